@@ -1,0 +1,49 @@
+"""What the program is to do because of an event: the only way out of the store."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class AlertKind(StrEnum):
+    """What an alert says; also the `kind` of the notification metrics."""
+
+    THRESHOLD = "threshold"
+    RESET = "reset"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to tell the user once. `threshold` and `utilization` are ratios.
+
+    `resets_at` is when the window that is spoken of ends; for a reset, when it ended (or was seen to).
+    """
+
+    kind: AlertKind
+    account: str
+    window: str
+    at: datetime
+    utilization: float = 0.0
+    threshold: float | None = None
+    resets_at: datetime | None = None
+
+    @property
+    def rule(self) -> str:
+        """The alert rule that speaks, as metrics name it: `threshold_80`, `reset`."""
+        return self.kind if self.threshold is None else threshold_rule(self.threshold)
+
+
+def threshold_rule(threshold: float) -> str:
+    """The name of a threshold's alert rule: 0.8 is `threshold_80`."""
+    return f"{AlertKind.THRESHOLD}_{threshold * 100:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell the user of an alert, on whatever channel works."""
+
+    alert: Alert
+
+
+Effect = Notify

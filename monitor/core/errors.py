@@ -1,0 +1,59 @@
+"""Every expected failure, and the closed set of reasons why a poll can fail.
+
+    TrackerError                 one line for the user, exit code 1
+    ├── SettingsError            a wrong setting or usage, exit code 2
+    ├── ApiError                 a request to Anthropic failed, with its Reason
+    └── CredentialError          no usable credential could be had, with its Reason
+
+Anything else that is raised is a bug.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a poll failed; the words of the public interface."""
+
+    AUTH = "auth"
+    SCOPE = "scope"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    SERVER = "server"
+    SCHEMA = "schema"
+    CHALLENGE = "challenge"
+    CREDENTIALS = "credentials"
+
+
+class TrackerError(Exception):
+    """An expected failure; its text is one line that says what is wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class SettingsError(TrackerError):
+    """A setting or an argument that cannot be used."""
+
+    exit_code = 2
+
+
+class ApiError(TrackerError):
+    """A request to Anthropic that brought no usable answer; the text never holds a part of the answer's secrets."""
+
+    def __init__(
+        self, reason: Reason, detail: str, *, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class CredentialError(TrackerError):
+    """No credential could be had for an account: nothing stored, expired, locked, or refused."""
+
+    def __init__(self, detail: str, *, reason: Reason = Reason.CREDENTIALS) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail

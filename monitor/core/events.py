@@ -1,0 +1,128 @@
+"""What can happen. Each event carries its own instant, and whatever chance its handling needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from monitor.core.errors import Reason
+from monitor.core.model import Account, Identity, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsLoaded:
+    """The accounts of the settings, at start and after each edit. `renamed` maps an old name to the new one."""
+
+    at: datetime
+    accounts: tuple[Account, ...]
+    active: int = 0
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountIdentified:
+    """It became known whose account it is, and its plan where that was said."""
+
+    at: datetime
+    account: str
+    identity: Identity | None
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSeen:
+    """An account's credential was read or replaced; `renewed` says that it differs from the one before."""
+
+    at: datetime
+    account: str
+    token_expires_at: datetime | None
+    login_expires_at: datetime | None = None
+    renewed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSeen:
+    """Which account Claude Code would use now; None where that is none of ours."""
+
+    at: datetime
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRequested:
+    """The user wants new figures, of one account or (None) of all."""
+
+    at: datetime
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PollStarted:
+    """A poll of the account is under way: its credential is being read."""
+
+    at: datetime
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSent:
+    """A request for the account's usage is about to leave."""
+
+    at: datetime
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class PollSucceeded:
+    """Usage was fetched. `jitter` is a random number in [0, 1) for the next due time."""
+
+    at: datetime
+    account: str
+    usage: Usage
+    duration: timedelta
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailed:
+    """A poll brought no usage. `retry_after` is the server's wish, where it had one."""
+
+    at: datetime
+    account: str
+    reason: Reason
+    detail: str
+    retry_after: timedelta | None = None
+    duration: timedelta | None = None
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """One channel told an alert of this kind, or (`failure` is a short reason word) could not."""
+
+    at: datetime
+    channel: str
+    kind: str
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """The wall clock was set by this much against the time that really passed; negative is back."""
+
+    at: datetime
+    by: timedelta
+
+
+Event = (
+    AccountsLoaded
+    | AccountIdentified
+    | CredentialSeen
+    | LoginSeen
+    | RefreshRequested
+    | PollStarted
+    | RequestSent
+    | PollSucceeded
+    | PollFailed
+    | Notified
+    | ClockStepped
+)

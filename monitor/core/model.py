@@ -1,0 +1,279 @@
+"""The values that everything else speaks of. Ratios for utilization, aware UTC datetimes for instants."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from monitor.core.errors import Reason
+
+FIVE_HOURS: Final = "5h"
+SEVEN_DAYS: Final = "7d"
+
+LIVE_FOR: Final = timedelta(minutes=2)
+"""Usage fetched within this time is called live."""
+
+DEAD_BEFORE: Final = timedelta(seconds=60)
+"""A credential this close to its end is as good as dead."""
+
+
+class AuthMethod(StrEnum):
+    """How an account's requests are authorized; the words of the settings file."""
+
+    OAUTH = "oauth"
+    SESSION_KEY = "session_key"
+
+
+class Secret:
+    """A token or session key that shows itself to the caller of `reveal` alone: no repr, log or traceback has it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What authorizes one request. `expires_at` is None where it is not known."""
+
+    secret: Secret
+    auth_method: AuthMethod = AuthMethod.OAUTH
+    expires_at: datetime | None = None
+
+    def is_dead(self, now: datetime) -> bool:
+        """Whether it has ended or ends before an answer could come: a token known to be dead is never sent."""
+        return self.expires_at is not None and self.expires_at - now <= DEAD_BEFORE
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What Claude Code keeps of one login, less its refresh token; `login_expires_at` is when that ends."""
+
+    credential: Credential
+    login_expires_at: datetime | None = None
+    scopes: tuple[str, ...] = ()
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One login that is watched, as the settings name it. `org_id` is empty where it is not known yet."""
+
+    name: str
+    org_id: str = ""
+    auth_method: AuthMethod = AuthMethod.OAUTH
+    label: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What metrics call the account."""
+        return self.label or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose usage it is: one person may have several organizations, and each is an account of its own."""
+
+    account_uuid: str
+    org_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the profile API says of a token. `plan` is a short word such as `max_20x`, `pro`, `team`."""
+
+    identity: Identity
+    email: str
+    organization_name: str = ""
+    plan: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One limit. `utilization` is a ratio and may exceed 1; `resets_at` is None while no window is open.
+
+    `confirmed` is false for a value that no poll has said: the 0 that is expected once `resets_at` has passed.
+    """
+
+    key: str
+    utilization: float
+    resets_at: datetime | None = None
+    locked_reason: str | None = None
+    confirmed: bool = True
+
+    def at(self, now: datetime) -> "Window":
+        """The window as it is to be shown at `now`."""
+        if self.resets_at is None or now < self.resets_at:
+            return self
+        return Window(self.key, 0.0, confirmed=False)
+
+    def resets_in(self, now: datetime) -> timedelta | None:
+        """Time until the reset, never negative; None while no window is open."""
+        if self.resets_at is None:
+            return None
+        return max(self.resets_at - now, timedelta(0))
+
+
+def window_duration(key: str) -> timedelta:
+    """Length of the window with this key: `5h`, `7d`, or a per-model week such as `7d_opus`."""
+    return timedelta(hours=5) if key == FIVE_HOURS else timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraUsage:
+    """Pay-as-you-go usage on top of the plan. Money is in whole units of `currency`; a limit of None is unlimited."""
+
+    enabled: bool
+    used: Decimal | None = None
+    limit: Decimal | None = None
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One account's windows at one moment. A limit that the plan does not have is absent."""
+
+    at: datetime
+    windows: tuple[Window, ...] = ()
+    extra_usage: ExtraUsage | None = None
+
+    def window(self, key: str) -> Window | None:
+        return next((window for window in self.windows if window.key == key), None)
+
+    def shown_at(self, now: datetime) -> tuple[Window, ...]:
+        """The windows as they are to be shown at `now`."""
+        return tuple(window.at(now) for window in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpolled:
+    """No poll has ended yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Polls succeed, since this instant."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Polls fail, since this instant; reason and detail are those of the newest failure."""
+
+    since: datetime
+    reason: Reason
+    detail: str
+
+
+Health = Unpolled | Up | Down
+
+LOGIN_REASONS: Final = frozenset({Reason.AUTH, Reason.SCOPE})
+
+
+class Status(StrEnum):
+    """An account's condition in one word; the words of the JSON document."""
+
+    LIVE = "live"
+    STALE = "stale"
+    WAITING = "waiting"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """All that is known of one account.
+
+    `next_poll_at` is when it is due; `interval` the time between polls, back-off included; `backoff_until`
+    the instant before which nothing is sent, whoever asks. `requests` are the instants of the requests of the
+    last 60 minutes. `phase` (0..1) is the account's place within the interval. `alerts` is the alert machine's memory.
+    """
+
+    account: Account
+    next_poll_at: datetime
+    interval: timedelta
+    phase: float = 0.0
+    usage: Usage | None = None
+    health: Health = Unpolled()
+    last_success_at: datetime | None = None
+    polling: bool = False
+    requests: tuple[datetime, ...] = ()
+    polls: int = 0
+    failures: Mapping[Reason, int] = field(default_factory=dict)
+    failures_in_a_row: int = 0
+    poll_duration: timedelta | None = None
+    backoff_until: datetime | None = None
+    throttled_at: datetime | None = None
+    identity: Identity | None = None
+    plan: str | None = None
+    token_expires_at: datetime | None = None
+    login_expires_at: datetime | None = None
+    alerts: Mapping[str, "WindowMemory"] = field(default_factory=dict)
+
+    @property
+    def login_required(self) -> bool:
+        return isinstance(self.health, Down) and self.health.reason in LOGIN_REASONS
+
+    def status(self, now: datetime) -> Status:
+        if isinstance(self.health, Down):
+            return Status.FAILING
+        if self.last_success_at is None:
+            return Status.WAITING
+        return Status.LIVE if now - self.last_success_at <= LIVE_FOR else Status.STALE
+
+    def windows(self, now: datetime) -> tuple[Window, ...]:
+        """The account's windows as they are to be shown at `now`; empty before the first success."""
+        return self.usage.shown_at(now) if self.usage else ()
+
+    def window(self, key: str, now: datetime) -> Window | None:
+        return next((window for window in self.windows(now) if window.key == key), None)
+
+    def values_are_fresh(self, now: datetime) -> bool:
+        """Whether usage is young enough to be exported: at most max(3 × interval, 15 minutes) old."""
+        if self.last_success_at is None:
+            return False
+        return now - self.last_success_at <= max(3 * self.interval, timedelta(minutes=15))
+
+    def retry_at(self) -> datetime | None:
+        """When the next attempt follows a failure; None while polls succeed."""
+        return self.next_poll_at if isinstance(self.health, Down) else None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowMemory:
+    """What the alert machine remembers of one window of one account; see `monitor.core.alerts`."""
+
+    at: datetime
+    utilization: float
+    resets_at: datetime | None
+    peak: float
+    told: frozenset[float] = frozenset()
+    low_since: datetime | None = None
+
+    def with_sample(self, at: datetime, utilization: float) -> "WindowMemory":
+        """The same period, one sample on; a pending early reset is dropped."""
+        return replace(
+            self,
+            at=at,
+            utilization=utilization,
+            peak=max(self.peak, utilization),
+            low_since=None,
+        )

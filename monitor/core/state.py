@@ -1,0 +1,50 @@
+"""The one state that the screen, the metrics and the JSON document are views of. Replaced, never edited."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from monitor.core.model import AccountState
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that the core needs. Thresholds are ratios, in rising order."""
+
+    interval: timedelta = timedelta(seconds=180)
+    thresholds: tuple[float, ...] = (0.80, 0.95, 1.00)
+    resets: bool = True
+    alerts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationLog:
+    """What became of notifications: counts by (channel, kind) and by (channel, reason), and the newest outcome."""
+
+    told: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    failed: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    last_at: datetime | None = None
+    last_channel: str | None = None
+    last_failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Accounts by name, in the order of the settings; `active` is an index into them."""
+
+    policy: Policy = Policy()
+    accounts: Mapping[str, AccountState] = field(default_factory=dict)
+    active: int = 0
+    logged_in: str | None = None
+    notifications: NotificationLog = NotificationLog()
+
+    @property
+    def active_account(self) -> str | None:
+        names = list(self.accounts)
+        return names[self.active] if 0 <= self.active < len(names) else None
+
+    @property
+    def last_success_at(self) -> datetime | None:
+        """The newest success of any account."""
+        times = [a.last_success_at for a in self.accounts.values() if a.last_success_at]
+        return max(times, default=None)

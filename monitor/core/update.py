@@ -1,0 +1,214 @@
+"""How each event changes the state, and which effects it has: `update(state, event) -> (state, effects)`. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import singledispatch
+
+from monitor.core import alerts, schedule
+from monitor.core.effects import Effect, Notify
+from monitor.core.events import (
+    AccountIdentified,
+    AccountsLoaded,
+    ClockStepped,
+    CredentialSeen,
+    Event,
+    LoginSeen,
+    Notified,
+    PollFailed,
+    PollStarted,
+    PollSucceeded,
+    RefreshRequested,
+    RequestSent,
+)
+from monitor.core.model import Account, AccountState, Down, Up
+from monitor.core.state import NotificationLog, State
+
+Outcome = tuple[State, tuple[Effect, ...]]
+
+
+def update(state: State, event: Event) -> Outcome:
+    """The state after the event, and what is to be done; an event of an unknown account changes nothing."""
+    return _update(event, state)
+
+
+@singledispatch
+def _update(event: object, state: State) -> Outcome:  # noqa: ARG001 - the fall-back of the dispatch
+    raise TypeError(f"not an event: {type(event).__name__}")
+
+
+def _changed(state: State, name: str, change: Callable[[AccountState], AccountState]) -> Outcome:
+    if name not in state.accounts:
+        return state, ()
+    accounts = {**state.accounts, name: change(state.accounts[name])}
+    return replace(state, accounts=accounts), ()
+
+
+@_update.register
+def _(event: AccountsLoaded, state: State) -> Outcome:
+    known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
+    accounts = {
+        account.name: _loaded(event, state, known, place, account)
+        for place, account in enumerate(event.accounts)
+    }
+    logged_in = event.renamed.get(state.logged_in or "", state.logged_in)
+    return replace(
+        state,
+        accounts=accounts,
+        active=event.active,
+        logged_in=logged_in if logged_in in accounts else None,
+    ), ()
+
+
+def _loaded(
+    event: AccountsLoaded,
+    state: State,
+    known: Mapping[str, AccountState],
+    place: int,
+    account: Account,
+) -> AccountState:
+    """What is known of the account goes on, unless it now speaks of another organization's limits."""
+    old = known.get(account.name)
+    if old is not None and old.account.org_id in ("", account.org_id):
+        in_flight = old.polling and old.account.name == account.name
+        return replace(old, account=account, polling=in_flight)
+    new = [a for a in event.accounts if a.name not in known]
+    interval = state.policy.interval
+    queue = new.index(account) if account in new else 0
+    return AccountState(
+        account=account,
+        next_poll_at=schedule.first_poll_at(event.at, queue, len(new), interval),
+        interval=interval,
+        phase=place / len(event.accounts),
+    )
+
+
+@_update.register
+def _(event: AccountIdentified, state: State) -> Outcome:
+    return _changed(
+        state,
+        event.account,
+        lambda old: replace(
+            old, identity=event.identity or old.identity, plan=event.plan or old.plan
+        ),
+    )
+
+
+@_update.register
+def _(event: CredentialSeen, state: State) -> Outcome:
+    def change(old: AccountState) -> AccountState:
+        new = replace(
+            old,
+            token_expires_at=event.token_expires_at,
+            login_expires_at=event.login_expires_at or old.login_expires_at,
+        )
+        return schedule.renewed(new, event.at) if event.renewed else new
+
+    return _changed(state, event.account, change)
+
+
+@_update.register
+def _(event: LoginSeen, state: State) -> Outcome:
+    known = event.account if event.account in state.accounts else None
+    return replace(state, logged_in=known), ()
+
+
+@_update.register
+def _(event: RefreshRequested, state: State) -> Outcome:
+    accounts = {
+        name: schedule.refreshed(old, event.at) if event.account in (None, name) else old
+        for name, old in state.accounts.items()
+    }
+    return replace(state, accounts=accounts), ()
+
+
+@_update.register
+def _(event: PollStarted, state: State) -> Outcome:
+    return _changed(
+        state, event.account, lambda old: replace(old, polling=True, polls=old.polls + 1)
+    )
+
+
+@_update.register
+def _(event: RequestSent, state: State) -> Outcome:
+    return _changed(state, event.account, lambda old: schedule.with_request(old, event.at))
+
+
+@_update.register
+def _(event: PollSucceeded, state: State) -> Outcome:
+    old = state.accounts.get(event.account)
+    if old is None:
+        return state, ()
+    memories, told = alerts.observe(event.account, dict(old.alerts), event.usage, state.policy)
+    told = alerts.resets_that_open(told, event.usage)
+    new = replace(
+        old,
+        usage=event.usage,
+        health=old.health if isinstance(old.health, Up) else Up(event.at),
+        last_success_at=event.usage.at,
+        polling=False,
+        poll_duration=event.duration,
+        alerts=memories,
+    )
+    new = schedule.after_success(new, event.at, state.policy.interval, event.jitter)
+    state, _ = _changed(state, event.account, lambda _: new)
+    return state, tuple(Notify(alert) for alert in told)
+
+
+@_update.register
+def _(event: PollFailed, state: State) -> Outcome:
+    def change(old: AccountState) -> AccountState:
+        since = old.health.since if isinstance(old.health, Down) else event.at
+        new = replace(
+            old,
+            health=Down(since, event.reason, event.detail),
+            polling=False,
+            poll_duration=event.duration or old.poll_duration,
+            failures={**old.failures, event.reason: old.failures.get(event.reason, 0) + 1},
+            failures_in_a_row=old.failures_in_a_row + 1,
+        )
+        return schedule.after_failure(
+            new, event.at, state.policy.interval, event.reason, event.retry_after, event.jitter
+        )
+
+    return _changed(state, event.account, change)
+
+
+@_update.register
+def _(event: Notified, state: State) -> Outcome:
+    log = state.notifications
+    outcome = event.failure or event.kind
+    counts = dict(log.failed if event.failure else log.told)
+    counts[event.channel, outcome] = counts.get((event.channel, outcome), 0) + 1
+    return replace(
+        state,
+        notifications=NotificationLog(
+            told=log.told if event.failure else counts,
+            failed=counts if event.failure else log.failed,
+            last_at=event.at,
+            last_channel=event.channel,
+            last_failure=event.failure,
+        ),
+    ), ()
+
+
+@_update.register
+def _(event: ClockStepped, state: State) -> Outcome:
+    """A clock set back would make every sample look old and every due time far: what is ours moves with it."""
+    if event.by >= timedelta(0):
+        return state, ()
+    accounts = {name: _moved(old, event.by) for name, old in state.accounts.items()}
+    return replace(state, accounts=accounts), ()
+
+
+def _moved(old: AccountState, by: timedelta) -> AccountState:
+    return replace(
+        old,
+        next_poll_at=old.next_poll_at + by,
+        backoff_until=old.backoff_until and old.backoff_until + by,
+        throttled_at=old.throttled_at and old.throttled_at + by,
+        last_success_at=old.last_success_at and old.last_success_at + by,
+        usage=old.usage and replace(old.usage, at=old.usage.at + by),
+        requests=tuple(at + by for at in old.requests),
+        alerts={key: replace(memory, at=memory.at + by) for key, memory in old.alerts.items()},
+    )

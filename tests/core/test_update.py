@@ -1,0 +1,246 @@
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.effects import AlertKind, Notify
+from monitor.core.errors import Reason
+from monitor.core.events import (
+    AccountIdentified,
+    AccountsLoaded,
+    ClockStepped,
+    CredentialSeen,
+    Event,
+    LoginSeen,
+    Notified,
+    PollFailed,
+    PollStarted,
+    PollSucceeded,
+    RefreshRequested,
+    RequestSent,
+)
+from monitor.core.model import Account, Down, Identity, Status, Up
+from monitor.core.state import State
+from monitor.core.update import update
+from tests.builders import NOW, after, before, live, state, usage, waiting, window
+
+SECOND = timedelta(seconds=1)
+
+
+def changed(start: State, *events: Event) -> State:
+    for event in events:
+        start, _ = update(start, event)
+    return start
+
+
+def loaded(*names: str, start: State | None = None, **more: object) -> State:
+    accounts = tuple(Account(name, f"org-{name}") for name in names)
+    return changed(start or state(), AccountsLoaded(NOW, accounts, **more))  # type: ignore[arg-type] # active, renamed
+
+
+def success(name: str, percent: float, minute: float = 0) -> PollSucceeded:
+    at = after(minutes=minute)
+    seen = usage(window("5h", percent, timedelta(hours=3)), at=at)
+    return PollSucceeded(at, name, seen, SECOND)
+
+
+def test_new_accounts_wait_for_their_first_poll() -> None:
+    now = loaded("a", "b")
+    assert [a.status(NOW) for a in now.accounts.values()] == [Status.WAITING] * 2
+    assert [a.next_poll_at for a in now.accounts.values()] == [NOW, after(seconds=1)]
+
+
+def test_loading_again_keeps_what_is_known() -> None:
+    now = loaded("b", "a", "c", start=state(live("a"), live("b")))
+    assert list(now.accounts) == ["b", "a", "c"]
+    assert now.accounts["a"].last_success_at == NOW
+    assert now.accounts["c"].next_poll_at == NOW
+
+
+def test_a_renamed_account_keeps_what_is_known() -> None:
+    start = state(live("a", polling=True), logged_in="a")
+    renamed = AccountsLoaded(NOW, (Account("z", "org-a"),), renamed={"a": "z"})
+    now = changed(start, renamed)
+    assert now.accounts["z"].last_success_at == NOW
+    assert now.logged_in == "z"
+    assert not now.accounts["z"].polling, "the poll under way answers to the old name"
+
+
+def test_an_account_of_another_organization_starts_afresh() -> None:
+    now = changed(state(live("a")), AccountsLoaded(NOW, (Account("a", "elsewhere"),)))
+    assert now.accounts["a"].usage is None
+
+
+def test_a_success_is_up_and_keeps_the_time_of_its_usage() -> None:
+    now = changed(state(waiting("a")), PollStarted(NOW, "a"), success("a", 42, minute=1))
+    account = now.accounts["a"]
+    assert account.health == Up(after(minutes=1))
+    assert account.last_success_at == after(minutes=1)
+    assert (account.polls, account.polling, account.poll_duration) == (1, False, SECOND)
+    assert changed(now, success("a", 43, minute=4)).accounts["a"].health == Up(after(minutes=1))
+
+
+def test_a_failure_keeps_the_last_good_numbers() -> None:
+    before_it = changed(state(waiting("a")), success("a", 42))
+    failure = PollFailed(after(minutes=3), "a", Reason.TIMEOUT, "slow", duration=SECOND)
+    now = changed(before_it, failure)
+    assert now.accounts["a"].usage == before_it.accounts["a"].usage
+    assert now.accounts["a"].health == Down(after(minutes=3), Reason.TIMEOUT, "slow")
+    assert now.accounts["a"].failures == {Reason.TIMEOUT: 1}
+
+
+def test_failures_in_a_row_are_down_since_the_first() -> None:
+    first = PollFailed(NOW, "a", Reason.TIMEOUT, "slow")
+    second = PollFailed(after(minutes=3), "a", Reason.SERVER, "HTTP 500")
+    now = changed(state(live("a")), first, second)
+    assert now.accounts["a"].health == Down(NOW, Reason.SERVER, "HTTP 500")
+    assert now.accounts["a"].failures_in_a_row == 2
+
+
+def test_one_accounts_back_off_is_its_own() -> None:
+    start = state(live("a"), live("b"))
+    now = changed(start, PollFailed(NOW, "a", Reason.RATE_LIMITED, "", timedelta(hours=1)))
+    assert now.accounts["a"].backoff_until == after(hours=1)
+    assert now.accounts["b"] is start.accounts["b"]
+
+
+def test_a_login_is_required_only_where_nothing_else_helps() -> None:
+    def required(reason: Reason) -> bool:
+        return (
+            changed(state(live("a")), PollFailed(NOW, "a", reason, "")).accounts["a"].login_required
+        )
+
+    assert {r for r in Reason if required(r)} == {Reason.AUTH, Reason.SCOPE}
+
+
+def test_a_crossing_is_an_effect() -> None:
+    start = changed(state(waiting("a")), success("a", 70))
+    _, effects = update(start, success("a", 81, minute=3))
+    (effect,) = effects
+    assert isinstance(effect, Notify)
+    assert (effect.alert.kind, effect.alert.account) == (AlertKind.THRESHOLD, "a")
+
+
+def test_a_failure_is_no_sample() -> None:
+    start = changed(state(waiting("a")), success("a", 97))
+    _, effects = update(start, PollFailed(after(hours=4), "a", Reason.SCHEMA, ""))
+    assert effects == ()
+
+
+def test_events_of_an_unknown_account_change_nothing() -> None:
+    start = state(live("a"))
+    for event in (
+        success("ghost", 5),
+        PollStarted(NOW, "ghost"),
+        PollFailed(NOW, "ghost", Reason.AUTH, ""),
+        RequestSent(NOW, "ghost"),
+        AccountIdentified(NOW, "ghost", None),
+        CredentialSeen(NOW, "ghost", None),
+    ):
+        assert update(start, event) == (start, ())
+
+
+def test_a_refresh_of_one_leaves_the_others() -> None:
+    start = state(live("a", at=before(minutes=2)), live("b", at=before(minutes=2)))
+    now = changed(start, RefreshRequested(NOW, "a"))
+    assert now.accounts["a"].next_poll_at == NOW
+    assert now.accounts["b"].next_poll_at > NOW
+    everyone = changed(start, RefreshRequested(NOW))
+    assert {a.next_poll_at for a in everyone.accounts.values()} == {NOW}
+
+
+def test_a_renewed_credential_is_polled_with_soon() -> None:
+    start = changed(state(live("a", at=before(minutes=5))), PollFailed(NOW, "a", Reason.AUTH, ""))
+    now = changed(start, CredentialSeen(NOW, "a", after(hours=8), renewed=True))
+    assert now.accounts["a"].next_poll_at == NOW
+    assert now.accounts["a"].token_expires_at == after(hours=8)
+
+
+def test_a_login_of_nobody_we_know_is_no_login() -> None:
+    start = state(live("a"), logged_in="a")
+    assert changed(start, LoginSeen(NOW, "stranger")).logged_in is None
+    assert changed(start, LoginSeen(NOW, "a")).logged_in == "a"
+
+
+def test_what_was_learnt_is_not_unlearnt() -> None:
+    identity = Identity("acc", "org")
+    now = changed(
+        state(live("a")),
+        AccountIdentified(NOW, "a", identity, "pro"),
+        AccountIdentified(NOW, "a", None, None),
+    )
+    assert (now.accounts["a"].identity, now.accounts["a"].plan) == (identity, "pro")
+
+
+def test_notifications_are_counted() -> None:
+    now = changed(
+        state(),
+        Notified(NOW, "desktop", "threshold", failure="timeout"),
+        Notified(NOW, "terminal", "threshold"),
+        Notified(NOW, "terminal", "threshold"),
+    ).notifications
+    assert now.told == {("terminal", "threshold"): 2}
+    assert now.failed == {("desktop", "timeout"): 1}
+    assert (now.last_channel, now.last_failure) == ("terminal", None)
+
+
+def test_a_clock_set_back_moves_what_is_ours() -> None:
+    start = changed(state(waiting("a")), success("a", 70))
+    back = changed(start, ClockStepped(before(hours=1), -timedelta(hours=1))).accounts["a"]
+    assert back.next_poll_at == start.accounts["a"].next_poll_at - timedelta(hours=1)
+    assert back.last_success_at == before(hours=1)
+    at = before(minutes=57)
+    crossing = PollSucceeded(at, "a", usage(window("5h", 81, timedelta(hours=3)), at=at), SECOND)
+    _, effects = update(
+        changed(start, ClockStepped(before(hours=1), -timedelta(hours=1))), crossing
+    )
+    assert len(effects) == 1, "a sample after the step is no old one"
+
+
+def test_a_clock_set_forward_changes_nothing() -> None:
+    start = state(live("a"))
+    assert changed(start, ClockStepped(after(hours=1), timedelta(hours=1))) is start
+
+
+names = st.sampled_from(["a", "b", "ghost"])
+instants = st.floats(0, 1e5).map(lambda seconds: after(seconds=seconds))
+some_usage = st.builds(
+    lambda percent, minutes, at: usage(
+        window("5h", percent, None if minutes is None else timedelta(minutes=minutes)), at=at
+    ),
+    st.floats(0, 200),
+    st.none() | st.floats(-600, 600),
+    instants,
+)
+events = st.one_of(
+    st.builds(PollStarted, instants, names),
+    st.builds(RequestSent, instants, names),
+    st.builds(PollSucceeded, instants, names, some_usage, st.just(SECOND), st.floats(0, 0.99)),
+    st.builds(
+        PollFailed,
+        instants,
+        names,
+        st.sampled_from(list(Reason)),
+        st.just("x"),
+        st.none() | st.timedeltas(timedelta(0), timedelta(days=1)),
+    ),
+    st.builds(RefreshRequested, instants, st.none() | names),
+    st.builds(LoginSeen, instants, st.none() | names),
+    st.builds(CredentialSeen, instants, names, st.none() | instants, st.none(), st.booleans()),
+    st.builds(ClockStepped, instants, st.timedeltas(-timedelta(days=1), timedelta(days=1))),
+    st.builds(
+        AccountsLoaded,
+        instants,
+        st.lists(names, unique=True).map(lambda ns: tuple(Account(n) for n in ns)),
+        st.integers(-1, 3),
+    ),
+)
+
+
+@given(st.lists(events, max_size=30))
+def test_update_never_raises_and_views_can_always_be_made(happened: list[Event]) -> None:
+    now = changed(state(live("a"), waiting("b")), *happened)
+    for account in now.accounts.values():
+        assert account.status(NOW) in Status
+        assert all(w.utilization >= 0 for w in account.windows(NOW))
+        account.values_are_fresh(NOW)

@@ -1,0 +1,1 @@
+"""The API of Anthropic: its wire format (pure) and the client that speaks it."""

@@ -1,0 +1,324 @@
+"""Anthropic's usage and profile answers: bytes in, values or an `ApiError` out. Pure.
+
+The endpoints are undocumented; shapes are those of public captures from 2026-03 to 2026-10 (see `tests/samples`).
+Utilization is always a percentage, 0 to 100: 1.0 means 1 %. It is never guessed from its size.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from monitor.core.errors import ApiError, Reason
+from monitor.core.model import (
+    FIVE_HOURS,
+    SEVEN_DAYS,
+    AuthMethod,
+    ExtraUsage,
+    Identity,
+    Profile,
+    Usage,
+    Window,
+)
+
+FLAT_WINDOWS: Final = {
+    "five_hour": FIVE_HOURS,
+    "seven_day": SEVEN_DAYS,
+    "seven_day_opus": "7d_opus",
+    "seven_day_sonnet": "7d_sonnet",
+}
+"""The flat windows that are limits. Others are codenames, credits or metadata and would raise false alarms."""
+
+KNOWN_KEYS: Final = {*FLAT_WINDOWS, "seven_day_oauth_apps", "cinder_cove", "extra_usage", "limits"}
+"""Claude Code itself takes a 200 without any of these for an error."""
+
+WOBBLE: Final = timedelta(seconds=2.5)
+"""`resets_at` is computed anew for each answer, up to 1.9 s off the round minute that is meant."""
+
+ERROR_TYPES: Final = {
+    "rate_limit_error": Reason.RATE_LIMITED,
+    "authentication_error": Reason.AUTH,
+    "permission_error": Reason.SCOPE,
+    "overloaded_error": Reason.SERVER,
+    "api_error": Reason.SERVER,
+    "timeout_error": Reason.SERVER,
+}
+
+Json = Mapping[str, Any]
+
+
+def parse_usage(body: bytes, at: datetime) -> Usage:
+    """The usage that an answer of status 200 holds.
+
+    Raises ApiError: SCHEMA where it is no usage, or the reason of an error body that came with a 200.
+    """
+    answer = _object(body)
+    if not KNOWN_KEYS & answer.keys():
+        raise _error_in(answer)
+    windows = {**_flat_windows(answer), **_limit_windows(answer)}
+    ordered = sorted(windows.values(), key=lambda window: window.key)
+    return Usage(at, tuple(ordered), _extra_usage(answer.get("extra_usage")))
+
+
+def _object(body: bytes) -> Json:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ApiError(Reason.SCHEMA, f"the answer is not JSON but {_looks_like(body)}") from None
+    if not isinstance(answer, dict):
+        raise ApiError(Reason.SCHEMA, "the answer is JSON, but not an object")
+    return answer
+
+
+def _looks_like(body: bytes) -> str:
+    start = body.lstrip()[:20].lower()
+    if not start:
+        return "empty"
+    if start.startswith(b"<"):
+        return "a web page"
+    return "cut off" if start.startswith(b"{") else "something else"
+
+
+def _error_in(answer: Json) -> ApiError:
+    error = answer.get("error")
+    kind = error.get("type") if isinstance(error, dict) else None
+    if kind is None:
+        return ApiError(Reason.SCHEMA, "the answer holds no usage that this version knows")
+    reason = ERROR_TYPES.get(str(kind), Reason.SCHEMA)
+    return ApiError(reason, f"the API answered with an error: {_word(kind)}")
+
+
+def _word(text: object) -> str:
+    """A server's word, fit for a message: short, and of plain characters only."""
+    return re.sub(r"[^a-zA-Z0-9_.-]+", " ", str(text))[:40].strip()
+
+
+def _limit_windows(answer: Json) -> dict[str, Window]:
+    rows = answer.get("limits")
+    if rows is None:
+        return {}
+    if not isinstance(rows, list):
+        raise ApiError(Reason.SCHEMA, "`limits` is not a list")
+    windows: dict[str, Window] = {}
+    for place, row in enumerate(rows):
+        key = _limit_key(row)
+        if key is not None and key not in windows:
+            where = f"limits[{place}]"
+            windows[key] = _window(key, row, "percent", where, _locked_reason(answer, key))
+    return windows
+
+
+def _limit_key(row: object) -> str | None:
+    """The window that a row of `limits` is about; None for one that is no window of ours."""
+    if not isinstance(row, dict):
+        return None
+    kind = row.get("kind")
+    if kind == "session":
+        return FIVE_HOURS
+    if kind == "weekly_all":
+        return SEVEN_DAYS
+    return _model_key(row.get("scope")) if kind == "weekly_scoped" else None
+
+
+def _model_key(scope: object) -> str | None:
+    model = scope.get("model") if isinstance(scope, dict) else None
+    name = model.get("display_name") if isinstance(model, dict) else None
+    if not isinstance(name, str):
+        return None
+    word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40]
+    return f"{SEVEN_DAYS}_{word}" if word else None
+
+
+def _locked_reason(answer: Json, key: str) -> str | None:
+    flat = next((answer.get(name) for name, window in FLAT_WINDOWS.items() if window == key), None)
+    reason = flat.get("locked_reason") if isinstance(flat, dict) else None
+    return _word(reason) if reason else None
+
+
+def _flat_windows(answer: Json) -> dict[str, Window]:
+    windows: dict[str, Window] = {}
+    for name, key in FLAT_WINDOWS.items():
+        flat = answer.get(name)
+        if flat is not None:
+            locked = _locked_reason(answer, key)
+            windows[key] = _window(key, flat, "utilization", name, locked)
+    return windows
+
+
+def _window(key: str, row: object, field: str, where: str, locked_reason: str | None) -> Window:
+    if not isinstance(row, dict) or field not in row:
+        raise ApiError(Reason.SCHEMA, f"`{where}` holds no `{field}`")
+    utilization = _percentage(row[field], f"{where}.{field}") / 100
+    return Window(key, utilization, _instant(row.get("resets_at"), where), locked_reason)
+
+
+def _percentage(value: object, where: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type] # ours to find out
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise ApiError(Reason.SCHEMA, f"`{where}` is not a percentage")
+    return number
+
+
+def _instant(value: object, where: str) -> datetime | None:
+    """ISO 8601 text or epoch seconds, freed of the server's wobble; None is "no window open"."""
+    if value is None:
+        return None
+    try:
+        return _without_wobble(_parse_instant(value))
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise ApiError(Reason.SCHEMA, f"`{where}.resets_at` is not a time") from None
+
+
+def _parse_instant(value: object) -> datetime:
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _without_wobble(moment: datetime) -> datetime:
+    """The round minute where it is within the wobble, else the whole second."""
+    minute = (moment + timedelta(seconds=30)).replace(second=0, microsecond=0)
+    if abs(moment - minute) <= WOBBLE:
+        return minute
+    return (moment + timedelta(seconds=0.5)).replace(microsecond=0)
+
+
+def _extra_usage(block: object) -> ExtraUsage | None:
+    """Money on top of the plan; a malformed block is left out, since no limit depends on it."""
+    if not isinstance(block, dict) or not isinstance(block.get("is_enabled"), bool):
+        return None
+    places = block.get("decimal_places")
+    exponent = places if isinstance(places, int) and 0 <= places <= 6 else 2
+    return ExtraUsage(
+        enabled=block["is_enabled"],
+        used=_money(block.get("used_credits"), exponent),
+        limit=_money(block.get("monthly_limit"), exponent),
+        currency=_word(block.get("currency") or "USD"),
+    )
+
+
+def _money(minor_units: object, exponent: int) -> Decimal | None:
+    if isinstance(minor_units, bool) or not isinstance(minor_units, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(minor_units)).scaleb(-exponent)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def parse_profile(body: bytes) -> Profile:
+    """Whose token it is. Raises ApiError where the answer does not say so."""
+    answer = _object(body)
+    account, organization = answer.get("account"), answer.get("organization")
+    if not isinstance(account, dict) or not isinstance(organization, dict):
+        raise _error_in(answer)
+    return Profile(
+        Identity(_text(account, "uuid", "account"), _text(organization, "uuid", "organization")),
+        email=_text(account, "email", "account"),
+        organization_name=str(organization.get("name") or ""),
+        plan=plan_word(organization.get("organization_type"), organization.get("rate_limit_tier")),
+    )
+
+
+def _text(block: Json, key: str, where: str) -> str:
+    value = block.get(key)
+    if not isinstance(value, str) or not value:
+        raise ApiError(Reason.SCHEMA, f"`{where}.{key}` is missing in the profile")
+    return value
+
+
+def plan_word(kind: object, tier: object) -> str | None:
+    """A short word for a plan: `max_20x`, `pro`, `team`; None where nothing is said."""
+    name = _word(kind).removeprefix("claude_") if kind else ""
+    limit = _word(tier).removeprefix("default_claude_").removeprefix("default_") if tier else ""
+    if name in ("", "max") and limit.startswith("max"):
+        return limit
+    if not name and limit == "ai":
+        return "pro"
+    return name or limit or None
+
+
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    auth_method: AuthMethod = AuthMethod.OAUTH,
+) -> ApiError:
+    """The error that an answer with any other status than 200 stands for."""
+    retry_after = parse_retry_after(headers.get("Retry-After"), headers.get("Date"), now)
+    kind = _error_type(body)
+    if status == 429 or kind == "rate_limit_error":
+        return ApiError(
+            Reason.RATE_LIMITED, "the API asks for fewer requests", retry_after=retry_after
+        )
+    if status == 403 and _is_challenge(headers, body):
+        return ApiError(Reason.CHALLENGE, _CHALLENGE)
+    if status in (401, 403) and auth_method is AuthMethod.SESSION_KEY:
+        return ApiError(Reason.AUTH, _SESSION_KEY)
+    if status == 401:
+        return ApiError(Reason.AUTH, "the API refused the login: it has expired or was revoked")
+    if status == 403:
+        return ApiError(Reason.SCOPE, _SCOPE if kind == "permission_error" else _FORBIDDEN)
+    if 300 <= status < 400:
+        return ApiError(Reason.SERVER, f"HTTP {status}: a redirection, which is not followed")
+    return ApiError(Reason.SERVER, f"HTTP {status}", retry_after=retry_after)
+
+
+_CHALLENGE: Final = (
+    "Cloudflare asks for a browser; the key may well be good: "
+    "import the account from Claude Code instead"
+)
+_SCOPE: Final = (
+    "the token may not read usage (a setup-token cannot): log in with /login in Claude Code"
+)
+_SESSION_KEY: Final = (
+    "claude.ai refused the session key: it has expired, or belongs to another organization"
+)
+_FORBIDDEN: Final = "the API refuses this login (HTTP 403): check the organization, or log in again"
+
+
+def _error_type(body: bytes) -> str | None:
+    try:
+        return str(json.loads(body)["error"]["type"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _is_challenge(headers: Mapping[str, str], body: bytes) -> bool:
+    if headers.get("cf-mitigated", "").lower() == "challenge":
+        return True
+    start = body[:4096].lower()
+    return b"just a moment" in start or b"challenge-platform" in start
+
+
+def parse_retry_after(value: str | None, date: str | None, now: datetime) -> timedelta | None:
+    """The wait that `Retry-After` asks for: seconds or an HTTP date, reckoned by the server's own `Date`."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return timedelta(seconds=min(int(value.strip()[:9]), 86400))
+    until = _http_date(value)
+    if until is None:
+        return None
+    wait = until - ((_http_date(date) if date else None) or now)
+    return min(max(wait, timedelta(0)), timedelta(days=1))
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""A simulated API on loopback: behind `--demo`, and in the tests."""

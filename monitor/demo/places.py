@@ -1,0 +1,92 @@
+"""What the demo has instead of a keyring, a settings file, a state folder and Claude Code's logins: memory."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.core.errors import SettingsError
+from monitor.core.model import Account, AuthMethod, Credential, Login, Secret
+from monitor.demo.server import SimulatedAccount
+
+
+@dataclass(slots=True)
+class MemoryVault:
+    """Credentials by account name, gone with the process."""
+
+    kept: dict[str, Credential] = field(default_factory=dict)
+
+    async def read(self, name: str) -> Credential | None:
+        return self.kept.get(name)
+
+    async def write(self, name: str, secret: Secret) -> None:
+        self.kept[name] = Credential(secret)
+
+    async def delete(self, name: str) -> None:
+        self.kept.pop(name, None)
+
+
+@dataclass(slots=True)
+class MemoryAccounts:
+    """The accounts of the settings, in memory."""
+
+    listed: list[Account] = field(default_factory=list)
+    active_index: int = 0
+
+    def accounts(self) -> tuple[Account, ...]:
+        return tuple(self.listed)
+
+    def active(self) -> int:
+        return self.active_index
+
+    def add_account(self, account: Account) -> None:
+        self.listed.append(account)
+
+    def replace_account(self, name: str, account: Account) -> None:
+        self.listed[self._place(name)] = account
+
+    def remove_account(self, name: str) -> None:
+        place = self._place(name)
+        del self.listed[place]
+        if place < self.active_index or self.active_index >= len(self.listed):
+            self.active_index = max(self.active_index - 1, 0)
+
+    def set_active(self, name: str) -> None:
+        self.active_index = self._place(name)
+
+    def _place(self, name: str) -> int:
+        for place, account in enumerate(self.listed):
+            if account.name == name:
+                return place
+        raise SettingsError(f"there is no account {name!r}")
+
+
+class MemoryDocument:
+    """A document that does not outlive the process."""
+
+    def __init__(self) -> None:
+        self._document: Mapping[str, Any] = {}
+
+    def load(self) -> Mapping[str, Any]:
+        return self._document
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedLogin:
+    """A login of Claude Code that is always the same."""
+
+    account: SimulatedAccount
+    folder: str | None = None
+
+    async def stamp(self) -> Hashable:
+        return self.account.email
+
+    async def read(self) -> Login:
+        return Login(Credential(Secret(min(self.account.tokens))))
+
+
+def settings_account(account: SimulatedAccount) -> Account:
+    """A simulated account as the settings would name it."""
+    return Account(account.email, account.org_uuid, AuthMethod.OAUTH)

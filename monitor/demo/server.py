@@ -1,0 +1,187 @@
+"""The simulated API: an honest aiohttp server on loopback that speaks Anthropic's wire format.
+
+It is behind `--demo`, and it is the tests' API too: logins, faults and the clock are there to be set.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from aiohttp import web
+
+from monitor.demo.bodies import Json, Limits, error_body, usage_body
+
+RATE_LIMITED: Final = error_body("rate_limit_error", "Rate limited. Please try again later.")
+BAD_TOKEN: Final = error_body("authentication_error", "OAuth token has expired.")
+BAD_SCOPE: Final = error_body(
+    "permission_error", "OAuth token does not meet scope requirement user:profile"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An answer instead of usage. `body` goes out as it is; `cut` breaks the connection in the midst of it."""
+
+    status: int = 200
+    body: bytes | Json = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    cut: bool = False
+
+
+def rate_limited(retry_after: str | None = None) -> Fault:
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return Fault(429, RATE_LIMITED, headers)
+
+
+@dataclass(slots=True)
+class SimulatedAccount:
+    """One login: who it is, the tokens and keys that open it, and what it answers. Meant to be changed at will."""
+
+    email: str
+    account_uuid: str
+    org_uuid: str
+    tokens: set[str] = field(default_factory=set)
+    session_keys: set[str] = field(default_factory=set)
+    org_name: str = "Organization"
+    organization_type: str = "claude_max"
+    rate_limit_tier: str = "default_claude_max_20x"
+    limits: Callable[[datetime], Limits] = lambda _: Limits()
+    fault: Callable[[datetime], Fault | None] = lambda _: None
+    answers_as_org: str | None = None
+    can_read_usage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request that the simulated API got."""
+
+    at: datetime
+    path: str
+    account: str | None
+    user_agent: str
+
+
+class SimulatedApi:
+    """Serves a list of accounts on a free loopback port. An async context manager that yields the base URL."""
+
+    def __init__(
+        self, accounts: list[SimulatedAccount], now: Callable[[], datetime], port: int = 0
+    ) -> None:
+        self.accounts = accounts
+        self.seen: list[Seen] = []
+        self._now = now
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> str:
+        app = web.Application()
+        app.router.add_get("/api/oauth/usage", self._oauth_usage)
+        app.router.add_get("/api/oauth/profile", self._profile)
+        app.router.add_get("/api/organizations/{org}/usage", self._web_usage)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self.url
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def requests_of(self, email: str, path: str = "/usage") -> list[Seen]:
+        """The requests for one account whose path ends so."""
+        return [s for s in self.seen if s.account == email and s.path.endswith(path)]
+
+    async def _oauth_usage(self, request: web.Request) -> web.StreamResponse:
+        account = self._by_token(request)
+        self._note(request, account)
+        if not request.headers.get("User-Agent", "").startswith("claude-code/"):
+            return web.json_response(RATE_LIMITED, status=429, headers={"Retry-After": "0"})
+        return await self._usage(request, account)
+
+    async def _web_usage(self, request: web.Request) -> web.StreamResponse:
+        key = request.cookies.get("sessionKey")
+        account = next((a for a in self.accounts if key in a.session_keys), None)
+        self._note(request, account)
+        if account is not None and account.org_uuid != request.match_info["org"]:
+            return web.json_response(BAD_SCOPE, status=403)
+        return await self._usage(request, account)
+
+    async def _usage(
+        self, request: web.Request, account: SimulatedAccount | None
+    ) -> web.StreamResponse:
+        if account is None:
+            return web.json_response(BAD_TOKEN, status=401)
+        if not account.can_read_usage:
+            return web.json_response(BAD_SCOPE, status=403)
+        fault = account.fault(self._now())
+        if fault is not None:
+            return await _faulty(request, fault)
+        organization = account.answers_as_org or account.org_uuid
+        return web.json_response(
+            usage_body(account.limits(self._now())),
+            headers={"anthropic-organization-id": organization},
+        )
+
+    async def _profile(self, request: web.Request) -> web.StreamResponse:
+        account = self._by_token(request)
+        self._note(request, account)
+        if account is None:
+            return web.json_response(BAD_TOKEN, status=401)
+        if not account.can_read_usage:
+            return web.json_response(BAD_SCOPE, status=403)
+        return web.json_response(_profile_body(account))
+
+    def _by_token(self, request: web.Request) -> SimulatedAccount | None:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return next((a for a in self.accounts if token in a.tokens), None)
+
+    def _note(self, request: web.Request, account: SimulatedAccount | None) -> None:
+        email = account.email if account else None
+        agent = request.headers.get("User-Agent", "")
+        self.seen.append(Seen(self._now(), request.path, email, agent))
+
+
+async def _faulty(request: web.Request, fault: Fault) -> web.StreamResponse:
+    await asyncio.sleep(fault.delay)
+    if isinstance(fault.body, dict):
+        return web.json_response(fault.body, status=fault.status, headers=fault.headers)
+    if not fault.cut:
+        return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
+    response = web.StreamResponse(status=fault.status, headers=fault.headers)
+    response.content_length = len(fault.body) + 100
+    await response.prepare(request)
+    await response.write(fault.body)
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def _profile_body(account: SimulatedAccount) -> Json:
+    return {
+        "account": {
+            "uuid": account.account_uuid,
+            "email": account.email,
+            "full_name": "A Person",
+            "display_name": "A",
+            "has_claude_max": True,
+            "has_claude_pro": False,
+        },
+        "organization": {
+            "uuid": account.org_uuid,
+            "name": account.org_name,
+            "organization_type": account.organization_type,
+            "billing_type": "stripe_subscription",
+            "rate_limit_tier": account.rate_limit_tier,
+            "seat_tier": None,
+        },
+        "application": {"uuid": "app", "name": "Claude Code", "slug": "claude-code"},
+    }

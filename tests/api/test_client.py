@@ -1,0 +1,209 @@
+"""The client against the simulated API, and against raw sockets where no honest server would do."""
+
+import asyncio
+import gzip
+import socket
+import traceback
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from monitor.api.client import Client
+from monitor.core.errors import ApiError, Reason
+from monitor.core.model import Account, AuthMethod, Credential, Secret
+from monitor.demo.bodies import Limit, Limits
+from monitor.demo.server import Fault, SimulatedAccount, SimulatedApi, rate_limited
+from tests.builders import NOW, after
+
+TOKEN = "sk-ant-oat01-client-test"
+KEY = "sk-ant-sid01-client-test"
+OAUTH = Credential(Secret(TOKEN))
+SESSION = Credential(Secret(KEY), AuthMethod.SESSION_KEY)
+ACCOUNT = Account("a@example.com", "org-1")
+AGENT = "claude-code/2.1.0 (claude-tracker/0)"
+
+
+@pytest.fixture
+def simulated() -> SimulatedAccount:
+    return SimulatedAccount(
+        "a@example.com",
+        "acc-1",
+        "org-1",
+        tokens={TOKEN},
+        session_keys={KEY},
+        limits=lambda _: Limits(Limit(42, after(hours=2)), Limit(18, after(days=6))),
+    )
+
+
+@pytest.fixture
+async def api(simulated: SimulatedAccount) -> AsyncIterator[SimulatedApi]:
+    server = SimulatedApi([simulated], now=lambda: NOW)
+    async with server:
+        yield server
+
+
+def client(url: str, timeout: float = 5, agent: str = AGENT) -> Client:
+    return Client(url=url, web_url=url, timeout_secs=timeout, user_agent=agent, now=lambda: NOW)
+
+
+async def refused(
+    url: str, credential: Credential = OAUTH, *, timeout: float = 5, agent: str = AGENT
+) -> ApiError:
+    async with client(url, timeout, agent) as asking:
+        with pytest.raises(ApiError) as error:
+            await asking.usage(ACCOUNT, credential)
+    return error.value
+
+
+async def test_usage_by_token(api: SimulatedApi) -> None:
+    async with client(api.url) as asking:
+        usage = await asking.usage(ACCOUNT, OAUTH)
+    assert usage.at == NOW
+    assert {w.key: w.utilization for w in usage.windows} == {"5h": 0.42, "7d": 0.18}
+
+
+async def test_usage_by_session_key(api: SimulatedApi) -> None:
+    async with client(api.url) as asking:
+        usage = await asking.usage(ACCOUNT, SESSION)
+    assert [w.key for w in usage.windows] == ["5h", "7d"]
+    assert api.seen[0].path == "/api/organizations/org-1/usage"
+
+
+async def test_a_hostile_organization_id_stays_within_its_path_segment(api: SimulatedApi) -> None:
+    async with client(api.url) as asking:
+        with pytest.raises(ApiError):
+            await asking.usage(Account("a", "../oauth/usage?x="), SESSION)
+    assert all("/organizations/" in seen.path for seen in api.seen)
+
+
+async def test_the_profile_says_whose_token_it_is(api: SimulatedApi) -> None:
+    async with client(api.url) as asking:
+        profile = await asking.profile(OAUTH.secret)
+    assert (profile.email, profile.identity.org_uuid) == ("a@example.com", "org-1")
+
+
+async def test_an_answer_of_another_organization_is_refused(
+    api: SimulatedApi, simulated: SimulatedAccount
+) -> None:
+    simulated.answers_as_org = "org-2"
+    error = await refused(api.url)
+    assert error.reason is Reason.CREDENTIALS
+    assert "another organization" in error.detail
+
+
+async def test_a_foreign_user_agent_is_throttled_as_the_real_api_does(api: SimulatedApi) -> None:
+    assert (await refused(api.url, agent="curl/8")).reason is Reason.RATE_LIMITED
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        pytest.param(Fault(401), Reason.AUTH, id="401"),
+        pytest.param(Fault(403), Reason.SCOPE, id="403"),
+        pytest.param(
+            Fault(403, b"", {"cf-mitigated": "challenge"}), Reason.CHALLENGE, id="challenge"
+        ),
+        pytest.param(rate_limited("7"), Reason.RATE_LIMITED, id="429"),
+        pytest.param(Fault(500, b"oops"), Reason.SERVER, id="500"),
+        pytest.param(Fault(302, b"", {"Location": "/api/oauth/profile"}), Reason.SERVER, id="302"),
+        pytest.param(Fault(200, b"<html>"), Reason.SCHEMA, id="a web page"),
+        pytest.param(
+            Fault(200, {"error": {"type": "api_error"}}), Reason.SERVER, id="200 with error"
+        ),
+        pytest.param(Fault(200, b'{"five_hour"', cut=True), Reason.CONNECTION, id="cut off"),
+        pytest.param(Fault(200, b" " * (2 << 20)), Reason.SCHEMA, id="oversized"),
+        pytest.param(
+            Fault(200, gzip.compress(b" " * (64 << 20)), {"Content-Encoding": "gzip"}),
+            Reason.SCHEMA,
+            id="a compressed bomb",
+        ),
+    ],
+)
+async def test_a_fault_has_its_reason(
+    api: SimulatedApi, simulated: SimulatedAccount, fault: Fault, reason: Reason
+) -> None:
+    simulated.fault = lambda _: fault
+    assert (await refused(api.url)).reason is reason
+
+
+async def test_a_429_carries_the_servers_wish(
+    api: SimulatedApi, simulated: SimulatedAccount
+) -> None:
+    simulated.fault = lambda _: rate_limited("3600")
+    assert (await refused(api.url)).retry_after == timedelta(hours=1)
+
+
+async def test_a_redirection_is_not_followed_with_the_token(
+    api: SimulatedApi, simulated: SimulatedAccount
+) -> None:
+    simulated.fault = lambda _: Fault(302, b"", {"Location": "/api/oauth/profile"})
+    await refused(api.url)
+    assert [seen.path for seen in api.seen] == ["/api/oauth/usage"]
+
+
+async def test_a_slow_answer_is_a_timeout(api: SimulatedApi, simulated: SimulatedAccount) -> None:
+    simulated.fault = lambda _: Fault(200, delay=30)
+    assert (await refused(api.url, timeout=0.2)).reason is Reason.TIMEOUT
+
+
+async def test_a_refused_connection() -> None:
+    with socket.socket() as unbound:
+        unbound.bind(("127.0.0.1", 0))
+        port = unbound.getsockname()[1]
+        error = await refused(f"http://127.0.0.1:{port}")
+    assert error.reason is Reason.CONNECTION
+    assert "cannot be reached" in error.detail
+
+
+async def test_a_name_that_does_not_exist() -> None:
+    error = await refused("http://no-such-host.invalid", timeout=20)
+    assert error.reason is Reason.CONNECTION
+    assert "no-such-host.invalid" in error.detail
+
+
+async def raw_server(answer: bytes) -> tuple[asyncio.Server, str]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", Reason.CONNECTION),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Reason.SERVER),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", Reason.CONNECTION),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
+            Reason.CONNECTION,
+        ),
+    ],
+)
+async def test_a_server_that_speaks_no_proper_http(answer: bytes, reason: Reason) -> None:
+    server, url = await raw_server(answer)
+    async with server:
+        assert (await refused(url)).reason is reason
+
+
+async def test_a_tls_handshake_with_a_plain_server_is_a_failed_connection() -> None:
+    server, url = await raw_server(b"HTTP/1.1 200 OK\r\n\r\n")
+    async with server:
+        error = await refused(url.replace("http:", "https:"))
+    assert error.reason is Reason.CONNECTION
+
+
+async def test_no_exception_holds_a_token(api: SimulatedApi, simulated: SimulatedAccount) -> None:
+    faults = [Fault(401), Fault(500), Fault(200, b"{", cut=True), Fault(200, TOKEN.encode())]
+    for fault in faults:
+        simulated.fault = lambda _, fault=fault: fault  # type: ignore[misc] # bound now, not later
+        for credential in (OAUTH, SESSION, Credential(Secret(f"{TOKEN}\nx"))):
+            error = await refused(api.url, credential)
+            text = "".join(traceback.format_exception(error))
+            assert TOKEN not in text
+            assert KEY not in text

@@ -1,0 +1,242 @@
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.api import wire
+from monitor.core.errors import ApiError, Reason
+from monitor.core.model import AuthMethod, Identity
+from tests.builders import NOW
+
+SAMPLES = sorted(p.parent for p in (Path(__file__).parents[1] / "samples").glob("*/body.json"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
+def test_a_recorded_answer_gives_its_windows(sample: Path) -> None:
+    usage = wire.parse_usage((sample / "body.json").read_bytes(), NOW)
+    found = {
+        w.key: [pytest.approx(w.utilization), w.resets_at and w.resets_at.isoformat()]
+        for w in usage.windows
+    }
+    assert found == json.loads((sample / "expected.json").read_text())
+
+
+def test_there_are_samples() -> None:
+    assert len(SAMPLES) >= 8
+
+
+def parsed(**answer: Any) -> Any:
+    return wire.parse_usage(json.dumps(answer).encode(), NOW)
+
+
+def limit(percent: object, resets_at: object = None) -> dict[str, object]:
+    return {"utilization": percent, "resets_at": resets_at}
+
+
+def test_one_is_one_percent_and_is_never_taken_for_a_fraction() -> None:
+    assert parsed(five_hour=limit(1.0)).window("5h").utilization == 0.01
+
+
+def test_more_than_a_hundred_percent_is_kept() -> None:
+    assert parsed(five_hour=limit(105)).window("5h").utilization == 1.05
+
+
+def test_extra_usage_is_in_whole_units_of_its_currency() -> None:
+    money = parsed(
+        five_hour=None,
+        extra_usage={
+            "is_enabled": True,
+            "monthly_limit": 5000,
+            "used_credits": 1240.0,
+            "currency": "EUR",
+        },
+    ).extra_usage
+    assert (money.used, money.limit, money.currency) == (Decimal("12.4"), Decimal("50"), "EUR")
+
+
+def test_a_locked_window_keeps_the_reason() -> None:
+    flat = {**limit(3.0), "locked_reason": "seat_removed"}
+    row = {"kind": "session", "percent": 3, "resets_at": None}
+    assert parsed(five_hour=flat, limits=[row]).window("5h").locked_reason == "seat_removed"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", Reason.SCHEMA),
+        (b'{"five_hour": {"utiliz', Reason.SCHEMA),
+        (b"<!DOCTYPE html><title>Just a moment...</title>", Reason.SCHEMA),
+        (b"[]", Reason.SCHEMA),
+        (b"null", Reason.SCHEMA),
+        (b"{}", Reason.SCHEMA),
+        (b'{"hello": "world"}', Reason.SCHEMA),
+        (b"[" * 100_000, Reason.SCHEMA),
+        (b'{"error": {"type": "rate_limit_error", "message": "x"}}', Reason.RATE_LIMITED),
+        (b'{"error": {"type": "authentication_error"}}', Reason.AUTH),
+        (b'{"error": {"type": "permission_error"}}', Reason.SCOPE),
+        (b'{"error": {"type": "overloaded_error"}}', Reason.SERVER),
+        (b'{"error": {"type": ["odd"]}}', Reason.SCHEMA),
+        (b'{"five_hour": "full"}', Reason.SCHEMA),
+        (b'{"five_hour": {"resets_at": null}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": true}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": NaN}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": -1}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": null}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": 1, "resets_at": "soon"}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": 1, "resets_at": 1e300}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": 1, "resets_at": true}}', Reason.SCHEMA),
+        (b'{"five_hour": {"utilization": 1, "resets_at": "9999-12-31T23:59:59Z"}}', Reason.SCHEMA),
+        (b'{"limits": {}}', Reason.SCHEMA),
+        (b'{"limits": [{"kind": "session"}]}', Reason.SCHEMA),
+    ],
+)
+def test_an_answer_that_is_no_usage_is_an_error_and_never_zero(body: bytes, reason: Reason) -> None:
+    with pytest.raises(ApiError) as error:
+        wire.parse_usage(body, NOW)
+    assert error.value.reason is reason
+    assert "\n" not in error.value.detail
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+keys = st.sampled_from(
+    ["five_hour", "seven_day", "limits", "extra_usage", "error", "utilization", "resets_at", "kind"]
+)
+answers = st.dictionaries(
+    keys,
+    st.dictionaries(keys, json_values) | st.lists(st.dictionaries(keys, json_values)) | json_values,
+)
+
+
+@given(answers)
+def test_any_json_is_usage_or_an_api_error(answer: object) -> None:
+    try:
+        usage = wire.parse_usage(json.dumps(answer).encode(), NOW)
+    except ApiError:
+        return
+    assert all(window.utilization >= 0 for window in usage.windows)
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_usage_or_an_api_error(body: bytes) -> None:
+    with pytest.raises(ApiError):
+        wire.parse_usage(body, NOW)
+
+
+@given(st.floats(-1.9, 1.9))
+def test_the_wobble_of_a_reset_does_not_show(seconds: float) -> None:
+    meant = datetime(2026, 11, 22, 14, 10, tzinfo=UTC)
+    wire_text = (meant + timedelta(seconds=seconds)).isoformat()
+    assert parsed(five_hour=limit(5, wire_text)).window("5h").resets_at == meant
+
+
+PROFILE: dict[str, Any] = {
+    "account": {"uuid": "a-1", "email": "user@example.com"},
+    "organization": {
+        "uuid": "o-1",
+        "name": "Org",
+        "organization_type": "claude_max",
+        "rate_limit_tier": "default_claude_max_20x",
+    },
+}
+
+
+def test_a_profile_says_whose_token_it_is() -> None:
+    profile = wire.parse_profile(json.dumps(PROFILE).encode())
+    assert profile.identity == Identity("a-1", "o-1")
+    assert (profile.email, profile.organization_name) == ("user@example.com", "Org")
+    assert profile.plan == "max_20x"
+
+
+@pytest.mark.parametrize("missing", ["account", "organization"])
+def test_a_profile_without_an_identity_is_an_error(missing: str) -> None:
+    answer = {**PROFILE, missing: {}}
+    with pytest.raises(ApiError, match=missing):
+        wire.parse_profile(json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "tier", "plan"),
+    [
+        ("claude_max", "default_claude_max_20x", "max_20x"),
+        ("claude_max", "default_claude_max_5x", "max_5x"),
+        ("claude_pro", "default_claude_ai", "pro"),
+        ("claude_team", "default_claude_max_5x", "team"),
+        ("claude_enterprise", "default_claude_zero", "enterprise"),
+        (None, "default_claude_max_20x", "max_20x"),
+        (None, "default_claude_ai", "pro"),
+        (None, None, None),
+    ],
+)
+def test_a_plan_has_a_short_word(kind: str | None, tier: str | None, plan: str | None) -> None:
+    assert wire.plan_word(kind, tier) == plan
+
+
+def refused(status: int, body: bytes = b"", **headers: str) -> ApiError:
+    named = {key.replace("_", "-"): value for key, value in headers.items()}
+    return wire.refusal(status, named, body, NOW)
+
+
+PERMISSION = b'{"error": {"type": "permission_error", "message": "user:profile"}}'
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "words"),
+    [
+        (refused(401), Reason.AUTH, "expired"),
+        (refused(403, PERMISSION), Reason.SCOPE, "setup-token"),
+        (refused(403), Reason.SCOPE, "403"),
+        (refused(403, cf_mitigated="challenge"), Reason.CHALLENGE, "may well be good"),
+        (refused(403, b"<title>Just a moment...</title>"), Reason.CHALLENGE, "Cloudflare"),
+        (refused(429), Reason.RATE_LIMITED, "fewer"),
+        (refused(500), Reason.SERVER, "500"),
+        (refused(529), Reason.SERVER, "529"),
+        (refused(302, Location="https://elsewhere.example"), Reason.SERVER, "not followed"),
+        (refused(418), Reason.SERVER, "418"),
+        (refused(400, b'{"error": {"type": "rate_limit_error"}}'), Reason.RATE_LIMITED, "fewer"),
+    ],
+)
+def test_a_refusal_has_its_reason(error: ApiError, reason: Reason, words: str) -> None:
+    assert error.reason is reason
+    assert words in error.detail
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_session_key_needs_a_new_key(status: int) -> None:
+    error = wire.refusal(status, {}, PERMISSION, NOW, AuthMethod.SESSION_KEY)
+    assert error.reason is Reason.AUTH
+    assert "session key" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        (None, None, None),
+        ("0", None, 0),
+        ("42", None, 42),
+        ("3600", None, 3600),
+        ("99999999999999999999", None, 86400),
+        ("Sun, 22 Nov 2026 12:02:00 GMT", None, 120),
+        ("Sun, 22 Nov 2026 12:02:00 GMT", "Sun, 22 Nov 2026 12:01:00 GMT", 60),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", None, 0),
+        ("soon", None, None),
+        ("-5", None, None),
+        ("", None, None),
+        ("٣", None, 3),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(
+    value: str | None, date: str | None, seconds: int | None
+) -> None:
+    wanted = None if seconds is None else timedelta(seconds=seconds)
+    assert wire.parse_retry_after(value, date, NOW) == wanted

@@ -1,0 +1,143 @@
+"""Polls each account when it is due, one request at a time for each, and never all accounts at once.
+
+Due times are wall-clock instants in the state: timers stop while a machine sleeps. What is due is
+looked up in short ticks, and each tick starts as few polls as keep up with the number of accounts.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final, Protocol
+
+from monitor.clock import Clock
+from monitor.core.errors import ApiError, CredentialError, Reason
+from monitor.core.events import (
+    ClockStepped,
+    PollFailed,
+    PollStarted,
+    PollSucceeded,
+    RequestSent,
+)
+from monitor.core.model import Account, AccountState, Credential, Usage
+from monitor.store import Store
+
+TICK: Final = 0.5
+STEP: Final = timedelta(seconds=5)
+
+
+class CredentialSource(Protocol):
+    """Where the poller has its credentials from."""
+
+    async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
+        """A credential worth sending; after a refusal another one than the `rejected`. Raises CredentialError."""
+
+
+class UsageSource(Protocol):
+    """Who knows an account's usage."""
+
+    async def usage(self, account: Account, credential: Credential) -> Usage:
+        """Raises ApiError."""
+
+
+class Poller:
+    """Turns due accounts into `PollSucceeded` and `PollFailed`. `chance` yields random numbers in [0, 1)."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        credentials: CredentialSource,
+        api: UsageSource,
+        chance: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._credentials = credentials
+        self._api = api
+        self._chance = chance
+
+    async def run(self) -> None:
+        """Poll until cancelled. Anything but an expected failure is a bug, and is raised."""
+        async with asyncio.TaskGroup() as polls:
+            while True:
+                for name in self._due():
+                    self._store.dispatch(PollStarted(self._clock.now(), name))
+                    polls.create_task(self.poll(name), name=f"poll {name}")
+                await self._tick()
+
+    async def poll(self, name: str) -> None:
+        """Poll one account once, due or not, and dispatch what became of it."""
+        state = self._store.state.accounts[name]
+        started = self._clock.monotonic()
+        try:
+            usage = await self._usage(state)
+        except (ApiError, CredentialError) as error:
+            self._failed(name, error, self._since(started))
+        else:
+            self._succeeded(name, usage, self._since(started))
+
+    def _due(self) -> list[str]:
+        """The accounts to start in this tick, most overdue first."""
+        now = self._clock.now()
+        accounts = self._store.state.accounts
+        due = [(a.next_poll_at, name) for name, a in accounts.items() if not a.polling]
+        late = sorted((at, name) for at, name in due if at <= now)
+        interval = self._store.state.policy.interval.total_seconds()
+        at_once = math.ceil(2 * len(accounts) * TICK / interval)
+        return [name for _, name in late[:at_once]]
+
+    async def _tick(self) -> None:
+        """Let a moment pass, and notice when the wall clock was set meanwhile."""
+        wall, mono = self._clock.now(), self._clock.monotonic()
+        await self._clock.sleep(TICK)
+        passed = timedelta(seconds=self._clock.monotonic() - mono)
+        step = self._clock.now() - wall - passed
+        if abs(step) > STEP:
+            self._store.dispatch(ClockStepped(self._clock.now(), step))
+
+    async def _usage(self, state: AccountState) -> Usage:
+        """One request; a second one only where the first credential was refused and a newer one is there."""
+        account = state.account
+        credential = await self._credentials.credential(account)
+        try:
+            return await self._ask(account, credential)
+        except ApiError as refusal:
+            if refusal.reason is not Reason.AUTH:
+                raise
+            other = await self._credentials.credential(account, rejected=credential)
+            if other == credential:
+                raise
+        return await self._ask(account, other)
+
+    async def _ask(self, account: Account, credential: Credential) -> Usage:
+        self._store.dispatch(RequestSent(self._clock.now(), account.name))
+        return await self._api.usage(account, credential)
+
+    def _succeeded(self, name: str, usage: Usage, duration: timedelta) -> None:
+        if self._is_awaited(name):
+            self._store.dispatch(
+                PollSucceeded(self._clock.now(), name, usage, duration, self._chance())
+            )
+
+    def _failed(self, name: str, error: ApiError | CredentialError, duration: timedelta) -> None:
+        if self._is_awaited(name):
+            self._store.dispatch(
+                PollFailed(
+                    self._clock.now(),
+                    name,
+                    error.reason,
+                    error.detail,
+                    retry_after=error.retry_after if isinstance(error, ApiError) else None,
+                    duration=duration,
+                    jitter=self._chance(),
+                )
+            )
+
+    def _is_awaited(self, name: str) -> bool:
+        """Whether the account is still the one that was asked about: it may have been edited meanwhile."""
+        state = self._store.state.accounts.get(name)
+        return state is not None and state.polling
+
+    def _since(self, started: float) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic() - started)

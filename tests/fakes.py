@@ -1,0 +1,53 @@
+"""Stand-ins at the seams: a clock that tests turn by hand."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from tests.builders import NOW
+
+
+class FakeClock:
+    """A clock that moves only when told to; sleepers wake when their instant has come."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._start = now
+        self._elapsed = 0.0
+        self._step = timedelta(0)
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._elapsed) + self._step
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._elapsed + seconds, future))
+        await future
+
+    def step(self, amount: timedelta) -> None:
+        """Set the wall clock alone, as NTP or a suspended machine does."""
+        self._step += amount
+
+    async def advance(self, seconds: float, tick: float = 1.0) -> None:
+        """Let time pass in ticks, and everything that is due run after each."""
+        end = self._elapsed + seconds
+        await settle()
+        while self._elapsed < end:
+            self._elapsed = min(self._elapsed + tick, end)
+            self._wake()
+            await settle()
+
+    def _wake(self) -> None:
+        due = [f for at, f in self._sleepers if at <= self._elapsed]
+        self._sleepers = [(at, f) for at, f in self._sleepers if at > self._elapsed]
+        for future in due:
+            if not future.done():
+                future.set_result(None)
+
+
+async def settle(rounds: int = 20) -> None:
+    """Let every task that can run do so."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)

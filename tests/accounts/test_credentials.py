@@ -1,0 +1,69 @@
+from datetime import timedelta
+
+import pytest
+
+from monitor.core.errors import CredentialError, Reason
+from monitor.core.model import Account, AuthMethod, Credential, Secret
+from tests.accounts.rig import FakeLogin, Rig
+from tests.builders import after
+
+A = Account("a", "org-1")
+
+
+async def test_a_credential_is_read_once() -> None:
+    rig = Rig(A)
+    await rig.vault.write("a", Secret("t"))
+    assert (await rig.credentials.credential(A)).secret == Secret("t")
+    rig.vault.locked = True
+    assert (await rig.credentials.credential(A)).secret == Secret("t")
+
+
+async def test_after_a_refusal_it_is_read_again() -> None:
+    rig = Rig(A)
+    await rig.vault.write("a", Secret("old"))
+    old = await rig.credentials.credential(A)
+    await rig.vault.write("a", Secret("new"))
+    assert (await rig.credentials.credential(A)).secret == Secret("old")
+    assert (await rig.credentials.credential(A, rejected=old)).secret == Secret("new")
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [(AuthMethod.OAUTH, "press i"), (AuthMethod.SESSION_KEY, "press e")]
+)
+async def test_nothing_stored_says_what_to_do(method: AuthMethod, words: str) -> None:
+    account = Account("a", "org-1", method)
+    with pytest.raises(CredentialError, match=words) as error:
+        await Rig(account).credentials.credential(account)
+    assert error.value.reason is Reason.CREDENTIALS
+
+
+async def test_a_token_that_is_known_to_be_dead_is_not_sent() -> None:
+    rig = Rig()
+    rig.knows("t1", "me@example.com")
+    await rig.book.import_from([FakeLogin("t1", "/work", expires_at=after(hours=8))])
+    (account,) = rig.file.listed
+    assert (await rig.credentials.credential(account)).secret == Secret("t1")
+    rig.clock.step(timedelta(hours=7, minutes=59, seconds=1))
+    with pytest.raises(CredentialError, match="CLAUDE_CONFIG_DIR=/work claude") as error:
+        await rig.credentials.credential(account)
+    assert error.value.reason is Reason.AUTH
+
+
+async def test_an_expiry_belongs_to_its_token_alone() -> None:
+    """Another program may have replaced the entry in the keyring."""
+    rig = Rig()
+    rig.knows("t1", "me@example.com")
+    await rig.book.import_from([FakeLogin("t1", expires_at=after(hours=8))])
+    await rig.vault.write("me@example.com", Secret("t2"))
+    rig.start()
+    rig.clock.step(timedelta(hours=9))
+    assert (await rig.credentials.credential(rig.file.listed[0])).secret == Secret("t2")
+
+
+async def test_the_expiry_of_an_older_entry_is_learnt() -> None:
+    rig = Rig(A)
+    rig.vault.kept["a"] = Credential(Secret("t"), expires_at=after(hours=2))
+    await rig.credentials.credential(A)
+    assert rig.store.state.accounts["a"].token_expires_at == after(hours=2)
+    rig.start()
+    assert rig.store.state.accounts["a"].token_expires_at == after(hours=2)

@@ -246,11 +246,14 @@ class AccountState:
     def window(self, key: str, now: datetime) -> Window | None:
         return next((window for window in self.windows(now) if window.key == key), None)
 
-    def values_are_fresh(self, now: datetime) -> bool:
-        """Whether usage is young enough to be exported: at most max(3 × interval, 15 minutes) old."""
+    def values_are_fresh(self, now: datetime, interval: timedelta) -> bool:
+        """Whether usage is young enough to be exported: at most max(3 × interval, 15 minutes) old.
+
+        The interval is the one of the settings: a back-off must not prolong the life of what it keeps from us.
+        """
         if self.last_success_at is None:
             return False
-        return now - self.last_success_at <= max(3 * self.interval, timedelta(minutes=15))
+        return now - self.last_success_at <= max(3 * interval, timedelta(minutes=15))
 
     def retry_at(self) -> datetime | None:
         """When the next attempt follows a failure; None while polls succeed."""

@@ -243,4 +243,4 @@ def test_update_never_raises_and_views_can_always_be_made(happened: list[Event])
     for account in now.accounts.values():
         assert account.status(NOW) in Status
         assert all(w.utilization >= 0 for w in account.windows(NOW))
-        account.values_are_fresh(NOW)
+        account.values_are_fresh(NOW, now.policy.interval)

@@ -1,0 +1,300 @@
+"""The state as Prometheus metrics, made anew for each scrape from one frozen `State`. Never polls, never waits.
+
+A value that is not known is left out: no series, rather than 0 or NaN.
+"""
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from prometheus_client import generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from exporters import negotiation
+from exporters.rows import Row, account_rows, label_text
+from monitor import __version__
+from monitor.core.effects import threshold_rule
+from monitor.core.errors import Reason
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Up, Window, window_duration
+from monitor.core.state import Policy, State
+
+HOUR: Final = timedelta(hours=1)
+
+
+def render(
+    state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
+) -> tuple[bytes, str]:
+    """The page in the form that the Accept header asks for, and its content type; `others` follow our own metrics."""
+    page = UsageCollector(state, now, tuple(others))
+    content_type = negotiation.content_type(accept)
+    if content_type == negotiation.OPENMETRICS:
+        body: bytes = generate_openmetrics(page)  # type: ignore[no-untyped-call]  # the library's own gap
+        return body, content_type
+    return generate_latest(page), content_type
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCollector(Collector):
+    """One state at one instant as metric families; what `others` collect comes after them."""
+
+    state: State
+    now: datetime
+    others: tuple[Collector, ...] = ()
+
+    def collect(self) -> Iterator[Metric]:
+        yield from families(self.state, self.now)
+        for other in self.others:
+            yield from other.collect()
+
+
+def families(state: State, now: datetime) -> Iterator[Metric]:
+    """Every metric of the public interface."""
+    rows = account_rows(state, now)
+    yield from window_gauges(rows, state.policy)
+    yield window_durations(state)
+    yield from account_gauges(rows)
+    yield alerts_firing(rows, state.policy)
+    yield polls(rows)
+    yield poll_failures(rows)
+    yield account_info(rows)
+    yield from notifications(state)
+    yield build_info()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowGauge:
+    name: str
+    help: str
+    value: Callable[[Window, datetime], float | None]
+
+
+WINDOW_GAUGES: Final = (
+    WindowGauge(
+        "claude_usage_utilization_ratio",
+        "Used part of the window as a ratio: 1 is all of it, and more is possible.",
+        lambda window, _now: window.utilization,
+    ),
+    WindowGauge(
+        "claude_usage_reset_timestamp_seconds",
+        "When the window resets, in seconds since 1970; absent while no window is open.",
+        lambda window, _now: _timestamp(window.resets_at),
+    ),
+    WindowGauge(
+        "claude_usage_reset_seconds",
+        "Whole seconds from this scrape until the window resets; absent while no window is open.",
+        lambda window, now: _whole_seconds(window.resets_in(now)),
+    ),
+)
+
+
+def window_gauges(rows: Sequence[Row], policy: Policy) -> Iterator[Metric]:
+    for gauge in WINDOW_GAUGES:
+        family = _gauge(gauge.name, f"{gauge.help} {_age(policy)}", "account", "window")
+        for row in rows:
+            for key, window in row.windows.items():
+                _add(family, (row.title, key), gauge.value(window, row.now))
+        yield family
+
+
+def _age(policy: Policy) -> str:
+    interval = f"{policy.interval.total_seconds():g}"
+    return (
+        f"Polled: may be up to {interval} s old,"
+        " and while polls fail up to 900 s or 3 poll intervals, whichever is more."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountGauge:
+    name: str
+    help: str
+    value: Callable[[Row], float | None]
+
+
+ACCOUNT_GAUGES: Final = (
+    AccountGauge(
+        "claude_usage_up",
+        "1 if the last poll of the account succeeded, 0 if it failed or none has ended yet.",
+        lambda row: isinstance(row.account.health, Up),
+    ),
+    AccountGauge(
+        "claude_usage_login_required",
+        "1 when only a new login helps.",
+        lambda row: row.account.login_required,
+    ),
+    AccountGauge(
+        "claude_usage_logged_in",
+        "1 for the account that Claude Code would use now.",
+        lambda row: row.logged_in,
+    ),
+    AccountGauge(
+        "claude_usage_last_success_timestamp_seconds",
+        "When the account's usage was last fetched, in seconds since 1970; 0 before the first time.",
+        lambda row: _timestamp(row.account.last_success_at) or 0,
+    ),
+    AccountGauge(
+        "claude_usage_token_expiry_timestamp_seconds",
+        "When the access token expires, in seconds since 1970; absent where that is not known.",
+        lambda row: _timestamp(row.account.token_expires_at),
+    ),
+    AccountGauge(
+        "claude_usage_login_expiry_timestamp_seconds",
+        "When Claude Code's own login expires, in seconds since 1970; absent where that is not known.",
+        lambda row: _timestamp(row.account.login_expires_at),
+    ),
+    AccountGauge(
+        "claude_usage_backoff_until_timestamp_seconds",
+        "Until when nothing is sent for the account, in seconds since 1970; absent while it need not wait.",
+        lambda row: _timestamp(_still_to_come(row.account.backoff_until, row.now)),
+    ),
+    AccountGauge(
+        "claude_usage_requests_last_hour",
+        "Requests sent for the account in the last 60 minutes, whichever process sent them.",
+        lambda row: sum(row.now - at < HOUR for at in row.account.requests),
+    ),
+    AccountGauge(
+        "claude_usage_poll_duration_seconds",
+        "How long the last poll took, in seconds; absent before the first.",
+        lambda row: _seconds(row.account.poll_duration),
+    ),
+    AccountGauge(
+        "claude_usage_poll_interval_seconds",
+        "Time between two polls of the account in seconds, its back-off included.",
+        lambda row: row.account.interval.total_seconds(),
+    ),
+)
+
+
+def account_gauges(rows: Sequence[Row]) -> Iterator[Metric]:
+    for gauge in ACCOUNT_GAUGES:
+        family = _gauge(gauge.name, gauge.help, "account")
+        for row in rows:
+            _add(family, (row.title,), gauge.value(row))
+        yield family
+
+
+def window_durations(state: State) -> Metric:
+    family = _gauge(
+        "claude_usage_window_duration_seconds", "Length of the window in seconds.", "window"
+    )
+    seen = [w.key for a in state.accounts.values() if a.usage for w in a.usage.windows]
+    lengths = {label_text(key): window_duration(key) for key in (FIVE_HOURS, SEVEN_DAYS, *seen)}
+    for key, length in lengths.items():
+        _add(family, (key,), length.total_seconds())
+    return family
+
+
+def alerts_firing(rows: Sequence[Row], policy: Policy) -> Metric:
+    """One series for each window and threshold; none while the alerts are off."""
+    family = _gauge(
+        "claude_usage_alert_firing",
+        "1 while the window is at or above the rule's threshold, else 0; absent while alerts are off.",
+        "account",
+        "window",
+        "rule",
+    )
+    rules = {threshold_rule(t): t for t in policy.thresholds} if policy.alerts else {}
+    for row in rows:
+        for key, window in row.windows.items():
+            for rule, threshold in rules.items():
+                _add(family, (row.title, key, rule), window.utilization >= threshold)
+    return family
+
+
+def polls(rows: Sequence[Row]) -> Metric:
+    family = _counter("claude_usage_polls_total", "Polls begun, failed ones included.", "account")
+    for row in rows:
+        _add(family, (row.title,), row.account.polls)
+    return family
+
+
+def poll_failures(rows: Sequence[Row]) -> Metric:
+    """Every reason has its series from the start, so that a first failure is an increase."""
+    family = _counter(
+        "claude_usage_poll_failures_total", "Polls that failed, by reason.", "account", "reason"
+    )
+    for row in rows:
+        for reason in Reason:
+            _add(family, (row.title, reason), row.account.failures.get(reason, 0))
+    return family
+
+
+def account_info(rows: Sequence[Row]) -> Metric:
+    family = InfoMetricFamily(
+        "claude_usage_account",
+        "What is known of the account, empty where it is not; join with * on(account) group_left(plan).",
+        labels=("account",),
+    )
+    for row in rows:
+        known = {"org_id": row.account.account.org_id, "plan": row.account.plan or ""}
+        family.add_metric((row.title,), {name: label_text(value) for name, value in known.items()})
+    return family
+
+
+def notifications(state: State) -> Iterator[Metric]:
+    log = state.notifications
+    told = _counter(
+        "claude_usage_notifications_total",
+        "Notifications that a channel delivered, by what they say.",
+        "channel",
+        "kind",
+    )
+    failed = _counter(
+        "claude_usage_notification_failures_total",
+        "Notifications that a channel could not deliver, by reason.",
+        "channel",
+        "reason",
+    )
+    for family, counts in ((told, log.told), (failed, log.failed)):
+        for labels, count in sorted(counts.items()):
+            _add(family, labels, count)
+        yield family
+
+
+def build_info() -> Metric:
+    family = InfoMetricFamily("claude_usage_build", "The program's version, and Python's.")
+    family.add_metric((), {"version": __version__, "pythonversion": platform.python_version()})
+    return family
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    unit = name.rpartition("_")[2]
+    return GaugeMetricFamily(
+        name, text, labels=labels, unit=unit if unit in ("seconds", "ratio") else ""
+    )
+
+
+def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, text, labels=labels)
+
+
+def _add(
+    family: GaugeMetricFamily | CounterMetricFamily, labels: Sequence[str], value: float | None
+) -> None:
+    if value is not None:
+        family.add_metric([label_text(label) for label in labels], float(value))
+
+
+def _timestamp(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _whole_seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
+
+
+def _still_to_come(at: datetime | None, now: datetime) -> datetime | None:
+    return at if at is not None and at > now else None

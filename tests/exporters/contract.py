@@ -1,0 +1,25 @@
+"""The metrics of the public interface: sample name and type, and the labels."""
+
+CONTRACT = {
+    ("claude_usage_utilization_ratio", "gauge"): {"account", "window"},
+    ("claude_usage_reset_timestamp_seconds", "gauge"): {"account", "window"},
+    ("claude_usage_reset_seconds", "gauge"): {"account", "window"},
+    ("claude_usage_window_duration_seconds", "gauge"): {"window"},
+    ("claude_usage_up", "gauge"): {"account"},
+    ("claude_usage_login_required", "gauge"): {"account"},
+    ("claude_usage_logged_in", "gauge"): {"account"},
+    ("claude_usage_last_success_timestamp_seconds", "gauge"): {"account"},
+    ("claude_usage_token_expiry_timestamp_seconds", "gauge"): {"account"},
+    ("claude_usage_login_expiry_timestamp_seconds", "gauge"): {"account"},
+    ("claude_usage_backoff_until_timestamp_seconds", "gauge"): {"account"},
+    ("claude_usage_requests_last_hour", "gauge"): {"account"},
+    ("claude_usage_alert_firing", "gauge"): {"account", "window", "rule"},
+    ("claude_usage_poll_duration_seconds", "gauge"): {"account"},
+    ("claude_usage_poll_interval_seconds", "gauge"): {"account"},
+    ("claude_usage_polls_total", "counter"): {"account"},
+    ("claude_usage_poll_failures_total", "counter"): {"account", "reason"},
+    ("claude_usage_account_info", "info"): {"account", "org_id", "plan"},
+    ("claude_usage_notifications_total", "counter"): {"channel", "kind"},
+    ("claude_usage_notification_failures_total", "counter"): {"channel", "reason"},
+    ("claude_usage_build_info", "info"): {"version", "pythonversion"},
+}

@@ -1,0 +1,311 @@
+import math
+import platform
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporters.negotiation import OPENMETRICS, TEXT
+from exporters.prometheus import families, render
+from exporters.rows import unique
+from monitor import __version__
+from monitor.core.errors import Reason
+from monitor.core.model import Account, Window
+from monitor.core.state import Policy, State
+from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
+from tests.exporters.contract import CONTRACT
+from tests.exporters.rich import HOSTILE, rich_state
+from tests.real.need import need
+
+VALUES = (
+    "claude_usage_utilization_ratio",
+    "claude_usage_reset_timestamp_seconds",
+    "claude_usage_reset_seconds",
+    "claude_usage_alert_firing",
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "name"),
+    [("text/plain", "metrics.txt"), ("application/openmetrics-text", "metrics.openmetrics.txt")],
+)
+def test_the_page_of_every_condition(
+    accept: str, name: str, golden: Callable[[str, str], None]
+) -> None:
+    body, _ = render(rich_state(NOW), NOW, accept)
+    golden(name, without_versions(body.decode()))
+
+
+def test_the_metrics_are_those_of_the_public_interface() -> None:
+    seen = {
+        (sample.name, family.type): set(sample.labels)
+        for family in families(rich_state(NOW), NOW)
+        for sample in family.samples
+    }
+    assert seen == CONTRACT
+
+
+def test_both_forms_say_the_same() -> None:
+    text, openmetrics = (
+        {(s.name, frozenset(s.labels.items())): s.value for f in page for s in f.samples}
+        for page in (text_page(rich_state(NOW)), openmetrics_page(rich_state(NOW)))
+    )
+    assert text == openmetrics
+
+
+def test_each_form_has_its_own_content_type() -> None:
+    assert render(state(), NOW, "text/plain")[1] == TEXT
+    assert render(state(), NOW, "application/openmetrics-text")[1] == OPENMETRICS
+
+
+def test_promtool_has_no_objection() -> None:
+    need("promtool")
+    body, _ = render(rich_state(NOW), NOW, "")
+    done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_no_metric_speaks_of_percent() -> None:
+    for family in families(rich_state(NOW), NOW):
+        assert not re.search("percent|pct", family.name + family.documentation, re.IGNORECASE)
+
+
+def test_counters_have_no_created_series() -> None:
+    assert not [n for n in names(rich_state(NOW)) if n.endswith("_created")]
+
+
+def test_every_seconds_and_ratio_metric_declares_its_unit() -> None:
+    for family in openmetrics_page(rich_state(NOW)):
+        last = family.name.rpartition("_")[2]
+        assert family.unit == (last if last in ("seconds", "ratio") else "")
+
+
+def test_polled_values_say_how_old_they_may_be() -> None:
+    seldom = state(policy=Policy(interval=timedelta(seconds=300)))
+    ratio = next(iter(families(seldom, NOW)))
+    assert "up to 300 s old" in ratio.documentation
+
+
+def test_a_window_is_shown_as_ratio_reset_and_countdown() -> None:
+    shown = state(live("a", window("5h", 42, timedelta(hours=2, seconds=0.9))))
+    assert value(shown, "claude_usage_utilization_ratio", account="a", window="5h") == 0.42
+    at = value(shown, "claude_usage_reset_timestamp_seconds", account="a", window="5h")
+    assert at == after(hours=2, seconds=0.9).timestamp()
+    assert value(shown, "claude_usage_reset_seconds", account="a", window="5h") == 7200
+
+
+def test_utilization_above_one_is_not_cut_off() -> None:
+    shown = state(live("a", window("7d", 104)))
+    assert value(shown, "claude_usage_utilization_ratio", account="a", window="7d") == 1.04
+
+
+def test_no_reset_series_while_no_window_is_open() -> None:
+    shown = names(state(live("a", window("5h", 0))))
+    assert "claude_usage_utilization_ratio" in shown
+    assert not {n for n in shown if "reset" in n}
+
+
+def test_a_passed_reset_shows_zero_and_no_countdown() -> None:
+    passed = state(live("a", window("5h", 65, timedelta(seconds=-1))))
+    assert value(passed, "claude_usage_utilization_ratio", account="a", window="5h") == 0
+    assert not {n for n in names(passed) if "reset" in n}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "interval", "shown"),
+    [(15, 180, True), (15.1, 180, False), (30, 600, True), (30.1, 600, False)],
+)
+def test_values_are_kept_while_polls_fail_and_dropped_when_they_are_old(
+    minutes: float, interval: int, shown: bool
+) -> None:
+    account = live("a", window("5h", 65, timedelta(hours=4)), at=before(minutes=minutes))
+    old = failing(account, Reason.SERVER, interval=timedelta(hours=1))
+    page = state(old, policy=Policy(interval=timedelta(seconds=interval)))
+    assert all((name in names(page)) is shown for name in VALUES)
+    assert value(state(old), "claude_usage_up", account="a") == 0
+    assert value(state(old), "claude_usage_last_success_timestamp_seconds", account="a") > 0
+
+
+def test_a_new_account_is_down_and_counted_from_the_start() -> None:
+    new = state(waiting("a"))
+    assert value(new, "claude_usage_up", account="a") == 0
+    assert value(new, "claude_usage_last_success_timestamp_seconds", account="a") == 0
+    assert value(new, "claude_usage_polls_total", account="a") == 0
+    for reason in Reason:
+        assert value(new, "claude_usage_poll_failures_total", account="a", reason=reason) == 0
+
+
+@pytest.mark.parametrize(("reason", "required"), [(Reason.AUTH, 1), (Reason.SERVER, 0)])
+def test_a_login_is_required_only_where_nothing_else_helps(reason: Reason, required: int) -> None:
+    down = state(failing(live("a"), reason))
+    assert value(down, "claude_usage_login_required", account="a") == required
+    assert value(down, "claude_usage_poll_failures_total", account="a", reason=reason) == 1
+
+
+def test_the_account_that_claude_code_would_use_is_marked() -> None:
+    shown = state(live("a"), live("b"), logged_in="b")
+    assert value(shown, "claude_usage_logged_in", account="a") == 0
+    assert value(shown, "claude_usage_logged_in", account="b") == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("token_expires_at", "claude_usage_token_expiry_timestamp_seconds"),
+        ("login_expires_at", "claude_usage_login_expiry_timestamp_seconds"),
+        ("backoff_until", "claude_usage_backoff_until_timestamp_seconds"),
+    ],
+)
+def test_instants_are_shown_only_where_they_are_known(field: str, name: str) -> None:
+    known: dict[str, Any] = {field: after(hours=1)}
+    assert name not in names(state(live("a")))
+    assert value(state(live("a", **known)), name, account="a") == after(hours=1).timestamp()
+
+
+def test_a_back_off_that_is_over_is_not_shown() -> None:
+    over = state(live("a", backoff_until=NOW))
+    assert "claude_usage_backoff_until_timestamp_seconds" not in names(over)
+
+
+def test_only_requests_of_the_last_hour_are_counted() -> None:
+    sent = (before(minutes=60), before(minutes=59, seconds=59), before(minutes=1), NOW)
+    shown = state(live("a", requests=sent))
+    assert value(shown, "claude_usage_requests_last_hour", account="a") == 3
+
+
+@pytest.mark.parametrize(
+    ("percent", "firing"),
+    [
+        (79, {"threshold_80": 0, "threshold_97.5": 0}),
+        (80, {"threshold_80": 1, "threshold_97.5": 0}),
+        (100, {"threshold_80": 1, "threshold_97.5": 1}),
+    ],
+)
+def test_an_alert_fires_at_its_threshold_and_above(percent: float, firing: dict[str, int]) -> None:
+    shown = state(live("a", window("7d", percent)), policy=Policy(thresholds=(0.8, 0.975)))
+    assert {
+        s.labels["rule"]: s.value for s in samples(shown) if s.name == "claude_usage_alert_firing"
+    } == firing
+
+
+def test_without_alerts_none_has_a_series() -> None:
+    quiet = state(live("a", window("5h", 99)), policy=Policy(alerts=False))
+    assert "claude_usage_alert_firing" not in names(quiet)
+
+
+def test_the_lengths_of_all_windows_are_known() -> None:
+    shown = state(live("a", window("7d_opus", 3)))
+    assert {
+        s.labels["window"]: s.value
+        for s in samples(shown)
+        if s.name == "claude_usage_window_duration_seconds"
+    } == {"5h": 18000, "7d": 604800, "7d_opus": 604800}
+
+
+def test_an_account_goes_by_its_label() -> None:
+    named = live("user@example.com", account=Account("user@example.com", label="work"))
+    assert value(state(named), "claude_usage_up", account="work") == 1
+
+
+def test_accounts_of_one_title_are_told_apart() -> None:
+    twice = state(
+        live("a@example.com", account=Account("a@example.com", label="work")),
+        waiting("b@example.com", account=Account("b@example.com", label="work")),
+    )
+    assert value(twice, "claude_usage_up", account="work") == 1
+    assert value(twice, "claude_usage_up", account="work (2)") == 0
+
+
+def test_a_number_never_makes_one_title_that_of_another() -> None:
+    assert unique(["a", "a (2)", "a", "a"]) == ["a", "a (2)", "a (3)", "a (4)"]
+    assert unique(["a", "a", "a (2)"]) == ["a", "a (2)", "a (2) (2)"]
+
+
+def test_what_no_scraper_can_read_in_a_name_is_replaced() -> None:
+    shown = state(live("nul\0", Window("7d_\ud800", 0.5)))
+    body, _ = render(shown, NOW, "")
+    assert 'account="nul\N{REPLACEMENT CHARACTER}",window="7d_\N{REPLACEMENT CHARACTER}"' in (
+        body.decode()
+    )
+
+
+def test_hostile_names_come_back_as_they_were() -> None:
+    accounts = {s.labels["account"] for s in samples(rich_state(NOW)) if "account" in s.labels}
+    assert HOSTILE in accounts
+
+
+def test_an_account_that_is_gone_leaves_nothing() -> None:
+    shown = rich_state(NOW)
+    gone = replace(shown, accounts={"new@example.com": shown.accounts["new@example.com"]})
+    accounts = {s.labels["account"] for s in samples(gone) if "account" in s.labels}
+    assert accounts == {"new@example.com"}
+
+
+def test_other_collectors_follow_on_the_same_page() -> None:
+    body, _ = render(
+        state(), NOW, "application/openmetrics-text", [ProcessCollector(registry=None)]
+    )
+    assert body.index(b"claude_usage_build_info") < body.index(b"process_start_time_seconds")
+    assert body.endswith(b"# EOF\n")
+
+
+titles = st.text(st.characters(), min_size=1)
+
+
+@given(
+    accounts=st.lists(
+        st.tuples(titles, st.floats(min_value=0, allow_infinity=False), titles), max_size=4
+    )
+)
+def test_every_page_parses_without_doubles_or_nan(
+    accounts: list[tuple[str, float, str]],
+) -> None:
+    shown = {
+        f"{place}": live(name, usage=usage(Window("5h", ratio, after(hours=1)), Window(key, ratio)))
+        for place, (name, ratio, key) in enumerate(accounts)
+    }
+    page = openmetrics_page(State(accounts=shown))
+    series = [(s.name, frozenset(s.labels.items())) for f in page for s in f.samples]
+    assert len(series) == len(set(series))
+    assert not any(math.isnan(s.value) for f in page for s in f.samples)
+    ups = [s for f in page for s in f.samples if s.name == "claude_usage_up"]
+    assert len(ups) == len(accounts)
+
+
+def openmetrics_page(shown: State) -> list[Metric]:
+    body, _ = render(shown, NOW, "application/openmetrics-text")
+    return list(parse_openmetrics(body.decode()))  # type: ignore[no-untyped-call]  # the library's own gap
+
+
+def text_page(shown: State) -> list[Metric]:
+    body, _ = render(shown, NOW, "")
+    return list(parse_text(body.decode()))
+
+
+def samples(shown: State) -> list[Any]:
+    return [sample for family in openmetrics_page(shown) for sample in family.samples]
+
+
+def names(shown: State) -> set[str]:
+    return {sample.name for sample in samples(shown)} - {"claude_usage_window_duration_seconds"}
+
+
+def value(shown: State, name: str, **labels: str) -> float:
+    """The one sample with this name and these labels."""
+    found = [s.value for s in samples(shown) if (s.name, s.labels) == (name, labels)]
+    assert len(found) == 1, (name, labels, found)
+    return float(found[0])
+
+
+def without_versions(page: str) -> str:
+    return page.replace(platform.python_version(), "3.x").replace(f'"{__version__}"', '"0.0.0"')

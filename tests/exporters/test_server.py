@@ -1,0 +1,333 @@
+import asyncio
+import base64
+import gzip
+import hashlib
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+
+import pytest
+from aiohttp import ClientResponse, ClientSession, DummyCookieJar
+
+from exporters.negotiation import OPENMETRICS, TEXT
+from exporters.server import Site, cannot_listen
+from monitor.core.errors import Reason, TrackerError
+from monitor.core.model import Account
+from monitor.core.state import State
+from tests.builders import NOW, failing, live, state, waiting
+from tests.exporters.rich import HOSTILE, rich_state
+
+PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
+
+
+def site_of(shown: State, host: str = "127.0.0.1", port: int = 0) -> Site:
+    return Site(lambda: shown, lambda: NOW, host, port)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with site_of(rich_state(NOW)) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(site: Site) -> AsyncIterator[ClientSession]:
+    async with ClientSession(
+        site.url, auto_decompress=False, cookie_jar=DummyCookieJar()
+    ) as opened:
+        yield opened
+
+
+async def answer(
+    client: ClientSession, path: str, method: str = "GET", **headers: str
+) -> tuple[ClientResponse, bytes]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with client.request(method, path, headers=named) as response:
+        return response, await response.read()
+
+
+async def test_metrics_are_plain_text_for_whoever_asks_for_nothing(client: ClientSession) -> None:
+    response, body = await answer(client, "/metrics", Accept_Encoding="identity")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == TEXT
+    assert response.headers["Vary"] == "Accept, Accept-Encoding"
+    assert "Content-Encoding" not in response.headers
+    assert b"claude_usage_up{" in body
+    assert not body.endswith(b"# EOF\n")
+
+
+async def test_metrics_are_openmetrics_in_gzip_for_prometheus(client: ClientSession) -> None:
+    accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
+    response, body = await answer(client, "/metrics", Accept=accept, Accept_Encoding="gzip")
+    assert response.headers["Content-Type"] == OPENMETRICS
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(body).endswith(b"# EOF\n")
+
+
+async def test_deflate_is_never_chosen(client: ClientSession) -> None:
+    response, _ = await answer(client, "/metrics", Accept_Encoding="deflate, gzip")
+    assert response.headers["Content-Encoding"] == "gzip"
+    response, _ = await answer(client, "/metrics", Accept_Encoding="deflate")
+    assert "Content-Encoding" not in response.headers
+
+
+async def test_an_unreadable_version_is_answered_in_plain_text(client: ClientSession) -> None:
+    response, _ = await answer(
+        client, "/metrics", Accept="application/openmetrics-text;version=abc"
+    )
+    assert (response.status, response.headers["Content-Type"]) == (200, TEXT)
+
+
+async def test_a_scrape_sees_the_state_of_its_own_moment() -> None:
+    shown = [state()]
+    async with (
+        Site(lambda: shown[0], lambda: NOW, "127.0.0.1", 0) as site,
+        ClientSession(site.url) as client,
+    ):
+        _, before = await answer(client, "/metrics")
+        shown[0] = state(live("new@example.com"))
+        _, after = await answer(client, "/metrics")
+    assert b"new@example.com" not in before
+    assert b"new@example.com" in after
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_head_says_what_get_would(client: ClientSession, path: str) -> None:
+    got, body = await answer(client, path, Accept_Encoding="identity")
+    head, nothing = await answer(client, path, "HEAD", Accept_Encoding="identity")
+    assert head.status == got.status
+    assert nothing == b""
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+    if path != "/metrics":  # the process's own figures move between the two
+        assert int(head.headers["Content-Length"]) == len(body)
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
+async def test_every_answer_is_hardened(client: ClientSession, path: str) -> None:
+    response, _ = await answer(client, path)
+    assert response.headers["Server"] == "claude-tracker"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none';")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example:15707"}, 421),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+    ],
+)
+async def test_strangers_learn_nothing(
+    client: ClientSession, path: str, headers: dict[str, str], status: int
+) -> None:
+    response, body = await answer(client, path, **headers)
+    assert response.status == status
+    assert b"claude_usage" not in body
+    assert b"user@" not in body
+    assert response.headers["Server"] == "claude-tracker"
+
+
+async def test_a_request_without_a_host_is_refused(site: Site) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"421"
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+async def test_nothing_can_be_changed(client: ClientSession, method: str) -> None:
+    response, _ = await answer(client, "/metrics", method)
+    assert response.status == 405
+
+
+async def test_a_path_that_is_not_there_is_not_found(client: ClientSession) -> None:
+    response, _ = await answer(client, "/page/style.css")
+    assert response.status == 404
+
+
+async def test_requests_are_not_logged(
+    client: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await answer(client, "/metrics")
+    await answer(client, "/nowhere")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [
+        (state(), 200),
+        (state(live("a"), waiting("b")), 503),
+        (state(live("a"), failing(waiting("b"), Reason.AUTH)), 200),
+    ],
+)
+async def test_it_is_ready_once_a_poll_of_every_account_has_ended(
+    shown: State, status: int
+) -> None:
+    async with site_of(shown) as site, ClientSession(site.url) as client:
+        ready, _ = await answer(client, "/-/ready")
+        healthy, _ = await answer(client, "/-/healthy")
+    assert (ready.status, healthy.status) == (status, 200)
+
+
+async def test_the_page_links_to_the_rest_and_names_the_accounts(client: ClientSession) -> None:
+    response, body = await answer(client, "/")
+    page = Page(body.decode())
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.links == ["/metrics", "/-/healthy", "/-/ready"]
+    assert "home live" in page.text
+    assert "user@work.com failing" in page.text
+    assert f'targets: ["127.0.0.1:{response.url.port}"]' in page.text
+
+
+async def test_the_page_takes_nothing_from_elsewhere_and_runs_nothing(
+    client: ClientSession,
+) -> None:
+    _, body = await answer(client, "/")
+    assert not {"script", "img", "link", "iframe"} & set(Page(body.decode()).tags)
+    assert not re.search(rb"https?://|url\(|@import", body)
+
+
+async def test_the_page_may_use_its_own_style_and_no_other(client: ClientSession) -> None:
+    response, body = await answer(client, "/")
+    style = body.partition(b"<style>")[2].partition(b"</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in response.headers["Content-Security-Policy"]
+
+
+async def test_names_cannot_write_html(client: ClientSession) -> None:
+    _, body = await answer(client, "/")
+    page = Page(body.decode())
+    assert HOSTILE in page.text
+    assert "b" not in page.tags
+
+
+async def test_without_accounts_the_page_says_what_to_do() -> None:
+    async with site_of(state()) as site, ClientSession(site.url) as client:
+        _, body = await answer(client, "/")
+    assert "monitor accounts import" in Page(body.decode()).text
+
+
+async def test_the_label_stands_for_the_name_on_the_page() -> None:
+    named = live("user@example.com", account=Account("user@example.com", label="work"))
+    async with site_of(state(named)) as site, ClientSession(site.url) as client:
+        _, body = await answer(client, "/")
+    assert b"user@example.com" not in body
+
+
+async def test_a_port_in_use_is_named_with_the_setting(site: Site) -> None:
+    second = site_of(state(), port=site.port)
+    with pytest.raises(TrackerError) as failure:
+        await second.start()
+    assert str(failure.value) == (
+        f"cannot serve metrics on 127.0.0.1:{site.port}: the port is in use by another program;"
+        " set exporter.listen in the settings, or pass --listen HOST:PORT|off"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "words"),
+    [
+        ("192.0.2.1", 15707, "192.0.2.1:15707: this machine has no such address;"),
+        ("2001:db8::1", 15707, "[2001:db8::1]:15707: this machine has no such address;"),
+        ("two..dots", 15707, "two..dots:15707: this is no address that can be listened on;"),
+        ("127.0.0.1", 99999, "127.0.0.1:99999: this is no address that can be listened on;"),
+    ],
+)
+async def test_an_address_that_cannot_be_had_is_one_line(host: str, port: int, words: str) -> None:
+    with pytest.raises(TrackerError, match=re.escape(words)) as failure:
+        await site_of(state(), host, port).start()
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied"), "permission denied"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "the name is not known"),
+        (OSError("could not bind on any address out of [...]"), "no such address"),
+        (OSError(999, "?"), "no address that can be listened on"),
+    ],
+)
+def test_every_refusal_of_the_system_is_put_into_words(error: OSError, words: str) -> None:
+    assert words in cannot_listen("127.0.0.1:80", error)
+
+
+async def test_after_a_failed_start_it_can_be_stopped(site: Site) -> None:
+    second = site_of(state(), port=site.port)
+    with pytest.raises(TrackerError):
+        await second.start()
+    await second.stop()
+    assert second.port == site.port
+
+
+async def test_it_stops_at_once_whoever_is_connected() -> None:
+    site = site_of(rich_state(NOW))
+    await site.start()
+    requests = (
+        b"",  # says nothing
+        b"GET /metr",  # never ends its first line
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",  # keeps the connection
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nhalf",
+    )
+    writers = [await connection(site.port, request) for request in requests]
+    begun = time.monotonic()
+    await site.stop()
+    assert time.monotonic() - begun < 1
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_the_port_is_free_after_the_stop(site: Site) -> None:
+    port = site.port
+    await site.stop()
+    async with site_of(state(), port=port) as second:
+        assert second.port == port
+
+
+async def test_listening_everywhere_answers_to_any_address() -> None:
+    everywhere = "0.0.0.0"  # noqa: S104 - for the time of the test
+    async with site_of(state(), host=everywhere) as site, ClientSession() as client:
+        url = f"http://127.0.0.1:{site.port}/-/healthy"
+        by_address, _ = await answer(client, url, Host="192.0.2.7:15707")
+        by_name, _ = await answer(client, url, Host="evil.example")
+        assert site.url == f"http://localhost:{site.port}/"
+    assert (by_address.status, by_name.status) == (200, 421)
+
+
+async def connection(port: int, request: bytes) -> asyncio.StreamWriter:
+    """An open connection on which this was sent, and the beginning of the answer (if any) read."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await writer.drain()
+    if request.count(b"\r\n\r\n"):
+        await reader.readline()
+    return writer
+
+
+class Page(HTMLParser):
+    """A page as its reader sees it: text with single spaces, tags and links."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.tags: list[str] = []
+        self.links: list[str | None] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "a":
+            self.links.append(dict(attrs)["href"])
+
+    def handle_data(self, data: str) -> None:
+        self.text += data

@@ -47,10 +47,10 @@ class AccountBook:
     def load(self, renamed: tuple[str, str] | None = None) -> None:
         """Bring the settings' accounts, and what was learnt of them, into the state."""
         now = self._clock.now()
-        accounts = self._file.accounts()
+        listing = self._file.read()
         names = dict([renamed]) if renamed else {}
-        self._store.dispatch(AccountsLoaded(now, accounts, self._file.active(), names))
-        for account in accounts:
+        self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
+        for account in listing.accounts:
             self._tell(account.name)
 
     async def import_from(self, sources: Sequence[LoginSource]) -> list[Imported]:
@@ -103,7 +103,7 @@ class AccountBook:
 
     async def account_of(self, profile: Profile) -> Account | None:
         """The account that the profile speaks of: by its identity, or for one never identified, by asking."""
-        accounts = [a for a in self._file.accounts() if a.auth_method is AuthMethod.OAUTH]
+        accounts = [a for a in self._file.read().accounts if a.auth_method is AuthMethod.OAUTH]
         for account in accounts:
             if self._learnt[account.name].identity == profile.identity:
                 return account
@@ -128,7 +128,7 @@ class AccountBook:
         return False
 
     def _new_account(self, profile: Profile) -> Account:
-        taken = {account.name for account in self._file.accounts()}
+        taken = {account.name for account in self._file.read().accounts}
         organization = profile.organization_name or profile.identity.org_uuid[:8]
         wanted = [profile.email, f"{profile.email} ({organization})"]
         wanted += [f"{profile.email} ({organization} {n})" for n in range(2, len(taken) + 3)]
@@ -154,7 +154,7 @@ class AccountBook:
 
     async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
         """Rename an account, and change its session key and organization; None keeps the key."""
-        account = self._account(name)
+        account = self.account(name)
         _check_filled(name=new_name)
         if new_name != name:
             self._check_is_free(new_name)
@@ -192,7 +192,7 @@ class AccountBook:
 
     async def remove(self, name: str) -> str:
         """Remove an account, its entry in the keyring last."""
-        self._account(name)
+        self.account(name)
         self._file.remove_account(name)
         self._learnt.forget(name)
         self.load()
@@ -201,19 +201,20 @@ class AccountBook:
 
     async def use(self, name: str) -> str:
         """Mark an account as the active one."""
-        self._account(name)
+        self.account(name)
         self._file.set_active(name)
         self.load()
         return f"{name} is the active account"
 
-    def _account(self, name: str) -> Account:
-        found = next((a for a in self._file.accounts() if a.name == name), None)
+    def account(self, name: str) -> Account:
+        """The account of that name. Raises TrackerError where there is none."""
+        found = next((a for a in self._file.read().accounts if a.name == name), None)
         if found is None:
             raise TrackerError(f"there is no account {name!r}: see `monitor accounts list`")
         return found
 
     def _check_is_free(self, name: str) -> None:
-        if any(account.name == name for account in self._file.accounts()):
+        if any(account.name == name for account in self._file.read().accounts):
             raise TrackerError(f"there is an account {name!r} already: choose another name")
 
 

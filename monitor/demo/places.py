@@ -25,6 +25,12 @@ class MemoryVault:
         self.kept.pop(name, None)
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryListing:
+    accounts: tuple[Account, ...]
+    active_account: int
+
+
 @dataclass(slots=True)
 class MemoryAccounts:
     """The accounts of the settings, in memory."""
@@ -32,11 +38,8 @@ class MemoryAccounts:
     listed: list[Account] = field(default_factory=list)
     active_index: int = 0
 
-    def accounts(self) -> tuple[Account, ...]:
-        return tuple(self.listed)
-
-    def active(self) -> int:
-        return self.active_index
+    def read(self) -> MemoryListing:
+        return MemoryListing(tuple(self.listed), self.active_index)
 
     def add_account(self, account: Account) -> None:
         self.listed.append(account)

@@ -1,0 +1,63 @@
+# Two commands for a newcomer: `make demo` shows the program, `make test` proves it.
+# Needs make and a Python 3.11 or newer with pip and venv; uv is used where it is installed.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,\
+	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+SOURCES := monitor exporters tests
+
+.PHONY: run demo test check lint types contracts format clean
+
+run: $(VENV)/.installed
+	@$(BIN)/monitor tui
+
+demo: $(VENV)/.installed
+	@$(BIN)/monitor tui --demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types contracts test
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found: install one, or name it with PYTHON=…" >&2; exit 1; }
+ifdef UV
+	@UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV)
+else
+	@$(PYTHON) -m venv $(VENV) || { echo "make: no venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
+endif
+
+ifdef UV
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+else
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	@echo "installing into $(VENV) …"
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml
+	@echo "installing into $(VENV) …"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.installed

@@ -18,7 +18,7 @@ Each sample is one of these, and the first that fits decides:
     names it
     no window had been open, one is open now            a new period          -
     the end lies ahead, and the value fell by           perhaps an early      nothing until a second low sample
-    10 points or more to 5 % or less, or no             reset                 at least 60 s after the first; then
+    10 points or more to less than half, or no          reset                 at least 60 s after the first; then
     window is open any more                                                   a new period, and a reset as above
     anything else                                       the same period       -
 
@@ -32,8 +32,9 @@ Why so, and not simpler:
   second and minute boundaries. Ends closer than two minutes are therefore the same end.
 * The end sometimes moves by hours without the usage falling. That is a changed schedule: the period goes on
   with what it has told, and nothing is said.
-* Usage never falls within a period, but answers do: a stale or empty answer reads 0 for a moment and the
-  next one is back at 73 %. A single low sample is thus only a hint; the next normal one cancels it.
+* Usage never falls within a period, but answers do: figures are revised by a few points, and a stale or empty
+  answer reads 0 for a moment and the next one is back at 73 %. A single low sample is thus only a hint; until
+  a second one the period stands as it was, and a sample that is back at half or more cancels the hint.
 * Early resets are real as well (a plan change, a banked reset): hence the second look.
 * A reset is told only if the period had reached the lowest threshold: nobody waits for a window that was
   never full. It is told only while it is news, 15 minutes from the end: after a night's sleep it is not.
@@ -52,7 +53,6 @@ from monitor.core.state import Policy
 SAME_END: Final = timedelta(seconds=120)
 NEWS_FOR: Final = timedelta(minutes=15)
 CONFIRM_AFTER: Final = timedelta(seconds=60)
-LOW: Final = 0.05
 DROP: Final = 0.10
 
 PLAN_WIDE: Final = frozenset({FIVE_HOURS, SEVEN_DAYS})
@@ -118,8 +118,8 @@ def _rolled_over(memory: WindowMemory, sample: Window, at: datetime) -> bool:
 def _looks_reset(memory: WindowMemory, sample: Window, at: datetime) -> bool:
     if memory.resets_at is None or memory.resets_at <= at:
         return False
-    fell = memory.utilization - sample.utilization >= DROP and sample.utilization <= LOW
-    return fell or sample.resets_at is None
+    fell = memory.utilization - sample.utilization >= DROP
+    return sample.resets_at is None or (fell and sample.utilization < memory.utilization / 2)
 
 
 def _hint_of_early_reset(

@@ -152,6 +152,14 @@ S = Sample
             [S(0, 90), S(3, 2), S(6, 3)], ["reset@6"], id="an early reset, the end unmoved"
         ),
         pytest.param(
+            [S(0, 90), S(3, 2), S(6, 9), S(9, 81)],
+            ["reset@6", "80@9"],
+            id="an early reset with use right after it",
+        ),
+        pytest.param(
+            [S(0, 90), S(3, 12), S(6, 14)], ["reset@6"], id="an early reset seen after some use"
+        ),
+        pytest.param(
             [S(0, 90), S(3, 2, NEXT_END), S(6, 3, NEXT_END)],
             ["reset@6"],
             id="an early reset, the end moved",

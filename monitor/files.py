@@ -1,0 +1,145 @@
+"""Files and folders that are private to the user, written whole or not at all. Knows no format but JSON."""
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+from monitor.core.errors import TrackerError
+
+LOCK_SECS: Final = 5.0
+_RETRY_SECS: Final = 0.01
+
+
+def private_folder(path: Path) -> Path:
+    """The folder, made with mode 0700 where it is missing, as are its missing parents. Raises OSError."""
+    if not path.is_dir():
+        private_folder(path.parent)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+    return path
+
+
+def target_of(path: Path) -> Path:
+    """The file that is meant, behind whatever symlinks; it need not exist."""
+    return Path(os.path.realpath(path))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace the file's content in one step, with mode 0600, behind whatever symlink. Raises OSError.
+
+    After a crash there is the old file or the new one, never a part of either.
+    """
+    target = target_of(path)
+    _refuse_special(target)
+    private_folder(target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _write_durably(file, content)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _refuse_special(target: Path) -> None:
+    """A device or a pipe would be replaced by a plain file, which nobody wants of /dev/null."""
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(target))
+
+
+def _write_durably(file: IO[bytes], content: bytes) -> None:
+    if sys.platform != "win32":
+        os.fchmod(file.fileno(), 0o600)
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without this, a power cut may undo the rename. Windows cannot open folders, nor needs to."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, limit_secs: float = LOCK_SECS) -> Iterator[None]:
+    """Keep other processes and threads from editing the file meanwhile; blocks until it is one's turn.
+
+    What is locked is `<name>.lock` beside the real file: a rename would take a lock on the file itself
+    away with the old content. Raises TimeoutError (an OSError) when the turn does not come.
+    """
+    target = target_of(path)
+    private_folder(target.parent)
+    lock = target.with_name(f"{target.name}.lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        for _ in range(max(1, round(limit_secs / _RETRY_SECS))):
+            if _acquired(descriptor):
+                break
+            time.sleep(_RETRY_SECS)
+        else:
+            raise TimeoutError(errno.ETIMEDOUT, "Another program keeps it locked", str(lock))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquired(descriptor: int) -> bool:
+    try:
+        _lock(descriptor)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        raise
+    return True
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class JsonFile:
+    """One small JSON object that outlives the process. It is made to be lost: what it holds can be learnt anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Mapping[str, Any]:
+        """What was saved last; empty where there is nothing, or nothing that can be read."""
+        try:
+            document = json.loads(self._path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        """Replace the file in one step. Raises TrackerError where it cannot be written."""
+        content = json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+        try:
+            write_private(self._path, content)
+        except OSError as error:
+            raise TrackerError(f"{self._path}: cannot be written: {error.strerror}") from None

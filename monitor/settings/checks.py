@@ -1,0 +1,135 @@
+"""Values that the settings accept: each function returns what it was given or raises SettingsError in plain words.
+
+The words name neither file nor key, so that they fit a dialog and the command line as well.
+"""
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from monitor.core.errors import SettingsError
+from monitor.core.model import Account
+from monitor.settings.values import ExporterSettings
+
+_BIDI_CONTROLS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_PORT_MAX: Final = 65535
+
+
+def check_name(name: str, what: str = "the name") -> str:
+    """A name that is safe in tables, metrics and notifications."""
+    if not name.strip():
+        raise SettingsError(f"{what} is empty: give one, such as an e-mail address")
+    if name != name.strip():
+        raise SettingsError(f"{what} begins or ends with a space: remove it")
+    if any(_is_control(character) for character in name):
+        raise SettingsError(f"{what} holds an invisible control character: type it anew")
+    return name
+
+
+def _is_control(character: str) -> bool:
+    """Line ends, escapes, and the marks that make text run the other way."""
+    return (
+        unicodedata.category(character) in {"Cc", "Zl", "Zp"}
+        or unicodedata.bidirectional(character) in _BIDI_CONTROLS
+    )
+
+
+def check_org_id(org_id: str) -> str:
+    """An organization's id, which becomes part of a URL; empty where it is not known."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", org_id):
+        raise SettingsError("an organization id has only letters, digits and dashes: copy it anew")
+    return org_id
+
+
+def check_label(label: str) -> str:
+    """What metrics call an account instead of its name."""
+    return check_name(label, "the label")
+
+
+def check_new_name(account: Account, others: Sequence[Account]) -> None:
+    """Names are what the keyring and the commands know accounts by."""
+    if account.name in {other.name for other in others}:
+        raise SettingsError(f"there is an account {account.name!r} already: choose another name")
+
+
+def check_new_title(account: Account, others: Sequence[Account]) -> None:
+    """Two accounts of one title would be one series in metrics."""
+    if account.title in {other.title for other in others}:
+        raise SettingsError(
+            f"metrics call another account {account.title!r} already: choose another label"
+        )
+
+
+def check_account(account: Account, others: Sequence[Account]) -> Account:
+    """An account that may be added beside the others."""
+    check_name(account.name)
+    check_org_id(account.org_id)
+    if account.label is not None:
+        check_label(account.label)
+    check_new_name(account, others)
+    check_new_title(account, others)
+    return account
+
+
+def check_url(url: str) -> str:
+    """https, or http on a loopback address; without trailing slash."""
+    parts = _split(url)
+    if parts is None or not parts.hostname:
+        raise SettingsError("not a URL: write one such as https://api.anthropic.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError("a URL here has no user, query or fragment: leave those out")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise SettingsError("tokens are sent there: use https (http only on a loopback address)")
+    return url.rstrip("/")
+
+
+def _split(url: str) -> SplitResult | None:
+    if not re.fullmatch(r"[!-~]+", url) or "\\" in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # looked at only now by the library, which raises if it is none
+    except ValueError:
+        return None
+    return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can answer there; a name other than localhost may be anywhere."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check_user_agent(text: str) -> str:
+    """What may stand in a header: printable ASCII."""
+    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
+        raise SettingsError("a user agent is made of plain ASCII characters on one line")
+    return text
+
+
+def parse_listen(text: str) -> ExporterSettings:
+    """`HOST:PORT`, an IPv6 address in brackets; or `off`."""
+    if text == "off":
+        return ExporterSettings(host=None, port=None)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > _PORT_MAX or not _is_host(match[1], match[2]):
+        raise SettingsError(
+            'not an address to listen on: write HOST:PORT, such as "127.0.0.1:15707" or '
+            '"[::1]:15707", or "off" to serve nothing'
+        )
+    return ExporterSettings(host=match[1] or match[2], port=int(match[3]))
+
+
+def _is_host(bracketed: str | None, plain: str) -> bool:
+    if bracketed is None:
+        return bool(re.fullmatch(r"[A-Za-z0-9._-]+", plain))
+    try:
+        ipaddress.IPv6Address(bracketed)
+    except ValueError:
+        return False
+    return True

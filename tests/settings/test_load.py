@@ -1,0 +1,232 @@
+"""What the settings file says, as values: defaults, every key, older files, and where the file is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.core.errors import SettingsError
+from monitor.core.model import Account, AuthMethod
+from monitor.settings import (
+    ApiSettings,
+    ExporterSettings,
+    NotificationSettings,
+    Settings,
+    config_path,
+    load,
+    parse,
+    parse_listen,
+    state_folder,
+)
+
+PATH = Path("/c/config.toml")
+
+FULL = """\
+[settings]
+poll_interval_secs = 240
+active_account = 1
+
+[exporter]
+listen = "[::1]:9000"
+
+[notifications]
+enabled = false
+channels = ["bell", "desktop"]
+thresholds = [100, 50, 82.5]
+reset = false
+
+[api]
+url = "https://api.example.com/"
+web_url = "http://127.0.0.1:8080"
+timeout_secs = 2.5
+user_agent = "mine/1.0 (me)"
+
+[[accounts]]
+name = "user@example.com"
+org_id = "65f10de7-aaaa"
+auth_method = "oauth"
+label = "work"
+
+[[accounts]]
+name = "user@example.com (Organization)"
+auth_method = "session_key"
+"""
+
+
+def settings(text: str) -> Settings:
+    return parse(text.encode(), PATH)
+
+
+def test_every_key_is_read() -> None:
+    assert settings(FULL) == Settings(
+        PATH,
+        poll_interval_secs=240,
+        active_account=1,
+        exporter=ExporterSettings("::1", 9000),
+        notifications=NotificationSettings(
+            enabled=False, channels=("bell", "desktop"), thresholds=(0.5, 0.825, 1.0), reset=False
+        ),
+        api=ApiSettings("https://api.example.com", "http://127.0.0.1:8080", 2.5, "mine/1.0 (me)"),
+        accounts=(
+            Account("user@example.com", "65f10de7-aaaa", AuthMethod.OAUTH, "work"),
+            Account("user@example.com (Organization)", "", AuthMethod.SESSION_KEY, None),
+        ),
+    )
+
+
+def test_a_missing_or_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    defaults = Settings(
+        path,
+        poll_interval_secs=180,
+        active_account=0,
+        exporter=ExporterSettings("127.0.0.1", 15707),
+        notifications=NotificationSettings(True, ("desktop",), (0.80, 0.95, 1.00), True),
+        api=ApiSettings("https://api.anthropic.com", "https://claude.ai", 10, None),
+        accounts=(),
+    )
+    assert load(path) == defaults
+    path.touch()
+    assert load(path) == defaults
+
+
+def test_an_older_file_works_unchanged() -> None:
+    older = """\
+[settings]
+poll_interval_secs = 60
+active_account = 0
+
+[[accounts]]
+name = "by hand"
+
+[[accounts]]
+name = "imported"
+org_id = "65f1"
+auth_method = "o_auth"
+"""
+    assert settings(older).accounts == (
+        Account("by hand", "", AuthMethod.SESSION_KEY),
+        Account("imported", "65f1", AuthMethod.OAUTH),
+    )
+
+
+@pytest.mark.parametrize("secs, used", [(-5, 30), (0, 30), (29, 30), (30, 30), (86_400, 86_400)])
+def test_the_interval_is_never_below_thirty_seconds(secs: int, used: int) -> None:
+    assert settings(f"[settings]\npoll_interval_secs = {secs}").poll_interval_secs == used
+
+
+def test_an_active_account_that_is_not_there_is_no_error() -> None:
+    assert settings("[settings]\nactive_account = 7").active_account == 7
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read() -> None:
+    content = b"\xef\xbb\xbf" + FULL.replace("\n", "\r\n").encode()
+    assert parse(content, PATH) == settings(FULL)
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text, host, port",
+    [
+        ("off", None, None),
+        ("127.0.0.1:15707", "127.0.0.1", 15707),
+        ("localhost:80", "localhost", 80),
+        ("10.0.0.1:0", "10.0.0.1", 0),
+        ("[::]:65535", "::", 65535),
+    ],
+)
+def test_addresses_to_listen_on(text: str, host: str | None, port: int | None) -> None:
+    assert parse_listen(text) == ExporterSettings(host, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "127.0.0.1", ":80", "80", "a:65536", "::1:80", "[::1]", "[x]:1", "a b:1", "a:-1", "OFF:x"],
+)
+def test_what_is_no_address_to_listen_on(text: str) -> None:
+    with pytest.raises(SettingsError, match="HOST:PORT"):
+        parse_listen(text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.anthropic.com",
+        "https://proxy.example.com:8443/anthropic",
+        "http://localhost:1",
+        "http://127.9.9.9:1",
+        "http://[::1]:1",
+    ],
+)
+def test_urls_that_are_safe_for_tokens(url: str) -> None:
+    assert settings(f'[api]\nurl = "{url}"').api.url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.anthropic.com",
+        "ftp://x",
+        "http://example.com",
+        "http://localhost.example.com",
+        "http://127.0.0.1.example.com",
+        "http://10.0.0.1",
+        "https://",
+        "https://user:word@example.com",
+        "https://example.com?q",
+        "https://example.com#f",
+        "https://example.com:port",
+        "https://example.com:99999",
+        "https://exa mple.com",
+        "https://example.com\\\\@evil.com",
+        "http://127.0.0.1@evil.com",
+        "file:///etc/passwd",
+    ],
+)
+def test_urls_that_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"config\.toml:2: api\.url: "):
+        settings(f'[api]\nurl = "{url}"')
+
+
+@pytest.mark.parametrize(
+    "override, environ, path",
+    [
+        (None, {"HOME": "/h"}, "/h/.config/claude-tracker/config.toml"),
+        (None, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}, "/x/claude-tracker/config.toml"),
+        (
+            None,
+            {"HOME": "/h", "XDG_CONFIG_HOME": "rel"},
+            "/h/.config/claude-tracker/config.toml",
+        ),
+        (None, {"HOME": "/h", "XDG_CONFIG_HOME": ""}, "/h/.config/claude-tracker/config.toml"),
+        (None, {"HOME": "/h", "MONITOR_CONFIG": "/m.toml"}, "/m.toml"),
+        ("/o.toml", {"HOME": "/h", "MONITOR_CONFIG": "/m.toml"}, "/o.toml"),
+        (None, {"HOME": "/h", "MONITOR_CONFIG": ""}, "/h/.config/claude-tracker/config.toml"),
+        ("~/o.toml", {"HOME": "/h"}, "/h/o.toml"),
+    ],
+)
+def test_where_the_settings_are(override: str | None, environ: dict[str, str], path: str) -> None:
+    assert config_path(environ, override) == Path(path)
+
+
+@pytest.mark.parametrize(
+    "environ, folder",
+    [
+        ({"HOME": "/h"}, "/h/.local/state/claude-tracker"),
+        ({"HOME": "/h", "XDG_STATE_HOME": "/x"}, "/x/claude-tracker"),
+    ],
+)
+def test_where_state_is_kept(environ: dict[str, str], folder: str) -> None:
+    assert state_folder(environ) == Path(folder)
+
+
+def test_reading_settings_does_not_import_what_only_edits_need() -> None:
+    code = "import sys, monitor.settings; print('tomlkit' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

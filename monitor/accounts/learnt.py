@@ -5,12 +5,16 @@ recognised by the first 48 bits of its hash. Losing the file costs a question to
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from monitor.core.errors import TrackerError
 from monitor.core.model import Credential, Identity, Profile, Secret
+
+_log = logging.getLogger(__name__)
 
 
 class Document(Protocol):
@@ -19,7 +23,8 @@ class Document(Protocol):
     def load(self) -> Mapping[str, Any]:
         """Empty where there is none, or none that can be read."""
 
-    def save(self, document: Mapping[str, Any]) -> None: ...
+    def save(self, document: Mapping[str, Any]) -> None:
+        """Raises TrackerError where it cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,10 @@ class Learnt:
         return {facts.folder for facts in self._facts.values() if facts.folder}
 
     def _save(self) -> None:
-        self._document.save({name: _entry(facts) for name, facts in self._facts.items()})
+        try:
+            self._document.save({name: _entry(facts) for name, facts in self._facts.items()})
+        except TrackerError as error:  # a full disk costs a question later, and must not end a poll
+            _log.warning("%s", error)
 
 
 def _entries(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

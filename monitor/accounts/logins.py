@@ -9,7 +9,7 @@ from monitor.accounts.book import AccountBook
 from monitor.accounts.credentials import Credentials
 from monitor.accounts.seams import LoginSource, ProfileSource
 from monitor.clock import Clock
-from monitor.core.errors import ApiError, CredentialError
+from monitor.core.errors import ApiError, CredentialError, NotLoggedInError
 from monitor.core.events import LoginSeen
 from monitor.core.model import LOGIN_REASONS, Login, Profile
 from monitor.store import Store
@@ -81,8 +81,8 @@ class LoginWatcher:
         """The account that the source's login belongs to; its token is taken over where it is a new one."""
         try:
             login = await source.read()
-        except CredentialError:
-            return None  # nobody is logged in there
+        except NotLoggedInError:
+            return None
         await self._credentials.warm(a.account for a in self._store.state.accounts.values())
         owner = self._credentials.owner_of(login.credential.secret)
         if owner is not None:

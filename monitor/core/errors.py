@@ -3,7 +3,9 @@
     TrackerError                 one line for the user, exit code 1
     ├── SettingsError            a wrong setting or usage, exit code 2
     ├── ApiError                 a request to Anthropic failed, with its Reason
-    └── CredentialError          no usable credential could be had, with its Reason
+    ├── CredentialError          no usable credential could be had, with its Reason
+    │   └── NotLoggedInError     nobody is logged in where one looked
+    └── ChannelError             one channel could not tell an alert (in `monitor.core.notify`)
 
 Anything else that is raised is a bug.
 """
@@ -57,3 +59,7 @@ class CredentialError(TrackerError):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+class NotLoggedInError(CredentialError):
+    """There is no login in that place. Any other CredentialError says that this could not be found out."""

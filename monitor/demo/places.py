@@ -50,8 +50,10 @@ class MemoryAccounts:
     def remove_account(self, name: str) -> None:
         place = self._place(name)
         del self.listed[place]
-        if place < self.active_index or self.active_index >= len(self.listed):
-            self.active_index = max(self.active_index - 1, 0)
+        if place == self.active_index:
+            self.active_index = 0
+        elif place < self.active_index:
+            self.active_index -= 1
 
     def set_active(self, name: str) -> None:
         self.active_index = self._place(name)

@@ -8,7 +8,7 @@ from monitor.accounts.book import AccountBook
 from monitor.accounts.credentials import Credentials
 from monitor.accounts.learnt import Learnt
 from monitor.accounts.logins import LoginWatcher
-from monitor.core.errors import ApiError, CredentialError, Reason, SettingsError
+from monitor.core.errors import ApiError, CredentialError, NotLoggedInError, Reason, SettingsError
 from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret
 from monitor.core.state import State
 from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryVault
@@ -53,7 +53,7 @@ class FakeLogin:
     async def read(self) -> Login:
         self.reads += 1
         if self.token is None:
-            raise CredentialError("not logged in")
+            raise NotLoggedInError("not logged in")
         credential = Credential(Secret(self.token), expires_at=self.expires_at)
         return Login(credential, self.login_expires_at)
 

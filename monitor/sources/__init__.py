@@ -1,0 +1,1 @@
+"""Where credentials come from: the OS keyring, and Claude Code's own login."""

@@ -1,0 +1,126 @@
+"""Credentials in the OS keyring: one entry for each account name. Never in any other place, never in plaintext."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from monitor.core.errors import CredentialError
+from monitor.core.model import Credential, Secret
+from monitor.sources.backends import ABSENT, LOCKED, Backend, system_backend
+from monitor.sources.threads import DaemonThreads
+from monitor.sources.tokens import credential_in, parse_secret, parse_without_refresh_tokens
+
+T = TypeVar("T")
+
+SERVICE: Final = "claude-tracker"
+LIMIT_SECS: Final = 10.0
+
+_FROM_AFAR: Final = (
+    "the Keychain cannot be asked from here (ssh, or a system service): run "
+    "`security unlock-keychain` first, or start this from the desktop"
+)
+_NOT_ALLOWED: Final = (
+    "macOS does not let this Python use the Keychain: allow it in Keychain Access, "
+    "or use a Python that is signed"
+)
+_CODES: Final = {"-25308": _FROM_AFAR, "-25293": _NOT_ALLOWED, "-67030": _NOT_ALLOWED}
+_ERRORS: Final = {
+    "KeyringLocked": LOCKED,
+    "LockedException": LOCKED,
+    "NoKeyringError": ABSENT,
+    "SecretServiceNotAvailableException": ABSENT,
+    "ItemNotFoundException": (
+        "your keyring is locked, or has no default collection: unlock or make one in its password manager"
+    ),
+    "InitError": "your keyring could not be opened: unlock or make one in its password manager",
+    "PasswordSetError": "your keyring refused to store the entry: unlock it, or see whether it is full",
+    "PasswordDeleteError": "your keyring refused to delete the entry: do so in its password manager",
+    "TimeoutError": (
+        "your keyring does not answer: close the question that it may have opened, or start it anew"
+    ),
+}
+"""What to do about an error of the libraries, by the name of its class."""
+
+
+class Keyring:
+    """The entries of this program. Every method raises CredentialError where the keyring cannot be used now."""
+
+    def __init__(
+        self, backend: Callable[[], Backend] = system_backend, limit_secs: float = LIMIT_SECS
+    ) -> None:
+        self._backend = backend
+        self._threads = DaemonThreads(limit_secs)
+        # GNOME Keyring now and then denies that its collection exists while many ask at once.
+        self._turn = asyncio.Lock()
+
+    async def read(self, name: str) -> Credential | None:
+        """What is kept for the account; None where nothing is. How it authorizes, the settings know."""
+        text = await self._ask(lambda backend: backend.get_password(SERVICE, name))
+        return None if text is None else parse_stored(text)
+
+    async def write(self, name: str, secret: Secret) -> None:
+        """Keep the secret for the account, in the place of any other."""
+        if parse_secret(secret.reveal()) != secret:
+            raise CredentialError("the key holds a space or an odd character: copy it anew")
+        await self._ask(lambda backend: _store(backend, name, secret.reveal()))
+
+    async def delete(self, name: str) -> None:
+        """Keep nothing for the account any more; it is no error if nothing was kept."""
+        await self._ask(lambda backend: _erase(backend, name))
+
+    async def _ask(self, question: Callable[[Backend], T]) -> T:
+        def answer() -> T:
+            return question(self._backend())
+
+        try:
+            async with self._turn:
+                return await self._threads.run(answer)
+        except CredentialError:
+            raise
+        except Exception as error:  # noqa: BLE001 - back ends raise what their platforms do
+            words = _words(error)
+        # Raised only here, so that no traceback leads to a frame that knows the secret.
+        raise CredentialError(words)
+
+
+def parse_stored(text: str) -> Credential:
+    """The credential in a stored text: a plain token or key, or JSON as older versions and Claude Code write it."""
+    if text.lstrip().startswith("{"):
+        document = parse_without_refresh_tokens(text) or {}
+        entry = document.get("claudeAiOauth")
+        credential = credential_in(entry if isinstance(entry, dict) else document)
+    else:
+        secret = parse_secret(text)
+        credential = None if secret is None else Credential(secret)
+    if credential is None:
+        raise CredentialError("the entry in the keyring is no token: import or enter it again")
+    return credential
+
+
+def _store(backend: Backend, name: str, text: str) -> None:
+    """Another program's entry of the same name may hide ours: such a one is deleted."""
+    backend.set_password(SERVICE, name, text)
+    for _ in range(3):
+        if backend.get_password(SERVICE, name) == text:
+            return
+        backend.delete_password(SERVICE, name)
+        backend.set_password(SERVICE, name, text)
+    raise CredentialError("your keyring does not keep what is written: use another one")
+
+
+def _erase(backend: Backend, name: str) -> None:
+    for _ in range(3):
+        if backend.get_password(SERVICE, name) is None:
+            return
+        backend.delete_password(SERVICE, name)
+    raise CredentialError(_ERRORS["PasswordDeleteError"])
+
+
+def _words(error: Exception) -> str:
+    text = str(error)
+    for code, words in _CODES.items():
+        if code in text:
+            return words
+    names = (kind.__name__ for kind in type(error).__mro__)
+    known = next((_ERRORS[name] for name in names if name in _ERRORS), None)
+    return known or f"your keyring failed ({type(error).__name__}): look whether it works at all"

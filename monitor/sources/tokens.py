@@ -1,0 +1,64 @@
+"""Access tokens out of JSON. Refresh tokens, and whatever else is not ours, are dropped while it is parsed."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from monitor.core.model import Credential, Secret
+
+_KEPT: Final = frozenset(
+    {
+        "claudeAiOauth",
+        "accessToken",
+        "access_token",
+        "expiresAt",
+        "expires_at",
+        "refreshTokenExpiresAt",
+        "scopes",
+        "subscriptionType",
+        "rateLimitTier",
+    }
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_without_refresh_tokens(text: str) -> Mapping[str, Any] | None:
+    """The JSON object with the values of the few keys that we use, and None for each other key.
+
+    None where the text is no JSON object. The parser's own error is let go, since it holds the whole text.
+    """
+    try:
+        document = json.loads(text, object_pairs_hook=_kept)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value if key in _KEPT else None for key, value in pairs}
+
+
+def credential_in(entry: Mapping[str, Any]) -> Credential | None:
+    """The access token of an entry, and when it ends where that is said; None where it has no token."""
+    secret = parse_secret(entry.get("accessToken") or entry.get("access_token"))
+    if secret is None:
+        return None
+    expires_at = parse_instant(entry.get("expiresAt") or entry.get("expires_at"))
+    return Credential(secret, expires_at=expires_at)
+
+
+def parse_secret(text: object) -> Secret | None:
+    """A token or session key; None for what could not be sent in a header."""
+    if not isinstance(text, str):
+        return None
+    stripped = text.strip()
+    return Secret(stripped) if re.fullmatch(r"[!-~]+", stripped) else None
+
+
+def parse_instant(milliseconds: object) -> datetime | None:
+    """An instant from milliseconds since 1970; None for anything else, and for 0, which means unknown."""
+    if not isinstance(milliseconds, int | float) or not 0 < milliseconds < 1e14:
+        return None
+    return _EPOCH + timedelta(milliseconds=milliseconds)

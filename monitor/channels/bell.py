@@ -1,0 +1,20 @@
+"""Rings the terminal's bell: the last resort, which tells only that there is something to look at."""
+
+from monitor.channels.terminal import Write, written
+from monitor.core.effects import Alert
+
+
+class Bell:
+    """`write` belongs to whoever owns the terminal; None where there is none."""
+
+    name = "bell"
+
+    def __init__(self, write: Write | None) -> None:
+        self._write = write
+
+    async def tell(self, alert: Alert) -> None:  # noqa: ARG002 - a bell has one thing to say
+        """Raises ChannelError."""
+        written(self._write, b"\a")
+
+    def close(self) -> None:
+        """It holds nothing."""

@@ -1,0 +1,32 @@
+"""Tells an alert through the program terminal-notifier, which many have on macOS."""
+
+from monitor.channels.executable import LIMIT_SECS, run
+from monitor.channels.text import Words
+from monitor.core.effects import Alert
+
+
+class TerminalNotifier:
+    """`executable` is looked up on PATH for each alert: it may be installed while we run."""
+
+    name = "terminal-notifier"
+
+    def __init__(
+        self, words: Words, *, executable: str = "terminal-notifier", limit: float = LIMIT_SECS
+    ) -> None:
+        self._words = words
+        self._executable = executable
+        self._limit = limit
+
+    async def tell(self, alert: Alert) -> None:
+        """Raises ChannelError."""
+        message = self._words(alert)
+        options = ("-title", _value(message.title), "-message", _value(message.body))
+        await run(self._executable, *options, limit=self._limit)
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def _value(text: str) -> str:
+    """It reads values as property lists, so that `(x` or `-x` would be lost, unless a backslash is in front."""
+    return f"\\{text}"

@@ -1,0 +1,62 @@
+"""`monitor notify-test`: one notification through every channel, and what became of each."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+
+from monitor import logs
+from monitor.clock import SystemClock
+from monitor.commands.opening import chain_of, settings_of
+from monitor.core.effects import Alert, AlertKind, Effect
+from monitor.notifier import Notifier, Outcome
+
+
+def notify_test(arguments: Namespace) -> int:
+    """Exit code 0 where at least one channel told it."""
+    logs.configure("CRITICAL")
+    return asyncio.run(_notify_test(arguments))
+
+
+async def _notify_test(arguments: Namespace) -> int:
+    clock = SystemClock()
+    channels = chain_of(settings_of(arguments).notifications, _terminal_writer())
+    if not channels:
+        print("notifications are off: see notifications.enabled and notifications.channels")
+        return 1
+    notifier = Notifier(channels, _no_effect, _forget, clock)
+    outcomes = await notifier.test_all(Alert(AlertKind.TEST, "", "", clock.now()))
+    for outcome in outcomes:
+        print(f"{outcome.channel}: {outcome.words}")
+    if sys.platform == "darwin" and any(_was_told(outcome) for outcome in outcomes):
+        print(
+            "macOS drops notifications that it has no permission for, and says nothing: did you see one?"
+        )
+    return 0 if any(_was_told(outcome) for outcome in outcomes) else 1
+
+
+def _was_told(outcome: Outcome) -> bool:
+    return outcome.failure is None
+
+
+def _terminal_writer() -> Callable[[bytes], None] | None:
+    """Writes to the terminal that we run on; None where there is none."""
+    if not sys.stdout.isatty():
+        return None
+
+    def write(data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), data)
+
+    return write
+
+
+async def _no_effect() -> Effect:
+    never: asyncio.Future[Effect] = asyncio.get_running_loop().create_future()
+    return await never
+
+
+def _forget(_: object) -> None:
+    """There is no state here that could count outcomes."""

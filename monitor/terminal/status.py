@@ -1,0 +1,122 @@
+"""What the Status column says of an account: its condition in words, and what to do about a failure. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Final
+
+from monitor.core.errors import Reason
+from monitor.core.model import AccountState, AuthMethod, Down, Status
+from monitor.core.state import State
+from monitor.terminal import cells, words
+from monitor.terminal.style import Style
+
+_FAILURES: Final = {
+    Reason.SCOPE: (
+        "No scope to read usage — claude /login, then i",
+        "Log in again, then i",
+        "Relogin, i",
+    ),
+    Reason.TIMEOUT: ("Timeout",),
+    Reason.CONNECTION: ("No network",),
+    Reason.SERVER: ("Anthropic has an error", "API error"),
+    Reason.SCHEMA: ("Answer not understood", "Bad answer"),
+    Reason.CHALLENGE: (
+        "Cloudflare asks for a browser — import with i",
+        "Cloudflare — import, i",
+        "Cloudflare",
+    ),
+}
+_TELLING: Final = 20
+"""Cells of a detail's beginning that still say something."""
+
+_TOKEN_DEAD: Final = ("Expired — run claude, then i", "Expired — run claude", "Run claude")
+_KEY_DEAD: Final = ("Key refused — press e for a new one", "Key refused — e", "New key: e")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWords:
+    """One condition in phrases from the fullest to the shortest, and its style."""
+
+    phrases: tuple[str, ...]
+    style: Style
+
+    def within(self, room: int) -> str:
+        """The fullest phrase that these cells hold, else the shortest one clipped."""
+        fitting = (phrase for phrase in self.phrases if cells.width(phrase) <= room)
+        return next(fitting, cells.clip(self.phrases[-1], room))
+
+    def width(self, level: int) -> int:
+        """The cells of a phrase: level 0 is the fullest; the shortest stands for all levels after it."""
+        return cells.width(self.phrases[min(level, len(self.phrases) - 1)])
+
+
+def status_words(
+    state: State, account: AccountState, now: datetime, tz: tzinfo | None = None
+) -> StatusWords:
+    """The account's condition at `now`; clock times are told in `tz`."""
+    if isinstance(account.health, Down):
+        phrases = failure_phrases(account, account.health, now, tz)
+        return StatusWords(tuple(_with_age(phrases, account, now)), Style.PROBLEM)
+    phrase, style = _condition(state, account, now)
+    return StatusWords((*_with_lock(phrase, account, now), phrase), style)
+
+
+def _condition(state: State, account: AccountState, now: datetime) -> tuple[str, Style]:
+    status = account.status(now)
+    if state.logged_in == account.account.name:
+        stale = f" {_age(account, now)}" if status is Status.STALE else ""
+        return f"Logged In{stale}", Style.GOOD
+    if status is Status.STALE:
+        return f"{_age(account, now)} ago", Style.NOTICE
+    return ("Live", Style.PLAIN) if status is Status.LIVE else (words.NOTHING, Style.DIM)
+
+
+def _with_lock(phrase: str, account: AccountState, now: datetime) -> Iterator[str]:
+    """A window can be locked whatever its percentage."""
+    locked = [w.key for w in account.windows(now) if w.locked_reason is not None]
+    if locked:
+        yield f"{phrase}, {cells.clean(' '.join(locked))} locked"
+
+
+def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) -> Iterator[str]:
+    """Numbers that stay while polls fail have an age."""
+    old = account.last_success_at and now - account.last_success_at >= words.WORTH_TELLING
+    for phrase in phrases:
+        if old:
+            yield f"{phrase}, {_age(account, now)} old"
+        yield phrase
+
+
+def _age(account: AccountState, now: datetime) -> str:
+    return words.age(now - (account.last_success_at or now))
+
+
+def failure_phrases(
+    account: AccountState, down: Down, now: datetime, tz: tzinfo | None
+) -> tuple[str, ...]:
+    """A failure and what to do about it, in ever fewer words."""
+    match down.reason:
+        case Reason.AUTH:
+            oauth = account.account.auth_method is AuthMethod.OAUTH
+            return _TOKEN_DEAD if oauth else _KEY_DEAD
+        case Reason.RATE_LIMITED:
+            until = words.clock(account.backoff_until or account.next_poll_at, now, tz)
+            return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
+        case Reason.CREDENTIALS:
+            return _told_by(down.detail)
+        case reason:
+            return _FAILURES[reason]
+
+
+def _told_by(detail: str) -> tuple[str, ...]:
+    """The detail's own words: all of them, then what is wrong without what to do, then the beginning of that."""
+    whole = sentence(detail)
+    wrong = whole.partition(":")[0]
+    return tuple(filter(None, (whole, wrong, cells.clip(wrong, _TELLING), "No access")))
+
+
+def sentence(text: str) -> str:
+    """A detail cleaned, and with a capital letter as a status has."""
+    text = cells.clean(text).strip()
+    return text[:1].upper() + text[1:]

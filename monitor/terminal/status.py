@@ -27,7 +27,7 @@ _FAILURES: Final = {
         "Cloudflare",
     ),
 }
-_TELLING: Final = 20
+_TELLING: Final = 16
 """Cells of a detail's beginning that still say something."""
 
 _TOKEN_DEAD: Final = ("Expired — run claude, then i", "Expired — run claude", "Run claude")

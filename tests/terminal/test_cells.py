@@ -1,0 +1,76 @@
+"""Text in cells: nothing hostile passes, nothing is wider than its place."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wcwidth import wcswidth
+
+from monitor.terminal import cells
+from tests.terminal.hostile import texts
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("user@work.com", "user@work.com"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07name", "name"),
+        ("\x1b]8;;https://evil.example\x1b\\name\x1b]8;;\x1b\\", "name"),
+        ("\x1bPq\x1b\\name", "name"),
+        ("\x9b31mname", "name"),
+        ("name\x1b", "name"),
+        ("name\x1b[", "name"),
+        ("two\nlines\tand a tab", "two lines and a tab"),
+        ("bell\x07back\b\x00", "bellback"),
+        ("\u202eevil\u202c \u2066x\u2069", "evil x"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("half\ud800", "half\ufffd"),
+        ("日本語", "日本語"),
+        ("e\u0301", "é"),
+        ("a\u2028b", "a b"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_taken_out(text: str, shown: str) -> None:
+    assert cells.clean(text) == shown
+
+
+@given(texts)
+def test_clean_text_is_printable_and_stays_as_it_is(text: str) -> None:
+    shown = cells.clean(text)
+    assert wcswidth(shown) >= 0
+    assert not set(shown) & set("\x1b\n\r\t\x07\u202e\u2066")
+    shown.encode()
+    assert len(shown) <= cells.LONGEST
+
+
+@given(texts, st.integers(0, 40))
+def test_a_clipped_text_is_never_wider(text: str, room: int) -> None:
+    clipped = cells.clip(cells.clean(text), room)
+    assert cells.width(clipped) <= room
+
+
+@given(texts, st.integers(0, 40))
+def test_a_padded_text_has_exactly_its_width(text: str, room: int) -> None:
+    assert cells.width(cells.pad(cells.clean(text), room)) == room
+
+
+@given(texts, st.integers(1, 40))
+def test_wrapped_lines_are_never_wider(text: str, room: int) -> None:
+    assert all(cells.width(line) <= room for line in cells.wrap(cells.clean(text), room))
+
+
+def test_a_cut_is_told_by_an_ellipsis() -> None:
+    assert cells.clip("user@work.com", 8) == "user@wo…"
+    assert cells.clip("日本語", 4) == "日…"
+    assert cells.clip("user", 1) == "…"
+    assert cells.clip("user", 0) == ""
+
+
+def test_text_is_wrapped_between_words_and_long_words_within() -> None:
+    assert cells.wrap("press i or a", 7) == ["press i", "or a"]
+    assert cells.wrap("abcdefgh", 3) == ["abc", "def", "gh"]
+    assert cells.wrap("", 3) == [""]
+
+
+def test_text_can_stand_at_the_right() -> None:
+    assert cells.pad("42%", 5, right=True) == "  42%"

@@ -1,0 +1,341 @@
+"""The running table on a pseudo-terminal, in this process and on a clock turned by hand."""
+
+import asyncio
+import os
+import pty
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+import pyte
+import pytest
+
+from monitor.core.errors import TrackerError
+from monitor.core.events import LoginSeen
+from monitor.core.model import Secret
+from monitor.core.state import State
+from monitor.store import Store
+from monitor.terminal.device import Device
+from monitor.terminal.program import Program
+from tests.builders import NOW
+from tests.fakes import FakeClock, settle
+from tests.real.pty import resized
+from tests.terminal.states import STATES
+
+
+class FakeControls:
+    """Writes down what it was asked; `answer` may hold an answer back, or fail."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.answer: Callable[[], Awaitable[str]] = self.at_once
+
+    async def at_once(self) -> str:
+        return "All done"
+
+    def refresh(self, account: str | None) -> str:
+        self.calls.append(("refresh", account))
+        return "Refreshing"
+
+    async def import_logins(self) -> str:
+        self.calls.append(("import",))
+        return await self.answer()
+
+    async def add(self, name: str, session_key: Secret, org_id: str) -> str:
+        self.calls.append(("add", name, session_key, org_id))
+        return await self.answer()
+
+    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
+        self.calls.append(("edit", name, new_name, session_key, org_id))
+        return await self.answer()
+
+    async def remove(self, name: str) -> str:
+        self.calls.append(("remove", name))
+        return await self.answer()
+
+    async def use(self, name: str) -> str:
+        self.calls.append(("use", name))
+        return await self.answer()
+
+
+class Table:
+    """A running table, its store, clock and controls, and the terminal's side of its pty."""
+
+    def __init__(self, state: State, width: int, height: int) -> None:
+        self.clock = FakeClock()
+        self.store = Store(state)
+        self.controls = FakeControls()
+        self.master, self.slave = pty.openpty()
+        os.set_blocking(self.master, False)
+        resized(self.master, width, height)
+        self._display = pyte.Screen(width, height)
+        self._stream = pyte.ByteStream(self._display)
+        device = Device(os.ttyname(self.slave))
+        program = Program(self.store, self.clock, self.controls, device, "a footer")
+        self.run = asyncio.ensure_future(program.run())
+
+    def read(self) -> bytes:
+        data = b""
+        with suppress(BlockingIOError):
+            while piece := os.read(self.master, 65536):
+                data += piece
+        self._stream.feed(data)
+        return data
+
+    @property
+    def screen(self) -> str:
+        self.read()
+        return "\n".join(str(line).rstrip() for line in self._display.display)
+
+    async def press(self, *keys: str) -> None:
+        """Each key by itself, as they are typed."""
+        for key in keys:
+            os.write(self.master, key.encode())
+            await self.settled()
+
+    async def settled(self) -> None:
+        await asyncio.sleep(
+            0.01
+        )  # what is written reaches the other side of the pty by way of the kernel
+        await settle()
+
+    async def shows(self, text: str) -> str:
+        """Wait until the text is on the screen."""
+        await until(lambda: text in self.screen, lambda: f"{text!r} on the screen:\n{self.screen}")
+        return self.screen
+
+    async def ends(self) -> None:
+        """Wait until the table has ended; raises what it raised."""
+        async with asyncio.timeout(10):
+            await self.run
+
+    def resize(self, width: int, height: int) -> None:
+        self._display.resize(height, width)
+        resized(self.master, width, height)
+
+
+async def until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
+    """Wait for what becomes true by way of the kernel."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(what())
+
+
+@asynccontextmanager
+async def table(
+    state: str | State = "three", width: int = 100, height: int = 16
+) -> AsyncIterator[Table]:
+    shown = Table(STATES[state](NOW) if isinstance(state, str) else state, width, height)
+    try:
+        await shown.settled()
+        yield shown
+    finally:
+        shown.run.cancel()
+        await asyncio.gather(shown.run, return_exceptions=True)
+        os.close(shown.master)
+        os.close(shown.slave)
+
+
+async def test_the_countdown_ticks_without_any_change_of_the_state() -> None:
+    async with table() as shown:
+        await shown.shows("38m 00s")
+        await shown.clock.advance(1)
+        text = await shown.shows("37m 59s")
+        assert "Last refresh: 13s ago" in text
+        await shown.clock.advance(1)
+        await shown.shows("37m 58s")
+
+
+async def test_a_second_costs_a_few_lines_and_never_a_cleared_screen() -> None:
+    async with table() as shown:
+        await shown.shows("38m 00s")
+        await shown.clock.advance(1)
+        await shown.settled()
+        data = shown.read()
+        assert 0 < len(data) < 1500
+        assert b"\x1b[2J" not in data
+
+
+async def test_a_change_of_the_state_is_drawn_at_once() -> None:
+    async with table() as shown:
+        shown.store.dispatch(LoginSeen(NOW, "user@client.com"))
+        await shown.settled()
+        assert shown.screen.splitlines()[4].endswith("| Logged In")
+
+
+async def test_a_frozen_countdown_is_impossible_after_the_clock_was_set_on() -> None:
+    async with table() as shown:
+        await shown.shows("38m 00s")
+        shown.clock.step(timedelta(minutes=20))
+        await shown.clock.advance(1)
+        await shown.shows("17m 59s")
+
+
+async def test_refresh_asks_for_all_accounts_or_one() -> None:
+    async with table() as shown:
+        await shown.press("r", "j", "R")
+        assert shown.controls.calls == [("refresh", None), ("refresh", "user@work.com")]
+        await shown.shows("Refreshing")
+
+
+async def test_the_screen_lives_on_while_an_import_takes_its_time() -> None:
+    async with table() as shown:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        shown.controls.answer = lambda: answer
+        await shown.press("i")
+        await shown.shows("Importing…")
+        await shown.press("j")
+        await shown.clock.advance(1)
+        text = await shown.shows("37m 59s")
+        assert ">2 | user@work.com" in text
+        answer.set_result("Imported user@new.com")
+        await shown.shows("Imported user@new.com")
+        assert shown.controls.calls == [("import",)]
+
+
+async def test_an_expected_failure_is_told_and_the_table_goes_on() -> None:
+    async def failing() -> str:
+        raise TrackerError("No login of Claude Code was found")
+
+    async with table() as shown:
+        shown.controls.answer = failing
+        await shown.press("i")
+        await shown.shows("No login of Claude Code was found")
+        await shown.press("r")
+        await shown.shows("Refreshing")
+
+
+async def test_an_account_is_added_through_the_dialog_and_its_key_is_never_shown() -> None:
+    async with table() as shown:
+        await shown.press("a", "new@web.com", "\t", "\x1b[200~sk-ant-sid01-secret\n\x1b[201~")
+        text = await shown.shows("••••••")
+        assert "sk-ant" not in text
+        await shown.press("\t", "org-9", "\r")
+        await shown.shows("All done")
+        secret = Secret("sk-ant-sid01-secret")
+        assert shown.controls.calls == [("add", "new@web.com", secret, "org-9")]
+        assert "Add an account" not in shown.screen
+
+
+async def test_a_dialog_that_could_not_be_saved_says_why_and_stays() -> None:
+    async def locked() -> str:
+        raise TrackerError("The keyring is locked: unlock it")
+
+    async with table() as shown:
+        shown.controls.answer = locked
+        await shown.press("e", "\x15", "renamed", "\r")
+        text = await shown.shows("The keyring is locked: unlock it")
+        assert "renamed" in text
+        assert shown.controls.calls == [("edit", "user@personal.com", "renamed", None, STATES_ORG)]
+
+
+STATES_ORG = STATES["three"](NOW).accounts["user@personal.com"].account.org_id
+
+
+async def test_an_account_is_deleted_after_a_yes() -> None:
+    async with table() as shown:
+        await shown.press("j", "d")
+        await shown.shows("user@work.com is no longer watched")
+        await shown.press("n", "d", "y")
+        await shown.shows("All done")
+        assert shown.controls.calls == [("remove", "user@work.com")]
+
+
+async def test_a_lone_escape_closes_a_dialog() -> None:
+    async with table() as shown:
+        await shown.press("a")
+        await shown.shows("Add an account")
+        await shown.press("\x1b")
+        await until(lambda: "Add an account" not in shown.screen, lambda: shown.screen)
+
+
+async def test_answers_to_queries_and_bytes_that_are_no_text_are_no_keys() -> None:
+    async with table() as shown:
+        os.write(shown.master, b"\x1b[12;40R\x1bP1+r544e=78\x1b\\\x1b[<0;1;1M\xff\xc3(\x1b[I")
+        await shown.press("r")
+        assert shown.controls.calls == [("refresh", None)]
+        assert not shown.run.done()
+
+
+async def test_the_terminal_is_left_as_it_was_found() -> None:
+    async with table() as shown:
+        await shown.press("q")
+        await shown.ends()
+        data = shown.read()
+        for sequence in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[?7h"):
+            assert sequence in data
+
+
+async def test_a_bug_in_the_controls_comes_out_once_the_terminal_is_restored() -> None:
+    async def broken() -> str:
+        raise ZeroDivisionError("a bug")
+
+    async with table() as shown:
+        shown.controls.answer = broken
+        await shown.press("i")
+        with pytest.raises(ZeroDivisionError, match="a bug"):
+            await shown.ends()
+        assert b"\x1b[?1049l" in shown.read()
+
+
+async def test_a_cancelled_run_restores_the_terminal() -> None:
+    async with table() as shown:
+        shown.run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await shown.run
+        assert b"\x1b[?1049l" in shown.read()
+
+
+async def test_what_was_asked_for_is_finished_before_leaving() -> None:
+    finished = []
+
+    async def slow() -> str:
+        await asyncio.sleep(0.05)
+        finished.append(True)
+        return "Saved"
+
+    async with table() as shown:
+        shown.controls.answer = slow
+        await shown.press("s", "q")
+        await shown.ends()
+    assert finished == [True]
+
+
+async def test_a_terminal_that_does_not_read_holds_nothing_up_and_then_gets_the_newest_frame() -> (
+    None
+):
+    async with table("twenty", 120, 40) as shown:
+        await shown.shows("user20@example.com")
+        await shown.clock.advance(600)  # far more than a pty holds, and nobody reads
+        assert "10m ago" not in shown.screen
+        await shown.settled()
+        await shown.clock.advance(1)
+        await shown.shows("Last refresh: 10m ago")
+
+
+async def test_a_closed_terminal_ends_the_run() -> None:
+    async with table() as shown:
+        os.close(shown.master)
+        try:
+            await shown.ends()
+        finally:
+            shown.master, spare = pty.openpty()
+            os.close(spare)
+
+
+async def test_a_resize_is_drawn_at_the_new_size() -> None:
+    async with table() as shown:
+        await shown.shows("5h Bar")
+        shown.resize(20, 4)
+        await shown.clock.advance(1)
+        await shown.shows("? help  q quit")
+        shown.resize(100, 16)
+        await shown.clock.advance(1)
+        await shown.shows("5h Bar")
+
+
+async def test_a_terminal_that_cannot_be_opened_is_an_error_for_the_user() -> None:
+    with pytest.raises(TrackerError, match="cannot open the terminal /nonexistent"):
+        Device("/nonexistent/tty")

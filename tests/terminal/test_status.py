@@ -1,0 +1,111 @@
+"""The words of the Status column."""
+
+from dataclasses import replace
+from datetime import UTC
+
+import pytest
+
+from monitor.core.errors import Reason
+from monitor.core.model import Account, AccountState, AuthMethod, Window
+from monitor.core.state import State
+from monitor.terminal.status import StatusWords, status_words
+from monitor.terminal.style import Style
+from tests.builders import NOW, after
+from tests.terminal.states import account, down, span, state_of
+
+NAME = "user@work.com"
+
+
+def status(state: AccountState, **changes: object) -> StatusWords:
+    return status_words(state_of(state, **changes), state, NOW, UTC)
+
+
+def aged(age: str, **changes: object) -> AccountState:
+    return account(NOW, NAME, ("5h", 42, "2h"), age=age, **changes)
+
+
+@pytest.mark.parametrize(
+    ("age", "text", "style"),
+    [
+        ("12s", "Live", Style.PLAIN),
+        ("2m", "Live", Style.PLAIN),
+        ("2m 1s", "2m ago", Style.NOTICE),
+        ("5m", "5m ago", Style.NOTICE),
+        ("3h", "3h ago", Style.NOTICE),
+    ],
+)
+def test_numbers_are_live_for_two_minutes_and_then_have_an_age(
+    age: str, text: str, style: Style
+) -> None:
+    assert status(aged(age)) == StatusWords((text,), style)
+
+
+@pytest.mark.parametrize(("age", "text"), [("12s", "Logged In"), ("5m", "Logged In 5m")])
+def test_the_account_of_claude_code_is_logged_in(age: str, text: str) -> None:
+    assert status(aged(age), logged_in=NAME).phrases == (text,)
+
+
+def test_an_account_without_numbers_has_none() -> None:
+    waiting = replace(aged("12s"), usage=None, last_success_at=None)
+    assert status(waiting).phrases == ("--",)
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "text"),
+    [
+        (Reason.AUTH, "", "Expired — run claude, then i"),
+        (Reason.SCOPE, "", "No scope to read usage — claude /login, then i"),
+        (Reason.RATE_LIMITED, "", "Rate limited until 14:05"),
+        (Reason.TIMEOUT, "", "Timeout"),
+        (Reason.CONNECTION, "", "No network"),
+        (Reason.SERVER, "", "Anthropic has an error"),
+        (Reason.SCHEMA, "", "Answer not understood"),
+        (Reason.CHALLENGE, "", "Cloudflare asks for a browser — import with i"),
+        (Reason.CREDENTIALS, "the keyring is locked", "The keyring is locked"),
+        (Reason.CREDENTIALS, "", "No access"),
+    ],
+)
+def test_a_failure_is_told_in_words(reason: Reason, detail: str, text: str) -> None:
+    state = down(NOW, aged("12s"), reason, detail, backoff_until=NOW + span("2h 5m"))
+    assert status(state).phrases[0] == text
+    assert status(state, logged_in=NAME).style is Style.PROBLEM
+
+
+def test_every_reason_has_words() -> None:
+    for reason in Reason:
+        assert all(status(down(NOW, aged("1m"), reason)).phrases)
+
+
+def test_a_refused_session_key_asks_for_a_new_one() -> None:
+    key = Account(NAME, "org", AuthMethod.SESSION_KEY)
+    state = down(NOW, aged("12s", account=key), Reason.AUTH)
+    assert status(state).phrases[0] == "Key refused — press e for a new one"
+
+
+def test_a_failure_tells_the_age_of_the_numbers_where_there_is_room() -> None:
+    words = status(down(NOW, aged("10m"), Reason.CONNECTION))
+    assert words.within(30) == "No network, 10m old"
+    assert words.within(12) == "No network"
+    assert words.within(5) == "No n…"
+
+
+def test_the_fewest_words_of_a_limit_still_say_until_when() -> None:
+    state = down(NOW, aged("12s"), Reason.RATE_LIMITED, backoff_until=after(minutes=30))
+    assert status(state).within(10) == "Wait 12:30"
+
+
+def test_a_detail_is_shortened_to_what_is_wrong() -> None:
+    state = down(NOW, aged("12s"), Reason.CREDENTIALS, "the keyring is locked: unlock it")
+    assert status(state).within(24) == "The keyring is locked"
+
+
+def test_a_locked_window_is_named() -> None:
+    state = aged("12s")
+    locked = Window("5h", 0.1, after(hours=2), locked_reason="abuse")
+    state = replace(state, usage=replace(state.usage, windows=(locked,)))  # type: ignore[type-var]
+    assert status(state).phrases == ("Live, 5h locked", "Live")
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_age() -> None:
+    state = replace(aged("12s"), last_success_at=after(hours=1))
+    assert status_words(State(), state, NOW, UTC).phrases == ("Live",)

@@ -1,0 +1,140 @@
+"""The table's lines, and which of its columns a width holds."""
+
+from datetime import UTC
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.errors import Reason
+from monitor.core.state import State
+from monitor.terminal import cells, table
+from monitor.terminal.columns import Wishes, columns
+from monitor.terminal.style import Style, line_width, plain
+from tests.builders import NOW, after
+from tests.terminal import hostile
+from tests.terminal.states import STATES, account, down, state_of
+
+
+def shown(state: State, width: int = 100, selected: str | None = None) -> list[str]:
+    rows = table.rows(state, NOW, selected, UTC)
+    shape = columns(width, table.wishes(rows))
+    return [
+        plain(line).rstrip()
+        for line in (table.header(shape), *(table.line(r, shape) for r in rows))
+    ]
+
+
+def test_the_table_looks_like_the_picture_in_the_readme() -> None:
+    assert shown(STATES["three"](NOW), selected="user@personal.com") == [
+        " #  | Name                | 5h % | 5h Bar     | 5h Reset | 7d % | 7d Bar     | 7d Reset | Status",
+        " >1 | user@personal.com * |  42% | ████░░░░░░ | 2h 14m   |  18% | ██░░░░░░░░ | 6d 23h   | Logged In",
+        "  2 | user@work.com       |  87% | █████████░ | 38m 00s  |  65% | ███████░░░ | 4d 11h   | Live",
+        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live",
+    ]
+
+
+def row_at(state: State, place: int = 0) -> str:
+    return shown(state)[place + 1]
+
+
+def test_a_limit_that_does_not_exist_is_not_zero() -> None:
+    assert "|   -- | ────────── | --       |   -- |" in row_at(state_of(account(NOW, "a@b.c")))
+
+
+def test_a_window_that_is_not_open_is_zero_without_a_reset() -> None:
+    row = row_at(state_of(account(NOW, "a@b.c", ("5h", 0, ""))))
+    assert "|   0% | ░░░░░░░░░░ | --       |" in row
+
+
+def test_a_passed_reset_shows_an_expected_zero_at_once() -> None:
+    state = state_of(account(NOW, "a@b.c", ("5h", 65, "10m")))
+    rows = table.rows(state, after(minutes=10), tz=UTC)
+    shape = columns(100, table.wishes(rows))
+    assert "|  ~0% | ░░░░░░░░░░ | expected |" in plain(table.line(rows[0], shape))
+
+
+def test_a_failing_account_keeps_its_last_numbers() -> None:
+    healthy = account(NOW, "a@b.c", ("5h", 42, "2h 14m"))
+    row = row_at(state_of(down(NOW, healthy, Reason.CONNECTION)))
+    assert "|  42% | ████░░░░░░ | 2h 14m   |" in row
+    assert row.endswith("| No network")
+
+
+def test_without_a_status_column_a_failing_account_has_a_mark() -> None:
+    state = state_of(down(NOW, account(NOW, "a@b.c", ("5h", 42, "2h")), Reason.TIMEOUT))
+    assert "! a@b.c *" in shown(state, width=24)[1]
+
+
+def test_the_narrowest_table_shows_the_name_and_the_worse_percentage() -> None:
+    state = state_of(account(NOW, "user@work.com", ("5h", 12, "2h"), ("7d", 91, "2d")))
+    assert shown(state, width=20, selected="user@work.com") == [
+        "  Name           Max",
+        "> user@work.… *  91%",
+    ]
+
+
+def test_utilization_is_coloured_from_green_to_red() -> None:
+    steps = [0, 30, 50, 70, 90, 99, 100]
+    rows = table.rows(state_of(*(account(NOW, str(p), ("5h", p, "2h")) for p in steps)), NOW)
+    styles = [table.percent(row.windows["5h"]).style for row in rows]
+    assert styles == [
+        Style.COOL, Style.COOL, Style.MILD, Style.WARM, Style.HOT, Style.FULL, Style.FULL,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("width", "first", "last", "count"),
+    [
+        (120, "number", "status", 9),
+        (93, "number", "status", 9),
+        (92, "number", "status", 8),
+        (78, "number", "status", 7),
+        (60, "number", "status", 6),
+        (50, "mark", "status", 6),
+        (40, "mark", "7d percent", 5),
+        (30, "mark", "7d percent", 4),
+        (20, "mark", "worst", 3),
+        (1, "mark", "worst", 3),
+    ],
+)
+def test_columns_go_as_the_terminal_narrows(width: int, first: str, last: str, count: int) -> None:
+    shown = list(columns(width, Wishes(name=30, statuses=(24, 10))).widths)
+    assert (shown[0], shown[-1], len(shown)) == (first, last, count)
+
+
+def test_a_name_is_shortened_before_a_column_goes() -> None:
+    wishes = Wishes(name=30, statuses=(10,))
+    assert columns(111, wishes).widths["name"] == 30
+    assert columns(101, wishes).widths["name"] == 20
+    assert columns(93, wishes).widths["name"] == 12
+
+
+def test_a_status_says_less_before_a_name_is_cut() -> None:
+    wishes = Wishes(name=20, statuses=(28, 20, 10))
+    assert columns(120, wishes).widths["status"] >= 28
+    assert columns(112, wishes).widths["name"] == 20
+    assert columns(101, wishes).widths == {**columns(101, wishes).widths, "name": 20, "status": 10}
+    assert columns(95, wishes).widths == {**columns(95, wishes).widths, "name": 14, "status": 10}
+
+
+def test_a_star_survives_a_short_name() -> None:
+    state = state_of(account(NOW, "a.very.long.name.of.a.person@example.com"))
+    assert "a.very.long.n… *" in shown(state, width=93)[1]
+
+
+@given(hostile.states, st.integers(1, 300))
+def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
+    rows = table.rows(state, NOW, tz=UTC)
+    shape = columns(width, table.wishes(rows))
+    for line in (table.header(shape), *(table.line(row, shape) for row in rows)):
+        assert line_width(line) <= width
+        assert "\x1b" not in plain(line)
+
+
+@given(hostile.states)
+def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> None:
+    rows = table.rows(state, NOW, tz=UTC)
+    shape = columns(150, table.wishes(rows))
+    places = {cells.width(plain(table.line(row, shape)).split(" | ", 1)[0]) for row in rows}
+    assert len(places) <= 1

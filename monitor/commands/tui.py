@@ -13,9 +13,7 @@ from monitor.commands.status import _status
 from monitor.core.events import RefreshRequested
 from monitor.core.model import Secret
 from monitor.settings import state_folder
-from monitor.terminal.device import Device, terminal_path
 from monitor.terminal.plain import interactive
-from monitor.terminal.program import Program
 
 
 def tui(arguments: Namespace) -> int:
@@ -34,6 +32,10 @@ def tui(arguments: Namespace) -> int:
 
 
 async def _tui(arguments: Namespace) -> int:
+    # Only a system with such a terminal has what these import.
+    from monitor.terminal.device import Device, terminal_path
+    from monitor.terminal.program import Program
+
     async with opened(arguments) as app, app.site(address_of(arguments)) as site:
         device = Device(terminal_path())
         footer = site.url + "metrics" if site is not None else ""

@@ -39,8 +39,10 @@ def _is_control(character: str) -> bool:
 
 def check_org_id(org_id: str) -> str:
     """An organization's id, which becomes part of a URL; empty where it is not known."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", org_id):
-        raise SettingsError("an organization id has only letters, digits and dashes: copy it anew")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*", org_id) or org_id in (".", ".."):
+        raise SettingsError(
+            "an organization id has only letters, digits, dots and dashes: copy it anew"
+        )
     return org_id
 
 

@@ -8,7 +8,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from wcwidth import wcwidth
+from wcwidth import wcswidth, wcwidth
 
 LONGEST: Final = 500
 """Characters kept of one text; no screen shows more on a line."""
@@ -56,8 +56,10 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else sum(char_width(char) for char in text)
 
 
+@lru_cache(maxsize=4096)
 def char_width(char: str) -> int:
-    return max(wcwidth(char), 0)
+    """The most cells that the character takes: some marks take none alone, and one behind a letter."""
+    return max(wcwidth(char), wcswidth(f"a{char}") - 1, 0)
 
 
 def head(text: str, cells: int) -> str:

@@ -13,9 +13,9 @@ from monitor.terminal.style import Style
 
 _FAILURES: Final = {
     Reason.SCOPE: (
-        "No scope to read usage — claude /login, then i",
-        "Log in again, then i",
-        "Relogin, i",
+        "No scope to read usage — log in by claude /login",
+        "Log in: claude /login",
+        "No scope",
     ),
     Reason.TIMEOUT: ("Timeout",),
     Reason.CONNECTION: ("No network",),
@@ -30,7 +30,7 @@ _FAILURES: Final = {
 _TELLING: Final = 16
 """Cells of a detail's beginning that still say something."""
 
-_TOKEN_DEAD: Final = ("Expired — run claude, then i", "Expired — run claude", "Run claude")
+_TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
 _KEY_DEAD: Final = ("Key refused — press e for a new one", "Key refused — e", "New key: e")
 
 

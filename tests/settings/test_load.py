@@ -44,7 +44,7 @@ user_agent = "mine/1.0 (me)"
 
 [[accounts]]
 name = "user@example.com"
-org_id = "65f10de7-aaaa"
+org_id = "65f10de7-..."
 auth_method = "oauth"
 label = "work"
 
@@ -69,7 +69,7 @@ def test_every_key_is_read() -> None:
         ),
         api=ApiSettings("https://api.example.com", "http://127.0.0.1:8080", 2.5, "mine/1.0 (me)"),
         accounts=(
-            Account("user@example.com", "65f10de7-aaaa", AuthMethod.OAUTH, "work"),
+            Account("user@example.com", "65f10de7-...", AuthMethod.OAUTH, "work"),
             Account("user@example.com (Organization)", "", AuthMethod.SESSION_KEY, None),
         ),
     )

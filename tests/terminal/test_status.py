@@ -53,8 +53,8 @@ def test_an_account_without_numbers_has_none() -> None:
 @pytest.mark.parametrize(
     ("reason", "detail", "text"),
     [
-        (Reason.AUTH, "", "Expired — run claude, then i"),
-        (Reason.SCOPE, "", "No scope to read usage — claude /login, then i"),
+        (Reason.AUTH, "", "Expired — run claude"),
+        (Reason.SCOPE, "", "No scope to read usage — log in by claude /login"),
         (Reason.RATE_LIMITED, "", "Rate limited until 14:05"),
         (Reason.TIMEOUT, "", "Timeout"),
         (Reason.CONNECTION, "", "No network"),

@@ -1,0 +1,212 @@
+"""The command line as a process: exit codes, one-line errors, and what is imported when."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.world import MONITOR, free_port
+from tests.real.bus import wait_until
+
+NO_BUS = "unix:path=/nonexistent"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """A user without accounts, keyring, desktop or network."""
+    return {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",
+        "DBUS_SESSION_BUS_ADDRESS": NO_BUS,
+    }
+
+
+def ran(env: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MONITOR, *words], env=env, input=stdin, capture_output=True, text=True, timeout=60
+    )
+
+
+def settings(env: dict[str, str], text: str) -> Path:
+    file = Path(env["HOME"]) / ".config" / "claude-tracker" / "config.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def test_the_version(env: dict[str, str]) -> None:
+    done = ran(env, "--version")
+    assert (done.returncode, done.stdout) == (0, "monitor 0.1.0\n")
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["status", "--help"]])
+def test_what_answers_at_once_imports_no_library(env: dict[str, str], words: list[str]) -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "monitor", *words]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+    imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
+    assert done.returncode == 0
+    assert "monitor.cli" in imported
+    assert imported & {"aiohttp", "prometheus_client", "keyring", "blessed", "asyncio"} == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [([], 2), (["no-such-command"], 2), (["status", "--no-such-flag"], 2), (["--help"], 0)],
+)
+def test_usage(env: dict[str, str], words: list[str], code: int) -> None:
+    assert ran(env, *words).returncode == code
+
+
+@pytest.mark.parametrize("command", [["status"], ["serve"], ["tui"], ["accounts"], ["notify-test"]])
+def test_a_wrong_setting_is_one_line_and_the_file_stays(
+    env: dict[str, str], command: list[str]
+) -> None:
+    file = settings(env, "[settings]\npol_interval_secs = 60\n")
+    before = file.read_bytes()
+    done = ran(env, *command)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    first, *_ = done.stderr.splitlines()
+    assert first.startswith("monitor: ")
+    assert "config.toml:2" in first
+    assert "poll_interval_secs" in first
+    assert file.read_bytes() == before
+
+
+def test_a_settings_file_named_by_a_flag_or_the_environment(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text('[[accounts]]\nname = "elsewhere"\n')
+    assert "elsewhere" in ran(env, "accounts", "--config", str(other)).stdout
+    assert "elsewhere" in ran({**env, "MONITOR_CONFIG": str(other)}, "accounts", "list").stdout
+
+
+def test_without_accounts_the_table_says_what_to_do(env: dict[str, str]) -> None:
+    done = ran(env, "status")
+    assert done.returncode == 0
+    assert "import" in done.stdout.lower()
+    assert json.loads(ran(env, "status", "--json").stdout)["accounts"] == []
+
+
+def test_without_a_terminal_the_table_is_printed_once(env: dict[str, str]) -> None:
+    done = ran(env, "tui", "--demo", "--listen", "off")
+    assert done.returncode == 0
+    assert "user@personal.com *" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_the_demo_touches_nothing(env: dict[str, str], tmp_path: Path) -> None:
+    settings(env, "this is not toml")
+    before = {f: f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()}
+    document = json.loads(ran(env, "status", "--demo", "--json").stdout)
+    assert len(document["accounts"]) == 6
+    assert {f: f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()} == before
+
+
+def test_nothing_to_import_is_an_expected_failure(env: dict[str, str]) -> None:
+    done = ran(env, "accounts", "import")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "/login" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["accounts", "use", "ghost"], "ghost"),
+        (["accounts", "remove", "ghost", "--yes"], "ghost"),
+        (["accounts", "edit", "ghost", "--name", "x"], "ghost"),
+        (["accounts", "add", "--name", "n", "--org-id", "o"], "session key is empty"),
+        (["serve", "--listen", "not an address"], "listen"),
+    ],
+)
+def test_expected_failures_are_one_line(env: dict[str, str], words: list[str], answer: str) -> None:
+    done = ran(env, *words)
+    assert done.returncode in (1, 2)
+    assert answer in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_session_key_without_a_keyring_is_refused_and_not_echoed(env: dict[str, str]) -> None:
+    key = "sk-ant-sid01-not-to-be-seen"
+    done = ran(env, "accounts", "add", "--name", "n", "--org-id", "o", stdin=f"{key}\n")
+    assert done.returncode == 1
+    assert "keyring" in done.stderr
+    assert key not in done.stdout + done.stderr
+    assert ran(env, "accounts").stdout.startswith("no accounts yet")
+
+
+def test_removing_asks_somebody(env: dict[str, str]) -> None:
+    settings(env, '[[accounts]]\nname = "a"\n')
+    done = ran(env, "accounts", "remove", "a")
+    assert done.returncode == 1
+    assert "--yes" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["serve"], ["serve", "--demo"]])
+def test_a_port_in_use_is_named_with_its_setting(env: dict[str, str], command: list[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = ran(env, *command, "--listen", f"127.0.0.1:{port}")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert str(port) in last
+    assert "exporter.listen" in last
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_serve_ends_in_order_when_told_to(env: dict[str, str], number: signal.Signals) -> None:
+    port = free_port()
+    argv = [*MONITOR, "serve", "--demo", "--listen", f"127.0.0.1:{port}"]
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as serving:
+        wait_until(lambda: answers(port), "the site")
+        serving.send_signal(number)
+        _, log = serving.communicate(timeout=10)
+    assert serving.returncode == 0
+    assert f"127.0.0.1:{port}/metrics" in log
+    assert log.splitlines()[-1].endswith("stopped")
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_serve_without_accounts_or_network_stays_and_says_so(env: dict[str, str]) -> None:
+    port = free_port()
+    settings(
+        env, '[api]\nurl = "http://127.0.0.1:9"\n[[accounts]]\nname = "a"\nauth_method = "oauth"\n'
+    )
+    argv = [*MONITOR, "serve", "--listen", f"127.0.0.1:{port}"]
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stderr is not None
+        line = next(line for line in serving.stderr if "credentials" in line)
+        assert serving.poll() is None
+        serving.terminate()
+        serving.communicate(timeout=10)
+    assert "keyring" in line
+
+
+def test_a_reader_that_goes_away_is_no_bug(env: dict[str, str]) -> None:
+    command = f"{sys.executable} -m monitor status --demo --json | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", command], env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "{"
+    assert done.stderr == ""
+
+
+def test_notify_test_says_what_became_of_each_channel(env: dict[str, str]) -> None:
+    done = ran(env, "notify-test")
+    assert done.returncode == 1
+    assert done.stdout.startswith("desktop: ")

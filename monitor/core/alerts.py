@@ -12,11 +12,13 @@ Each sample is one of these, and the first that fits decides:
     not newer than the last one                         late or doubled       nothing, nothing is changed
     the first of its window                             a baseline            nothing; thresholds at or below
                                                                               it count as told
+    it names an end that has passed                     the server lags       nothing
     the known end has passed, and the sample            a rollover: a new     a reset, if the old period had
     names a later end, or none                          period                been high and the end is news
-    the known end has passed, the sample still          the server lags       nothing
-    names it
-    no window had been open, one is open now            a new period          -
+    the known end has passed, and the sample            the same end, moved   nothing
+    names one less than two minutes later               by a moment
+    no window had been open, one is open now            a new period          what was told of the closed one
+                                                                              counts as told, if it has not fallen
     the end lies ahead, and the value fell by           perhaps an early      nothing until a second low sample
     10 points or more to less than half, or no          reset                 at least 60 s after the first; then
     window is open any more                                                   a new period, and a reset as above
@@ -81,12 +83,16 @@ def observe_window(
         return _opened(sample, at, told=_reached(sample, policy)), ()
     if at <= memory.at:
         return memory, ()
+    if sample.resets_at is not None and sample.resets_at <= at:
+        return replace(memory, at=at), ()
     if _rolled_over(memory, sample, at):
         return _new_period(account, memory, sample, at, policy, ended_at=memory.resets_at)
     if memory.resets_at is not None and memory.resets_at <= at:
         return replace(memory, at=at, resets_at=sample.resets_at or memory.resets_at), ()
     if memory.resets_at is None and sample.resets_at is not None:
-        return _with_threshold(account, _opened(sample, at), sample, policy)
+        goes_on = sample.utilization >= memory.utilization
+        opened = _opened(sample, at, told=memory.told if goes_on else frozenset())
+        return _with_threshold(account, opened, sample, policy)
     if _looks_reset(memory, sample, at):
         return _hint_of_early_reset(account, memory, sample, at, policy)
     same = memory.with_sample(at, sample.utilization)

@@ -14,6 +14,7 @@ import aiohttp
 from monitor.api import wire
 from monitor.core.errors import ApiError, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
+from monitor.proxies import proxy_of
 
 MOST_BYTES: Final = 1 << 20
 OAUTH_BETA: Final = "oauth-2025-04-20"
@@ -55,7 +56,6 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             headers={"User-Agent": self._user_agent, "Accept": "application/json"},
-            trust_env=self._url.startswith("https:"),
         )
         return self
 
@@ -97,7 +97,9 @@ class Client:
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> Answer:
         """The exceptions of aiohttp end here; `from None`, since their texts may quote a request."""
         try:
-            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+            async with self._session.get(
+                url, headers=headers, proxy=proxy_of(url), allow_redirects=False
+            ) as response:
                 body = await _read(response)
                 return Answer(response.status, response.headers, body)
         except TimeoutError:
@@ -139,6 +141,8 @@ def _failure(error: Exception) -> ApiError:
             return ApiError(Reason.CONNECTION, "no trusted TLS connection: a proxy in between?")
         case aiohttp.ClientConnectorError():
             return ApiError(Reason.CONNECTION, f"{error.host} cannot be reached")
+        case aiohttp.ClientHttpProxyError():
+            return ApiError(Reason.CONNECTION, "the proxy does not let us through")
         case aiohttp.ClientPayloadError():
             return ApiError(Reason.CONNECTION, "the answer was cut off")
         case aiohttp.ClientResponseError():

@@ -6,6 +6,7 @@ import socket
 import traceback
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +141,38 @@ async def test_a_redirection_is_not_followed_with_the_token(
     simulated.fault = lambda _: Fault(302, b"", {"Location": "/api/oauth/profile"})
     await refused(api.url)
     assert [seen.path for seen in api.seen] == ["/api/oauth/usage"]
+
+
+async def test_a_netrc_of_the_user_neither_breaks_nor_joins_a_request(
+    api: SimulatedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("default login me password sesame\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with client(api.url) as asking:
+        assert (await asking.usage(ACCOUNT, OAUTH)).windows
+
+
+async def test_a_request_goes_through_the_users_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is asked for a tunnel, so it sees the host and nothing else."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with server:
+        error = await refused("https://api.example")
+    assert error.reason is Reason.CONNECTION
+    assert asked[0].startswith(b"CONNECT api.example:443")
+    assert TOKEN.encode() not in asked[0]
 
 
 async def test_a_slow_answer_is_a_timeout(api: SimulatedApi, simulated: SimulatedAccount) -> None:

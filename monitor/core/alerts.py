@@ -135,7 +135,7 @@ def _hint_of_early_reset(
     since = memory.low_since or at
     if at - since < CONFIRM_AFTER:
         return replace(memory, at=at, low_since=since), ()
-    return _new_period(account, memory, sample, at, policy, ended_at=at)
+    return _new_period(account, memory, sample, at, policy, ended_at=since)
 
 
 def _new_period(

@@ -14,7 +14,7 @@ import aiohttp
 from monitor.api import wire
 from monitor.core.errors import ApiError, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
-from monitor.proxies import proxy_of
+from monitor.urls import proxy_of
 
 MOST_BYTES: Final = 1 << 20
 OAUTH_BETA: Final = "oauth-2025-04-20"

@@ -43,152 +43,184 @@ Why so, and not simpler:
   A new period that already stands at the lowest threshold is not "open again".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, WindowMemory
-from monitor.core.state import Policy
+from monitor.core.forecast import with_point
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Point, Usage, Window, WindowMemory
+from monitor.core.rules import RuleBook
 
 SAME_END: Final = timedelta(seconds=120)
 NEWS_FOR: Final = timedelta(minutes=15)
 CONFIRM_AFTER: Final = timedelta(seconds=60)
 DROP: Final = 0.10
+FULL: Final = 1.0
 
 PLAN_WIDE: Final = frozenset({FIVE_HOURS, SEVEN_DAYS})
 
-Memories = dict[str, WindowMemory]
+Memories = Mapping[str, WindowMemory]
+Told = tuple[WindowMemory, tuple[Alert, ...]]
 
 
 def observe(
-    account: str, memories: Memories, usage: Usage, policy: Policy
+    account: str, memories: Memories, usage: Usage, rules: RuleBook
 ) -> tuple[Memories, tuple[Alert, ...]]:
     """Fold one account's usage into what is remembered of its windows, and say what is to be told."""
     changed = dict(memories)
     told: list[Alert] = []
     for window in usage.windows:
-        memory, alerts = observe_window(account, memories.get(window.key), window, usage.at, policy)
-        changed[window.key] = memory
+        machine = _Machine(account, window, usage.at, rules)
+        changed[window.key], alerts = machine.observe(memories.get(window.key))
         told.extend(alerts)
-    return changed, tuple(told)
+    return changed, _that_open(told, usage)
 
 
-def observe_window(
-    account: str, memory: WindowMemory | None, sample: Window, at: datetime, policy: Policy
-) -> tuple[WindowMemory, tuple[Alert, ...]]:
-    """The same for one window; the table above, row by row."""
-    if memory is None:
-        return _opened(sample, at, told=_reached(sample, policy)), ()
-    if at <= memory.at:
-        return memory, ()
-    if sample.resets_at is not None and sample.resets_at <= at:
-        return replace(memory, at=at), ()
-    if _rolled_over(memory, sample, at):
-        return _new_period(account, memory, sample, at, policy, ended_at=memory.resets_at)
-    if memory.resets_at is not None and memory.resets_at <= at:
-        return replace(memory, at=at, resets_at=sample.resets_at or memory.resets_at), ()
-    if memory.resets_at is None and sample.resets_at is not None:
-        goes_on = sample.utilization >= memory.utilization
-        opened = _opened(sample, at, told=memory.told if goes_on else frozenset())
-        return _with_threshold(account, opened, sample, policy)
-    if _looks_reset(memory, sample, at):
-        return _hint_of_early_reset(account, memory, sample, at, policy)
-    same = memory.with_sample(at, sample.utilization)
-    if sample.resets_at is not None:
-        same = replace(same, resets_at=sample.resets_at)
-    return _with_threshold(account, same, sample, policy)
+class _Machine:
+    """One window's next step: a sample, and what the rules say of its account and window."""
+
+    def __init__(self, account: str, sample: Window, at: datetime, rules: RuleBook) -> None:
+        self._account = account
+        self._sample = sample
+        self._at = at
+        self._rules = rules
+        self._thresholds = rules.thresholds_of(account)
+
+    def observe(self, memory: WindowMemory | None) -> Told:
+        """The table above, row by row."""
+        if memory is None:
+            return self._baseline(), ()
+        if self._at <= memory.at:
+            return memory, ()
+        if self._sample.resets_at is not None and self._sample.resets_at <= self._at:
+            return replace(memory, at=self._at), ()
+        if memory.resets_at is not None and memory.resets_at <= self._at:
+            return self._after_the_end(memory, memory.resets_at)
+        if memory.resets_at is None and self._sample.resets_at is not None:
+            return self._with_thresholds(self._opened_after(memory))
+        if self._looks_reset(memory):
+            return self._hint_of_early_reset(memory)
+        return self._with_thresholds(self._one_sample_on(memory))
+
+    def _baseline(self) -> WindowMemory:
+        opened = self._opened()
+        reached = self._reached(opened)
+        return replace(opened, told=frozenset(reached), reached=reached)
+
+    def _opened(self) -> WindowMemory:
+        sample = self._sample
+        return WindowMemory(
+            at=self._at,
+            utilization=sample.utilization,
+            resets_at=sample.resets_at,
+            peak=sample.utilization,
+            track=(Point(self._at, sample.utilization),),
+        )
+
+    def _opened_after(self, closed: WindowMemory) -> WindowMemory:
+        """A window that opens; what was told of it while it read as closed, and has not fallen since, stays told."""
+        goes_on = self._sample.utilization >= closed.utilization
+        told = closed.told if goes_on else frozenset()
+        return replace(self._opened(), told=told, generation=closed.generation)
+
+    def _one_sample_on(self, memory: WindowMemory) -> WindowMemory:
+        sample = self._sample
+        return replace(
+            memory,
+            at=self._at,
+            utilization=sample.utilization,
+            resets_at=sample.resets_at or memory.resets_at,
+            peak=max(memory.peak, sample.utilization),
+            low_since=None,
+            track=with_point(memory.track, Point(self._at, sample.utilization), sample.key),
+        )
+
+    def _after_the_end(self, memory: WindowMemory, end: datetime) -> Told:
+        """The known end has passed: a rollover, or the same end a moment later."""
+        new_end = self._sample.resets_at
+        if new_end is None or new_end - end > SAME_END:
+            return self._new_period(memory, AlertKind.RESET, ended_at=end)
+        return replace(memory, at=self._at, resets_at=new_end), ()
+
+    def _looks_reset(self, memory: WindowMemory) -> bool:
+        if memory.resets_at is None:
+            return False
+        fell = memory.utilization - self._sample.utilization >= DROP
+        halved = self._sample.utilization < memory.utilization / 2
+        return self._sample.resets_at is None or (fell and halved)
+
+    def _hint_of_early_reset(self, memory: WindowMemory) -> Told:
+        """Keep the period as it was, utilization included, until a second low sample confirms its end."""
+        since = memory.low_since or self._at
+        if self._at - since < CONFIRM_AFTER:
+            return replace(memory, at=self._at, low_since=since), ()
+        return self._new_period(memory, AlertKind.EARLY_RESET, ended_at=since)
+
+    def _new_period(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> Told:
+        early = kind is AlertKind.EARLY_RESET
+        opened = replace(self._opened(), generation=old.generation + 1 if early else 0)
+        memory, alerts = self._with_thresholds(opened)
+        if self._is_news(old, kind, ended_at):
+            reset = self._alert(kind, old.peak, ended_at, old.period)
+            alerts = (reset, *alerts)
+        return memory, alerts
+
+    def _is_news(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> bool:
+        if not self._thresholds or not self._speaks(kind):
+            return False
+        lowest = min(self._thresholds)
+        was_high = old.peak >= lowest and self._sample.utilization < lowest
+        return was_high and self._at - ended_at <= NEWS_FOR
+
+    def _with_thresholds(self, memory: WindowMemory) -> Told:
+        """Tell the highest threshold that is reached, unless it or a higher one has spoken in this period.
+
+        The limit is reached silently where the user has set it as a threshold, which then speaks for it.
+        """
+        memory = replace(memory, reached=self._reached(memory))
+        due = self._due(memory, AlertKind.THRESHOLD) & frozenset(self._thresholds)
+        full = self._due(memory, AlertKind.LIMIT) & ({FULL} - frozenset(self._thresholds))
+        told = replace(memory, told=memory.told | due | full)
+        alerts = []
+        if due - memory.told and max(due) not in memory.told:
+            alerts.append(replace(self._high(AlertKind.THRESHOLD, memory), threshold=max(due)))
+        if full - memory.told:
+            alerts.append(self._high(AlertKind.LIMIT, memory))
+        return told, tuple(alert for alert in alerts if self._speaks(alert.kind))
+
+    def _reached(self, memory: WindowMemory) -> dict[float, datetime]:
+        """The thresholds that the sample is at or above, the limit among them, and since when."""
+        reached = [t for t in {*self._thresholds, FULL} if self._sample.utilization >= t]
+        return {t: memory.reached.get(t, self._at) for t in sorted(reached)}
+
+    def _due(self, memory: WindowMemory, kind: AlertKind) -> frozenset[float]:
+        hold = self._rules.rule(kind).hold
+        return frozenset(t for t, since in memory.reached.items() if self._at - since >= hold)
+
+    def _high(self, kind: AlertKind, memory: WindowMemory) -> Alert:
+        return self._alert(kind, self._sample.utilization, memory.resets_at, memory.period)
+
+    def _speaks(self, kind: AlertKind) -> bool:
+        return self._rules.speaks(kind, self._account, self._sample.key)
+
+    def _alert(
+        self, kind: AlertKind, utilization: float, resets_at: datetime | None, period: str
+    ) -> Alert:
+        return Alert(
+            kind,
+            self._account,
+            self._sample.key,
+            self._at,
+            utilization=utilization,
+            resets_at=resets_at,
+            period=period,
+        )
 
 
-def _opened(sample: Window, at: datetime, told: frozenset[float] = frozenset()) -> WindowMemory:
-    return WindowMemory(
-        at=at,
-        utilization=sample.utilization,
-        resets_at=sample.resets_at,
-        peak=sample.utilization,
-        told=told,
-    )
-
-
-def _reached(sample: Window, policy: Policy) -> frozenset[float]:
-    return frozenset(t for t in policy.thresholds if sample.utilization >= t)
-
-
-def _rolled_over(memory: WindowMemory, sample: Window, at: datetime) -> bool:
-    if memory.resets_at is None or memory.resets_at > at:
-        return False
-    return sample.resets_at is None or sample.resets_at - memory.resets_at > SAME_END
-
-
-def _looks_reset(memory: WindowMemory, sample: Window, at: datetime) -> bool:
-    if memory.resets_at is None or memory.resets_at <= at:
-        return False
-    fell = memory.utilization - sample.utilization >= DROP
-    return sample.resets_at is None or (fell and sample.utilization < memory.utilization / 2)
-
-
-def _hint_of_early_reset(
-    account: str, memory: WindowMemory, sample: Window, at: datetime, policy: Policy
-) -> tuple[WindowMemory, tuple[Alert, ...]]:
-    """Keep the period as it was, utilization included, until a second low sample confirms its end."""
-    since = memory.low_since or at
-    if at - since < CONFIRM_AFTER:
-        return replace(memory, at=at, low_since=since), ()
-    return _new_period(account, memory, sample, at, policy, ended_at=since)
-
-
-def _new_period(
-    account: str,
-    old: WindowMemory,
-    sample: Window,
-    at: datetime,
-    policy: Policy,
-    ended_at: datetime | None,
-) -> tuple[WindowMemory, tuple[Alert, ...]]:
-    memory, alerts = _with_threshold(account, _opened(sample, at), sample, policy)
-    reset = Alert(
-        AlertKind.RESET, account, sample.key, at, utilization=old.peak, resets_at=ended_at
-    )
-    if _worth_telling(old, sample, at, ended_at or at, policy):
-        alerts = (reset, *alerts)
-    return memory, alerts
-
-
-def _worth_telling(
-    old: WindowMemory, sample: Window, at: datetime, ended_at: datetime, policy: Policy
-) -> bool:
-    if not (policy.alerts and policy.resets and policy.thresholds):
-        return False
-    lowest = min(policy.thresholds)
-    return old.peak >= lowest and sample.utilization < lowest and at - ended_at <= NEWS_FOR
-
-
-def _with_threshold(
-    account: str, memory: WindowMemory, sample: Window, policy: Policy
-) -> tuple[WindowMemory, tuple[Alert, ...]]:
-    """Tell the highest threshold that the sample has reached and that has not spoken in this period."""
-    reached = _reached(sample, policy)
-    news = reached - memory.told
-    memory = replace(memory, told=memory.told | reached)
-    if not news or max(news) < max(reached) or not policy.alerts:
-        return memory, ()
-    return memory, (_threshold_alert(account, memory, max(news), sample),)
-
-
-def _threshold_alert(account: str, memory: WindowMemory, threshold: float, sample: Window) -> Alert:
-    return Alert(
-        AlertKind.THRESHOLD,
-        account,
-        sample.key,
-        memory.at,
-        utilization=sample.utilization,
-        threshold=threshold,
-        resets_at=memory.resets_at,
-    )
-
-
-def resets_that_open(alerts: Sequence[Alert], usage: Usage) -> tuple[Alert, ...]:
+def _that_open(alerts: Sequence[Alert], usage: Usage) -> tuple[Alert, ...]:
     """The alerts without those that call a window open again while another plan-wide window is full."""
-    full = {w.key for w in usage.windows if w.utilization >= 1 and w.key in PLAN_WIDE}
-    return tuple(a for a in alerts if a.kind is not AlertKind.RESET or not (full - {a.window}))
+    full = {w.key for w in usage.windows if w.utilization >= FULL and w.key in PLAN_WIDE}
+    resets = (AlertKind.RESET, AlertKind.EARLY_RESET)
+    return tuple(a for a in alerts if a.kind not in resets or not (full - {a.window}))

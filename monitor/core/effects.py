@@ -6,10 +6,19 @@ from enum import StrEnum
 
 
 class AlertKind(StrEnum):
-    """What an alert says; also the `kind` of the notification metrics."""
+    """What an alert says; the name of its rule in the settings, and the `kind` of the notification metrics."""
 
     THRESHOLD = "threshold"
+    LIMIT = "limit"
     RESET = "reset"
+    EARLY_RESET = "early_reset"
+    PACE = "pace"
+    LOGIN = "login"
+    EXPIRY = "expiry"
+    UNREADABLE = "unreadable"
+    EXHAUSTED = "exhausted"
+    FREE = "free"
+    SUMMARY = "summary"
     TEST = "test"
 
 
@@ -17,7 +26,10 @@ class AlertKind(StrEnum):
 class Alert:
     """One thing to tell the user once. `threshold` and `utilization` are ratios.
 
-    `resets_at` is when the window that is spoken of ends; for a reset, when it ended (or was seen to).
+    `window` is empty for what concerns a whole account, and `account` for what concerns all of them.
+    `resets_at` is when the window that is spoken of ends; for a reset, when it ended (or was seen to);
+    for anything else, the instant that matters: when a window will be full, a token ends, an account is free.
+    `period` names the window period that is spoken of: a rule speaks once in each. Empty where there is none.
     """
 
     kind: AlertKind
@@ -27,6 +39,8 @@ class Alert:
     utilization: float = 0.0
     threshold: float | None = None
     resets_at: datetime | None = None
+    detail: str = ""
+    period: str = ""
 
     @property
     def rule(self) -> str:

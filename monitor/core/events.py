@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.core.errors import Reason
-from monitor.core.model import Account, Identity, Usage
+from monitor.core.memory import Remembered
+from monitor.core.model import Account, Condition, Identity, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What an earlier process remembered of its accounts, by name, and of all together; before anything is polled."""
+
+    at: datetime
+    accounts: Mapping[str, Remembered]
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,29 @@ class Notified:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerFailed:
+    """The alert ledger cannot be written, for this reason; None says that it can again."""
+
+    at: datetime
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has passed: what lasts may have lasted long enough to be told."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """The user wants no alerts until then; None ends it."""
+
+    at: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class ClockStepped:
     """The wall clock was set by this much against the time that really passed; negative is back."""
 
@@ -114,7 +147,8 @@ class ClockStepped:
 
 
 Event = (
-    AccountsLoaded
+    Recalled
+    | AccountsLoaded
     | AccountIdentified
     | CredentialSeen
     | LoginSeen
@@ -124,5 +158,8 @@ Event = (
     | PollSucceeded
     | PollFailed
     | Notified
+    | LedgerFailed
+    | Ticked
+    | Muted
     | ClockStepped
 )

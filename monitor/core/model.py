@@ -227,6 +227,7 @@ class AccountState:
     token_expires_at: datetime | None = None
     login_expires_at: datetime | None = None
     alerts: Mapping[str, "WindowMemory"] = field(default_factory=dict)
+    conditions: Mapping[str, "Condition"] = field(default_factory=dict)
 
     @property
     def login_required(self) -> bool:
@@ -261,8 +262,39 @@ class AccountState:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What the alert machine remembers of a lasting condition; see `monitor.core.conditions`.
+
+    It holds `since`; it was told at `told_at`; it has ceased at `ceased_at`. Once told it is not told again
+    before `until`, where that is set: the end of the window period that it is about.
+    """
+
+    since: datetime
+    told_at: datetime | None = None
+    ceased_at: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_firing(self) -> bool:
+        return self.told_at is not None and self.ceased_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A utilization at an instant."""
+
+    at: datetime
+    utilization: float
+
+
+@dataclass(frozen=True, slots=True)
 class WindowMemory:
-    """What the alert machine remembers of one window of one account; see `monitor.core.alerts`."""
+    """What the alert machine remembers of one window of one account; see `monitor.core.alerts`.
+
+    `told` are the thresholds that need no more words in this period, `reached` those that the newest samples
+    are at or above, and since when; `track` is what the pace is measured by; `generation` counts the early
+    resets behind which the window has kept its end.
+    """
 
     at: datetime
     utilization: float
@@ -270,6 +302,15 @@ class WindowMemory:
     peak: float
     told: frozenset[float] = frozenset()
     low_since: datetime | None = None
+    reached: Mapping[float, datetime] = field(default_factory=dict)
+    track: tuple[Point, ...] = ()
+    generation: int = 0
+
+    @property
+    def period(self) -> str:
+        """A name for the period that is the same in every process: its end to the minute, and the generation."""
+        end = "" if self.resets_at is None else f"{round(self.resets_at.timestamp() / 60)}"
+        return f"{end}+{self.generation}" if self.generation else end
 
     def with_sample(self, at: datetime, utilization: float) -> "WindowMemory":
         """The same period, one sample on; a pending early reset is dropped."""

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from monitor.core.model import AccountState
+from monitor.core.memory import Remembered
+from monitor.core.model import AccountState, Condition
+from monitor.core.rules import RuleBook
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that the core needs. Thresholds are ratios, in rising order."""
+    """The settings that the core needs."""
 
     interval: timedelta = timedelta(seconds=180)
-    thresholds: tuple[float, ...] = (0.80, 0.95, 1.00)
-    resets: bool = True
-    alerts: bool = True
+    alerts: RuleBook = field(default_factory=RuleBook)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,20 @@ class NotificationLog:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Accounts by name, in the order of the settings; `active` is an index into them."""
+    """Accounts by name, in the order of the settings; `active` is an index into them.
 
-    policy: Policy = Policy()
+    `recalled` waits for the accounts to be loaded; `ledger_failure` says why alerts are not being written down.
+    """
+
+    policy: Policy = field(default_factory=Policy)
     accounts: Mapping[str, AccountState] = field(default_factory=dict)
     active: int = 0
     logged_in: str | None = None
     notifications: NotificationLog = NotificationLog()
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    muted_until: datetime | None = None
+    recalled: Mapping[str, Remembered] = field(default_factory=dict)
+    ledger_failure: str | None = None
 
     @property
     def active_account(self) -> str | None:

@@ -1,26 +1,33 @@
 """How each event changes the state, and which effects it has: `update(state, event) -> (state, effects)`. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import singledispatch
 
-from monitor.core import alerts, schedule
-from monitor.core.effects import Effect, Notify
+from monitor.core import schedule
+from monitor.core.alerts import observe
+from monitor.core.conditions import watched
+from monitor.core.effects import Alert, Effect, Notify
 from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
     ClockStepped,
     CredentialSeen,
     Event,
+    LedgerFailed,
     LoginSeen,
+    Muted,
     Notified,
     PollFailed,
     PollStarted,
     PollSucceeded,
+    Recalled,
     RefreshRequested,
     RequestSent,
+    Ticked,
 )
+from monitor.core.memory import condition_moved, window_moved
 from monitor.core.model import Account, AccountState, Down, Up
 from monitor.core.state import NotificationLog, State
 
@@ -29,7 +36,22 @@ Outcome = tuple[State, tuple[Effect, ...]]
 
 def update(state: State, event: Event) -> Outcome:
     """The state after the event, and what is to be done; an event of an unknown account changes nothing."""
-    return _update(event, state)
+    state, effects = _update(event, state)
+    if not isinstance(event, WATCHED):
+        return state, effects
+    state, alerts = watched(state, event.at)
+    return state, (*effects, *_told(state, alerts, event.at))
+
+
+WATCHED = PollSucceeded | PollFailed | Ticked | CredentialSeen
+"""The events after which lasting conditions are looked at."""
+
+
+def _told(state: State, alerts: Sequence[Alert], at: datetime) -> tuple[Effect, ...]:
+    """The alerts as effects; none while the user wants none."""
+    if state.muted_until is not None and at < state.muted_until:
+        return ()
+    return tuple(Notify(alert) for alert in alerts)
 
 
 @singledispatch
@@ -45,6 +67,22 @@ def _changed(state: State, name: str, change: Callable[[AccountState], AccountSt
 
 
 @_update.register
+def _(event: Recalled, state: State) -> Outcome:
+    """Accounts that are not loaded yet find their memory when they are."""
+    waiting = replace(state, recalled=event.accounts)
+    accounts = {name: _recalling(waiting, old, event.at) for name, old in state.accounts.items()}
+    conditions = {**event.conditions, **state.conditions}
+    return replace(waiting, accounts=accounts, conditions=conditions), ()
+
+
+def _recalling(state: State, account: AccountState, at: datetime) -> AccountState:
+    memory = state.recalled.get(account.account.name)
+    if memory is None or not memory.is_about(account.account):
+        return account
+    return memory.given_back(account, at)
+
+
+@_update.register
 def _(event: AccountsLoaded, state: State) -> Outcome:
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
     accounts = {
@@ -57,6 +95,7 @@ def _(event: AccountsLoaded, state: State) -> Outcome:
         accounts=accounts,
         active=event.active,
         logged_in=logged_in if logged_in in accounts else None,
+        recalled={},
     ), ()
 
 
@@ -75,12 +114,13 @@ def _loaded(
     new = [a for a in event.accounts if a.name not in known]
     interval = state.policy.interval
     queue = new.index(account) if account in new else 0
-    return AccountState(
+    fresh = AccountState(
         account=account,
         next_poll_at=schedule.first_poll_at(event.at, queue, len(new), interval),
         interval=interval,
         phase=place / len(event.accounts),
     )
+    return _recalling(state, fresh, event.at)
 
 
 @_update.register
@@ -139,8 +179,7 @@ def _(event: PollSucceeded, state: State) -> Outcome:
     old = state.accounts.get(event.account)
     if old is None:
         return state, ()
-    memories, told = alerts.observe(event.account, dict(old.alerts), event.usage, state.policy)
-    told = alerts.resets_that_open(told, event.usage)
+    memories, told = observe(event.account, old.alerts, event.usage, state.policy.alerts)
     new = replace(
         old,
         usage=event.usage,
@@ -152,7 +191,7 @@ def _(event: PollSucceeded, state: State) -> Outcome:
     )
     new = schedule.after_success(new, event.at, state.policy.interval, event.jitter)
     state, _ = _changed(state, event.account, lambda _: new)
-    return state, tuple(Notify(alert) for alert in told)
+    return state, _told(state, told, event.at)
 
 
 @_update.register
@@ -193,12 +232,28 @@ def _(event: Notified, state: State) -> Outcome:
 
 
 @_update.register
+def _(event: LedgerFailed, state: State) -> Outcome:
+    return replace(state, ledger_failure=event.detail), ()
+
+
+@_update.register
+def _(_: Ticked, state: State) -> Outcome:
+    return state, ()
+
+
+@_update.register
+def _(event: Muted, state: State) -> Outcome:
+    return replace(state, muted_until=event.until), ()
+
+
+@_update.register
 def _(event: ClockStepped, state: State) -> Outcome:
     """A clock set back would make every sample look old and every due time far: what is ours moves with it."""
     if event.by >= timedelta(0):
         return state, ()
     accounts = {name: _moved(old, event.by) for name, old in state.accounts.items()}
-    return replace(state, accounts=accounts), ()
+    conditions = {key: condition_moved(c, event.by) for key, c in state.conditions.items()}
+    return replace(state, accounts=accounts, conditions=conditions), ()
 
 
 def _moved(old: AccountState, by: timedelta) -> AccountState:
@@ -210,5 +265,6 @@ def _moved(old: AccountState, by: timedelta) -> AccountState:
         last_success_at=old.last_success_at and old.last_success_at + by,
         usage=old.usage and replace(old.usage, at=old.usage.at + by),
         requests=tuple(at + by for at in old.requests),
-        alerts={key: replace(memory, at=memory.at + by) for key, memory in old.alerts.items()},
+        alerts={key: window_moved(memory, by) for key, memory in old.alerts.items()},
+        conditions={key: condition_moved(c, by) for key, c in old.conditions.items()},
     )

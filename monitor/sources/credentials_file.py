@@ -9,7 +9,7 @@ from typing import Final
 from monitor.core.errors import CredentialError, NotLoggedInError
 from monitor.core.model import Login
 from monitor.sources.login import parse_login
-from monitor.sources.threads import DaemonThreads
+from monitor.threads import DaemonThreads
 
 LIMIT_SECS: Final = 5.0
 MAX_BYTES: Final = 1024 * 1024

@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 from monitor.core.errors import CredentialError
 from monitor.core.model import Credential, Secret
 from monitor.sources.backends import ABSENT, LOCKED, Backend, system_backend
-from monitor.sources.threads import DaemonThreads
 from monitor.sources.tokens import credential_in, parse_secret, parse_without_refresh_tokens
+from monitor.threads import DaemonThreads
 
 T = TypeVar("T")
 

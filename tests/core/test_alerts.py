@@ -1,5 +1,6 @@
 """The alert machine by tables: a list of samples, and what is told at each of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -7,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts import observe, resets_that_open
+from monitor.core.alerts import observe
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Usage, Window, WindowMemory
-from monitor.core.state import Policy
+from monitor.core.rules import Override, Rule, RuleBook
 from tests.builders import NOW, usage, window
 
 END = NOW + timedelta(hours=3)
@@ -26,28 +27,28 @@ class Sample:
     end: datetime | None = END
 
 
-DEFAULT = Policy()
+DEFAULT = RuleBook()
 
 
-def told(*samples: Sample, policy: Policy = DEFAULT) -> list[str]:
+def told(*samples: Sample, rules: RuleBook = DEFAULT) -> list[str]:
     """What is told over these samples, in short: `95@12` is the 95 % threshold at minute 12."""
     return [
         f"{_word(alert)}@{(alert.at - NOW).total_seconds() / 60:g}"
-        for alert in alerts_over(samples, policy)
+        for alert in alerts_over(samples, rules)
     ]
 
 
 def _word(alert: Alert) -> str:
-    return "reset" if alert.threshold is None else f"{alert.threshold * 100:g}"
+    return alert.kind if alert.threshold is None else f"{alert.threshold * 100:g}"
 
 
-def alerts_over(samples: tuple[Sample, ...] | list[Sample], policy: Policy) -> list[Alert]:
-    memories: dict[str, WindowMemory] = {}
+def alerts_over(samples: tuple[Sample, ...] | list[Sample], rules: RuleBook) -> list[Alert]:
+    memories: Mapping[str, WindowMemory] = {}
     told: list[Alert] = []
     for sample in samples:
         at = NOW + timedelta(minutes=sample.minute)
         seen = Usage(at, (Window("5h", sample.percent / 100, sample.end),))
-        memories, alerts = observe("a", memories, seen, policy)
+        memories, alerts = observe("a", memories, seen, rules)
         told.extend(alerts)
     return told
 
@@ -149,24 +150,26 @@ S = Sample
             [S(0, 90), S(3, 0), S(3.5, 0), S(6, 91)], [], id="two low samples within 60 s are one"
         ),
         pytest.param(
-            [S(0, 90), S(3, 2), S(6, 3)], ["reset@6"], id="an early reset, the end unmoved"
+            [S(0, 90), S(3, 2), S(6, 3)], ["early_reset@6"], id="an early reset, the end unmoved"
         ),
         pytest.param(
             [S(0, 90), S(3, 2), S(6, 9), S(9, 81)],
-            ["reset@6", "80@9"],
+            ["early_reset@6", "80@9"],
             id="an early reset with use right after it",
         ),
         pytest.param(
-            [S(0, 90), S(3, 12), S(6, 14)], ["reset@6"], id="an early reset seen after some use"
+            [S(0, 90), S(3, 12), S(6, 14)],
+            ["early_reset@6"],
+            id="an early reset seen after some use",
         ),
         pytest.param(
             [S(0, 90), S(3, 2, NEXT_END), S(6, 3, NEXT_END)],
-            ["reset@6"],
+            ["early_reset@6"],
             id="an early reset, the end moved",
         ),
         pytest.param(
             [S(0, 90), S(3, 0, None), S(6, 0, None)],
-            ["reset@6"],
+            ["early_reset@6"],
             id="an early reset that closes the window",
         ),
         pytest.param(
@@ -176,7 +179,7 @@ S = Sample
         ),
         pytest.param(
             [S(0, 90), S(3, 2), S(6, 3), S(9, 85)],
-            ["reset@6", "80@9"],
+            ["early_reset@6", "80@9"],
             id="after an early reset the thresholds speak again",
         ),
         pytest.param(
@@ -196,45 +199,95 @@ def test_samples_and_what_is_told(samples: list[Sample], alerts: list[str]) -> N
     assert told(*samples) == alerts
 
 
+def test_a_window_that_reopens_behind_an_early_reset_with_the_same_end_is_a_period_of_its_own() -> (
+    None
+):
+    samples = [S(0, 70), S(3, 85), S(6, 0, None), S(9, 0, None), S(12, 85)]
+    assert told(*samples) == ["80@3", "early_reset@9", "80@12"]
+    periods = [alert.period for alert in alerts_over(samples, RuleBook())]
+    assert periods[0] != periods[-1], "the ledger would take them for one"
+
+
 def test_an_alert_says_what_it_is_about() -> None:
-    (alert,) = alerts_over([S(0, 70), S(3, 87)], Policy())
+    (alert,) = alerts_over([S(0, 70), S(3, 87)], RuleBook())
     assert (alert.kind, alert.account, alert.window) == (AlertKind.THRESHOLD, "a", "5h")
     assert (alert.threshold, alert.utilization, alert.resets_at) == (0.80, 0.87, END)
     assert alert.rule == "threshold_80"
 
 
 def test_a_reset_says_how_high_the_window_had_been_and_when_it_ended() -> None:
-    (alert,) = alerts_over([S(0, 99), S(3, 97), S(181, 1, NEXT_END)], Policy())
+    (alert,) = alerts_over([S(0, 99), S(3, 97), S(181, 1, NEXT_END)], RuleBook())
     assert (alert.kind, alert.utilization, alert.resets_at) == (AlertKind.RESET, 0.99, END)
 
 
-def test_resets_can_be_switched_off() -> None:
-    policy = Policy(resets=False)
-    assert told(S(0, 70), S(3, 81), S(185, 2, NEXT_END), policy=policy) == ["80@3"]
+WITHOUT_RESETS = RuleBook(rules={**DEFAULT.rules, AlertKind.RESET: Rule(enabled=False)})
+WEEK_ONLY = RuleBook(rules={**DEFAULT.rules, AlertKind.THRESHOLD: Rule(windows=("7d",))})
+OTHERS_ONLY = RuleBook(rules={**DEFAULT.rules, AlertKind.THRESHOLD: Rule(accounts=("b",))})
+HELD = RuleBook(rules={**DEFAULT.rules, AlertKind.THRESHOLD: Rule(hold=timedelta(minutes=5))})
 
 
-def test_alerts_can_be_switched_off() -> None:
-    assert told(S(0, 70), S(3, 81), S(185, 2, NEXT_END), policy=Policy(alerts=False)) == []
+@pytest.mark.parametrize(
+    ("rules", "alerts"),
+    [
+        pytest.param(WITHOUT_RESETS, ["80@3"], id="resets switched off"),
+        pytest.param(RuleBook(enabled=False), [], id="all alerts switched off"),
+        pytest.param(WEEK_ONLY, ["reset@185"], id="thresholds of another window"),
+        pytest.param(OTHERS_ONLY, ["reset@185"], id="thresholds of another account"),
+        pytest.param(RuleBook(thresholds=()), [], id="no thresholds"),
+        pytest.param(
+            RuleBook(overrides={"a": Override(thresholds=(0.5,))}),
+            ["reset@185"],
+            id="its own thresholds",
+        ),
+        pytest.param(
+            RuleBook(overrides={"a": Override(silent=frozenset({AlertKind.RESET}))}),
+            ["80@3"],
+            id="a rule that is silent for it",
+        ),
+        pytest.param(
+            RuleBook(overrides={"b": Override(thresholds=(0.5,))}),
+            ["80@3", "reset@185"],
+            id="another's",
+        ),
+    ],
+)
+def test_rules_decide_what_is_told(rules: RuleBook, alerts: list[str]) -> None:
+    assert told(S(0, 70), S(3, 81), S(185, 2, NEXT_END), rules=rules) == alerts
 
 
-def test_without_thresholds_nothing_is_told() -> None:
-    policy = Policy(thresholds=())
-    assert told(S(0, 70), S(3, 100), S(185, 2, NEXT_END), policy=policy) == []
+def test_a_threshold_can_be_asked_to_last() -> None:
+    assert told(S(0, 70), S(3, 81), S(6, 82), S(9, 83), rules=HELD) == ["80@9"]
+    assert told(S(0, 70), S(3, 81), S(6, 79), S(9, 83), S(12, 83), rules=HELD) == []
+
+
+def test_the_limit_speaks_where_no_threshold_does() -> None:
+    rules = RuleBook(thresholds=(0.8,))
+    assert told(S(0, 70), S(3, 85), S(6, 100), S(9, 101), rules=rules) == ["80@3", "limit@6"]
+    assert told(S(0, 70), S(3, 100), rules=RuleBook(thresholds=())) == ["limit@3"]
+
+
+def test_a_threshold_that_was_set_speaks_beside_the_limit() -> None:
+    assert told(S(0, 70), S(3, 100), rules=RuleBook(thresholds=(0.8, 0.95))) == ["95@3", "limit@3"]
 
 
 def test_each_window_has_a_memory_of_its_own() -> None:
     first = usage(window("5h", 70), window("7d", 70))
     second = usage(window("5h", 85), window("7d", 70), at=NOW + timedelta(minutes=3))
-    memories, _ = observe("a", {}, first, Policy())
-    _, alerts = observe("a", memories, second, Policy())
+    memories, _ = observe("a", {}, first, RuleBook())
+    _, alerts = observe("a", memories, second, RuleBook())
     assert [a.window for a in alerts] == ["5h"]
 
 
-@pytest.mark.parametrize(("week", "told"), [(100, 0), (99, 1)])
-def test_a_window_is_open_again_only_if_the_week_leaves_room(week: float, told: int) -> None:
-    reset = Alert(AlertKind.RESET, "a", "5h", NOW)
-    now = usage(window("5h", 0), window("7d", week), window("7d_opus", 100))
-    assert len(resets_that_open([reset], now)) == told
+@pytest.mark.parametrize(("week", "alerts"), [(100, []), (99, ["5h"])])
+def test_a_window_is_open_again_only_if_the_week_leaves_room(
+    week: float, alerts: list[str]
+) -> None:
+    full = usage(window("5h", 90, timedelta(hours=1)), window("7d", week, timedelta(days=3)))
+    over = NOW + timedelta(hours=1, minutes=1)
+    free = Usage(over, (Window("5h", 0.0), full.windows[1], Window("7d_opus", 1.0)))
+    memories, _ = observe("a", {}, full, RuleBook())
+    _, told = observe("a", memories, free, RuleBook())
+    assert [alert.window for alert in told] == alerts
 
 
 samples = st.lists(
@@ -251,24 +304,18 @@ samples = st.lists(
 
 
 @given(samples)
-def test_no_order_of_samples_tells_a_threshold_twice_in_one_period(samples: list[Sample]) -> None:
-    """Only an early reset, which is told or was not worth telling, lets a threshold of the same end speak anew."""
-    told: list[tuple[float | None, datetime | None]] = []
-    for alert in alerts_over(samples, Policy(thresholds=(0.0001, 0.8))):
-        if alert.kind is AlertKind.RESET:
-            told.clear()
-        elif alert.resets_at is not None:
-            told.append((alert.threshold, alert.resets_at))
+def test_no_order_of_samples_tells_a_rule_twice_in_one_window_period(samples: list[Sample]) -> None:
+    told = [(a.rule, a.period) for a in alerts_over(samples, RuleBook()) if a.period]
     assert len(set(told)) == len(told)
 
 
 @given(samples)
 def test_seeing_a_sample_again_tells_nothing(samples: list[Sample]) -> None:
     doubled = [sample for sample in samples for _ in range(2)]
-    assert alerts_over(doubled, Policy()) == alerts_over(samples, Policy())
+    assert alerts_over(doubled, RuleBook()) == alerts_over(samples, RuleBook())
 
 
 @given(samples)
 def test_a_reset_is_told_only_of_a_window_that_had_been_high(samples: list[Sample]) -> None:
-    resets = [a for a in alerts_over(samples, Policy()) if a.kind is AlertKind.RESET]
+    resets = [a for a in alerts_over(samples, RuleBook()) if a.kind is AlertKind.RESET]
     assert all(alert.utilization >= 0.8 for alert in resets)

@@ -1,39 +1,50 @@
-"""Blocking calls off the loop, each with a limit, in threads that never keep the process from exiting."""
+"""Blocking calls off the loop, in threads that never keep the process from exiting, as `asyncio.to_thread` would."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
+class Daemon(Generic[T]):
+    """A call that is under way from now on; `future` has its outcome, and may be cancelled when time is up."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._thread = threading.Thread(target=_deliver, args=(work, self.future), daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the call has not come back, whoever still waits for it."""
+        return self._thread.is_alive()
+
+
 class DaemonThreads:
-    """Runs what may hang without end. `asyncio.to_thread` would be waited for at exit; these threads are not.
+    """Runs what may hang without end, each call with a limit.
 
     While a call that ran out of time is still stuck, no further ones are begun: they would only pile up.
     """
 
     def __init__(self, limit_secs: float) -> None:
         self._limit_secs = limit_secs
-        self._stuck: list[threading.Thread] = []
+        self._stuck: list[Callable[[], bool]] = []
 
     async def run(self, work: Callable[[], T]) -> T:
         """What the work returns or raises, or TimeoutError."""
-        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+        self._stuck = [is_running for is_running in self._stuck if is_running()]
         if self._stuck:
             raise TimeoutError
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        thread = threading.Thread(target=_deliver, args=(work, future), daemon=True)
-        thread.start()
+        call = Daemon(work)
         try:
             async with asyncio.timeout(self._limit_secs):
-                return await future
+                return await call.future
         except TimeoutError:
-            if thread.is_alive():
-                self._stuck.append(thread)
+            self._stuck.append(lambda: call.is_running)
             raise
 
 

@@ -1,0 +1,37 @@
+"""What may be asked of a URL before anything is sent there: its parts, whether it is this machine, its proxy."""
+
+import ipaddress
+import re
+import urllib.request
+from urllib.parse import SplitResult, urlsplit
+
+
+def split_url(text: str) -> SplitResult | None:
+    """The parts of a URL of printable ASCII; None where it is none."""
+    if not re.fullmatch(r"[!-~]+", text) or "\\" in text:
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # looked at only now by the library, which raises if it is none
+    except ValueError:
+        return None
+    return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can answer there; a name other than localhost may be anywhere."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment (or the system) names for this URL; never one for plain http.
+
+    aiohttp's own `trust_env` would also take logins from ~/.netrc, and send them.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get("https")

@@ -1,7 +1,10 @@
 """Rings the terminal's bell: the last resort, which tells only that there is something to look at."""
 
+from collections.abc import Sequence
+
 from monitor.channels.terminal import Write, written
 from monitor.core.effects import Alert
+from monitor.core.rules import Urgency
 
 
 class Bell:
@@ -12,7 +15,11 @@ class Bell:
     def __init__(self, write: Write | None) -> None:
         self._write = write
 
-    async def tell(self, alert: Alert) -> None:  # noqa: ARG002 - a bell has one thing to say
+    async def tell(
+        self,
+        alerts: Sequence[Alert],  # noqa: ARG002 - a bell has one thing to say
+        urgency: Urgency = Urgency.NORMAL,  # noqa: ARG002 - and one way to say it
+    ) -> None:
         """Raises ChannelError."""
         written(self._write, b"\a")
 

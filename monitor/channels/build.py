@@ -3,15 +3,29 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
+from types import MappingProxyType
+from typing import Protocol
 
 from monitor.channels.bell import Bell
 from monitor.channels.desktop import Desktop
 from monitor.channels.osascript import Osascript
 from monitor.channels.terminal import Terminal, Write
 from monitor.channels.terminal_notifier import TerminalNotifier
-from monitor.channels.text import worded
+from monitor.channels.text import Words, message_of
+from monitor.core.effects import Alert
+from monitor.core.rules import Urgency
 
-AnyChannel = Desktop | TerminalNotifier | Osascript | Terminal | Bell
+
+class AnyChannel(Protocol):
+    """What every channel is, as the notifier wants it."""
+
+    @property
+    def name(self) -> str: ...
+    async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None: ...
+    def close(self) -> None: ...
+
+
+Make = Callable[[Words], AnyChannel]
 
 
 def channels_for(
@@ -21,21 +35,24 @@ def channels_for(
     write: Write | None,
     environ: Mapping[str, str],
     zone: tzinfo | None = None,
+    more: Mapping[str, Make] = MappingProxyType({}),
 ) -> tuple[AnyChannel, ...]:
     """The channels in order of preference. `platform` is as in `sys.platform`; a `zone` of None is the machine's.
 
     `desktop` stands for the platform's whole chain, and where there is a terminal to `write` to, it and its bell
-    are the last resorts after that.
+    are the last resorts after that. `more` makes the channels that have settings of their own, by their names.
+    Raises SettingsError where one of these cannot be used as it is set.
     """
-    words = partial(worded, zone=zone)
-    make: dict[str, Callable[[], AnyChannel]] = {
-        "desktop": lambda: Desktop(words, markup=platform not in ("darwin", "win32")),
-        "terminal-notifier": lambda: TerminalNotifier(words),
-        "osascript": lambda: Osascript(words),
-        "terminal": lambda: Terminal(words, write, environ),
-        "bell": lambda: Bell(write),
+    make: dict[str, Make] = {
+        "desktop": lambda words: Desktop(words, markup=platform not in ("darwin", "win32")),
+        "terminal-notifier": TerminalNotifier,
+        "osascript": Osascript,
+        "terminal": lambda words: Terminal(words, write, environ),
+        "bell": lambda _: Bell(write),
+        **more,
     }
-    return tuple(make[name]() for name in _chain(names, platform, write is not None))
+    words = partial(message_of, zone=zone)
+    return tuple(make[name](words) for name in _chain(names, platform, write is not None))
 
 
 def _chain(names: Sequence[str], platform: str, has_terminal: bool) -> list[str]:

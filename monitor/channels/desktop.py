@@ -8,10 +8,12 @@ after anything else.
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from monitor.channels.text import Message, Words, escape_markup
+from monitor.channels.clean import escape_markup
+from monitor.channels.text import Message, Words
+from monitor.core import rules
 from monitor.core.effects import Alert
 from monitor.core.notify import ChannelError
 
@@ -57,9 +59,11 @@ class Desktop:
         self._make = make or _sender
         self._current: Sender | None = None
 
-    async def tell(self, alert: Alert) -> None:
+    async def tell(
+        self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
+    ) -> None:
         """Raises ChannelError unless the notification was delivered within the limit."""
-        message = self._words(alert)
+        message = self._words(alerts, urgency)
         told = False
         try:
             async with asyncio.timeout(self._limit):
@@ -117,7 +121,7 @@ def _sender() -> Sender:
 def _urgency(message: Message) -> "Urgency":
     from desktop_notifier import Urgency
 
-    return Urgency.Critical if message.urgent else Urgency.Normal
+    return Urgency(str(message.urgency))
 
 
 def _bus(sender: Sender | None) -> Any:

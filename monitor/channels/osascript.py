@@ -1,10 +1,12 @@
 """Tells an alert through AppleScript, which every macOS has; it ends well even where the user forbids it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from monitor.channels.executable import LIMIT_SECS, run
 from monitor.channels.text import Words
 from monitor.core.effects import Alert
+from monitor.core.rules import Urgency
 
 _SCRIPT: Final = (
     "on run a",
@@ -25,9 +27,9 @@ class Osascript:
         self._executable = executable
         self._limit = limit
 
-    async def tell(self, alert: Alert) -> None:
+    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         """Raises ChannelError."""
-        message = self._words(alert)
+        message = self._words(alerts, urgency)
         script = [part for line in _SCRIPT for part in ("-e", line)]
         # The first argument is ours, so that a title which begins with a dash is not read as an option.
         arguments = ("Claude Tracker", message.title, message.body)

@@ -3,12 +3,14 @@
 Terminals disagree on the escape sequence, and cannot be asked safely: the environment says which one it is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
+from zlib import crc32
 
 from monitor.channels.text import Message, Words
 from monitor.core.effects import Alert
 from monitor.core.notify import ChannelError
+from monitor.core.rules import Urgency
 
 Write = Callable[[bytes], None]
 
@@ -16,6 +18,7 @@ _OSC: Final = "\x1b]"
 _END: Final = "\x1b\\"
 _WITH_TITLE: Final = ("ghostty", "wezterm", "foot", "rxvt", "konsole", "contour", "vte")
 _TEXT_ONLY: Final = ("iterm",)
+_KITTY_URGENCY: Final = {Urgency.LOW: 0, Urgency.NORMAL: 1, Urgency.CRITICAL: 2}
 
 
 class Terminal:
@@ -28,9 +31,9 @@ class Terminal:
         self._write = write
         self._environ = environ
 
-    async def tell(self, alert: Alert) -> None:
+    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         """Raises ChannelError."""
-        sequence = notification(self._words(alert), self._environ)
+        sequence = notification(self._words(alerts, urgency), self._environ)
         if sequence is None:
             raise ChannelError("no_capability", "this terminal is not known to show notifications")
         written(self._write, sequence.encode())
@@ -54,7 +57,7 @@ def notification(message: Message, environ: Mapping[str, str]) -> str | None:
     names = _names(environ)
     title, body = _field(message.title), _field(message.body)
     if "kitty" in names:
-        sequence = f"{_OSC}99;i=1:d=0;{title}{_END}{_OSC}99;i=1:p=body;{body}{_END}"
+        sequence = _kitty(title, body, message.urgency)
     elif _any(_WITH_TITLE, names):
         sequence = f"{_OSC}777;notify;{title};{body}{_END}"
     elif _any(_TEXT_ONLY, names):
@@ -62,6 +65,13 @@ def notification(message: Message, environ: Mapping[str, str]) -> str | None:
     else:
         return None
     return _through_tmux(sequence) if environ.get("TMUX") else sequence
+
+
+def _kitty(title: str, body: str, urgency: Urgency) -> str:
+    """In two parts; a notification of the same id would replace the one before."""
+    key = f"i={crc32(f'{title};{body}'.encode()):x}"
+    parts = f"{key}:d=0:u={_KITTY_URGENCY[urgency]};{title}", f"{key}:p=body;{body}"
+    return "".join(f"{_OSC}99;{part}{_END}" for part in parts)
 
 
 def _names(environ: Mapping[str, str]) -> str:
@@ -86,8 +96,8 @@ def _any(known: Iterable[str], names: str) -> bool:
 
 
 def _field(text: str) -> str:
-    """A semicolon would end the field, or begin another command."""
-    return text.replace(";", ",")
+    """One line: a semicolon would end the field, or begin another command, and a line end the sequence."""
+    return " · ".join(text.replace(";", ",").splitlines())
 
 
 def _through_tmux(sequence: str) -> str:

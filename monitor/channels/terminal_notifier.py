@@ -1,8 +1,11 @@
 """Tells an alert through the program terminal-notifier, which many have on macOS."""
 
+from collections.abc import Sequence
+
 from monitor.channels.executable import LIMIT_SECS, run
 from monitor.channels.text import Words
 from monitor.core.effects import Alert
+from monitor.core.rules import Urgency
 
 
 class TerminalNotifier:
@@ -17,9 +20,9 @@ class TerminalNotifier:
         self._executable = executable
         self._limit = limit
 
-    async def tell(self, alert: Alert) -> None:
+    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         """Raises ChannelError."""
-        message = self._words(alert)
+        message = self._words(alerts, urgency)
         options = ("-title", _value(message.title), "-message", _value(message.body))
         await run(self._executable, *options, limit=self._limit)
 

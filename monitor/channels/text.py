@@ -1,125 +1,202 @@
-"""Words an alert for people. Pure: the time zone is an argument, and the alert's own instant is the present."""
+"""Words alerts for people. Pure: the time zone is an argument, and an alert's own instant is the present."""
 
-import html
-import math
-import re
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
+from monitor.channels.clean import DETAIL_LENGTH, cleaned
+from monitor.channels.phrases import duration, moment, percent, sentences, to_the_minute
 from monitor.core.effects import Alert, AlertKind
+from monitor.core.rules import Urgency
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a channel is to show: plain text without control characters. Urgent is a limit that is reached."""
+    """What a channel is to show: plain text without control characters, but for the line ends of a summary's body."""
 
     title: str
     body: str
-    urgent: bool = False
+    urgency: Urgency = Urgency.NORMAL
 
 
-Words = Callable[[Alert], Message]
-"""How a channel has its alerts worded."""
+Words = Callable[[Sequence[Alert], Urgency], Message]
+"""How a channel has what it delivers worded: one alert, or several in a summary."""
+
+SUMMARY_LINES: Final = 6
+
+_HIGH: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
+_ORDER: Final = (
+    frozenset({AlertKind.EXHAUSTED, AlertKind.LIMIT}),
+    frozenset({AlertKind.LOGIN, AlertKind.THRESHOLD, AlertKind.PACE}),
+    frozenset({AlertKind.EXPIRY, AlertKind.UNREADABLE}),
+)
+"""What a summary begins with; all other kinds come last."""
+
+
+def message_of(
+    alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL, zone: tzinfo | None = None
+) -> Message:
+    """One delivery in words, with clock times in `zone`; None is the machine's own.
+
+    A limit that is reached is critical, unless the user wants this quieter or louder than usual.
+    """
+    message = worded(alerts[0], zone) if len(alerts) == 1 else summary(alerts, zone)
+    return message if urgency is Urgency.NORMAL else replace(message, urgency=urgency)
 
 
 def worded(alert: Alert, zone: tzinfo | None = None) -> Message:
-    """The alert in words, with clock times in `zone`; None is the machine's own."""
-    match alert.kind:
-        case AlertKind.THRESHOLD:
-            return _threshold(alert, zone)
-        case AlertKind.RESET:
-            return _reset(alert, zone)
-        case AlertKind.TEST:
-            return Message("Claude Tracker: test", "If you can read this, alerts reach you here.")
+    """One alert in words."""
+    return _WORDS[alert.kind](alert, zone)
+
+
+def summary(alerts: Sequence[Alert], zone: tzinfo | None = None) -> Message:
+    """Several alerts in one message, a line each: the most urgent first, and of these the newest."""
+    lines = [_line(alert, zone) for alert in sorted(alerts, key=_place)]
+    left_out = len(lines) - SUMMARY_LINES
+    if left_out > 0:
+        lines[SUMMARY_LINES:] = [f"and {left_out} more"]
+    loudest = Urgency.CRITICAL if any(map(_is_critical, alerts)) else Urgency.NORMAL
+    return Message(f"Claude Tracker: {len(alerts)} alerts", "\n".join(lines), loudest)
+
+
+def _place(alert: Alert) -> tuple[bool, int, float]:
+    rank = next((n for n, kinds in enumerate(_ORDER) if alert.kind in kinds), len(_ORDER))
+    return not _is_critical(alert), rank, -alert.at.timestamp()
+
+
+def _is_critical(alert: Alert) -> bool:
+    return alert.kind in (AlertKind.LIMIT, AlertKind.EXHAUSTED) or _is_full(alert)
+
+
+def _is_full(alert: Alert) -> bool:
+    return alert.kind in _HIGH and alert.utilization >= 1
+
+
+def _line(alert: Alert, zone: tzinfo | None) -> str:
+    title = worded(alert, zone).title
+    if alert.kind in _HIGH and alert.resets_at is not None and alert.resets_at > alert.at:
+        return f"{title}, resets {moment(alert.resets_at, alert.at, zone)}"
+    return title
 
 
 def _threshold(alert: Alert, zone: tzinfo | None) -> Message:
-    full = alert.utilization >= 1
-    news = "limit reached" if full else f"at {percent(alert.utilization)}%"
-    fact = f"At {percent(alert.utilization)}%."
-    if alert.threshold is not None and not full:
-        fact = f"Passed {alert.threshold * 100:g}%."
-    return Message(f"{_subject(alert)} {news}", _sentences(fact, _resets(alert, zone)), full)
+    if _is_full(alert) or alert.threshold is None:
+        return _high(alert, f"At {percent(alert.utilization)}%", zone)
+    return _high(alert, f"Passed {alert.threshold * 100:g}%", zone)
 
 
-def _reset(alert: Alert, zone: tzinfo | None) -> Message:
-    peak = f"It had reached {percent(alert.utilization)}%"
-    if alert.resets_at is not None:
-        peak += f" before the reset {_moment(alert.resets_at, alert.at, zone)}"
-    return Message(f"{_subject(alert)} is open again", f"{peak}.")
+def _limit(alert: Alert, zone: tzinfo | None) -> Message:
+    return _high(alert, f"At {percent(alert.utilization)}%", zone)
 
 
-def _subject(alert: Alert) -> str:
-    """Whose window it is, such as `user@work.com: 7d opus`."""
-    return f"{cleaned(alert.account) or 'unnamed'}: {cleaned(alert.window.replace('_', ' '))}"
+def _high(alert: Alert, fact: str, zone: tzinfo | None) -> Message:
+    news = "limit reached" if _is_full(alert) else f"at {percent(alert.utilization)}%"
+    body = sentences(fact, _resets(alert, zone))
+    urgency = Urgency.CRITICAL if _is_critical(alert) else Urgency.NORMAL
+    return Message(f"{_window(alert)} {news}", body, urgency)
 
 
 def _resets(alert: Alert, zone: tzinfo | None) -> str:
     if alert.resets_at is None:
         return ""
-    left = _to_the_minute(alert.resets_at) - alert.at
-    if left <= timedelta(0):
-        return "Its reset is due."
-    return f"Resets {_moment(alert.resets_at, alert.at, zone)} (in {duration(left)})."
+    if to_the_minute(alert.resets_at) <= alert.at:
+        return "Its reset is due"
+    return f"Resets {_when(alert.resets_at, alert, zone)}"
 
 
-def _sentences(*sentences: str) -> str:
-    return " ".join(filter(None, sentences))
+def _reset(alert: Alert, zone: tzinfo | None) -> Message:
+    peak = f"It had reached {percent(alert.utilization)}%"
+    if alert.resets_at is not None:
+        peak += f" before the reset {moment(alert.resets_at, alert.at, zone)}"
+    return Message(f"{_window(alert)} is open again", sentences(peak))
 
 
-def percent(utilization: float) -> int:
-    """A ratio in whole percent, rounded down: 99.6 % is not yet the limit."""
-    whole = math.floor(round(utilization * 100, 6))  # 0.29 * 100 is a little less than 29
-    return whole if utilization >= 1 else min(whole, 99)
+def _early_reset(alert: Alert, _: tzinfo | None) -> Message:
+    peak = f"It had reached {percent(alert.utilization)}%, and was reset before its time"
+    return Message(f"{_window(alert)} is open again early", sentences(peak))
 
 
-def duration(left: timedelta) -> str:
-    """A time to come in its two largest units, rounded down: `4d 11h`, `2h 14m`, `38m`."""
-    minutes = int(left / timedelta(minutes=1))
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {minutes % 60}m"
-    return f"{minutes}m" if minutes else "less than a minute"
+def _pace(alert: Alert, zone: tzinfo | None) -> Message:
+    at = f"At {percent(alert.utilization)}%"
+    if alert.resets_at is None:
+        return Message(f"{_window(alert)} fills too fast", f"{at}: it will be full too early.")
+    left = _left(alert.resets_at, alert)
+    title = f"{_window(alert)} will be full {moment(alert.resets_at, alert.at, zone)}"
+    return Message(title, f"{at}: at this pace it is full in {left}, before its reset.")
 
 
-def _moment(at: datetime, now: datetime, zone: tzinfo | None) -> str:
-    """`at 14:14` today, `on Fri 27 Nov at 14:14` on any other day."""
-    local = _to_the_minute(at).astimezone(zone)
-    clock = f"at {local:%H:%M}"
-    if local.date() == now.astimezone(zone).date():
-        return clock
-    return f"on {local:%a} {local.day} {local:%b} {clock}"
+def _login(alert: Alert, _: tzinfo | None) -> Message:
+    body = sentences(_detail(alert), "Log in again: its figures are old until then")
+    return Message(f"{_name(alert)}: login needed", body)
 
 
-def _to_the_minute(at: datetime) -> datetime:
-    """The server's instants wobble by seconds around the true one, which is a full minute."""
-    return (at + timedelta(seconds=30)).replace(second=0, microsecond=0)
+def _expiry(alert: Alert, zone: tzinfo | None) -> Message:
+    renew = "Log in again before then: nothing else renews it"
+    if alert.resets_at is None:
+        return Message(f"{_name(alert)}: login ends soon", sentences(renew))
+    title = f"{_name(alert)}: login ends {moment(alert.resets_at, alert.at, zone)}"
+    return Message(title, sentences(f"In {_left(alert.resets_at, alert)}", renew))
 
 
-NAME_LENGTH: Final = 100
-_JOINERS: Final = "\u200c\u200d"  # parts of words in some scripts, and of emoji
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_ESCAPES: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, motion
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f]).*?(?:\x07|\x1b\\|\x9c|$)"  # strings: titles, links
-    r"|\x1b[ -/]*[0-~]?",
-    re.DOTALL,
-)
+def _unreadable(alert: Alert, _: tzinfo | None) -> Message:
+    body = sentences(_detail(alert), "Its figures are old until this ends")
+    return Message(f"{_name(alert)}: cannot be read", body)
 
 
-def cleaned(name: str) -> str:
-    """One line of visible text: no escape sequences, control characters or changes of direction."""
-    spaced = re.sub(r"\s", " ", _ESCAPES.sub("", name))
-    visible = "".join(c for c in spaced if c in _JOINERS or unicodedata.category(c) not in _UNSEEN)
-    line = " ".join(visible.split())
-    return line if len(line) <= NAME_LENGTH else f"{line[: NAME_LENGTH - 1]}…"
+def _exhausted(alert: Alert, zone: tzinfo | None) -> Message:
+    first = f"The first to be free is {cleaned(alert.detail)}" if alert.detail else ""
+    if first and alert.resets_at is not None:
+        first += f", {_when(alert.resets_at, alert, zone)}"
+    return Message("All accounts are at their limit", sentences(first), Urgency.CRITICAL)
 
 
-def escape_markup(text: str) -> str:
-    """The text as typed, for notification daemons that read the body as markup."""
-    return html.escape(text, quote=False)
+def _free(alert: Alert, _: tzinfo | None) -> Message:
+    return Message(f"{_name(alert)} is free again", "All accounts had been at their limit.")
+
+
+def _summary(alert: Alert, _: tzinfo | None) -> Message:
+    """A summary that somebody else has worded."""
+    return Message("Claude Tracker: alerts", _detail(alert))
+
+
+def _test(_alert: Alert, _zone: tzinfo | None) -> Message:
+    return Message("Claude Tracker: test", "If you can read this, alerts reach you here.")
+
+
+_WORDS: Final[Mapping[AlertKind, Callable[[Alert, tzinfo | None], Message]]] = {
+    AlertKind.THRESHOLD: _threshold,
+    AlertKind.LIMIT: _limit,
+    AlertKind.RESET: _reset,
+    AlertKind.EARLY_RESET: _early_reset,
+    AlertKind.PACE: _pace,
+    AlertKind.LOGIN: _login,
+    AlertKind.EXPIRY: _expiry,
+    AlertKind.UNREADABLE: _unreadable,
+    AlertKind.EXHAUSTED: _exhausted,
+    AlertKind.FREE: _free,
+    AlertKind.SUMMARY: _summary,
+    AlertKind.TEST: _test,
+}
+
+
+def _when(at: datetime, alert: Alert, zone: tzinfo | None) -> str:
+    """An instant to come: `at 14:14 (in 2h 14m)`."""
+    return f"{moment(at, alert.at, zone)} (in {_left(at, alert)})"
+
+
+def _left(at: datetime, alert: Alert) -> str:
+    return duration(max(to_the_minute(at) - alert.at, timedelta(0)))
+
+
+def _name(alert: Alert) -> str:
+    return cleaned(alert.account) or "unnamed"
+
+
+def _window(alert: Alert) -> str:
+    """Whose window it is, such as `user@work.com: 7d opus`."""
+    return f"{_name(alert)}: {cleaned(alert.window.replace('_', ' '))}"
+
+
+def _detail(alert: Alert) -> str:
+    return cleaned(alert.detail, DETAIL_LENGTH)

@@ -2,9 +2,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from monitor.channels.build import channels_for
+from monitor.channels.build import Make, channels_for
+from monitor.channels.command import Command
+from monitor.channels.webhook import Form, Webhook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.notify import ChannelError
+from monitor.core.rules import Urgency
 from monitor.notifier import Channel
 from tests.builders import NOW
 
@@ -49,7 +52,18 @@ def test_names_mean_a_chain_of_channels(
     assert names(wanted, platform, has_terminal=has_terminal) == chain
 
 
+def test_channels_with_settings_of_their_own_stand_where_they_are_named() -> None:
+    more: dict[str, Make] = {
+        "webhook": lambda words: Webhook("https://ntfy.sh/x", Form.NTFY, words),
+        "command": lambda words: Command(["true"], words),
+    }
+    channels = channels_for(
+        ["webhook", "bell", "command"], platform="linux", write=None, environ={}, more=more
+    )
+    assert [channel.name for channel in channels] == ["webhook", "bell", "command"]
+
+
 async def test_a_wish_that_cannot_be_met_is_reported_and_not_dropped() -> None:
     (bell,) = channels_for(["bell"], platform="linux", write=None, environ={})
     with pytest.raises(ChannelError, match="there is no terminal here"):
-        await bell.tell(Alert(AlertKind.TEST, "", "", NOW))
+        await bell.tell([Alert(AlertKind.TEST, "", "", NOW)], Urgency.NORMAL)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -11,6 +12,7 @@ from monitor.channels.terminal import Terminal, notification
 from monitor.channels.text import Message
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.notify import ChannelError
+from monitor.core.rules import Urgency
 from tests.builders import NOW
 from tests.real.bus import wait_until
 from tests.real.need import need
@@ -22,7 +24,8 @@ MESSAGE = Message("u;ser: 5h at 87%", "Passed 80%.")
 
 OSC_9 = "\x1b]9;u,ser: 5h at 87%. Passed 80%.\x1b\\"
 OSC_777 = "\x1b]777;notify;u,ser: 5h at 87%;Passed 80%.\x1b\\"
-OSC_99 = "\x1b]99;i=1:d=0;u,ser: 5h at 87%\x1b\\\x1b]99;i=1:p=body;Passed 80%.\x1b\\"
+ID = f"{crc32(b'u,ser: 5h at 87%;Passed 80%.'):x}"
+OSC_99 = f"\x1b]99;i={ID}:d=0:u=1;u,ser: 5h at 87%\x1b\\\x1b]99;i={ID}:p=body;Passed 80%.\x1b\\"
 
 
 def in_tmux(sequence: str) -> str:
@@ -57,22 +60,36 @@ def test_each_terminal_gets_the_sequence_that_it_knows(
     assert notification(MESSAGE, environ) == sequence
 
 
+def test_the_lines_of_a_summary_are_one_line_here() -> None:
+    sequence = notification(Message("2 alerts", "one\ntwo"), {"TERM": "foot"})
+    assert sequence == "\x1b]777;notify;2 alerts;one · two\x1b\\"
+
+
+def test_kitty_is_told_how_urgent_it_is_and_keeps_two_alerts_apart() -> None:
+    calm = notification(Message("a", "b", Urgency.LOW), {"TERM": "xterm-kitty"})
+    urgent = notification(Message("a", "c", Urgency.CRITICAL), {"TERM": "xterm-kitty"})
+    assert calm is not None
+    assert urgent is not None
+    assert (":u=0;a" in calm, ":u=2;a" in urgent) == (True, True)
+    assert calm.split(":")[0] != urgent.split(":")[0]
+
+
 async def test_the_sequence_goes_to_the_terminal_s_owner() -> None:
     out: list[bytes] = []
-    await Terminal(lambda _: MESSAGE, out.append, {"TERM": "foot"}).tell(ALERT)
+    await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "foot"}).tell([ALERT])
     assert out == [OSC_777.encode()]
 
 
 async def test_a_terminal_that_shows_no_notifications_is_a_failure() -> None:
     out: list[bytes] = []
     with pytest.raises(ChannelError, match="not known to show") as failure:
-        await Terminal(lambda _: MESSAGE, out.append, {"TERM": "xterm"}).tell(ALERT)
+        await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "xterm"}).tell([ALERT])
     assert (failure.value.reason, out) == ("no_capability", [])
 
 
 async def test_the_bell_is_one_byte() -> None:
     out: list[bytes] = []
-    await Bell(out.append).tell(ALERT)
+    await Bell(out.append).tell([ALERT])
     assert out == [b"\a"]
 
 
@@ -84,14 +101,14 @@ def _gone(_: bytes) -> None:
     ("channel", "words"),
     [
         (Bell(None), "there is no terminal here"),
-        (Terminal(lambda _: MESSAGE, None, {"TERM": "foot"}), "there is no terminal here"),
+        (Terminal(lambda *_: MESSAGE, None, {"TERM": "foot"}), "there is no terminal here"),
         (Bell(_gone), "the terminal is gone: Input/output error"),
-        (Terminal(lambda _: MESSAGE, _gone, {"TERM": "foot"}), "the terminal is gone"),
+        (Terminal(lambda *_: MESSAGE, _gone, {"TERM": "foot"}), "the terminal is gone"),
     ],
 )
 async def test_without_a_terminal_nothing_is_told(channel: Bell | Terminal, words: str) -> None:
     with pytest.raises(ChannelError, match=words) as failure:
-        await channel.tell(ALERT)
+        await channel.tell([ALERT])
     assert failure.value.reason == "unavailable"
 
 
@@ -99,11 +116,11 @@ PROGRAM = """
 import asyncio, os, time
 from datetime import UTC, datetime
 from monitor.channels.terminal import Terminal
-from monitor.channels.text import worded
+from monitor.channels.text import message_of
 from monitor.core.effects import Alert, AlertKind
 alert = Alert(AlertKind.TEST, "a", "5h", datetime.now(UTC))
 write = lambda data: os.write(1, data)
-asyncio.run(Terminal(worded, write, os.environ).tell(alert))
+asyncio.run(Terminal(message_of, write, os.environ).tell([alert]))
 print("written", flush=True)
 time.sleep(60)
 """

@@ -1,0 +1,45 @@
+"""Figures and times as people say them. Pure: the time zone is an argument."""
+
+import math
+from datetime import datetime, timedelta, tzinfo
+
+
+def percent(utilization: float) -> int:
+    """A ratio in whole percent, rounded down: 99.6 % is not yet the limit."""
+    whole = math.floor(round(utilization * 100, 6))  # 0.29 * 100 is a little less than 29
+    return whole if utilization >= 1 else min(whole, 99)
+
+
+def duration(left: timedelta) -> str:
+    """A time to come in its two largest units, rounded down: `4d 11h`, `2h 14m`, `38m`."""
+    minutes = int(left / timedelta(minutes=1))
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes % 60}m"
+    return f"{minutes}m" if minutes > 0 else "less than a minute"
+
+
+def moment(at: datetime, now: datetime, zone: tzinfo | None) -> str:
+    """`at 14:14` today, `on Fri 27 Nov at 14:14` on any other day; a `zone` of None is the machine's own."""
+    local = to_the_minute(at).astimezone(zone)
+    clock = f"at {local:%H:%M}"
+    if local.date() == now.astimezone(zone).date():
+        return clock
+    return f"on {local:%a} {local.day} {local:%b} {clock}"
+
+
+def to_the_minute(at: datetime) -> datetime:
+    """The server's instants wobble by seconds around the true one, which is a full minute."""
+    return (at + timedelta(seconds=30)).replace(second=0, microsecond=0)
+
+
+def sentences(*parts: str) -> str:
+    """The parts as one paragraph: each begins with a capital and ends with a full stop; empty ones are left out."""
+    return " ".join(_sentence(part) for part in parts if part)
+
+
+def _sentence(words: str) -> str:
+    end = "" if words[-1] in ".!?…" else "."
+    return f"{words[0].upper()}{words[1:]}{end}"

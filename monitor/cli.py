@@ -89,6 +89,8 @@ def _parser() -> "ArgumentParser":
     status.add_argument("--json", action="store_true", help="one JSON document")
     _demo(status)
     _accounts(command("accounts", "list, import, add, edit, remove or mark accounts"))
+    _alerts(command("alerts", "what fires, what would have been told, and why a rule spoke or not"))
+    _mute(command("mute", "tell no alerts for a while; a running instance notices within seconds"))
     command(
         "notify-test", "send one notification through every channel, and say what became of each"
     )
@@ -149,3 +151,34 @@ def _accounts(parser: "ArgumentParser") -> None:
     removing.add_argument("--yes", action="store_true", help="do not ask")
     using = verbs.add_parser("use", help="mark an account as the active one")
     using.add_argument("account", metavar="NAME")
+
+
+def _alerts(parser: "ArgumentParser") -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    listing = verbs.add_parser("list", help="what fires now, and what was decided (the default)")
+    replaying = verbs.add_parser(
+        "replay", help="what the present rules would have told of the samples that are kept"
+    )
+    replaying.add_argument(
+        "--demo", action="store_true", help="of the demo's accounts instead; nothing is read"
+    )
+    explaining = verbs.add_parser("explain", help="why each rule has or has not spoken")
+    explaining.add_argument("--account", metavar="NAME", help="of this account only")
+    explaining.add_argument("--window", metavar="W", help="of this window only, such as 5h")
+    for verb in (listing, replaying):
+        verb.add_argument(
+            "--since",
+            metavar="WHEN",
+            help="a duration back (12h, 7d) or a date (2026-11-22T08:00); default: 1d, of the demo 1h",
+        )
+        verb.add_argument("--json", action="store_true", help="one JSON document")
+    parser.set_defaults(since=None, json=False)
+
+
+def _mute(parser: "ArgumentParser") -> None:
+    parser.add_argument(
+        "duration",
+        metavar="DURATION",
+        nargs="?",
+        help="30m, 2h, 1d, or off; without it, say whether alerts are muted",
+    )

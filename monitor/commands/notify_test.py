@@ -8,8 +8,9 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from monitor import logs
+from monitor.app import telling_for
 from monitor.clock import SystemClock
-from monitor.commands.opening import chain_of, settings_of
+from monitor.commands.opening import settings_of
 from monitor.core.effects import Alert, AlertKind, Effect
 from monitor.notifier import Notifier, Outcome
 
@@ -22,11 +23,11 @@ def notify_test(arguments: Namespace) -> int:
 
 async def _notify_test(arguments: Namespace) -> int:
     clock = SystemClock()
-    channels = chain_of(settings_of(arguments).notifications, _terminal_writer())
-    if not channels:
+    telling = telling_for(settings_of(arguments), _terminal_writer())
+    if not telling.chains:
         print("notifications are off: see notifications.enabled and notifications.channels")
         return 1
-    notifier = Notifier(channels, _no_effect, _forget, clock)
+    notifier = Notifier(telling.chains, _no_effect, _forget, clock, limits=telling.limits)
     outcomes = await notifier.test_all(Alert(AlertKind.TEST, "", "", clock.now()))
     for outcome in outcomes:
         print(f"{outcome.channel}: {outcome.words}")

@@ -3,21 +3,12 @@
 import asyncio
 import os
 import signal
-import sys
 from argparse import Namespace
 from contextlib import AbstractAsyncContextManager, suppress
 
-from monitor.app import App, demo, real
-from monitor.channels.build import AnyChannel, channels_for
+from monitor.app import App, Telling, demo, real, telling_for, telling_in_demo
 from monitor.channels.terminal import Write
-from monitor.settings import (
-    ExporterSettings,
-    NotificationSettings,
-    Settings,
-    config_path,
-    load,
-    parse_listen,
-)
+from monitor.settings import ExporterSettings, Settings, config_path, load, parse_listen
 
 
 def settings_of(arguments: Namespace) -> Settings:
@@ -25,9 +16,9 @@ def settings_of(arguments: Namespace) -> Settings:
     return load(config_path(os.environ, arguments.config))
 
 
-def opened(arguments: Namespace) -> AbstractAsyncContextManager[App]:
-    """The program over the demo's accounts, or over the user's own."""
-    return demo() if arguments.demo else real(settings_of(arguments))
+def opened(arguments: Namespace, *, alerts: bool = False) -> AbstractAsyncContextManager[App]:
+    """The program over the demo's accounts, or over the user's own; with `alerts` it remembers what it tells."""
+    return demo() if arguments.demo else real(settings_of(arguments), alerts=alerts)
 
 
 def address_of(arguments: Namespace) -> ExporterSettings:
@@ -37,19 +28,11 @@ def address_of(arguments: Namespace) -> ExporterSettings:
     return ExporterSettings() if arguments.demo else settings_of(arguments).exporter
 
 
-def channels_of(arguments: Namespace, write: Write | None) -> tuple[AnyChannel, ...]:
-    """The channels to tell alerts on. The demo's touch no D-Bus: they speak through the terminal alone."""
+def telling_of(arguments: Namespace, write: Write | None) -> Telling:
+    """How alerts are told in this run; `write` reaches the terminal that we run on."""
     if arguments.no_notify:
-        return ()
-    if arguments.demo:
-        return chain_of(NotificationSettings(channels=("terminal", "bell")), write)
-    return chain_of(settings_of(arguments).notifications, write)
-
-
-def chain_of(notifications: NotificationSettings, write: Write | None) -> tuple[AnyChannel, ...]:
-    """The channels that the settings name, spelled out for this platform."""
-    names = notifications.channels if notifications.enabled else ()
-    return channels_for(names, platform=sys.platform, write=write, environ=os.environ)
+        return Telling()
+    return telling_in_demo(write) if arguments.demo else telling_for(settings_of(arguments), write)
 
 
 def stop_signals(stopped: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from monitor import logs
 from monitor.app import App
-from monitor.commands.opening import address_of, channels_of, opened, stop_signals
+from monitor.commands.opening import address_of, opened, stop_signals, telling_of
 from monitor.core.model import AccountState, Down, Unpolled
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,8 @@ def serve(arguments: Namespace) -> int:
 async def _serve(arguments: Namespace) -> int:
     stopped = asyncio.Event()
     stop_signals(stopped)
-    async with opened(arguments) as app, app.site(address_of(arguments)) as site:
+    program = opened(arguments, alerts=not arguments.no_notify)
+    async with program as app, app.site(address_of(arguments)) as site:
         _log.info("watching %d accounts", len(app.state().accounts))
         if site is not None:
             _log.info("metrics on %smetrics", site.url)
@@ -31,7 +32,7 @@ async def _serve(arguments: Namespace) -> int:
             await stopped.wait()
             journal.cancel()
 
-        await app.run(front, channels_of(arguments, None))
+        await app.run(front, telling_of(arguments, None))
     _log.info("stopped")
     return 0
 

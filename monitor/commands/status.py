@@ -15,10 +15,11 @@ from monitor.terminal.plain import render_plain
 def status(arguments: Namespace) -> int:
     """Poll every account once and print what is known of it."""
     logs.configure("ERROR")
-    return asyncio.run(_status(arguments, as_json=arguments.json))
+    return asyncio.run(print_status(arguments, as_json=arguments.json))
 
 
-async def _status(arguments: Namespace, *, as_json: bool) -> int:
+async def print_status(arguments: Namespace, *, as_json: bool) -> int:
+    """Poll once and print; returns the exit code."""
     async with opened(arguments) as app:
         await app.poll_once()
         sys.stdout.write(_rendered(app, as_json=as_json))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from monitor import logs
 from monitor.app import App
-from monitor.commands.opening import address_of, channels_of, opened
-from monitor.commands.status import _status
-from monitor.core.events import RefreshRequested
+from monitor.commands.mute import mute_words
+from monitor.commands.opening import address_of, opened, telling_of
+from monitor.commands.status import print_status
+from monitor.core.events import Muted, RefreshRequested
 from monitor.core.model import Secret
 from monitor.settings import state_folder
 from monitor.terminal.plain import interactive
@@ -20,7 +21,7 @@ def tui(arguments: Namespace) -> int:
     """Show the table until the user quits; where there is no terminal for it, print it once."""
     if not interactive(os.environ, sys.stdin.isatty(), sys.stdout.isatty()):
         logs.configure("ERROR")
-        return asyncio.run(_status(arguments, as_json=False))
+        return asyncio.run(print_status(arguments, as_json=False))
     with Path(os.devnull).open("w") as nowhere:
         if arguments.demo:
             logs.configure(arguments.log_level.upper(), stream=nowhere)
@@ -36,11 +37,12 @@ async def _tui(arguments: Namespace) -> int:
     from monitor.terminal.device import Device, terminal_path
     from monitor.terminal.program import Program
 
-    async with opened(arguments) as app, app.site(address_of(arguments)) as site:
+    opening = opened(arguments, alerts=not arguments.no_notify)
+    async with opening as app, app.site(address_of(arguments)) as site:
         device = Device(terminal_path())
         footer = site.url + "metrics" if site is not None else ""
         program = Program(app.store, app.clock, Keys(app), device, footer)
-        await app.run(program.run, channels_of(arguments, device.output.send))
+        await app.run(program.run, telling_of(arguments, device.output.send))
     return 0
 
 
@@ -63,6 +65,13 @@ class Keys:
             soonest = min(a.next_poll_at for a in waiting) - now
             return f"{whom}: next request in {int(soonest.total_seconds()) + 1}s"
         return f"refreshing {whom}"
+
+    def mute(self) -> str:
+        """Mute alerts for an hour, or end the mute; every running instance follows."""
+        now = self._app.clock.now()
+        until = self._app.mute.toggle(now)
+        self._app.store.dispatch(Muted(now, until))
+        return mute_words(until, now)
 
     async def import_logins(self) -> str:
         imported = await self._book.import_from(self._app.logins())

@@ -1,28 +1,49 @@
 """The settings file: typed values out of it, and edits that keep all the rest of it as it was."""
 
+from monitor.settings.alerts import rule_book
 from monitor.settings.checks import check_name, parse_listen
 from monitor.settings.file import SettingsFile
 from monitor.settings.load import load, parse
-from monitor.settings.paths import config_path, state_folder
+from monitor.settings.paths import HISTORY, LEDGER, MUTE, config_path, state_folder
+from monitor.settings.times import parse_duration, parse_since, render_duration
 from monitor.settings.values import (
     CHANNELS,
+    AlertmanagerSettings,
     ApiSettings,
+    AppriseSettings,
+    ChannelSettings,
+    CommandSettings,
     ExporterSettings,
     NotificationSettings,
+    Quiet,
     Settings,
+    WebhookSettings,
 )
 
 __all__ = [
     "CHANNELS",
+    "HISTORY",
+    "LEDGER",
+    "MUTE",
+    "AlertmanagerSettings",
     "ApiSettings",
+    "AppriseSettings",
+    "ChannelSettings",
+    "CommandSettings",
     "ExporterSettings",
     "NotificationSettings",
+    "Quiet",
     "Settings",
     "SettingsFile",
+    "WebhookSettings",
     "check_name",
     "config_path",
     "load",
     "parse",
+    "parse_duration",
     "parse_listen",
+    "parse_since",
+    "render_duration",
+    "rule_book",
     "state_folder",
 ]

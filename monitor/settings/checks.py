@@ -6,16 +6,20 @@ The words name neither file nor key, so that they fit a dialog and the command l
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account
 from monitor.settings.values import ExporterSettings
+from monitor.urls import is_loopback, split_url
 
 _BIDI_CONTROLS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _PORT_MAX: Final = 65535
+
+Check = Callable[[str], str]
+"""A function of this module that looks at a text."""
 
 
 def check_name(name: str, what: str = "the name") -> str:
@@ -65,6 +69,15 @@ def check_new_title(account: Account, others: Sequence[Account]) -> None:
         )
 
 
+def check_not_an_entry(account: Account, entries: Mapping[str, str]) -> None:
+    """An account's token would be sent to whatever channel uses the entry of that name."""
+    for key, entry in entries.items():
+        if entry == account.name:
+            raise SettingsError(
+                f"channels.{key} uses the keyring entry {entry!r} already: choose another name"
+            )
+
+
 def check_account(account: Account, others: Sequence[Account]) -> Account:
     """An account that may be added beside the others."""
     check_name(account.name)
@@ -78,33 +91,39 @@ def check_account(account: Account, others: Sequence[Account]) -> Account:
 
 def check_url(url: str) -> str:
     """https, or http on a loopback address; without trailing slash."""
-    parts = _split(url)
-    if parts is None or not parts.hostname:
-        raise SettingsError("not a URL: write one such as https://api.anthropic.com")
+    return _base_url(url, "tokens are sent there", "https://api.anthropic.com")
+
+
+def check_alertmanager_url(url: str) -> str:
+    """Where an Alertmanager is, without trailing slash."""
+    return _base_url(url, "names of accounts are sent there", "http://127.0.0.1:9093")
+
+
+def _base_url(url: str, why: str, example: str) -> str:
+    parts = _safe(url, why, example)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsError("a URL here has no user, query or fragment: leave those out")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise SettingsError("tokens are sent there: use https (http only on a loopback address)")
     return url.rstrip("/")
 
 
-def _split(url: str) -> SplitResult | None:
-    if not re.fullmatch(r"[!-~]+", url) or "\\" in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # looked at only now by the library, which raises if it is none
-    except ValueError:
-        return None
+def check_webhook_url(url: str) -> str:
+    """A URL to post to, exactly as it was given; it may have a query."""
+    parts = _safe(url, "names of accounts are sent there", "https://ntfy.sh/my-topic")
+    if parts.username or parts.password or parts.fragment:
+        raise SettingsError(
+            "a webhook's URL has no user or fragment: leave those out, and name a keyring entry as token"
+        )
+    return url
+
+
+def _safe(url: str, why: str, example: str) -> SplitResult:
+    """The parts of a URL that nobody on the way can read along."""
+    parts = split_url(url)
+    if parts is None or not parts.hostname:
+        raise SettingsError(f"not a URL: write one such as {example}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise SettingsError(f"{why}: use https (http only on a loopback address)")
     return parts
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can answer there; a name other than localhost may be anywhere."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def check_user_agent(text: str) -> str:

@@ -51,6 +51,14 @@ def with_values(text: str, table: KeyPath, values: Values) -> str:
     return text
 
 
+def with_item(text: str, item: KeyPath, value: str) -> str:
+    """The text with this value in the place of a list's item; as it was where there is no such item."""
+    place = places_in(text).get(item)
+    if place is None:
+        return text
+    return text[: place.value] + _rendered(value) + text[place.end :]
+
+
 def _with_key(text: str, table: KeyPath, key: str, value: str | int) -> str:
     place = places_in(text).get((*table, key))
     if place:

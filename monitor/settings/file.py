@@ -10,8 +10,9 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account
 from monitor.files import locked, write_private
 from monitor.settings import edit
-from monitor.settings.checks import check_account
+from monitor.settings.checks import check_account, check_not_an_entry
 from monitor.settings.load import load, parse
+from monitor.settings.renaming import renamed_in_rules
 from monitor.settings.values import Settings
 
 Change = Callable[[Settings, str], tuple[Settings, str]]
@@ -36,22 +37,28 @@ class SettingsFile:
 
         def change(settings: Settings, text: str) -> tuple[Settings, str]:
             check_account(account, settings.accounts)
+            check_not_an_entry(account, settings.channels.entries)
             accounts = (*settings.accounts, account)
             return replace(settings, accounts=accounts), edit.with_account(text, account)
 
         self._apply(change)
 
     def replace_account(self, name: str, account: Account) -> None:
-        """Put the account in the place of the one of that name, and write only what differs."""
+        """Put the account in the place of the one of that name, and write only what differs.
+
+        What the file says of the account's alerts goes on, also under a new name.
+        """
 
         def change(settings: Settings, text: str) -> tuple[Settings, str]:
             index = _index(settings, name)
             before, old, after = _split(settings.accounts, index)
             check_account(account, (*before, *after))
+            check_not_an_entry(account, settings.channels.entries)
             known = edit.account_values(old)
             changed = {k: v for k, v in edit.account_values(account).items() if v != known[k]}
             edited = edit.with_values(text, ("accounts", index), changed)
-            return replace(settings, accounts=(*before, account, *after)), edited
+            meant, edited = renamed_in_rules(settings, edited, name, account.name)
+            return replace(meant, accounts=(*before, account, *after)), edited
 
         self._apply(change)
 
@@ -65,7 +72,9 @@ class SettingsFile:
             edited = edit.without_account(text, index)
             if active != settings.active_account:
                 edited = edit.with_values(edited, ("settings",), {"active_account": active})
-            return replace(settings, active_account=active, accounts=before + after), edited
+            others = {other: o for other, o in settings.overrides.items() if other != name}
+            meant = replace(settings, accounts=before + after, overrides=others)
+            return replace(meant, active_account=active), edited
 
         self._apply(change)
 

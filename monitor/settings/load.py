@@ -6,11 +6,13 @@ from typing import Final
 
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod
+from monitor.core.rules import Override
 from monitor.settings import checks
-from monitor.settings.source import Source, printable
-from monitor.settings.table import Table, suggestion
+from monitor.settings.alerts import ACCOUNT_RULE_KEYS, account_override, notification_settings
+from monitor.settings.channels import channel_settings, check_entries
+from monitor.settings.source import Source
+from monitor.settings.table import Table
 from monitor.settings.values import (
-    CHANNELS,
     DEFAULT_POLL_INTERVAL_SECS,
     MAX_POLL_INTERVAL_SECS,
     MAX_TIMEOUT_SECS,
@@ -18,7 +20,6 @@ from monitor.settings.values import (
     MIN_TIMEOUT_SECS,
     ApiSettings,
     ExporterSettings,
-    NotificationSettings,
     Settings,
 )
 
@@ -30,7 +31,7 @@ _AUTH_METHODS: Final = {
 _AUTH_METHOD_IF_ABSENT: Final = AuthMethod.SESSION_KEY
 """Older files name no `auth_method` for the accounts that were entered by hand."""
 
-_TABLES: Final = ("settings", "exporter", "notifications", "api", "accounts")
+_TABLES: Final = ("settings", "exporter", "notifications", "channels", "api", "accounts")
 
 
 def load(path: Path) -> Settings:
@@ -48,6 +49,9 @@ def parse(content: bytes, path: Path) -> Settings:
     source = Source(path, _decoded(content, path))
     top = Table(source, (), source.document(), *_TABLES)
     settings = top.table("settings", "poll_interval_secs", "active_account")
+    channels = channel_settings(top)
+    accounts, overrides = _accounts(top)
+    check_entries(top, channels, {account.name for account in accounts})
     return Settings(
         path,
         poll_interval_secs=_poll_interval_secs(settings),
@@ -55,9 +59,11 @@ def parse(content: bytes, path: Path) -> Settings:
         exporter=top.table("exporter", "listen").text(
             "listen", ExporterSettings(), checks.parse_listen
         ),
-        notifications=_notifications(top),
+        notifications=notification_settings(top, channels.names),
+        channels=channels,
         api=_api(top),
-        accounts=_accounts(top),
+        accounts=accounts,
+        overrides=overrides,
     )
 
 
@@ -76,38 +82,6 @@ def _poll_interval_secs(table: Table) -> int:
     return max(secs, MIN_POLL_INTERVAL_SECS)
 
 
-def _notifications(top: Table) -> NotificationSettings:
-    table = top.table("notifications", "enabled", "channels", "thresholds", "reset")
-    default = NotificationSettings()
-    return NotificationSettings(
-        enabled=table.value("enabled", bool, default.enabled),
-        channels=_channels(table) if "channels" in table else default.channels,
-        thresholds=_thresholds(table) if "thresholds" in table else default.thresholds,
-        reset=table.value("reset", bool, default.reset),
-    )
-
-
-def _channels(table: Table) -> tuple[str, ...]:
-    names = table.items("channels", str)
-    for place, name in enumerate(names):
-        if name not in CHANNELS:
-            words = f"no channel is called {printable(name)!r}; {suggestion(name, CHANNELS)}"
-            raise table.error(words, "channels", place)
-        if name in names[:place]:
-            raise table.error("is here a second time: remove one", "channels", place)
-    return tuple(names)
-
-
-def _thresholds(table: Table) -> tuple[float, ...]:
-    percentages = table.items("thresholds", float)
-    for place, percent in enumerate(percentages):
-        if not 1 <= percent <= 100:
-            raise table.error("must be a percentage from 1 to 100", "thresholds", place)
-        if percent in percentages[:place]:
-            raise table.error("is here a second time: remove one", "thresholds", place)
-    return tuple(percent / 100 for percent in sorted(percentages))
-
-
 def _api(top: Table) -> ApiSettings:
     table = top.table("api", "url", "web_url", "timeout_secs", "user_agent")
     default = ApiSettings()
@@ -121,14 +95,20 @@ def _api(top: Table) -> ApiSettings:
     )
 
 
-def _accounts(top: Table) -> tuple[Account, ...]:
+def _accounts(top: Table) -> tuple[tuple[Account, ...], dict[str, Override]]:
+    """The accounts, and the exceptions to the alert rules by account name."""
     accounts: list[Account] = []
-    for table in top.tables("accounts", "name", "org_id", "auth_method", "label"):
+    overrides: dict[str, Override] = {}
+    keys = ("name", "org_id", "auth_method", "label", *ACCOUNT_RULE_KEYS)
+    for table in top.tables("accounts", *keys):
         account = _account(table)
         table.checked("name", checks.check_new_name, account, accounts)
         table.checked("label", checks.check_new_title, account, accounts)
         accounts.append(account)
-    return tuple(accounts)
+        override = account_override(table)
+        if override is not None:
+            overrides[account.name] = override
+    return tuple(accounts), overrides
 
 
 def _account(table: Table) -> Account:

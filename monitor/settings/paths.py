@@ -8,6 +8,11 @@ from monitor.core.errors import SettingsError
 
 FOLDER: Final = "claude-tracker"
 
+LEDGER: Final = "alerts.db"
+HISTORY: Final = "history.db"
+MUTE: Final = "mute.json"
+"""Files of the state folder."""
+
 
 def config_path(environ: Mapping[str, str], override: str | Path | None = None) -> Path:
     """The settings file: `--config`, else `$MONITOR_CONFIG`, else the user's own. It need not exist."""

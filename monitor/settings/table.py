@@ -44,6 +44,10 @@ class Table:
     def error(self, words: str, *key: str | int) -> SettingsError:
         return self._source.error((*self._path, *key), words)
 
+    def hidden_error(self, words: str, key: str) -> SettingsError:
+        """An error about a value that is not to be shown."""
+        return self._source.unknown((*self._path, key), words)
+
     def checked(self, key: str, check: Callable[P, T], *values: P.args, **options: P.kwargs) -> T:
         """What the check returns; its error is placed at the key."""
         try:

@@ -15,6 +15,7 @@ PAGE: Final = (
     ("a", "add an account by its session key"),
     ("e", "edit the account"),
     ("d  x", "delete the account"),
+    ("m", "mute alerts for an hour, or tell them again"),
     ("Ctrl+L", "draw the screen anew"),
     ("?", "this page"),
     ("q  Ctrl+C", "quit"),
@@ -36,6 +37,7 @@ TABLE_KEYS: Final = (
     ("a", "add", 4),
     ("e", "edit", 2),
     ("d", "delete", 2),
+    ("m", "mute", 0),
     ("?", "help", 8),
     ("q", "quit", 9),
 )

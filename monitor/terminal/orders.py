@@ -58,7 +58,12 @@ class Use:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Tell no alerts for an hour; where they are muted, tell them again."""
+
+
 Slow = Import | Add | Edit | Remove | Use
 """Orders that take their time; one of them at once."""
 
-Order = Quit | Redraw | Refresh | Slow
+Order = Quit | Redraw | Refresh | Mute | Slow

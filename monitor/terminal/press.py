@@ -7,7 +7,7 @@ from typing import Final
 from monitor.core.state import State
 from monitor.terminal.form import Form, add_form, edit_form, submitted, typed
 from monitor.terminal.keys import Key
-from monitor.terminal.orders import Import, Order, Quit, Redraw, Refresh, Remove, Slow, Use
+from monitor.terminal.orders import Import, Mute, Order, Quit, Redraw, Refresh, Remove, Slow, Use
 from monitor.terminal.screen import Pane, Question, Screen, said
 
 Pressed = tuple[Screen, Order | None]
@@ -104,6 +104,8 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
             return screen, Quit()
         case "r":
             return screen, Refresh()
+        case "m":
+            return screen, Mute()
         case "i":
             return _slow(screen, Import(), "Importing…", now)
         case "a":

@@ -22,6 +22,7 @@ from monitor.terminal.orders import (
     Add,
     Edit,
     Import,
+    Mute,
     Order,
     Quit,
     Redraw,
@@ -49,6 +50,7 @@ class Controls(Protocol):
     """What the keys can have done. Each answers with one line for the user, or raises TrackerError."""
 
     def refresh(self, account: str | None) -> str: ...
+    def mute(self) -> str: ...
     async def import_logins(self) -> str: ...
     async def add(self, name: str, session_key: Secret, org_id: str) -> str: ...
     async def edit(
@@ -204,14 +206,16 @@ class Program:
             case Redraw():
                 self._redraw()
             case Refresh(account):
-                self._refresh(account)
+                self._at_once(lambda: self._controls.refresh(account))
+            case Mute():
+                self._at_once(self._controls.mute)
             case _:
                 self._orders.add(self._spawn(self._carry_out(order)))
 
-    def _refresh(self, account: str | None) -> None:
+    def _at_once(self, answer: Callable[[], str]) -> None:
         now = self._clock.now()
         try:
-            self._screen = said(self._screen, self._controls.refresh(account), now)
+            self._screen = said(self._screen, answer(), now)
         except TrackerError as error:
             self._screen = complained(self._screen, str(error), now)
 

@@ -64,12 +64,15 @@ def _last_refresh(view: View, height: int) -> list[str]:
 
 
 def _said(view: View) -> Line:
-    """The newest message, else what is going on, else what is wrong with the alerts."""
+    """The newest message, else what is going on, else why no alerts come."""
     note = view.screen.note(view.now)
     if note is not None and not view.long_note:
         return note_line(note)
     if view.screen.busy:
         return text_line(view.screen.busy, Style.NOTICE)
+    muted_until = view.state.muted_until
+    if muted_until is not None and view.now < muted_until:
+        return text_line(f"muted until {words.clock(muted_until, view.now, view.tz)}", Style.NOTICE)
     log = view.state.notifications
     if log.last_failure:
         channel = f"{log.last_channel} alert" if log.last_channel else "Alert"

@@ -123,7 +123,9 @@ def test_a_secret_that_does_not_belong_there_is_not_repeated(text: str) -> None:
 
 
 TABLES = ["settings", "exporter", "notifications", "api", "accounts", "x"]
+TABLES += ["notifications.rules.pace", "channels", "channels.webhook", "channels.command"]
 KEYS = ["poll_interval_secs", "listen", "thresholds", "url", "name", "label", "y"]
+KEYS += ["channels", "quiet_hours", "for", "windows", "accounts", "argv", "token", "silent"]
 VALUES = ["1", "'a'", "[1]", "true", "inf", "{}", "1979-05-27", "fast", '"\\u0000"', "['bell']"]
 
 

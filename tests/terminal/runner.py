@@ -34,6 +34,10 @@ class Calls:
         self._called("refresh", account)
         return f"Refreshing {account or 'all accounts'}"
 
+    def mute(self) -> str:
+        self._called("mute")
+        return "Muted"
+
     async def import_logins(self) -> str:
         self._called("import")
         await asyncio.sleep(0.3)

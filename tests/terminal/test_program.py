@@ -37,6 +37,10 @@ class FakeControls:
         self.calls.append(("refresh", account))
         return "Refreshing"
 
+    def mute(self) -> str:
+        self.calls.append(("mute",))
+        return "Muted"
+
     async def import_logins(self) -> str:
         self.calls.append(("import",))
         return await self.answer()

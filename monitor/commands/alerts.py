@@ -1,0 +1,218 @@
+"""`monitor alerts`: what fires and what was told, what would have been told, and why a rule did or did not speak."""
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from monitor.clock import SystemClock
+from monitor.core.effects import Alert
+from monitor.core.errors import TrackerError
+from monitor.core.explain import explain, explain_all
+from monitor.core.firing import firing_alerts
+from monitor.core.memory import Remembered
+from monitor.core.model import Account, AccountState, Condition, Usage
+from monitor.core.replay import replayed
+from monitor.core.rules import RuleBook
+from monitor.core.state import Policy, State
+from monitor.history import History
+from monitor.ledger import Entry, Ledger
+from monitor.settings import (
+    HISTORY,
+    LEDGER,
+    config_path,
+    load,
+    parse_since,
+    rule_book,
+    state_folder,
+)
+
+LATELY: Final = "1d"
+DEMO_LATELY: Final = "1h"
+"""Since when, where nothing is asked for."""
+
+DEMO_STEP: Final = timedelta(seconds=5)
+WARM_UP: Final = timedelta(days=8)
+"""A replay begins so much earlier, silently: by then it knows each window as the running program did."""
+
+Verb = Callable[[Namespace, datetime], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds."""
+
+    accounts: Mapping[str, Remembered]
+    fleet: Mapping[str, Condition]
+    entries: Sequence[Entry] = ()
+
+
+def alerts(arguments: Namespace) -> int:
+    """Run one verb; without one, list."""
+    _VERBS[arguments.verb or "list"](arguments, SystemClock().now())
+    return 0
+
+
+def _list(arguments: Namespace, now: datetime) -> None:
+    known = _known(parse_since(arguments.since or LATELY, now), now)
+    firing = firing_alerts(_state_of(known, _rules(arguments), now), now)
+    if arguments.json:
+        _print_json(
+            generated_at=_time(now),
+            firing=[_document(alert) for alert in firing],
+            alerts=[_entry_document(entry) for entry in known.entries],
+        )
+        return
+    print("firing now" if firing else "nothing fires now")
+    for alert in firing:
+        print(f"  since {_row(alert, now)}")
+    print("decided lately" if known.entries else "nothing was decided lately")
+    for entry in known.entries:
+        print(f"  {_row(entry.alert, now)}  {_outcome(entry)}")
+
+
+def _replay(arguments: Namespace, now: datetime) -> None:
+    since = parse_since(arguments.since or (DEMO_LATELY if arguments.demo else LATELY), now)
+    if arguments.demo:
+        samples, rules = _demo_samples(since, now), RuleBook()
+    else:
+        samples = History(_state_file(HISTORY)).usages(since - WARM_UP, now)
+        rules = _rules(arguments)
+    told = [alert for alert in replayed(samples, rules) if alert.at >= since]
+    if arguments.json:
+        alerts = [_document(alert) for alert in told]
+        _print_json(since=_time(since), until=_time(now), alerts=alerts)
+        return
+    print(f"{len(told) or 'no'} alert{'' if len(told) == 1 else 's'} since {_clock(since, now)}")
+    for alert in told:
+        print(f"  {_row(alert, now)}")
+
+
+def _explain(arguments: Namespace, now: datetime) -> None:
+    rules, known = _rules(arguments), _known(now - WARM_UP, now)
+    told = [entry.alert for entry in known.entries]
+    blocks = [
+        explain(name, known.accounts[name], rules, now, told, window=arguments.window)
+        for name in _chosen(arguments.account, known)
+    ]
+    if not any(blocks):
+        where = f" of a window {arguments.window}" if arguments.window else ""
+        raise TrackerError(f"nothing is known{where} yet: run `monitor tui` or `monitor serve`")
+    if arguments.account is None and arguments.window is None:
+        blocks.append(explain_all(known.fleet, rules, now))
+    print("\n\n".join("\n".join(block) for block in blocks if block))
+
+
+def _chosen(account: str | None, known: Known) -> list[str]:
+    names = list(known.accounts)
+    if account is None or account in names:
+        return [account] if account else names
+    raise TrackerError(
+        f"nothing is known of an account {account!r} yet: see `monitor accounts list`"
+    )
+
+
+def _rules(arguments: Namespace) -> RuleBook:
+    return rule_book(load(config_path(os.environ, arguments.config)))
+
+
+def _state_file(name: str) -> Path:
+    return state_folder(os.environ) / name
+
+
+def _known(since: datetime, now: datetime) -> Known:
+    """What the ledger remembers, and the alerts that were decided since then or are not done; no file is made."""
+    path = _state_file(LEDGER)
+    if not path.exists():
+        return Known({}, {})
+    with closing(Ledger(path, now)) as ledger:
+        recalled = ledger.recalled(now)
+        older = [entry for entry in ledger.unfinished() if entry.alert.at < since]
+        return Known(recalled.accounts, recalled.conditions, [*older, *ledger.since(since)])
+
+
+def _state_of(known: Known, rules: RuleBook, now: datetime) -> State:
+    """As much of the running program's state as the ledger remembers."""
+    accounts = {
+        name: AccountState(
+            Account(name),
+            next_poll_at=now,
+            interval=timedelta(0),
+            alerts=memory.windows,
+            conditions=memory.conditions,
+        )
+        for name, memory in known.accounts.items()
+    }
+    return State(Policy(alerts=rules), accounts, conditions=known.fleet)
+
+
+def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
+    """What polls of the demo's accounts would have brought."""
+    from monitor.api.wire import parse_usage  # only the demo reads the API's own format here
+    from monitor.demo.bodies import usage_body
+    from monitor.demo.scenario import demo_accounts
+
+    accounts, at = demo_accounts(since), since
+    while at <= until:
+        for account in accounts:
+            if account.fault(at) is None:
+                body = json.dumps(usage_body(account.limits(at))).encode()
+                yield account.email, parse_usage(body, at)
+        at += DEMO_STEP
+
+
+def _row(alert: Alert, now: datetime) -> str:
+    """One alert in one line."""
+    about = "  ".join(part for part in (alert.account, alert.window) if part) or "all accounts"
+    used = f"  {alert.utilization * 100:.3g}%" if alert.window else ""
+    return f"{_clock(alert.at, now)}  {about}  {alert.rule}{used}"
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    local, today = at.astimezone(), now.astimezone().date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def _outcome(entry: Entry) -> str:
+    tries = f", {entry.attempts} tries" if entry.attempts > 1 else ""
+    words = f": {entry.outcome}" if entry.outcome else ""
+    return f"{entry.stage}{words}{tries}"
+
+
+def _document(alert: Alert) -> dict[str, Any]:
+    return {
+        "at": _time(alert.at),
+        "account": alert.account or None,
+        "window": alert.window or None,
+        "rule": alert.rule,
+        "kind": str(alert.kind),
+        "utilization": alert.utilization if alert.window else None,
+        "threshold": alert.threshold,
+        "resets_at": _time(alert.resets_at),
+    }
+
+
+def _entry_document(entry: Entry) -> dict[str, Any]:
+    return {
+        **_document(entry.alert),
+        "stage": str(entry.stage),
+        "attempts": entry.attempts,
+        "outcome": entry.outcome,
+    }
+
+
+def _print_json(**document: Any) -> None:
+    sys.stdout.write(f"{json.dumps(document, indent=2, allow_nan=False)}\n")
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+_VERBS: Final[dict[str, Verb]] = {"list": _list, "replay": _replay, "explain": _explain}

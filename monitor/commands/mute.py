@@ -1,0 +1,45 @@
+"""`monitor mute`: no alerts for a while; a running instance notices within seconds."""
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import datetime, timedelta, tzinfo
+
+from monitor.clock import SystemClock
+from monitor.core.errors import SettingsError
+from monitor.files import JsonFile
+from monitor.mute import MuteFile
+from monitor.settings import MUTE, parse_duration, state_folder
+
+
+def mute(arguments: Namespace) -> int:
+    """Mute for the duration, end the mute by `off`, or without either say whether there is one."""
+    file = mute_file(os.environ)
+    now = SystemClock().now()
+    if arguments.duration is not None:
+        file.set(_until(arguments.duration, now))
+    print(mute_words(file.muted_until(now), now))
+    return 0
+
+
+def mute_file(environ: Mapping[str, str]) -> MuteFile:
+    """The user's own mute."""
+    return MuteFile(JsonFile(state_folder(environ) / MUTE))
+
+
+def mute_words(until: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:
+    """What holds now, with a clock time in `zone`; None is the machine's own."""
+    if until is None:
+        return "alerts are not muted"
+    local, today = until.astimezone(zone), now.astimezone(zone).date()
+    day = "" if local.date() == today else f"{local:%a} {local.day} {local:%b} "
+    return f"alerts are muted until {day}{local:%H:%M}"
+
+
+def _until(text: str, now: datetime) -> datetime | None:
+    if text == "off":
+        return None
+    duration = parse_duration(text)
+    if duration == timedelta(0):
+        raise SettingsError("for no time at all? `monitor mute off` ends a mute")
+    return now + duration

@@ -1,0 +1,224 @@
+"""`monitor alerts` over a real ledger and real samples in a state folder of its own."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.cli import main
+from monitor.core.events import Event, PollSucceeded
+from monitor.core.model import Usage, Window
+from monitor.core.update import update
+from monitor.history import History
+from monitor.ledger import Ledger, Stage
+from monitor.settings import HISTORY, LEDGER
+from tests.builders import live, state
+
+Ran = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder, of a user without settings."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("MONITOR_CONFIG", str(tmp_path / "config.toml"))
+    return tmp_path / "claude-tracker"
+
+
+@pytest.fixture
+def ran(folder: Path, capsys: pytest.CaptureFixture[str]) -> Ran:
+    """Runs `monitor alerts` with these words: its exit code, what it printed and what it complained of."""
+
+    assert not folder.exists()
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(["alerts", *words])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def poll(at: datetime, percent: float, end: datetime, name: str = "a@b.com") -> PollSucceeded:
+    seen = Usage(at, (Window("5h", percent / 100, end),))
+    return PollSucceeded(at, name, seen, timedelta(seconds=1))
+
+
+def climb(now: datetime) -> list[PollSucceeded]:
+    """An account that crossed 80 % ten minutes ago and 95 % five minutes ago."""
+    end = now + timedelta(hours=2)
+    minutes = ((15, 70.0), (10, 85.0), (5, 96.0))
+    return [poll(now - timedelta(minutes=m), percent, end) for m, percent in minutes]
+
+
+def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
+    """Have the program's own parts write down these polls and what they led to; the first alert is told."""
+    known = state(replace(live("a@b.com", at=now), alerts={}, usage=None))
+    with closing(Ledger(folder / LEDGER, now)) as ledger:
+        for event in events:
+            after, effects = update(known, event)
+            ledger.record(known, after, effects)
+            known = after
+        first = ledger.unfinished()[:1]
+        ledger.begin(first, "desktop")
+        ledger.finish(first, "desktop", Stage.TOLD, "told by desktop", first, now)
+
+
+def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
+    with closing(History(folder / HISTORY)) as history:
+        for event in events:
+            history.append(event.account, event.usage)
+
+
+def test_without_a_ledger_nothing_fires_and_no_file_is_made(ran: Ran, folder: Path) -> None:
+    assert ran() == (0, "nothing fires now\nnothing was decided lately\n", "")
+    assert not folder.exists()
+
+
+def test_the_list_says_what_fires_and_what_became_of_each_alert(
+    ran: Ran, folder: Path, now: datetime
+) -> None:
+    remembered(folder, climb(now), now)
+    code, out, _ = ran("list")
+    firing, decided = out.split("decided lately\n")
+    assert code == 0
+    assert re.findall(r"  since .*  a@b.com  5h  (\S+)  96%\n", firing) == [
+        "threshold_80",
+        "threshold_95",
+    ]
+    assert re.findall(r"  a@b.com  5h  (\S+)  (\d+)%  (.*)\n", decided) == [
+        ("threshold_80", "85", "told: told by desktop"),
+        ("threshold_95", "96", "decided"),
+    ]
+    assert ran() == (0, out, "")
+
+
+def test_the_list_as_json(ran: Ran, folder: Path, now: datetime) -> None:
+    remembered(folder, climb(now), now)
+    document = json.loads(ran("list", "--json")[1])
+    assert [alert["rule"] for alert in document["firing"]] == ["threshold_80", "threshold_95"]
+    told, decided = document["alerts"]
+    assert told == {
+        "at": f"{now - timedelta(minutes=10):%Y-%m-%dT%H:%M:%SZ}",
+        "account": "a@b.com",
+        "window": "5h",
+        "rule": "threshold_80",
+        "kind": "threshold",
+        "utilization": 0.85,
+        "threshold": 0.8,
+        "resets_at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
+        "stage": "told",
+        "attempts": 1,
+        "outcome": "told by desktop",
+    }
+    assert (decided["stage"], decided["attempts"]) == ("decided", 0)
+
+
+def test_the_list_begins_where_it_is_asked_to_but_leaves_out_nothing_that_is_not_done(
+    ran: Ran, folder: Path, now: datetime
+) -> None:
+    remembered(folder, climb(now), now)
+    document = json.loads(ran("list", "--since", "1m", "--json")[1])
+    assert [alert["rule"] for alert in document["alerts"]] == ["threshold_95"]
+
+
+def test_a_rule_that_is_off_does_not_fire(ran: Ran, folder: Path, now: datetime) -> None:
+    remembered(folder, climb(now), now)
+    (folder.parent / "config.toml").write_text("[notifications.rules.threshold]\nenabled = false\n")
+    assert ran("list")[1].startswith("nothing fires now\n")
+
+
+def test_a_replay_tells_what_would_have_been_told(ran: Ran, folder: Path, now: datetime) -> None:
+    samples(folder, climb(now))
+    code, out, _ = ran("replay", "--since", "1h")
+    assert (code, re.findall(r"  a@b.com  5h  (\S+)  (\d+)%\n", out)) == (
+        0,
+        [("threshold_80", "85"), ("threshold_95", "96")],
+    )
+
+
+def test_a_replay_follows_the_present_rules(ran: Ran, folder: Path, now: datetime) -> None:
+    samples(folder, climb(now))
+    (folder.parent / "config.toml").write_text("[[accounts]]\nname = 'a@b.com'\nthresholds = [90]")
+    document = json.loads(ran("replay", "--json")[1])
+    assert [(a["rule"], a["account"]) for a in document["alerts"]] == [("threshold_90", "a@b.com")]
+
+
+def test_a_replay_knows_what_was_before_it_and_tells_only_what_is_in_it(
+    ran: Ran, folder: Path, now: datetime
+) -> None:
+    samples(folder, climb(now))
+    since = (now - timedelta(minutes=7)).isoformat()
+    document = json.loads(ran("replay", "--since", since, "--json")[1])
+    assert [alert["rule"] for alert in document["alerts"]] == ["threshold_95"]
+
+
+def test_a_replay_without_samples(ran: Ran) -> None:
+    code, out, _ = ran("replay")
+    assert (code, out.startswith("no alerts since ")) == (0, True)
+
+
+def test_a_replay_of_the_demo_touches_nothing(ran: Ran, folder: Path) -> None:
+    document = json.loads(ran("replay", "--demo", "--since", "20m", "--json")[1])
+    told = {(a["account"], a["rule"]) for a in document["alerts"]}
+    assert {("user@work.com", r) for r in ("threshold_80", "threshold_95", "reset")} <= told
+    assert not folder.exists()
+
+
+def test_explain_says_of_each_rule_why_it_spoke_or_not(
+    ran: Ran, folder: Path, now: datetime
+) -> None:
+    remembered(folder, climb(now), now)
+    code, out, _ = ran("explain")
+    assert code == 0
+    said = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    assert "spoke at" in said["threshold_80"]
+    assert "spoke at" in said["threshold_95"]
+    assert "waits for 100%: 4 points more" in said["threshold_100"]
+    assert "inactive" in said["exhausted"]
+    assert [line for line in out.splitlines() if line[:1] not in ("", " ")] == [
+        "a@b.com  5h",
+        "a@b.com",
+        "all accounts",
+    ]
+
+
+def test_explain_of_one_window(ran: Ran, folder: Path, now: datetime) -> None:
+    remembered(folder, climb(now), now)
+    _, out, _ = ran("explain", "--account", "a@b.com", "--window", "5h")
+    assert out.startswith("a@b.com  5h\n")
+    assert "login" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["explain"], 1, "nothing is known yet"),
+        (["explain", "--account", "x"], 1, "nothing is known of an account 'x' yet"),
+        (["explain", "--window", "7d_opus"], 1, "nothing is known of a window 7d_opus yet"),
+        (["replay", "--since", "yesterday"], 2, "neither a duration nor a date"),
+        (["list", "--since", "5x"], 2, "neither a duration nor a date"),
+    ],
+)
+def test_what_cannot_be_said_is_one_line(
+    ran: Ran, words: list[str], code: int, complaint: str
+) -> None:
+    returned, out, err = ran(*words)
+    assert (returned, out, err.count("\n")) == (code, "", 1)
+    assert complaint in err
+
+
+def test_wrong_settings_are_an_error_and_not_a_guess(ran: Ran, folder: Path) -> None:
+    (folder.parent / "config.toml").write_text("[notifications.rules.pase]\nenabled = true\n")
+    code, _, err = ran("replay")
+    assert (code, "did you mean pace?" in err) == (2, True)

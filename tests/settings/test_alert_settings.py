@@ -1,0 +1,404 @@
+"""What the settings say of alerts: rules, channels, quiet hours and an account's exceptions."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.effects import AlertKind
+from monitor.core.errors import SettingsError
+from monitor.core.model import Account, AuthMethod
+from monitor.core.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
+from monitor.settings import (
+    AlertmanagerSettings,
+    AppriseSettings,
+    ChannelSettings,
+    CommandSettings,
+    NotificationSettings,
+    Quiet,
+    Settings,
+    SettingsFile,
+    WebhookSettings,
+    parse,
+    parse_duration,
+    parse_since,
+    render_duration,
+    rule_book,
+)
+from monitor.settings.times import LONGEST
+from tests.builders import NOW
+
+PATH = Path("config.toml")
+
+FULL = """\
+[notifications]
+channels = ["desktop", "webhook", "command", "alertmanager", "apprise"]
+fan_out = true
+quiet_hours = "22:00-07:00"
+
+[notifications.rules.pace]
+enabled = true
+windows = ["5h", "7d_opus"]
+accounts = ["user@example.com"]
+for = "10m"
+channels = ["webhook"]
+urgency = "critical"
+
+[notifications.rules.free]
+enabled = false
+
+[channels.command]
+argv = ["/usr/local/bin/on-alert", "--claude"]
+timeout_secs = 2.5
+[channels.webhook]
+url = "https://ntfy.sh/my-topic?up=1"
+form = "ntfy"
+token = "webhook"
+[channels.alertmanager]
+url = "http://127.0.0.1:9093/"
+[channels.apprise]
+urls = "apprise"
+
+[[accounts]]
+name = "user@example.com"
+thresholds = [90, 50]
+silent = ["pace", "reset"]
+
+[[accounts]]
+name = "other@example.com"
+silent = []
+"""
+
+
+def settings(text: str) -> Settings:
+    return parse(text.encode(), PATH)
+
+
+def test_every_key_is_read() -> None:
+    read = settings(FULL)
+    assert read.notifications == NotificationSettings(
+        channels=("desktop", "webhook", "command", "alertmanager", "apprise"),
+        fan_out=True,
+        quiet_hours=Quiet(time(22), time(7)),
+        rules={
+            **DEFAULT_RULES,
+            AlertKind.PACE: Rule(
+                windows=("5h", "7d_opus"),
+                accounts=("user@example.com",),
+                hold=timedelta(minutes=10),
+                channels=("webhook",),
+                urgency=Urgency.CRITICAL,
+            ),
+            AlertKind.FREE: Rule(enabled=False),
+        },
+    )
+    assert read.channels == ChannelSettings(
+        CommandSettings(("/usr/local/bin/on-alert", "--claude"), 2.5),
+        WebhookSettings("https://ntfy.sh/my-topic?up=1", "ntfy", "webhook", 10),
+        AlertmanagerSettings("http://127.0.0.1:9093"),
+        AppriseSettings("apprise"),
+    )
+    assert read.overrides == {
+        "user@example.com": Override((0.5, 0.9), frozenset({AlertKind.PACE, AlertKind.RESET})),
+        "other@example.com": Override(None, frozenset()),
+    }
+
+
+def test_without_any_of_it_every_rule_is_as_it_was() -> None:
+    assert settings("") == Settings(PATH)
+    assert rule_book(settings("")) == RuleBook(rules=DEFAULT_RULES)
+
+
+def test_a_rule_keeps_what_its_table_does_not_say() -> None:
+    rules = settings("[notifications.rules.login]\nurgency = 'critical'").notifications.rules
+    assert rules[AlertKind.LOGIN] == Rule(hold=timedelta(minutes=5), urgency=Urgency.CRITICAL)
+    assert {**rules, AlertKind.LOGIN: DEFAULT_RULES[AlertKind.LOGIN]} == DEFAULT_RULES
+
+
+def test_a_webhook_needs_no_more_than_its_url() -> None:
+    read = settings("[channels.webhook]\nurl = 'http://localhost:1/x/'").channels
+    assert read.webhook == WebhookSettings("http://localhost:1/x/", "json", None, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("", "threshold limit reset early_reset pace"),
+        ("[notifications]\nenabled = false", ""),
+        ("[notifications]\nreset = false", "threshold limit pace"),
+        (
+            "[notifications]\nreset = false\n[notifications.rules.reset]\nenabled = true",
+            "threshold limit pace",
+        ),
+        ("[notifications.rules.limit]\nenabled = false", "threshold reset early_reset pace"),
+        ("[notifications.rules.pace]\nwindows = ['7d']", "threshold limit reset early_reset"),
+        ("[notifications.rules.pace]\naccounts = ['b']", "threshold limit reset early_reset"),
+        (
+            "[[accounts]]\nname = 'a'\nsilent = ['threshold', 'limit']",
+            "reset early_reset pace",
+        ),
+    ],
+)
+def test_which_rules_speak_of_a_window_of_an_account(text: str, spoken: str) -> None:
+    book = rule_book(settings(text))
+    of_windows = ("threshold", "limit", "reset", "early_reset", "pace")
+    assert [k for k in of_windows if book.speaks(AlertKind(k), "a", "5h")] == spoken.split()
+
+
+def test_an_accounts_thresholds_take_the_place_of_the_usual_ones() -> None:
+    text = "[notifications]\nthresholds = [70]\n[[accounts]]\nname = 'a'\nthresholds = [90, 50]"
+    book = rule_book(settings(text))
+    assert (book.thresholds_of("a"), book.thresholds_of("b")) == ((0.5, 0.9), (0.7,))
+
+
+WEBHOOK = "[channels.webhook]\n"
+PACE = "[notifications.rules.pace]\n"
+
+MISTAKES = [
+    "# rules",
+    "[notifications.rules.pase]\nenabled = true",
+    "[notifications.rules.summary]\nenabled = true",
+    "[notifications]\nrules = 'pace'",
+    PACE + "hold = '5m'",
+    PACE + "enabled = 'yes'",
+    PACE + "for = 10",
+    PACE + "for = '10 minutes'",
+    PACE + "for = '1000d'",
+    PACE + "windows = ['6h']",
+    PACE + "windows = ['7d_Opus']",
+    PACE + "windows = ['5h', '5h']",
+    PACE + "windows = []",
+    PACE + "accounts = []",
+    PACE + "accounts = ['']",
+    PACE + "channels = []",
+    PACE + "channels = ['pigeon']",
+    PACE + "channels = ['webhook']",
+    PACE + "urgency = 'critcal'",
+    "[notifications.rules.login]\nwindows = ['5h']",
+    "[notifications.rules.exhausted]\naccounts = ['a']",
+    "[notifications.rules.reset]\nfor = '10m'",
+    "# notifications",
+    "[notifications]\nfan_out = 1",
+    "[notifications]\nquiet_hours = '22-7'",
+    "[notifications]\nquiet_hours = '22:00-24:00'",
+    "[notifications]\nquiet_hours = '22:00-22:00'",
+    "[notifications]\nquiet_hours = 22:00:00",
+    "# channels",
+    "[notifications]\nchannels = ['desktop', 'command']",
+    "[notifications]\nchannels = ['webhok']",
+    "[channels.desktop]\nx = 1",
+    "[channels]\nwebhook = 'https://ntfy.sh/x'",
+    "[channels.command]\ntimeout_secs = 5",
+    "[channels.command]\nargv = []",
+    "[channels.command]\nargv = 'on-alert --claude'",
+    "[channels.command]\nargv = ['']",
+    '[channels.command]\nargv = ["a", "b\\u0000"]',
+    "[channels.command]\nargv = ['a']\ntimeout_secs = 0",
+    WEBHOOK + "form = 'ntfy'",
+    WEBHOOK + "url = 'http://ntfy.sh/x'",
+    WEBHOOK + "url = 'ntfy.sh/x'",
+    WEBHOOK + "url = 'https://me:word@ntfy.sh/x'",
+    WEBHOOK + "url = 'https://ntfy.sh/x'\nform = 'discord'",
+    WEBHOOK + "url = 'https://ntfy.sh/x'\nbearer = 'abc'",
+    WEBHOOK + "url = 'https://ntfy.sh/x'\ntoken = 'tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2'",
+    WEBHOOK + "url = 'https://ntfy.sh/x'\ntoken = ''",
+    WEBHOOK + "url = 'https://ntfy.sh/x'\ntoken = 'a'\n[[accounts]]\nname = 'a'",
+    "[channels.alertmanager]",
+    "[channels.alertmanager]\nurl = 'http://alerts.example.com'",
+    "[channels.alertmanager]\nurl = 'http://127.0.0.1:9093?x'",
+    "[channels.apprise]",
+    "[channels.apprise]\nurls = 'tgram://bottoken/ChatID'",
+    "# accounts",
+    "[[accounts]]\nname = 'a'\nthresholds = [0]",
+    "[[accounts]]\nname = 'a'\nsilent = ['resets']",
+    "[[accounts]]\nname = 'a'\nsilent = 'pace'",
+]
+
+
+def words(text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        settings(text)
+    return str(caught.value)
+
+
+def test_what_is_said_of_each_mistake(golden: Callable[[str, str], None]) -> None:
+    said = (m if m.startswith("#") else words(m) for m in MISTAKES)
+    golden("settings_errors_of_alerts.txt", "\n\n".join(said) + "\n")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
+        "sk-ant-oat01-abcdef",
+        "Bearer abc.def",
+        "xoxb-1-2-abc",
+        "https://hooks.example.com/T0/B0/secret",
+        "0123456789abcdef0123456789abcdef",
+        "x" * 61,
+    ],
+)
+def test_a_secret_in_the_place_of_its_entrys_name_is_not_repeated(secret: str) -> None:
+    said = words(f"{WEBHOOK}url = 'https://ntfy.sh/x'\ntoken = '{secret}'")
+    assert secret not in said
+    assert "keyring set claude-tracker webhook" in said
+
+
+EDITED = """\
+[[accounts]]
+name = "a"
+thresholds = [50, 90]  # mine
+silent = ["pace"]
+
+[[accounts]]
+name = "b"
+
+[channels.webhook]
+url = "https://ntfy.sh/x"
+token = "hook"
+
+[notifications.rules.pace]
+accounts = [
+  "b",
+  'a', # that one
+]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> SettingsFile:
+    (tmp_path / "config.toml").write_text(EDITED)
+    return SettingsFile(tmp_path / "config.toml")
+
+
+def test_an_edit_of_an_account_keeps_its_exceptions(file: SettingsFile) -> None:
+    file.replace_account("a", Account("a", "org", AuthMethod.OAUTH))
+    assert file.read().overrides == {"a": Override((0.5, 0.9), frozenset({AlertKind.PACE}))}
+    assert "thresholds = [50, 90]  # mine\n" in file.path.read_text()
+
+
+def test_a_renamed_account_is_renamed_wherever_rules_name_it(file: SettingsFile) -> None:
+    file.replace_account("a", Account("z", "", AuthMethod.SESSION_KEY))
+    assert file.path.read_text() == EDITED.replace('name = "a"', 'name = "z"').replace(
+        "'a',", '"z",'
+    )
+    assert list(file.read().overrides) == ["z"]
+
+
+def test_a_removed_account_takes_its_exceptions_along(file: SettingsFile) -> None:
+    file.remove_account("a")
+    assert file.read().overrides == {}
+    assert "mine" not in file.path.read_text()
+
+
+def test_edits_of_other_accounts_leave_exceptions_alone(file: SettingsFile) -> None:
+    before = file.read().overrides
+    file.add_account(Account("c"))
+    file.set_active("b")
+    file.remove_account("b")
+    assert file.read().overrides == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda file: file.add_account(Account("hook")),
+        lambda file: file.replace_account("b", Account("hook")),
+    ],
+    ids=["added", "renamed"],
+)
+def test_no_account_takes_the_name_of_a_channels_keyring_entry(
+    file: SettingsFile, edit: Callable[[SettingsFile], None]
+) -> None:
+    with pytest.raises(SettingsError, match="uses the keyring entry 'hook'"):
+        edit(file)
+    assert file.path.read_text() == EDITED
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("30s", timedelta(seconds=30)),
+        ("10m", timedelta(minutes=10)),
+        ("2h", timedelta(hours=2)),
+        ("1d", timedelta(days=1)),
+        ("1h30m", timedelta(minutes=90)),
+        ("0s", timedelta(0)),
+        ("365d", LONGEST),
+    ],
+)
+def test_durations(text: str, duration: timedelta) -> None:
+    assert parse_duration(text) == duration
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "5m1h", "1.5h", "5 m", "٣m", "366d", "1w"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(SettingsError):
+        parse_duration(text)
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=LONGEST))
+def test_a_duration_that_is_written_is_read_back_to_the_second(duration: timedelta) -> None:
+    whole = timedelta(seconds=int(duration.total_seconds()))
+    assert parse_duration(render_duration(duration)) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2h", NOW - timedelta(hours=2)),
+        ("2026-11-20", datetime(2026, 11, 19, 23, tzinfo=UTC)),
+        ("2026-11-20T08:00", datetime(2026, 11, 20, 7, tzinfo=UTC)),
+        ("2026-11-20T08:00:00Z", datetime(2026, 11, 20, 8, tzinfo=UTC)),
+        ("2026-11-20 08:00+02:00", datetime(2026, 11, 20, 6, tzinfo=UTC)),
+    ],
+)
+def test_since_when(text: str, instant: datetime) -> None:
+    assert parse_since(text, NOW, ZoneInfo("Europe/Berlin")) == instant
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "9999-12-31T23:59-23:59"])
+def test_what_is_no_since(text: str) -> None:
+    with pytest.raises(SettingsError, match="neither a duration nor a date"):
+        parse_since(text, NOW)
+
+
+NIGHT = Quiet(time(22), time(7))
+NOON = Quiet(time(12), time(13, 30))
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("quiet", "local", "until"),
+    [
+        (NIGHT, "2026-11-22T21:59", None),
+        (NIGHT, "2026-11-22T22:00", "2026-11-23T07:00"),
+        (NIGHT, "2026-11-23T00:00", "2026-11-23T07:00"),
+        (NIGHT, "2026-11-23T06:59:59", "2026-11-23T07:00"),
+        (NIGHT, "2026-11-23T07:00", None),
+        (NOON, "2026-11-22T12:00", "2026-11-22T13:30"),
+        (NOON, "2026-11-22T13:30", None),
+        (NOON, "2026-11-22T23:00", None),
+        (NIGHT, "2026-10-24T23:00", "2026-10-25T07:00"),
+        (NIGHT, "2026-03-28T23:00", "2026-03-29T07:00"),
+    ],
+)
+def test_quiet_hours(quiet: Quiet, local: str, until: str | None) -> None:
+    now = datetime.fromisoformat(local).replace(tzinfo=BERLIN)
+    end = until and datetime.fromisoformat(until).replace(tzinfo=BERLIN)
+    assert quiet.until(now.astimezone(UTC), BERLIN) == end
+
+
+@given(
+    st.builds(Quiet, st.times(), st.times()).filter(lambda quiet: quiet.start != quiet.end),
+    st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda later: NOW + later),
+)
+def test_quiet_hours_end_within_a_day_and_are_then_over(quiet: Quiet, now: datetime) -> None:
+    end = quiet.until(now, UTC)
+    if end is not None:
+        assert now < end <= now + timedelta(days=1)
+        assert quiet.until(end, UTC) is None

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests
 
-.PHONY: run demo test check lint types contracts format clean
+.PHONY: run demo test check lint types contracts simulate kill format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -30,6 +30,12 @@ types: $(VENV)/.installed-dev
 
 contracts: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
+
+simulate: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
+kill: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.delivery --kills 500 --seed 1 $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -22,9 +22,11 @@ from prometheus_client.registry import Collector
 from exporters import negotiation
 from exporters.rows import Row, account_rows, label_text
 from monitor import __version__
-from monitor.core.effects import threshold_rule
+from monitor.core.conditions import condition_key
+from monitor.core.effects import AlertKind, threshold_rule
 from monitor.core.errors import Reason
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Up, Window, window_duration
+from monitor.core.rules import RuleBook
 from monitor.core.state import Policy, State
 
 HOUR: Final = timedelta(hours=1)
@@ -62,7 +64,7 @@ def families(state: State, now: datetime) -> Iterator[Metric]:
     yield from window_gauges(rows, state.policy)
     yield window_durations(state)
     yield from account_gauges(rows)
-    yield alerts_firing(rows, state.policy)
+    yield alerts_firing(rows, state.policy.alerts)
     yield polls(rows)
     yield poll_failures(rows)
     yield account_info(rows)
@@ -193,21 +195,29 @@ def window_durations(state: State) -> Metric:
     return family
 
 
-def alerts_firing(rows: Sequence[Row], policy: Policy) -> Metric:
-    """One series for each window and threshold; none while the alerts are off."""
+def alerts_firing(rows: Sequence[Row], rules: RuleBook) -> Metric:
+    """One series for each rule of a window or an account; none while the alerts are off."""
     family = _gauge(
         "claude_usage_alert_firing",
-        "1 while the window is at or above the rule's threshold, else 0; absent while alerts are off.",
+        "1 while the rule's condition is so and was told, else 0; absent while alerts are off.",
         "account",
         "window",
         "rule",
     )
-    rules = {threshold_rule(t): t for t in policy.thresholds} if policy.alerts else {}
-    for row in rows:
+    for row in rows if rules.enabled else ():
         for key, window in row.windows.items():
-            for rule, threshold in rules.items():
-                _add(family, (row.title, key, rule), window.utilization >= threshold)
+            for threshold in rules.thresholds_of(row.account.account.name):
+                labels = (row.title, key, threshold_rule(threshold))
+                _add(family, labels, window.utilization >= threshold)
+            _add(family, (row.title, key, AlertKind.PACE), _fires(row, AlertKind.PACE, key))
+        for kind in (AlertKind.LOGIN, AlertKind.EXPIRY, AlertKind.UNREADABLE):
+            _add(family, (row.title, "", kind), _fires(row, kind))
     return family
+
+
+def _fires(row: Row, kind: AlertKind, window: str = "") -> bool:
+    condition = row.account.conditions.get(condition_key(kind, window))
+    return condition is not None and condition.is_firing
 
 
 def polls(rows: Sequence[Row]) -> Metric:

@@ -22,13 +22,16 @@ def test_the_picture_is_a_golden_screen() -> None:
 
 
 def test_the_settings_are_accepted_as_they_stand_there() -> None:
-    example = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert example is not None
-    loaded = settings.parse(example[1].encode(), Path("config.toml"))
+    usual, tuned = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    loaded = settings.parse(usual.encode(), Path("config.toml"))
     assert loaded.accounts[0].label == "work"
+    loaded = settings.parse(tuned.encode(), Path("config.toml"))
+    assert loaded.channels.names == {"webhook", "command", "alertmanager", "apprise"}
 
 
-@pytest.mark.parametrize("command", ["tui", "serve", "status", "accounts", "notify-test"])
+@pytest.mark.parametrize(
+    "command", ["tui", "serve", "status", "accounts", "alerts", "mute", "notify-test"]
+)
 def test_every_flag_of_a_command_is_in_the_readme(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,13 +1,14 @@
 """The demo is worth watching: within a few minutes everything that the program can show has happened."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from monitor.api.wire import parse_usage
 from monitor.core.alerts import observe
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Usage, WindowMemory
-from monitor.core.state import Policy
+from monitor.core.rules import RuleBook
 from monitor.demo.bodies import usage_body
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount
@@ -19,11 +20,11 @@ def seen(account: SimulatedAccount, at: datetime) -> Usage:
 
 
 def told(account: SimulatedAccount, minutes: int) -> list[Alert]:
-    memories: dict[str, WindowMemory] = {}
+    memories: Mapping[str, WindowMemory] = {}
     alerts: list[Alert] = []
     for tick in range(0, minutes * 60, 5):
         memories, news = observe(
-            account.email, memories, seen(account, NOW + timedelta(seconds=tick)), Policy()
+            account.email, memories, seen(account, NOW + timedelta(seconds=tick)), RuleBook()
         )
         alerts.extend(news)
     return alerts

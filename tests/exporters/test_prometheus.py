@@ -19,8 +19,11 @@ from exporters.negotiation import OPENMETRICS, TEXT
 from exporters.prometheus import families, render
 from exporters.rows import unique
 from monitor import __version__
+from monitor.core.conditions import condition_key
+from monitor.core.effects import AlertKind
 from monitor.core.errors import Reason
-from monitor.core.model import Account, Window
+from monitor.core.model import Account, Condition, Window
+from monitor.core.rules import RuleBook
 from monitor.core.state import Policy, State
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT
@@ -31,7 +34,6 @@ VALUES = (
     "claude_usage_utilization_ratio",
     "claude_usage_reset_timestamp_seconds",
     "claude_usage_reset_seconds",
-    "claude_usage_alert_firing",
 )
 
 
@@ -192,14 +194,28 @@ def test_only_requests_of_the_last_hour_are_counted() -> None:
     ],
 )
 def test_an_alert_fires_at_its_threshold_and_above(percent: float, firing: dict[str, int]) -> None:
-    shown = state(live("a", window("7d", percent)), policy=Policy(thresholds=(0.8, 0.975)))
+    shown = state(
+        live("a", window("7d", percent)), policy=Policy(alerts=RuleBook(thresholds=(0.8, 0.975)))
+    )
     assert {
-        s.labels["rule"]: s.value for s in samples(shown) if s.name == "claude_usage_alert_firing"
+        s.labels["rule"]: s.value
+        for s in samples(shown)
+        if s.name == "claude_usage_alert_firing" and s.labels["rule"].startswith("threshold")
     } == firing
 
 
+def test_a_lasting_condition_fires_from_when_it_was_told_until_it_ceases() -> None:
+    def firing(condition: Condition) -> float:
+        shown = state(live("a", conditions={condition_key(AlertKind.LOGIN): condition}))
+        return value(shown, "claude_usage_alert_firing", account="a", window="", rule="login")
+
+    assert firing(Condition(since=NOW)) == 0
+    assert firing(Condition(since=NOW, told_at=NOW)) == 1
+    assert firing(Condition(since=NOW, told_at=NOW, ceased_at=NOW)) == 0
+
+
 def test_without_alerts_none_has_a_series() -> None:
-    quiet = state(live("a", window("5h", 99)), policy=Policy(alerts=False))
+    quiet = state(live("a", window("5h", 99)), policy=Policy(alerts=RuleBook(enabled=False)))
     assert "claude_usage_alert_firing" not in names(quiet)
 
 

@@ -1,0 +1,79 @@
+"""Small tasks that keep a running program in step: its heartbeat, the mute, the samples, and what fires."""
+
+import logging
+from datetime import datetime
+from typing import Final
+
+from monitor.app.telling import Telling
+from monitor.channels.alertmanager import Alertmanager
+from monitor.clock import Clock
+from monitor.core.effects import Alert
+from monitor.core.events import Muted, Ticked
+from monitor.core.firing import firing_alerts
+from monitor.core.notify import ChannelError
+from monitor.core.state import State
+from monitor.history import History
+from monitor.mute import MuteFile
+from monitor.store import Store
+
+TICK_SECS: Final = 15.0
+"""How late a lasting condition may be told at most."""
+
+LOOK_SECS: Final = 3.0
+REFRESH_SECS: Final = 60.0
+
+
+_log = logging.getLogger(__name__)
+
+
+async def tick(store: Store, clock: Clock) -> None:
+    """Let the state know that time passes."""
+    while True:
+        await clock.sleep(TICK_SECS)
+        store.dispatch(Ticked(clock.now()))
+
+
+async def follow_mute(mute: MuteFile, store: Store, clock: Clock) -> None:
+    """Follow what `monitor mute`, or the key of any running table, has set."""
+    while True:
+        until = mute.muted_until(clock.now())
+        if until != store.state.muted_until:
+            store.dispatch(Muted(clock.now(), until))
+        await clock.sleep(LOOK_SECS)
+
+
+async def keep_samples(history: History | None, store: Store) -> None:
+    """Keep each account's usage as it comes."""
+    kept: dict[str, datetime] = {}
+    while history is not None:
+        for name, account in store.state.accounts.items():
+            if account.usage is not None and kept.get(name) != account.usage.at:
+                kept[name] = account.usage.at
+                history.append(name, account.usage)
+        await store.changed()
+
+
+async def refresh_firing(telling: Telling, store: Store, clock: Clock) -> None:
+    """Say again and again what fires, to those who take silence for its end."""
+    while telling.alertmanagers:
+        await clock.sleep(REFRESH_SECS)
+        now, state = clock.now(), store.state
+        quiet = telling.quiet_until(now) is not None or state.muted_until is not None
+        for manager in telling.alertmanagers:
+            firing = [a for a in firing_alerts(state, now) if _is_for(manager, a, state)]
+            try:
+                await manager.refresh(firing, now, quiet=quiet)
+            except ChannelError as error:  # it is said again in a minute
+                _log.warning("channel %s: %s", manager.name, error)
+
+
+def _is_for(manager: Alertmanager, alert: Alert, state: State) -> bool:
+    channels = state.policy.alerts.rule(alert.kind).channels
+    return channels is None or manager.name in channels
+
+
+def more_to_come(state: State, now: datetime) -> bool:
+    """Whether some account is being polled, or is about to be: its alerts belong to the same burst."""
+    return any(
+        account.polling or account.next_poll_at <= now for account in state.accounts.values()
+    )

@@ -1,0 +1,128 @@
+"""Where a run keeps things and whom it asks: the user's own settings, keyring and logins, or the demo's memory."""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from dataclasses import replace
+from datetime import timedelta
+
+from monitor import __version__
+from monitor.accounts.seams import LoginSource
+from monitor.api.client import Client
+from monitor.app.running import App, Places
+from monitor.clock import Clock, SystemClock
+from monitor.core.state import Policy
+from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
+from monitor.demo.scenario import demo_accounts
+from monitor.demo.server import SimulatedAccount, SimulatedApi
+from monitor.files import JsonFile
+from monitor.history import History
+from monitor.ledger import Ledger, LedgerError
+from monitor.mute import MuteFile
+from monitor.settings import (
+    HISTORY,
+    LEDGER,
+    MUTE,
+    ApiSettings,
+    Settings,
+    SettingsFile,
+    rule_book,
+    state_folder,
+)
+from monitor.sources.claude_code import ClaudeCode, installed_version
+from monitor.sources.keyring import Keyring
+
+PINNED_CLAUDE_CODE = "2.1.282"
+"""The version that the User-Agent names where no Claude Code is installed."""
+
+DEMO_INTERVAL = timedelta(seconds=5)
+
+
+@asynccontextmanager
+async def real(
+    settings: Settings, *, alerts: bool = False, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[App]:
+    """The program over the user's own settings, keyring and logins. With `alerts` it decides and remembers them."""
+    clock = SystemClock()
+    policy = Policy(
+        interval=timedelta(seconds=settings.poll_interval_secs), alerts=rule_book(settings)
+    )
+    with ExitStack() as stack:
+        places = _real_places(settings, environ)
+        if alerts:
+            places = _kept(stack, places, environ, clock)
+        async with client_for(settings.api, clock) as client:
+            app = App(places, client, policy, clock)
+            app.recall()
+            app.book.load()
+            yield app
+
+
+@asynccontextmanager
+async def demo() -> AsyncIterator[App]:
+    """The same program over invented accounts and a simulated API on loopback."""
+    clock = SystemClock()
+    simulated = demo_accounts(clock.now())
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
+        client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
+        app = App(_demo_places(simulated), client, Policy(interval=DEMO_INTERVAL), clock)
+        await app.book.import_from([SimulatedLogin(account) for account in simulated[:-1]])
+        yield app
+
+
+def client_for(api: ApiSettings, clock: Clock) -> Client:
+    """A client of the hosts that the settings name."""
+    return Client(
+        url=api.url,
+        web_url=api.web_url,
+        timeout_secs=api.timeout_secs,
+        user_agent=api.user_agent or user_agent(),
+        now=clock.now,
+    )
+
+
+def user_agent() -> str:
+    """Accepted by the API, which gives others a far smaller budget, and still honest about who asks."""
+    return f"claude-code/{installed_version() or PINNED_CLAUDE_CODE} (claude-tracker/{__version__})"
+
+
+def _real_places(settings: Settings, environ: Mapping[str, str]) -> Places:
+    def logins(folders: set[str]) -> Sequence[LoginSource]:
+        current = ClaudeCode(environ=environ)
+        others = sorted(folders - {current.folder})
+        return [current, *(ClaudeCode(folder, environ=environ) for folder in others)]
+
+    return Places(
+        file=SettingsFile(settings.path),
+        vault=Keyring(),
+        document=JsonFile(state_folder(environ) / "accounts.json"),
+        logins=logins,
+        login_at=lambda folder: ClaudeCode(folder, environ=environ),
+        mute=MuteFile(JsonFile(state_folder(environ) / MUTE)),
+    )
+
+
+def _kept(stack: ExitStack, places: Places, environ: Mapping[str, str], clock: Clock) -> Places:
+    """With what a run that tells alerts keeps: its samples, and its ledger, where that can be written."""
+    folder = state_folder(environ)
+    history = stack.enter_context(closing(History(folder / HISTORY)))
+    try:
+        ledger = stack.enter_context(closing(Ledger(folder / LEDGER, clock.now())))
+    except LedgerError as error:
+        return replace(places, history=history, ledger_failure=str(error))
+    return replace(places, history=history, ledger=ledger)
+
+
+def _demo_places(simulated: Sequence[SimulatedAccount]) -> Places:
+    """The first account is logged in; the last one is not imported yet, and is what `i` brings."""
+    current = SimulatedLogin(simulated[0])
+    spare = SimulatedLogin(simulated[-1], folder="spare")
+    return Places(
+        file=MemoryAccounts(),
+        vault=MemoryVault(),
+        document=MemoryDocument(),
+        logins=lambda _: [current, spare],
+        login_at=lambda _: spare,
+        mute=MuteFile(MemoryDocument()),
+    )

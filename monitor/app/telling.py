@@ -1,0 +1,134 @@
+"""How alerts are told: the channels of the settings, spelled out for this platform, with secrets from the keyring."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from monitor.accounts.seams import Vault
+from monitor.app.deferred import Deferred
+from monitor.channels import apprise
+from monitor.channels.alertmanager import Alertmanager
+from monitor.channels.build import Make, channels_for
+from monitor.channels.command import Command
+from monitor.channels.terminal import Write
+from monitor.channels.text import Words
+from monitor.channels.webhook import Form, Webhook
+from monitor.clock import Clock, SystemClock
+from monitor.core.model import Secret
+from monitor.core.rules import RuleBook
+from monitor.notifier import Channel
+from monitor.settings import (
+    AppriseSettings,
+    ChannelSettings,
+    NotificationSettings,
+    Settings,
+    WebhookSettings,
+    rule_book,
+)
+from monitor.sources.keyring import Keyring
+
+LAST_RESORTS: Final = ("terminal", "bell")
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The channels by the names of the settings, and how they are used; without any, nothing is told."""
+
+    chains: Mapping[str, Sequence[Channel]] = field(default_factory=dict)
+    fan_out: bool = False
+    quiet_until: Callable[[datetime], datetime | None] = lambda _: None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    alertmanagers: tuple[Alertmanager, ...] = ()
+
+
+def telling_for(settings: Settings, write: Write | None) -> Telling:
+    """The user's own channels; `write` reaches the terminal that we run on. Raises SettingsError."""
+    notifications = settings.notifications
+    if not notifications.enabled:
+        return Telling()
+    more = _more(settings.channels, rule_book(settings), Keyring(), SystemClock())
+    chains = {
+        name: _chain(name, notifications, write, more) for name in _names(notifications, write)
+    }
+    return Telling(
+        chains,
+        notifications.fan_out,
+        quiet_until=notifications.quiet_hours.until if notifications.quiet_hours else _never_quiet,
+        limits=_limits(settings.channels),
+        alertmanagers=tuple(
+            c for chain in chains.values() for c in chain if isinstance(c, Alertmanager)
+        ),
+    )
+
+
+def telling_in_demo(write: Write | None) -> Telling:
+    """The demo's channels touch no D-Bus: they speak through the terminal alone."""
+    names = LAST_RESORTS if write is not None else ()
+    return Telling({name: _made([name], write, {}) for name in names})
+
+
+def _names(notifications: NotificationSettings, write: Write | None) -> list[str]:
+    """The names of the settings; where one is enough, the terminal is the last resort of a desktop that fails."""
+    resorts = (
+        write is not None and "desktop" in notifications.channels and not notifications.fan_out
+    )
+    return list(dict.fromkeys((*notifications.channels, *(LAST_RESORTS if resorts else ()))))
+
+
+def _chain(
+    name: str, notifications: NotificationSettings, write: Write | None, more: Mapping[str, Make]
+) -> Sequence[Channel]:
+    alone = name == "desktop" and not notifications.fan_out
+    return _made([name], None if alone else write, more)
+
+
+def _made(names: Sequence[str], write: Write | None, more: Mapping[str, Make]) -> Sequence[Channel]:
+    return channels_for(names, platform=sys.platform, write=write, environ=os.environ, more=more)
+
+
+def _more(
+    channels: ChannelSettings, rules: RuleBook, vault: Vault, clock: Clock
+) -> dict[str, Make]:
+    """How to make the channels that have a table of their own."""
+    more: dict[str, Make] = {}
+    if (command := channels.command) is not None:
+        more["command"] = lambda words: Command(command.argv, words, limit=command.timeout_secs)
+    if (webhook := channels.webhook) is not None:
+        more["webhook"] = lambda words: _webhook(webhook, words, vault)
+    if (manager := channels.alertmanager) is not None:
+        more["alertmanager"] = lambda words: Alertmanager(
+            manager.url, words, clock.now, urgency_of=lambda alert: rules.rule(alert.kind).urgency
+        )
+    if (services := channels.apprise) is not None:
+        more["apprise"] = lambda words: _apprise(services, words, vault)
+    return more
+
+
+def _webhook(settings: WebhookSettings, words: Words, vault: Vault) -> Channel:
+    def make(token: Secret | None) -> Webhook:
+        form, limit = Form(settings.form), settings.timeout_secs
+        return Webhook(settings.url, form, words, token=token, limit=limit)
+
+    return (
+        make(None) if settings.token is None else Deferred("webhook", settings.token, vault, make)
+    )
+
+
+def _apprise(settings: AppriseSettings, words: Words, vault: Vault) -> Channel:
+    return Deferred("apprise", settings.urls, vault, lambda urls: apprise.Apprise(urls, words))
+
+
+def _limits(channels: ChannelSettings) -> Mapping[str, float]:
+    """A little more than each channel's own limit, so that it can end what it began, and say so in its own words."""
+    own: dict[str, float] = {"apprise": apprise.LIMIT_SECS}
+    for name, table in (("command", channels.command), ("webhook", channels.webhook)):
+        if table is not None:
+            own[name] = table.timeout_secs
+    return {name: limit + 1 for name, limit in own.items()}
+
+
+def _never_quiet(_: datetime) -> None:
+    return None

@@ -73,6 +73,8 @@ def _said(view: View) -> Line:
     muted_until = view.state.muted_until
     if muted_until is not None and view.now < muted_until:
         return text_line(f"muted until {words.clock(muted_until, view.now, view.tz)}", Style.NOTICE)
+    if view.state.ledger_failure is not None:
+        return text_line("alerts cannot be written down", Style.PROBLEM)
     log = view.state.notifications
     if log.last_failure:
         channel = f"{log.last_channel} alert" if log.last_channel else "Alert"

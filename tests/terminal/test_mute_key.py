@@ -33,6 +33,12 @@ def title(shown: State, screen: Screen | None = None, now: datetime = NOW, width
     return picture.text.split("\n")[0]
 
 
+def test_the_title_says_that_alerts_cannot_be_written_down() -> None:
+    broken = replace(ONE, ledger_failure="/x/alerts.db: the disk is full")
+    assert "alerts cannot be written down" in title(broken)
+    assert "written down" not in title(ONE)
+
+
 @pytest.mark.parametrize("shown", [ONE, State()], ids=["accounts", "none"])
 def test_the_key_orders_a_mute(shown: State) -> None:
     assert press(Screen(), Key("m", "m"), shown, NOW) == (Screen(), Mute())

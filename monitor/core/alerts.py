@@ -15,6 +15,8 @@ Each sample is one of these, and the first that fits decides:
     it names an end that has passed                     the server lags       nothing
     the known end has passed, and the sample            a rollover: a new     a reset, if the old period had
     names a later end, or none                          period                been high and the end is news
+    the same, but the new end comes sooner than         a changed schedule    -
+    a new window could end, and nothing fell
     the known end has passed, and the sample            the same end, moved   nothing
     names one less than two minutes later               by a moment
     no window had been open, one is open now            a new period          what was told of the closed one
@@ -36,7 +38,8 @@ Why so, and not simpler:
   with what it has told, and nothing is said.
 * Usage never falls within a period, but answers do: figures are revised by a few points, and a stale or empty
   answer reads 0 for a moment and the next one is back at 73 %. A single low sample is thus only a hint; until
-  a second one the period stands as it was, and a sample that is back at half or more cancels the hint.
+  a second one the period stands as it was, and a sample that is back at half or more cancels the hint,
+  unless the end has moved with the drop and stays there: then the window is a new one that fills quickly.
 * Early resets are real as well (a plan change, a banked reset): hence the second look.
 * A reset is told only if the period had reached the lowest threshold: nobody waits for a window that was
   never full. It is told only while it is news, 15 minutes from the end: after a night's sleep it is not.
@@ -50,7 +53,15 @@ from typing import Final
 
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.forecast import with_point
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Point, Usage, Window, WindowMemory
+from monitor.core.model import (
+    FIVE_HOURS,
+    SEVEN_DAYS,
+    Point,
+    Usage,
+    Window,
+    WindowMemory,
+    window_duration,
+)
 from monitor.core.rules import RuleBook
 
 SAME_END: Final = timedelta(seconds=120)
@@ -134,29 +145,45 @@ class _Machine:
             resets_at=sample.resets_at or memory.resets_at,
             peak=max(memory.peak, sample.utilization),
             low_since=None,
+            low_end=None,
             track=with_point(memory.track, Point(self._at, sample.utilization), sample.key),
         )
 
     def _after_the_end(self, memory: WindowMemory, end: datetime) -> Told:
-        """The known end has passed: a rollover, or the same end a moment later."""
+        """The known end has passed: a rollover, a schedule that was changed, or the same end a moment later."""
         new_end = self._sample.resets_at
-        if new_end is None or new_end - end > SAME_END:
+        if new_end is None:
             return self._new_period(memory, AlertKind.RESET, ended_at=end)
-        return replace(memory, at=self._at, resets_at=new_end), ()
+        if new_end - end <= SAME_END:
+            return replace(memory, at=self._at, resets_at=new_end), ()
+        too_early = new_end - end < window_duration(self._sample.key) - SAME_END
+        if too_early and self._sample.utilization >= memory.utilization:
+            return self._with_thresholds(self._one_sample_on(memory))
+        return self._new_period(memory, AlertKind.RESET, ended_at=end)
 
     def _looks_reset(self, memory: WindowMemory) -> bool:
         if memory.resets_at is None:
             return False
         fell = memory.utilization - self._sample.utilization >= DROP
         halved = self._sample.utilization < memory.utilization / 2
-        return self._sample.resets_at is None or (fell and halved)
+        return self._sample.resets_at is None or (fell and halved) or self._has_moved(memory)
+
+    def _has_moved(self, memory: WindowMemory) -> bool:
+        """Whether the end is still where a hint of an early reset had moved it to: use may have grown again."""
+        ends = memory.resets_at, memory.low_end, self._sample.resets_at
+        if memory.low_since is None or None in ends:
+            return False
+        old, hinted, new = (end for end in ends if end is not None)
+        return abs(hinted - old) > SAME_END and abs(new - hinted) <= SAME_END
 
     def _hint_of_early_reset(self, memory: WindowMemory) -> Told:
         """Keep the period as it was, utilization included, until a second low sample confirms its end."""
-        since = memory.low_since or self._at
-        if self._at - since < CONFIRM_AFTER:
-            return replace(memory, at=self._at, low_since=since), ()
-        return self._new_period(memory, AlertKind.EARLY_RESET, ended_at=since)
+        if memory.low_since is None:
+            hint = replace(memory, low_since=self._at, low_end=self._sample.resets_at)
+            return replace(hint, at=self._at), ()
+        if self._at - memory.low_since < CONFIRM_AFTER:
+            return replace(memory, at=self._at), ()
+        return self._new_period(memory, AlertKind.EARLY_RESET, ended_at=memory.low_since)
 
     def _new_period(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> Told:
         early = kind is AlertKind.EARLY_RESET

@@ -291,6 +291,7 @@ class Point:
 class WindowMemory:
     """What the alert machine remembers of one window of one account; see `monitor.core.alerts`.
 
+    `low_since` is when a hint of an early reset was seen, and `low_end` the end that it named.
     `told` are the thresholds that need no more words in this period, `reached` those that the newest samples
     are at or above, and since when; `track` is what the pace is measured by; `generation` counts the early
     resets behind which the window has kept its end.
@@ -302,6 +303,7 @@ class WindowMemory:
     peak: float
     told: frozenset[float] = frozenset()
     low_since: datetime | None = None
+    low_end: datetime | None = None
     reached: Mapping[float, datetime] = field(default_factory=dict)
     track: tuple[Point, ...] = ()
     generation: int = 0

@@ -158,6 +158,21 @@ S = Sample
             id="an early reset with use right after it",
         ),
         pytest.param(
+            [S(0, 90), S(3, 4, NEXT_END), S(6, 68, NEXT_END), S(9, 92, NEXT_END)],
+            ["early_reset@6", "80@9"],
+            id="an early reset that moves the end, with heavy use right after it",
+        ),
+        pytest.param(
+            [S(0, 90), S(3, 0, NEXT_END), S(6, 91), S(9, 92)],
+            [],
+            id="a low answer that names another end, once",
+        ),
+        pytest.param(
+            [S(0, 70), S(3, 85), S(200, 86, END + timedelta(hours=4))],
+            ["80@3"],
+            id="a schedule that was changed while nobody looked",
+        ),
+        pytest.param(
             [S(0, 90), S(3, 12), S(6, 14)],
             ["early_reset@6"],
             id="an early reset seen after some use",

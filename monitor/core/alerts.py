@@ -22,8 +22,8 @@ Each sample is one of these, and the first that fits decides:
     no window had been open, one is open now            a new period          what was told of the closed one
                                                                               counts as told, if it has not fallen
     the end lies ahead, and the value fell by           perhaps an early      nothing until a second low sample
-    10 points or more to less than half, or no          reset                 at least 60 s after the first; then
-    window is open any more                                                   a new period, and a reset as above
+    10 points or more to less than half, or with        reset                 at least 60 s after the first; then
+    a moved end, or no window is open any more                                a new period, and a reset as above
     anything else                                       the same period       -
 
 and then, unless it was late, a baseline or a mere hint of an early reset, the thresholds are compared: the
@@ -157,18 +157,21 @@ class _Machine:
         if new_end - end <= SAME_END:
             return replace(memory, at=self._at, resets_at=new_end), ()
         too_early = new_end - end < window_duration(self._sample.key) - SAME_END
-        if too_early and self._sample.utilization >= memory.utilization:
+        if too_early and memory.utilization - self._sample.utilization < DROP:
             return self._with_thresholds(self._one_sample_on(memory))
         return self._new_period(memory, AlertKind.RESET, ended_at=end)
 
     def _looks_reset(self, memory: WindowMemory) -> bool:
         if memory.resets_at is None:
             return False
+        end = self._sample.resets_at
+        if end is None or self._has_stayed_moved(memory):
+            return True
         fell = memory.utilization - self._sample.utilization >= DROP
         halved = self._sample.utilization < memory.utilization / 2
-        return self._sample.resets_at is None or (fell and halved) or self._has_moved(memory)
+        return fell and (halved or abs(end - memory.resets_at) > SAME_END)
 
-    def _has_moved(self, memory: WindowMemory) -> bool:
+    def _has_stayed_moved(self, memory: WindowMemory) -> bool:
         """Whether the end is still where a hint of an early reset had moved it to: use may have grown again."""
         ends = memory.resets_at, memory.low_end, self._sample.resets_at
         if memory.low_since is None or None in ends:

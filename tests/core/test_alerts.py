@@ -163,6 +163,16 @@ S = Sample
             id="an early reset that moves the end, with heavy use right after it",
         ),
         pytest.param(
+            [S(0, 90), S(3, 60, NEXT_END), S(8, 61, NEXT_END), S(13, 85, NEXT_END)],
+            ["early_reset@8", "80@13"],
+            id="an early reset that moves the end, seen after much use",
+        ),
+        pytest.param(
+            [S(0, 70), S(3, 85), S(200, 84, END + timedelta(hours=4))],
+            ["80@3"],
+            id="a schedule that was changed while nobody looked, and a figure revised",
+        ),
+        pytest.param(
             [S(0, 90), S(3, 0, NEXT_END), S(6, 91), S(9, 92)],
             [],
             id="a low answer that names another end, once",

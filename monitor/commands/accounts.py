@@ -19,7 +19,8 @@ def accounts(arguments: Namespace) -> int:
     """Run one verb; without one, list the accounts."""
     verb = arguments.verb or "list"
     if verb == "list":
-        _print_accounts(settings_of(arguments).accounts, settings_of(arguments).active_account)
+        settings = settings_of(arguments)
+        _print_accounts(settings.accounts, settings.active_account)
         return 0
     return asyncio.run(_run(_VERBS[verb], arguments))
 

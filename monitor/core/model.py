@@ -1,7 +1,7 @@
 """The values that everything else speaks of. Ratios for utilization, aware UTC datetimes for instants."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -313,13 +313,3 @@ class WindowMemory:
         """A name for the period that is the same in every process: its end to the minute, and the generation."""
         end = "" if self.resets_at is None else f"{round(self.resets_at.timestamp() / 60)}"
         return f"{end}+{self.generation}" if self.generation else end
-
-    def with_sample(self, at: datetime, utilization: float) -> "WindowMemory":
-        """The same period, one sample on; a pending early reset is dropped."""
-        return replace(
-            self,
-            at=at,
-            utilization=utilization,
-            peak=max(self.peak, utilization),
-            low_since=None,
-        )

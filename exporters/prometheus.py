@@ -26,8 +26,9 @@ from monitor.core.conditions import condition_key
 from monitor.core.effects import AlertKind, threshold_rule
 from monitor.core.errors import Reason
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Up, Window, window_duration
+from monitor.core.policy import Policy
 from monitor.core.rules import RuleBook
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 
 HOUR: Final = timedelta(hours=1)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from monitor.core.errors import Reason
 from monitor.core.model import Account, AccountState, Down, Up, Usage, Window
-from monitor.core.state import Policy, State
+from monitor.core.policy import Policy
+from monitor.core.state import State
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -12,7 +12,8 @@ import pytest
 from monitor.core.errors import ApiError, CredentialError, Reason
 from monitor.core.events import AccountsLoaded, RefreshRequested
 from monitor.core.model import Account, Credential, Down, Secret, Usage
-from monitor.core.state import Policy, State
+from monitor.core.policy import Policy
+from monitor.core.state import State
 from monitor.poller import Poller
 from monitor.store import Store
 from tests.builders import window

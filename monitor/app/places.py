@@ -11,7 +11,7 @@ from monitor.accounts.seams import LoginSource
 from monitor.api.client import Client
 from monitor.app.running import App, Places
 from monitor.clock import Clock, SystemClock
-from monitor.core.state import Policy
+from monitor.core.policy import Policy
 from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount, SimulatedApi

@@ -17,7 +17,8 @@ from monitor.app import chores
 from monitor.app.telling import Telling
 from monitor.clock import Clock
 from monitor.core.events import LedgerFailed, PollStarted
-from monitor.core.state import Policy, State
+from monitor.core.policy import Policy
+from monitor.core.state import State
 from monitor.history import History
 from monitor.ledger import Ledger
 from monitor.mute import MuteFile

@@ -18,9 +18,10 @@ from monitor.core.explain import explain, explain_all
 from monitor.core.firing import firing_alerts
 from monitor.core.memory import Remembered
 from monitor.core.model import Account, AccountState, Condition, Usage
+from monitor.core.policy import Policy
 from monitor.core.replay import replayed
 from monitor.core.rules import RuleBook
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 from monitor.history import History
 from monitor.ledger import Entry, Ledger
 from monitor.settings import (

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from monitor.core.errors import Reason
 from monitor.core.memory import Remembered
-from monitor.core.model import Account, Condition, Identity, Usage
+from monitor.core.model import Account, AccountState, Condition, Identity, Usage
+from monitor.core.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,22 @@ class Recalled:
     at: datetime
     accounts: Mapping[str, Remembered]
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What an earlier process knew of its accounts: figures, health, due times, requests; before they are loaded."""
+
+    at: datetime
+    accounts: Mapping[str, AccountState]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged:
+    """The settings were read anew."""
+
+    at: datetime
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,18 @@ class PollSucceeded:
 
 
 @dataclass(frozen=True, slots=True)
+class FiguresSeen:
+    """Claude Code itself has said figures of the account, without any request: its status line, or its cache.
+
+    `usage.at` is when they were true; a window that it does not name is not thereby gone.
+    """
+
+    at: datetime
+    account: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class PollFailed:
     """A poll brought no usage. `retry_after` is the server's wish, where it had one."""
 
@@ -148,6 +177,8 @@ class ClockStepped:
 
 Event = (
     Recalled
+    | Restored
+    | PolicyChanged
     | AccountsLoaded
     | AccountIdentified
     | CredentialSeen
@@ -156,6 +187,7 @@ Event = (
     | PollStarted
     | RequestSent
     | PollSucceeded
+    | FiguresSeen
     | PollFailed
     | Notified
     | LedgerFailed

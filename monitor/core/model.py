@@ -26,6 +26,18 @@ class AuthMethod(StrEnum):
     SESSION_KEY = "session_key"
 
 
+class Storage(StrEnum):
+    """Where an account's token is had from; the words of the settings file.
+
+    `LINKED` is Claude Code's own place, read live and never copied; `SYSTEMD` is `$CREDENTIALS_DIRECTORY`.
+    """
+
+    KEYRING = "keyring"
+    LINKED = "linked"
+    SYSTEMD = "systemd"
+    COMMAND = "command"
+
+
 class Secret:
     """A token or session key that shows itself to the caller of `reveal` alone: no repr, log or traceback has it."""
 
@@ -75,12 +87,19 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One login that is watched, as the settings name it. `org_id` is empty where it is not known yet."""
+    """One login that is watched, as the settings name it. `org_id` is empty where it is not known yet.
+
+    Without a `storage` its token is looked for where one can be had. `config_dir` is Claude Code's folder as the
+    user spells it; `token_command` is the argv of a program that prints the token.
+    """
 
     name: str
     org_id: str = ""
     auth_method: AuthMethod = AuthMethod.OAUTH
     label: str | None = None
+    storage: Storage | None = None
+    config_dir: str | None = None
+    token_command: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

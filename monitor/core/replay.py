@@ -7,8 +7,9 @@ from monitor.core.alerts import observe
 from monitor.core.conditions import watched
 from monitor.core.effects import Alert
 from monitor.core.model import Account, AccountState, Up, Usage
+from monitor.core.policy import Policy
 from monitor.core.rules import RuleBook
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 
 
 def replayed(samples: Iterable[tuple[str, Usage]], rules: RuleBook) -> list[Alert]:

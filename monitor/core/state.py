@@ -2,19 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from monitor.core.memory import Remembered
 from monitor.core.model import AccountState, Condition
-from monitor.core.rules import RuleBook
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The settings that the core needs."""
-
-    interval: timedelta = timedelta(seconds=180)
-    alerts: RuleBook = field(default_factory=RuleBook)
+from monitor.core.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +24,8 @@ class NotificationLog:
 class State:
     """Accounts by name, in the order of the settings; `active` is an index into them.
 
-    `recalled` waits for the accounts to be loaded; `ledger_failure` says why alerts are not being written down.
+    `recalled` and `restored` wait for the accounts to be loaded. `ledger_failure` says why alerts are not being
+    written down.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -43,6 +36,7 @@ class State:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     muted_until: datetime | None = None
     recalled: Mapping[str, Remembered] = field(default_factory=dict)
+    restored: Mapping[str, AccountState] = field(default_factory=dict)
     ledger_failure: str | None = None
 
     @property

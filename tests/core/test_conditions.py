@@ -13,8 +13,9 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason
 from monitor.core.events import PollSucceeded
 from monitor.core.model import AccountState, Condition, Down, Up
+from monitor.core.policy import Policy
 from monitor.core.rules import Rule, RuleBook
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 from monitor.core.update import update
 from tests.builders import NOW, after, live, state, usage, window
 

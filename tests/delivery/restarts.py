@@ -7,7 +7,8 @@ from pathlib import Path
 from monitor.core.effects import Effect
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
 from monitor.core.model import Account, Usage, Window
-from monitor.core.state import Policy, State
+from monitor.core.policy import Policy
+from monitor.core.state import State
 from monitor.ledger import Ledger
 from monitor.store import Store
 from tests.builders import after

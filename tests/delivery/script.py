@@ -11,8 +11,9 @@ from typing import Final
 from monitor.core.effects import Alert
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Ticked
 from monitor.core.model import Account, Usage, Window
+from monitor.core.policy import Policy
 from monitor.core.rules import RuleBook
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 from monitor.core.update import update
 from monitor.ledger.entry import key_of
 from tests.builders import NOW

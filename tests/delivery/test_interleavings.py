@@ -17,8 +17,9 @@ from monitor.core.effects import Alert, AlertKind, Effect
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
 from monitor.core.model import Account, Usage, Window
 from monitor.core.notify import ChannelError
+from monitor.core.policy import Policy
 from monitor.core.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 from monitor.core.update import update
 from monitor.ledger import Ledger
 from monitor.ledger.entry import key_of

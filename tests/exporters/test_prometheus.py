@@ -23,8 +23,9 @@ from monitor.core.conditions import condition_key
 from monitor.core.effects import AlertKind
 from monitor.core.errors import Reason
 from monitor.core.model import Account, Condition, Window
+from monitor.core.policy import Policy
 from monitor.core.rules import RuleBook
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT
 from tests.exporters.rich import HOSTILE, rich_state

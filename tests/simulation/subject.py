@@ -22,8 +22,9 @@ from monitor.core.events import (
 )
 from monitor.core.memory import Remembered, parse_memory, render_memory
 from monitor.core.model import Account, Usage
+from monitor.core.policy import Policy
 from monitor.core.rules import RuleBook
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 from monitor.core.update import update
 from tests.simulation.record import Told, seconds
 

@@ -1,0 +1,14 @@
+"""The settings that the core needs."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from monitor.core.rules import RuleBook
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How often each account is polled, and which alert rules hold."""
+
+    interval: timedelta = timedelta(seconds=180)
+    alerts: RuleBook = field(default_factory=RuleBook)

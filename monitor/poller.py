@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from monitor.clock import Clock
+from monitor.core.budget import has_room
 from monitor.core.errors import ApiError, CredentialError, Reason
 from monitor.core.events import (
     ClockStepped,
@@ -97,7 +98,10 @@ class Poller:
             self._store.dispatch(ClockStepped(self._clock.now(), step))
 
     async def _usage(self, state: AccountState) -> Usage:
-        """One request; a second one only where the first credential was refused and a newer one is there."""
+        """One request; a second one only where the first credential was refused, a newer one is there, and room for it.
+
+        The budget of the hour has no exceptions: where it is used up, the refusal stands until the next turn.
+        """
         account = state.account
         credential = await self._credentials.credential(account)
         try:
@@ -106,9 +110,15 @@ class Poller:
             if refusal.reason is not Reason.AUTH:
                 raise
             other = await self._credentials.credential(account, rejected=credential)
-            if other == credential:
+            if other == credential or not self._has_room(account.name):
                 raise
         return await self._ask(account, other)
+
+    def _has_room(self, name: str) -> bool:
+        state = self._store.state
+        account = state.accounts.get(name)
+        now, interval = self._clock.now(), state.policy.interval
+        return account is not None and has_room(account.requests, interval, now)
 
     async def _ask(self, account: Account, credential: Credential) -> Usage:
         self._store.dispatch(RequestSent(self._clock.now(), account.name))

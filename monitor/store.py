@@ -21,15 +21,21 @@ Record = Callable[[State, State, Sequence[Effect]], Sequence[Effect]]
 Returns the effects that are really new. Raises TrackerError while something is left unwritten.
 """
 
+Keep = Callable[[State, State], None]
+"""Keeps what a successor needs, from the states before and after, before anything else is done; raises nothing."""
+
 _log = logging.getLogger(__name__)
 
 
 class Store:
     """Holds the state. `dispatch` is synchronous, hence atomic between awaits."""
 
-    def __init__(self, state: State, record: Record | None = None) -> None:
+    def __init__(
+        self, state: State, record: Record | None = None, keep: Keep | None = None
+    ) -> None:
         self._state = state
         self._record = record
+        self._keep = keep
         self._changed = asyncio.Event()
         self._effects: asyncio.Queue[Effect] = asyncio.Queue()
 
@@ -42,6 +48,8 @@ class Store:
         after, effects = update(self._state, event)
         if self._record is not None:
             after, effects = self._recorded(self._record, after, effects, event.at)
+        if self._keep is not None:
+            self._keep(self._state, after)
         self._state = after
         for effect in effects:
             self._effects.put_nowait(effect)

@@ -41,7 +41,7 @@ class FakeApi:
     """Answers with the newest of `answers`, and notes who asked when."""
 
     clock: FakeClock
-    answer: Callable[[Account, Credential], Usage | Exception] | None = None
+    answer: Callable[[Account, Credential], Usage | Exception | None] | None = None
     asked: list[tuple[str, datetime]] = field(default_factory=list)
     hold: asyncio.Event | None = None
     at_once: int = 0
@@ -68,9 +68,9 @@ class FakeApi:
 class Rig:
     """A store with accounts, a clock, fakes and a poller over them."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, interval: float = 180) -> None:
         self.clock = FakeClock()
-        self.store = Store(State(policy=Policy(interval=timedelta(seconds=180))))
+        self.store = Store(State(policy=Policy(interval=timedelta(seconds=interval))))
         self.credentials = FakeCredentials()
         self.api = FakeApi(self.clock)
         self.load(*names)
@@ -196,6 +196,31 @@ async def test_a_renewed_credential_is_tried_once_after_a_refusal() -> None:
         await rig.clock.advance(2)
     assert rig.store.state.accounts["a"].usage == good
     assert len(rig.api.asked) == 2
+
+
+async def test_a_refusal_stands_where_the_hour_has_no_room_for_a_second_try() -> None:
+    rig = Rig("a", interval=130)
+    rig.credentials.renewed = NEW
+    refusal = ApiError(Reason.AUTH, "expired")
+    rig.api.answer = lambda _, credential: refusal if credential == OLD else None
+    async with rig.running():
+        await rig.clock.advance(2)
+        assert len(rig.api.asked) == 1
+        assert isinstance(rig.store.state.accounts["a"].health, Down)
+        await rig.clock.advance(140)
+    assert len(rig.api.asked) == 2, "the renewed one has its turn"
+    assert rig.store.state.accounts["a"].last_success_at == rig.api.times("a")[1]
+
+
+async def test_refreshes_without_end_keep_to_28_requests_an_hour() -> None:
+    rig = Rig("a")
+    async with rig.running():
+        for _ in range(720):
+            rig.store.dispatch(RefreshRequested(rig.clock.now(), "a"))
+            await rig.clock.advance(10)
+    times = rig.api.times("a")
+    assert max(sum(at <= t <= at + timedelta(hours=1) for t in times) for at in times) <= 28
+    assert len(times) > 40
 
 
 async def test_a_refused_credential_without_a_newer_one_is_sent_once() -> None:

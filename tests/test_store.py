@@ -115,3 +115,27 @@ async def test_without_a_record_nothing_is_missed() -> None:
         store.dispatch(event)
     assert len(await told(store)) == 1
     assert store.state.ledger_failure is None
+
+
+async def test_what_a_successor_needs_is_kept_before_anything_else_is_done() -> None:
+    seen: list[tuple[State, State, State]] = []
+
+    def keep(before: State, after: State) -> None:
+        seen.append((before, after, store.state))
+
+    store = Store(state(live("a", window("5h", 10))), keep=keep)
+    start = store.state
+    store.dispatch(HIGH)
+    assert seen == [(start, store.state, start)]
+    store.dispatch(Ticked(NOW))
+    assert len(seen) == 2
+
+
+async def test_what_is_kept_knows_whether_the_ledger_could_be_written() -> None:
+    kept: list[State] = []
+    record = Recorder()
+    record.failure = "the disk is full"
+    store = Store(state(live("a")), record, lambda _, after: kept.append(after))
+    store.dispatch(LOW)
+    assert kept == [store.state]
+    assert kept[0].ledger_failure == "the disk is full"

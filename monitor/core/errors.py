@@ -28,6 +28,33 @@ class Reason(StrEnum):
     CREDENTIALS = "credentials"
 
 
+class Trouble(StrEnum):
+    """What kept a credential from being had, for programs that give advice; the text says it to people."""
+
+    ABSENT = "absent"
+    """There is nothing in that place."""
+    MCP_ONLY = "mcp_only"
+    """There are logins of MCP servers, and none of Claude."""
+    LOCKED = "locked"
+    """The keyring or Keychain has to be unlocked first."""
+    DENIED = "denied"
+    """Somebody, or the system's rules, said no; asking again asks somebody anew."""
+    SILENT = "silent"
+    """No answer came in time: mostly a question on a screen that nobody looks at."""
+    DAMAGED = "damaged"
+    """Half-written, or not of the expected form."""
+    EXPIRED = "expired"
+    """Only a token that has ended."""
+    REFUSED = "refused"
+    """The API did not accept it."""
+    NO_KEYRING = "no_keyring"
+    """No keyring is to be had here."""
+    MISSING = "missing"
+    """A program that is needed cannot be found or started."""
+    FAILED = "failed"
+    """A program or library failed in a way of its own."""
+
+
 class TrackerError(Exception):
     """An expected failure; its text is one line that says what is wrong, where, and what to do."""
 
@@ -55,11 +82,21 @@ class ApiError(TrackerError):
 class CredentialError(TrackerError):
     """No credential could be had for an account: nothing stored, expired, locked, or refused."""
 
-    def __init__(self, detail: str, *, reason: Reason = Reason.CREDENTIALS) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: Reason = Reason.CREDENTIALS,
+        trouble: Trouble | None = None,
+    ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.trouble = trouble
 
 
 class NotLoggedInError(CredentialError):
     """There is no login in that place. Any other CredentialError says that this could not be found out."""
+
+    def __init__(self, detail: str, *, trouble: Trouble = Trouble.ABSENT) -> None:
+        super().__init__(detail, trouble=trouble)

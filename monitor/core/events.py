@@ -57,13 +57,17 @@ class AccountIdentified:
 
 @dataclass(frozen=True, slots=True)
 class CredentialSeen:
-    """An account's credential was read or replaced; `renewed` says that it differs from the one before."""
+    """An account's credential was read or replaced; `renewed` says that it differs from the one before.
+
+    `config_dir` is Claude Code's folder that it came from; None says nothing of that.
+    """
 
     at: datetime
     account: str
     token_expires_at: datetime | None
     login_expires_at: datetime | None = None
     renewed: bool = False
+    config_dir: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

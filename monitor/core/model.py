@@ -15,6 +15,9 @@ SEVEN_DAYS: Final = "7d"
 LIVE_FOR: Final = timedelta(minutes=2)
 """Usage fetched within this time is called live."""
 
+PROFILE_SCOPE: Final = "user:profile"
+"""What a token must be allowed in order to ask for usage."""
+
 DEAD_BEFORE: Final = timedelta(seconds=60)
 """A credential this close to its end is as good as dead."""
 
@@ -77,12 +80,21 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What Claude Code keeps of one login, less its refresh token; `login_expires_at` is when that ends."""
+    """What Claude Code keeps of one login, less its refresh token; `login_expires_at` is when that ends.
+
+    `renewable` says whether there is a refresh token at all.
+    """
 
     credential: Credential
     login_expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
     plan: str | None = None
+    renewable: bool = True
+
+    @property
+    def is_setup_token(self) -> bool:
+        """Whether it is one of `claude setup-token`, which may be used for work but may not ask for usage."""
+        return PROFILE_SCOPE not in self.scopes if self.scopes else not self.renewable
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +236,8 @@ class AccountState:
     `next_poll_at` is when it is due; `interval` the time between polls, back-off included; `backoff_until`
     the instant before which nothing is sent, whoever asks. `requests` are the instants of the requests of the
     last 60 minutes. `phase` (0..1) is the account's place within the interval. `alerts` is the alert machine's memory.
+    `config_dir` is Claude Code's folder that the login was last seen in, as it was spelled: "" is the default
+    place, None that it was seen nowhere.
     """
 
     account: Account
@@ -245,6 +259,7 @@ class AccountState:
     plan: str | None = None
     token_expires_at: datetime | None = None
     login_expires_at: datetime | None = None
+    config_dir: str | None = None
     alerts: Mapping[str, "WindowMemory"] = field(default_factory=dict)
     conditions: Mapping[str, "Condition"] = field(default_factory=dict)
 

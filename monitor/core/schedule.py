@@ -2,15 +2,16 @@
 
 What is known of the limiter (some 28 requests an hour for each account, blocks that open at 3600 s and
 re-block soon after their end, Retry-After of 0) is in the wire format's sources: claude-swap's poll policy,
-CodexBar and agi-cli, measured 2026-07 to 2026-09.
+CodexBar and agi-cli, measured 2026-07 to 2026-09. What may be sent in an hour is `monitor.core.budget`'s.
 """
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from monitor.core.budget import BUDGET_SPAN, HOUR, in_budget
 from monitor.core.errors import Reason
-from monitor.core.model import AccountState
+from monitor.core.model import AccountState, Down
 
 JITTER: Final = 0.10
 """The share of an interval by which a poll may be late, so that accounts drift apart."""
@@ -21,8 +22,6 @@ AFTER_RESET: Final = timedelta(seconds=30)
 FIRST_STAGGER: Final = timedelta(seconds=1)
 """The first polls after the start are at most this far apart."""
 
-HOUR: Final = timedelta(hours=1)
-REQUESTS_PER_HOUR: Final = 28
 REFRESH_FLOOR: Final = timedelta(seconds=15)
 """A refresh follows the account's last request by at least this."""
 
@@ -51,16 +50,22 @@ def after_success(
     state: AccountState, now: datetime, base: timedelta, jitter: float
 ) -> AccountState:
     """The account's schedule after a success: one interval on, sooner where a reset lies between."""
-    interval = base
-    if state.throttled_at is not None and now - state.throttled_at < HOUR:
-        interval = max(base, THROTTLED_INTERVAL)
-    else:
+    if state.throttled_at is not None and now - state.throttled_at >= HOUR:
         state = replace(state, throttled_at=None)
+    interval = _interval(state, base)
     spread = state.phase * interval if state.polls <= 1 else interval * JITTER * jitter
     due = min([now + interval + spread, *_after_resets(state, now, jitter)])
     return replace(
-        state, interval=interval, next_poll_at=due, backoff_until=None, failures_in_a_row=0
+        state,
+        interval=interval,
+        next_poll_at=in_budget(state.requests, base, due),
+        backoff_until=None,
+        failures_in_a_row=0,
     )
+
+
+def _interval(state: AccountState, base: timedelta) -> timedelta:
+    return base if state.throttled_at is None else max(base, THROTTLED_INTERVAL)
 
 
 def _after_resets(state: AccountState, now: datetime, jitter: float) -> list[datetime]:
@@ -80,7 +85,7 @@ def after_failure(
     """The account's schedule after a failure, the newest in a row of `state.failures_in_a_row`."""
     throttled_at = now if reason is Reason.RATE_LIMITED else state.throttled_at
     delay = _delay(reason, state.failures_in_a_row, base, retry_after, jitter)
-    due = now + delay
+    due = in_budget(state.requests, base, now + delay)
     binding = reason is Reason.RATE_LIMITED or retry_after is not None
     return replace(
         state,
@@ -111,29 +116,78 @@ def _doubled(first: timedelta, in_a_row: int, most: timedelta, jitter: float) ->
     return min(first * (1 << doublings), most) * (1 + JITTER * jitter)
 
 
-def refreshed(state: AccountState, now: datetime) -> AccountState:
-    """The schedule after the user asked for new figures: now, or as soon as the server's wishes allow."""
-    return replace(state, next_poll_at=min(state.next_poll_at, _allowed(state, now, REFRESH_FLOOR)))
+def refreshed(state: AccountState, now: datetime, base: timedelta) -> AccountState:
+    """The schedule after the user asked for new figures: now, or as soon as server and budget allow."""
+    return _hurried(state, now, base, REFRESH_FLOOR)
 
 
-def renewed(state: AccountState, now: datetime) -> AccountState:
+def renewed(state: AccountState, now: datetime, base: timedelta) -> AccountState:
     """The schedule after the account's credential was replaced: a block of the server stays in force."""
-    return replace(state, next_poll_at=min(state.next_poll_at, _allowed(state, now, RENEWAL_FLOOR)))
+    return _hurried(state, now, base, RENEWAL_FLOOR)
 
 
-def _allowed(state: AccountState, now: datetime, floor: timedelta) -> datetime:
-    """The first instant at which a request out of turn may be sent."""
+def _hurried(state: AccountState, now: datetime, base: timedelta, floor: timedelta) -> AccountState:
     earliest = [now]
     if state.backoff_until is not None:
         earliest.append(state.backoff_until)
     if state.requests:
         earliest.append(state.requests[-1] + floor)
-    if len(state.requests) >= REQUESTS_PER_HOUR:
-        earliest.append(state.requests[-REQUESTS_PER_HOUR] + HOUR)
-    return max(earliest)
+    allowed = in_budget(state.requests, base, max(earliest))
+    return replace(state, next_poll_at=min(state.next_poll_at, allowed))
 
 
-def with_request(state: AccountState, now: datetime) -> AccountState:
-    """One request more; those of more than an hour ago are forgotten."""
-    recent = (*(at for at in state.requests if now - at < HOUR), now)
-    return replace(state, requests=recent)
+def is_in_turn(state: AccountState, now: datetime, base: timedelta) -> bool:
+    """Whether a program that does not stay may poll: as often as one that stays would, and no more."""
+    if state.backoff_until is not None and now < state.backoff_until:
+        return False
+    turn = state.requests[-1] + _interval(state, base) if state.requests else now
+    return in_budget(state.requests, base, min(state.next_poll_at, turn)) <= now
+
+
+def followed(state: AccountState, base: timedelta) -> AccountState:
+    """The schedule under the interval that the settings name now: a shorter one is followed, a back-off stands."""
+    interval = _least_interval(state, base)
+    due = state.next_poll_at
+    if interval < state.interval and state.requests:
+        due = min(due, state.requests[-1] + interval)
+    return replace(
+        state,
+        interval=max(min(state.interval, interval), base),
+        next_poll_at=in_budget(state.requests, base, due),
+    )
+
+
+def _least_interval(state: AccountState, base: timedelta) -> timedelta:
+    """What the schedule would wait for; after a failure with the most of its jitter, so that the same is no less."""
+    if not isinstance(state.health, Down):
+        return _interval(state, base)
+    if state.backoff_until is not None:
+        return max(state.interval, base)
+    return max(_delay(state.health.reason, state.failures_in_a_row, base, None, 1.0), base)
+
+
+def taken_up(state: AccountState, now: datetime, base: timedelta, turn: datetime) -> AccountState:
+    """The schedule of an earlier process, gone on with. What fell due meanwhile is polled at `turn`, one by one.
+
+    No due time is farther off than a schedule can set it: the clock may have been another one.
+    """
+    latest = now + max(2 * base, RETRY_AFTER_MOST + RETRY_AFTER_MARGIN)
+    state = followed(state, base)
+    due = turn if state.next_poll_at <= now else min(state.next_poll_at, latest)
+    return replace(
+        state,
+        next_poll_at=in_budget(state.requests, base, due),
+        backoff_until=state.backoff_until and min(state.backoff_until, latest),
+        requests=_recent(state, now),
+    )
+
+
+def with_request(state: AccountState, now: datetime, base: timedelta) -> AccountState:
+    """One request more, and no other one before its turn, even if nobody lives to see the answer."""
+    state = replace(state, requests=(*_recent(state, now), now))
+    due = max(state.next_poll_at, now + _interval(state, base))
+    return replace(state, next_poll_at=in_budget(state.requests, base, due))
+
+
+def _recent(state: AccountState, now: datetime) -> tuple[datetime, ...]:
+    return tuple(at for at in state.requests if now - at <= BUDGET_SPAN)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import singledispatch
 
-from monitor.core import schedule
+from monitor.core import restoring, schedule
 from monitor.core.alerts import observe
 from monitor.core.conditions import watched
 from monitor.core.effects import Alert, Effect, Notify
@@ -15,20 +15,25 @@ from monitor.core.events import (
     ClockStepped,
     CredentialSeen,
     Event,
+    FiguresSeen,
     LedgerFailed,
     LoginSeen,
     Muted,
     Notified,
+    PolicyChanged,
     PollFailed,
     PollStarted,
     PollSucceeded,
     Recalled,
     RefreshRequested,
     RequestSent,
+    Restored,
     Ticked,
 )
-from monitor.core.memory import condition_moved, window_moved
-from monitor.core.model import Account, AccountState, Down, Up
+from monitor.core.figures import merged
+from monitor.core.memory import condition_moved
+from monitor.core.model import Account, AccountState, Down, Unpolled, Up, Usage
+from monitor.core.rules import RuleBook
 from monitor.core.state import NotificationLog, State
 
 Outcome = tuple[State, tuple[Effect, ...]]
@@ -43,7 +48,7 @@ def update(state: State, event: Event) -> Outcome:
     return state, (*effects, *_told(state, alerts, event.at))
 
 
-WATCHED = PollSucceeded | PollFailed | Ticked | CredentialSeen
+WATCHED = PollSucceeded | FiguresSeen | PollFailed | Ticked | CredentialSeen
 """The events after which lasting conditions are looked at."""
 
 
@@ -83,6 +88,19 @@ def _recalling(state: State, account: AccountState, at: datetime) -> AccountStat
 
 
 @_update.register
+def _(event: Restored, state: State) -> Outcome:
+    return replace(state, restored=event.accounts), ()
+
+
+@_update.register
+def _(event: PolicyChanged, state: State) -> Outcome:
+    accounts = {
+        name: schedule.followed(old, event.policy.interval) for name, old in state.accounts.items()
+    }
+    return replace(state, policy=event.policy, accounts=accounts), ()
+
+
+@_update.register
 def _(event: AccountsLoaded, state: State) -> Outcome:
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
     accounts = {
@@ -96,6 +114,7 @@ def _(event: AccountsLoaded, state: State) -> Outcome:
         active=event.active,
         logged_in=logged_in if logged_in in accounts else None,
         recalled={},
+        restored={},
     ), ()
 
 
@@ -120,7 +139,14 @@ def _loaded(
         interval=interval,
         phase=place / len(event.accounts),
     )
-    return _recalling(state, fresh, event.at)
+    return _recalling(state, _restoring(state, fresh, event.at), event.at)
+
+
+def _restoring(state: State, fresh: AccountState, at: datetime) -> AccountState:
+    old = state.restored.get(fresh.account.name)
+    if old is None or not restoring.is_about(old, fresh.account):
+        return fresh
+    return restoring.restored(fresh, old, at, state.policy.interval)
 
 
 @_update.register
@@ -141,8 +167,9 @@ def _(event: CredentialSeen, state: State) -> Outcome:
             old,
             token_expires_at=event.token_expires_at,
             login_expires_at=event.login_expires_at or old.login_expires_at,
+            config_dir=old.config_dir if event.config_dir is None else event.config_dir,
         )
-        return schedule.renewed(new, event.at) if event.renewed else new
+        return schedule.renewed(new, event.at, state.policy.interval) if event.renewed else new
 
     return _changed(state, event.account, change)
 
@@ -155,8 +182,9 @@ def _(event: LoginSeen, state: State) -> Outcome:
 
 @_update.register
 def _(event: RefreshRequested, state: State) -> Outcome:
+    base = state.policy.interval
     accounts = {
-        name: schedule.refreshed(old, event.at) if event.account in (None, name) else old
+        name: schedule.refreshed(old, event.at, base) if event.account in (None, name) else old
         for name, old in state.accounts.items()
     }
     return replace(state, accounts=accounts), ()
@@ -171,7 +199,8 @@ def _(event: PollStarted, state: State) -> Outcome:
 
 @_update.register
 def _(event: RequestSent, state: State) -> Outcome:
-    return _changed(state, event.account, lambda old: schedule.with_request(old, event.at))
+    base = state.policy.interval
+    return _changed(state, event.account, lambda old: schedule.with_request(old, event.at, base))
 
 
 @_update.register
@@ -192,6 +221,36 @@ def _(event: PollSucceeded, state: State) -> Outcome:
     new = schedule.after_success(new, event.at, state.policy.interval, event.jitter)
     state, _ = _changed(state, event.account, lambda _: new)
     return state, _told(state, told, event.at)
+
+
+@_update.register
+def _(event: FiguresSeen, state: State) -> Outcome:
+    """Figures without a request mend no failing poll, and leave the schedule as it is."""
+    old = state.accounts.get(event.account)
+    seen = replace(event.usage, at=min(event.usage.at, event.at))
+    usage = merged(old.usage, seen) if old is not None else None
+    if old is None or usage is None:
+        return state, ()
+    new = replace(
+        old,
+        usage=usage,
+        health=Up(event.at) if isinstance(old.health, Unpolled) else old.health,
+        last_success_at=max(old.last_success_at or usage.at, usage.at),
+    )
+    new, told = _with_news(new, old.usage, usage, state.policy.alerts)
+    state, _ = _changed(state, event.account, lambda _: new)
+    return state, _told(state, told, event.at)
+
+
+def _with_news(
+    account: AccountState, before: Usage | None, usage: Usage, rules: RuleBook
+) -> tuple[AccountState, tuple[Alert, ...]]:
+    """The alert machine sees the windows that are new: what was known before is no second sample."""
+    memories, told = observe(account.account.name, account.alerts, usage, rules)
+    news = {w.key for w in usage.windows if before is None or before.window(w.key) != w}
+    seen = {key: memory for key, memory in memories.items() if key in news}
+    alerts = tuple(alert for alert in told if alert.window in news)
+    return replace(account, alerts={**account.alerts, **seen}), alerts
 
 
 @_update.register
@@ -251,20 +310,6 @@ def _(event: ClockStepped, state: State) -> Outcome:
     """A clock set back would make every sample look old and every due time far: what is ours moves with it."""
     if event.by >= timedelta(0):
         return state, ()
-    accounts = {name: _moved(old, event.by) for name, old in state.accounts.items()}
+    accounts = {name: restoring.moved(old, event.by) for name, old in state.accounts.items()}
     conditions = {key: condition_moved(c, event.by) for key, c in state.conditions.items()}
     return replace(state, accounts=accounts, conditions=conditions), ()
-
-
-def _moved(old: AccountState, by: timedelta) -> AccountState:
-    return replace(
-        old,
-        next_poll_at=old.next_poll_at + by,
-        backoff_until=old.backoff_until and old.backoff_until + by,
-        throttled_at=old.throttled_at and old.throttled_at + by,
-        last_success_at=old.last_success_at and old.last_success_at + by,
-        usage=old.usage and replace(old.usage, at=old.usage.at + by),
-        requests=tuple(at + by for at in old.requests),
-        alerts={key: window_moved(memory, by) for key, memory in old.alerts.items()},
-        conditions={key: condition_moved(c, by) for key, c in old.conditions.items()},
-    )

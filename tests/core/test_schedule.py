@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 
 from monitor.core import schedule
 from monitor.core.errors import Reason
-from monitor.core.model import AccountState
-from tests.builders import NOW, after, before, live, window
+from monitor.core.model import AccountState, Down
+from tests.builders import NOW, after, before, live, usage, waiting, window
 
 BASE = timedelta(seconds=180)
 
@@ -122,36 +123,118 @@ def test_a_success_ends_the_back_off() -> None:
 
 def test_a_refresh_is_due_at_once() -> None:
     state = live("a", at=before(minutes=2))
-    assert schedule.refreshed(state, NOW).next_poll_at == NOW
+    assert schedule.refreshed(state, NOW, BASE).next_poll_at == NOW
 
 
 def test_a_refresh_keeps_its_distance_from_the_last_request() -> None:
     state = live("a", at=before(seconds=5))
-    assert schedule.refreshed(state, NOW).next_poll_at == after(seconds=10)
+    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(seconds=10)
 
 
 def test_a_refresh_never_postpones_a_poll() -> None:
     state = live("a", at=NOW, next_poll_at=after(seconds=1))
-    assert schedule.refreshed(state, NOW).next_poll_at == after(seconds=1)
+    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(seconds=1)
 
 
 def test_a_refresh_respects_the_back_off() -> None:
     state = live(
         "a", at=before(minutes=9), backoff_until=after(minutes=5), next_poll_at=after(minutes=5)
     )
-    assert schedule.refreshed(state, NOW).next_poll_at == after(minutes=5)
-    assert schedule.renewed(state, NOW).next_poll_at == after(minutes=5)
+    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(minutes=5)
+    assert schedule.renewed(state, NOW, BASE).next_poll_at == after(minutes=5)
 
 
 def test_refreshes_never_take_an_account_past_28_requests_in_an_hour() -> None:
     requests = tuple(before(minutes=59 - 2 * n) for n in range(28))
     state = live("a", at=before(minutes=3), requests=requests, next_poll_at=after(minutes=9))
-    assert schedule.refreshed(state, NOW).next_poll_at == after(minutes=1)
+    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(minutes=1, seconds=5)
 
 
 def test_requests_are_remembered_for_an_hour() -> None:
     state = live("a", requests=(before(minutes=61), before(minutes=59)))
-    assert schedule.with_request(state, NOW).requests == (before(minutes=59), NOW)
+    assert schedule.with_request(state, NOW, BASE).requests == (before(minutes=59), NOW)
+
+
+def test_a_request_puts_the_next_one_off_by_an_interval() -> None:
+    due = schedule.with_request(waiting("a"), NOW, BASE).next_poll_at
+    assert due == after(seconds=180), "a successor that knows no answer asks no sooner"
+    throttled = waiting("a", throttled_at=before(minutes=9))
+    assert schedule.with_request(throttled, NOW, BASE).next_poll_at == after(seconds=360)
+    later = waiting("a", next_poll_at=after(hours=1))
+    assert schedule.with_request(later, NOW, BASE).next_poll_at == after(hours=1)
+
+
+USED_UP = tuple(before(minutes=30, seconds=10 * n) for n in range(7, 0, -1))
+"""Requests ten seconds apart: as many extras as an interval of 180 s leaves, less one."""
+
+
+@pytest.mark.parametrize(
+    ("schedule_after", "seconds"),
+    [
+        pytest.param(lambda s: schedule.refreshed(s, NOW, BASE), 170, id="a refresh"),
+        pytest.param(lambda s: schedule.renewed(s, NOW, BASE), 170, id="a renewal"),
+        pytest.param(
+            lambda s: schedule.after_failure(s, NOW, BASE, Reason.CONNECTION, None, 0.0),
+            170,
+            id="a reconnection",
+        ),
+        pytest.param(
+            lambda s: schedule.after_success(
+                replace(s, usage=usage(window("5h", 9, timedelta(seconds=60)))), NOW, BASE, 0.0
+            ),
+            170,
+            id="a poll after a reset",
+        ),
+    ],
+)
+def test_without_room_for_an_extra_its_turn_is_awaited(
+    schedule_after: Callable[[AccountState], AccountState], seconds: float
+) -> None:
+    last = before(seconds=10)
+    full = live("a", polls=9, requests=(*USED_UP, before(seconds=20), last))
+    assert schedule_after(replace(full, next_poll_at=after(hours=9))).next_poll_at == after(
+        seconds=seconds
+    )
+    room = replace(full, requests=(*USED_UP, last), next_poll_at=after(hours=9))
+    assert schedule_after(room).next_poll_at < after(seconds=120)
+
+
+def follow(state: AccountState, seconds: float) -> AccountState:
+    return schedule.followed(state, timedelta(seconds=seconds))
+
+
+def test_a_shorter_interval_is_followed_at_once() -> None:
+    state = follow(live("a", polls=9, at=before(seconds=20)), 60)
+    assert (state.next_poll_at, state.interval) == (after(seconds=40), timedelta(seconds=60))
+
+
+def test_a_longer_interval_begins_with_the_next_poll() -> None:
+    state = follow(live("a", polls=9, at=NOW), 600)
+    assert (state.next_poll_at, state.interval) == (after(seconds=180), timedelta(seconds=600))
+
+
+def test_the_same_interval_changes_nothing() -> None:
+    for state in (
+        succeeded(live("a", polls=9), 0.7),
+        succeeded(live("a", polls=9, throttled_at=before(minutes=5)), 0.7),
+    ):
+        assert follow(state, 180) == state
+
+
+@given(st.sampled_from(list(Reason)), st.integers(1, 30), st.floats(0, 1, exclude_max=True))
+def test_the_same_interval_shortens_no_back_off(
+    reason: Reason, in_a_row: int, jitter: float
+) -> None:
+    state = replace(failed(reason, in_a_row, jitter=jitter), health=Down(NOW, reason, ""))
+    assert follow(state, 180) == state
+
+
+def test_a_shorter_interval_shortens_no_block_of_the_server() -> None:
+    state = failed(Reason.RATE_LIMITED, retry_after=3600)
+    assert (
+        follow(replace(state, health=Down(NOW, Reason.RATE_LIMITED, "")), 30).next_poll_at
+        == state.next_poll_at
+    )
 
 
 @given(

@@ -11,15 +11,19 @@ from monitor.core.events import (
     ClockStepped,
     CredentialSeen,
     Event,
+    FiguresSeen,
     LoginSeen,
     Notified,
+    PolicyChanged,
     PollFailed,
     PollStarted,
     PollSucceeded,
     RefreshRequested,
     RequestSent,
+    Restored,
 )
 from monitor.core.model import Account, Down, Identity, Status, Up
+from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, usage, waiting, window
@@ -136,6 +140,7 @@ def test_events_of_an_unknown_account_change_nothing() -> None:
         RequestSent(NOW, "ghost"),
         AccountIdentified(NOW, "ghost", None),
         CredentialSeen(NOW, "ghost", None),
+        FiguresSeen(NOW, "ghost", usage(window("5h", 4, timedelta(hours=3)))),
     ):
         assert update(start, event) == (start, ())
 
@@ -202,6 +207,71 @@ def test_a_clock_set_forward_changes_nothing() -> None:
     assert changed(start, ClockStepped(after(hours=1), timedelta(hours=1))) is start
 
 
+def figures(name: str, percent: float, minute: float = 0) -> FiguresSeen:
+    at = after(minutes=minute)
+    return FiguresSeen(at, name, usage(window("5h", percent, timedelta(hours=3)), at=at))
+
+
+def test_figures_of_claude_code_are_shown_without_a_request() -> None:
+    start = state(waiting("a", next_poll_at=after(hours=9)))
+    account = changed(start, figures("a", 42)).accounts["a"]
+    assert account.usage == figures("a", 42).usage
+    assert (account.health, account.last_success_at) == (Up(NOW), NOW)
+    assert (account.next_poll_at, account.requests) == (after(hours=9), ())
+
+
+def test_figures_of_claude_code_mend_no_failing_poll() -> None:
+    start = changed(state(live("a", at=before(minutes=9))), PollFailed(NOW, "a", Reason.AUTH, ""))
+    account = changed(start, figures("a", 42, minute=1)).accounts["a"]
+    assert account.health == Down(NOW, Reason.AUTH, "")
+    assert account.last_success_at == after(minutes=1)
+    assert account.next_poll_at == start.accounts["a"].next_poll_at
+
+
+def test_figures_that_are_no_news_change_nothing() -> None:
+    start = changed(state(waiting("a")), success("a", 42))
+    assert changed(start, figures("a", 41, minute=1)).accounts == start.accounts
+
+
+def test_figures_of_the_future_are_of_now() -> None:
+    early = FiguresSeen(NOW, "a", usage(window("5h", 4, timedelta(hours=3)), at=after(hours=2)))
+    assert changed(state(waiting("a")), early).accounts["a"].last_success_at == NOW
+
+
+def test_figures_of_claude_code_tell_a_crossing_once() -> None:
+    start = changed(state(waiting("a")), success("a", 70))
+    start, effects = update(start, figures("a", 81, minute=1))
+    assert [effect.alert.kind for effect in effects] == [AlertKind.THRESHOLD]
+    for later in (figures("a", 83, minute=2), success("a", 82, minute=3)):
+        start, effects = update(start, later)
+        assert effects == ()
+
+
+def test_figures_of_one_window_are_no_second_sample_of_another() -> None:
+    """The week reads 0 for a moment; Claude Code then speaks of the five hours only."""
+
+    def poll(minute: float, week: float) -> PollSucceeded:
+        windows = (
+            window("5h", 10, timedelta(hours=3)),
+            window("7d", week, timedelta(days=3)),
+        )
+        at = after(minutes=minute)
+        return PollSucceeded(at, "a", usage(*windows, at=at), SECOND)
+
+    start = changed(state(waiting("a")), poll(0, 60), poll(3, 90), poll(6, 0))
+    start, effects = update(start, figures("a", 20, minute=8))
+    assert effects == ()
+    assert start.accounts["a"].alerts["7d"].low_since == after(minutes=6)
+    assert start.accounts["a"].alerts["5h"].utilization == 0.2
+
+
+def test_a_credential_says_which_folder_it_came_from() -> None:
+    start = state(live("a"))
+    now = changed(start, CredentialSeen(NOW, "a", None, config_dir="~/work"))
+    assert now.accounts["a"].config_dir == "~/work"
+    assert changed(now, CredentialSeen(NOW, "a", None)).accounts["a"].config_dir == "~/work"
+
+
 names = st.sampled_from(["a", "b", "ghost"])
 instants = st.floats(0, 1e5).map(lambda seconds: after(seconds=seconds))
 some_usage = st.builds(
@@ -226,6 +296,17 @@ events = st.one_of(
     ),
     st.builds(RefreshRequested, instants, st.none() | names),
     st.builds(LoginSeen, instants, st.none() | names),
+    st.builds(FiguresSeen, instants, names, some_usage),
+    st.builds(
+        Restored,
+        instants,
+        st.dictionaries(names, st.builds(live, names, at=instants), max_size=2),
+    ),
+    st.builds(
+        PolicyChanged,
+        instants,
+        st.builds(Policy, st.integers(30, 9999).map(lambda s: timedelta(seconds=s))),
+    ),
     st.builds(CredentialSeen, instants, names, st.none() | instants, st.none(), st.booleans()),
     st.builds(ClockStepped, instants, st.timedeltas(-timedelta(days=1), timedelta(days=1))),
     st.builds(

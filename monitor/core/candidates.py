@@ -1,0 +1,170 @@
+"""Each account as a place to work: how much room it has, what that knowledge is worth, and which comes before which.
+
+Room is what is left of the fuller one of the 5-hour and the 7-day window. Per-model weeks are hints: a limit of one
+model stops nobody. Pure.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Final
+
+from monitor.core import words
+from monitor.core.errors import Reason
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.state import State
+from monitor.core.visible import clean
+
+APPLICABLE: Final = (FIVE_HOURS, SEVEN_DAYS)
+"""The windows that stop all work of an account."""
+
+AS_GOOD: Final = 0.05
+"""Room that differs by no more than this is no reason to change the login."""
+
+NO_END: Final = datetime.max.replace(tzinfo=UTC)
+"""Later than any reset."""
+
+
+class Standing(IntEnum):
+    """What is known of an account's room, the best first."""
+
+    KNOWN = 0
+    OLD = 1
+    LOGIN_NEEDED = 2
+    UNKNOWN = 3
+    FULL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One account as a place to work. `room` is a ratio, and None where nothing is known of it.
+
+    `window` is the fuller one; `free_at` is when a full account is open again, where that is known. `reasons` are its
+    own: doubts and hints.
+    """
+
+    account: str
+    standing: Standing
+    room: float | None = None
+    window: Window | None = None
+    free_at: datetime | None = None
+    logged_in: bool = False
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def lapses_at(self) -> datetime:
+        """When its room would lapse, unused."""
+        return (self.window.resets_at if self.window else None) or NO_END
+
+
+def candidate_of(state: State, account: AccountState, now: datetime) -> Candidate:
+    """The account as it stands at `now`."""
+    name = account.account.name
+    windows = applicable(account, now)
+    blocking = [window for window in windows if _stops(window)]
+    fullest = max(windows, key=lambda window: window.utilization, default=None)
+    candidate = Candidate(
+        account=name,
+        standing=Standing.UNKNOWN,
+        room=None if fullest is None else max(1 - fullest.utilization, 0.0),
+        window=fullest,
+        logged_in=name == state.logged_in,
+    )
+    if blocking:
+        return _full(candidate, blocking)
+    standing, doubts = _standing(state, account, now, known=fullest is not None)
+    return replace(candidate, standing=standing, reasons=(*doubts, *_hints(account, windows, now)))
+
+
+def applicable(account: AccountState, now: datetime) -> list[Window]:
+    """The windows that stop all work when they are full, as far as they are known."""
+    windows = account.windows(now)
+    return [w for w in windows if w.key in APPLICABLE and not math.isnan(w.utilization)]
+
+
+def _stops(window: Window) -> bool:
+    return window.locked_reason is not None or round(window.utilization, 6) >= 1
+
+
+def _full(candidate: Candidate, blocking: Sequence[Window]) -> Candidate:
+    """Free again when the last of its full windows is, if each of them says when that is."""
+    last = max(blocking, key=lambda window: window.resets_at or NO_END)
+    what = [f"its {window.key} is {_fullness(window)}" for window in blocking]
+    return replace(
+        candidate,
+        standing=Standing.FULL,
+        room=0.0,
+        window=last,
+        free_at=last.resets_at,
+        reasons=(" and ".join(what),),
+    )
+
+
+def _fullness(window: Window) -> str:
+    return "locked" if window.locked_reason is not None else "full"
+
+
+def _standing(
+    state: State, account: AccountState, now: datetime, *, known: bool
+) -> tuple[Standing, tuple[str, ...]]:
+    """What its figures are worth, and why they are worth less than they seem."""
+    doubts: list[str] = []
+    standing = Standing.KNOWN
+    if known and not account.values_are_fresh(now, state.policy.interval):
+        standing = Standing.OLD
+        doubts.append(f"its figures are {_age(account, now)} old")
+    if account.login_required:
+        standing = Standing.LOGIN_NEEDED
+        doubts.append(_login_words(account))
+    if not known:
+        standing = Standing.UNKNOWN
+        doubts.append("its limits are not known" if account.usage else "its usage is not known yet")
+    return standing, tuple(doubts)
+
+
+def _age(account: AccountState, now: datetime) -> str:
+    return words.age(now - account.last_success_at) if account.last_success_at else "very"
+
+
+def _login_words(account: AccountState) -> str:
+    down = account.health
+    scope = isinstance(down, Down) and down.reason is Reason.SCOPE
+    return "its token may not read usage" if scope else "its token was refused: run claude there"
+
+
+def _hints(account: AccountState, windows: Sequence[Window], now: datetime) -> Iterator[str]:
+    """What is worth knowing, and decides nothing."""
+    for window in windows:
+        if not window.confirmed:
+            yield f"{window.key} should have been reset by now, which no poll has confirmed"
+    for window in account.windows(now):
+        if window.key not in APPLICABLE and _stops(window):
+            yield f"{clean(window.key)} is {_fullness(window)}{_until(window.resets_at, now)}"
+
+
+def _until(at: datetime | None, now: datetime) -> str:
+    return "" if at is None else f" for another {words.duration(at - now)}"
+
+
+def ranked(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+    """The best first. What is as good as the best is decided anew at each place, among those that are left."""
+    for standing in Standing:
+        left = [candidate for candidate in candidates if candidate.standing is standing]
+        while left:
+            best = min(_as_good(left), key=_preference)
+            left.remove(best)
+            yield best
+
+
+def _as_good(candidates: Sequence[Candidate]) -> list[Candidate]:
+    most = max(candidate.room or 0.0 for candidate in candidates)
+    return [c for c in candidates if (c.room or 0.0) >= most - AS_GOOD - 1e-9]
+
+
+def _preference(candidate: Candidate) -> tuple[object, ...]:
+    """The least comes first; candidates that are equal in this keep the order of the settings."""
+    if candidate.standing is Standing.FULL:
+        return candidate.free_at or NO_END, not candidate.logged_in
+    return not candidate.logged_in, candidate.lapses_at

@@ -1,0 +1,89 @@
+"""Numbers, durations and instants in the few words that a table or a status bar has room for. Pure."""
+
+import math
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+from monitor.core.model import Window
+
+NOTHING: Final = "--"
+"""Where there is no such limit, or nothing is known yet."""
+
+WORTH_TELLING: Final = timedelta(minutes=2)
+"""From this age on the age of numbers is told."""
+
+BAR_CELLS: Final = 10
+FULL_CELL: Final = "█"
+EMPTY_CELL: Final = "░"
+NO_BAR_CELL: Final = "─"
+
+
+def duration(span: timedelta) -> str:
+    """A time ahead in its two largest units: `6d 23h`, `2h 14m`, `38m 05s`, `12s`. Never negative."""
+    seconds = max(int(span.total_seconds()), 0)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days > 99:
+        return ">99d"
+    if days:
+        return f"{days}d {hour:02}h"
+    if hours:
+        return f"{hours}h {minute:02}m"
+    return f"{minutes}m {second:02}s" if minutes else f"{second}s"
+
+
+def reset(window: Window, now: datetime) -> str | None:
+    """The time until the reset, or `expected` once it is over and no poll has said so; None while none is open."""
+    resets_in = window.resets_in(now)
+    if resets_in is not None:
+        return duration(resets_in)
+    return None if window.confirmed else "expected"
+
+
+def age(span: timedelta) -> str:
+    """A time past in its largest unit: `12s`, `5m`, `3h`, `2d`."""
+    seconds = max(int(span.total_seconds()), 0)
+    for unit, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= unit:
+            return f"{seconds // unit}{letter}"
+    return f"{seconds}s"
+
+
+def clock(at: datetime, now: datetime, tz: tzinfo | None = None) -> str:
+    """The wall time of `at` in `tz` (None: the machine's), with its day where that is not today."""
+    try:
+        local, today = at.astimezone(tz), now.astimezone(tz)
+    except (OverflowError, ValueError):  # an instant at the end of the calendar
+        return "far away"
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    if abs(local.date() - today.date()) < timedelta(days=7):
+        return f"{local:%a %H:%M}"
+    day = f"{local.day} {local:%b}"
+    return f"{day} {local:%H:%M}" if local.year == today.year else f"{day} {local.year:04}"
+
+
+def percent(utilization: float, *, confirmed: bool = True) -> str:
+    """The utilization as whole percent, rounded down: 99.6 % is not full, and `<1%` is not nothing.
+
+    An unconfirmed value has a `~` before it.
+    """
+    if math.isnan(utilization):
+        return NOTHING
+    text = _whole_percent(utilization)
+    return text if confirmed else f"~{text}"
+
+
+def _whole_percent(utilization: float) -> str:
+    scaled = round(min(max(utilization, 0.0), 9.99) * 100, 6)  # 0.29 * 100 is a little below 29
+    return "<1%" if 0 < scaled < 1 else f"{math.floor(scaled)}%"
+
+
+def filled_cells(utilization: float, cells: int = BAR_CELLS) -> int:
+    """How many of a bar's cells are filled: at least one above 0, all of them only from 100 % on."""
+    if math.isnan(utilization) or utilization <= 0:
+        return 0
+    if round(utilization, 6) >= 1:
+        return cells
+    return min(max(math.floor(utilization * cells + 0.5), 1), cells - 1)

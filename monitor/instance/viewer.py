@@ -1,0 +1,208 @@
+"""What a process does that does not poll: it mirrors the owner's state, and hands orders to it."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, Self, TypeVar
+
+from monitor.core.errors import TrackerError
+from monitor.core.model import Secret
+from monitor.instance.ask import ask
+from monitor.instance.dial import dial
+from monitor.instance.wire import SILENT_SECS, failure, parse_code, render_request
+from monitor.threads import Daemon
+
+LINE_BYTES: Final = 32 * 1024 * 1024
+"""More than any state takes; what is longer is none."""
+
+CONTROL_SECS: Final = 60.0
+"""For an order that has the owner ask the keyring or the API; its own limits end first."""
+
+S = TypeVar("S")
+
+
+class OwnerGone(Exception):  # noqa: N818 - it is no error, but the turn of another process
+    """The owner has ended; or it is `silent`: it lives and is stopped, or does not get round to us."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        super().__init__("the owner is silent" if silent else "the owner is gone")
+        self.silent = silent
+
+
+class Mirror(Generic[S]):
+    """The owner's newest state, as `parse` makes it of its document; made by `of`."""
+
+    def __init__(self, lines: "_Lines", parse: Callable[[Any], S], state: S) -> None:
+        self._lines = lines
+        self._parse = parse
+        self._state = state
+        self._changed = asyncio.Event()
+
+    @classmethod
+    async def of(
+        cls, path: str, parse: Callable[[Any], S], silent_secs: float = SILENT_SECS
+    ) -> Self | None:
+        """A mirror that has a state already; None where nobody listens.
+
+        Raises OwnerGone where nothing comes, TrackerError where the owner refuses, or is not to be trusted.
+        """
+        lines = await _watched(path, silent_secs)
+        if lines is None:
+            return None
+        try:
+            return cls(lines, parse, _parsed(parse, await lines.next()))
+        except BaseException:
+            lines.close()
+            raise
+
+    @property
+    def state(self) -> S:
+        return self._state
+
+    async def changed(self) -> S:
+        """The state after the next change."""
+        await self._changed.wait()
+        return self._state
+
+    async def follow(self) -> None:
+        """Mirror every change until the owner has gone, which is raised as OwnerGone."""
+        try:
+            while True:
+                self._state = _parsed(self._parse, await self._lines.next())
+                self._changed.set()
+                self._changed = asyncio.Event()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Watch no more; the state stays."""
+        self._lines.close()
+
+
+class RemoteControls:
+    """What keys can have done, carried out by the owner; each answers with its line, or raises TrackerError."""
+
+    def __init__(self, path: str, limit_secs: float = CONTROL_SECS) -> None:
+        self._path = path
+        self._limit_secs = limit_secs
+
+    async def refresh(self, account: str | None) -> str:
+        return await self._done({"ask": "refresh", "account": account})
+
+    async def mute(self) -> str:
+        return await self._done({"ask": "mute"})
+
+    async def import_logins(self) -> str:
+        return await self._done({"ask": "import", "sources": "all"})
+
+    async def add(self, name: str, session_key: Secret, org_id: str) -> str:
+        key = session_key.reveal()
+        return await self._done({"ask": "add", "name": name, "session_key": key, "org_id": org_id})
+
+    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
+        return await self._done(
+            {
+                "ask": "edit",
+                "name": name,
+                "new_name": new_name,
+                "session_key": session_key.reveal() if session_key else None,
+                "org_id": org_id,
+            }
+        )
+
+    async def remove(self, name: str) -> str:
+        return await self._done({"ask": "remove", "name": name})
+
+    async def use(self, name: str) -> str:
+        return await self._done({"ask": "use", "name": name})
+
+    async def _done(self, request: Mapping[str, Any]) -> str:
+        reply = await Daemon(lambda: ask(self._path, request, self._limit_secs)).future
+        if reply is None:
+            raise TrackerError("no monitor polls at this moment: try again in a second")
+        code, text = reply
+        if code:
+            raise failure(code, text)
+        return text.decode(errors="replace").strip()
+
+
+class _Lines:
+    """The lines of a stream, less its heart-beat."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silent_secs: float
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._beat_secs = silent_secs / 3
+
+    async def ask(self, request: Mapping[str, Any]) -> None:
+        """Ask for the stream. Raises TrackerError where it is refused, OwnerGone where nothing comes."""
+        self._writer.write(render_request(request))
+        if code := parse_code((await self._line()).rstrip(b"\n")):
+            raise failure(code, await self._rest())
+
+    async def next(self) -> bytes:
+        """The next line. Raises OwnerGone."""
+        while not (line := await self._line()).strip():
+            pass
+        return line
+
+    def close(self) -> None:
+        self._writer.transport.abort()
+
+    async def _rest(self) -> bytes:
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(self._beat_secs):
+                return await self._reader.read()
+        return b""
+
+    async def _line(self) -> bytes:
+        """The next line. The owner is silent when three waits bring nothing: one may be our own being stopped."""
+        for _ in range(3):
+            try:
+                async with asyncio.timeout(self._beat_secs):
+                    return await self._reader.readuntil(b"\n")
+            except TimeoutError:
+                continue
+            except (asyncio.IncompleteReadError, OSError):
+                raise OwnerGone from None
+            except asyncio.LimitOverrunError:
+                raise TrackerError("what answers is no running monitor") from None
+        raise OwnerGone(silent=True)
+
+
+async def _watched(path: str, silent_secs: float) -> _Lines | None:
+    """A stream of states that has been granted."""
+    deadline = time.monotonic() + silent_secs
+    try:
+        dialled = await Daemon(lambda: dial(path, deadline)).future
+    except TimeoutError:
+        raise OwnerGone(silent=True) from None
+    if dialled is None:
+        return None
+    connection, token = dialled
+    lines = _Lines(*await _streams(connection.detach()), silent_secs)
+    try:
+        await lines.ask({"ask": "watch", **({"token": token} if token else {})})
+    except BaseException:
+        lines.close()
+        raise
+    return lines
+
+
+async def _streams(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    connection = socket.socket(fileno=descriptor)
+    return await asyncio.open_connection(sock=connection, limit=LINE_BYTES)
+
+
+def _parsed(parse: Callable[[Any], S], line: bytes) -> S:
+    try:
+        return parse(json.loads(line))
+    except (ValueError, LookupError, TypeError):
+        raise TrackerError(
+            "the running monitor is of another version, whose state cannot be read: restart it"
+        ) from None

@@ -1,0 +1,129 @@
+"""Where settings, state, lock and socket are: strings only, and light, for a prompt asks through this.
+
+Imports nothing that a bare interpreter has not loaded: `typing` alone would cost as much as starting one.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = "claude-tracker"
+
+_SHARED = "/tmp"  # noqa: S108 - what is in it is checked on use; $TMPDIR may differ from shell to shell
+_USERS = "/run/user"
+_DARWIN_USER_TEMP_DIR = 65537
+_SOCKET_BYTES = {"darwin": 104, "linux": 108}
+
+
+def config_path(environ: "Mapping[str, str]", override: str | None = None) -> str:
+    """The settings file: `--config`, else `$MONITOR_CONFIG`, else the user's own. It need not exist."""
+    named = override or environ.get("MONITOR_CONFIG")
+    if named:
+        return _expanded(named, environ)
+    return os.path.join(_xdg_folder(environ, "XDG_CONFIG_HOME", ".config"), FOLDER, "config.toml")
+
+
+def state_folder(environ: "Mapping[str, str]") -> str:
+    """Where history, the alert ledger and back-off deadlines are kept. It need not exist."""
+    return os.path.join(_xdg_folder(environ, "XDG_STATE_HOME", ".local/state"), FOLDER)
+
+
+def runtime_folder(environ: "Mapping[str, str]", platform: str = sys.platform) -> str:
+    """Where lock and socket are. It need not exist, and may be somebody else's: it is to be checked on use.
+
+    Where the environment names none, it is the same for all shells, services and jobs of the user.
+    """
+    if platform == "win32":
+        return os.path.join(environ.get("LOCALAPPDATA") or _home(environ), FOLDER)
+    own = f"{_USERS}/{os.getuid()}" if platform == "linux" else ""
+    for base in (environ.get("XDG_RUNTIME_DIR", ""), own, _darwin_folder(platform)):
+        if os.path.isabs(base) and _is_own_folder(base):
+            return os.path.join(base, FOLDER)
+    return _shared_folder()
+
+
+def instance_key(environ: "Mapping[str, str]", config: str) -> str:
+    """What tells this settings file's instance from the user's others: empty for the ordinary file.
+
+    That is the one in the home folder that the system knows: a file is told from it whether `--config`,
+    `$MONITOR_CONFIG`, `$XDG_CONFIG_HOME` or `$HOME` is what leads elsewhere.
+    """
+    real = os.path.realpath(config)
+    ordinary = os.path.join(_system_home(environ), ".config", FOLDER, "config.toml")
+    return "" if real == os.path.realpath(ordinary) else _short_hash(real)
+
+
+def lock_path(folder: str, key: str) -> str:
+    """The file that the owner of this instance keeps locked."""
+    return os.path.join(folder, f"lock-{key}" if key else "lock")
+
+
+def socket_path(folder: str, key: str, platform: str = sys.platform) -> str:
+    """Where the owner of this instance listens; a shorter place where the system cannot take so long a path."""
+    path = os.path.join(folder, f"socket-{key}" if key else "socket")
+    room = _SOCKET_BYTES.get(platform, 104) - len("~\0")  # it is bound as `socket~` first
+    if platform == "win32" or len(os.fsencode(path)) <= room:
+        return path
+    return os.path.join(_shared_folder(), f"socket-{_short_hash(path)}")
+
+
+def _xdg_folder(environ: "Mapping[str, str]", variable: str, default: str) -> str:
+    """A relative value is to be ignored, says the XDG specification."""
+    given = environ.get(variable, "")
+    return given if os.path.isabs(given) else os.path.join(_home(environ), default)
+
+
+def _expanded(path: str, environ: "Mapping[str, str]") -> str:
+    """`~` at the start is the home folder: a shell leaves it alone in `--config=~/x`."""
+    first, _, rest = path.partition("/")
+    return os.path.join(_home(environ), rest.lstrip("/")) if first == "~" else path
+
+
+def _home(environ: "Mapping[str, str]") -> str:
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if home.startswith("~"):
+        from monitor.core.errors import SettingsError
+
+        raise SettingsError("no home folder is known: set HOME, or name a file by --config")
+    return home
+
+
+def _system_home(environ: "Mapping[str, str]") -> str:
+    """The home folder by the system's list of users, where it has one of this user."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except (ImportError, KeyError):
+        return environ.get("HOME") or os.path.expanduser("~")
+
+
+def _is_own_folder(path: str) -> bool:
+    try:
+        return os.path.isdir(path) and os.stat(path).st_uid == os.getuid()
+    except OSError:
+        return False
+
+
+def _darwin_folder(platform: str) -> str:
+    """The user's own folder for what does not outlive the machine's run, which has no name in older Pythons."""
+    if platform != "darwin":
+        return ""
+    name = "CS_DARWIN_USER_TEMP_DIR"
+    try:
+        return os.confstr(os.confstr_names.get(name, _DARWIN_USER_TEMP_DIR)) or ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _shared_folder() -> str:
+    return f"{_SHARED}/{FOLDER}-{os.getuid()}"
+
+
+def _short_hash(text: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:12]

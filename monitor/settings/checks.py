@@ -7,11 +7,13 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 from urllib.parse import SplitResult
 
 from monitor.core.errors import SettingsError
-from monitor.core.model import Account
+from monitor.core.model import Account, AuthMethod, Storage
+from monitor.settings.table import suggestion
 from monitor.settings.values import ExporterSettings
 from monitor.urls import is_loopback, split_url
 
@@ -84,9 +86,49 @@ def check_account(account: Account, others: Sequence[Account]) -> Account:
     check_org_id(account.org_id)
     if account.label is not None:
         check_label(account.label)
+    if account.config_dir is not None:
+        check_config_dir(account.config_dir)
+    check_storage(account)
     check_new_name(account, others)
     check_new_title(account, others)
     return account
+
+
+def check_config_dir(folder: str) -> str:
+    """Claude Code's folder, exactly as it is spelled: on macOS each spelling is a login of its own."""
+    if not folder.strip():
+        raise SettingsError('is empty: write a folder such as "~/.claude-work", or remove it')
+    if any(_is_control(character) for character in folder):
+        raise SettingsError("holds an invisible control character: type it anew")
+    if not (folder.startswith("~") or PurePosixPath(folder).is_absolute() or _is_windows(folder)):
+        raise SettingsError(
+            'depends on where this is started: write the whole path, or one from "~/" on'
+        )
+    return folder
+
+
+def _is_windows(folder: str) -> bool:
+    return PureWindowsPath(folder).is_absolute()
+
+
+def parse_storage(word: str, known: Sequence[Storage] = tuple(Storage)) -> Storage:
+    """Where tokens are had from, of the places that may be named here."""
+    words = tuple(map(str, known))
+    if word not in words:
+        raise SettingsError(f"no such place; {suggestion(word, words)}")
+    return Storage(word)
+
+
+def check_storage(account: Account) -> None:
+    """The account's token can be had from where it says."""
+    if account.storage is Storage.LINKED and account.auth_method is not AuthMethod.OAUTH:
+        raise SettingsError(
+            'Claude Code keeps no session keys: remove this, or write auth_method = "oauth"'
+        )
+    if account.storage is Storage.COMMAND and not account.token_command:
+        raise SettingsError('which command? add token_command = ["pass", "show", "claude/work"]')
+    if account.token_command and account.storage is not Storage.COMMAND:
+        raise SettingsError('there is a token_command as well: write "command", or remove that')
 
 
 def check_url(url: str) -> str:

@@ -10,17 +10,21 @@ from collections.abc import Mapping
 from monitor.core.model import Account
 from monitor.settings.places import KeyPath, places_in
 
-Values = Mapping[str, str | int | None]
+Value = str | int | tuple[str, ...]
+Values = Mapping[str, Value | None]
 """Keys of one table and their new values; None is for a key that is to go."""
 
 
-def account_values(account: Account) -> dict[str, str | None]:
+def account_values(account: Account) -> dict[str, Value | None]:
     """What the file says of an account."""
     return {
         "name": account.name,
         "org_id": account.org_id,
         "auth_method": str(account.auth_method),
         "label": account.label,
+        "storage": account.storage and str(account.storage),
+        "config_dir": account.config_dir,
+        "token_command": account.token_command or None,
     }
 
 
@@ -59,7 +63,7 @@ def with_item(text: str, item: KeyPath, value: str) -> str:
     return text[: place.value] + _rendered(value) + text[place.end :]
 
 
-def _with_key(text: str, table: KeyPath, key: str, value: str | int) -> str:
+def _with_key(text: str, table: KeyPath, key: str, value: Value) -> str:
     place = places_in(text).get((*table, key))
     if place:
         return text[: place.value] + _rendered(value) + text[place.end :]
@@ -82,14 +86,14 @@ def _block(text: str, header: str, values: Values) -> str:
     return header + _newline(text) + "".join(lines)
 
 
-def _line(text: str, key: str, value: str | int) -> str:
+def _line(text: str, key: str, value: Value) -> str:
     return f"{key} = {_rendered(value)}{_newline(text)}"
 
 
-def _rendered(value: str | int) -> str:
+def _rendered(value: Value) -> str:
     import tomlkit  # only when something is written: it takes as long to import as all the rest
 
-    return tomlkit.item(value).as_string()
+    return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
 
 
 def _with_block(text: str, at: int, block: str) -> str:

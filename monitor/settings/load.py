@@ -1,14 +1,16 @@
 """From the settings file to `Settings`: every key known, every type and value checked. Changes nothing."""
 
 import math
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from monitor.core.budget import over_budget
 from monitor.core.errors import SettingsError
-from monitor.core.model import Account, AuthMethod
-from monitor.core.rules import Override
+from monitor.core.model import Storage
 from monitor.settings import checks
-from monitor.settings.alerts import ACCOUNT_RULE_KEYS, account_override, notification_settings
+from monitor.settings.accounts import account_settings
+from monitor.settings.alerts import notification_settings
 from monitor.settings.channels import channel_settings, check_entries
 from monitor.settings.source import Source
 from monitor.settings.table import Table
@@ -22,14 +24,6 @@ from monitor.settings.values import (
     ExporterSettings,
     Settings,
 )
-
-_AUTH_METHODS: Final = {
-    "oauth": AuthMethod.OAUTH,
-    "o_auth": AuthMethod.OAUTH,  # an older spelling
-    "session_key": AuthMethod.SESSION_KEY,
-}
-_AUTH_METHOD_IF_ABSENT: Final = AuthMethod.SESSION_KEY
-"""Older files name no `auth_method` for the accounts that were entered by hand."""
 
 _TABLES: Final = ("settings", "exporter", "notifications", "channels", "api", "accounts")
 
@@ -48,9 +42,9 @@ def parse(content: bytes, path: Path) -> Settings:
     """The settings that this content holds; `path` is what errors call it. Raises SettingsError."""
     source = Source(path, _decoded(content, path))
     top = Table(source, (), source.document(), *_TABLES)
-    settings = top.table("settings", "poll_interval_secs", "active_account")
+    settings = top.table("settings", "poll_interval_secs", "active_account", "storage")
     channels = channel_settings(top)
-    accounts, overrides = _accounts(top)
+    accounts, overrides = account_settings(top)
     check_entries(top, channels, {account.name for account in accounts})
     return Settings(
         path,
@@ -64,6 +58,8 @@ def parse(content: bytes, path: Path) -> Settings:
         api=_api(top),
         accounts=accounts,
         overrides=overrides,
+        storage=settings.text("storage", None, _default_storage),
+        warnings=_warnings(settings),
     )
 
 
@@ -82,8 +78,19 @@ def _poll_interval_secs(table: Table) -> int:
     return max(secs, MIN_POLL_INTERVAL_SECS)
 
 
+def _default_storage(word: str) -> Storage:
+    """Where every account's token may be had from; the others need words of their own for each account."""
+    return checks.parse_storage(word, (Storage.KEYRING, Storage.LINKED))
+
+
+def _warnings(settings: Table) -> tuple[str, ...]:
+    """The default interval needs none."""
+    words = over_budget(timedelta(seconds=_poll_interval_secs(settings)))
+    return (f"{settings.line('poll_interval_secs')}: {words}",) if words else ()
+
+
 def _api(top: Table) -> ApiSettings:
-    table = top.table("api", "url", "web_url", "timeout_secs", "user_agent")
+    table = top.table("api", "url", "web_url", "timeout_secs", "user_agent", "enabled")
     default = ApiSettings()
     return ApiSettings(
         url=table.text("url", default.url, checks.check_url),
@@ -92,37 +99,5 @@ def _api(top: Table) -> ApiSettings:
             "timeout_secs", float, default.timeout_secs, MIN_TIMEOUT_SECS, MAX_TIMEOUT_SECS
         ),
         user_agent=table.text("user_agent", default.user_agent, checks.check_user_agent),
+        enabled=table.value("enabled", bool, default.enabled),
     )
-
-
-def _accounts(top: Table) -> tuple[tuple[Account, ...], dict[str, Override]]:
-    """The accounts, and the exceptions to the alert rules by account name."""
-    accounts: list[Account] = []
-    overrides: dict[str, Override] = {}
-    keys = ("name", "org_id", "auth_method", "label", *ACCOUNT_RULE_KEYS)
-    for table in top.tables("accounts", *keys):
-        account = _account(table)
-        table.checked("name", checks.check_new_name, account, accounts)
-        table.checked("label", checks.check_new_title, account, accounts)
-        accounts.append(account)
-        override = account_override(table)
-        if override is not None:
-            overrides[account.name] = override
-    return tuple(accounts), overrides
-
-
-def _account(table: Table) -> Account:
-    if "name" not in table:
-        raise table.error('an account needs a name: add name = "user@example.com"')
-    return Account(
-        table.text("name", "", checks.check_name),
-        org_id=table.text("org_id", "", checks.check_org_id),
-        auth_method=table.text("auth_method", _AUTH_METHOD_IF_ABSENT, _auth_method),
-        label=table.text("label", None, checks.check_label),
-    )
-
-
-def _auth_method(word: str) -> AuthMethod:
-    if word not in _AUTH_METHODS:
-        raise SettingsError(f'unknown: write "{AuthMethod.OAUTH}" or "{AuthMethod.SESSION_KEY}"')
-    return _AUTH_METHODS[word]

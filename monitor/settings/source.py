@@ -65,6 +65,10 @@ class Source:
         start, end = (place.start, place.value) if header else (place.value, place.end)
         return self._pointing(start, end, f"{render_key(key)}: {words}")
 
+    def line(self, key: KeyPath) -> str:
+        """Where the key is, as errors name it."""
+        return f"{self.path}:{self._line(self._place(key).start)}"
+
     def unknown(self, key: KeyPath, words: str) -> SettingsError:
         """A wrong key: its value is not shown, since nobody knows what it is."""
         place = self._place(key)
@@ -91,10 +95,13 @@ class Source:
         before = self.text.split("\n")[: line - 1]
         return sum(len(text) + 1 for text in before) + column - 1
 
+    def _line(self, at: int) -> int:
+        return self.text.count("\n", 0, at) + 1
+
     def _pointing(
         self, start: int, end: int, words: str, shown_until: int | None = None
     ) -> SettingsError:
-        number = self.text.count("\n", 0, start) + 1
+        number = self._line(start)
         first = self.text.rfind("\n", 0, start) + 1
         line = self.text[first:shown_until].split("\n")[0].rstrip()
         excerpt = _excerpt(line, start - first, end - start)

@@ -41,6 +41,14 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
+    def holds(self, key: str, kind: type) -> bool:
+        """Whether the key is there, with a value of that type."""
+        return isinstance(self._values.get(key), kind)
+
+    def line(self, key: str) -> str:
+        """File and line of the key."""
+        return self._source.line((*self._path, key))
+
     def error(self, words: str, *key: str | int) -> SettingsError:
         return self._source.error((*self._path, *key), words)
 
@@ -107,9 +115,14 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 
 def _unknown_words(key: str, known: Sequence[str]) -> str:
-    if any(word in key.lower() for word in _SECRETS):
+    near = difflib.get_close_matches(key.lower(), known, n=1)
+    if _is_secret(key) and not (near and _is_secret(near[0])):
         return "secrets are not kept in this file: remove it, and use `monitor accounts add`"
     return f"unknown key; {suggestion(key, known)}"
+
+
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in _SECRETS)
 
 
 def _range_words(least: float, most: float) -> str:

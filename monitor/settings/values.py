@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from monitor.core.effects import AlertKind
-from monitor.core.model import Account
+from monitor.core.model import Account, Storage
 from monitor.core.rules import DEFAULT_RULES, Override, Rule
 
 REMOTE_CHANNELS: Final = ("command", "webhook", "alertmanager", "apprise")
@@ -126,12 +126,16 @@ class ChannelSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Whom to ask. URLs have no trailing slash; a `user_agent` of None is the program's own."""
+    """Whom to ask. URLs have no trailing slash; a `user_agent` of None is the program's own.
+
+    Unless `enabled`, nothing is asked of anybody.
+    """
 
     url: str = "https://api.anthropic.com"
     web_url: str = "https://claude.ai"
     timeout_secs: float = 10
     user_agent: str | None = None
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,8 @@ class Settings:
     """The whole file. `active_account` is an index into `accounts` and may lie outside of them.
 
     `overrides` are the exceptions to the alert rules, by the name of the account that they are about.
+    `storage` is where tokens are had from for accounts that say nothing; None is for wherever they can be had.
+    `warnings` are lines about what is allowed, and still doubtful; they are no part of what the file means.
     """
 
     path: Path
@@ -150,3 +156,5 @@ class Settings:
     api: ApiSettings = ApiSettings()
     accounts: tuple[Account, ...] = ()
     overrides: Mapping[str, Override] = field(default_factory=dict)
+    storage: Storage | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)

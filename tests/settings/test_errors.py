@@ -62,6 +62,32 @@ MISTAKES = [
     "[[accounts]]\nname = 'a'\n[[accounts]]\nname = 'a'",
     "[[accounts]]\nname = 'a'\nlabel = 'x'\n[[accounts]]\nname = 'b'\nlabel = 'x'",
     "[[accounts]]\nname = 'a'\nlabel = 'b'\n[[accounts]]\nname = 'b'",
+    "# where tokens are had from",
+    "[settings]\nstorage = 'systemd'",
+    "[settings]\nstorage = true",
+    "[api]\nenabled = 'no'",
+    "[api]\nenable = false",
+    "[[accounts]]\nname = 'a'\nstorage = 'keychain'",
+    "[[accounts]]\nname = 'a'\nstorage = 'link'",
+    "[[accounts]]\nname = 'a'\nstorage = 'linked'",
+    "[[accounts]]\nname = 'a'\nstorage = 'command'",
+    "[[accounts]]\nname = 'a'\nstorage = 'keyring'\ntoken_command = ['pass', 'show', 'a']",
+    "[[accounts]]\nname = 'a'\ntoken_command = 'pass show claude/work'",
+    "[[accounts]]\nname = 'a'\ntoken_command = \"pass show 'claude\"",
+    "[[accounts]]\nname = 'a'\ntoken_command = ''",
+    "[[accounts]]\nname = 'a'\ntoken_command = 1",
+    "[[accounts]]\nname = 'a'\ntoken_command = []",
+    "[[accounts]]\nname = 'a'\ntoken_command = [' ', 'x']",
+    "[[accounts]]\nname = 'a'\ntoken_command = ['pass', 1]",
+    "[[accounts]]\nname = 'a'\ntoken_command = ['pass',\n  \"a\\u0000b\"]",
+    "[[accounts]]\nname = 'a'\ntoken_command = ['echo', 'sk-ant-oat01-abc']",
+    "[[accounts]]\nname = 'a'\ntoken_cmd = ['pass']",
+    "[[accounts]]\nname = 'a'\ncommand = ['pass']",
+    "[[accounts]]\nname = 'a'\nconfig_dir = ''",
+    "[[accounts]]\nname = 'a'\nconfig_dir = '.claude-work'",
+    "[[accounts]]\nname = 'a'\nconfig_dir = '$HOME/.claude-work'",
+    "[[accounts]]\nname = 'a'\nconfig_dir = \"/a\\u001b[31m\"",
+    "[[accounts]]\nname = 'a'\nconfigdir = '~/.claude-work'",
     "# no TOML",
     "poll_interval_secs",
     "[settings]\npoll_interval_secs =",
@@ -116,6 +142,9 @@ def test_lines_are_counted_with_windows_line_ends_too() -> None:
         "[[accounts]]\nname = 'a'\nlabel = ['sk-ant-SECRET']",
         "[[accounts]]\nname = 'a'\nlabel = sk-ant-SECRET",
         "accounts = [{ token = 'SECRET', name = 'a' }]",
+        "[[accounts]]\nname = 'a'\ntoken_command = ['echo', 'sk-ant-SECRET']",
+        "[[accounts]]\nname = 'a'\ntoken_command = 'echo sk-ant-SECRET'",
+        "[[accounts]]\nname = 'a'\ntoken_cmd = 'SECRET'",
     ],
 )
 def test_a_secret_that_does_not_belong_there_is_not_repeated(text: str) -> None:
@@ -125,6 +154,7 @@ def test_a_secret_that_does_not_belong_there_is_not_repeated(text: str) -> None:
 TABLES = ["settings", "exporter", "notifications", "api", "accounts", "x"]
 TABLES += ["notifications.rules.pace", "channels", "channels.webhook", "channels.command"]
 KEYS = ["poll_interval_secs", "listen", "thresholds", "url", "name", "label", "y"]
+KEYS += ["storage", "config_dir", "token_command", "enabled"]
 KEYS += ["channels", "quiet_hours", "for", "windows", "accounts", "argv", "token", "silent"]
 VALUES = ["1", "'a'", "[1]", "true", "inf", "{}", "1979-05-27", "fast", '"\\u0000"', "['bell']"]
 

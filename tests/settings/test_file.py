@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import SettingsError, TrackerError
-from monitor.core.model import Account, AuthMethod
+from monitor.core.model import Account, AuthMethod, Storage
 from monitor.settings import SettingsFile, load
 
 NEW = Account("new@example.com", "org-n", AuthMethod.OAUTH)
@@ -104,6 +104,39 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
         '\ufeff[[accounts]]\nname = "a"\n',
         activate("a"),
         '\ufeff[[accounts]]\nname = "a"\n',
+    ),
+    "an account is added with where its token is had from": (
+        "",
+        add(
+            Account(
+                "x", "", AuthMethod.OAUTH, None, Storage.COMMAND, "~/.c/", ("pass", 'a "b"', "ü")
+            )
+        ),
+        '[[accounts]]\nname = "x"\nauth_method = "oauth"\nstorage = "command"\nconfig_dir = "~/.c/"\n'
+        'token_command = ["pass", "a \\"b\\"", "ü"]\n',
+    ),
+    "a command for the token gives way to the keyring, comments stay": (
+        '[[accounts]]\nname = "a"\nauth_method = "oauth"\n# how\ntoken_command = [\n  "pass", # it\n  "x",\n]\n# end\n',
+        change("a", Account("a", "", AuthMethod.OAUTH, None, Storage.KEYRING)),
+        '[[accounts]]\nname = "a"\nauth_method = "oauth"\n# how\nstorage = "keyring"\n# end\n',
+    ),
+    "an account whose command says where its token is had from is renamed only": (
+        '[[accounts]]\nname = "a"\ntoken_command = ["pass",\n"x"]\n',
+        change(
+            "a",
+            Account(
+                "b",
+                token_command=("pass", "x"),
+                storage=Storage.COMMAND,
+                auth_method=AuthMethod.SESSION_KEY,
+            ),
+        ),
+        '[[accounts]]\nname = "b"\ntoken_command = ["pass",\n"x"]\n',
+    ),
+    "a folder and a place are added to an account": (
+        COMMENTED,
+        change("a", Account("a", "org-a", AuthMethod.OAUTH, None, Storage.LINKED, "~/.claude")),
+        COMMENTED.replace('"o_auth"\n', '"o_auth"\nstorage = "linked"\nconfig_dir = "~/.claude"\n'),
     ),
     "a rename changes the name only": (
         COMMENTED,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.errors import SettingsError
-from monitor.core.model import Account, AuthMethod
+from monitor.core.model import Account, AuthMethod, Storage
 from monitor.settings import (
     ApiSettings,
     ExporterSettings,
@@ -26,6 +26,7 @@ FULL = """\
 [settings]
 poll_interval_secs = 240
 active_account = 1
+storage = "linked"
 
 [exporter]
 listen = "[::1]:9000"
@@ -41,12 +42,16 @@ url = "https://api.example.com/"
 web_url = "http://127.0.0.1:8080"
 timeout_secs = 2.5
 user_agent = "mine/1.0 (me)"
+enabled = false
 
 [[accounts]]
 name = "user@example.com"
 org_id = "65f10de7-..."
 auth_method = "oauth"
 label = "work"
+storage = "command"
+config_dir = "~/.claude-work/"
+token_command = ["pass", "show", "claude/work"]
 
 [[accounts]]
 name = "user@example.com (Organization)"
@@ -67,11 +72,22 @@ def test_every_key_is_read() -> None:
         notifications=NotificationSettings(
             enabled=False, channels=("bell", "desktop"), thresholds=(0.5, 0.825, 1.0), reset=False
         ),
-        api=ApiSettings("https://api.example.com", "http://127.0.0.1:8080", 2.5, "mine/1.0 (me)"),
+        api=ApiSettings(
+            "https://api.example.com", "http://127.0.0.1:8080", 2.5, "mine/1.0 (me)", False
+        ),
         accounts=(
-            Account("user@example.com", "65f10de7-...", AuthMethod.OAUTH, "work"),
+            Account(
+                "user@example.com",
+                "65f10de7-...",
+                AuthMethod.OAUTH,
+                "work",
+                Storage.COMMAND,
+                "~/.claude-work/",
+                ("pass", "show", "claude/work"),
+            ),
             Account("user@example.com (Organization)", "", AuthMethod.SESSION_KEY, None),
         ),
+        storage=Storage.LINKED,
     )
 
 
@@ -83,10 +99,12 @@ def test_a_missing_or_empty_file_means_the_defaults(tmp_path: Path) -> None:
         active_account=0,
         exporter=ExporterSettings("127.0.0.1", 15707),
         notifications=NotificationSettings(True, ("desktop",), (0.80, 0.95, 1.00), True),
-        api=ApiSettings("https://api.anthropic.com", "https://claude.ai", 10, None),
+        api=ApiSettings("https://api.anthropic.com", "https://claude.ai", 10, None, True),
         accounts=(),
+        storage=None,
     )
     assert load(path) == defaults
+    assert load(path).warnings == ()
     path.touch()
     assert load(path) == defaults
 
@@ -114,6 +132,51 @@ auth_method = "o_auth"
 @pytest.mark.parametrize("secs, used", [(-5, 30), (0, 30), (29, 30), (30, 30), (86_400, 86_400)])
 def test_the_interval_is_never_below_thirty_seconds(secs: int, used: int) -> None:
     assert settings(f"[settings]\npoll_interval_secs = {secs}").poll_interval_secs == used
+
+
+@pytest.mark.parametrize("secs, used", [(60, 60), (5, 30)])
+def test_an_interval_that_asks_too_often_is_kept_and_warned_of(secs: int, used: int) -> None:
+    (warning,) = settings(f"[settings]\n\npoll_interval_secs = {secs}").warnings
+    assert warning.startswith(f"/c/config.toml:3: poll_interval_secs = {used} sends ")
+    assert "28" in warning
+
+
+def test_an_interval_that_keeps_to_the_hour_is_not_warned_of() -> None:
+    assert settings("[settings]\npoll_interval_secs = 180").warnings == ()
+
+
+def test_warnings_are_no_difference_between_two_settings() -> None:
+    loud = settings("[settings]\npoll_interval_secs = 60")
+    assert loud.warnings and loud == Settings(PATH, poll_interval_secs=60)
+
+
+def account(text: str) -> Account:
+    (account,) = settings(f"[[accounts]]\nname = 'a'\nauth_method = 'oauth'\n{text}").accounts
+    return account
+
+
+@pytest.mark.parametrize("word", ["keyring", "linked", "systemd"])
+def test_where_a_token_is_had_from(word: str) -> None:
+    assert account(f"storage = '{word}'").storage is Storage(word)
+    assert account("").storage is None
+
+
+def test_a_command_for_the_token_says_by_itself_where_it_is_had_from() -> None:
+    meant = account("storage = 'command'\ntoken_command = ['pass', '', 'x y']")
+    assert meant.token_command == ("pass", "", "x y")
+    assert account("token_command = ['pass', '', 'x y']") == meant
+
+
+@pytest.mark.parametrize("folder", ["~/.claude-work", "~/.claude-work/", "~b/x", "/ä b", "C:/x"])
+def test_a_folder_of_claude_code_is_kept_as_it_is_spelled(folder: str) -> None:
+    assert account(f"config_dir = '{folder}'").config_dir == folder
+
+
+def test_a_session_key_may_come_from_anywhere_but_claude_code() -> None:
+    text = "[[accounts]]\nname = 'a'\nauth_method = 'session_key'\nstorage = '{}'"
+    assert settings(text.format("systemd")).accounts[0].storage is Storage.SYSTEMD
+    with pytest.raises(SettingsError, match="keeps no session keys"):
+        settings(text.format("linked"))
 
 
 def test_an_active_account_that_is_not_there_is_no_error() -> None:

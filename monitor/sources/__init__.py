@@ -1,1 +1,1 @@
-"""Where credentials come from: the OS keyring, and Claude Code's own login."""
+"""Where credentials come from: the OS keyring, Claude Code's own logins, systemd, or a program of the user's."""

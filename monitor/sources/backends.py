@@ -9,7 +9,7 @@ import sys
 from contextlib import closing
 from typing import Final, Protocol
 
-from monitor.core.errors import CredentialError
+from monitor.core.errors import CredentialError, Trouble
 
 LOCKED: Final = (
     "your keyring is locked: unlock it (log in to the desktop, or open its password manager)"
@@ -60,7 +60,7 @@ def _chosen_backend() -> Backend:
         return configured
     found = [backend for name in _allowed() if (backend := _loaded(name)) is not None]
     if not found:
-        raise CredentialError(ABSENT)
+        raise CredentialError(ABSENT, trouble=Trouble.NO_KEYRING)
     return max(found, key=lambda backend: float(getattr(backend, "priority", 0)))
 
 
@@ -75,14 +75,15 @@ def _configured() -> Backend | None:
     try:
         backend = core.load_env() or core.load_config()
     except Exception:  # noqa: BLE001 - a wrong name fails in many ways
-        raise CredentialError(_MISNAMED) from None
+        raise CredentialError(_MISNAMED, trouble=Trouble.NO_KEYRING) from None
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
     if backend is None or name == _CHAINER:
         return None
     if name not in _allowed():
         raise CredentialError(
             f"{name} is configured, but only the system's own keyring is used, never plaintext: take it out of "
-            "PYTHON_KEYRING_BACKEND or keyringrc.cfg"
+            "PYTHON_KEYRING_BACKEND or keyringrc.cfg",
+            trouble=Trouble.NO_KEYRING,
         )
     return backend
 
@@ -103,4 +104,4 @@ def _refuse_locked(backend: Backend) -> None:
     path = getattr(backend, "preferred_collection", _DEFAULT_COLLECTION)
     with closing(secretstorage.dbus_init()) as connection:
         if secretstorage.Collection(connection, path).is_locked():
-            raise CredentialError(LOCKED)
+            raise CredentialError(LOCKED, trouble=Trouble.LOCKED)

@@ -12,11 +12,12 @@ from typing import Final
 from monitor.clock import Clock, SystemClock
 from monitor.core.errors import CredentialError, NotLoggedInError
 from monitor.core.model import Login
+from monitor.sources.claude_json import ClaudeJson, home, json_places
 from monitor.sources.credentials_file import CredentialsFile
 from monitor.sources.keychain import SERVICE, Keychain, account_name, services
 from monitor.sources.login import expiry
+from monitor.sources.security import SECURITY, Security
 
-SECURITY: Final = "/usr/bin/security"
 PACKAGE: Final = "@anthropic-ai/claude-code"
 
 _STORE: Final = "CLAUDE_SECURESTORAGE_CONFIG_DIR"
@@ -27,7 +28,8 @@ _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 class ClaudeCode:
     """The login of one configuration folder; without one, that which Claude Code would use now.
 
-    `folder` is where that is, None for `~/.claude`.
+    `folder` is where that is, None for `~/.claude`; `key` names the place however it is spelled, and `services`
+    are the Keychain items that are asked for. `facts` is what Claude Code says there beside the login.
     Read it after its stamp: a login that is renewed in between then shows as one more change.
     """
 
@@ -37,40 +39,57 @@ class ClaudeCode:
         *,
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
-        security: str = SECURITY,
+        security: str | Security = SECURITY,
         clock: Clock | None = None,
     ) -> None:
-        spelling = _spelling(environ) if folder is None else _absolute(folder)
-        self.folder = _absolute(spelling) if spelling else None
-        default = _home(environ) / ".claude"
-        self._file = CredentialsFile(Path(spelling) if spelling else default)
+        spelling = _spelling(environ) if folder is None else absolute(folder)
+        default = home(environ) / ".claude"
+        place = Path(spelling) if spelling else default
+        self.folder = absolute(spelling) if spelling else None
+        self.key = os.path.realpath(place)
+        self.services: tuple[str, ...] = ()
+        self.facts: ClaudeJson | None = ClaudeJson(
+            *json_places(environ.get(_CONFIG, "") if folder is None else spelling, environ)
+        )
+        self._file: CredentialsFile | None = CredentialsFile(place)
         self._keychain: Keychain | None = None
         if platform == "darwin":
-            names = services(spelling)
-            if folder is not None and Path(spelling) == default:
-                names = (*names, SERVICE)
-            self._keychain = Keychain(
-                names, account_name(environ), security=security, clock=clock or SystemClock()
-            )
+            is_default = folder is not None and Path(spelling) == default
+            self.services = (*services(spelling), *((SERVICE,) if is_default else ()))
+            self._keychain = _keychain(self.services, environ, security, clock)
+
+    @classmethod
+    def of_service(
+        cls,
+        service: str,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        security: str | Security = SECURITY,
+        clock: Clock | None = None,
+    ) -> "ClaudeCode":
+        """The login of a Keychain item whose folder nobody knows: `folder` is None."""
+        source = cls(environ=environ, platform="")
+        source.folder, source.facts, source._file = None, None, None
+        source.key, source.services = f"keychain:{service}", (service,)
+        source._keychain = _keychain(source.services, environ, security, clock)
+        return source
 
     async def stamp(self) -> Hashable:
         """A cheap value that differs after each change of the login."""
-        keychain = await self._keychain.stamp() if self._keychain else None
-        return self._file.stamp(), keychain
+        file = self._file.stamp() if self._file else None
+        return file, await self._keychain.stamp() if self._keychain else None
 
     async def read(self) -> Login:
-        """The login, its refresh token left behind. Raises NotLoggedInError, or another CredentialError."""
-        if self._keychain is None:
-            return await self._file.read()
-        return await self._newest(self._keychain)
+        """The login, its refresh token left behind. Raises NotLoggedInError, or another CredentialError.
 
-    async def _newest(self, keychain: Keychain) -> Login:
-        """The Keychain's login, unless the file has a newer one, or the only one; either may be a stale copy."""
+        It is the Keychain's, unless the file has a newer one, or the only one; either may be a stale copy.
+        """
         logins: list[Login] = []
         failures: list[CredentialError] = []
-        for place in (keychain, self._file):
+        for place in (self._keychain, self._file):
             try:
-                logins.append(await place.read())
+                if place is not None:
+                    logins.append(await place.read())
             except CredentialError as error:
                 failures.append(error)
         if not logins:
@@ -78,12 +97,22 @@ class ClaudeCode:
         return max(logins, key=expiry)
 
 
+def _keychain(
+    names: tuple[str, ...],
+    environ: Mapping[str, str],
+    security: str | Security,
+    clock: Clock | None,
+) -> Keychain:
+    program = Security(security) if isinstance(security, str) else security
+    return Keychain(names, account_name(environ), security=program, clock=clock or SystemClock())
+
+
 def _telling(failures: list[CredentialError]) -> CredentialError:
     """The failure to show: that a place could not be read says more than that another one is empty."""
     return next((f for f in failures if not isinstance(f, NotLoggedInError)), failures[0])
 
 
-def _absolute(folder: str) -> str:
+def absolute(folder: str) -> str:
     """A folder as it was spelled, but for what depends on where we are: the spelling names the Keychain's item."""
     expanded = os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end
     return expanded if os.path.isabs(expanded) else os.path.abspath(expanded)  # noqa: PTH100, PTH117 - as above
@@ -97,10 +126,6 @@ def _spelling(environ: Mapping[str, str]) -> str:
     return environ.get(_STORE, environ.get(_CONFIG, ""))
 
 
-def _home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - never raises
-
-
 def installed_version(environ: Mapping[str, str] = os.environ) -> str | None:
     """The version of the installed Claude Code, as its files tell it; None where there is none that tells."""
     versions = (_version_at(program) for program in _programs(environ))
@@ -110,9 +135,12 @@ def installed_version(environ: Mapping[str, str] = os.environ) -> str | None:
 def _programs(environ: Mapping[str, str]) -> Iterator[Path]:
     """Where `claude` may be; a service manager's PATH often lacks the last two."""
     found = shutil.which("claude", path=environ.get("PATH", ""))
-    home = _home(environ)
+    folder = home(environ)
     places = [Path(found)] if found else []
-    places += [home / ".local/bin/claude", home / f".claude/local/node_modules/{PACKAGE}/cli.js"]
+    places += [
+        folder / ".local/bin/claude",
+        folder / f".claude/local/node_modules/{PACKAGE}/cli.js",
+    ]
     return (Path(os.path.realpath(place)) for place in places if place.exists())
 
 

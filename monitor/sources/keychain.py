@@ -11,29 +11,41 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 from monitor.clock import Clock
-from monitor.core.errors import CredentialError, NotLoggedInError
+from monitor.core.errors import CredentialError, NotLoggedInError, Trouble
 from monitor.core.model import Login
 from monitor.sources.login import parse_login
+from monitor.sources.security import SILENT, Security
 
 SERVICE: Final = "Claude Code-credentials"
-LIMIT_SECS: Final = 5.0
 QUIET_SECS: Final = 60.0
+DAMAGED_SECS: Final = 5.0
 
 _ABSENT: Final = 44
-_LOCKED: Final = 36
-_WORDS: Final = {
-    _LOCKED: "the Keychain is locked: run `security unlock-keychain`, or start this from the desktop",
-    51: "macOS refused `security` the login: allow it in Keychain Access, then import again",
-    128: "the Keychain's question was cancelled: import again, and allow it",
+_NO_KEYCHAIN: Final = (
+    "there is no login Keychain in this session: start this from the desktop",
+    Trouble.NO_KEYRING,
+)
+_TOLD: Final = {
+    36: (
+        "the Keychain is locked: run `security unlock-keychain`, or start this from the desktop",
+        Trouble.LOCKED,
+    ),
+    37: _NO_KEYCHAIN,
+    50: _NO_KEYCHAIN,
+    51: (
+        "macOS refused `security` the login: allow it in Keychain Access, then import again",
+        Trouble.DENIED,
+    ),
+    128: ("the Keychain's question was cancelled: import again, and allow it", Trouble.DENIED),
 }
 """What to do about an exit code, which is the last byte of macOS's own error number."""
 
-_SILENT: Final = (
-    "the Keychain does not answer: look for its question on the desktop, and try again in a minute"
-)
+_PASSED_OVER: Final = (Trouble.ABSENT, Trouble.MCP_ONLY, Trouble.DAMAGED)
+"""Beside such an item, another may hold the login."""
+
 _CONTROLS: Final = "".join(map(chr, range(32)))
 
 Item = tuple[str, str | None]
@@ -49,7 +61,8 @@ def services(spelling: str) -> tuple[str, ...]:
 
 
 def _suffix(spelling: str) -> str:
-    return hashlib.sha256(unicodedata.normalize("NFC", spelling).encode()).hexdigest()[:8]
+    normal = unicodedata.normalize("NFC", spelling).encode(errors="surrogateescape")
+    return hashlib.sha256(normal).hexdigest()[:8]
 
 
 def account_name(environ: Mapping[str, str]) -> str:
@@ -66,54 +79,65 @@ def _system_user() -> str:
 
 
 class Keychain:
-    """The login under the first of these services that has one."""
+    """The login under the first of these services that has one.
+
+    After a failure that may pass by itself, `stamp` changes once it is time to look again.
+    """
 
     def __init__(
-        self,
-        services: Sequence[str],
-        account: str,
-        *,
-        security: str,
-        clock: Clock,
-        limit_secs: float = LIMIT_SECS,
+        self, services: Sequence[str], account: str, *, security: Security, clock: Clock
     ) -> None:
         self._items = [(service, who) for service in services for who in (account, None)]
         self._found: Item | None = None
         self._security = security
         self._clock = clock
-        self._limit_secs = limit_secs
+        self._turn = asyncio.Lock()
+        self._quiet_until: float | None = None
         self._retry_at: float | None = None
-        self._silent = False
         self._retries = 0
 
     async def read(self) -> Login:
         """Raises NotLoggedInError, or a CredentialError that says why the Keychain cannot be used."""
-        self._refuse_while_silent()
-        nobody = NotLoggedInError("Claude Code is not logged in: start `claude` and use /login")
+        failure: CredentialError = NotLoggedInError(
+            "Claude Code is not logged in: start `claude` and use /login"
+        )
         for item in self._in_order():
-            code, output = await self._find(item, "-w")
-            if code == _ABSENT:
-                continue
-            if code != 0:
-                self._fail(code)
             try:
-                login = parse_login(decoded(output), f"the Keychain item {item[0]!r}")
-            except NotLoggedInError as error:
-                nobody = error
-                continue
-            self._found = item
-            return login
-        raise nobody
+                login = await self._login(item)
+            except CredentialError as error:
+                if error.trouble not in _PASSED_OVER:
+                    raise
+                failure = error if isinstance(failure, NotLoggedInError) else failure
+            else:
+                if login is not None:
+                    self._found = item
+                    return login
+        raise failure
 
     async def stamp(self) -> Hashable:
         """Differs after each change, and once more when it is time to try again after a failure."""
         if self._retry_at is not None and self._clock.monotonic() >= self._retry_at:
-            self._retry_at, self._silent = None, False
+            self._retry_at = None
             self._retries += 1
         return self._retries, await self._modified()
 
+    async def _login(self, item: Item) -> Login | None:
+        """What the item holds; None where there is no such item."""
+        code, output = await self._find(item, "-w")
+        if code == _ABSENT:
+            return None
+        if code != 0:
+            raise self._failed(code)
+        try:
+            return parse_login(decoded(output), f"the Keychain item {item[0]!r}")
+        except NotLoggedInError:
+            raise
+        except CredentialError:
+            self._try_again_in(DAMAGED_SECS)
+            raise
+
     async def _modified(self) -> str | None:
-        if self._silent:
+        if self._is_quiet():
             return None
         try:
             for item in self._in_order():
@@ -127,53 +151,43 @@ class Keychain:
 
     def _in_order(self) -> Iterator[Item]:
         """Where the login was the last time comes first, and is mostly the only question."""
-        if self._found:
-            yield self._found
-        yield from (item for item in self._items if item != self._found)
+        found = self._found
+        if found:
+            yield found
+        yield from (item for item in self._items if item != found)
 
     async def _find(self, item: Item, *flags: str) -> tuple[int, bytes]:
+        """One question at a time, so that whoever waited learns that the one before has hung."""
         service, account = item
         whose = () if account is None else ("-a", account)
-        return await self._run("find-generic-password", *whose, *flags, "-s", service)
+        async with self._turn:
+            if self._is_quiet():
+                raise CredentialError(SILENT, trouble=Trouble.SILENT)
+            return await self._ask("find-generic-password", *whose, *flags, "-s", service)
 
-    async def _run(self, *arguments: str) -> tuple[int, bytes]:
-        """Exit code and output. One that does not answer in time is killed, and not asked again for a while."""
-        pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    async def _ask(self, *arguments: str) -> tuple[int, bytes]:
         try:
-            process = await asyncio.create_subprocess_exec(
-                self._security, *arguments, stdin=null, stdout=pipe, stderr=null
-            )
-        except OSError as error:
-            raise CredentialError(f"{self._security} cannot be run: {error.strerror}") from None
-        try:
-            async with asyncio.timeout(self._limit_secs):
-                output, _ = await process.communicate()
-        except TimeoutError:
-            self._silent = True
-            self._try_again_later()
-            raise CredentialError(_SILENT) from None
-        finally:
-            await _ended(process)
-        return process.returncode or 0, output
+            return await self._security.ask(*arguments)
+        except CredentialError as error:
+            if error.trouble is Trouble.SILENT:
+                self._quiet_until = self._clock.monotonic() + QUIET_SECS
+                self._try_again_in(QUIET_SECS)
+            raise
 
-    def _refuse_while_silent(self) -> None:
-        if self._silent:
-            raise CredentialError(_SILENT)
+    def _is_quiet(self) -> bool:
+        """Whether it did not answer just now, and is to be left alone."""
+        return self._quiet_until is not None and self._clock.monotonic() < self._quiet_until
 
-    def _fail(self, code: int) -> NoReturn:
+    def _failed(self, code: int) -> CredentialError:
         """A locked Keychain is tried again later; where somebody said no, only when somebody asks."""
-        if code == _LOCKED:
-            self._try_again_later()
-        raise CredentialError(_WORDS.get(code, f"`security` failed with exit code {code}"))
+        otherwise = (f"`security` failed with exit code {code}", Trouble.FAILED)
+        words, trouble = _TOLD.get(code, otherwise)
+        if trouble is not Trouble.DENIED:
+            self._try_again_in(QUIET_SECS)
+        return CredentialError(words, trouble=trouble)
 
-    def _try_again_later(self) -> None:
-        self._retry_at = self._clock.monotonic() + QUIET_SECS
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
+    def _try_again_in(self, seconds: float) -> None:
+        self._retry_at = self._clock.monotonic() + seconds
 
 
 def decoded(output: bytes) -> str:

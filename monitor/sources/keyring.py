@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from monitor.core.errors import CredentialError
+from monitor.core.errors import CredentialError, Trouble
 from monitor.core.model import Credential, Secret
 from monitor.sources.backends import ABSENT, LOCKED, Backend, system_backend
-from monitor.sources.tokens import credential_in, parse_secret, parse_without_refresh_tokens
+from monitor.sources.tokens import parse_secret, parse_token
 from monitor.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -23,20 +23,36 @@ _NOT_ALLOWED: Final = (
     "macOS does not let this Python use the Keychain: allow it in Keychain Access, "
     "or use a Python that is signed"
 )
-_CODES: Final = {"-25308": _FROM_AFAR, "-25293": _NOT_ALLOWED, "-67030": _NOT_ALLOWED}
+_UNDELETED: Final = (
+    "your keyring refused to delete the entry: do so in its password manager",
+    Trouble.DENIED,
+)
+_CODES: Final = {
+    "-25308": (_FROM_AFAR, Trouble.LOCKED),
+    "-25293": (_NOT_ALLOWED, Trouble.DENIED),
+    "-67030": (_NOT_ALLOWED, Trouble.DENIED),
+}
 _ERRORS: Final = {
-    "KeyringLocked": LOCKED,
-    "LockedException": LOCKED,
-    "NoKeyringError": ABSENT,
-    "SecretServiceNotAvailableException": ABSENT,
+    "KeyringLocked": (LOCKED, Trouble.LOCKED),
+    "LockedException": (LOCKED, Trouble.LOCKED),
+    "NoKeyringError": (ABSENT, Trouble.NO_KEYRING),
+    "SecretServiceNotAvailableException": (ABSENT, Trouble.NO_KEYRING),
     "ItemNotFoundException": (
-        "your keyring is locked, or has no default collection: unlock or make one in its password manager"
+        "your keyring is locked, or has no default collection: unlock or make one in its password manager",
+        Trouble.LOCKED,
     ),
-    "InitError": "your keyring could not be opened: unlock or make one in its password manager",
-    "PasswordSetError": "your keyring refused to store the entry: unlock it, or see whether it is full",
-    "PasswordDeleteError": "your keyring refused to delete the entry: do so in its password manager",
+    "InitError": (
+        "your keyring could not be opened: unlock or make one in its password manager",
+        Trouble.LOCKED,
+    ),
+    "PasswordSetError": (
+        "your keyring refused to store the entry: unlock it, or see whether it is full",
+        Trouble.DENIED,
+    ),
+    "PasswordDeleteError": _UNDELETED,
     "TimeoutError": (
-        "your keyring does not answer: close the question that it may have opened, or start it anew"
+        "your keyring does not answer: close the question that it may have opened, or start it anew",
+        Trouble.SILENT,
     ),
 }
 """What to do about an error of the libraries, by the name of its class."""
@@ -61,7 +77,8 @@ class Keyring:
     async def write(self, name: str, secret: Secret) -> None:
         """Keep the secret for the account, in the place of any other."""
         if parse_secret(secret.reveal()) != secret:
-            raise CredentialError("the key holds a space or an odd character: copy it anew")
+            words = "the key holds a space or an odd character: copy it anew"
+            raise CredentialError(words, trouble=Trouble.DAMAGED)
         await self._ask(lambda backend: _store(backend, name, secret.reveal()))
 
     async def delete(self, name: str) -> None:
@@ -78,22 +95,17 @@ class Keyring:
         except CredentialError:
             raise
         except Exception as error:  # noqa: BLE001 - back ends raise what their platforms do
-            words = _words(error)
+            words, trouble = _told(error)
         # Raised only here, so that no traceback leads to a frame that knows the secret.
-        raise CredentialError(words)
+        raise CredentialError(words, trouble=trouble)
 
 
 def parse_stored(text: str) -> Credential:
     """The credential in a stored text: a plain token or key, or JSON as older versions and Claude Code write it."""
-    if text.lstrip().startswith("{"):
-        document = parse_without_refresh_tokens(text) or {}
-        entry = document.get("claudeAiOauth")
-        credential = credential_in(entry if isinstance(entry, dict) else document)
-    else:
-        secret = parse_secret(text)
-        credential = None if secret is None else Credential(secret)
+    credential = parse_token(text)
     if credential is None:
-        raise CredentialError("the entry in the keyring is no token: import or enter it again")
+        words = "the entry in the keyring is no token: import or enter it again"
+        raise CredentialError(words, trouble=Trouble.DAMAGED)
     return credential
 
 
@@ -105,7 +117,8 @@ def _store(backend: Backend, name: str, text: str) -> None:
             return
         backend.delete_password(SERVICE, name)
         backend.set_password(SERVICE, name, text)
-    raise CredentialError("your keyring does not keep what is written: use another one")
+    words = "your keyring does not keep what is written: use another one"
+    raise CredentialError(words, trouble=Trouble.FAILED)
 
 
 def _erase(backend: Backend, name: str) -> None:
@@ -113,14 +126,16 @@ def _erase(backend: Backend, name: str) -> None:
         if backend.get_password(SERVICE, name) is None:
             return
         backend.delete_password(SERVICE, name)
-    raise CredentialError(_ERRORS["PasswordDeleteError"])
+    words, trouble = _UNDELETED
+    raise CredentialError(words, trouble=trouble)
 
 
-def _words(error: Exception) -> str:
+def _told(error: Exception) -> tuple[str, Trouble]:
     text = str(error)
-    for code, words in _CODES.items():
+    for code, told in _CODES.items():
         if code in text:
-            return words
+            return told
     names = (kind.__name__ for kind in type(error).__mro__)
     known = next((_ERRORS[name] for name in names if name in _ERRORS), None)
-    return known or f"your keyring failed ({type(error).__name__}): look whether it works at all"
+    otherwise = f"your keyring failed ({type(error).__name__}): look whether it works at all"
+    return known or (otherwise, Trouble.FAILED)

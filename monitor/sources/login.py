@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitor.core.errors import CredentialError, NotLoggedInError
+from monitor.core.errors import CredentialError, NotLoggedInError, Trouble
 from monitor.core.model import Login
 from monitor.sources.tokens import credential_in, parse_instant, parse_without_refresh_tokens
 
@@ -16,16 +16,18 @@ def parse_login(text: str, where: str) -> Login:
     """The login in this JSON; `where` is what errors call its place. Raises CredentialError."""
     document = parse_without_refresh_tokens(text)
     if document is None:
-        raise CredentialError(f"{where} is half-written or damaged: try again in a moment")
+        words = f"{where} is half-written or damaged: try again in a moment"
+        raise CredentialError(words, trouble=Trouble.DAMAGED)
     entry = document.get("claudeAiOauth")
     credential = credential_in(entry) if isinstance(entry, dict) else None
     if credential is None or not isinstance(entry, dict):
-        raise NotLoggedInError(_nobody(document, where))
+        raise _nobody(document, where)
     return Login(
         credential,
         login_expires_at=parse_instant(entry.get("refreshTokenExpiresAt")),
         scopes=_scopes(entry.get("scopes")),
         plan=_plan(entry),
+        renewable=entry.get("refreshToken") is True,
     )
 
 
@@ -34,9 +36,14 @@ def expiry(login: Login) -> datetime:
     return login.credential.expires_at or _NEVER
 
 
-def _nobody(document: Mapping[str, Any], where: str) -> str:
-    only = "only logins of MCP servers" if "mcpOAuth" in document else "no login"
-    return f"{where} holds {only}: start `claude` and use /login"
+def _nobody(document: Mapping[str, Any], where: str) -> NotLoggedInError:
+    only, trouble = (
+        ("only logins of MCP servers", Trouble.MCP_ONLY)
+        if "mcpOAuth" in document
+        else ("no login", Trouble.ABSENT)
+    )
+    words = f"{where} holds {only}: start `claude` and use /login"
+    return NotLoggedInError(words, trouble=trouble)
 
 
 def _scopes(value: object) -> tuple[str, ...]:

@@ -21,11 +21,14 @@ _KEPT: Final = frozenset(
         "rateLimitTier",
     }
 )
+_PRESENCE: Final = frozenset({"refreshToken"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_without_refresh_tokens(text: str) -> Mapping[str, Any] | None:
     """The JSON object with the values of the few keys that we use, and None for each other key.
+
+    Of a refresh token remains whether there is one.
 
     None where the text is no JSON object. The parser's own error is let go, since it holds the whole text.
     """
@@ -37,7 +40,23 @@ def parse_without_refresh_tokens(text: str) -> Mapping[str, Any] | None:
 
 
 def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value if key in _KEPT else None for key, value in pairs}
+    return {key: _kept_value(key, value) for key, value in pairs}
+
+
+def _kept_value(key: str, value: Any) -> Any:
+    if key in _PRESENCE:
+        return bool(value)
+    return value if key in _KEPT else None
+
+
+def parse_token(text: str) -> Credential | None:
+    """A plain token or key, or JSON as Claude Code and older versions write it; None for anything else."""
+    if not text.lstrip().startswith("{"):
+        secret = parse_secret(text)
+        return None if secret is None else Credential(secret)
+    document = parse_without_refresh_tokens(text) or {}
+    entry = document.get("claudeAiOauth")
+    return credential_in(entry if isinstance(entry, dict) else document)
 
 
 def credential_in(entry: Mapping[str, Any]) -> Credential | None:

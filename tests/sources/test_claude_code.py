@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from monitor.core.errors import CredentialError, NotLoggedInError
+from monitor.core.errors import CredentialError, NotLoggedInError, Trouble
 from monitor.core.model import Credential, Login, Secret
 from monitor.sources.claude_code import ClaudeCode, installed_version
 from monitor.sources.keychain import Keychain
+from monitor.sources.security import Security
 from tests.fakes import FakeClock
-from tests.sources import security_stand_in
+from tests.sources.fake_security import FakeSecurity
 
 SERVICE = "Claude Code-credentials"
 EXPIRES_AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -113,6 +113,33 @@ async def test_dates_and_scopes_that_make_no_sense_are_unknown(home: Path) -> No
     assert await on_linux(home).read() == expected
 
 
+SETUP_TOKENS: list[tuple[dict[str, Any], bool]] = [
+    ({}, False),
+    ({"scopes": ["user:inference"]}, True),
+    ({"scopes": ["user:profile"], "refreshToken": None}, False),
+    ({"scopes": None}, False),
+    ({"scopes": None, "refreshToken": None}, True),
+    ({"scopes": [], "refreshToken": ""}, True),
+]
+
+
+@pytest.mark.parametrize(("entry", "is_one"), SETUP_TOKENS)
+async def test_a_setup_token_is_told_by_its_scopes_else_by_its_lack_of_a_refresh_token(
+    home: Path, entry: dict[str, Any], is_one: bool
+) -> None:
+    log_in(home / ".claude", written(**entry))
+    login = await on_linux(home).read()
+    assert login.is_setup_token is is_one
+    assert REFRESH not in repr(login)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
+async def test_a_file_that_is_not_ours_to_read_is_denied(home: Path) -> None:
+    log_in(home / ".claude", written())
+    (home / ".claude" / ".credentials.json").chmod(0)
+    assert (await failure(on_linux(home))).trouble is Trouble.DENIED
+
+
 FOLDERS = [
     (None, {}, ".claude"),
     (None, {"CLAUDE_CONFIG_DIR": "{home}/work"}, "work"),
@@ -163,19 +190,19 @@ async def test_no_file_means_not_logged_in(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "words", "trouble"),
     [
-        ('{"mcpOAuth":{"x":{"accessToken":"t"}}}', "holds only logins of MCP servers"),
-        ('{"claudeAiOauth":null}', "holds no login"),
-        ('{"claudeAiOauth":{"accessToken":""}}', "holds no login"),
-        ('{"claudeAiOauth":{"refreshToken":"r"}}', "holds no login"),
-        ("{}", "holds no login"),
+        ('{"mcpOAuth":{"x":{"accessToken":"t"}}}', "only logins of MCP servers", Trouble.MCP_ONLY),
+        ('{"claudeAiOauth":null}', "holds no login", Trouble.ABSENT),
+        ('{"claudeAiOauth":{"accessToken":""}}', "holds no login", Trouble.ABSENT),
+        ('{"claudeAiOauth":{"refreshToken":"r"}}', "holds no login", Trouble.ABSENT),
+        ("{}", "holds no login", Trouble.ABSENT),
     ],
 )
-async def test_a_file_without_a_login(home: Path, text: str, words: str) -> None:
+async def test_a_file_without_a_login(home: Path, text: str, words: str, trouble: Trouble) -> None:
     log_in(home / ".claude", text)
     error = await failure(on_linux(home))
-    assert isinstance(error, NotLoggedInError)
+    assert isinstance(error, NotLoggedInError) and error.trouble is trouble
     assert words in str(error) and ".credentials.json" in str(error)
 
 
@@ -193,20 +220,20 @@ async def test_a_file_without_a_login(home: Path, text: str, words: str) -> None
 async def test_a_file_that_cannot_be_understood(home: Path, content: bytes, words: str) -> None:
     log_in(home / ".claude", content)
     error = await failure(on_linux(home))
-    assert not isinstance(error, NotLoggedInError)
+    assert error.trouble is Trouble.DAMAGED
     assert words in str(error) and REFRESH not in str(error)
 
 
 async def test_a_file_that_cannot_be_read(home: Path) -> None:
     path = home / ".claude" / ".credentials.json"
     path.mkdir()
-    assert "cannot be read: Not a regular file" in str(await failure(on_linux(home)))
+    assert "cannot be read (Not a regular file" in str(await failure(on_linux(home)))
     path.rmdir()
     os.mkfifo(path)
-    assert "cannot be read: Not a regular file" in str(await failure(on_linux(home)))
+    assert "cannot be read (Not a regular file" in str(await failure(on_linux(home)))
     path.unlink()
     path.symlink_to(path)
-    assert "cannot be read: Too many levels" in str(await failure(on_linux(home)))
+    assert "cannot be read (Too many levels" in str(await failure(on_linux(home)))
 
 
 async def test_the_stamp_differs_after_each_change(home: Path) -> None:
@@ -231,38 +258,30 @@ class Mac:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.clock = FakeClock()
-        self._folder = home / "usr-bin"
-        self._folder.mkdir()
-        self.security = self._folder / "security"
-        body = Path(security_stand_in.__file__).read_text()
-        self.security.write_text(f"#!{sys.executable} -SE\n{body}")
-        self.security.chmod(0o700)
-        self.keep()
+        self.fake = FakeSecurity(home / "usr-bin")
 
     def keep(self, *items: dict[str, Any]) -> None:
-        defaults = {"service": SERVICE, "account": "alice"}
-        (self._folder / "items.json").write_text(json.dumps([defaults | item for item in items]))
+        defaults: dict[str, Any] = {"service": SERVICE, "account": "alice", "data": ""}
+        self.fake.set(items=[defaults | item for item in items])
 
     def calls(self) -> list[list[str]]:
-        log = self._folder / "calls.jsonl"
-        lines = log.read_text().splitlines() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return [json.loads(line) for line in lines]
+        calls = self.fake.calls()
+        self.fake.forget_calls()
+        return calls
 
     def source(self, folder: str | None = None, **environ: str) -> ClaudeCode:
         return ClaudeCode(
             folder,
             environ={"HOME": str(self.home), "USER": "alice", **environ},
             platform="darwin",
-            security=str(self.security),
+            security=self.fake.program,
             clock=self.clock,
         )
 
     def keychain(self, services: Sequence[str] = (SERVICE,)) -> Keychain:
         """One that is not waited for as long."""
-        return Keychain(
-            services, "alice", security=str(self.security), clock=self.clock, limit_secs=0.3
-        )
+        security = Security(self.fake.program, limit_secs=0.3)
+        return Keychain(services, "alice", security=security, clock=self.clock)
 
 
 @pytest.fixture
@@ -271,27 +290,27 @@ def mac(home: Path) -> Mac:
 
 
 async def test_the_keychains_login_is_read_with_fixed_arguments(mac: Mac) -> None:
-    mac.keep({"secret": written()})
+    mac.keep({"data": written()})
     assert await mac.source().read() == LOGIN
     assert mac.calls() == [["find-generic-password", "-a", "alice", "-w", "-s", SERVICE]]
 
 
 @pytest.mark.parametrize("secret", [written() + "\n", "\x07\x01" + written()])
 async def test_a_login_in_hex_is_decoded(mac: Mac, secret: str) -> None:
-    mac.keep({"secret": secret})
+    mac.keep({"data": secret})
     assert await mac.source().read() == LOGIN
 
 
 async def test_the_item_is_found_under_whatever_account_it_has(mac: Mac) -> None:
-    mac.keep({"account": "NULL", "secret": written()})
+    mac.keep({"account": "NULL", "data": written()})
     assert await mac.source().read() == LOGIN
     assert [("-a" in call) for call in mac.calls()] == [True, False]
 
 
 async def test_an_item_with_only_mcp_logins_is_passed_over(mac: Mac) -> None:
-    mac.keep({"account": "unknown", "secret": '{"mcpOAuth":{}}'}, {"secret": written()})
+    mac.keep({"account": "unknown", "data": '{"mcpOAuth":{}}'}, {"data": written()})
     assert await mac.source().read() == LOGIN
-    mac.keep({"account": "unknown", "secret": '{"mcpOAuth":{}}'})
+    mac.keep({"account": "unknown", "data": '{"mcpOAuth":{}}'})
     error = await failure(mac.source())
     assert isinstance(error, NotLoggedInError) and "only logins of MCP servers" in str(error)
 
@@ -321,30 +340,30 @@ SPELLINGS = [
 async def test_the_item_of_another_folder_is_found_however_that_is_spelled(
     mac: Mac, folder: str | None, environ: dict[str, str], spelling: str
 ) -> None:
-    mac.keep({"secret": written("other")}, {"service": suffixed(spelling), "secret": written()})
+    mac.keep({"data": written("other")}, {"service": suffixed(spelling), "data": written()})
     assert await mac.source(folder, **environ).read() == LOGIN
 
 
 async def test_a_folder_of_the_environment_never_means_the_default_item(mac: Mac) -> None:
-    mac.keep({"secret": written()})
+    mac.keep({"data": written()})
     error = await failure(mac.source(CLAUDE_CONFIG_DIR=f"{mac.home}/.claude"))
     assert isinstance(error, NotLoggedInError)
 
 
 async def test_the_default_folder_by_name_means_the_default_item_too(mac: Mac) -> None:
-    mac.keep({"secret": written()})
+    mac.keep({"data": written()})
     assert await mac.source(f"{mac.home}/.claude").read() == LOGIN
 
 
 async def test_the_defined_but_empty_store_is_the_default_one(mac: Mac) -> None:
-    mac.keep({"secret": written()})
+    mac.keep({"data": written()})
     source = mac.source(CLAUDE_CONFIG_DIR="/w", CLAUDE_SECURESTORAGE_CONFIG_DIR="")
     assert await source.read() == LOGIN
 
 
 @pytest.mark.parametrize("user", ["al ice", "ä", "a;b"])
 async def test_an_odd_user_name_stands_for_claude_codes_own_account(mac: Mac, user: str) -> None:
-    mac.keep({"account": "claude-code-user", "secret": written()})
+    mac.keep({"account": "claude-code-user", "data": written()})
     assert await mac.source(USER=user).read() == LOGIN
     assert len(mac.calls()) == 1
 
@@ -384,7 +403,7 @@ async def test_the_file_is_read_where_the_keychain_has_no_login(
 async def test_the_login_that_lasts_longer_is_the_live_one(
     mac: Mac, hours: int, token: str
 ) -> None:
-    mac.keep({"secret": written("keychain")})
+    mac.keep({"data": written("keychain")})
     log_in(mac.home / ".claude", written("file", EXPIRES_AT + timedelta(hours=hours)))
     assert (await mac.source().read()).credential.secret == Secret(token)
 
@@ -395,12 +414,12 @@ async def test_a_half_written_file_says_more_than_an_absent_item(mac: Mac) -> No
 
 
 async def test_a_missing_security_program_is_an_error(mac: Mac) -> None:
-    mac.security.unlink()
-    assert "security cannot be run: No such file" in str(await failure(mac.source()))
+    Path(mac.fake.program).unlink()
+    assert "security cannot be run (No such file" in str(await failure(mac.source()))
 
 
 async def test_a_hanging_keychain_is_killed_and_left_alone_for_a_minute(mac: Mac) -> None:
-    mac.keep({"hangs": True})
+    mac.keep({"hang": True})
     keychain = mac.keychain()
     started = monotonic()
     for _ in range(3):
@@ -410,7 +429,7 @@ async def test_a_hanging_keychain_is_killed_and_left_alone_for_a_minute(mac: Mac
     before = await keychain.stamp()
     assert len(mac.calls()) == 1
 
-    mac.keep({"secret": written()})
+    mac.keep({"data": written()})
     await mac.clock.advance(61, tick=61)
     assert await keychain.stamp() != before
     assert await keychain.read() == LOGIN
@@ -439,7 +458,7 @@ async def test_the_keychains_stamp_is_its_date_and_never_asks_for_the_secret(mac
     source = mac.source()
     stamps = [await source.stamp()]
     for modified in ("20261122120000Z", "20261122200000Z"):
-        mac.keep({"secret": written(), "modified": modified})
+        mac.keep({"data": written(), "mdat": modified})
         stamps.append(await source.stamp())
     assert len(set(stamps)) == 3
     assert await source.stamp() == stamps[-1]
@@ -448,7 +467,7 @@ async def test_the_keychains_stamp_is_its_date_and_never_asks_for_the_secret(mac
 
 
 async def test_the_item_that_was_found_is_asked_for_first_from_then_on(mac: Mac) -> None:
-    mac.keep({"service": suffixed("/w"), "account": "NULL", "secret": written()})
+    mac.keep({"service": suffixed("/w"), "account": "NULL", "data": written()})
     source = mac.source("/w/")
     await source.read()
     mac.calls()

@@ -9,7 +9,7 @@ import keyring.errors
 import pytest
 import secretstorage.exceptions
 
-from monitor.core.errors import CredentialError, Reason
+from monitor.core.errors import CredentialError, Reason, Trouble
 from monitor.core.model import Credential, Secret
 from monitor.sources.keyring import SERVICE, Keyring, parse_stored
 
@@ -155,31 +155,46 @@ async def test_a_back_end_that_changes_nothing_is_noticed() -> None:
 
 
 ERRORS = {
-    "locked": (keyring.errors.KeyringLocked("x"), "is locked: unlock it"),
-    "locked while asking": (secretstorage.exceptions.LockedException("x"), "is locked: unlock it"),
-    "absent": (keyring.errors.NoKeyringError("x"), "no keyring answers"),
+    "locked": (keyring.errors.KeyringLocked("x"), "is locked: unlock it", Trouble.LOCKED),
+    "locked while asking": (
+        secretstorage.exceptions.LockedException("x"),
+        "is locked: unlock it",
+        Trouble.LOCKED,
+    ),
+    "absent": (keyring.errors.NoKeyringError("x"), "no keyring answers", Trouble.NO_KEYRING),
     "gone": (
         secretstorage.exceptions.SecretServiceNotAvailableException("x"),
         "no keyring answers",
+        Trouble.NO_KEYRING,
     ),
     "without collection": (
         secretstorage.exceptions.ItemNotFoundException("x"),
         "no default collection",
+        Trouble.LOCKED,
     ),
-    "not to be opened": (keyring.errors.InitError("Prompt dismissed"), "could not be opened"),
-    "refusing": (keyring.errors.PasswordSetError(TOKEN), "refused to store"),
+    "not to be opened": (
+        keyring.errors.InitError("Prompt dismissed"),
+        "could not be opened",
+        Trouble.LOCKED,
+    ),
+    "refusing": (keyring.errors.PasswordSetError(TOKEN), "refused to store", Trouble.DENIED),
     "over ssh": (
         keyring.errors.KeyringError("(-25308, 'Unknown Error')"),
         "security unlock-keychain",
+        Trouble.LOCKED,
     ),
-    "unsigned": (keyring.errors.KeyringError("(-25293, 'Auth')"), "Python that is signed"),
-    "silent": (TimeoutError(), "does not answer"),
-    "broken": (ZeroDivisionError(TOKEN), "failed (ZeroDivisionError)"),
+    "unsigned": (
+        keyring.errors.KeyringError("(-25293, 'Auth')"),
+        "Python that is signed",
+        Trouble.DENIED,
+    ),
+    "silent": (TimeoutError(), "does not answer", Trouble.SILENT),
+    "broken": (ZeroDivisionError(TOKEN), "failed (ZeroDivisionError)", Trouble.FAILED),
 }
 
 
-@pytest.mark.parametrize(("error", "words"), ERRORS.values(), ids=ERRORS)
-async def test_what_is_said_of_an_error(error: Exception, words: str) -> None:
+@pytest.mark.parametrize(("error", "words", "trouble"), ERRORS.values(), ids=ERRORS)
+async def test_what_is_said_of_an_error(error: Exception, words: str, trouble: Trouble) -> None:
     def failing() -> MemoryBackend:
         raise error
 
@@ -190,6 +205,7 @@ async def test_what_is_said_of_an_error(error: Exception, words: str) -> None:
         assert words in str(caught.value)
         assert TOKEN not in str(caught.value) and "\n" not in str(caught.value)
         assert caught.value.reason is Reason.CREDENTIALS
+        assert caught.value.trouble is trouble
         assert caught.value.__context__ is None
 
 

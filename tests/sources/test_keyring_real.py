@@ -16,6 +16,7 @@ from monitor.core.errors import CredentialError
 from monitor.core.model import Credential, Secret
 from monitor.sources.keyring import Keyring
 from tests.real.bus import private_bus
+from tests.real.need import need
 from tests.real.secret_service import (
     NAME,
     keyring_on,
@@ -162,6 +163,7 @@ asyncio.run(main(Keyring()))
 
 
 def test_a_keyring_that_starts_after_us_is_used(tmp_path: Path) -> None:
+    need("gnome-keyring-daemon")
     with private_bus(tmp_path) as bus:
         env = private_environment(tmp_path, bus)
         asking = subprocess.Popen(

@@ -1,0 +1,134 @@
+"""A program of the user's choice that prints a token, such as `pass show claude/work`. Never run by a shell.
+
+Neither its arguments nor what it prints is ever told: the one may name a secret, the other is one.
+"""
+
+import asyncio
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Final
+
+from monitor.clock import Clock
+from monitor.core.errors import CredentialError, Reason, Trouble
+from monitor.core.model import Credential
+from monitor.sources.executable import TooMuchOutputError, output_of
+from monitor.sources.tokens import parse_token
+
+LIMIT_SECS: Final = 10.0
+AT_MOST_EVERY_SECS: Final = 60.0
+
+
+class TokenCommand:
+    """The token of one account, kept in memory for as long as it works.
+
+    The program is run anew once the token was refused or is known to be dead, but at most once a minute.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], clock: Clock, *, limit_secs: float = LIMIT_SECS
+    ) -> None:
+        self._argv = tuple(argv)
+        self._clock = clock
+        self._limit_secs = limit_secs
+        self._turn = asyncio.Lock()
+        self._run_at: float | None = None
+        self._credential: Credential | None = None
+        self._failure: CredentialError | None = None
+
+    async def read(self, rejected: Credential | None = None) -> Credential:
+        """The token, unless it is the one that the API rejected. Raises CredentialError."""
+        async with self._turn:
+            if self._is_of_no_use(rejected) and self._may_run():
+                self._run_at = self._clock.monotonic()
+                await self._renew()
+            return self._usable(rejected)
+
+    def _is_of_no_use(self, rejected: Credential | None) -> bool:
+        held = self._credential
+        return held is None or _is(held, rejected) or held.is_dead(self._clock.now())
+
+    def _may_run(self) -> bool:
+        elapsed = None if self._run_at is None else self._clock.monotonic() - self._run_at
+        return elapsed is None or elapsed >= AT_MOST_EVERY_SECS
+
+    async def _renew(self) -> None:
+        self._credential, self._failure = None, None
+        try:
+            self._credential = await self._printed()
+        except CredentialError as error:
+            self._failure = error
+
+    def _usable(self, rejected: Credential | None) -> Credential:
+        held = self._credential
+        if held is None:
+            words, trouble = _told(self._failure)
+            raise CredentialError(words, trouble=trouble)
+        if _is(held, rejected):
+            raise self._useless("a token that was refused", Trouble.REFUSED)
+        if held.is_dead(self._clock.now()):
+            raise self._useless("a token that has expired", Trouble.EXPIRED)
+        return held
+
+    def _useless(self, what: str, trouble: Trouble) -> CredentialError:
+        words = f"the token command {self._name} prints {what}: give it a new one"
+        return CredentialError(words, reason=Reason.AUTH, trouble=trouble)
+
+    async def _printed(self) -> Credential:
+        code, output = await self._output()
+        if code != 0:
+            raise self._error(
+                f"{_end(code)}: run it by hand in a terminal to see why", Trouble.FAILED
+            )
+        credential = parse_token(_meant(output.decode(errors="replace")))
+        if credential is None:
+            raise self._error(
+                "prints no token: the first line must be one, or all of it JSON", Trouble.DAMAGED
+            )
+        return credential
+
+    async def _output(self) -> tuple[int, bytes]:
+        if not self._argv or shutil.which(self._argv[0]) is None:
+            raise self._error("is not on the PATH, or no program: install it", Trouble.MISSING)
+        try:
+            return await output_of(*self._argv, limit_secs=self._limit_secs)
+        except TimeoutError:
+            words = (
+                f"took longer than {self._limit_secs:g} s and was ended: it may ask for a passphrase "
+                "where nobody sees it, so unlock what it reads first"
+            )
+            trouble = Trouble.SILENT
+        except TooMuchOutputError:
+            words, trouble = "prints more than a token: let it print that alone", Trouble.DAMAGED
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or "an odd argument"
+            words, trouble = f"cannot be started ({why}): try it by hand", Trouble.MISSING
+        raise self._error(words, trouble)
+
+    @property
+    def _name(self) -> str:
+        return shlex.quote(PurePath(self._argv[0]).name) if self._argv else "''"
+
+    def _error(self, words: str, trouble: Trouble) -> CredentialError:
+        return CredentialError(f"the token command {self._name} {words}", trouble=trouble)
+
+
+def _is(credential: Credential, rejected: Credential | None) -> bool:
+    return rejected is not None and credential.secret == rejected.secret
+
+
+def _meant(text: str) -> str:
+    """All of a JSON text, else the first line that has something in it: `pass` may keep notes below."""
+    stripped = text.strip()
+    return stripped if stripped.startswith("{") else stripped.partition("\n")[0]
+
+
+def _end(code: int) -> str:
+    return f"ended with {code}" if code > 0 else f"was ended by signal {-code}"
+
+
+def _told(failure: CredentialError | None) -> tuple[str, Trouble | None]:
+    if failure is None:
+        return "the token command was interrupted: wait for a minute", Trouble.ABSENT
+    return failure.detail, failure.trouble

@@ -3,25 +3,20 @@ what is old deleted last, and a failure in between is undone or named.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from monitor.accounts.credentials import Credentials
+from monitor.accounts.importing import Imported, Importing, Imports
 from monitor.accounts.learnt import Learnt
-from monitor.accounts.seams import AccountsFile, LoginSource, ProfileSource
+from monitor.accounts.offers import Offers
+from monitor.accounts.profiles import Profiles
+from monitor.accounts.register import Register
+from monitor.accounts.seams import AccountsFile, KnownLogin, LoginSource
 from monitor.clock import Clock
-from monitor.core.errors import ApiError, CredentialError, TrackerError
-from monitor.core.events import AccountIdentified, AccountsLoaded, CredentialSeen
-from monitor.core.model import Account, AuthMethod, Credential, Login, Profile, Secret
+from monitor.core.errors import CredentialError, TrackerError, Trouble
+from monitor.core.events import CredentialSeen
+from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Storage
 from monitor.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import brought: the account's name, and whether it is a new row."""
-
-    name: str
-    is_new: bool
 
 
 class AccountBook:
@@ -32,144 +27,83 @@ class AccountBook:
         *,
         file: AccountsFile,
         credentials: Credentials,
+        offers: Offers,
         learnt: Learnt,
-        api: ProfileSource,
+        profiles: Profiles,
         store: Store,
         clock: Clock,
     ) -> None:
         self._file = file
         self._credentials = credentials
+        self._offers = offers
         self._learnt = learnt
-        self._api = api
         self._store = store
         self._clock = clock
+        self._register = Register(file, credentials, offers, learnt, profiles, store, clock)
+        self._importing = Importing(self._register, credentials, offers, learnt, profiles, clock)
 
-    def load(self, renamed: tuple[str, str] | None = None) -> None:
+    def load(self) -> None:
         """Bring the settings' accounts, and what was learnt of them, into the state."""
-        now = self._clock.now()
-        listing = self._file.read()
-        names = dict([renamed]) if renamed else {}
-        self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
-        for account in listing.accounts:
-            self._tell(account.name)
+        self._register.load()
 
     async def import_from(self, sources: Sequence[LoginSource]) -> list[Imported]:
         """Import the login of each source. Raises the first failure, where nothing could be imported."""
-        imported, failures = [], []
-        for source in sources:
-            try:
-                imported.append(await self._import(source))
-            except (ApiError, CredentialError) as error:
-                failures.append(error)
-        if failures and not imported:
-            raise failures[0]
-        return imported
+        return list((await self.import_all(sources)).or_raise().imported)
 
-    async def _import(self, source: LoginSource) -> Imported:
-        login = await source.read()
-        profile = await self._api.profile(login.credential.secret)
-        known = await self.account_of(profile)
-        account = known or self._new_account(profile)
-        await self.take_over(account.name, login, profile, source.folder)
-        if known is None:
-            await self._add(account)
-        return Imported(account.name, is_new=known is None)
+    async def import_all(self, sources: Sequence[LoginSource]) -> Imports:
+        """Import the login of each source; what failed is told beside what was imported."""
+        return await self._importing.import_all(sources)
 
-    async def take_over(
-        self, name: str, login: Login, profile: Profile, folder: str | None
-    ) -> None:
-        """Make Claude Code's token the one in use for the account."""
-        await self._credentials.keep(name, login.credential)
-        self._learnt[name] = self._learnt[name].of_profile(profile)
-        self.note_login(name, login, folder, renewed=True)
+    async def add_known(self, known: Sequence[KnownLogin]) -> list[str]:
+        """Add the accounts that another program knows, without tokens. Returns the names of those that are new."""
+        return await self._importing.add_known(known)
 
-    def note_login(
-        self, name: str, login: Login, folder: str | None, *, renewed: bool = False
-    ) -> None:
-        """Remember what Claude Code says of the token that is in use for the account."""
-        facts = self._learnt[name].of_token(login.credential, login.login_expires_at, folder or "")
-        self._learnt[name] = replace(facts, plan=facts.plan or login.plan)
-        self._tell(name, renewed=renewed)
+    async def identified(self, profile: Profile) -> str | None:
+        """The account that the profile speaks of, which is then known by it; None for a stranger's."""
+        return await self._register.identified(profile)
 
-    def _tell(self, name: str, *, renewed: bool = False) -> None:
-        """Bring what was learnt of the account into the state."""
-        now, facts = self._clock.now(), self._learnt[name]
-        self._store.dispatch(AccountIdentified(now, name, facts.identity, facts.plan))
-        self._store.dispatch(
-            CredentialSeen(
-                now, name, facts.token_expires_at, facts.login_expires_at, renewed=renewed
-            )
-        )
+    def folders_of(self, account: Account) -> tuple[str, ...]:
+        """Where the account's login lives, has lived, or is said to live."""
+        return self._register.folders_of(account)
 
-    async def account_of(self, profile: Profile) -> Account | None:
-        """The account that the profile speaks of: by its identity, or for one never identified, by asking."""
-        accounts = [a for a in self._file.read().accounts if a.auth_method is AuthMethod.OAUTH]
-        for account in accounts:
-            if self._learnt[account.name].identity == profile.identity:
-                return account
-        for account in accounts:
-            if await self._is_unidentified_twin(account, profile):
-                return account
-        return None
-
-    async def _is_unidentified_twin(self, account: Account, profile: Profile) -> bool:
-        """Whether an account from an older settings file, of which only the organization is known, is meant."""
-        if self._learnt[account.name].identity is not None:
-            return False
-        if account.org_id not in ("", profile.identity.org_uuid):
-            return False
-        if account.name == profile.email:
-            return True
-        stored = await self._credentials.held(account)
-        if stored is None:
-            return False
-        with suppress(ApiError):
-            return (await self._api.profile(stored.secret)).identity == profile.identity
-        return False
-
-    def _new_account(self, profile: Profile) -> Account:
-        taken = {account.name for account in self._file.read().accounts}
-        organization = profile.organization_name or profile.identity.org_uuid[:8]
-        wanted = [profile.email, f"{profile.email} ({organization})"]
-        wanted += [f"{profile.email} ({organization} {n})" for n in range(2, len(taken) + 3)]
-        name = next(name for name in wanted if name not in taken)
-        return Account(name, profile.identity.org_uuid, AuthMethod.OAUTH)
-
-    async def _add(self, account: Account) -> None:
-        try:
-            self._file.add_account(account)
-        except TrackerError:
-            await self._credentials.drop(account.name)
-            self._learnt.forget(account.name)
-            raise
-        self.load()
+    def account(self, name: str) -> Account:
+        """The account of that name. Raises TrackerError where there is none."""
+        return self._register.account(name)
 
     async def add(self, name: str, session_key: Secret, org_id: str) -> str:
         """Add an account that is read with a claude.ai session key."""
-        self._check_is_free(name)
+        self._register.check_is_free(name)
         _check_filled(name=name, session_key=session_key.reveal(), org_id=org_id)
-        await self._credentials.keep(name, Credential(session_key, AuthMethod.SESSION_KEY))
-        await self._add(Account(name, org_id, AuthMethod.SESSION_KEY))
+        account = Account(name, org_id, AuthMethod.SESSION_KEY)
+        await self._keep(account, Credential(session_key, AuthMethod.SESSION_KEY))
+        await self._register.add(account)
         return f"{name} added"
+
+    async def _keep(self, account: Account, credential: Credential) -> None:
+        """In the keyring, or not at all: what was typed must not vanish."""
+        storage = await self._credentials.keep(account, credential)
+        if storage is not Storage.KEYRING:
+            raise TrackerError(
+                f"{account.name} has its key from elsewhere ({storage}): renew it there; nothing was changed"
+            )
 
     async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
         """Rename an account, and change its session key and organization; None keeps the key."""
         account = self.account(name)
         _check_filled(name=new_name)
         if new_name != name:
-            self._check_is_free(new_name)
+            self._register.check_is_free(new_name)
         credential = await self._edited_credential(account, new_name, session_key)
+        edited = _edited(account, new_name, session_key, org_id)
         if credential is not None:
-            await self._credentials.keep(new_name, credential)
-        method = AuthMethod.SESSION_KEY if session_key else account.auth_method
-        edited = replace(account, name=new_name, org_id=org_id, auth_method=method)
+            await self._keep(edited, credential)
         try:
             self._file.replace_account(name, edited)
         except TrackerError:
             if new_name != name and credential is not None:
-                await self._credentials.drop(new_name)
+                await self._credentials.drop(edited)
             raise
-        await self._after_edit(name, new_name, has_new_key=session_key is not None)
+        await self._after_edit(account, new_name, has_new_key=session_key is not None)
         return f"{new_name} saved"
 
     async def _edited_credential(
@@ -178,13 +112,21 @@ class AccountBook:
         """What is to be written under the new name; None where nothing is."""
         if session_key:
             return Credential(session_key, AuthMethod.SESSION_KEY)
-        return await self._credentials.held(account) if new_name != account.name else None
+        if new_name == account.name:
+            return None
+        try:
+            return await self._credentials.kept(account)
+        except CredentialError as error:
+            if error.trouble is Trouble.NO_KEYRING:
+                return None
+            raise
 
-    async def _after_edit(self, name: str, new_name: str, *, has_new_key: bool) -> None:
-        if new_name != name:
-            self._learnt.rename(name, new_name)
-            self.load(renamed=(name, new_name))
-            await self._credentials.drop(name)
+    async def _after_edit(self, account: Account, new_name: str, *, has_new_key: bool) -> None:
+        if new_name != account.name:
+            self._learnt.rename(account.name, new_name)
+            self._offers.rename(account.name, new_name)
+            self._register.load(renamed=(account.name, new_name))
+            await self._credentials.drop(account)
         else:
             self.load()
         if has_new_key:
@@ -192,11 +134,11 @@ class AccountBook:
 
     async def remove(self, name: str) -> str:
         """Remove an account, its entry in the keyring last."""
-        self.account(name)
+        account = self.account(name)
         self._file.remove_account(name)
-        self._learnt.forget(name)
+        self._register.forget(name)
         self.load()
-        await self._credentials.drop(name)
+        await self._credentials.drop(account)
         return f"{name} removed"
 
     async def use(self, name: str) -> str:
@@ -206,16 +148,19 @@ class AccountBook:
         self.load()
         return f"{name} is the active account"
 
-    def account(self, name: str) -> Account:
-        """The account of that name. Raises TrackerError where there is none."""
-        found = next((a for a in self._file.read().accounts if a.name == name), None)
-        if found is None:
-            raise TrackerError(f"there is no account {name!r}: see `monitor accounts list`")
-        return found
 
-    def _check_is_free(self, name: str) -> None:
-        if any(account.name == name for account in self._file.read().accounts):
-            raise TrackerError(f"there is an account {name!r} already: choose another name")
+def _edited(account: Account, new_name: str, session_key: Secret | None, org_id: str) -> Account:
+    """A session key is no login of Claude Code: an account that gets one is linked to none."""
+    edited = replace(account, name=new_name, org_id=org_id)
+    if session_key is None:
+        return edited
+    linked = account.storage is Storage.LINKED
+    return replace(
+        edited,
+        auth_method=AuthMethod.SESSION_KEY,
+        storage=None if linked else account.storage,
+        config_dir=None if linked else account.config_dir,
+    )
 
 
 def _check_filled(**fields: str) -> None:

@@ -1,4 +1,4 @@
-"""What was learnt of each account and cannot be asked again for free: whose it is, its plan, when its token ends.
+"""What was learnt of each account and cannot be asked again for free: whose it is, its plan, where its login lives.
 
 Kept in the state folder, since the settings hold only what the user said. It holds no secret: a token is
 recognised by the first 48 bits of its hash. Losing the file costs a question to the profile API, nothing else.
@@ -6,13 +6,16 @@ recognised by the first 48 bits of its hash. Losing the file costs a question to
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from monitor.core.errors import TrackerError
 from monitor.core.model import Credential, Identity, Profile, Secret
+
+MOST_LEFT: Final = 8
+"""So many folders that an account has left are followed on."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,23 +32,33 @@ class Document(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was learnt of one account. `folder` is where Claude Code keeps its login ("" is the default place)."""
+    """What was learnt of one account. `folders` is where its login lives now, `left` where it once did.
+
+    A folder is spelled as Claude Code knows it; "" is the default one.
+    """
 
     identity: Identity | None = None
     plan: str | None = None
     token_digest: str | None = None
     token_expires_at: datetime | None = None
     login_expires_at: datetime | None = None
-    folder: str | None = None
+    folders: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     def of_profile(self, profile: Profile) -> "Facts":
         return replace(self, identity=profile.identity, plan=profile.plan or self.plan)
 
-    def of_token(
-        self, credential: Credential, login_expires_at: datetime | None, folder: str
-    ) -> "Facts":
-        known = self.of_expiry(credential)
-        return replace(known, login_expires_at=login_expires_at, folder=folder)
+    def moved_in(self, folder: str) -> "Facts":
+        """The account's login lives in this folder too."""
+        folders = self.folders if folder in self.folders else (*self.folders, folder)
+        return replace(self, folders=folders, left=_without(self.left, folder))
+
+    def moved_out(self, folder: str) -> "Facts":
+        """The account's login does not live there any more; it may come back."""
+        if folder not in self.folders:
+            return self
+        left = (*_without(self.left, folder), folder)[-MOST_LEFT:]
+        return replace(self, folders=_without(self.folders, folder), left=left)
 
     def of_expiry(self, credential: Credential) -> "Facts":
         return replace(
@@ -89,14 +102,23 @@ class Learnt:
             self._save()
 
     def folders(self) -> set[str]:
-        """Every folder that a login was imported from, the default one ("") left out."""
-        return {facts.folder for facts in self._facts.values() if facts.folder}
+        """Every folder in which a login was ever found, the default one ("") left out."""
+        known = (folder for facts in self._facts.values() for folder in facts.folders + facts.left)
+        return {folder for folder in known if folder}
+
+    def living_in(self, folder: str) -> set[str]:
+        """The accounts whose login is believed to live there."""
+        return {name for name, facts in self._facts.items() if folder in facts.folders}
 
     def _save(self) -> None:
         try:
             self._document.save({name: _entry(facts) for name, facts in self._facts.items()})
         except TrackerError as error:  # a full disk costs a question later, and must not end a poll
             _log.warning("%s", error)
+
+
+def _without(folders: Iterable[str], folder: str) -> tuple[str, ...]:
+    return tuple(other for other in folders if other != folder)
 
 
 def _entries(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -112,7 +134,8 @@ def _facts(entry: Mapping[str, Any]) -> Facts:
         token_digest=_text(entry.get("token_digest")),
         token_expires_at=_instant(entry.get("token_expires_at")),
         login_expires_at=_instant(entry.get("login_expires_at")),
-        folder=_text(entry.get("folder")),
+        folders=_texts(entry.get("folders", [entry.get("folder")])),
+        left=_texts(entry.get("left")),
     )
 
 
@@ -124,13 +147,20 @@ def _entry(facts: Facts) -> Mapping[str, Any]:
         "token_digest": facts.token_digest,
         "token_expires_at": facts.token_expires_at and facts.token_expires_at.isoformat(),
         "login_expires_at": facts.login_expires_at and facts.login_expires_at.isoformat(),
-        "folder": facts.folder,
+        "folders": list(facts.folders) or None,
+        "left": list(facts.left) or None,
     }
     return {key: value for key, value in values.items() if value is not None}
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Of an older version the one `folder`, as a list; a missing key is none."""
+    items = value if isinstance(value, list) else []
+    return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
 
 
 def _instant(value: object) -> datetime | None:

@@ -1,54 +1,76 @@
-"""Follows Claude Code's own logins: who is logged in, and which token it has renewed. It only ever reads them."""
+"""Follows Claude Code's own logins: who is logged in where, and which token was renewed. It only ever reads them."""
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.accounts.book import AccountBook
 from monitor.accounts.credentials import Credentials
-from monitor.accounts.seams import LoginSource, ProfileSource
+from monitor.accounts.offers import Offers
+from monitor.accounts.profiles import Profiles
+from monitor.accounts.seams import LoginSource, folder_of
 from monitor.clock import Clock
-from monitor.core.errors import ApiError, CredentialError, NotLoggedInError
+from monitor.core.errors import ApiError, CredentialError, NotLoggedInError, Reason, Trouble
 from monitor.core.events import LoginSeen
-from monitor.core.model import LOGIN_REASONS, Login, Profile
+from monitor.core.model import LOGIN_REASONS, Account, Login
 from monitor.store import Store
 
 LOOK_EVERY: Final = 5.0
 ASK_AGAIN: Final = timedelta(minutes=1)
 ASK_AGAIN_MOST: Final = timedelta(minutes=30)
+HALF_WRITTEN: Final = timedelta(seconds=1)
+"""A file that is being written is whole after this time; a poll waits for it, since its old token may be dead."""
+
+_NEVER_LOOKED: Final = object()
+
+Sources = Callable[[], Awaitable[Sequence[LoginSource]]]
+"""Every place that is to be followed now, the one that Claude Code would use first."""
 
 
 @dataclass(slots=True)
 class _Followed:
-    """Where we are with one source: `seen` is what was dealt with last, the login and the accounts of that time."""
+    """Where we are with one place: `stamp` is what was seen last, `dealt_with` what needs no more attention."""
 
     source: LoginSource
-    seen: Hashable = None
+    stamp: Hashable = _NEVER_LOOKED
+    dealt_with: Hashable = _NEVER_LOOKED
     failures: int = 0
+    trouble: Trouble | None = None
     not_before: datetime | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_half_written(self) -> bool:
+        """Whether it was so at the last look, and not at the one before."""
+        return self.trouble is Trouble.DAMAGED and self.failures == 1
 
 
 class LoginWatcher:
-    """Looks at each source every few seconds, and reads one only when it has changed."""
+    """Looks at each place every few seconds and before each poll, and reads one only when it has changed."""
 
     def __init__(
         self,
         *,
-        sources: Callable[[], Sequence[LoginSource]],
+        sources: Sources,
         credentials: Credentials,
+        offers: Offers,
         book: AccountBook,
-        api: ProfileSource,
+        profiles: Profiles,
         store: Store,
         clock: Clock,
     ) -> None:
         self._sources = sources
         self._credentials = credentials
+        self._offers = offers
         self._book = book
-        self._api = api
+        self._profiles = profiles
         self._store = store
         self._clock = clock
-        self._followed: dict[str | None, _Followed] = {}
+        self._followed: dict[str, _Followed] = {}
+        self._current: str | None = None
+        credentials.freshened_by(self.freshen)
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -57,59 +79,121 @@ class LoginWatcher:
             await self._clock.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
-        """Deal with every source that has changed since the last look; the first one is where Claude Code looks."""
-        for place, source in enumerate(self._sources()):
-            followed = self._followed.setdefault(source.folder, _Followed(source))
-            if followed.not_before is None or followed.not_before <= self._clock.now():
-                await self._look_at(followed, is_current=place == 0)
+        """Deal with every place that has changed since the last look; the first one is where Claude Code looks."""
+        sources = await self._sources()
+        self._current = sources[0].key if sources else None
+        await self._forget_all_but({source.key for source in sources})
+        for source in sources:
+            await self._look_at(self._followed.setdefault(source.key, _Followed(source)))
+        await self._credentials.mend()
 
-    async def _look_at(self, followed: _Followed, *, is_current: bool) -> None:
-        # The stamp is taken first: a login that is rewritten while we read it is then read once more.
-        seen = (await followed.source.stamp(), tuple(self._store.state.accounts))
-        if seen == followed.seen:
-            return
-        try:
-            name = await self._account_of(followed.source)
-        except (ApiError, CredentialError):
-            self._ask_again(followed)
-            return
-        followed.seen, followed.failures, followed.not_before = seen, 0, None
-        if is_current:
-            self._store.dispatch(LoginSeen(self._clock.now(), name))
+    async def freshen(self, account: Account, again: bool = False) -> None:
+        """Look whether the account's token was renewed; `again` reads its places though they look unchanged."""
+        if not self._followed:
+            await self.look()
+        for followed in list(self._followed.values()):
+            is_its_place = self._is_place_of(followed.source, account)
+            if is_its_place or followed.stamp is _NEVER_LOOKED:
+                await self._look_at(followed, again=again and is_its_place)
+            if is_its_place and followed.is_half_written:
+                await self._clock.sleep(HALF_WRITTEN.total_seconds())
+                await self._look_at(followed)
 
-    async def _account_of(self, source: LoginSource) -> str | None:
-        """The account that the source's login belongs to; its token is taken over where it is a new one."""
+    def _is_place_of(self, source: LoginSource, account: Account) -> bool:
+        if self._offers.owner(source.key) == account.name:
+            return True
+        folder = folder_of(source)
+        return folder is not None and folder in self._book.folders_of(account)
+
+    async def _forget_all_but(self, keys: set[str]) -> None:
+        self._followed = {key: f for key, f in self._followed.items() if key in keys}
+        await self._credentials.settle(self._offers.keep_only(keys))
+
+    async def _look_at(self, followed: _Followed, *, again: bool = False) -> None:
+        async with followed.turn:
+            # The stamp is taken first: a login that is rewritten while we read it is then read once more.
+            stamp = await followed.source.stamp()
+            if stamp != followed.stamp:
+                followed.failures, followed.trouble, followed.not_before = 0, None, None
+            seen = stamp, tuple(self._store.state.accounts)
+            waits = followed.not_before is not None and self._clock.now() < followed.not_before
+            if waits or (seen == followed.dealt_with and not again):
+                return
+            followed.stamp = stamp
+            try:
+                await self._deal_with(followed.source)
+            except (ApiError, CredentialError) as error:
+                self._ask_again(followed, error)
+            else:
+                followed.dealt_with, followed.not_before = seen, None
+                followed.failures, followed.trouble = 0, None
+
+    async def _deal_with(self, source: LoginSource) -> None:
+        """Raises ApiError or CredentialError where that is to be tried again."""
         try:
             login = await source.read()
         except NotLoggedInError:
-            return None
-        await self._credentials.warm(a.account for a in self._store.state.accounts.values())
-        owner = self._credentials.owner_of(login.credential.secret)
-        if owner is not None:
-            self._book.note_login(owner, login, source.folder)
-            return owner
-        if login.credential.is_dead(self._clock.now()):
-            return None
-        profile = await self._profile(login)
-        return None if profile is None else await self._take_over(source, login, profile)
-
-    async def _profile(self, login: Login) -> Profile | None:
-        """Whose login it is; None where the API refuses the token, which asking again would not change."""
-        try:
-            return await self._api.profile(login.credential.secret)
-        except ApiError as error:
-            if error.reason in LOGIN_REASONS:
-                return None
+            await self._nobody(source)
+            return
+        except CredentialError as error:
+            self._offers.fails(source, error)
             raise
+        try:
+            await self._somebody(source, login)
+        except (ApiError, CredentialError) as error:
+            self._offers.fails(source, _unknown(error))
+            if error.reason not in LOGIN_REASONS:
+                raise
+            self._seen(source, None)
 
-    async def _take_over(self, source: LoginSource, login: Login, profile: Profile) -> str | None:
-        account = await self._book.account_of(profile)
-        if account is None:
-            return None
-        await self._book.take_over(account.name, login, profile, source.folder)
-        return account.name
+    async def _somebody(self, source: LoginSource, login: Login) -> None:
+        accounts = [state.account for state in self._store.state.accounts.values()]
+        name = await self._credentials.owner_of(login.credential.secret, accounts)
+        if name is None and login.credential.is_dead(self._clock.now()):
+            touched = self._offers.stays(source, login)
+        else:
+            if name is None:
+                name = await self._book.identified(await self._profiles.of_login(login, source))
+            touched = self._moved(source, login, name)
+        await self._credentials.settle(touched)
+        self._seen(source, name)
 
-    def _ask_again(self, followed: _Followed) -> None:
-        wait = min(ASK_AGAIN * (1 << min(followed.failures, 10)), ASK_AGAIN_MOST)
+    def _moved(self, source: LoginSource, login: Login, name: str | None) -> set[str]:
+        if name is None:
+            return self._offers.moves_out(source, login)
+        return self._offers.moves_in(source, login, name)
+
+    async def _nobody(self, source: LoginSource) -> None:
+        await self._credentials.settle(self._offers.moves_out(source))
+        self._seen(source, None)
+
+    def _seen(self, source: LoginSource, name: str | None) -> None:
+        if source.key == self._current and self._store.state.logged_in != name:
+            self._store.dispatch(LoginSeen(self._clock.now(), name))
+
+    def _ask_again(self, followed: _Followed, error: ApiError | CredentialError) -> None:
+        followed.not_before = self._later(followed.failures, error)
         followed.failures += 1
-        followed.not_before = self._clock.now() + wait
+        followed.trouble = error.trouble if isinstance(error, CredentialError) else None
+
+    def _later(self, failures: int, error: ApiError | CredentialError) -> datetime:
+        """When it is tried again, unless the place changes before."""
+        now, wait = self._clock.now(), min(ASK_AGAIN * (1 << min(failures, 10)), ASK_AGAIN_MOST)
+        if isinstance(error, ApiError):
+            return now + max(wait, error.retry_after or wait)
+        match error.trouble:
+            case Trouble.DENIED:  # asking again would ask somebody anew
+                return now + timedelta(days=1)
+            case Trouble.DAMAGED if not failures:
+                return now + HALF_WRITTEN
+            case Trouble.LOCKED | Trouble.NO_KEYRING:
+                return now + timedelta(seconds=10)
+        return now + wait
+
+
+def _unknown(error: ApiError | CredentialError) -> CredentialError:
+    """Why the token that is there cannot be used."""
+    if isinstance(error, CredentialError) or error.reason in LOGIN_REASONS:
+        return CredentialError(error.detail, reason=error.reason)
+    words = f"it cannot be asked now whose the new login is: {error.detail}"
+    return CredentialError(words, reason=Reason.CREDENTIALS)

@@ -2,15 +2,21 @@
 
 import asyncio
 import getpass
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from monitor.accounts.importing import Imports
+from monitor.accounts.learnt import Facts, Learnt
 from monitor.app import App, real
 from monitor.commands.opening import settings_of
 from monitor.core.errors import TrackerError
 from monitor.core.model import Account, Secret
+from monitor.files import JsonFile
+from monitor.settings import Settings, state_folder
+from monitor.sources.cswap import listed
 
 Verb = Callable[[App, Namespace], Awaitable[None]]
 
@@ -20,7 +26,8 @@ def accounts(arguments: Namespace) -> int:
     verb = arguments.verb or "list"
     if verb == "list":
         settings = settings_of(arguments)
-        _print_accounts(settings.accounts, settings.active_account)
+        learnt = Learnt(JsonFile(state_folder(os.environ) / "accounts.json"))
+        _print_accounts(settings, learnt)
         return 0
     return asyncio.run(_run(_VERBS[verb], arguments))
 
@@ -31,20 +38,49 @@ async def _run(verb: Verb, arguments: Namespace) -> int:
     return 0
 
 
-def _print_accounts(listed: tuple[Account, ...], active: int) -> None:
-    if not listed:
-        print("no accounts yet: log in with Claude Code, then run `monitor accounts import`")
-    for place, account in enumerate(listed):
-        mark = "*" if place == active else " "
+def _print_accounts(settings: Settings, learnt: Learnt) -> None:
+    if not settings.accounts:
+        print("no accounts yet: log in with Claude Code, then run `monitor accounts import --all`")
+    for place, account in enumerate(settings.accounts):
+        mark = "*" if place == settings.active_account else " "
         label = f"  ({account.label})" if account.label else ""
-        print(f"{mark} {account.name}  {account.auth_method}  {account.org_id or '-'}{label}")
+        org_id, storage = account.org_id or "-", account.storage or settings.storage or "automatic"
+        folders = _folders(account, learnt[account.name])
+        print(f"{mark} {account.name}  {account.auth_method}  {org_id}  {storage}{folders}{label}")
+
+
+def _folders(account: Account, facts: Facts) -> str:
+    """Where Claude Code has the account's login now, else where the settings say so."""
+    said = (account.config_dir,) if account.config_dir is not None else ()
+    return "".join(f"  {folder or '~/.claude'}" for folder in facts.folders or said)
 
 
 async def _import(app: App, arguments: Namespace) -> None:
-    folder = arguments.config_dir
-    sources = [app.login_at(folder)] if folder else app.logins()[:1]
-    for imported in await app.book.import_from(sources):
-        print(f"{imported.name}: {'imported' if imported.is_new else 'token renewed'}")
+    if arguments.from_cswap:
+        await _import_known(app)
+    if arguments.all:
+        _print_imports(await app.book.import_all(await app.logins()))
+    elif arguments.config_dir:
+        _print_imports((await app.book.import_all([app.login_at(arguments.config_dir)])).or_raise())
+    elif not arguments.from_cswap:
+        current = (await app.logins())[:1]
+        _print_imports((await app.book.import_all(current)).or_raise())
+
+
+async def _import_known(app: App) -> None:
+    """Accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
+    for name in await app.book.add_known(await listed()):
+        print(f"{name}: added, without a token")
+    await app.watcher.look()
+
+
+def _print_imports(imports: Imports) -> None:
+    for imported in imports.imported:
+        print(imported.words)
+    for failure in imports.failed:
+        print(failure.words)
+    if not imports.imported:
+        raise TrackerError("nothing was imported")
 
 
 async def _add(app: App, arguments: Namespace) -> None:

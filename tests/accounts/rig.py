@@ -1,15 +1,27 @@
 """Account operations over fakes: a vault, settings and a document in memory, logins and profiles to set."""
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor.accounts.book import AccountBook
-from monitor.accounts.credentials import Credentials
+from monitor.accounts.credentials import FRESHEN_SECS, Credentials
 from monitor.accounts.learnt import Learnt
 from monitor.accounts.logins import LoginWatcher
-from monitor.core.errors import ApiError, CredentialError, NotLoggedInError, Reason, SettingsError
-from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret
+from monitor.accounts.offers import Offers
+from monitor.accounts.profiles import Profiles
+from monitor.accounts.seams import LoginSource, Vault
+from monitor.accounts.storage import Stores
+from monitor.core.errors import (
+    ApiError,
+    CredentialError,
+    NotLoggedInError,
+    Reason,
+    SettingsError,
+    Trouble,
+)
+from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret, Storage
 from monitor.core.state import State
 from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryVault
 from monitor.store import Store
@@ -37,6 +49,36 @@ class FakeProfiles:
         return self.by_token[token.reveal()]
 
 
+@dataclass(frozen=True)
+class Cached:
+    """An answer of the usage API that Claude Code has kept."""
+
+    at: datetime
+    account_uuid: str
+    body: bytes
+
+
+@dataclass
+class FakeFacts:
+    """`.claude.json` of one folder: the login that it names, and the usage that it has kept."""
+
+    identity: Identity | None = None
+    email: str = ""
+    organization_name: str = ""
+    cached: Cached | None = None
+    reads: int = 0
+    broken: bool = False
+
+    def stamp(self) -> Hashable:
+        return self.identity, self.email, self.cached, self.broken
+
+    async def read(self) -> "FakeFacts":
+        self.reads += 1
+        if self.broken:
+            raise CredentialError("half-written", trouble=Trouble.DAMAGED)
+        return self
+
+
 @dataclass
 class FakeLogin:
     """One folder of Claude Code; `token` None means that nobody is logged in there."""
@@ -45,17 +87,73 @@ class FakeLogin:
     folder: str | None = None
     expires_at: datetime | None = None
     login_expires_at: datetime | None = None
+    scopes: tuple[str, ...] = ()
+    error: CredentialError | None = None
+    facts: FakeFacts | None = field(default_factory=FakeFacts)
+    item: str | None = None
     reads: int = 0
+    touched: int = 0
+    hangs: bool = False
+    same_stamp: bool = False
+    stamped: Hashable = None
+
+    @property
+    def key(self) -> str:
+        return self.item or self.folder or "default"
 
     async def stamp(self) -> Hashable:
-        return self.token
+        if self.hangs:
+            await asyncio.Event().wait()
+        if not self.same_stamp:
+            self.stamped = self.token, self.touched, self.error
+        return self.stamped
 
     async def read(self) -> Login:
         self.reads += 1
+        if self.error is not None:
+            raise self.error
         if self.token is None:
             raise NotLoggedInError("not logged in")
         credential = Credential(Secret(self.token), expires_at=self.expires_at)
-        return Login(credential, self.login_expires_at)
+        return Login(credential, self.login_expires_at, self.scopes)
+
+    def renews(self, token: str, expires_at: datetime | None = None) -> None:
+        """What Claude Code does when it is used."""
+        self.token, self.expires_at = token, expires_at
+
+    def log_out(self) -> None:
+        """`/logout` in Claude Code."""
+        self.token = None
+
+    def touch(self) -> None:
+        """The place looks changed, whatever it holds."""
+        self.touched += 1
+
+
+@dataclass
+class FakeGiven:
+    """What systemd has handed over."""
+
+    by_name: dict[str, Credential] = field(default_factory=dict)
+
+    async def read(self, name: str, label: str | None = None) -> Credential | None:
+        return self.by_name.get(name) or self.by_name.get(label or "")
+
+
+@dataclass
+class FakeCommand:
+    """A program that prints tokens, one after the other as they are rejected."""
+
+    argv: tuple[str, ...]
+    tokens: list[str]
+    dead: Credential | None = None
+
+    async def read(self, rejected: Credential | None = None) -> Credential:
+        if self.dead is not None:
+            return self.dead
+        if rejected is not None and rejected.secret == Secret(self.tokens[0]):
+            self.tokens.pop(0)
+        return Credential(Secret(self.tokens[0]))
 
 
 @dataclass(slots=True)
@@ -63,7 +161,10 @@ class FragileVault(MemoryVault):
     """A vault that can be locked, for all names or for writing one."""
 
     locked: bool = False
+    absent: bool = False
     refuses: set[str] = field(default_factory=set)
+    trouble: Trouble | None = None
+    asked: int = 0
 
     async def read(self, name: str) -> Credential | None:
         self._check(name)
@@ -78,8 +179,13 @@ class FragileVault(MemoryVault):
         await MemoryVault.delete(self, name)
 
     def _check(self, name: str) -> None:
+        self.asked += 1
+        if self.absent:
+            raise CredentialError("no keyring answers", trouble=Trouble.NO_KEYRING)
+        if self.trouble is not None:
+            raise CredentialError("no", trouble=self.trouble)
         if self.locked or name in self.refuses:
-            raise CredentialError("the keyring is locked")
+            raise CredentialError("the keyring is locked", trouble=Trouble.LOCKED)
 
 
 @dataclass(slots=True)
@@ -108,37 +214,68 @@ class FragileAccounts(MemoryAccounts):
 class Rig:
     """Everything that account operations touch."""
 
-    def __init__(self, *accounts: Account) -> None:
+    def __init__(self, *accounts: Account, vault: Vault | None = None) -> None:
         self.clock = FakeClock()
         self.store = Store(State())
         self.vault = FragileVault()
+        self.keeper: Vault = vault or self.vault
         self.file = FragileAccounts(list(accounts))
         self.document = MemoryDocument()
         self.profiles = FakeProfiles()
         self.logins: list[FakeLogin] = [FakeLogin()]
+        self.given = FakeGiven()
+        self.commands: dict[tuple[str, ...], FakeCommand] = {}
+        self.default: Storage | None = None
+        self.has_api = True
+        self.freshen_secs = FRESHEN_SECS
         self.start()
 
     def start(self) -> None:
         """Build everything anew over the same vault, settings and document, as a restart does."""
         self.learnt = Learnt(self.document)
-        self.credentials = Credentials(self.vault, self.learnt, self.store, self.clock)
+        self.offers = Offers(self.learnt)
+        self.stores = Stores(
+            self.keeper,
+            self.offers,
+            self.learnt,
+            given=self.given,
+            command=lambda argv: self.commands[argv],
+            default=lambda: self.default,
+        )
+        self.credentials = Credentials(
+            self.stores, self.offers, self.learnt, self.store, self.clock, self.freshen_secs
+        )
+        asked = Profiles(self.profiles if self.has_api else None)
         self.book = AccountBook(
             file=self.file,
             credentials=self.credentials,
+            offers=self.offers,
             learnt=self.learnt,
-            api=self.profiles,
+            profiles=asked,
             store=self.store,
             clock=self.clock,
         )
         self.watcher = LoginWatcher(
-            sources=lambda: self.logins,
+            sources=self.sources,
             credentials=self.credentials,
+            offers=self.offers,
             book=self.book,
-            api=self.profiles,
+            profiles=asked,
             store=self.store,
             clock=self.clock,
         )
         self.book.load()
+
+    async def sources(self) -> Sequence[LoginSource]:
+        return list(self.logins)
+
+    def account(self, name: str) -> Account:
+        return self.book.account(name)
+
+    def restart(self) -> None:
+        """As another process begins: with a state of its own."""
+        self.store = Store(State())
+        self.start()
 
     def knows(self, token: str, email: str, org: str = "org-1", account: str | None = None) -> None:
         self.profiles.by_token[token] = profile(email, org, account)

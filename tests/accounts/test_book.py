@@ -210,7 +210,7 @@ async def test_a_rename_that_fails_at_the_new_entry_changes_nothing() -> None:
 async def test_a_rename_that_cannot_delete_the_old_entry_has_both() -> None:
     rig = Rig(Account("old", "org-1"))
     await rig.vault.write("old", Secret("t"))
-    await rig.credentials.warm(rig.file.listed)
+    await rig.credentials.held(rig.file.listed[0])
     rig.vault.refuses.add("old")
     with pytest.raises(CredentialError):
         await rig.book.edit("old", "new", None, "org-1")

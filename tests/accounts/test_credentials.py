@@ -40,7 +40,8 @@ async def test_nothing_stored_says_what_to_do(method: AuthMethod, words: str) ->
 async def test_a_token_that_is_known_to_be_dead_is_not_sent() -> None:
     rig = Rig()
     rig.knows("t1", "me@example.com")
-    await rig.book.import_from([FakeLogin("t1", "/work", expires_at=after(hours=8))])
+    rig.logins.append(FakeLogin("t1", "/work", expires_at=after(hours=8)))
+    await rig.book.import_from(rig.logins)
     (account,) = rig.file.listed
     assert (await rig.credentials.credential(account)).secret == Secret("t1")
     rig.clock.step(timedelta(hours=7, minutes=59, seconds=1))

@@ -1,0 +1,38 @@
+"""Why an account has no token that could be sent, and what helps."""
+
+from datetime import datetime
+
+from monitor.accounts import advice
+from monitor.accounts.learnt import Facts
+from monitor.accounts.offers import Offers
+from monitor.accounts.storage import Stored, nowhere
+from monitor.core.errors import CredentialError, Reason, Trouble
+from monitor.core.model import Account, Storage
+
+
+def lack(
+    account: Account, chosen: Stored, facts: Facts, offers: Offers, now: datetime
+) -> CredentialError:
+    """`chosen` holds a token that has ended, or none."""
+    if chosen.storage in (Storage.SYSTEMD, Storage.COMMAND):
+        return CredentialError(advice.not_renewed(chosen.storage), reason=Reason.AUTH)
+    failure = offers.failure_of(facts.folders)
+    if failure is not None:
+        return failure
+    if facts.folders or offers.logins_of(account.name):
+        folder = folder_of_token(facts, account.name, offers, now)
+        has_ended = facts.login_expires_at is not None and facts.login_expires_at <= now
+        words = advice.ended(folder) if has_ended else advice.waiting(folder)
+        return CredentialError(words, reason=Reason.AUTH)
+    if facts.left or chosen.credential is not None:
+        empty = [folder for folder in facts.left if offers.is_empty(folder)]
+        return CredentialError(advice.logged_out(empty), reason=Reason.AUTH)
+    if not chosen.has_keyring:
+        return CredentialError(nowhere(), trouble=Trouble.NO_KEYRING)
+    return CredentialError(advice.nothing(account, account.storage), trouble=Trouble.ABSENT)
+
+
+def folder_of_token(facts: Facts, name: str, offers: Offers, now: datetime) -> str | None:
+    """Where Claude Code would renew the account's token; None where nobody knows."""
+    best = offers.folder_of(name, now)
+    return facts.folders[-1] if best is None and facts.folders else best

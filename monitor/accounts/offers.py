@@ -1,0 +1,153 @@
+"""The logins that Claude Code holds now, in memory alone: by place, and whose each is. Nothing of it is ever written.
+
+Of an account's tokens the freshest wins. One that its place has replaced or lost, or that the API has refused,
+comes after those that are in a place now, whatever its date says.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from monitor.accounts.learnt import Learnt, digest
+from monitor.accounts.seams import LoginSource, folder_of
+from monitor.core.errors import CredentialError
+from monitor.core.model import Credential, Login, Secret
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one place holds. Without a login nobody is logged in there; `failure` says that it cannot be read."""
+
+    folder: str | None
+    login: Login | None = None
+    owner: str | None = None
+    failure: CredentialError | None = None
+
+
+class Offers:
+    """What each place holds, and which of the accounts that is."""
+
+    def __init__(self, learnt: Learnt) -> None:
+        self._learnt = learnt
+        self._offers: dict[str, Offer] = {}
+        self._superseded: set[str] = set()
+        self._refused: set[str] = set()
+
+    def moves_in(self, source: LoginSource, login: Login, name: str) -> set[str]:
+        """The login of this place is that account's. Returns the accounts for which something has changed."""
+        folder = folder_of(source)
+        touched = self._set(source.key, Offer(folder, login, name))
+        if folder is None:
+            return touched | {name}
+        left = self._leave(folder, self._learnt.living_in(folder) - {name})
+        self._learnt[name] = self._learnt[name].moved_in(folder)
+        return touched | left | {name}
+
+    def moves_out(self, source: LoginSource, login: Login | None = None) -> set[str]:
+        """Nobody's login is there, or a stranger's. Returns the accounts for which something has changed."""
+        folder = folder_of(source)
+        touched = self._set(source.key, Offer(folder, login))
+        return touched if folder is None else touched | self._leave(folder)
+
+    def stays(self, source: LoginSource, login: Login) -> set[str]:
+        """A token that has ended, so nobody can be asked about it: believed to be of whoever lives there."""
+        folder = folder_of(source)
+        names = set() if folder is None else self._learnt.living_in(folder)
+        return self._set(source.key, Offer(folder, login, min(names, default=None))) | names
+
+    def fails(self, source: LoginSource, failure: CredentialError) -> None:
+        """The place cannot be read now: what it held is still believed."""
+        old = self._offers.get(source.key, Offer(folder_of(source)))
+        self._offers[source.key] = Offer(old.folder, old.login, old.owner, failure)
+
+    def keep_only(self, keys: Iterable[str]) -> set[str]:
+        """Forget the places that are no more. Returns the accounts for which something has changed."""
+        touched: set[str] = set()
+        for key in self._offers.keys() - set(keys):
+            offer = self._offers.pop(key)
+            self._supersede(offer.login)
+            if offer.owner is not None:
+                touched.add(offer.owner)
+            if offer.folder is not None:
+                touched |= self._leave(offer.folder)
+        return touched
+
+    def forget(self, name: str) -> None:
+        """The account is no more."""
+        self._rename(name, None)
+
+    def rename(self, old: str, new: str) -> None:
+        self._rename(old, new)
+
+    def refuse(self, secret: Secret) -> None:
+        """The API did not take this token: any other is better."""
+        self._refused.add(digest(secret))
+
+    def is_refused(self, secret: Secret) -> bool:
+        return digest(secret) in self._refused
+
+    def owner(self, key: str) -> str | None:
+        """The account whose login is in this place."""
+        offer = self._offers.get(key)
+        return offer.owner if offer else None
+
+    def places_of(self, name: str) -> set[str]:
+        return {key for key, offer in self._offers.items() if offer.owner == name}
+
+    def logins_of(self, name: str) -> list[Login]:
+        return [o.login for o in self._offers.values() if o.owner == name and o.login is not None]
+
+    def login_of(self, name: str, now: datetime) -> Login | None:
+        """The account's best login, dead or not; None where it has none."""
+        logins = self.logins_of(name)
+        return max(logins, key=lambda login: self.rank(login.credential, now), default=None)
+
+    def folder_of(self, name: str, now: datetime) -> str | None:
+        """Where the account's best login is; None where that is not known."""
+        offers = [(o.login, o.folder) for o in self._offers.values() if o.owner == name]
+        found = [(self.rank(login.credential, now), f) for login, f in offers if login is not None]
+        return max(found, key=lambda pair: pair[0], default=(None, None))[1]
+
+    def failure_of(self, folders: Iterable[str]) -> CredentialError | None:
+        """Why one of these folders cannot be read, if so."""
+        wanted = set(folders)
+        found = (o.failure for o in self._offers.values() if o.folder in wanted and o.failure)
+        return next(found, None)
+
+    def is_empty(self, folder: str) -> bool:
+        """Whether it is known that nobody is logged in there."""
+        found = [offer for offer in self._offers.values() if offer.folder == folder]
+        return bool(found) and all(o.login is None and o.failure is None for o in found)
+
+    def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
+        """The greater, the sooner it is used."""
+        good = digest(credential.secret) not in self._superseded | self._refused
+        return not credential.is_dead(now), good, credential.expires_at or _NEVER
+
+    def _leave(self, folder: str, names: set[str] | None = None) -> set[str]:
+        """These accounts (else all) do not live there any more."""
+        leaving = self._learnt.living_in(folder) if names is None else names
+        for name in leaving:
+            self._learnt[name] = self._learnt[name].moved_out(folder)
+        return leaving
+
+    def _set(self, key: str, offer: Offer) -> set[str]:
+        """A token that is in a place again is as good as new. Returns the former owner."""
+        old = self._offers.get(key, Offer(None))
+        self._supersede(old.login)
+        self._offers[key] = offer
+        if offer.login is not None:
+            self._superseded.discard(digest(offer.login.credential.secret))
+        return {old.owner} if old.owner is not None else set()
+
+    def _supersede(self, login: Login | None) -> None:
+        if login is not None:
+            self._superseded.add(digest(login.credential.secret))
+
+    def _rename(self, old: str, new: str | None) -> None:
+        for key, offer in self._offers.items():
+            if offer.owner == old:
+                self._offers[key] = Offer(offer.folder, offer.login, new, offer.failure)

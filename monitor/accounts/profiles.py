@@ -1,0 +1,49 @@
+"""Whose token it is: asked once for each token, then remembered while the program runs."""
+
+from monitor.accounts.advice import SETUP_TOKEN
+from monitor.accounts.learnt import digest
+from monitor.accounts.seams import ClaudeFacts, FactsSource, LoginSource, ProfileSource
+from monitor.core.errors import CredentialError, Reason
+from monitor.core.model import Login, Profile, Secret
+
+
+class Profiles:
+    """Asks the API; where there is none (`api` is None), believes what Claude Code notes beside the login."""
+
+    def __init__(self, api: ProfileSource | None) -> None:
+        self._api = api
+        self._known: dict[str, Profile] = {}
+
+    async def of_login(self, login: Login, source: LoginSource) -> Profile:
+        """Whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
+        if login.is_setup_token:
+            raise CredentialError(SETUP_TOKEN, reason=Reason.SCOPE)
+        if self._api is None:
+            return await _believed(source.facts)
+        return await self.of_token(login.credential.secret)
+
+    async def of_token(self, secret: Secret) -> Profile:
+        """Whose token it is. Raises ApiError, or CredentialError where there is no API to ask."""
+        key = digest(secret)
+        if key not in self._known:
+            if self._api is None:
+                raise CredentialError("whose token this is cannot be asked: api.enabled is false")
+            self._known[key] = await self._api.profile(secret)
+        return self._known[key]
+
+
+async def _believed(facts: FactsSource | None) -> Profile:
+    profile = profile_in(await facts.read()) if facts is not None else None
+    if profile is None:
+        raise CredentialError(
+            "Claude Code's .claude.json does not say whose login this is, and api.enabled is false"
+        )
+    return profile
+
+
+def profile_in(facts: ClaudeFacts) -> Profile | None:
+    """The login that `.claude.json` names, where it does so in full."""
+    identity = facts.identity
+    if identity is None or not (identity.account_uuid and identity.org_uuid and facts.email):
+        return None
+    return Profile(identity, facts.email, facts.organization_name)

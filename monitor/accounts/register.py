@@ -1,0 +1,149 @@
+"""Accounts in the settings, in the state and in what was learnt of them, kept in step; and which one is meant."""
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+
+from monitor.accounts.credentials import Credentials
+from monitor.accounts.learnt import Learnt
+from monitor.accounts.offers import Offers
+from monitor.accounts.profiles import Profiles
+from monitor.accounts.seams import AccountsFile
+from monitor.clock import Clock
+from monitor.core.errors import ApiError, CredentialError, TrackerError
+from monitor.core.events import AccountIdentified, AccountsLoaded
+from monitor.core.model import Account, AuthMethod, Login, Profile
+from monitor.store import Store
+
+
+class Register:
+    """Knows the accounts, and whose account a profile speaks of."""
+
+    def __init__(
+        self,
+        file: AccountsFile,
+        credentials: Credentials,
+        offers: Offers,
+        learnt: Learnt,
+        profiles: Profiles,
+        store: Store,
+        clock: Clock,
+    ) -> None:
+        self._file = file
+        self._credentials = credentials
+        self._offers = offers
+        self._learnt = learnt
+        self._profiles = profiles
+        self._store = store
+        self._clock = clock
+
+    def load(self, renamed: tuple[str, str] | None = None) -> None:
+        """Bring the settings' accounts, and what was learnt of them, into the state."""
+        now = self._clock.now()
+        listing = self._file.read()
+        names = dict([renamed]) if renamed else {}
+        self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
+        for account in listing.accounts:
+            self.tell(account.name)
+
+    def tell(self, name: str) -> None:
+        """Bring what was learnt of the account into the state."""
+        facts = self._learnt[name]
+        event = AccountIdentified(self._clock.now(), name, facts.identity, facts.plan)
+        self._store.dispatch(event)
+        self._credentials.tell(name)
+
+    def accounts(self) -> tuple[Account, ...]:
+        return self._file.read().accounts
+
+    def account(self, name: str) -> Account:
+        """The account of that name. Raises TrackerError where there is none."""
+        found = next((a for a in self.accounts() if a.name == name), None)
+        if found is None:
+            raise TrackerError(f"there is no account {name!r}: see `monitor accounts list`")
+        return found
+
+    def check_is_free(self, name: str) -> None:
+        """Raises TrackerError where there is an account of that name."""
+        if any(account.name == name for account in self.accounts()):
+            raise TrackerError(f"there is an account {name!r} already: choose another name")
+
+    async def add(self, account: Account) -> None:
+        """One more account, whose token is kept already; nothing of it stays where the settings refuse it."""
+        try:
+            self._file.add_account(account)
+        except TrackerError:
+            await self._credentials.drop(account)
+            self.forget(account.name)
+            raise
+        self.load()
+
+    def forget(self, name: str) -> None:
+        """Nothing that was learnt of the account is remembered."""
+        self._offers.forget(name)
+        self._learnt.forget(name)
+
+    def identify(self, name: str, profile: Profile, login: Login | None = None) -> None:
+        """Remember whose account it is, and its plan, as far as either the API or Claude Code says it."""
+        facts = self._learnt[name].of_profile(profile)
+        plan = facts.plan or (login.plan if login else None)
+        self._learnt[name] = replace(facts, plan=plan)
+
+    async def identified(self, profile: Profile) -> str | None:
+        """The account that the profile speaks of, which is then known by it; None for a stranger's."""
+        account = await self.account_of(profile)
+        if account is None:
+            return None
+        self.identify(account.name, profile)
+        self.tell(account.name)
+        return account.name
+
+    def folders_of(self, account: Account) -> tuple[str, ...]:
+        """Where the account's login lives, has lived, or is said to live."""
+        facts = self._learnt[account.name]
+        said = () if account.config_dir is None else (_expanded(account.config_dir),)
+        return (*facts.folders, *facts.left, *said)
+
+    async def account_of(self, profile: Profile) -> Account | None:
+        """The account that the profile speaks of: by its identity, or for one never identified, by asking."""
+        accounts = [a for a in self.accounts() if a.auth_method is AuthMethod.OAUTH]
+        for account in accounts:
+            if self._learnt[account.name].identity == profile.identity:
+                return account
+        for account in sorted(accounts, key=lambda account: not account.org_id):
+            if await self._is_unidentified_twin(account, profile):
+                return account
+        return None
+
+    async def _is_unidentified_twin(self, account: Account, profile: Profile) -> bool:
+        """Whether an account from an older settings file, of which only the organization is known, is meant."""
+        if self._learnt[account.name].identity is not None:
+            return False
+        if account.org_id not in ("", profile.identity.org_uuid):
+            return False
+        if account.name == profile.email or is_named_for(account, profile.email):
+            return True
+        stored = await self._credentials.held(account)
+        if stored is None or stored.is_dead(self._clock.now()):
+            return False
+        with suppress(ApiError, CredentialError):
+            return (await self._profiles.of_token(stored.secret)).identity == profile.identity
+        return False
+
+    def new_account(self, profile: Profile) -> Account:
+        """An account of a name that is free, not yet in the settings."""
+        taken = {account.name for account in self.accounts()}
+        organization = profile.organization_name or profile.identity.org_uuid[:8]
+        wanted = [profile.email, f"{profile.email} ({organization})"]
+        wanted += [f"{profile.email} ({organization} {n})" for n in range(2, len(taken) + 3)]
+        name = next(name for name in wanted if name not in taken)
+        return Account(name, profile.identity.org_uuid, AuthMethod.OAUTH)
+
+
+def is_named_for(account: Account, email: str) -> bool:
+    """Whether it is one of the several accounts of this e-mail: `user@example.com (Organization)`."""
+    return bool(account.org_id) and account.name.startswith(f"{email} (")
+
+
+def _expanded(folder: str) -> str:
+    return os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end, which names a place

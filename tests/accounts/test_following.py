@@ -1,0 +1,398 @@
+"""Which token is in use while logins come, go, are renewed and change hands."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from monitor.core.errors import ApiError, CredentialError, Reason, Trouble
+from monitor.core.model import Account, Credential, Secret
+from tests.accounts.rig import FakeLogin, Rig
+from tests.builders import NOW, after
+
+ME, YOU = "me@example.com", "you@example.com"
+
+
+async def in_use(rig: Rig, name: str = ME) -> str:
+    return (await rig.credentials.credential(rig.account(name))).secret.reveal()
+
+
+async def refused(rig: Rig, name: str = ME, reason: Reason = Reason.AUTH) -> str:
+    """The words with which no token is given."""
+    with pytest.raises(CredentialError) as error:
+        await rig.credentials.credential(rig.account(name))
+    assert error.value.reason is reason
+    return error.value.detail
+
+
+async def rig_with(*logins: FakeLogin, **emails: str) -> Rig:
+    """Everything that is logged in there is imported, and was looked at once."""
+    rig = Rig()
+    rig.logins = list(logins)
+    for token, email in emails.items():
+        rig.knows(token, email)
+    await rig.book.import_all(rig.logins)
+    await rig.watcher.look()
+    return rig
+
+
+async def in_two_folders(first: datetime | None, second: datetime | None) -> Rig:
+    return await rig_with(
+        FakeLogin("t1", expires_at=first), FakeLogin("t2", "/b", second), t1=ME, t2=ME
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "token"),
+    [
+        (after(hours=8), after(hours=5), "t1"),
+        (after(hours=5), after(hours=8), "t2"),
+        (after(hours=5), before_now := NOW - timedelta(hours=1), "t1"),
+        (before_now, after(hours=5), "t2"),
+        (None, after(hours=5), "t2"),
+        (after(hours=5), None, "t1"),
+    ],
+)
+async def test_of_several_folders_the_token_that_ends_last_is_in_use(
+    first: datetime | None, second: datetime | None, token: str
+) -> None:
+    rig = await in_two_folders(first, second)
+    assert await in_use(rig) == token
+    assert rig.secret_of(ME) == token
+    assert rig.names == [ME], "it is one account"
+
+
+async def test_a_renewal_that_ends_sooner_replaces_nothing() -> None:
+    rig = await in_two_folders(after(hours=8), after(hours=5))
+    rig.knows("t3", ME)
+    rig.logins[1].renews("t3", after(hours=6))
+    await rig.watcher.look()
+    assert (await in_use(rig), rig.secret_of(ME)) == ("t1", "t1")
+
+
+async def test_where_the_fresher_folder_is_logged_out_the_other_token_is_taken() -> None:
+    rig = await in_two_folders(after(hours=8), after(hours=5))
+    rig.logins[0].token = None
+    await rig.watcher.look()
+    assert (await in_use(rig), rig.secret_of(ME)) == ("t2", "t2")
+    assert rig.store.state.accounts[ME].token_expires_at == after(hours=5)
+
+
+async def test_where_the_fresher_folder_is_deleted_the_other_token_is_taken() -> None:
+    rig = await in_two_folders(after(hours=8), after(hours=5))
+    del rig.logins[0]
+    await rig.watcher.look()
+    assert await in_use(rig) == "t2"
+
+
+async def test_a_stale_copy_beside_it_does_not_come_back_after_a_restart() -> None:
+    rig = await in_two_folders(after(hours=5), after(hours=8))
+    rig.restart()
+    await rig.watcher.look()
+    assert (await in_use(rig), rig.secret_of(ME)) == ("t2", "t2")
+
+
+async def test_a_token_that_was_renewed_a_moment_ago_is_the_one_that_is_sent() -> None:
+    """The watcher looks every five seconds; a poll looks by itself."""
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.knows("t2", ME)
+    rig.logins[0].renews("t2", after(hours=16))
+    assert await in_use(rig) == "t2"
+
+
+async def test_a_place_that_hangs_holds_up_no_poll_for_long() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.logins[0].hangs = True
+    rig.freshen_secs = 0.01
+    rig.start()
+    assert await in_use(rig) == "t1"
+
+
+async def test_a_place_that_cannot_be_read_fails_no_poll_while_the_token_lives() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    locked = CredentialError("the Keychain is locked: unlock it", trouble=Trouble.LOCKED)
+    rig.logins[0].error = locked
+    assert await in_use(rig) == "t1"
+    rig.clock.step(timedelta(hours=9))
+    assert await refused(rig, reason=Reason.CREDENTIALS) == locked.detail
+
+
+async def test_an_expired_token_waits_for_claude_code_in_its_folder() -> None:
+    rig = await rig_with(FakeLogin(), FakeLogin("t1", "/my work", after(hours=8)), t1=ME)
+    rig.clock.step(timedelta(hours=8))
+    told = "waiting for Claude Code: run `CLAUDE_CONFIG_DIR='/my work' claude`"
+    assert await refused(rig) == told
+
+
+async def test_an_expired_token_of_the_default_folder_needs_no_folder_named() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.clock.step(timedelta(hours=8))
+    assert await refused(rig) == "waiting for Claude Code: run `claude`"
+
+
+async def test_an_item_of_an_unknown_folder_is_no_login_of_the_default_one() -> None:
+    item = FakeLogin("t1", None, after(hours=8), item="keychain:x", facts=None)
+    rig = await rig_with(FakeLogin(), item, t1=ME)
+    assert await in_use(rig) == "t1"
+    rig.clock.step(timedelta(hours=8))
+    told = "waiting for Claude Code: run `claude` where this account is logged in"
+    assert await refused(rig) == told
+
+
+async def test_a_token_that_was_renewed_and_ended_again_meanwhile_still_waits_there() -> None:
+    """The machine slept: nobody can be asked whose the dead token is."""
+    rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
+    rig.restart()
+    rig.clock.step(timedelta(hours=30))
+    rig.profiles.asked.clear()
+    rig.logins[0].renews("t2", after(hours=16))
+    await rig.watcher.look()
+    assert await refused(rig) == "waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/w claude`"
+    assert rig.profiles.asked == []
+
+
+async def test_a_login_of_claude_code_that_has_ended_needs_a_new_login() -> None:
+    login = FakeLogin("t1", "/w", after(hours=8), login_expires_at=after(days=1))
+    rig = await rig_with(login, t1=ME)
+    rig.clock.step(timedelta(hours=9))
+    assert await refused(rig) == "waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/w claude`"
+    rig.clock.step(timedelta(days=1))
+    told = "Claude Code's login has ended: run `CLAUDE_CONFIG_DIR=/w claude` and use /login"
+    assert await refused(rig) == told
+
+
+async def test_after_a_logout_the_last_token_is_used_up_and_then_a_login_is_asked_for() -> None:
+    rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
+    rig.logins[0].token = None
+    await rig.watcher.look()
+    assert await in_use(rig) == "t1"
+    rig.clock.step(timedelta(hours=8))
+    assert await refused(rig) == "logged out: run `CLAUDE_CONFIG_DIR=/w claude` and use /login"
+
+
+async def test_a_login_in_the_same_folder_again_needs_no_key() -> None:
+    rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
+    rig.logins[0].token = None
+    await rig.watcher.look()
+    assert "/w" in rig.learnt.folders(), "it is followed on"
+    rig.clock.step(timedelta(hours=9))
+    rig.knows("t2", ME)
+    rig.logins[0].renews("t2", after(hours=17))
+    assert await in_use(rig) == "t2"
+
+
+async def test_a_switched_folder_is_the_other_accounts_and_no_more_the_formers() -> None:
+    rig = await rig_with(
+        FakeLogin("t1", "/w", after(hours=8)), FakeLogin("u1", "/y", after(hours=2)), t1=ME, u1=YOU
+    )
+    rig.knows("u2", YOU)
+    rig.logins[0].renews("u2", after(hours=9))
+    await rig.watcher.look()
+    assert (await in_use(rig, ME), await in_use(rig, YOU)) == ("t1", "u2")
+    assert rig.learnt[ME].folders == ()
+    assert set(rig.learnt[YOU].folders) == {"/y", "/w"}
+    rig.clock.step(timedelta(hours=8))
+    assert await refused(rig, ME) == "logged out: log in by `claude` /login"
+
+
+async def test_a_folder_that_a_stranger_took_is_not_named() -> None:
+    rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
+    rig.knows("s1", "stranger@example.com", org="org-9")
+    rig.logins[0].renews("s1", after(hours=9))
+    await rig.watcher.look()
+    assert await in_use(rig) == "t1"
+    rig.clock.step(timedelta(hours=8))
+    assert await refused(rig) == "logged out: log in by `claude` /login"
+
+
+async def test_a_setup_token_is_not_asked_about_and_said_to_be_one() -> None:
+    rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
+    rig.profiles.asked.clear()
+    rig.logins[0].renews("setup", after(days=300))
+    rig.logins[0].scopes = ("user:inference",)
+    await rig.watcher.look()
+    assert await in_use(rig) == "t1"
+    rig.clock.step(timedelta(hours=8))
+    told = "this token cannot read usage (scope): log in by `claude` /login"
+    assert await refused(rig, reason=Reason.SCOPE) == told
+    assert rig.profiles.asked == []
+
+
+@pytest.mark.parametrize("reason", [Reason.CONNECTION, Reason.RATE_LIMITED, Reason.SERVER])
+async def test_a_token_that_nobody_can_identify_now_is_used_for_nobody(reason: Reason) -> None:
+    rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
+    rig.knows("t2", ME)
+    rig.profiles.error = ApiError(reason, "not now")
+    rig.logins[0].renews("t2", after(hours=16))
+    assert await in_use(rig) == "t1"
+    rig.clock.step(timedelta(hours=8))
+    words = await refused(rig, reason=Reason.CREDENTIALS)
+    assert words == "it cannot be asked now whose the new login is: not now"
+    rig.profiles.error = None
+    rig.clock.step(timedelta(minutes=2))
+    assert await in_use(rig) == "t2"
+
+
+async def test_asking_whose_a_token_is_slows_down_but_not_for_the_next_token() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.profiles.error = ApiError(Reason.RATE_LIMITED, "later", retry_after=timedelta(minutes=45))
+    rig.logins[0].renews("t2", after(hours=16))
+    rig.profiles.asked.clear()
+    for _ in range(44):
+        await rig.watcher.look()
+        rig.clock.step(timedelta(minutes=1))
+    assert rig.profiles.asked == ["t2"], "the server's wish is respected"
+    rig.logins[0].renews("t3", after(hours=17))
+    await rig.watcher.look()
+    assert rig.profiles.asked == ["t2", "t3"]
+
+
+async def test_where_somebody_said_no_nobody_is_asked_again_until_it_changes() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.logins[0].error = CredentialError("denied", trouble=Trouble.DENIED)
+    reads = rig.logins[0].reads
+    for _ in range(60):
+        await rig.watcher.look()
+        rig.clock.step(timedelta(minutes=10))
+    assert rig.logins[0].reads == reads + 1
+    rig.logins[0].error = None
+    rig.logins[0].touch()
+    await rig.watcher.look()
+    assert rig.logins[0].reads == reads + 2
+
+
+async def test_a_half_written_file_is_read_at_the_next_look() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.knows("t2", ME)
+    rig.logins[0].renews("t2", after(hours=16))
+    rig.logins[0].error = CredentialError("half-written", trouble=Trouble.DAMAGED)
+    await rig.watcher.look()
+    rig.logins[0].error, rig.logins[0].same_stamp = None, True
+    rig.clock.step(timedelta(seconds=5))
+    await rig.watcher.look()
+    assert await in_use(rig) == "t2"
+
+
+async def test_a_poll_that_meets_a_half_written_file_waits_until_it_is_whole() -> None:
+    """With a renewal the token that is known may have died."""
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.knows("t2", ME)
+    rig.logins[0].renews("t2", after(hours=16))
+    rig.logins[0].error = CredentialError("half-written", trouble=Trouble.DAMAGED)
+    poll = asyncio.create_task(in_use(rig))
+    await rig.clock.advance(0.9, tick=0.1)
+    assert not poll.done()
+    rig.logins[0].error = None
+    await rig.clock.advance(0.2, tick=0.1)
+    assert poll.done() and await poll == "t2"
+
+
+async def test_a_file_that_stays_half_written_holds_up_only_one_poll() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.logins[0].error = CredentialError("half-written", trouble=Trouble.DAMAGED)
+    poll = asyncio.create_task(in_use(rig))
+    await rig.clock.advance(1, tick=0.5)
+    assert poll.done() and await poll == "t1"
+    assert await in_use(rig) == "t1"
+
+
+async def test_a_refused_token_is_not_sent_again_while_its_place_cannot_be_read() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    locked = CredentialError("the Keychain is locked: unlock it", trouble=Trouble.LOCKED)
+    rig.logins[0].error = locked
+    old = Credential(Secret("t1"), expires_at=after(hours=8))
+    assert await rig.credentials.credential(rig.account(ME), rejected=old) == old
+    assert await refused(rig, reason=Reason.CREDENTIALS) == locked.detail
+    rig.knows("t2", ME)
+    rig.logins[0].renews("t2", after(hours=16))
+    rig.logins[0].error = None
+    assert await in_use(rig) == "t2"
+
+
+async def test_after_a_refusal_the_place_is_read_once_more() -> None:
+    """Some file systems have coarse stamps: the place may have changed though it looks the same."""
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.knows("t2", ME)
+    rig.logins[0].same_stamp = True
+    rig.logins[0].renews("t2", after(hours=16))
+    account, old = rig.account(ME), Credential(Secret("t1"), expires_at=after(hours=8))
+    assert await in_use(rig) == "t1"
+    other = await rig.credentials.credential(account, rejected=old)
+    assert other.secret == Secret("t2")
+
+
+async def test_after_a_refusal_without_another_token_the_same_one_is_given_back() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    account, old = rig.account(ME), Credential(Secret("t1"), expires_at=after(hours=8))
+    assert await rig.credentials.credential(account, rejected=old) == old
+
+
+async def test_after_a_refusal_the_token_of_another_folder_is_tried() -> None:
+    rig = await in_two_folders(after(hours=8), after(hours=5))
+    account, old = rig.account(ME), Credential(Secret("t1"), expires_at=after(hours=8))
+    other = await rig.credentials.credential(account, rejected=old)
+    assert other.secret == Secret("t2")
+    assert await in_use(rig) == "t2", "the refused one is not tried first again"
+
+
+async def test_new_folders_are_followed_as_they_appear() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=2)), t1=ME)
+    rig.knows("t2", ME)
+    rig.logins.append(FakeLogin("t2", "/new", after(hours=8)))
+    await rig.watcher.look()
+    assert await in_use(rig) == "t2"
+    assert set(rig.learnt[ME].folders) == {"", "/new"}
+
+
+async def test_the_state_knows_the_folder_that_claude_code_would_renew_the_token_in() -> None:
+    rig = await in_two_folders(after(hours=5), after(hours=8))
+    assert rig.store.state.accounts[ME].config_dir == "/b"
+
+
+async def test_an_account_without_changes_causes_no_events() -> None:
+    rig = await in_two_folders(after(hours=5), after(hours=8))
+    await in_use(rig)
+    before = rig.store.state
+    for _ in range(5):
+        await rig.watcher.look()
+        await in_use(rig)
+    assert rig.store.state is before
+
+
+async def test_a_renewal_while_the_keyring_is_locked_is_used_and_kept_later() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.knows("t2", ME)
+    rig.vault.locked = True
+    rig.logins[0].renews("t2", after(hours=16))
+    await rig.watcher.look()
+    assert (await in_use(rig), rig.secret_of(ME)) == ("t2", "t1")
+    rig.vault.locked = False
+    rig.clock.step(timedelta(seconds=15))
+    await rig.watcher.look()
+    assert rig.secret_of(ME) == "t2"
+
+
+async def test_a_removed_account_is_given_no_token_any_more() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    await rig.book.remove(ME)
+    await rig.watcher.look()
+    assert rig.vault.kept == {}
+    assert rig.store.state.logged_in is None
+
+
+async def test_a_renamed_account_keeps_its_places() -> None:
+    rig = await in_two_folders(after(hours=5), after(hours=8))
+    await rig.book.edit(ME, "work", None, "org-1")
+    rig.knows("t3", ME)
+    rig.logins[0].renews("t3", after(hours=13))
+    assert await in_use(rig, "work") == "t3"
+    assert rig.names == ["work"]
+
+
+async def test_an_account_of_older_settings_learns_where_it_lives() -> None:
+    rig = Rig(Account(ME, "org-1"))
+    await rig.vault.write(ME, Secret("t1"))
+    rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
+    await rig.watcher.look()
+    assert rig.learnt[ME].folders == ("/w",)
+    assert rig.profiles.asked == [], "its token is known"

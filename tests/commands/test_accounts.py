@@ -1,0 +1,148 @@
+"""`monitor accounts` as a process, on a machine with several logins of Claude Code and without a keyring."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.demo.server import SimulatedAccount
+from tests.end_to_end.world import MONITOR, canary, simulated
+
+ME, WORK = "me@example.com", "work@example.com"
+
+
+class Machine:
+    """A home folder, and an API that knows two accounts; no keyring answers."""
+
+    def __init__(self, home: Path, url: str, accounts: list[SimulatedAccount]) -> None:
+        self.home = home
+        self.accounts = accounts
+        self.secrets: list[str] = []
+        (home / "bin").mkdir()
+        self.env = {
+            "HOME": str(home),
+            "PATH": f"{home / 'bin'}:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+        }
+        self.settings = home / "config.toml"
+        self.settings.write_text(f'[exporter]\nlisten = "off"\n[api]\nurl = "{url}"\n')
+
+    def login(self, folder: str, account: SimulatedAccount | None = None, **changes: object) -> str:
+        """Claude Code's file; without an account it is one that the API does not know."""
+        secrets = canary("oat01"), canary("ort01")
+        self.secrets += secrets
+        if account is not None:
+            account.tokens.add(secrets[0])
+        ends = int((time.time() + 8 * 3600) * 1000)
+        entry = {
+            "accessToken": secrets[0],
+            "refreshToken": secrets[1],
+            "expiresAt": ends,
+            **changes,
+        }
+        place = self.home / folder
+        place.mkdir(exist_ok=True)
+        (place / ".credentials.json").write_text(json.dumps({"claudeAiOauth": entry}))
+        return secrets[0]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*MONITOR, "accounts", *words, "--config", str(self.settings)],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[Machine]:
+    accounts = [SimulatedAccount(ME, "acc-1", "org-1"), SimulatedAccount(WORK, "acc-2", "org-2")]
+    with simulated(accounts) as api:
+        yield Machine(tmp_path, api.url, accounts)
+
+
+def test_every_login_of_the_machine_is_imported_with_a_line_for_each(user: Machine) -> None:
+    mine, work = user.accounts
+    user.login(".claude", mine)
+    user.login(".claude-work", work)
+    user.login(".claude-ci", scopes=["user:inference"])
+    user.login(".claude-old", expiresAt=1000)
+    (user.home / ".claude-empty").mkdir()
+    (user.home / ".claude-empty" / ".claude.json").write_text("{}")
+    done = user.run("import", "--all")
+    assert (done.returncode, done.stderr) == (0, "")
+    home = user.home
+    assert sorted(done.stdout.splitlines()) == sorted(
+        [
+            f"{ME}: imported, read live from Claude Code",
+            f"{WORK}: imported, read live from Claude Code",
+            f"{home}/.claude-ci: this token cannot read usage (scope): log in by `claude` /login",
+            f"{home}/.claude-empty: not logged in",
+            f"{home}/.claude-old: the token there has expired: "
+            f"run `CLAUDE_CONFIG_DIR={home}/.claude-old claude`, then import again",
+        ]
+    )
+    assert user.run("list").stdout.splitlines() == [
+        f"* {ME}  oauth  org-1  linked  ~/.claude",
+        f"  {WORK}  oauth  org-2  linked  {home}/.claude-work",
+    ]
+    written = [f for f in home.rglob("*") if f.is_file() and f.name != ".credentials.json"]
+    assert {f.name for f in written} >= {"config.toml", "accounts.json"}
+    for file in written:
+        assert not any(secret.encode() in file.read_bytes() for secret in user.secrets)
+
+
+def test_one_login_is_imported_by_its_folder(user: Machine) -> None:
+    user.login("elsewhere", user.accounts[1])
+    done = user.run("import", "--config-dir", str(user.home / "elsewhere"))
+    assert done.stdout == f"{WORK}: imported, read live from Claude Code\n"
+    assert f"{user.home}/elsewhere" in user.run("list").stdout
+
+
+def test_where_nothing_can_be_imported_it_fails_and_says_of_each_place_why(user: Machine) -> None:
+    user.login(".claude", scopes=["user:inference"])
+    done = user.run("import", "--all")
+    assert done.returncode == 1
+    told = "~/.claude: this token cannot read usage (scope): log in by `claude` /login\n"
+    assert done.stdout.endswith(told)
+    assert done.stderr == "monitor: nothing was imported\n"
+
+
+def test_the_accounts_of_claude_swap_are_added_and_find_their_logins(user: Machine) -> None:
+    user.login(".claude-work", user.accounts[1])
+    rows = [
+        {"email": WORK, "organizationUuid": "org-2", "organizationName": "Work"},
+        {"email": "far@example.com", "organizationUuid": "org-9", "organizationName": "Far"},
+    ]
+    listed = json.dumps({"schemaVersion": 1, "accounts": rows})
+    program = user.home / "bin" / "cswap"
+    program.write_text(f"#!/bin/sh\necho '{listed}'\n")
+    program.chmod(0o755)
+    done = user.run("import", "--from-cswap")
+    assert (done.stdout, done.stderr) == (
+        f"{WORK}: added, without a token\nfar@example.com: added, without a token\n",
+        "",
+    )
+    assert user.run("list").stdout.splitlines() == [
+        f"* {WORK}  oauth  org-2  automatic  {user.home}/.claude-work",
+        "  far@example.com  oauth  org-9  automatic",
+    ]
+    assert user.run("import", "--from-cswap").stdout == ""
+
+
+def test_without_claude_swap_that_is_said(user: Machine) -> None:
+    done = user.run("import", "--from-cswap")
+    assert done.returncode == 1
+    assert "cswap is not on the PATH" in done.stderr
+
+
+def test_a_folder_and_all_folders_are_not_asked_for_at_once(user: Machine) -> None:
+    done = user.run("import", "--all", "--config-dir", "x")
+    assert done.returncode == 2
+    assert "not allowed with" in done.stderr

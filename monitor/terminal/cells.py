@@ -3,52 +3,26 @@
 Account names and failure details come from outside; nothing of theirs reaches the screen uncleaned.
 """
 
-import re
-import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from wcwidth import wcswidth, wcwidth
+from monitor.core.visible import LONGEST, clean, cleaned, shown
 
-LONGEST: Final = 500
-"""Characters kept of one text; no screen shows more on a line."""
+__all__ = [
+    "ELLIPSIS", "LONGEST", "char_width", "clean", "cleaned", "clip", "head", "pad", "shown", "width", "wrap",
+]  # fmt: skip
 
 ELLIPSIS: Final = "…"
 
-_ESCAPE_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d\x9e\x9f]).*?(?:\x1b\\|\x9c|\x07|\Z)"
-    r"|\x1b[ -/]*[0-~]?",
-    re.DOTALL,
+ONE_CELL: Final = (
+    (" ", "~"),
+    ("\xa0", "\u02ff"),  # Latin
+    ("\u0370", "\u0482"),  # Greek and Cyrillic
+    ("\u2010", "\u2027"),  # dashes, quotation marks, dots
+    ("\u2190", "\u21ff"),  # arrows
+    ("\u2500", "\u259f"),  # lines and blocks
 )
-_SPACES = {"Zl", "Zp", "Zs"}
-_UNSEEN = {"Cc", "Cf"}
-_REPLACEMENT: Final = "\ufffd"
-
-
-def cleaned(text: str) -> str:
-    """The text as one line of visible characters: no escape sequence, control, bidi mark or lone surrogate."""
-    text = _ESCAPE_SEQUENCE.sub("", text[: 4 * LONGEST])
-    text = unicodedata.normalize("NFC", re.sub(r"\s", " ", text))
-    return "".join(map(_visible, text))[:LONGEST]
-
-
-clean = lru_cache(maxsize=1024)(cleaned)
-"""`cleaned`, remembered: for what is drawn each second. Never for a secret."""
-
-
-def shown(char: str) -> str:
-    """One character as an input shows it: what cannot be seen, or is not to be obeyed, is a dot."""
-    return _visible(char) or "·"
-
-
-def _visible(char: str) -> str:
-    category = unicodedata.category(char)
-    if category in _SPACES:
-        return " "
-    if category in _UNSEEN or "\ufe00" <= char <= "\ufe0f":  # variation selectors change widths
-        return ""
-    return _REPLACEMENT if category == "Cs" else char
+"""First and last of the characters that take one cell without a look into large tables; all that we draw are here."""
 
 
 def width(text: str) -> int:
@@ -59,6 +33,10 @@ def width(text: str) -> int:
 @lru_cache(maxsize=4096)
 def char_width(char: str) -> int:
     """The most cells that the character takes: some marks take none alone, and one behind a letter."""
+    if any(first <= char <= last for first, last in ONE_CELL):
+        return 1
+    from wcwidth import wcswidth, wcwidth  # large tables, which few names need
+
     return max(wcwidth(char), wcswidth(f"a{char}") - 1, 0)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.terminal import words
+from monitor.core import words
 from monitor.terminal.style import Line, Span, Style, fitted
 
 TITLES: Final = {

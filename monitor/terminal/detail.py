@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
+from monitor.core import words
+from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.model import AccountState, AuthMethod, Down, ExtraUsage, Window
 from monitor.core.state import State
-from monitor.terminal import cells, table, words
+from monitor.terminal import cells, table
 from monitor.terminal.status import failure_phrases, sentence, status_words
 from monitor.terminal.style import Line, Span, Style, line_width, plain, text_line
 
@@ -46,7 +48,7 @@ def detail_lines(
         *_window_facts(account, moment, wide=width >= WIDE),
         *_extra_usage(account),
         *_condition(state, account, moment),
-        *_schedule(account, moment),
+        *_schedule(state, account, moment),
         *_identity(account, moment),
     ]
     return [line for fact in found for line in _laid_out(fact, width)]
@@ -144,13 +146,23 @@ def _failure(account: AccountState, down: Down, moment: _Moment) -> str:
     return f"{sentence(down.detail) or down.reason} — since {moment.since(down.since)}{count}"
 
 
-def _schedule(account: AccountState, moment: _Moment) -> Iterator[Fact]:
+def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
     if account.backoff_until is not None and account.backoff_until > moment.now:
         yield "Backing off", text_line(f"until {moment.until(account.backoff_until)}", Style.NOTICE)
     due = "now" if account.polling else moment.until(account.next_poll_at, past="now")
-    recent = [at for at in account.requests if moment.now - at < timedelta(hours=1)]
     yield "Next poll", text_line(due)
-    yield "Requests", text_line(f"{len(recent)} in the last hour")
+    yield "Requests", _requests(state, account, moment)
+
+
+def _requests(state: State, account: AccountState, moment: _Moment) -> Line:
+    """Those of the last hour, whichever process sent them, and whether the interval by itself is too short."""
+    recent = [at for at in account.requests if moment.now - at < HOUR]
+    text = f"{len(recent)} of some {REQUESTS_PER_HOUR} in the last hour"
+    interval = state.policy.interval
+    if over_budget(interval) is None:
+        return text_line(text)
+    planned = f"every {interval.total_seconds():g} s is {-(-HOUR // interval)}: expect 429"
+    return text_line(f"{text}; {planned}", Style.NOTICE)
 
 
 def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:

@@ -1,6 +1,6 @@
 """The terminal itself: opened anew for our own use, put into its full-screen mode and back, read and written.
 
-Nothing here waits: the descriptor is our own and non-blocking, blessed gets no keyboard and so sends no queries.
+Nothing here waits: the descriptor is our own and non-blocking, and the terminal is asked no questions.
 """
 
 import asyncio
@@ -8,17 +8,12 @@ import contextlib
 import os
 import termios
 import tty
-from collections.abc import Iterator
 from typing import Any, Final
-
-import blessed
-from blessed.formatters import ParameterizingString
 
 from monitor.core.errors import TrackerError
 from monitor.terminal.output import Output
-from monitor.terminal.paint import Capabilities
 from monitor.terminal.picture import Size
-from monitor.terminal.style import COLOURS_8, COLOURS_256, Style
+from monitor.terminal.terminfo import capabilities
 
 _PASTE_ON: Final = "\x1b[?2004h"
 _PASTE_OFF: Final = "\x1b[?2004l"
@@ -39,11 +34,7 @@ class Device:
         self._saved: list[Any] | None = None
         self.output = Output(self._fd, self._loop)
         self.input: asyncio.Queue[bytes] = asyncio.Queue()
-        with open(self._fd, "w", closefd=False) as stream, _without_no_color() as coloured:
-            self._term = blessed.Terminal(stream=stream)
-            if not coloured:
-                self._term.number_of_colors = 0
-            self.capabilities = _capabilities(self._term)
+        self.capabilities = capabilities(self._fd)
 
     def enter(self) -> None:
         """Into the full-screen mode: keys come one by one, unechoed."""
@@ -54,20 +45,17 @@ class Device:
             mode[_INPUT] &= ~termios.IXON  # Ctrl-S does not freeze the table
             mode[_LOCAL] &= ~termios.IEXTEN
             termios.tcsetattr(self._fd, termios.TCSANOW, mode)
-        term = self._term
-        self._send(term.enter_fullscreen, term.hide_cursor, term.rmam, _PASTE_ON)
+        self._send(self.capabilities.enter + _PASTE_ON)
 
     def leave(self) -> None:
         """Back to what the terminal was. Does not wait: what a stalled terminal has not taken stays queued."""
-        term = self._term
-        leave = (term.normal, _PASTE_OFF, term.smam, term.normal_cursor, term.exit_fullscreen)
-        self._send(*leave)
+        self._send(_PASTE_OFF + self.capabilities.leave)
         if self._saved is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._saved)
 
-    def _send(self, *sequences: object) -> None:
-        self.output.send("".join(map(str, sequences)).encode())
+    def _send(self, sequences: str) -> None:
+        self.output.send(sequences.encode())
 
     def size(self) -> Size:
         """What the terminal says now; a terminal that does not know says 0."""
@@ -104,36 +92,3 @@ def terminal_path() -> str:
         with contextlib.suppress(OSError):
             return os.ttyname(fd)
     return "/dev/tty"
-
-
-@contextlib.contextmanager
-def _without_no_color() -> Iterator[bool]:
-    """For the time of the block: with NO_COLOR set, blessed would not even move the cursor."""
-    value = os.environ.pop("NO_COLOR", None)
-    try:
-        yield not value
-    finally:
-        if value is not None:
-            os.environ["NO_COLOR"] = value
-
-
-def _capabilities(term: blessed.Terminal) -> Capabilities:
-    return Capabilities(
-        styles={style: _colour(term, style) for style in Style},
-        bold=str(term.bold),
-        normal=term.normal,
-        clear=str(term.clear),
-        clear_to_end_of_line=str(term.clear_eol),
-        show_cursor=str(term.normal_cursor),
-        hide_cursor=str(term.hide_cursor),
-        move=lambda column, row: str(term.move_xy(column, row)),
-    )
-
-
-def _colour(term: blessed.Terminal, style: Style) -> str:
-    colour = term.color
-    if term.number_of_colors >= 256 and isinstance(colour, ParameterizingString):
-        return str(colour(COLOURS_256[style])) if style in COLOURS_256 else ""
-    if term.number_of_colors >= 8 and style in COLOURS_8:
-        return str(getattr(term, COLOURS_8[style]))
-    return ""

@@ -48,6 +48,8 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
+    """Watch the account no more."""
+
     name: str
 
 
@@ -63,7 +65,10 @@ class Mute:
     """Tell no alerts for an hour; where they are muted, tell them again."""
 
 
+Quick = Refresh | Mute
+"""Orders that are answered at once, or nearly: any number of them, in their order."""
+
 Slow = Import | Add | Edit | Remove | Use
 """Orders that take their time; one of them at once."""
 
-Order = Quit | Redraw | Refresh | Mute | Slow
+Order = Quit | Redraw | Quick | Slow

@@ -14,8 +14,13 @@ _END: Final = "\x1b[?2026l"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """A terminal's own sequences. `styles` has an empty text where a style cannot be shown."""
+    """A terminal's own sequences. `styles` has an empty text where a style cannot be shown.
 
+    `enter` and `leave` are those of the full-screen mode, in which no cursor is shown and no line is wrapped.
+    """
+
+    enter: str
+    leave: str
     styles: Mapping[Style, str]
     bold: str
     normal: str

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from monitor.clock import Clock
 from monitor.core.errors import TrackerError
 from monitor.core.model import Secret
-from monitor.store import Store
+from monitor.core.state import State
 from monitor.terminal.device import Device, terminal_path
 from monitor.terminal.frame import frame
 from monitor.terminal.keys import PASTE_START, Key, parse_keys
@@ -24,6 +24,7 @@ from monitor.terminal.orders import (
     Import,
     Mute,
     Order,
+    Quick,
     Quit,
     Redraw,
     Refresh,
@@ -46,11 +47,19 @@ _REST_OF_KEY_SECONDS: Final = 0.1
 _REST_OF_PASTE_SECONDS: Final = 2.0
 
 
+class View(Protocol):
+    """What is shown: the newest state, and the moment of its next change."""
+
+    @property
+    def state(self) -> State: ...
+    async def changed(self) -> object: ...
+
+
 class Controls(Protocol):
     """What the keys can have done. Each answers with one line for the user, or raises TrackerError."""
 
-    def refresh(self, account: str | None) -> str: ...
-    def mute(self) -> str: ...
+    async def refresh(self, account: str | None) -> str: ...
+    async def mute(self) -> str: ...
     async def import_logins(self) -> str: ...
     async def add(self, name: str, session_key: Secret, org_id: str) -> str: ...
     async def edit(
@@ -67,22 +76,35 @@ def _patience(unread: bytes) -> float | None:
     return _REST_OF_PASTE_SECONDS if unread.startswith(PASTE_START) else _REST_OF_KEY_SECONDS
 
 
-async def run(store: Store, clock: Clock, controls: Controls, *, footer: str = "") -> None:
+Footer = Callable[[], str]
+"""The words at the bottom of the table, asked for whenever it is drawn."""
+
+
+def _no_footer() -> str:
+    return ""
+
+
+async def run(view: View, clock: Clock, controls: Controls, *, footer: Footer = _no_footer) -> None:
     """Show the table until the user quits, a signal ends it or the terminal is closed.
 
     SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT and SIGWINCH are its own meanwhile. Raises TrackerError where the
     terminal cannot be opened; a bug passes through once the terminal is restored.
     """
-    await Program(store, clock, controls, Device(terminal_path()), footer).run()
+    await Program(view, clock, controls, Device(terminal_path()), footer).run()
 
 
 class Program:
     """One run of the table on one terminal."""
 
     def __init__(
-        self, store: Store, clock: Clock, controls: Controls, device: Device, footer: str = ""
+        self,
+        view: View,
+        clock: Clock,
+        controls: Controls,
+        device: Device,
+        footer: Footer = _no_footer,
     ) -> None:
-        self._store = store
+        self._view = view
         self._clock = clock
         self._controls = controls
         self._device = device
@@ -91,6 +113,7 @@ class Program:
         self._screen = Screen()
         self._shown: tuple[Size, Picture] | None = None
         self._orders: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
         self._ended: asyncio.Future[None] = self._loop.create_future()
 
     async def run(self) -> None:
@@ -153,7 +176,7 @@ class Program:
     async def _follow(self) -> None:
         """Draw as the state changes."""
         while True:
-            await self._store.changed()
+            await self._view.changed()
             self._draw()
 
     def _draw(self) -> None:
@@ -161,7 +184,7 @@ class Program:
         if self._ended.done():
             return
         size = self._device.size()
-        new = frame(self._store.state, self._screen, self._clock.now(), size, footer=self._footer)
+        new = frame(self._view.state, self._screen, self._clock.now(), size, footer=self._footer())
         self._screen = replace(self._screen, page=new.page)
         same = self._shown is not None and self._shown[0] == size
         old = self._shown[1] if self._shown and same else None
@@ -195,7 +218,7 @@ class Program:
             return b"", True
 
     def _press(self, key: Key) -> None:
-        self._screen, order = press(self._screen, key, self._store.state, self._clock.now())
+        self._screen, order = press(self._screen, key, self._view.state, self._clock.now())
         if order is not None:
             self._obey(order)
 
@@ -205,19 +228,21 @@ class Program:
                 self._end()
             case Redraw():
                 self._redraw()
-            case Refresh(account):
-                self._at_once(lambda: self._controls.refresh(account))
-            case Mute():
-                self._at_once(self._controls.mute)
+            case Refresh() | Mute():
+                self._orders.add(self._spawn(self._ask(order)))
             case _:
                 self._orders.add(self._spawn(self._carry_out(order)))
 
-    def _at_once(self, answer: Callable[[], str]) -> None:
-        now = self._clock.now()
-        try:
-            self._screen = said(self._screen, answer(), now)
-        except TrackerError as error:
-            self._screen = complained(self._screen, str(error), now)
+    async def _ask(self, order: Quick) -> None:
+        """One after another, so that the last answer to be read is that to the last key."""
+        async with self._turn:
+            try:
+                answer = await self._answer(order)
+            except TrackerError as error:
+                self._screen = complained(self._screen, str(error), self._clock.now())
+            else:
+                self._screen = said(self._screen, answer, self._clock.now())
+        self._draw()
 
     async def _carry_out(self, order: Slow) -> None:
         try:
@@ -228,8 +253,12 @@ class Program:
             self._screen = done(self._screen, answer, self._clock.now())
         self._draw()
 
-    def _answer(self, order: Slow) -> Coroutine[Any, Any, str]:
+    def _answer(self, order: Quick | Slow) -> Coroutine[Any, Any, str]:
         match order:
+            case Refresh(account):
+                return self._controls.refresh(account)
+            case Mute():
+                return self._controls.mute()
             case Import():
                 return self._controls.import_logins()
             case Add(name, session_key, org_id):

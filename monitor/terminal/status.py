@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
+from monitor.core import words
 from monitor.core.errors import Reason
 from monitor.core.model import AccountState, AuthMethod, Down, Status
 from monitor.core.state import State
-from monitor.terminal import cells, words
+from monitor.terminal import cells
 from monitor.terminal.style import Style
 
 _FAILURES: Final = {
@@ -31,6 +32,14 @@ _TELLING: Final = 16
 """Cells of a detail's beginning that still say something."""
 
 _TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
+_TO_DO: Final = {
+    "waiting for Claude Code": ("Waiting for Claude Code", "Run claude", "Waiting"),
+    "Claude Code's login has ended": ("Login ended — claude /login", "claude /login", "Log in"),
+    "logged out": ("Logged out — claude /login", "Logged out", "Log in"),
+    "the token has expired": ("The token has expired", "Expired"),
+}
+"""Of a detail that says in full whom to help and how: its beginning, and what is left of it in less room."""
+
 _KEY_DEAD: Final = ("Key refused — press e for a new one", "Key refused — e", "New key: e")
 
 
@@ -99,7 +108,7 @@ def failure_phrases(
     match down.reason:
         case Reason.AUTH:
             oauth = account.account.auth_method is AuthMethod.OAUTH
-            return _TOKEN_DEAD if oauth else _KEY_DEAD
+            return _token_dead(down.detail) if oauth else _KEY_DEAD
         case Reason.RATE_LIMITED:
             until = words.clock(account.backoff_until or account.next_poll_at, now, tz)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
@@ -107,6 +116,12 @@ def failure_phrases(
             return _told_by(down.detail)
         case reason:
             return _FAILURES[reason]
+
+
+def _token_dead(detail: str) -> tuple[str, ...]:
+    """Whom the token waits for: with the folder where there is room."""
+    shorter = _TO_DO.get(detail.partition(":")[0])
+    return _TOKEN_DEAD if shorter is None else (sentence(detail), *shorter)
 
 
 def _told_by(detail: str) -> tuple[str, ...]:

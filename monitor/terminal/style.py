@@ -43,16 +43,16 @@ COLOURS_256: Final = {
 }
 
 COLOURS_8: Final = {
-    Style.TITLE: "cyan",
-    Style.BORDER: "cyan",
-    Style.GOOD: "green",
-    Style.NOTICE: "yellow",
-    Style.PROBLEM: "red",
-    Style.COOL: "green",
-    Style.MILD: "green",
-    Style.WARM: "yellow",
-    Style.HOT: "red",
-    Style.FULL: "red",
+    Style.TITLE: 6,
+    Style.BORDER: 6,
+    Style.GOOD: 2,
+    Style.NOTICE: 3,
+    Style.PROBLEM: 1,
+    Style.COOL: 2,
+    Style.MILD: 2,
+    Style.WARM: 3,
+    Style.HOT: 1,
+    Style.FULL: 1,
 }
 
 _STEPS: Final = ((0.95, Style.FULL), (0.8, Style.HOT), (0.65, Style.WARM), (0.4, Style.MILD))

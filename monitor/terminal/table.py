@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from monitor.core import words
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.state import State
-from monitor.terminal import cells, words
+from monitor.terminal import cells
 from monitor.terminal.columns import TITLES, Columns, Wishes
 from monitor.terminal.status import StatusWords, status_words
 from monitor.terminal.style import Line, Span, Style, utilization_style
@@ -130,12 +131,7 @@ def _name(row: Row, room: int, *, alone: bool) -> Span:
 
 def reset_words(window: Window | None, now: datetime) -> str:
     """The time until a window's reset; `expected` once it is over and no poll has said so yet."""
-    if window is None:
-        return words.NOTHING
-    resets_in = window.resets_in(now)
-    if resets_in is not None:
-        return words.duration(resets_in)
-    return words.NOTHING if window.confirmed else "expected"
+    return (words.reset(window, now) if window else None) or words.NOTHING
 
 
 def percent(window: Window | None, room: int = 4) -> Span:

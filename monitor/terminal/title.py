@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
+from monitor.core import words
 from monitor.core.state import State
-from monitor.terminal import cells, words
+from monitor.terminal import cells
 from monitor.terminal.picture import Size
 from monitor.terminal.screen import Message, Screen
 from monitor.terminal.style import Line, Span, Style, line_width, text_line

@@ -30,11 +30,11 @@ class Calls:
             with self.log.open("a") as file:
                 print(*words, file=file)
 
-    def refresh(self, account: str | None) -> str:
+    async def refresh(self, account: str | None) -> str:
         self._called("refresh", account)
         return f"Refreshing {account or 'all accounts'}"
 
-    def mute(self) -> str:
+    async def mute(self) -> str:
         self._called("mute")
         return "Muted"
 
@@ -85,7 +85,7 @@ async def rattle(store: Store) -> None:
 
 
 class BrokenCalls(Calls):
-    def refresh(self, account: str | None) -> str:
+    async def refresh(self, account: str | None) -> str:
         raise RuntimeError(f"a bug in the controls: {account}")
 
 
@@ -100,7 +100,7 @@ async def main(arguments: argparse.Namespace) -> None:
     if arguments.busy:
         tasks.append(asyncio.ensure_future(rattle(store)))
     try:
-        await run(store, clock, controls, footer=arguments.footer)
+        await run(store, clock, controls, footer=lambda: arguments.footer)
     finally:
         for task in tasks:
             task.cancel()

@@ -103,7 +103,12 @@ def mixed(now: datetime) -> State:
     return state_of(
         account(now, "logged.in@work.com", *both, age="5m"),
         full(now, "limited@work.com"),
-        down(now, account(now, "expired@work.com", *both, age="3h"), Reason.AUTH),
+        down(
+            now,
+            account(now, "expired@work.com", *both, age="3h"),
+            Reason.AUTH,
+            "waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/home/me/.claude-work claude`",
+        ),
         down(now, account(now, "offline@work.com", *both, age="10m"), Reason.CONNECTION),
         down(
             now,

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wcwidth import wcswidth
+from wcwidth import wcswidth, wcwidth
 
 from monitor.terminal import cells
 from tests.terminal.hostile import texts
@@ -74,3 +74,14 @@ def test_text_is_wrapped_between_words_and_long_words_within() -> None:
 
 def test_text_can_stand_at_the_right() -> None:
     assert cells.pad("42%", 5, right=True) == "  42%"
+
+
+def test_characters_known_to_take_one_cell_take_one() -> None:
+    known = [
+        chr(code)
+        for first, last in cells.ONE_CELL
+        for code in range(ord(first), ord(last) + 1)
+        if cells.shown(chr(code)) == chr(code)
+    ]
+    assert len(known) > 1000
+    assert {max(wcwidth(char), wcswidth(f"a{char}") - 1, 0) for char in known} == {1}

@@ -90,13 +90,13 @@ class MuteControls:
     store: Store
     refused: bool = False
 
-    def mute(self) -> str:
+    async def mute(self) -> str:
         if self.refused:
             raise TrackerError("mute.json: cannot be written: No space left on device")
         self.store.dispatch(Muted(NOW, NOW + timedelta(hours=1)))
         return "alerts are muted"
 
-    def refresh(self, account: str | None) -> str:
+    async def refresh(self, account: str | None) -> str:
         raise NotImplementedError(account)
 
     async def import_logins(self) -> str:

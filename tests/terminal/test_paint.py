@@ -15,6 +15,8 @@ from tests.terminal import hostile
 from tests.terminal.states import STATES
 
 CAN = Capabilities(
+    enter="",
+    leave="",
     styles={Style.HOT: "\x1b[31m"},
     bold="\x1b[1m",
     normal="\x1b[m",

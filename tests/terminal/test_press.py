@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.terminal.form import Form
+from monitor.terminal.helping import PAGE
 from monitor.terminal.keys import Key
 from monitor.terminal.orders import Add, Import, Order, Quit, Redraw, Refresh, Remove, Use
 from monitor.terminal.press import press
@@ -80,6 +81,23 @@ def test_a_page_is_ten_accounts() -> None:
 )
 def test_keys_give_orders(keys: str, order: Order | None) -> None:
     assert pressed(Screen(), *keys.split())[1] == order
+
+
+ON_THE_PAGE = {
+    " ": "Space", "up": "↑", "down": "↓", "pgup": "PgUp", "pgdn": "PgDn", "home": "Home", "end": "End",
+    "enter": "Enter", "esc": "Esc", "ctrl+c": "Ctrl+C", "ctrl+l": "Ctrl+L",
+}  # fmt: skip
+
+
+def test_every_key_that_does_something_is_on_the_page_of_keys() -> None:
+    named = [*ON_THE_PAGE, "tab", "backtab", "left", "delete", "paste", *map(chr, range(33, 127))]
+    opened = replace(Screen(selected="user@work.com", place=1), pane=Pane.DETAIL, page=1)
+    acting = [key for key in named if pressed(opened, key) != (opened, None)]
+    words = (
+        " ".join(f"{key} {meaning}" for key, meaning in PAGE).replace(";", " ").replace(",", " ")
+    )
+    assert set(acting) >= set("rRsiaedxm?qjkgG")
+    assert {ON_THE_PAGE.get(key, key) for key in acting} <= set(words.split())
 
 
 @pytest.mark.parametrize("key", ["n", "esc", "enter", "q", "d", "space"])

@@ -24,22 +24,26 @@ from tests.terminal.states import STATES
 
 
 class FakeControls:
-    """Writes down what it was asked; `answer` may hold an answer back, or fail."""
+    """Writes down what it was asked; `answer` and `quick_answer` may hold an answer back, or fail."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.answer: Callable[[], Awaitable[str]] = self.at_once
+        self.quick_answer: Callable[[], Awaitable[str]] = self.soon
 
     async def at_once(self) -> str:
         return "All done"
 
-    def refresh(self, account: str | None) -> str:
-        self.calls.append(("refresh", account))
-        return "Refreshing"
+    async def soon(self) -> str:
+        return "Muted" if self.calls[-1] == ("mute",) else "Refreshing"
 
-    def mute(self) -> str:
+    async def refresh(self, account: str | None) -> str:
+        self.calls.append(("refresh", account))
+        return await self.quick_answer()
+
+    async def mute(self) -> str:
         self.calls.append(("mute",))
-        return "Muted"
+        return await self.quick_answer()
 
     async def import_logins(self) -> str:
         self.calls.append(("import",))
@@ -75,7 +79,8 @@ class Table:
         self._display = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self._display)
         device = Device(os.ttyname(self.slave))
-        program = Program(self.store, self.clock, self.controls, device, "a footer")
+        self.footer = "a footer"
+        program = Program(self.store, self.clock, self.controls, device, lambda: self.footer)
         self.run = asyncio.ensure_future(program.run())
 
     def read(self) -> bytes:
@@ -182,6 +187,55 @@ async def test_refresh_asks_for_all_accounts_or_one() -> None:
         await shown.press("r", "j", "R")
         assert shown.controls.calls == [("refresh", None), ("refresh", "user@work.com")]
         await shown.shows("Refreshing")
+
+
+async def test_keys_pressed_while_a_refresh_is_unanswered_are_neither_lost_nor_held_up() -> None:
+    async with table() as shown:
+        answers: list[asyncio.Future[str]] = [
+            asyncio.get_running_loop().create_future() for _ in "rmr"
+        ]
+        waiting = iter(answers)
+        shown.controls.quick_answer = lambda: next(waiting)
+        await shown.press("r", "m", "j", "R")
+        await shown.shows(">2 | user@work.com")
+        assert shown.controls.calls == [("refresh", None)]
+        for answer, text in zip(
+            answers, ("Refreshing all", "Muted", "Refreshing one"), strict=True
+        ):
+            answer.set_result(text)
+            await shown.shows(text)
+        asked = [("refresh", None), ("mute",), ("refresh", "user@work.com")]
+        assert shown.controls.calls == asked
+
+
+async def test_a_refresh_that_fails_is_told_and_the_next_one_is_asked_for() -> None:
+    async def failing() -> str:
+        raise TrackerError("the running monitor does not answer")
+
+    async with table() as shown:
+        shown.controls.quick_answer = failing
+        await shown.press("r")
+        await shown.shows("the running monitor does not answer")
+        shown.controls.quick_answer = shown.controls.soon
+        await shown.press("m")
+        await shown.shows("Muted")
+
+
+async def test_an_unanswered_refresh_keeps_no_one_from_importing() -> None:
+    async with table() as shown:
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        shown.controls.quick_answer = lambda: never
+        await shown.press("r", "i")
+        await shown.shows("All done")
+        never.set_result("Refreshing")
+
+
+async def test_a_footer_that_changes_is_shown_with_the_next_second() -> None:
+    async with table() as shown:
+        await shown.shows("a footer")
+        shown.footer = "this process polls now"
+        await shown.clock.advance(1)
+        await shown.shows("this process polls now")
 
 
 async def test_the_screen_lives_on_while_an_import_takes_its_time() -> None:

@@ -71,6 +71,56 @@ def test_a_failure_is_told_in_words(reason: Reason, detail: str, text: str) -> N
     assert status(state, logged_in=NAME).style is Style.PROBLEM
 
 
+@pytest.mark.parametrize(
+    ("detail", "phrases"),
+    [
+        (
+            "waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/work claude`",
+            (
+                "Waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/work claude`",
+                "Waiting for Claude Code",
+                "Run claude",
+                "Waiting",
+            ),
+        ),
+        (
+            "logged out: run `claude` and use /login",
+            (
+                "Logged out: run `claude` and use /login",
+                "Logged out — claude /login",
+                "Logged out",
+                "Log in",
+            ),
+        ),
+        (
+            "Claude Code's login has ended: run `claude` and use /login",
+            (
+                "Claude Code's login has ended: run `claude` and use /login",
+                "Login ended — claude /login",
+                "claude /login",
+                "Log in",
+            ),
+        ),
+        (
+            "the token has expired: renew what token_command prints",
+            (
+                "The token has expired: renew what token_command prints",
+                "The token has expired",
+                "Expired",
+            ),
+        ),
+        (
+            "the API refused the login: it has expired or was revoked",
+            ("Expired — run claude", "Run claude", "Expired"),
+        ),
+    ],
+)
+def test_a_dead_token_says_what_it_waits_for_in_ever_fewer_words(
+    detail: str, phrases: tuple[str, ...]
+) -> None:
+    assert status(down(NOW, aged("12s"), Reason.AUTH, detail)).phrases == phrases
+
+
 def test_every_reason_has_words() -> None:
     for reason in Reason:
         assert all(status(down(NOW, aged("1m"), reason)).phrases)

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests
 
-.PHONY: run demo test check lint types contracts simulate kill format clean
+.PHONY: run demo test check lint types contracts simulate kill bench format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -36,6 +36,9 @@ simulate: $(VENV)/.installed-dev
 
 kill: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.delivery --kills 500 --seed 1 $(ARGS)
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -1,33 +1,63 @@
-"""`monitor status`: one table, or one JSON document, on standard output."""
+"""`monitor status`: one table, one JSON document or lines of a format: of the running monitor, else after one poll."""
 
-import asyncio
-import shutil
 import sys
+import time
 from argparse import Namespace
+from typing import TextIO
 
-from exporters.json import render_json
-from monitor import logs
-from monitor.app import App
-from monitor.commands.opening import opened
-from monitor.terminal.plain import render_plain
+from exporters.line import DEFAULT, Format, parse_format
+from monitor import quick
+from monitor.commands.answering import after_poll, by_owner, now, saved
+from monitor.core.errors import SettingsError, TrackerError
+from monitor.views import lines_of
+
+LOOK_SECS = 1.0
+"""Between two looks for a monitor that runs, and for saved figures that have changed."""
 
 
 def status(arguments: Namespace) -> int:
-    """Poll every account once and print what is known of it."""
-    logs.configure("ERROR")
-    return asyncio.run(print_status(arguments, as_json=arguments.json))
+    """Print what is known of every account, once or (`--watch`) whenever it changes."""
+    return _watch(arguments) if arguments.watch else status_table(arguments)
 
 
-async def print_status(arguments: Namespace, *, as_json: bool) -> int:
-    """Poll once and print; returns the exit code."""
-    async with opened(arguments) as app:
-        await app.poll_once()
-        sys.stdout.write(_rendered(app, as_json=as_json))
-    return 0
+def status_table(arguments: Namespace) -> int:
+    """The table, unless the arguments ask for another form: of the running monitor, else after one poll."""
+    code = by_owner(arguments, "status")
+    if code is not None:
+        return code
+    return after_poll(arguments, "status")
 
 
-def _rendered(app: App, *, as_json: bool) -> str:
-    now = app.clock.now()
-    if as_json:
-        return f"{render_json(app.state(), now)}\n"
-    return render_plain(app.state(), now, shutil.get_terminal_size((120, 40)).columns)
+def _watch(arguments: Namespace) -> int:
+    """Lines for ever, for a bar that outlives the monitors: while none runs, they tell what was saved last."""
+    if arguments.demo or arguments.json:
+        raise SettingsError("--watch tells lines of a running monitor: not with --demo or --json")
+    form = parse_format(arguments.format or DEFAULT)
+    news = _News()
+    while True:
+        try:
+            quick.streamed(vars(arguments))
+        except TrackerError as error:
+            if error.exit_code != 1:  # it is this command that is wrong
+                raise
+            news.tell(sys.stderr, f"monitor: {error}\n")
+        news.tell(sys.stdout, _saved_lines(arguments, form))
+        time.sleep(LOOK_SECS)
+
+
+class _News:
+    """Tells nothing twice in a row."""
+
+    def __init__(self) -> None:
+        self._told: dict[TextIO, str] = {}
+
+    def tell(self, file: TextIO, text: str) -> None:
+        if self._told.get(file) != text:
+            self._told[file] = text
+            file.write(text)
+            file.flush()
+
+
+def _saved_lines(arguments: Namespace, form: Format) -> str:
+    account = quick.CURRENT if arguments.current else arguments.account
+    return lines_of(saved(arguments), now(), form, account)

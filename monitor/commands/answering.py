@@ -1,0 +1,98 @@
+"""What the commands that answer at once have in common: the running monitor's word, else what was saved, else one poll.
+
+Light on purpose: what polls is imported by whoever has to poll.
+"""
+
+import asyncio
+import os
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from monitor import logs, quick
+from monitor.clock import SystemClock
+from monitor.core.errors import TrackerError
+from monitor.core.events import AccountsLoaded, Restored
+from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.core.update import update
+from monitor.instance.lock import Lock, holder
+from monitor.paths import instance_key, lock_path, runtime_folder
+from monitor.settings import SNAPSHOTS, Settings, config_path, load, state_folder
+from monitor.snapshots import Snapshots
+from monitor.views import Answer, view
+
+STARTING_SECS: Final = 5.0
+"""How long a monitor that has the lock may take until it answers."""
+
+LOOK_SECS: Final = 0.1
+
+
+def by_owner(arguments: Namespace, command: str) -> int | None:
+    """Tell what the running monitor answers; None where none runs, or the demo is meant. Raises TrackerError."""
+    options = vars(arguments)
+    return None if options.get("demo") else quick.asked(command, options)
+
+
+def tell(answer: Answer) -> int:
+    """Write the answer where it belongs; returns its exit code."""
+    return quick.told(answer.code, answer.text.encode(errors="replace"))
+
+
+def now() -> datetime:
+    return SystemClock().now()
+
+
+def after_poll(arguments: Namespace, command: str) -> int:
+    """Tell what one poll brings, or, if a monitor starts meanwhile, what that one answers. Raises TrackerError."""
+    request = quick.request_of(command, vars(arguments))
+    if arguments.demo:
+        return tell(asyncio.run(_polled(arguments, request)))
+    view(saved(arguments), now(), request)  # what is wrong with it is worth no poll
+    lock = _lock(arguments)
+    deadline = time.monotonic() + STARTING_SECS
+    while not lock.acquire():
+        code = by_owner(arguments, command)
+        if code is not None:
+            return code
+        if time.monotonic() > deadline:
+            raise TrackerError(f"monitor (pid {holder(lock.path)}) is running, and does not answer")
+        time.sleep(LOOK_SECS)
+    try:
+        return tell(asyncio.run(_polled(arguments, request)))
+    finally:
+        lock.release()
+
+
+def _lock(arguments: Namespace) -> Lock:
+    key = instance_key(os.environ, str(config_path(os.environ, arguments.config)))
+    return Lock(lock_path(runtime_folder(os.environ), key))
+
+
+async def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:
+    from monitor.commands.opening import opened
+
+    logs.configure("ERROR")
+    async with opened(arguments) as app:
+        await app.poll_once()
+        return view(app.state(), app.clock.now(), request)
+
+
+def saved(arguments: Namespace) -> State:
+    """What was known of the settings' accounts when somebody polled last. Raises SettingsError."""
+    settings = load(config_path(os.environ, arguments.config))
+    logs.configure("ERROR")
+    return saved_state(settings, state_folder(os.environ) / SNAPSHOTS, now())
+
+
+def saved_state(settings: Settings, file: Path, at: datetime) -> State:
+    """The settings' accounts with what the file knows of them, as a program that starts takes it up."""
+    policy = Policy(timedelta(seconds=settings.poll_interval_secs))
+    restored = Restored(at, Snapshots(file).load())
+    loaded = AccountsLoaded(at, settings.accounts, settings.active_account)
+    state, _ = update(State(policy=policy), restored)
+    state, _ = update(state, loaded)
+    return state

@@ -1,0 +1,15 @@
+"""`monitor guard`: whether an account is still below a percentage, as an exit code. It never polls."""
+
+from argparse import Namespace
+
+from monitor import quick
+from monitor.commands.answering import by_owner, now, saved, tell
+from monitor.views import view
+
+
+def guard(arguments: Namespace) -> int:
+    """0 below, 4 at or above, 5 where that cannot be known now: by the running monitor, else by saved figures."""
+    code = by_owner(arguments, "guard")
+    if code is not None:
+        return code
+    return tell(view(saved(arguments), now(), quick.request_of("guard", vars(arguments))))

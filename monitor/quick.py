@@ -1,0 +1,238 @@
+"""The light path of the commands that answer at once: ask the running monitor, and leave all else to the full commands.
+
+Imports nothing that a bare interpreter has not loaded, but for the asking itself.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Options = Mapping[str, Any]
+    Request = dict[str, Any]
+
+LIMIT_SECS = 2.0
+"""For an answer of the running monitor, which takes some milliseconds."""
+
+INGEST_SECS = 1.0
+"""For all of `monitor ingest`: Claude Code waits for it."""
+
+CURRENT = ""
+"""Instead of an account's name: the one that Claude Code would use now."""
+
+UNKNOWN = 5
+"""The exit code of a guard that cannot tell."""
+
+_PLAIN = {
+    "status": ({"--json", "--current", "--watch"}, {"--format", "--account", "--config"}),
+    "next": ({"--json", "--name", "--config-dir"}, {"--config"}),
+    "guard": (set(), {"--account", "--window", "--max", "--config"}),
+    "ingest": (set(), {"--format", "--config"}),
+}
+"""The commands, with their flags and their options that take a value; all else is argparse's."""
+
+_RIVALS = (
+    ("json", "format"),
+    ("json", "watch"),
+    ("json", "name"),
+    ("json", "config_dir"),
+    ("name", "config_dir"),
+    ("account", "current"),
+)
+
+
+def answered(words: "Sequence[str]") -> int | None:
+    """Run the command if it is a plain one, and a monitor runs that can answer it; its exit code, else None.
+
+    Raises TrackerError.
+    """
+    options = plain_options(words)
+    if options is None:
+        return None
+    if words[0] == "ingest":
+        return ingested(options)
+    if options.get("watch"):
+        _watched(options)
+        return None
+    return asked(words[0], options)
+
+
+def plain_options(words: "Sequence[str]") -> "Options | None":
+    """The options by the names that argparse gives them; None where they are not as plain as can be."""
+    if not words or words[0] not in _PLAIN:
+        return None
+    flags, valued = _PLAIN[words[0]]
+    options: dict[str, object] = {}
+    rest = iter(words[1:])
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if word in flags:
+            options[_key(word)] = True
+        elif name in valued:
+            if not equals:
+                value = next(rest, "")
+            if not value or (value.startswith("-") and not equals):
+                return None
+            options[_key(name)] = value
+        else:
+            return None
+    plain = not any(first in options and second in options for first, second in _RIVALS)
+    return options if plain and _is_number(options.get("max", "0")) else None
+
+
+def _key(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
+
+
+def _is_number(text: object) -> bool:
+    return str(text).isascii() and str(text).isdigit()
+
+
+def asked(command: str, options: "Options") -> int | None:
+    """Ask, and tell the answer; its exit code, or None where nobody runs. Raises TrackerError."""
+    from monitor.instance.ask import ask
+
+    try:
+        reply = ask(own_socket(options), request_of(command, options), LIMIT_SECS)
+    except Exception as error:
+        if command != "guard" or getattr(error, "exit_code", 0) != 1:
+            raise
+        reply = 1, str(error).encode()
+    if reply is None:
+        return None
+    code = told(*reply)
+    return UNKNOWN if command == "guard" and code == 1 else code
+
+
+def own_socket(options: "Options") -> str:
+    """Where the monitor of these settings would listen."""
+    from monitor.paths import config_path, instance_key, runtime_folder, socket_path
+
+    config = config_path(os.environ, options.get("config"))
+    return socket_path(runtime_folder(os.environ), instance_key(os.environ, config))
+
+
+def told(code: int, text: bytes) -> int:
+    """Write the answer where it belongs, at once; returns its exit code."""
+    if code == 0:
+        _write(sys.stdout, text)
+    elif text:
+        _write(sys.stderr, b"monitor: " + text.rstrip() + b"\n")
+    return code
+
+
+def _write(file: "Any", text: bytes) -> None:
+    """The text, in whatever a terminal of another encoding can show of it."""
+    encoding = file.encoding or "utf-8"
+    if encoding.lower() not in ("utf-8", "utf8"):
+        text = text.decode(errors="replace").encode(encoding, "replace")
+    file.flush()
+    file.buffer.write(text)
+    file.flush()
+
+
+def request_of(command: str, options: "Options") -> "Request":
+    """What the command asks of the running monitor, from options with the names that argparse gives them."""
+    return _REQUESTS[command](options)
+
+
+def _status(options: "Options") -> "Request":
+    form = "json" if options.get("json") else "table"
+    request: Request = {"ask": "status", "form": form, "account": _account(options)}
+    if options.get("format") is not None:
+        return {**request, "form": "line", "format": options["format"]}
+    return {**request, "columns": terminal_columns()} if form == "table" else request
+
+
+def _lines(options: "Options") -> "Request":
+    return {"ask": "lines", "format": options.get("format"), "account": _account(options)}
+
+
+def _next(options: "Options") -> "Request":
+    forms = [form for form in ("json", "name", "config_dir") if options.get(form)]
+    return {"ask": "next", "form": forms[0].replace("_", "-") if forms else "words"}
+
+
+def _guard(options: "Options") -> "Request":
+    most = options.get("max", 100)
+    return {
+        "ask": "guard",
+        "account": options.get("account"),
+        "window": options.get("window"),
+        "max": int(most) if _is_number(most) else most,
+    }
+
+
+_REQUESTS: "dict[str, Callable[[Options], Request]]" = {
+    "status": _status,
+    "lines": _lines,
+    "next": _next,
+    "guard": _guard,
+}
+
+
+def _account(options: "Options") -> str | None:
+    return CURRENT if options.get("current") else options.get("account")
+
+
+def terminal_columns() -> int:
+    """How wide a table may be: as `shutil.get_terminal_size` has it, whose import takes longer than the asking."""
+    try:
+        columns = int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        columns = 0
+    try:
+        return columns if columns > 0 else os.get_terminal_size(1).columns or 120
+    except OSError:
+        return 120
+
+
+def _watched(options: "Options") -> None:
+    """Print lines while somebody tells them; then the full command goes on, and finds out what is wrong."""
+    try:
+        streamed(options)
+    except Exception as error:
+        if getattr(error, "exit_code", 0) != 1:
+            raise
+
+
+def streamed(options: "Options") -> None:
+    """Print the stream of lines until it ends. Raises TrackerError."""
+    from monitor.instance.ask import stream
+
+    for line in stream(own_socket(options), request_of("lines", options)) or ():
+        _write(sys.stdout, line + b"\n")
+
+
+def ingested(options: "Options") -> int:
+    """Hand the figures on standard input over to the running monitor; returns the exit code. Raises TrackerError."""
+    import time
+
+    from monitor.statusline import limits_within
+
+    deadline = time.monotonic() + INGEST_SECS
+    limits = limits_within(deadline)
+    form = options.get("format")
+    if limits is None and form is None:
+        return 0
+    request = {
+        "ask": "ingest",
+        "document": {} if limits is None else {"rate_limits": limits},
+        "config_dir": os.environ.get("CLAUDE_CONFIG_DIR") or None,
+        "format": form,
+    }
+    return _handed_over(options, request, deadline - time.monotonic())
+
+
+def _handed_over(options: "Options", request: "Request", limit_secs: float) -> int:
+    from monitor.instance.ask import ask
+
+    reply = ask(own_socket(options), request, max(limit_secs, 0.05))
+    if reply is None:
+        reply = 1, b"no monitor runs that could take the figures: start `monitor serve`"
+    code, text = reply
+    wanted = code != 0 or request["format"] is not None  # what is printed is what Claude Code shows
+    return told(code, text if wanted else b"")

@@ -1,0 +1,64 @@
+"""What Claude Code tells its status line's command: JSON on standard input, of which the limits alone are kept."""
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from monitor.core.errors import TrackerError
+
+MOST_BYTES = 1 << 20
+_PIECE = 65536
+
+
+def limits_within(deadline: float, descriptor: int = 0) -> "dict[str, Any] | None":
+    """The `rate_limits` that stand on standard input; None where there are none, as before a first answer.
+
+    Raises TrackerError for what is no such document, or has not ended by `deadline` (of the monotonic clock).
+    """
+    return parse_limits(_all(descriptor, deadline))
+
+
+def parse_limits(document: bytes) -> "dict[str, Any] | None":
+    """Raises TrackerError for what is no JSON object."""
+    import json
+
+    try:
+        said = json.loads(document)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise _trouble(
+            "standard input is not what Claude Code tells its status line: an object of JSON"
+        )
+    limits = said.get("rate_limits")
+    return limits if isinstance(limits, dict) and limits else None
+
+
+def _all(descriptor: int, deadline: float) -> bytes:
+    if os.isatty(descriptor):
+        raise _trouble("Claude Code is to run this, as its statusLine's command: see the README")
+    data = b""
+    while piece := _piece(descriptor, deadline):
+        data += piece
+        if len(data) > MOST_BYTES:
+            raise _trouble(f"standard input holds more than {MOST_BYTES >> 20} MiB")
+    return data
+
+
+def _piece(descriptor: int, deadline: float) -> bytes:
+    if os.name == "posix":  # elsewhere, pipes cannot be waited for
+        import select
+
+        left = max(deadline - time.monotonic(), 0)
+        if not select.select([descriptor], [], [], left)[0]:
+            raise _trouble("standard input has not ended in time")
+    return os.read(descriptor, _PIECE)
+
+
+def _trouble(text: str) -> "TrackerError":
+    from monitor.core.errors import TrackerError
+
+    return TrackerError(text)

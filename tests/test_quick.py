@@ -1,0 +1,311 @@
+"""Commands that answer at once: as processes beside a running monitor, without one, and what they import."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.core.model import AccountState, Up, Usage, Window
+from monitor.core.state import State
+from monitor.quick import plain_options
+from monitor.settings import SNAPSHOTS
+from monitor.snapshots import Snapshots
+from monitor.statusline import parse_limits
+from tests.builders import live, state
+from tests.end_to_end.world import MONITOR
+from tests.owner import StandIn, owner, socket_of
+
+LIMITS = {"five_hour": {"used_percentage": 14.000000000000002, "resets_at": 1779188400}}
+SAID = {"session_id": "s", "cwd": "/secret", "rate_limits": LIMITS}
+HEAVY = {
+    "aiohttp", "prometheus_client", "keyring", "blessed", "asyncio", "argparse", "dataclasses",
+    "pathlib", "typing", "re", "json", "socket", "shutil", "tomlkit", "logging",
+}  # fmt: skip
+
+
+def account(name: str, percent: float, ago: timedelta = timedelta(seconds=5)) -> AccountState:
+    now = datetime.now(UTC)
+    windows = (
+        Window("5h", percent / 100, now + timedelta(hours=2)),
+        Window("7d", 0.1, now + timedelta(days=2)),
+    )
+    return live(name, usage=Usage(now - ago, windows), health=Up(now), last_success_at=now - ago)
+
+
+def two() -> State:
+    return state(account("work", 42), account("home", 10), logged_in="work")
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    return {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",
+        "XDG_RUNTIME_DIR": str(runtime),
+        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+    }
+
+
+@pytest.fixture
+def running(env: dict[str, str]) -> Iterator[StandIn]:
+    with owner(env, two()) as standing_in:
+        yield standing_in
+
+
+def ran(env: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MONITOR, *words], env=env, input=stdin, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        ["status", "--json"],
+        ["status", "--format", "{name} {5h.percent}"],
+        ["next"],
+        ["next", "--name"],
+        ["guard", "--max", "90"],
+    ],
+)
+def test_beside_a_running_monitor_next_to_nothing_is_imported(
+    env: dict[str, str], running: StandIn, words: list[str]
+) -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "monitor", *words]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+    imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
+    of_python = set(
+        re.findall(
+            r"\| +([\w.]+)$",
+            subprocess.run(
+                [sys.executable, "-X", "importtime", "-c", "import runpy"],
+                capture_output=True, text=True, timeout=60,
+            ).stderr,
+            re.MULTILINE,
+        )
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert len(running.asked) == 1
+    assert "monitor.instance.ask" in imported
+    assert (imported - of_python) & HEAVY == set()
+
+
+@pytest.mark.usefixtures("running")
+def test_the_running_monitor_is_asked(env: dict[str, str]) -> None:
+    assert "work *" in ran(env, "status").stdout
+    document = json.loads(ran(env, "status", "--json").stdout)
+    assert [a["name"] for a in document["accounts"]] == ["work", "home"]
+    assert ran(env, "status", "--format", "{name} {5h.percent}%").stdout == "work 42%\nhome 10%\n"
+    assert ran(env, "status", "--current", "--format={name}").stdout == "work\n"
+    assert ran(env, "status", "--account", "home", "--format={name}").stdout == "home\n"
+    assert ran(env, "next", "--name").stdout == "home\n"
+    assert ran(env, "next").stdout.splitlines() == [
+        "home", "  5h 10%, 7d 10% used", "  the most room",
+    ]  # fmt: skip
+    assert json.loads(ran(env, "next", "--json").stdout)["account"] == "home"
+
+
+def test_unusual_spellings_are_asked_as_well(env: dict[str, str], running: StandIn) -> None:
+    assert ran(env, "status", "--form", "{name}").stdout == "work\nhome\n"
+    assert ran(env, "guard", "--max", "10.5%", "--account=home").returncode == 0
+    assert len(running.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--max", "90"], 0),
+        (["--max", "42"], 4),
+        (["--account", "home", "--max", "42"], 0),
+        (["--window", "7d_opus"], 5),
+    ],
+)
+@pytest.mark.usefixtures("running")
+def test_a_guard_says_it_by_its_exit_code(env: dict[str, str], words: list[str], code: int) -> None:
+    done = ran(env, "guard", *words)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["guard", "--account", "ghost"], "ghost"),
+        (["status", "--format", "{nme}"], "did you mean {name}?"),
+        (["status", "--watch", "--format", "{nme}"], "did you mean {name}?"),
+        (["status", "--account", "hime"], "did you mean 'home'?"),
+        (["status", "--watch", "--json"], "--watch"),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_wrong_usage_is_one_line_with_and_without_a_running_monitor(
+    env: dict[str, str], words: list[str], told: str, alone: bool
+) -> None:
+    settings(env, "work", "home")
+    saved(env, "work", "home")
+    with owner(env, two()) as standing_in:
+        if alone:
+            standing_in.stop()
+        done = ran(env, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def settings(env: dict[str, str], *names: str) -> None:
+    file = Path(env["HOME"]) / ".config/claude-tracker/config.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    api = '[api]\nurl = "http://127.0.0.1:9"\n'
+    file.write_text(
+        api + "".join(f'[[accounts]]\nname = "{n}"\norg_id = "org-{n}"\n' for n in names)
+    )
+
+
+def saved(env: dict[str, str], *names: str, ago: timedelta = timedelta(minutes=1)) -> None:
+    file = Path(env["HOME"]) / ".local/state/claude-tracker" / SNAPSHOTS
+    with closing(Snapshots(file)) as snapshots:
+        for percent, name in enumerate(names, 42):
+            snapshots.save(name, account(name, percent, ago))
+
+
+def test_without_a_running_monitor_saved_figures_answer(env: dict[str, str]) -> None:
+    settings(env, "work", "home")
+    saved(env, "work", "home", "gone")
+    assert ran(env, "guard", "--max", "90").returncode == 0
+    assert ran(env, "guard", "--max", "43", "--account", "home").returncode == 4
+    assert ran(env, "next", "--name").stdout == "work\n"
+
+
+def test_old_figures_guard_nothing(env: dict[str, str]) -> None:
+    settings(env, "work")
+    assert ran(env, "guard").returncode == 5
+    saved(env, "work", ago=timedelta(minutes=20))
+    assert ran(env, "guard").returncode == 5
+
+
+def test_a_guard_without_a_running_monitor_loads_nothing_that_polls(env: dict[str, str]) -> None:
+    settings(env, "work")
+    argv = [sys.executable, "-X", "importtime", "-m", "monitor", "guard"]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 5
+    assert "monitor.snapshots" in done.stderr
+    for name in ("aiohttp", "prometheus_client", "keyring"):
+        assert f" {name}\n" not in done.stderr
+
+
+def test_a_monitor_that_hangs_is_told_within_its_time(env: dict[str, str]) -> None:
+    path = socket_of(env)
+    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        began = time.monotonic()
+        done = ran(env, "status")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert ran(env, "guard").returncode == 5
+        assert time.monotonic() - began < 6
+
+
+def test_figures_are_handed_over_and_nothing_else(env: dict[str, str], running: StandIn) -> None:
+    folder = {**env, "CLAUDE_CONFIG_DIR": "~/.claude-work/"}
+    done = ran(folder, "ingest", stdin=json.dumps(SAID))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (
+        ran(env, "ingest", "--format", "{name}", stdin=json.dumps(SAID)).stdout == "ingest: done\n"
+    )
+    first, second = running.asked
+    assert first["document"] == {"rate_limits": LIMITS}
+    assert (first["config_dir"], second["config_dir"]) == ("~/.claude-work/", None)
+    assert (first["format"], second["format"]) == (None, "{name}")
+
+
+def test_before_the_first_answer_there_is_nothing_to_hand_over(
+    env: dict[str, str], running: StandIn
+) -> None:
+    assert ran(env, "ingest", stdin="{}").returncode == 0
+    assert running.asked == []
+    assert ran(env, "ingest", "--format={name}", stdin="{}").stdout == "ingest: done\n"
+
+
+@pytest.mark.parametrize("stdin", ["", "no json", "[]", "[" * 100_000, '{"x": "' + "x" * (1 << 20)])
+def test_what_claude_code_never_says_is_one_line(env: dict[str, str], stdin: str) -> None:
+    done = ran(env, "ingest", stdin=stdin)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def test_figures_that_nobody_takes_are_one_line(env: dict[str, str]) -> None:
+    done = ran(env, "ingest", stdin=json.dumps(SAID))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "monitor serve" in done.stderr
+
+
+def test_standard_input_that_never_ends_is_given_up(env: dict[str, str]) -> None:
+    began = time.monotonic()
+    with subprocess.Popen(
+        [*MONITOR, "ingest"], env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as asking:
+        assert asking.wait(10) == 1
+    assert time.monotonic() - began < 4
+
+
+def test_a_bar_outlives_the_monitor_that_it_watches(env: dict[str, str]) -> None:
+    settings(env, "work")
+    saved(env, "work")
+    argv = [*MONITOR, "status", "--watch", "--format", "{5h.percent}"]
+    with owner(env, state(account("work", 7))) as standing_in:
+        watching = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True)
+        try:
+            assert watching.stdout is not None
+            assert watching.stdout.readline() == "7\n"
+            standing_in.state = state(account("work", 8))
+            assert watching.stdout.readline() == "8\n"
+            standing_in.stop()
+            assert watching.stdout.readline() == "42\n"
+            with owner(env, state(account("work", 9))):
+                assert watching.stdout.readline() == "9\n"
+        finally:
+            watching.kill()
+            watching.communicate()
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("status", {}),
+        ("status --json --config x", {"json": True, "config": "x"}),
+        ("next --config-dir", {"config_dir": True}),
+        ("guard --max=90 --window 5h", {"max": "90", "window": "5h"}),
+        ("guard --max 90.5", None),
+        ("guard --max", None),
+        ("status --json --format x", None),
+        ("status --account --json", None),
+        ("status --demo", None),
+        ("status --help", None),
+        ("status --jso", None),
+        ("status extra", None),
+        ("tui", None),
+        ("", None),
+    ],
+)
+def test_only_what_is_plain_takes_the_light_path(
+    words: str, options: dict[str, object] | None
+) -> None:
+    assert plain_options(words.split()) == options
+
+
+def test_limits_are_an_object_with_something_in_it() -> None:
+    assert parse_limits(json.dumps(SAID).encode()) == LIMITS
+    assert parse_limits(b'{"rate_limits": {}}') is None
+    assert parse_limits(b'{"rate_limits": 5}') is None

@@ -8,7 +8,7 @@ after anything else.
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitor.channels.clean import escape_markup
@@ -63,11 +63,20 @@ class Desktop:
         self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
     ) -> None:
         """Raises ChannelError unless the notification was delivered within the limit."""
-        message = self._words(alerts, urgency)
+        await self._within_limit(self._deliver(self._words(alerts, urgency)))
+
+    async def check(self) -> None:
+        """Raises ChannelError where nothing would be shown now. Shows nothing, and asks nobody for permission."""
+        await self._within_limit(self._look())
+
+    async def _look(self) -> None:
+        await _refuse_silence(await self._sender())
+
+    async def _within_limit(self, work: Coroutine[Any, Any, None]) -> None:
         told = False
         try:
             async with asyncio.timeout(self._limit):
-                await self._deliver(message)
+                await work
             told = True
         except ChannelError:
             raise
@@ -105,9 +114,13 @@ class Desktop:
         return self._current
 
 
-async def _check(sender: Sender) -> None:
+async def _refuse_silence(sender: Sender) -> None:
     if not await sender.get_capabilities():
         raise ChannelError("no_capability", "this platform's notifications drop everything")
+
+
+async def _check(sender: Sender) -> None:
+    await _refuse_silence(sender)
     if not await sender.request_authorisation():
         raise ChannelError("denied", "notifications are not allowed in the system's settings")
 

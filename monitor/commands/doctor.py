@@ -1,0 +1,66 @@
+"""`monitor doctor`: what is wrong on this machine, why it matters, and what mends it."""
+
+import asyncio
+import io
+import json
+import os
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monitor import __version__, logs
+from monitor.clock import SystemClock
+from monitor.core.errors import TrackerError
+from monitor.doctor import World, examine, exit_code, render_document, render_text, screen_facts
+from monitor.instance.ask import ask
+from monitor.paths import instance_key, runtime_folder, socket_path
+from monitor.settings import config_path
+
+
+def doctor(arguments: Namespace) -> int:
+    """Exit code 1 where a check fails; warnings are none."""
+    logs.configure("CRITICAL")
+    return asyncio.run(_doctor(config_path(os.environ, arguments.config), arguments.json))
+
+
+async def _doctor(config: Path, as_json: bool) -> int:
+    """Prints before the loop ends, which a look-up without an answer may still hold up."""
+    world = World(
+        config, os.environ, SystemClock(), lambda: running(config, os.environ), screen_facts()
+    )
+    checks = await examine(world)
+    columns = shutil.get_terminal_size().columns
+    page = render_text(checks, columns, colours=_has_colours())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what a locale cannot show must not end the page
+    sys.stdout.write(render_document(checks, __version__) if as_json else page)
+    sys.stdout.flush()
+    return exit_code(checks)
+
+
+def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """What the running instance of these settings says of itself; None where none runs. Raises TrackerError."""
+    key = instance_key(environ, str(config))
+    reply = ask(socket_path(runtime_folder(environ), key), {"ask": "who"})
+    if reply is None:
+        return None
+    code, text = reply
+    try:
+        document = json.loads(text) if code == 0 else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        words = text.decode(errors="replace").strip()
+        raise TrackerError(words or "the running monitor answers in an unknown way")
+    return document
+
+
+def _has_colours() -> bool:
+    return (
+        sys.stdout.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM", "") not in ("", "dumb")
+    )

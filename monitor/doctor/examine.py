@@ -1,0 +1,191 @@
+"""Asks every question of this machine, several at once, and puts the answers in order. Changes nothing."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from monitor.accounts.learnt import Learnt
+from monitor.api.reach import reach
+from monitor.app import user_agent
+from monitor.channels.desktop import Sender
+from monitor.clock import Clock
+from monitor.core.model import AuthMethod, Storage
+from monitor.doctor import api, instance, keyring, logins, notifying, port, screen, state_folder
+from monitor.doctor.check import Check, Question
+from monitor.doctor.privacy import Privacy
+from monitor.doctor.settings_file import settings_checks, settings_facts
+from monitor.doctor.tokens import ACCOUNT, Tokens, token_check, wanted
+from monitor.files import JsonFile
+from monitor.settings import Settings
+from monitor.settings import state_folder as state_path
+from monitor.sources.backends import Backend, system_backend
+from monitor.sources.claude_json import home
+from monitor.sources.credentials_directory import CredentialsDirectory
+from monitor.sources.discovery import Discovery
+from monitor.sources.keyring import Keyring
+from monitor.sources.security import LIMIT_SECS, SECURITY
+
+LOGINS_SECS: Final = 20.0
+"""All of Claude Code's logins are asked within this time: each may hang for some seconds, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is looked at: this machine, unless told otherwise."""
+
+    config: Path
+    environ: Mapping[str, str]
+    clock: Clock
+    who: instance.Who
+    screen: screen.ScreenFacts
+    platform: str = sys.platform
+    backend: Callable[[], Backend] = system_backend
+    security: str = SECURITY
+    security_secs: float = LIMIT_SECS
+    sender: Callable[[], Sender] | None = None
+
+
+async def examine(world: World) -> list[Check]:
+    """Every check, fit to be shown to strangers; takes as long as the slowest of them."""
+    facts = settings_facts(world.config)
+    settings = facts.settings or Settings(world.config)
+    examination = _Examination(world, settings)
+    checks = [*settings_checks(facts), *await examination.checks()]
+    if facts.settings is None:
+        checks = [check for check in checks if check.name not in _OF_SETTINGS]
+    names = {account.name for account in settings.accounts}
+    privacy = Privacy(str(home(world.environ)), names)
+    return [privacy.check(check) for check in checks]
+
+
+_OF_SETTINGS: Final = frozenset(
+    {ACCOUNT.name, port.PORT.name, notifying.NOTIFICATIONS.name, notifying.CHANNEL.name}
+)
+"""What nobody can say without settings: the defaults may not be what is meant."""
+
+
+class _Examination:
+    """One run. What several checks are about is found out once."""
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        self._world = world
+        self._settings = settings
+        self._folder = state_path(world.environ)
+        self._learnt = Learnt(JsonFile(self._folder / "accounts.json"))
+        self._vault = Keyring(world.backend)
+
+    async def checks(self) -> list[Check]:
+        world = self._world
+        async with asyncio.TaskGroup() as group:
+            state = group.create_task(_answered(state_folder.STATE, self._state()))
+            reached = group.create_task(_answered(api.API, self._api()))
+            running = group.create_task(instance.instance_facts(world.who))
+            vault = await keyring.keyring_facts(world.backend, is_needed=self._is_needed())
+            has_keyring = vault.name is not None
+            secrets = self._logins_and_accounts(has_keyring)
+            logged_in = group.create_task(_answered(logins.LOGIN, secrets))
+            channels = self._channels(has_keyring)
+            told = group.create_task(_answered(notifying.NOTIFICATIONS, channels))
+        return [
+            *state.result(),
+            keyring.keyring_check(vault, world.environ, world.platform),
+            logins.environment_check(world.environ),
+            *logged_in.result(),
+            *reached.result(),
+            instance.instance_check(running.result()),
+            *await _answered(port.PORT, self._port(running.result())),
+            *told.result(),
+            *screen.screen_checks(world.screen, world.environ),
+        ]
+
+    def _is_needed(self) -> bool:
+        """Whether some secret may only be in the keyring."""
+        settings = self._settings
+        for account in settings.accounts:
+            storage = wanted(settings, account)
+            alone = storage is None and account.auth_method is not AuthMethod.OAUTH
+            if storage is Storage.KEYRING or alone:
+                return True
+        return bool(settings.channels.entries)
+
+    async def _state(self) -> list[Check]:
+        return [state_folder.folder_check(state_folder.folder_facts(self._folder))]
+
+    async def _api(self) -> list[Check]:
+        settings, clock = self._settings.api, self._world.clock
+        if not settings.enabled:
+            return api.skipped()
+        asked_at = clock.now()
+        agent = settings.user_agent or user_agent()
+        answer = await reach(settings.url, settings.timeout_secs, agent)
+        facts = api.ApiFacts(settings.url, answer, asked_at, clock.now())
+        return api.api_checks(facts, self._world.platform, self._world.environ)
+
+    async def _port(self, running: instance.InstanceFacts) -> list[Check]:
+        facts = await port.port_facts(self._settings.exporter)
+        return [port.port_check(facts, running.who, self._world.platform)]
+
+    async def _channels(self, has_keyring: bool) -> list[Check]:
+        channels = notifying.Channels(
+            self._settings,
+            vault=self._vault,
+            environ=self._world.environ,
+            platform=self._world.platform,
+            has_keyring=has_keyring,
+            sender=self._world.sender,
+        )
+        enabled = self._settings.notifications.enabled
+        return notifying.channel_checks(self._settings, await channels.facts() if enabled else [])
+
+    async def _logins_and_accounts(self, has_keyring: bool) -> list[Check]:
+        world, now = self._world, self._world.clock.now
+        found = await self._logins()
+        tokens = Tokens(
+            self._settings,
+            self._learnt,
+            found,
+            vault=self._vault,
+            given=CredentialsDirectory(world.environ),
+            clock=world.clock,
+            environ=world.environ,
+            has_keyring=has_keyring,
+        )
+        facts = [await tokens.facts(n, a) for n, a in enumerate(self._settings.accounts, 1)]
+        return [
+            *(logins.login_check(f, now(), world.platform, world.environ) for f in found),
+            *(token_check(f, now()) for f in facts),
+        ]
+
+    async def _logins(self) -> list[logins.LoginFacts]:
+        """Each login that can be read in time; the rest are silent, too."""
+        world = self._world
+        discovery = Discovery(
+            environ=world.environ,
+            platform=world.platform,
+            security=world.security,
+            clock=world.clock,
+            limit_secs=world.security_secs,
+        )
+        named = (account.config_dir for account in self._settings.accounts)
+        folders = dict.fromkeys([*filter(None, named), *sorted(self._learnt.folders())])
+        sources = await discovery.discovered(folders)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LOGINS_SECS
+        return [
+            await logins.login_facts(
+                source, is_current=place == 0, limit_secs=deadline - loop.time()
+            )
+            for place, source in enumerate(sources)
+        ]
+
+
+async def _answered(question: Question, asking: Awaitable[list[Check]]) -> list[Check]:
+    """The answers; a check that fails by itself must not hide what the others have found."""
+    try:
+        return await asking
+    except Exception as error:  # noqa: BLE001 - of whatever kind; its text may quote anything
+        found = f"this check itself has failed ({type(error).__name__})"
+        return [question.fail(found, "please report it, with this page")]

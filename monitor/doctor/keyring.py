@@ -1,0 +1,94 @@
+"""The check of the OS keyring: is there one, is it the system's own, does it answer. Writes nothing into it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from monitor.core.errors import CredentialError, Trouble
+from monitor.doctor.check import Check, Question
+from monitor.sources.backends import ABSENT, Backend
+from monitor.sources.keyring import Keyring
+
+KEYRING: Final = Question("keyring", "tokens and session keys are kept there, and nowhere else")
+
+_NO_ENTRY: Final = "monitor doctor"
+"""A name that no account has: to ask for it opens the keyring, and brings no secret."""
+
+_NAMES: Final = {
+    "keyring.backends.SecretService": "Secret Service (GNOME Keyring, KeePassXC or another)",
+    "keyring.backends.libsecret": "libsecret",
+    "keyring.backends.kwallet": "KWallet",
+    "keyring.backends.macOS": "the macOS Keychain",
+    "keyring.backends.Windows": "the Windows Credential Manager",
+}
+_MISCONFIGURED: Final = "PYTHON_KEYRING_BACKEND"
+_INSTEAD: Final = (
+    'or do without: `storage = "linked"` under [settings] reads Claude Code\'s own logins, '
+    'token_command = ["pass", "show", "claude/work"] under [[accounts]] asks a program'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringFacts:
+    """`name` is that of the back end that answered; otherwise `trouble` and `words` say what is wrong.
+
+    `is_needed` says that the settings leave no other place for some secret.
+    """
+
+    name: str | None
+    is_needed: bool = True
+    trouble: Trouble | None = None
+    words: str = ""
+
+
+async def keyring_facts(backend: Callable[[], Backend], *, is_needed: bool) -> KeyringFacts:
+    """Takes some seconds where the keyring is silent; never raises."""
+    used: list[str] = []
+
+    def noted() -> Backend:
+        found = backend()
+        used.append(type(found).__module__)
+        return found
+
+    try:
+        await Keyring(noted).read(_NO_ENTRY)
+    except CredentialError as error:
+        return KeyringFacts(None, is_needed, error.trouble or Trouble.FAILED, error.detail)
+    return KeyringFacts(used[0], is_needed)
+
+
+def keyring_check(facts: KeyringFacts, environ: Mapping[str, str], platform: str) -> Check:
+    if facts.name is not None:
+        return KEYRING.ok(f"{_NAMES.get(facts.name, facts.name)} answers")
+    found, fix = _trouble(facts, environ, platform)
+    return KEYRING.fail(found, fix) if facts.is_needed else KEYRING.warn(found, fix)
+
+
+def _trouble(facts: KeyringFacts, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
+    if facts.words == ABSENT:
+        return "no keyring is to be had here", f"{_start(environ, platform)}; {_INSTEAD}"
+    if _MISCONFIGURED in facts.words:
+        return facts.words.partition(": ")[0], (
+            "`unset PYTHON_KEYRING_BACKEND`, and take `default-keyring` out of keyringrc.cfg "
+            "(`keyring diagnose` says where that is)"
+        )
+    if facts.trouble is Trouble.LOCKED:
+        return facts.words.partition(":")[0], _unlock(environ, platform)
+    return facts.words.partition(": ")[0], facts.words.partition(": ")[2] or _INSTEAD
+
+
+def _start(environ: Mapping[str, str], platform: str) -> str:
+    if platform == "linux" and not environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return (
+            "this session has no D-Bus ($DBUS_SESSION_BUS_ADDRESS is not set): log in to the desktop, or run "
+            "`dbus-run-session -- sh`, and in it `gnome-keyring-daemon --unlock`"
+        )
+    return "start GNOME Keyring, KWallet or KeePassXC (`gnome-keyring-daemon --start`)"
+
+
+def _unlock(environ: Mapping[str, str], platform: str) -> str:
+    if platform == "darwin":
+        return "`security unlock-keychain`, or start this from the desktop"
+    if environ.get("SSH_CONNECTION"):
+        return "`gnome-keyring-daemon --replace --unlock` (it reads the password), or log in to the desktop"
+    return "open its password manager, or log out and in again"

@@ -1,0 +1,175 @@
+"""The checks of Claude Code's own logins: one for each that is found, and one for what the environment overrides."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from monitor.accounts.advice import command
+from monitor.core.errors import CredentialError, Trouble
+from monitor.core.model import Login
+from monitor.core.words import age, duration
+from monitor.doctor.check import Check, Question
+
+LOGIN: Final = Question(
+    "login", "tokens live some 8 hours, and only Claude Code itself renews those of its logins"
+)
+ENVIRONMENT: Final = Question(
+    "environment", "these variables make Claude Code work with something else than its login"
+)
+
+ENDS_SOON: Final = timedelta(days=3)
+
+_OVERRIDES: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_SILENT: Final = "nothing has answered in time"
+_KEYCHAIN_PREFIX: Final = "keychain:"
+
+
+class Source(Protocol):
+    """What is asked of a place where a login may be. `folder` is None for `~/.claude`."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def folder(self) -> str | None: ...
+    async def read(self) -> Login: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFacts:
+    """What was found in one place: a login, or why there is none.
+
+    `is_current` says that Claude Code would use it now; `folder` is None for `~/.claude`.
+    """
+
+    key: str
+    folder: str | None
+    is_current: bool = False
+    login: Login | None = None
+    trouble: Trouble | None = None
+    words: str = ""
+
+    @property
+    def place(self) -> str:
+        """What people call it."""
+        if self.key.startswith(_KEYCHAIN_PREFIX):
+            return f"the Keychain item {self.key.removeprefix(_KEYCHAIN_PREFIX)!r}"
+        return self.folder or "~/.claude"
+
+
+async def login_facts(source: Source, *, is_current: bool, limit_secs: float) -> LoginFacts:
+    """Reads the login; never raises."""
+    try:
+        async with asyncio.timeout(limit_secs):
+            login = await source.read()
+    except CredentialError as error:
+        trouble, words = error.trouble or Trouble.FAILED, error.detail
+        return LoginFacts(source.key, source.folder, is_current, None, trouble, words)
+    except TimeoutError:
+        return LoginFacts(source.key, source.folder, is_current, None, Trouble.SILENT, _SILENT)
+    return LoginFacts(source.key, source.folder, is_current, login)
+
+
+def login_check(
+    facts: LoginFacts, now: datetime, platform: str, environ: Mapping[str, str]
+) -> Check:
+    if facts.login is None:
+        return _missing(facts, platform, environ)
+    return _present(facts, facts.login, now)
+
+
+def environment_check(environ: Mapping[str, str]) -> Check:
+    """Names the variables, never what is in them."""
+    there = [name for name in _OVERRIDES if environ.get(name)]
+    if not there:
+        return ENVIRONMENT.ok("nothing overrides Claude Code's login")
+    kind = (
+        " (mostly a setup-token, which may not ask for usage)" if there[0] in _OVERRIDES[:1] else ""
+    )
+    found = f"{', '.join(there)} set{kind}: the account marked as logged in is not the one in use"
+    return ENVIRONMENT.warn(found, f"`unset {' '.join(there)}`, then `claude` and /login")
+
+
+def _present(facts: LoginFacts, login: Login, now: datetime) -> Check:
+    start = command(facts.folder)
+    if login.is_setup_token:
+        found = f"{facts.place}: a setup-token, without the scope user:profile that usage needs"
+        return LOGIN.fail(found, f"`{start}`, then /login")
+    ends = login.login_expires_at
+    if ends is not None and ends <= now:
+        return LOGIN.fail(
+            f"{facts.place}: the login ended on {day(ends)}", f"`{start}`, then /login"
+        )
+    if login.credential.is_dead(now):
+        return LOGIN.warn(*_expired(facts.place, login, now, start))
+    if ends is not None and ends - now <= ENDS_SOON:
+        found = f"{facts.place}: the login ends in {duration(ends - now)}, on {day(ends)}"
+        return LOGIN.warn(found, f"`{start}`, then /login")
+    return LOGIN.ok(f"{facts.place}: {_words(login, now)}")
+
+
+def _expired(place: str, login: Login, now: datetime, start: str) -> tuple[str, str]:
+    expired = login.credential.expires_at or now
+    found = f"{place}: the token expired {age(now - expired)} ago, at {minute(expired)}"
+    if login.login_expires_at is not None:
+        found += f"; the login holds until {day(login.login_expires_at)}"
+    if not login.renewable:
+        return found, f"`{start}`, then /login: there is nothing to renew it with"
+    return found, f"`{start}`: it renews the token when it starts"
+
+
+def _words(login: Login, now: datetime) -> str:
+    plan = f" ({login.plan})" if login.plan else ""
+    expires_at, ends = login.credential.expires_at, login.login_expires_at
+    token = f", token for {duration(expires_at - now)}" if expires_at else ""
+    return f"logged in{plan}{token}{f', login until {day(ends)}' if ends else ''}"
+
+
+def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Check:
+    start = f"`{command(facts.folder)}`, then /login"
+    if facts.trouble in (Trouble.ABSENT, Trouble.MCP_ONLY):
+        words = (
+            "logins of MCP servers, and none of Claude"
+            if facts.trouble is Trouble.MCP_ONLY
+            else "nobody is logged in"
+        )
+        found = f"{facts.place}: {words}"
+        return LOGIN.warn(found, start) if facts.is_current else LOGIN.skip(found)
+    if facts.trouble is Trouble.DAMAGED:
+        found = f"{facts.place}: half-written or damaged"
+        return LOGIN.warn(found, f"ask again in a moment; if it stays so: {start}")
+    words, fix = _blocked(facts, platform, environ)
+    return LOGIN.fail(f"{facts.place}: {words}", fix)
+
+
+def _blocked(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """What keeps a login that may well be there from being read."""
+    words = facts.words.partition(": ")[0]
+    if platform != "darwin" or ".credentials.json" in words:
+        path = f"{facts.place}/.credentials.json"
+        return words, f"`ls -l {path}` says whose it is; `chmod u+r {path}`"
+    match facts.trouble:
+        case Trouble.LOCKED:
+            ssh = ", as it is over ssh" if environ.get("SSH_CONNECTION") else ""
+            return f"{words}{ssh}", "`security unlock-keychain`, or start this from the desktop"
+        case Trouble.DENIED:
+            return words, (
+                "in Keychain Access, under Access Control of the item 'Claude Code-credentials', allow "
+                "/usr/bin/security; or `claude` and /login, which writes the item anew"
+            )
+        case Trouble.SILENT:
+            return words, (
+                "answer the question that waits on the Mac's own screen by 'Always Allow', and ask again"
+            )
+        case Trouble.NO_KEYRING:
+            return words, "start this from the desktop: a system service has no login Keychain"
+    return facts.words, "`security list-keychains` says whether the Keychain works at all"
+
+
+def minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"

@@ -1,0 +1,175 @@
+"""The checks of how alerts are told: what each channel needs, and whether the desktop shows anything. Sends nothing."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final, Protocol
+
+from monitor.channels.desktop import Desktop, Sender
+from monitor.channels.text import message_of
+from monitor.core.errors import CredentialError
+from monitor.core.model import Credential
+from monitor.core.notify import ChannelError
+from monitor.doctor.check import Check, Question
+from monitor.settings import Settings
+
+NOTIFICATIONS: Final = Question("notifications", "alerts reach you through them while you work")
+CHANNEL: Final = Question(
+    "channel", "a channel that cannot tell drops its alerts, or leaves them to the next"
+)
+
+_MAC_PROGRAMS: Final = ("terminal-notifier", "osascript")
+
+
+class Vault(Protocol):
+    async def read(self, name: str) -> Credential | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """One configured channel: `words` say what it uses, `lacks` what is missing, and `fix` what brings that."""
+
+    name: str
+    words: str = ""
+    lacks: str | None = None
+    fix: str = ""
+
+
+class Channels:
+    """Looks at each channel that the settings name. `sender` makes desktop-notifier's object, None for its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        vault: Vault,
+        environ: Mapping[str, str],
+        platform: str,
+        has_keyring: bool,
+        sender: Callable[[], Sender] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._vault = vault
+        self._environ = environ
+        self._platform = platform
+        self._has_keyring = has_keyring
+        self._sender = sender
+
+    async def facts(self) -> list[ChannelFacts]:
+        """Takes some seconds where a daemon is silent; never raises."""
+        return [await self._channel(name) for name in self._settings.notifications.channels]
+
+    async def _channel(self, name: str) -> ChannelFacts:
+        match name:
+            case "desktop":
+                return await self._desktop()
+            case "command":
+                return self._command()
+            case "webhook" | "apprise":
+                return await self._with_entry(name)
+            case "alertmanager":
+                return ChannelFacts(name, "its URL is set")
+        return ChannelFacts(name, "through the terminal that `monitor tui` runs on")
+
+    async def _desktop(self) -> ChannelFacts:
+        desktop = Desktop(message_of, markup=False, make=self._sender)
+        try:
+            await desktop.check()
+        except ChannelError as error:
+            return self._without_desktop(error)
+        finally:
+            desktop.close()
+        return ChannelFacts("desktop", "the desktop's own notification service answers")
+
+    def _without_desktop(self, error: ChannelError) -> ChannelFacts:
+        if self._platform == "darwin":
+            found = [program for program in _MAC_PROGRAMS if self._which(program)]
+            if found:
+                words = f"this Python may not notify, so {found[0]} does"
+                return ChannelFacts("desktop", words)
+        words, fix = _silence(error, self._platform, self._environ)
+        return ChannelFacts("desktop", lacks=words, fix=fix)
+
+    def _command(self) -> ChannelFacts:
+        table = self._settings.channels.command
+        program = table.argv[0] if table else ""
+        name = PurePath(program).name
+        if self._which(program):
+            return ChannelFacts("command", f"{name} is there")
+        fix = "install it, or name its whole path in channels.command.argv"
+        return ChannelFacts("command", lacks=f"{name} is not on the PATH, or no program", fix=fix)
+
+    def _which(self, program: str) -> str | None:
+        return shutil.which(program, path=self._environ.get("PATH", ""))
+
+    async def _with_entry(self, name: str) -> ChannelFacts:
+        """The entry is only looked for: neither it nor its name is told."""
+        if name == "apprise" and importlib.util.find_spec("apprise") is None:
+            fix = "`pip install 'claude-tracker[apprise]'`"
+            return ChannelFacts(name, lacks="the library is not installed", fix=fix)
+        entries = self._settings.channels.entries
+        entry = next((e for key, e in entries.items() if key.startswith(f"{name}.")), None)
+        if entry is None:
+            return ChannelFacts(name, "its URL is set, and it needs no token")
+        if not self._has_keyring:
+            fix = "see the keyring above"
+            return ChannelFacts(name, lacks="its keyring entry cannot be read", fix=fix)
+        return await self._entry(name, entry)
+
+    async def _entry(self, name: str, entry: str) -> ChannelFacts:
+        try:
+            is_there = await self._vault.read(entry) is not None
+        except CredentialError as error:
+            # Apprise's URLs are several lines: that an entry is no token says only that it is there.
+            is_there = "is no token" in error.detail
+        if is_there:
+            return ChannelFacts(name, "its keyring entry is there")
+        fix = "`keyring set claude-tracker NAME`, with the name that the settings give"
+        return ChannelFacts(name, lacks="its keyring entry is missing", fix=fix)
+
+
+def _silence(error: ChannelError, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Why the desktop would show nothing, and what to do."""
+    if error.reason == "timeout":
+        return "the notification service does not answer", "start it anew, or log out and in again"
+    if error.reason == "no_capability":
+        return "this Python's notifications vanish without a word", (
+            "`brew install terminal-notifier`" if platform == "darwin" else _OTHERWISE
+        )
+    if platform == "linux" and not environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return "this session has no D-Bus, and so no notifications", _OTHERWISE
+    return "no notification service answers", f"start one, such as `dunst`; or {_OTHERWISE}"
+
+
+_OTHERWISE: Final = (
+    'another channel, such as notifications.channels = ["webhook"] with [channels.webhook]'
+)
+
+
+def channel_checks(settings: Settings, channels: list[ChannelFacts]) -> list[Check]:
+    """One answer for all of them, and one for each that lacks something."""
+    notifications = settings.notifications
+    if not notifications.enabled:
+        return [NOTIFICATIONS.skip("notifications.enabled = false: no alert is told")]
+    if not channels:
+        fix = 'notifications.channels = ["desktop"]'
+        return [NOTIFICATIONS.warn("no channel is named: no alert is told", fix)]
+    ready = [channel for channel in channels if channel.lacks is None]
+    each = [
+        CHANNEL.warn(f"{channel.name}: {channel.lacks}", channel.fix)
+        if channel.lacks
+        else CHANNEL.ok(f"{channel.name}: {channel.words}")
+        for channel in channels
+    ]
+    return [_all(notifications.fan_out, ready), *each]
+
+
+def _all(fan_out: bool, ready: list[ChannelFacts]) -> Check:
+    if not ready:
+        return NOTIFICATIONS.warn(
+            "no channel works: alerts are shown in the table alone", "see each channel below"
+        )
+    names = " and ".join(c.name for c in ready) if fan_out else f"{ready[0].name} first"
+    return NOTIFICATIONS.ok(f"alerts are told by {names}; `monitor notify-test` shows one")

@@ -1,0 +1,228 @@
+"""The checks of the settings' accounts: where each one's token is to be had from, and whether one is there."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from monitor.accounts.advice import command
+from monitor.accounts.learnt import Learnt
+from monitor.clock import Clock
+from monitor.core.errors import CredentialError, Trouble
+from monitor.core.model import Account, AuthMethod, Credential, Storage
+from monitor.core.words import age, duration
+from monitor.doctor.check import Check, Question
+from monitor.doctor.logins import LoginFacts, minute
+from monitor.doctor.privacy import title
+from monitor.settings import Settings
+from monitor.sources.claude_code import absolute
+from monitor.sources.claude_json import home
+from monitor.sources.token_command import TokenCommand
+
+ACCOUNT: Final = Question("account", "without a token that holds, its usage cannot be asked for")
+
+_PLACES: Final = {
+    Storage.KEYRING: "the keyring",
+    Storage.LINKED: "Claude Code's own place",
+    Storage.SYSTEMD: "systemd's credentials",
+    Storage.COMMAND: "its token_command",
+}
+
+
+class Vault(Protocol):
+    async def read(self, name: str) -> Credential | None: ...
+
+
+class Given(Protocol):
+    async def read(self, name: str, label: str | None = None) -> Credential | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """What is known of one account's token, but for the token. `title` is what the account is called here.
+
+    `folder` is where its login is believed to live: "" is the default place, None that nobody knows.
+    `is_asked` says that the place could be asked from here; a `login` is what a linked account's token is in.
+    """
+
+    title: str
+    storage: Storage
+    auth_method: AuthMethod = AuthMethod.OAUTH
+    folder: str | None = None
+    is_there: bool = False
+    expires_at: datetime | None = None
+    trouble: Trouble | None = None
+    words: str = ""
+    is_asked: bool = True
+    login: LoginFacts | None = None
+
+
+class Tokens:
+    """Looks for the token of each account, in the order in which the program itself does."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        learnt: Learnt,
+        logins: Sequence[LoginFacts],
+        *,
+        vault: Vault,
+        given: Given,
+        clock: Clock,
+        environ: Mapping[str, str],
+        has_keyring: bool,
+    ) -> None:
+        self._settings = settings
+        self._learnt = learnt
+        self._logins = logins
+        self._vault = vault
+        self._given = given
+        self._clock = clock
+        self._environ = environ
+        self._has_keyring = has_keyring
+
+    async def facts(self, place: int, account: Account) -> TokenFacts:
+        """Never raises; takes some seconds where a program or keyring is silent."""
+        facts = TokenFacts(
+            title(place, account),
+            Storage.KEYRING,
+            account.auth_method,
+            self._folder(account),
+        )
+        match wanted(self._settings, account):
+            case Storage.LINKED:
+                return self._linked(facts)
+            case Storage.SYSTEMD:
+                return await self._from_systemd(facts, account)
+            case Storage.COMMAND:
+                return await self._from_command(facts, account)
+            case Storage.KEYRING:
+                return await self._from_keyring(facts, account)
+        return await self._from_anywhere(facts, account)
+
+    def _folder(self, account: Account) -> str | None:
+        if account.config_dir is not None:
+            return absolute(account.config_dir)
+        folders = self._learnt[account.name].folders
+        return folders[0] if folders else None
+
+    def _linked(self, facts: TokenFacts) -> TokenFacts:
+        if facts.folder is None:
+            return replace(facts, storage=Storage.LINKED)
+        key = os.path.realpath(facts.folder or home(self._environ) / ".claude")
+        login = next((login for login in self._logins if login.key == key), None)
+        return replace(facts, storage=Storage.LINKED, login=login)
+
+    async def _from_systemd(self, facts: TokenFacts, account: Account) -> TokenFacts:
+        facts = replace(
+            facts, storage=Storage.SYSTEMD, is_asked="CREDENTIALS_DIRECTORY" in self._environ
+        )
+        try:
+            return self._seen(facts, account, await self._given.read(account.name, account.label))
+        except CredentialError as error:
+            return _failed(facts, error)
+
+    async def _from_command(self, facts: TokenFacts, account: Account) -> TokenFacts:
+        facts = replace(facts, storage=Storage.COMMAND)
+        try:
+            found = await TokenCommand(account.token_command, self._clock).read()
+        except CredentialError as error:
+            return _failed(facts, error)
+        return self._seen(facts, account, found)
+
+    async def _from_keyring(self, facts: TokenFacts, account: Account) -> TokenFacts:
+        if not self._has_keyring:
+            return replace(facts, is_asked=False)
+        try:
+            return self._seen(facts, account, await self._vault.read(account.name))
+        except CredentialError as error:
+            return _failed(facts, error)
+
+    async def _from_anywhere(self, facts: TokenFacts, account: Account) -> TokenFacts:
+        given = await self._from_systemd(facts, account)
+        if given.is_there:
+            return given
+        kept = await self._from_keyring(facts, account)
+        if kept.is_there or account.auth_method is not AuthMethod.OAUTH:
+            return kept
+        linked = self._linked(facts)
+        return linked if linked.folder is not None and linked.login is not None else kept
+
+    def _seen(self, facts: TokenFacts, account: Account, found: Credential | None) -> TokenFacts:
+        """The date is told, and the token let go."""
+        if found is None:
+            return facts
+        expires_at = self._learnt[account.name].expiry_of(found)
+        return replace(facts, is_there=True, expires_at=expires_at)
+
+
+def wanted(settings: Settings, account: Account) -> Storage | None:
+    """Where the settings say that the account's token is; None is wherever one can be had."""
+    if account.storage is not None:
+        return account.storage
+    alien = settings.storage is Storage.LINKED and account.auth_method is not AuthMethod.OAUTH
+    return None if alien else settings.storage
+
+
+def token_check(facts: TokenFacts, now: datetime) -> Check:
+    where = f"{facts.title}: {_PLACES[facts.storage]}"
+    if facts.storage is Storage.LINKED:
+        return _of_login(facts, where, now)
+    if not facts.is_asked:
+        return ACCOUNT.skip(f"{where}: {_NOT_ASKED[facts.storage]}")
+    if facts.trouble is not None:
+        problem, _, advice = facts.words.partition(": ")
+        return ACCOUNT.fail(f"{where}: {problem}", advice or "look whether it works by hand")
+    if not facts.is_there:
+        return ACCOUNT.fail(f"{where} has none", _bring(facts))
+    if facts.expires_at is not None and facts.expires_at <= now:
+        found = f"{where}: expired {age(now - facts.expires_at)} ago, at {minute(facts.expires_at)}"
+        return ACCOUNT.warn(found, _renew(facts))
+    holds = f" for {duration(facts.expires_at - now)}" if facts.expires_at else ", no end known"
+    return ACCOUNT.ok(f"{where} has its token{holds}")
+
+
+_NOT_ASKED: Final = {
+    Storage.KEYRING: "it could not be asked, see above",
+    Storage.SYSTEMD: "only the service itself is given them",
+}
+
+
+def _of_login(facts: TokenFacts, where: str, now: datetime) -> Check:
+    """What is wrong with the login is said of the login."""
+    start = f"`{command(facts.folder)}`, then /login"
+    if facts.folder is None:
+        fix = '`monitor accounts import`, or name its folder: config_dir = "~/.claude"'
+        return ACCOUNT.fail(f"{where}: nobody knows which login is its own", fix)
+    if facts.login is None:
+        return ACCOUNT.fail(f"{where}: no login is found there", start)
+    login = facts.login.login
+    if login is None:
+        return ACCOUNT.fail(f"{where}: {facts.login.place} has no login that can be read", start)
+    if login.is_setup_token:
+        return ACCOUNT.fail(f"{where}: {facts.login.place} has a setup-token", start)
+    if login.credential.is_dead(now):
+        return ACCOUNT.warn(f"{where}: the token in {facts.login.place} has expired", _renew(facts))
+    return ACCOUNT.ok(f"{where}, {facts.login.place}, has its token")
+
+
+def _failed(facts: TokenFacts, error: CredentialError) -> TokenFacts:
+    return replace(facts, trouble=error.trouble or Trouble.FAILED, words=error.detail)
+
+
+def _bring(facts: TokenFacts) -> str:
+    if facts.storage is Storage.SYSTEMD:
+        return "add LoadCredentialEncrypted=NAME:/path to the unit, and start it anew"
+    if facts.auth_method is AuthMethod.SESSION_KEY:
+        return "`monitor accounts edit NAME --session-key`"
+    start = command(facts.folder)
+    return f"`{start}`, then /login; and then `monitor accounts import`"
+
+
+def _renew(facts: TokenFacts) -> str:
+    if facts.storage is Storage.COMMAND:
+        return "let the command print a new one"
+    if facts.storage is Storage.SYSTEMD:
+        return "encrypt a new one, and start the unit anew"
+    return f"`{command(facts.folder)}`: it renews the token when it starts, and we take that over"

@@ -1,0 +1,103 @@
+"""`monitor doctor` as a program: its page, its document, its exit code."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.commands.doctor import running
+from monitor.core.errors import TrackerError
+from monitor.instance.server import Server
+from monitor.paths import instance_key, runtime_folder, socket_path
+
+SETTINGS = "[api]\nenabled = false\n[notifications]\nenabled = false\n[exporter]\nlisten = {!r}\n"
+
+
+def doctor(
+    home: Path, *words: str, listen: str = "off", **environ: str
+) -> subprocess.CompletedProcess[str]:
+    config = home / "config.toml"
+    config.write_text(SETTINGS.format(listen))
+    config.chmod(0o600)
+    base = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+    argv = [sys.executable, "-m", "monitor", "doctor", "--config", str(config), *words]
+    return subprocess.run(
+        argv, env=base | environ, capture_output=True, text=True, encoding="utf-8", timeout=60
+    )
+
+
+def test_the_page_is_plain_where_it_is_piped_and_keeps_to_the_width(tmp_path: Path) -> None:
+    done = doctor(tmp_path, LC_ALL="C.UTF-8", TERM="xterm-256color", COLUMNS="40")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ok    settings: ~/config.toml: 0\n      accounts\n")
+    assert "\x1b" not in done.stdout
+
+
+def test_a_failure_is_an_exit_code_and_an_entry_of_the_document(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = doctor(tmp_path, "--json", listen=f"127.0.0.1:{other.getsockname()[1]}")
+    assert (done.returncode, done.stderr) == (1, "")
+    checks = json.loads(done.stdout)["checks"]
+    assert [c["check"] for c in checks if c["outcome"] == "fail"] == ["port"]
+
+
+def test_a_locale_that_cannot_show_the_page_does_not_end_it(tmp_path: Path) -> None:
+    done = doctor(tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C.UTF-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " checks: " in done.stdout
+
+
+class Desk:
+    """Answers everything with the same text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.reply = code, text
+
+    async def answer(self, request: Mapping[str, Any]) -> tuple[int, str]:
+        assert request["ask"] == "who"
+        return self.reply
+
+    def stream(self, _: Mapping[str, Any]) -> None:
+        return None
+
+
+async def said(folder: Path, code: int, text: str) -> Mapping[str, Any] | None:
+    """What is learnt of an instance that answers so."""
+    environ = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    config = folder / "config.toml"
+    path = socket_path(runtime_folder(environ), instance_key(environ, str(config)))
+    server = Server(Desk(code, text), path)
+    await server.start()
+    try:
+        return await asyncio.to_thread(running, config, environ)
+    finally:
+        await server.stop()
+
+
+async def test_the_running_instance_is_asked_who_it_is(tmp_path: Path) -> None:
+    assert await said(tmp_path, 0, '{"pid": 7, "version": "1"}\n') == {"pid": 7, "version": "1"}
+
+
+@pytest.mark.parametrize(
+    "code, text, words",
+    [(1, "restart it\n", "restart it"), (0, "[]", r"\[\]"), (0, "", "in an unknown way")],
+)
+async def test_an_instance_that_says_something_else_is_an_error(
+    tmp_path: Path, code: int, text: str, words: str
+) -> None:
+    with pytest.raises(TrackerError, match=words):
+        await said(tmp_path, code, text)
+
+
+def test_no_instance_is_no_error(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    assert running(tmp_path / "config.toml", environ) is None

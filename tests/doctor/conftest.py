@@ -1,0 +1,12 @@
+"""The machine that is examined."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.doctor.rig import Machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)

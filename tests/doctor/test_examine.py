@@ -1,0 +1,474 @@
+"""The whole examination on machines with one thing wrong: each is told from the others, with what mends it."""
+
+from time import monotonic
+
+import pytest
+
+from monitor.core.errors import CredentialError, TrackerError, Trouble
+from monitor.doctor import Outcome
+from monitor.doctor.report import exit_code
+from monitor.sources.backends import ABSENT, LOCKED
+from tests.builders import after, before
+from tests.doctor.rig import Edit, Machine, Sender, login_text
+from tests.sources.fake_security import FakeSecurity
+
+OK, WARN, FAIL, SKIP = Outcome
+
+ACCOUNT = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\n"
+
+
+async def test_on_a_machine_in_order_nothing_is_to_be_mended(machine: Machine) -> None:
+    machine.settings(ACCOUNT)
+    machine.box.entries["user@example.com"] = "sk-ant-oat01-first"
+    machine.login()
+    checks = await machine.examined()
+    assert {check.outcome for check in checks} == {OK, SKIP}
+    assert all(check.why and check.fix is None for check in checks)
+    assert exit_code(checks) == 0
+    assert not machine.box.written
+
+
+async def test_a_machine_without_anything_is_examined_too(machine: Machine) -> None:
+    machine.config.write_text("[api]\nenabled = false\n[exporter]\nlisten = 'off'\n")
+    checks = await machine.examined()
+    assert exit_code(checks) == 0
+    assert not any(machine.home.glob(".*"))
+
+
+LOGINS: dict[str, tuple[Edit, Outcome, str, str]] = {
+    "good": (lambda m: m.login(), OK, "logged in (max_20x), token for 2h 00m", ""),
+    "nobody": (lambda _: None, WARN, "nobody is logged in", "`claude`, then /login"),
+    "expired": (
+        lambda m: m.login(expires=before(hours=3)),
+        WARN,
+        "the token expired 3h ago, at 2026-11-22 09:00 UTC; the login holds until 2026-12-12",
+        "`claude`: it renews",
+    ),
+    "ended": (
+        lambda m: m.login(expires=before(days=2), ends=before(days=1)),
+        FAIL,
+        "the login ended on 2026-11-21",
+        "`claude`, then /login",
+    ),
+    "ends soon": (
+        lambda m: m.login(ends=after(days=2)),
+        WARN,
+        "the login ends in 2d 00h, on 2026-11-24",
+        "`claude`, then /login",
+    ),
+    "setup-token": (
+        lambda m: m.login(scopes=["user:inference"]),
+        FAIL,
+        "a setup-token, without the scope user:profile",
+        "`claude`, then /login",
+    ),
+    "expired for good": (
+        lambda m: m.login(expires=before(hours=3), refresh=""),
+        WARN,
+        "the token expired 3h ago",
+        "nothing to renew it with",
+    ),
+    "only mcp": (
+        lambda m: m.login().write_text('{"mcpOAuth": {"x": {"accessToken": "sk-mcp"}}}'),
+        WARN,
+        "logins of MCP servers, and none of Claude",
+        "/login",
+    ),
+    "half-written": (
+        lambda m: m.login().write_text(login_text()[:-20]),
+        WARN,
+        "half-written or damaged",
+        "ask again in a moment",
+    ),
+    "unreadable": (
+        lambda m: (m.home / ".claude/.credentials.json").mkdir(parents=True),
+        FAIL,
+        "~/.claude/.credentials.json cannot be read (Not a regular file",
+        "`ls -l ~/.claude/.credentials.json`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOGINS)
+async def test_what_is_said_of_a_login_in_a_file(machine: Machine, case: str) -> None:
+    machine.settings("")
+    edit, outcome, found, fix = LOGINS[case]
+    edit(machine)
+    check = await machine.answer("login")
+    assert (check.outcome, found in check.found, fix in (check.fix or "")) == (
+        outcome,
+        True,
+        True,
+    ), check
+    assert check.found.startswith("~/.claude")
+
+
+async def test_every_login_is_told_with_how_to_start_claude_code_there(machine: Machine) -> None:
+    machine.settings("")
+    machine.login()
+    machine.login(".claude-work", expires=before(hours=1))
+    first, second = await machine.answers("login")
+    assert first.outcome is OK
+    assert (second.outcome, second.found[:15]) == (WARN, "~/.claude-work:")
+    assert second.fix is not None and "`CLAUDE_CONFIG_DIR=~/.claude-work claude`" in second.fix
+
+
+async def test_a_variable_that_overrides_the_login_is_named_without_its_value(
+    machine: Machine,
+) -> None:
+    machine.settings("")
+    machine.set(environ={"CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-setup"})
+    check = await machine.answer("environment")
+    assert check.outcome is WARN and "setup-token" in check.found
+    assert check.fix is not None and check.fix.startswith("`unset CLAUDE_CODE_OAUTH_TOKEN`")
+
+
+SERVICE = "Claude Code-credentials"
+KEYCHAINS: dict[str, tuple[dict[str, object], Outcome, str, str]] = {
+    "good": ({}, OK, "logged in (max_20x)", ""),
+    "locked": ({"exit": 36}, FAIL, "the Keychain is locked, as it is over ssh", "unlock-keychain"),
+    "denied": ({"exit": 51}, FAIL, "macOS refused `security` the login", "Keychain Access"),
+    "cancelled": ({"exit": 128}, FAIL, "the Keychain's question was cancelled", "Keychain Access"),
+    "no keychain": ({"exit": 50}, FAIL, "no login Keychain in this session", "from the desktop"),
+    "hangs": ({"hang": True}, FAIL, "the Keychain does not answer", "answer the question"),
+    "odd": ({"exit": 7}, FAIL, "exit code 7", "`security list-keychains`"),
+}
+
+
+@pytest.mark.parametrize("case", KEYCHAINS)
+async def test_what_is_said_of_a_login_in_the_keychain(machine: Machine, case: str) -> None:
+    behaviour, outcome, found, fix = KEYCHAINS[case]
+    fake = mac(machine)
+    fake.put(SERVICE, login_text(), account="alice", at=after())
+    fake.behave(SERVICE, **behaviour)
+    check = await machine.answer("login")
+    assert (check.outcome, found in check.found, fix in (check.fix or "")) == (
+        outcome,
+        True,
+        True,
+    ), check
+
+
+async def test_an_absent_item_is_told_from_one_of_mcp_servers_only(machine: Machine) -> None:
+    fake = mac(machine)
+    assert "nobody is logged in" in (await machine.answer("login")).found
+    fake.put(SERVICE, '{"mcpOAuth": {}}', account="alice", at=after())
+    assert "logins of MCP servers" in (await machine.answer("login")).found
+
+
+async def test_many_questions_that_hang_do_not_hold_up_the_page(machine: Machine) -> None:
+    fake = mac(machine)
+    fake.set(dump={"hang": True})
+    fake.put(SERVICE, login_text(), account="alice", at=after())
+    fake.behave(SERVICE, hang=True)
+    machine.login(".claude-work")
+    started = monotonic()
+    first, second = await machine.answers("login")
+    assert (first.outcome, second.outcome) == (FAIL, OK)
+    assert monotonic() - started < 5
+    assert not fake.running()
+
+
+def mac(machine: Machine) -> FakeSecurity:
+    folder = machine.home.parent / "mac"
+    folder.mkdir()
+    fake = FakeSecurity(folder)
+    machine.settings("")
+    machine.set(
+        platform="darwin", security=fake.program, environ={"SSH_CONNECTION": "1.2.3.4 1 5.6.7.8 22"}
+    )
+    return fake
+
+
+KEYRINGS: dict[str, tuple[CredentialError, str, str]] = {
+    "absent": (
+        CredentialError(ABSENT, trouble=Trouble.NO_KEYRING),
+        "no keyring is to be had here",
+        "$DBUS_SESSION_BUS_ADDRESS",
+    ),
+    "locked": (
+        CredentialError(LOCKED, trouble=Trouble.LOCKED),
+        "your keyring is locked",
+        "manager",
+    ),
+    "plaintext": (
+        CredentialError(
+            "keyrings.alt.file.PlaintextKeyring is configured, but only the system's own keyring is used, "
+            "never plaintext: take it out of PYTHON_KEYRING_BACKEND or keyringrc.cfg",
+            trouble=Trouble.NO_KEYRING,
+        ),
+        "PlaintextKeyring is configured, but only the system's own",
+        "`unset PYTHON_KEYRING_BACKEND`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", KEYRINGS)
+async def test_what_is_said_of_a_keyring_that_cannot_be_used(machine: Machine, case: str) -> None:
+    error, found, fix = KEYRINGS[case]
+    machine.settings("[[accounts]]\nname = 'a'\nauth_method = 'session_key'\n")
+    machine.box.failure = error
+    check = await machine.answer("keyring")
+    assert check.outcome is FAIL and found in check.found
+    assert check.fix is not None and fix in check.fix
+    assert (await machine.answer("account")).outcome is SKIP
+
+
+async def test_no_keyring_is_a_warning_where_nothing_has_to_be_in_it(machine: Machine) -> None:
+    machine.settings(ACCOUNT + "storage = 'linked'\n")
+    machine.box.failure = CredentialError(ABSENT, trouble=Trouble.NO_KEYRING)
+    assert (await machine.answer("keyring")).outcome is WARN
+
+
+ACCOUNTS: dict[str, tuple[str, Edit, Outcome, str, str]] = {
+    "in the keyring": (
+        "",
+        lambda m: m.box.entries.update({"user@example.com": "sk-ant-oat01-a"}),
+        OK,
+        "account 1 (u…@example.com): the keyring has its token",
+        "",
+    ),
+    "in nothing": (
+        "storage = 'keyring'",
+        lambda _: None,
+        FAIL,
+        "the keyring has none",
+        "`monitor accounts import`",
+    ),
+    "expired in the keyring": (
+        "storage = 'keyring'",
+        lambda m: m.box.entries.update({"user@example.com": login_text(expires=before(hours=2))}),
+        WARN,
+        "expired 2h ago, at 2026-11-22 10:00 UTC",
+        "`claude`: it renews",
+    ),
+    "damaged in the keyring": (
+        "",
+        lambda m: m.box.entries.update({"user@example.com": "{"}),
+        FAIL,
+        "the entry in the keyring is no token",
+        "import or enter it again",
+    ),
+    "with a label": (
+        "label = 'work'",
+        lambda m: m.box.entries.update({"user@example.com": "sk-ant-oat01-a"}),
+        OK,
+        "account 1 (work): the keyring",
+        "",
+    ),
+    "given by systemd": (
+        "storage = 'systemd'",
+        lambda _: None,
+        SKIP,
+        "only the service itself",
+        "",
+    ),
+    "missing in systemd": (
+        "storage = 'systemd'",
+        lambda m: m.set(environ={"CREDENTIALS_DIRECTORY": str(m.home)}),
+        FAIL,
+        "systemd's credentials has none",
+        "LoadCredentialEncrypted",
+    ),
+    "by a command": (
+        'token_command = ["echo", "a-token"]',
+        lambda _: None,
+        OK,
+        "its token_command has its token",
+        "",
+    ),
+    "by a command that fails": (
+        'token_command = ["false", "a-secret"]',
+        lambda _: None,
+        FAIL,
+        "the token command false",
+        "by hand",
+    ),
+    "by a command that is missing": (
+        'token_command = ["no-such-program"]',
+        lambda _: None,
+        FAIL,
+        "no-such-program is not on the PATH",
+        "install",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ACCOUNTS)
+async def test_what_is_said_of_an_account(machine: Machine, case: str) -> None:
+    text, edit, outcome, found, fix = ACCOUNTS[case]
+    machine.settings(ACCOUNT + text)
+    edit(machine)
+    check = await machine.answer("account")
+    assert (check.outcome, found in check.found, fix in (check.fix or "")) == (
+        outcome,
+        True,
+        True,
+    ), check
+
+
+@pytest.mark.parametrize(
+    "changes, outcome, found",
+    [
+        ({}, OK, "~/.claude-work, has its token"),
+        ({"expires": before(hours=1)}, WARN, "has expired"),
+        ({"scopes": ["user:inference"]}, FAIL, "a setup-token"),
+    ],
+)
+async def test_what_is_said_of_an_account_that_is_linked(
+    machine: Machine, changes: dict[str, object], outcome: Outcome, found: str
+) -> None:
+    folder = machine.login(".claude-work", **changes).parent
+    machine.settings(f"{ACCOUNT}storage = 'linked'\nconfig_dir = '{folder}'\n")
+    check = await machine.answer("account")
+    assert check.outcome is outcome and found in check.found
+
+
+async def test_a_linked_account_without_a_login_is_a_failure(machine: Machine) -> None:
+    machine.settings(ACCOUNT + "storage = 'linked'\n")
+    check = await machine.answer("account")
+    assert check.outcome is FAIL and "which login is its own" in check.found
+    machine.settings(f"{ACCOUNT}storage = 'linked'\nconfig_dir = '{machine.home}/gone'\n")
+    check = await machine.answer("account")
+    assert check.outcome is FAIL and "~/gone has no login" in check.found
+
+
+async def test_wrong_settings_are_told_by_their_line_and_hide_nothing_else(
+    machine: Machine,
+) -> None:
+    machine.settings("[[accounts]]\nname = 'user@example.com'\n" * 2)
+    checks = await machine.examined()
+    assert checks[0].outcome is FAIL
+    assert checks[0].found.startswith("~/config.toml:8: accounts[1].name: there is an account")
+    assert "user@" not in checks[0].found
+    assert {"keyring", "login", "state"} <= {check.name for check in checks}
+    assert not {"account", "port", "interval"} & {check.name for check in checks}
+
+
+async def test_an_interval_over_the_budget_is_a_warning(machine: Machine) -> None:
+    machine.settings("[settings]\npoll_interval_secs = 60\n")
+    check = await machine.answer("interval")
+    assert check.outcome is WARN and check.found.startswith(
+        "~/config.toml:6: poll_interval_secs = 60"
+    )
+
+
+@pytest.mark.parametrize(
+    "mode, outcome", [(0o600, OK), (0o644, WARN), (0o660, FAIL), (0o602, FAIL)]
+)
+async def test_who_else_may_use_the_settings(machine: Machine, mode: int, outcome: Outcome) -> None:
+    machine.settings("")
+    machine.config.chmod(mode)
+    check = await machine.answer("settings-access")
+    assert check.outcome is outcome
+    assert check.fix == (None if outcome is OK else "`chmod 600 ~/config.toml`")
+
+
+async def test_settings_that_cannot_be_read_are_told_from_wrong_ones(machine: Machine) -> None:
+    machine.set(config=machine.home, environ={"XDG_STATE_HOME": str(machine.home / "s")})
+    check = (await machine.examined())[0]
+    assert (check.outcome, check.found) == (FAIL, "~ cannot be read: Is a directory")
+
+
+async def test_a_running_instance_is_named(machine: Machine) -> None:
+    machine.settings("")
+    machine.set(who=lambda: {"pid": 7, "version": "0.0.1", "metrics": None})
+    check = await machine.answer("instance")
+    assert check.outcome is WARN and "process 7 polls, and is of version 0.0.1" in check.found
+
+
+async def test_an_instance_that_does_not_answer_is_a_failure(machine: Machine) -> None:
+    def who() -> None:
+        raise TrackerError("the running monitor does not answer within 2 s")
+
+    machine.settings("")
+    machine.set(who=who)
+    assert (await machine.answer("instance")).outcome is FAIL
+
+
+@pytest.mark.parametrize("capabilities", [(), ("title",)])
+async def test_notifications_that_vanish_are_told(
+    machine: Machine, capabilities: tuple[str, ...]
+) -> None:
+    machine.settings("")
+    machine.set(sender=lambda: Sender(*capabilities))
+    channel = await machine.answer("channel")
+    assert channel.outcome is (OK if capabilities else WARN)
+    assert ("vanish" in channel.found) is not bool(capabilities)
+    assert (await machine.answer("notifications")).outcome is channel.outcome
+
+
+async def test_a_check_that_breaks_hides_no_other(machine: Machine) -> None:
+    class Broken(Sender):
+        async def get_capabilities(self) -> object:
+            raise SystemError("sk-ant-oat01-x")
+
+    def who() -> None:
+        raise KeyError("sk-ant-oat01-x")
+
+    machine.settings("")
+    machine.set(who=who, sender=Broken)
+    checks = await machine.examined()
+    assert "this check itself has failed (KeyError)" in {c.found for c in checks}
+    assert "locale" in {check.name for check in checks}
+
+
+CHANNELS: dict[str, tuple[str, Edit, Outcome, str]] = {
+    "a webhook without token": ("", lambda _: None, OK, "needs no token"),
+    "a webhook with its token": (
+        "token = 'hook'",
+        lambda m: m.box.entries.update({"hook": "s3cret"}),
+        OK,
+        "its keyring entry is there",
+    ),
+    "a webhook without its token": ("token = 'hook'", lambda _: None, WARN, "entry is missing"),
+    "a webhook without a keyring": (
+        "token = 'hook'",
+        lambda m: setattr(m.box, "failure", CredentialError(LOCKED, trouble=Trouble.LOCKED)),
+        WARN,
+        "cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+async def test_what_a_webhook_needs(machine: Machine, case: str) -> None:
+    text, edit, outcome, found = CHANNELS[case]
+    machine.settings(
+        "[notifications]\nchannels = ['webhook']\n"
+        f"[channels.webhook]\nurl = 'https://ntfy.example/a-secret-topic'\n{text}\n"
+    )
+    edit(machine)
+    check = await machine.answer("channel")
+    assert check.outcome is outcome and found in check.found
+    assert "topic" not in str(await machine.examined())
+
+
+@pytest.mark.parametrize("program, outcome", [("cat", OK), ("no-such-program", WARN)])
+async def test_what_a_command_channel_needs(
+    machine: Machine, program: str, outcome: Outcome
+) -> None:
+    machine.settings(
+        f"[notifications]\nchannels = ['command']\n[channels.command]\nargv = ['{program}', 's3cret']\n"
+    )
+    check = await machine.answer("channel")
+    assert check.outcome is outcome and program in check.found and "s3cret" not in check.found
+
+
+async def test_alerts_that_are_switched_off_are_no_fault(machine: Machine) -> None:
+    machine.settings("[notifications]\nenabled = false\n")
+    assert (await machine.answer("notifications")).outcome is SKIP
+
+
+async def test_a_state_folder_that_others_look_into_is_a_warning(machine: Machine) -> None:
+    machine.settings("")
+    folder = machine.home / ".local/state/claude-tracker"
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    check = await machine.answer("state")
+    assert (check.outcome, check.fix) == (WARN, "`chmod 700 ~/.local/state/claude-tracker`")
+    folder.chmod(0o700)
+    assert (await machine.answer("state")).outcome is OK
+    folder.rmdir()
+    folder.touch()
+    assert "is in the way" in (await machine.answer("state")).found

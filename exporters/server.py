@@ -35,15 +35,26 @@ SHUTDOWN_SECONDS: Final = 0.1
 
 
 class Site:
-    """Serves views of `state()` at `now()` on one address. Use it as an async context, or start and stop it."""
+    """Serves views of `state()` at `now()` on one address. Use it as an async context, or start and stop it.
+
+    A `sock` that listens already is served on instead, and closed in the end; its address is then the site's.
+    """
 
     def __init__(
-        self, state: Callable[[], State], now: Callable[[], datetime], host: str, port: int
+        self,
+        state: Callable[[], State],
+        now: Callable[[], datetime],
+        host: str,
+        port: int,
+        sock: socket.socket | None = None,
     ) -> None:
+        if sock is not None:
+            host, port = sock.getsockname()[:2]
         self._state = state
         self._now = now
         self._host = host
         self._port = port
+        self._sock = sock
         self._guard = guard_for(host, socket.gethostname())
         self._process = ProcessCollector(registry=None)
         self._runner: web.AppRunner | None = None
@@ -55,7 +66,7 @@ class Site:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            await self._listener(runner).start()
         except (OSError, OverflowError, UnicodeError) as error:
             await runner.cleanup()
             raise TrackerError(cannot_listen(address(self._host, self._port), error)) from error
@@ -85,6 +96,11 @@ class Site:
         """Where a browser on this machine finds the landing page."""
         host = "localhost" if listens_everywhere(self._host) else self._host
         return f"http://{address(host, self.port)}/"
+
+    def _listener(self, runner: web.AppRunner) -> web.BaseSite:
+        if self._sock is not None:
+            return web.SockSite(runner, self._sock)
+        return web.TCPSite(runner, self._host, self._port)
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._refuse_strangers])

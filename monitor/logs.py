@@ -4,11 +4,10 @@ import logging
 import logging.handlers
 import os
 import platform
-import re
 import sys
 import threading
-import time
 import traceback
+from collections.abc import Mapping
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TextIO
@@ -16,6 +15,9 @@ from typing import Final, TextIO
 from monitor import __version__
 from monitor.core.errors import TrackerError
 from monitor.files import private_folder
+from monitor.log_lines import JournalLines, JsonLines, Lines, redact, visible_lines
+
+__all__ = ["configure", "crash_report", "redact"]
 
 FILE_BYTES: Final = 1_000_000
 FILES_KEPT: Final = 1
@@ -27,21 +29,32 @@ LIBRARIES: Final = {
     "asyncio": logging.INFO,
 }
 
-_TOKEN: Final = re.compile(r"sk-ant-[\w-]+")
-_CREDENTIAL: Final = re.compile(
-    r"""(?i)(bearer\s+|sessionkey=|["'](?:access|refresh)_?token["']\s*:\s*["'])[^\s"',;&]{12,}"""
-)
+_FORMS: Final[Mapping[tuple[str, bool], type[Lines]]] = {
+    ("plain", False): Lines,
+    ("plain", True): JournalLines,
+    ("json", False): JsonLines,
+    ("json", True): JsonLines,
+}
 
 _log = logging.getLogger(__name__)
 
 
-def configure(level: int | str, *, stream: TextIO | None = None, file: Path | None = None) -> None:
+def configure(
+    level: int | str,
+    *,
+    stream: TextIO | None = None,
+    file: Path | None = None,
+    form: str = "plain",
+    environ: Mapping[str, str] = os.environ,
+) -> None:
     """Send every log record, warning and stray exception to `file`, else to `stream`, else to standard error.
 
-    May be called again; the last call holds. Raises TrackerError where the file cannot be opened.
+    The form is `plain` or `json`; plain lines are shorter where the stream leads to the journal. May be called
+    again; the last call holds. Raises TrackerError where the file cannot be opened.
     """
     handler = logging.StreamHandler(stream) if file is None else _opened(file)
-    handler.setFormatter(_Lines())
+    into_journal = file is None and _is_journal(environ, stream or sys.stderr)
+    handler.setFormatter(_FORMS[form, into_journal]())
     _replace_handler(handler)
     logging.getLogger().setLevel(level)
     logging.captureWarnings(True)
@@ -51,36 +64,23 @@ def configure(level: int | str, *, stream: TextIO | None = None, file: Path | No
     threading.excepthook = _log_thread
 
 
-def redact(text: str) -> str:
-    """The text without tokens and session keys."""
-    return _CREDENTIAL.sub(r"\1…", _TOKEN.sub("sk-ant-…", text))
-
-
 def crash_report(error: BaseException) -> str:
     """What to show of a bug: the traceback and the versions, without local variables and secrets."""
     lines = traceback.TracebackException.from_exception(error).format()
     return (
         "Claude Tracker has stopped because of a bug in it. Please report this; it holds no secret.\n"
         f"claude-tracker {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
-        f"{_visible_lines(redact(''.join(lines)))}"
+        f"{visible_lines(redact(''.join(lines)))}"
     )
 
 
-class _Lines(logging.Formatter):
-    """One line a record, with its instant in UTC; only a traceback adds more."""
-
-    converter = staticmethod(time.gmtime)
-
-    def __init__(self) -> None:
-        super().__init__(
-            "%(asctime)s %(levelname)s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
-        )
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
-        return super().formatMessage(record).replace("\n", "\\n")
-
-    def format(self, record: logging.LogRecord) -> str:
-        return _visible_lines(redact(super().format(record)))
+def _is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
+    """A stream that was led elsewhere since is not the journal any more, says systemd.exec(5) of the variable."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or no file at all
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
@@ -112,21 +112,10 @@ def _opened(file: Path) -> _PrivateFile:
 
 def _replace_handler(handler: logging.Handler) -> None:
     root = logging.getLogger()
-    for old in [h for h in root.handlers if isinstance(h.formatter, _Lines)]:
+    for old in [h for h in root.handlers if isinstance(h.formatter, Lines)]:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
-
-
-def _visible_lines(text: str) -> str:
-    """The text with its line ends, but with every other control character spelled out."""
-    return "\n".join(
-        re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", _spelled, line) for line in text.split("\n")
-    )
-
-
-def _spelled(match: re.Match[str]) -> str:
-    return match.group().encode("unicode_escape").decode()
 
 
 def _log_unraisable(stray: "sys.UnraisableHookArgs") -> None:

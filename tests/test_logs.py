@@ -1,7 +1,9 @@
 import asyncio
 import gc
 import io
+import json
 import logging
+import os
 import re
 import stat
 import subprocess
@@ -10,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -226,3 +229,113 @@ def test_a_crash_report_shows_every_bug_of_a_group() -> None:
     report = logs.crash_report(ExceptionGroup("tasks", [ValueError("one"), OSError("two")]))
     assert "ValueError: one" in report
     assert "OSError: two" in report
+
+
+@pytest.fixture
+def objects() -> io.StringIO:
+    out = io.StringIO()
+    logs.configure("DEBUG", stream=out, form="json")
+    return out
+
+
+def test_a_record_is_one_json_object(objects: io.StringIO) -> None:
+    record = logging.makeLogRecord(
+        {"name": "monitor.poller", "levelno": 30, "levelname": "WARNING", "msg": "slow: %d s"}
+        | {"args": (3,), "created": 1795435200.0421, "account": 'a "b" <c@d.e>'}
+    )
+    logging.getLogger().handle(record)
+    assert json.loads(objects.getvalue()) == {
+        "time": "2026-11-23T12:00:00.042Z",
+        "level": "warning",
+        "logger": "monitor.poller",
+        "message": "slow: 3 s",
+        "account": 'a "b" <c@d.e>',
+    }
+
+
+def test_a_traceback_stays_in_its_json_object_and_holds_no_token(objects: io.StringIO) -> None:
+    try:
+        raise ValueError(f'{{"accessToken": "opaque-0123456789", "t": "{TOKEN}"}}')
+    except ValueError:
+        logging.getLogger("x").exception("bad\nnews %s", TOKEN, extra={"account": TOKEN})
+    (line,) = objects.getvalue().splitlines()
+    assert "AbC_dEf" not in line
+    assert "opaque" not in line
+    told = json.loads(line)
+    assert (told["message"], told["account"]) == ("bad\nnews sk-ant-…", "sk-ant-…")
+    assert told["error"].startswith("Traceback (most recent call last):\n")
+    assert told["error"].endswith('ValueError: {"accessToken": "…", "t": "sk-ant-…"}')
+
+
+@pytest.mark.parametrize("text", ["", "a\r\x1b[31m\x9b\u2028b", "\ud800", "💥"])
+def test_whatever_is_said_is_one_line_of_ascii_json(objects: io.StringIO, text: str) -> None:
+    logging.getLogger("x").error("%s", text)
+    (line,) = objects.getvalue().splitlines()
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["message"] == text
+
+
+def test_the_journal_gets_priorities_on_every_line_and_no_second_instant(tmp_path: Path) -> None:
+    with (tmp_path / "stderr").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        logs.configure("DEBUG", stream=stream, environ=environ)
+        log = logging.getLogger("x")
+        log.debug("d")
+        log.info("i\n<0>forged")
+        log.warning("w")
+        try:
+            raise ValueError("two\nlines")
+        except ValueError:
+            log.exception("e")
+        log.critical("c")
+        stream.seek(0)
+        lines = stream.read().splitlines()
+    assert lines[:4] == ["<7>x: d", "<6>x: i\\n<0>forged", "<4>x: w", "<3>x: e"]
+    assert lines[4] == "<3>Traceback (most recent call last):"
+    assert lines[-3:] == ["<3>ValueError: two", "<3>lines", "<2>x: c"]
+
+
+@pytest.mark.parametrize("environ", [{}, {"JOURNAL_STREAM": "1:2"}, {"JOURNAL_STREAM": ""}])
+def test_a_stream_that_is_not_the_journal_gets_plain_lines(environ: dict[str, str]) -> None:
+    out = io.StringIO()
+    logs.configure("INFO", stream=out, environ=environ)
+    logging.getLogger("x").info("m")
+    assert re.fullmatch(LINE + "INFO x: m\n", out.getvalue())
+
+
+def test_a_log_beside_the_journal_keeps_its_instants(tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w") as journal, (tmp_path / "other").open("w+") as other:
+        status = os.fstat(journal.fileno())
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        logs.configure("INFO", stream=other, environ=environ)
+        logging.getLogger("x").info("m")
+        other.seek(0)
+        assert re.fullmatch(LINE + "INFO x: m\n", other.read())
+
+
+def test_serve_logs_json_where_it_is_asked_to(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[api]\nurl = "http://127.0.0.1:9"\n[[accounts]]\nname = "a"\n')
+    argv = [sys.executable, "-m", "monitor", "serve", "--listen", "off", "--no-notify"]
+    argv += ["--log-format", "json", "--config", str(file)]
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(tmp_path)}
+    env |= {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"}
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as serving:
+        limit = threading.Timer(20, serving.kill)
+        limit.start()
+        assert serving.stderr is not None
+        told = [json.loads(line) for line in lines_until(serving.stderr, '"account"')]
+        serving.terminate()
+        serving.communicate()
+        limit.cancel()
+    assert told[-1]["account"] == "a"
+    assert told[-1]["message"].startswith("a: credentials")
+
+
+def lines_until(stream: IO[str], text: str) -> Iterator[str]:
+    for line in stream:
+        yield line
+        if text in line:
+            return

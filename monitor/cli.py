@@ -1,19 +1,21 @@
 """Argument parsing only: a command's module is imported when that command runs."""
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from monitor import __version__
 
+TYPE_CHECKING = False  # that of `typing` would cost more than all the rest of a light command
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import ArgumentParser, Namespace, _ActionsContainer
+    from collections.abc import Sequence
 
 INTERRUPTED = 130
 BUG = 3
+QUICK = ("status", "next", "guard", "ingest")
+"""What answers at once where a monitor runs."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: "Sequence[str] | None" = None) -> int:
     """Run one command; returns its exit code. Expected failures are one line on standard error."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words in (["--version"], ["-V"]):
@@ -28,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    if words and words[0] in QUICK:
+        from monitor.quick import answered
+
+        code = answered(words)
+        if code is not None:
+            return code
     arguments = _parser().parse_args(words)
     if arguments.command is None:
         _parser().print_help(sys.stderr)
@@ -84,17 +92,78 @@ def _parser() -> "ArgumentParser":
         return added
 
     _running(command("tui", "the terminal table; also polls, serves /metrics and notifies"))
-    _running(command("serve", "the same without a terminal, for a service manager"))
-    status = command("status", "one table, or one JSON document, on standard output")
-    status.add_argument("--json", action="store_true", help="one JSON document")
-    _demo(status)
+    _serving(command("serve", "the same without a terminal, for a service manager"))
+    _status(command("status", "one table, one JSON document or one line for each account"))
+    _next(command("next", "which account to use now, and why"))
+    _guard(
+        command("guard", "whether an account is below a percentage: exits 0, 4 or (not known) 5")
+    )
+    _format(command("ingest", "take over the limits that Claude Code tells its status line"))
     _accounts(command("accounts", "list, import, add, edit, remove or mark accounts"))
     _alerts(command("alerts", "what fires, what would have been told, and why a rule spoke or not"))
     _mute(command("mute", "tell no alerts for a while; a running instance notices within seconds"))
+    command("reload", "have the running monitor read its settings anew, whole or not at all")
     command(
         "notify-test", "send one notification through every channel, and say what became of each"
     )
+    doctor = command("doctor", "look for what is wrong on this machine, and say what mends it")
+    doctor.add_argument("--json", action="store_true", help="one JSON document")
+    _service(
+        command("service", "start with your session and stay: a systemd unit or launchd agent")
+    )
+    _completion(command("completion", "print the completion script of a shell"), parser)
     return parser
+
+
+def _status(parser: "ArgumentParser") -> None:
+    _demo(parser)
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="one JSON document")
+    _format(forms)
+    parser.add_argument(
+        "--watch", action="store_true", help="lines without end: a new one whenever it differs"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--account", metavar="NAME", help="this account only")
+    which.add_argument(
+        "--current", action="store_true", help="only the account that Claude Code would use now"
+    )
+
+
+def _format(parser: "_ActionsContainer") -> None:
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        help="one line for each account, such as '{name} {5h.percent}%% {5h.resets_in}'",
+    )
+
+
+def _next(parser: "ArgumentParser") -> None:
+    _demo(parser)
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="one JSON document")
+    forms.add_argument("--name", action="store_true", help="the account's name alone")
+    forms.add_argument(
+        "--config-dir",
+        action="store_true",
+        help="its folder alone, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
+    )
+
+
+def _guard(parser: "ArgumentParser") -> None:
+    parser.add_argument(
+        "--account", metavar="NAME", help="default: the one that Claude Code would use now"
+    )
+    parser.add_argument("--window", metavar="W", help="5h, 7d or 7d_opus; default: 5h and 7d")
+    parser.add_argument("--max", metavar="PERCENT", type=percent, default=100, help="default: 100")
+
+
+def percent(text: str) -> float:
+    """Raises ValueError, which argparse words."""
+    percent = float(text.removesuffix("%"))
+    if not 0 <= percent < float("inf"):
+        raise ValueError(text)
+    return percent
 
 
 def _running(parser: "ArgumentParser") -> None:
@@ -113,6 +182,16 @@ def _running(parser: "ArgumentParser") -> None:
     )
 
 
+def _serving(parser: "ArgumentParser") -> None:
+    _running(parser)
+    parser.add_argument(
+        "--log-format",
+        choices=["plain", "json"],
+        default="plain",
+        help="how log lines look on standard error; default: plain",
+    )
+
+
 def _demo(parser: "ArgumentParser") -> None:
     parser.add_argument(
         "--demo",
@@ -122,22 +201,49 @@ def _demo(parser: "ArgumentParser") -> None:
 
 
 def _accounts(parser: "ArgumentParser") -> None:
+    from argparse import SUPPRESS
+
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    verbs.add_parser("list", help="the accounts of the settings (the default)")
-    importing = verbs.add_parser("import", help="import Claude Code's login")
-    importing.add_argument(
+
+    def verb(name: str, words: str) -> "ArgumentParser":
+        """`--config` may stand behind the verb too, where it must not be taken for a short `--config-dir`."""
+        added: ArgumentParser = verbs.add_parser(
+            name, help=words, description=words, allow_abbrev=False
+        )
+        added.add_argument(
+            "--config",
+            metavar="PATH",
+            default=SUPPRESS,
+            help="the settings file, as before the verb",
+        )
+        return added
+
+    verb("list", "the accounts of the settings, and where their tokens are had from (the default)")
+    importing = verb(
+        "import", "import Claude Code's login: the one that it would use now, or those named"
+    )
+    which = importing.add_mutually_exclusive_group()
+    which.add_argument(
+        "--all",
+        action="store_true",
+        help="every login found on this machine; one line for each place, also where there is none",
+    )
+    which.add_argument(
         "--config-dir",
         metavar="DIR",
-        help="Claude Code's configuration folder (else $CLAUDE_CONFIG_DIR or ~/.claude)",
+        help="that of this configuration folder (else $CLAUDE_CONFIG_DIR or ~/.claude)",
     )
-    adding = verbs.add_parser(
-        "add", help="add an account by session key, which is asked for or read from standard input"
+    importing.add_argument(
+        "--from-cswap",
+        action="store_true",
+        help="add the accounts that claude-swap knows, without its tokens: they wait for a login of Claude Code",
+    )
+    adding = verb(
+        "add", "add an account by session key, which is asked for or read from standard input"
     )
     adding.add_argument("--name", required=True)
     adding.add_argument("--org-id", required=True)
-    editing = verbs.add_parser(
-        "edit", help="rename an account, or change its organization or session key"
-    )
+    editing = verb("edit", "rename an account, or change its organization or session key")
     editing.add_argument("account", metavar="NAME")
     editing.add_argument("--name", metavar="NEW", help="the new name")
     editing.add_argument("--org-id")
@@ -146,10 +252,10 @@ def _accounts(parser: "ArgumentParser") -> None:
         action="store_true",
         help="ask for a new key, or read it from standard input",
     )
-    removing = verbs.add_parser("remove", help="remove an account and its entry in the keyring")
+    removing = verb("remove", "remove an account and its entry in the keyring")
     removing.add_argument("account", metavar="NAME")
     removing.add_argument("--yes", action="store_true", help="do not ask")
-    using = verbs.add_parser("use", help="mark an account as the active one")
+    using = verb("use", "mark an account as the active one")
     using.add_argument("account", metavar="NAME")
 
 
@@ -182,3 +288,28 @@ def _mute(parser: "ArgumentParser") -> None:
         nargs="?",
         help="30m, 2h, 1d, or off; without it, say whether alerts are muted",
     )
+
+
+def _service(parser: "ArgumentParser") -> None:
+    from argparse import SUPPRESS
+
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    installing = verbs.add_parser(
+        "install", help="write the service, start it now and at each login"
+    )
+    installing.add_argument(
+        "--force", action="store_true", help="replace a service file that was edited"
+    )
+    installing.add_argument(
+        "--config", metavar="PATH", default=SUPPRESS, help="the settings file that it is to use"
+    )
+    verbs.add_parser("uninstall", help="stop the service and remove all of it")
+    verbs.add_parser("status", help="say whether it is installed and runs (the default)")
+
+
+def _completion(parser: "ArgumentParser", whole: "ArgumentParser") -> None:
+    from argparse import SUPPRESS
+
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], nargs="?", help="the shell")
+    parser.add_argument("--accounts", action="store_true", help=SUPPRESS)  # what the scripts ask
+    parser.set_defaults(whole=whole)

@@ -1,7 +1,7 @@
 """Until when the user wants no alerts: one small document that every process of the user reads and writes."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Protocol
 
 KEY_MUTES_FOR: Final = timedelta(hours=1)
@@ -46,3 +46,12 @@ class MuteFile:
         until = None if self.muted_until(now) is not None else now + KEY_MUTES_FOR
         self.set(until)
         return until
+
+
+def mute_words(until: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:
+    """What holds now, with a clock time in `zone`; None is the machine's own."""
+    if until is None:
+        return "alerts are not muted"
+    local, today = until.astimezone(zone), now.astimezone(zone).date()
+    day = "" if local.date() == today else f"{local:%a} {local.day} {local:%b} "
+    return f"alerts are muted until {day}{local:%H:%M}"

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -151,17 +153,36 @@ def test_removing_asks_somebody(env: dict[str, str]) -> None:
     assert "--yes" in done.stderr
 
 
-@pytest.mark.parametrize("command", [["serve"], ["serve", "--demo"]])
-def test_a_port_in_use_is_named_with_its_setting(env: dict[str, str], command: list[str]) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = ran(env, *command, "--listen", f"127.0.0.1:{port}")
+def test_a_port_in_use_ends_the_demo_and_is_named_with_its_setting(env: dict[str, str]) -> None:
+    with taken_port() as port:
+        done = ran(env, "serve", "--demo", "--listen", f"127.0.0.1:{port}")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert str(port) in last
     assert "exporter.listen" in last
+
+
+def test_a_service_stays_while_its_port_is_in_use_and_has_it_later(env: dict[str, str]) -> None:
+    with taken_port() as port:
+        argv = [*MONITOR, "serve", "--listen", f"127.0.0.1:{port}"]
+        serving = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
+        assert serving.stderr is not None
+        complaint = serving.stderr.readline()
+    with serving:
+        wait_until(lambda: answers(port), "the site")
+        serving.send_signal(signal.SIGTERM)
+        serving.communicate(timeout=10)
+    assert f"127.0.0.1:{port}" in complaint
+    assert "exporter.listen" in complaint
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield int(taken.getsockname()[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

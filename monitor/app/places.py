@@ -12,6 +12,7 @@ from monitor.api.client import Client
 from monitor.app.running import App, Places
 from monitor.clock import Clock, SystemClock
 from monitor.core.policy import Policy
+from monitor.core.state import State
 from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount, SimulatedApi
@@ -23,14 +24,19 @@ from monitor.settings import (
     HISTORY,
     LEDGER,
     MUTE,
+    SNAPSHOTS,
     ApiSettings,
     Settings,
     SettingsFile,
     rule_book,
     state_folder,
 )
+from monitor.snapshots import Snapshots
 from monitor.sources.claude_code import ClaudeCode, installed_version
+from monitor.sources.credentials_directory import CredentialsDirectory
+from monitor.sources.discovery import Discovery
 from monitor.sources.keyring import Keyring
+from monitor.sources.token_command import TokenCommand
 
 PINNED_CLAUDE_CODE = "2.1.282"
 """The version that the User-Agent names where no Claude Code is installed."""
@@ -40,21 +46,28 @@ DEMO_INTERVAL = timedelta(seconds=5)
 
 @asynccontextmanager
 async def real(
-    settings: Settings, *, alerts: bool = False, environ: Mapping[str, str] = os.environ
+    settings: Settings,
+    *,
+    alerts: bool = False,
+    carried: State | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[App]:
-    """The program over the user's own settings, keyring and logins. With `alerts` it decides and remembers them."""
+    """The program over the user's own settings, keyring and logins. With `alerts` it decides and remembers them.
+
+    `carried` is the state of this process's earlier program, which had other settings.
+    """
     clock = SystemClock()
     policy = Policy(
         interval=timedelta(seconds=settings.poll_interval_secs), alerts=rule_book(settings)
     )
     with ExitStack() as stack:
-        places = _real_places(settings, environ)
+        snapshots = stack.enter_context(closing(Snapshots(state_folder(environ) / SNAPSHOTS)))
+        places = replace(_real_places(settings, environ), snapshots=snapshots)
         if alerts:
             places = _kept(stack, places, environ, clock)
         async with client_for(settings.api, clock) as client:
-            app = App(places, client, policy, clock)
-            app.recall()
-            app.book.load()
+            app = App(places, client, policy, clock, carried)
+            app.load()
             yield app
 
 
@@ -88,10 +101,11 @@ def user_agent() -> str:
 
 
 def _real_places(settings: Settings, environ: Mapping[str, str]) -> Places:
-    def logins(folders: set[str]) -> Sequence[LoginSource]:
-        current = ClaudeCode(environ=environ)
-        others = sorted(folders - {current.folder})
-        return [current, *(ClaudeCode(folder, environ=environ) for folder in others)]
+    discovery, clock = Discovery(environ=environ), SystemClock()
+    said = {account.config_dir for account in settings.accounts if account.config_dir}
+
+    async def logins(folders: set[str]) -> Sequence[LoginSource]:
+        return await discovery.discovered(sorted(folders | said))
 
     return Places(
         file=SettingsFile(settings.path),
@@ -100,6 +114,10 @@ def _real_places(settings: Settings, environ: Mapping[str, str]) -> Places:
         logins=logins,
         login_at=lambda folder: ClaudeCode(folder, environ=environ),
         mute=MuteFile(JsonFile(state_folder(environ) / MUTE)),
+        given=CredentialsDirectory(environ),
+        command=lambda argv: TokenCommand(argv, clock),
+        storage=settings.storage,
+        asks=settings.api.enabled,
     )
 
 
@@ -118,11 +136,15 @@ def _demo_places(simulated: Sequence[SimulatedAccount]) -> Places:
     """The first account is logged in; the last one is not imported yet, and is what `i` brings."""
     current = SimulatedLogin(simulated[0])
     spare = SimulatedLogin(simulated[-1], folder="spare")
+
+    async def logins(_: set[str]) -> Sequence[LoginSource]:
+        return [current, spare]
+
     return Places(
         file=MemoryAccounts(),
         vault=MemoryVault(),
         document=MemoryDocument(),
-        logins=lambda _: [current, spare],
+        logins=logins,
         login_at=lambda _: spare,
         mute=MuteFile(MemoryDocument()),
     )

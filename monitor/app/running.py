@@ -3,28 +3,41 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 
-from exporters.server import Site
 from monitor.accounts.book import AccountBook
 from monitor.accounts.credentials import Credentials
+from monitor.accounts.figures import Figures
 from monitor.accounts.learnt import Document, Learnt
 from monitor.accounts.logins import LoginWatcher
-from monitor.accounts.seams import AccountsFile, LoginSource, Vault
+from monitor.accounts.offers import Offers
+from monitor.accounts.profiles import Profiles
+from monitor.accounts.seams import (
+    AccountsFile,
+    GivenCredentials,
+    LoginSource,
+    TokenCommand,
+    Vault,
+)
+from monitor.accounts.storage import Stores
 from monitor.api.client import Client
+from monitor.api.wire import parse_usage
 from monitor.app import chores
 from monitor.app.telling import Telling
 from monitor.clock import Clock
-from monitor.core.events import LedgerFailed, PollStarted
+from monitor.core.events import LedgerFailed, PolicyChanged, PollStarted, Restored
+from monitor.core.model import Storage
 from monitor.core.policy import Policy
+from monitor.core.restoring import idle, unasked
+from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.history import History
 from monitor.ledger import Ledger
 from monitor.mute import MuteFile
 from monitor.notifier import Notifier
 from monitor.poller import Poller
-from monitor.settings import ExporterSettings
+from monitor.snapshots import Snapshots
 from monitor.store import Store
 
 STATUS_STAGGER = 0.25
@@ -40,54 +53,102 @@ class Places:
     file: AccountsFile
     vault: Vault
     document: Document
-    logins: Callable[[set[str]], Sequence[LoginSource]]
+    logins: Callable[[set[str]], Awaitable[Sequence[LoginSource]]]
     login_at: Callable[[str], LoginSource]
     mute: MuteFile
+    given: GivenCredentials | None = None
+    command: Callable[[tuple[str, ...]], TokenCommand] | None = None
+    storage: Storage | None = None
     ledger: Ledger | None = None
     ledger_failure: str | None = None
     history: History | None = None
+    snapshots: Snapshots | None = None
+    asks: bool = True
+    """Whether the API may be asked at all; else figures come from Claude Code alone."""
 
 
 class App:
     """All parts of a running program."""
 
-    def __init__(self, places: Places, client: Client, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self,
+        places: Places,
+        client: Client,
+        policy: Policy,
+        clock: Clock,
+        carried: State | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._places = places
+        self._carried = carried is not None
+        self._policy = policy
         self._learnt = Learnt(places.document)
         self.clock = clock
         self.mute = places.mute
         record = places.ledger.record if places.ledger else None
-        self.store = Store(State(policy=policy), record)
-        credentials = Credentials(places.vault, self._learnt, self.store, clock)
+        keep = places.snapshots.record if places.snapshots else None
+        self.store = Store(idle(carried) if carried else State(policy=policy), record, keep)
+        offers = Offers(self._learnt)
+        stores = Stores(
+            places.vault,
+            offers,
+            self._learnt,
+            given=places.given,
+            command=places.command,
+            default=lambda: places.storage,
+        )
+        credentials = Credentials(stores, offers, self._learnt, self.store, clock)
+        profiles = Profiles(client if places.asks else None)
         self.book = AccountBook(
             file=places.file,
             credentials=credentials,
+            offers=offers,
             learnt=self._learnt,
-            api=client,
+            profiles=profiles,
             store=self.store,
             clock=clock,
         )
         self.watcher = LoginWatcher(
             sources=self.logins,
             credentials=credentials,
+            offers=offers,
             book=self.book,
-            api=client,
+            profiles=profiles,
             store=self.store,
             clock=clock,
         )
-        self.poller = Poller(self.store, clock, credentials, client, random.random)
+        self.figures = Figures(
+            sources=self.logins,
+            learnt=self._learnt,
+            offers=offers,
+            store=self.store,
+            clock=clock,
+            parse=parse_usage,
+        )
+        self.poller = Poller(self.store, clock, credentials, client, chance)
 
-    def recall(self) -> None:
-        """Take up what an earlier run remembered of its alerts, before the accounts are loaded."""
+    def load(self) -> None:
+        """Load the accounts, and take up what is known of them: from this process, or an earlier one."""
         now = self.clock.now()
+        if self._carried:
+            self.store.dispatch(PolicyChanged(now, self._policy))
+        else:
+            self._recall(now)
+        self.book.load()
+
+    def _recall(self, now: datetime) -> None:
+        """What an earlier run remembered of its alerts, and of its polls."""
+        if self._places.snapshots is not None:
+            known = self._places.snapshots.load()
+            self.store.dispatch(Restored(now, known if self._places.asks else unasked(known)))
         if self._places.ledger is not None:
             self.store.dispatch(self._places.ledger.recalled(now))
         if self._places.ledger_failure is not None:
             self.store.dispatch(LedgerFailed(now, self._places.ledger_failure))
 
-    def logins(self) -> Sequence[LoginSource]:
+    async def logins(self) -> Sequence[LoginSource]:
         """Every place where Claude Code keeps a login that is watched, the one in use first."""
-        return self._places.logins(self._learnt.folders())
+        return await self._places.logins(self._learnt.folders())
 
     def login_at(self, folder: str) -> LoginSource:
         """The login of one configuration folder of Claude Code."""
@@ -96,17 +157,12 @@ class App:
     def state(self) -> State:
         return self.store.state
 
-    def site(self, address: ExporterSettings) -> AbstractAsyncContextManager[Site | None]:
-        """The site on this address, for the time of the block; None where nothing is to be served."""
-        if address.host is None or address.port is None:
-            return nullcontext()
-        return Site(self.state, self.clock.now, address.host, address.port)
-
     async def run(self, front: Callable[[], Awaitable[None]], telling: Telling) -> None:
         """Poll, follow logins, keep alerts and tell them until `front` returns."""
         parts = {
-            "poller": self.poller.run(),
+            "poller": self.poller.run() if self._places.asks else chores.nothing(),
             "login watcher": self.watcher.run(),
+            "figures": self.figures.run(),
             "notifier": self._notifier(telling).run(),
             "heartbeat": chores.tick(self.store, self.clock),
             "mute watcher": chores.follow_mute(self.mute, self.store, self.clock),
@@ -134,11 +190,18 @@ class App:
         )
 
     async def poll_once(self) -> None:
-        """Poll every account once, one shortly after the other, and look who is logged in."""
+        """Look who is logged in, and poll the accounts that it is time for, one shortly after the other."""
         await self.watcher.look()
+        await self.figures.look()
         async with asyncio.TaskGroup() as polls:
-            for place, name in enumerate(self.store.state.accounts):
+            for place, name in enumerate(self._in_turn() if self._places.asks else ()):
                 polls.create_task(self._poll_after(place * STATUS_STAGGER, name))
+
+    def _in_turn(self) -> list[str]:
+        """The accounts that may be asked without costing more requests than a program that runs all the time."""
+        now, state = self.clock.now(), self.store.state
+        interval = state.policy.interval
+        return [name for name, a in state.accounts.items() if is_in_turn(a, now, interval)]
 
     async def _poll_after(self, seconds: float, name: str) -> None:
         await self.clock.sleep(seconds)

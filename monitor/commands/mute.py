@@ -3,12 +3,12 @@
 import os
 from argparse import Namespace
 from collections.abc import Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 
 from monitor.clock import SystemClock
 from monitor.core.errors import SettingsError
 from monitor.files import JsonFile
-from monitor.mute import MuteFile
+from monitor.mute import MuteFile, mute_words
 from monitor.settings import MUTE, parse_duration, state_folder
 
 
@@ -25,15 +25,6 @@ def mute(arguments: Namespace) -> int:
 def mute_file(environ: Mapping[str, str]) -> MuteFile:
     """The user's own mute."""
     return MuteFile(JsonFile(state_folder(environ) / MUTE))
-
-
-def mute_words(until: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:
-    """What holds now, with a clock time in `zone`; None is the machine's own."""
-    if until is None:
-        return "alerts are not muted"
-    local, today = until.astimezone(zone), now.astimezone(zone).date()
-    day = "" if local.date() == today else f"{local:%a} {local.day} {local:%b} "
-    return f"alerts are muted until {day}{local:%H:%M}"
 
 
 def _until(text: str, now: datetime) -> datetime | None:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
-from monitor.app import App, Telling, demo, real, telling_for, telling_in_demo
+from monitor.app import App, demo, real
+from monitor.app.owner import Terms
 from monitor.channels.terminal import Write
-from monitor.settings import ExporterSettings, Settings, config_path, load, parse_listen
+from monitor.settings import Settings, config_path, load, parse_listen
 
 
 def settings_of(arguments: Namespace) -> Settings:
@@ -16,28 +18,24 @@ def settings_of(arguments: Namespace) -> Settings:
     return load(config_path(os.environ, arguments.config))
 
 
-def opened(arguments: Namespace, *, alerts: bool = False) -> AbstractAsyncContextManager[App]:
-    """The program over the demo's accounts, or over the user's own; with `alerts` it remembers what it tells."""
-    return demo() if arguments.demo else real(settings_of(arguments), alerts=alerts)
+def terms_of(arguments: Namespace, write: Write | None) -> Terms:
+    """What the arguments say of a run that polls. Raises SettingsError."""
+    return Terms(
+        config=config_path(os.environ, arguments.config),
+        listen=None if arguments.listen is None else parse_listen(arguments.listen),
+        notify=not arguments.no_notify,
+        write=write,
+    )
 
 
-def address_of(arguments: Namespace) -> ExporterSettings:
-    """Where to serve `/metrics`: as the flag says, else as the settings do; the demo has no settings."""
-    if arguments.listen is not None:
-        return parse_listen(arguments.listen)
-    return ExporterSettings() if arguments.demo else settings_of(arguments).exporter
+def opened(arguments: Namespace) -> AbstractAsyncContextManager[App]:
+    """The program over the demo's accounts, or over the user's own; it tells no alerts."""
+    return demo() if arguments.demo else real(settings_of(arguments))
 
 
-def telling_of(arguments: Namespace, write: Write | None) -> Telling:
-    """How alerts are told in this run; `write` reaches the terminal that we run on."""
-    if arguments.no_notify:
-        return Telling()
-    return telling_in_demo(write) if arguments.demo else telling_for(settings_of(arguments), write)
-
-
-def stop_signals(stopped: asyncio.Event) -> None:
-    """Set the event when somebody asks the process to end."""
+def on_signals(names: Sequence[str], stopped: asyncio.Event) -> None:
+    """Set the event when the process gets one of these signals."""
     loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for name in names:
         with suppress(AttributeError, NotImplementedError):  # Windows has none of these
             loop.add_signal_handler(getattr(signal, name), stopped.set)

@@ -2,56 +2,109 @@
 
 import asyncio
 import logging
+import os
 from argparse import Namespace
 
 from monitor import logs
-from monitor.app import App
-from monitor.commands.opening import address_of, opened, stop_signals, telling_of
+from monitor.app.owner import Owner, Plan
+from monitor.clock import SystemClock
+from monitor.commands.office import Office
+from monitor.commands.opening import on_signals, terms_of
+from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState, Down, Unpolled
+from monitor.instance.outlook import Outlook
+from monitor.paths import instance_key, lock_path, runtime_folder, socket_path
+from monitor.systemd import notices, passed_sockets, sorted_out, watch, watchdog_secs
 
 _log = logging.getLogger(__name__)
 
 
 def serve(arguments: Namespace) -> int:
     """Run until a signal ends it."""
-    logs.configure(arguments.log_level.upper())
-    return asyncio.run(_serve(arguments))
+    logs.configure(arguments.log_level.upper(), form=arguments.log_format)
+    if arguments.demo:
+        from monitor.commands.demo import demo_service
+
+        return demo_service(arguments)
+    return asyncio.run(Service(arguments).run())
 
 
-async def _serve(arguments: Namespace) -> int:
-    stopped = asyncio.Event()
-    stop_signals(stopped)
-    program = opened(arguments, alerts=not arguments.no_notify)
-    async with program as app, app.site(address_of(arguments)) as site:
-        _log.info("watching %d accounts", len(app.state().accounts))
-        if site is not None:
-            _log.info("metrics on %smetrics", site.url)
+class Service:
+    """One run without a terminal, in the care of a service manager or of nobody. Raises SettingsError."""
 
-        async def front() -> None:
-            journal = asyncio.create_task(_journal(app), name="journal")
-            await stopped.wait()
-            journal.cancel()
+    def __init__(self, arguments: Namespace) -> None:
+        self._arguments = arguments
+        self._terms = terms_of(arguments, None)
+        self._notices = notices(os.environ)
+        self._watchdog_secs = watchdog_secs(os.environ, os.getpid())
+        self._passed = sorted_out(passed_sockets(os.environ, os.getpid()))
+        self._outlook = Outlook()
+        self._owner: Owner | None = None
+        self._stopped = asyncio.Event()
+        self._hung_up = asyncio.Event()
+        Plan.of(self._terms)  # what is wrong is told now, also where another process polls
 
-        await app.run(front, telling_of(arguments, None))
-    _log.info("stopped")
-    return 0
+    async def run(self) -> int:
+        on_signals(("SIGINT", "SIGTERM"), self._stopped)
+        on_signals(("SIGHUP",), self._hung_up)
+        folder = runtime_folder(os.environ)
+        key = instance_key(os.environ, str(self._terms.config))
+        office = Office(lock_path(folder, key), socket_path(folder, key), self._elected)
+        works = [self._journal(), self._reload_on_hangup(), self._live()]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+            front = asyncio.ensure_future(self._until_stopped())
+            await office.hold_or_wait(front, self._stands_by)
+            for task in tasks:
+                task.cancel()
+        _log.info("stopped")
+        return 0
 
+    def _elected(self, socket_path: str) -> Owner:
+        self._owner = Owner(
+            self._terms,
+            self._outlook,
+            socket_path,
+            passed=self._passed,
+            notices=self._notices,
+        )
+        return self._owner
 
-async def _journal(app: App) -> None:
-    """Log each account's health as it changes."""
-    logged: dict[str, str] = {}
-    while True:
-        for name, account in app.state().accounts.items():
-            words = _health(account)
-            if words and logged.get(name) != words:
-                logged[name] = words
-                _log.log(
-                    logging.WARNING if account.failures_in_a_row else logging.INFO,
-                    "%s: %s",
-                    name,
-                    words,
-                )
-        await app.store.changed()
+    def _stands_by(self, words: str) -> None:
+        _log.info("%s", words)
+        self._notices.status(words)
+        self._notices.ready()
+
+    async def _until_stopped(self) -> None:
+        await self._stopped.wait()
+
+    async def _reload_on_hangup(self) -> None:
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()
+            if self._owner is None:
+                continue
+            try:
+                self._owner.reload()
+            except TrackerError as error:
+                _log.error("settings not read anew, all goes on as before: %s", error)
+
+    async def _live(self) -> None:
+        """Tell the service manager that the loop is not stuck, as often as it wants to hear it."""
+        if self._watchdog_secs is not None:
+            await watch(self._notices, self._watchdog_secs, SystemClock())
+
+    async def _journal(self) -> None:
+        """Log each account's health as it changes."""
+        logged: dict[str, str] = {}
+        while True:
+            for name, account in self._outlook.state.accounts.items():
+                words = _health(account)
+                if words and logged.get(name) != words:
+                    logged[name] = words
+                    level = logging.WARNING if account.failures_in_a_row else logging.INFO
+                    _log.log(level, "%s: %s", name, words, extra={"account": name})
+            await self._outlook.changed()
 
 
 def _health(account: AccountState) -> str:

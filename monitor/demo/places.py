@@ -85,6 +85,14 @@ class SimulatedLogin:
     account: SimulatedAccount
     folder: str | None = None
 
+    @property
+    def key(self) -> str:
+        return self.account.email
+
+    @property
+    def facts(self) -> None:
+        """There is no `.claude.json` of which it could be."""
+
     async def stamp(self) -> Hashable:
         return self.account.email
 

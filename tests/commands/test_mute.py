@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from monitor.cli import main
-from monitor.commands.mute import mute_file, mute_words
+from monitor.commands.mute import mute_file
 from monitor.core.errors import TrackerError
 from monitor.demo.places import MemoryDocument
 from monitor.files import JsonFile
-from monitor.mute import MuteFile
+from monitor.mute import MuteFile, mute_words
 from tests.builders import NOW, after, before
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -1,0 +1,89 @@
+"""What keys, `monitor` commands and viewers may have done, carried out by the process that polls."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from monitor.accounts.book import AccountBook
+from monitor.app.running import App
+from monitor.core.errors import TrackerError
+from monitor.core.events import Muted, RefreshRequested
+from monitor.core.model import Secret
+from monitor.mute import mute_words
+
+
+class Seat(Protocol):
+    """Where the program that runs now is to be found: it is built anew when the settings are read anew."""
+
+    async def app(self) -> App:
+        """The newest one, as soon as it is there."""
+
+    def reload(self) -> str:
+        """Read the settings anew, whole or not at all. Raises SettingsError."""
+
+
+class Controls:
+    """Each answers with one line for the user, or raises TrackerError."""
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+
+    async def refresh(self, account: str | None) -> str:
+        """Ask for new figures; says where the server, or the budget of the hour, wants us to wait instead."""
+        app = await self._seat.app()
+        now = app.clock.now()
+        app.store.dispatch(RefreshRequested(now, account))
+        accounts = app.state().accounts
+        asked = [a for name, a in accounts.items() if account in (None, name)]
+        if account is not None and not asked:
+            raise TrackerError(f"there is no account {account!r}: see `monitor accounts list`")
+        waiting = [a for a in asked if a.next_poll_at > now]
+        whom = "all accounts" if account is None else account
+        if waiting and len(waiting) == len(asked):
+            soonest = min(a.next_poll_at for a in waiting) - now
+            return f"{whom}: next request in {int(soonest.total_seconds()) + 1}s"
+        return f"refreshing {whom}"
+
+    async def mute(self) -> str:
+        """Mute alerts for an hour, or end the mute."""
+        app = await self._seat.app()
+        now = app.clock.now()
+        until = app.mute.toggle(now)
+        app.store.dispatch(Muted(now, until))
+        return mute_words(until, now)
+
+    async def import_logins(self) -> str:
+        return await self.import_from("all")
+
+    async def import_from(self, where: str) -> str:
+        """Import `all` logins that are found, the `current` one, or that of a folder."""
+        app = await self._seat.app()
+        match where:
+            case "all":
+                sources = await app.logins()
+            case "current":
+                sources = (await app.logins())[:1]
+            case folder:
+                sources = [app.login_at(folder)]
+        return (await app.book.import_all(sources)).or_raise().words
+
+    async def add(self, name: str, session_key: Secret, org_id: str) -> str:
+        return await (await self._book()).add(name, session_key, org_id)
+
+    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
+        return await (await self._book()).edit(name, new_name, session_key, org_id)
+
+    async def remove(self, name: str) -> str:
+        return await (await self._book()).remove(name)
+
+    async def use(self, name: str) -> str:
+        return await (await self._book()).use(name)
+
+    async def ingest(self, document: Mapping[str, Any], config_dir: str | None) -> str:
+        """Take over the figures that Claude Code has given its status line."""
+        return await (await self._seat.app()).figures.ingested(document, config_dir)
+
+    async def reload(self) -> str:
+        return self._seat.reload()
+
+    async def _book(self) -> AccountBook:
+        return (await self._seat.app()).book

@@ -1,0 +1,116 @@
+"""Answers those who ask over the socket: views of the state, and orders to the controls."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from exporters.line import DEFAULT, Format, parse_format
+from monitor.app.controls import Controls
+from monitor.clock import Clock
+from monitor.core.errors import SettingsError
+from monitor.core.model import Secret
+from monitor.core.snapshot import render_state
+from monitor.instance.outlook import View
+from monitor.instance.show import Stream
+from monitor.views import Answer, is_view, lines_of, view
+
+
+class Office(Protocol):
+    """What the desk stands in."""
+
+    @property
+    def controls(self) -> Controls: ...
+
+    def who(self) -> Mapping[str, Any]:
+        """What the process is."""
+
+
+class Desk:
+    """One for each owner; everybody who may open the socket is the user."""
+
+    def __init__(self, office: Office, outlook: View, clock: Clock) -> None:
+        self._office = office
+        self._outlook = outlook
+        self._clock = clock
+
+    def stream(self, request: Mapping[str, Any]) -> Stream | None:
+        """The whole state for those who draw it, or lines in somebody's format."""
+        match request:
+            case {"ask": "watch"}:
+                return Stream("watch", self._document, self._outlook.changed)
+            case {
+                "ask": "lines",
+                "format": str() | None as form,
+                "account": str() | None as account,
+            }:
+                return self._lines(parse_format(form or DEFAULT), form, account)
+        return None
+
+    def _lines(self, parsed: Format, form: str | None, account: str | None) -> Stream:
+        """Countdowns move with the seconds, so that is when lines are made anew."""
+
+        def render() -> str:
+            return lines_of(self._outlook.state, self._clock.now(), parsed, account)
+
+        def render_while_there() -> str:
+            try:
+                return render()
+            except SettingsError:  # the account has been removed, or has another name now
+                return ""
+
+        render()  # a wrong name is told at once
+        return Stream(("lines", form, account), render_while_there, self._next_second)
+
+    def _document(self) -> str:
+        return json.dumps(render_state(self._outlook.state), separators=(",", ":"))
+
+    async def _next_second(self) -> None:
+        await self._clock.sleep(1 - self._clock.now().microsecond / 1_000_000)
+
+    async def answer(self, request: Mapping[str, Any]) -> Answer:
+        """Raises TrackerError where it cannot be done, and SettingsError where it cannot be understood."""
+        if is_view(request):
+            return view(self._outlook.state, self._clock.now(), request)
+        return Answer(0, await self._done(request))
+
+    async def _done(self, request: Mapping[str, Any]) -> str:
+        match request:
+            case {"ask": "who"}:
+                return json.dumps(self._office.who())
+            case {"ask": "state"}:
+                return self._document()
+        return f"{await self._carried_out(request)}\n"
+
+    async def _carried_out(self, request: Mapping[str, Any]) -> str:
+        controls = self._office.controls
+        match request:
+            case {"ask": "refresh", "account": str() | None as account}:
+                return await controls.refresh(account)
+            case {"ask": "mute"}:
+                return await controls.mute()
+            case {"ask": "import", "sources": str(sources)}:
+                return await controls.import_from(sources)
+            case {"ask": "add", "name": str(name), "session_key": str(key), "org_id": str(org_id)}:
+                return await controls.add(name, Secret(key), org_id)
+            case {
+                "ask": "edit",
+                "name": str(name),
+                "new_name": str(new_name),
+                "session_key": str() | None as key,
+                "org_id": str(org_id),
+            }:
+                secret = Secret(key) if key else None
+                return await controls.edit(name, new_name, secret, org_id)
+            case {"ask": "remove", "name": str(name)}:
+                return await controls.remove(name)
+            case {"ask": "use", "name": str(name)}:
+                return await controls.use(name)
+            case {"ask": "reload"}:
+                return await controls.reload()
+            case {
+                "ask": "ingest",
+                "document": dict(document),
+                "config_dir": str() | None as folder,
+            }:
+                return await controls.ingest(document, folder)
+        raise SettingsError(f"the running monitor does not know how to {request.get('ask')!r}")

@@ -1,0 +1,85 @@
+"""Keeps `/metrics` served: where its address cannot be had now, that is said, and tried again until it can."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from exporters.server import Site
+from monitor.clock import Clock
+from monitor.core.errors import TrackerError
+from monitor.core.state import State
+from monitor.settings import ExporterSettings
+
+RETRY_SECS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Exporting:
+    """One site at a time. `url` is where it is now, `failure` why it is not; both empty where none is wanted."""
+
+    def __init__(self, state: Callable[[], State], clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self._address: ExporterSettings | None = None
+        self._passed: socket.socket | None = None
+        self._moved = asyncio.Event()
+        self.url = ""
+        self.failure = ""
+
+    def move_to(self, address: ExporterSettings, passed: socket.socket | None = None) -> None:
+        """Serve there from now on; on a socket that the service manager has `passed`, where there is one."""
+        if address != self._address:
+            self._address, self._passed = address, passed
+            self._moved.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            site = self._site()
+            self.url = self.failure = ""
+            if site is not None:
+                await self._serve(site)
+
+    def _site(self) -> Site | None:
+        address = self._address
+        if address is None or address.host is None or address.port is None:
+            return None
+        return Site(self._state, self._now, address.host, address.port, sock=self._passed)
+
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+    async def _serve(self, site: Site) -> None:
+        """Until another address is wanted."""
+        try:
+            if await self._started(site):
+                await self._moved.wait()
+        finally:
+            await site.stop()
+
+    async def _started(self, site: Site) -> bool:
+        """Whether the site is up; not so once another address is wanted."""
+        while not self._moved.is_set():
+            try:
+                await site.start()
+            except TrackerError as error:
+                self._complain(str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._moved.wait(), RETRY_SECS)
+            else:
+                self.url, self.failure = f"{site.url}metrics", ""
+                _log.info("metrics on %s", self.url)
+                return True
+        return False
+
+    def _complain(self, failure: str) -> None:
+        if failure != self.failure:
+            _log.warning("%s; tried again until it works", failure)
+        self.failure = failure

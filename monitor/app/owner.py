@@ -1,0 +1,169 @@
+"""The process that polls: it answers viewers, serves `/metrics`, and reads the settings anew when told to."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from monitor import __version__
+from monitor.app.controls import Controls
+from monitor.app.desk import Desk
+from monitor.app.exporting import Exporting
+from monitor.app.places import real
+from monitor.app.running import App
+from monitor.app.telling import Telling, telling_for
+from monitor.channels.terminal import Write
+from monitor.clock import SystemClock
+from monitor.core.errors import TrackerError
+from monitor.core.state import State
+from monitor.instance.outlook import Outlook
+from monitor.instance.server import Server
+from monitor.settings import ExporterSettings, Settings, load
+from monitor.systemd import Notices, Passed
+
+FILES: Final = 4096
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the command line says of a run. `write` reaches the terminal that it has, if it has one."""
+
+    config: Path
+    listen: ExporterSettings | None = None
+    notify: bool = True
+    write: Write | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The settings, and what follows from them: all of it valid, or none of it."""
+
+    settings: Settings
+    telling: Telling
+    address: ExporterSettings
+
+    @staticmethod
+    def of(terms: Terms) -> "Plan":
+        """Raises SettingsError."""
+        settings = load(terms.config)
+        telling = telling_for(settings, terms.write) if terms.notify else Telling()
+        return Plan(settings, telling, terms.listen or settings.exporter)
+
+
+class Owner:
+    """One term of office, over one program after another. The caller holds the lock. Raises SettingsError."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        outlook: Outlook,
+        socket_path: str,
+        *,
+        passed: Passed | None = None,
+        notices: Notices | None = None,
+    ) -> None:
+        self._terms = terms
+        self._plan = Plan.of(terms)
+        self._outlook = outlook
+        self._passed = passed or Passed()
+        self._notices = notices or Notices(None)
+        self._anew = asyncio.Event()
+        self._opened = asyncio.Event()
+        self._app: App | None = None
+        clock = SystemClock()
+        self.controls = Controls(self)
+        self.exporting = Exporting(lambda: outlook.state, clock)
+        desk = Desk(self, outlook, clock)
+        self._server = Server(desk, socket_path, sock=self._passed.control)
+
+    async def app(self) -> App:
+        """The program over the newest settings, as soon as it is there."""
+        await self._opened.wait()
+        assert self._app is not None  # noqa: S101 - `_opened` says so
+        return self._app
+
+    def who(self) -> Mapping[str, Any]:
+        """What this process is, for others."""
+        return {"pid": os.getpid(), "version": __version__, "metrics": self.exporting.url or None}
+
+    def reload(self) -> str:
+        """Read the settings anew, whole or not at all. Raises SettingsError, and then all goes on as before."""
+        self._plan = Plan.of(self._terms)
+        self._notices.reloading()
+        self._anew.set()
+        settings = self._plan.settings
+        words = f"{len(settings.accounts)} accounts, every {settings.poll_interval_secs} s"
+        _log.info("settings read anew: %s", words)
+        return f"settings read anew: {words}"
+
+    async def run(self, front: Awaitable[None]) -> None:
+        """Hold office until `front` ends."""
+        ended = asyncio.ensure_future(front)
+        async with self._public():
+            carried: State | None = None
+            while not ended.done():
+                carried = await self._term(ended, carried)
+            self._notices.stopping()
+
+    @asynccontextmanager
+    async def _public(self) -> AsyncIterator[None]:
+        """For the time of the block, viewers come in and `/metrics` is served, as far as that can be."""
+        exporting = asyncio.create_task(self.exporting.run(), name="exporting")
+        try:
+            await self._let_in()
+            yield
+        finally:
+            exporting.cancel()
+            await asyncio.gather(self._server.stop(), exporting, return_exceptions=True)
+
+    async def _let_in(self) -> None:
+        """Without a socket there are no viewers, which is no reason not to poll."""
+        _allow_many_files()
+        try:
+            await self._server.start()
+        except TrackerError as error:
+            _log.warning("nobody can watch: %s", error)
+
+    async def _term(self, ended: asyncio.Future[None], carried: State | None) -> State:
+        """From one reading of the settings to the next."""
+        self._anew.clear()
+        plan = self._plan
+        sock = self._passed.metrics[0] if self._passed.metrics else None
+        self.exporting.move_to(plan.address, sock)
+        for warning in plan.settings.warnings:
+            _log.warning("%s", warning)
+        async with real(plan.settings, alerts=self._terms.notify, carried=carried) as app:
+            async with self._outlook.turned_to(app.store):
+                self._app = app
+                self._opened.set()
+                self._notices.ready()
+                await app.run(lambda: _first(ended, self._anew.wait()), plan.telling)
+            self._opened.clear()
+            return app.state()
+
+
+def _allow_many_files() -> None:
+    """Some systems start a process with room for 256 files, and each viewer is one."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _first(ended: asyncio.Future[None], other: Awaitable[object]) -> None:
+    """Until either is done; `ended` is only looked at."""
+    waiting: asyncio.Future[object] = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait((ended, waiting), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()

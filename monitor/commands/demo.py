@@ -1,0 +1,89 @@
+"""`--demo` of the commands that keep running: one process of its own, which no other one watches."""
+
+import asyncio
+import logging
+import os
+from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from exporters.server import Site
+from monitor import logs
+from monitor.app import App, demo, telling_in_demo
+from monitor.app.controls import Controls
+from monitor.app.telling import Telling
+from monitor.channels.terminal import Write
+from monitor.commands.opening import on_signals
+from monitor.core.errors import TrackerError
+from monitor.settings import ExporterSettings, parse_listen
+
+_log = logging.getLogger(__name__)
+
+
+class Demo:
+    """The seat of a program that never changes: it has no settings to read anew."""
+
+    def __init__(self, running: App) -> None:
+        self._running = running
+
+    async def app(self) -> App:
+        return self._running
+
+    def reload(self) -> str:
+        raise TrackerError("the demo has no settings")
+
+
+@asynccontextmanager
+async def _opened(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
+    """The demo's program, and where its metrics are. Raises TrackerError where they cannot be served."""
+    address = parse_listen(arguments.listen) if arguments.listen else ExporterSettings()
+    async with demo() as app:
+        if address.host is None or address.port is None:
+            yield app, ""
+            return
+        async with Site(app.state, app.clock.now, address.host, address.port) as site:
+            yield app, f"{site.url}metrics"
+
+
+def demo_table(arguments: Namespace) -> int:
+    """The table over the demo's accounts, until the user quits."""
+    with Path(os.devnull).open("w") as nowhere:
+        logs.configure(arguments.log_level.upper(), stream=nowhere)
+        return asyncio.run(_table(arguments))
+
+
+async def _table(arguments: Namespace) -> int:
+    from monitor.terminal.device import Device, terminal_path
+    from monitor.terminal.program import Program
+
+    device = Device(terminal_path())
+    async with _opened(arguments) as (app, metrics):
+        controls = Controls(Demo(app))
+        program = Program(app.store, app.clock, controls, device, lambda: metrics)
+        await app.run(program.run, _telling(arguments, device.output.send))
+    return 0
+
+
+def demo_service(arguments: Namespace) -> int:
+    """The demo without a terminal, until a signal ends it."""
+    return asyncio.run(_service(arguments))
+
+
+async def _service(arguments: Namespace) -> int:
+    stopped = asyncio.Event()
+    on_signals(("SIGINT", "SIGTERM", "SIGHUP"), stopped)
+    async with _opened(arguments) as (app, metrics):
+        if metrics:
+            _log.info("metrics on %s", metrics)
+
+        async def front() -> None:
+            await stopped.wait()
+
+        await app.run(front, _telling(arguments, None))
+    _log.info("stopped")
+    return 0
+
+
+def _telling(arguments: Namespace, write: Write | None) -> Telling:
+    return Telling() if arguments.no_notify else telling_in_demo(write)

@@ -1,0 +1,132 @@
+"""A process's place among the others of its user: it polls where nobody else does, and else watches who does.
+
+Only what a viewer needs is imported before there is an office to hold.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from monitor.core.errors import TrackerError
+from monitor.core.snapshot import parse_state
+from monitor.instance.lock import Lock, holder
+from monitor.instance.outlook import Outlook
+from monitor.instance.switch import Switch
+from monitor.instance.viewer import Mirror, OwnerGone, RemoteControls
+
+if TYPE_CHECKING:
+    from monitor.app.owner import Owner
+
+LOOK_SECS: Final = 0.1
+"""Between two looks whether the lock is free, or its holder answers."""
+
+REFUSED_SECS: Final = 1.0
+"""After an owner that does not let us watch; it may be a newer version that has to be started anew."""
+
+KEEP_SECS: Final = 30.0
+"""Between two looks whether the lock is still ours."""
+
+Front = asyncio.Future[None]
+"""What the process is for, and ends with: the table, or a service's wait for a signal."""
+
+
+class Office:
+    """Held by one process of the user at a time. `elect` makes the owner, once this is the process."""
+
+    def __init__(self, lock: str, socket: str, elect: "Callable[[str], Owner]") -> None:
+        self._lock = Lock(lock)
+        self._lock_path = lock
+        self._socket = socket
+        self._elect = elect
+        self._owner: Owner | None = None
+        self._watched = ""
+
+    @property
+    def words(self) -> str:
+        """For the foot of the table: where the figures come from, and where metrics are."""
+        if self._owner is not None:
+            exporting = self._owner.exporting
+            return exporting.failure or exporting.url
+        return self._watched
+
+    async def hold_or_watch(self, front: Front, outlook: Outlook, switch: Switch) -> None:
+        """Until `front` ends: watch the owner, and be it once nobody else is."""
+
+        async def watch() -> None:
+            await self._watch(front, outlook, switch)
+
+        await self._until(front, watch, switch)
+
+    async def hold_or_wait(self, front: Front, stands_by: Callable[[str], None]) -> None:
+        """Until `front` ends: be the owner, as soon as nobody else is; `stands_by` is told that another one is."""
+
+        async def wait() -> None:
+            if not self._watched:
+                self._watched = f"{self._who()} polls; this one takes over when that ends"
+                stands_by(self._watched)
+            await _first(front, asyncio.sleep(LOOK_SECS))
+
+        await self._until(front, wait, Switch())
+
+    async def _until(
+        self, front: Front, otherwise: Callable[[], Awaitable[None]], switch: Switch
+    ) -> None:
+        try:
+            while not front.done():
+                if self._lock.acquire():
+                    await self._hold(front, switch)
+                else:
+                    await otherwise()
+            await front
+        finally:
+            front.cancel()
+            await asyncio.gather(front, return_exceptions=True)
+            self._lock.release()
+
+    async def _hold(self, front: Front, switch: Switch) -> None:
+        """Until `front` ends, or the lock is ours no more."""
+        owner = self._owner = self._elect(self._socket)
+        with switch.turned_to(owner.controls):
+            await owner.run(_first(front, self._lost()))
+        self._owner = None
+        self._lock.release()
+
+    async def _lost(self) -> None:
+        """Until somebody has cleared the lock's folder, as a logout does: another process may have one there now."""
+        while self._lock.keep():  # noqa: ASYNC110 - nobody says when it happens
+            await asyncio.sleep(KEEP_SECS)
+
+    async def _watch(self, front: Front, outlook: Outlook, switch: Switch) -> None:
+        """Until the owner is gone or `front` ends; what was seen last stays in sight."""
+        who = self._who()
+        try:
+            mirror = await Mirror.of(self._socket, parse_state)
+            if mirror is None:
+                await _first(front, asyncio.sleep(LOOK_SECS))
+                return
+            self._watched = f"watching {who}, which polls"
+            with switch.turned_to(RemoteControls(self._socket)):
+                async with outlook.turned_to(mirror):
+                    with contextlib.closing(mirror):
+                        await _first(front, mirror.follow())
+        except OwnerGone as gone:
+            self._watched = f"{who} does not answer" if gone.silent else f"{who} has ended"
+        except TrackerError as error:  # one of another version, or of another user
+            self._watched = str(error)
+            await _first(front, asyncio.sleep(REFUSED_SECS))
+
+    def _who(self) -> str:
+        pid = holder(self._lock_path)
+        return "another monitor" if pid is None else f"monitor (pid {pid})"
+
+
+async def _first(front: Front, other: Awaitable[Any]) -> None:
+    """Until either is done; `front` is only looked at. Raises what the other one raises."""
+    waiting = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait([front, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            waiting.result()
+    finally:
+        waiting.cancel()

@@ -1,0 +1,85 @@
+"""Ten processes of one user cost one poll, whoever of them is killed; see `tests.end_to_end.crowd`."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+from monitor.demo.server import Fault, rate_limited
+from tests.end_to_end.crowd import INTERVAL_SECS, Crowd, crowd, uses
+from tests.real.bus import wait_until
+
+KILLS = 20
+TAKEN_OVER_SECS = 2.0
+
+
+def test_ten_processes_and_twenty_dead_owners_ask_no_more_than_one_process(tmp_path: Path) -> None:
+    chance = random.Random(1)  # noqa: S311 - for a test, and the same each time
+    with crowd(tmp_path) as many:
+        for _ in range(5):
+            many.serve()
+            many.table()
+        many.wait_for_owner()
+        first, second, third = many.api.accounts
+        slowest = 0.0
+        for kill in range(KILLS):
+            if kill == 4:
+                uses(first, 97)
+                wait_until(lambda: told(many, first.email), "the alert", 2 * INTERVAL_SECS)
+            if kill == 8:
+                second.fault = lambda _: rate_limited("40")
+            if kill == 12:
+                third.fault = lambda _: Fault(500)
+            if kill == 16:
+                second.fault = third.fault = lambda _: None
+            slowest = max(slowest, many.kill_owner())
+            many.serve()
+            pause(many, chance.uniform(0.2, 3))
+        pause(many, INTERVAL_SECS / 2)
+        for account in many.api.accounts:
+            gaps = many.gaps(account)
+            assert gaps, account.email
+            assert min(gaps) >= INTERVAL_SECS, (account.email, gaps)
+        assert slowest <= TAKEN_OVER_SECS
+        assert told(many, first.email) == [("5h", "threshold_95")]
+
+
+def pause(many: Crowd, seconds: float) -> None:
+    """Let the processes live, with somebody looking at every table."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        many.read()
+        time.sleep(0.05)
+
+
+def told(many: Crowd, account: str) -> list[tuple[str, str]]:
+    return [(window, rule) for name, window, rule in many.told() if name == account]
+
+
+def test_a_stalled_terminal_of_the_owner_delays_neither_polls_nor_scrapes(tmp_path: Path) -> None:
+    with crowd(tmp_path) as many:
+        owner = many.table()
+        pid = many.wait_for_owner()
+        assert pid == owner.process.pid
+        owner.keys("\x13")
+        polls = len(many.api.seen)
+        end = time.monotonic() + INTERVAL_SECS + 10
+        while time.monotonic() < end:  # nobody reads the owner's terminal meanwhile
+            assert many.scraped_within() < 0.5
+            time.sleep(1)
+        assert len(many.api.seen) >= polls + len(many.api.accounts)
+
+
+def test_a_frozen_viewer_delays_nobody_and_comes_back(tmp_path: Path) -> None:
+    with crowd(tmp_path) as many:
+        many.serve()
+        many.wait_for_owner()
+        frozen, other = many.table(), many.table()
+        for table in (frozen, other):
+            table.wait_for("user-2@example.com")
+        frozen.signal(signal.SIGSTOP)
+        uses(many.api.accounts[0], 64)
+        other.wait_for("64%", INTERVAL_SECS + 10)
+        assert many.scraped_within() < 0.5
+        frozen.signal(signal.SIGCONT)
+        frozen.wait_for("64%")

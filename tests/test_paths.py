@@ -1,0 +1,138 @@
+"""Where things are, by the environment: strings, light, and the same for all of a user's shells."""
+
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.paths import (
+    config_path,
+    instance_key,
+    lock_path,
+    runtime_folder,
+    socket_path,
+    state_folder,
+)
+
+HOME = pwd.getpwuid(os.getuid()).pw_dir
+SHARED = f"/tmp/claude-tracker-{os.getuid()}"
+
+
+def test_settings_and_state_are_plain_strings() -> None:
+    assert config_path({"HOME": "/h"}) == "/h/.config/claude-tracker/config.toml"
+    assert state_folder({"HOME": "/h"}) == "/h/.local/state/claude-tracker"
+
+
+@pytest.mark.parametrize("named, path", [("~", "/h/"), ("~/a//b", "/h/a//b"), ("~x/a", "~x/a")])
+def test_a_tilde_alone_is_the_home_folder(named: str, path: str) -> None:
+    assert config_path({"HOME": "/h"}, named) == path
+
+
+def test_the_runtime_folder_is_the_one_that_the_environment_names(tmp_path: Path) -> None:
+    assert runtime_folder({"XDG_RUNTIME_DIR": str(tmp_path)}) == f"{tmp_path}/claude-tracker"
+
+
+@pytest.mark.parametrize("value", ["", "relative", "/no/such/folder", __file__])
+def test_a_runtime_folder_that_cannot_be_one_is_passed_over(value: str) -> None:
+    assert runtime_folder({"XDG_RUNTIME_DIR": value}, "freebsd") == SHARED
+
+
+def test_another_users_runtime_folder_is_passed_over(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs to give a folder away, which only root can")
+    os.chown(tmp_path, 65534, -1)
+    assert runtime_folder({"XDG_RUNTIME_DIR": str(tmp_path)}, "freebsd") == SHARED
+
+
+def test_without_one_the_folder_does_not_depend_on_the_shell() -> None:
+    places = {runtime_folder({"TMPDIR": folder}) for folder in ("/tmp/a", "/tmp/b")}
+    users = f"/run/user/{os.getuid()}"
+    assert places == {f"{users}/claude-tracker" if Path(users).is_dir() else SHARED}
+
+
+def test_macos_without_its_own_temporary_folder_takes_the_shared_place() -> None:
+    assert (
+        runtime_folder({}, "darwin") == SHARED
+    )  # Linux has no such name, and its number means nothing
+
+
+def test_windows_keeps_it_with_the_users_own_data(tmp_path: Path) -> None:
+    assert runtime_folder({"LOCALAPPDATA": str(tmp_path)}, "win32") == f"{tmp_path}/claude-tracker"
+
+
+def test_the_ordinary_settings_file_needs_no_key() -> None:
+    environ = {"HOME": HOME}
+    assert instance_key(environ, config_path(environ)) == ""
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"HOME": "/elsewhere"}, {"HOME": HOME, "XDG_CONFIG_HOME": "/x"}, {"MONITOR_CONFIG": "/m"}],
+)
+def test_other_settings_are_another_instance_however_they_are_named(
+    environ: dict[str, str],
+) -> None:
+    key = instance_key(environ, config_path(environ))
+    assert len(key) == 12
+    assert key == instance_key({}, config_path(environ))
+
+
+def test_one_file_behind_two_names_is_one_instance(tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    link.symlink_to(tmp_path / "real.toml")
+    assert instance_key({}, str(link)) == instance_key({}, str(tmp_path / "real.toml"))
+
+
+def test_the_files_are_named_after_the_key() -> None:
+    assert (lock_path("/r", ""), socket_path("/r", "")) == ("/r/lock", "/r/socket")
+    assert (lock_path("/r", "k"), socket_path("/r", "k")) == ("/r/lock-k", "/r/socket-k")
+
+
+@pytest.mark.parametrize("platform, most", [("darwin", 102), ("linux", 106)])
+def test_a_socket_path_that_is_too_long_is_moved_and_stays_distinct(
+    platform: str, most: int
+) -> None:
+    fits = "/" + "f" * (most - len("//socket"))
+    assert socket_path(fits, "", platform) == f"{fits}/socket"
+    longer, other = fits + "f", fits + "g"
+    moved = socket_path(longer, "", platform)
+    assert moved.startswith(f"{SHARED}/socket-")
+    assert len(moved) < most
+    assert moved != socket_path(other, "", platform) != socket_path(longer, "k", platform)
+
+
+def test_the_length_counts_in_bytes() -> None:
+    assert socket_path("/" + "é" * 60, "", "linux").startswith(SHARED)
+
+
+LIGHT = """
+import os, sys
+before = set(sys.modules)
+{code}
+print(" ".join(sorted(set(sys.modules) - before)))
+"""
+
+
+@pytest.mark.parametrize(
+    "code, allowed",
+    [
+        ("import monitor.paths as p; p.socket_path(p.runtime_folder({}), '')", set()),
+        (
+            "from monitor.instance.ask import ask; ask('/nowhere/socket', {'ask': 'status'})",
+            {"_socket", "monitor.instance", "monitor.instance.ask", "monitor.instance.dial",
+             "monitor.instance.trust", "monitor.instance.wire"},
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_heavy_is_imported_for_it(code: str, allowed: set[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", LIGHT.format(code=code)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) - {"monitor", "monitor.paths"} == allowed

@@ -211,16 +211,16 @@ def ingested(options: "Options") -> int:
     """Hand the figures on standard input over to the running monitor; returns the exit code. Raises TrackerError."""
     import time
 
-    from monitor.statusline import limits_within
+    from monitor.statusline import said_within
 
     deadline = time.monotonic() + INGEST_SECS
-    limits = limits_within(deadline)
+    said = said_within(deadline)
     form = options.get("format")
-    if limits is None and form is None:
+    if not said and form is None:
         return 0
     request = {
         "ask": "ingest",
-        "document": {} if limits is None else {"rate_limits": limits},
+        "document": said,
         "config_dir": os.environ.get("CLAUDE_CONFIG_DIR") or None,
         "format": form,
     }

@@ -1,4 +1,4 @@
-"""What Claude Code tells its status line's command: JSON on standard input, of which the limits alone are kept."""
+"""What Claude Code tells its status line's command: JSON on standard input, of which limits and session are kept."""
 
 import os
 import time
@@ -13,15 +13,15 @@ MOST_BYTES = 1 << 20
 _PIECE = 65536
 
 
-def limits_within(deadline: float, descriptor: int = 0) -> "dict[str, Any] | None":
-    """The `rate_limits` that stand on standard input; None where there are none, as before a first answer.
+def said_within(deadline: float, descriptor: int = 0) -> "dict[str, Any]":
+    """What stands on standard input: `rate_limits` and `session_id`; empty without limits, as before a first answer.
 
     Raises TrackerError for what is no such document, or has not ended by `deadline` (of the monotonic clock).
     """
-    return parse_limits(_all(descriptor, deadline))
+    return parse_said(_all(descriptor, deadline))
 
 
-def parse_limits(document: bytes) -> "dict[str, Any] | None":
+def parse_said(document: bytes) -> "dict[str, Any]":
     """Raises TrackerError for what is no JSON object."""
     import json
 
@@ -33,8 +33,11 @@ def parse_limits(document: bytes) -> "dict[str, Any] | None":
         raise _trouble(
             "standard input is not what Claude Code tells its status line: an object of JSON"
         )
-    limits = said.get("rate_limits")
-    return limits if isinstance(limits, dict) and limits else None
+    limits, session = said.get("rate_limits"), said.get("session_id")
+    if not isinstance(limits, dict) or not limits:
+        return {}
+    whose = {"session_id": session} if isinstance(session, str) else {}
+    return {"rate_limits": limits, **whose}
 
 
 def _all(descriptor: int, deadline: float) -> bytes:

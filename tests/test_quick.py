@@ -19,7 +19,7 @@ from monitor.core.state import State
 from monitor.quick import plain_options
 from monitor.settings import SNAPSHOTS
 from monitor.snapshots import Snapshots
-from monitor.statusline import parse_limits
+from monitor.statusline import parse_said
 from tests.builders import live, state
 from tests.end_to_end.world import MONITOR
 from tests.owner import StandIn, owner, socket_of
@@ -226,7 +226,7 @@ def test_figures_are_handed_over_and_nothing_else(env: dict[str, str], running: 
         ran(env, "ingest", "--format", "{name}", stdin=json.dumps(SAID)).stdout == "ingest: done\n"
     )
     first, second = running.asked
-    assert first["document"] == {"rate_limits": LIMITS}
+    assert first["document"] == {"rate_limits": LIMITS, "session_id": "s"}
     assert (first["config_dir"], second["config_dir"]) == ("~/.claude-work/", None)
     assert (first["format"], second["format"]) == (None, "{name}")
 
@@ -306,6 +306,6 @@ def test_only_what_is_plain_takes_the_light_path(
 
 
 def test_limits_are_an_object_with_something_in_it() -> None:
-    assert parse_limits(json.dumps(SAID).encode()) == LIMITS
-    assert parse_limits(b'{"rate_limits": {}}') is None
-    assert parse_limits(b'{"rate_limits": 5}') is None
+    assert parse_said(json.dumps(SAID).encode())["rate_limits"] == LIMITS
+    assert parse_said(b'{"rate_limits": {}, "session_id": "s"}') == {}
+    assert parse_said(b'{"rate_limits": 5}') == {}

@@ -76,11 +76,11 @@ class Credentials:
         return credential
 
     def _is_dead(self, account: Account, credential: Credential) -> bool:
-        """A refused one is as well while its place cannot be read: there it was renewed."""
+        """What was refused, or rewritten in its place, was renewed there if that cannot be read now."""
         if credential.is_dead(self._clock.now()):
             return True
         unread = self._offers.failure_of(self._learnt[account.name].folders)
-        return unread is not None and self._offers.is_refused(credential.secret)
+        return unread is not None and not self._offers.is_good(credential.secret)
 
     async def held(self, account: Account) -> Credential | None:
         """The best credential that is known, dead or not; None where there is none. Raises CredentialError."""

@@ -26,6 +26,9 @@ READ_EVERY: Final = timedelta(seconds=30)
 AHEAD: Final = timedelta(minutes=1)
 """A date further ahead than this is wrong, and tells nothing of what is older."""
 
+SESSIONS: Final = 200
+"""Of so many sessions of Claude Code it is remembered what they said last."""
+
 Parse = Callable[[bytes, datetime], Usage]
 """From an answer of the usage API, and when it came, to usage. Raises ApiError."""
 
@@ -61,6 +64,7 @@ class Figures:
         self._parse = parse
         self._noted: dict[str, _Noted] = {}
         self._known: Sequence[LoginSource] = ()
+        self._said: dict[str, object] = {}
 
     async def run(self) -> None:
         """Look until cancelled; the first look is at once."""
@@ -80,15 +84,25 @@ class Figures:
     async def ingested(self, document: Mapping[str, Any], config_dir: str | None) -> str:
         """Take what Claude Code has said to the status line of this folder (None is `~/.claude`).
 
-        Answers with one line for the user. Raises TrackerError where it is nobody's, or cannot be true.
+        Answers with the account's name. Raises TrackerError where it is nobody's, or cannot be true.
         """
         now = self._clock.now()
         usage = parse_rate_limits(document, now)
         name = await self._account_at(config_dir)
-        if usage is None:
-            return f"{name}: no limits are said yet"
-        self._store.dispatch(FiguresSeen(now, name, usage))
-        return f"{name}: {', '.join(f'{w.key} {w.utilization:.0%}' for w in usage.windows)}"
+        if usage is not None and self._is_news(document):
+            self._store.dispatch(FiguresSeen(now, name, usage))
+        return name
+
+    def _is_news(self, document: Mapping[str, Any]) -> bool:
+        """Whether the session has not said so before: an idle terminal repeats its last answer for hours."""
+        session, limits = document.get("session_id"), document["rate_limits"]
+        if not isinstance(session, str):
+            return True
+        before = self._said.pop(session, None)
+        self._said[session] = limits
+        if len(self._said) > SESSIONS:
+            del self._said[next(iter(self._said))]
+        return bool(before != limits)
 
     def _take(self, source: LoginSource, facts: ClaudeFacts) -> None:
         """The kept usage has an account's uuid alone: its organization is that of the login beside it."""

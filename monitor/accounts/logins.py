@@ -12,7 +12,14 @@ from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
 from monitor.accounts.seams import LoginSource, folder_of
 from monitor.clock import Clock
-from monitor.core.errors import ApiError, CredentialError, NotLoggedInError, Reason, Trouble
+from monitor.core.errors import (
+    ApiError,
+    CredentialError,
+    NotLoggedInError,
+    Reason,
+    SettingsError,
+    Trouble,
+)
 from monitor.core.events import LoginSeen
 from monitor.core.model import LOGIN_REASONS, Account, Login
 from monitor.store import Store
@@ -31,15 +38,23 @@ Sources = Callable[[], Awaitable[Sequence[LoginSource]]]
 
 @dataclass(slots=True)
 class _Followed:
-    """Where we are with one place: `stamp` is what was seen last, `dealt_with` what needs no more attention."""
+    """Where we are with one place: `stamp` is what was seen last, `read` what could be read last, and `dealt_with`
+    what needs no more attention.
+    """
 
     source: LoginSource
     stamp: Hashable = _NEVER_LOOKED
+    read: Hashable = _NEVER_LOOKED
     dealt_with: Hashable = _NEVER_LOOKED
     failures: int = 0
     trouble: Trouble | None = None
     not_before: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether it has changed since it could be read."""
+        return self.read not in (_NEVER_LOOKED, self.stamp)
 
     @property
     def is_half_written(self) -> bool:
@@ -121,23 +136,26 @@ class LoginWatcher:
                 return
             followed.stamp = stamp
             try:
-                await self._deal_with(followed.source)
-            except (ApiError, CredentialError) as error:
+                await self._deal_with(followed)
+            except (ApiError, CredentialError, SettingsError) as error:
                 self._ask_again(followed, error)
             else:
                 followed.dealt_with, followed.not_before = seen, None
                 followed.failures, followed.trouble = 0, None
 
-    async def _deal_with(self, source: LoginSource) -> None:
-        """Raises ApiError or CredentialError where that is to be tried again."""
+    async def _deal_with(self, followed: _Followed) -> None:
+        """Raises an error where that is to be tried again, a SettingsError while somebody edits the settings."""
+        source, stamp = followed.source, followed.stamp
         try:
             login = await source.read()
         except NotLoggedInError:
+            followed.read = stamp
             await self._nobody(source)
             return
         except CredentialError as error:
-            self._offers.fails(source, error)
+            self._offers.fails(source, error, is_rewritten=followed.is_rewritten)
             raise
+        followed.read = stamp
         try:
             await self._somebody(source, login)
         except (ApiError, CredentialError) as error:
@@ -171,23 +189,25 @@ class LoginWatcher:
         if source.key == self._current and self._store.state.logged_in != name:
             self._store.dispatch(LoginSeen(self._clock.now(), name))
 
-    def _ask_again(self, followed: _Followed, error: ApiError | CredentialError) -> None:
+    def _ask_again(
+        self, followed: _Followed, error: ApiError | CredentialError | SettingsError
+    ) -> None:
         followed.not_before = self._later(followed.failures, error)
         followed.failures += 1
         followed.trouble = error.trouble if isinstance(error, CredentialError) else None
 
-    def _later(self, failures: int, error: ApiError | CredentialError) -> datetime:
+    def _later(self, failures: int, error: ApiError | CredentialError | SettingsError) -> datetime:
         """When it is tried again, unless the place changes before."""
         now, wait = self._clock.now(), min(ASK_AGAIN * (1 << min(failures, 10)), ASK_AGAIN_MOST)
         if isinstance(error, ApiError):
             return now + max(wait, error.retry_after or wait)
-        match error.trouble:
+        match error.trouble if isinstance(error, CredentialError) else None:
             case Trouble.DENIED:  # asking again would ask somebody anew
                 return now + timedelta(days=1)
             case Trouble.DAMAGED if not failures:
                 return now + HALF_WRITTEN
-            case Trouble.LOCKED | Trouble.NO_KEYRING:
-                return now + timedelta(seconds=10)
+            case Trouble.LOCKED | Trouble.NO_KEYRING:  # this asks nobody, so it costs nobody anything
+                return now + min(wait / 6, ASK_AGAIN)
         return now + wait
 
 

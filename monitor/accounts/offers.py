@@ -58,9 +58,13 @@ class Offers:
         names = set() if folder is None else self._learnt.living_in(folder)
         return self._set(source.key, Offer(folder, login, min(names, default=None))) | names
 
-    def fails(self, source: LoginSource, failure: CredentialError) -> None:
-        """The place cannot be read now: what it held is still believed."""
+    def fails(
+        self, source: LoginSource, failure: CredentialError, *, is_rewritten: bool = False
+    ) -> None:
+        """The place cannot be read now: what it held is still believed, unless it holds something else by now."""
         old = self._offers.get(source.key, Offer(folder_of(source)))
+        if is_rewritten:
+            self._supersede(old.login)
         self._offers[source.key] = Offer(old.folder, old.login, old.owner, failure)
 
     def keep_only(self, keys: Iterable[str]) -> set[str]:
@@ -86,8 +90,9 @@ class Offers:
         """The API did not take this token: any other is better."""
         self._refused.add(digest(secret))
 
-    def is_refused(self, secret: Secret) -> bool:
-        return digest(secret) in self._refused
+    def is_good(self, secret: Secret) -> bool:
+        """Whether nothing speaks against this token but perhaps its date."""
+        return digest(secret) not in self._superseded | self._refused
 
     def owner(self, key: str) -> str | None:
         """The account whose login is in this place."""
@@ -124,7 +129,7 @@ class Offers:
 
     def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
         """The greater, the sooner it is used."""
-        good = digest(credential.secret) not in self._superseded | self._refused
+        good = self.is_good(credential.secret)
         return not credential.is_dead(now), good, credential.expires_at or _NEVER
 
     def _leave(self, folder: str, names: set[str] | None = None) -> set[str]:

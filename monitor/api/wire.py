@@ -39,6 +39,17 @@ KNOWN_KEYS: Final = {*FLAT_WINDOWS, "seven_day_oauth_apps", "cinder_cove", "extr
 WOBBLE: Final = timedelta(seconds=2.5)
 """`resets_at` is computed anew for each answer, up to 1.9 s off the round minute that is meant."""
 
+MOST_WINDOWS: Final = 32
+"""So many limits of one account are shown; each becomes a series of metrics, and more are no plan's."""
+
+MOST_TEXT: Final = 254
+"""Characters of an e-mail address, says RFC 5321; no name or id is longer."""
+
+MOST_MONEY: Final = Decimal(10**12)
+
+_YEARS: Final = range(2000, 3000)
+"""A time beyond them is none, and the next sum would leave the calendar."""
+
 ERROR_TYPES: Final = {
     "rate_limit_error": Reason.RATE_LIMITED,
     "authentication_error": Reason.AUTH,
@@ -106,7 +117,7 @@ def _limit_windows(answer: Json) -> dict[str, Window]:
     windows: dict[str, Window] = {}
     for place, row in enumerate(rows):
         key = _limit_key(row)
-        if key is not None and key not in windows:
+        if key is not None and key not in windows and len(windows) < MOST_WINDOWS:
             where = f"limits[{place}]"
             windows[key] = _window(key, row, "percent", where, _locked_reason(answer, key))
     return windows
@@ -171,7 +182,10 @@ def _instant(value: object, where: str) -> datetime | None:
     if value is None:
         return None
     try:
-        return _without_wobble(_parse_instant(value))
+        moment = _parse_instant(value)
+        if moment.year not in _YEARS:
+            raise ValueError
+        return _without_wobble(moment)
     except (TypeError, ValueError, OverflowError, OSError):
         raise ApiError(Reason.SCHEMA, f"`{where}.resets_at` is not a time") from None
 
@@ -211,10 +225,10 @@ def _money(minor_units: object, exponent: int) -> Decimal | None:
     if isinstance(minor_units, bool) or not isinstance(minor_units, int | float | str):
         return None
     try:
-        amount = Decimal(str(minor_units)).scaleb(-exponent)
+        amount = Decimal(str(minor_units))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() else None
+    return amount.scaleb(-exponent) if abs(amount) <= MOST_MONEY else None
 
 
 def parse_profile(body: bytes) -> Profile:
@@ -226,14 +240,14 @@ def parse_profile(body: bytes) -> Profile:
     return Profile(
         Identity(_text(account, "uuid", "account"), _text(organization, "uuid", "organization")),
         email=_text(account, "email", "account"),
-        organization_name=str(organization.get("name") or ""),
+        organization_name=str(organization.get("name") or "")[:MOST_TEXT],
         plan=plan_word(organization.get("organization_type"), organization.get("rate_limit_tier")),
     )
 
 
 def _text(block: Json, key: str, where: str) -> str:
     value = block.get(key)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_TEXT:
         raise ApiError(Reason.SCHEMA, f"`{where}.{key}` is missing in the profile")
     return value
 

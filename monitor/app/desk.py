@@ -79,7 +79,15 @@ class Desk:
                 return json.dumps(self._office.who())
             case {"ask": "state"}:
                 return self._document()
+            case {"ask": "ingest", "document": dict(said), "config_dir": str() | None as folder}:
+                return await self._ingested(said, folder, request.get("format"))
         return f"{await self._carried_out(request)}\n"
+
+    async def _ingested(self, said: Mapping[str, Any], folder: str | None, form: object) -> str:
+        """What the account's status line is to show; in no format of its own, its name."""
+        parsed = parse_format(form if isinstance(form, str) else "{name}")
+        name = await self._office.controls.ingest(said, folder)
+        return lines_of(self._outlook.state, self._clock.now(), parsed, name)
 
     async def _carried_out(self, request: Mapping[str, Any]) -> str:
         controls = self._office.controls
@@ -88,6 +96,8 @@ class Desk:
                 return await controls.refresh(account)
             case {"ask": "mute"}:
                 return await controls.mute()
+            case {"ask": "import", "sources": "all", "brief": True}:
+                return await controls.import_logins()
             case {"ask": "import", "sources": str(sources)}:
                 return await controls.import_from(sources)
             case {"ask": "add", "name": str(name), "session_key": str(key), "org_id": str(org_id)}:

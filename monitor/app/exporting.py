@@ -22,7 +22,10 @@ _log = logging.getLogger(__name__)
 class Exporting:
     """One site at a time. `url` is where it is now, `failure` why it is not; both empty where none is wanted."""
 
-    def __init__(self, state: Callable[[], State], clock: Clock) -> None:
+    def __init__(
+        self, state: Callable[[], State], clock: Clock, retry_secs: float = RETRY_SECS
+    ) -> None:
+        self._retry_secs = retry_secs
         self._state = state
         self._clock = clock
         self._address: ExporterSettings | None = None
@@ -51,7 +54,9 @@ class Exporting:
         address = self._address
         if address is None or address.host is None or address.port is None:
             return None
-        return Site(self._state, self._now, address.host, address.port, sock=self._passed)
+        # The site closes its socket with itself; the one that was passed is for later sites, too.
+        sock = self._passed.dup() if self._passed else None
+        return Site(self._state, self._now, address.host, address.port, sock=sock)
 
     def _now(self) -> datetime:
         return self._clock.now()
@@ -72,7 +77,7 @@ class Exporting:
             except TrackerError as error:
                 self._complain(str(error))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._moved.wait(), RETRY_SECS)
+                    await asyncio.wait_for(self._moved.wait(), self._retry_secs)
             else:
                 self.url, self.failure = f"{site.url}metrics", ""
                 _log.info("metrics on %s", self.url)

@@ -77,17 +77,29 @@ class Owner:
         self._anew = asyncio.Event()
         self._opened = asyncio.Event()
         self._app: App | None = None
+        self._orders = 0
+        self._unhurried = asyncio.Event()
+        self._unhurried.set()
         clock = SystemClock()
         self.controls = Controls(self)
         self.exporting = Exporting(lambda: outlook.state, clock)
         desk = Desk(self, outlook, clock)
         self._server = Server(desk, socket_path, sock=self._passed.control)
 
-    async def app(self) -> App:
-        """The program over the newest settings, as soon as it is there."""
-        await self._opened.wait()
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[App]:
+        """The program over the newest settings, as soon as it is there; it stays for the time of the block."""
+        while not self._opened.is_set():
+            await self._opened.wait()
         assert self._app is not None  # noqa: S101 - `_opened` says so
-        return self._app
+        self._orders += 1
+        self._unhurried.clear()
+        try:
+            yield self._app
+        finally:
+            self._orders -= 1
+            if not self._orders:
+                self._unhurried.set()
 
     def who(self) -> Mapping[str, Any]:
         """What this process is, for others."""
@@ -95,11 +107,14 @@ class Owner:
 
     def reload(self) -> str:
         """Read the settings anew, whole or not at all. Raises SettingsError, and then all goes on as before."""
-        self._plan = Plan.of(self._terms)
         self._notices.reloading()
+        try:
+            self._plan = Plan.of(self._terms)
+        except TrackerError:
+            self._notices.ready()  # as before
+            raise
         self._anew.set()
-        settings = self._plan.settings
-        words = f"{len(settings.accounts)} accounts, every {settings.poll_interval_secs} s"
+        words = _words(self._plan.settings)
         _log.info("settings read anew: %s", words)
         return f"settings read anew: {words}"
 
@@ -110,18 +125,18 @@ class Owner:
             carried: State | None = None
             while not ended.done():
                 carried = await self._term(ended, carried)
-            self._notices.stopping()
 
     @asynccontextmanager
     async def _public(self) -> AsyncIterator[None]:
         """For the time of the block, viewers come in and `/metrics` is served, as far as that can be."""
-        exporting = asyncio.create_task(self.exporting.run(), name="exporting")
-        try:
-            await self._let_in()
-            yield
-        finally:
-            exporting.cancel()
-            await asyncio.gather(self._server.stop(), exporting, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            exporting = group.create_task(self.exporting.run(), name="exporting")
+            try:
+                await self._let_in()
+                yield
+            finally:
+                exporting.cancel()
+                await self._server.stop()
 
     async def _let_in(self) -> None:
         """Without a socket there are no viewers, which is no reason not to poll."""
@@ -139,14 +154,26 @@ class Owner:
         self.exporting.move_to(plan.address, sock)
         for warning in plan.settings.warnings:
             _log.warning("%s", warning)
+        self._notices.status(f"polls {_words(plan.settings)}")
         async with real(plan.settings, alerts=self._terms.notify, carried=carried) as app:
             async with self._outlook.turned_to(app.store):
                 self._app = app
                 self._opened.set()
                 self._notices.ready()
-                await app.run(lambda: _first(ended, self._anew.wait()), plan.telling)
+                await app.run(lambda: _first(ended, self._turn()), plan.telling)
             self._opened.clear()
             return app.state()
+
+    async def _turn(self) -> None:
+        """Until the settings have been read anew, and the orders are carried out that were given under the old ones."""
+        await self._anew.wait()
+        while self._orders:
+            await self._unhurried.wait()
+        self._opened.clear()
+
+
+def _words(settings: Settings) -> str:
+    return f"{len(settings.accounts)} accounts, every {settings.poll_interval_secs} s"
 
 
 def _allow_many_files() -> None:

@@ -6,19 +6,27 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
-from monitor.accounts.importing import Imports
 from monitor.accounts.learnt import Facts, Learnt
-from monitor.app import App, real
+from monitor.app import real
+from monitor.app.controls import Alone, Controls
 from monitor.commands.opening import settings_of
 from monitor.core.errors import TrackerError
 from monitor.core.model import Account, Secret
 from monitor.files import JsonFile
+from monitor.instance.ask import ask
+from monitor.instance.viewer import RemoteControls
+from monitor.quick import own_socket
 from monitor.settings import Settings, state_folder
+from monitor.sources.claude_code import ClaudeCode, absolute
 from monitor.sources.cswap import listed
 
-Verb = Callable[[App, Namespace], Awaitable[None]]
+Hands = Controls | RemoteControls
+"""What carries an order out: this process, or the monitor that runs."""
+
+Verb = Callable[[Hands, Namespace], Awaitable[None]]
 
 
 def accounts(arguments: Namespace) -> int:
@@ -33,8 +41,13 @@ def accounts(arguments: Namespace) -> int:
 
 
 async def _run(verb: Verb, arguments: Namespace) -> int:
+    """By the running monitor, so that it knows at once; by ourselves where there is none."""
+    socket = own_socket(vars(arguments))
+    if ask(socket, {"ask": "who"}) is not None:
+        await verb(RemoteControls(socket), arguments)
+        return 0
     async with real(settings_of(arguments)) as app:
-        await verb(app, arguments)
+        await verb(Controls(Alone(app)), arguments)
     return 0
 
 
@@ -55,56 +68,63 @@ def _folders(account: Account, facts: Facts) -> str:
     return "".join(f"  {folder or '~/.claude'}" for folder in facts.folders or said)
 
 
-async def _import(app: App, arguments: Namespace) -> None:
+async def _import(hands: Hands, arguments: Namespace) -> None:
     if arguments.from_cswap:
-        await _import_known(app)
+        await _import_known(arguments)
+        with suppress(TrackerError):  # there is none that has to know of it
+            await RemoteControls(own_socket(vars(arguments))).reload()
     if arguments.all:
-        _print_imports(await app.book.import_all(await app.logins()))
+        print(await hands.import_from("all"))
     elif arguments.config_dir:
-        _print_imports((await app.book.import_all([app.login_at(arguments.config_dir)])).or_raise())
+        print(await hands.import_from(absolute(arguments.config_dir)))
     elif not arguments.from_cswap:
-        current = (await app.logins())[:1]
-        _print_imports((await app.book.import_all(current)).or_raise())
+        current = (
+            ClaudeCode().folder
+        )  # as this shell has it, which may be another one than the monitor's
+        print(await hands.import_from(current or absolute("~/.claude")))
 
 
-async def _import_known(app: App) -> None:
+async def _import_known(arguments: Namespace) -> None:
     """Accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
-    for name in await app.book.add_known(await listed()):
-        print(f"{name}: added, without a token")
-    await app.watcher.look()
+    async with real(settings_of(arguments)) as app:
+        for name in await app.book.add_known(await listed()):
+            print(f"{name}: added, without a token")
+        await app.watcher.look()
 
 
-def _print_imports(imports: Imports) -> None:
-    for imported in imports.imported:
-        print(imported.words)
-    for failure in imports.failed:
-        print(failure.words)
-    if not imports.imported:
-        raise TrackerError("nothing was imported")
-
-
-async def _add(app: App, arguments: Namespace) -> None:
+async def _add(hands: Hands, arguments: Namespace) -> None:
     key = _asked_secret("session key (the cookie `sessionKey` of claude.ai): ")
-    print(await app.book.add(arguments.name, key, arguments.org_id))
+    print(await hands.add(arguments.name, key, arguments.org_id))
 
 
-async def _edit(app: App, arguments: Namespace) -> None:
-    account = app.book.account(arguments.account)
+async def _edit(hands: Hands, arguments: Namespace) -> None:
+    account = _account(arguments)
     key = _asked_secret("new session key: ") if arguments.session_key else None
     new_name = arguments.name if arguments.name is not None else account.name
     org_id = arguments.org_id if arguments.org_id is not None else account.org_id
-    print(await app.book.edit(account.name, new_name, key, org_id))
+    print(await hands.edit(account.name, new_name, key, org_id))
 
 
-async def _remove(app: App, arguments: Namespace) -> None:
-    account = app.book.account(arguments.account)
+async def _remove(hands: Hands, arguments: Namespace) -> None:
+    account = _account(arguments)
     if not arguments.yes and not _confirmed(f"remove {account.name} and its key? [y/N] "):
         raise TrackerError("nothing was removed")
-    print(await app.book.remove(account.name))
+    print(await hands.remove(account.name))
 
 
-async def _use(app: App, arguments: Namespace) -> None:
-    print(await app.book.use(arguments.account))
+async def _use(hands: Hands, arguments: Namespace) -> None:
+    print(await hands.use(arguments.account))
+
+
+def _account(arguments: Namespace) -> Account:
+    """The account that is named. Raises TrackerError where there is none."""
+    accounts = settings_of(arguments).accounts
+    found = next((a for a in accounts if a.name == arguments.account), None)
+    if found is None:
+        raise TrackerError(
+            f"there is no account {arguments.account!r}: see `monitor accounts list`"
+        )
+    return found
 
 
 def _asked_secret(question: str) -> Secret:

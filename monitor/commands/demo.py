@@ -11,27 +11,13 @@ from pathlib import Path
 from exporters.server import Site
 from monitor import logs
 from monitor.app import App, demo, telling_in_demo
-from monitor.app.controls import Controls
+from monitor.app.controls import Alone, Controls
 from monitor.app.telling import Telling
 from monitor.channels.terminal import Write
 from monitor.commands.opening import on_signals
-from monitor.core.errors import TrackerError
 from monitor.settings import ExporterSettings, parse_listen
 
 _log = logging.getLogger(__name__)
-
-
-class Demo:
-    """The seat of a program that never changes: it has no settings to read anew."""
-
-    def __init__(self, running: App) -> None:
-        self._running = running
-
-    async def app(self) -> App:
-        return self._running
-
-    def reload(self) -> str:
-        raise TrackerError("the demo has no settings")
 
 
 @asynccontextmanager
@@ -59,7 +45,7 @@ async def _table(arguments: Namespace) -> int:
 
     device = Device(terminal_path())
     async with _opened(arguments) as (app, metrics):
-        controls = Controls(Demo(app))
+        controls = Controls(Alone(app))
         program = Program(app.store, app.clock, controls, device, lambda: metrics)
         await app.run(program.run, _telling(arguments, device.output.send))
     return 0

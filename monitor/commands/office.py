@@ -34,7 +34,14 @@ Front = asyncio.Future[None]
 class Office:
     """Held by one process of the user at a time. `elect` makes the owner, once this is the process."""
 
-    def __init__(self, lock: str, socket: str, elect: "Callable[[str], Owner]") -> None:
+    def __init__(
+        self,
+        lock: str,
+        socket: str,
+        elect: "Callable[[str], Owner]",
+        keep_secs: float = KEEP_SECS,
+    ) -> None:
+        self._keep_secs = keep_secs
         self._lock = Lock(lock)
         self._lock_path = lock
         self._socket = socket
@@ -59,12 +66,13 @@ class Office:
         await self._until(front, watch, switch)
 
     async def hold_or_wait(self, front: Front, stands_by: Callable[[str], None]) -> None:
-        """Until `front` ends: be the owner, as soon as nobody else is; `stands_by` is told that another one is."""
+        """Until `front` ends: be the owner, as soon as nobody else is; `stands_by` is told who else is."""
 
         async def wait() -> None:
-            if not self._watched:
-                self._watched = f"{self._who()} polls; this one takes over when that ends"
-                stands_by(self._watched)
+            words = f"{self._who()} polls; this one takes over when that ends"
+            if words != self._watched:
+                self._watched = words
+                stands_by(words)
             await _first(front, asyncio.sleep(LOOK_SECS))
 
         await self._until(front, wait, Switch())
@@ -89,13 +97,13 @@ class Office:
         owner = self._owner = self._elect(self._socket)
         with switch.turned_to(owner.controls):
             await owner.run(_first(front, self._lost()))
-        self._owner = None
+        self._owner, self._watched = None, ""
         self._lock.release()
 
     async def _lost(self) -> None:
         """Until somebody has cleared the lock's folder, as a logout does: another process may have one there now."""
         while self._lock.keep():  # noqa: ASYNC110 - nobody says when it happens
-            await asyncio.sleep(KEEP_SECS)
+            await asyncio.sleep(self._keep_secs)
 
     async def _watch(self, front: Front, outlook: Outlook, switch: Switch) -> None:
         """Until the owner is gone or `front` ends; what was seen last stays in sight."""
@@ -103,6 +111,7 @@ class Office:
         try:
             mirror = await Mirror.of(self._socket, parse_state)
             if mirror is None:
+                self._watched = self._watched or f"{who} is starting, or polls once"
                 await _first(front, asyncio.sleep(LOOK_SECS))
                 return
             self._watched = f"watching {who}, which polls"

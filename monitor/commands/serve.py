@@ -40,6 +40,7 @@ class Service:
         self._passed = sorted_out(passed_sockets(os.environ, os.getpid()))
         self._outlook = Outlook()
         self._owner: Owner | None = None
+        self._stood_by = False
         self._stopped = asyncio.Event()
         self._hung_up = asyncio.Event()
         Plan.of(self._terms)  # what is wrong is told now, also where another process polls
@@ -61,6 +62,8 @@ class Service:
         return 0
 
     def _elected(self, socket_path: str) -> Owner:
+        if self._stood_by:
+            _log.info("no other monitor polls any more: this one does")
         self._owner = Owner(
             self._terms,
             self._outlook,
@@ -71,23 +74,32 @@ class Service:
         return self._owner
 
     def _stands_by(self, words: str) -> None:
+        self._owner, self._stood_by = None, True
         _log.info("%s", words)
         self._notices.status(words)
         self._notices.ready()
 
     async def _until_stopped(self) -> None:
         await self._stopped.wait()
+        self._notices.stopping()
 
     async def _reload_on_hangup(self) -> None:
         while True:
             await self._hung_up.wait()
             self._hung_up.clear()
-            if self._owner is None:
-                continue
             try:
-                self._owner.reload()
+                self._reload()
             except TrackerError as error:
                 _log.error("settings not read anew, all goes on as before: %s", error)
+
+    def _reload(self) -> None:
+        """Raises SettingsError. A process that stands by will read them when it takes over."""
+        if self._owner is not None:
+            self._owner.reload()
+            return
+        self._notices.reloading()
+        self._notices.ready()
+        _log.info("the monitor that polls is the one to read the settings anew: `monitor reload`")
 
     async def _live(self) -> None:
         """Tell the service manager that the loop is not stuck, as often as it wants to hear it."""

@@ -112,7 +112,7 @@ class LoopbackDoor(_File):
 
 
 class GivenDoor:
-    """A Unix socket that a service manager has bound, and will take away itself."""
+    """A Unix socket that a service manager has bound, and will take away itself; it can be opened again."""
 
     token = ""
 
@@ -120,7 +120,7 @@ class GivenDoor:
         self._listener = listener
 
     def open(self) -> socket.socket:
-        return self._listener
+        return self._listener.dup()
 
     def keep(self) -> bool:
         return True

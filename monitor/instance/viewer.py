@@ -96,7 +96,14 @@ class RemoteControls:
         return await self._done({"ask": "mute"})
 
     async def import_logins(self) -> str:
-        return await self._done({"ask": "import", "sources": "all"})
+        return await self._done({"ask": "import", "sources": "all", "brief": True})
+
+    async def import_from(self, where: str) -> str:
+        """Import `all` logins that are found, or that of a folder; a line for each place."""
+        return await self._done({"ask": "import", "sources": where})
+
+    async def reload(self) -> str:
+        return await self._done({"ask": "reload"})
 
     async def add(self, name: str, session_key: Secret, org_id: str) -> str:
         key = session_key.reveal()

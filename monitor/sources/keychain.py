@@ -6,6 +6,7 @@ anthropics/claude-code#94491. What never asks is a look at the attributes withou
 """
 
 import asyncio
+import contextlib
 import getpass
 import hashlib
 import re
@@ -21,7 +22,6 @@ from monitor.sources.security import SILENT, Security
 
 SERVICE: Final = "Claude Code-credentials"
 QUIET_SECS: Final = 60.0
-DAMAGED_SECS: Final = 5.0
 
 _ABSENT: Final = 44
 _NO_KEYCHAIN: Final = (
@@ -36,7 +36,7 @@ _TOLD: Final = {
     37: _NO_KEYCHAIN,
     50: _NO_KEYCHAIN,
     51: (
-        "macOS refused `security` the login: allow it in Keychain Access, then import again",
+        "the Keychain refuses access: allow `security` in Keychain Access, then import again",
         Trouble.DENIED,
     ),
     128: ("the Keychain's question was cancelled: import again, and allow it", Trouble.DENIED),
@@ -79,10 +79,7 @@ def _system_user() -> str:
 
 
 class Keychain:
-    """The login under the first of these services that has one.
-
-    After a failure that may pass by itself, `stamp` changes once it is time to look again.
-    """
+    """The login under the first of these services that has one. When to try again after a failure is not its matter."""
 
     def __init__(
         self, services: Sequence[str], account: str, *, security: Security, clock: Clock
@@ -93,8 +90,7 @@ class Keychain:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._quiet_until: float | None = None
-        self._retry_at: float | None = None
-        self._retries = 0
+        self._modified: str | None = None
 
     async def read(self) -> Login:
         """Raises NotLoggedInError, or a CredentialError that says why the Keychain cannot be used."""
@@ -115,11 +111,11 @@ class Keychain:
         raise failure
 
     async def stamp(self) -> Hashable:
-        """Differs after each change, and once more when it is time to try again after a failure."""
-        if self._retry_at is not None and self._clock.monotonic() >= self._retry_at:
-            self._retry_at = None
-            self._retries += 1
-        return self._retries, await self._modified()
+        """Differs after each change. While the Keychain does not answer, nothing is known to have changed."""
+        if not self._is_quiet():
+            with contextlib.suppress(CredentialError):
+                self._modified = await self._date()
+        return self._modified
 
     async def _login(self, item: Item) -> Login | None:
         """What the item holds; None where there is no such item."""
@@ -127,26 +123,16 @@ class Keychain:
         if code == _ABSENT:
             return None
         if code != 0:
-            raise self._failed(code)
-        try:
-            return parse_login(decoded(output), f"the Keychain item {item[0]!r}")
-        except NotLoggedInError:
-            raise
-        except CredentialError:
-            self._try_again_in(DAMAGED_SECS)
-            raise
+            raise _failed(code)
+        return parse_login(decoded(output), f"the Keychain item {item[0]!r}")
 
-    async def _modified(self) -> str | None:
-        if self._is_quiet():
-            return None
-        try:
-            for item in self._in_order():
-                code, output = await self._find(item)
-                if code == 0:
-                    match = re.search(rb'"mdat"<timedate>=([^\n]*)', output)
-                    return match[1].decode(errors="replace") if match else None
-        except CredentialError:
-            pass
+    async def _date(self) -> str | None:
+        """The item's own date of its last change; None where there is no item."""
+        for item in self._in_order():
+            code, output = await self._find(item)
+            if code == 0:
+                match = re.search(rb'"mdat"<timedate>=([^\n]*)', output)
+                return match[1].decode(errors="replace") if match else None
         return None
 
     def _in_order(self) -> Iterator[Item]:
@@ -171,23 +157,17 @@ class Keychain:
         except CredentialError as error:
             if error.trouble is Trouble.SILENT:
                 self._quiet_until = self._clock.monotonic() + QUIET_SECS
-                self._try_again_in(QUIET_SECS)
             raise
 
     def _is_quiet(self) -> bool:
         """Whether it did not answer just now, and is to be left alone."""
         return self._quiet_until is not None and self._clock.monotonic() < self._quiet_until
 
-    def _failed(self, code: int) -> CredentialError:
-        """A locked Keychain is tried again later; where somebody said no, only when somebody asks."""
-        otherwise = (f"`security` failed with exit code {code}", Trouble.FAILED)
-        words, trouble = _TOLD.get(code, otherwise)
-        if trouble is not Trouble.DENIED:
-            self._try_again_in(QUIET_SECS)
-        return CredentialError(words, trouble=trouble)
 
-    def _try_again_in(self, seconds: float) -> None:
-        self._retry_at = self._clock.monotonic() + seconds
+def _failed(code: int) -> CredentialError:
+    otherwise = (f"`security` failed with exit code {code}", Trouble.FAILED)
+    words, trouble = _TOLD.get(code, otherwise)
+    return CredentialError(words, trouble=trouble)
 
 
 def decoded(output: bytes) -> str:

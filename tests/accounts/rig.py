@@ -105,7 +105,7 @@ class FakeLogin:
         if self.hangs:
             await asyncio.Event().wait()
         if not self.same_stamp:
-            self.stamped = self.token, self.touched, self.error
+            self.stamped = self.token, self.touched
         return self.stamped
 
     async def read(self) -> Login:

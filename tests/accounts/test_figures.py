@@ -10,7 +10,8 @@ import pytest
 from monitor.accounts.figures import Figures
 from monitor.api.wire import parse_usage
 from monitor.core.errors import TrackerError
-from monitor.core.model import Account, Identity, Unpolled
+from monitor.core.events import PollSucceeded
+from monitor.core.model import Account, Identity, Unpolled, Usage, Window
 from tests.accounts.rig import Cached, FakeFacts, FakeLogin, Rig
 from tests.builders import NOW, after, before
 from tests.fakes import settle
@@ -175,7 +176,7 @@ async def test_the_status_line_speaks_of_the_account_of_its_folder(place: str | 
     rig = rig_at(FakeLogin("t1", facts=facts()), FakeLogin("u1", "/you", facts=facts(YOURS)))
     figures = await figures_of(rig)
     name = YOU if place else ME
-    assert await figures.ingested(said(61), place) == f"{name}: 5h 61%"
+    assert await figures.ingested(said(61), place) == name
     assert used(rig, name) == 0.61
     assert rig.store.state.accounts[name].last_success_at == NOW
 
@@ -184,7 +185,7 @@ async def test_before_the_first_look_it_is_as_it_was_when_we_last_ran() -> None:
     rig = rig_at(FakeLogin("t1", facts=facts()))
     await figures_of(rig)
     rig.restart()
-    assert await made(rig).ingested(said(61), None) == f"{ME}: 5h 61%"
+    assert await made(rig).ingested(said(61), None) == ME
 
 
 async def test_where_no_token_is_to_be_seen_claude_codes_own_word_is_taken() -> None:
@@ -192,14 +193,14 @@ async def test_where_no_token_is_to_be_seen_claude_codes_own_word_is_taken() -> 
     figures = await figures_of(rig)
     rig.logins = [FakeLogin(None, "/other", facts=facts())]
     await rig.watcher.look()
-    assert await figures.ingested(said(61), "/other") == f"{ME}: 5h 61%"
+    assert await figures.ingested(said(61), "/other") == ME
 
 
 async def test_an_account_of_older_settings_is_taken_by_its_place_alone() -> None:
     rig = Rig(Account(ME, "org-1"))
     rig.learnt[ME] = rig.learnt[ME].moved_in("")
     rig.logins = [FakeLogin("t1", facts=facts())]
-    assert await made(rig).ingested(said(61), None) == f"{ME}: 5h 61%"
+    assert await made(rig).ingested(said(61), None) == ME
 
 
 async def test_where_token_and_file_disagree_nothing_is_booked() -> None:
@@ -225,7 +226,22 @@ async def test_a_folder_of_nobody_is_an_error(place: str, words: str) -> None:
 async def test_a_status_line_that_says_nothing_yet_is_no_error() -> None:
     rig = rig_at(FakeLogin("t1", facts=facts()))
     figures = await figures_of(rig)
-    assert await figures.ingested({}, None) == f"{ME}: no limits are said yet"
+    assert await figures.ingested({}, None) == ME
+    assert used(rig) is None
+
+
+async def test_a_session_that_repeats_itself_says_nothing_new() -> None:
+    rig = rig_at(FakeLogin("t1", facts=facts()))
+    figures = await figures_of(rig)
+    old = {**said(61), "session_id": "idle"}
+    await figures.ingested(old, None)
+    figures_now = Usage(after(minutes=1), (Window("5h", 0.03, SOON),))
+    rig.store.dispatch(PollSucceeded(after(minutes=1), ME, figures_now, timedelta(seconds=1)))
+    await rig.clock.advance(120)
+    await figures.ingested(old, None)
+    assert used(rig) == 0.03, "an early reset that the idle terminal knows nothing of"
+    await figures.ingested({**said(62), "session_id": "idle"}, None)
+    assert used(rig) == 0.62
 
 
 async def test_an_odd_status_line_changes_nothing() -> None:

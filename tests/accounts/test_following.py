@@ -108,13 +108,43 @@ async def test_a_place_that_hangs_holds_up_no_poll_for_long() -> None:
     assert await in_use(rig) == "t1"
 
 
-async def test_a_place_that_cannot_be_read_fails_no_poll_while_the_token_lives() -> None:
+LOCKED = CredentialError("the Keychain is locked: unlock it", trouble=Trouble.LOCKED)
+
+
+async def test_a_place_that_is_locked_but_unchanged_fails_no_poll() -> None:
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
-    locked = CredentialError("the Keychain is locked: unlock it", trouble=Trouble.LOCKED)
-    rig.logins[0].error = locked
+    rig.logins[0].error = LOCKED
     assert await in_use(rig) == "t1"
     rig.clock.step(timedelta(hours=9))
-    assert await refused(rig, reason=Reason.CREDENTIALS) == locked.detail
+    assert await refused(rig) == "waiting for Claude Code: run `claude`"
+
+
+async def test_a_place_that_is_locked_and_changed_holds_another_token_than_the_known_one() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME, t2=ME)
+    rig.logins[0].renews("t2", after(hours=16))
+    rig.logins[0].error = LOCKED
+    assert await refused(rig, reason=Reason.CREDENTIALS) == LOCKED.detail
+    rig.logins[0].error = None
+    rig.clock.step(timedelta(seconds=10))
+    await rig.watcher.look()
+    assert await in_use(rig) == "t2"
+
+
+async def test_a_place_that_was_only_touched_while_locked_holds_the_known_token_still() -> None:
+    rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
+    rig.logins[0].error = LOCKED
+    rig.logins[0].touch()
+    assert await refused(rig, reason=Reason.CREDENTIALS) == LOCKED.detail
+    rig.logins[0].error = None
+    rig.clock.step(timedelta(seconds=10))
+    assert await in_use(rig) == "t1"
+
+
+async def test_while_one_place_is_locked_the_token_of_another_one_is_used() -> None:
+    rig = await in_two_folders(after(hours=8), after(hours=5))
+    rig.logins[0].renews("t3", after(hours=16))
+    rig.logins[0].error = LOCKED
+    assert await in_use(rig) == "t2"
 
 
 async def test_an_expired_token_waits_for_claude_code_in_its_folder() -> None:
@@ -250,6 +280,7 @@ async def test_asking_whose_a_token_is_slows_down_but_not_for_the_next_token() -
 async def test_where_somebody_said_no_nobody_is_asked_again_until_it_changes() -> None:
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
     rig.logins[0].error = CredentialError("denied", trouble=Trouble.DENIED)
+    rig.logins[0].touch()
     reads = rig.logins[0].reads
     for _ in range(60):
         await rig.watcher.look()
@@ -287,26 +318,28 @@ async def test_a_poll_that_meets_a_half_written_file_waits_until_it_is_whole() -
     assert poll.done() and await poll == "t2"
 
 
-async def test_a_file_that_stays_half_written_holds_up_only_one_poll() -> None:
+async def test_a_file_that_stays_half_written_holds_up_one_poll_and_its_old_token_is_not_sent() -> (
+    None
+):
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
-    rig.logins[0].error = CredentialError("half-written", trouble=Trouble.DAMAGED)
-    poll = asyncio.create_task(in_use(rig))
+    half = CredentialError("half-written", trouble=Trouble.DAMAGED)
+    rig.logins[0].error = half
+    rig.logins[0].touch()
+    poll = asyncio.create_task(refused(rig, reason=Reason.CREDENTIALS))
     await rig.clock.advance(1, tick=0.5)
-    assert poll.done() and await poll == "t1"
-    assert await in_use(rig) == "t1"
+    assert poll.done() and await poll == half.detail
+    assert await refused(rig, reason=Reason.CREDENTIALS) == half.detail
 
 
 async def test_a_refused_token_is_not_sent_again_while_its_place_cannot_be_read() -> None:
+    """Where the place was not read before, nobody knows whether it has changed."""
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
-    locked = CredentialError("the Keychain is locked: unlock it", trouble=Trouble.LOCKED)
-    rig.logins[0].error = locked
+    rig.logins[0].error = LOCKED
+    rig.restart()
     old = Credential(Secret("t1"), expires_at=after(hours=8))
+    assert await in_use(rig) == "t1"
     assert await rig.credentials.credential(rig.account(ME), rejected=old) == old
-    assert await refused(rig, reason=Reason.CREDENTIALS) == locked.detail
-    rig.knows("t2", ME)
-    rig.logins[0].renews("t2", after(hours=16))
-    rig.logins[0].error = None
-    assert await in_use(rig) == "t2"
+    assert await refused(rig, reason=Reason.CREDENTIALS) == LOCKED.detail
 
 
 async def test_after_a_refusal_the_place_is_read_once_more() -> None:

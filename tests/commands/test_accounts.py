@@ -5,12 +5,16 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from monitor.demo.server import SimulatedAccount
+from monitor.instance.ask import ask
+from monitor.paths import instance_key, runtime_folder, socket_path
 from tests.end_to_end.world import MONITOR, canary, simulated
+from tests.real.bus import wait_until
 
 ME, WORK = "me@example.com", "work@example.com"
 
@@ -49,6 +53,21 @@ class Machine:
         place.mkdir(exist_ok=True)
         (place / ".credentials.json").write_text(json.dumps({"claudeAiOauth": entry}))
         return secrets[0]
+
+    def owner(self) -> int | None:
+        """The process that answers, if one does."""
+        key = instance_key(self.env, str(self.settings))
+        reply = ask(socket_path(runtime_folder(self.env), key), {"ask": "who"})
+        return None if reply is None else int(json.loads(reply[1])["pid"])
+
+    def status(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*MONITOR, "status", "--config", str(self.settings)],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -109,9 +128,35 @@ def test_where_nothing_can_be_imported_it_fails_and_says_of_each_place_why(user:
     user.login(".claude", scopes=["user:inference"])
     done = user.run("import", "--all")
     assert done.returncode == 1
-    told = "~/.claude: this token cannot read usage (scope): log in by `claude` /login\n"
-    assert done.stdout.endswith(told)
-    assert done.stderr == "monitor: nothing was imported\n"
+    told = "~/.claude: this token cannot read usage (scope): log in by `claude` /login"
+    assert done.stderr == f"monitor: nothing was imported; {told}\n"
+
+
+def test_a_running_monitor_does_it_and_knows_at_once(user: Machine) -> None:
+    mine, work = user.accounts
+    user.login(".claude", mine)
+    user.login(".claude-work", work)
+    with serving(user) as monitor:
+        wait_until(lambda: user.owner() == monitor.pid, "a monitor that answers")
+        assert f"{WORK}: imported" in user.run("import", "--all").stdout
+        assert user.run("use", WORK).stdout == f"{WORK} is the active account\n"
+        shown = user.status().stdout
+        assert f"{WORK} *" in shown
+        assert ME in shown
+        assert user.run("remove", ME, "--yes").stdout == f"{ME} removed\n"
+        assert ME not in user.status().stdout
+
+
+@contextmanager
+def serving(user: Machine) -> Iterator[subprocess.Popen[bytes]]:
+    """A monitor that runs."""
+    argv = [*MONITOR, "serve", "--config", str(user.settings)]
+    process = subprocess.Popen(argv, env=user.env, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_accounts_of_claude_swap_are_added_and_find_their_logins(user: Machine) -> None:

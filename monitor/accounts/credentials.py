@@ -226,8 +226,8 @@ class Credentials:
         folder = folder_of_token(self._learnt[name], name, self._offers, self._clock.now())
         news = (
             expires_at != state.token_expires_at,
-            ends is not None and ends != state.login_expires_at,
-            folder is not None and folder != state.config_dir,
+            ends != state.login_expires_at,
+            folder != state.config_dir,
         )
         if renewed or any(news):
             now = self._clock.now()

@@ -58,7 +58,9 @@ class Facts:
         if folder not in self.folders:
             return self
         left = (*_without(self.left, folder), folder)[-MOST_LEFT:]
-        return replace(self, folders=_without(self.folders, folder), left=left)
+        folders = _without(self.folders, folder)
+        ends = self.login_expires_at if folders else None
+        return replace(self, folders=folders, left=left, login_expires_at=ends)
 
     def of_expiry(self, credential: Credential) -> "Facts":
         return replace(

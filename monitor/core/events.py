@@ -59,7 +59,8 @@ class AccountIdentified:
 class CredentialSeen:
     """An account's credential was read or replaced; `renewed` says that it differs from the one before.
 
-    `config_dir` is Claude Code's folder that it came from; None says nothing of that.
+    `login_expires_at` is when Claude Code's own login ends, `config_dir` its folder that the credential came from:
+    None where there is none, or none that is known.
     """
 
     at: datetime

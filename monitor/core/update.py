@@ -166,8 +166,8 @@ def _(event: CredentialSeen, state: State) -> Outcome:
         new = replace(
             old,
             token_expires_at=event.token_expires_at,
-            login_expires_at=event.login_expires_at or old.login_expires_at,
-            config_dir=old.config_dir if event.config_dir is None else event.config_dir,
+            login_expires_at=event.login_expires_at,
+            config_dir=event.config_dir,
         )
         return schedule.renewed(new, event.at, state.policy.interval) if event.renewed else new
 

@@ -2,6 +2,7 @@ import pytest
 
 from monitor.accounts.learnt import MOST_LEFT, Facts, Learnt
 from monitor.demo.places import MemoryDocument
+from tests.builders import after
 
 
 def learnt(**entry: object) -> Learnt:
@@ -54,3 +55,9 @@ def test_folders_that_were_left_are_followed_on_but_not_without_end() -> None:
 
 def test_the_default_folder_needs_no_name_to_be_followed() -> None:
     assert learnt(folders=["", "/b"]).folders() == {"/b"}
+
+
+def test_the_end_of_a_login_is_forgotten_with_its_last_folder() -> None:
+    facts = Facts(folders=("/a", "/b"), login_expires_at=after(days=2))
+    assert facts.moved_out("/a").login_expires_at == after(days=2)
+    assert facts.moved_out("/a").moved_out("/b").login_expires_at is None

@@ -269,7 +269,14 @@ def test_a_credential_says_which_folder_it_came_from() -> None:
     start = state(live("a"))
     now = changed(start, CredentialSeen(NOW, "a", None, config_dir="~/work"))
     assert now.accounts["a"].config_dir == "~/work"
-    assert changed(now, CredentialSeen(NOW, "a", None)).accounts["a"].config_dir == "~/work"
+    assert changed(now, CredentialSeen(NOW, "a", None)).accounts["a"].config_dir is None
+
+
+def test_a_login_that_is_gone_has_no_end_any_more() -> None:
+    seen = changed(state(live("a")), CredentialSeen(NOW, "a", None, after(days=2)))
+    assert seen.accounts["a"].login_expires_at == after(days=2)
+    gone = changed(seen, CredentialSeen(NOW, "a", None))
+    assert gone.accounts["a"].login_expires_at is None
 
 
 names = st.sampled_from(["a", "b", "ghost"])

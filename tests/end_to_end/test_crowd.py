@@ -34,11 +34,11 @@ def test_ten_processes_and_twenty_dead_owners_ask_no_more_than_one_process(tmp_p
                 second.fault = third.fault = lambda _: None
             slowest = max(slowest, many.kill_owner())
             many.serve()
-            pause(many, chance.uniform(0.2, 3))
-        pause(many, INTERVAL_SECS / 2)
-        for account in many.api.accounts:
+            pause(many, chance.uniform(0.1, 2))
+        everyone = many.api.accounts
+        wait_until(lambda: all(map(many.gaps, everyone)), "a second poll of each", INTERVAL_SECS)
+        for account in everyone:
             gaps = many.gaps(account)
-            assert gaps, account.email
             assert min(gaps) >= INTERVAL_SECS, (account.email, gaps)
         assert slowest <= TAKEN_OVER_SECS
         assert told(many, first.email) == [("5h", "threshold_95")]
@@ -56,30 +56,21 @@ def told(many: Crowd, account: str) -> list[tuple[str, str]]:
     return [(window, rule) for name, window, rule in many.told() if name == account]
 
 
-def test_a_stalled_terminal_of_the_owner_delays_neither_polls_nor_scrapes(tmp_path: Path) -> None:
+def test_who_stalls_delays_nobody(tmp_path: Path) -> None:
+    """Nobody reads the owner's terminal, and a viewer is frozen: polls, scrapes and other viewers go on."""
     with crowd(tmp_path) as many:
         owner = many.table()
-        pid = many.wait_for_owner()
-        assert pid == owner.process.pid
+        assert many.wait_for_owner() == owner.process.pid
         owner.keys("\x13")
-        polls = len(many.api.seen)
-        end = time.monotonic() + INTERVAL_SECS + 10
-        while time.monotonic() < end:  # nobody reads the owner's terminal meanwhile
-            assert many.scraped_within() < 0.5
-            time.sleep(1)
-        assert len(many.api.seen) >= polls + len(many.api.accounts)
-
-
-def test_a_frozen_viewer_delays_nobody_and_comes_back(tmp_path: Path) -> None:
-    with crowd(tmp_path) as many:
-        many.serve()
-        many.wait_for_owner()
         frozen, other = many.table(), many.table()
         for table in (frozen, other):
             table.wait_for("user-2@example.com")
         frozen.signal(signal.SIGSTOP)
         uses(many.api.accounts[0], 64)
-        other.wait_for("64%", INTERVAL_SECS + 10)
-        assert many.scraped_within() < 0.5
+        end = time.monotonic() + 2 * INTERVAL_SECS
+        while "64%" not in other.screen:
+            assert time.monotonic() < end, other.screen
+            assert many.scraped_within() < 0.5
+            other.read(0.5)
         frozen.signal(signal.SIGCONT)
         frozen.wait_for("64%")

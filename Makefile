@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/monitor tui --demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: lint types contracts test
 

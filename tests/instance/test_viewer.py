@@ -195,7 +195,7 @@ async def test_each_control_is_handed_over_with_what_it_needs(path: Path) -> Non
             {"ask": "refresh", "account": None},
             {"ask": "refresh", "account": "ann"},
             {"ask": "mute"},
-            {"ask": "import", "sources": "all"},
+            {"ask": "import", "sources": "all", "brief": True},
             {"ask": "add", "name": "ann", "session_key": "key", "org_id": "org"},
             {"ask": "edit", "name": "ann", "new_name": "bob", "session_key": None, "org_id": "org"},
             {"ask": "edit", "name": "bob", "new_name": "bob", "session_key": "new", "org_id": "org"},

@@ -76,7 +76,8 @@ def _parser() -> "ArgumentParser":
     parser = ArgumentParser(
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
-        epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted",
+        epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
+        "of guard also 4 at or above the percentage, 5 not known",
     )
     parser.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
     parser.set_defaults(command=None)

@@ -1,16 +1,35 @@
-"""The README tells the truth: its picture is a golden screen, its flags, settings and paths exist."""
+"""README and docs tell the truth: the picture is a golden screen; flags, fields, settings, recipes and paths exist."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from exporters.fields import ACCOUNT_FIELDS, WINDOW_FIELDS
+from exporters.line import parse_format
 from monitor import settings
 from monitor.cli import main
+from monitor.core.model import AuthMethod, Storage
+from monitor.settings import HISTORY, LEDGER, MUTE, SNAPSHOTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+STATUS_LINES = (ROOT / "docs" / "status-lines.md").read_text(encoding="utf-8")
+SERVICE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+ALL = "\n".join((README, STATUS_LINES, SERVICE))
 PICTURE = (ROOT / "tests" / "golden" / "screen-three-100x12.txt").read_text(encoding="utf-8")
+
+COMMANDS = (
+    "tui", "serve", "status", "next", "guard", "ingest", "accounts", "alerts", "mute", "reload", "notify-test",
+    "doctor", "service", "completion",
+)  # fmt: skip
+VERBS = {
+    "accounts": ("list", "import", "add", "edit", "remove", "use"),
+    "alerts": ("list", "replay", "explain"),
+    "service": ("install", "uninstall", "status"),
+}
 
 
 def test_the_picture_is_a_golden_screen() -> None:
@@ -22,26 +41,136 @@ def test_the_picture_is_a_golden_screen() -> None:
 
 
 def test_the_settings_are_accepted_as_they_stand_there() -> None:
-    usual, tuned = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    usual, stored, tuned = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     loaded = settings.parse(usual.encode(), Path("config.toml"))
     assert loaded.accounts[0].label == "work"
+    asked = settings.parse(usual.replace("# storage", "storage").encode(), Path("config.toml"))
+    assert asked.storage is Storage.LINKED
+    work, client = settings.parse(stored.encode(), Path("config.toml")).accounts
+    assert work.storage is Storage.LINKED
+    assert work.auth_method is client.auth_method is AuthMethod.OAUTH
+    assert client.token_command == ("pass", "show", "claude/client")
     loaded = settings.parse(tuned.encode(), Path("config.toml"))
     assert loaded.channels.names == {"webhook", "command", "alertmanager", "apprise"}
 
 
+def helped(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as done:
+        main([*words, "--help"])
+    assert done.value.code == 0
+    return capsys.readouterr().out
+
+
+def flags_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--help"}
+
+
+def test_every_command_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    known = re.findall(r"^    (?! )([a-z-]+)", helped([], capsys), re.MULTILINE)
+    assert sorted(known) == sorted(COMMANDS)
+    assert [command for command in COMMANDS if f"| `monitor {command}" not in README] == []
+    for command, verbs in VERBS.items():
+        row = re.findall(rf"`monitor {command}[ `].*", README)
+        assert [verb for verb in verbs if verb not in "\n".join(row)] == []
+
+
 @pytest.mark.parametrize(
-    "command", ["tui", "serve", "status", "accounts", "alerts", "mute", "notify-test"]
+    "words",
+    [[c] for c in COMMANDS] + [[c, verb] for c, verbs in VERBS.items() for verb in verbs],
+    ids=" ".join,
 )
 def test_every_flag_of_a_command_is_in_the_readme(
-    command: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as done:
-        main([command, "--help"])
-    assert done.value.code == 0
-    flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
-    assert {flag for flag in flags if flag not in README} == set()
+    assert flags_in(helped(words, capsys)) - flags_in(README) == set()
 
 
-def test_the_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+def code(text: str) -> Iterator[str]:
+    """What may be typed or copied: code blocks, and code within a line."""
+    yield from re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    yield from re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M))
+
+
+def test_no_flag_is_spoken_of_that_a_command_does_not_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = {
+        command: flags_in(
+            "".join(
+                helped([command, *verb], capsys) for verb in ([], *map(list, verbs_of(command)))
+            )
+        )
+        for command in COMMANDS
+    }
+    used = [
+        (command, flag)
+        for piece in code(ALL)
+        for command, rest in re.findall(r"\bmonitor ([a-z-]+)([^#\n]*(?:#\[[^#\n]*)?)", piece)
+        if command in known
+        for flag in flags_in(rest)
+    ]
+    assert len(used) > 40
+    assert [(command, flag) for command, flag in used if flag not in known[command]] == []
+
+
+def verbs_of(command: str) -> list[tuple[str]]:
+    return [(verb,) for verb in VERBS.get(command, ())]
+
+
+def test_every_field_of_a_format_is_documented_and_no_other() -> None:
+    rows = re.findall(r"^\| `\{(\S+?)\}` \|", STATUS_LINES, re.MULTILINE)
+    windows = [name.removeprefix("5h.") for name in rows if name.startswith("5h.")]
+    assert [name for name in rows if not name.startswith("5h.")] == list(ACCOUNT_FIELDS)
+    assert sorted(windows) == sorted(WINDOW_FIELDS)
+    assert len(set(windows)) == len(windows)
+
+
+def test_the_formats_of_the_recipes_are_understood() -> None:
+    formats = [found[2] for text in recipes() for found in FORMAT.finditer(text)]
+    assert len(formats) >= 10
+    for form in formats:
+        assert parse_format(form).pieces
+
+
+FORMAT = re.compile(r"--format (['\"])(.+?)\1")
+
+
+def recipes() -> Iterator[str]:
+    """The code blocks; of one in JSON the strings that it stands for."""
+    for kind, block in re.findall(r"^```(\w*)\n(.*?)^```", ALL, re.DOTALL | re.MULTILINE):
+        if kind == "json":
+            yield from strings_in(json.loads(block if block.startswith("{") else f"{{{block}}}"))
+        else:
+            yield block
+
+
+def strings_in(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from strings_in(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize(
+    "form", [f"{{{name}}}" for name in re.findall(r"`\{(\S+?)\}`", STATUS_LINES)]
+)
+def test_whatever_stands_in_braces_is_a_field(form: str) -> None:
+    assert parse_format(form).pieces
+
+
+def test_what_is_kept_is_named() -> None:
+    names = [HISTORY, LEDGER, MUTE, SNAPSHOTS, "accounts.json", "monitor.log"]
+    assert [name for name in names if f"`{name}`" not in README] == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "SECURITY.md", "docs/status-lines.md", "docs/service.md"]
+)
+def test_the_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), target
+    for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}

@@ -226,9 +226,9 @@ def _money(minor_units: object, exponent: int) -> Decimal | None:
         return None
     try:
         amount = Decimal(str(minor_units))
-    except InvalidOperation:
+        return amount.scaleb(-exponent) if -MOST_MONEY <= amount <= MOST_MONEY else None
+    except InvalidOperation:  # no number, or none that can be compared
         return None
-    return amount.scaleb(-exponent) if abs(amount) <= MOST_MONEY else None
 
 
 def parse_profile(body: bytes) -> Profile:

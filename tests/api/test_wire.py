@@ -140,6 +140,35 @@ def test_the_wobble_of_a_reset_does_not_show(seconds: float) -> None:
     assert parsed(five_hour=limit(5, wire_text)).window("5h").resets_at == meant
 
 
+@pytest.mark.parametrize(
+    "amount", ["1e9999999", "1e999990", "-1e9999999", "1e-9999999", "NaN", "Infinity", 1e308, "x"]
+)
+def test_an_amount_that_nobody_could_owe_is_none_or_nothing(amount: object) -> None:
+    extra = {"is_enabled": True, "used_credits": amount, "monthly_limit": 5000}
+    money = parsed(five_hour=limit(5), extra_usage=extra).extra_usage
+    assert money is not None and money.limit == 50
+    assert money.used is None or f"{money.used:.2f}" == "0.00"
+
+
+@pytest.mark.parametrize(
+    "resets_at",
+    ["9999-12-31T23:59:10Z", "9999-12-31T12:00:00Z", "0001-01-01T00:00:00Z", 253402300000, -6e10],
+)
+def test_a_reset_outside_of_any_calendar_is_no_time(resets_at: object) -> None:
+    with pytest.raises(ApiError, match="not a time"):
+        parsed(five_hour={"utilization": 5, "resets_at": resets_at})
+
+
+def test_an_answer_of_thousands_of_limits_is_cut() -> None:
+    rows = [{"kind": "session", "percent": 7, "resets_at": None}]
+    for number in range(5000):
+        scope = {"model": {"display_name": f"Model {number}"}}
+        rows.append({"kind": "weekly_scoped", "percent": 1, "resets_at": None, "scope": scope})
+    usage = parsed(limits=rows)
+    assert len(usage.windows) == wire.MOST_WINDOWS
+    assert usage.window("5h") is not None
+
+
 PROFILE: dict[str, Any] = {
     "account": {"uuid": "a-1", "email": "user@example.com"},
     "organization": {
@@ -162,6 +191,13 @@ def test_a_profile_says_whose_token_it_is() -> None:
 def test_a_profile_without_an_identity_is_an_error(missing: str) -> None:
     answer = {**PROFILE, missing: {}}
     with pytest.raises(ApiError, match=missing):
+        wire.parse_profile(json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize(("block", "key"), [("account", "email"), ("organization", "uuid")])
+def test_a_profile_of_absurd_length_is_none(block: str, key: str) -> None:
+    answer = {**PROFILE, block: {**PROFILE[block], key: "x" * 255}}
+    with pytest.raises(ApiError, match=key):
         wire.parse_profile(json.dumps(answer).encode())
 
 

@@ -112,6 +112,7 @@ async def test_every_answer_is_hardened(client: ClientSession, path: str) -> Non
     assert response.headers["Referrer-Policy"] == "no-referrer"
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none';")
+    assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nowhere"])

@@ -18,13 +18,12 @@ from monitor.core.model import AccountState
 from monitor.core.snapshot import parse_account, render_account
 from monitor.core.state import State
 from monitor.files import private_folder
+from monitor.sqlite_files import check, is_damaged, move_aside
 
 RETRY_EVENTS: Final = 10
 """What failed is tried again at the latest after so many events, of which there is one a second."""
 
 _LOCK_SECS: Final = 0.5
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_PRIMARY_CODE: Final = 0xFF
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS accounts (account TEXT PRIMARY KEY, document TEXT NOT NULL)
@@ -106,7 +105,7 @@ class Snapshots:
         try:
             self._transact(self._opened())
         except sqlite3.DatabaseError as error:
-            if not _is_damaged(error):
+            if not is_damaged(error):
                 raise
             self._let_go()
             _move_aside(self._path)
@@ -173,7 +172,7 @@ def _prepared(path: Path) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        _check(database)
+        check(database)
         database.execute(_SCHEMA)
     except sqlite3.Error:
         database.close()
@@ -181,23 +180,8 @@ def _prepared(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _check(database: sqlite3.Connection) -> None:
-    (words,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if words != "ok":
-        error = sqlite3.DatabaseError(words)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
-
-
-def _is_damaged(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0)  # absent where Python itself complains
-    return code & _PRIMARY_CODE in _DAMAGED
-
-
 def _move_aside(path: Path) -> None:
     """One damaged file is kept, for whoever wants to know: the newest."""
     aside = path.with_name(f"{path.name}.damaged")
-    for end in ("-wal", "-shm", ""):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + end).replace(aside.with_name(aside.name + end))
+    move_aside(path, aside)
     _log.warning("%s was damaged: it is kept as %s, and a new one begun", path, aside)

@@ -11,7 +11,7 @@ from monitor.accounts.profiles import Profiles
 from monitor.accounts.register import Register, is_named_for
 from monitor.accounts.seams import KnownLogin, LoginSource, folder_of
 from monitor.clock import Clock
-from monitor.core.errors import ApiError, CredentialError, NotLoggedInError, Reason, Trouble
+from monitor.core.errors import CredentialError, NotLoggedInError, Reason, TrackerError, Trouble
 from monitor.core.model import Account, AuthMethod, Identity, Login, Profile, Storage
 
 
@@ -39,7 +39,7 @@ class NotImported:
     """Why one place has brought nothing."""
 
     place: str
-    error: ApiError | CredentialError
+    error: TrackerError
 
     @property
     def is_empty(self) -> bool:
@@ -115,7 +115,7 @@ class Importing:
         for source in sources:
             try:
                 imported.append(await self._import(source))
-            except (ApiError, CredentialError) as error:
+            except TrackerError as error:
                 failed.append(NotImported(place_words(source), error))
         return Imports(tuple(imported), tuple(failed))
 

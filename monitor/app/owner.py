@@ -8,25 +8,24 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from monitor import __version__
 from monitor.app.controls import Controls
 from monitor.app.desk import Desk
 from monitor.app.exporting import Exporting
+from monitor.app.limits import allow_many_files
 from monitor.app.places import real
 from monitor.app.running import App
 from monitor.app.telling import Telling, telling_for
 from monitor.channels.terminal import Write
 from monitor.clock import SystemClock
-from monitor.core.errors import TrackerError
+from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.instance.outlook import Outlook
 from monitor.instance.server import Server
 from monitor.settings import ExporterSettings, Settings, load
 from monitor.systemd import Notices, Passed
-
-FILES: Final = 4096
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +139,7 @@ class Owner:
 
     async def _let_in(self) -> None:
         """Without a socket there are no viewers, which is no reason not to poll."""
-        _allow_many_files()
+        allow_many_files()
         try:
             await self._server.start()
         except TrackerError as error:
@@ -170,21 +169,12 @@ class Owner:
         while self._orders:
             await self._unhurried.wait()
         self._opened.clear()
+        with contextlib.suppress(SettingsError):  # a person may be at the file again
+            self._plan = Plan.of(self._terms)  # with what orders have written to it meanwhile
 
 
 def _words(settings: Settings) -> str:
     return f"{len(settings.accounts)} accounts, every {settings.poll_interval_secs} s"
-
-
-def _allow_many_files() -> None:
-    """Some systems start a process with room for 256 files, and each viewer is one."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _first(ended: asyncio.Future[None], other: Awaitable[object]) -> None:

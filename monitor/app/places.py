@@ -9,6 +9,7 @@ from datetime import timedelta
 from monitor import __version__
 from monitor.accounts.seams import LoginSource
 from monitor.api.client import Client
+from monitor.app.limits import leave_no_core
 from monitor.app.running import App, Places
 from monitor.clock import Clock, SystemClock
 from monitor.core.policy import Policy
@@ -56,6 +57,7 @@ async def real(
 
     `carried` is the state of this process's earlier program, which had other settings.
     """
+    leave_no_core()
     clock = SystemClock()
     policy = Policy(
         interval=timedelta(seconds=settings.poll_interval_secs), alerts=rule_book(settings)
@@ -67,7 +69,7 @@ async def real(
             places = _kept(stack, places, environ, clock)
         async with client_for(settings.api, clock) as client:
             app = App(places, client, policy, clock, carried)
-            app.load()
+            app.load(settings)
             yield app
 
 

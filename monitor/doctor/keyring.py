@@ -9,7 +9,9 @@ from monitor.doctor.check import Check, Question
 from monitor.sources.backends import ABSENT, Backend
 from monitor.sources.keyring import Keyring
 
-KEYRING: Final = Question("keyring", "tokens and session keys are kept there, and nowhere else")
+KEYRING: Final = Question(
+    "keyring", "tokens and session keys are kept there, unless the settings say where else"
+)
 
 _NO_ENTRY: Final = "monitor doctor"
 """A name that no account has: to ask for it opens the keyring, and brings no secret."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from monitor.core.errors import TrackerError
 from monitor.files import private_folder
+from monitor.sqlite_files import check, is_damaged, move_aside
 
 VERSION: Final = 1
 KEPT: Final = timedelta(days=60)
@@ -40,9 +41,6 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_PRIMARY_CODE: Final = 0xFF
-
 _log = logging.getLogger(__name__)
 
 
@@ -64,7 +62,7 @@ def opened(path: Path, now: datetime, busy_secs: float = BUSY_SECS) -> sqlite3.C
         try:
             return _prepared(path, now, busy_secs)
         except sqlite3.DatabaseError as error:
-            if not _is_damaged(error):
+            if not is_damaged(error):
                 raise
             _move_aside(path, now)
             return _prepared(path, now, busy_secs)
@@ -105,7 +103,7 @@ def _prepared(path: Path, now: datetime, busy_secs: float) -> sqlite3.Connection
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")  # a decision outlives a power cut as well
         database.execute("PRAGMA foreign_keys = ON")
-        _check(database)
+        check(database)
         with transaction(database):
             _make(database, path)
             _clean(database, now)
@@ -113,14 +111,6 @@ def _prepared(path: Path, now: datetime, busy_secs: float) -> sqlite3.Connection
         database.close()
         raise
     return database
-
-
-def _check(database: sqlite3.Connection) -> None:
-    (words,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if words != "ok":
-        error = sqlite3.DatabaseError(words)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
 
 
 def _make(database: sqlite3.Connection, path: Path) -> None:
@@ -139,16 +129,9 @@ def _clean(database: sqlite3.Connection, now: datetime) -> None:
     database.execute("INSERT OR REPLACE INTO uses VALUES ('opened', ?)", (now.timestamp(),))
 
 
-def _is_damaged(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0)  # absent where Python itself complains
-    return code & _PRIMARY_CODE in _DAMAGED
-
-
 def _move_aside(path: Path, now: datetime) -> None:
     aside = path.with_name(f"{path.name}.corrupt-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
-    for end in ("-wal", "-shm", ""):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
+    move_aside(path, aside)
     _log.error(
         "the alert ledger %s was damaged: it is kept as %s, and a new one begun", path, aside
     )

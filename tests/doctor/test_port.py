@@ -1,6 +1,5 @@
 """The exporter's port, on real sockets: free, ours, another program's, or none of this machine's."""
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from monitor.doctor import Outcome
 from monitor.doctor.port import Bind, PortFacts, port_check, port_facts
 from monitor.settings import ExporterSettings
 from tests.builders import NOW, state
+from tests.real.need import unprivileged
 
 OK, WARN, FAIL, SKIP = Outcome
 
@@ -66,9 +66,9 @@ async def test_nothing_is_to_be_served() -> None:
     assert port_check(None, None, "linux").outcome is SKIP
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="the administrator may listen on every port")
 async def test_a_port_of_the_system_is_forbidden() -> None:
-    facts = await port_facts(ExporterSettings("127.0.0.1", 1))
+    with unprivileged():
+        facts = await port_facts(ExporterSettings("127.0.0.1", 1))
     assert facts is not None and facts.bind is Bind.FORBIDDEN
 
 

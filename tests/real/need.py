@@ -1,7 +1,9 @@
-"""Programs that a test on real parts needs: without them it is skipped here, and fails in CI."""
+"""What a test on real parts needs: programs, without which it is skipped here and fails in CI; and no privileges."""
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,3 +16,16 @@ def need(*programs: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """For the time of the block, nothing is allowed that an ordinary user is denied."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -7,7 +7,7 @@
     fake.set(locked=True, dump={"hang": True})
     fake.calls("dump-keychain"), fake.running()
 
-What it does is in `keychain.json` beside it, replaced in one step, so that it may change while the program runs:
+What it does is in `keychain` beside it, replaced in one step, so that it may change while the program runs:
 
     {"locked": false,                 every secret ends with 36, attributes are shown: a login over ssh
      "dump": {"hang": false, "exit": 0},
@@ -18,17 +18,17 @@ What it does is in `keychain.json` beside it, replaced in one step, so that it m
 
 As the real one it knows `find-generic-password [-a ACCOUNT] [-w] -s SERVICE` (exit 44 where there is none; a
 secret with anything unprintable is printed in hex) and `dump-keychain`, which shows attributes alone. Each
-call is a line `{"pid": …, "argv": […]}` in `calls.jsonl`. A call takes some 20 ms.
+call is a line in `calls`: its process id, then its arguments, tabs between them. A call takes some 12 ms.
 """
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import sys
 import time
 
-TYPE_CHECKING = False  # `typing` would double the time that a call takes
+TYPE_CHECKING = False  # `typing` or `json` would double the time that a call takes
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -42,10 +42,10 @@ MDAT = "20261122120000Z"
 
 
 def main(arguments: list[str]) -> int:
-    with open(os.path.join(HERE, "calls.jsonl"), "a") as calls:  # noqa: PTH118, PTH123 - as above
-        calls.write(json.dumps({"pid": os.getpid(), "argv": arguments}) + "\n")
-    with open(os.path.join(HERE, "keychain.json")) as file:  # noqa: PTH118, PTH123 - as above
-        keychain = json.load(file)
+    with open(os.path.join(HERE, "calls"), "a") as calls:  # noqa: PTH118, PTH123 - as above
+        calls.write("\t".join([str(os.getpid()), *arguments]) + "\n")
+    with open(os.path.join(HERE, "keychain"), "rb") as file:  # noqa: PTH118, PTH123 - as above
+        keychain = marshal.load(file)  # noqa: S302 - our own
     verb, *options = arguments
     if verb == "dump-keychain" and not options:
         return dumped(keychain)
@@ -126,7 +126,7 @@ class FakeSecurity:
         self.program = str(folder / "security")
         with open(__file__) as file:  # noqa: PTH123 - as above
             body = file.read()
-        (folder / "security").write_text(f"#!{sys.executable} -SE\n{body}")
+        (folder / "security").write_text(f"#!{sys.executable} -ISE\n{body}")
         (folder / "security").chmod(0o700)
         self._write()
 
@@ -167,28 +167,29 @@ class FakeSecurity:
 
     def calls(self, verb: str | None = None) -> list[list[str]]:
         """The arguments of each call so far, or of each with this verb."""
-        argv = [call["argv"] for call in self._log()]
+        argv = [argv for _, argv in self._log()]
         return [call for call in argv if verb in (None, call[0])]
 
     def forget_calls(self) -> None:
-        (self._folder / "calls.jsonl").unlink(missing_ok=True)
+        (self._folder / "calls").unlink(missing_ok=True)
 
     def running(self) -> list[int]:
         """The calls that have not ended, by process id."""
-        return [call["pid"] for call in self._log() if _is_alive(call["pid"])]
+        return [pid for pid, _ in self._log() if _is_alive(pid)]
 
     def _others(self, service: str, account: str | None) -> list[Mapping[str, Any]]:
         items: list[Mapping[str, Any]] = self._keychain["items"]
         return [i for i in items if (i["service"], i["account"]) != (service, account)]
 
-    def _log(self) -> list[dict[str, Any]]:
-        log = self._folder / "calls.jsonl"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    def _log(self) -> list[tuple[int, list[str]]]:
+        log = self._folder / "calls"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [(int(pid), argv) for pid, *argv in (line.split("\t") for line in lines)]
 
     def _write(self) -> None:
-        new = self._folder / "keychain.json.new"
-        new.write_text(json.dumps(self._keychain))
-        new.replace(self._folder / "keychain.json")
+        new = self._folder / "keychain.new"
+        new.write_bytes(marshal.dumps(self._keychain))
+        new.replace(self._folder / "keychain")
 
 
 def _is_alive(pid: int) -> bool:

@@ -19,6 +19,7 @@ from monitor.sources.claude_code import ClaudeCode, installed_version
 from monitor.sources.keychain import Keychain
 from monitor.sources.security import Security
 from tests.fakes import FakeClock
+from tests.real.need import unprivileged
 from tests.sources.fake_security import FakeSecurity
 
 SERVICE = "Claude Code-credentials"
@@ -133,11 +134,11 @@ async def test_a_setup_token_is_told_by_its_scopes_else_by_its_lack_of_a_refresh
     assert REFRESH not in repr(login)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
 async def test_a_file_that_is_not_ours_to_read_is_denied(home: Path) -> None:
     log_in(home / ".claude", written())
     (home / ".claude" / ".credentials.json").chmod(0)
-    assert (await failure(on_linux(home))).trouble is Trouble.DENIED
+    with unprivileged():
+        assert (await failure(on_linux(home))).trouble is Trouble.DENIED
 
 
 FOLDERS = [
@@ -372,7 +373,7 @@ async def test_an_odd_user_name_stands_for_claude_codes_own_account(mac: Mac, us
     ("code", "words"),
     [
         (36, "the Keychain is locked: run `security unlock-keychain`"),
-        (51, "macOS refused"),
+        (51, "the Keychain refuses access"),
         (128, "was cancelled"),
         (1, "exit code 1"),
     ],
@@ -426,27 +427,17 @@ async def test_a_hanging_keychain_is_killed_and_left_alone_for_a_minute(mac: Mac
         with pytest.raises(CredentialError, match="does not answer"):
             await keychain.read()
     assert monotonic() - started < 5
-    before = await keychain.stamp()
+    await keychain.stamp()
     assert len(mac.calls()) == 1
 
     mac.keep({"data": written()})
     await mac.clock.advance(61, tick=61)
-    assert await keychain.stamp() != before
     assert await keychain.read() == LOGIN
 
 
-async def test_a_locked_keychain_is_worth_another_look_after_a_minute(mac: Mac) -> None:
-    mac.keep({"exit": 36})
-    source = mac.source()
-    before = await source.stamp()
-    await failure(source)
-    assert await source.stamp() == before
-    await mac.clock.advance(61, tick=61)
-    assert await source.stamp() != before
-
-
-async def test_a_refusal_is_not_asked_about_again_by_itself(mac: Mac) -> None:
-    mac.keep({"exit": 128})
+@pytest.mark.parametrize("code", [36, 128])
+async def test_a_failure_is_no_change(mac: Mac, code: int) -> None:
+    mac.keep({"exit": code})
     source = mac.source()
     before = await source.stamp()
     await failure(source)

@@ -100,16 +100,6 @@ async def test_half_a_login_says_more_than_one_of_mcp_servers(
     assert await trouble(mac.keychain(*order)) is Trouble.MCP_ONLY
 
 
-async def test_half_a_login_is_looked_at_again_though_its_date_stays(mac: Mac) -> None:
-    mac.fake.put(SERVICE, WRITTEN[:40])
-    keychain = mac.keychain()
-    before = await keychain.stamp()
-    assert await trouble(keychain) is Trouble.DAMAGED
-    assert await keychain.stamp() == before
-    await mac.clock.advance(5, tick=5)
-    assert await keychain.stamp() != before
-
-
 async def test_a_question_that_hangs_is_asked_once_however_many_want_to_know(mac: Mac) -> None:
     mac.fake.put(SERVICE, WRITTEN, hang=True)
     keychain = mac.keychain()
@@ -141,6 +131,19 @@ async def test_after_a_minute_of_quiet_whoever_reads_asks_again(mac: Mac) -> Non
     assert len(mac.fake.calls()) == 1
     await mac.clock.advance(1)
     assert (await keychain.read()).credential.secret == Secret("token")
+
+
+async def test_while_it_does_not_answer_nothing_is_known_to_have_changed(mac: Mac) -> None:
+    mac.fake.put(SERVICE, WRITTEN, hang=True)
+    keychain = mac.keychain()
+    before = await keychain.stamp()
+    for _ in range(2):
+        assert await trouble(keychain) is Trouble.SILENT
+        assert await keychain.stamp() == before
+        await mac.clock.advance(61, tick=61)
+        assert await keychain.stamp() == before
+    mac.fake.put(SERVICE, WRITTEN, at=mac.clock.now())
+    assert await keychain.stamp() != before
 
 
 async def test_dates_that_hang_are_left_alone_too(mac: Mac) -> None:

@@ -11,7 +11,7 @@ from monitor.accounts.learnt import Learnt
 from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
 from monitor.accounts.register import Register
-from monitor.accounts.seams import AccountsFile, KnownLogin, LoginSource
+from monitor.accounts.seams import AccountsFile, KnownLogin, Listing, LoginSource
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, TrackerError, Trouble
 from monitor.core.events import CredentialSeen
@@ -42,9 +42,9 @@ class AccountBook:
         self._register = Register(file, credentials, offers, learnt, profiles, store, clock)
         self._importing = Importing(self._register, credentials, offers, learnt, profiles, clock)
 
-    def load(self) -> None:
-        """Bring the settings' accounts, and what was learnt of them, into the state."""
-        self._register.load()
+    def load(self, listing: Listing | None = None) -> None:
+        """Bring the settings' accounts, and what was learnt of them, into the state; `listing` saves reading them."""
+        self._register.load(listing)
 
     async def import_from(self, sources: Sequence[LoginSource]) -> list[Imported]:
         """Import the login of each source. Raises the first failure, where nothing could be imported."""

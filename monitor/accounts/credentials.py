@@ -11,7 +11,7 @@ from typing import Final
 from monitor.accounts.lacking import folder_of_token, lack
 from monitor.accounts.learnt import Learnt, digest
 from monitor.accounts.offers import Offers
-from monitor.accounts.storage import Stored, Stores
+from monitor.accounts.storage import NOT_OURS, Stored, Stores
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, TrackerError, Trouble
 from monitor.core.events import CredentialSeen
@@ -165,7 +165,9 @@ class Credentials:
         try:
             await self._save(account, credential)
         except CredentialError as error:
-            _log.warning("%s: the renewed token is used, but not kept: %s", account.name, error)
+            if account.name not in self._unsaved:
+                words = "%s: the token is used, but not kept in the keyring: %s"
+                _log.warning(words, account.name, error)
             if error.trouble in MENDABLE:
                 self._unsaved.add(account.name)
             return False
@@ -201,9 +203,20 @@ class Credentials:
         try:
             return await self._stores.read(account, rejected)
         except CredentialError as error:
+            logged_in = self._is_logged_in(account)
             if error.trouble in MENDABLE:
-                self._unreadable.add(account.name)
-            raise
+                (self._unsaved if logged_in else self._unreadable).add(account.name)
+            if not logged_in or self._stores.wanted(account) in NOT_OURS:
+                raise
+        return Stored(Storage.KEYRING)  # Claude Code's login is at hand, and needs no keyring
+
+    def _is_logged_in(self, account: Account) -> bool:
+        """Whether one of Claude Code's places holds a token of the account that could be sent."""
+        if account.auth_method is not AuthMethod.OAUTH:
+            return False
+        now = self._clock.now()
+        logins = self._offers.logins_of(account.name)
+        return any(not login.credential.is_dead(now) for login in logins)
 
     def _best(self, account: Account, stored: Stored) -> Credential | None:
         own, now = stored.credential, self._clock.now()

@@ -1,5 +1,6 @@
 """Why an account has no token that could be sent, and what helps."""
 
+import os.path
 from datetime import datetime
 
 from monitor.accounts import advice
@@ -16,7 +17,7 @@ def lack(
     """`chosen` holds a token that has ended, or none."""
     if chosen.storage in (Storage.SYSTEMD, Storage.COMMAND):
         return CredentialError(advice.not_renewed(chosen.storage), reason=Reason.AUTH)
-    failure = offers.failure_of(facts.folders)
+    failure = offers.failure_of((*facts.folders, *_said(account)))
     if failure is not None:
         return failure
     if facts.folders or offers.logins_of(account.name):
@@ -30,6 +31,13 @@ def lack(
     if not chosen.has_keyring:
         return CredentialError(nowhere(), trouble=Trouble.NO_KEYRING)
     return CredentialError(advice.nothing(account, account.storage), trouble=Trouble.ABSENT)
+
+
+def _said(account: Account) -> list[str]:
+    """Where the settings say that its login is, which need not have been found out yet."""
+    if account.config_dir is None:
+        return []
+    return [os.path.expanduser(account.config_dir)]  # noqa: PTH111 - a Path would drop a slash at the end
 
 
 def folder_of_token(facts: Facts, name: str, offers: Offers, now: datetime) -> str | None:

@@ -27,6 +27,9 @@ from monitor.store import Store
 LOOK_EVERY: Final = 5.0
 ASK_AGAIN: Final = timedelta(minutes=1)
 ASK_AGAIN_MOST: Final = timedelta(minutes=30)
+RECONNECT: Final = timedelta(seconds=15)
+"""What reached nobody is tried again soon: at a login the network comes some seconds after us."""
+
 HALF_WRITTEN: Final = timedelta(seconds=1)
 """A file that is being written is whole after this time; a poll waits for it, since its old token may be dead."""
 
@@ -98,15 +101,19 @@ class LoginWatcher:
         sources = await self._sources()
         self._current = sources[0].key if sources else None
         await self._forget_all_but({source.key for source in sources})
-        for source in sources:
-            await self._look_at(self._followed.setdefault(source.key, _Followed(source)))
+        # All at once: a poll that starts meanwhile has to know of its own place, too.
+        followed = [self._followed.setdefault(s.key, _Followed(s)) for s in sources]
+        for one in followed:
+            await self._look_at(one)
         await self._credentials.mend()
 
     async def freshen(self, account: Account, again: bool = False) -> None:
         """Look whether the account's token was renewed; `again` reads its places though they look unchanged."""
         if not self._followed:
             await self.look()
-        for followed in list(self._followed.values()):
+        known = self._followed.values()
+        # Its own first: another one may hold up the rest of the look.
+        for followed in sorted(known, key=lambda one: not self._is_place_of(one.source, account)):
             is_its_place = self._is_place_of(followed.source, account)
             if is_its_place or followed.stamp is _NEVER_LOOKED:
                 await self._look_at(followed, again=again and is_its_place)
@@ -199,6 +206,8 @@ class LoginWatcher:
     def _later(self, failures: int, error: ApiError | CredentialError | SettingsError) -> datetime:
         """When it is tried again, unless the place changes before."""
         now, wait = self._clock.now(), min(ASK_AGAIN * (1 << min(failures, 10)), ASK_AGAIN_MOST)
+        if isinstance(error, ApiError) and error.reason is Reason.CONNECTION:
+            return now + RECONNECT
         if isinstance(error, ApiError):
             return now + max(wait, error.retry_after or wait)
         match error.trouble if isinstance(error, CredentialError) else None:
@@ -206,8 +215,8 @@ class LoginWatcher:
                 return now + timedelta(days=1)
             case Trouble.DAMAGED if not failures:
                 return now + HALF_WRITTEN
-            case Trouble.LOCKED | Trouble.NO_KEYRING:  # this asks nobody, so it costs nobody anything
-                return now + min(wait / 6, ASK_AGAIN)
+            case Trouble.LOCKED | Trouble.NO_KEYRING:
+                return now + min(wait / 6, ASK_AGAIN)  # this asks nobody on any screen
         return now + wait
 
 

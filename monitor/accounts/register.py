@@ -8,7 +8,7 @@ from monitor.accounts.credentials import Credentials
 from monitor.accounts.learnt import Learnt
 from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
-from monitor.accounts.seams import AccountsFile
+from monitor.accounts.seams import AccountsFile, Listing
 from monitor.clock import Clock
 from monitor.core.errors import ApiError, CredentialError, TrackerError
 from monitor.core.events import AccountIdentified, AccountsLoaded
@@ -37,10 +37,12 @@ class Register:
         self._store = store
         self._clock = clock
 
-    def load(self, renamed: tuple[str, str] | None = None) -> None:
-        """Bring the settings' accounts, and what was learnt of them, into the state."""
+    def load(
+        self, listing: Listing | None = None, *, renamed: tuple[str, str] | None = None
+    ) -> None:
+        """Bring the settings' accounts, and what was learnt of them, into the state; `listing` saves reading them."""
         now = self._clock.now()
-        listing = self._file.read()
+        listing = listing or self._file.read()
         names = dict([renamed]) if renamed else {}
         self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
         for account in listing.accounts:

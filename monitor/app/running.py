@@ -1,6 +1,7 @@
 """All parts of a running program over one store, and the one TaskGroup that they live in."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from monitor.accounts.profiles import Profiles
 from monitor.accounts.seams import (
     AccountsFile,
     GivenCredentials,
+    Listing,
     LoginSource,
     TokenCommand,
     Vault,
@@ -41,6 +43,8 @@ from monitor.snapshots import Snapshots
 from monitor.store import Store
 
 STATUS_STAGGER = 0.25
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +131,20 @@ class App:
         )
         self.poller = Poller(self.store, clock, credentials, client, chance)
 
-    def load(self) -> None:
-        """Load the accounts, and take up what is known of them: from this process, or an earlier one."""
+    def load(self, listing: Listing | None = None) -> None:
+        """Load the accounts, and take up what is known of them: from this process, or an earlier one.
+
+        Those of the `listing`, where the settings have been read: their file may say something else by now.
+        """
         now = self.clock.now()
         if self._carried:
             self.store.dispatch(PolicyChanged(now, self._policy))
         else:
             self._recall(now)
-        self.book.load()
+        if self._places.ledger_failure is not None:
+            _log.warning("%s", self._places.ledger_failure)
+            self.store.dispatch(LedgerFailed(now, self._places.ledger_failure))
+        self.book.load(listing)
 
     def _recall(self, now: datetime) -> None:
         """What an earlier run remembered of its alerts, and of its polls."""
@@ -143,8 +153,6 @@ class App:
             self.store.dispatch(Restored(now, known if self._places.asks else unasked(known)))
         if self._places.ledger is not None:
             self.store.dispatch(self._places.ledger.recalled(now))
-        if self._places.ledger_failure is not None:
-            self.store.dispatch(LedgerFailed(now, self._places.ledger_failure))
 
     async def logins(self) -> Sequence[LoginSource]:
         """Every place where Claude Code keeps a login that is watched, the one in use first."""

@@ -146,7 +146,7 @@ def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Ch
 def _blocked(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """What keeps a login that may well be there from being read."""
     words = facts.words.partition(": ")[0]
-    if platform != "darwin" or ".credentials.json" in words:
+    if platform != "darwin" or ".credentials.json" in facts.words:
         path = f"{facts.place}/.credentials.json"
         return words, f"`ls -l {path}` says whose it is; `chmod u+r {path}`"
     match facts.trouble:

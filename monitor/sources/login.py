@@ -16,7 +16,7 @@ def parse_login(text: str, where: str) -> Login:
     """The login in this JSON; `where` is what errors call its place. Raises CredentialError."""
     document = parse_without_refresh_tokens(text)
     if document is None:
-        words = f"{where} is half-written or damaged: try again in a moment"
+        words = f"half-written or damaged: try again in a moment, or look at {where}"
         raise CredentialError(words, trouble=Trouble.DAMAGED)
     entry = document.get("claudeAiOauth")
     credential = credential_in(entry) if isinstance(entry, dict) else None

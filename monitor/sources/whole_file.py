@@ -52,10 +52,10 @@ class WholeFile:
         with self.path.open("rb") as file:
             content = file.read(self._max_bytes + 1)
         if len(content) > self._max_bytes:
-            words = f"{self.path} is too large to be what it is named for: look what it is"
+            words = f"too large to be what it is named for: look what {self.path} is"
             raise CredentialError(words, trouble=Trouble.DAMAGED)
         return content
 
     def _unread(self, why: str | None, trouble: Trouble) -> CredentialError:
-        words = f"{self.path} cannot be read ({why}): look what and whose it is"
+        words = f"cannot be read ({why}): look what and whose {self.path} is"
         return CredentialError(words, trouble=trouble)

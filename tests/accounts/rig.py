@@ -23,7 +23,7 @@ from monitor.core.errors import (
 )
 from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret, Storage
 from monitor.core.state import State
-from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryVault
+from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryListing, MemoryVault
 from monitor.store import Store
 from tests.fakes import FakeClock
 
@@ -190,9 +190,15 @@ class FragileVault(MemoryVault):
 
 @dataclass(slots=True)
 class FragileAccounts(MemoryAccounts):
-    """Settings that cannot be written while `broken`."""
+    """Settings that cannot be written while `broken`, nor read while they are `unreadable`."""
 
     broken: bool = False
+    unreadable: bool = False
+
+    def read(self) -> MemoryListing:
+        if self.unreadable:
+            raise SettingsError("line 1: a table's name needs a ]")
+        return MemoryAccounts.read(self)
 
     def add_account(self, account: Account) -> None:
         self._check()

@@ -9,6 +9,7 @@ from monitor.core.errors import ApiError, CredentialError, Reason, Trouble
 from monitor.core.model import Account, Credential, Secret
 from tests.accounts.rig import FakeLogin, Rig
 from tests.builders import NOW, after
+from tests.fakes import settle
 
 ME, YOU = "me@example.com", "you@example.com"
 
@@ -109,6 +110,19 @@ async def test_a_place_that_hangs_holds_up_no_poll_for_long() -> None:
 
 
 LOCKED = CredentialError("the Keychain is locked: unlock it", trouble=Trouble.LOCKED)
+
+
+async def test_a_poll_during_the_first_look_knows_of_its_own_place() -> None:
+    """Another place holds up the first look of a program that has just started."""
+    rig = await rig_with(FakeLogin("t1"), FakeLogin("u1", "/b", after(hours=8)), t1=ME, u1=YOU)
+    rig.vault.kept.clear()
+    rig.freshen_secs = 0.05
+    rig.restart()
+    rig.logins[0].hangs = True
+    looking = asyncio.create_task(rig.watcher.look())
+    await settle()
+    assert await in_use(rig, YOU) == "u1"
+    looking.cancel()
 
 
 async def test_a_place_that_is_locked_but_unchanged_fails_no_poll() -> None:

@@ -116,7 +116,23 @@ async def test_without_a_network_a_new_token_is_asked_about_later() -> None:
     await rig.watcher.look()
     await rig.watcher.look()
     assert len(rig.profiles.asked) == 1, "not at every look"
+    for _ in range(10):  # the network stays away for some minutes
+        rig.clock.step(timedelta(seconds=20))
+        await rig.watcher.look()
     rig.profiles.error = None
+    rig.clock.step(timedelta(seconds=20))
+    await rig.watcher.look()
+    assert rig.secret_of(ME) == "t2"
+
+
+async def test_settings_that_somebody_edits_just_then_are_read_later() -> None:
+    rig = await rig_with_me()
+    await rig.watcher.look()
+    rig.knows("t2", ME)
+    rig.logins[0].token = "t2"
+    rig.file.unreadable = True
+    await rig.watcher.look()
+    rig.file.unreadable = False
     rig.clock.step(timedelta(minutes=1))
     await rig.watcher.look()
     assert rig.secret_of(ME) == "t2"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.core.errors import CredentialError, Reason, TrackerError, Trouble
+from monitor.core.errors import ApiError, CredentialError, Reason, TrackerError, Trouble
 from monitor.core.events import PollStarted
 from monitor.core.model import Account, AuthMethod, Credential, Down, Secret, Storage, Usage
 from monitor.poller import Poller
@@ -140,6 +140,15 @@ async def test_a_linked_account_whose_login_is_gone_says_so() -> None:
     assert error.value.reason is Reason.AUTH
 
 
+async def test_a_linked_account_whose_login_nobody_can_identify_yet_says_that_instead() -> None:
+    rig = Rig(Account(ME, "org-1", AuthMethod.OAUTH, storage=Storage.LINKED, config_dir="/w"))
+    rig.logins = [FakeLogin("live", "/w", after(hours=8))]
+    rig.profiles.error = ApiError(Reason.CONNECTION, "no network")
+    await rig.watcher.look()
+    with pytest.raises(CredentialError, match="whose the new login is: no network"):
+        await token(rig)
+
+
 async def test_a_command_is_asked_for_another_token_after_a_refusal() -> None:
     rig = everywhere(Storage.COMMAND, ARGV)
     rig.commands[ARGV].tokens.append("second")
@@ -265,6 +274,37 @@ async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlo
     await rig.watcher.look()
     assert rig.store.state.accounts[ME].next_poll_at == rig.clock.now()
     assert await token(rig) == "kept"
+
+
+@pytest.mark.parametrize("trouble", [Trouble.LOCKED, Trouble.SILENT, Trouble.DENIED])
+async def test_with_a_login_of_claude_code_at_hand_an_account_needs_no_keyring(
+    trouble: Trouble,
+) -> None:
+    rig = Rig(Account(ME, "org-1", storage=Storage.KEYRING))
+    rig.knows("live", ME)
+    rig.logins = [FakeLogin("live", expires_at=after(hours=8))]
+    rig.vault.trouble = trouble
+    assert await token(rig) == "live"
+    before = rig.store.state
+    for _ in range(3):
+        await rig.watcher.look()
+        assert await token(rig) == "live"
+    assert rig.store.state is before, "a token that is known is no news at each poll"
+    rig.vault.trouble = None
+    rig.clock.step(timedelta(seconds=15))
+    await rig.watcher.look()
+    assert (rig.secret_of(ME) == "live") is (trouble is Trouble.LOCKED), "who said no is not asked"
+
+
+async def test_a_systemd_credential_that_is_missing_is_not_replaced_by_a_login_of_claude_code() -> (
+    None
+):
+    rig = Rig(Account(ME, "org-1", storage=Storage.SYSTEMD))
+    rig.knows("live", ME)
+    rig.logins = [FakeLogin("live", expires_at=after(hours=8))]
+    await rig.watcher.look()
+    with pytest.raises(CredentialError, match="no systemd credential"):
+        await token(rig)
 
 
 async def test_a_locked_keyring_is_asked_seldom() -> None:

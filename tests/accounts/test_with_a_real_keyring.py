@@ -1,13 +1,10 @@
 """Accounts over a real GNOME Keyring that is locked, unlocked later, and started anew: nobody presses a key."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import secretstorage
-from secretstorage.util import DBusAddressWrapper, format_secret, open_session
 
 from monitor.core.errors import CredentialError, Reason
 from monitor.core.events import PollFailed, PollStarted
@@ -17,11 +14,9 @@ from tests.accounts.rig import FakeLogin, Rig
 from tests.builders import after
 from tests.real.bus import Bus, private_bus
 from tests.real.need import need
-from tests.real.secret_service import keyring_on, lock, lookup, private_environment, store
+from tests.real.secret_service import keyring_on, lock, lookup, private_environment, store, unlock
 from tests.sources.test_keyring_real import enter
 
-PROMPT = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface"
-LOGIN = "/org/freedesktop/secrets/collection/login"
 ME, LIVE = "me@example.com", "live@example.com"
 
 
@@ -35,14 +30,6 @@ def session(
         env = private_environment(tmp_path, bus)
         enter(env, monkeypatch)
         yield bus, env
-
-
-def unlock() -> None:
-    """What GNOME Keyring's own prompt does; the daemon has no other way to be told a password while it runs."""
-    with closing(secretstorage.dbus_init()) as connection:
-        password = format_secret(open_session(connection), b"test", "text/plain")
-        service = DBusAddressWrapper("/org/freedesktop/secrets", PROMPT, connection)
-        service.call("UnlockWithMasterPassword", "o(oayays)", LOGIN, password)
 
 
 def rig_with(token: str | None) -> Rig:

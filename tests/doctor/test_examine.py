@@ -83,7 +83,7 @@ LOGINS: dict[str, tuple[Edit, Outcome, str, str]] = {
     "unreadable": (
         lambda m: (m.home / ".claude/.credentials.json").mkdir(parents=True),
         FAIL,
-        "~/.claude/.credentials.json cannot be read (Not a regular file",
+        "~/.claude: cannot be read (Not a regular file",
         "`ls -l ~/.claude/.credentials.json`",
     ),
 }
@@ -127,7 +127,7 @@ SERVICE = "Claude Code-credentials"
 KEYCHAINS: dict[str, tuple[dict[str, object], Outcome, str, str]] = {
     "good": ({}, OK, "logged in (max_20x)", ""),
     "locked": ({"exit": 36}, FAIL, "the Keychain is locked, as it is over ssh", "unlock-keychain"),
-    "denied": ({"exit": 51}, FAIL, "macOS refused `security` the login", "Keychain Access"),
+    "denied": ({"exit": 51}, FAIL, "the Keychain refuses access", "Keychain Access"),
     "cancelled": ({"exit": 128}, FAIL, "the Keychain's question was cancelled", "Keychain Access"),
     "no keychain": ({"exit": 50}, FAIL, "no login Keychain in this session", "from the desktop"),
     "hangs": ({"hang": True}, FAIL, "the Keychain does not answer", "answer the question"),

@@ -1,6 +1,5 @@
 """The whole program as its user has it: real keyring, desktop, Prometheus and terminals; only the API is ours."""
 
-import base64
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from monitor.core.schedule import REFRESH_FLOOR
+from tests.end_to_end.canaries import Processes, files_below, leaks
 from tests.end_to_end.world import MONITOR, Machine, canary, machine
 from tests.real.bus import wait_until
 from tests.real.need import need
@@ -57,11 +57,12 @@ def test_from_three_logins_to_table_json_metrics_and_desktop(user: Machine, tmp_
         page = urlopen(f"http://127.0.0.1:{user.port}/metrics").read()
         renew(user, screen)
         seen = screen.tmux("capture-pane", "-p", "-S", "-", "-t", "t")
-        running = processes(user)
+        running = Processes(user.home)
+        running.look()
         screen.keys("q")
         wait_until(lambda: screen.format("#{pane_dead}") == "1", "the end of the table")
     notices = user.desktop.history()
-    assert_no_secret(user, page, running, seen.encode(), repr(notices).encode())
+    assert_no_secret(user, page, *running.seen.values(), seen.encode(), repr(notices).encode())
 
 
 def import_everyone(user: Machine) -> None:
@@ -151,39 +152,11 @@ def renew(user: Machine, screen: Tmux) -> None:
     assert "Expired" not in screen.screen()
 
 
-def processes(user: Machine) -> bytes:
-    """Arguments and environments of every process of the user's."""
-    found = b""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (process / "environ").read_bytes()
-            if str(user.home).encode() in environment:
-                found += environment + (process / "cmdline").read_bytes()
-        except OSError:
-            continue  # it has ended meanwhile
-    return found
-
-
 def assert_no_secret(user: Machine, *shown: bytes) -> None:
     """No token, session key or refresh token, plain or encoded, in what was shown or in a file but their owner's."""
     texts = {f"what was shown ({place})": text for place, text in enumerate(shown)}
     texts["what was printed"] = "".join(user.printed).encode()
-    for file in user.home.rglob("*"):
-        if file.is_file() and file.name != ".credentials.json":
-            texts[str(file)] = file.read_bytes()
+    texts |= files_below(user.home, planted=(".credentials.json",))
     assert any(name.endswith("monitor.log") for name in texts)
     assert any(name.endswith("accounts.json") for name in texts)
-    leaks = [
-        name
-        for name, text in texts.items()
-        for secret in user.canaries
-        if any(form in text for form in forms(secret.encode()))
-    ]
-    assert leaks == []
-
-
-def forms(secret: bytes) -> list[bytes]:
-    """The secret as it is, its tail (a prefix may be cut off), and in base64 at each of the three offsets."""
-    encoded = [base64.b64encode(b"x" * offset + secret)[4:-4] for offset in range(3)]
-    urlsafe = [base64.urlsafe_b64encode(b"x" * offset + secret)[4:-4] for offset in range(3)]
-    return [secret, secret[-20:], secret.hex().encode(), *encoded, *urlsafe]
+    assert leaks(texts, user.canaries) == []

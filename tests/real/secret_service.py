@@ -3,13 +3,18 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+import secretstorage
+from secretstorage.util import DBusAddressWrapper, format_secret, open_session
 
 from tests.real.bus import Bus, private_bus, running, wait_until
 from tests.real.need import need
 
 NAME = "org.freedesktop.secrets"
+LOGIN = "/org/freedesktop/secrets/collection/login"
+PROMPT = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface"
 
 
 @contextmanager
@@ -54,7 +59,18 @@ def has_default_collection(env: dict[str, str]) -> bool:
 
 def lock(env: dict[str, str]) -> None:
     """Lock the keyring, as a desktop does after a while."""
-    assert called(env, "Lock", "array:objpath:/org/freedesktop/secrets/collection/login")
+    assert called(env, "Lock", f"array:objpath:{LOGIN}")
+
+
+def unlock() -> None:
+    """Unlock the keyring of this process's own session, as GNOME Keyring's prompt does.
+
+    The daemon has no other way to be told a password while it runs.
+    """
+    with closing(secretstorage.dbus_init()) as connection:
+        password = format_secret(open_session(connection), b"test", "text/plain")
+        service = DBusAddressWrapper("/org/freedesktop/secrets", PROMPT, connection)
+        service.call("UnlockWithMasterPassword", "o(oayays)", LOGIN, password)
 
 
 def lookup(env: dict[str, str], name: str) -> str:

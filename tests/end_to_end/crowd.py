@@ -64,17 +64,17 @@ class Crowd:
         processes = [*self.services, *(table.process for table in self.tables)]
         return {process.pid for process in processes if process.poll() is None}
 
-    def serve(self) -> None:
-        log = (self.home / "serve.log").open("ab")
-        with log:
-            self.services.append(
-                subprocess.Popen(
-                    [*MONITOR, "serve", "--log-level", "debug"],
-                    env=self.env,
-                    stdin=subprocess.DEVNULL,
-                    stderr=log,
-                )
+    def serve(self, log: str = "serve.log", **env: str) -> "subprocess.Popen[bytes]":
+        """One more service; its lines go to the end of this file."""
+        with (self.home / log).open("ab") as lines:
+            started = subprocess.Popen(
+                [*MONITOR, "serve", "--log-level", "debug"],
+                env={**self.env, **env},
+                stdin=subprocess.DEVNULL,
+                stderr=lines,
             )
+        self.services.append(started)
+        return started
 
     def table(self) -> Terminal:
         opened = Terminal([*MONITOR, "tui"], env={**terminal_env(), **self.env})
@@ -109,6 +109,10 @@ class Crowd:
         began = time.monotonic()
         wait_until(lambda: self.owner not in (None, old), "another owner", 20)
         return time.monotonic() - began
+
+    @property
+    def settings(self) -> Path:
+        return Path(config_path(self.env))
 
     def gaps(self, account: SimulatedAccount) -> list[float]:
         """The seconds between the requests for the account's usage."""

@@ -238,13 +238,15 @@ async def test_a_folder_that_others_may_write_is_refused(path: Path) -> None:
 
 async def test_a_bound_socket_that_is_handed_over_is_used_and_left(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
-    given = socket.socket(socket.AF_UNIX)
-    given.bind(str(path))
-    given.listen()
-    early = asyncio.create_task(asked(path, ask="echo", text="early"))
-    await asyncio.sleep(0.05)  # it waits in the queue of the socket
-    async with serving(Path("/unused"), sock=given):
-        assert await early == (0, b"early\n")
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(str(path))
+        given.listen()
+        early = asyncio.create_task(asked(path, ask="echo", text="early"))
+        await asyncio.sleep(0.05)  # it waits in the queue of the socket
+        async with serving(Path("/unused"), sock=given):
+            assert await early == (0, b"early\n")
+        async with serving(Path("/unused"), sock=given):
+            assert await asked(path, ask="echo", text="again") == (0, b"again\n")
     assert path.is_socket()
 
 

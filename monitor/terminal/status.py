@@ -7,7 +7,7 @@ from typing import Final
 
 from monitor.core import words
 from monitor.core.errors import Reason
-from monitor.core.model import AccountState, AuthMethod, Down, Status
+from monitor.core.model import Account, AccountState, AuthMethod, Down, Status, Storage
 from monitor.core.state import State
 from monitor.terminal import cells
 from monitor.terminal.style import Style
@@ -32,6 +32,9 @@ _TELLING: Final = 16
 """Cells of a detail's beginning that still say something."""
 
 _TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
+_GIVEN_DEAD: Final = ("Token refused — renew it where it is from", "Token refused", "Refused")
+"""Claude Code renews neither what systemd gives nor what a program prints."""
+
 _TO_DO: Final = {
     "waiting for Claude Code": ("Waiting for Claude Code", "Run claude", "Waiting"),
     "Claude Code's login has ended": ("Login ended — claude /login", "claude /login", "Log in"),
@@ -107,8 +110,7 @@ def failure_phrases(
     """A failure and what to do about it, in ever fewer words."""
     match down.reason:
         case Reason.AUTH:
-            oauth = account.account.auth_method is AuthMethod.OAUTH
-            return _token_dead(down.detail) if oauth else _KEY_DEAD
+            return _refused(account.account, down.detail)
         case Reason.RATE_LIMITED:
             until = words.clock(account.backoff_until or account.next_poll_at, now, tz)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
@@ -118,10 +120,15 @@ def failure_phrases(
             return _FAILURES[reason]
 
 
-def _token_dead(detail: str) -> tuple[str, ...]:
+def _refused(account: Account, detail: str) -> tuple[str, ...]:
     """Whom the token waits for: with the folder where there is room."""
+    if account.auth_method is AuthMethod.SESSION_KEY:
+        return _KEY_DEAD
     shorter = _TO_DO.get(detail.partition(":")[0])
-    return _TOKEN_DEAD if shorter is None else (sentence(detail), *shorter)
+    if shorter is not None:
+        return sentence(detail), *shorter
+    is_the_users = account.storage in (Storage.SYSTEMD, Storage.COMMAND)
+    return _GIVEN_DEAD if is_the_users else _TOKEN_DEAD
 
 
 def _told_by(detail: str) -> tuple[str, ...]:

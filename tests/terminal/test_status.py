@@ -6,7 +6,7 @@ from datetime import UTC
 import pytest
 
 from monitor.core.errors import Reason
-from monitor.core.model import Account, AccountState, AuthMethod, Window
+from monitor.core.model import Account, AccountState, AuthMethod, Storage, Window
 from monitor.core.state import State
 from monitor.terminal.status import StatusWords, status_words
 from monitor.terminal.style import Style
@@ -130,6 +130,22 @@ def test_a_refused_session_key_asks_for_a_new_one() -> None:
     key = Account(NAME, "org", AuthMethod.SESSION_KEY)
     state = down(NOW, aged("12s", account=key), Reason.AUTH)
     assert status(state).phrases[0] == "Key refused — press e for a new one"
+
+
+@pytest.mark.parametrize(
+    "storage, text",
+    [
+        (None, "Expired — run claude"),
+        (Storage.KEYRING, "Expired — run claude"),
+        (Storage.LINKED, "Expired — run claude"),
+        (Storage.SYSTEMD, "Token refused — renew it where it is from"),
+        (Storage.COMMAND, "Token refused — renew it where it is from"),
+    ],
+)
+def test_claude_code_renews_its_own_tokens_alone(storage: Storage | None, text: str) -> None:
+    mine = Account(NAME, "org", storage=storage)
+    detail = "the API refused the login: it has expired or was revoked"
+    assert status(down(NOW, aged("12s", account=mine), Reason.AUTH, detail)).phrases[0] == text
 
 
 def test_a_failure_tells_the_age_of_the_numbers_where_there_is_room() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 from monitor.demo.bodies import Limit, Limits
@@ -144,10 +145,8 @@ class Crowd:
 @contextmanager
 def crowd(folder: Path, accounts: int = 3) -> Iterator[Crowd]:
     people = [simulated_account(number) for number in range(accounts)]
-    run = folder / "run"
-    run.mkdir(mode=0o700)
-    with simulated(people) as api:
-        env = environment(folder)
+    with simulated(people) as api, TemporaryDirectory(prefix="run-") as run:
+        env = environment(folder, Path(run))
         port = free_port()
         write_logins(folder, people)
         write_settings(folder, api.url, port, people)
@@ -171,9 +170,10 @@ def uses(account: SimulatedAccount, percent: float) -> None:
     account.limits = lambda _: Limits(Limit(percent, ends), Limit(5, ends + timedelta(days=5)))
 
 
-def environment(home: Path) -> dict[str, str]:
+def environment(home: Path, run: Path) -> dict[str, str]:
+    """What a program of the user's has; `run` has a short name, since a socket's path is to fit."""
     kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
-    return {**kept, "HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"), "PYTHON_COLORS": "0"}
+    return {**kept, "HOME": str(home), "XDG_RUNTIME_DIR": str(run), "PYTHON_COLORS": "0"}
 
 
 def write_logins(home: Path, people: list[SimulatedAccount]) -> None:

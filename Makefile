@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests
 
-.PHONY: run demo test check lint types contracts simulate kill bench format clean
+.PHONY: run demo test check lint types contracts simulate kill bench load format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -39,6 +39,9 @@ kill: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+load: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.load $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix $(SOURCES)

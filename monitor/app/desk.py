@@ -9,7 +9,7 @@ from monitor.app.controls import Controls
 from monitor.clock import Clock
 from monitor.core.errors import SettingsError
 from monitor.core.model import Secret
-from monitor.core.snapshot import render_state
+from monitor.core.snapshot import Json, render_change, render_state
 from monitor.instance.outlook import View
 from monitor.instance.show import Stream
 from monitor.views import Answer, is_view, lines_of, view
@@ -36,6 +36,9 @@ class Desk:
     def stream(self, request: Mapping[str, Any]) -> Stream | None:
         """The whole state for those who draw it, or lines in somebody's format."""
         match request:
+            case {"ask": "watch", "changes": True}:
+                step = Steps(self._outlook).step
+                return Stream("changes", self._document, self._outlook.changed, step)
             case {"ask": "watch"}:
                 return Stream("watch", self._document, self._outlook.changed)
             case {
@@ -62,7 +65,7 @@ class Desk:
         return Stream(("lines", form, account), render_while_there, self._next_second)
 
     def _document(self) -> str:
-        return json.dumps(render_state(self._outlook.state), separators=(",", ":"))
+        return _json(render_state(self._outlook.state))
 
     async def _next_second(self) -> None:
         await self._clock.sleep(1 - self._clock.now().microsecond / 1_000_000)
@@ -124,3 +127,20 @@ class Desk:
             }:
                 return await controls.ingest(document, folder)
         raise SettingsError(f"the running monitor does not know how to {request.get('ask')!r}")
+
+
+class Steps:
+    """What has become of the state, bit by bit: a poll of one account is told without all the others."""
+
+    def __init__(self, outlook: View) -> None:
+        self._outlook = outlook
+        self._told = outlook.state
+
+    def step(self) -> str:
+        """What has changed since the last call, empty where nothing has."""
+        before, self._told = self._told, self._outlook.state
+        return "" if self._told is before else _json(render_change(before, self._told))
+
+
+def _json(document: Json) -> str:
+    return json.dumps(document, separators=(",", ":"))

@@ -46,7 +46,9 @@ async def _table(arguments: Namespace) -> int:
     device = Device(terminal_path())
     async with _opened(arguments) as (app, metrics):
         controls = Controls(Alone(app))
-        program = Program(app.store, app.clock, controls, device, lambda: metrics)
+        program = Program(
+            app.store, app.clock, controls, device, lambda: metrics and f"metrics on {metrics}"
+        )
         await app.run(program.run, _telling(arguments, device.output.send))
     return 0
 

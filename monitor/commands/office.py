@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.core.errors import TrackerError
-from monitor.core.snapshot import parse_state
+from monitor.core.snapshot import parse_change, parse_state
 from monitor.instance.lock import Lock, holder
 from monitor.instance.outlook import Outlook
 from monitor.instance.switch import Switch
@@ -54,7 +54,7 @@ class Office:
         """For the foot of the table: where the figures come from, and where metrics are."""
         if self._owner is not None:
             exporting = self._owner.exporting
-            return exporting.failure or exporting.url
+            return exporting.failure or (exporting.url and f"metrics on {exporting.url}")
         return self._watched
 
     async def hold_or_watch(self, front: Front, outlook: Outlook, switch: Switch) -> None:
@@ -109,7 +109,7 @@ class Office:
         """Until the owner is gone or `front` ends; what was seen last stays in sight."""
         who = self._who()
         try:
-            mirror = await Mirror.of(self._socket, parse_state)
+            mirror = await Mirror.of(self._socket, parse_state, change=parse_change)
             if mirror is None:
                 self._watched = self._watched or f"{who} is starting, or polls once"
                 await _first(front, asyncio.sleep(LOOK_SECS))

@@ -4,7 +4,7 @@ Left out are the alert machine's memory, which the ledger keeps, the rule book, 
 may be private. Instants are microseconds since the epoch, durations microseconds. Unknown keys are ignored.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -35,9 +35,21 @@ _TICK: Final = timedelta(microseconds=1)
 
 
 def render_state(state: State) -> Json:
+    accounts = [render_account(account) for account in state.accounts.values()]
+    return {**_beside_accounts(state), "accounts": accounts}
+
+
+def render_change(before: State, after: State) -> Json:
+    """What has to be told of a state to who knows the one before, or one between them; maybe all of it."""
+    if list(before.accounts) != list(after.accounts):
+        return render_state(after)
+    changed = [new for name, new in after.accounts.items() if new is not before.accounts[name]]
+    return {**_beside_accounts(after), "changed": [render_account(account) for account in changed]}
+
+
+def _beside_accounts(state: State) -> Json:
     return _known(
         interval=_ticks(state.policy.interval),
-        accounts=[render_account(account) for account in state.accounts.values()],
         active=state.active,
         logged_in=state.logged_in,
         notifications=_log(state.notifications),
@@ -49,16 +61,32 @@ def render_state(state: State) -> Json:
 def parse_state(document: Json) -> State:
     """Raises ValueError, TypeError or KeyError where the document is not one of ours."""
     with _expected_errors():
-        accounts = [_parse_account_state(value) for value in document["accounts"]]
-        return State(
-            policy=Policy(_parse_ticks(document["interval"])),
-            accounts={account.account.name: account for account in accounts},
-            active=int(document["active"]),
-            logged_in=_text(document.get("logged_in")),
-            notifications=_parse_log(document["notifications"]),
-            muted_until=_parse_instant(document.get("muted_until")),
-            ledger_failure=_text(document.get("ledger_failure")),
-        )
+        return _parsed(document, _parse_accounts(document["accounts"]))
+
+
+def parse_change(document: Json, before: State) -> State:
+    """The state after the change, or after a whole state. Raises ValueError, TypeError or KeyError."""
+    if "changed" not in document:
+        return parse_state(document)
+    with _expected_errors():
+        return _parsed(document, {**before.accounts, **_parse_accounts(document["changed"])})
+
+
+def _parse_accounts(values: Sequence[Json]) -> Mapping[str, AccountState]:
+    accounts = [_parse_account_state(value) for value in values]
+    return {account.account.name: account for account in accounts}
+
+
+def _parsed(document: Json, accounts: Mapping[str, AccountState]) -> State:
+    return State(
+        policy=Policy(_parse_ticks(document["interval"])),
+        accounts=accounts,
+        active=int(document["active"]),
+        logged_in=_text(document.get("logged_in")),
+        notifications=_parse_log(document["notifications"]),
+        muted_until=_parse_instant(document.get("muted_until")),
+        ledger_failure=_text(document.get("ledger_failure")),
+    )
 
 
 def render_account(state: AccountState) -> Json:

@@ -19,12 +19,14 @@ class Stream:
     """What a stream shows: viewers whose streams have equal names share one rendering.
 
     `render` makes the newest text, of one line or some; `changed` waits for the next change after its call. A
-    text like the one before is not sent again.
+    text like the one before is not sent again. Where there is a `step`, it makes the text of what has changed since
+    its call before, nothing where nothing has; those who have taken all so far are sent that, others all.
     """
 
     name: Hashable
     render: Callable[[], str]
     changed: Callable[[], Awaitable[object]]
+    step: Callable[[], str] | None = None
 
 
 class Viewer:
@@ -35,6 +37,11 @@ class Viewer:
         self._text: bytes | None = text
         self._news = asyncio.Event()
         self._news.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a text has not been taken yet."""
+        return self._news.is_set()
 
     def offer(self, text: bytes | None) -> None:
         """Hand it the newest text; None says that there will be no more."""
@@ -58,12 +65,13 @@ class Show:
         self.name = stream.name
         self._stream = stream
         self._over = over
-        self._text = render_lines(stream.render())
+        self._whole: bytes | None = render_lines(stream.render())
+        self._step: bytes | None = None
         self._viewers: set[Viewer] = set()
         self._task = asyncio.create_task(self._run(), name=f"show {stream.name}")
 
     def join(self) -> Viewer:
-        viewer = Viewer(self, self._text)
+        viewer = Viewer(self, self._newest())
         self._viewers.add(viewer)
         return viewer
 
@@ -84,27 +92,46 @@ class Show:
             self._viewers.clear()
 
     async def _follow(self) -> None:
-        """Between a rendering and the wait for the next change nothing else runs, so none is missed."""
+        """Between a rendering and the wait for the next change nothing else runs, so none is missed.
+
+        And all viewers are handed one text before the next is made: a step follows the one before it.
+        """
         loop = asyncio.get_running_loop()
         while True:
-            self._render()  # the first time for what has changed since this was begun
+            has_news = self._render()  # the first time for what has changed since this was begun
             rendered_at = loop.time()
-            await self._stream.changed()
+            async with asyncio.TaskGroup() as group:
+                if has_news:
+                    group.create_task(self._hand_out(list(self._viewers)))
+                await self._stream.changed()
             await asyncio.sleep(max(0.0, rendered_at + SPACING_SECS - loop.time()))
 
-    def _render(self) -> None:
-        text = render_lines(self._stream.render())
-        if text != self._text:
-            self._text = text
-            self._hand_out(list(self._viewers))
+    def _render(self) -> bool:
+        """Make the newest text; whether it is another one."""
+        if self._stream.step is None:
+            text, self._whole = self._whole, render_lines(self._stream.render())
+            return text != self._whole
+        self._step = render_lines(self._stream.step())
+        if self._step:
+            self._whole = None
+        return bool(self._step)
 
-    def _hand_out(self, waiting: list[Viewer]) -> None:
+    def _newest(self) -> bytes:
+        """All of it; made when first somebody needs it."""
+        if self._whole is None:
+            self._whole = render_lines(self._stream.render())
+        return self._whole
+
+    async def _hand_out(self, viewers: list[Viewer]) -> None:
         """To some at a time: the loop has a poll, a scrape or a key to see to between them."""
-        for viewer in waiting[:AT_ONCE]:
+        for place, viewer in enumerate(viewers, 1):
             if viewer in self._viewers:
-                viewer.offer(self._text)
-        if rest := waiting[AT_ONCE:]:
-            asyncio.get_running_loop().call_soon(self._hand_out, rest)
+                viewer.offer(self._next_for(viewer))
+            if not place % AT_ONCE:
+                await asyncio.sleep(0)
+
+    def _next_for(self, viewer: Viewer) -> bytes:
+        return self._newest() if self._step is None or viewer.is_behind else self._step
 
 
 class Shows:

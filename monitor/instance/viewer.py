@@ -33,27 +33,36 @@ class OwnerGone(Exception):  # noqa: N818 - it is no error, but the turn of anot
 
 
 class Mirror(Generic[S]):
-    """The owner's newest state, as `parse` makes it of its document; made by `of`."""
+    """The owner's newest state, as `parse` makes it of its document; made by `of`.
 
-    def __init__(self, lines: "_Lines", parse: Callable[[Any], S], state: S) -> None:
+    With a `change` it is sent what has changed alone, of which that makes the next state.
+    """
+
+    def __init__(self, lines: "_Lines", change: Callable[[Any, S], S], state: S) -> None:
         self._lines = lines
-        self._parse = parse
+        self._change = change
         self._state = state
         self._changed = asyncio.Event()
 
     @classmethod
     async def of(
-        cls, path: str, parse: Callable[[Any], S], silent_secs: float = SILENT_SECS
+        cls,
+        path: str,
+        parse: Callable[[Any], S],
+        silent_secs: float = SILENT_SECS,
+        *,
+        change: Callable[[Any, S], S] | None = None,
     ) -> Self | None:
         """A mirror that has a state already; None where nobody listens.
 
         Raises OwnerGone where nothing comes, TrackerError where the owner refuses, or is not to be trusted.
         """
-        lines = await _watched(path, silent_secs)
+        lines = await _watched(path, silent_secs, changes=change is not None)
         if lines is None:
             return None
         try:
-            return cls(lines, parse, _parsed(parse, await lines.next()))
+            state = _parsed(parse, await lines.next())
+            return cls(lines, change or (lambda document, _: parse(document)), state)
         except BaseException:
             lines.close()
             raise
@@ -71,7 +80,8 @@ class Mirror(Generic[S]):
         """Mirror every change until the owner has gone, which is raised as OwnerGone."""
         try:
             while True:
-                self._state = _parsed(self._parse, await self._lines.next())
+                line = await self._lines.next()
+                self._state = _parsed(lambda document: self._change(document, self._state), line)
                 self._changed.set()
                 self._changed = asyncio.Event()
         finally:
@@ -182,7 +192,7 @@ class _Lines:
         raise OwnerGone(silent=True)
 
 
-async def _watched(path: str, silent_secs: float) -> _Lines | None:
+async def _watched(path: str, silent_secs: float, *, changes: bool) -> _Lines | None:
     """A stream of states that has been granted."""
     deadline = time.monotonic() + silent_secs
     try:
@@ -194,7 +204,8 @@ async def _watched(path: str, silent_secs: float) -> _Lines | None:
     connection, token = dialled
     lines = _Lines(*await _streams(connection.detach()), silent_secs)
     try:
-        await lines.ask({"ask": "watch", **({"token": token} if token else {})})
+        request = {"ask": "watch", "changes": changes}
+        await lines.ask({**request, "token": token} if token else request)
     except BaseException:
         lines.close()
         raise

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -193,6 +194,18 @@ def test_a_stream_shows_the_whole_state_or_lines(desk: Desk) -> None:
     assert lines is not None
     assert lines.render() == "b@example.com\n"
     assert desk.stream({"ask": "status"}) is None
+
+
+def test_a_stream_of_changes_tells_each_once() -> None:
+    view = Still()
+    steps = Desk(Office(), view, FakeClock()).stream({"ask": "watch", "changes": True})
+    assert steps is not None
+    assert steps.step is not None
+    assert set(parse_state(json.loads(steps.render())).accounts) == set(SHOWN.accounts)
+    assert steps.step() == ""
+    view.state = replace(SHOWN, active=1)
+    assert json.loads(steps.step())["active"] == 1
+    assert steps.step() == ""
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def table(home: Home, seconds: float) -> dict[str, float]:
         settled = time.monotonic() + SETTLED_SECS
         while time.monotonic() < settled:
             running.read(0.1)
-        cpu = _cpu_seconds(running.process.pid)
+        cpu = cpu_seconds(running.process.pid)
         since = time.monotonic()
         sent = len(running.raw)
         while time.monotonic() < since + seconds:
@@ -75,16 +75,16 @@ def table(home: Home, seconds: float) -> dict[str, float]:
 
 def idle(pid: int, seconds: float) -> float:
     """The percent of one processor that the process takes over this time."""
-    cpu, since = _cpu_seconds(pid), time.monotonic()
+    cpu, since = cpu_seconds(pid), time.monotonic()
     time.sleep(seconds)
     return _percent(cpu, pid, time.monotonic() - since)
 
 
 def _percent(before: float, pid: int, seconds: float) -> float:
-    return round(100 * (_cpu_seconds(pid) - before) / seconds, 2)
+    return round(100 * (cpu_seconds(pid) - before) / seconds, 2)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

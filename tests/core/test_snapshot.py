@@ -30,7 +30,14 @@ from monitor.core.model import (
     WindowMemory,
 )
 from monitor.core.policy import Policy
-from monitor.core.snapshot import parse_account, parse_state, render_account, render_state
+from monitor.core.snapshot import (
+    parse_account,
+    parse_change,
+    parse_state,
+    render_account,
+    render_change,
+    render_state,
+)
 from monitor.core.state import NotificationLog, State
 from tests.builders import NOW, before, live, state, window
 
@@ -208,3 +215,37 @@ def _timed(whole: State) -> float:
 def test_a_document_is_compact() -> None:
     text = json.dumps(render_account(live("a", window("5h", 4))), separators=(",", ":"))
     assert len(text) < 500
+
+
+def test_a_change_is_told_without_what_has_stayed() -> None:
+    before = state(live("a"), live("b"))
+    after_it = replace(
+        before, active=1, accounts={**before.accounts, "b": live("b", window("5h", 42))}
+    )
+    change = sent(render_change(before, after_it))
+    assert [account["account"]["name"] for account in change["changed"]] == ["b"]
+    known = parse_state(sent(render_state(before)))
+    assert parse_change(change, known) == parse_state(sent(render_state(after_it)))
+
+
+@pytest.mark.parametrize("names", [(), ("a",), ("b", "a"), ("a", "b", "c"), ("a", "z")])
+def test_where_accounts_come_go_or_move_all_is_told(names: tuple[str, ...]) -> None:
+    before, then = state(live("a"), live("b")), state(*map(live, names))
+    change = sent(render_change(before, then))
+    assert change == sent(render_state(then))
+    assert list(parse_change(change, before).accounts) == list(names)
+
+
+def test_a_change_on_top_of_a_newer_state_ends_at_the_same() -> None:
+    first, second = state(live("a"), live("b")), state(live("a", window("5h", 1)), live("b"))
+    third = replace(second, accounts={**second.accounts, "b": live("b", window("5h", 2))})
+    change = sent(render_change(first, third))
+    for known in (first, second, third):
+        mirrored = parse_state(sent(render_state(known)))
+        assert parse_change(change, mirrored) == parse_state(sent(render_state(third)))
+
+
+@pytest.mark.parametrize("wrong", [{"changed": 3}, {"changed": [{}]}, {"changed": []}, {}])
+def test_a_strange_change_is_one_of_the_expected_errors(wrong: dict[str, object]) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        parse_change(wrong, state())

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.instance.server import Limits
+from monitor.instance.show import Stream
 from tests.instance.desks import FakeDesk, everything, line, serving
 
 
@@ -221,3 +223,88 @@ async def test_idle_viewers_cost_next_to_nothing(path: Path) -> None:
         before = sum(os.times()[:2])
         await asyncio.sleep(1)
         assert sum(os.times()[:2]) - before < 0.2
+
+
+# Steps
+
+
+class SteppingDesk(FakeDesk):
+    """Says from which number to which; who has missed one is told the number alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = 0
+
+    def stream(self, request: Mapping[str, Any]) -> Stream | None:
+        whole = super().stream(request)
+        return whole and Stream(whole.name, whole.render, whole.changed, self._step)
+
+    def _step(self) -> str:
+        before, self._told = self._told, json.loads(self._document())["number"]
+        step = {"from": before, "number": self._told, "padding": self.padding}
+        return "" if before == self._told else json.dumps(step)
+
+
+class Follower(Watcher):
+    """Counts the steps, each of which must go on from where the one before, or the whole, has ended."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader)
+        self.steps = 0
+
+    async def run(self) -> None:
+        assert await self.reader.readline() == b"0\n"
+        while text := await self.reader.readline():
+            if text != b"\n":
+                self._take(json.loads(text))
+
+    def _take(self, document: dict[str, Any]) -> None:
+        if "from" in document:
+            assert document["from"] <= (self.number or 0) <= document["number"]
+            self.steps += 1
+        self.numbers.append(document["number"])
+
+
+@asynccontextmanager
+async def follower(path: Path) -> AsyncIterator[tuple[Follower, "asyncio.Task[None]"]]:
+    reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 24)
+    writer.write(line("watch"))
+    following = Follower(reader)
+    task = asyncio.create_task(following.run())
+    yield following, task
+    writer.transport.abort()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_has_taken_all_is_sent_what_has_changed_alone(path: Path) -> None:
+    async with serving(path, SteppingDesk()) as desk, follower(path) as (first, _):
+        await until(lambda: first.number == 0)
+        desk.show(1)
+        await until(lambda: first.number == 1)
+        async with follower(path) as (second, _):
+            await until(lambda: second.number == 1)
+            for number in (2, 3):
+                desk.show(number)
+                await until(lambda number=number: first.number == second.number == number)  # type: ignore[misc]
+        assert (first.steps, second.steps) == (3, 2)
+
+
+async def test_who_has_stalled_is_sent_all_and_then_steps_again(path: Path) -> None:
+    desk = SteppingDesk()
+    async with serving(path, desk), follower(path) as (quick, _):
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 12)
+        writer.write(line("watch"))
+        desk.padding = "x" * 1_000_000  # more than the system holds for who does not read
+        for number in range(1, 6):
+            desk.show(number)
+            await until(lambda number=number: quick.number == number)  # type: ignore[misc]
+        slow = Follower(reader)
+        reader._limit = 1 << 24  # type: ignore[attr-defined]
+        task = asyncio.create_task(slow.run())
+        await until(lambda: slow.number == 5)
+        assert slow.steps <= 2
+        desk.show(6)
+        await until(lambda: slow.number == quick.number == 6)
+        writer.transport.abort()
+        await asyncio.gather(task, return_exceptions=True)
+    assert quick.steps == 6

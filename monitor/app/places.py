@@ -16,7 +16,7 @@ from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.demo.places import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
 from monitor.demo.scenario import demo_accounts
-from monitor.demo.server import SimulatedAccount, SimulatedApi
+from monitor.demo.server import SimulatedApi
 from monitor.files import JsonFile
 from monitor.history import History
 from monitor.ledger import Ledger, LedgerError
@@ -81,8 +81,9 @@ async def demo() -> AsyncIterator[App]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
-        app = App(_demo_places(simulated), client, Policy(interval=DEMO_INTERVAL), clock)
-        await app.book.import_from([SimulatedLogin(account) for account in simulated[:-1]])
+        logged_in = [SimulatedLogin(account) for account in simulated]
+        app = App(_demo_places(logged_in), client, Policy(interval=DEMO_INTERVAL), clock)
+        await app.book.import_from(logged_in[:-1])
         yield app
 
 
@@ -134,19 +135,17 @@ def _kept(stack: ExitStack, places: Places, environ: Mapping[str, str], clock: C
     return replace(places, history=history, ledger=ledger)
 
 
-def _demo_places(simulated: Sequence[SimulatedAccount]) -> Places:
-    """The first account is logged in; the last one is not imported yet, and is what `i` brings."""
-    current = SimulatedLogin(simulated[0])
-    spare = SimulatedLogin(simulated[-1], folder="spare")
+def _demo_places(logged_in: Sequence[LoginSource]) -> Places:
+    """Claude Code uses the first one now; the last one is not imported yet, and is what `i` brings."""
 
     async def logins(_: set[str]) -> Sequence[LoginSource]:
-        return [current, spare]
+        return logged_in
 
     return Places(
         file=MemoryAccounts(),
         vault=MemoryVault(),
         document=MemoryDocument(),
         logins=logins,
-        login_at=lambda _: spare,
+        login_at=lambda _: logged_in[-1],
         mute=MuteFile(MemoryDocument()),
     )

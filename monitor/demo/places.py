@@ -83,11 +83,17 @@ class SimulatedLogin:
     """A login of Claude Code that is always the same."""
 
     account: SimulatedAccount
-    folder: str | None = None
 
     @property
     def key(self) -> str:
         return self.account.email
+
+    @property
+    def folder(self) -> str:
+        """An invented one: `/home/you/.claude-work` for user@work.com."""
+        local, _, domain = self.account.email.partition("@")
+        names = (name for name in (local, domain.split(".")[0]) if name != "user")
+        return f"/home/you/.claude-{'-'.join(names)}"
 
     @property
     def facts(self) -> None:

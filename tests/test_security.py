@@ -198,7 +198,7 @@ def live_accounts(user: Crowd) -> list[str]:
 
 def written(user: Crowd) -> Iterator[Path]:
     """What the program has written, each of it checked for being private; and what was set up beside it."""
-    for folder in (user.home / ".local" / "state" / "claude-tracker", user.home / "run"):
+    for folder in (user.home / ".local" / "state" / "claude-tracker", user.runtime):
         for path in (folder, *folder.rglob("*")):
             assert stat.S_IMODE(path.lstat().st_mode) & 0o077 == 0, path
             if path.is_file():

@@ -55,6 +55,11 @@ class Crowd:
         return instance_key(self.env, config_path(self.env))
 
     @property
+    def runtime(self) -> Path:
+        """Where the lock and the socket are."""
+        return Path(self.env["XDG_RUNTIME_DIR"])
+
+    @property
     def owner(self) -> int | None:
         """The process that polls now."""
         pid = holder(self.lock)

@@ -2,7 +2,9 @@
 what is old deleted last, and a failure in between is undone or named.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from monitor.accounts.credentials import Credentials
@@ -41,6 +43,8 @@ class AccountBook:
         self._clock = clock
         self._register = Register(file, credentials, offers, learnt, profiles, store, clock)
         self._importing = Importing(self._register, credentials, offers, learnt, profiles, clock)
+        self._turn = asyncio.Lock()
+        """Several tables may order at once, and each order looks first and writes then."""
 
     def load(self, listing: Listing | None = None) -> None:
         """Bring the settings' accounts, and what was learnt of them, into the state; `listing` saves reading them."""
@@ -52,11 +56,13 @@ class AccountBook:
 
     async def import_all(self, sources: Sequence[LoginSource]) -> Imports:
         """Import the login of each source; what failed is told beside what was imported."""
-        return await self._importing.import_all(sources)
+        async with self._turn:
+            return await self._importing.import_all(sources)
 
     async def add_known(self, known: Sequence[KnownLogin]) -> list[str]:
         """Add the accounts that another program knows, without tokens. Returns the names of those that are new."""
-        return await self._importing.add_known(known)
+        async with self._turn:
+            return self._importing.add_known(known)
 
     async def identified(self, profile: Profile) -> str | None:
         """The account that the profile speaks of, which is then known by it; None for a stranger's."""
@@ -72,38 +78,38 @@ class AccountBook:
 
     async def add(self, name: str, session_key: Secret, org_id: str) -> str:
         """Add an account that is read with a claude.ai session key."""
-        self._register.check_is_free(name)
         _check_filled(name=name, session_key=session_key.reveal(), org_id=org_id)
         account = Account(name, org_id, AuthMethod.SESSION_KEY)
-        await self._keep(account, Credential(session_key, AuthMethod.SESSION_KEY))
-        await self._register.add(account)
+        async with self._turn:
+            self._register.check(account)
+            async with self._kept(account, Credential(session_key, AuthMethod.SESSION_KEY)):
+                self._register.add(account)
         return f"{name} added"
 
-    async def _keep(self, account: Account, credential: Credential) -> None:
+    @asynccontextmanager
+    async def _kept(self, account: Account, credential: Credential | None) -> AsyncIterator[None]:
         """In the keyring, or not at all: what was typed must not vanish."""
-        storage = await self._credentials.keep(account, credential)
-        if storage is not Storage.KEYRING:
-            raise TrackerError(
-                f"{account.name} has its key from elsewhere ({storage}): renew it there; nothing was changed"
-            )
+        if credential is None:
+            yield
+            return
+        async with self._credentials.kept_for(account, credential) as storage:
+            if storage is not Storage.KEYRING:
+                raise TrackerError(
+                    f"{account.name} has its key from elsewhere ({storage}): renew it there; nothing was changed"
+                )
+            yield
 
     async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
         """Rename an account, and change its session key and organization; None keeps the key."""
-        account = self.account(name)
         _check_filled(name=new_name)
-        if new_name != name:
-            self._register.check_is_free(new_name)
-        credential = await self._edited_credential(account, new_name, session_key)
-        edited = _edited(account, new_name, session_key, org_id)
-        if credential is not None:
-            await self._keep(edited, credential)
-        try:
-            self._file.replace_account(name, edited)
-        except TrackerError:
-            if new_name != name and credential is not None:
-                await self._credentials.drop(edited)
-            raise
-        await self._after_edit(account, new_name, has_new_key=session_key is not None)
+        async with self._turn:
+            account = self.account(name)
+            edited = _edited(account, new_name, session_key, org_id)
+            self._register.check(edited, instead_of=name)
+            credential = await self._edited_credential(account, new_name, session_key)
+            async with self._kept(edited, credential):
+                self._file.replace_account(name, edited)
+            await self._after_edit(account, new_name, has_new_key=session_key is not None)
         return f"{new_name} saved"
 
     async def _edited_credential(
@@ -134,11 +140,12 @@ class AccountBook:
 
     async def remove(self, name: str) -> str:
         """Remove an account, its entry in the keyring last."""
-        account = self.account(name)
-        self._file.remove_account(name)
-        self._register.forget(name)
-        self.load()
-        await self._credentials.drop(account)
+        async with self._turn:
+            account = self.account(name)
+            self._file.remove_account(name)
+            self._register.forget(name)
+            self.load()
+            await self._credentials.drop(account)
         return f"{name} removed"
 
     async def use(self, name: str) -> str:

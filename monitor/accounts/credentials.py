@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -94,6 +94,23 @@ class Credentials:
     async def keep(self, account: Account, credential: Credential) -> Storage:
         """Keep a new credential where the account's belong, and use it from now on. Raises CredentialError."""
         return await self._stores.keep(account, credential)
+
+    @asynccontextmanager
+    async def kept_for(self, account: Account, credential: Credential) -> AsyncIterator[Storage]:
+        """Keep the credential; where the block fails, what was kept under that name before is there again.
+
+        Raises CredentialError.
+        """
+        before = await self.kept(account)
+        storage = await self.keep(account, credential)
+        try:
+            yield storage
+        except TrackerError:
+            if before is None:
+                await self.drop(account)
+            else:
+                await self.keep(account, before)
+            raise
 
     async def drop(self, account: Account) -> None:
         """Delete what is kept for an account, in the keyring too. Raises CredentialError."""

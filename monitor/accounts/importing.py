@@ -131,11 +131,12 @@ class Importing:
 
     async def _import_new(self, source: LoginSource, login: Login, profile: Profile) -> Imported:
         account = self._register.new_account(profile)
-        storage = await self._credentials.keep(account, login.credential)
-        if storage is Storage.LINKED:
-            account = replace(account, storage=storage, config_dir=source.folder)
-        self._take_over(account.name, source, login, profile)
-        await self._register.add(account)
+        self._register.check(account)
+        async with self._credentials.kept_for(account, login.credential) as storage:
+            if storage is Storage.LINKED:
+                account = replace(account, storage=storage, config_dir=source.folder)
+            self._take_over(account.name, source, login, profile)
+            self._register.add(account)
         return Imported(
             account.name, is_new=True, is_renewed=True, storage=storage, place=place_words(source)
         )
@@ -165,12 +166,12 @@ class Importing:
         self._register.tell(name)
         self._credentials.in_use(name, best.credential)
 
-    async def add_known(self, known: Sequence[KnownLogin]) -> list[str]:
+    def add_known(self, known: Sequence[KnownLogin]) -> list[str]:
         """Add the accounts that another program knows, without tokens. Returns the names of those that are new."""
-        added = [await self._add_known(one) for one in known]
+        added = [self._add_known(one) for one in known]
         return [name for name in added if name is not None]
 
-    async def _add_known(self, known: KnownLogin) -> str | None:
+    def _add_known(self, known: KnownLogin) -> str | None:
         identity = Identity(known.account_uuid, known.org_uuid)
         for account in self._register.accounts():
             same = self._learnt[account.name].identity == identity
@@ -180,7 +181,7 @@ class Importing:
         account = self._register.new_account(profile)
         if identity.account_uuid and identity.org_uuid:
             self._register.identify(account.name, profile)
-        await self._register.add(account)
+        self._register.add(account)
         return account.name
 
     def _is_named(self, account: Account, email: str, org_uuid: str) -> bool:

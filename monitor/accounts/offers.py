@@ -99,9 +99,6 @@ class Offers:
         offer = self._offers.get(key)
         return offer.owner if offer else None
 
-    def places_of(self, name: str) -> set[str]:
-        return {key for key, offer in self._offers.items() if offer.owner == name}
-
     def logins_of(self, name: str) -> list[Login]:
         return [o.login for o in self._offers.values() if o.owner == name and o.login is not None]
 

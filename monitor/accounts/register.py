@@ -65,17 +65,15 @@ class Register:
             raise TrackerError(f"there is no account {name!r}: see `monitor accounts list`")
         return found
 
-    def check_is_free(self, name: str) -> None:
-        """Raises TrackerError where there is an account of that name."""
-        if any(account.name == name for account in self.accounts()):
-            raise TrackerError(f"there is an account {name!r} already: choose another name")
+    def check(self, account: Account, instead_of: str | None = None) -> None:
+        """Raises TrackerError where the settings would refuse it: to be known before its token is kept."""
+        self._file.check(account, instead_of)
 
-    async def add(self, account: Account) -> None:
-        """One more account, whose token is kept already; nothing of it stays where the settings refuse it."""
+    def add(self, account: Account) -> None:
+        """One more account. Raises TrackerError, and then nothing that was learnt of it is remembered."""
         try:
             self._file.add_account(account)
         except TrackerError:
-            await self._credentials.drop(account)
             self.forget(account.name)
             raise
         self.load()

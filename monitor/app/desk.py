@@ -120,12 +120,6 @@ class Desk:
                 return await controls.use(name)
             case {"ask": "reload"}:
                 return await controls.reload()
-            case {
-                "ask": "ingest",
-                "document": dict(document),
-                "config_dir": str() | None as folder,
-            }:
-                return await controls.ingest(document, folder)
         raise SettingsError(f"the running monitor does not know how to {request.get('ask')!r}")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.core.errors import SettingsError
-from monitor.core.model import Account, AuthMethod, Credential, Login, Secret
+from monitor.core.model import Account, Credential, Login, Secret
 from monitor.demo.server import SimulatedAccount
 
 
@@ -41,10 +41,17 @@ class MemoryAccounts:
     def read(self) -> MemoryListing:
         return MemoryListing(tuple(self.listed), self.active_index)
 
+    def check(self, account: Account, instead_of: str | None = None) -> None:
+        others = {other.name for other in self.listed} - {instead_of}
+        if account.name in others:
+            raise SettingsError(f"there is an account {account.name!r} already")
+
     def add_account(self, account: Account) -> None:
+        self.check(account)
         self.listed.append(account)
 
     def replace_account(self, name: str, account: Account) -> None:
+        self.check(account, name)
         self.listed[self._place(name)] = account
 
     def remove_account(self, name: str) -> None:
@@ -104,8 +111,3 @@ class SimulatedLogin:
 
     async def read(self) -> Login:
         return Login(Credential(Secret(min(self.account.tokens))))
-
-
-def settings_account(account: SimulatedAccount) -> Account:
-    """A simulated account as the settings would name it."""
-    return Account(account.email, account.org_uuid, AuthMethod.OAUTH)

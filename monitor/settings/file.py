@@ -32,35 +32,21 @@ class SettingsFile:
     def read(self) -> Settings:
         return load(self.path)
 
+    def check(self, account: Account, instead_of: str | None = None) -> None:
+        """Raise what adding the account, or putting it in the place of that one, would; nothing is written."""
+        change = _addition(account) if instead_of is None else _exchange(instead_of, account)
+        self._edited(self._content(), change)
+
     def add_account(self, account: Account) -> None:
         """Append the account; its name, and what metrics call it, must be new."""
-
-        def change(settings: Settings, text: str) -> tuple[Settings, str]:
-            check_account(account, settings.accounts)
-            check_not_an_entry(account, settings.channels.entries)
-            accounts = (*settings.accounts, account)
-            return replace(settings, accounts=accounts), edit.with_account(text, account)
-
-        self._apply(change)
+        self._apply(_addition(account))
 
     def replace_account(self, name: str, account: Account) -> None:
         """Put the account in the place of the one of that name, and write only what differs.
 
         What the file says of the account's alerts goes on, also under a new name.
         """
-
-        def change(settings: Settings, text: str) -> tuple[Settings, str]:
-            index = _index(settings, name)
-            before, old, after = _split(settings.accounts, index)
-            check_account(account, (*before, *after))
-            check_not_an_entry(account, settings.channels.entries)
-            known = edit.account_values(old)
-            changed = {k: v for k, v in edit.account_values(account).items() if v != known[k]}
-            edited = edit.with_values(text, ("accounts", index), changed)
-            meant, edited = renamed_in_rules(settings, edited, name, account.name)
-            return replace(meant, accounts=(*before, account, *after)), edited
-
-        self._apply(change)
+        self._apply(_exchange(name, account))
 
     def remove_account(self, name: str) -> None:
         """Drop the account; the active one stays the same, and is the first where it was this one."""
@@ -93,13 +79,17 @@ class SettingsFile:
     def _apply(self, change: Change) -> None:
         with self._turn():
             content = self._content()
-            mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-            settings = parse(content, self.path)
-            meant, text = change(settings, content.removeprefix(mark).decode())
-            edited = mark + text.encode()
-            self._check(edited, meant)
+            edited = self._edited(content, change)
             if edited != content:
                 write_private(self.path, edited)
+
+    def _edited(self, content: bytes, change: Change) -> bytes:
+        mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+        settings = parse(content, self.path)
+        meant, text = change(settings, content.removeprefix(mark).decode())
+        edited = mark + text.encode()
+        self._check(edited, meant)
+        return edited
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -126,6 +116,31 @@ class SettingsFile:
                 f"{self.path}: this change cannot be made in a file written like this: give each account "
                 "an [[accounts]] table and the other settings their [table], or change it by hand"
             )
+
+
+def _addition(account: Account) -> Change:
+    def change(settings: Settings, text: str) -> tuple[Settings, str]:
+        check_account(account, settings.accounts)
+        check_not_an_entry(account, settings.channels.entries)
+        accounts = (*settings.accounts, account)
+        return replace(settings, accounts=accounts), edit.with_account(text, account)
+
+    return change
+
+
+def _exchange(name: str, account: Account) -> Change:
+    def change(settings: Settings, text: str) -> tuple[Settings, str]:
+        index = _index(settings, name)
+        before, old, after = _split(settings.accounts, index)
+        check_account(account, (*before, *after))
+        check_not_an_entry(account, settings.channels.entries)
+        known = edit.account_values(old)
+        changed = {k: v for k, v in edit.account_values(account).items() if v != known[k]}
+        edited = edit.with_values(text, ("accounts", index), changed)
+        meant, edited = renamed_in_rules(settings, edited, name, account.name)
+        return replace(meant, accounts=(*before, account, *after)), edited
+
+    return change
 
 
 def _index(settings: Settings, name: str) -> int:

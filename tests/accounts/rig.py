@@ -42,6 +42,7 @@ class FakeProfiles:
 
     async def profile(self, token: Secret) -> Profile:
         self.asked.append(token.reveal())
+        await asyncio.sleep(0)  # as any answer, it lets others run meanwhile
         if self.error:
             raise self.error
         if token.reveal() not in self.by_token:
@@ -190,10 +191,16 @@ class FragileVault(MemoryVault):
 
 @dataclass(slots=True)
 class FragileAccounts(MemoryAccounts):
-    """Settings that cannot be written while `broken`, nor read while they are `unreadable`."""
+    """Settings that cannot be written while `broken`, nor read while they are `unreadable`, and refuse names `taken`."""
 
     broken: bool = False
     unreadable: bool = False
+    taken: set[str] = field(default_factory=set)
+
+    def check(self, account: Account, instead_of: str | None = None) -> None:
+        if account.name in self.taken:
+            raise SettingsError("a channel uses that entry of the keyring already")
+        MemoryAccounts.check(self, account, instead_of)
 
     def read(self) -> MemoryListing:
         if self.unreadable:

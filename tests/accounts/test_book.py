@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from monitor.core.errors import ApiError, CredentialError, Reason, SettingsError, TrackerError
@@ -178,6 +180,35 @@ async def test_a_name_is_given_once() -> None:
     with pytest.raises(TrackerError, match="already"):
         await rig.book.edit("b", "a", KEY, "o")
     assert rig.secret_of("a") == "ta"
+
+
+async def test_the_entry_of_a_channel_is_neither_overwritten_nor_deleted() -> None:
+    rig = Rig(Account("a", "o"))
+    rig.file.taken = {"ntfy"}
+    await rig.vault.write("ntfy", Secret("the channel's"))
+    with pytest.raises(SettingsError, match="uses that entry"):
+        await rig.book.add("ntfy", KEY, "o")
+    with pytest.raises(SettingsError, match="uses that entry"):
+        await rig.book.edit("a", "ntfy", KEY, "o")
+    assert rig.secret_of("ntfy") == "the channel's"
+
+
+async def test_what_the_keyring_held_before_an_add_that_failed_is_there_again() -> None:
+    rig = Rig()
+    await rig.vault.write("a", Secret("of an earlier program"))
+    rig.file.broken = True
+    with pytest.raises(SettingsError, match="disk is full"):
+        await rig.book.add("a", KEY, "o")
+    assert rig.secret_of("a") == "of an earlier program"
+
+
+async def test_two_imports_at_once_are_one_account_with_its_token() -> None:
+    rig = Rig()
+    rig.knows("t1", ME)
+    orders = [rig.book.import_all([FakeLogin("t1")]) for _ in range(2)]
+    done = [i for imports in await asyncio.gather(*orders) for i in imports.imported]
+    assert [(one.name, one.is_new) for one in done] == [(ME, True), (ME, False)]
+    assert (rig.names, rig.secret_of(ME)) == ([ME], "t1")
 
 
 async def test_a_rename_moves_the_key() -> None:

@@ -7,6 +7,7 @@ looked up in short ticks, and each tick starts as few polls as keep up with the 
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -20,7 +21,7 @@ from monitor.core.events import (
     PollSucceeded,
     RequestSent,
 )
-from monitor.core.model import Account, AccountState, Credential, Usage
+from monitor.core.model import Account, Credential, Usage
 from monitor.store import Store
 
 TICK: Final = 0.5
@@ -57,6 +58,7 @@ class Poller:
         self._credentials = credentials
         self._api = api
         self._chance = chance
+        self._newest: dict[str, _Poll] = {}
 
     async def run(self) -> None:
         """Poll until cancelled. Anything but an expected failure is a bug, and is raised."""
@@ -68,15 +70,17 @@ class Poller:
                 await self._tick()
 
     async def poll(self, name: str) -> None:
-        """Poll one account once, due or not, and dispatch what became of it."""
-        state = self._store.state.accounts[name]
-        started = self._clock.monotonic()
+        """Poll one account once, due or not, and dispatch what became of it; nothing where it is gone by now."""
+        state = self._store.state.accounts.get(name)
+        if state is None:
+            return
+        poll = self._newest[name] = _Poll(name, self._clock.monotonic())
         try:
-            usage = await self._usage(state)
+            usage = await self._usage(state.account)
         except (ApiError, CredentialError) as error:
-            self._failed(name, error, self._since(started))
+            self._failed(poll, error)
         else:
-            self._succeeded(name, usage, self._since(started))
+            self._succeeded(poll, usage)
 
     def _due(self) -> list[str]:
         """The accounts to start in this tick, most overdue first."""
@@ -97,12 +101,11 @@ class Poller:
         if abs(step) > STEP:
             self._store.dispatch(ClockStepped(self._clock.now(), step))
 
-    async def _usage(self, state: AccountState) -> Usage:
+    async def _usage(self, account: Account) -> Usage:
         """One request; a second one only where the first credential was refused, a newer one is there, and room for it.
 
         The budget of the hour has no exceptions: where it is used up, the refusal stands until the next turn.
         """
-        account = state.account
         credential = await self._credentials.credential(account)
         try:
             return await self._ask(account, credential)
@@ -124,30 +127,37 @@ class Poller:
         self._store.dispatch(RequestSent(self._clock.now(), account.name))
         return await self._api.usage(account, credential)
 
-    def _succeeded(self, name: str, usage: Usage, duration: timedelta) -> None:
-        if self._is_awaited(name):
-            self._store.dispatch(
-                PollSucceeded(self._clock.now(), name, usage, duration, self._chance())
-            )
+    def _succeeded(self, poll: "_Poll", usage: Usage) -> None:
+        if self._is_awaited(poll):
+            now, duration = self._clock.now(), self._since(poll.started)
+            self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
 
-    def _failed(self, name: str, error: ApiError | CredentialError, duration: timedelta) -> None:
-        if self._is_awaited(name):
+    def _failed(self, poll: "_Poll", error: ApiError | CredentialError) -> None:
+        if self._is_awaited(poll):
             self._store.dispatch(
                 PollFailed(
                     self._clock.now(),
-                    name,
+                    poll.name,
                     error.reason,
                     error.detail,
                     retry_after=error.retry_after if isinstance(error, ApiError) else None,
-                    duration=duration,
+                    duration=self._since(poll.started),
                     jitter=self._chance(),
                 )
             )
 
-    def _is_awaited(self, name: str) -> bool:
-        """Whether the account is still the one that was asked about: it may have been edited meanwhile."""
-        state = self._store.state.accounts.get(name)
-        return state is not None and state.polling
+    def _is_awaited(self, poll: "_Poll") -> bool:
+        """Whether the account is still the one that was asked about: it may have been edited, and polled anew."""
+        state = self._store.state.accounts.get(poll.name)
+        return state is not None and state.polling and self._newest[poll.name] is poll
 
     def _since(self, started: float) -> timedelta:
         return timedelta(seconds=self._clock.monotonic() - started)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Poll:
+    """One poll of an account; `started` is an instant of the monotonic clock."""
+
+    name: str
+    started: float

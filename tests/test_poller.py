@@ -276,6 +276,39 @@ async def test_a_renamed_account_is_polled_on_under_its_new_name() -> None:
     assert rig.store.state.accounts["z"].usage is not None
 
 
+async def test_usage_of_the_former_organization_is_not_booked_on_the_new_one() -> None:
+    rig = Rig("a")
+    first = rig.api.hold = asyncio.Event()
+    usage = {
+        "org-a": window("5h", 97, timedelta(hours=1)),
+        "org-z": window("5h", 3, timedelta(hours=1)),
+    }
+    rig.api.answer = lambda account, _: Usage(rig.clock.now(), (usage[account.org_id],))
+    async with rig.running():
+        await rig.clock.advance(1)
+        rig.api.hold = second = asyncio.Event()
+        moved = (Account("a", "org-z"),)
+        rig.store.dispatch(AccountsLoaded(rig.clock.now(), moved))
+        await rig.clock.advance(1)
+        first.set()
+        await rig.clock.advance(1)
+        before = rig.store.state
+        second.set()
+        await rig.clock.advance(1)
+    assert before.accounts["a"].usage is None
+    booked = rig.store.state.accounts["a"].usage
+    assert booked is not None
+    assert booked.windows == (usage["org-z"],)
+
+
+async def test_an_account_that_is_removed_as_its_poll_begins_is_not_asked_about() -> None:
+    rig = Rig("a", "b")
+    poll = asyncio.create_task(rig.poller.poll("a"))
+    rig.load("b")
+    await poll
+    assert rig.api.asked == []
+
+
 async def test_a_bug_ends_the_poller_loudly() -> None:
     rig = Rig("a")
     rig.api.answer = lambda *_: ZeroDivisionError("a bug")

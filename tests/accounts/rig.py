@@ -191,7 +191,7 @@ class FragileVault(MemoryVault):
 
 @dataclass(slots=True)
 class FragileAccounts(MemoryAccounts):
-    """Settings that cannot be written while `broken`, nor read while they are `unreadable`, and refuse names `taken`."""
+    """Settings that cannot be written while `broken`, nor read while `unreadable`; the names `taken` are refused."""
 
     broken: bool = False
     unreadable: bool = False

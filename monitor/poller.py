@@ -27,12 +27,18 @@ from monitor.store import Store
 TICK: Final = 0.5
 STEP: Final = timedelta(seconds=5)
 
+REFUSALS: Final = frozenset({Reason.AUTH, Reason.CREDENTIALS})
+"""The credential is dead, or another account's: any other one may do."""
+
 
 class CredentialSource(Protocol):
     """Where the poller has its credentials from."""
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
         """A credential worth sending; after a refusal another one than the `rejected`. Raises CredentialError."""
+
+    async def accepted(self, account: Account, credential: Credential) -> None:
+        """The API has answered it with the account's usage."""
 
 
 class UsageSource(Protocol):
@@ -110,7 +116,7 @@ class Poller:
         try:
             return await self._ask(account, credential)
         except ApiError as refusal:
-            if refusal.reason is not Reason.AUTH:
+            if refusal.reason not in REFUSALS:
                 raise
             other = await self._credentials.credential(account, rejected=credential)
             if other == credential or not self._has_room(account.name):
@@ -125,7 +131,9 @@ class Poller:
 
     async def _ask(self, account: Account, credential: Credential) -> Usage:
         self._store.dispatch(RequestSent(self._clock.now(), account.name))
-        return await self._api.usage(account, credential)
+        usage = await self._api.usage(account, credential)
+        await self._credentials.accepted(account, credential)
+        return usage
 
     def _succeeded(self, poll: "_Poll", usage: Usage) -> None:
         if self._is_awaited(poll):

@@ -27,6 +27,10 @@ class FakeCredentials:
     now: Credential = OLD
     renewed: Credential | None = None
     error: CredentialError | None = None
+    accepted_ones: list[Credential] = field(default_factory=list)
+
+    async def accepted(self, _: Account, credential: Credential) -> None:
+        self.accepted_ones.append(credential)
 
     async def credential(self, _: Account, rejected: Credential | None = None) -> Credential:
         if self.error:
@@ -232,6 +236,18 @@ async def test_a_refused_credential_without_a_newer_one_is_sent_once() -> None:
     health = rig.store.state.accounts["a"].health
     assert isinstance(health, Down)
     assert health.reason is Reason.AUTH
+
+
+async def test_a_credential_of_another_organization_is_not_the_last_one_tried() -> None:
+    rig = Rig("a")
+    rig.credentials.renewed = NEW
+    mixed_up = ApiError(Reason.CREDENTIALS, "of another organization")
+    rig.api.answer = lambda _, credential: mixed_up if credential == OLD else None
+    async with rig.running():
+        await rig.clock.advance(1)
+    assert len(rig.api.asked) == 2
+    assert rig.store.state.accounts["a"].usage is not None
+    assert rig.credentials.accepted_ones == [NEW], "what the API has answered, and nothing else"
 
 
 async def test_without_a_credential_nothing_is_sent() -> None:

@@ -17,7 +17,7 @@ from monitor.accounts.seams import AccountsFile, KnownLogin, Listing, LoginSourc
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, TrackerError, Trouble
 from monitor.core.events import CredentialSeen
-from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Storage
+from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret, Storage
 from monitor.store import Store
 
 
@@ -67,6 +67,10 @@ class AccountBook:
     async def identified(self, profile: Profile) -> str | None:
         """The account that the profile speaks of, which is then known by it; None for a stranger's."""
         return await self._register.identified(profile)
+
+    def presumed(self, folder: str | None, noted: Identity | None) -> str | None:
+        """The account whose login this most likely is, where an answer's organization can prove it."""
+        return self._register.presumed(folder, noted)
 
     def folders_of(self, account: Account) -> tuple[str, ...]:
         """Where the account's login lives, has lived, or is said to live."""

@@ -65,7 +65,7 @@ class Credentials:
         Raises CredentialError where there is none, or only a dead one.
         """
         if rejected is not None:
-            self._offers.refuse(rejected.secret)
+            self._offers.refuse(rejected)
         await self._freshened(account, again=rejected is not None)
         chosen = await self._chosen(account, rejected)
         credential = chosen.credential
@@ -75,11 +75,16 @@ class Credentials:
             raise lack(account, chosen, self._learnt[account.name], self._offers, self._clock.now())
         return credential
 
+    async def accepted(self, account: Account, credential: Credential) -> None:
+        """The API has answered with the account's usage, so a token that was only presumed to be its own is."""
+        if not credential.proven:
+            await self.settle(self._offers.proves(credential, account.name))
+
     def _is_dead(self, account: Account, credential: Credential) -> bool:
         """What was refused, or rewritten in its place, was renewed there if that cannot be read now."""
         if credential.is_dead(self._clock.now()):
             return True
-        unread = self._offers.failure_of(self._learnt[account.name].folders)
+        unread = self._offers.failure_of(account.name, self._learnt[account.name].folders)
         return unread is not None and not self._offers.is_good(credential.secret)
 
     async def held(self, account: Account) -> Credential | None:
@@ -162,6 +167,9 @@ class Credentials:
             return False
         if chosen.credential is None or account.auth_method is not AuthMethod.OAUTH:
             return True
+        if not chosen.credential.proven:
+            self._seen(account.name, chosen.credential.expires_at, renewed=True)
+            return True
         self.in_use(account.name, chosen.credential)
         return await self._saved(account, chosen)
 
@@ -211,7 +219,8 @@ class Credentials:
     def _note(self, name: str, credential: Credential) -> None:
         """An entry of an older version says when it ends; one that could not be read before is news."""
         facts, recovered = self._learnt[name], name in self._unreadable
-        if credential.expires_at is not None and facts.token_digest is None:
+        dated = credential.expires_at is not None and credential.proven
+        if dated and facts.token_digest is None:
             self._learnt[name] = facts.of_expiry(credential)
         self._unreadable.discard(name)
         self._seen(name, credential.expires_at, renewed=recovered)

@@ -17,7 +17,7 @@ def lack(
     """`chosen` holds a token that has ended, or none."""
     if chosen.storage in (Storage.SYSTEMD, Storage.COMMAND):
         return CredentialError(advice.not_renewed(chosen.storage), reason=Reason.AUTH)
-    failure = offers.failure_of((*facts.folders, *_said(account)))
+    failure = offers.failure_of(account.name, (*facts.folders, *_said(account)))
     if failure is not None:
         return failure
     if facts.folders or offers.logins_of(account.name):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,6 +33,11 @@ RECONNECT: Final = timedelta(seconds=15)
 
 HALF_WRITTEN: Final = timedelta(seconds=1)
 """A file that is being written is whole after this time; a poll waits for it, since its old token may be dead."""
+
+UNANSWERED: Final = frozenset(
+    {Reason.RATE_LIMITED, Reason.SERVER, Reason.TIMEOUT, Reason.SCHEMA, Reason.CHALLENGE}
+)
+"""The profile API does not say whose a token is, and yet the usage API may answer."""
 
 _NEVER_LOOKED: Final = object()
 
@@ -166,10 +172,29 @@ class LoginWatcher:
         try:
             await self._somebody(source, login)
         except (ApiError, CredentialError) as error:
-            self._offers.fails(source, _unknown(error))
+            await self._unidentified(source, login, error)
             if error.reason not in LOGIN_REASONS:
                 raise
             self._seen(source, None)
+
+    async def _unidentified(
+        self, source: LoginSource, login: Login, error: ApiError | CredentialError
+    ) -> None:
+        """Whose login it is cannot be asked now: the organization in the first answer about usage may tell."""
+        failure = _unknown(error)
+        name = await self._presumed(source) if error.reason in UNANSWERED else None
+        if name is None:
+            self._offers.fails(source, failure)
+        else:
+            touched = self._offers.presumes(source, login, name, failure)
+            await self._credentials.settle(touched)
+
+    async def _presumed(self, source: LoginSource) -> str | None:
+        noted = None
+        if source.facts is not None:
+            with suppress(CredentialError):
+                noted = (await source.facts.read()).identity
+        return self._book.presumed(folder_of(source), noted)
 
     async def _somebody(self, source: LoginSource, login: Login) -> None:
         accounts = [state.account for state in self._store.state.accounts.values()]

@@ -5,7 +5,7 @@ comes after those that are in a place now, whatever its date says.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,13 +38,38 @@ class Offers:
 
     def moves_in(self, source: LoginSource, login: Login, name: str) -> set[str]:
         """The login of this place is that account's. Returns the accounts for which something has changed."""
-        folder = folder_of(source)
-        touched = self._set(source.key, Offer(folder, login, name))
-        if folder is None:
-            return touched | {name}
-        left = self._leave(folder, self._learnt.living_in(folder) - {name})
-        self._learnt[name] = self._learnt[name].moved_in(folder)
-        return touched | left | {name}
+        return self._move_in(source.key, Offer(folder_of(source), login, name), name)
+
+    def _move_in(self, key: str, offer: Offer, name: str) -> set[str]:
+        touched = self._set(key, offer) | {name}
+        if offer.folder is None:
+            return touched
+        left = self._leave(offer.folder, self._learnt.living_in(offer.folder) - {name})
+        self._learnt[name] = self._learnt[name].moved_in(offer.folder)
+        return touched | left
+
+    def presumes(
+        self, source: LoginSource, login: Login, name: str, failure: CredentialError
+    ) -> set[str]:
+        """The login of this place is that account's, unless an answer of the API says otherwise.
+
+        Returns the accounts for which something has changed.
+        """
+        old = self._offers.get(source.key)
+        unproven = replace(login, credential=replace(login.credential, proven=False))
+        offer = Offer(folder_of(source), unproven, name, failure)
+        if old == offer or not self.is_good(login.credential.secret):
+            return set()
+        return self._set(source.key, offer) | {name}
+
+    def proves(self, credential: Credential, name: str) -> set[str]:
+        """What was presumed of this token is so. Returns the accounts for which something has changed."""
+        touched: set[str] = set()
+        for key, offer in list(self._offers.items()):
+            if offer.owner == name and offer.login and offer.login.credential == credential:
+                login = replace(offer.login, credential=replace(credential, proven=True))
+                touched |= self._move_in(key, Offer(offer.folder, login, name), name)
+        return touched
 
     def moves_out(self, source: LoginSource, login: Login | None = None) -> set[str]:
         """Nobody's login is there, or a stranger's. Returns the accounts for which something has changed."""
@@ -86,9 +111,14 @@ class Offers:
     def rename(self, old: str, new: str) -> None:
         self._rename(old, new)
 
-    def refuse(self, secret: Secret) -> None:
-        """The API did not take this token: any other is better."""
-        self._refused.add(digest(secret))
+    def refuse(self, credential: Credential) -> None:
+        """The API did not take this token as the account's: any other is better, and what was presumed is not so."""
+        self._refused.add(digest(credential.secret))
+        for key, offer in list(self._offers.items()):
+            if not credential.proven and offer.login and offer.login.credential == credential:
+                self._offers[key] = Offer(offer.folder, offer.login)
+                if offer.folder is not None:
+                    self._leave(offer.folder)
 
     def is_good(self, secret: Secret) -> bool:
         """Whether nothing speaks against this token but perhaps its date."""
@@ -113,11 +143,13 @@ class Offers:
         found = [(self.rank(login.credential, now), f) for login, f in offers if login is not None]
         return max(found, key=lambda pair: pair[0], default=(None, None))[1]
 
-    def failure_of(self, folders: Iterable[str]) -> CredentialError | None:
-        """Why one of these folders cannot be read, if so."""
+    def failure_of(self, name: str, folders: Iterable[str]) -> CredentialError | None:
+        """Why one of these folders, which may hold the account's login, cannot be read, if so."""
         wanted = set(folders)
-        found = (o.failure for o in self._offers.values() if o.folder in wanted and o.failure)
-        return next(found, None)
+        offers = (
+            o for o in self._offers.values() if o.folder in wanted and o.owner in (None, name)
+        )
+        return next((offer.failure for offer in offers if offer.failure), None)
 
     def is_empty(self, folder: str) -> bool:
         """Whether it is known that nobody is logged in there."""

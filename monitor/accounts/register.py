@@ -12,7 +12,7 @@ from monitor.accounts.seams import AccountsFile, Listing
 from monitor.clock import Clock
 from monitor.core.errors import ApiError, CredentialError, TrackerError
 from monitor.core.events import AccountIdentified, AccountsLoaded
-from monitor.core.model import Account, AuthMethod, Login, Profile
+from monitor.core.model import Account, AuthMethod, Identity, Login, Profile
 from monitor.store import Store
 
 
@@ -98,11 +98,37 @@ class Register:
         self.tell(account.name)
         return account.name
 
+    def presumed(self, folder: str | None, noted: Identity | None) -> str | None:
+        """The account whose login in this folder it most likely is: that which Claude Code has `noted`, else who lives
+        there. None where that is not one, or where another account of the same organization could be meant.
+        """
+        oauth = [a for a in self.accounts() if a.auth_method is AuthMethod.OAUTH]
+        organizations = [account.org_id for account in oauth]
+        likely = [
+            account
+            for account in oauth
+            if account.org_id
+            and organizations.count(account.org_id) == 1
+            and self._may_be(account, folder, noted)
+        ]
+        return likely[0].name if len(likely) == 1 else None
+
+    def _may_be(self, account: Account, folder: str | None, noted: Identity | None) -> bool:
+        known, lives_there = self._learnt[account.name].identity, folder in self._homes(account)
+        if noted is None:
+            return lives_there
+        if noted.org_uuid not in ("", account.org_id):
+            return False
+        return lives_there if known is None else known.account_uuid == noted.account_uuid
+
     def folders_of(self, account: Account) -> tuple[str, ...]:
         """Where the account's login lives, has lived, or is said to live."""
-        facts = self._learnt[account.name]
+        return (*self._homes(account), *self._learnt[account.name].left)
+
+    def _homes(self, account: Account) -> tuple[str, ...]:
+        """Where the account's login lives, or is said to live."""
         said = () if account.config_dir is None else (_expanded(account.config_dir),)
-        return (*facts.folders, *facts.left, *said)
+        return (*self._learnt[account.name].folders, *said)
 
     async def account_of(self, profile: Profile) -> Account | None:
         """The account that the profile speaks of: by its identity, or for one never identified, by asking."""

@@ -71,7 +71,7 @@ class Client:
         """The account's usage now. Raises ApiError."""
         url, headers = self._usage_request(account, credential)
         answer = await self._ask(url, headers, credential.auth_method)
-        _check_organization(answer, account)
+        _check_organization(answer, account, credential)
         return wire.parse_usage(answer.body, self._now())
 
     async def profile(self, token: Secret) -> Profile:
@@ -112,9 +112,11 @@ def _oauth(token: Secret) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {token.reveal()}", "anthropic-beta": OAUTH_BETA}
 
 
-def _check_organization(answer: Answer, account: Account) -> None:
-    """Usage of another organization is never booked on this account."""
+def _check_organization(answer: Answer, account: Account, credential: Credential) -> None:
+    """Usage of another organization is never booked on this account, nor usage that may be of another one."""
     organization = answer.headers.get(ORGANIZATION_HEADER)
+    if not (organization or credential.proven):
+        raise ApiError(Reason.CREDENTIALS, "the answer does not say whose usage it is")
     if organization and account.org_id and organization != account.org_id:
         raise ApiError(
             Reason.CREDENTIALS,

@@ -67,11 +67,15 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What authorizes one request. `expires_at` is None where it is not known."""
+    """What authorizes one request. `expires_at` is None where it is not known.
+
+    One that is not `proven` may be another account's: the answer has to name the account's organization.
+    """
 
     secret: Secret
     auth_method: AuthMethod = AuthMethod.OAUTH
     expires_at: datetime | None = None
+    proven: bool = True
 
     def is_dead(self, now: datetime) -> bool:
         """Whether it has ended or ends before an answer could come: a token known to be dead is never sent."""

@@ -38,7 +38,10 @@ def rate_limited(retry_after: str | None = None) -> Fault:
 
 @dataclass(slots=True)
 class SimulatedAccount:
-    """One login: who it is, the tokens and keys that open it, and what it answers. Meant to be changed at will."""
+    """One login: who it is, the tokens and keys that open it, and what it answers. Meant to be changed at will.
+
+    `answers_as_org` is the organization that answers name, where it is another one; empty names none.
+    """
 
     email: str
     account_uuid: str
@@ -125,10 +128,11 @@ class SimulatedApi:
         fault = account.fault(self._now())
         if fault is not None:
             return await _faulty(request, fault)
-        organization = account.answers_as_org or account.org_uuid
+        named = account.answers_as_org
+        organization = account.org_uuid if named is None else named
         return web.json_response(
             usage_body(account.limits(self._now())),
-            headers={"anthropic-organization-id": organization},
+            headers={"anthropic-organization-id": organization} if organization else {},
         )
 
     async def _profile(self, request: web.Request) -> web.StreamResponse:

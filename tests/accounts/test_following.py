@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from monitor.core.errors import ApiError, CredentialError, Reason, Trouble
-from monitor.core.model import Account, Credential, Secret
-from tests.accounts.rig import FakeLogin, Rig
+from monitor.core.model import Account, Credential, Identity, Secret, Storage
+from tests.accounts.rig import FakeFacts, FakeLogin, Rig
 from tests.builders import NOW, after
 from tests.fakes import settle
 
@@ -262,11 +262,10 @@ async def test_a_setup_token_is_not_asked_about_and_said_to_be_one() -> None:
     assert rig.profiles.asked == []
 
 
-@pytest.mark.parametrize("reason", [Reason.CONNECTION, Reason.RATE_LIMITED, Reason.SERVER])
-async def test_a_token_that_nobody_can_identify_now_is_used_for_nobody(reason: Reason) -> None:
+async def test_while_nobody_can_be_asked_a_new_token_is_used_for_nobody() -> None:
     rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
     rig.knows("t2", ME)
-    rig.profiles.error = ApiError(reason, "not now")
+    rig.profiles.error = ApiError(Reason.CONNECTION, "not now")
     rig.logins[0].renews("t2", after(hours=16))
     assert await in_use(rig) == "t1"
     rig.clock.step(timedelta(hours=8))
@@ -275,6 +274,116 @@ async def test_a_token_that_nobody_can_identify_now_is_used_for_nobody(reason: R
     rig.profiles.error = None
     rig.clock.step(timedelta(minutes=2))
     assert await in_use(rig) == "t2"
+
+
+UNANSWERED = ApiError(Reason.RATE_LIMITED, "later")
+
+
+async def unidentified(noted: Identity | None = None) -> Rig:
+    """The token in /w is renewed while the profile API answers nobody; Claude Code has `noted` whose it is."""
+    rig = await rig_with(
+        FakeLogin("t1", "/w", after(hours=8)), FakeLogin("u1", "/y", after(hours=8)), t1=ME
+    )
+    rig.knows("u1", YOU, org="org-2")
+    await rig.book.import_all(rig.logins)
+    await rig.watcher.look()
+    rig.profiles.error = UNANSWERED
+    rig.logins[0].facts = FakeFacts(noted)
+    rig.logins[0].renews("t2", after(hours=16))
+    await rig.watcher.look()
+    return rig
+
+
+async def sent(rig: Rig, name: str = ME) -> Credential:
+    return await rig.credentials.credential(rig.account(name))
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [None, Identity(f"uuid-{ME}", "org-1"), Identity(f"uuid-{ME}", "")],
+)
+async def test_where_the_profile_api_does_not_answer_the_first_answer_proves_a_new_token(
+    noted: Identity | None,
+) -> None:
+    rig = await unidentified(noted)
+    presumed = await sent(rig)
+    assert (presumed.secret.reveal(), presumed.proven) == ("t2", False)
+    assert (rig.secret_of(ME), rig.learnt[ME].token_expires_at) == ("t1", after(hours=8))
+    await rig.credentials.accepted(rig.account(ME), presumed)
+    assert (await sent(rig)).proven
+    assert (rig.secret_of(ME), rig.learnt[ME].token_expires_at) == ("t2", after(hours=16))
+    rig.restart()
+    await rig.watcher.look()
+    assert (await sent(rig)).proven
+
+
+async def test_a_token_that_turns_out_to_be_of_another_organization_is_not_sent_again() -> None:
+    rig = await unidentified()
+    presumed = await sent(rig)
+    assert (await rig.credentials.credential(rig.account(ME), presumed)).secret == Secret("t1")
+    rig.clock.step(timedelta(hours=1))
+    await rig.watcher.look()
+    assert (await sent(rig)).secret == Secret("t1")
+    rig.clock.step(timedelta(hours=8))
+    assert await refused(rig) == "logged out: log in by `claude` /login"
+
+
+async def test_a_folder_that_another_account_has_taken_is_presumed_to_be_that_ones() -> None:
+    rig = await unidentified(Identity(f"uuid-{YOU}", "org-2"))
+    presumed = await sent(rig, YOU)
+    assert (presumed.secret.reveal(), presumed.proven) == ("t2", False)
+    assert (await sent(rig)).secret == Secret("t1")
+    await rig.credentials.accepted(rig.account(YOU), presumed)
+    assert (rig.secret_of(ME), rig.secret_of(YOU)) == ("t1", "t2")
+    assert (rig.learnt[ME].folders, rig.learnt[YOU].folders) == ((), ("/y", "/w"))
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        Identity("uuid-stranger", "org-1"),
+        Identity(f"uuid-{ME}", "org-9"),
+        Identity("uuid-stranger", ""),
+    ],
+)
+async def test_a_token_of_whom_claude_code_notes_a_stranger_is_presumed_to_be_nobodys(
+    noted: Identity,
+) -> None:
+    rig = await unidentified(noted)
+    assert (await sent(rig)).secret == Secret("t1")
+
+
+async def test_of_two_members_of_one_organization_none_is_presumed() -> None:
+    """The organization that an answer names would prove neither."""
+    rig = await rig_with(
+        FakeLogin("t1", "/w", after(hours=8)), FakeLogin("u1", "/y", after(hours=8)), t1=ME, u1=YOU
+    )
+    rig.profiles.error = UNANSWERED
+    rig.logins[0].renews("t2", after(hours=16))
+    assert (await sent(rig)).secret == Secret("t1")
+
+
+async def test_a_linked_account_that_was_never_identified_is_proven_by_its_first_answer() -> None:
+    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
+    rig.profiles.error = UNANSWERED
+    await rig.watcher.look()
+    presumed = await sent(rig)
+    assert not presumed.proven
+    await rig.credentials.accepted(rig.account(ME), presumed)
+    assert (await sent(rig)).proven
+    assert rig.learnt[ME].folders == ("/w",)
+    assert rig.vault.kept == {}
+
+
+async def test_the_profile_api_has_the_last_word_on_what_was_presumed() -> None:
+    rig = await unidentified()
+    rig.profiles.error = None
+    rig.knows("t2", YOU, org="org-2")
+    rig.clock.step(timedelta(minutes=2))
+    await rig.watcher.look()
+    assert (await sent(rig)).secret == Secret("t1")
+    assert (await sent(rig, YOU)).secret == Secret("t2")
 
 
 async def test_asking_whose_a_token_is_slows_down_but_not_for_the_next_token() -> None:

@@ -5,6 +5,7 @@ import gzip
 import socket
 import traceback
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -91,6 +92,21 @@ async def test_an_answer_of_another_organization_is_refused(
     error = await refused(api.url)
     assert error.reason is Reason.CREDENTIALS
     assert "another organization" in error.detail
+
+
+@pytest.mark.parametrize("organization", ["org-1", "org-2", None])
+async def test_a_token_of_unknown_owner_is_taken_for_the_account_that_the_answer_names_alone(
+    organization: str | None, api: SimulatedApi, simulated: SimulatedAccount
+) -> None:
+    simulated.answers_as_org = "" if organization is None else organization
+    async with client(api.url) as asking:
+        asked = asking.usage(ACCOUNT, replace(OAUTH, proven=False))
+        if organization == ACCOUNT.org_id:
+            assert (await asked).windows
+        else:
+            with pytest.raises(ApiError) as raised:
+                await asked
+            assert raised.value.reason is Reason.CREDENTIALS
 
 
 async def test_a_foreign_user_agent_is_throttled_as_the_real_api_does(api: SimulatedApi) -> None:

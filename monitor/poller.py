@@ -151,6 +151,7 @@ class Poller:
                     retry_after=error.retry_after if isinstance(error, ApiError) else None,
                     duration=self._since(poll.started),
                     jitter=self._chance(),
+                    renewable=isinstance(error, CredentialError) and error.renewable,
                 )
             )
 

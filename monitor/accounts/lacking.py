@@ -8,7 +8,7 @@ from monitor.accounts.learnt import Facts
 from monitor.accounts.offers import Offers
 from monitor.accounts.storage import Stored, nowhere
 from monitor.core.errors import CredentialError, Reason, Trouble
-from monitor.core.model import Account, Storage
+from monitor.core.model import Account, Login, Storage
 
 
 def lack(
@@ -22,15 +22,22 @@ def lack(
         return failure
     if facts.folders or offers.logins_of(account.name):
         folder = folder_of_token(facts, account.name, offers, now)
-        has_ended = facts.login_expires_at is not None and facts.login_expires_at <= now
+        has_ended = _has_ended(facts, offers.login_of(account.name, now), now)
         words = advice.ended(folder) if has_ended else advice.waiting(folder)
-        return CredentialError(words, reason=Reason.AUTH)
+        return CredentialError(words, reason=Reason.AUTH, renewable=not has_ended)
     if facts.left or chosen.credential is not None:
         empty = [folder for folder in facts.left if offers.is_empty(folder)]
         return CredentialError(advice.logged_out(empty), reason=Reason.AUTH)
     if not chosen.has_keyring:
         return CredentialError(nowhere(), trouble=Trouble.NO_KEYRING)
     return CredentialError(advice.nothing(account, account.storage), trouble=Trouble.ABSENT)
+
+
+def _has_ended(facts: Facts, login: Login | None, now: datetime) -> bool:
+    """Whether Claude Code itself can do nothing more with the login."""
+    if login is not None and not login.renewable:
+        return True
+    return facts.login_expires_at is not None and facts.login_expires_at <= now
 
 
 def _said(account: Account) -> list[str]:

@@ -136,7 +136,8 @@ def _fact(kind: AlertKind, account: AccountState, at: datetime, detail: str = ""
 
 
 def _health_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
-    if isinstance(account.health, Down):
+    """An account whose login merely rests needs nobody: Claude Code renews the token when it is next used."""
+    if isinstance(account.health, Down) and not account.health.renewable:
         kind = AlertKind.LOGIN if account.login_required else AlertKind.UNREADABLE
         yield _fact(kind, account, at, account.health.detail)
 

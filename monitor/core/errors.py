@@ -80,7 +80,10 @@ class ApiError(TrackerError):
 
 
 class CredentialError(TrackerError):
-    """No credential could be had for an account: nothing stored, expired, locked, or refused."""
+    """No credential could be had for an account: nothing stored, expired, locked, or refused.
+
+    A `renewable` one has only ended: Claude Code renews it as soon as it is used, without a new login.
+    """
 
     def __init__(
         self,
@@ -88,11 +91,13 @@ class CredentialError(TrackerError):
         *,
         reason: Reason = Reason.CREDENTIALS,
         trouble: Trouble | None = None,
+        renewable: bool = False,
     ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
         self.trouble = trouble
+        self.renewable = renewable
 
 
 class NotLoggedInError(CredentialError):

@@ -128,7 +128,7 @@ class FiguresSeen:
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """A poll brought no usage. `retry_after` is the server's wish, where it had one."""
+    """A poll brought no usage. `retry_after` is the server's wish, where it had one; `renewable` as in `Down`."""
 
     at: datetime
     account: str
@@ -137,6 +137,7 @@ class PollFailed:
     retry_after: timedelta | None = None
     duration: timedelta | None = None
     jitter: float = 0.0
+    renewable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

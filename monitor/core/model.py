@@ -212,11 +212,15 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """Polls fail, since this instant; reason and detail are those of the newest failure."""
+    """Polls fail, since this instant; reason and detail are those of the newest failure.
+
+    `renewable` says that the credential has only ended, and Claude Code renews it as soon as it is used.
+    """
 
     since: datetime
     reason: Reason
     detail: str
+    renewable: bool = False
 
 
 Health = Unpolled | Up | Down
@@ -269,7 +273,9 @@ class AccountState:
 
     @property
     def login_required(self) -> bool:
-        return isinstance(self.health, Down) and self.health.reason in LOGIN_REASONS
+        """Whether only a new login helps."""
+        down = self.health
+        return isinstance(down, Down) and down.reason in LOGIN_REASONS and not down.renewable
 
     def status(self, now: datetime) -> Status:
         if isinstance(self.health, Down):

@@ -236,8 +236,9 @@ def _health(health: Health) -> Json | None:
     match health:
         case Up(since):
             return {"up": _instant(since)}
-        case Down(since, reason, detail):
-            return {"down": _instant(since), "reason": reason.value, "detail": detail}
+        case Down(since, reason, detail, renewable):
+            down = _known(down=_instant(since), reason=reason.value, detail=detail)
+            return {**down, "renewable": True} if renewable else down
         case _:
             return None
 
@@ -247,7 +248,9 @@ def _parse_health(value: Json | None) -> Health:
         return Unpolled()
     if "up" in value:
         return Up(_moment(value["up"]))
-    return Down(_moment(value["down"]), Reason(value["reason"]), _words(value["detail"]))
+    since, reason, detail = value["down"], value["reason"], value["detail"]
+    renewable = bool(value.get("renewable", False))
+    return Down(_moment(since), Reason(reason), _words(detail), renewable)
 
 
 def _log(log: NotificationLog) -> Json:

@@ -259,7 +259,7 @@ def _(event: PollFailed, state: State) -> Outcome:
         since = old.health.since if isinstance(old.health, Down) else event.at
         new = replace(
             old,
-            health=Down(since, event.reason, event.detail),
+            health=Down(since, event.reason, event.detail, event.renewable),
             polling=False,
             poll_duration=event.duration or old.poll_duration,
             failures={**old.failures, event.reason: old.failures.get(event.reason, 0) + 1},

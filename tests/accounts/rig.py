@@ -89,6 +89,7 @@ class FakeLogin:
     expires_at: datetime | None = None
     login_expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
+    renewable: bool = True
     error: CredentialError | None = None
     facts: FakeFacts | None = field(default_factory=FakeFacts)
     item: str | None = None
@@ -116,7 +117,7 @@ class FakeLogin:
         if self.token is None:
             raise NotLoggedInError("not logged in")
         credential = Credential(Secret(self.token), expires_at=self.expires_at)
-        return Login(credential, self.login_expires_at, self.scopes)
+        return Login(credential, self.login_expires_at, self.scopes, renewable=self.renewable)
 
     def renews(self, token: str, expires_at: datetime | None = None) -> None:
         """What Claude Code does when it is used."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from monitor.core.errors import ApiError, CredentialError, Reason, Trouble
-from monitor.core.model import Account, Credential, Identity, Secret, Storage
+from monitor.core.model import PROFILE_SCOPE, Account, Credential, Identity, Secret, Storage
 from tests.accounts.rig import FakeFacts, FakeLogin, Rig
 from tests.builders import NOW, after
 from tests.fakes import settle
@@ -19,10 +19,11 @@ async def in_use(rig: Rig, name: str = ME) -> str:
 
 
 async def refused(rig: Rig, name: str = ME, reason: Reason = Reason.AUTH) -> str:
-    """The words with which no token is given."""
+    """The words with which no token is given; a token that is only waited for is renewable, and no other one."""
     with pytest.raises(CredentialError) as error:
         await rig.credentials.credential(rig.account(name))
     assert error.value.reason is reason
+    assert error.value.renewable == error.value.detail.startswith("waiting for Claude Code")
     return error.value.detail
 
 
@@ -193,6 +194,14 @@ async def test_a_token_that_was_renewed_and_ended_again_meanwhile_still_waits_th
     await rig.watcher.look()
     assert await refused(rig) == "waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/w claude`"
     assert rig.profiles.asked == []
+
+
+async def test_an_expired_login_that_nobody_can_renew_is_not_waited_for() -> None:
+    login = FakeLogin("t1", "/w", after(hours=8), scopes=(PROFILE_SCOPE,), renewable=False)
+    rig = await rig_with(login, t1=ME)
+    rig.clock.step(timedelta(hours=9))
+    told = "Claude Code's login has ended: run `CLAUDE_CONFIG_DIR=/w claude` and use /login"
+    assert await refused(rig) == told
 
 
 async def test_a_login_of_claude_code_that_has_ended_needs_a_new_login() -> None:

@@ -93,6 +93,12 @@ def test_an_account_that_stays_down_is_told(
     assert (alert.kind, alert.account, alert.detail) == (kind, "a", "the detail")
 
 
+def test_an_account_that_waits_for_claude_code_to_renew_its_token_is_no_matter() -> None:
+    rests = Down(NOW, Reason.AUTH, "waiting for Claude Code", renewable=True)
+    now = state(replace(live("a"), health=rests))
+    assert alerts_at(now, 0, 10, 20, 24 * 60) == []
+
+
 def test_the_end_of_a_login_is_told_three_days_ahead_and_once() -> None:
     now = state(replace(live("a"), login_expires_at=after(days=10)))
     minutes_of_a_day = 24 * 60

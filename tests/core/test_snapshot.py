@@ -58,7 +58,7 @@ usages = st.builds(
 healths: st.SearchStrategy[Health] = st.one_of(
     st.just(Unpolled()),
     st.builds(Up, instants),
-    st.builds(Down, instants, st.sampled_from(Reason), texts),
+    st.builds(Down, instants, st.sampled_from(Reason), texts, st.booleans()),
 )
 accounts = st.builds(
     AccountState,

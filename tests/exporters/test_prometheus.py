@@ -22,7 +22,7 @@ from monitor import __version__
 from monitor.core.conditions import condition_key
 from monitor.core.effects import AlertKind
 from monitor.core.errors import Reason
-from monitor.core.model import Account, Condition, Window
+from monitor.core.model import Account, Condition, Down, Window
 from monitor.core.policy import Policy
 from monitor.core.rules import RuleBook
 from monitor.core.state import State
@@ -153,6 +153,13 @@ def test_a_login_is_required_only_where_nothing_else_helps(reason: Reason, requi
     down = state(failing(live("a"), reason))
     assert value(down, "claude_usage_login_required", account="a") == required
     assert value(down, "claude_usage_poll_failures_total", account="a", reason=reason) == 1
+
+
+def test_no_login_is_required_where_claude_code_only_has_to_be_used() -> None:
+    rests = Down(NOW, Reason.AUTH, "waiting for Claude Code", renewable=True)
+    waits = state(replace(live("a"), health=rests))
+    assert value(waits, "claude_usage_login_required", account="a") == 0
+    assert value(waits, "claude_usage_up", account="a") == 0
 
 
 def test_the_account_that_claude_code_would_use_is_marked() -> None:

@@ -237,20 +237,19 @@ class Credentials:
         return Stored(Storage.KEYRING)  # Claude Code's login is at hand, and needs no keyring
 
     def _is_logged_in(self, account: Account) -> bool:
-        """Whether one of Claude Code's places holds a token of the account that could be sent."""
+        """Whether Claude Code has, or had last, a token of the account that could be sent."""
         if account.auth_method is not AuthMethod.OAUTH:
             return False
         now = self._clock.now()
-        logins = self._offers.logins_of(account.name)
-        return any(not login.credential.is_dead(now) for login in logins)
+        return any(not token.is_dead(now) for token in self._offers.tokens_of(account.name))
 
     def _best(self, account: Account, stored: Stored) -> Credential | None:
         own, now = stored.credential, self._clock.now()
         followed = stored.storage in (Storage.KEYRING, Storage.LINKED)
         if not followed or account.auth_method is not AuthMethod.OAUTH:
             return own
-        logins = [login.credential for login in self._offers.logins_of(account.name)]
-        known = [*logins, own] if own is not None else logins
+        tokens = self._offers.tokens_of(account.name)
+        known = [*tokens, own] if own is not None else tokens
         return max(known, key=lambda credential: self._offers.rank(credential, now), default=None)
 
     def tell(self, name: str) -> None:

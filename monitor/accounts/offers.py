@@ -35,12 +35,15 @@ class Offers:
         self._offers: dict[str, Offer] = {}
         self._superseded: set[str] = set()
         self._refused: set[str] = set()
+        self._last: dict[str, Credential] = {}
+        """Tokens whose place another account has taken. They are as good as before until they end."""
 
     def moves_in(self, source: LoginSource, login: Login, name: str) -> set[str]:
         """The login of this place is that account's. Returns the accounts for which something has changed."""
         return self._move_in(source.key, Offer(folder_of(source), login, name), name)
 
     def _move_in(self, key: str, offer: Offer, name: str) -> set[str]:
+        self._last.pop(name, None)
         touched = self._set(key, offer) | {name}
         if offer.folder is None:
             return touched
@@ -114,6 +117,7 @@ class Offers:
     def refuse(self, credential: Credential) -> None:
         """The API did not take this token as the account's: any other is better, and what was presumed is not so."""
         self._refused.add(digest(credential.secret))
+        self._last = {n: last for n, last in self._last.items() if last.secret != credential.secret}
         for key, offer in list(self._offers.items()):
             if not credential.proven and offer.login and offer.login.credential == credential:
                 self._offers[key] = Offer(offer.folder, offer.login)
@@ -131,6 +135,11 @@ class Offers:
 
     def logins_of(self, name: str) -> list[Login]:
         return [o.login for o in self._offers.values() if o.owner == name and o.login is not None]
+
+    def tokens_of(self, name: str) -> list[Credential]:
+        """What is known of the account's tokens: those that are in a place, and the last one that was."""
+        tokens = [login.credential for login in self.logins_of(name)]
+        return [*tokens, self._last[name]] if name in self._last else tokens
 
     def login_of(self, name: str, now: datetime) -> Login | None:
         """The account's best login, dead or not; None where it has none."""
@@ -175,13 +184,22 @@ class Offers:
         self._offers[key] = offer
         if offer.login is not None:
             self._superseded.discard(digest(offer.login.credential.secret))
+            if old.owner not in (None, offer.owner):
+                self._keep_last(old)
         return {old.owner} if old.owner is not None else set()
+
+    def _keep_last(self, left: Offer) -> None:
+        if left.owner is not None and left.login is not None and left.login.credential.proven:
+            self._last[left.owner] = left.login.credential
 
     def _supersede(self, login: Login | None) -> None:
         if login is not None:
             self._superseded.add(digest(login.credential.secret))
 
     def _rename(self, old: str, new: str | None) -> None:
+        last = self._last.pop(old, None)
+        if last is not None and new is not None:
+            self._last[new] = last
         for key, offer in self._offers.items():
             if offer.owner == old:
                 self._offers[key] = Offer(offer.folder, offer.login, new, offer.failure)

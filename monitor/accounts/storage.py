@@ -120,7 +120,7 @@ class Stores:
             stored = Stored(None, has_keyring=False)
         if stored.credential is not None:
             return stored
-        linked = account.auth_method is AuthMethod.OAUTH and self._offers.logins_of(account.name)
+        linked = account.auth_method is AuthMethod.OAUTH and self._offers.tokens_of(account.name)
         return replace(stored, storage=Storage.LINKED if linked else None)
 
     async def _read_keyring(self, account: Account, rejected: Credential | None) -> Stored:

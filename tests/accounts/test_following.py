@@ -561,3 +561,49 @@ async def test_an_account_of_older_settings_learns_where_it_lives() -> None:
     await rig.watcher.look()
     assert rig.learnt[ME].folders == ("/w",)
     assert rig.profiles.asked == [], "its token is known"
+
+
+async def switched(storage: Storage | None) -> Rig:
+    """The folder of one account has become another account's, while its token is good for two more hours."""
+    rig = Rig()
+    rig.default = storage
+    rig.logins = [FakeLogin("t1", "/w", after(hours=2)), FakeLogin("u1", "/y", after(hours=8))]
+    rig.knows("t1", ME)
+    rig.knows("u1", YOU, org="org-2")
+    await rig.book.import_all(rig.logins)
+    await rig.watcher.look()
+    rig.knows("u2", YOU, org="org-2")
+    rig.logins[0].renews("u2", after(hours=9))
+    await rig.watcher.look()
+    return rig
+
+
+async def test_a_linked_account_keeps_the_last_token_of_a_folder_that_another_one_took() -> None:
+    rig = await switched(Storage.LINKED)
+    assert (await in_use(rig), await in_use(rig, YOU)) == ("t1", "u2")
+    assert rig.vault.kept == {}
+    rig.clock.step(timedelta(hours=3))
+    assert await refused(rig) == "logged out: log in by `claude` /login"
+
+
+async def test_the_last_token_of_a_folder_is_sent_no_more_once_it_was_refused() -> None:
+    rig = await switched(Storage.LINKED)
+    with pytest.raises(CredentialError, match="logged out"):
+        await rig.credentials.credential(rig.account(ME), await sent(rig))
+    assert await refused(rig) == "logged out: log in by `claude` /login"
+
+
+async def test_the_last_token_of_a_folder_goes_with_a_rename_and_with_the_account() -> None:
+    rig = await switched(Storage.LINKED)
+    await rig.book.edit(ME, "me", None, "org-1")
+    assert await in_use(rig, "me") == "t1"
+    await rig.book.remove("me")
+    assert rig.offers.tokens_of("me") == []
+
+
+async def test_after_a_logout_there_is_no_last_token() -> None:
+    rig = await switched(Storage.LINKED)
+    rig.logins[1].log_out()
+    rig.logins[0].log_out()
+    await rig.watcher.look()
+    assert await refused(rig, YOU) == "logged out: run `CLAUDE_CONFIG_DIR=/y claude` and use /login"

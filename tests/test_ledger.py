@@ -10,7 +10,7 @@ import pytest
 
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.events import Ticked
-from monitor.core.memory import Remembered
+from monitor.core.memory import Remembered, parse_conditions, render_conditions
 from monitor.core.model import Account, Condition
 from monitor.core.state import State
 from monitor.core.update import update
@@ -166,12 +166,19 @@ def test_memory_comes_back_as_it_was(tmp_path: Path) -> None:
     process = Process(tmp_path, NOW)
     process.lives_through(sample("a", 0, 70), sample("a", 3, 85))
     known = process.store.state.accounts["a"]
-    fleet = {"exhausted:": Condition(NOW, told_at=NOW)}
+    fleet = {"exhausted:": Condition(NOW, told_at=NOW, ceased_at=NOW, freed_at=NOW)}
     remembered = State(accounts={"a": known}, conditions=fleet)
     ledger.record(process.store.state, remembered, ())
     recalled = ledger_in(tmp_path).recalled(NOW)
     assert recalled.accounts["a"] == Remembered(known.alerts, known.conditions, "org-a")
     assert recalled.conditions == fleet
+
+
+def test_what_an_earlier_version_remembered_of_a_condition_is_enough() -> None:
+    told = {"exhausted:": Condition(NOW, told_at=NOW)}
+    document = {key: dict(value) for key, value in render_conditions(told).items()}
+    del document["exhausted:"]["freed_at"]
+    assert parse_conditions(document) == told
 
 
 def test_only_what_has_changed_is_written(tmp_path: Path) -> None:

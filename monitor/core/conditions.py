@@ -15,6 +15,9 @@ Each condition is, in Prometheus's words:
 
 The ten minutes keep a condition that flickers from being told again and again; the end of the period keeps a
 forecast that wavers to one alert in each window period.
+
+That no account has room is the one condition whose end is told as well: at once, as soon as an account is seen to
+have room, and once in the condition's life, however often it flickers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -72,7 +75,8 @@ def watched(state: State, at: datetime) -> tuple[State, tuple[Alert, ...]]:
         )
         alerts.extend(told)
     fleet, told = _stepped(state.conditions, fleet_facts(state, at), rules, at)
-    alerts.extend([*told, *_freed(state, fleet, at)])
+    fleet, freed = _freed(state, fleet, at)
+    alerts.extend([*told, *freed])
     return replace(state, accounts=accounts, conditions=fleet), tuple(alerts)
 
 
@@ -212,16 +216,16 @@ def _last_seen(account: AccountState) -> Iterable[Window]:
     return [Window(key, old.utilization, old.resets_at) for key, old in account.alerts.items()]
 
 
-def _freed(state: State, fleet: Conditions, at: datetime) -> Iterator[Alert]:
+def _freed(state: State, fleet: Conditions, at: datetime) -> tuple[Conditions, list[Alert]]:
     """The first account that is free again, once all of them had been told to be full."""
     key = condition_key(AlertKind.EXHAUSTED)
-    before, now = state.conditions.get(key), fleet.get(key)
-    ended = before is not None and before.is_firing and not (now is not None and now.is_firing)
-    if not ended:
-        return
-    free = [a for a in state.accounts.values() if _has_room(a)]
-    if free and state.policy.alerts.speaks(AlertKind.FREE, free[0].account.name):
-        yield Alert(AlertKind.FREE, free[0].account.name, "", at, resets_at=at)
+    told = fleet.get(key)
+    free = next((a.account.name for a in state.accounts.values() if _has_room(a)), None)
+    if told is None or told.ceased_at is None or told.freed_at is not None or free is None:
+        return fleet, []
+    alert = Alert(AlertKind.FREE, free, "", at, resets_at=at)
+    speaks = state.policy.alerts.speaks(alert.kind, free)
+    return {**fleet, key: replace(told, freed_at=at)}, [alert] if speaks else []
 
 
 def _has_room(account: AccountState) -> bool:

@@ -63,6 +63,7 @@ def condition_moved(old: Condition, by: timedelta) -> Condition:
         since=old.since + by,
         told_at=old.told_at and old.told_at + by,
         ceased_at=old.ceased_at and old.ceased_at + by,
+        freed_at=old.freed_at and old.freed_at + by,
     )
 
 
@@ -88,6 +89,7 @@ def render_conditions(conditions: Mapping[str, Condition]) -> Json:
             "told_at": _text(condition.told_at),
             "ceased_at": _text(condition.ceased_at),
             "until": _text(condition.until),
+            "freed_at": _text(condition.freed_at),
         }
         for key, condition in conditions.items()
     }
@@ -100,6 +102,7 @@ def parse_conditions(document: Json) -> dict[str, Condition]:
             told_at=_instant(value["told_at"]),
             ceased_at=_instant(value["ceased_at"]),
             until=_instant(value["until"]),
+            freed_at=_instant(value.get("freed_at")),
         )
         for key, value in document.items()
     }

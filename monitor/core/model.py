@@ -310,13 +310,15 @@ class Condition:
     """What the alert machine remembers of a lasting condition; see `monitor.core.conditions`.
 
     It holds `since`; it was told at `told_at`; it has ceased at `ceased_at`. Once told it is not told again
-    before `until`, where that is set: the end of the window period that it is about.
+    before `until`, where that is set: the end of the window period that it is about. `freed_at` is when an
+    account was called free again, where the condition is that none had room.
     """
 
     since: datetime
     told_at: datetime | None = None
     ceased_at: datetime | None = None
     until: datetime | None = None
+    freed_at: datetime | None = None
 
     @property
     def is_firing(self) -> bool:

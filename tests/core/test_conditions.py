@@ -185,3 +185,43 @@ def test_the_first_account_that_is_free_again_is_told_when_a_poll_has_seen_it() 
     now, told = watched(replace(now, accounts={**now.accounts, "b": free}), after(minutes=62))
     assert [(alert.kind, alert.account) for alert in told] == [(AlertKind.FREE, "b")]
     assert watched(now, after(minutes=63))[1] == ()
+
+
+def lived(pattern: str) -> list[AlertKind]:
+    """What is told of two accounts, minute by minute: full both where the pattern has `#`, else one has room."""
+    now, kinds = state(full("a", 99), full("b", 99)), list[AlertKind]()
+    for minute, mark in enumerate(pattern):
+        b = full("b", 99, percent=100 if mark == "#" else 99)
+        now = replace(now, accounts={**now.accounts, "b": b})
+        now, told = watched(now, after(minutes=minute))
+        kinds += [alert.kind for alert in told]
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("pattern", "free"),
+    [
+        pytest.param("##..", 1, id="at once"),
+        pytest.param("##.##.#.##...", 1, id="a flicker is not told again"),
+        pytest.param("##...........##..", 2, id="after ten minutes it is"),
+        pytest.param("..", 0, id="they were never full"),
+    ],
+)
+def test_a_free_account_is_told_once_however_the_others_waver(pattern: str, free: int) -> None:
+    assert lived(pattern) == [AlertKind.EXHAUSTED, AlertKind.FREE] * free
+
+
+@given(st.text("#.", max_size=60))
+def test_full_and_free_take_turns_whatever_the_order_of_events(pattern: str) -> None:
+    told = lived(pattern)
+    assert told[:1] in ([], [AlertKind.EXHAUSTED])
+    assert all(early != late for early, late in pairwise(told))
+
+
+def test_an_account_that_is_seen_only_after_the_others_have_gone_is_told_as_free() -> None:
+    now, told = watched(state(full("a", 99), full("b", 99)), NOW)
+    gone = {"a": down("a", Reason.AUTH), "b": replace(down("b", Reason.AUTH), usage=None)}
+    now, _ = watched(replace(now, accounts=gone), after(minutes=1))
+    back = {**gone, "b": full("b", 99, percent=1)}
+    now, told = watched(replace(now, accounts=back), after(minutes=2))
+    assert [(alert.kind, alert.account) for alert in told] == [(AlertKind.FREE, "b")]

@@ -22,12 +22,10 @@ from prometheus_client.registry import Collector
 from exporters import negotiation
 from exporters.rows import Row, account_rows, label_text
 from monitor import __version__
-from monitor.core.conditions import condition_key
-from monitor.core.effects import AlertKind, threshold_rule
 from monitor.core.errors import Reason
+from monitor.core.firing import firing_alerts, may_fire
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Up, Window, window_duration
 from monitor.core.policy import Policy
-from monitor.core.rules import RuleBook
 from monitor.core.state import State
 
 HOUR: Final = timedelta(hours=1)
@@ -65,7 +63,7 @@ def families(state: State, now: datetime) -> Iterator[Metric]:
     yield from window_gauges(rows, state.policy)
     yield window_durations(state)
     yield from account_gauges(rows)
-    yield alerts_firing(rows, state.policy.alerts)
+    yield alerts_firing(state, rows, now)
     yield polls(rows)
     yield poll_failures(rows)
     yield account_info(rows)
@@ -196,29 +194,27 @@ def window_durations(state: State) -> Metric:
     return family
 
 
-def alerts_firing(rows: Sequence[Row], rules: RuleBook) -> Metric:
-    """One series for each rule of a window or an account; none while the alerts are off."""
+def alerts_firing(state: State, rows: Sequence[Row], now: datetime) -> Metric:
+    """One series for each rule that may speak of what is shown, and in any case for what fires."""
     family = _gauge(
         "claude_usage_alert_firing",
-        "1 while the rule's condition is so and was told, else 0; absent while alerts are off.",
+        "1 while the alert fires, else 0; absent where the settings silence the rule."
+        " An empty account stands for all of them.",
         "account",
         "window",
         "rule",
     )
-    for row in rows if rules.enabled else ():
-        for key, window in row.windows.items():
-            for threshold in rules.thresholds_of(row.account.account.name):
-                labels = (row.title, key, threshold_rule(threshold))
-                _add(family, labels, window.utilization >= threshold)
-            _add(family, (row.title, key, AlertKind.PACE), _fires(row, AlertKind.PACE, key))
-        for kind in (AlertKind.LOGIN, AlertKind.EXPIRY, AlertKind.UNREADABLE):
-            _add(family, (row.title, "", kind), _fires(row, kind))
+    titles = {row.name: row.title for row in rows}
+    shown = {row.name: [window.key for window in row.windows.values()] for row in rows}
+
+    def labels(account: str, window: str, rule: str) -> tuple[str, str, str]:
+        return titles.get(account, ""), label_text(window), rule
+
+    fires = {labels(*place): False for place in may_fire(state, shown)}
+    fires |= {labels(a.account, a.window, a.rule): True for a in firing_alerts(state, now)}
+    for series, value in fires.items():
+        _add(family, series, value)
     return family
-
-
-def _fires(row: Row, kind: AlertKind, window: str = "") -> bool:
-    condition = row.account.conditions.get(condition_key(kind, window))
-    return condition is not None and condition.is_firing
 
 
 def polls(rows: Sequence[Row]) -> Metric:

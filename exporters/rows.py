@@ -24,6 +24,10 @@ class Row:
     now: datetime
 
     @property
+    def name(self) -> str:
+        return self.account.account.name
+
+    @property
     def windows(self) -> dict[str, Window]:
         """The windows by their label; none where the values are too old to be shown."""
         if not self.fresh:

@@ -41,6 +41,9 @@ WORTH_A_FORECAST: Final = 0.5
 TIME_TO_ACT: Final = timedelta(minutes=15)
 """A window that fills within this time of its reset is no matter."""
 
+OF_ACCOUNTS: Final = (AlertKind.LOGIN, AlertKind.UNREADABLE, AlertKind.EXPIRY)
+"""What is so of a whole account."""
+
 Conditions = Mapping[str, Condition]
 
 
@@ -183,17 +186,18 @@ def _full_at(key: str, memory: WindowMemory, at: datetime) -> datetime | None:
 def fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
     """What is so of all accounts together: none of two or more that can be used has room."""
     usable = [a for a in state.accounts.values() if not a.login_required]
-    if (
-        len(state.accounts) < 2
-        or not usable
-        or not state.policy.alerts.speaks(AlertKind.EXHAUSTED, "")
-    ):
+    if not usable or not may_be_exhausted(state):
         return
     frees = [(full_until(account), account.account.name) for account in usable]
     known = [(until, name) for until, name in frees if until is not None]
     if len(known) == len(usable):
         until, name = min(known)
         yield Fact(Alert(AlertKind.EXHAUSTED, "", "", at, resets_at=until, detail=name))
+
+
+def may_be_exhausted(state: State) -> bool:
+    """Whether there are several accounts, and the settings let it be told that none of them has room."""
+    return len(state.accounts) > 1 and state.policy.alerts.speaks(AlertKind.EXHAUSTED, "")
 
 
 def full_until(account: AccountState) -> datetime | None:

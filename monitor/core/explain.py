@@ -10,6 +10,7 @@ from typing import Final
 
 from monitor.core.alerts import CONFIRM_AFTER, FULL
 from monitor.core.conditions import (
+    OF_ACCOUNTS,
     RESOLVED_AFTER,
     TIME_TO_ACT,
     WORTH_A_FORECAST,
@@ -21,7 +22,6 @@ from monitor.core.memory import Remembered
 from monitor.core.model import Condition, WindowMemory
 from monitor.core.rules import Override, RuleBook
 
-OF_ACCOUNTS: Final = (AlertKind.LOGIN, AlertKind.UNREADABLE, AlertKind.EXPIRY)
 _RULE_CELLS: Final = 16
 
 

@@ -11,8 +11,14 @@ from datetime import datetime
 from typing import Final
 
 from monitor.core.alerts import FULL
-from monitor.core.conditions import RESOLVED_AFTER, account_facts, fleet_facts
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.conditions import (
+    OF_ACCOUNTS,
+    RESOLVED_AFTER,
+    account_facts,
+    fleet_facts,
+    may_be_exhausted,
+)
+from monitor.core.effects import Alert, AlertKind, threshold_rule
 from monitor.core.model import AccountState, Condition, WindowMemory
 from monitor.core.rules import RuleBook
 from monitor.core.state import State
@@ -28,6 +34,30 @@ def firing_alerts(state: State, now: datetime) -> tuple[Alert, ...]:
     for account in state.accounts.values():
         firing += [*_thresholds(account, rules, now), *_conditions(account, rules, now)]
     return tuple(firing)
+
+
+def may_fire(state: State, windows: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str, str]]:
+    """All that the settings let fire of these windows by account, as (account, window, rule); empty as in an alert."""
+    rules = state.policy.alerts
+    for account in (known.account.name for known in state.accounts.values()):
+        for window in windows.get(account, ()):
+            for rule in _rules_of_window(rules, account, window):
+                yield account, window, rule
+        for kind in OF_ACCOUNTS:
+            if rules.speaks(kind, account):
+                yield account, "", kind
+    if may_be_exhausted(state):
+        yield "", "", AlertKind.EXHAUSTED
+
+
+def _rules_of_window(rules: RuleBook, account: str, window: str) -> Iterator[str]:
+    thresholds = rules.thresholds_of(account)
+    if rules.speaks(AlertKind.THRESHOLD, account, window):
+        yield from map(threshold_rule, thresholds)
+    if FULL not in thresholds and rules.speaks(AlertKind.LIMIT, account, window):
+        yield AlertKind.LIMIT
+    if rules.speaks(AlertKind.PACE, account, window):
+        yield AlertKind.PACE
 
 
 def _thresholds(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
@@ -72,12 +102,13 @@ def _fleet(state: State, now: datetime) -> Iterator[Alert]:
 def _lasting(
     conditions: Conditions, account: str, facts: Iterable[Alert], now: datetime
 ) -> Iterator[Alert]:
-    """The conditions that are firing, with what is known of them now."""
-    known = {(alert.kind, alert.window): alert for alert in facts}
-    for key, condition in conditions.items():
+    """The conditions that are firing, with what is known of them now; where none is, nothing is looked up."""
+    firing = {key: condition for key, condition in conditions.items() if _fires(condition, now)}
+    known = {(alert.kind, alert.window): alert for alert in facts} if firing else {}
+    for key, condition in firing.items():
         name, _, window = key.partition(":")
         kind = _KINDS.get(name)
-        if kind is not None and _fires(condition, now):
+        if kind is not None:
             alert = known.get((kind, window), Alert(kind, account, window, now))
             yield replace(alert, at=condition.since)
 

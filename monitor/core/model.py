@@ -320,10 +320,6 @@ class Condition:
     until: datetime | None = None
     freed_at: datetime | None = None
 
-    @property
-    def is_firing(self) -> bool:
-        return self.told_at is not None and self.ceased_at is None
-
 
 @dataclass(frozen=True, slots=True)
 class Point:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from monitor.core.errors import Reason
-from monitor.core.model import Account, AccountState, Down, Window
+from monitor.core.model import Account, AccountState, Condition, Down, Window, WindowMemory
 from monitor.core.state import NotificationLog, State
 from tests.builders import live, state, waiting
 
@@ -62,6 +62,10 @@ def rate_limited(now: datetime) -> AccountState:
         failures={Reason.RATE_LIMITED: 1},
         poll_duration=timedelta(milliseconds=95),
         requests=(now - timedelta(minutes=5),),
+        alerts={
+            "5h": told(1.04, now + timedelta(minutes=12, seconds=0.7), 0.8, 0.95, 1.0),
+            "7d": told(0.91, now + timedelta(days=2, hours=6), 0.8),
+        },
     )
 
 
@@ -79,7 +83,14 @@ def logged_out(now: datetime) -> AccountState:
         polls=60,
         failures={Reason.AUTH: 40},
         token_expires_at=now - timedelta(hours=2),
+        conditions={"login:": Condition(now - timedelta(hours=2), told_at=now)},
     )
+
+
+def told(utilization: float, resets_at: datetime, *thresholds: float) -> WindowMemory:
+    """What is remembered of a window whose thresholds these have spoken."""
+    at = resets_at - timedelta(hours=3)
+    return WindowMemory(at, utilization, resets_at, utilization, frozenset(thresholds))
 
 
 def hostile(now: datetime) -> AccountState:
@@ -90,4 +101,5 @@ def hostile(now: datetime) -> AccountState:
         Window("7d", 0.96, now + timedelta(days=1)),
         Window("7d_fable", 0.8, now + timedelta(days=1)),
         at=now - timedelta(seconds=100),
+        alerts={"7d": told(0.96, now + timedelta(days=1), 0.8, 0.95)},
     )

@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,10 +22,13 @@ from monitor import __version__
 from monitor.core.conditions import condition_key
 from monitor.core.effects import AlertKind
 from monitor.core.errors import Reason
+from monitor.core.events import PollSucceeded
+from monitor.core.firing import firing_alerts
 from monitor.core.model import Account, Condition, Down, Window
 from monitor.core.policy import Policy
-from monitor.core.rules import RuleBook
+from monitor.core.rules import Override, Rule, RuleBook
 from monitor.core.state import State
+from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT
 from tests.exporters.rich import HOSTILE, rich_state
@@ -193,33 +196,119 @@ def test_only_requests_of_the_last_hour_are_counted() -> None:
     assert value(shown, "claude_usage_requests_last_hour", account="a") == 3
 
 
+def climbed(percent: float, rules: RuleBook, *names: str) -> State:
+    """Accounts after two polls, the second of which showed this percentage of both windows."""
+    known = state(*(waiting(name) for name in names or ("a",)), policy=Policy(alerts=rules))
+    for at, used in ((NOW, 10), (after(minutes=3), percent)):
+        for name in known.accounts:
+            windows = window("5h", used, timedelta(hours=4)), window("7d", 10, timedelta(days=4))
+            polled = PollSucceeded(at, name, usage(*windows, at=at), timedelta(seconds=1))
+            known, _ = update(known, polled)
+    return known
+
+
+def firing(shown: State, now: datetime = NOW) -> dict[str, float]:
+    """What the page says of each alert, as `account window rule`."""
+    page = (sample for family in families(shown, now) for sample in family.samples)
+    return {
+        " ".join(s.labels[name] for name in ("account", "window", "rule")): s.value
+        for s in page
+        if s.name == "claude_usage_alert_firing"
+    }
+
+
 @pytest.mark.parametrize(
-    ("percent", "firing"),
+    ("percent", "thresholds", "rules"),
     [
-        (79, {"threshold_80": 0, "threshold_97.5": 0}),
-        (80, {"threshold_80": 1, "threshold_97.5": 0}),
-        (100, {"threshold_80": 1, "threshold_97.5": 1}),
+        (79, (0.8, 0.975), {"threshold_80": 0, "threshold_97.5": 0, "limit": 0}),
+        (80, (0.8, 0.975), {"threshold_80": 1, "threshold_97.5": 0, "limit": 0}),
+        (100, (0.8, 0.975), {"threshold_80": 1, "threshold_97.5": 1, "limit": 1}),
+        (100, (0.8, 1.0), {"threshold_80": 1, "threshold_100": 1}),
+        (100, (), {"limit": 1}),
     ],
 )
-def test_an_alert_fires_at_its_threshold_and_above(percent: float, firing: dict[str, int]) -> None:
-    shown = state(
-        live("a", window("7d", percent)), policy=Policy(alerts=RuleBook(thresholds=(0.8, 0.975)))
-    )
+def test_each_threshold_of_a_window_has_a_series_and_the_limit_where_it_is_none(
+    percent: float, thresholds: tuple[float, ...], rules: dict[str, int]
+) -> None:
+    said = firing(climbed(percent, RuleBook(thresholds=thresholds)))
     assert {
-        s.labels["rule"]: s.value
-        for s in samples(shown)
-        if s.name == "claude_usage_alert_firing" and s.labels["rule"].startswith("threshold")
-    } == firing
+        place.removeprefix("a 5h "): value
+        for place, value in said.items()
+        if place.startswith("a 5h ") and not place.endswith("pace")
+    } == rules
 
 
-def test_a_lasting_condition_fires_from_when_it_was_told_until_it_ceases() -> None:
-    def firing(condition: Condition) -> float:
+@pytest.mark.parametrize(
+    "rules",
+    [
+        RuleBook(rules={AlertKind.THRESHOLD: Rule(enabled=False)}),
+        RuleBook(rules={AlertKind.THRESHOLD: Rule(windows=("7d_opus",))}),
+        RuleBook(rules={AlertKind.THRESHOLD: Rule(accounts=("b",))}),
+        RuleBook(overrides={"a": Override(silent=frozenset({AlertKind.THRESHOLD}))}),
+        RuleBook(enabled=False),
+    ],
+)
+def test_what_the_settings_silence_has_no_series(rules: RuleBook) -> None:
+    assert not [place for place in firing(climbed(97, rules)) if "threshold" in place]
+
+
+def test_a_threshold_that_is_to_last_fires_once_it_has() -> None:
+    held = RuleBook(rules={AlertKind.THRESHOLD: Rule(hold=timedelta(minutes=10))})
+    assert firing(climbed(97, held))["a 5h threshold_95"] == 0
+
+
+def test_a_threshold_fires_until_its_window_ends_whatever_the_newest_figures() -> None:
+    at = after(minutes=6)
+    revised = usage(window("5h", 78, timedelta(hours=4)), at=at)
+    shown, _ = update(
+        climbed(81, RuleBook()), PollSucceeded(at, "a", revised, timedelta(seconds=1))
+    )
+    assert firing(shown, at)["a 5h threshold_80"] == 1
+    assert firing(shown, after(hours=3))["a 5h threshold_80"] == 1, "though they are old"
+    assert "a 5h threshold_80" not in firing(shown, after(hours=4))
+
+
+def test_that_no_account_has_room_is_said_of_no_account() -> None:
+    assert firing(climbed(97, RuleBook(), "a", "b"))["  exhausted"] == 0
+    assert firing(climbed(100, RuleBook(), "a", "b"))["  exhausted"] == 1
+    assert "  exhausted" not in firing(climbed(100, RuleBook()))
+
+
+@pytest.mark.parametrize(("minutes", "fires"), [(0, 1), (9, 1), (10, 0)])
+def test_a_lasting_condition_fires_from_when_it_was_told_until_ten_minutes_after_it_ceased(
+    minutes: float, fires: int
+) -> None:
+    def page(condition: Condition) -> float:
         shown = state(live("a", conditions={condition_key(AlertKind.LOGIN): condition}))
-        return value(shown, "claude_usage_alert_firing", account="a", window="", rule="login")
+        return firing(shown, after(minutes=minutes))["a  login"]
 
-    assert firing(Condition(since=NOW)) == 0
-    assert firing(Condition(since=NOW, told_at=NOW)) == 1
-    assert firing(Condition(since=NOW, told_at=NOW, ceased_at=NOW)) == 0
+    assert page(Condition(since=NOW)) == 0
+    assert page(Condition(since=NOW, told_at=NOW)) == 1
+    assert page(Condition(since=NOW, told_at=NOW, ceased_at=NOW)) == fires
+
+
+rule_sets = st.builds(
+    RuleBook,
+    thresholds=st.sampled_from([(), (0.8,), (0.8, 1.0)]),
+    rules=st.dictionaries(
+        st.sampled_from(AlertKind),
+        st.builds(Rule, st.booleans(), st.sampled_from([None, ("5h",)]), hold=st.just(timedelta())),
+    ),
+    overrides=st.dictionaries(
+        st.sampled_from("ab"),
+        st.builds(Override, st.none(), st.frozensets(st.sampled_from(AlertKind))),
+    ),
+    enabled=st.booleans(),
+)
+
+
+@given(rule_sets, st.sampled_from([10, 85, 100]))
+def test_what_fires_to_the_program_fires_on_the_page_and_nothing_else(
+    rules: RuleBook, percent: float
+) -> None:
+    shown, now = climbed(percent, rules, "a", "b"), after(minutes=4)
+    fires = {f"{a.account} {a.window} {a.rule}" for a in firing_alerts(shown, now)}
+    assert {place for place, value in firing(shown, now).items() if value} == fires
 
 
 def test_without_alerts_none_has_a_series() -> None:

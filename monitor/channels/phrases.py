@@ -1,13 +1,6 @@
 """Figures and times as people say them. Pure: the time zone is an argument."""
 
-import math
 from datetime import datetime, timedelta, tzinfo
-
-
-def percent(utilization: float) -> int:
-    """A ratio in whole percent, rounded down: 99.6 % is not yet the limit."""
-    whole = math.floor(round(utilization * 100, 6))  # 0.29 * 100 is a little less than 29
-    return whole if utilization >= 1 else min(whole, 99)
 
 
 def duration(left: timedelta) -> str:

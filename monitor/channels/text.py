@@ -6,9 +6,10 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.channels.clean import DETAIL_LENGTH, cleaned
-from monitor.channels.phrases import duration, moment, percent, sentences, to_the_minute
+from monitor.channels.phrases import duration, moment, sentences, to_the_minute
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.rules import Urgency
+from monitor.core.words import exact_percent, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +83,16 @@ def _line(alert: Alert, zone: tzinfo | None) -> str:
 
 def _threshold(alert: Alert, zone: tzinfo | None) -> Message:
     if _is_full(alert) or alert.threshold is None:
-        return _high(alert, f"At {percent(alert.utilization)}%", zone)
-    return _high(alert, f"Passed {alert.threshold * 100:g}%", zone)
+        return _high(alert, f"At {percent(alert.utilization)}", zone)
+    return _high(alert, f"Passed {exact_percent(alert.threshold)}", zone)
 
 
 def _limit(alert: Alert, zone: tzinfo | None) -> Message:
-    return _high(alert, f"At {percent(alert.utilization)}%", zone)
+    return _high(alert, f"At {percent(alert.utilization)}", zone)
 
 
 def _high(alert: Alert, fact: str, zone: tzinfo | None) -> Message:
-    news = "limit reached" if _is_full(alert) else f"at {percent(alert.utilization)}%"
+    news = "limit reached" if _is_full(alert) else f"at {percent(alert.utilization)}"
     body = sentences(fact, _resets(alert, zone))
     urgency = Urgency.CRITICAL if _is_critical(alert) else Urgency.NORMAL
     return Message(f"{_window(alert)} {news}", body, urgency)
@@ -106,19 +107,19 @@ def _resets(alert: Alert, zone: tzinfo | None) -> str:
 
 
 def _reset(alert: Alert, zone: tzinfo | None) -> Message:
-    peak = f"It had reached {percent(alert.utilization)}%"
+    peak = f"It had reached {percent(alert.utilization)}"
     if alert.resets_at is not None:
         peak += f" before the reset {moment(alert.resets_at, alert.at, zone)}"
     return Message(f"{_window(alert)} is open again", sentences(peak))
 
 
 def _early_reset(alert: Alert, _: tzinfo | None) -> Message:
-    peak = f"It had reached {percent(alert.utilization)}%, and was reset before its time"
+    peak = f"It had reached {percent(alert.utilization)}, and was reset before its time"
     return Message(f"{_window(alert)} is open again early", sentences(peak))
 
 
 def _pace(alert: Alert, zone: tzinfo | None) -> Message:
-    at = f"At {percent(alert.utilization)}%"
+    at = f"At {percent(alert.utilization)}"
     if alert.resets_at is None:
         return Message(f"{_window(alert)} fills too fast", f"{at}: it will be full too early.")
     left = _left(alert.resets_at, alert)

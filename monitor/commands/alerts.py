@@ -22,6 +22,7 @@ from monitor.core.policy import Policy
 from monitor.core.replay import replayed
 from monitor.core.rules import RuleBook
 from monitor.core.state import State
+from monitor.core.words import percent
 from monitor.history import History
 from monitor.ledger import Entry, Ledger
 from monitor.settings import (
@@ -171,7 +172,7 @@ def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage
 def _row(alert: Alert, now: datetime) -> str:
     """One alert in one line."""
     about = "  ".join(part for part in (alert.account, alert.window) if part) or "all accounts"
-    used = f"  {alert.utilization * 100:.3g}%" if alert.window else ""
+    used = f"  {percent(alert.utilization, decimals=1)}" if alert.window else ""
     return f"{_clock(alert.at, now)}  {about}  {alert.rule}{used}"
 
 

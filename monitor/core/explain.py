@@ -3,11 +3,13 @@
 It reads the memory that decided at the last sample, so what it says is what was decided, and not a second opinion.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
+from monitor.core import words
 from monitor.core.alerts import CONFIRM_AFTER, FULL
 from monitor.core.conditions import (
     OF_ACCOUNTS,
@@ -77,8 +79,8 @@ class _Telling:
         yield _line("period", self._period(memory))
         for threshold in self.rules.thresholds_of(self.account):
             rule = threshold_rule(threshold)
-            words = self._threshold(AlertKind.THRESHOLD, rule, threshold, key, memory)
-            yield self._rule(AlertKind.THRESHOLD, key, words, rule)
+            said = self._threshold(AlertKind.THRESHOLD, rule, threshold, key, memory)
+            yield self._rule(AlertKind.THRESHOLD, key, said, rule)
         yield self._rule(AlertKind.LIMIT, key, self._limit(key, memory))
         yield self._rule(AlertKind.RESET, key, self._reset(memory))
         yield self._rule(AlertKind.EARLY_RESET, key, self._early_reset(memory))
@@ -86,12 +88,12 @@ class _Telling:
 
     def lasting(self, kind: AlertKind, conditions: Mapping[str, Condition]) -> str:
         condition = conditions.get(condition_key(kind))
-        words = "inactive: it is not so" if condition is None else self._condition(kind, condition)
-        return self._rule(kind, "", words)
+        said = "inactive: it is not so" if condition is None else self._condition(kind, condition)
+        return self._rule(kind, "", said)
 
-    def _rule(self, kind: AlertKind, window: str, words: str, name: str = "") -> str:
+    def _rule(self, kind: AlertKind, window: str, said: str, name: str = "") -> str:
         silence = self._silence(kind, window)
-        return _line(name or str(kind), f"silent: {silence}" if silence else words)
+        return _line(name or str(kind), f"silent: {silence}" if silence else said)
 
     def _silence(self, kind: AlertKind, window: str) -> str:
         """Why the settings let the rule say nothing; empty where they let it speak."""
@@ -132,9 +134,7 @@ class _Telling:
             below = "" if since is not None else "; that usage is below it now does not arm it anew"
             return f"{done}; silent until the period ends{below}"
         if since is None:
-            return (
-                f"waits for {_percent(threshold)}: {_points(threshold - memory.utilization)} more"
-            )
+            return f"waits for {words.exact_percent(threshold)}: {_points(threshold - memory.utilization)} more"
         return f"reached at {self._clock(since)}; {self._hold(kind, since)}"
 
     def _limit(self, key: str, memory: WindowMemory) -> str:
@@ -149,13 +149,13 @@ class _Telling:
         if memory.peak < lowest:
             return (
                 f"would stay silent: the period was at {_percent(memory.peak)} at most, "
-                f"below {_percent(lowest)}"
+                f"below {words.exact_percent(lowest)}"
             )
         if memory.resets_at is None:
             return "waits for a window to open"
         return (
             f"speaks at the first sample after {self._clock(memory.resets_at)} that is below "
-            f"{_percent(lowest)}: the period was at {_percent(memory.peak)}"
+            f"{words.exact_percent(lowest)}: the period was at {_percent(memory.peak)}"
         )
 
     def _early_reset(self, memory: WindowMemory) -> str:
@@ -182,7 +182,7 @@ class _Telling:
         if memory.utilization >= FULL:
             return "the window is full"
         if memory.utilization < WORTH_A_FORECAST:
-            return f"below {_percent(WORTH_A_FORECAST)} no pace is worth a word"
+            return f"below {words.exact_percent(WORTH_A_FORECAST)} no pace is worth a word"
         if ahead is None:
             return f"it does not climb, or has been known for less than {_span(look_back(key) / 2)}"
         full_at = f"at this pace full at {self._clock(ahead.full_at)}"
@@ -216,16 +216,17 @@ class _Telling:
         return f"{local:%a} {local.day} {local:%b} {local:%H:%M}"
 
 
-def _line(name: str, words: str) -> str:
-    return f"  {name:<{_RULE_CELLS}}{words}"
+def _line(name: str, said: str) -> str:
+    return f"  {name:<{_RULE_CELLS}}{said}"
 
 
 def _percent(utilization: float) -> str:
-    return f"{round(utilization * 100, 1):g}%"
+    return words.percent(utilization, decimals=1)
 
 
 def _points(missing: float) -> str:
-    return f"{round(missing * 100, 1):g} points"
+    """Rounded up, as what is there is rounded down."""
+    return f"{math.ceil(round(missing * 1000, 6)) / 10:g} points"
 
 
 def _span(span: timedelta) -> str:

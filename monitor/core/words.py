@@ -64,26 +64,35 @@ def clock(at: datetime, now: datetime, tz: tzinfo | None = None) -> str:
     return f"{day} {local:%H:%M}" if local.year == today.year else f"{day} {local.year:04}"
 
 
-def percent(utilization: float, *, confirmed: bool = True) -> str:
-    """The utilization as whole percent, rounded down: 99.6 % is not full, and `<1%` is not nothing.
+def percent(utilization: float, *, confirmed: bool = True, decimals: int = 0) -> str:
+    """The utilization in percent, rounded down: 99.6 % is not full, and `<1%` is not nothing.
 
     An unconfirmed value has a `~` before it.
     """
     if math.isnan(utilization):
         return NOTHING
-    text = _whole_percent(utilization)
+    figure = _rounded_down(utilization, decimals)
+    text = f"{figure:g}%" if figure or utilization <= 0 else f"<{10.0**-decimals:g}%"
     return text if confirmed else f"~{text}"
 
 
-def _whole_percent(utilization: float) -> str:
-    scaled = round(min(max(utilization, 0.0), 9.99) * 100, 6)  # 0.29 * 100 is a little below 29
-    return "<1%" if 0 < scaled < 1 else f"{math.floor(scaled)}%"
+def _rounded_down(utilization: float, decimals: int) -> float:
+    """In percent; below the limit, never the limit."""
+    full = 100 * 10.0**decimals
+    scaled = round(min(max(utilization, 0.0), 9.99) * full, 6)  # 0.29 * 100 is a little below 29
+    whole = math.floor(scaled) if utilization >= 1 else min(math.floor(scaled), full - 1)
+    return whole * 100 / full
+
+
+def exact_percent(ratio: float) -> str:
+    """A ratio of the settings in percent, as it was written there: `97.5%`."""
+    return f"{ratio * 100:g}%"
 
 
 def filled_cells(utilization: float, cells: int = BAR_CELLS) -> int:
     """How many of a bar's cells are filled: at least one above 0, all of them only from 100 % on."""
     if math.isnan(utilization) or utilization <= 0:
         return 0
-    if round(utilization, 6) >= 1:
+    if utilization >= 1:
         return cells
     return min(max(math.floor(utilization * cells + 0.5), 1), cells - 1)

@@ -1,23 +1,8 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from monitor.channels.phrases import duration, percent, sentences
-
-
-@pytest.mark.parametrize(
-    ("utilization", "whole"),
-    [(0.0, 0), (0.29, 29), (0.57, 57), (0.799, 79), (0.996, 99), (0.99999999999, 99), (1.0, 100)],
-)
-def test_percent_is_rounded_down(utilization: float, whole: int) -> None:
-    assert percent(utilization) == whole
-
-
-@given(st.integers(0, 300))
-def test_whole_percents_of_the_api_survive_the_ratio(whole: int) -> None:
-    assert percent(whole / 100) == whole
+from monitor.channels.phrases import duration, sentences
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,13 @@ def test_the_list_says_what_fires_and_what_became_of_each_alert(
     assert ran() == (0, out, "")
 
 
+def test_the_list_calls_nothing_full_that_is_not(ran: Ran, folder: Path, now: datetime) -> None:
+    end = now + timedelta(hours=2)
+    polls = [poll(now - timedelta(minutes=m), used, end) for m, used in ((15, 70.0), (10, 99.96))]
+    remembered(folder, polls, now)
+    assert ran()[1].count("threshold_95  99.9%") == 2
+
+
 def test_the_list_as_json(ran: Ran, folder: Path, now: datetime) -> None:
     remembered(folder, climb(now), now)
     document = json.loads(ran("list", "--json")[1])

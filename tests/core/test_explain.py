@@ -76,6 +76,18 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         "threshold_80",
         "waits for 80%: 0.5 points more",
     ),
+    "a sample just below the limit": (
+        polled([(0, 70), (3, 99.96)]),
+        None,
+        "sample",
+        "99.9% at 12:03:00 (0s ago)",
+    ),
+    "the limit just ahead": (
+        polled([(0, 70), (3, 99.96)]),
+        None,
+        "threshold_100",
+        "waits for 100%: 0.1 points more",
+    ),
     "a threshold that has spoken": (
         polled([(0, 70), (3, 81), (6, 82)]),
         None,

@@ -57,7 +57,7 @@ def test_an_age_has_one_unit(time: str, text: str) -> None:
         (0.42, "42%"),
         (0.57, "57%"),
         (0.996, "99%"),
-        (0.9999999999, "100%"),
+        (0.9999999999, "99%"),
         (1.0, "100%"),
         (1.05, "105%"),
         (50.0, "999%"),
@@ -70,11 +70,35 @@ def test_a_percentage_is_rounded_down(utilization: float, text: str) -> None:
     assert words.percent(utilization) == text
 
 
+@pytest.mark.parametrize(
+    ("utilization", "text"),
+    [
+        (0.0, "0%"),
+        (0.0004, "<0.1%"),
+        (0.29, "29%"),
+        (0.6425, "64.2%"),
+        (0.9996, "99.9%"),
+        (0.9999999999, "99.9%"),
+        (1.0, "100%"),
+        (1.0467, "104.6%"),
+    ],
+)
+def test_a_percentage_with_decimals_is_rounded_down_too(utilization: float, text: str) -> None:
+    assert words.percent(utilization, decimals=1) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(0.29, "29%"), (0.975, "97.5%"), (0.9999, "99.99%"), (1.0, "100%")]
+)
+def test_a_percentage_of_the_settings_is_as_it_was_written(ratio: float, text: str) -> None:
+    assert words.exact_percent(ratio) == text
+
+
 def test_an_unconfirmed_percentage_is_marked() -> None:
     assert words.percent(0.0, confirmed=False) == "~0%"
 
 
-@given(st.integers(0, 100))
+@given(st.integers(0, 300))
 def test_a_whole_percentage_comes_out_as_it_went_in(percent: int) -> None:
     assert words.percent(percent / 100) == f"{percent}%"
 

@@ -1,17 +1,18 @@
 """The state as the JSON document of `monitor status --json`: times in UTC and whole seconds, utilization as a ratio."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from monitor.core.model import AccountState, Down, Window
 from monitor.core.state import State
+from monitor.core.words import iso
 
 
 def status_document(state: State, now: datetime) -> dict[str, Any]:
     """The document as plain values, in the order of the public interface."""
     return {
-        "generated_at": _time(now),
+        "generated_at": iso(now),
         "poll_interval_secs": int(state.policy.interval.total_seconds()),
         "accounts": [_account(state, name, now) for name in state.accounts],
     }
@@ -31,7 +32,7 @@ def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
         "active": name == state.active_account,
         "logged_in": name == state.logged_in,
         "status": account.status(now),
-        "last_success_at": _time(account.last_success_at),
+        "last_success_at": account.last_success_at and iso(account.last_success_at),
         "failure": _failure(account),
         "windows": [_window(window, now) for window in account.windows(now)],
     }
@@ -40,10 +41,11 @@ def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
 def _failure(account: AccountState) -> dict[str, Any] | None:
     if not isinstance(account.health, Down):
         return None
+    retry_at = account.retry_at()
     return {
         "reason": account.health.reason,
         "detail": account.health.detail,
-        "retry_at": _time(account.retry_at()),
+        "retry_at": retry_at and iso(retry_at),
     }
 
 
@@ -53,10 +55,6 @@ def _window(window: Window, now: datetime) -> dict[str, Any]:
         "window": window.key,
         "utilization": window.utilization,
         "confirmed": window.confirmed,
-        "resets_at": _time(window.resets_at),
+        "resets_at": window.resets_at and iso(window.resets_at),
         "resets_in_seconds": None if resets_in is None else int(resets_in.total_seconds()),
     }
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

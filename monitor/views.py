@@ -8,7 +8,7 @@ import math
 import os.path
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from exporters.json import render_json
@@ -20,6 +20,7 @@ from monitor.core.guarding import current_account, guarded, named_account
 from monitor.core.model import AccountState
 from monitor.core.state import State
 from monitor.core.visible import clean
+from monitor.core.words import iso
 from monitor.terminal.plain import render_plain
 
 CURRENT: Final = ""
@@ -149,11 +150,11 @@ def config_dir(account: AccountState) -> str | None:
 def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
     chosen = state.accounts.get(choice.account or "")
     return {
-        "generated_at": _time(now),
+        "generated_at": iso(now),
         "account": choice.account,
         "usable": choice.usable,
         "config_dir": config_dir(chosen) if chosen else None,
-        "free_at": _time(choice.free_at),
+        "free_at": choice.free_at and iso(choice.free_at),
         "reasons": choice.reasons,
         "ranking": [_ranked(candidate) for candidate in choice.ranking],
     }
@@ -167,14 +168,10 @@ def _ranked(candidate: Candidate) -> Mapping[str, Any]:
         "logged_in": candidate.logged_in,
         "room": candidate.room,
         "window": window.key if window else None,
-        "resets_at": _time(window.resets_at) if window else None,
-        "free_at": _time(candidate.free_at),
+        "resets_at": iso(window.resets_at) if window and window.resets_at else None,
+        "free_at": candidate.free_at and iso(candidate.free_at),
         "reasons": candidate.reasons,
     }
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _text(request: Request, key: str) -> str | None:

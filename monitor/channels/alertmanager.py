@@ -16,12 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from monitor.channels.clean import cleaned
-from monitor.channels.document import instant
 from monitor.channels.http import LIMIT_SECS, PAUSE_SECS, Receiver
 from monitor.channels.text import Words
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
 from monitor.core.rules import DEFAULT_RULES, Rule, Urgency
+from monitor.core.words import iso
 
 LEASE: Final = timedelta(minutes=4)
 """How long what lasts holds without a refresh: three of them, at one a minute, and some time to spare."""
@@ -138,8 +138,8 @@ class Alertmanager:
         return {
             "labels": labels(alert, urgency),
             "annotations": {"summary": message.title, "description": message.body},
-            "startsAt": instant(min(alert.at, now)),
-            "endsAt": instant(sent.ended_at or ends_at(alert, now)),
+            "startsAt": iso(min(alert.at, now)),
+            "endsAt": iso(sent.ended_at or ends_at(alert, now)),
         }
 
 

@@ -14,13 +14,13 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from monitor.channels.clean import cleaned
 from monitor.channels.text import Words
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.rules import Urgency
+from monitor.core.words import iso
 
 VERSION: Final = 1
 
@@ -54,8 +54,8 @@ def _alert(alert: Alert, urgency: Urgency, words: Words) -> Json:
         "window": alert.window,
         "utilization": alert.utilization if alert.window else None,
         "threshold": alert.threshold,
-        "resets_at": None if alert.resets_at is None else instant(alert.resets_at),
-        "at": instant(alert.at),
+        "resets_at": alert.resets_at and iso(alert.resets_at),
+        "at": iso(alert.at),
         "detail": alert.detail,
         "title": message.title,
         "body": message.body,
@@ -90,9 +90,4 @@ def identity(alerts: Sequence[Alert]) -> str:
 
 def _identity(alert: Alert) -> tuple[str, ...]:
     """A rule speaks once in each window period; of what has no period the instant tells one from another."""
-    return alert.account, alert.window, alert.rule, alert.period or instant(alert.at)
-
-
-def instant(at: datetime) -> str:
-    """ISO 8601 in UTC, to the second: `2026-11-22T14:14:00Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return alert.account, alert.window, alert.rule, alert.period or iso(alert.at)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from monitor.core.policy import Policy
 from monitor.core.replay import replayed
 from monitor.core.rules import RuleBook
 from monitor.core.state import State
-from monitor.core.words import percent
+from monitor.core.words import iso, percent
 from monitor.history import History
 from monitor.ledger import Entry, Ledger
 from monitor.settings import (
@@ -66,7 +66,7 @@ def _list(arguments: Namespace, now: datetime) -> None:
     firing = firing_alerts(_state_of(known, _rules(arguments), now), now)
     if arguments.json:
         _print_json(
-            generated_at=_time(now),
+            generated_at=iso(now),
             firing=[_document(alert) for alert in firing],
             alerts=[_entry_document(entry) for entry in known.entries],
         )
@@ -89,7 +89,7 @@ def _replay(arguments: Namespace, now: datetime) -> None:
     told = [alert for alert in replayed(samples, rules) if alert.at >= since]
     if arguments.json:
         alerts = [_document(alert) for alert in told]
-        _print_json(since=_time(since), until=_time(now), alerts=alerts)
+        _print_json(since=iso(since), until=iso(now), alerts=alerts)
         return
     print(f"{len(told) or 'no'} alert{'' if len(told) == 1 else 's'} since {_clock(since, now)}")
     for alert in told:
@@ -189,14 +189,14 @@ def _outcome(entry: Entry) -> str:
 
 def _document(alert: Alert) -> dict[str, Any]:
     return {
-        "at": _time(alert.at),
+        "at": iso(alert.at),
         "account": alert.account or None,
         "window": alert.window or None,
         "rule": alert.rule,
         "kind": str(alert.kind),
         "utilization": alert.utilization if alert.window else None,
         "threshold": alert.threshold,
-        "resets_at": _time(alert.resets_at),
+        "resets_at": alert.resets_at and iso(alert.resets_at),
     }
 
 
@@ -211,10 +211,6 @@ def _entry_document(entry: Entry) -> dict[str, Any]:
 
 def _print_json(**document: Any) -> None:
     sys.stdout.write(f"{json.dumps(document, indent=2, allow_nan=False)}\n")
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 _VERBS: Final[dict[str, Verb]] = {"list": _list, "replay": _replay, "explain": _explain}

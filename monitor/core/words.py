@@ -1,7 +1,7 @@
-"""Numbers, durations and instants in the few words that a table or a status bar has room for. Pure."""
+"""Numbers, durations and instants in few words, and instants as programs read them. Pure."""
 
 import math
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core.model import Window
@@ -62,6 +62,11 @@ def clock(at: datetime, now: datetime, tz: tzinfo | None = None) -> str:
         return f"{local:%a %H:%M}"
     day = f"{local.day} {local:%b}"
     return f"{day} {local:%H:%M}" if local.year == today.year else f"{day} {local.year:04}"
+
+
+def iso(at: datetime) -> str:
+    """As programs read it: ISO 8601 in UTC, to the second, `2026-11-22T14:14:00Z`."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def percent(utilization: float, *, confirmed: bool = True, decimals: int = 0) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.channels.document import document, environment, identity, instant, render_document
+from monitor.channels.document import document, environment, identity, render_document
 from monitor.channels.text import message_of
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.rules import Urgency
@@ -84,8 +84,9 @@ def test_any_name_can_be_rendered_and_be_a_variable(account: str, detail: str) -
 
 
 def test_instants_are_in_utc_whatever_their_zone() -> None:
-    tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
-    assert instant(tokyo) == "2026-11-22T12:00:00Z"
+    tokyo = replace(CROSSED, at=NOW.astimezone(timezone(timedelta(hours=9))))
+    (said,) = document([tokyo], Urgency.NORMAL, WORDS)["alerts"]
+    assert said["at"] == "2026-11-22T12:00:00Z"
 
 
 def test_an_alert_keeps_its_id_within_a_period() -> None:

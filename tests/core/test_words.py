@@ -142,3 +142,8 @@ def test_a_clock_time_is_local() -> None:
 
 def test_an_instant_at_the_end_of_the_calendar_has_words_too() -> None:
     assert words.clock(datetime.max.replace(tzinfo=UTC), NOW, TOKYO) == "far away"
+
+
+def test_an_instant_for_programs_is_in_utc_and_whole_seconds() -> None:
+    at = datetime(2026, 11, 22, 23, 14, 0, 999999, TOKYO)
+    assert words.iso(at) == "2026-11-22T14:14:00Z"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Protocol
 
+from monitor.core.words import clock
+
 KEY_MUTES_FOR: Final = timedelta(hours=1)
 
 
@@ -52,6 +54,4 @@ def mute_words(until: datetime | None, now: datetime, zone: tzinfo | None = None
     """What holds now, with a clock time in `zone`; None is the machine's own."""
     if until is None:
         return "alerts are not muted"
-    local, today = until.astimezone(zone), now.astimezone(zone).date()
-    day = "" if local.date() == today else f"{local:%a} {local.day} {local:%b} "
-    return f"alerts are muted until {day}{local:%H:%M}"
+    return f"alerts are muted until {clock(until, now, zone)}"

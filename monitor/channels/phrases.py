@@ -1,21 +1,13 @@
-"""Figures and times as people say them. Pure: the time zone is an argument."""
+"""What sentences are made of: an instant, and the stops between them. Pure: the time zone is an argument."""
 
 from datetime import datetime, timedelta, tzinfo
 
 
-def duration(left: timedelta) -> str:
-    """A time to come in its two largest units, rounded down: `4d 11h`, `2h 14m`, `38m`."""
-    minutes = int(left / timedelta(minutes=1))
-    days, hours = divmod(minutes // 60, 24)
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {minutes % 60}m"
-    return f"{minutes}m" if minutes > 0 else "less than a minute"
-
-
 def moment(at: datetime, now: datetime, zone: tzinfo | None) -> str:
-    """`at 14:14` today, `on Fri 27 Nov at 14:14` on any other day; a `zone` of None is the machine's own."""
+    """`at 14:14` today, `on Fri 27 Nov at 14:14` on any other day; a `zone` of None is the machine's own.
+
+    Longer than `words.clock`: an alert may be read days later, when a mere `Fri` is another day.
+    """
     local = to_the_minute(at).astimezone(zone)
     clock = f"at {local:%H:%M}"
     if local.date() == now.astimezone(zone).date():

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.channels.clean import DETAIL_LENGTH, cleaned
-from monitor.channels.phrases import duration, moment, sentences, to_the_minute
+from monitor.channels.phrases import moment, sentences, to_the_minute
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.rules import Urgency
-from monitor.core.words import exact_percent, percent
+from monitor.core.words import duration, exact_percent, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _when(at: datetime, alert: Alert, zone: tzinfo | None) -> str:
 
 
 def _left(at: datetime, alert: Alert) -> str:
-    return duration(max(to_the_minute(at) - alert.at, timedelta(0)))
+    return duration(to_the_minute(at) - alert.at, seconds=False)
 
 
 def _name(alert: Alert) -> str:

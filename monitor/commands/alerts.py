@@ -22,7 +22,7 @@ from monitor.core.policy import Policy
 from monitor.core.replay import replayed
 from monitor.core.rules import RuleBook
 from monitor.core.state import State
-from monitor.core.words import iso, percent
+from monitor.core.words import clock, iso, percent
 from monitor.history import History
 from monitor.ledger import Entry, Ledger
 from monitor.settings import (
@@ -91,7 +91,9 @@ def _replay(arguments: Namespace, now: datetime) -> None:
         alerts = [_document(alert) for alert in told]
         _print_json(since=iso(since), until=iso(now), alerts=alerts)
         return
-    print(f"{len(told) or 'no'} alert{'' if len(told) == 1 else 's'} since {_clock(since, now)}")
+    print(
+        f"{len(told) or 'no'} alert{'' if len(told) == 1 else 's'} since {clock(since, now, seconds=True)}"
+    )
     for alert in told:
         print(f"  {_row(alert, now)}")
 
@@ -173,12 +175,7 @@ def _row(alert: Alert, now: datetime) -> str:
     """One alert in one line."""
     about = "  ".join(part for part in (alert.account, alert.window) if part) or "all accounts"
     used = f"  {percent(alert.utilization, decimals=1)}" if alert.window else ""
-    return f"{_clock(alert.at, now)}  {about}  {alert.rule}{used}"
-
-
-def _clock(at: datetime, now: datetime) -> str:
-    local, today = at.astimezone(), now.astimezone().date()
-    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M:%S}"
+    return f"{clock(alert.at, now, seconds=True)}  {about}  {alert.rule}{used}"
 
 
 def _outcome(entry: Entry) -> str:

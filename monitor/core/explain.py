@@ -6,7 +6,7 @@ It reads the memory that decided at the last sample, so what it says is what was
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import words
@@ -113,14 +113,14 @@ class _Telling:
     def _sample(self, memory: WindowMemory) -> str:
         used = f"{_percent(memory.utilization)} at {self._clock(memory.at)}"
         peak = f", {_percent(memory.peak)} at most" if memory.peak > memory.utilization else ""
-        return f"{used} ({_span(self.now - memory.at)} ago){peak}"
+        return f"{used} ({words.age(self.now - memory.at)} ago){peak}"
 
     def _period(self, memory: WindowMemory) -> str:
         if memory.resets_at is None:
             return "no window is open"
         if memory.resets_at <= self.now:
             return f"ended at {self._clock(memory.resets_at)}; no sample of a new one yet"
-        left = _span(memory.resets_at - self.now)
+        left = words.duration(memory.resets_at - self.now)
         return f"until {self._clock(memory.resets_at)} (in {left})"
 
     def _threshold(
@@ -184,10 +184,11 @@ class _Telling:
         if memory.utilization < WORTH_A_FORECAST:
             return f"below {words.exact_percent(WORTH_A_FORECAST)} no pace is worth a word"
         if ahead is None:
-            return f"it does not climb, or has been known for less than {_span(look_back(key) / 2)}"
+            least = words.duration(look_back(key) / 2, seconds=False)
+            return f"it does not climb, or has been known for less than {least}"
         full_at = f"at this pace full at {self._clock(ahead.full_at)}"
         if ahead.full_at + TIME_TO_ACT > memory.resets_at:
-            return f"{full_at}, not {_span(TIME_TO_ACT)} before the reset"
+            return f"{full_at}, not {words.duration(TIME_TO_ACT, seconds=False)} before the reset"
         return f"{full_at}, but not so when conditions were looked at last"
 
     def _condition(self, kind: AlertKind, condition: Condition) -> str:
@@ -205,15 +206,10 @@ class _Telling:
 
     def _hold(self, kind: AlertKind, since: datetime) -> str:
         hold = self.rules.rule(kind).hold
-        return (
-            f"speaks once that has been so for {_span(hold)}, from {self._clock(since + hold)} on"
-        )
+        return f"speaks if that is still so at {self._clock(since + hold)}"
 
     def _clock(self, at: datetime) -> str:
-        local = at.astimezone(self.zone)
-        if local.date() == self.now.astimezone(self.zone).date():
-            return f"{local:%H:%M:%S}"
-        return f"{local:%a} {local.day} {local:%b} {local:%H:%M}"
+        return words.clock(at, self.now, self.zone, seconds=True)
 
 
 def _line(name: str, said: str) -> str:
@@ -227,14 +223,3 @@ def _percent(utilization: float) -> str:
 def _points(missing: float) -> str:
     """Rounded up, as what is there is rounded down."""
     return f"{math.ceil(round(missing * 1000, 6)) / 10:g} points"
-
-
-def _span(span: timedelta) -> str:
-    """In its two largest units, rounded down: `2h 14m`, `38m`, `12s`."""
-    seconds = max(int(span.total_seconds()), 0)
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if days:
-        return f"{days}d {hours % 24}h"
-    if hours:
-        return f"{hours}h {minutes % 60}m"
-    return f"{minutes}m" if minutes else f"{seconds}s"

@@ -18,10 +18,12 @@ EMPTY_CELL: Final = "░"
 NO_BAR_CELL: Final = "─"
 
 
-def duration(span: timedelta) -> str:
-    """A time ahead in its two largest units: `6d 23h`, `2h 14m`, `38m 05s`, `12s`. Never negative."""
-    seconds = max(int(span.total_seconds()), 0)
-    minutes, second = divmod(seconds, 60)
+def duration(span: timedelta, *, seconds: bool = True) -> str:
+    """A time ahead in its two largest units: `6d 23h`, `2h 14m`, `38m 05s`, `12s`. Never negative.
+
+    Without `seconds`, as what is read later has it: `38m`, `less than a minute`.
+    """
+    minutes, second = divmod(max(int(span.total_seconds()), 0), 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     if days > 99:
@@ -30,6 +32,8 @@ def duration(span: timedelta) -> str:
         return f"{days}d {hour:02}h"
     if hours:
         return f"{hours}h {minute:02}m"
+    if not seconds:
+        return f"{minutes}m" if minutes else "less than a minute"
     return f"{minutes}m {second:02}s" if minutes else f"{second}s"
 
 
@@ -50,18 +54,24 @@ def age(span: timedelta) -> str:
     return f"{seconds}s"
 
 
-def clock(at: datetime, now: datetime, tz: tzinfo | None = None) -> str:
-    """The wall time of `at` in `tz` (None: the machine's), with its day where that is not today."""
+def clock(at: datetime, now: datetime, tz: tzinfo | None = None, *, seconds: bool = False) -> str:
+    """The wall time of `at` in `tz` (None: the machine's), with its day where that is not today.
+
+    In another year the day is enough, unless `seconds` are wanted as well.
+    """
     try:
         local, today = at.astimezone(tz), now.astimezone(tz)
     except (OverflowError, ValueError):  # an instant at the end of the calendar
         return "far away"
+    time = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     if local.date() == today.date():
-        return f"{local:%H:%M}"
+        return time
     if abs(local.date() - today.date()) < timedelta(days=7):
-        return f"{local:%a %H:%M}"
+        return f"{local:%a} {time}"
     day = f"{local.day} {local:%b}"
-    return f"{day} {local:%H:%M}" if local.year == today.year else f"{day} {local.year:04}"
+    if local.year == today.year:
+        return f"{day} {time}"
+    return f"{day} {local.year:04} {time}" if seconds else f"{day} {local.year:04}"
 
 
 def iso(at: datetime) -> str:

@@ -142,7 +142,7 @@ def about(kind: AlertKind, **values: Any) -> Alert:
             about(AlertKind.EXPIRY, resets_at=after(days=2, hours=3)),
             Message(
                 "user@work.com: login ends on Tue 24 Nov at 15:00",
-                "In 2d 3h. Log in again before then: nothing else renews it.",
+                "In 2d 03h. Log in again before then: nothing else renews it.",
             ),
             id="expiry",
         ),

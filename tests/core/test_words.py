@@ -30,6 +30,20 @@ def test_a_countdown_has_two_units_and_shows_seconds_below_one_hour(time: str, t
     assert words.duration(span(time)) == text
 
 
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        ("6d 23h 59m", "6d 23h"),
+        ("2h 14m 59s", "2h 14m"),
+        ("38m 59s", "38m"),
+        ("59s", "less than a minute"),
+        ("0s", "less than a minute"),
+    ],
+)
+def test_a_duration_can_do_without_seconds(time: str, text: str) -> None:
+    assert words.duration(span(time), seconds=False) == text
+
+
 def test_a_countdown_is_never_negative() -> None:
     assert words.duration(timedelta(seconds=-5)) == "0s"
 
@@ -133,6 +147,14 @@ TOKYO = timezone(timedelta(hours=9))
 )
 def test_a_clock_time_names_the_day_where_it_is_another(ahead: str, text: str) -> None:
     assert words.clock(NOW + span(ahead), NOW, UTC) == text
+
+
+@pytest.mark.parametrize(
+    ("ahead", "text"),
+    [("2h 5m", "14:05:00"), ("1d", "Mon 12:00:00"), ("60d", "21 Jan 2027 12:00:00")],
+)
+def test_a_clock_time_can_have_seconds_on_any_day(ahead: str, text: str) -> None:
+    assert words.clock(NOW + span(ahead), NOW, UTC, seconds=True) == text
 
 
 def test_a_clock_time_is_local() -> None:

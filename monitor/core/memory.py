@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.model import Account, AccountState, Condition, Point, WindowMemory
+from monitor.core.model import AccountState, Condition, Point, WindowMemory
 
 Json = Mapping[str, Any]
 
@@ -28,10 +28,6 @@ class Remembered:
     @staticmethod
     def of(account: AccountState) -> "Remembered":
         return Remembered(account.alerts, account.conditions, account.account.org_id)
-
-    def is_about(self, account: Account) -> bool:
-        """Whether it is about the limits of the organization that the account is of."""
-        return self.org_id in ("", account.org_id)
 
     def given_back(self, account: AccountState, now: datetime) -> AccountState:
         """The account with this memory behind whatever it has seen since."""

@@ -122,6 +122,13 @@ class Account:
         """What metrics call the account."""
         return self.label or self.name
 
+    def has_limits_of(self, org_id: str) -> bool:
+        """Whether what is known of this organization's limits is known of this account.
+
+        Its name may have stood for another organization before. What names none is taken at its word.
+        """
+        return org_id in ("", self.org_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

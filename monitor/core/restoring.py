@@ -6,13 +6,8 @@ from datetime import datetime, timedelta
 
 from monitor.core import schedule
 from monitor.core.memory import condition_moved, window_moved
-from monitor.core.model import Account, AccountState, Down, Unpolled, Up
+from monitor.core.model import AccountState, Down, Unpolled, Up
 from monitor.core.state import State
-
-
-def is_about(old: AccountState, account: Account) -> bool:
-    """Whether it is about the limits of the organization that the account is of."""
-    return old.account.org_id in ("", account.org_id)
 
 
 def restored(

@@ -82,7 +82,7 @@ def _(event: Recalled, state: State) -> Outcome:
 
 def _recalling(state: State, account: AccountState, at: datetime) -> AccountState:
     memory = state.recalled.get(account.account.name)
-    if memory is None or not memory.is_about(account.account):
+    if memory is None or not account.account.has_limits_of(memory.org_id):
         return account
     return memory.given_back(account, at)
 
@@ -127,7 +127,7 @@ def _loaded(
 ) -> AccountState:
     """What is known of the account goes on, unless it now speaks of another organization's limits."""
     old = known.get(account.name)
-    if old is not None and old.account.org_id in ("", account.org_id):
+    if old is not None and account.has_limits_of(old.account.org_id):
         in_flight = old.polling and old.account.name == account.name
         return replace(old, account=account, polling=in_flight)
     new = [a for a in event.accounts if a.name not in known]
@@ -144,7 +144,7 @@ def _loaded(
 
 def _restoring(state: State, fresh: AccountState, at: datetime) -> AccountState:
     old = state.restored.get(fresh.account.name)
-    if old is None or not restoring.is_about(old, fresh.account):
+    if old is None or not fresh.account.has_limits_of(old.account.org_id):
         return fresh
     return restoring.restored(fresh, old, at, state.policy.interval)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -179,3 +180,13 @@ def test_other_rules_leave_the_schedule() -> None:
     start = state(KNOWN)
     same = replace(start.policy, alerts=RuleBook(thresholds=(0.5,)))
     assert changed(start, PolicyChanged(NOW, same)).accounts["a"] == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("org_id", "known_of", "same"),
+    [("o", "o", True), ("o", "", True), ("o", "p", False), ("", "p", False), ("", "", True)],
+)
+def test_limits_are_those_of_one_organization_or_of_one_not_known_yet(
+    org_id: str, known_of: str, same: bool
+) -> None:
+    assert Account("a", org_id).has_limits_of(known_of) is same

@@ -72,7 +72,7 @@ def _changed(state: State, name: str, change: Callable[[AccountState], AccountSt
 
 
 @_update.register
-def _(event: Recalled, state: State) -> Outcome:
+def _recalled(event: Recalled, state: State) -> Outcome:
     """Accounts that are not loaded yet find their memory when they are."""
     waiting = replace(state, recalled=event.accounts)
     accounts = {name: _recalling(waiting, old, event.at) for name, old in state.accounts.items()}
@@ -88,12 +88,12 @@ def _recalling(state: State, account: AccountState, at: datetime) -> AccountStat
 
 
 @_update.register
-def _(event: Restored, state: State) -> Outcome:
+def _restored(event: Restored, state: State) -> Outcome:
     return replace(state, restored=event.accounts), ()
 
 
 @_update.register
-def _(event: PolicyChanged, state: State) -> Outcome:
+def _policy_changed(event: PolicyChanged, state: State) -> Outcome:
     accounts = {
         name: schedule.followed(old, event.policy.interval) for name, old in state.accounts.items()
     }
@@ -101,7 +101,7 @@ def _(event: PolicyChanged, state: State) -> Outcome:
 
 
 @_update.register
-def _(event: AccountsLoaded, state: State) -> Outcome:
+def _accounts_loaded(event: AccountsLoaded, state: State) -> Outcome:
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
     accounts = {
         account.name: _loaded(event, state, known, place, account)
@@ -150,7 +150,7 @@ def _restoring(state: State, fresh: AccountState, at: datetime) -> AccountState:
 
 
 @_update.register
-def _(event: AccountIdentified, state: State) -> Outcome:
+def _account_identified(event: AccountIdentified, state: State) -> Outcome:
     return _changed(
         state,
         event.account,
@@ -161,7 +161,7 @@ def _(event: AccountIdentified, state: State) -> Outcome:
 
 
 @_update.register
-def _(event: CredentialSeen, state: State) -> Outcome:
+def _credential_seen(event: CredentialSeen, state: State) -> Outcome:
     def change(old: AccountState) -> AccountState:
         new = replace(
             old,
@@ -175,13 +175,13 @@ def _(event: CredentialSeen, state: State) -> Outcome:
 
 
 @_update.register
-def _(event: LoginSeen, state: State) -> Outcome:
+def _login_seen(event: LoginSeen, state: State) -> Outcome:
     known = event.account if event.account in state.accounts else None
     return replace(state, logged_in=known), ()
 
 
 @_update.register
-def _(event: RefreshRequested, state: State) -> Outcome:
+def _refresh_requested(event: RefreshRequested, state: State) -> Outcome:
     base = state.policy.interval
     accounts = {
         name: schedule.refreshed(old, event.at, base) if event.account in (None, name) else old
@@ -191,20 +191,20 @@ def _(event: RefreshRequested, state: State) -> Outcome:
 
 
 @_update.register
-def _(event: PollStarted, state: State) -> Outcome:
+def _poll_started(event: PollStarted, state: State) -> Outcome:
     return _changed(
         state, event.account, lambda old: replace(old, polling=True, polls=old.polls + 1)
     )
 
 
 @_update.register
-def _(event: RequestSent, state: State) -> Outcome:
+def _request_sent(event: RequestSent, state: State) -> Outcome:
     base = state.policy.interval
     return _changed(state, event.account, lambda old: schedule.with_request(old, event.at, base))
 
 
 @_update.register
-def _(event: PollSucceeded, state: State) -> Outcome:
+def _poll_succeeded(event: PollSucceeded, state: State) -> Outcome:
     old = state.accounts.get(event.account)
     if old is None:
         return state, ()
@@ -224,7 +224,7 @@ def _(event: PollSucceeded, state: State) -> Outcome:
 
 
 @_update.register
-def _(event: FiguresSeen, state: State) -> Outcome:
+def _figures_seen(event: FiguresSeen, state: State) -> Outcome:
     """Figures without a request mend no failing poll, and leave the schedule as it is."""
     old = state.accounts.get(event.account)
     seen = replace(event.usage, at=min(event.usage.at, event.at))
@@ -254,7 +254,7 @@ def _with_news(
 
 
 @_update.register
-def _(event: PollFailed, state: State) -> Outcome:
+def _poll_failed(event: PollFailed, state: State) -> Outcome:
     def change(old: AccountState) -> AccountState:
         since = old.health.since if isinstance(old.health, Down) else event.at
         new = replace(
@@ -273,7 +273,7 @@ def _(event: PollFailed, state: State) -> Outcome:
 
 
 @_update.register
-def _(event: Notified, state: State) -> Outcome:
+def _notified(event: Notified, state: State) -> Outcome:
     log = state.notifications
     outcome = event.failure or event.kind
     counts = dict(log.failed if event.failure else log.told)
@@ -291,22 +291,22 @@ def _(event: Notified, state: State) -> Outcome:
 
 
 @_update.register
-def _(event: LedgerFailed, state: State) -> Outcome:
+def _ledger_failed(event: LedgerFailed, state: State) -> Outcome:
     return replace(state, ledger_failure=event.detail), ()
 
 
 @_update.register
-def _(_: Ticked, state: State) -> Outcome:
+def _ticked(_: Ticked, state: State) -> Outcome:
     return state, ()
 
 
 @_update.register
-def _(event: Muted, state: State) -> Outcome:
+def _muted(event: Muted, state: State) -> Outcome:
     return replace(state, muted_until=event.until), ()
 
 
 @_update.register
-def _(event: ClockStepped, state: State) -> Outcome:
+def _clock_stepped(event: ClockStepped, state: State) -> Outcome:
     """A clock set back would make every sample look old and every due time far: what is ours moves with it."""
     if event.by >= timedelta(0):
         return state, ()

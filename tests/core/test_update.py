@@ -1,5 +1,7 @@
 from datetime import timedelta
+from typing import get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +23,7 @@ from monitor.core.events import (
     RefreshRequested,
     RequestSent,
     Restored,
+    Ticked,
 )
 from monitor.core.model import Account, Down, Identity, Status, Up
 from monitor.core.policy import Policy
@@ -332,3 +335,12 @@ def test_update_never_raises_and_views_can_always_be_made(happened: list[Event])
         assert account.status(NOW) in Status
         assert all(w.utilization >= 0 for w in account.windows(NOW))
         account.values_are_fresh(NOW, now.policy.interval)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in get_args(Event) if kind is not Ticked])
+def test_a_crash_report_names_the_event(kind: type[Event]) -> None:
+    empty = object.__new__(kind)  # whatever is read of it fails
+    with pytest.raises(AttributeError) as crash:
+        update(state(live("a")), empty)
+    frames = {entry.name.replace("_", "") for entry in crash.traceback}
+    assert kind.__name__.lower() in frames

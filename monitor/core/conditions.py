@@ -33,7 +33,6 @@ from monitor.core.rules import RuleBook
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)
-TOKEN_ENDS_IN: Final = timedelta(minutes=30)
 LOGIN_ENDS_IN: Final = timedelta(days=3)
 WORTH_A_FORECAST: Final = 0.5
 """Below this utilization a pace is not worth a word."""

@@ -74,7 +74,7 @@ def _list(arguments: Namespace, now: datetime) -> None:
     print("firing now" if firing else "nothing fires now")
     for alert in firing:
         print(f"  since {_row(alert, now)}")
-    print("decided lately" if known.entries else "nothing was decided lately")
+    print("recent alerts" if known.entries else "no recent alerts")
     for entry in known.entries:
         print(f"  {_row(entry.alert, now)}  {_outcome(entry)}")
 

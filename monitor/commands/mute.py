@@ -32,5 +32,5 @@ def _until(text: str, now: datetime) -> datetime | None:
         return None
     duration = parse_duration(text)
     if duration == timedelta(0):
-        raise SettingsError("for no time at all? `monitor mute off` ends a mute")
+        raise SettingsError("the duration is zero: `monitor mute off` ends a mute")
     return now + duration

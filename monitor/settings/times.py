@@ -59,10 +59,9 @@ def parse_since(text: str, now: datetime, zone: tzinfo | None = None) -> datetim
 
     Raises SettingsError.
     """
-    try:
+    if _DURATION.fullmatch(text):
         return now - parse_duration(text)
-    except SettingsError:
-        instant = _instant(text, zone)
+    instant = _instant(text, zone)
     if instant is None:
         raise SettingsError(
             f'"{text}" is neither a duration nor a date: write one such as 12h, 7d or 2026-11-22T08:00'

@@ -81,7 +81,7 @@ def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
 
 
 def test_without_a_ledger_nothing_fires_and_no_file_is_made(ran: Ran, folder: Path) -> None:
-    assert ran() == (0, "nothing fires now\nnothing was decided lately\n", "")
+    assert ran() == (0, "nothing fires now\nno recent alerts\n", "")
     assert not folder.exists()
 
 
@@ -90,7 +90,7 @@ def test_the_list_says_what_fires_and_what_became_of_each_alert(
 ) -> None:
     remembered(folder, climb(now), now)
     code, out, _ = ran("list")
-    firing, decided = out.split("decided lately\n")
+    firing, decided = out.split("recent alerts\n")
     assert code == 0
     assert re.findall(r"  since .*  a@b.com  5h  (\S+)  96%\n", firing) == [
         "threshold_80",
@@ -215,6 +215,7 @@ def test_explain_of_one_window(ran: Ran, folder: Path, now: datetime) -> None:
         (["explain", "--window", "7d_opus"], 1, "nothing is known of a window 7d_opus yet"),
         (["replay", "--since", "yesterday"], 2, "neither a duration nor a date"),
         (["list", "--since", "5x"], 2, "neither a duration nor a date"),
+        (["list", "--since", "400d"], 2, "too long: 365d is the most"),
     ],
 )
 def test_what_cannot_be_said_is_one_line(

@@ -46,7 +46,11 @@ def test_a_mute_is_ended_and_asked_for(folder: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("word", "complaint"),
-    [("soon", "not a duration"), ("0m", "monitor mute off"), ("400d", "too long")],
+    [
+        ("soon", "not a duration"),
+        ("0m", "the duration is zero: `monitor mute off`"),
+        ("400d", "too long"),
+    ],
 )
 def test_what_is_no_duration_mutes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str], word: str, complaint: str

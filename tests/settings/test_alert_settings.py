@@ -367,6 +367,11 @@ def test_what_is_no_since(text: str) -> None:
         parse_since(text, NOW)
 
 
+def test_a_duration_back_that_is_too_long_is_called_so() -> None:
+    with pytest.raises(SettingsError, match="too long: 365d is the most"):
+        parse_since("400d", NOW)
+
+
 NIGHT = Quiet(time(22), time(7))
 NOON = Quiet(time(12), time(13, 30))
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -11,7 +11,8 @@ import pytest
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.events import Ticked
 from monitor.core.memory import Remembered, parse_conditions, render_conditions
-from monitor.core.model import Account, Condition
+from monitor.core.model import Account
+from monitor.core.remembered import Condition
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.ledger import Entry, Ledger, LedgerError, Stage, entries_since

@@ -17,8 +17,9 @@ from monitor.core.errors import TrackerError
 from monitor.core.explain import explain, explain_all
 from monitor.core.firing import firing_alerts
 from monitor.core.memory import Remembered
-from monitor.core.model import Account, AccountState, Condition, Usage
+from monitor.core.model import Account, AccountState, Usage
 from monitor.core.policy import Policy
+from monitor.core.remembered import Condition
 from monitor.core.replay import replayed
 from monitor.core.rules import RuleBook
 from monitor.core.state import State

@@ -53,15 +53,8 @@ from typing import Final
 
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.forecast import with_point
-from monitor.core.model import (
-    FIVE_HOURS,
-    SEVEN_DAYS,
-    Point,
-    Usage,
-    Window,
-    WindowMemory,
-    window_duration,
-)
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_duration
+from monitor.core.remembered import Point, WindowMemory
 from monitor.core.rules import RuleBook
 
 SAME_END: Final = timedelta(seconds=120)

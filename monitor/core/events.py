@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from monitor.core.errors import Reason
 from monitor.core.memory import Remembered
-from monitor.core.model import Account, AccountState, Condition, Identity, Usage
+from monitor.core.model import Account, AccountState, Identity, Usage
 from monitor.core.policy import Policy
+from monitor.core.remembered import Condition
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from monitor.core.conditions import (
 from monitor.core.effects import Alert, AlertKind, threshold_rule
 from monitor.core.forecast import forecast, look_back
 from monitor.core.memory import Remembered
-from monitor.core.model import Condition, WindowMemory
+from monitor.core.remembered import Condition, WindowMemory
 from monitor.core.rules import Override, RuleBook
 
 _RULE_CELLS: Final = 16

@@ -19,7 +19,8 @@ from monitor.core.conditions import (
     may_be_exhausted,
 )
 from monitor.core.effects import Alert, AlertKind, threshold_rule
-from monitor.core.model import AccountState, Condition, WindowMemory
+from monitor.core.model import AccountState
+from monitor.core.remembered import Condition, WindowMemory
 from monitor.core.rules import RuleBook
 from monitor.core.state import State
 

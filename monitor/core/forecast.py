@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.model import FIVE_HOURS, Point
+from monitor.core.model import FIVE_HOURS
+from monitor.core.remembered import Point
 
 LOOK_BACK: Final = {FIVE_HOURS: timedelta(minutes=30)}
 LOOK_BACK_WEEK: Final = timedelta(hours=6)

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.model import AccountState, Condition, Point, WindowMemory
+from monitor.core.model import AccountState
+from monitor.core.remembered import Condition, Point, WindowMemory
 
 Json = Mapping[str, Any]
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor.core.memory import Remembered
-from monitor.core.model import AccountState, Condition
+from monitor.core.model import AccountState
 from monitor.core.policy import Policy
+from monitor.core.remembered import Condition
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from monitor.core.conditions import Fact, step, watched
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason
 from monitor.core.events import PollSucceeded
-from monitor.core.model import AccountState, Condition, Down, Up
+from monitor.core.model import AccountState, Down, Up
 from monitor.core.policy import Policy
+from monitor.core.remembered import Condition
 from monitor.core.rules import Rule, RuleBook
 from monitor.core.state import State
 from monitor.core.update import update

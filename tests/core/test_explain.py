@@ -13,8 +13,8 @@ from monitor.core.errors import Reason
 from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
 from monitor.core.explain import explain, explain_all
 from monitor.core.memory import Remembered
-from monitor.core.model import WindowMemory
 from monitor.core.policy import Policy
+from monitor.core.remembered import WindowMemory
 from monitor.core.rules import Override, Rule, RuleBook
 from monitor.core.state import State
 from monitor.core.update import update

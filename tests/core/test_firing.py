@@ -8,8 +8,9 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason
 from monitor.core.events import PollFailed, PollSucceeded, Ticked
 from monitor.core.firing import firing_alerts
-from monitor.core.model import Condition, Window
+from monitor.core.model import Window
 from monitor.core.policy import Policy
+from monitor.core.remembered import Condition
 from monitor.core.rules import DEFAULT_RULES, Override, Rule, RuleBook
 from monitor.core.state import State
 from monitor.core.update import update

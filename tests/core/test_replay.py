@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts import observe
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.model import Usage, Window, WindowMemory
+from monitor.core.model import Usage, Window
+from monitor.core.remembered import WindowMemory
 from monitor.core.replay import replayed
 from monitor.core.rules import Rule, RuleBook
 from tests.builders import NOW, after, usage, window

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from monitor.core.errors import Reason
 from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Recalled, Restored
 from monitor.core.memory import Remembered
-from monitor.core.model import Account, AccountState, Down, Identity, Unpolled, WindowMemory
+from monitor.core.model import Account, AccountState, Down, Identity, Unpolled
 from monitor.core.policy import Policy
+from monitor.core.remembered import WindowMemory
 from monitor.core.restoring import idle
 from monitor.core.rules import RuleBook
 from monitor.core.state import State

@@ -17,7 +17,6 @@ from monitor.core.model import (
     Account,
     AccountState,
     AuthMethod,
-    Condition,
     Down,
     ExtraUsage,
     Health,
@@ -27,9 +26,9 @@ from monitor.core.model import (
     Up,
     Usage,
     Window,
-    WindowMemory,
 )
 from monitor.core.policy import Policy
+from monitor.core.remembered import Condition, WindowMemory
 from monitor.core.snapshot import (
     parse_account,
     parse_change,

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from monitor.api.wire import parse_usage
 from monitor.core.alerts import observe
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.model import Usage, WindowMemory
+from monitor.core.model import Usage
+from monitor.core.remembered import WindowMemory
 from monitor.core.rules import RuleBook
 from monitor.demo.bodies import usage_body
 from monitor.demo.scenario import demo_accounts

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 
 from monitor.core.errors import Reason
-from monitor.core.model import Account, AccountState, Condition, Down, Window, WindowMemory
+from monitor.core.model import Account, AccountState, Down, Window
+from monitor.core.remembered import Condition, WindowMemory
 from monitor.core.state import NotificationLog, State
 from tests.builders import live, state, waiting
 

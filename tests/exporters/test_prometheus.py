@@ -24,8 +24,9 @@ from monitor.core.effects import AlertKind
 from monitor.core.errors import Reason
 from monitor.core.events import PollSucceeded
 from monitor.core.firing import firing_alerts
-from monitor.core.model import Account, Condition, Down, Window
+from monitor.core.model import Account, Down, Window
 from monitor.core.policy import Policy
+from monitor.core.remembered import Condition
 from monitor.core.rules import Override, Rule, RuleBook
 from monitor.core.state import State
 from monitor.core.update import update

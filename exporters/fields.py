@@ -121,7 +121,7 @@ ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
     "name": Property(lambda s: clean(s.name)),
     "label": Property(lambda s: clean(s.account.account.title)),
     "number": Property(_number, Kind.NUMBER),
-    "org_id": Property(lambda s: clean(s.account.account.org_id) or None),
+    "org_id": Property(lambda s: clean(s.account.org_id) or None),
     "plan": Property(lambda s: clean(s.account.plan or "") or None),
     "status": Property(lambda s: str(s.account.status(s.now))),
     "failure": Property(_failure),

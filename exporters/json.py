@@ -27,7 +27,7 @@ def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
     account = state.accounts[name]
     return {
         "name": name,
-        "org_id": account.account.org_id,
+        "org_id": account.org_id,
         "plan": account.plan,
         "active": name == state.active_account,
         "logged_in": name == state.logged_in,

@@ -242,7 +242,7 @@ def account_info(rows: Sequence[Row]) -> Metric:
         labels=("account",),
     )
     for row in rows:
-        known = {"org_id": row.account.account.org_id, "plan": row.account.plan or ""}
+        known = {"org_id": row.account.org_id, "plan": row.account.plan or ""}
         family.add_metric((row.title,), {name: label_text(value) for name, value in known.items()})
     return family
 

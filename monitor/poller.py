@@ -7,7 +7,7 @@ looked up in short ticks, and each tick starts as few polls as keep up with the 
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -82,7 +82,7 @@ class Poller:
             return
         poll = self._newest[name] = _Poll(name, self._clock.monotonic())
         try:
-            usage = await self._usage(state.account)
+            usage = await self._usage(replace(state.account, org_id=state.org_id))
         except (ApiError, CredentialError) as error:
             self._failed(poll, error)
         else:

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 
 from monitor.core.errors import ApiError, CredentialError, Reason
-from monitor.core.events import AccountsLoaded, RefreshRequested
-from monitor.core.model import Account, Credential, Down, Secret, Usage
+from monitor.core.events import AccountIdentified, AccountsLoaded, RefreshRequested
+from monitor.core.model import Account, Credential, Down, Identity, Secret, Usage
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.poller import Poller
@@ -248,6 +248,18 @@ async def test_a_credential_of_another_organization_is_not_the_last_one_tried() 
     assert len(rig.api.asked) == 2
     assert rig.store.state.accounts["a"].usage is not None
     assert rig.credentials.accepted_ones == [NEW], "what the API has answered, and nothing else"
+
+
+async def test_an_answer_is_held_against_the_organization_that_was_learnt_of_the_account() -> None:
+    rig = Rig()
+    rig.store.dispatch(AccountsLoaded(rig.clock.now(), (Account("a"),)))
+    identified = AccountIdentified(rig.clock.now(), "a", Identity("me", "org-7"), None)
+    rig.store.dispatch(identified)
+    asked_of: list[str] = []
+    rig.api.answer = lambda account, _: asked_of.append(account.org_id)
+    async with rig.running():
+        await rig.clock.advance(1)
+    assert asked_of == ["org-7"]
 
 
 async def test_without_a_credential_nothing_is_sent() -> None:

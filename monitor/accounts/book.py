@@ -64,9 +64,11 @@ class AccountBook:
         async with self._turn:
             return self._importing.add_known(known)
 
-    async def identified(self, profile: Profile) -> str | None:
-        """The account that the profile speaks of, which is then known by it; None for a stranger's."""
-        return await self._register.identified(profile)
+    async def identified(self, profile: Profile, folder: str | None) -> str | None:
+        """The account whose login in this folder the profile speaks of, which is then known by it; None for a
+        stranger's.
+        """
+        return await self._register.identified(profile, folder)
 
     def presumed(self, folder: str | None, noted: Identity | None) -> str | None:
         """The account whose login this most likely is, where an answer's organization can prove it."""

@@ -11,7 +11,8 @@ from typing import Final
 from monitor.accounts.lacking import folder_of_token, lack
 from monitor.accounts.learnt import Learnt, digest
 from monitor.accounts.offers import Offers
-from monitor.accounts.storage import NOT_OURS, Stored, Stores
+from monitor.accounts.provenance import Provenance
+from monitor.accounts.storage import GIVEN, NOT_OURS, Stored, Stores
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, TrackerError, Trouble
 from monitor.core.events import CredentialSeen
@@ -40,6 +41,7 @@ class Credentials:
         stores: Stores,
         offers: Offers,
         learnt: Learnt,
+        provenance: Provenance,
         store: Store,
         clock: Clock,
         freshen_secs: float = FRESHEN_SECS,
@@ -47,6 +49,7 @@ class Credentials:
         self._stores = stores
         self._offers = offers
         self._learnt = learnt
+        self._provenance = provenance
         self._store = store
         self._clock = clock
         self._freshen_secs = freshen_secs
@@ -73,6 +76,8 @@ class Credentials:
             return rejected
         if credential is None or self._is_dead(account, credential):
             raise lack(account, chosen, self._learnt[account.name], self._offers, self._clock.now())
+        if chosen.storage in GIVEN:
+            return await self._provenance.checked(account, credential)
         return credential
 
     async def accepted(self, account: Account, credential: Credential) -> None:

@@ -124,7 +124,7 @@ class Importing:
         if login.credential.is_dead(self._clock.now()):
             raise CredentialError(expired(source), reason=Reason.AUTH, trouble=Trouble.EXPIRED)
         profile = await self._profiles.of_login(login, source)
-        known = await self._register.account_of(profile)
+        known = await self._register.account_of(profile, folder_of(source))
         if known is None:
             return await self._import_new(source, login, profile)
         return await self._import_known(known, source, login, profile)

@@ -8,7 +8,7 @@ from monitor.accounts.learnt import Facts
 from monitor.accounts.offers import Offers
 from monitor.accounts.storage import Stored, nowhere
 from monitor.core.errors import CredentialError, Reason, Trouble
-from monitor.core.model import Account, Login, Storage
+from monitor.core.model import Account, AuthMethod, Login, Storage
 
 
 def lack(
@@ -28,6 +28,9 @@ def lack(
     if facts.left or chosen.credential is not None:
         empty = [folder for folder in facts.left if offers.is_empty(folder)]
         return CredentialError(advice.logged_out(empty), reason=Reason.AUTH)
+    unclear = offers.unidentified() if account.auth_method is AuthMethod.OAUTH else None
+    if unclear is not None:
+        return unclear
     if not chosen.has_keyring:
         return CredentialError(nowhere(), trouble=Trouble.NO_KEYRING)
     return CredentialError(advice.nothing(account, account.storage), trouble=Trouble.ABSENT)

@@ -1,21 +1,27 @@
 """What was learnt of each account and cannot be asked again for free: whose it is, its plan, where its login lives.
 
 Kept in the state folder, since the settings hold only what the user said. It holds no secret: a token is
-recognised by the first 48 bits of its hash. Losing the file costs a question to the profile API, nothing else.
+recognised by the first 48 bits of its hash. Losing the file costs questions to the profile API, nothing else.
 """
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from monitor.core.errors import TrackerError
-from monitor.core.model import Credential, Identity, Profile, Secret
+from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret
 
 MOST_LEFT: Final = 8
 """So many folders that an account has left are followed on."""
+
+MOST_PROFILES: Final = 32
+"""Of so many tokens it is remembered whose they are, so that each is asked about once."""
+
+_BESIDE_ACCOUNTS: Final = ""
+"""The entry of what is of no one account, which has no such name."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +90,9 @@ class Learnt:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._facts = {name: _facts(entry) for name, entry in _entries(document.load())}
+        entries = dict(_entries(document.load()))
+        self._profiles = _profiles(entries.pop(_BESIDE_ACCOUNTS, {}))
+        self._facts = {name: _facts(entry) for name, entry in entries.items()}
 
     def __getitem__(self, name: str) -> Facts:
         return self._facts.get(name, Facts())
@@ -95,13 +103,39 @@ class Learnt:
             self._save()
 
     def forget(self, name: str) -> None:
-        if self._facts.pop(name, None) is not None:
+        """Nothing of the account is remembered, nor whose its tokens were."""
+        facts = self._facts.pop(name, None)
+        if facts is not None:
+            known = self._profiles.items()
+            self._profiles = {key: p for key, p in known if p.identity != facts.identity}
             self._save()
 
     def rename(self, old: str, new: str) -> None:
         if old in self._facts:
             self._facts[new] = self._facts.pop(old)
             self._save()
+
+    def profile_of(self, secret: Secret) -> Profile | None:
+        """Whose token it is, an account's or a stranger's; None where that was not found out yet."""
+        return self._profiles.get(digest(secret))
+
+    def remember(self, secret: Secret, profile: Profile) -> None:
+        """This is whose token it is."""
+        newest = {**self._profiles, digest(secret): profile}
+        self._profiles = dict(list(newest.items())[-MOST_PROFILES:])
+        self._save()
+
+    def recognise(self, accounts: Sequence[Account]) -> None:
+        """Take accounts that somebody has renamed in the settings for what they were.
+
+        Nothing is known of such a one, and its organization is that of one account that the settings name no more.
+        """
+        names = {account.name for account in accounts}
+        gone = [facts for name, facts in self._facts.items() if name not in names]
+        for account in accounts:
+            former = [facts for facts in gone if _may_have_been(facts, account)]
+            if account.name not in self._facts and len(former) == 1:
+                self[account.name] = former[0]
 
     def folders(self) -> set[str]:
         """Every folder in which a login was ever found, the default one ("") left out."""
@@ -112,11 +146,25 @@ class Learnt:
         """The accounts whose login is believed to live there."""
         return {name for name, facts in self._facts.items() if folder in facts.folders}
 
+    def _entries(self) -> dict[str, Any]:
+        entries: dict[str, Any] = {name: _entry(facts) for name, facts in self._facts.items()}
+        if self._profiles:
+            profiles = {key: _profile_entry(profile) for key, profile in self._profiles.items()}
+            entries[_BESIDE_ACCOUNTS] = {"profiles": profiles}
+        return entries
+
     def _save(self) -> None:
         try:
-            self._document.save({name: _entry(facts) for name, facts in self._facts.items()})
+            self._document.save(self._entries())
         except TrackerError as error:  # a full disk costs a question later, and must not end a poll
             _log.warning("%s", error)
+
+
+def _may_have_been(facts: Facts, account: Account) -> bool:
+    if facts.identity is None or account.auth_method is not AuthMethod.OAUTH or not account.org_id:
+        return False
+    is_at_home = account.config_dir in (None, *facts.folders, *facts.left)
+    return facts.identity.org_uuid == account.org_id and is_at_home
 
 
 def _without(folders: Iterable[str], folder: str) -> tuple[str, ...]:
@@ -127,11 +175,41 @@ def _entries(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return [(name, entry) for name, entry in document.items() if isinstance(entry, dict)]
 
 
+def _profiles(entry: Mapping[str, Any]) -> dict[str, Profile]:
+    found = entry.get("profiles")
+    named = _entries(found) if isinstance(found, dict) else []
+    read = ((key, _profile(value)) for key, value in named)
+    return {key: profile for key, profile in read if profile is not None}
+
+
+def _profile(entry: Mapping[str, Any]) -> Profile | None:
+    identity, email = _identity(entry), _text(entry.get("email"))
+    if identity is None or email is None:
+        return None
+    organization = _text(entry.get("organization_name")) or ""
+    return Profile(identity, email, organization, _text(entry.get("plan")))
+
+
+def _profile_entry(profile: Profile) -> Mapping[str, Any]:
+    return {
+        "account_uuid": profile.identity.account_uuid,
+        "org_uuid": profile.identity.org_uuid,
+        "email": profile.email,
+        "organization_name": profile.organization_name,
+        "plan": profile.plan,
+    }
+
+
+def _identity(entry: Mapping[str, Any]) -> Identity | None:
+    account, organization = _text(entry.get("account_uuid")), _text(entry.get("org_uuid"))
+    if account is None or organization is None:
+        return None
+    return Identity(account, organization)
+
+
 def _facts(entry: Mapping[str, Any]) -> Facts:
-    account, organization = entry.get("account_uuid"), entry.get("org_uuid")
-    known = isinstance(account, str) and isinstance(organization, str)
     return Facts(
-        identity=Identity(str(account), str(organization)) if known else None,
+        identity=_identity(entry),
         plan=_text(entry.get("plan")),
         token_digest=_text(entry.get("token_digest")),
         token_expires_at=_instant(entry.get("token_expires_at")),

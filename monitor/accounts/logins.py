@@ -39,6 +39,9 @@ UNANSWERED: Final = frozenset(
 )
 """The profile API does not say whose a token is, and yet the usage API may answer."""
 
+OUT_OF_REACH: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.SERVER})
+"""No poll would get further: what keeps the token from use is not the token."""
+
 _NEVER_LOOKED: Final = object()
 
 Sources = Callable[[], Awaitable[Sequence[LoginSource]]]
@@ -203,7 +206,8 @@ class LoginWatcher:
             touched = self._offers.stays(source, login)
         else:
             if name is None:
-                name = await self._book.identified(await self._profiles.of_login(login, source))
+                profile = await self._profiles.of_login(login, source)
+                name = await self._book.identified(profile, folder_of(source))
             touched = self._moved(source, login, name)
         await self._credentials.settle(touched)
         self._seen(source, name)
@@ -250,4 +254,5 @@ def _unknown(error: ApiError | CredentialError) -> CredentialError:
     if isinstance(error, CredentialError) or error.reason in LOGIN_REASONS:
         return CredentialError(error.detail, reason=error.reason)
     words = f"it cannot be asked now whose the new login is: {error.detail}"
-    return CredentialError(words, reason=Reason.CREDENTIALS)
+    reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
+    return CredentialError(words, reason=reason, trouble=Trouble.UNIDENTIFIED)

@@ -11,7 +11,7 @@ from typing import Final
 
 from monitor.accounts.learnt import Learnt, digest
 from monitor.accounts.seams import LoginSource, folder_of
-from monitor.core.errors import CredentialError
+from monitor.core.errors import CredentialError, Trouble
 from monitor.core.model import Credential, Login, Secret
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -159,6 +159,11 @@ class Offers:
             o for o in self._offers.values() if o.folder in wanted and o.owner in (None, name)
         )
         return next((offer.failure for offer in offers if offer.failure), None)
+
+    def unidentified(self) -> CredentialError | None:
+        """Why nobody knows whose the login in one of the places is, if so."""
+        failures = (o.failure for o in self._offers.values() if o.owner is None and o.failure)
+        return next((f for f in failures if f.trouble is Trouble.UNIDENTIFIED), None)
 
     def is_empty(self, folder: str) -> bool:
         """Whether it is known that nobody is logged in there."""

@@ -1,7 +1,7 @@
-"""Whose token it is: asked once for each token, then remembered while the program runs."""
+"""Whose token it is: asked once for each token, and then remembered."""
 
 from monitor.accounts.advice import SETUP_TOKEN
-from monitor.accounts.learnt import digest
+from monitor.accounts.learnt import Learnt
 from monitor.accounts.seams import ClaudeFacts, FactsSource, LoginSource, ProfileSource
 from monitor.core.errors import CredentialError, Reason
 from monitor.core.model import Login, Profile, Secret
@@ -10,9 +10,9 @@ from monitor.core.model import Login, Profile, Secret
 class Profiles:
     """Asks the API; where there is none (`api` is None), believes what Claude Code notes beside the login."""
 
-    def __init__(self, api: ProfileSource | None) -> None:
+    def __init__(self, api: ProfileSource | None, learnt: Learnt) -> None:
         self._api = api
-        self._known: dict[str, Profile] = {}
+        self._learnt = learnt
 
     async def of_login(self, login: Login, source: LoginSource) -> Profile:
         """Whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
@@ -24,12 +24,14 @@ class Profiles:
 
     async def of_token(self, secret: Secret) -> Profile:
         """Whose token it is. Raises ApiError, or CredentialError where there is no API to ask."""
-        key = digest(secret)
-        if key not in self._known:
-            if self._api is None:
-                raise CredentialError("whose token this is cannot be asked: api.enabled is false")
-            self._known[key] = await self._api.profile(secret)
-        return self._known[key]
+        known = self._learnt.profile_of(secret)
+        if known is not None:
+            return known
+        if self._api is None:
+            raise CredentialError("whose token this is cannot be asked: api.enabled is false")
+        profile = await self._api.profile(secret)
+        self._learnt.remember(secret, profile)
+        return profile
 
 
 async def _believed(facts: FactsSource | None) -> Profile:

@@ -1,6 +1,7 @@
 """Accounts in the settings, in the state and in what was learnt of them, kept in step; and which one is meant."""
 
 import os
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 
@@ -43,6 +44,7 @@ class Register:
         """Bring the settings' accounts, and what was learnt of them, into the state; `listing` saves reading them."""
         now = self._clock.now()
         listing = listing or self._file.read()
+        self._learnt.recognise(listing.accounts)
         names = dict([renamed]) if renamed else {}
         self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
         for account in listing.accounts:
@@ -89,9 +91,12 @@ class Register:
         plan = facts.plan or (login.plan if login else None)
         self._learnt[name] = replace(facts, plan=plan)
 
-    async def identified(self, profile: Profile) -> str | None:
-        """The account that the profile speaks of, which is then known by it; None for a stranger's."""
-        account = await self.account_of(profile)
+    async def identified(self, profile: Profile, folder: str | None) -> str | None:
+        """The account that the profile of the login in this folder speaks of, which is then known by it.
+
+        None for a stranger's.
+        """
+        account = await self.account_of(profile, folder)
         if account is None:
             return None
         self.identify(account.name, profile)
@@ -103,21 +108,26 @@ class Register:
         there. None where that is not one, or where another account of the same organization could be meant.
         """
         oauth = [a for a in self.accounts() if a.auth_method is AuthMethod.OAUTH]
-        organizations = [account.org_id for account in oauth]
+        organizations = Counter(self._organization(account) for account in oauth)
         likely = [
-            account
+            account.name
             for account in oauth
-            if account.org_id
-            and organizations.count(account.org_id) == 1
+            if organizations[self._organization(account)] == 1
             and self._may_be(account, folder, noted)
         ]
-        return likely[0].name if len(likely) == 1 else None
+        return likely[0] if len(likely) == 1 else None
+
+    def _organization(self, account: Account) -> str:
+        """As the settings say it, else as it was learnt; empty where nobody knows."""
+        identity = self._learnt[account.name].identity
+        return account.org_id or (identity.org_uuid if identity else "")
 
     def _may_be(self, account: Account, folder: str | None, noted: Identity | None) -> bool:
         known, lives_there = self._learnt[account.name].identity, folder in self._homes(account)
-        if noted is None:
-            return lives_there
-        if noted.org_uuid not in ("", account.org_id):
+        organization = self._organization(account)
+        if noted is None or not organization:
+            return lives_there and bool(organization)
+        if noted.org_uuid not in ("", organization):
             return False
         return lives_there if known is None else known.account_uuid == noted.account_uuid
 
@@ -130,24 +140,30 @@ class Register:
         said = () if account.config_dir is None else (_expanded(account.config_dir),)
         return (*self._learnt[account.name].folders, *said)
 
-    async def account_of(self, profile: Profile) -> Account | None:
-        """The account that the profile speaks of: by its identity, or for one never identified, by asking."""
+    async def account_of(self, profile: Profile, folder: str | None) -> Account | None:
+        """The account that the profile of the login in this folder speaks of: by its identity, or for one that was
+        never identified, by its name, by the folder that the settings give it, or by asking.
+        """
         accounts = [a for a in self.accounts() if a.auth_method is AuthMethod.OAUTH]
         for account in accounts:
             if self._learnt[account.name].identity == profile.identity:
                 return account
         for account in sorted(accounts, key=lambda account: not account.org_id):
-            if await self._is_unidentified_twin(account, profile):
+            if await self._is_unidentified_twin(account, profile, folder):
                 return account
         return None
 
-    async def _is_unidentified_twin(self, account: Account, profile: Profile) -> bool:
+    async def _is_unidentified_twin(
+        self, account: Account, profile: Profile, folder: str | None
+    ) -> bool:
         """Whether an account from an older settings file, of which only the organization is known, is meant."""
         if self._learnt[account.name].identity is not None:
             return False
         if account.org_id not in ("", profile.identity.org_uuid):
             return False
         if account.name == profile.email or is_named_for(account, profile.email):
+            return True
+        if account.config_dir is not None and _expanded(account.config_dir) == folder:
             return True
         stored = await self._credentials.held(account)
         if stored is None or stored.is_dead(self._clock.now()):

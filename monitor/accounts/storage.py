@@ -14,7 +14,10 @@ from monitor.accounts.seams import GivenCredentials, TokenCommand, Vault
 from monitor.core.errors import CredentialError, Trouble
 from monitor.core.model import Account, AuthMethod, Credential, Storage
 
-NOT_OURS: Final = frozenset({Storage.LINKED, Storage.SYSTEMD, Storage.COMMAND})
+GIVEN: Final = frozenset({Storage.SYSTEMD, Storage.COMMAND})
+"""The user hands the token over, and may hand over another account's."""
+
+NOT_OURS: Final = GIVEN | {Storage.LINKED}
 """What lives there is never written or deleted by us."""
 
 

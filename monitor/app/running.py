@@ -14,6 +14,7 @@ from monitor.accounts.learnt import Document, Learnt
 from monitor.accounts.logins import LoginWatcher
 from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
+from monitor.accounts.provenance import Provenance
 from monitor.accounts.seams import (
     AccountsFile,
     GivenCredentials,
@@ -101,8 +102,9 @@ class App:
             command=places.command,
             default=lambda: places.storage,
         )
-        credentials = Credentials(stores, offers, self._learnt, self.store, clock)
-        profiles = Profiles(client if places.asks else None)
+        profiles = Profiles(client if places.asks else None, self._learnt)
+        provenance = Provenance(profiles, self._learnt, self.store, clock)
+        credentials = Credentials(stores, offers, self._learnt, provenance, self.store, clock)
         self.book = AccountBook(
             file=places.file,
             credentials=credentials,

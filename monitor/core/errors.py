@@ -47,6 +47,8 @@ class Trouble(StrEnum):
     """Only a token that has ended."""
     REFUSED = "refused"
     """The API did not accept it."""
+    UNIDENTIFIED = "unidentified"
+    """There is a token, and nobody can be asked now whose it is."""
     NO_KEYRING = "no_keyring"
     """No keyring is to be had here."""
     MISSING = "missing"

@@ -280,6 +280,11 @@ class AccountState:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     @property
+    def org_id(self) -> str:
+        """Whose limits they are: as the settings say it, else as it was learnt; empty while nobody knows."""
+        return self.account.org_id or (self.identity.org_uuid if self.identity else "")
+
+    @property
     def login_required(self) -> bool:
         """Whether only a new login helps."""
         down = self.health

@@ -172,6 +172,6 @@ def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
         yield "Token expires", text_line(moment.until(account.token_expires_at, past="expired"))
     if account.login_expires_at is not None:
         yield "Login expires", text_line(moment.until(account.login_expires_at, past="expired"))
-    yield "Organization", text_line(cells.clean(account.account.org_id) or words.NOTHING)
+    yield "Organization", text_line(cells.clean(account.org_id) or words.NOTHING)
     if account.account.label:
         yield "Label", text_line(cells.clean(account.account.label))

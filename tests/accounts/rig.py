@@ -11,6 +11,7 @@ from monitor.accounts.learnt import Learnt
 from monitor.accounts.logins import LoginWatcher
 from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
+from monitor.accounts.provenance import Provenance
 from monitor.accounts.seams import LoginSource, Vault
 from monitor.accounts.storage import Stores
 from monitor.core.errors import (
@@ -256,10 +257,16 @@ class Rig:
             command=lambda argv: self.commands[argv],
             default=lambda: self.default,
         )
+        asked = Profiles(self.profiles if self.has_api else None, self.learnt)
         self.credentials = Credentials(
-            self.stores, self.offers, self.learnt, self.store, self.clock, self.freshen_secs
+            self.stores,
+            self.offers,
+            self.learnt,
+            Provenance(asked, self.learnt, self.store, self.clock),
+            self.store,
+            self.clock,
+            self.freshen_secs,
         )
-        asked = Profiles(self.profiles if self.has_api else None)
         self.book = AccountBook(
             file=self.file,
             credentials=self.credentials,

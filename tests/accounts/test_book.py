@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from monitor.accounts.learnt import Facts
 from monitor.core.errors import ApiError, CredentialError, Reason, SettingsError, TrackerError
 from monitor.core.model import Account, AuthMethod, Identity, Secret
 from tests.accounts.rig import FakeLogin, Rig
@@ -129,7 +130,7 @@ async def test_an_import_into_a_locked_keyring_changes_nothing() -> None:
     rig.vault.locked = True
     with pytest.raises(CredentialError, match="locked"):
         await imported(rig, "t1")
-    assert (rig.names, dict(rig.document.load())) == ([], {})
+    assert (rig.names, rig.learnt[ME]) == ([], Facts())
 
 
 async def test_an_import_whose_settings_cannot_be_written_leaves_no_token_behind() -> None:

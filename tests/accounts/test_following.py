@@ -278,7 +278,7 @@ async def test_while_nobody_can_be_asked_a_new_token_is_used_for_nobody() -> Non
     rig.logins[0].renews("t2", after(hours=16))
     assert await in_use(rig) == "t1"
     rig.clock.step(timedelta(hours=8))
-    words = await refused(rig, reason=Reason.CREDENTIALS)
+    words = await refused(rig, reason=Reason.CONNECTION)
     assert words == "it cannot be asked now whose the new login is: not now"
     rig.profiles.error = None
     rig.clock.step(timedelta(minutes=2))
@@ -561,6 +561,38 @@ async def test_an_account_of_older_settings_learns_where_it_lives() -> None:
     await rig.watcher.look()
     assert rig.learnt[ME].folders == ("/w",)
     assert rig.profiles.asked == [], "its token is known"
+
+
+async def test_a_linked_account_of_any_name_has_the_login_of_the_folder_that_it_is_given() -> None:
+    rig = Rig(Account("work", "org-1", storage=Storage.LINKED, config_dir="/w"), Account("home"))
+    rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
+    rig.knows("t1", ME)
+    await rig.watcher.look()
+    assert await in_use(rig, "work") == "t1"
+
+
+async def test_the_folder_that_an_account_is_given_may_hold_another_organizations_login() -> None:
+    rig = Rig(Account("work", "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
+    rig.knows("t1", ME, org="org-2")
+    await rig.watcher.look()
+    assert "no token yet" in await refused(rig, "work", Reason.CREDENTIALS)
+
+
+async def test_an_account_that_was_renamed_by_hand_keeps_its_login() -> None:
+    rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
+    rig.file.listed = [Account("work", "org-1", storage=Storage.LINKED)]
+    rig.book.load()
+    await rig.watcher.look()
+    assert await in_use(rig, "work") == "t1"
+
+
+async def test_a_first_start_without_a_network_says_that_and_blames_no_login() -> None:
+    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED))
+    rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
+    rig.profiles.error = ApiError(Reason.CONNECTION, "no network")
+    words = await refused(rig, reason=Reason.CONNECTION)
+    assert words == "it cannot be asked now whose the new login is: no network"
 
 
 async def switched(storage: Storage | None) -> Rig:

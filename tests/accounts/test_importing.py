@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from monitor.accounts.importing import Imported, Imports, NotImported
+from monitor.accounts.learnt import Facts
 from monitor.core.errors import ApiError, CredentialError, NotLoggedInError, Reason, Trouble
 from monitor.core.model import Account, Identity, Storage
 from tests.accounts.rig import FakeFacts, FakeLogin, Rig
@@ -90,7 +91,7 @@ async def test_a_locked_keyring_is_a_keyring() -> None:
     rig.knows("t1", ME)
     with pytest.raises(CredentialError, match="locked"):
         await rig.book.import_from([FakeLogin("t1")])
-    assert (rig.names, dict(rig.document.load())) == ([], {})
+    assert (rig.names, rig.learnt[ME]) == ([], Facts())
 
 
 async def test_a_keyring_that_is_asked_for_and_missing_is_an_error_with_the_other_ways() -> None:

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
-from monitor.accounts.learnt import MOST_LEFT, Facts, Learnt
+from monitor.accounts.learnt import MOST_LEFT, MOST_PROFILES, Facts, Learnt
+from monitor.core.model import Account, AuthMethod, Identity, Secret
 from monitor.demo.places import MemoryDocument
+from tests.accounts.rig import profile
 from tests.builders import after
 
 
@@ -61,3 +65,73 @@ def test_the_end_of_a_login_is_forgotten_with_its_last_folder() -> None:
     facts = Facts(folders=("/a", "/b"), login_expires_at=after(days=2))
     assert facts.moved_out("/a").login_expires_at == after(days=2)
     assert facts.moved_out("/a").moved_out("/b").login_expires_at is None
+
+
+def test_whose_a_token_is_outlives_the_process_and_not_the_account() -> None:
+    document, me = MemoryDocument(), profile("me@example.com")
+    before = Learnt(document)
+    before["me"] = Facts().of_profile(me)
+    before.remember(Secret("t1"), me)
+    before.remember(Secret("s1"), profile("stranger@example.com"))
+    assert "t1" not in str(document.load())
+    after_restart = Learnt(document)
+    assert after_restart.profile_of(Secret("t1")) == me
+    assert after_restart["me"].identity == me.identity
+    after_restart.forget("me")
+    again = Learnt(document)
+    assert again.profile_of(Secret("t1")) is None
+    assert again.profile_of(Secret("s1")) == profile("stranger@example.com")
+
+
+def test_of_tokens_without_end_the_newest_are_remembered() -> None:
+    known = learnt()
+    for number in range(MOST_PROFILES + 1):
+        known.remember(Secret(f"t{number}"), profile("me@example.com"))
+    assert known.profile_of(Secret("t0")) is None
+    assert known.profile_of(Secret("t1")) is not None
+
+
+@pytest.mark.parametrize("entry", [None, 7, {"t": 7}, {"t": {"email": "e"}}, {"t": {}}])
+def test_odd_profiles_are_left_out(entry: object) -> None:
+    document = MemoryDocument()
+    document.save({"": {"profiles": entry}, "a": {"plan": "pro"}})
+    assert Learnt(document)["a"].plan == "pro"
+
+
+FORMER = Facts(Identity("me", "org-1"), "pro", folders=("/w",))
+
+
+@pytest.mark.parametrize(
+    ("account", "is_known"),
+    [
+        (Account("new", "org-1"), True),
+        (Account("new", "org-1", config_dir="/w"), True),
+        (Account("new", "org-1", config_dir="/z"), False),
+        (Account("new", "org-2"), False),
+        (Account("new"), False),
+        (Account("new", "org-1", AuthMethod.SESSION_KEY), False),
+    ],
+)
+def test_an_account_that_was_renamed_by_hand_is_recognised(
+    account: Account, is_known: bool
+) -> None:
+    known = learnt()
+    known["old"] = FORMER
+    known.recognise([account])
+    assert known["new"] == (FORMER if is_known else Facts())
+    assert known["old"] == FORMER, "another settings file may name it"
+
+
+def test_an_account_is_not_recognised_beside_the_one_that_it_would_be() -> None:
+    known = learnt()
+    known["old"] = FORMER
+    known.recognise([Account("old", "org-1"), Account("new", "org-1")])
+    assert known["new"] == Facts()
+
+
+def test_where_several_accounts_of_the_organization_are_gone_none_is_recognised() -> None:
+    known = learnt()
+    known["old"] = FORMER
+    known["older"] = replace(FORMER, identity=Identity("you", "org-1"))
+    known.recognise([Account("new", "org-1")])
+    assert known["new"] == Facts()

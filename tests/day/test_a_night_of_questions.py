@@ -57,7 +57,7 @@ async def test_the_secret_is_not_asked_for_all_night(code: int | None, most: int
         credentials=rig.credentials,
         offers=rig.offers,
         book=rig.book,
-        profiles=Profiles(rig.profiles),
+        profiles=Profiles(rig.profiles, rig.learnt),
         store=rig.store,
         clock=rig.clock,
     )

@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +12,7 @@ import aiohttp
 
 from monitor.api import wire
 from monitor.core.errors import Reason
+from monitor.core.http_times import parse_http_date
 from monitor.urls import proxy_of
 
 MOST_BYTES: Final = 1 << 16
@@ -65,17 +65,9 @@ async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Obs
 
 
 def _reached(status: int, headers: Mapping[str, str], body: bytes) -> Reached:
-    date = _date(headers.get("Date", ""))
+    date = parse_http_date(headers.get("Date", ""))
     refusal = wire.refusal(status, headers, body, date or datetime.now(UTC))
     return Reached(status, date, refusal.reason is Reason.CHALLENGE)
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _obstacle(error: Exception) -> Obstacle:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from monitor.core.errors import ApiError, Reason
+from monitor.core.http_times import parse_retry_after
 from monitor.core.model import (
     FIVE_HOURS,
     SEVEN_DAYS,
@@ -271,7 +271,7 @@ def refusal(
     auth_method: AuthMethod = AuthMethod.OAUTH,
 ) -> ApiError:
     """The error that an answer with any other status than 200 stands for."""
-    retry_after = parse_retry_after(headers.get("Retry-After"), headers.get("Date"), now)
+    retry_after = parse_retry_after(headers, now)
     kind = _error_type(body)
     if status == 429 or kind == "rate_limit_error":
         return ApiError(
@@ -315,24 +315,3 @@ def _is_challenge(headers: Mapping[str, str], body: bytes) -> bool:
         return True
     start = body[:4096].lower()
     return b"just a moment" in start or b"challenge-platform" in start
-
-
-def parse_retry_after(value: str | None, date: str | None, now: datetime) -> timedelta | None:
-    """The wait that `Retry-After` asks for: seconds or an HTTP date, reckoned by the server's own `Date`."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return timedelta(seconds=min(int(value.strip()[:9]), 86400))
-    until = _http_date(value)
-    if until is None:
-        return None
-    wait = until - ((_http_date(date) if date else None) or now)
-    return min(max(wait, timedelta(0)), timedelta(days=1))
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,12 +8,12 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import aiohttp
 
 from monitor.core.errors import SettingsError
+from monitor.core.http_times import parse_retry_after
 from monitor.core.model import Secret
 from monitor.core.notify import ChannelError
 from monitor.urls import is_loopback, proxy_of, split_url
@@ -94,8 +94,9 @@ class Receiver:
         if 200 <= status < 300:
             return None
         if status == 429 or status >= 500:
-            asked = retry_after(headers)
-            return Refusal(ChannelError("error", words), self._pause if asked is None else asked)
+            asked = parse_retry_after(headers)
+            wait = self._pause if asked is None else asked.total_seconds()
+            return Refusal(ChannelError("error", words), wait)
         if 300 <= status < 400:
             words += ", a redirection: set the address that it leads to"
         if status in (401, 403):
@@ -137,18 +138,6 @@ def _unavailable(words: str) -> ChannelError:
 
 def _is_past(deadline: float | None, wait: float) -> bool:
     return deadline is not None and asyncio.get_running_loop().time() + wait >= deadline
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that `Retry-After` asks for; a date there is reckoned by the receiver's own `Date`."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))
-    except (ValueError, TypeError):
-        return None
-    return max(wait.total_seconds(), 0.0)
 
 
 def checked_host(url: str) -> str:

@@ -254,25 +254,6 @@ def test_a_refused_session_key_needs_a_new_key(status: int) -> None:
     assert "session key" in error.detail
 
 
-@pytest.mark.parametrize(
-    ("value", "date", "seconds"),
-    [
-        (None, None, None),
-        ("0", None, 0),
-        ("42", None, 42),
-        ("3600", None, 3600),
-        ("99999999999999999999", None, 86400),
-        ("Sun, 22 Nov 2026 12:02:00 GMT", None, 120),
-        ("Sun, 22 Nov 2026 12:02:00 GMT", "Sun, 22 Nov 2026 12:01:00 GMT", 60),
-        ("Sun, 22 Nov 2026 11:00:00 GMT", None, 0),
-        ("soon", None, None),
-        ("-5", None, None),
-        ("", None, None),
-        ("٣", None, 3),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(
-    value: str | None, date: str | None, seconds: int | None
-) -> None:
-    wanted = None if seconds is None else timedelta(seconds=seconds)
-    assert wire.parse_retry_after(value, date, NOW) == wanted
+def test_a_refusal_may_say_when_to_come_back() -> None:
+    assert wire.refusal(429, {"Retry-After": "42"}, b"", NOW).retry_after == timedelta(seconds=42)
+    assert wire.refusal(429, {"Retry-After": "²"}, b"", NOW).retry_after is None

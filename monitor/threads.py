@@ -27,7 +27,8 @@ class Daemon(Generic[T]):
 class DaemonThreads:
     """Runs what may hang without end, each call with a limit.
 
-    While a call that ran out of time is still stuck, no further ones are begun: they would only pile up.
+    While a call that nobody waits for any more, whoever gave it up, is still stuck, no further ones are begun: they
+    would only pile up.
     """
 
     def __init__(self, limit_secs: float) -> None:
@@ -35,7 +36,7 @@ class DaemonThreads:
         self._stuck: list[Callable[[], bool]] = []
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What the work returns or raises, or TimeoutError."""
+        """What the work returns or raises, or TimeoutError; that at once while an earlier call is stuck."""
         self._stuck = [is_running for is_running in self._stuck if is_running()]
         if self._stuck:
             raise TimeoutError
@@ -43,9 +44,9 @@ class DaemonThreads:
         try:
             async with asyncio.timeout(self._limit_secs):
                 return await call.future
-        except TimeoutError:
-            self._stuck.append(lambda: call.is_running)
-            raise
+        finally:
+            if call.future.cancelled():  # by the limit, or by a caller whose patience is shorter
+                self._stuck.append(lambda: call.is_running)
 
 
 def _deliver(work: Callable[[], T], future: asyncio.Future[T]) -> None:

@@ -138,7 +138,8 @@ class JsonFile:
 
     def save(self, document: Mapping[str, Any]) -> None:
         """Replace the file in one step. Raises TrackerError where it cannot be written."""
-        content = json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+        # In ASCII: a path with a byte that is no UTF-8 has half a character, which only an escape can write.
+        content = json.dumps(document, indent=1).encode("ascii") + b"\n"
         try:
             write_private(self._path, content)
         except OSError as error:

@@ -147,6 +147,13 @@ def test_a_document_is_read_as_it_was_saved(tmp_path: Path) -> None:
     assert mode(tmp_path / "state" / "learnt.json") == 0o600
 
 
+@pytest.mark.parametrize("text", ["Zoë 🙂", os.fsdecode(b"/home/zo\xeb/.claude"), "\x00"])
+def test_whatever_text_there_is_comes_back(tmp_path: Path, text: str) -> None:
+    file = JsonFile(tmp_path / "learnt.json")
+    file.save({text: text})
+    assert file.load() == {text: text}
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b"null"])
 def test_a_corrupt_document_is_as_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "learnt.json"

@@ -1,11 +1,15 @@
 import asyncio
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
-from monitor.core.effects import AlertKind
+from monitor.channels import desktop, executable, http
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import Notified
 from monitor.core.notify import ChannelError
+from monitor.core.rules import Urgency
 from monitor.notifier import GRACE_SECS, LIMIT_SECS, REST_SECS
 from tests.builders import after
 from tests.delivery.bench import Bench, FakeChannel, alert, rules_with, running
@@ -65,6 +69,70 @@ async def test_a_hanging_channel_is_given_up_after_the_limit() -> None:
         await bench.pass_by(0.5)
     assert second.told == [["a"]]
     assert bench.outcomes == [("hanging", "timeout"), ("second", None)]
+
+
+@pytest.mark.parametrize("inner", [desktop.LIMIT_SECS, executable.LIMIT_SECS, http.LIMIT_SECS])
+async def test_a_channel_s_own_limit_ends_first_and_says_it_in_its_words(inner: float) -> None:
+    class Limited(FakeChannel):
+        async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+            await bench.clock.sleep(inner)
+            raise ChannelError("timeout", "the notification service did not answer")
+
+    bench = Bench(Limited("limited"))
+    testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
+    await bench.pass_by(LIMIT_SECS)
+    (outcome,) = await testing
+    assert outcome.words == "timeout: the notification service did not answer"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (ChannelError("timeout", "killed it"), "timeout: killed it"),
+        (ZeroDivisionError("oops"), "error: a bug, ZeroDivisionError; the log has more"),
+        (None, "timeout: no answer within 6 s"),
+    ],
+)
+async def test_what_a_cancelled_channel_still_says_is_heard(
+    said: Exception | None, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = False
+
+    class Cleaning(FakeChannel):
+        async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
+            nonlocal ended
+            try:
+                await super().tell(alerts, urgency)
+            finally:
+                await bench.clock.sleep(GRACE_SECS / 2)
+                ended = True
+                if said is not None:
+                    raise said
+
+    bench = Bench(Cleaning("cleaning", asyncio.Event()))
+    testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
+    await bench.pass_by(LIMIT_SECS + 2 * GRACE_SECS)
+    (outcome,) = await testing
+    assert (outcome.words, ended) == (words, True)
+    bugs = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(bugs) == isinstance(said, ZeroDivisionError)
+
+
+async def test_a_channel_that_does_not_even_end_is_left_behind_after_a_grace() -> None:
+    stubborn = asyncio.Event()
+
+    class Stubborn(FakeChannel):
+        async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+            while not stubborn.is_set():
+                with suppress(asyncio.CancelledError):
+                    await stubborn.wait()
+
+    bench = Bench(Stubborn("stubborn"))
+    testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
+    await bench.pass_by(LIMIT_SECS + 2 * GRACE_SECS)
+    assert [o.failure for o in await testing] == ["timeout"]
+    stubborn.set()
+    await settle()
 
 
 async def test_a_channel_may_have_a_limit_of_its_own() -> None:
@@ -213,7 +281,7 @@ async def test_a_test_asks_every_channel_and_says_what_became_of_each() -> None:
     assert [(o.channel, o.failure, o.words) for o in await testing] == [
         ("broken", "unavailable", "unavailable: there is no terminal here"),
         ("works", None, "told"),
-        ("hanging", "timeout", "timeout: no answer within 5 s"),
+        ("hanging", "timeout", "timeout: no answer within 6 s"),
         ("buggy", "error", "error: a bug, ZeroDivisionError; the log has more"),
     ]
     assert [event.kind for event in bench.events] == ["test"] * 4

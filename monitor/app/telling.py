@@ -19,7 +19,7 @@ from monitor.channels.webhook import Form, Webhook
 from monitor.clock import Clock, SystemClock
 from monitor.core.model import Secret
 from monitor.core.rules import RuleBook
-from monitor.notifier import Channel
+from monitor.notifier import MARGIN_SECS, Channel
 from monitor.settings import (
     AppriseSettings,
     ChannelSettings,
@@ -28,6 +28,7 @@ from monitor.settings import (
     WebhookSettings,
     rule_book,
 )
+from monitor.sources.keyring import LIMIT_SECS as KEYRING_SECS
 from monitor.sources.keyring import Keyring
 
 LAST_RESORTS: Final = ("terminal", "bell")
@@ -122,12 +123,13 @@ def _apprise(settings: AppriseSettings, words: Words, vault: Vault) -> Channel:
 
 
 def _limits(channels: ChannelSettings) -> Mapping[str, float]:
-    """A little more than each channel's own limit, so that it can end what it began, and say so in its own words."""
-    own: dict[str, float] = {"apprise": apprise.LIMIT_SECS}
-    for name, table in (("command", channels.command), ("webhook", channels.webhook)):
-        if table is not None:
-            own[name] = table.timeout_secs
-    return {name: limit + 1 for name, limit in own.items()}
+    """For the channels that may take longer than the usual: their own limit, that of the keyring, and a margin."""
+    own: dict[str, float] = {"apprise": apprise.LIMIT_SECS + KEYRING_SECS}
+    if (command := channels.command) is not None:
+        own["command"] = command.timeout_secs
+    if (webhook := channels.webhook) is not None:
+        own["webhook"] = webhook.timeout_secs + (KEYRING_SECS if webhook.token else 0)
+    return {name: limit + MARGIN_SECS for name, limit in own.items()}
 
 
 def _never_quiet(_: datetime) -> None:

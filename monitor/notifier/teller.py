@@ -13,9 +13,13 @@ from monitor.core.rules import Urgency
 from monitor.notifier.channel import Channel, Outcome
 from monitor.notifier.waiting import done_within
 
-LIMIT_SECS: Final = 5.0
+MARGIN_SECS: Final = 1.0
+"""So much longer than its own limit a channel may take: it then ends what it began, and says so in its own words."""
+
+LIMIT_SECS: Final = 5.0 + MARGIN_SECS
 REST_SECS: Final = 60.0
 GRACE_SECS: Final = 1.0
+"""What is cancelled has so long to end what it began."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,10 +85,15 @@ class Teller:
         return Outcome(channel.name, None, "told")
 
     async def _limited(self, telling: Coroutine[Any, Any, None], limit: float) -> None:
+        """What the telling raises, also where it has to be cancelled and then has more to say than TimeoutError."""
         task = asyncio.create_task(telling)
-        if not await done_within(self._clock, limit, task):
+        try:
+            await done_within(self._clock, limit, task)
+        finally:
+            await done_within(self._clock, GRACE_SECS, task)
+        if not task.done() or task.cancelled():
             raise TimeoutError
-        await task
+        task.result()
 
     def _report(self, outcome: Outcome, alerts: Sequence[Alert]) -> None:
         now = self._clock.monotonic()

@@ -73,10 +73,12 @@ class Site:
         self._runner = runner
 
     async def stop(self) -> None:
-        """Close the port and every connection, at once."""
+        """Close the port and every connection, at once; and the socket that was passed, also one never served on."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        if self._sock is not None:
+            self._sock.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -93,6 +93,16 @@ async def test_a_scrape_sees_the_state_of_its_own_moment() -> None:
     assert b"new@example.com" in after
 
 
+@pytest.mark.parametrize("starts", [True, False])
+async def test_a_socket_that_was_passed_is_closed_in_the_end(starts: bool) -> None:
+    sock = socket.create_server(("127.0.0.1", 0))
+    site = Site(state, lambda: NOW, "", 0, sock=sock)
+    if starts:
+        await site.start()
+    await site.stop()
+    assert sock.fileno() == -1
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_head_says_what_get_would(client: ClientSession, path: str) -> None:
     got, body = await answer(client, path, Accept_Encoding="identity")

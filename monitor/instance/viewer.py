@@ -1,5 +1,6 @@
 """What a process does that does not poll: it mirrors the owner's state, and hands orders to it."""
 
+import _socket
 import asyncio
 import contextlib
 import json
@@ -22,6 +23,7 @@ CONTROL_SECS: Final = 60.0
 """For an order that has the owner ask the keyring or the API; its own limits end first."""
 
 S = TypeVar("S")
+Dialled = tuple[_socket.socket, str] | None
 
 
 class OwnerGone(Exception):  # noqa: N818 - it is no error, but the turn of another process
@@ -194,9 +196,8 @@ class _Lines:
 
 async def _watched(path: str, silent_secs: float, *, changes: bool) -> _Lines | None:
     """A stream of states that has been granted."""
-    deadline = time.monotonic() + silent_secs
     try:
-        dialled = await Daemon(lambda: dial(path, deadline)).future
+        dialled = await _dialled(path, time.monotonic() + silent_secs)
     except TimeoutError:
         raise OwnerGone(silent=True) from None
     if dialled is None:
@@ -210,6 +211,22 @@ async def _watched(path: str, silent_secs: float, *, changes: bool) -> _Lines | 
         lines.close()
         raise
     return lines
+
+
+async def _dialled(path: str, deadline: float) -> Dialled:
+    """As `dial`. A call that is given up may still be answered: the connection is then closed."""
+    call = Daemon(lambda: dial(path, deadline))
+    try:
+        return await asyncio.shield(call.future)
+    except asyncio.CancelledError:
+        call.future.add_done_callback(_hang_up)
+        raise
+
+
+def _hang_up(answered: "asyncio.Future[Dialled]") -> None:
+    if answered.exception() is None and (dialled := answered.result()):
+        connection, _ = dialled
+        connection.close()
 
 
 async def _streams(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

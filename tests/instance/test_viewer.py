@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,6 +40,24 @@ async def mirror_of(path: Path, silent_secs: float = 6.0) -> Mirror[int]:
 
 async def test_nobody_to_mirror_is_none(path: Path) -> None:
     assert await Mirror.of(str(path), number_of) is None
+
+
+async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed(path: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(path))
+        listener.listen(0)
+        first.connect(str(path))  # the queue is full: who dials now has to wait
+        dialling = asyncio.create_task(Mirror.of(str(path), number_of))
+        await asyncio.sleep(0.05)
+        dialling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dialling
+        listener.accept()[0].close()
+        accepted, _ = await asyncio.to_thread(listener.accept)
+        with accepted:
+            accepted.settimeout(5)
+            assert await asyncio.to_thread(accepted.recv, 1) == b""
 
 
 async def test_a_mirror_has_a_state_at_once_and_follows(path: Path) -> None:

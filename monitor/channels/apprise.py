@@ -37,13 +37,13 @@ class Apprise:
         self._urls = urls
         self._words = words
         self._limit = limit
-        self._late: list[Daemon[bool]] = []
+        self._late: list[Daemon[Any]] = []
 
     async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         """Raises ChannelError."""
         self._late = [call for call in self._late if call.is_running]
         if self._late:
-            raise ChannelError("timeout", "a service of Apprise has still not answered")
+            raise ChannelError("timeout", "Apprise, or a service of it, has still not answered")
         message = self._words(alerts, urgency)
         deadline = asyncio.get_running_loop().time() + self._limit
         services = await self._services(deadline)
@@ -67,6 +67,9 @@ class Apprise:
         except Exception as error:  # noqa: BLE001 - whatever a hundred plugins may raise
             words = f"Apprise cannot be used: {type(error).__name__}"
             raise ChannelError("error", words) from None
+        finally:
+            if opening.future.cancelled():
+                self._late = [opening]
 
     async def _wait(self, calls: Sequence[Daemon[bool]], deadline: float) -> None:
         left = max(deadline - asyncio.get_running_loop().time(), 0)

@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 import sys
+import threading
 import time
 from datetime import UTC
 from functools import partial
+from types import ModuleType
 
 import pytest
 
@@ -129,6 +131,26 @@ async def test_a_telling_that_is_cancelled_ends_at_once() -> None:
         telling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await telling
+
+
+async def test_a_library_that_is_still_being_loaded_is_not_loaded_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, let_go = [], threading.Event()
+
+    class Slow(ModuleType):
+        def AppriseAsset(self, **_: str) -> None:  # noqa: N802 - the library's own name
+            begun.append(self)
+            let_go.wait(15)
+            raise RuntimeError
+
+    monkeypatch.setitem(sys.modules, "apprise", Slow("apprise"))
+    apprise = channel("json://localhost", limit=0.1)
+    for words in ("took longer than 0.1 s", "has still not answered", "has still not answered"):
+        with pytest.raises(ChannelError, match=words):
+            await apprise.tell([ALERT])
+    assert len(begun) == 1
+    let_go.set()
 
 
 async def test_without_the_library_the_channel_says_how_to_get_it(

@@ -1,8 +1,8 @@
 """A channel whose secret is in the keyring: made when it is first needed, since a keyring may be unlocked later."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from monitor.accounts.seams import Vault
+from monitor.channels.refusal import SecretRefusedError
 from monitor.core.effects import Alert
 from monitor.core.errors import CredentialError
 from monitor.core.model import Secret
@@ -10,16 +10,19 @@ from monitor.core.notify import ChannelError
 from monitor.core.rules import Urgency
 from monitor.notifier import Channel
 
+Read = Callable[[str], Awaitable[Secret | None]]
+"""What the keyring's entry of that name holds, None where there is none. Raises CredentialError."""
+
 
 class Deferred:
-    """Stands for the channel that `make` makes of the secret in the keyring's entry."""
+    """Stands for the channel that `make` makes of the secret; once that is refused, it is read and made anew."""
 
     def __init__(
-        self, name: str, entry: str, vault: Vault, make: Callable[[Secret], Channel]
+        self, name: str, entry: str, read: Read, make: Callable[[Secret], Channel]
     ) -> None:
         self.name = name
         self._entry = entry
-        self._vault = vault
+        self._read = read
         self._make = make
         self._channel: Channel | None = None
 
@@ -27,16 +30,21 @@ class Deferred:
         """Raises ChannelError, also where there is no such secret now."""
         if self._channel is None:
             self._channel = self._make(await self._secret())
-        await self._channel.tell(alerts, urgency)
+        try:
+            await self._channel.tell(alerts, urgency)
+        except SecretRefusedError:
+            self.close()
+            self._channel = None
+            raise
 
     async def _secret(self) -> Secret:
         try:
-            kept = await self._vault.read(self._entry)
+            secret = await self._read(self._entry)
         except CredentialError as error:
             raise ChannelError("unavailable", error.detail) from None
-        if kept is None:
+        if secret is None:
             raise ChannelError("unavailable", f"the keyring has no entry {self._entry!r}")
-        return kept.secret
+        return secret
 
     def close(self) -> None:
         if self._channel is not None:

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
-from monitor.accounts.seams import Vault
 from monitor.app.deferred import Deferred
 from monitor.channels import apprise
 from monitor.channels.alertmanager import Alertmanager
@@ -91,35 +91,45 @@ def _made(names: Sequence[str], write: Write | None, more: Mapping[str, Make]) -
 
 
 def _more(
-    channels: ChannelSettings, rules: RuleBook, vault: Vault, clock: Clock
+    channels: ChannelSettings, rules: RuleBook, keyring: Keyring, clock: Clock
 ) -> dict[str, Make]:
     """How to make the channels that have a table of their own."""
     more: dict[str, Make] = {}
     if (command := channels.command) is not None:
         more["command"] = lambda words: Command(command.argv, words, limit=command.timeout_secs)
     if (webhook := channels.webhook) is not None:
-        more["webhook"] = lambda words: _webhook(webhook, words, vault)
+        more["webhook"] = lambda words: _webhook(webhook, words, keyring)
     if (manager := channels.alertmanager) is not None:
         more["alertmanager"] = lambda words: Alertmanager(
             manager.url, words, clock.now, urgency_of=lambda alert: rules.rule(alert.kind).urgency
         )
     if (services := channels.apprise) is not None:
-        more["apprise"] = lambda words: _apprise(services, words, vault)
+        more["apprise"] = lambda words: _apprise(services, words, keyring)
     return more
 
 
-def _webhook(settings: WebhookSettings, words: Words, vault: Vault) -> Channel:
+def _webhook(settings: WebhookSettings, words: Words, keyring: Keyring) -> Channel:
     def make(token: Secret | None) -> Webhook:
         form, limit = Form(settings.form), settings.timeout_secs
         return Webhook(settings.url, form, words, token=token, limit=limit)
 
-    return (
-        make(None) if settings.token is None else Deferred("webhook", settings.token, vault, make)
+    if settings.token is None:
+        return make(None)
+    return Deferred("webhook", settings.token, partial(_token, keyring), make)
+
+
+async def _token(keyring: Keyring, entry: str) -> Secret | None:
+    kept = await keyring.read(entry)
+    return None if kept is None else kept.secret
+
+
+def _apprise(settings: AppriseSettings, words: Words, keyring: Keyring) -> Channel:
+    return Deferred(
+        "apprise",
+        settings.urls,
+        partial(_token, keyring),
+        lambda urls: apprise.Apprise(urls, words),
     )
-
-
-def _apprise(settings: AppriseSettings, words: Words, vault: Vault) -> Channel:
-    return Deferred("apprise", settings.urls, vault, lambda urls: apprise.Apprise(urls, words))
 
 
 def _limits(channels: ChannelSettings) -> Mapping[str, float]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
+from monitor.channels.refusal import SecretRefusedError
 from monitor.channels.text import Message, Words
 from monitor.core.effects import Alert
 from monitor.core.model import Secret
@@ -86,7 +87,7 @@ class Apprise:
             return
         if any(call.future.cancelled() for call in calls):
             raise self._timeout()
-        raise ChannelError("error", "no service of Apprise took it: check its URLs")
+        raise SecretRefusedError("no service of Apprise took it: check its URLs")
 
     def _timeout(self) -> ChannelError:
         return ChannelError("timeout", f"Apprise took longer than {self._limit:g} s")
@@ -103,9 +104,9 @@ def _opened(urls: Secret) -> list[Any]:
     services = [apprise.Apprise(asset=asset) for _ in lines]
     for place, (service, line) in enumerate(zip(services, lines, strict=True), 1):
         if not service.add(line):
-            raise ChannelError("error", f"URL {place} is none that Apprise knows: correct it")
+            raise SecretRefusedError(f"URL {place} is none that Apprise knows: correct it")
     if not services:
-        raise ChannelError("error", "Apprise has no URL: write one a line")
+        raise SecretRefusedError("Apprise has no URL: write one a line")
     return services
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import aiohttp
 
+from monitor.channels.refusal import SecretRefusedError
 from monitor.core.errors import SettingsError
 from monitor.core.http_times import parse_retry_after
 from monitor.core.model import Secret
@@ -100,7 +101,7 @@ class Receiver:
         if 300 <= status < 400:
             words += ", a redirection: set the address that it leads to"
         if status in (401, 403):
-            words += ": check the token"
+            return Refusal(SecretRefusedError(f"{words}: check the token"))
         return Refusal(ChannelError("error", words))
 
     def _broken(self, error: Exception) -> Refusal:

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from monitor.channels.apprise import Apprise
+from monitor.channels.refusal import SecretRefusedError
 from monitor.channels.text import message_of
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
@@ -84,7 +85,9 @@ async def test_a_service_that_refuses_is_a_failure_that_shows_nothing(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         async with receiver(status(500)) as server:
-            with pytest.raises(ChannelError, match="no service of Apprise took it") as failure:
+            with pytest.raises(
+                SecretRefusedError, match="no service of Apprise took it"
+            ) as failure:
                 await channel(url_of(server)).tell([ALERT])
     assert failure.value.reason == "error"
     assert "secret" not in failure.value.detail + caplog.text
@@ -101,7 +104,7 @@ async def test_a_service_that_refuses_is_a_failure_that_shows_nothing(
 async def test_a_wrong_url_is_named_by_its_place(
     urls: list[str], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG), pytest.raises(ChannelError, match=words) as failure:
+    with caplog.at_level(logging.DEBUG), pytest.raises(SecretRefusedError, match=words) as failure:
         await channel(*urls).tell([ALERT])
     assert failure.value.reason == "error"
     assert "secret" not in failure.value.detail + caplog.text

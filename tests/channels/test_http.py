@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.channels.http import Receiver, checked_host
+from monitor.channels.refusal import SecretRefusedError
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Secret
 from monitor.core.notify import ChannelError
@@ -72,6 +73,13 @@ async def test_a_failure_is_told_and_what_may_have_arrived_is_not_sent_again(
             await post(server.url, token=TOKEN)
     assert (failure.value.reason, len(server.requests)) == (reason, requests)
     assert "secret" not in failure.value.detail
+
+
+@pytest.mark.parametrize("code", [401, 403])
+async def test_a_refused_token_is_told_apart_since_there_may_be_a_new_one(code: int) -> None:
+    async with receiver(status(code)) as server:
+        with pytest.raises(SecretRefusedError):
+            await post(server.url, token=TOKEN)
 
 
 async def test_a_redirection_is_not_followed() -> None:

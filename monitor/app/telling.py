@@ -45,12 +45,12 @@ class Telling:
     alertmanagers: tuple[Alertmanager, ...] = ()
 
 
-def telling_for(settings: Settings, write: Write | None) -> Telling:
+def telling_for(settings: Settings, write: Write | None, keyring: Keyring | None = None) -> Telling:
     """The user's own channels; `write` reaches the terminal that we run on. Raises SettingsError."""
     notifications = settings.notifications
     if not notifications.enabled:
         return Telling()
-    more = _more(settings.channels, rule_book(settings), Keyring(), SystemClock())
+    more = _more(settings.channels, rule_book(settings), keyring or Keyring(), SystemClock())
     chains = {
         name: _chain(name, notifications, write, more) for name in _names(notifications, write)
     }
@@ -125,10 +125,7 @@ async def _token(keyring: Keyring, entry: str) -> Secret | None:
 
 def _apprise(settings: AppriseSettings, words: Words, keyring: Keyring) -> Channel:
     return Deferred(
-        "apprise",
-        settings.urls,
-        partial(_token, keyring),
-        lambda urls: apprise.Apprise(urls, words),
+        "apprise", settings.urls, keyring.text, lambda urls: apprise.Apprise(urls, words)
     )
 
 

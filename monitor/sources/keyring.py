@@ -74,6 +74,11 @@ class Keyring:
         text = await self._ask(lambda backend: backend.get_password(SERVICE, name))
         return None if text is None else parse_stored(text)
 
+    async def text(self, name: str) -> Secret | None:
+        """What an entry that is no account's holds, be it several lines; None where there is none."""
+        text = await self._ask(lambda backend: backend.get_password(SERVICE, name))
+        return None if text is None else Secret(text)
+
     async def write(self, name: str, secret: Secret) -> None:
         """Keep the secret for the account, in the place of any other."""
         if parse_secret(secret.reveal()) != secret:

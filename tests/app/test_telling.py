@@ -6,10 +6,15 @@ import pytest
 
 from monitor.app import telling_for
 from monitor.channels import apprise
+from monitor.core.notify import ChannelError
+from monitor.core.rules import Urgency
 from monitor.notifier import MARGIN_SECS
 from monitor.settings import load
 from monitor.sources import keyring
+from monitor.sources.keyring import Keyring
+from tests.delivery.bench import alert
 
+NOBODY = "json://127.0.0.1:9/x"
 HOOK = '[channels.webhook]\nurl = "https://hooks.example.com/x"\ntimeout_secs = 30\n'
 
 
@@ -32,3 +37,29 @@ def test_a_channel_is_given_longer_than_it_and_its_secret_may_take(
     file = tmp_path / "config.toml"
     file.write_text(f'[notifications]\nchannels = ["{name}"]\n{table}')
     assert telling_for(load(file), None).limits[name] == own + MARGIN_SECS
+
+
+class Entries:
+    """A back end of the keyring that holds one text under each name."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
+        return self.text
+
+    def set_password(self, service: str, username: str, password: str) -> None: ...
+    def delete_password(self, service: str, username: str) -> None: ...
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise's own matter
+async def test_apprise_is_given_all_the_lines_of_its_entry(tmp_path: Path) -> None:
+    pytest.importorskip("apprise", reason="needs the optional extra [apprise]")
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[notifications]\nchannels = ["apprise"]\n[channels.apprise]\nurls = "services"\n'
+    )
+    entries = Entries(f"{NOBODY}\n\n{NOBODY}\nnonsense://third\n")
+    (channel,) = telling_for(load(file), None, Keyring(lambda: entries)).chains["apprise"]
+    with pytest.raises(ChannelError, match="URL 3 is none that Apprise knows"):
+        await channel.tell([alert("a")], Urgency.NORMAL)

@@ -69,6 +69,15 @@ async def test_what_is_written_is_read_until_it_is_deleted() -> None:
     assert await vault.read("user@example.com") is None
 
 
+async def test_an_entry_that_is_no_token_is_read_as_it_is() -> None:
+    backend = MemoryBackend()
+    urls = "ntfy://host/topic\nmailto://me:key@example.com\n"
+    backend.set_password(SERVICE, "apprise", urls)
+    vault = Keyring(lambda: backend)
+    assert await vault.text("apprise") == Secret(urls)
+    assert await vault.text("nothing") is None
+
+
 async def test_an_entry_is_the_plain_token_under_the_accounts_name() -> None:
     backend = MemoryBackend()
     await Keyring(lambda: backend).write("user@example.com", Secret(TOKEN))

@@ -21,12 +21,18 @@ __all__ = ["configure", "crash_report", "redact"]
 
 FILE_BYTES: Final = 1_000_000
 FILES_KEPT: Final = 1
+_NEVER: Final = logging.CRITICAL + 1
+
 LIBRARIES: Final = {
     "desktop_notifier": logging.CRITICAL,  # tracebacks of failures that the notifier reports itself
     "dbus_fast": logging.CRITICAL,
     "aiohttp.access": logging.WARNING,
     "keyring": logging.WARNING,
     "asyncio": logging.INFO,
+    "apprise": _NEVER,  # it quotes parts of its URLs, which are secrets; so may what it sends them with
+    "urllib3": _NEVER,
+    "oauthlib": _NEVER,
+    "requests_oauthlib": _NEVER,
 }
 
 _FORMS: Final[Mapping[tuple[str, bool], type[Lines]]] = {

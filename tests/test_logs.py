@@ -56,6 +56,27 @@ def test_a_message_cannot_forge_lines_or_drive_the_terminal(stream: io.StringIO)
     assert stream.getvalue().endswith("WARNING x: a\\nb\\r\\x1b[31mc\\x9b\n")
 
 
+def test_a_library_is_heard_from_its_own_level_on_and_those_with_secrets_never(
+    stream: io.StringIO,
+) -> None:
+    logs.configure("DEBUG", stream=stream)
+    for name in ("apprise", "apprise.plugins.ntfy", "urllib3.connectionpool", "oauthlib"):
+        logging.getLogger(name).critical("POST https://host/secret")
+    logging.getLogger("keyring.backend").info("loading")
+    logging.getLogger("keyring.backend").warning("odd")
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_importing_a_channel_sets_no_level() -> None:
+    code = (
+        "import logging, monitor.channels.apprise, monitor.channels.build;"
+        "names = logging.getLogger().manager.loggerDict;"
+        "print([n for n in names if logging.getLogger(n).level])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_records_below_the_level_are_left_out(stream: io.StringIO) -> None:
     logging.getLogger("monitor").debug("quiet")
     assert stream.getvalue() == ""

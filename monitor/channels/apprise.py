@@ -1,7 +1,7 @@
 """Tells alerts through Apprise, which knows more than a hundred services; an optional extra, loaded at its first use.
 
 Its calls block and have no limit of their own, so each service gets a thread. Its URLs are secrets, and it logs
-parts of them: it is kept silent, and of what it raises only the type is passed on.
+parts of them: `monitor.logs` keeps it silent, and of what it raises only the type is passed on.
 """
 
 import asyncio
@@ -24,8 +24,6 @@ MISSING: Final = "Apprise is not installed: pip install 'claude-tracker[apprise]
 _TYPES: Final = {Urgency.LOW: "info", Urgency.NORMAL: "warning", Urgency.CRITICAL: "failure"}
 
 _log = logging.getLogger(__name__)
-for _loud in ("apprise", "urllib3", "oauthlib", "requests_oauthlib"):
-    logging.getLogger(_loud).setLevel(logging.CRITICAL + 1)
 
 
 class Apprise:

@@ -7,7 +7,6 @@ after anything else.
 
 import asyncio
 import importlib
-import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 
 APP_NAME: Final = "Claude Tracker"
 LIMIT_SECS: Final = 5.0
-
-logging.getLogger("desktop_notifier").setLevel(
-    logging.CRITICAL
-)  # each failure is reported once, by us
 
 
 class Sender(Protocol):

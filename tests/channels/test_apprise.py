@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC
 from functools import partial
 from types import ModuleType
@@ -19,6 +20,7 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
 from monitor.core.notify import ChannelError
 from monitor.core.rules import Urgency
+from monitor.logs import LIBRARIES
 from tests.builders import NOW
 from tests.channels.receiver import Receiver, hang, receiver, status
 from tests.real.prometheus import free_port
@@ -27,6 +29,17 @@ ALERT = Alert(AlertKind.LOGIN, "R&D <Zoë>", "", NOW, detail="refused")
 WORDS = partial(message_of, zone=UTC)
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise's own matter
+
+
+@pytest.fixture(autouse=True)
+def _as_the_program_has_it() -> Iterator[None]:
+    """The log has none of its records, from whichever logger they come."""
+    before = {name: logging.getLogger(name).level for name in LIBRARIES}
+    for name, level in LIBRARIES.items():
+        logging.getLogger(name).setLevel(level)
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

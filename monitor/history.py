@@ -3,7 +3,6 @@
 It is made to be lost: where it cannot be written, that is one line in the log and nothing else.
 """
 
-import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -15,11 +14,10 @@ from typing import Final
 
 from monitor.core.errors import TrackerError
 from monitor.core.model import Usage, Window
-from monitor.files import private_folder
+from monitor.sqlite_files import SqliteFile, opened_to_read
 
 KEPT: Final = timedelta(days=60)
 _PRUNED_EVERY: Final = timedelta(days=1)
-_LOCK_SECS: Final = 0.5
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS samples (
@@ -29,7 +27,7 @@ CREATE TABLE IF NOT EXISTS samples (
     utilization REAL NOT NULL,
     resets_at REAL,
     PRIMARY KEY (at, account, window)
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
 
 _INSERT: Final = "INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?)"
@@ -41,8 +39,6 @@ WHERE at BETWEEN ? AND ? ORDER BY at, account, window
 Row = tuple[float, str, str, float, float | None]
 """When, of which account and window, the utilization, and when the window ends."""
 
-_log = logging.getLogger(__name__)
-
 
 class History:
     """The samples in one file, which is made, private to the user, by the first `append`.
@@ -53,30 +49,28 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database: sqlite3.Connection | None = None
-        self._failed = False
+        self._file = SqliteFile(path, _make, thorough=False)
         self._prune_at: datetime | None = None
 
     def append(self, account: str, usage: Usage) -> None:
         """Keep what one poll said of an account. Where that cannot be, it is logged, once until it works again."""
-        try:
-            with self._opened() as database:
-                database.executemany(_INSERT, _rows(account, usage))
-                self._prune(database, usage.at)
-        except (OSError, sqlite3.Error) as error:
-            self._complain(error)
-        else:
-            self._failed = False
+
+        def add(database: sqlite3.Connection) -> None:
+            database.executemany(_INSERT, _rows(account, usage))
+            self._prune(database, usage.at)
+
+        self._file.keep(add, "samples are not kept")
 
     def usages(self, since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
         """What each poll from `since` to `until`, both included, said of which account, oldest first.
 
         Nothing where there is no file. Raises TrackerError where it cannot be read.
         """
-        if not self._path.exists():
-            return
         try:
-            with closing(sqlite3.connect(self._path, timeout=_LOCK_SECS)) as database:
+            database = opened_to_read(self._path)
+            if database is None:
+                return
+            with closing(database):
                 rows = database.execute(_BETWEEN, (since.timestamp(), until.timestamp()))
                 yield from _parse_rows(rows)
         except sqlite3.Error as error:
@@ -84,39 +78,16 @@ class History:
 
     def close(self) -> None:
         """Let go of the file; the next `append` opens it again."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._database is None:
-            private_folder(self._path.parent)
-            self._path.touch(mode=0o600)
-            database = sqlite3.connect(self._path, timeout=_LOCK_SECS)
-            try:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = NORMAL")
-                database.executescript(_SCHEMA)
-            except sqlite3.Error:
-                database.close()
-                raise
-            self._database = database
-        return self._database
+        self._file.close()
 
     def _prune(self, database: sqlite3.Connection, now: datetime) -> None:
         if self._prune_at is None or now >= self._prune_at:
             database.execute("DELETE FROM samples WHERE at < ?", ((now - KEPT).timestamp(),))
             self._prune_at = now + _PRUNED_EVERY
 
-    def _complain(self, error: Exception) -> None:
-        """The next `append` tries anew, with a fresh connection: the disk may have come back."""
-        if not self._failed:
-            _log.warning("%s: samples are not kept: %s", self._path, error)
-        self._failed = True
-        try:
-            self.close()
-        except sqlite3.Error:
-            self._database = None
+
+def _make(database: sqlite3.Connection) -> None:
+    database.execute(_SCHEMA)
 
 
 def _parse_rows(rows: Iterable[Row]) -> Iterator[tuple[str, Usage]]:

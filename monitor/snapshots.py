@@ -17,13 +17,7 @@ from typing import Final
 from monitor.core.model import AccountState
 from monitor.core.snapshot import parse_account, render_account
 from monitor.core.state import State
-from monitor.files import private_folder
-from monitor.sqlite_files import check, is_damaged, move_aside
-
-RETRY_EVENTS: Final = 10
-"""What failed is tried again at the latest after so many events, of which there is one a second."""
-
-_LOCK_SECS: Final = 0.5
+from monitor.sqlite_files import Retry, SqliteFile, opened_to_read
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS accounts (account TEXT PRIMARY KEY, document TEXT NOT NULL)
@@ -44,10 +38,9 @@ class Snapshots:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database: sqlite3.Connection | None = None
+        self._file = SqliteFile(path, _make)
         self._owed: dict[str, AccountState | None] = {}
-        self._failed = False
-        self._events_until_retry = 0
+        self._retry = Retry()
 
     def record(self, before: State, after: State) -> None:
         """Save the accounts that an event has changed, and forget those that it has removed.
@@ -61,8 +54,8 @@ class Snapshots:
             self._owed[name] = None
         if not self._owed:
             return
-        self._events_until_retry -= 1
-        if self._events_until_retry <= 0:
+        self._retry.count()
+        if self._retry.is_due:
             self._write()
 
     def save(self, name: str, account: AccountState) -> None:
@@ -78,7 +71,7 @@ class Snapshots:
     def load(self) -> dict[str, AccountState]:
         """What was saved last of each account; what cannot be read is left out. Writes nothing."""
         try:
-            rows = self._rows() if self._path.exists() else []
+            rows = self._rows()
         except (OSError, sqlite3.Error) as error:
             _log.warning("%s: what was known of the accounts cannot be read: %s", self._path, error)
             return {}
@@ -86,62 +79,28 @@ class Snapshots:
 
     def close(self) -> None:
         """Let go of the file; whatever is saved next opens it again."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        self._file.close()
 
     def _write(self) -> None:
         """Write all that is owed in one step. Where that cannot be, it is logged, once until it works again."""
-        try:
-            self._settle()
-        except (OSError, ValueError, sqlite3.Error) as error:
-            self._complain(error)
-        else:
+        if self._file.keep(self._settle, "what is known of the accounts is not kept"):
             self._owed.clear()
-            self._failed = False
-            self._events_until_retry = 0
+            self._retry.worked()
+        else:
+            self._retry.failed()
 
-    def _settle(self) -> None:
-        try:
-            self._transact(self._opened())
-        except sqlite3.DatabaseError as error:
-            if not is_damaged(error):
-                raise
-            self._let_go()
-            _move_aside(self._path)
-            self._transact(self._opened())
-
-    def _transact(self, database: sqlite3.Connection) -> None:
-        with database:
-            for name, account in self._owed.items():
-                if account is None:
-                    database.execute(_FORGET, (name,))
-                else:
-                    database.execute(_SAVE, (name, _document(account)))
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._database is None:
-            private_folder(self._path.parent)
-            self._database = _prepared(self._path)
-        return self._database
-
-    def _let_go(self) -> None:
-        try:
-            self.close()
-        except sqlite3.Error:
-            self._database = None
-
-    def _complain(self, error: Exception) -> None:
-        """The next try has a fresh connection: the disk may have come back."""
-        if not self._failed:
-            _log.warning("%s: what is known of the accounts is not kept: %s", self._path, error)
-        self._failed = True
-        self._events_until_retry = RETRY_EVENTS
-        self._let_go()
+    def _settle(self, database: sqlite3.Connection) -> None:
+        for name, account in self._owed.items():
+            if account is None:
+                database.execute(_FORGET, (name,))
+            else:
+                database.execute(_SAVE, (name, _document(account)))
 
     def _rows(self) -> list[tuple[str, str]]:
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_SECS)) as database:
+        database = opened_to_read(self._path)
+        if database is None:
+            return []
+        with closing(database):
             if database.execute(_HAS_TABLE).fetchone() is None:
                 return []
             return database.execute(_SELECT).fetchall()
@@ -166,22 +125,5 @@ def _parse_rows(rows: Iterable[tuple[str, str]]) -> Iterable[tuple[str, AccountS
             yield name, parse_account(json.loads(document))
 
 
-def _prepared(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    database = sqlite3.connect(path, timeout=_LOCK_SECS)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        check(database)
-        database.execute(_SCHEMA)
-    except sqlite3.Error:
-        database.close()
-        raise
-    return database
-
-
-def _move_aside(path: Path) -> None:
-    """One damaged file is kept, for whoever wants to know: the newest."""
-    aside = path.with_name(f"{path.name}.damaged")
-    move_aside(path, aside)
-    _log.warning("%s was damaged: it is kept as %s, and a new one begun", path, aside)
+def _make(database: sqlite3.Connection) -> None:
+    database.execute(_SCHEMA)

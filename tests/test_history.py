@@ -114,16 +114,37 @@ def test_a_place_that_cannot_be_written_is_one_log_line_until_it_can(
     assert [u.at for _, u in kept(blocked / "history.db")] == [after(minutes=5)]
 
 
-def test_a_file_that_is_no_database_is_a_log_line_and_an_error_to_its_reader(
+def test_a_damaged_file_is_an_error_to_its_reader_and_is_kept_aside_by_who_writes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "history.db"
     path.write_bytes(b"no database, but long enough to be looked at " * 50)
-    history = History(path)
-    history.append("a", usage(window("5h", 42)))
-    assert len(caplog.records) == 1
     with pytest.raises(TrackerError, match=r"history\.db: cannot be read: file is not a database"):
         kept(path)
+    history = History(path)
+    for minutes in range(3):
+        history.append("a", usage(window("5h", 42), at=after(minutes=minutes)))
+    history.close()
+    assert [u.at for _, u in kept(path)] == [after(minutes=minutes) for minutes in range(3)]
+    assert len(caplog.records) == 1
+    assert "was damaged" in caplog.text
+    assert path.with_name("history.db.damaged").read_bytes().startswith(b"no database")
+
+
+def test_a_page_that_is_damaged_while_the_file_is_in_use_costs_what_was_kept_and_no_more(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = History(path)
+    for minutes in range(500):
+        history.append("a", usage(window("5h", 42), at=after(minutes=minutes)))
+    history.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    history.append("a", usage(window("5h", 43), at=after(minutes=500)))
+    history.close()
+    assert [u.at for _, u in kept(path)] == [after(minutes=500)]
+    assert len(caplog.records) == 1
 
 
 def test_a_full_disk_is_a_log_line(path: Path) -> None:

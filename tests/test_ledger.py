@@ -15,9 +15,9 @@ from monitor.core.model import Account
 from monitor.core.remembered import Condition
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.ledger import Entry, Ledger, LedgerError, Stage, entries_since
-from monitor.ledger.book import RETRY_EVENTS
+from monitor.ledger import Entry, Ledger, LedgerError, LedgerView, Stage
 from monitor.ledger.entry import key_of
+from monitor.sqlite_files import RETRY_EVENTS
 from tests.builders import NOW, after, before, live, state, window
 from tests.delivery.bench import alert
 from tests.delivery.restarts import END, Process, loaded, sample
@@ -40,6 +40,10 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
@@ -136,13 +140,53 @@ def test_a_dropped_entry_says_why(tmp_path: Path) -> None:
     assert (entry.stage, entry.outcome) == (Stage.DROPPED, "there was no channel")
 
 
-def test_another_process_may_read(tmp_path: Path) -> None:
+def test_another_process_may_read_and_leaves_everything_as_it_is(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    added(ledger, alert("a"), alert("b", at=before(days=2)))
-    read = entries_since(tmp_path / "alerts.db", before(hours=1))
-    assert [entry.alert.account for entry in read] == ["a"]
-    assert entries_since(tmp_path / "none.db", NOW) == []
-    assert not (tmp_path / "none.db").exists()
+    entries = added(ledger, alert("a"), alert("b", at=before(days=61)))
+    ledger.begin(entries, "*")
+    files = contents(tmp_path)
+    with closing(LedgerView(tmp_path / "alerts.db")) as view:
+        assert [entry.alert.account for entry in view.unfinished()] == ["a", "b"]
+        assert [entry.alert.account for entry in view.since(before(hours=1))] == ["a"]
+        assert view.recalled(NOW) == ledger.recalled(NOW)
+        ledger.drop(entries, "given up", NOW)
+        assert view.unfinished() == []
+    assert contents(tmp_path).keys() == files.keys()
+    assert len(ledger.since(before(days=99))) == 2
+
+
+def test_who_reads_while_another_process_writes_is_not_held_up(tmp_path: Path) -> None:
+    ledger = ledger_in(tmp_path)
+    added(ledger, alert("a"))
+    with locked(tmp_path / "alerts.db"), closing(LedgerView(tmp_path / "alerts.db")) as view:
+        assert len(view.unfinished()) == 1
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_ledger_that_nobody_has_made_is_an_empty_one(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "alerts.db").write_bytes(content)
+    files = contents(tmp_path)
+    with closing(LedgerView(tmp_path / "alerts.db")) as view:
+        assert (view.unfinished(), view.since(NOW)) == ([], [])
+        assert view.recalled(NOW).accounts == {}
+    assert contents(tmp_path) == files
+
+
+def test_who_reads_a_damaged_ledger_leaves_it_where_it_is(tmp_path: Path) -> None:
+    damaged_header(tmp_path / "alerts.db")
+    files = contents(tmp_path)
+    with pytest.raises(LedgerError, match=r"alerts\.db cannot be read: file is not a database"):
+        LedgerView(tmp_path / "alerts.db")
+    assert contents(tmp_path) == files
+
+
+def test_a_ledger_of_a_newer_version_is_not_read(tmp_path: Path) -> None:
+    of_a_newer_version(tmp_path / "alerts.db")
+    with pytest.raises(LedgerError, match="newer version"):
+        LedgerView(tmp_path / "alerts.db")
 
 
 def test_what_is_long_past_is_forgotten(tmp_path: Path) -> None:
@@ -277,10 +321,14 @@ def test_a_damaged_ledger_is_kept_aside_and_begun_anew(
     assert "was damaged" in caplog.text
 
 
-def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    ledger_in(tmp_path).close()
-    with closing(sqlite3.connect(tmp_path / "alerts.db")) as other:
+def of_a_newer_version(path: Path) -> None:
+    Ledger(path, NOW).close()
+    with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    of_a_newer_version(tmp_path / "alerts.db")
     with pytest.raises(LedgerError, match="newer version"):
         ledger_in(tmp_path)
 

@@ -24,7 +24,8 @@ from monitor.core.events import (
 )
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
-from monitor.snapshots import RETRY_EVENTS, Snapshots
+from monitor.snapshots import Snapshots
+from monitor.sqlite_files import RETRY_EVENTS
 from monitor.store import Store
 from tests.builders import NOW, after, before, live, usage, waiting, window
 

@@ -5,8 +5,9 @@ either not decided yet (and will, at the next sample) or has the alert written d
 Holds no secret. Calls take some milliseconds at most and are made from the loop's thread.
 """
 
-from monitor.ledger.book import Ledger, entries_since
+from monitor.ledger.book import Ledger
 from monitor.ledger.database import LedgerError
 from monitor.ledger.entry import Entry, Stage
+from monitor.ledger.reading import LedgerView
 
-__all__ = ["Entry", "Ledger", "LedgerError", "Stage", "entries_since"]
+__all__ = ["Entry", "Ledger", "LedgerError", "LedgerView", "Stage"]

@@ -1,33 +1,19 @@
-"""What is written in the ledger, and what is read from it. Raises LedgerError where that fails."""
+"""What is written in the ledger. Raises LedgerError where that fails."""
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from monitor.core.effects import Alert, Effect
-from monitor.core.events import Recalled
-from monitor.core.memory import Remembered, parse_memory, render_alert, render_memory
+from monitor.core.memory import Remembered, render_alert, render_memory
 from monitor.core.state import State
-from monitor.ledger import database as files
-from monitor.ledger.database import BUSY_SECS, LedgerError, failure, transaction
-from monitor.ledger.entry import Entry, Stage, key_of, parse_entries, render
-
-FLEET: Final = ""
-"""Under this name stands what is remembered of all accounts together."""
-
-RETRY_EVENTS: Final = 10
-"""What failed is tried again at the latest after so many events, of which there is one a second."""
-
-_SELECT: Final = """
-    SELECT id, document, ended_at, note, lane, stage, attempts, outcome
-    FROM alerts LEFT JOIN tellings ON alert = id
-"""
-_OPEN: Final = f"{_SELECT} WHERE ended_at IS NULL ORDER BY id, lane"
-_SINCE: Final = f"{_SELECT} WHERE decided_at >= ? ORDER BY id, lane"
+from monitor.ledger.database import BUSY_SECS, LedgerError, failure, opened
+from monitor.ledger.entry import Entry, Stage, key_of, render
+from monitor.ledger.reading import FLEET, Reading
+from monitor.sqlite_files import Retry, transaction
 
 _BEGIN: Final = """
     INSERT INTO tellings (alert, lane, stage, attempts) VALUES (?, ?, 'telling', 1)
@@ -46,23 +32,20 @@ Memories = Mapping[str, Remembered | None]
 """By account; None for one that is gone."""
 
 
-class Ledger:
+class Ledger(Reading):
     """The ledger in one file, made where it is missing; a damaged one is kept aside. Raises LedgerError.
 
     What could not be written is written with the next thing that can.
     """
 
     def __init__(self, path: Path, now: datetime, *, busy_secs: float = BUSY_SECS) -> None:
-        self._path = path
-        self._database = files.opened(path, now, busy_secs)
+        self._database = opened(path, now, busy_secs)
+        super().__init__(path, self._database)
         self._saved: dict[str, Remembered] = {}
         self._gone: set[str] = set()
         self._owed: list[Statement] = []
         self._failed: tuple[LedgerError, Memories] | None = None
-        self._refused = 0
-
-    def close(self) -> None:
-        self._database.close()
+        self._retry = Retry()
 
     def record(self, before: State, after: State, effects: Sequence[Effect]) -> Sequence[Effect]:
         """Write a decision: what is remembered now, and the alerts to be told. Returns those never written before.
@@ -72,7 +55,8 @@ class Ledger:
         changed = self._changed(before, after)
         if not (changed or effects or self._owed):
             return effects
-        if self._failed and not effects and self._is_known(changed):
+        self._retry.count()
+        if self._failed and not effects and changed == self._failed[1] and not self._retry.is_due:
             raise self._failed[0]
         try:
             with transaction(self._database):
@@ -80,29 +64,11 @@ class Ledger:
                 self._remember(changed)
                 new = [entry for effect in effects for entry in self._add(effect.alert, after)]
         except sqlite3.Error as error:
-            self._failed, self._refused = (failure(self._path, error), changed), 0
+            self._failed = failure(self._path, error), changed
+            self._retry.failed()
             raise self._failed[0] from None
         self._written(changed)
         return new
-
-    def recalled(self, at: datetime) -> Recalled:
-        """What was remembered of each account, and of all together; what cannot be read is forgotten."""
-        for name, document in self._rows("SELECT account, document FROM memory"):
-            try:
-                self._saved[name] = parse_memory(json.loads(document))
-            except (ValueError, TypeError, KeyError, AttributeError):
-                continue
-        fleet = self._saved.get(FLEET, Remembered()).conditions
-        accounts = {name: memory for name, memory in self._saved.items() if name != FLEET}
-        return Recalled(at, accounts, fleet)
-
-    def unfinished(self) -> list[Entry]:
-        """The alerts that were decided and not told to the end, oldest first."""
-        return list(parse_entries(self._rows(_OPEN)))
-
-    def since(self, moment: datetime) -> list[Entry]:
-        """Every alert that was decided since then, oldest first."""
-        return list(parse_entries(self._rows(_SINCE, moment.timestamp())))
 
     def begin(self, entries: Sequence[Entry], lane: str) -> Sequence[Entry]:
         """Note that these are about to be told in a lane. Returns those that no other process has told there."""
@@ -141,12 +107,10 @@ class Ledger:
             name: memory for name, memory in memories.items() if not self._has(name, memory)
         }
 
-    def _is_known(self, changed: Memories) -> bool:
-        """Whether this has failed before, and lately: a try at each event could keep us waiting each time."""
-        self._refused += 1
-        return (
-            self._failed is not None and changed == self._failed[1] and self._refused < RETRY_EVENTS
-        )
+    def _memories(self) -> dict[str, Remembered]:
+        found = super()._memories()
+        self._saved |= found
+        return found
 
     def _has(self, name: str, memory: Remembered) -> bool:
         saved = self._saved.get(name)
@@ -188,9 +152,6 @@ class Ledger:
         )
         return [Entry(alert, cursor.lastrowid)] if cursor.rowcount == 1 else []
 
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        return _rows(self._database, self._path, query, *values)
-
     def _write(self, statements: Sequence[Statement]) -> None:
         self._owed.extend(statements)
         try:
@@ -204,23 +165,6 @@ class Ledger:
     def _settle(self) -> None:
         for statement, values in self._owed:
             self._database.execute(statement, values)
-
-
-def entries_since(path: Path, moment: datetime) -> list[Entry]:
-    """Every alert that was decided since then, oldest first, as another process reads it. Raises LedgerError."""
-    database = files.opened_to_read(path)
-    if database is None:
-        return []
-    with closing(database):
-        return list(parse_entries(_rows(database, path, _SINCE, moment.timestamp())))
-
-
-def _rows(database: sqlite3.Connection, path: Path, query: str, *values: object) -> list[Any]:
-    try:
-        with closing(database.execute(query, values)) as cursor:
-            return cursor.fetchall()
-    except sqlite3.Error as error:
-        raise failure(path, error) from None
 
 
 def _notes(entries: Iterable[Entry], lane: str, stage: Stage, outcome: str) -> list[Statement]:

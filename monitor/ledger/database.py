@@ -1,16 +1,14 @@
-"""The ledger's file: opened, made, checked and moved aside where it is damaged. Knows tables, but no alerts."""
+"""The ledger's file: its tables, how it is opened, and what is said where it cannot be. Knows no alerts."""
 
-import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from monitor.core.errors import TrackerError
-from monitor.files import private_folder
-from monitor.sqlite_files import check, is_damaged, move_aside
+from monitor.sqlite_files import SqliteFile
+from monitor.sqlite_files import opened_to_read as connected_to_read
 
 VERSION: Final = 1
 KEPT: Final = timedelta(days=60)
@@ -41,85 +39,66 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-_log = logging.getLogger(__name__)
-
 
 class LedgerError(TrackerError):
     """The ledger cannot be written or read; the text says why, and where it is."""
 
 
 def failure(path: Path, error: Exception) -> LedgerError:
-    why = error.strerror if isinstance(error, OSError) else str(error)
     return LedgerError(
-        f"the alert ledger {path} cannot be used: {why}; alerts may be lost at a restart"
+        f"the alert ledger {path} cannot be used: {_why(error)}; alerts may be lost at a restart"
     )
 
 
+def unread(path: Path, error: Exception) -> LedgerError:
+    return LedgerError(f"the alert ledger {path} cannot be read: {_why(error)}")
+
+
 def opened(path: Path, now: datetime, busy_secs: float = BUSY_SECS) -> sqlite3.Connection:
-    """The ledger, to be written. One that is damaged is kept aside, and a new one made. Raises LedgerError."""
+    """The ledger, to be written. One that is damaged is kept aside, and a new one made. Raises LedgerError.
+
+    That happens here alone, when a process begins: one that is found to be damaged later holds what was decided
+    since, and says so at each write.
+    """
+
+    def make(database: sqlite3.Connection) -> None:
+        _make(database, path)
+        _clean(database, now)
+
+    aside = path.with_name(f"{path.name}.corrupt-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+    file = SqliteFile(
+        path, make, aside=aside, busy_secs=busy_secs, durable=True, level=logging.ERROR
+    )
     try:
-        private_folder(path.parent)
-        try:
-            return _prepared(path, now, busy_secs)
-        except sqlite3.DatabaseError as error:
-            if not is_damaged(error):
-                raise
-            _move_aside(path, now)
-            return _prepared(path, now, busy_secs)
+        return file.opened()
     except (OSError, sqlite3.Error) as error:
         raise failure(path, error) from None
 
 
 def opened_to_read(path: Path) -> sqlite3.Connection | None:
     """The ledger as it is, None where there is none. Raises LedgerError."""
-    if not path.exists():
-        return None
     try:
-        database = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECS
-        )
-    except sqlite3.Error as error:
-        raise failure(path, error) from None
-    return database
-
-
-@contextlib.contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """One write transaction, from its first statement on: two processes decide one after the other."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        if database.in_transaction:  # a full disk has ended it already
-            database.execute("ROLLBACK")
-        raise
-
-
-def _prepared(path: Path, now: datetime, busy_secs: float) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    database = sqlite3.connect(path, isolation_level=None, timeout=busy_secs)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")  # a decision outlives a power cut as well
-        database.execute("PRAGMA foreign_keys = ON")
-        check(database)
-        with transaction(database):
-            _make(database, path)
-            _clean(database, now)
-    except BaseException:
-        database.close()
-        raise
+        database = connected_to_read(path, BUSY_SECS)
+        if database is not None and not _has_tables(database, path):
+            database.close()
+            return None
+    except (OSError, sqlite3.Error) as error:
+        raise unread(path, error) from None
     return database
 
 
 def _make(database: sqlite3.Connection, path: Path) -> None:
+    if not _has_tables(database, path):
+        for statement in _SCHEMA:
+            database.execute(statement)
+
+
+def _has_tables(database: sqlite3.Connection, path: Path) -> bool:
+    """Whether they are made already. Raises LedgerError where another version has made others."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise failure(path, ValueError("a newer version of this program has made it"))
-    if version == 0:
-        for statement in _SCHEMA:
-            database.execute(statement)
+    return bool(version)
 
 
 def _clean(database: sqlite3.Connection, now: datetime) -> None:
@@ -129,9 +108,5 @@ def _clean(database: sqlite3.Connection, now: datetime) -> None:
     database.execute("INSERT OR REPLACE INTO uses VALUES ('opened', ?)", (now.timestamp(),))
 
 
-def _move_aside(path: Path, now: datetime) -> None:
-    aside = path.with_name(f"{path.name}.corrupt-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
-    move_aside(path, aside)
-    _log.error(
-        "the alert ledger %s was damaged: it is kept as %s, and a new one begun", path, aside
-    )
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -25,7 +25,7 @@ from monitor.core.rules import RuleBook
 from monitor.core.state import State
 from monitor.core.words import clock, iso, percent
 from monitor.history import History
-from monitor.ledger import Entry, Ledger
+from monitor.ledger import Entry, LedgerView
 from monitor.settings import (
     HISTORY,
     LEDGER,
@@ -132,11 +132,8 @@ def _state_file(name: str) -> Path:
 
 
 def _known(since: datetime, now: datetime) -> Known:
-    """What the ledger remembers, and the alerts that were decided since then or are not done; no file is made."""
-    path = _state_file(LEDGER)
-    if not path.exists():
-        return Known({}, {})
-    with closing(Ledger(path, now)) as ledger:
+    """What the ledger remembers, and the alerts that were decided since then or are not done; none is written."""
+    with closing(LedgerView(_state_file(LEDGER))) as ledger:
         recalled = ledger.recalled(now)
         older = [entry for entry in ledger.unfinished() if entry.alert.at < since]
         return Known(recalled.accounts, recalled.conditions, [*older, *ledger.since(since)])

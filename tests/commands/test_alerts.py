@@ -80,6 +80,23 @@ def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
             history.append(event.account, event.usage)
 
 
+def test_looking_at_the_ledger_writes_nothing(ran: Ran, folder: Path, now: datetime) -> None:
+    remembered(folder, climb(now), now)
+    before = (folder / LEDGER).read_bytes()
+    assert (ran("list")[0], ran("explain")[0]) == (0, 0)
+    assert (folder / LEDGER).read_bytes() == before
+
+
+def test_a_damaged_ledger_is_an_error_and_stays_where_it_is(ran: Ran, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    damaged = b"no database, but long enough to be looked at " * 50
+    (folder / LEDGER).write_bytes(damaged)
+    code, out, err = ran("list")
+    assert (code, out) == (1, "")
+    assert "cannot be read: file is not a database" in err
+    assert [path.read_bytes() for path in folder.iterdir()] == [damaged]
+
+
 def test_without_a_ledger_nothing_fires_and_no_file_is_made(ran: Ran, folder: Path) -> None:
     assert ran() == (0, "nothing fires now\nno recent alerts\n", "")
     assert not folder.exists()

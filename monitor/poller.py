@@ -8,20 +8,22 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from monitor.clock import Clock
-from monitor.core.budget import has_room
+from monitor.core.budget import Sent, may_send
 from monitor.core.errors import ApiError, CredentialError, Reason
 from monitor.core.events import (
     ClockStepped,
     PollFailed,
+    PollPostponed,
     PollStarted,
     PollSucceeded,
+    RequestsCounted,
     RequestSent,
 )
-from monitor.core.model import Account, Credential, Usage
+from monitor.core.model import Account, AccountState, Credential, Usage
 from monitor.store import Store
 
 TICK: Final = 0.5
@@ -48,6 +50,26 @@ class UsageSource(Protocol):
         """Raises ApiError."""
 
 
+class RequestAllowance(Protocol):
+    """What other processes have sent for an account counts, too."""
+
+    def take(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+        """Whether one more request may be sent, which then counts; and all that were sent before."""
+
+    def note(self, account: AccountState) -> None:
+        """Have the other processes respect the account's back-off, or its end."""
+
+
+class OwnRequests:
+    """The allowance of a process that is the only one to ask."""
+
+    def take(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+        return may_send(Sent(account.requests, account.backoff_until), base, now)
+
+    def note(self, account: AccountState) -> None:
+        """There is nobody to be told."""
+
+
 class Poller:
     """Turns due accounts into `PollSucceeded` and `PollFailed`. `chance` yields random numbers in [0, 1)."""
 
@@ -58,12 +80,14 @@ class Poller:
         credentials: CredentialSource,
         api: UsageSource,
         chance: Callable[[], float],
+        allowance: RequestAllowance | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._credentials = credentials
         self._api = api
         self._chance = chance
+        self._allowance = allowance or OwnRequests()
         self._newest: dict[str, _Poll] = {}
 
     async def run(self) -> None:
@@ -86,7 +110,7 @@ class Poller:
         except (ApiError, CredentialError) as error:
             self._failed(poll, error)
         else:
-            self._succeeded(poll, usage)
+            self._answered(poll, usage)
 
     def _due(self) -> list[str]:
         """The accounts to start in this tick, most overdue first."""
@@ -107,38 +131,53 @@ class Poller:
         if abs(step) > STEP:
             self._store.dispatch(ClockStepped(self._clock.now(), step))
 
-    async def _usage(self, account: Account) -> Usage:
+    async def _usage(self, account: Account) -> Usage | None:
         """One request; a second one only where the first credential was refused, a newer one is there, and room for it.
 
-        The budget of the hour has no exceptions: where it is used up, the refusal stands until the next turn.
+        None where the hour has no room even for the first one. The budget of the hour has no exceptions: where it is
+        used up, a refusal stands until the next turn.
         """
         credential = await self._credentials.credential(account)
+        if not self._may_ask(account.name):
+            return None
         try:
             return await self._ask(account, credential)
         except ApiError as refusal:
             if refusal.reason not in REFUSALS:
                 raise
             other = await self._credentials.credential(account, rejected=credential)
-            if other == credential or not self._has_room(account.name):
+            if other == credential or not self._may_ask(account.name):
                 raise
         return await self._ask(account, other)
 
-    def _has_room(self, name: str) -> bool:
-        state = self._store.state
+    def _may_ask(self, name: str) -> bool:
+        """Whether one more request is sent now, which is then on record; what others have sent becomes known."""
+        state, now = self._store.state, self._clock.now()
         account = state.accounts.get(name)
-        now, interval = self._clock.now(), state.policy.interval
-        return account is not None and has_room(account.requests, interval, now)
+        if account is None:
+            return False
+        sent = self._allowance.take(account, state.policy.interval, now)
+        if (sent.requests, sent.backoff_until) != (account.requests, account.backoff_until):
+            counted = RequestsCounted(now, name, sent.requests, sent.backoff_until)
+            self._store.dispatch(counted)
+        if sent.allowed:
+            self._store.dispatch(RequestSent(now, name))
+        return sent.allowed
 
     async def _ask(self, account: Account, credential: Credential) -> Usage:
-        self._store.dispatch(RequestSent(self._clock.now(), account.name))
         usage = await self._api.usage(account, credential)
         await self._credentials.accepted(account, credential)
         return usage
 
-    def _succeeded(self, poll: "_Poll", usage: Usage) -> None:
-        if self._is_awaited(poll):
-            now, duration = self._clock.now(), self._since(poll.started)
-            self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
+    def _answered(self, poll: "_Poll", usage: Usage | None) -> None:
+        if not self._is_awaited(poll):
+            return
+        if usage is None:
+            self._store.dispatch(PollPostponed(self._clock.now(), poll.name))
+            return
+        now, duration = self._clock.now(), self._since(poll.started)
+        self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
+        self._allowance.note(self._store.state.accounts[poll.name])
 
     def _failed(self, poll: "_Poll", error: ApiError | CredentialError) -> None:
         if self._is_awaited(poll):
@@ -154,6 +193,7 @@ class Poller:
                     renewable=isinstance(error, CredentialError) and error.renewable,
                 )
             )
+            self._allowance.note(self._store.state.accounts[poll.name])
 
     def _is_awaited(self, poll: "_Poll") -> bool:
         """Whether the account is still the one that was asked about: it may have been edited, and polled anew."""

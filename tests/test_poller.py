@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import pytest
 
+from monitor.core.budget import Sent
 from monitor.core.errors import ApiError, CredentialError, Reason
 from monitor.core.events import AccountIdentified, AccountsLoaded, RefreshRequested
-from monitor.core.model import Account, Credential, Down, Identity, Secret, Usage
+from monitor.core.model import Account, AccountState, Credential, Down, Identity, Secret, Usage
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.poller import Poller
@@ -78,7 +79,12 @@ class Rig:
         self.credentials = FakeCredentials()
         self.api = FakeApi(self.clock)
         self.load(*names)
-        self.poller = Poller(self.store, self.clock, self.credentials, self.api, lambda: 0.0)
+        self.poller_with(None)
+
+    def poller_with(self, allowance: "FakeAllowance | None") -> None:
+        self.poller = Poller(
+            self.store, self.clock, self.credentials, self.api, lambda: 0.0, allowance
+        )
 
     def load(self, *names: str, renamed: dict[str, str] | None = None) -> None:
         accounts = tuple(Account(name, f"org-{name}") for name in names)
@@ -214,6 +220,71 @@ async def test_a_refusal_stands_where_the_hour_has_no_room_for_a_second_try() ->
         await rig.clock.advance(140)
     assert len(rig.api.asked) == 2, "the renewed one has its turn"
     assert rig.store.state.accounts["a"].last_success_at == rig.api.times("a")[1]
+
+
+@dataclass
+class FakeAllowance:
+    """Of what other processes have sent: no more than this many requests may follow."""
+
+    others: tuple[datetime, ...] = ()
+    backoff_until: datetime | None = None
+    left: int = 0
+    noted: list[AccountState] = field(default_factory=list)
+
+    def take(self, account: AccountState, _base: timedelta, _now: datetime) -> Sent:
+        requests = tuple(sorted({*account.requests, *self.others}))
+        self.left -= 1
+        return Sent(requests, self.backoff_until, allowed=self.left >= 0)
+
+    def note(self, account: AccountState) -> None:
+        self.noted.append(account)
+
+
+async def test_what_other_processes_have_sent_postpones_a_poll() -> None:
+    rig = Rig("a")
+    others = tuple(rig.clock.now() - timedelta(seconds=100 * n) for n in range(28, 0, -1))
+    rig.poller_with(FakeAllowance(others))
+    async with rig.running():
+        await rig.clock.advance(1)
+    account = rig.store.state.accounts["a"]
+    assert rig.api.asked == []
+    assert (account.polling, account.requests, account.failures_in_a_row) == (False, others, 0)
+    assert account.next_poll_at > rig.clock.now()
+
+
+async def test_a_back_off_that_another_process_was_told_is_respected_and_shown() -> None:
+    rig = Rig("a")
+    until = rig.clock.now() + timedelta(minutes=40)
+    rig.poller_with(FakeAllowance(backoff_until=until))
+    async with rig.running():
+        await rig.clock.advance(1)
+        account = rig.store.state.accounts["a"]
+    assert (rig.api.asked, account.backoff_until, account.next_poll_at) == ([], until, until)
+
+
+async def test_a_second_try_needs_room_among_all_processes() -> None:
+    rig = Rig("a")
+    rig.credentials.renewed = NEW
+    rig.api.answer = lambda *_: ApiError(Reason.AUTH, "refused")
+    rig.poller_with(FakeAllowance(left=1))
+    async with rig.running():
+        await rig.clock.advance(1)
+    health = rig.store.state.accounts["a"].health
+    assert isinstance(health, Down)
+    assert (health.reason, len(rig.api.asked)) == (Reason.AUTH, 1)
+
+
+async def test_what_the_server_said_is_noted_for_the_other_processes() -> None:
+    rig = Rig("a")
+    answers = [ApiError(Reason.RATE_LIMITED, "", retry_after=timedelta(minutes=40)), None]
+    rig.api.answer = lambda *_: answers.pop(0)
+    allowance = FakeAllowance(left=9)
+    rig.poller_with(allowance)
+    async with rig.running():
+        await rig.clock.advance(60 * 60, tick=20)
+    first, second = (account.backoff_until for account in allowance.noted[:2])
+    assert first is not None
+    assert second is None
 
 
 async def test_refreshes_without_end_keep_to_28_requests_an_hour() -> None:

@@ -4,11 +4,12 @@ import logging
 from datetime import datetime
 from typing import Final
 
+from monitor.allowance import Allowance
 from monitor.app.telling import Telling
 from monitor.channels.alertmanager import Alertmanager
 from monitor.clock import Clock
 from monitor.core.effects import Alert
-from monitor.core.events import Muted, Ticked
+from monitor.core.events import Muted, RequestsCounted, Ticked
 from monitor.core.firing import firing_alerts
 from monitor.core.notify import ChannelError
 from monitor.core.state import State
@@ -20,6 +21,7 @@ TICK_SECS: Final = 15.0
 """How late a lasting condition may be told at most."""
 
 LOOK_SECS: Final = 3.0
+COUNT_SECS: Final = 5.0
 REFRESH_SECS: Final = 60.0
 
 
@@ -44,6 +46,22 @@ async def follow_mute(mute: MuteFile, store: Store, clock: Clock) -> None:
         if until != store.state.muted_until:
             store.dispatch(Muted(clock.now(), until))
         await clock.sleep(LOOK_SECS)
+
+
+async def follow_requests(allowance: Allowance | None, store: Store, clock: Clock) -> None:
+    """Show what other processes send for our accounts; before a request of our own it counts anyway."""
+    while allowance is not None:
+        await clock.sleep(COUNT_SECS)
+        count_requests(allowance, store, clock.now())
+
+
+def count_requests(allowance: Allowance, store: Store, now: datetime) -> None:
+    """Bring what is known of all processes' requests into the state."""
+    for name, sent in allowance.known(store.state.accounts, now).items():
+        account = store.state.accounts[name]
+        news = set(sent.requests) - set(account.requests)
+        if news or sent.backoff_until != account.backoff_until:
+            store.dispatch(RequestsCounted(now, name, sent.requests, sent.backoff_until))
 
 
 async def keep_samples(history: History | None, store: Store) -> None:

@@ -154,7 +154,9 @@ class Owner:
         for warning in plan.settings.warnings:
             _log.warning("%s", warning)
         self._notices.status(f"polls {_words(plan.settings)}")
-        async with real(plan.settings, alerts=self._terms.notify, carried=carried) as app:
+        async with real(
+            plan.settings, alerts=self._terms.notify, stays=True, carried=carried
+        ) as app:
             async with self._outlook.turned_to(app.store):
                 self._app = app
                 self._opened.set()

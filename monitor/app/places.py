@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from monitor import __version__
 from monitor.accounts.seams import LoginSource
+from monitor.allowance import Allowance
 from monitor.api.client import Client
 from monitor.app.limits import leave_no_core
 from monitor.app.running import App, Places
@@ -25,6 +26,7 @@ from monitor.settings import (
     HISTORY,
     LEDGER,
     MUTE,
+    REQUESTS,
     SNAPSHOTS,
     ApiSettings,
     Settings,
@@ -50,12 +52,13 @@ async def real(
     settings: Settings,
     *,
     alerts: bool = False,
+    stays: bool = False,
     carried: State | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[App]:
     """The program over the user's own settings, keyring and logins. With `alerts` it decides and remembers them.
 
-    `carried` is the state of this process's earlier program, which had other settings.
+    One that `stays` polls on. `carried` is the state of this process's earlier program, which had other settings.
     """
     leave_no_core()
     clock = SystemClock()
@@ -64,7 +67,10 @@ async def real(
     )
     with ExitStack() as stack:
         snapshots = stack.enter_context(closing(Snapshots(state_folder(environ) / SNAPSHOTS)))
-        places = replace(_real_places(settings, environ), snapshots=snapshots)
+        file = state_folder(environ) / REQUESTS
+        allowance = stack.enter_context(closing(Allowance(file, is_brief=not stays)))
+        places = _real_places(settings, environ)
+        places = replace(places, snapshots=snapshots, allowance=allowance)
         if alerts:
             places = _kept(stack, places, environ, clock)
         async with client_for(settings.api, clock) as client:

@@ -24,6 +24,7 @@ from monitor.accounts.seams import (
     Vault,
 )
 from monitor.accounts.storage import Stores
+from monitor.allowance import Allowance
 from monitor.api.client import Client
 from monitor.api.wire import parse_usage
 from monitor.app import chores
@@ -68,6 +69,7 @@ class Places:
     ledger_failure: str | None = None
     history: History | None = None
     snapshots: Snapshots | None = None
+    allowance: Allowance | None = None
     asks: bool = True
     """Whether the API may be asked at all; else figures come from Claude Code alone."""
 
@@ -131,7 +133,7 @@ class App:
             clock=clock,
             parse=parse_usage,
         )
-        self.poller = Poller(self.store, clock, credentials, client, chance)
+        self.poller = Poller(self.store, clock, credentials, client, chance, places.allowance)
 
     def load(self, listing: Listing | None = None) -> None:
         """Load the accounts, and take up what is known of them: from this process, or an earlier one.
@@ -147,6 +149,8 @@ class App:
             _log.warning("%s", self._places.ledger_failure)
             self.store.dispatch(LedgerFailed(now, self._places.ledger_failure))
         self.book.load(listing)
+        if self._places.allowance is not None:
+            chores.count_requests(self._places.allowance, self.store, now)
 
     def _recall(self, now: datetime) -> None:
         """What an earlier run remembered of its alerts, and of its polls."""
@@ -176,6 +180,7 @@ class App:
             "notifier": self._notifier(telling).run(),
             "heartbeat": chores.tick(self.store, self.clock),
             "mute watcher": chores.follow_mute(self.mute, self.store, self.clock),
+            "requests": chores.follow_requests(self._places.allowance, self.store, self.clock),
             "history": chores.keep_samples(self._places.history, self.store),
             "firing alerts": chores.refresh_firing(telling, self.store, self.clock),
         }

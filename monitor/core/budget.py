@@ -12,12 +12,16 @@ unless the hour was past it already: then a shorter interval made it so, and wai
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 HOUR: Final = timedelta(hours=1)
 REQUESTS_PER_HOUR: Final = 28
+LEAST_INTERVAL: Final = timedelta(seconds=130)
+"""A shorter one leaves no request to spare, or takes more than there are."""
+
 BUDGET_SPAN: Final = HOUR + timedelta(seconds=5)
 """The hour of the budget: the server's begins when a request arrives, and one may be some seconds on its way."""
 
@@ -32,7 +36,7 @@ def in_turn(base: timedelta) -> int:
 
 def over_budget(base: timedelta) -> str | None:
     """What to say of an interval that by itself is more than the usage API allows; None where it is not."""
-    if in_turn(base) <= REQUESTS_PER_HOUR:
+    if base >= LEAST_INTERVAL:
         return None
     return (
         f"poll_interval_secs = {base.total_seconds():g} sends {-(-HOUR // base)} requests an hour; "
@@ -40,9 +44,19 @@ def over_budget(base: timedelta) -> str | None:
     )
 
 
-def has_room(requests: Requests, base: timedelta, now: datetime) -> bool:
-    """Whether one more request may be sent at this moment."""
-    return in_budget(requests, base, now) <= now
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What has been sent for an account within the hour, the server's word on it, and whether one more is `allowed`."""
+
+    requests: tuple[datetime, ...] = ()
+    backoff_until: datetime | None = None
+    allowed: bool = False
+
+
+def may_send(sent: Sent, base: timedelta, now: datetime) -> Sent:
+    """The same, with a decision on one more request at this moment."""
+    waits = sent.backoff_until is not None and now < sent.backoff_until
+    return replace(sent, allowed=not waits and in_budget(sent.requests, base, now) <= now)
 
 
 def in_budget(requests: Requests, base: timedelta, at: datetime) -> datetime:

@@ -97,6 +97,24 @@ class PollStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestsCounted:
+    """What all processes have sent for the account within the hour, and until when the server wants us to wait."""
+
+    at: datetime
+    account: str
+    requests: tuple[datetime, ...]
+    backoff_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PollPostponed:
+    """A poll sent nothing, since that would have been one request too many: it comes when it may."""
+
+    at: datetime
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSent:
     """A request for the account's usage is about to leave."""
 
@@ -192,6 +210,8 @@ Event = (
     | LoginSeen
     | RefreshRequested
     | PollStarted
+    | RequestsCounted
+    | PollPostponed
     | RequestSent
     | PollSucceeded
     | FiguresSeen

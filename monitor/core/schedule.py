@@ -182,6 +182,19 @@ def taken_up(state: AccountState, now: datetime, base: timedelta, turn: datetime
     )
 
 
+def counted(
+    state: AccountState,
+    requests: tuple[datetime, ...],
+    backoff_until: datetime | None,
+    base: timedelta,
+) -> AccountState:
+    """The schedule beside other processes: what they have sent counts, and what the server told them is so."""
+    told = [at for at in (state.backoff_until, backoff_until) if at is not None]
+    state = replace(state, requests=requests, backoff_until=max(told, default=None))
+    due = max([state.next_poll_at, *told])
+    return replace(state, next_poll_at=in_budget(requests, base, due))
+
+
 def with_request(state: AccountState, now: datetime, base: timedelta) -> AccountState:
     """One request more, and no other one before its turn, even if nobody lives to see the answer."""
     state = replace(state, requests=(*_recent(state, now), now))

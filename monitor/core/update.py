@@ -22,10 +22,12 @@ from monitor.core.events import (
     Notified,
     PolicyChanged,
     PollFailed,
+    PollPostponed,
     PollStarted,
     PollSucceeded,
     Recalled,
     RefreshRequested,
+    RequestsCounted,
     RequestSent,
     Restored,
     Ticked,
@@ -195,6 +197,21 @@ def _poll_started(event: PollStarted, state: State) -> Outcome:
     return _changed(
         state, event.account, lambda old: replace(old, polling=True, polls=old.polls + 1)
     )
+
+
+@_update.register
+def _requests_counted(event: RequestsCounted, state: State) -> Outcome:
+    base = state.policy.interval
+    return _changed(
+        state,
+        event.account,
+        lambda old: schedule.counted(old, event.requests, event.backoff_until, base),
+    )
+
+
+@_update.register
+def _poll_postponed(event: PollPostponed, state: State) -> Outcome:
+    return _changed(state, event.account, lambda old: replace(old, polling=False))
 
 
 @_update.register

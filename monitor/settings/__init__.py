@@ -4,7 +4,15 @@ from monitor.settings.alerts import rule_book
 from monitor.settings.checks import check_name, parse_listen
 from monitor.settings.file import SettingsFile
 from monitor.settings.load import load, parse
-from monitor.settings.paths import HISTORY, LEDGER, MUTE, SNAPSHOTS, config_path, state_folder
+from monitor.settings.paths import (
+    HISTORY,
+    LEDGER,
+    MUTE,
+    REQUESTS,
+    SNAPSHOTS,
+    config_path,
+    state_folder,
+)
 from monitor.settings.times import parse_duration, parse_since, render_duration
 from monitor.settings.values import (
     CHANNELS,
@@ -25,6 +33,7 @@ __all__ = [
     "HISTORY",
     "LEDGER",
     "MUTE",
+    "REQUESTS",
     "SNAPSHOTS",
     "AlertmanagerSettings",
     "ApiSettings",

@@ -10,6 +10,7 @@ LEDGER: Final = "alerts.db"
 HISTORY: Final = "history.db"
 MUTE: Final = "mute.json"
 SNAPSHOTS: Final = "state.db"
+REQUESTS: Final = "requests.db"
 """Files of the state folder."""
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.budget import has_room, in_budget, over_budget
+from monitor.core.budget import Sent, in_budget, may_send, over_budget
 from monitor.core.errors import Reason
 from monitor.core.events import (
     AccountsLoaded,
@@ -38,12 +38,16 @@ HOUR: Final = timedelta(hours=1)
 ACCOUNTS: Final = (Account("a", "org-a"),)
 
 
+def has_room(requests: Sequence[datetime], base: timedelta, now: datetime) -> bool:
+    return may_send(Sent(tuple(requests)), base, now).allowed
+
+
 def secs(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
-    ("interval", "requests"), [(30, 120), (60, 60), (100, 36), (128, 29), (129, None), (180, None)]
+    ("interval", "requests"), [(30, 120), (60, 60), (100, 36), (129, 28), (130, None), (180, None)]
 )
 def test_an_interval_that_is_too_short_is_named(interval: int, requests: int | None) -> None:
     words = over_budget(secs(interval))

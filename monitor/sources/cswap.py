@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from monitor.core.errors import CredentialError, Trouble
-from monitor.sources.executable import TooMuchOutputError, output_of
+from monitor.programs import TooMuchOutputError, output_of
 from monitor.sources.printable import printable
 
 LIMIT_SECS: Final = 30.0

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from monitor.core.errors import CredentialError, Trouble
-from monitor.sources.executable import TooMuchOutputError, output_of
+from monitor.programs import TooMuchOutputError, output_of
 
 SECURITY: Final = "/usr/bin/security"
 LIMIT_SECS: Final = 5.0

@@ -13,7 +13,7 @@ from typing import Final
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, Reason, Trouble
 from monitor.core.model import Credential
-from monitor.sources.executable import TooMuchOutputError, output_of
+from monitor.programs import TooMuchOutputError, ending, output_of
 from monitor.sources.tokens import parse_token
 
 LIMIT_SECS: Final = 10.0
@@ -79,7 +79,7 @@ class TokenCommand:
         code, output = await self._output()
         if code != 0:
             raise self._error(
-                f"{_end(code)}: run it by hand in a terminal to see why", Trouble.FAILED
+                f"{ending(code)}: run it by hand in a terminal to see why", Trouble.FAILED
             )
         credential = parse_token(_meant(output.decode(errors="replace")))
         if credential is None:
@@ -122,10 +122,6 @@ def _meant(text: str) -> str:
     """All of a JSON text, else the first line that has something in it: `pass` may keep notes below."""
     stripped = text.strip()
     return stripped if stripped.startswith("{") else stripped.partition("\n")[0]
-
-
-def _end(code: int) -> str:
-    return f"ended with {code}" if code > 0 else f"was ended by signal {-code}"
 
 
 def _told(failure: CredentialError | None) -> tuple[str, Trouble | None]:

@@ -206,9 +206,7 @@ async def test_a_hanging_program_is_ended_with_all_that_it_started(
 
 async def test_a_child_that_escapes_does_not_hold_us_up(program: Program, tmp_path: Path) -> None:
     program.does(f"setsid sleep 60 & echo $! > {tmp_path}/child; echo {TOKEN}")
-    started = time.monotonic()
-    error = await failure(program.command(limit_secs=0.3))
-    assert error.trouble is Trouble.SILENT and time.monotonic() - started < 5
+    assert (await program.command(limit_secs=10).read()).secret == Secret(TOKEN)
     os.kill(int((tmp_path / "child").read_text()), 9)
 
 

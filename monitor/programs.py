@@ -1,0 +1,181 @@
+"""Runs another program: by argument list, never through a shell, and not for long.
+
+It has a session of its own: no terminal to ask on, nor to draw over, and where it is ended, whatever it has started
+is ended with it. What goes on in the background after its own end is left alone, and not waited for.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self
+
+MAX_BYTES: Final = 64 * 1024
+_PIECE: Final = 64 * 1024
+_MOST_PIECES: Final = 16
+"""A pipe holds no more when its program ends; what is written later, by others, is not waited for."""
+
+
+class TooMuchOutputError(Exception):
+    """The program printed more than it may; it was ended."""
+
+
+async def output_of(*argv: str, limit_secs: float, max_bytes: int = MAX_BYTES) -> tuple[int, bytes]:
+    """Exit code, negative for a signal, and standard output; its words for errors, which may quote a secret, are lost.
+
+    Raises OSError or ValueError where it cannot be started, TimeoutError where it was ended at the limit, and
+    TooMuchOutputError.
+    """
+    with _Pipe(max_bytes) as pipe:
+        code = await _run(argv, limit_secs, pipe, end_if_full=True, stdout=pipe.writing)
+    if pipe.is_full:
+        raise TooMuchOutputError
+    return code, pipe.content
+
+
+async def complaint_of(*argv: str, limit_secs: float) -> tuple[int, bytes]:
+    """Exit code, and the first that it said on standard error. Raises as `output_of`, but for too much of it."""
+    with _Pipe(MAX_BYTES) as pipe:
+        code = await _run(argv, limit_secs, pipe, stderr=pipe.writing)
+    return code, pipe.content
+
+
+async def code_of(
+    *argv: str, limit_secs: float, stdin: bytes, environ: Mapping[str, str] | None = None
+) -> int:
+    """Exit code of a program that is given this to read, which it need not; all that it says is discarded."""
+    with _Pipe(0) as pipe:
+        return await _run(argv, limit_secs, pipe, given=stdin, env=environ)
+
+
+def ending(code: int) -> str:
+    """An exit code in words."""
+    return f"ended with {code}" if code >= 0 else f"was ended by signal {-code}"
+
+
+class _Pipe:
+    """Our own, since asyncio waits for its pipes while any grandchild keeps them open.
+
+    It is emptied as it fills, and keeps the first `most` bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._full: Callable[[], None] = _go_on
+
+    def __enter__(self) -> Self:
+        self._reading, self.writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.remove_reader(self._reading)
+        os.close(self._reading)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there was more than is kept."""
+        return len(self._kept) > self._most
+
+    @property
+    def content(self) -> bytes:
+        return bytes(self._kept[: self._most])
+
+    def listen(self, full: Callable[[], None]) -> None:
+        """Read from now on, and call `full` where there is more than is kept."""
+        self._full = full
+        self._loop.add_reader(self._reading, self._read)
+
+    def drain(self) -> None:
+        """Read what is there."""
+        for _ in range(_MOST_PIECES):
+            if not self._read():
+                return
+
+    def _read(self) -> bool:
+        """Whether something was there."""
+        try:
+            piece = os.read(self._reading, _PIECE)
+        except BlockingIOError:
+            return False
+        if not piece:
+            self._loop.remove_reader(self._reading)
+            return False
+        self._kept += piece[: self._most + 1 - len(self._kept)]
+        if self.is_full:
+            self._full()
+        return True
+
+
+def _go_on() -> None:
+    """What is too much is dropped."""
+
+
+async def _run(
+    argv: tuple[str, ...],
+    limit_secs: float,
+    pipe: _Pipe,
+    *,
+    given: bytes | None = None,
+    end_if_full: bool = False,
+    **streams: Any,
+) -> int:
+    stdin = DEVNULL if given is None else PIPE
+    quiet = {"stdin": stdin, "stdout": DEVNULL, "stderr": DEVNULL}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv, **quiet | streams, start_new_session=True
+        )
+    finally:
+        os.close(pipe.writing)
+    try:
+        pipe.listen(partial(_end_group, process) if end_if_full else _go_on)
+        async with asyncio.timeout(limit_secs):
+            await _feed(process, given)
+            code = await process.wait()
+        pipe.drain()
+    except BaseException:
+        await _kill(process)
+        raise
+    return code
+
+
+async def _feed(process: Process, given: bytes | None) -> None:
+    if process.stdin is None or given is None:
+        return
+    with contextlib.suppress(ConnectionError):  # it has ended, or does not care
+        process.stdin.write(given)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _kill(process: Process) -> None:
+    """The whole group, even where only a part of it is left."""
+    if process.stdin is not None:
+        _let_go(process.stdin)
+    _end_group(process)
+    await process.wait()
+
+
+def _let_go(stdin: asyncio.StreamWriter) -> None:
+    """Else who has escaped from the group, and does not read, keeps the rest of the input waiting."""
+    if stdin.transport.get_write_buffer_size():
+        stdin.transport.abort()
+    else:
+        stdin.close()
+
+
+def _end_group(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,33 +1,35 @@
-"""The aiohttp adapter: one GET for each call, one time limit, no redirects, no cookies kept, no retries."""
+"""Asks Anthropic: one GET for each call, with one time limit. What is in the way becomes an `ApiError`."""
 
-import asyncio
-import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
-import aiohttp
-
 from monitor.api import wire
 from monitor.core.errors import ApiError, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
-from monitor.urls import proxy_of
+from monitor.web import Answer, BlockedError, Obstacle, ask, session_of
 
 MOST_BYTES: Final = 1 << 20
 OAUTH_BETA: Final = "oauth-2025-04-20"
 ORGANIZATION_HEADER: Final = "anthropic-organization-id"
 
+_REASONS: Final = {Obstacle.TIMEOUT: Reason.TIMEOUT, Obstacle.NOT_HTTP: Reason.SERVER}
+"""All others are of the connection."""
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer, read to its end."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+_WORDS: Final = {
+    Obstacle.DNS: "no network: {host} cannot be found",
+    Obstacle.REFUSED: "{host} cannot be reached",
+    Obstacle.NO_ROUTE: "{host} cannot be reached",
+    Obstacle.CERTIFICATE: "no trusted TLS connection: a proxy in between?",
+    Obstacle.TLS: "no trusted TLS connection: a proxy in between?",
+    Obstacle.PROXY: "the proxy does not let us through",
+    Obstacle.TIMEOUT: "no answer within {limit:g} s",
+    Obstacle.NOT_HTTP: "the answer is not proper HTTP",
+    Obstacle.CUT: "the connection was lost before all of the answer had come",
+    Obstacle.UNSENT: "the request could not be sent",
+}
 
 
 class Client:
@@ -44,19 +46,12 @@ class Client:
     ) -> None:
         self._url = url.rstrip("/")
         self._web_url = web_url.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=timeout_secs)
+        self._limit = timeout_secs
         self._user_agent = user_agent
         self._now = now
-        self._session: aiohttp.ClientSession  # from __aenter__ on
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            # Polls are minutes apart and machines sleep: a kept connection would be a dead one.
-            connector=aiohttp.TCPConnector(force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
-            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
-        )
+        self._session = session_of(self._user_agent, self._limit)
         return self
 
     async def __aexit__(
@@ -95,17 +90,16 @@ class Client:
         return answer
 
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> Answer:
-        """The exceptions of aiohttp end here; `from None`, since their texts may quote a request."""
+        headers = {"Accept": "application/json", **headers}
         try:
-            async with self._session.get(
-                url, headers=headers, proxy=proxy_of(url), allow_redirects=False
-            ) as response:
-                body = await _read(response)
-                return Answer(response.status, response.headers, body)
-        except TimeoutError:
-            raise ApiError(Reason.TIMEOUT, f"no answer within {self._timeout.total:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _failure(error) from None
+            answer = await ask(self._session, url, headers, most=MOST_BYTES)
+        except BlockedError as blocked:
+            words = _WORDS[blocked.obstacle].format(host=blocked.host, limit=self._limit)
+            reason = _REASONS.get(blocked.obstacle, Reason.CONNECTION)
+            raise ApiError(reason, words) from None
+        if len(answer.body) > MOST_BYTES:
+            raise ApiError(Reason.SCHEMA, f"the answer is larger than {MOST_BYTES >> 20} MiB")
+        return answer
 
 
 def _oauth(token: Secret) -> Mapping[str, str]:
@@ -122,33 +116,3 @@ def _check_organization(answer: Answer, account: Account, credential: Credential
             Reason.CREDENTIALS,
             "the stored login belongs to another organization: import the account again",
         )
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > MOST_BYTES:
-            response.close()
-            raise ApiError(Reason.SCHEMA, f"the answer is larger than {MOST_BYTES >> 20} MiB")
-    return bytes(body)
-
-
-def _failure(error: Exception) -> ApiError:
-    """A failure of the connection, in words that hold nothing of the request."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return ApiError(Reason.CONNECTION, f"no network: {error.host} cannot be found")
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return ApiError(Reason.CONNECTION, "no trusted TLS connection: a proxy in between?")
-        case aiohttp.ClientConnectorError():
-            return ApiError(Reason.CONNECTION, f"{error.host} cannot be reached")
-        case aiohttp.ClientHttpProxyError():
-            return ApiError(Reason.CONNECTION, "the proxy does not let us through")
-        case aiohttp.ClientPayloadError():
-            return ApiError(Reason.CONNECTION, "the answer was cut off")
-        case aiohttp.ClientResponseError():
-            return ApiError(Reason.SERVER, "the answer is not proper HTTP")
-        case asyncio.IncompleteReadError() | aiohttp.ClientError() | OSError():
-            return ApiError(Reason.CONNECTION, "the connection was lost")
-    return ApiError(Reason.CONNECTION, "the request could not be sent")

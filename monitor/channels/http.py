@@ -1,27 +1,39 @@
-"""The aiohttp adapter of the channels: one POST that arrived, or a ChannelError. No redirects, no cookies, no netrc.
+"""One POST that arrived, or a ChannelError.
 
 What may have arrived is not sent again: a second try follows only where no connection was made, or where the
 receiver said that it took nothing (429, 5xx). Neither the address nor the token is ever quoted, but for the host.
 """
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-
-import aiohttp
 
 from monitor.channels.refusal import SecretRefusedError
 from monitor.core.errors import SettingsError
 from monitor.core.http_times import parse_retry_after
 from monitor.core.model import Secret
 from monitor.core.notify import ChannelError
-from monitor.urls import is_loopback, proxy_of, split_url
+from monitor.urls import is_loopback, split_url
+from monitor.web import NEVER_CONNECTED, BlockedError, Obstacle, ask, session_of
 
 LIMIT_SECS: Final = 5.0
 PAUSE_SECS: Final = 0.5
 TRIES: Final = 2
+
+_BLOCKED: Final = {
+    Obstacle.DNS: ("unavailable", "{host} cannot be found"),
+    Obstacle.REFUSED: ("unavailable", "{host} cannot be reached"),
+    Obstacle.NO_ROUTE: ("unavailable", "{host} cannot be reached"),
+    Obstacle.CERTIFICATE: ("unavailable", "{host} has no certificate that is trusted here"),
+    Obstacle.TLS: ("unavailable", "{host} has no certificate that is trusted here"),
+    Obstacle.PROXY: ("unavailable", "the proxy does not let us through to {host}"),
+    Obstacle.TIMEOUT: ("timeout", "the connection to {host} came to a halt"),
+    Obstacle.NOT_HTTP: ("error", "what {host} answered is not proper HTTP"),
+    Obstacle.CUT: ("unavailable", "the connection to {host} was lost"),
+    Obstacle.UNSENT: ("error", "the request cannot be made: check address and token"),
+}
+"""The metrics' word for each obstacle, and words for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +86,13 @@ class Receiver:
             await asyncio.sleep(refusal.wait)
 
     async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Refusal | None:
-        """The exceptions of aiohttp end here; their texts may quote a request."""
+        """In a session of its own: alerts are rare."""
         try:
-            async with (
-                _session() as session,
-                session.post(
-                    self._url,
-                    data=body,
-                    headers=headers,
-                    proxy=proxy_of(self._url),
-                    allow_redirects=False,
-                ) as response,
-            ):
-                return self._judged(response.status, response.headers)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return self._broken(error)
+            async with session_of("claude-tracker") as session:
+                answer = await ask(session, self._url, headers, post=body)
+        except BlockedError as blocked:
+            return self._blocked(blocked.obstacle)
+        return self._judged(answer.status, answer.headers)
 
     def _judged(self, status: int, headers: Mapping[str, str]) -> Refusal | None:
         words = f"{self._host} answered HTTP {status}"
@@ -104,37 +108,11 @@ class Receiver:
             return Refusal(SecretRefusedError(f"{words}: check the token"))
         return Refusal(ChannelError("error", words))
 
-    def _broken(self, error: Exception) -> Refusal:
-        """A failure of the connection; what was never connected may be tried again."""
-        host = self._host
-        match error:
-            case aiohttp.ClientSSLError() | ssl.SSLError():
-                return Refusal(_unavailable(f"{host} has no certificate that is trusted here"))
-            case aiohttp.ClientConnectorDNSError():
-                return Refusal(_unavailable(f"{host} cannot be found"), self._pause)
-            case aiohttp.ClientConnectorError():
-                return Refusal(_unavailable(f"{host} cannot be reached"), self._pause)
-            case aiohttp.ClientHttpProxyError():
-                return Refusal(_unavailable(f"the proxy does not let us through to {host}"))
-            case aiohttp.ClientResponseError():
-                return Refusal(ChannelError("error", f"what {host} answered is not proper HTTP"))
-            case aiohttp.ClientError() | OSError():
-                return Refusal(_unavailable(f"the connection to {host} was lost"))
-        return Refusal(ChannelError("error", "the request cannot be made: check address and token"))
-
-
-def _session() -> aiohttp.ClientSession:
-    """A new one for each try: alerts are rare, and after a suspend a kept connection would be a dead one."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        headers={"User-Agent": "claude-tracker"},
-    )
-
-
-def _unavailable(words: str) -> ChannelError:
-    return ChannelError("unavailable", words)
+    def _blocked(self, obstacle: Obstacle) -> Refusal:
+        """What was never connected may be tried again."""
+        reason, words = _BLOCKED[obstacle]
+        wait = self._pause if obstacle in NEVER_CONNECTED else None
+        return Refusal(ChannelError(reason, words.format(host=self._host)), wait)
 
 
 def _is_past(deadline: float | None, wait: float) -> bool:

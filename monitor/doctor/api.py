@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.api.reach import Obstacle, Reached
+from monitor.api.reach import Reached
 from monitor.core.words import duration
 from monitor.doctor.check import Check, Question
 from monitor.urls import split_url
+from monitor.web import Obstacle
 
 API: Final = Question("api", "usage is asked for there, and nowhere else")
 CLOCK: Final = Question(
@@ -58,6 +59,10 @@ _IN_THE_WAY: Final = {
     Obstacle.CUT: (
         "{host} ended the connection before it had answered",
         "try again; if it stays, look at the proxy, the VPN and the firewall",
+    ),
+    Obstacle.UNSENT: (
+        "no request can be made to {host}",
+        "see whether api.url in the settings is meant, and $HTTPS_PROXY",
     ),
 }
 

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.api.reach import Obstacle, Reached
+from monitor.api.reach import Reached
 from monitor.demo.server import SimulatedApi
 from monitor.doctor import Outcome
 from monitor.doctor.api import ApiFacts, api_checks
+from monitor.web import Obstacle
 from tests.builders import NOW, after
 from tests.doctor.rig import Machine
 

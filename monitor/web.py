@@ -59,12 +59,15 @@ def session_of(user_agent: str, timeout_secs: float | None = None) -> aiohttp.Cl
 
     Requests are minutes apart and machines sleep: a kept connection would be a dead one.
     """
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout_secs),
         headers={"User-Agent": user_agent},
     )
+    # A GET whose connection is lost would be sent once more, uncounted; there is no public way to say no.
+    session._retry_connection = False
+    return session
 
 
 async def ask(

@@ -48,6 +48,13 @@ async def test_no_word_of_a_request_is_in_what_is_raised(token: str) -> None:
             assert TOKEN not in blocked.value.host
 
 
+async def test_a_request_whose_connection_is_lost_was_sent_once() -> None:
+    async with receiver(reset) as server, session_of("test") as session:
+        with pytest.raises(BlockedError) as blocked:
+            await ask(session, server.url, {})
+    assert (blocked.value.obstacle, len(server.requests)) == (Obstacle.CUT, 1)
+
+
 async def test_no_more_of_a_body_is_read_than_is_wanted() -> None:
     async with receiver() as server, session_of("test", 10) as session:
         assert (await ask(session, server.url, {})).body == b""

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitor.channels.clean import cleaned
 from monitor.channels.http import LIMIT_SECS, PAUSE_SECS, Receiver
 from monitor.channels.text import Words
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
 from monitor.core.rules import DEFAULT_RULES, Rule, Urgency
+from monitor.core.visible import one_line
 from monitor.core.words import iso
 
 LEASE: Final = timedelta(minutes=4)
@@ -149,8 +149,8 @@ def labels(alert: Alert, urgency: Urgency) -> Labels:
         urgency = Urgency.CRITICAL
     named = {
         "alertname": alertname(alert.kind),
-        "account": cleaned(alert.account),
-        "window": cleaned(alert.window),
+        "account": one_line(alert.account),
+        "window": one_line(alert.window),
         "rule": alert.rule,
         "severity": _SEVERITY[urgency],
     }

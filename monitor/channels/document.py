@@ -16,10 +16,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from monitor.channels.clean import cleaned
 from monitor.channels.text import Words
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.rules import Urgency
+from monitor.core.visible import one_line
 from monitor.core.words import iso
 
 VERSION: Final = 1
@@ -79,7 +79,7 @@ def environment(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> Mapp
 def _variable(value: object) -> str:
     """What an environment can hold: lines of visible text."""
     lines = "" if value is None else str(value)
-    return "\n".join(cleaned(line, length=len(line)) for line in lines.split("\n"))
+    return "\n".join(one_line(line, len(line)) for line in lines.split("\n"))
 
 
 def identity(alerts: Sequence[Alert]) -> str:

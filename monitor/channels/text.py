@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Final
 
-from monitor.channels.clean import DETAIL_LENGTH, cleaned
 from monitor.channels.phrases import moment, sentences, to_the_minute
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.rules import Urgency
+from monitor.core.visible import one_line
 from monitor.core.words import duration, exact_percent, percent
 
 
@@ -25,6 +25,7 @@ Words = Callable[[Sequence[Alert], Urgency], Message]
 """How a channel has what it delivers worded: one alert, or several in a summary."""
 
 SUMMARY_LINES: Final = 6
+DETAIL_LENGTH: Final = 300
 
 _HIGH: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
 _ORDER: Final = (
@@ -146,7 +147,7 @@ def _unreadable(alert: Alert, _: tzinfo | None) -> Message:
 
 
 def _exhausted(alert: Alert, zone: tzinfo | None) -> Message:
-    first = f"The first to be free is {cleaned(alert.detail)}" if alert.detail else ""
+    first = f"The first to be free is {one_line(alert.detail)}" if alert.detail else ""
     if first and alert.resets_at is not None:
         first += f", {_when(alert.resets_at, alert, zone)}"
     return Message("All accounts are at their limit", sentences(first), Urgency.CRITICAL)
@@ -191,13 +192,13 @@ def _left(at: datetime, alert: Alert) -> str:
 
 
 def _name(alert: Alert) -> str:
-    return cleaned(alert.account) or "unnamed"
+    return one_line(alert.account) or "unnamed"
 
 
 def _window(alert: Alert) -> str:
     """Whose window it is, such as `user@work.com: 7d opus`."""
-    return f"{_name(alert)}: {cleaned(alert.window.replace('_', ' '))}"
+    return f"{_name(alert)}: {one_line(alert.window.replace('_', ' '))}"
 
 
 def _detail(alert: Alert) -> str:
-    return cleaned(alert.detail, DETAIL_LENGTH)
+    return one_line(alert.detail, DETAIL_LENGTH)

@@ -8,9 +8,14 @@ from typing import Final
 LONGEST: Final = 500
 """Characters kept of one text; no screen shows more on a line."""
 
+LONGEST_NAME: Final = 254
+"""Of an e-mail address, says RFC 5321; no name or id is longer."""
+
+SHOWN_OF_A_NAME: Final = 100
+
 _ESCAPE_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d\x9e\x9f]).*?(?:\x1b\\|\x9c|\x07|\Z)"
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, motion; whole or broken off
+    r"|(?:\x1b[PX\]^_]|[\x90\x98\x9d\x9e\x9f]).*?(?:\x1b\\|\x9c|\x07|\Z)"  # strings: titles, links
     r"|\x1b[ -/]*[0-~]?",
     re.DOTALL,
 )
@@ -19,11 +24,11 @@ _UNSEEN = {"Cc", "Cf"}
 _REPLACEMENT: Final = "\ufffd"
 
 
-def cleaned(text: str) -> str:
+def cleaned(text: str, length: int = LONGEST) -> str:
     """The text as one line of visible characters: no escape sequence, control, bidi mark or lone surrogate."""
-    text = _ESCAPE_SEQUENCE.sub("", text[: 4 * LONGEST])
+    text = _ESCAPE_SEQUENCE.sub("", text[: 4 * length])
     text = unicodedata.normalize("NFC", re.sub(r"\s", " ", text))
-    return "".join(map(_visible, text))[:LONGEST]
+    return "".join(map(_visible, text))[:length]
 
 
 clean = lru_cache(maxsize=1024)(cleaned)
@@ -33,6 +38,24 @@ clean = lru_cache(maxsize=1024)(cleaned)
 def shown(char: str) -> str:
     """One character as an input shows it: what cannot be seen, or is not to be obeyed, is a dot."""
     return _visible(char) or "·"
+
+
+def one_line(text: str, length: int = SHOWN_OF_A_NAME) -> str:
+    """The text cleaned, with single spaces between its words; an ellipsis ends one that is longer."""
+    line = " ".join(cleaned(text, 4 * length).split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def printable(text: str) -> str:
+    """The text with a `?` for each character that a terminal would obey or not show, so that columns stay."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def ordinary(value: object) -> str:
+    """A name as it is; empty for anything that could do more than be read, or is too long for one."""
+    if isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_NAME:
+        return value
+    return ""
 
 
 def _visible(char: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitor.core.errors import TrackerError
+from monitor.core.visible import printable
 
 LIMIT_SECS: Final = 130
 """More than systemd grants a service for its start, and for its end before that."""
@@ -77,4 +78,4 @@ def _text(output: bytes) -> str:
 def _first_line(text: str) -> str:
     """The gist of a complaint, safe to print."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return "".join(c if c.isprintable() else "?" for c in line).rstrip(".")
+    return printable(line).rstrip(".")

@@ -8,9 +8,9 @@ from typing import Final
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
 from monitor.core.rules import Override
+from monitor.core.visible import printable
 from monitor.settings import checks
 from monitor.settings.alerts import ACCOUNT_RULE_KEYS, account_override
-from monitor.settings.source import printable
 from monitor.settings.table import Table
 
 _AUTH_METHODS: Final = {

@@ -8,8 +8,8 @@ from typing import Final
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
+from monitor.core.visible import printable
 from monitor.settings.checks import check_name
-from monitor.settings.source import printable
 from monitor.settings.table import Table, suggestion
 from monitor.settings.times import parse_duration, parse_quiet_hours
 from monitor.settings.values import (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitor.core.errors import SettingsError
+from monitor.core.visible import printable
 from monitor.settings.places import KeyPath, Place, places_in
 
 _WIDTH: Final = 90
@@ -112,11 +113,6 @@ def render_key(key: KeyPath) -> str:
     """A key as people write it: `accounts[0].name`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return printable("".join(parts).removeprefix("."))[:_WIDTH]
-
-
-def printable(text: str) -> str:
-    """The text without anything that a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _excerpt(line: str, column: int, length: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from monitor.core.errors import CredentialError, NotLoggedInError, Trouble
 from monitor.core.model import Identity
-from monitor.sources.printable import printable
+from monitor.core.visible import ordinary
 from monitor.sources.tokens import parse_instant
 from monitor.sources.whole_file import WholeFile
 
@@ -88,8 +88,8 @@ def parse_facts(content: bytes, where: str) -> ClaudeFacts:
     account_uuid = _uuid(account.get("accountUuid"))
     return ClaudeFacts(
         Identity(account_uuid, _uuid(account.get("organizationUuid"))) if account_uuid else None,
-        printable(account.get("emailAddress")),
-        printable(account.get("organizationName")),
+        ordinary(account.get("emailAddress")),
+        ordinary(account.get("organizationName")),
         _cached(_entry(document, "cachedUsageUtilization")),
     )
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from monitor.core.errors import CredentialError, Trouble
+from monitor.core.visible import ordinary
 from monitor.programs import TooMuchOutputError, output_of
-from monitor.sources.printable import printable
 
 LIMIT_SECS: Final = 30.0
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -84,20 +84,20 @@ def _object(output: bytes) -> Mapping[str, Any]:
 
 def _failed(executable: str, code: int, error: object) -> str:
     """Of its own words only the name of the error is told."""
-    kind = printable(error.get("type")) if isinstance(error, dict) else ""
+    kind = ordinary(error.get("type")) if isinstance(error, dict) else ""
     named = f" ({kind})" if kind else ""
     return f"`{executable} list` failed with exit code {code}{named}: run it by hand to see why"
 
 
 def _account(row: Mapping[str, Any]) -> SwapAccount | None:
-    email = printable(row.get("email"))
+    email = ordinary(row.get("email"))
     if not email or row.get("usageStatus") == _API_KEY:
         return None
     return SwapAccount(
         email,
-        printable(row.get("organizationUuid")),
-        printable(row.get("organizationName")),
-        printable(row.get("accountUuid")),
-        printable(row.get("alias")),
+        ordinary(row.get("organizationUuid")),
+        ordinary(row.get("organizationName")),
+        ordinary(row.get("accountUuid")),
+        ordinary(row.get("alias")),
         row.get("active") is True,
     )

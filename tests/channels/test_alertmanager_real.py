@@ -119,7 +119,7 @@ async def test_what_is_silenced_there_is_held_and_not_told(server: real.Alertman
     assert states == {"work": "suppressed", "home": "active"}
 
 
-@pytest.mark.parametrize("account", ['R&D "Zoë" \\ {x="y"}', "李雷 👩\u200d💻"])
+@pytest.mark.parametrize("account", ['R&D "Zoë" \\ {x="y"}', "李雷 👩💻"])
 async def test_any_name_is_a_label_as_it_is(server: real.Alertmanager, account: str) -> None:
     await channel(server).tell([replace(crossed(account), threshold=1.0)])
     await told(server, "firing", "threshold_100")

@@ -1,4 +1,8 @@
-"""A file that belongs to another program: read whole or not at all, off the loop, within a size and a time."""
+"""A file that belongs to another program: read whole or not at all, off the loop, within a size and a time.
+
+Its stamp alone is taken on the loop: a `stat` takes microseconds, and a thread for each, every few seconds and for
+each login, would take more than all else. A folder whose server is gone can hold the loop up there.
+"""
 
 import errno
 import stat

@@ -62,6 +62,7 @@ def test_a_library_is_heard_from_its_own_level_on_and_those_with_secrets_never(
     logs.configure("DEBUG", stream=stream)
     for name in ("apprise", "apprise.plugins.ntfy", "urllib3.connectionpool", "oauthlib"):
         logging.getLogger(name).critical("POST https://host/secret")
+    logging.getLogger("desktop_notifier.backends.base").warning("what the channel reports itself")
     logging.getLogger("keyring.backend").info("loading")
     logging.getLogger("keyring.backend").warning("odd")
     assert stream.getvalue().count("\n") == 1

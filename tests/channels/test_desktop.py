@@ -1,7 +1,6 @@
 """The desktop channel against a library that fails in each known way."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -162,7 +161,3 @@ async def test_after_an_interruption_a_fresh_object_is_made() -> None:
         await asyncio.wait_for(desktop.tell([ALERT]), 0.01)
     await desktop.tell([ALERT])
     assert len(fresh.sent) == 1
-
-
-def test_the_library_s_own_complaints_are_not_logged() -> None:
-    assert not logging.getLogger("desktop_notifier.backends.base").isEnabledFor(logging.WARNING)

@@ -12,7 +12,7 @@ from exporters.line import parse_format
 from monitor import settings
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage
-from monitor.settings import HISTORY, LEDGER, MUTE, REQUESTS, SNAPSHOTS
+from monitor.settings import HISTORY, MUTE, REQUESTS, SNAPSHOTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -160,7 +160,7 @@ def test_whatever_stands_in_braces_is_a_field(form: str) -> None:
 
 
 def test_what_is_kept_is_named() -> None:
-    names = [HISTORY, LEDGER, MUTE, REQUESTS, SNAPSHOTS, "accounts.json", "monitor.log"]
+    names = ["alerts.db", HISTORY, MUTE, REQUESTS, SNAPSHOTS, "accounts.json", "monitor.log"]
     assert [name for name in names if f"`{name}`" not in README] == []
 
 

@@ -151,7 +151,8 @@ class Credentials:
                 await self._settle(state.account)
 
     async def mend(self) -> None:
-        """Try again what a locked keyring did not let us do; once it works, the account is polled at once."""
+        """Try again what a full disk or a locked keyring did not let us do; then the account is polled at once."""
+        self._learnt.save_owed()
         now, names = self._clock.now(), sorted(self._unreadable | self._unsaved)
         if not names or (self._mend_at is not None and now < self._mend_at):
             return

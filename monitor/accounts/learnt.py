@@ -90,6 +90,7 @@ class Learnt:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self._is_owed = False
         entries = dict(_entries(document.load()))
         self._profiles = _profiles(entries.pop(_BESIDE_ACCOUNTS, {}))
         self._facts = {name: _facts(entry) for name, entry in entries.items()}
@@ -153,11 +154,21 @@ class Learnt:
             entries[_BESIDE_ACCOUNTS] = {"profiles": profiles}
         return entries
 
+    def save_owed(self) -> None:
+        """Try again what could not be saved."""
+        if self._is_owed:
+            self._save()
+
     def _save(self) -> None:
+        """A full disk costs a question later, and must not end a poll: it is logged, once until it works again."""
         try:
             self._document.save(self._entries())
-        except TrackerError as error:  # a full disk costs a question later, and must not end a poll
-            _log.warning("%s", error)
+        except TrackerError as error:
+            if not self._is_owed:
+                _log.warning("%s", error)
+            self._is_owed = True
+        else:
+            self._is_owed = False
 
 
 def _may_have_been(facts: Facts, account: Account) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from monitor import __version__
 from monitor.accounts.seams import LoginSource
@@ -24,13 +25,13 @@ from monitor.ledger import Ledger, LedgerError
 from monitor.mute import MuteFile
 from monitor.settings import (
     HISTORY,
-    LEDGER,
     MUTE,
     REQUESTS,
     SNAPSHOTS,
     ApiSettings,
     Settings,
     SettingsFile,
+    ledger_path,
     rule_book,
     state_folder,
 )
@@ -72,7 +73,7 @@ async def real(
         places = _real_places(settings, environ)
         places = replace(places, snapshots=snapshots, allowance=allowance)
         if alerts:
-            places = _kept(stack, places, environ, clock)
+            places = _kept(stack, places, ledger_path(environ, settings.path), clock, environ)
         async with client_for(settings.api, clock) as client:
             app = App(places, client, policy, clock, carried)
             app.load(settings)
@@ -130,12 +131,13 @@ def _real_places(settings: Settings, environ: Mapping[str, str]) -> Places:
     )
 
 
-def _kept(stack: ExitStack, places: Places, environ: Mapping[str, str], clock: Clock) -> Places:
+def _kept(
+    stack: ExitStack, places: Places, path: Path, clock: Clock, environ: Mapping[str, str]
+) -> Places:
     """With what a run that tells alerts keeps: its samples, and its ledger, where that can be written."""
-    folder = state_folder(environ)
-    history = stack.enter_context(closing(History(folder / HISTORY)))
+    history = stack.enter_context(closing(History(state_folder(environ) / HISTORY)))
     try:
-        ledger = stack.enter_context(closing(Ledger(folder / LEDGER, clock.now())))
+        ledger = stack.enter_context(closing(Ledger(path, clock.now())))
     except LedgerError as error:
         return replace(places, history=history, ledger_failure=str(error))
     return replace(places, history=history, ledger=ledger)

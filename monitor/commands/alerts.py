@@ -28,8 +28,8 @@ from monitor.history import History
 from monitor.ledger import Entry, LedgerView
 from monitor.settings import (
     HISTORY,
-    LEDGER,
     config_path,
+    ledger_path,
     load,
     parse_since,
     rule_book,
@@ -63,7 +63,7 @@ def alerts(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace, now: datetime) -> None:
-    known = _known(parse_since(arguments.since or LATELY, now), now)
+    known = _known(arguments, parse_since(arguments.since or LATELY, now), now)
     firing = firing_alerts(_state_of(known, _rules(arguments), now), now)
     if arguments.json:
         _print_json(
@@ -100,7 +100,7 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 
 
 def _explain(arguments: Namespace, now: datetime) -> None:
-    rules, known = _rules(arguments), _known(now - WARM_UP, now)
+    rules, known = _rules(arguments), _known(arguments, now - WARM_UP, now)
     told = [entry.alert for entry in known.entries]
     blocks = [
         explain(name, known.accounts[name], rules, now, told, window=arguments.window)
@@ -131,9 +131,10 @@ def _state_file(name: str) -> Path:
     return state_folder(os.environ) / name
 
 
-def _known(since: datetime, now: datetime) -> Known:
+def _known(arguments: Namespace, since: datetime, now: datetime) -> Known:
     """What the ledger remembers, and the alerts that were decided since then or are not done; none is written."""
-    with closing(LedgerView(_state_file(LEDGER))) as ledger:
+    path = ledger_path(os.environ, config_path(os.environ, arguments.config))
+    with closing(LedgerView(path)) as ledger:
         recalled = ledger.recalled(now)
         older = [entry for entry in ledger.unfinished() if entry.alert.at < since]
         return Known(recalled.accounts, recalled.conditions, [*older, *ledger.since(since)])

@@ -6,11 +6,11 @@ from monitor.settings.file import SettingsFile
 from monitor.settings.load import load, parse
 from monitor.settings.paths import (
     HISTORY,
-    LEDGER,
     MUTE,
     REQUESTS,
     SNAPSHOTS,
     config_path,
+    ledger_path,
     state_folder,
 )
 from monitor.settings.times import parse_duration, parse_since, render_duration
@@ -31,7 +31,6 @@ from monitor.settings.values import (
 __all__ = [
     "CHANNELS",
     "HISTORY",
-    "LEDGER",
     "MUTE",
     "REQUESTS",
     "SNAPSHOTS",
@@ -48,6 +47,7 @@ __all__ = [
     "WebhookSettings",
     "check_name",
     "config_path",
+    "ledger_path",
     "load",
     "parse",
     "parse_duration",

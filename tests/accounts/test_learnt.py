@@ -1,8 +1,11 @@
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from monitor.accounts.learnt import MOST_LEFT, MOST_PROFILES, Facts, Learnt
+from monitor.core.errors import TrackerError
 from monitor.core.model import Account, AuthMethod, Identity, Secret
 from monitor.demo.places import MemoryDocument
 from tests.accounts.rig import profile
@@ -135,3 +138,28 @@ def test_where_several_accounts_of_the_organization_are_gone_none_is_recognised(
     known["older"] = replace(FORMER, identity=Identity("you", "org-1"))
     known.recognise([Account("new", "org-1")])
     assert known["new"] == Facts()
+
+
+class FullDisk(MemoryDocument):
+    """A document that cannot be saved while the disk is full."""
+
+    full = True
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        if self.full:
+            raise TrackerError("the disk is full")
+        super().save(document)
+
+
+def test_what_could_not_be_saved_is_saved_later_and_complained_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    disk = FullDisk()
+    known = Learnt(disk)
+    known["a"] = FORMER
+    known["b"] = FORMER
+    known.save_owed()
+    assert [record.message for record in caplog.records] == ["the disk is full"]
+    disk.full = False
+    known.save_owed()
+    assert Learnt(disk)["a"] == FORMER

@@ -221,7 +221,7 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
         assert user.outlook.state.ledger_failure
         assert (await user.ask("status"))[0] == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len([line for line in said if "alerts.db" in line]) == 2
+    assert len([line for line in said if "the alert ledger" in line]) == 2
 
 
 async def test_an_order_that_is_being_carried_out_is_seen_through_by_a_reload(user: Rig) -> None:

@@ -1,6 +1,7 @@
 """`monitor alerts` over a real ledger and real samples in a state folder of its own."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -16,7 +17,7 @@ from monitor.core.model import Usage, Window
 from monitor.core.update import update
 from monitor.history import History
 from monitor.ledger import Ledger, Stage
-from monitor.settings import HISTORY, LEDGER
+from monitor.settings import HISTORY, ledger_path
 from tests.builders import live, state
 
 Ran = Callable[..., tuple[int, str, str]]
@@ -61,10 +62,14 @@ def climb(now: datetime) -> list[PollSucceeded]:
     return [poll(now - timedelta(minutes=m), percent, end) for m, percent in minutes]
 
 
+def ledger_of(folder: Path) -> Path:
+    return ledger_path(os.environ, folder.parent / "config.toml")
+
+
 def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
     """Have the program's own parts write down these polls and what they led to; the first alert is told."""
     known = state(replace(live("a@b.com", at=now), alerts={}, usage=None))
-    with closing(Ledger(folder / LEDGER, now)) as ledger:
+    with closing(Ledger(ledger_of(folder), now)) as ledger:
         for event in events:
             after, effects = update(known, event)
             ledger.record(known, after, effects)
@@ -82,15 +87,15 @@ def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
 
 def test_looking_at_the_ledger_writes_nothing(ran: Ran, folder: Path, now: datetime) -> None:
     remembered(folder, climb(now), now)
-    before = (folder / LEDGER).read_bytes()
+    before = ledger_of(folder).read_bytes()
     assert (ran("list")[0], ran("explain")[0]) == (0, 0)
-    assert (folder / LEDGER).read_bytes() == before
+    assert ledger_of(folder).read_bytes() == before
 
 
 def test_a_damaged_ledger_is_an_error_and_stays_where_it_is(ran: Ran, folder: Path) -> None:
     folder.mkdir(parents=True)
     damaged = b"no database, but long enough to be looked at " * 50
-    (folder / LEDGER).write_bytes(damaged)
+    ledger_of(folder).write_bytes(damaged)
     code, out, err = ran("list")
     assert (code, out) == (1, "")
     assert "cannot be read: file is not a database" in err

@@ -19,7 +19,7 @@ from monitor.files import JsonFile
 from monitor.ledger import Ledger
 from monitor.mute import MuteFile
 from monitor.poller import TICK
-from monitor.settings import LEDGER, MUTE, SNAPSHOTS, SettingsFile, load, state_folder
+from monitor.settings import MUTE, SNAPSHOTS, SettingsFile, ledger_path, load, state_folder
 from monitor.snapshots import Snapshots
 from monitor.sources.claude_code import ClaudeCode
 from monitor.sources.credentials_directory import CredentialsDirectory
@@ -67,7 +67,7 @@ class Machine:
         policy = Policy(interval=timedelta(seconds=settings.poll_interval_secs))
         with (
             closing(Snapshots(state / SNAPSHOTS)) as snapshots,
-            closing(Ledger(state / LEDGER, self.clock.now())) as ledger,
+            closing(Ledger(ledger_path(self.environ, self.config), self.clock.now())) as ledger,
         ):
             async with client_for(settings.api, self.clock) as client:
                 places = replace(self._places(state), snapshots=snapshots, ledger=ledger)

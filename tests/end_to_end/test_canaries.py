@@ -1,6 +1,7 @@
 """Tokens, session keys and refresh tokens from every source at once: none of them is found where it does not belong."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -238,7 +239,8 @@ class User:
 
     def forget_what_is_due(self) -> None:
         """The next process polls at once."""
-        for file in (self.home / ".local" / "state" / "claude-tracker").glob("state.db*"):
+        state = self.home / ".local" / "state" / "claude-tracker"
+        for file in (*state.glob("state.db*"), *state.glob("requests.db*")):
             file.replace(self.home / f"former-{file.name}")
 
     def looked_at_from_outside(self) -> None:
@@ -342,9 +344,10 @@ def check_that_all_were_in_use(user: User, processes: Processes) -> None:
         assert processes.ran(words), words
     everything = files_below(user.home.parent)
     assert {Path(name).name for name in leaks(everything, user.secrets)} == set(PLANTED)
-    state = ("monitor.log", "state.db", "accounts.json", "alerts.db", "serve.log", "told")
+    state = ("monitor.log", "state.db", "accounts.json", "requests.db", "serve.log", "told")
     names = {Path(name).name for name in everything}
     assert names >= set(state), names
+    assert any(re.fullmatch(r"alerts-\w+\.db", name) for name in names), names
 
 
 @pytest.mark.parametrize("place", range(3))

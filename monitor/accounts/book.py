@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from monitor.accounts.credentials import Credentials
 from monitor.accounts.importing import Imported, Importing, Imports
+from monitor.accounts.known import KnownLogins
 from monitor.accounts.learnt import Learnt
 from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
@@ -43,6 +44,7 @@ class AccountBook:
         self._clock = clock
         self._register = Register(file, credentials, offers, learnt, profiles, store, clock)
         self._importing = Importing(self._register, credentials, offers, learnt, profiles, clock)
+        self._known = KnownLogins(self._register, learnt)
         self._turn = asyncio.Lock()
         """Several tables may order at once, and each order looks first and writes then."""
 
@@ -62,7 +64,7 @@ class AccountBook:
     async def add_known(self, known: Sequence[KnownLogin]) -> list[str]:
         """Add the accounts that another program knows, without tokens. Returns the names of those that are new."""
         async with self._turn:
-            return self._importing.add_known(known)
+            return self._known.add(known)
 
     async def identified(self, profile: Profile, folder: str | None) -> str | None:
         """The account whose login in this folder the profile speaks of, which is then known by it; None for a

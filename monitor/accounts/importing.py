@@ -8,11 +8,11 @@ from monitor.accounts.credentials import Credentials
 from monitor.accounts.learnt import Learnt
 from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
-from monitor.accounts.register import Register, is_named_for
-from monitor.accounts.seams import KnownLogin, LoginSource, folder_of
+from monitor.accounts.register import Register
+from monitor.accounts.seams import LoginSource, folder_of
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, NotLoggedInError, Reason, TrackerError, Trouble
-from monitor.core.model import Account, AuthMethod, Identity, Login, Profile, Storage
+from monitor.core.model import Account, Login, Profile, Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def expired(source: LoginSource) -> str:
 
 
 class Importing:
-    """Imports whole logins, and names of accounts without their tokens."""
+    """Imports whole logins."""
 
     def __init__(
         self,
@@ -165,28 +165,3 @@ class Importing:
         self._register.identify(name, profile, login)
         self._register.tell(name)
         self._credentials.in_use(name, best.credential)
-
-    def add_known(self, known: Sequence[KnownLogin]) -> list[str]:
-        """Add the accounts that another program knows, without tokens. Returns the names of those that are new."""
-        added = [self._add_known(one) for one in known]
-        return [name for name in added if name is not None]
-
-    def _add_known(self, known: KnownLogin) -> str | None:
-        identity = Identity(known.account_uuid, known.org_uuid)
-        for account in self._register.accounts():
-            same = self._learnt[account.name].identity == identity
-            if same or self._is_named(account, known.email, identity.org_uuid):
-                return None
-        profile = Profile(identity, known.email, known.org_name)
-        account = self._register.new_account(profile)
-        if identity.account_uuid and identity.org_uuid:
-            self._register.identify(account.name, profile)
-        self._register.add(account)
-        return account.name
-
-    def _is_named(self, account: Account, email: str, org_uuid: str) -> bool:
-        """Whether this is the account of that e-mail in that organization, as far as either is known."""
-        if account.auth_method is not AuthMethod.OAUTH:
-            return False
-        same_organization = "" in (account.org_id, org_uuid) or account.org_id == org_uuid
-        return same_organization and (account.name == email or is_named_for(account, email))

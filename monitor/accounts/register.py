@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from monitor.accounts.credentials import Credentials
 from monitor.accounts.learnt import Learnt
@@ -15,6 +16,9 @@ from monitor.core.errors import ApiError, CredentialError, TrackerError
 from monitor.core.events import AccountIdentified, AccountsLoaded
 from monitor.core.model import Account, AuthMethod, Identity, Login, Profile
 from monitor.store import Store
+
+PERSONAL: Final = "personal"
+"""Stands for the organization in the name of an account that is in none, or in one that nobody knows."""
 
 
 class Register:
@@ -108,23 +112,23 @@ class Register:
         there. None where that is not one, or where another account of the same organization could be meant.
         """
         oauth = [a for a in self.accounts() if a.auth_method is AuthMethod.OAUTH]
-        organizations = Counter(self._organization(account) for account in oauth)
+        organizations = Counter(self.organization(account) for account in oauth)
         likely = [
             account.name
             for account in oauth
-            if organizations[self._organization(account)] == 1
+            if organizations[self.organization(account)] == 1
             and self._may_be(account, folder, noted)
         ]
         return likely[0] if len(likely) == 1 else None
 
-    def _organization(self, account: Account) -> str:
+    def organization(self, account: Account) -> str:
         """As the settings say it, else as it was learnt; empty where nobody knows."""
         identity = self._learnt[account.name].identity
         return account.org_id or (identity.org_uuid if identity else "")
 
     def _may_be(self, account: Account, folder: str | None, noted: Identity | None) -> bool:
         known, lives_there = self._learnt[account.name].identity, folder in self._homes(account)
-        organization = self._organization(account)
+        organization = self.organization(account)
         if noted is None or not organization:
             return lives_there and bool(organization)
         if noted.org_uuid not in ("", organization):
@@ -161,7 +165,7 @@ class Register:
             return False
         if account.org_id not in ("", profile.identity.org_uuid):
             return False
-        if account.name == profile.email or is_named_for(account, profile.email):
+        if is_of_email(account, profile.email) and not self._is_told_from(account, profile):
             return True
         if account.config_dir is not None and _expanded(account.config_dir) == folder:
             return True
@@ -172,19 +176,27 @@ class Register:
             return (await self._profiles.of_token(stored.secret)).identity == profile.identity
         return False
 
+    def _is_told_from(self, account: Account, profile: Profile) -> bool:
+        """Whether it is of no known organization, while another account of the e-mail is of this one."""
+        if account.org_id:
+            return False
+        others = (a for a in self.accounts() if a.org_id == profile.identity.org_uuid)
+        return any(is_of_email(other, profile.email) for other in others)
+
     def new_account(self, profile: Profile) -> Account:
         """An account of a name that is free, not yet in the settings."""
         taken = {account.name for account in self.accounts()}
-        organization = profile.organization_name or profile.identity.org_uuid[:8]
+        organization = profile.organization_name or profile.identity.org_uuid[:8] or PERSONAL
         wanted = [profile.email, f"{profile.email} ({organization})"]
         wanted += [f"{profile.email} ({organization} {n})" for n in range(2, len(taken) + 3)]
         name = next(name for name in wanted if name not in taken)
         return Account(name, profile.identity.org_uuid, AuthMethod.OAUTH)
 
 
-def is_named_for(account: Account, email: str) -> bool:
-    """Whether it is one of the several accounts of this e-mail: `user@example.com (Organization)`."""
-    return bool(account.org_id) and account.name.startswith(f"{email} (")
+def is_of_email(account: Account, email: str) -> bool:
+    """Whether it is an account of this e-mail: the first one, or one of several, `user@example.com (Organization)`."""
+    several = f"{email} (" if account.org_id else f"{email} ({PERSONAL}"
+    return account.name == email or account.name.startswith(several)
 
 
 def _expanded(folder: str) -> str:

@@ -87,8 +87,11 @@ async def _import(hands: Hands, arguments: Namespace) -> None:
 async def _import_known(arguments: Namespace) -> None:
     """Accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
     async with real(settings_of(arguments)) as app:
-        for name in await app.book.add_known(await listed()):
+        added = await app.book.add_known(await listed())
+        for name in added:
             print(f"{name}: added, without a token")
+        if not added:
+            print("nothing new: every account of claude-swap is known already")
         await app.watcher.look()
 
 

@@ -1,7 +1,5 @@
 """What an import brings from many places, and what it says of those that bring nothing."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from monitor.accounts.importing import Imported, Imports, NotImported
@@ -12,16 +10,6 @@ from tests.accounts.rig import FakeFacts, FakeLogin, Rig
 from tests.builders import after, before
 
 ME, YOU = "me@example.com", "you@example.com"
-
-
-@dataclass(frozen=True)
-class Known:
-    """A row of claude-swap's list."""
-
-    email: str
-    org_uuid: str = ""
-    org_name: str = ""
-    account_uuid: str = ""
 
 
 async def test_every_place_has_its_line() -> None:
@@ -108,34 +96,6 @@ async def test_an_account_of_a_command_is_only_attached() -> None:
     (imported,) = await rig.book.import_from([FakeLogin("t1", "/w")])
     assert (imported.is_new, imported.storage) == (False, Storage.COMMAND)
     assert rig.vault.kept == {}
-
-
-async def test_accounts_of_claude_swap_wait_for_a_login_and_find_one() -> None:
-    rig = Rig()
-    known = [Known(ME, "org-1", "Mine", f"uuid-{ME}"), Known(YOU), Known(ME, "org-2", "Team")]
-    added = await rig.book.add_known(known)
-    assert added == [ME, YOU, f"{ME} (Team)"]
-    assert [a.org_id for a in rig.file.listed] == ["org-1", "", "org-2"]
-    with pytest.raises(CredentialError, match="no token yet: run `claude`") as error:
-        await rig.credentials.credential(rig.account(ME))
-    assert error.value.reason is Reason.CREDENTIALS
-    for number, (email, org) in enumerate([(ME, "org-1"), (YOU, "org-7"), (ME, "org-2")]):
-        rig.knows(f"t{number}", email, org, account=f"uuid-{email}")
-        rig.logins.append(FakeLogin(f"t{number}", f"/{number}", after(hours=8)))
-    await rig.watcher.look()
-    for number, name in enumerate(added):
-        credential = await rig.credentials.credential(rig.account(name))
-        assert credential.secret.reveal() == f"t{number}"
-
-
-async def test_accounts_that_are_known_are_not_added_again() -> None:
-    rig = Rig(Account(YOU, "org-9"))
-    rig.knows("t1", ME)
-    await rig.book.import_from([FakeLogin("t1")])
-    await rig.book.edit(ME, "work", None, "org-1")
-    known = [Known(ME, "org-1", account_uuid=f"uuid-{ME}"), Known(YOU), Known(YOU, "org-9")]
-    assert await rig.book.add_known(known) == []
-    assert await rig.book.add_known([Known(YOU, "org-10", "Other")]) == [f"{YOU} (Other)"]
 
 
 async def test_without_an_api_a_login_is_whose_claude_code_says_it_is() -> None:

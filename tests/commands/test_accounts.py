@@ -178,7 +178,8 @@ def test_the_accounts_of_claude_swap_are_added_and_find_their_logins(user: Machi
         f"* {WORK}  oauth  org-2  automatic  {user.home}/.claude-work",
         "  far@example.com  oauth  org-9  automatic",
     ]
-    assert user.run("import", "--from-cswap").stdout == ""
+    nothing = "nothing new: every account of claude-swap is known already\n"
+    assert user.run("import", "--from-cswap").stdout == nothing
 
 
 def test_without_claude_swap_that_is_said(user: Machine) -> None:

@@ -20,7 +20,10 @@ class KnownLogins:
         self._learnt = learnt
 
     def add(self, known: Sequence[KnownLogin]) -> list[str]:
-        """Add the accounts of those rows that are none yet. Returns their names."""
+        """Add the accounts of those rows that are none yet, and learn when each one's login ends.
+
+        Returns the names of those that are new.
+        """
         rows = {(row.email, row.org_uuid) for row in known}
         met: set[str] = set()
         added: list[str] = []
@@ -30,6 +33,8 @@ class KnownLogins:
                 name = self._add(row)
                 added.append(name)
             met.add(name)
+            self._learnt[name] = self._learnt[name].swapped_until(row.login_expires_at)
+            self._register.tell(name)
         return added
 
     def _name_of(self, row: KnownLogin, rows: set[tuple[str, str]], met: set[str]) -> str | None:

@@ -40,7 +40,8 @@ class Document(Protocol):
 class Facts:
     """What was learnt of one account. `folders` is where its login lives now, `left` where it once did.
 
-    A folder is spelled as Claude Code knows it; "" is the default one.
+    A folder is spelled as Claude Code knows it; "" is the default one. `swapped` says that claude-swap keeps a copy of
+    the login, which outlives the folder.
     """
 
     identity: Identity | None = None
@@ -50,6 +51,7 @@ class Facts:
     login_expires_at: datetime | None = None
     folders: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    swapped: bool = False
 
     def of_profile(self, profile: Profile) -> "Facts":
         return replace(self, identity=profile.identity, plan=profile.plan or self.plan)
@@ -65,8 +67,14 @@ class Facts:
             return self
         left = (*_without(self.left, folder), folder)[-MOST_LEFT:]
         folders = _without(self.folders, folder)
-        ends = self.login_expires_at if folders else None
+        ends = self.login_expires_at if folders or self.swapped else None
         return replace(self, folders=folders, left=left, login_expires_at=ends)
+
+    def swapped_until(self, ends: datetime | None) -> "Facts":
+        """claude-swap has a copy of the login, which ends then; a folder that has the login itself knows better."""
+        known = self.login_expires_at if self.folders else None
+        ends = known or ends or self.login_expires_at
+        return replace(self, swapped=True, login_expires_at=ends)
 
     def of_expiry(self, credential: Credential) -> "Facts":
         return replace(
@@ -227,6 +235,7 @@ def _facts(entry: Mapping[str, Any]) -> Facts:
         login_expires_at=_instant(entry.get("login_expires_at")),
         folders=_texts(entry.get("folders", [entry.get("folder")])),
         left=_texts(entry.get("left")),
+        swapped=entry.get("swapped") is True,
     )
 
 
@@ -240,6 +249,7 @@ def _entry(facts: Facts) -> Mapping[str, Any]:
         "login_expires_at": facts.login_expires_at and facts.login_expires_at.isoformat(),
         "folders": list(facts.folders) or None,
         "left": list(facts.left) or None,
+        "swapped": facts.swapped or None,
     }
     return {key: value for key, value in values.items() if value is not None}
 

@@ -1,8 +1,8 @@
 """The accounts that claude-swap knows, by `cswap list --json`. Its tokens stay with it.
 
 The form is schema version 1 of claude-swap 0.26 (realiti4/claude-swap, `json_output.py` at 3c3f2b8): `accounts` are
-rows of `email`, `organizationUuid` ("" for a personal account), `organizationName`, `active`, and now and then
-`alias`, `disabled` and `loginExpiresAt`; an error is `{"error": {"type", "message"}}` with exit code 1. The list
+rows of `email`, `organizationUuid` ("" for a personal account), `organizationName`, and now and then
+`loginExpiresAt` in ISO 8601; an error is `{"error": {"type", "message"}}` with exit code 1. The list
 has no account uuids. To make it, claude-swap may ask the usage API for what its own cache lacks, so it is for
 imports and not for a timer.
 """
@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from monitor.core.errors import CredentialError, Trouble
@@ -26,14 +27,16 @@ _API_KEY: Final = "api_key"
 
 @dataclass(frozen=True, slots=True)
 class SwapAccount:
-    """An account of claude-swap. `org_uuid` is empty where it has none, `account_uuid` where it is not told."""
+    """An account of claude-swap. `org_uuid` is empty where it has none, `account_uuid` where it is not told.
+
+    `login_expires_at` is when the login that claude-swap keeps ends, where it knows that.
+    """
 
     email: str
     org_uuid: str = ""
     org_name: str = ""
     account_uuid: str = ""
-    alias: str = ""
-    active: bool = False
+    login_expires_at: datetime | None = None
 
 
 async def listed(executable: str = "cswap", *, limit_secs: float = LIMIT_SECS) -> list[SwapAccount]:
@@ -98,6 +101,14 @@ def _account(row: Mapping[str, Any]) -> SwapAccount | None:
         ordinary(row.get("organizationUuid")),
         ordinary(row.get("organizationName")),
         ordinary(row.get("accountUuid")),
-        ordinary(row.get("alias")),
-        row.get("active") is True,
+        _instant(row.get("loginExpiresAt")),
     )
+
+
+def _instant(text: object) -> datetime | None:
+    """None for what is no date, or none that everybody agrees on."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,10 +1,13 @@
 """The accounts that claude-swap lists. It writes no organization for a personal account, and no account uuids."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import permutations
 
 import pytest
 
+from monitor.core.conditions import account_facts
+from monitor.core.effects import AlertKind
 from monitor.core.errors import CredentialError, Reason
 from monitor.core.model import Account, AuthMethod, Identity
 from tests.accounts.rig import FakeLogin, Rig
@@ -21,6 +24,7 @@ class Known:
     org_uuid: str = ""
     org_name: str = ""
     account_uuid: str = ""
+    login_expires_at: datetime | None = None
 
 
 PERSONAL, ACME, OTHER = Known(ME), Known(ME, "org-9", "Acme"), Known(ME, "org-8", "Other")
@@ -119,3 +123,43 @@ async def test_the_login_of_an_organization_is_not_booked_on_the_personal_accoun
     (imported,) = await rig.book.import_from([FakeLogin("acme")])
     assert imported.is_new
     assert rig.learnt[ME].identity is None
+
+
+async def test_the_end_of_a_login_that_waits_with_claude_swap_is_known_and_told_ahead() -> None:
+    rig = Rig()
+    ends = after(days=2)
+    await rig.book.add_known([Known(ME), Known(YOU, login_expires_at=ends)])
+    assert rig.store.state.accounts[YOU].login_expires_at == ends
+    assert rig.store.state.accounts[ME].login_expires_at is None
+    rules = rig.store.state.policy.alerts
+    (fact,) = account_facts(rig.store.state.accounts[YOU], rules, rig.clock.now())
+    assert (fact.alert.kind, fact.alert.resets_at) == (AlertKind.EXPIRY, ends)
+    rig.restart()
+    assert rig.store.state.accounts[YOU].login_expires_at == ends
+
+
+async def test_each_import_brings_the_date_of_an_account_that_is_known() -> None:
+    rig = Rig(Account(ME))
+    for days in (2, 28):
+        assert await rig.book.add_known([Known(ME, login_expires_at=after(days=days))]) == []
+        assert rig.store.state.accounts[ME].login_expires_at == after(days=days)
+    await rig.book.add_known([Known(ME)])
+    assert rig.store.state.accounts[ME].login_expires_at == after(days=28)
+
+
+async def test_a_login_that_claude_swap_takes_out_of_its_folder_keeps_its_date() -> None:
+    rig = Rig()
+    rig.knows("mine", ME)
+    rig.knows("yours", YOU)
+    login = FakeLogin("mine", expires_at=after(hours=8), login_expires_at=after(days=20))
+    rig.logins = [login]
+    await rig.book.add_known([Known(ME, login_expires_at=after(days=3)), Known(YOU)])
+    await rig.watcher.look()
+    assert rig.store.state.accounts[ME].login_expires_at == after(days=20)
+    await rig.book.add_known([Known(ME, login_expires_at=after(days=3)), Known(YOU)])
+    assert rig.store.state.accounts[ME].login_expires_at == after(days=20), "its own word is newer"
+    login.renews("yours", after(hours=8))
+    login.login_expires_at = after(days=27)
+    await rig.watcher.look()
+    ends = {name: one.login_expires_at for name, one in rig.store.state.accounts.items()}
+    assert ends == {ME: after(days=20), YOU: after(days=27)}

@@ -163,3 +163,11 @@ def test_what_could_not_be_saved_is_saved_later_and_complained_of_once(
     disk.full = False
     known.save_owed()
     assert Learnt(disk)["a"] == FORMER
+
+
+def test_a_copy_that_claude_swap_keeps_outlives_the_last_folder_and_a_restart() -> None:
+    document = MemoryDocument()
+    before = Learnt(document)
+    before["a"] = Facts(folders=("/a",)).swapped_until(after(days=2)).moved_out("/a")
+    assert Learnt(document)["a"] == before["a"]
+    assert Learnt(document)["a"].login_expires_at == after(days=2)

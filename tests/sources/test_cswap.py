@@ -1,6 +1,7 @@
 """What is taken over from claude-swap, and what is said where that cannot be."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ LIST: dict[str, Any] = {
             "usage": None,
             "alias": "work",
             "disabled": True,
+            "loginExpiresAt": "2026-07-20T10:00:00Z",
         },
         {
             "number": 2,
@@ -52,13 +54,27 @@ async def test_its_accounts_are_taken_over_in_their_order(tmp_path: Path) -> Non
     (tmp_path / "list").write_text(json.dumps(LIST, indent=2))
     script = f'[ "$*" = "list --json" ] && echo notice >&2 && cat {tmp_path}/list'
     assert await listed(program(tmp_path, script)) == [
-        SwapAccount("user@example.com", "22222222-bbbb", "Example GmbH", alias="work"),
-        SwapAccount("user@example.com", active=True),
+        SwapAccount(
+            "user@example.com",
+            "22222222-bbbb",
+            "Example GmbH",
+            login_expires_at=datetime(2026, 7, 20, 10, tzinfo=UTC),
+        ),
+        SwapAccount("user@example.com"),
     ]
 
 
 def test_rows_that_make_no_sense_are_passed_over() -> None:
-    rows = [5, {}, {"email": "\x1b[2J"}, {"email": "a@b", "alias": "x\ny", "organizationUuid": 1}]
+    rows = [5, {}, {"email": "\x1b[2J"}, {"email": "a@b", "organizationUuid": 1}]
+    document = {"schemaVersion": 1, "accounts": rows}
+    assert parse_list(json.dumps(document).encode()) == [SwapAccount("a@b")]
+
+
+@pytest.mark.parametrize(
+    "ends", [None, 0, "soon", "2026-07-20T10:00:00", "0001-01-01T00:00:00+14:00", ["2026-07-20"]]
+)
+def test_a_date_that_makes_no_sense_is_unknown(ends: object) -> None:
+    rows = [{"email": "a@b", "loginExpiresAt": ends}]
     document = {"schemaVersion": 1, "accounts": rows}
     assert parse_list(json.dumps(document).encode()) == [SwapAccount("a@b")]
 

@@ -5,7 +5,6 @@ Light on purpose: of what it imports, nothing loads a server, a client or a keyr
 
 import json
 import math
-import os.path
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from exporters.json import render_json
 from exporters.line import Format, parse_format, render_line
+from monitor.accounts.spelling import for_claude_code
 from monitor.core.candidates import Candidate
 from monitor.core.choice import Choice, choose
 from monitor.core.errors import SettingsError
@@ -142,9 +142,7 @@ def config_dir(account: AccountState) -> str | None:
     named = account.account.config_dir
     if named is None:
         return account.config_dir
-    spelled = os.path.expanduser(named)
-    default = os.path.expanduser("~/.claude")
-    return "" if spelled.rstrip("/") == default else spelled
+    return for_claude_code(named)
 
 
 def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:

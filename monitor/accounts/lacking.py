@@ -1,11 +1,11 @@
 """Why an account has no token that could be sent, and what helps."""
 
-import os.path
 from datetime import datetime
 
 from monitor.accounts import advice
 from monitor.accounts.learnt import Facts
 from monitor.accounts.offers import Offers
+from monitor.accounts.spelling import for_claude_code, remembered
 from monitor.accounts.storage import Stored, nowhere
 from monitor.core.errors import CredentialError, Reason, Trouble
 from monitor.core.model import Account, AuthMethod, Login, Storage
@@ -17,7 +17,8 @@ def lack(
     """`chosen` holds a token that has ended, or none."""
     if chosen.storage in (Storage.SYSTEMD, Storage.COMMAND):
         return CredentialError(advice.not_renewed(chosen.storage), reason=Reason.AUTH)
-    failure = offers.failure_of(account.name, (*facts.folders, *_said(account)))
+    said = remembered(account.config_dir)  # which need not have been found out yet
+    failure = offers.failure_of(account.name, (*facts.folders, *said))
     if failure is not None:
         return failure
     if facts.folders or offers.logins_of(account.name):
@@ -33,7 +34,9 @@ def lack(
         return unclear
     if not chosen.has_keyring:
         return CredentialError(nowhere(), trouble=Trouble.NO_KEYRING)
-    return CredentialError(advice.nothing(account, account.storage), trouble=Trouble.ABSENT)
+    return CredentialError(
+        advice.nothing(account, account.storage, _folder(account)), trouble=Trouble.ABSENT
+    )
 
 
 def _has_ended(facts: Facts, login: Login | None, now: datetime) -> bool:
@@ -43,11 +46,9 @@ def _has_ended(facts: Facts, login: Login | None, now: datetime) -> bool:
     return facts.login_expires_at is not None and facts.login_expires_at <= now
 
 
-def _said(account: Account) -> list[str]:
-    """Where the settings say that its login is, which need not have been found out yet."""
-    if account.config_dir is None:
-        return []
-    return [os.path.expanduser(account.config_dir)]  # noqa: PTH111 - a Path would drop a slash at the end
+def _folder(account: Account) -> str | None:
+    """Where the settings say that its login is."""
+    return None if account.config_dir is None else for_claude_code(account.config_dir)
 
 
 def folder_of_token(facts: Facts, name: str, offers: Offers, now: datetime) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from monitor.accounts.spelling import remembered
 from monitor.core.errors import TrackerError
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret
 
@@ -182,7 +183,8 @@ class Learnt:
 def _may_have_been(facts: Facts, account: Account) -> bool:
     if facts.identity is None or account.auth_method is not AuthMethod.OAUTH or not account.org_id:
         return False
-    is_at_home = account.config_dir in (None, *facts.folders, *facts.left)
+    homes = {*facts.folders, *facts.left}
+    is_at_home = account.config_dir is None or not homes.isdisjoint(remembered(account.config_dir))
     return facts.identity.org_uuid == account.org_id and is_at_home
 
 

@@ -1,6 +1,5 @@
 """Accounts in the settings, in the state and in what was learnt of them, kept in step; and which one is meant."""
 
-import os
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +10,7 @@ from monitor.accounts.learnt import Learnt
 from monitor.accounts.offers import Offers
 from monitor.accounts.profiles import Profiles
 from monitor.accounts.seams import AccountsFile, Listing
+from monitor.accounts.spelling import remembered
 from monitor.clock import Clock
 from monitor.core.errors import ApiError, CredentialError, TrackerError
 from monitor.core.events import AccountIdentified, AccountsLoaded
@@ -141,8 +141,7 @@ class Register:
 
     def _homes(self, account: Account) -> tuple[str, ...]:
         """Where the account's login lives, or is said to live."""
-        said = () if account.config_dir is None else (_expanded(account.config_dir),)
-        return (*self._learnt[account.name].folders, *said)
+        return (*self._learnt[account.name].folders, *remembered(account.config_dir))
 
     async def account_of(self, profile: Profile, folder: str | None) -> Account | None:
         """The account that the profile of the login in this folder speaks of: by its identity, or for one that was
@@ -167,7 +166,7 @@ class Register:
             return False
         if is_of_email(account, profile.email) and not self._is_told_from(account, profile):
             return True
-        if account.config_dir is not None and _expanded(account.config_dir) == folder:
+        if folder in remembered(account.config_dir):
             return True
         stored = await self._credentials.held(account)
         if stored is None or stored.is_dead(self._clock.now()):
@@ -197,7 +196,3 @@ def is_of_email(account: Account, email: str) -> bool:
     """Whether it is an account of this e-mail: the first one, or one of several, `user@example.com (Organization)`."""
     several = f"{email} (" if account.org_id else f"{email} ({PERSONAL}"
     return account.name == email or account.name.startswith(several)
-
-
-def _expanded(folder: str) -> str:
-    return os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end, which names a place

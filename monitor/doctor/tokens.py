@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from monitor.accounts.advice import command
 from monitor.accounts.learnt import Learnt
+from monitor.accounts.spelling import for_claude_code
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, Trouble
 from monitor.core.model import Account, AuthMethod, Credential, Storage
@@ -16,7 +17,6 @@ from monitor.doctor.check import Check, Question
 from monitor.doctor.logins import LoginFacts, minute
 from monitor.doctor.privacy import title
 from monitor.settings import Settings
-from monitor.sources.claude_code import absolute
 from monitor.sources.claude_json import home
 from monitor.sources.token_command import TokenCommand
 
@@ -103,7 +103,7 @@ class Tokens:
 
     def _folder(self, account: Account) -> str | None:
         if account.config_dir is not None:
-            return absolute(account.config_dir)
+            return for_claude_code(account.config_dir, str(home(self._environ) / ".claude"))
         folders = self._learnt[account.name].folders
         return folders[0] if folders else None
 

@@ -71,15 +71,14 @@ class Controls:
             return (await app.book.import_all(await app.logins())).or_raise().words
 
     async def import_from(self, where: str) -> str:
-        """Import `all` logins that are found, the `current` one, or that of a folder; a line for each place."""
+        """Import `all` logins that are found, that of the `default` place or of a folder; a line for each place."""
         async with self._seat.at_work() as app:
             match where:
                 case "all":
                     imports = await app.book.import_all(await app.logins())
-                case "current":
-                    imports = (await app.book.import_all((await app.logins())[:1])).or_raise()
                 case folder:
-                    imports = (await app.book.import_all([app.login_at(folder)])).or_raise()
+                    place = app.login_at("" if folder == "default" else folder)
+                    imports = (await app.book.import_all([place])).or_raise()
             failures = [failure.words for failure in imports.failed]
             if not imports.imported:
                 raise TrackerError("; ".join(["nothing was imported", *failures]))

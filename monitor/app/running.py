@@ -165,7 +165,7 @@ class App:
         return await self._places.logins(self._learnt.folders())
 
     def login_at(self, folder: str) -> LoginSource:
-        """The login of one configuration folder of Claude Code."""
+        """The login of one configuration folder of Claude Code, "" being the default one."""
         return self._places.login_at(folder)
 
     def state(self) -> State:

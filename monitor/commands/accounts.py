@@ -78,10 +78,8 @@ async def _import(hands: Hands, arguments: Namespace) -> None:
     elif arguments.config_dir:
         print(await hands.import_from(absolute(arguments.config_dir)))
     elif not arguments.from_cswap:
-        current = (
-            ClaudeCode().folder
-        )  # as this shell has it, which may be another one than the monitor's
-        print(await hands.import_from(current or absolute("~/.claude")))
+        # As this shell has it, which may be another one than the monitor's.
+        print(await hands.import_from(ClaudeCode().folder or "default"))
 
 
 async def _import_known(arguments: Namespace) -> None:

@@ -111,7 +111,7 @@ class RemoteControls:
         return await self._done({"ask": "import", "sources": "all", "brief": True})
 
     async def import_from(self, where: str) -> str:
-        """Import `all` logins that are found, or that of a folder; a line for each place."""
+        """Import `all` logins that are found, that of the `default` place or of a folder; a line for each place."""
         return await self._done({"ask": "import", "sources": where})
 
     async def reload(self) -> str:

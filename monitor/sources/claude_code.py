@@ -26,7 +26,7 @@ _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
 class ClaudeCode:
-    """The login of one configuration folder; without one, that which Claude Code would use now.
+    """The login of one configuration folder ("" is the default one); without one, that which Claude Code would use now.
 
     `folder` is where that is, None for `~/.claude`; `key` names the place however it is spelled, and `services`
     are the Keychain items that are asked for. `facts` is what Claude Code says there beside the login.
@@ -42,7 +42,7 @@ class ClaudeCode:
         security: str | Security = SECURITY,
         clock: Clock | None = None,
     ) -> None:
-        spelling = _spelling(environ) if folder is None else absolute(folder)
+        spelling = _spelling(environ) if folder is None else folder and absolute(folder)
         default = home(environ) / ".claude"
         place = Path(spelling) if spelling else default
         self.folder = absolute(spelling) if spelling else None

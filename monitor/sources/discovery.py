@@ -17,8 +17,6 @@ from monitor.threads import DaemonThreads
 
 SCAN_SECS: Final = 5.0
 
-_ELSEWHERE: Final = frozenset({"CLAUDE_CONFIG_DIR", "CLAUDE_SECURESTORAGE_CONFIG_DIR"})
-
 
 class Discovery:
     """Finds the same objects each time: what one of them has learnt of its place is not forgotten.
@@ -87,15 +85,14 @@ class Discovery:
         return answer
 
     def _current(self) -> ClaudeCode:
-        return self._keep("", lambda: self._made(None, self._environ))
+        return self._keep("", lambda: self._made(None))
 
     def _default(self) -> ClaudeCode:
         """That which Claude Code would use without any variable; mostly the current one."""
-        environ = {k: v for k, v in self._environ.items() if k not in _ELSEWHERE}
-        return self._keep("~", lambda: self._made(None, environ))
+        return self._keep("~", lambda: self._made(""))
 
     def _at(self, folder: str) -> ClaudeCode:
-        return self._keep(folder, lambda: self._made(folder, self._environ))
+        return self._keep(folder, lambda: self._made(folder))
 
     def _item(self, service: str) -> ClaudeCode:
         return self._keep(
@@ -105,10 +102,10 @@ class Discovery:
             ),
         )
 
-    def _made(self, folder: str | None, environ: Mapping[str, str]) -> ClaudeCode:
+    def _made(self, folder: str | None) -> ClaudeCode:
         return ClaudeCode(
             folder,
-            environ=environ,
+            environ=self._environ,
             platform=self._platform,
             security=self._security,
             clock=self._clock,

@@ -103,6 +103,7 @@ def desk(office: Office) -> Desk:
         ({"ask": "mute"}, ("mute",)),
         ({"ask": "import", "sources": "all", "brief": True}, ("import",)),
         ({"ask": "import", "sources": "all"}, ("import from", "all")),
+        ({"ask": "import", "sources": "default"}, ("import from", "default")),
         ({"ask": "import", "sources": "/home/user/.claude"}, ("import from", "/home/user/.claude")),
         ({"ask": "add", "name": "n", "session_key": KEY, "org_id": "o"}, ("add", "n", KEY, "o")),
         (

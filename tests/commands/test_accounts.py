@@ -117,6 +117,26 @@ def test_every_login_of_the_machine_is_imported_with_a_line_for_each(user: Machi
         assert not any(secret.encode() in file.read_bytes() for secret in user.secrets)
 
 
+def test_the_login_of_the_default_place_is_imported_without_a_folder(user: Machine) -> None:
+    """On macOS its folder spelled out is another login."""
+    user.login(".claude", user.accounts[0])
+    assert user.run("import").stdout == f"{ME}: imported, read live from Claude Code\n"
+    assert "config_dir" not in user.settings.read_text()
+    assert user.run("list").stdout == f"* {ME}  oauth  org-1  linked  ~/.claude\n"
+
+
+def test_a_running_monitor_is_told_which_place_this_shell_means(user: Machine) -> None:
+    mine, work = user.accounts
+    user.login(".claude", mine)
+    user.login(".claude-work", work)
+    user.env["CLAUDE_CONFIG_DIR"] = f"{user.home}/.claude-work"
+    with serving(user) as monitor:
+        wait_until(lambda: user.owner() == monitor.pid, "a monitor that answers")
+        del user.env["CLAUDE_CONFIG_DIR"]
+        assert user.run("import").stdout == f"{ME}: imported, read live from Claude Code\n"
+    assert "config_dir" not in user.settings.read_text()
+
+
 def test_one_login_is_imported_by_its_folder(user: Machine) -> None:
     user.login("elsewhere", user.accounts[1])
     done = user.run("import", "--config-dir", str(user.home / "elsewhere"))

@@ -356,6 +356,15 @@ async def test_the_default_folder_by_name_means_the_default_item_too(mac: Mac) -
     assert await mac.source(f"{mac.home}/.claude").read() == LOGIN
 
 
+async def test_the_folder_without_a_name_is_the_default_one_whatever_the_environment_says(
+    mac: Mac,
+) -> None:
+    mac.keep({"data": written()}, {"service": suffixed("/w"), "data": written("other")})
+    source = mac.source("", CLAUDE_CONFIG_DIR="/w", CLAUDE_SECURESTORAGE_CONFIG_DIR="/w")
+    assert (source.folder, source.services) == (None, (SERVICE,))
+    assert await source.read() == LOGIN
+
+
 async def test_the_defined_but_empty_store_is_the_default_one(mac: Mac) -> None:
     mac.keep({"data": written()})
     source = mac.source(CLAUDE_CONFIG_DIR="/w", CLAUDE_SECURESTORAGE_CONFIG_DIR="")

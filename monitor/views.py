@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from exporters.json import render_json
 from exporters.line import Format, parse_format, render_line
-from monitor.accounts.spelling import for_claude_code
+from monitor.accounts.spelling import for_claude_code, remembered
 from monitor.core.candidates import Candidate
 from monitor.core.choice import Choice, choose
 from monitor.core.errors import SettingsError
@@ -136,11 +136,11 @@ def _config_dir(state: State, now: datetime) -> Answer:
 def config_dir(account: AccountState) -> str | None:
     """What makes Claude Code use this account as `CLAUDE_CONFIG_DIR`; None where that is not known.
 
-    The settings' word goes before what was learnt of its login. The spelling is kept: on macOS it names
-    the Keychain's item, and the default place spelled out would name another one than the default.
+    The settings' word goes before what was learnt of its login, which only knows better how it is spelled: on macOS
+    that names the Keychain's item, and the default place spelled out would name another one than the default.
     """
     named = account.account.config_dir
-    if named is None:
+    if named is None or account.config_dir in remembered(named):
         return account.config_dir
     return for_claude_code(named)
 

@@ -100,6 +100,7 @@ def test_a_folder_is_chosen_only_where_there_is_one() -> None:
         ("/y/.claude", "/x", "/y/.claude"),
         ("~/.claude-work", None, os.path.expanduser("~/.claude-work")),  # noqa: PTH111
         ("~/.claude", "/x", ""),
+        ("~/.claude", os.path.expanduser("~/.claude"), os.path.expanduser("~/.claude")),  # noqa: PTH111
     ],
 )
 def test_the_folder_of_an_account_keeps_its_spelling(

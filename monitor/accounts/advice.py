@@ -20,6 +20,13 @@ def command(folder: str | None) -> str:
     return f"CLAUDE_CONFIG_DIR={shlex.quote(folder)} claude" if folder else "claude"
 
 
+def of_login(folder: str | None) -> str:
+    """What starts Claude Code with a login that was found; `folder` is None where nobody knows which is its own."""
+    if folder is None:
+        return "`claude` with the CLAUDE_CONFIG_DIR of this login, which is not known here"
+    return f"`{command(folder)}`"
+
+
 def waiting(folder: str | None) -> str:
     """Claude Code renews the token as soon as it runs there."""
     return f"waiting for Claude Code: run {_there(folder)}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from monitor.accounts.advice import command
+from monitor.accounts.advice import of_login
 from monitor.accounts.credentials import Credentials
 from monitor.accounts.learnt import Learnt
 from monitor.accounts.offers import Offers
@@ -87,7 +87,7 @@ def place_words(source: LoginSource) -> str:
 
 def expired(source: LoginSource) -> str:
     """The login there cannot be asked whose it is."""
-    return f"the token there has expired: run `{command(source.folder)}`, then import again"
+    return f"the token there has expired: run {of_login(folder_of(source))}, then import again"
 
 
 class Importing:

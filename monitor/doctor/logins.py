@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
-from monitor.accounts.advice import command
+from monitor.accounts.advice import of_login
+from monitor.accounts.seams import LoginSource, folder_of
 from monitor.core.errors import CredentialError, Trouble
 from monitor.core.model import Login
 from monitor.core.words import age, duration
@@ -23,24 +24,15 @@ ENDS_SOON: Final = timedelta(days=3)
 
 _OVERRIDES: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _SILENT: Final = "nothing has answered in time"
+_DEFAULT: Final = "~/.claude"
 _KEYCHAIN_PREFIX: Final = "keychain:"
-
-
-class Source(Protocol):
-    """What is asked of a place where a login may be. `folder` is None for `~/.claude`."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def folder(self) -> str | None: ...
-    async def read(self) -> Login: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LoginFacts:
     """What was found in one place: a login, or why there is none.
 
-    `is_current` says that Claude Code would use it now; `folder` is None for `~/.claude`.
+    `is_current` says that Claude Code would use it now; `folder` is "" for the default one, None where nobody knows.
     """
 
     key: str
@@ -54,21 +46,28 @@ class LoginFacts:
     def place(self) -> str:
         """What people call it."""
         if self.key.startswith(_KEYCHAIN_PREFIX):
-            return f"the Keychain item {self.key.removeprefix(_KEYCHAIN_PREFIX)!r}"
-        return self.folder or "~/.claude"
+            item = f"the Keychain item {self.key.removeprefix(_KEYCHAIN_PREFIX)!r}"
+            return item if self.folder is None else f"{item} of {self.folder or _DEFAULT}"
+        return self.folder or _DEFAULT
+
+    @property
+    def start(self) -> str:
+        """What starts Claude Code with this login."""
+        return of_login(self.folder)
 
 
-async def login_facts(source: Source, *, is_current: bool, limit_secs: float) -> LoginFacts:
+async def login_facts(source: LoginSource, *, is_current: bool, limit_secs: float) -> LoginFacts:
     """Reads the login; never raises."""
+    folder = folder_of(source)
     try:
         async with asyncio.timeout(limit_secs):
             login = await source.read()
     except CredentialError as error:
         trouble, words = error.trouble or Trouble.FAILED, error.detail
-        return LoginFacts(source.key, source.folder, is_current, None, trouble, words)
+        return LoginFacts(source.key, folder, is_current, None, trouble, words)
     except TimeoutError:
-        return LoginFacts(source.key, source.folder, is_current, None, Trouble.SILENT, _SILENT)
-    return LoginFacts(source.key, source.folder, is_current, login)
+        return LoginFacts(source.key, folder, is_current, None, Trouble.SILENT, _SILENT)
+    return LoginFacts(source.key, folder, is_current, login)
 
 
 def login_check(
@@ -92,20 +91,18 @@ def environment_check(environ: Mapping[str, str]) -> Check:
 
 
 def _present(facts: LoginFacts, login: Login, now: datetime) -> Check:
-    start = command(facts.folder)
+    start = facts.start
     if login.is_setup_token:
         found = f"{facts.place}: a setup-token, without the scope user:profile that usage needs"
-        return LOGIN.fail(found, f"`{start}`, then /login")
+        return LOGIN.fail(found, f"{start}, then /login")
     ends = login.login_expires_at
     if ends is not None and ends <= now:
-        return LOGIN.fail(
-            f"{facts.place}: the login ended on {day(ends)}", f"`{start}`, then /login"
-        )
+        return LOGIN.fail(f"{facts.place}: the login ended on {day(ends)}", f"{start}, then /login")
     if login.credential.is_dead(now):
         return LOGIN.warn(*_expired(facts.place, login, now, start))
     if ends is not None and ends - now <= ENDS_SOON:
         found = f"{facts.place}: the login ends in {duration(ends - now)}, on {day(ends)}"
-        return LOGIN.warn(found, f"`{start}`, then /login")
+        return LOGIN.warn(found, f"{start}, then /login")
     return LOGIN.ok(f"{facts.place}: {_words(login, now)}")
 
 
@@ -115,8 +112,8 @@ def _expired(place: str, login: Login, now: datetime, start: str) -> tuple[str, 
     if login.login_expires_at is not None:
         found += f"; the login holds until {day(login.login_expires_at)}"
     if not login.renewable:
-        return found, f"`{start}`, then /login: there is nothing to renew it with"
-    return found, f"`{start}`: it renews the token when it starts"
+        return found, f"{start}, then /login: there is nothing to renew it with"
+    return found, f"{start}: it renews the token when it starts"
 
 
 def _words(login: Login, now: datetime) -> str:
@@ -127,7 +124,7 @@ def _words(login: Login, now: datetime) -> str:
 
 
 def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Check:
-    start = f"`{command(facts.folder)}`, then /login"
+    start = f"{facts.start}, then /login"
     if facts.trouble in (Trouble.ABSENT, Trouble.MCP_ONLY):
         words = (
             "logins of MCP servers, and none of Claude"

@@ -62,14 +62,17 @@ class ClaudeCode:
     def of_service(
         cls,
         service: str,
+        folder: str | None = None,
         *,
         environ: Mapping[str, str] = os.environ,
         security: str | Security = SECURITY,
         clock: Clock | None = None,
     ) -> "ClaudeCode":
-        """The login of a Keychain item whose folder nobody knows: `folder` is None."""
-        source = cls(environ=environ, platform="")
-        source.folder, source.facts, source._file = None, None, None
+        """The login of one Keychain item alone; `folder` is what its name is made of, None where nobody knows that."""
+        source = cls(folder, environ=environ, platform="")
+        source._file = None
+        if folder is None:
+            source.folder, source.facts = None, None
         source.key, source.services = f"keychain:{service}", (service,)
         source._keychain = _keychain(source.services, environ, security, clock)
         return source

@@ -10,7 +10,7 @@ from monitor.clock import Clock, SystemClock
 from monitor.sources.claude_code import ClaudeCode, absolute
 from monitor.sources.claude_json import home
 from monitor.sources.folders import Place, has_signs, place_of, siblings
-from monitor.sources.keychain import SERVICE, services
+from monitor.sources.keychain import SERVICE, services, spelling_of
 from monitor.sources.keychain_list import KeychainList
 from monitor.sources.security import LIMIT_SECS, SECURITY, Security
 from monitor.threads import DaemonThreads
@@ -56,7 +56,9 @@ class Discovery:
         except TimeoutError:  # a disk is silent: it is as it was
             self._found = self._found or [self._current()]
         asked = {service for source in self._found for service in source.services}
-        return [*self._found, *(self._item(service) for service in listed if service not in asked)]
+        lone = [service for service in listed if service not in asked]
+        named = ["", str(self._home / ".claude"), *given]
+        return [*self._found, *(self._item(one, spelling_of(one, named)) for one in lone)]
 
     def _scan(self, given: Sequence[str], listed: frozenset[str]) -> Sequence[ClaudeCode]:
         found: dict[Place, ClaudeCode] = {}
@@ -94,11 +96,11 @@ class Discovery:
     def _at(self, folder: str) -> ClaudeCode:
         return self._keep(folder, lambda: self._made(folder))
 
-    def _item(self, service: str) -> ClaudeCode:
+    def _item(self, service: str, folder: str | None) -> ClaudeCode:
         return self._keep(
-            service,
+            f"{service} {folder}",
             lambda: ClaudeCode.of_service(
-                service, environ=self._environ, security=self._security, clock=self._clock
+                service, folder, environ=self._environ, security=self._security, clock=self._clock
             ),
         )
 

@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import re
 import unicodedata
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from monitor.clock import Clock
@@ -52,17 +52,27 @@ Item = tuple[str, str | None]
 """A service, and an account or whichever there is."""
 
 
-def services(spelling: str) -> tuple[str, ...]:
+def services(folder: str) -> tuple[str, ...]:
     """The names that the item may have, best first. The suffix hashes the folder as it was spelled for Claude Code."""
+    return tuple(dict.fromkeys(map(_service, _spellings(folder))))
+
+
+def spelling_of(service: str, folders: Iterable[str]) -> str | None:
+    """How one of these folders is spelled in the name of the item; None where it is none of theirs."""
+    spellings = (spelling for folder in folders for spelling in _spellings(folder))
+    return next((spelling for spelling in spellings if _service(spelling) == service), None)
+
+
+def _spellings(folder: str) -> tuple[str, ...]:
+    bare = folder.rstrip("/")
+    return (folder, bare, f"{bare}/") if bare else (folder,)
+
+
+def _service(spelling: str) -> str:
     if not spelling:
-        return (SERVICE,)
-    bare = spelling.rstrip("/")
-    return tuple(dict.fromkeys(f"{SERVICE}-{_suffix(s)}" for s in (spelling, bare, f"{bare}/")))
-
-
-def _suffix(spelling: str) -> str:
+        return SERVICE
     normal = unicodedata.normalize("NFC", spelling).encode(errors="surrogateescape")
-    return hashlib.sha256(normal).hexdigest()[:8]
+    return f"{SERVICE}-{hashlib.sha256(normal).hexdigest()[:8]}"
 
 
 def account_name(environ: Mapping[str, str]) -> str:

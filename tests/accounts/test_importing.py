@@ -28,6 +28,7 @@ async def test_every_place_has_its_line() -> None:
             FakeLogin("setup", "/ci", scopes=("user:inference",)),
             FakeLogin("dead", "/old work", before(hours=1)),
             FakeLogin("x", None, item="keychain:y", facts=None),
+            FakeLogin("dead", None, before(hours=1), item="keychain:z", facts=None),
         ]
     )
     assert [one.words for one in imports.imported] == [
@@ -41,6 +42,8 @@ async def test_every_place_has_its_line() -> None:
         "/ci: this token cannot read usage (scope): log in by `claude` /login",
         "/old work: the token there has expired: run `CLAUDE_CONFIG_DIR='/old work' claude`, then import again",
         "keychain:y: refused",
+        "keychain:z: the token there has expired: run `claude` with the CLAUDE_CONFIG_DIR of this login, "
+        "which is not known here, then import again",
     ]
     assert rig.profiles.asked == ["u1", "t1", "t2", "u2", "x"], "nothing is sent that is known dead"
 

@@ -8,6 +8,7 @@ from monitor.core.errors import CredentialError, TrackerError, Trouble
 from monitor.doctor import Outcome
 from monitor.doctor.report import exit_code
 from monitor.sources.backends import ABSENT, LOCKED
+from monitor.sources.keychain import services
 from tests.builders import after, before
 from tests.doctor.rig import Edit, Machine, Sender, login_text
 from tests.sources.fake_security import FakeSecurity
@@ -154,6 +155,22 @@ async def test_an_absent_item_is_told_from_one_of_mcp_servers_only(machine: Mach
     assert "nobody is logged in" in (await machine.answer("login")).found
     fake.put(SERVICE, '{"mcpOAuth": {}}', account="alice", at=after())
     assert "logins of MCP servers" in (await machine.answer("login")).found
+
+
+async def test_a_lone_item_says_whose_folder_it_is_or_that_nobody_knows(machine: Machine) -> None:
+    fake = mac(machine)
+    fake.put(SERVICE, login_text())
+    spelled = services(f"{machine.home}/.claude/")[0]
+    for item in (f"{SERVICE}-00000001", spelled):
+        fake.put(item, login_text(expires=before(hours=1)))
+    _, *lone = await machine.answers("login")
+    told = {check.found.partition(": ")[0]: check.fix for check in lone}
+    assert told == {
+        f"the Keychain item '{spelled}' of ~/.claude/": "`CLAUDE_CONFIG_DIR=~/.claude/ claude`: it renews the token "
+        "when it starts",
+        f"the Keychain item '{SERVICE}-00000001'": "`claude` with the CLAUDE_CONFIG_DIR of this login, which is not "
+        "known here: it renews the token when it starts",
+    }
 
 
 async def test_many_questions_that_hang_do_not_hold_up_the_page(machine: Machine) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.accounts.seams import folder_of
 from monitor.sources import folders
 from monitor.sources.claude_code import ClaudeCode
 from monitor.sources.discovery import Discovery
@@ -196,6 +197,25 @@ async def test_a_folder_without_files_is_known_by_the_hash_of_its_name(mac: Mac)
     mac.fake.put(services(f"{mac.home}/empty/")[0], "{}")
     found = await mac.discovery().discovered()
     assert [source.folder for source in found] == [None, f"{mac.home}/empty"]
+
+
+@pytest.mark.parametrize("spelling", ["{home}/.claude", "{home}/.claude/", "{home}/link/"])
+async def test_a_lone_item_is_of_the_known_folder_whose_spelling_its_name_hashes(
+    mac: Mac, spelling: str
+) -> None:
+    folder = spelling.format(home=mac.home)
+    (mac.home / "link").symlink_to(used(mac.home / "work"))
+    service = services(folder)[0]
+    mac.fake.put(service, "{}")
+    *_, lone = await mac.discovery().discovered([f"{mac.home}/work", f"{mac.home}/link"])
+    assert (lone.key, lone.folder) == (f"keychain:{service}", folder)
+    assert lone.facts is not None
+
+
+async def test_the_item_without_a_suffix_is_the_default_ones(mac: Mac) -> None:
+    mac.fake.put(SERVICE, "{}")
+    *_, lone = await mac.discovery(CLAUDE_CONFIG_DIR=f"{mac.home}/.claude").discovered()
+    assert (lone.key, folder_of(lone)) == (f"keychain:{SERVICE}", "")
 
 
 async def test_a_lone_item_is_read_and_stamped(mac: Mac) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.sources.fake_security import FakeSecurity
 SERVICE = "Claude Code-credentials"
 OTHER = f"{SERVICE}-00000001"
 WRITTEN = json.dumps({"claudeAiOauth": {"accessToken": "token", "refreshToken": "r"}})
+HOUR = timedelta(hours=1)
 MCP_ONLY = '{"mcpOAuth":{"x":{"accessToken":"t"}}}'
 
 
@@ -157,3 +160,152 @@ async def test_dates_that_hang_are_left_alone_too(mac: Mac) -> None:
 async def test_an_item_of_absurd_size_is_not_taken(mac: Mac) -> None:
     mac.fake.put(SERVICE, "x" * (5 * 1024 * 1024))
     assert await trouble(mac.keychain()) is Trouble.DAMAGED
+
+
+def written(token: str, ends: datetime) -> str:
+    entry = {"accessToken": token, "expiresAt": round(ends.timestamp() * 1000)}
+    return json.dumps({"claudeAiOauth": entry})
+
+
+async def token(keychain: Keychain) -> str:
+    return (await keychain.read()).credential.secret.reveal()
+
+
+def secrets_asked(mac: Mac) -> Sequence[list[str]]:
+    return [call for call in mac.fake.calls() if "-w" in call]
+
+
+@pytest.mark.parametrize("account", ["alice", None, "somebody"])
+@pytest.mark.parametrize("order", [(SERVICE, OTHER), (OTHER, SERVICE)])
+async def test_a_login_that_has_ended_is_passed_over_for_one_under_another_spelling(
+    mac: Mac, order: tuple[str, str], account: str | None
+) -> None:
+    now = mac.clock.now()
+    mac.fake.put(SERVICE, written("stale", now - HOUR), account=account)
+    mac.fake.put(OTHER, written("fresh", now + HOUR), account=account)
+    assert await token(mac.keychain(*order)) == "fresh"
+
+
+@pytest.mark.parametrize("account", [None, "somebody"])
+async def test_a_login_that_has_ended_is_passed_over_for_one_under_another_account(
+    mac: Mac, account: str | None
+) -> None:
+    now = mac.clock.now()
+    mac.fake.put(SERVICE, written("fresh", now + HOUR), account=account)
+    mac.fake.put(SERVICE, written("stale", now - HOUR))
+    keychain = mac.keychain()
+    assert await token(keychain) == "fresh"
+    assert len(secrets_asked(mac)) == 2
+    mac.fake.forget_calls()
+    assert await token(keychain) == "fresh"
+    assert len(mac.fake.calls()) == 1, "from then on it is the first to be asked"
+
+
+async def test_of_logins_that_have_all_ended_it_is_the_one_that_ended_last(mac: Mac) -> None:
+    now = mac.clock.now()
+    third = f"{SERVICE}-00000002"
+    for hours, service in ((3, SERVICE), (1, OTHER), (2, third)):
+        mac.fake.put(service, written(f"ended-{hours}", now - hours * HOUR))
+    assert await token(mac.keychain(SERVICE, OTHER, third)) == "ended-1"
+
+
+@pytest.mark.parametrize("account", ["alice", None])
+async def test_no_item_is_asked_twice_for_its_secret(mac: Mac, account: str | None) -> None:
+    mac.fake.put(SERVICE, written("stale", mac.clock.now() - HOUR), account=account)
+    keychain = mac.keychain()
+    for _ in range(2):
+        mac.fake.forget_calls()
+        assert await token(keychain) == "stale"
+        found = [call for call in secrets_asked(mac) if account or "-a" not in call]
+        assert len(found) == 1
+
+
+@pytest.mark.parametrize("mood", [{"hang": True}, {"exit": 36}, {"exit": 51}, {"exit": 128}])
+async def test_after_a_question_that_failed_no_other_one_is_asked(
+    mac: Mac, mood: dict[str, object]
+) -> None:
+    services = [f"{SERVICE}-0000000{number}" for number in range(3)]
+    for service in services:
+        mac.fake.put(service, written("stale", mac.clock.now() - HOUR))
+    mac.fake.behave(services[1], **mood)
+    assert await token(mac.keychain(*services)) == "stale"
+    assert len(secrets_asked(mac)) == 2 and mac.fake.running() == []
+
+
+async def test_while_a_login_is_good_its_own_date_is_the_only_question(mac: Mac) -> None:
+    mac.fake.put(SERVICE, written("good", mac.clock.now() + HOUR))
+    mac.fake.put(OTHER, written("other", mac.clock.now() + HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    before = await keychain.stamp()
+    assert await token(keychain) == "good"
+    mac.fake.forget_calls()
+    assert await keychain.stamp() == before, "a read changes nothing"
+    assert len(mac.fake.calls()) == 1
+
+
+async def test_that_the_login_has_ended_is_a_change_where_another_may_be_better(mac: Mac) -> None:
+    now = mac.clock.now()
+    mac.fake.put(SERVICE, written("first", now + HOUR))
+    mac.fake.put(OTHER, written("second", now + 2 * HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    before = await keychain.stamp()
+    assert await token(keychain) == "first"
+    await mac.clock.advance(3600, tick=3600)
+    after = await keychain.stamp()
+    assert after != before
+    assert await token(keychain) == "second"
+    assert await keychain.stamp() == after, "one change is one look"
+
+
+async def test_the_end_of_the_only_login_is_no_change(mac: Mac) -> None:
+    mac.fake.put(SERVICE, written("only", mac.clock.now() + HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    before = await keychain.stamp()
+    await keychain.read()
+    await mac.clock.advance(7200, tick=7200)
+    assert await keychain.stamp() == before
+
+
+@pytest.mark.parametrize("account", ["alice", None])
+async def test_once_the_login_has_ended_the_stamp_covers_every_item(
+    mac: Mac, account: str | None
+) -> None:
+    now = mac.clock.now()
+    mac.fake.put(OTHER, written("a", now - HOUR), account=account)
+    mac.fake.put(SERVICE, written("b", now - 2 * HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    await keychain.stamp()
+    await keychain.read()
+    stamps = [await keychain.stamp()]
+    for service, whose in ((OTHER, account), (SERVICE, "alice")):
+        await mac.clock.advance(5, tick=5)
+        mac.fake.put(service, written("c", now - HOUR), account=whose, at=mac.clock.now())
+        stamps.append(await keychain.stamp())
+    assert len(set(stamps)) == 3
+
+
+async def test_a_new_item_is_found_within_a_minute_beside_one_that_has_ended(mac: Mac) -> None:
+    now = mac.clock.now()
+    mac.fake.put(SERVICE, written("stale", now - HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    await keychain.stamp()
+    await keychain.read()
+    before = await keychain.stamp()
+    mac.fake.put(OTHER, written("fresh", now + HOUR))
+    await mac.clock.advance(60, tick=60)
+    assert await keychain.stamp() != before
+    assert await token(keychain) == "fresh"
+
+
+async def test_a_logout_is_a_change_and_so_is_the_next_login(mac: Mac) -> None:
+    mac.fake.put(SERVICE, written("first", mac.clock.now() + HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    stamps = [await keychain.stamp()]
+    await keychain.read()
+    mac.fake.remove(SERVICE)
+    stamps.append(await keychain.stamp())
+    assert await trouble(keychain) is Trouble.ABSENT
+    mac.fake.put(OTHER, written("second", mac.clock.now() + HOUR))
+    stamps.append(await keychain.stamp())
+    assert await token(keychain) == "second"
+    assert len(set(stamps)) == 3

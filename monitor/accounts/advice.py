@@ -55,10 +55,8 @@ def not_renewed(storage: Storage) -> str:
     return f"the token has expired: renew {where}"
 
 
-def nothing(account: Account, storage: Storage | None, folder: str | None) -> str:
-    """There is no token at all; `folder` is where its login belongs, None where any will do."""
+def nothing(account: Account, folder: str | None) -> str:
+    """There is no token at all; `folder` is where its login belongs, None where any will do: it is followed."""
     if account.auth_method is AuthMethod.SESSION_KEY:
         return "no session key in the keyring: press e to enter it"
-    if storage is Storage.KEYRING:
-        return "no token in the keyring: press i to import the account"
-    return f"no token yet: run `{command(folder)}` and use /login, then press i"
+    return f"no login found yet: run `{command(folder)}` and use /login"

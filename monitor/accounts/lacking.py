@@ -32,11 +32,14 @@ def lack(
     unclear = offers.unidentified() if account.auth_method is AuthMethod.OAUTH else None
     if unclear is not None:
         return unclear
-    if not chosen.has_keyring:
+    if not chosen.has_keyring and _may_be_kept(account, facts):
         return CredentialError(nowhere(), trouble=Trouble.NO_KEYRING)
-    return CredentialError(
-        advice.nothing(account, account.storage, _folder(account)), trouble=Trouble.ABSENT
-    )
+    return CredentialError(advice.nothing(account, _folder(account)), trouble=Trouble.ABSENT)
+
+
+def _may_be_kept(account: Account, facts: Facts) -> bool:
+    """Whether a keyring would help: else the account had no token yet, and its login will do without one."""
+    return account.auth_method is not AuthMethod.OAUTH or facts.token_digest is not None
 
 
 def _has_ended(facts: Facts, login: Login | None, now: datetime) -> bool:

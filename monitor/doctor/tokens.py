@@ -216,8 +216,7 @@ def _bring(facts: TokenFacts) -> str:
         return "add LoadCredentialEncrypted=NAME:/path to the unit, and start it anew"
     if facts.auth_method is AuthMethod.SESSION_KEY:
         return "`monitor accounts edit NAME --session-key`"
-    start = command(facts.folder)
-    return f"`{start}`, then /login; and then `monitor accounts import`"
+    return f"`{command(facts.folder)}`, then /login: we take the login over"
 
 
 def _renew(facts: TokenFacts) -> str:

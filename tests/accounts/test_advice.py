@@ -50,9 +50,9 @@ def test_every_advice_is_one_line_that_says_what_is_wrong_before_what_to_do() ->
         advice.logged_out(["/w"]),
         advice.not_renewed(Storage.COMMAND),
         advice.not_renewed(Storage.SYSTEMD),
-        advice.nothing(Account("a"), None, "/w"),
-        advice.nothing(Account("a"), Storage.KEYRING, None),
-        advice.nothing(key, None, None),
+        advice.nothing(Account("a"), "/w"),
+        advice.nothing(Account("a"), None),
+        advice.nothing(key, None),
         advice.SETUP_TOKEN,
     ]
     for words in every:

@@ -28,7 +28,8 @@ async def test_after_a_refusal_it_is_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "words"), [(AuthMethod.OAUTH, "press i"), (AuthMethod.SESSION_KEY, "press e")]
+    ("method", "words"),
+    [(AuthMethod.OAUTH, "and use /login$"), (AuthMethod.SESSION_KEY, "press e")],
 )
 async def test_nothing_stored_says_what_to_do(method: AuthMethod, words: str) -> None:
     account = Account("a", "org-1", method)

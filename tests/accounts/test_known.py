@@ -36,7 +36,7 @@ async def test_accounts_of_claude_swap_wait_for_a_login_and_find_one() -> None:
     added = await rig.book.add_known(known)
     assert added == [ME, YOU, f"{ME} (Team)"]
     assert [a.org_id for a in rig.file.listed] == ["org-1", "", "org-2"]
-    with pytest.raises(CredentialError, match="no token yet: run `claude`") as error:
+    with pytest.raises(CredentialError, match="no login found yet: run `claude`") as error:
         await rig.credentials.credential(rig.account(ME))
     assert error.value.reason is Reason.CREDENTIALS
     for number, (email, org) in enumerate([(ME, "org-1"), (YOU, "org-7"), (ME, "org-2")]):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from monitor.accounts.learnt import Facts
 from monitor.core.errors import ApiError, CredentialError, Reason, TrackerError, Trouble
 from monitor.core.events import PollStarted
 from monitor.core.model import Account, AuthMethod, Credential, Down, Secret, Storage, Usage
@@ -14,6 +15,7 @@ from tests.builders import after
 ME = "me@example.com"
 ARGV = ("pass", "show", "claude/work")
 KEY = Secret("sk-ant-sid01-x")
+IMPORTED = Account(ME, "org-1")
 
 
 async def token(rig: Rig, name: str = ME) -> str:
@@ -197,8 +199,10 @@ async def test_where_no_keyring_is_to_be_had_a_known_login_is_read_live() -> Non
     assert await token(rig) == "live"
 
 
-async def test_where_nothing_works_all_four_ways_are_named_in_one_line() -> None:
-    rig = Rig(Account(ME, "org-1"))
+@pytest.mark.parametrize("account", [Account(ME, "org-1", AuthMethod.SESSION_KEY), IMPORTED])
+async def test_where_nothing_works_all_four_ways_are_named_in_one_line(account: Account) -> None:
+    rig = Rig(account)
+    rig.learnt[ME] = Facts(token_digest="0" * 12) if account is IMPORTED else Facts()
     rig.vault.absent = True
     with pytest.raises(CredentialError) as error:
         await token(rig)
@@ -206,6 +210,18 @@ async def test_where_nothing_works_all_four_ways_are_named_in_one_line() -> None
     assert "\n" not in told
     for way in ("keyring", '"linked"', "token_command", "systemd"):
         assert way in told
+
+
+async def test_where_no_login_was_found_yet_it_is_a_login_that_is_lacking_and_no_keyring() -> None:
+    rig = Rig(Account(ME, "org-1"))
+    rig.vault.absent = True
+    with pytest.raises(CredentialError) as error:
+        await token(rig)
+    assert error.value.detail == "no login found yet: run `claude` and use /login"
+    rig.knows("t1", ME)
+    rig.logins[0].renews("t1", after(hours=8))
+    await rig.watcher.look()
+    assert await token(rig) == "t1", "without being imported"
 
 
 async def test_a_session_key_needs_a_keyring_or_another_way() -> None:

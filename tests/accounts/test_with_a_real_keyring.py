@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from monitor.accounts.learnt import Facts, digest
 from monitor.core.errors import CredentialError, Reason
 from monitor.core.events import PollFailed, PollStarted
-from monitor.core.model import Account, Storage
+from monitor.core.model import Account, Secret, Storage
 from monitor.sources.keyring import Keyring
 from tests.accounts.rig import FakeLogin, Rig
 from tests.builders import after
@@ -87,6 +88,7 @@ async def test_a_keyring_that_is_locked_at_the_start_and_unlocked_later(
 async def test_a_keyring_that_is_started_anew(session: tuple[Bus, dict[str, str]]) -> None:
     bus, env = session
     rig = rig_with(None)
+    rig.learnt[ME] = Facts(token_digest=digest(Secret("sk-kept")))
     assert "no keyring" in await failed_poll(rig)
     assert await token(rig, LIVE) == "sk-live"
     with keyring_on(bus, env):

@@ -250,7 +250,7 @@ ACCOUNTS: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         lambda _: None,
         FAIL,
         "the keyring has none",
-        "`monitor accounts import`",
+        "`claude`, then /login: we take the login over",
     ),
     "expired in the keyring": (
         "storage = 'keyring'",

@@ -221,10 +221,24 @@ def ingested(options: "Options") -> int:
     request = {
         "ask": "ingest",
         "document": said,
-        "config_dir": os.environ.get("CLAUDE_CONFIG_DIR") or None,
+        "config_dir": _config_dir(),
         "format": form,
     }
     return _handed_over(options, request, deadline - time.monotonic())
+
+
+def _config_dir() -> str | None:
+    """Claude Code's folder as its environment has it, but from wherever the monitor stands; None for the default one.
+
+    Only joined: a slash at the end names another login on macOS, and Claude Code takes a ~ for a name.
+    """
+    folder = os.environ.get("CLAUDE_CONFIG_DIR")
+    if not folder or os.path.isabs(folder):
+        return folder or None
+    try:
+        return os.path.join(os.getcwd(), folder)
+    except FileNotFoundError:  # the working directory is gone, and so is the folder
+        return folder
 
 
 def _handed_over(options: "Options", request: "Request", limit_secs: float) -> int:

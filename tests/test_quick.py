@@ -64,9 +64,17 @@ def running(env: dict[str, str]) -> Iterator[StandIn]:
         yield standing_in
 
 
-def ran(env: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def ran(
+    env: dict[str, str], *words: str, stdin: str = "", cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*MONITOR, *words], env=env, input=stdin, capture_output=True, text=True, timeout=60
+        [*MONITOR, *words],
+        env=env,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
     )
 
 
@@ -219,7 +227,7 @@ def test_a_monitor_that_hangs_is_told_within_its_time(env: dict[str, str]) -> No
 
 
 def test_figures_are_handed_over_and_nothing_else(env: dict[str, str], running: StandIn) -> None:
-    folder = {**env, "CLAUDE_CONFIG_DIR": "~/.claude-work/"}
+    folder = {**env, "CLAUDE_CONFIG_DIR": "/home/me/.claude-work/"}
     done = ran(folder, "ingest", stdin=json.dumps(SAID))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (
@@ -227,8 +235,21 @@ def test_figures_are_handed_over_and_nothing_else(env: dict[str, str], running: 
     )
     first, second = running.asked
     assert first["document"] == {"rate_limits": LIMITS, "session_id": "s"}
-    assert (first["config_dir"], second["config_dir"]) == ("~/.claude-work/", None)
+    assert (first["config_dir"], second["config_dir"]) == ("/home/me/.claude-work/", None)
     assert (first["format"], second["format"]) == (None, "{name}")
+
+
+@pytest.mark.parametrize("spelled", ["work", "work/", "~/.claude-work/", "../x"])
+def test_a_folder_is_told_from_where_claude_code_stands_as_it_is_spelled(
+    env: dict[str, str], running: StandIn, tmp_path: Path, spelled: str
+) -> None:
+    """Claude Code expands no tilde that a shell has left."""
+    standing = tmp_path / "project"
+    standing.mkdir()
+    folder = {**env, "CLAUDE_CONFIG_DIR": spelled, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = ran(folder, "ingest", stdin=json.dumps(SAID), cwd=standing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert running.asked[0]["config_dir"] == f"{standing}/{spelled}"
 
 
 def test_before_the_first_answer_there_is_nothing_to_hand_over(

@@ -187,5 +187,5 @@ class Figures:
 def _at(sources: Sequence[LoginSource], config_dir: str | None) -> LoginSource | None:
     if not config_dir:
         return next((source for source in sources if folder_of(source) == ""), None)
-    key = os.path.realpath(os.path.expanduser(config_dir))  # noqa: PTH111 - a Path may raise
+    key = os.path.realpath(config_dir)
     return next((source for source in sources if source.key == key), None)

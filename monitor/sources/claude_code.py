@@ -44,8 +44,8 @@ class ClaudeCode:
     ) -> None:
         spelling = _spelling(environ) if folder is None else folder and absolute(folder)
         default = home(environ) / ".claude"
-        place = Path(spelling) if spelling else default
-        self.folder = absolute(spelling) if spelling else None
+        self.folder = _rooted(spelling) if spelling else None
+        place = Path(self.folder) if self.folder else default
         self.key = os.path.realpath(place)
         self.services: tuple[str, ...] = ()
         self.facts: ClaudeJson | None = ClaudeJson(
@@ -119,6 +119,11 @@ def absolute(folder: str) -> str:
     """A folder as it was spelled, but for what depends on where we are: the spelling names the Keychain's item."""
     expanded = os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end
     return expanded if os.path.isabs(expanded) else os.path.abspath(expanded)  # noqa: PTH100, PTH117 - as above
+
+
+def _rooted(spelling: str) -> str:
+    """A folder of the environment, where Claude Code finds it: no shell has expanded a ~ in it, and nobody does."""
+    return spelling if os.path.isabs(spelling) else os.path.join(os.getcwd(), spelling)  # noqa: PTH109, PTH117, PTH118 - as above
 
 
 def _spelling(environ: Mapping[str, str]) -> str:

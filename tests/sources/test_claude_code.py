@@ -63,7 +63,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def log_in(folder: Path, text: str | bytes) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     content = text.encode() if isinstance(text, str) else text
     (folder / ".credentials.json").write_bytes(content)
 
@@ -180,6 +180,21 @@ async def test_a_relative_folder_is_found_from_anywhere(
     monkeypatch.chdir("/")
     assert source.folder == str(home / "work")
     assert await source.read() == LOGIN
+
+
+@pytest.mark.parametrize("spelled", ["~/x", "x/", "./x"])
+async def test_a_folder_of_the_environment_is_where_claude_code_finds_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, spelled: str
+) -> None:
+    """It expands no tilde that a shell has left, and takes a relative one from where it is."""
+    log_in(home / "now" / spelled, written())
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home / "now")
+    source = on_linux(home, CLAUDE_CONFIG_DIR=spelled)
+    monkeypatch.chdir("/")
+    assert source.folder == f"{home}/now/{spelled}"
+    assert await source.read() == LOGIN
+    assert on_linux(home, source.folder).key == source.key
 
 
 async def test_no_file_means_not_logged_in(home: Path) -> None:

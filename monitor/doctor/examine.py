@@ -18,6 +18,7 @@ from monitor.doctor.check import Check, Question
 from monitor.doctor.privacy import Privacy
 from monitor.doctor.settings_file import settings_checks, settings_facts
 from monitor.doctor.tokens import ACCOUNT, Tokens, token_check, wanted
+from monitor.doctor.unwatched import UNWATCHED, unwatched_checks
 from monitor.files import JsonFile
 from monitor.settings import Settings
 from monitor.settings import state_folder as state_path
@@ -62,7 +63,13 @@ async def examine(world: World) -> list[Check]:
 
 
 _OF_SETTINGS: Final = frozenset(
-    {ACCOUNT.name, port.PORT.name, notifying.NOTIFICATIONS.name, notifying.CHANNEL.name}
+    {
+        ACCOUNT.name,
+        UNWATCHED.name,
+        port.PORT.name,
+        notifying.NOTIFICATIONS.name,
+        notifying.CHANNEL.name,
+    }
 )
 """What nobody can say without settings: the defaults may not be what is meant."""
 
@@ -156,6 +163,7 @@ class _Examination:
         facts = [await tokens.facts(n, a) for n, a in enumerate(self._settings.accounts, 1)]
         return [
             *(logins.login_check(f, now(), world.platform, world.environ) for f in found),
+            *unwatched_checks(found, self._settings.accounts, self._learnt, now()),
             *(token_check(f, now()) for f in facts),
         ]
 

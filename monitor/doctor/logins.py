@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from monitor.accounts.advice import of_login
 from monitor.accounts.seams import LoginSource, folder_of
 from monitor.core.errors import CredentialError, Trouble
-from monitor.core.model import Login
+from monitor.core.model import Identity, Login
 from monitor.core.words import age, duration
 from monitor.doctor.check import Check, Question
 
@@ -22,6 +23,9 @@ ENVIRONMENT: Final = Question(
 
 ENDS_SOON: Final = timedelta(days=3)
 
+NOTED_SECS: Final = 2.0
+"""For what Claude Code notes beside a login, which a disk may hold up."""
+
 _OVERRIDES: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _SILENT: Final = "nothing has answered in time"
 _DEFAULT: Final = "~/.claude"
@@ -33,6 +37,7 @@ class LoginFacts:
     """What was found in one place: a login, or why there is none.
 
     `is_current` says that Claude Code would use it now; `folder` is "" for the default one, None where nobody knows.
+    `noted` and `email` are what Claude Code says beside a login of whose it is, which need not be so.
     """
 
     key: str
@@ -41,6 +46,8 @@ class LoginFacts:
     login: Login | None = None
     trouble: Trouble | None = None
     words: str = ""
+    noted: Identity | None = None
+    email: str = ""
 
     @property
     def place(self) -> str:
@@ -67,7 +74,18 @@ async def login_facts(source: LoginSource, *, is_current: bool, limit_secs: floa
         return LoginFacts(source.key, folder, is_current, None, trouble, words)
     except TimeoutError:
         return LoginFacts(source.key, folder, is_current, None, Trouble.SILENT, _SILENT)
-    return LoginFacts(source.key, folder, is_current, login)
+    identity, email = await _noted(source)
+    return LoginFacts(source.key, folder, is_current, login, noted=identity, email=email)
+
+
+async def _noted(source: LoginSource) -> tuple[Identity | None, str]:
+    """Without it the login is as good."""
+    if source.facts is not None:
+        with suppress(CredentialError, TimeoutError):
+            async with asyncio.timeout(NOTED_SECS):
+                facts = await source.facts.read()
+            return facts.identity, facts.email
+    return None, ""
 
 
 def login_check(

@@ -58,14 +58,21 @@ def _print_accounts(settings: Settings, learnt: Learnt) -> None:
         mark = "*" if place == settings.active_account else " "
         label = f"  ({account.label})" if account.label else ""
         org_id, storage = account.org_id or "-", account.storage or settings.storage or "automatic"
-        folders = _folders(account, learnt[account.name])
-        print(f"{mark} {account.name}  {account.auth_method}  {org_id}  {storage}{folders}{label}")
+        facts = learnt[account.name]
+        more = f"{_folders(account, facts)}{_end(facts)}{label}"
+        print(f"{mark} {account.name}  {account.auth_method}  {org_id}  {storage}{more}")
 
 
 def _folders(account: Account, facts: Facts) -> str:
     """Where Claude Code has the account's login now, else where the settings say so."""
     said = (account.config_dir,) if account.config_dir is not None else ()
     return "".join(f"  {folder or '~/.claude'}" for folder in facts.folders or said)
+
+
+def _end(facts: Facts) -> str:
+    """When Claude Code's own login ends, where that is known."""
+    ends = facts.login_expires_at
+    return "" if ends is None else f"  login until {ends:%Y-%m-%d}"
 
 
 async def _import(hands: Hands, arguments: Namespace) -> None:

@@ -183,7 +183,12 @@ def test_the_accounts_of_claude_swap_are_added_and_find_their_logins(user: Machi
     user.login(".claude-work", user.accounts[1])
     rows = [
         {"email": WORK, "organizationUuid": "org-2", "organizationName": "Work"},
-        {"email": "far@example.com", "organizationUuid": "org-9", "organizationName": "Far"},
+        {
+            "email": "far@example.com",
+            "organizationUuid": "org-9",
+            "organizationName": "Far",
+            "loginExpiresAt": "2027-01-20T10:00:00Z",
+        },
     ]
     listed = json.dumps({"schemaVersion": 1, "accounts": rows})
     program = user.home / "bin" / "cswap"
@@ -196,7 +201,7 @@ def test_the_accounts_of_claude_swap_are_added_and_find_their_logins(user: Machi
     )
     assert user.run("list").stdout.splitlines() == [
         f"* {WORK}  oauth  org-2  automatic  {user.home}/.claude-work",
-        "  far@example.com  oauth  org-9  automatic",
+        "  far@example.com  oauth  org-9  automatic  login until 2027-01-20",
     ]
     nothing = "nothing new: every account of claude-swap is known already\n"
     assert user.run("import", "--from-cswap").stdout == nothing

@@ -100,6 +100,8 @@ class Learnt:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._is_owed = False
+        self._elsewhere: set[str] = set()
+        """What the settings do not name, or not any more; other settings files may."""
         entries = dict(_entries(document.load()))
         self._profiles = _profiles(entries.pop(_BESIDE_ACCOUNTS, {}))
         self._facts = {name: _facts(entry) for name, entry in entries.items()}
@@ -136,12 +138,12 @@ class Learnt:
         self._save()
 
     def recognise(self, accounts: Sequence[Account]) -> None:
-        """Take accounts that somebody has renamed in the settings for what they were.
+        """These are the accounts of the settings. Those that somebody has renamed there are taken for what they were.
 
         Nothing is known of such a one, and its organization is that of one account that the settings name no more.
         """
-        names = {account.name for account in accounts}
-        gone = [facts for name, facts in self._facts.items() if name not in names]
+        self._elsewhere = self._facts.keys() - {account.name for account in accounts}
+        gone = [self._facts[name] for name in self._elsewhere]
         for account in accounts:
             former = [facts for facts in gone if _may_have_been(facts, account)]
             if account.name not in self._facts and len(former) == 1:
@@ -154,9 +156,10 @@ class Learnt:
 
     def living_in(self, folder: str) -> set[str]:
         """The accounts whose login is believed to live there."""
-        return {name for name, facts in self._facts.items() if folder in facts.folders}
+        living = {name for name, facts in self._facts.items() if folder in facts.folders}
+        return living - self._elsewhere
 
-    def _entries(self) -> dict[str, Any]:
+    def _contents(self) -> dict[str, Any]:
         entries: dict[str, Any] = {name: _entry(facts) for name, facts in self._facts.items()}
         if self._profiles:
             profiles = {key: _profile_entry(profile) for key, profile in self._profiles.items()}
@@ -171,7 +174,7 @@ class Learnt:
     def _save(self) -> None:
         """A full disk costs a question later, and must not end a poll: it is logged, once until it works again."""
         try:
-            self._document.save(self._entries())
+            self._document.save(self._contents())
         except TrackerError as error:
             if not self._is_owed:
                 _log.warning("%s", error)

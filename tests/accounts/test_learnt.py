@@ -123,6 +123,7 @@ def test_an_account_that_was_renamed_by_hand_is_recognised(
     known.recognise([account])
     assert known["new"] == (FORMER if is_known else Facts())
     assert known["old"] == FORMER, "another settings file may name it"
+    assert known.living_in("/w") == ({"new"} if is_known else set())
 
 
 def test_an_account_is_not_recognised_beside_the_one_that_it_would_be() -> None:

@@ -15,7 +15,7 @@ from monitor.accounts.seams import ClaudeFacts, LoginSource, folder_of
 from monitor.accounts.statusline import parse_rate_limits
 from monitor.clock import Clock
 from monitor.core.errors import ApiError, CredentialError, TrackerError
-from monitor.core.events import FiguresSeen
+from monitor.core.events import AnswerSeen, FiguresSeen
 from monitor.core.model import Identity, Usage
 from monitor.store import Store
 
@@ -118,7 +118,7 @@ class Figures:
             usage = self._parse(cached.body, min(cached.at, now))
         except ApiError:  # of a version that this one does not know: a poll will tell
             return
-        self._store.dispatch(FiguresSeen(now, name, usage))
+        self._store.dispatch(AnswerSeen(now, name, usage))
 
     def _named(self, identity: Identity) -> str | None:
         """The account that is proven to have this identity."""

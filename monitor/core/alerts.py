@@ -44,6 +44,8 @@ Why so, and not simpler:
 * A reset is told only if the period had reached the lowest threshold: nobody waits for a window that was
   never full. It is told only while it is news, 15 minutes from the end: after a night's sleep it is not.
   A new period that already stands at the lowest threshold is not "open again".
+* An answer that Claude Code has kept is a sample like that of a poll, at the instant at which it came; but it may be
+  found much later. What it would tell is told only if that is still so: the window is the same, the reset still news.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,6 +67,8 @@ FULL: Final = 1.0
 
 PLAN_WIDE: Final = frozenset({FIVE_HOURS, SEVEN_DAYS})
 
+_RESETS: Final = frozenset({AlertKind.RESET, AlertKind.EARLY_RESET})
+
 Memories = Mapping[str, WindowMemory]
 Told = tuple[WindowMemory, tuple[Alert, ...]]
 
@@ -80,6 +84,15 @@ def observe(
         changed[window.key], alerts = machine.observe(memories.get(window.key))
         told.extend(alerts)
     return changed, _that_open(told, usage)
+
+
+def is_still_news(alert: Alert, now: datetime) -> bool:
+    """Whether what a sample has told is worth telling by now: its window has not ended, or has ended a moment ago."""
+    if alert.resets_at is None:
+        return True
+    if alert.kind in _RESETS:
+        return now - alert.resets_at <= NEWS_FOR
+    return alert.resets_at > now
 
 
 class _Machine:
@@ -245,5 +258,4 @@ class _Machine:
 def _that_open(alerts: Sequence[Alert], usage: Usage) -> tuple[Alert, ...]:
     """The alerts without those that call a window open again while another plan-wide window is full."""
     full = {w.key for w in usage.windows if w.utilization >= FULL and w.key in PLAN_WIDE}
-    resets = (AlertKind.RESET, AlertKind.EARLY_RESET)
-    return tuple(a for a in alerts if a.kind not in resets or not (full - {a.window}))
+    return tuple(a for a in alerts if a.kind not in _RESETS or not (full - {a.window}))

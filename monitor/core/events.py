@@ -135,10 +135,19 @@ class PollSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class FiguresSeen:
-    """Claude Code itself has said figures of the account, without any request: its status line, or its cache.
+    """Claude Code's status line has said figures of the account, which may be those of an older answer.
 
-    `usage.at` is when they were true; a window that it does not name is not thereby gone.
+    `usage.at` is when it said so; a window that it does not name is not thereby gone.
     """
+
+    at: datetime
+    account: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSeen:
+    """Claude Code has kept a whole answer of the usage API, which it got at `usage.at`."""
 
     at: datetime
     account: str
@@ -215,6 +224,7 @@ Event = (
     | RequestSent
     | PollSucceeded
     | FiguresSeen
+    | AnswerSeen
     | PollFailed
     | Notified
     | LedgerFailed

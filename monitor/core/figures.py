@@ -2,15 +2,19 @@
 
 Each of its terminals shows what its own last answer said, and shows it again and again: what comes later need not be
 newer. Within a period usage only grows, so the highest figure is the newest; and a period that ends sooner is over.
+
+An answer of the usage API that it keeps has a date, and is whole: as that of a poll it is right, whatever was said
+before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from monitor.core.alerts import SAME_END
 from monitor.core.model import Usage, Window
+from monitor.core.remembered import WindowMemory
 
 NOISE: Final = 1e-6
 """Ratios closer than this are the same figure, written in another way."""
@@ -27,6 +31,25 @@ def merged(old: Usage | None, seen: Usage) -> Usage | None:
         return replace(seen, windows=tuple(news.values()))
     kept = {window.key: window for window in old.windows}
     return replace(old, at=seen.at, windows=tuple({**kept, **news}.values()))
+
+
+def answered(
+    old: Usage | None, answer: Usage, memories: Mapping[str, WindowMemory]
+) -> Usage | None:
+    """The usage with a dated answer; None where all of it was known, or newer.
+
+    A status line may have overtaken the answer, and speaks of fewer windows: those that it left alone, as the
+    `memories` of their last samples say, are the answer's.
+    """
+    if old is None or answer.at > old.at:
+        return answer
+    newer = {
+        window.key: window
+        for window in answer.windows
+        if window.key in memories and memories[window.key].at < answer.at
+    }
+    windows = tuple(newer.get(window.key, window) for window in old.windows)
+    return replace(old, windows=windows) if windows != old.windows else None
 
 
 def _news(old: Usage | None, seen: Usage) -> Iterator[Window]:

@@ -1,17 +1,18 @@
 """How each event changes the state, and which effects it has: `update(state, event) -> (state, effects)`. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import singledispatch
 
 from monitor.core import restoring, schedule
-from monitor.core.alerts import observe
+from monitor.core.alerts import is_still_news, observe
 from monitor.core.conditions import watched
 from monitor.core.effects import Alert, Effect, Notify
 from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
+    AnswerSeen,
     ClockStepped,
     CredentialSeen,
     Event,
@@ -32,7 +33,7 @@ from monitor.core.events import (
     Restored,
     Ticked,
 )
-from monitor.core.figures import merged
+from monitor.core.figures import answered, merged
 from monitor.core.memory import condition_moved
 from monitor.core.model import Account, AccountState, Down, Unpolled, Up, Usage
 from monitor.core.rules import RuleBook
@@ -50,7 +51,7 @@ def update(state: State, event: Event) -> Outcome:
     return state, (*effects, *_told(state, alerts, event.at))
 
 
-WATCHED = PollSucceeded | FiguresSeen | PollFailed | Ticked | CredentialSeen
+WATCHED = PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Ticked | CredentialSeen
 """The events after which lasting conditions are looked at."""
 
 
@@ -248,23 +249,42 @@ def _figures_seen(event: FiguresSeen, state: State) -> Outcome:
     usage = merged(old.usage, seen) if old is not None else None
     if old is None or usage is None:
         return state, ()
-    new = replace(
-        old,
-        usage=usage,
-        health=Up(event.at) if isinstance(old.health, Unpolled) else old.health,
-        last_success_at=max(old.last_success_at or usage.at, usage.at),
-    )
-    new, told = _with_news(new, old.usage, usage, state.policy.alerts)
+    before, new = old.usage, _shown(old, usage, event.at)
+    news = {w.key for w in usage.windows if before is None or before.window(w.key) != w}
+    new, told = _with_news(new, usage, news, state.policy.alerts)
     state, _ = _changed(state, event.account, lambda _: new)
     return state, _told(state, told, event.at)
 
 
+@_update.register
+def _answer_seen(event: AnswerSeen, state: State) -> Outcome:
+    """As a poll's, but for the schedule and the health; it is found later than it came, and so are its alerts."""
+    old = state.accounts.get(event.account)
+    seen = replace(event.usage, at=min(event.usage.at, event.at))
+    usage = answered(old.usage, seen, old.alerts) if old is not None else None
+    if old is None or usage is None:
+        return state, ()
+    new, news = _shown(old, usage, event.at), {window.key for window in seen.windows}
+    new, told = _with_news(new, replace(usage, at=seen.at), news, state.policy.alerts)
+    state, _ = _changed(state, event.account, lambda _: new)
+    return state, _told(state, [a for a in told if is_still_news(a, event.at)], event.at)
+
+
+def _shown(account: AccountState, usage: Usage, at: datetime) -> AccountState:
+    """The account with usage that no poll of ours has brought."""
+    return replace(
+        account,
+        usage=usage,
+        health=Up(at) if isinstance(account.health, Unpolled) else account.health,
+        last_success_at=max(account.last_success_at or usage.at, usage.at),
+    )
+
+
 def _with_news(
-    account: AccountState, before: Usage | None, usage: Usage, rules: RuleBook
+    account: AccountState, usage: Usage, news: Set[str], rules: RuleBook
 ) -> tuple[AccountState, tuple[Alert, ...]]:
     """The alert machine sees the windows that are new: what was known before is no second sample."""
     memories, told = observe(account.account.name, account.alerts, usage, rules)
-    news = {w.key for w in usage.windows if before is None or before.window(w.key) != w}
     seen = {key: memory for key, memory in memories.items() if key in news}
     alerts = tuple(alert for alert in told if alert.window in news)
     return replace(account, alerts={**account.alerts, **seen}), alerts

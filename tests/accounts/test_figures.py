@@ -141,6 +141,20 @@ async def test_newer_figures_are_taken_by_themselves() -> None:
     assert used(rig) == 0.55
 
 
+async def test_a_newer_answer_counts_more_than_what_a_status_line_has_said() -> None:
+    rig = rig_at(FakeLogin("t1", facts=facts()))
+    figures = await figures_of(rig)
+    await figures.ingested(said(90), None)
+    rig.clock.step(timedelta(minutes=16))
+    noted = rig.logins[0].facts
+    assert noted is not None
+    moved_back = SOON - timedelta(hours=1)
+    noted.cached = Cached(after(minutes=15, seconds=50), MINE.account_uuid, body(3, moved_back))
+    await figures.look()
+    usage = rig.store.state.accounts[ME].usage
+    assert usage == Usage(after(minutes=15, seconds=50), (Window("5h", 0.03, moved_back),))
+
+
 async def test_an_account_that_is_imported_later_has_its_picture_then() -> None:
     rig = rig_at(FakeLogin("t1", facts=facts()))
     figures = made(rig)

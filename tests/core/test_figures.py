@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.figures import merged
+from monitor.core.alerts import observe
+from monitor.core.figures import answered, merged
 from monitor.core.model import ExtraUsage, Usage, Window
+from monitor.core.remembered import WindowMemory
+from monitor.core.rules import RuleBook
 from tests.builders import NOW, after, before, usage
 
 END = after(hours=3)
@@ -81,6 +84,36 @@ def test_money_and_locks_stay() -> None:
     locked = Window("5h", 0.4, END, locked_reason="seat_removed")
     known = merged(Usage(before(minutes=5), (locked,), money), usage(five(50)))
     assert known == Usage(NOW, (Window("5h", 0.5, END, locked_reason="seat_removed"),), money)
+
+
+def remembered(usage: Usage) -> dict[str, WindowMemory]:
+    return dict(observe("a", {}, usage, RuleBook())[0])
+
+
+@pytest.mark.parametrize(
+    "window",
+    [five(3), five(40), five(3, END - timedelta(hours=1)), five(0, None), five(9, before(hours=1))],
+)
+def test_a_later_answer_replaces_all_that_was_known(window: Window) -> None:
+    money = ExtraUsage(enabled=True)
+    answer = Usage(NOW, (window,), money)
+    assert answered(KNOWN, answer, remembered(KNOWN)) == answer
+    assert answered(None, answer, {}) == answer
+
+
+def test_an_answer_that_is_not_later_changes_nothing() -> None:
+    for at in (before(minutes=5), before(minutes=9)):
+        assert answered(KNOWN, usage(five(90), week(90), at=at), remembered(KNOWN)) is None
+        assert answered(KNOWN, usage(five(90), at=at), {}) is None
+
+
+def test_an_answer_that_a_status_line_has_overtaken_tells_of_what_that_left_alone() -> None:
+    """The status line spoke of the five hours a moment ago, and of the week never."""
+    memories = {**remembered(KNOWN), **remembered(usage(five(50)))}
+    known = merged(KNOWN, usage(five(50)))
+    answer = usage(five(48), week(3), Window("7d_opus", 0.2), at=before(seconds=10))
+    assert answered(known, answer, memories) == usage(five(50), week(3))
+    assert answered(usage(five(50), week(3)), answer, memories) is None
 
 
 ends = st.sampled_from([None, *(END + timedelta(minutes=m) for m in (-400, -300, -1, 0, 1, 300))])

@@ -10,6 +10,7 @@ from monitor.core.errors import Reason
 from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
+    AnswerSeen,
     ClockStepped,
     CredentialSeen,
     Event,
@@ -144,6 +145,7 @@ def test_events_of_an_unknown_account_change_nothing() -> None:
         AccountIdentified(NOW, "ghost", None),
         CredentialSeen(NOW, "ghost", None),
         FiguresSeen(NOW, "ghost", usage(window("5h", 4, timedelta(hours=3)))),
+        AnswerSeen(NOW, "ghost", usage(window("5h", 4, timedelta(hours=3)))),
     ):
         assert update(start, event) == (start, ())
 
@@ -268,6 +270,65 @@ def test_figures_of_one_window_are_no_second_sample_of_another() -> None:
     assert start.accounts["a"].alerts["5h"].utilization == 0.2
 
 
+def answer(
+    percent: float, came: float, found: float | None = None, ends: timedelta = timedelta(hours=3)
+) -> AnswerSeen:
+    """One that Claude Code got at the minute `came`, and that was found later."""
+    seen = usage(window("5h", percent, ends), at=after(minutes=came))
+    return AnswerSeen(after(minutes=came if found is None else found), "a", seen)
+
+
+def test_an_answer_that_claude_code_has_kept_replaces_what_is_older() -> None:
+    start = changed(state(waiting("a", next_poll_at=after(hours=9))), figures("a", 90))
+    account = changed(start, answer(3, came=16, found=16.2)).accounts["a"]
+    assert account.usage == answer(3, came=16).usage
+    assert account.last_success_at == after(minutes=16)
+    assert (account.next_poll_at, account.requests) == (after(hours=9), ())
+
+
+def test_an_answer_that_says_the_same_makes_the_figures_young() -> None:
+    start = changed(state(waiting("a")), success("a", 42), answer(42, came=9))
+    assert start.accounts["a"].last_success_at == after(minutes=9)
+    assert start.accounts["a"].usage == answer(42, came=9).usage
+
+
+def test_an_answer_mends_no_failing_poll_and_overtakes_none() -> None:
+    down = PollFailed(after(minutes=1), "a", Reason.AUTH, "")
+    start = changed(state(waiting("a")), success("a", 42, minute=1), down)
+    assert changed(start, answer(90, came=1)).accounts == start.accounts
+    account = changed(start, answer(3, came=2)).accounts["a"]
+    assert account.health == Down(after(minutes=1), Reason.AUTH, "")
+
+
+def told(start: State, *events: Event) -> list[tuple[AlertKind, float | None]]:
+    """What the events tell, with its threshold; a pace is not what this is about."""
+    found: list[tuple[AlertKind, float | None]] = []
+    for event in events:
+        start, effects = update(start, event)
+        found += [(effect.alert.kind, effect.alert.threshold) for effect in effects]
+    return [one for one in found if one[0] is not AlertKind.PACE]
+
+
+def test_a_low_answer_alone_is_no_early_reset_and_a_second_one_is() -> None:
+    start = changed(state(waiting("a")), success("a", 97))
+    assert told(start, answer(0, came=1), answer(97, came=3), answer(0, came=5)) == []
+    assert told(start, answer(0, came=1), answer(0, came=1.5), answer(0, came=3)) == [
+        (AlertKind.EARLY_RESET, None)
+    ]
+    assert told(start, answer(0, came=1), figures("a", 97, minute=3), success("a", 97, 5)) == []
+
+
+def test_an_answer_that_is_found_late_tells_only_what_is_still_so() -> None:
+    start = changed(state(waiting("a")), success("a", 70))
+    crossing = [(AlertKind.THRESHOLD, 0.95)]
+    assert told(start, answer(96, came=5, found=60), success("a", 96, minute=70)) == crossing
+    assert told(start, answer(96, came=5, found=181)) == [], "that window has ended"
+    full = changed(state(waiting("a")), success("a", 97))
+    opened = timedelta(hours=8)
+    assert told(full, answer(2, came=181, found=185, ends=opened)) == [(AlertKind.RESET, None)]
+    assert told(full, answer(2, came=181, found=200, ends=opened)) == [], "that is no news"
+
+
 def test_a_credential_says_which_folder_it_came_from() -> None:
     start = state(live("a"))
     now = changed(start, CredentialSeen(NOW, "a", None, config_dir="~/work"))
@@ -307,6 +368,7 @@ events = st.one_of(
     st.builds(RefreshRequested, instants, st.none() | names),
     st.builds(LoginSeen, instants, st.none() | names),
     st.builds(FiguresSeen, instants, names, some_usage),
+    st.builds(AnswerSeen, instants, names, some_usage),
     st.builds(
         Restored,
         instants,

@@ -23,7 +23,10 @@ from monitor.store import Store
 
 
 class AccountBook:
-    """The accounts: settings, credentials and what was learnt of them, kept in step."""
+    """The accounts: settings, credentials and what was learnt of them, kept in step.
+
+    `asks` says whether their tokens are for anything: whether the API may be asked at all.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class AccountBook:
         profiles: Profiles,
         store: Store,
         clock: Clock,
+        asks: bool = True,
     ) -> None:
         self._file = file
         self._credentials = credentials
@@ -43,7 +47,9 @@ class AccountBook:
         self._store = store
         self._clock = clock
         self._register = Register(file, credentials, offers, learnt, profiles, store, clock)
-        self._importing = Importing(self._register, credentials, offers, learnt, profiles, clock)
+        self._importing = Importing(
+            self._register, credentials, offers, learnt, profiles, clock, asks=asks
+        )
         self._known = KnownLogins(self._register, learnt)
         self._turn = asyncio.Lock()
         """Several tables may order at once, and each order looks first and writes then."""

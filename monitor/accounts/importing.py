@@ -101,6 +101,8 @@ class Importing:
         learnt: Learnt,
         profiles: Profiles,
         clock: Clock,
+        *,
+        asks: bool = True,
     ) -> None:
         self._register = register
         self._credentials = credentials
@@ -108,6 +110,7 @@ class Importing:
         self._learnt = learnt
         self._profiles = profiles
         self._clock = clock
+        self._asks = asks
 
     async def import_all(self, sources: Sequence[LoginSource]) -> Imports:
         """Import the login of each source; what failed is told beside what was imported."""
@@ -121,6 +124,8 @@ class Importing:
 
     async def _import(self, source: LoginSource) -> Imported:
         login = await source.read()
+        if not self._asks:
+            return await self._import_noted(source, login)
         if login.credential.is_dead(self._clock.now()):
             raise CredentialError(expired(source), reason=Reason.AUTH, trouble=Trouble.EXPIRED)
         profile = await self._profiles.of_login(login, source)
@@ -128,6 +133,17 @@ class Importing:
         if known is None:
             return await self._import_new(source, login, profile)
         return await self._import_known(known, source, login, profile)
+
+    async def _import_noted(self, source: LoginSource, login: Login) -> Imported:
+        """Where nothing is sent, any token will do and none is kept: `.claude.json` says whose login it is."""
+        of_any_scope = Login(login.credential)
+        profile = await self._profiles.of_login(of_any_scope, source)
+        known = await self._register.account_of(profile, folder_of(source))
+        account = known or self._register.new_account(profile)
+        self._take_over(account.name, source, login, profile)
+        if known is None:
+            self._register.add(account)
+        return Imported(account.name, is_new=known is None, place=place_words(source))
 
     async def _import_new(self, source: LoginSource, login: Login, profile: Profile) -> Imported:
         account = self._register.new_account(profile)

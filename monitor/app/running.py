@@ -115,6 +115,7 @@ class App:
             profiles=profiles,
             store=self.store,
             clock=clock,
+            asks=places.asks,
         )
         self.watcher = LoginWatcher(
             sources=self.logins,

@@ -275,6 +275,7 @@ class Rig:
             profiles=asked,
             store=self.store,
             clock=self.clock,
+            asks=self.has_api,
         )
         self.watcher = LoginWatcher(
             sources=self.sources,

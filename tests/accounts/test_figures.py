@@ -195,6 +195,16 @@ async def test_the_status_line_speaks_of_the_account_of_its_folder(place: str | 
     assert rig.store.state.accounts[name].last_success_at == NOW
 
 
+async def test_without_an_api_a_folder_needs_no_token_that_holds() -> None:
+    rig = rig_at(FakeLogin("setup", "/ci", scopes=("user:inference",), facts=facts()))
+    rig.has_api = False
+    rig.start()
+    figures = await figures_of(rig)
+    await figures.look()
+    assert used(rig) == 0.42
+    assert await figures.ingested(said(61), "/ci") == ME
+
+
 async def test_before_the_first_look_it_is_as_it_was_when_we_last_ran() -> None:
     rig = rig_at(FakeLogin("t1", facts=facts()))
     await figures_of(rig)

@@ -1,5 +1,7 @@
 """What an import brings from many places, and what it says of those that bring nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from monitor.accounts.importing import Imported, Imports, NotImported
@@ -112,6 +114,31 @@ async def test_without_an_api_a_login_is_whose_claude_code_says_it_is() -> None:
     with pytest.raises(CredentialError, match=r"api\.enabled"):
         await rig.book.import_from([FakeLogin("t2", "/x")])
     assert rig.profiles.asked == []
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        FakeLogin("dead", "/w", before(hours=1)),
+        FakeLogin("setup", "/w", scopes=("user:inference",)),
+        FakeLogin("good", "/w", after(hours=8)),
+    ],
+)
+async def test_without_an_api_no_token_has_to_hold_and_none_is_kept(login: FakeLogin) -> None:
+    rig = Rig()
+    rig.has_api, rig.vault.locked = False, True
+    rig.start()
+    mine = Identity("uuid-me", "org-1")
+    rig.logins = [replace(login, facts=FakeFacts(mine, ME, "Mine"))]
+    for is_new in (True, False):
+        (imported,) = await rig.book.import_from(rig.logins)
+        assert (imported.name, imported.is_new) == (ME, is_new)
+        await rig.watcher.look()
+    assert (rig.names, rig.learnt[ME].identity, rig.learnt[ME].folders) == ([ME], mine, ("/w",))
+    assert rig.vault.kept == {}
+    assert rig.store.state.logged_in == ME
+    with pytest.raises(NotLoggedInError):
+        await rig.book.import_from([FakeLogin(None, "/x", facts=FakeFacts(mine, ME))])
 
 
 NEW = Imported("a", is_new=True, is_renewed=True)

@@ -82,6 +82,8 @@ def api_checks(facts: ApiFacts, platform: str, environ: Mapping[str, str]) -> li
     match facts.answer:
         case Obstacle():
             return [_blocked(facts.url, facts.answer), CLOCK.skip("nobody told the time")]
+        case Reached(is_challenge=False, is_alien=True):
+            return [_alien(facts.url, facts.answer), CLOCK.skip("the API's time was not told")]
         case Reached(date=None):
             return [_reached(facts.url, facts.answer, environ), CLOCK.skip("no Date was sent")]
         case Reached(date=datetime() as date):
@@ -98,6 +100,16 @@ def skipped() -> list[Check]:
 
 def _blocked(url: str, obstacle: Obstacle) -> Check:
     found, fix = (words.format(host=_host(url)) for words in _IN_THE_WAY[obstacle])
+    return API.fail(found, fix)
+
+
+def _alien(url: str, answer: Reached) -> Check:
+    what = "a web page" if answer.is_page else "a redirection"
+    found = (
+        f"something else answers in the place of {_host(url)}: {what} (HTTP {answer.status}), "
+        "as the login page of a network does"
+    )
+    fix = "open any page in a browser, and log in to the network there; else see whether a proxy, or api.url, is meant"
     return API.fail(found, fix)
 
 

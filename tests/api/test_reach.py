@@ -56,7 +56,7 @@ async def test_nothing_is_sent_that_could_be_a_token() -> None:
     async with serving(HEAD + b"Content-Length: 0\r\n\r\n", seen) as url:
         await reach(url, 3, AGENT)
     (request,) = seen
-    assert request.startswith(b"GET / HTTP/1.1\r\n") and AGENT.encode() in request
+    assert request.startswith(b"GET /api/hello HTTP/1.1\r\n") and AGENT.encode() in request
     assert b"authorization" not in request.lower() and b"cookie" not in request.lower()
 
 
@@ -72,6 +72,18 @@ async def test_nothing_is_sent_that_could_be_a_token() -> None:
         (
             b"HTTP/1.1 403 x\r\nContent-Length: 21\r\n\r\n<h1>Just a moment</h1>"[:-1],
             Reached(403, None, True),
+        ),
+        (
+            b"HTTP/1.1 200 x\r\nContent-Type: Text/HTML; charset=x\r\nContent-Length: 2\r\n\r\nhi",
+            Reached(200, None, False, is_page=True),
+        ),
+        (
+            b"HTTP/1.1 200 x\r\nContent-Length: 17\r\n\r\n\n<!DOCTYPE html>\n",
+            Reached(200, None, False, is_page=True),
+        ),
+        (
+            b'HTTP/1.1 200 x\r\nContent-Length: 19\r\n\r\n{"message":"hello"}',
+            Reached(200, None, False),
         ),
         (b"SSH-2.0-OpenSSH\r\n", Obstacle.NOT_HTTP),
         (b"", Obstacle.CUT),

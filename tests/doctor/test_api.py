@@ -54,11 +54,20 @@ def test_the_clock_is_judged_by_the_server_s(
         (Reached(404, NOW, False), OK, "answers"),
         (Reached(503, NOW, False), WARN, "HTTP 503"),
         (Reached(403, NOW, True), FAIL, "a Cloudflare challenge"),
+        (Reached(403, NOW, True, is_page=True), FAIL, "a Cloudflare challenge"),
+        (Reached(200, NOW, False, is_page=True), FAIL, "in the place of api.anthropic.com: a web"),
+        (Reached(302, NOW, False), FAIL, "a redirection (HTTP 302)"),
+        (Reached(502, NOW, False, is_page=True), WARN, "HTTP 502"),
     ],
 )
 def test_what_is_said_of_an_answer(answer: Reached, outcome: Outcome, words: str) -> None:
     way, _ = api_checks(facts(answer), "linux", {})
     assert (way.outcome, words in way.found) == (outcome, True)
+
+
+def test_the_clock_of_a_login_page_is_not_the_server_s() -> None:
+    _, clock = api_checks(facts(Reached(200, NOW - timedelta(days=9), False, True)), "linux", {})
+    assert clock.outcome is SKIP
 
 
 def test_a_proxy_is_mentioned_without_its_address() -> None:

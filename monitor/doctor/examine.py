@@ -2,22 +2,22 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from monitor.accounts.learnt import Learnt
-from monitor.api.reach import reach
+from monitor.api.reach import Reached, reach
 from monitor.app import user_agent
 from monitor.channels.desktop import Sender
 from monitor.clock import Clock
 from monitor.core.model import AuthMethod, Storage
 from monitor.doctor import api, instance, keyring, logins, notifying, port, screen, state_folder
 from monitor.doctor.check import Check, Question
-from monitor.doctor.privacy import Privacy
+from monitor.doctor.privacy import Privacy, title
 from monitor.doctor.settings_file import settings_checks, settings_facts
-from monitor.doctor.tokens import ACCOUNT, Tokens, token_check, wanted
+from monitor.doctor.tokens import ACCOUNT, Tokens, token_check, unsent_check, wanted
 from monitor.doctor.unwatched import UNWATCHED, unwatched_checks
 from monitor.files import JsonFile
 from monitor.settings import Settings
@@ -28,6 +28,7 @@ from monitor.sources.credentials_directory import CredentialsDirectory
 from monitor.sources.discovery import Discovery
 from monitor.sources.keyring import Keyring
 from monitor.sources.security import LIMIT_SECS, SECURITY
+from monitor.web import Obstacle
 
 LOGINS_SECS: Final = 20.0
 """All of Claude Code's logins are asked within this time: each may hang for some seconds, one after the other."""
@@ -47,6 +48,7 @@ class World:
     security: str = SECURITY
     security_secs: float = LIMIT_SECS
     sender: Callable[[], Sender] | None = None
+    reach: Callable[[str, float, str], Awaitable[Reached | Obstacle]] = reach
 
 
 async def examine(world: World) -> list[Check]:
@@ -111,7 +113,7 @@ class _Examination:
     def _is_needed(self) -> bool:
         """Whether some secret may only be in the keyring."""
         settings = self._settings
-        for account in settings.accounts:
+        for account in settings.accounts if settings.api.enabled else ():
             storage = wanted(settings, account)
             alone = storage is None and account.auth_method is not AuthMethod.OAUTH
             if storage is Storage.KEYRING or alone:
@@ -127,7 +129,7 @@ class _Examination:
             return api.skipped()
         asked_at = clock.now()
         agent = settings.user_agent or user_agent()
-        answer = await reach(settings.url, settings.timeout_secs, agent)
+        answer = await self._world.reach(settings.url, settings.timeout_secs, agent)
         facts = api.ApiFacts(settings.url, answer, asked_at, clock.now())
         return api.api_checks(facts, self._world.platform, self._world.environ)
 
@@ -148,8 +150,21 @@ class _Examination:
         return notifying.channel_checks(self._settings, await channels.facts() if enabled else [])
 
     async def _logins_and_accounts(self, has_keyring: bool) -> list[Check]:
-        world, now = self._world, self._world.clock.now
+        world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled
         found = await self._logins()
+        places = [
+            logins.login_check(f, now(), world.platform, world.environ, asks=asks) for f in found
+        ]
+        unwatched = unwatched_checks(found, self._settings.accounts, self._learnt, now())
+        accounts = await self._tokens(found, has_keyring) if asks else self._unsent()
+        return [*places, *unwatched, *accounts]
+
+    def _unsent(self) -> list[Check]:
+        accounts = enumerate(self._settings.accounts, 1)
+        return [unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in accounts]
+
+    async def _tokens(self, found: Sequence[logins.LoginFacts], has_keyring: bool) -> list[Check]:
+        world, now = self._world, self._world.clock.now
         tokens = Tokens(
             self._settings,
             self._learnt,
@@ -161,11 +176,7 @@ class _Examination:
             has_keyring=has_keyring,
         )
         facts = [await tokens.facts(n, a) for n, a in enumerate(self._settings.accounts, 1)]
-        return [
-            *(logins.login_check(f, now(), world.platform, world.environ) for f in found),
-            *unwatched_checks(found, self._settings.accounts, self._learnt, now()),
-            *(token_check(f, now()) for f in facts),
-        ]
+        return [token_check(f, now()) for f in facts]
 
     async def _logins(self) -> list[logins.LoginFacts]:
         """Each login that can be read in time; the rest are silent, too."""

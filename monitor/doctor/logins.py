@@ -89,10 +89,18 @@ async def _noted(source: LoginSource) -> tuple[Identity | None, str]:
 
 
 def login_check(
-    facts: LoginFacts, now: datetime, platform: str, environ: Mapping[str, str]
+    facts: LoginFacts,
+    now: datetime,
+    platform: str,
+    environ: Mapping[str, str],
+    *,
+    asks: bool = True,
 ) -> Check:
+    """Where the API is not asked (`asks` is false), it does not matter what a token may be used for."""
     if facts.login is None:
         return _missing(facts, platform, environ)
+    if facts.login.is_setup_token and not asks:
+        return LOGIN.ok(f"{facts.place}: a setup-token, which is not sent (api.enabled = false)")
     return _present(facts, facts.login, now)
 
 

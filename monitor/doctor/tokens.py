@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from monitor.accounts.advice import command
-from monitor.accounts.learnt import Learnt
+from monitor.accounts.learnt import Facts, Learnt
 from monitor.accounts.spelling import for_claude_code
 from monitor.clock import Clock
 from monitor.core.errors import CredentialError, Trouble
@@ -163,6 +163,22 @@ def wanted(settings: Settings, account: Account) -> Storage | None:
         return account.storage
     alien = settings.storage is Storage.LINKED and account.auth_method is not AuthMethod.OAUTH
     return None if alien else settings.storage
+
+
+UNSENT: Final = Question("account", "figures are booked on the account that Claude Code names")
+
+
+def unsent_check(title: str, account: Account, facts: Facts) -> Check:
+    """What matters of an account where the API is not asked: whose figures Claude Code's are."""
+    if account.auth_method is AuthMethod.SESSION_KEY:
+        return UNSENT.warn(
+            f"{title}: a session key is of no use while api.enabled = false",
+            "log in by `claude` /login, then `monitor accounts import`",
+        )
+    if facts.identity is None:
+        found = f"{title}: it is not known which of Claude Code's logins is its own"
+        return UNSENT.warn(found, "`monitor accounts import --all`")
+    return UNSENT.ok(f"{title}: it needs no token (api.enabled = false)")
 
 
 def token_check(facts: TokenFacts, now: datetime) -> Check:

@@ -8,17 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from monitor.api.reach import Reached
 from monitor.core.errors import CredentialError
 from monitor.doctor import Check, World, examine
 from monitor.doctor.screen import ScreenFacts
-from tests.builders import after
+from tests.builders import NOW, after
 from tests.fakes import FakeClock
 
 TOKEN = "sk-ant-oat01-first"
 REFRESH = "sk-ant-ort01-first"
 
-QUIET = "[api]\nenabled = false\n[exporter]\nlisten = 'off'\n"
-"""Settings under which nothing leaves the machine."""
+QUIET = "[exporter]\nlisten = 'off'\n"
+"""Settings under which no port is looked at."""
+
+ALONE = "[api]\nenabled = false\n"
+"""Settings by which nobody is asked."""
 
 
 class Box:
@@ -61,8 +65,13 @@ class Sender:
         raise AssertionError("the doctor sends nothing")
 
 
+async def answering(*_: object) -> Reached:
+    """In the place of the API: it answers, and its clock agrees."""
+    return Reached(200, NOW, is_challenge=False)
+
+
 class Machine:
-    """Change what is on it, then `examined()`."""
+    """Change what is on it, then `examined()`. Nothing leaves it."""
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
@@ -79,6 +88,7 @@ class Machine:
             backend=self.box,
             security_secs=0.4,
             sender=lambda: Sender("title"),
+            reach=answering,
         )
 
     def set(self, *, environ: Mapping[str, str] | None = None, **changes: Any) -> None:
@@ -88,6 +98,17 @@ class Machine:
     def settings(self, text: str) -> None:
         self.config.write_text(QUIET + text)
         self.config.chmod(0o600)
+
+    @property
+    def state(self) -> Path:
+        """The program's own folder, made private."""
+        folder = self.home / ".local/state/claude-tracker"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def learns(self, name: str, **facts: object) -> None:
+        """What an earlier run has learnt of an account."""
+        (self.state / "accounts.json").write_text(json.dumps({name: facts}))
 
     def login(self, folder: str = ".claude", **changes: Any) -> Path:
         """A login of Claude Code, good for two hours."""

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.api.reach import Reached
+from monitor.api.reach import Reached, reach
 from monitor.demo.server import SimulatedApi
 from monitor.doctor import Outcome
 from monitor.doctor.api import ApiFacts, api_checks
 from monitor.web import Obstacle
 from tests.builders import NOW, after
-from tests.doctor.rig import Machine
+from tests.doctor.rig import ALONE, Machine
 
 OK, WARN, FAIL, SKIP = Outcome
 
@@ -78,6 +78,7 @@ def test_a_proxy_is_mentioned_without_its_address() -> None:
 
 async def test_one_request_reaches_the_api_and_carries_no_token(machine: Machine) -> None:
     machine.login()
+    machine.set(reach=reach)
     async with SimulatedApi([], now=lambda: NOW) as url:
         machine.config.write_text(f"[api]\nurl = '{url}'\n[exporter]\nlisten = 'off'\n")
         (way,) = await machine.answers("api")
@@ -85,6 +86,6 @@ async def test_one_request_reaches_the_api_and_carries_no_token(machine: Machine
 
 
 async def test_nobody_is_asked_where_the_settings_forbid_it(machine: Machine) -> None:
-    machine.settings("")
+    machine.settings(ALONE)
     assert (await machine.answer("api")).outcome is SKIP
     assert (await machine.answer("clock")).outcome is SKIP

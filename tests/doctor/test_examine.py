@@ -10,7 +10,7 @@ from monitor.doctor.report import exit_code
 from monitor.sources.backends import ABSENT, LOCKED
 from monitor.sources.keychain import services
 from tests.builders import after, before
-from tests.doctor.rig import Edit, Machine, Sender, login_text
+from tests.doctor.rig import ALONE, Edit, Machine, Sender, login_text
 from tests.sources.fake_security import FakeSecurity
 
 OK, WARN, FAIL, SKIP = Outcome
@@ -30,7 +30,7 @@ async def test_on_a_machine_in_order_nothing_is_to_be_mended(machine: Machine) -
 
 
 async def test_a_machine_without_anything_is_examined_too(machine: Machine) -> None:
-    machine.config.write_text("[api]\nenabled = false\n[exporter]\nlisten = 'off'\n")
+    machine.settings("")
     checks = await machine.examined()
     assert exit_code(checks) == 0
     assert not any(machine.home.glob(".*"))
@@ -341,6 +341,23 @@ async def test_what_is_said_of_an_account_that_is_linked(
     assert check.outcome is outcome and found in check.found
 
 
+async def test_without_an_api_no_token_matters(machine: Machine) -> None:
+    machine.login(scopes=["user:inference"])
+    machine.settings(f"{ALONE}{ACCOUNT}storage = 'keyring'\n")
+    machine.box.failure = CredentialError(LOCKED, trouble=Trouble.LOCKED)
+    assert "setup-token, which is not sent" in (await machine.answer("login")).found
+    check = await machine.answer("account")
+    assert (check.outcome, check.fix) == (WARN, "`monitor accounts import --all`")
+    machine.learns("user@example.com", account_uuid="a", org_uuid="o")
+    checks = await machine.examined()
+    assert exit_code(checks) == 0
+    assert [c.found for c in checks if c.name == "account"] == [
+        "account 1 (u…@example.com): it needs no token (api.enabled = false)"
+    ]
+    machine.settings(f"{ALONE}[[accounts]]\nname = 'a'\nauth_method = 'session_key'\n")
+    assert "of no use" in (await machine.answer("account")).found
+
+
 async def test_a_linked_account_without_a_login_is_a_failure(machine: Machine) -> None:
     machine.settings(ACCOUNT + "storage = 'linked'\n")
     check = await machine.answer("account")
@@ -356,7 +373,7 @@ async def test_wrong_settings_are_told_by_their_line_and_hide_nothing_else(
     machine.settings("[[accounts]]\nname = 'user@example.com'\n" * 2)
     checks = await machine.examined()
     assert checks[0].outcome is FAIL
-    assert checks[0].found.startswith("~/config.toml:8: accounts[1].name: there is an account")
+    assert checks[0].found.startswith("~/config.toml:6: accounts[1].name: there is an account")
     assert "user@" not in checks[0].found
     assert {"keyring", "login", "state"} <= {check.name for check in checks}
     assert not {"account", "port", "interval"} & {check.name for check in checks}
@@ -366,7 +383,7 @@ async def test_an_interval_over_the_budget_is_a_warning(machine: Machine) -> Non
     machine.settings("[settings]\npoll_interval_secs = 60\n")
     check = await machine.answer("interval")
     assert check.outcome is WARN and check.found.startswith(
-        "~/config.toml:6: poll_interval_secs = 60"
+        "~/config.toml:4: poll_interval_secs = 60"
     )
 
 

@@ -14,10 +14,21 @@ from typing import Any
 from monitor import __version__, logs
 from monitor.clock import SystemClock
 from monitor.core.errors import TrackerError
-from monitor.doctor import World, examine, exit_code, render_document, render_text, screen_facts
+from monitor.doctor import (
+    Failed,
+    World,
+    examine,
+    exit_code,
+    failures_kept,
+    failures_told,
+    render_document,
+    render_text,
+    screen_facts,
+)
 from monitor.instance.ask import ask
 from monitor.paths import instance_key, runtime_folder, socket_path
-from monitor.settings import config_path
+from monitor.settings import SNAPSHOTS, config_path, state_folder
+from monitor.snapshots import Snapshots
 
 
 def doctor(arguments: Namespace) -> int:
@@ -29,7 +40,12 @@ def doctor(arguments: Namespace) -> int:
 async def _doctor(config: Path, as_json: bool) -> int:
     """Prints before the loop ends, which a look-up without an answer may still hold up."""
     world = World(
-        config, os.environ, SystemClock(), lambda: running(config, os.environ), screen_facts()
+        config,
+        os.environ,
+        SystemClock(),
+        lambda: running(config, os.environ),
+        screen_facts(),
+        failures=lambda: failures(config, os.environ),
     )
     checks = await examine(world)
     columns = shutil.get_terminal_size().columns
@@ -43,8 +59,26 @@ async def _doctor(config: Path, as_json: bool) -> int:
 
 def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
     """What the running instance of these settings says of itself; None where none runs. Raises TrackerError."""
+    return _said(config, environ, {"ask": "who"})
+
+
+def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
+    """Why the last polls failed, by account: as the running instance says, else as the last one has left it.
+
+    Raises TrackerError where one runs and does not say it.
+    """
+    document = _said(config, environ, {"ask": "status", "form": "json"})
+    if document is not None:
+        return failures_told(document)
+    return failures_kept(Snapshots(state_folder(environ) / SNAPSHOTS).load())
+
+
+def _said(
+    config: Path, environ: Mapping[str, str], request: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """The running instance's answer, a JSON object; None where none runs."""
     key = instance_key(environ, str(config))
-    reply = ask(socket_path(runtime_folder(environ), key), {"ask": "who"})
+    reply = ask(socket_path(runtime_folder(environ), key), request)
     if reply is None:
         return None
     code, text = reply

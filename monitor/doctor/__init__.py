@@ -2,15 +2,19 @@
 
 from monitor.doctor.check import Check, Outcome
 from monitor.doctor.examine import World, examine
+from monitor.doctor.failing import Failed, failures_kept, failures_told
 from monitor.doctor.report import exit_code, render_document, render_text
 from monitor.doctor.screen import screen_facts
 
 __all__ = [
     "Check",
+    "Failed",
     "Outcome",
     "World",
     "examine",
     "exit_code",
+    "failures_kept",
+    "failures_told",
     "render_document",
     "render_text",
     "screen_facts",

@@ -12,9 +12,11 @@ from monitor.api.reach import Reached, reach
 from monitor.app import user_agent
 from monitor.channels.desktop import Sender
 from monitor.clock import Clock
+from monitor.core.errors import TrackerError
 from monitor.core.model import AuthMethod, Storage
 from monitor.doctor import api, instance, keyring, logins, notifying, port, screen, state_folder
 from monitor.doctor.check import Check, Question
+from monitor.doctor.failing import Failed, with_failure
 from monitor.doctor.privacy import Privacy, title
 from monitor.doctor.settings_file import settings_checks, settings_facts
 from monitor.doctor.tokens import ACCOUNT, Tokens, token_check, unsent_check, wanted
@@ -28,6 +30,7 @@ from monitor.sources.credentials_directory import CredentialsDirectory
 from monitor.sources.discovery import Discovery
 from monitor.sources.keyring import Keyring
 from monitor.sources.security import LIMIT_SECS, SECURITY
+from monitor.threads import DaemonThreads
 from monitor.web import Obstacle
 
 LOGINS_SECS: Final = 20.0
@@ -48,6 +51,9 @@ class World:
     security: str = SECURITY
     security_secs: float = LIMIT_SECS
     sender: Callable[[], Sender] | None = None
+    failures: Callable[[], Mapping[str, Failed]] = dict
+    """Why the last poll of each account failed, as the running monitor says or the last one has left it; blocks."""
+
     reach: Callable[[str, float, str], Awaitable[Reached | Obstacle]] = reach
 
 
@@ -175,8 +181,21 @@ class _Examination:
             environ=world.environ,
             has_keyring=has_keyring,
         )
-        facts = [await tokens.facts(n, a) for n, a in enumerate(self._settings.accounts, 1)]
-        return [token_check(f, now()) for f in facts]
+        failures = await self._failures()
+        checks = []
+        for place, account in enumerate(self._settings.accounts, 1):
+            facts = await tokens.facts(place, account)
+            failed = failures.get(account.name)
+            shown = failed.without(account.name) if failed else None
+            checks.append(with_failure(token_check(facts, now()), facts, shown))
+        return checks
+
+    async def _failures(self) -> Mapping[str, Failed]:
+        """A monitor that cannot be asked is a failure of its own, and hides nothing else."""
+        try:
+            return await DaemonThreads(instance.LIMIT_SECS).run(self._world.failures)
+        except (TimeoutError, TrackerError):
+            return {}
 
     async def _logins(self) -> list[logins.LoginFacts]:
         """Each login that can be read in time; the rest are silent, too."""

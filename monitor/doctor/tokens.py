@@ -191,10 +191,10 @@ def token_check(facts: TokenFacts, now: datetime) -> Check:
         problem, _, advice = facts.words.partition(": ")
         return ACCOUNT.fail(f"{where}: {problem}", advice or "look whether it works by hand")
     if not facts.is_there:
-        return ACCOUNT.fail(f"{where} has none", _bring(facts))
+        return ACCOUNT.fail(f"{where} has none", bring(facts))
     if facts.expires_at is not None and facts.expires_at <= now:
         found = f"{where}: expired {age(now - facts.expires_at)} ago, at {minute(facts.expires_at)}"
-        return ACCOUNT.warn(found, _renew(facts))
+        return ACCOUNT.warn(found, renew(facts))
     holds = f" for {duration(facts.expires_at - now)}" if facts.expires_at else ", no end known"
     return ACCOUNT.ok(f"{where} has its token{holds}")
 
@@ -219,7 +219,7 @@ def _of_login(facts: TokenFacts, where: str, now: datetime) -> Check:
     if login.is_setup_token:
         return ACCOUNT.fail(f"{where}: {facts.login.place} has a setup-token", start)
     if login.credential.is_dead(now):
-        return ACCOUNT.warn(f"{where}: the token in {facts.login.place} has expired", _renew(facts))
+        return ACCOUNT.warn(f"{where}: the token in {facts.login.place} has expired", renew(facts))
     return ACCOUNT.ok(f"{where}, {facts.login.place}, has its token")
 
 
@@ -227,7 +227,8 @@ def _failed(facts: TokenFacts, error: CredentialError) -> TokenFacts:
     return replace(facts, trouble=error.trouble or Trouble.FAILED, words=error.detail)
 
 
-def _bring(facts: TokenFacts) -> str:
+def bring(facts: TokenFacts) -> str:
+    """What gives the account a token."""
     if facts.storage is Storage.SYSTEMD:
         return "add LoadCredentialEncrypted=NAME:/path to the unit, and start it anew"
     if facts.auth_method is AuthMethod.SESSION_KEY:
@@ -235,7 +236,8 @@ def _bring(facts: TokenFacts) -> str:
     return f"`{command(facts.folder)}`, then /login: we take the login over"
 
 
-def _renew(facts: TokenFacts) -> str:
+def renew(facts: TokenFacts) -> str:
+    """What replaces the account's token by one that holds."""
     if facts.storage is Storage.COMMAND:
         return "let the command print a new one"
     if facts.storage is Storage.SYSTEMD:

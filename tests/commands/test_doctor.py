@@ -7,15 +7,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from monitor.commands.doctor import running
-from monitor.core.errors import TrackerError
+from monitor.commands.doctor import failures, running
+from monitor.core.errors import Reason, TrackerError
+from monitor.doctor import Failed, failures_told
 from monitor.instance.server import Server
 from monitor.paths import instance_key, runtime_folder, socket_path
+from monitor.settings import SNAPSHOTS, state_folder
+from monitor.snapshots import Snapshots
+from tests.builders import failing, live, state
+from tests.owner import owner
 
 SETTINGS = "[api]\nenabled = false\n[notifications]\nenabled = false\n[exporter]\nlisten = {!r}\n"
 
@@ -96,6 +102,35 @@ async def test_an_instance_that_says_something_else_is_an_error(
 ) -> None:
     with pytest.raises(TrackerError, match=words):
         await said(tmp_path, code, text)
+
+
+def environ_of(folder: Path) -> dict[str, str]:
+    return {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+
+
+REFUSED = failing(live("a"), Reason.SCOPE, "a setup-token")
+
+
+def test_the_running_instance_tells_what_fails(tmp_path: Path) -> None:
+    environ = {**environ_of(tmp_path), "MONITOR_CONFIG": str(tmp_path / "config.toml")}
+    with owner(environ, state(REFUSED, live("b"))):
+        told = failures(tmp_path / "config.toml", environ)
+    assert told == {"a": Failed(Reason.SCOPE, "a setup-token")}
+
+
+def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Path) -> None:
+    environ = environ_of(tmp_path)
+    assert failures(tmp_path / "config.toml", environ) == {}
+    with closing(Snapshots(state_folder(environ) / SNAPSHOTS)) as kept:
+        kept.save("a", REFUSED)
+        kept.save("b", live("b"))
+    told = failures(tmp_path / "config.toml", environ)
+    assert told == {"a": Failed(Reason.SCOPE, "a setup-token", is_running=False)}
+
+
+def test_what_another_version_says_in_other_words_is_left_out() -> None:
+    odd = [5, {"name": "a", "failure": None}, {"name": "b", "failure": {"reason": "new", "detail": ""}}]  # fmt: skip
+    assert failures_told({"accounts": odd}) == failures_told({"accounts": 5}) == {}
 
 
 def test_no_instance_is_no_error(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from time import monotonic
 
 import pytest
 
-from monitor.core.errors import CredentialError, TrackerError, Trouble
-from monitor.doctor import Outcome
+from monitor.core.errors import CredentialError, Reason, TrackerError, Trouble
+from monitor.doctor import Check, Failed, Outcome
 from monitor.doctor.report import exit_code
 from monitor.sources.backends import ABSENT, LOCKED
 from monitor.sources.keychain import services
@@ -16,6 +16,10 @@ from tests.sources.fake_security import FakeSecurity
 OK, WARN, FAIL, SKIP = Outcome
 
 ACCOUNT = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\n"
+
+
+def assert_says(check: Check, outcome: Outcome, found: str, fix: str) -> None:
+    assert check.outcome is outcome and found in check.found and fix in (check.fix or ""), check
 
 
 async def test_on_a_machine_in_order_nothing_is_to_be_mended(machine: Machine) -> None:
@@ -96,11 +100,7 @@ async def test_what_is_said_of_a_login_in_a_file(machine: Machine, case: str) ->
     edit, outcome, found, fix = LOGINS[case]
     edit(machine)
     check = await machine.answer("login")
-    assert (check.outcome, found in check.found, fix in (check.fix or "")) == (
-        outcome,
-        True,
-        True,
-    ), check
+    assert_says(check, outcome, found, fix)
     assert check.found.startswith("~/.claude")
 
 
@@ -143,11 +143,7 @@ async def test_what_is_said_of_a_login_in_the_keychain(machine: Machine, case: s
     fake.put(SERVICE, login_text(), account="alice", at=after())
     fake.behave(SERVICE, **behaviour)
     check = await machine.answer("login")
-    assert (check.outcome, found in check.found, fix in (check.fix or "")) == (
-        outcome,
-        True,
-        True,
-    ), check
+    assert_says(check, outcome, found, fix)
 
 
 async def test_an_absent_item_is_told_from_one_of_mcp_servers_only(machine: Machine) -> None:
@@ -317,11 +313,7 @@ async def test_what_is_said_of_an_account(machine: Machine, case: str) -> None:
     machine.settings(ACCOUNT + text)
     edit(machine)
     check = await machine.answer("account")
-    assert (check.outcome, found in check.found, fix in (check.fix or "")) == (
-        outcome,
-        True,
-        True,
-    ), check
+    assert_says(check, outcome, found, fix)
 
 
 @pytest.mark.parametrize(
@@ -356,6 +348,122 @@ async def test_without_an_api_no_token_matters(machine: Machine) -> None:
     ]
     machine.settings(f"{ALONE}[[accounts]]\nname = 'a'\nauth_method = 'session_key'\n")
     assert "of no use" in (await machine.answer("account")).found
+
+
+def fails(reason: Reason, detail: str, *, is_running: bool = True) -> Edit:
+    """A token_command's account that the polls cannot read."""
+    failed = {"user@example.com": Failed(reason, detail, is_running)}
+    return lambda m: m.set(failures=lambda: failed)
+
+
+EXPIRED = {"user@example.com": login_text(expires=before(hours=2))}
+
+FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
+    "a setup-token of a command": (
+        'token_command = ["echo", "a-token"]',
+        fails(Reason.SCOPE, "the token may not read usage: log in"),
+        FAIL,
+        "account 1 (u…@example.com): it cannot be read (scope): the token may not read usage",
+        "let the command print the token of a login",
+    ),
+    "a setup-token of systemd": (
+        "storage = 'systemd'",
+        fails(Reason.SCOPE, "the token may not read usage: log in"),
+        FAIL,
+        "it cannot be read (scope)",
+        "encrypt the token of a login",
+    ),
+    "a setup-token in the keyring": (
+        "",
+        fails(Reason.SCOPE, "the token may not read usage: log in"),
+        FAIL,
+        "it cannot be read (scope)",
+        "`claude`, then /login; and then `monitor accounts import`",
+    ),
+    "one that is refused": (
+        "",
+        fails(Reason.AUTH, "the API refused the login: it has expired or was revoked"),
+        FAIL,
+        "(auth): the API refused the login",
+        "`claude`, then /login",
+    ),
+    "a login that cannot be identified": (
+        "",
+        fails(Reason.CREDENTIALS, "it cannot be asked now whose the new login is: HTTP 500"),
+        FAIL,
+        "whose the new login is: HTTP 500",
+        "`monitor accounts import`",
+    ),
+    "one that says itself what to do": (
+        "",
+        fails(Reason.CREDENTIALS, "there holds 'user@example.com' somebody: run `x y`"),
+        FAIL,
+        "(credentials): there holds 'u…@example.com' somebody",
+        "run `x y`",
+    ),
+    "one that waits": (
+        "",
+        fails(Reason.RATE_LIMITED, "the API asks for fewer requests"),
+        WARN,
+        "(rate_limited): the API asks for fewer requests",
+        "`monitor status`",
+    ),
+    "an answer that is not understood": (
+        "",
+        fails(Reason.SCHEMA, "no known window"),
+        FAIL,
+        "(schema): no known window",
+        "pip install --upgrade",
+    ),
+    "one of the last run": (
+        "",
+        fails(Reason.AUTH, "the API refused the login", is_running=False),
+        FAIL,
+        "it could not be read when it was asked last (auth)",
+        "/login",
+    ),
+    "one that waits for Claude Code": (
+        "storage = 'keyring'",
+        lambda m: (fails(Reason.AUTH, "waiting")(m), m.box.entries.update(EXPIRED)),
+        WARN,
+        "expired 2h ago",
+        "`claude`: it renews",
+    ),
+    "one whose new login cannot be identified": (
+        "storage = 'keyring'",
+        lambda m: (fails(Reason.CREDENTIALS, "whose is it")(m), m.box.entries.update(EXPIRED)),
+        FAIL,
+        "(credentials): whose is it",
+        "`monitor accounts import`",
+    ),
+    "one whose token is known to be missing": (
+        "storage = 'keyring'",
+        lambda m: (fails(Reason.AUTH, "x")(m), m.box.entries.popitem()),
+        FAIL,
+        "the keyring has none",
+        "`monitor accounts import`",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+async def test_what_the_polls_know_is_said_of_an_account(machine: Machine, case: str) -> None:
+    text, edit, outcome, found, fix = FAILING[case]
+    machine.box.entries["user@example.com"] = "sk-ant-oat01-a"
+    machine.settings(ACCOUNT + text)
+    edit(machine)
+    check = await machine.answer("account")
+    assert_says(check, outcome, found, fix)
+
+
+async def test_a_monitor_that_does_not_say_it_hides_no_account(machine: Machine) -> None:
+    def failures() -> dict[str, Failed]:
+        raise TrackerError("the running monitor does not answer within 2 s")
+
+    machine.box.entries["user@example.com"] = "sk-ant-oat01-a"
+    machine.settings(ACCOUNT)
+    machine.set(failures=failures)
+    assert (await machine.answer("account")).outcome is OK
 
 
 async def test_a_linked_account_without_a_login_is_a_failure(machine: Machine) -> None:

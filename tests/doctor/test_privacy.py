@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.core.errors import Reason
 from monitor.core.model import Account
-from monitor.doctor import render_document, render_text
+from monitor.doctor import Failed, render_document, render_text
 from monitor.doctor.privacy import Privacy, masked, title
 from monitor.doctor.settings_file import settings_facts
 from tests.builders import before
@@ -53,6 +54,16 @@ def test_a_home_at_the_root_hides_nothing() -> None:
 def test_how_a_name_is_masked(name: str, shown: str) -> None:
     assert masked(name) == shown
     assert title(2, Account(name)) == f"account 2 ({shown})"
+
+
+async def test_why_an_account_fails_is_told_without_its_name(machine: Machine) -> None:
+    failed = Failed(
+        Reason.CREDENTIALS, "no credential 'Ann': name it (LoadCredential=Ann:...), Anna"
+    )
+    machine.settings("[[accounts]]\nname = 'Ann'\nauth_method = 'oauth'\nstorage = 'systemd'\n")
+    machine.set(failures=lambda: {"Ann": failed})
+    found = (await machine.answer("account")).found
+    assert found.endswith(": no credential 'A…': name it (LoadCredential=A…:...), Anna")
 
 
 def test_a_label_is_what_the_user_has_made_public() -> None:

@@ -113,13 +113,14 @@ def _requests(subject: Subject) -> float:
     return sum(at > hour_ago for at in subject.account.requests)
 
 
-def _number(subject: Subject) -> float:
-    return list(subject.state.accounts).index(subject.name) + 1
+def _number(subject: Subject) -> float | None:
+    """None for an account without a name: it is not known whose the figures are."""
+    return list(subject.state.accounts).index(subject.name) + 1 if subject.name else None
 
 
 ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
-    "name": Property(lambda s: clean(s.name)),
-    "label": Property(lambda s: clean(s.account.account.title)),
+    "name": Property(lambda s: clean(s.name) or None),
+    "label": Property(lambda s: clean(s.account.account.title) or None),
     "number": Property(_number, Kind.NUMBER),
     "org_id": Property(lambda s: clean(s.account.org_id) or None),
     "plan": Property(lambda s: clean(s.account.plan or "") or None),

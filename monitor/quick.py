@@ -208,7 +208,10 @@ def streamed(options: "Options") -> None:
 
 
 def ingested(options: "Options") -> int:
-    """Hand the figures on standard input over to the running monitor; returns the exit code. Raises TrackerError."""
+    """Hand the figures on standard input over to the running monitor; returns the exit code. Raises TrackerError.
+
+    Where none runs, a line is made of them all the same: Claude Code shows it.
+    """
     import time
 
     from monitor.statusline import said_within
@@ -245,8 +248,19 @@ def _handed_over(options: "Options", request: "Request", limit_secs: float) -> i
     from monitor.instance.ask import ask
 
     reply = ask(own_socket(options), request, max(limit_secs, 0.05))
-    if reply is None:
+    if reply is None and request["format"] is not None:
+        reply = 0, _line_of(options, request).encode(errors="replace")
+    elif reply is None:
         reply = 1, b"no monitor runs that could take the figures: start `monitor serve`"
     code, text = reply
     wanted = code != 0 or request["format"] is not None  # what is printed is what Claude Code shows
     return told(code, text if wanted else b"")
+
+
+def _line_of(options: "Options", request: "Request") -> str:
+    from datetime import UTC, datetime
+
+    from monitor.saved import line_of_input
+
+    said, folder, form = request["document"], request["config_dir"], request["format"]
+    return line_of_input(said, folder, form, options.get("config"), datetime.now(UTC))

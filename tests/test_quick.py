@@ -203,13 +203,22 @@ def test_old_figures_guard_nothing(env: dict[str, str]) -> None:
     assert ran(env, "guard").returncode == 5
 
 
-def test_a_guard_without_a_running_monitor_loads_nothing_that_polls(env: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "stdin", "code", "heavy"),
+    [
+        (["guard"], "", 5, ()),
+        (["ingest", "--format", "{name}"], "{}", 0, ("asyncio", "argparse", "tomlkit")),
+    ],
+)
+def test_without_a_running_monitor_nothing_is_loaded_that_polls(
+    env: dict[str, str], words: list[str], stdin: str, code: int, heavy: tuple[str, ...]
+) -> None:
     settings(env, "work")
-    argv = [sys.executable, "-X", "importtime", "-m", "monitor", "guard"]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 5
+    argv = [sys.executable, "-X", "importtime", "-m", "monitor", *words]
+    done = subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
     assert "monitor.snapshots" in done.stderr
-    for name in ("aiohttp", "prometheus_client", "keyring"):
+    for name in ("aiohttp", "prometheus_client", "keyring", *heavy):
         assert f" {name}\n" not in done.stderr
 
 
@@ -264,6 +273,66 @@ def test_before_the_first_answer_there_is_nothing_to_hand_over(
 def test_what_claude_code_never_says_is_one_line(env: dict[str, str], stdin: str) -> None:
     done = ran(env, "ingest", stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def said_now() -> str:
+    """A session's limits: 14 % of the five hours, two hours before their end."""
+    row = {"used_percentage": 14.000000000000002, "resets_at": int(time.time()) + 7230}
+    return json.dumps({"session_id": "s", "rate_limits": {"five_hour": row}})
+
+
+EVERY = "{name}|{label}|{number}|{5h.used}|{5h.resets_in}|{7d.used}|{status}"
+
+
+def test_without_a_running_monitor_the_line_is_that_of_the_input(env: dict[str, str]) -> None:
+    settings(env, "home", "work")
+    saved(env, "home", "work")
+    lives(env, home="", work="~/.claude-work")
+    work = {**env, "CLAUDE_CONFIG_DIR": f"{env['HOME']}/.claude-work/"}
+    done = ran(work, "ingest", "--format", EVERY, stdin=said_now())
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "work|work|2|14%|2h 00m|–|live\n",
+        "",
+    ), "and no saved figures of the week"
+    assert ran(env, "ingest", "--format", "{name}", stdin=said_now()).stdout == "home\n"
+    assert (
+        ran(work, "ingest", "--format", EVERY, stdin="{}").stdout == "work|work|2|–|–|–|waiting\n"
+    )
+
+
+@pytest.mark.parametrize("content", ["", "[[accounts]\n", '[[accounts]]\nname = "a"\n'])
+def test_a_folder_of_nobody_has_its_line_without_a_name(env: dict[str, str], content: str) -> None:
+    settings(env)
+    (Path(env["HOME"]) / ".config/claude-tracker/config.toml").write_text(content)
+    done = ran(env, "ingest", "--format", EVERY, stdin=said_now())
+    assert (done.returncode, done.stdout) == (0, "–|–|–|14%|2h 00m|–|live\n")
+
+
+def test_the_settings_say_whose_folder_it_is_that_was_never_seen(env: dict[str, str]) -> None:
+    settings(env, "work")
+    file = Path(env["HOME"]) / ".config/claude-tracker/config.toml"
+    file.write_text(file.read_text() + 'config_dir = "~/.claude"\nlabel = "w"\n')
+    assert ran(env, "ingest", "--format", "{label} {active}", stdin=said_now()).stdout == "w *\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "stdin", "code"),
+    [("{nme}", "{}", 2), ("{name}", '{"rate_limits": {"five_hour": 5}}', 1)],
+)
+def test_what_is_wrong_is_one_line_without_a_running_monitor(
+    env: dict[str, str], form: str, stdin: str, code: int
+) -> None:
+    done = ran(env, "ingest", "--format", form, stdin=stdin)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
+
+
+def lives(env: dict[str, str], **folders: str) -> None:
+    """Where each account's login was seen last."""
+    home = env["HOME"]
+    known = {n: {"folders": [f.replace("~", home)]} for n, f in folders.items()}
+    file = Path(home) / ".local/state/claude-tracker/accounts.json"
+    file.write_text(json.dumps(known))
 
 
 def test_figures_that_nobody_takes_are_one_line(env: dict[str, str]) -> None:

@@ -8,21 +8,17 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any, Final
 
 from monitor import logs, quick
 from monitor.clock import SystemClock
 from monitor.core.errors import TrackerError
-from monitor.core.events import AccountsLoaded, Restored
-from monitor.core.policy import Policy
 from monitor.core.state import State
-from monitor.core.update import update
 from monitor.instance.lock import Lock, holder
 from monitor.paths import instance_key, lock_path, runtime_folder
-from monitor.settings import SNAPSHOTS, Settings, config_path, load, state_folder
-from monitor.snapshots import Snapshots
+from monitor.saved import saved as saved_of
+from monitor.settings import config_path
 from monitor.views import Answer, view
 
 STARTING_SECS: Final = 5.0
@@ -83,16 +79,5 @@ async def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:
 
 def saved(arguments: Namespace) -> State:
     """What was known of the settings' accounts when somebody polled last. Raises SettingsError."""
-    settings = load(config_path(os.environ, arguments.config))
     logs.configure("ERROR")
-    return saved_state(settings, state_folder(os.environ) / SNAPSHOTS, now())
-
-
-def saved_state(settings: Settings, file: Path, at: datetime) -> State:
-    """The settings' accounts with what the file knows of them, as a program that starts takes it up."""
-    policy = Policy(timedelta(seconds=settings.poll_interval_secs))
-    restored = Restored(at, Snapshots(file).load())
-    loaded = AccountsLoaded(at, settings.accounts, settings.active_account)
-    state, _ = update(State(policy=policy), restored)
-    state, _ = update(state, loaded)
-    return state
+    return saved_of(arguments.config, now())

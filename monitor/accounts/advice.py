@@ -49,6 +49,14 @@ def logged_out(folders: Sequence[str]) -> str:
     return f"logged out: run `{command(folders[-1])}` and use /login"
 
 
+def not_its_own(folder: str, owner: str | None) -> str:
+    """In the folder that the settings name is another login: that of this account, None where nobody knows whose."""
+    mend = f"run `{command(folder)}` and use /login, or correct config_dir in the settings"
+    if owner is None:
+        return f"the login in {folder or '~/.claude'} is not known to be this account's: {mend}"
+    return f"{folder or '~/.claude'} holds the login of {owner!r}: {mend}"
+
+
 def not_renewed(storage: Storage) -> str:
     """The token has ended, and not Claude Code but the user renews it."""
     where = "what token_command prints" if storage is Storage.COMMAND else "the systemd credential"

@@ -1,11 +1,12 @@
 """Why an account has no token that could be sent, and what helps."""
 
+import os.path
 from datetime import datetime
 
 from monitor.accounts import advice
 from monitor.accounts.learnt import Facts
 from monitor.accounts.offers import Offers
-from monitor.accounts.spelling import for_claude_code, remembered
+from monitor.accounts.spelling import DEFAULT, for_claude_code, remembered
 from monitor.accounts.storage import Stored, nowhere
 from monitor.core.errors import CredentialError, Reason, Trouble
 from monitor.core.model import Account, AuthMethod, Login, Storage
@@ -29,7 +30,16 @@ def lack(
     if facts.left or chosen.credential is not None:
         empty = [folder for folder in facts.left if offers.is_empty(folder)]
         return CredentialError(advice.logged_out(empty), reason=Reason.AUTH)
-    unclear = offers.unidentified() if account.auth_method is AuthMethod.OAUTH else None
+    return _none(account, chosen, facts, offers)
+
+
+def _none(account: Account, chosen: Stored, facts: Facts, offers: Offers) -> CredentialError:
+    """It never had a token that we know of."""
+    oauth = account.auth_method is AuthMethod.OAUTH
+    alien = _alien(account, offers) if oauth else None
+    if alien is not None:
+        return CredentialError(alien, trouble=Trouble.ABSENT)
+    unclear = offers.unidentified() if oauth else None
     if unclear is not None:
         return unclear
     if not chosen.has_keyring and _may_be_kept(account, facts):
@@ -42,6 +52,15 @@ def _may_be_kept(account: Account, facts: Facts) -> bool:
     return account.auth_method is not AuthMethod.OAUTH or facts.token_digest is not None
 
 
+def _alien(account: Account, offers: Offers) -> str | None:
+    """What is to be said of the folder that the settings name where a login is in it, which is not the account's."""
+    folder = _folder(account)
+    if folder is None:
+        return None
+    owner = offers.owner(_place(folder))
+    return advice.not_its_own(folder, owner) if owner or offers.is_taken(folder) else None
+
+
 def _has_ended(facts: Facts, login: Login | None, now: datetime) -> bool:
     """Whether Claude Code itself can do nothing more with the login."""
     if login is not None and not login.renewable:
@@ -52,6 +71,11 @@ def _has_ended(facts: Facts, login: Login | None, now: datetime) -> bool:
 def _folder(account: Account) -> str | None:
     """Where the settings say that its login is."""
     return None if account.config_dir is None else for_claude_code(account.config_dir)
+
+
+def _place(folder: str) -> str:
+    """What names the place, however the folder is spelled; "" is the default one."""
+    return os.path.realpath(folder or os.path.expanduser(DEFAULT))  # noqa: PTH111 - a Path may raise
 
 
 def folder_of_token(facts: Facts, name: str, offers: Offers, now: datetime) -> str | None:

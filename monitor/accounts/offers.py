@@ -170,6 +170,10 @@ class Offers:
         found = [offer for offer in self._offers.values() if offer.folder == folder]
         return bool(found) and all(o.login is None and o.failure is None for o in found)
 
+    def is_taken(self, folder: str) -> bool:
+        """Whether there is a login, whoever's it is."""
+        return any(o.folder == folder and o.login is not None for o in self._offers.values())
+
     def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
         """The greater, the sooner it is used."""
         good = self.is_good(credential.secret)

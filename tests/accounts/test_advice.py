@@ -35,6 +35,11 @@ def test_a_command_can_be_pasted_into_a_shell(folder: str | None, command: str) 
             advice.logged_out(["", "/w"]),
             "logged out: run `CLAUDE_CONFIG_DIR=/w claude` and use /login",
         ),
+        (
+            advice.not_its_own("/w", "b"),
+            "/w holds the login of 'b': run `CLAUDE_CONFIG_DIR=/w claude` and use /login, "
+            "or correct config_dir in the settings",
+        ),
         (advice.logged_out([]), "logged out: log in by `claude` /login"),
     ],
 )
@@ -48,6 +53,8 @@ def test_every_advice_is_one_line_that_says_what_is_wrong_before_what_to_do() ->
         advice.waiting("/w"),
         advice.ended("/w"),
         advice.logged_out(["/w"]),
+        advice.not_its_own("/w", None),
+        advice.not_its_own("/w", "b"),
         advice.not_renewed(Storage.COMMAND),
         advice.not_renewed(Storage.SYSTEMD),
         advice.nothing(Account("a"), "/w"),

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.core.errors import CredentialError, Reason
-from monitor.core.model import Account, AuthMethod, Credential, Secret
+from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage
 from tests.accounts.rig import FakeLogin, Rig
 from tests.builders import after
 
@@ -49,6 +49,40 @@ async def test_a_token_that_is_known_to_be_dead_is_not_sent() -> None:
     with pytest.raises(CredentialError, match="CLAUDE_CONFIG_DIR=/work claude") as error:
         await rig.credentials.credential(account)
     assert error.value.reason is Reason.AUTH
+
+
+async def lacking(rig: Rig, account: Account) -> str:
+    """What the account is told, once all places were looked at."""
+    await rig.watcher.look()
+    with pytest.raises(CredentialError) as error:
+        await rig.credentials.credential(account)
+    return error.value.detail
+
+
+async def test_a_folder_with_another_accounts_login_is_told_as_such() -> None:
+    mine = Account("a", "org-1", storage=Storage.LINKED, config_dir="/w")
+    rig = Rig(mine)
+    rig.knows("t1", "you@example.com", "org-2")
+    rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
+    assert (await lacking(rig, mine)).startswith("the login in /w is not known to be this")
+    await rig.book.import_from(rig.logins)
+    assert (await lacking(rig, mine)).startswith("/w holds the login of 'you@example.com': run")
+
+
+@pytest.mark.parametrize("token", [None, "t1"])
+@pytest.mark.parametrize(("said", "folder"), [("/w", "/w"), ("~/.claude", None)])
+async def test_an_empty_folder_holds_nobodys_login(
+    token: str | None, said: str, folder: str | None
+) -> None:
+    mine = Account("a", "org-1", storage=Storage.LINKED, config_dir=said)
+    rig = Rig(mine)
+    rig.knows("t1", "a", "org-1")
+    rig.logins = [FakeLogin(token, folder, after(hours=8))]
+    await rig.watcher.look()
+    if token is None:
+        assert (await lacking(rig, mine)).startswith("no login found yet")
+    else:
+        assert (await rig.credentials.credential(mine)).secret == Secret("t1")
 
 
 async def test_an_expiry_belongs_to_its_token_alone() -> None:

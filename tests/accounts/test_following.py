@@ -576,7 +576,9 @@ async def test_the_folder_that_an_account_is_given_may_hold_another_organization
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     rig.knows("t1", ME, org="org-2")
     await rig.watcher.look()
-    assert "no login found yet" in await refused(rig, "work", Reason.CREDENTIALS)
+    assert "the login in /w is not known to be this account" in await refused(
+        rig, "work", Reason.CREDENTIALS
+    )
 
 
 async def test_an_account_that_was_renamed_by_hand_keeps_its_login() -> None:

@@ -108,6 +108,26 @@ def _detail(subject: Subject) -> str | None:
     return clean(down.detail) if isinstance(down, Down) else None
 
 
+def _login_expires_in(subject: Subject) -> timedelta | None:
+    ends = subject.account.login_expires_at
+    return None if ends is None else max(ends - subject.now, timedelta(0))
+
+
+def _login_words(subject: Subject) -> str | None:
+    left = _login_expires_in(subject)
+    return None if left is None else words.duration(left)
+
+
+def _login_seconds(subject: Subject) -> float | None:
+    left = _login_expires_in(subject)
+    return None if left is None else left.total_seconds()
+
+
+def _login_expires_at(subject: Subject) -> str | None:
+    ends = subject.account.login_expires_at
+    return None if ends is None else words.clock(ends, subject.now, subject.tz)
+
+
 def _requests(subject: Subject) -> float:
     hour_ago = subject.now - timedelta(hours=1)
     return sum(at > hour_ago for at in subject.account.requests)
@@ -129,6 +149,9 @@ ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
     "detail": Property(_detail),
     "active": Property(lambda s: s.name == s.state.active_account, Kind.FLAG),
     "logged_in": Property(lambda s: s.name == s.state.logged_in, Kind.FLAG),
+    "login_expires_in": Property(_login_words),
+    "login_expires_in_seconds": Property(_login_seconds, Kind.NUMBER),
+    "login_expires_at": Property(_login_expires_at),
     "age": Property(_age_words),
     "age_seconds": Property(_age_seconds, Kind.NUMBER),
     "requests": Property(_requests, Kind.NUMBER),

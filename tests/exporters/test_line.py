@@ -11,7 +11,7 @@ from exporters.fields import ACCOUNT_FIELDS, WINDOW_FIELDS
 from exporters.line import DEFAULT, parse_format, render_line
 from monitor.core.errors import Reason, SettingsError
 from monitor.core.model import Account, Window
-from tests.builders import NOW, before, failing, live, state, waiting, window
+from tests.builders import NOW, after, before, failing, live, state, waiting, window
 
 WORK = live(
     "user@work.com",
@@ -20,6 +20,7 @@ WORK = live(
     window("7d_opus", 99.6, timedelta(days=1)),
     at=before(seconds=48),
     plan="max_20x",
+    login_expires_at=after(days=20, hours=3),
     account=Account("user@work.com", org_id="65f1", label="work"),
 )
 NEW = waiting("new")
@@ -43,6 +44,8 @@ def line(text: str, account: str = "user@work.com") -> str:
         ("{status} {failure} {detail}", "live – –"),
         ("[{active}] [{logged_in}]", "[*] []"),
         ("{age} {age_seconds} {requests}", "48s 48 1"),
+        ("{login_expires_in} {login_expires_at}", "20d 03h 12 Dec 15:00"),
+        ("{login_expires_in_seconds}", "1738800"),
         ("{5h.used} {5h.left} {5h.ratio}", "42% 57 0.42"),
         ("{5h.resets_at} {5h.resets_in_seconds}", "14:14 8040"),
         ("{5h.bar} {7d.bar}", "████░░░░░░ ██░░░░░░░░"),
@@ -64,6 +67,7 @@ def test_a_field_says(text: str, shown: str) -> None:
         ("{5h.percent}% {5h.used} {5h.resets_in} {5h.resets_at}", "–% – – –"),
         ("{5h.bar:4} {age} {plan} {status}", "──── – – waiting"),
         ("{active}{logged_in}{requests}", "0"),
+        ("{login_expires_in} {login_expires_in_seconds!j} {login_expires_at}", "– null –"),
     ],
 )
 def test_what_is_not_known_is_a_dash(text: str, shown: str) -> None:

@@ -147,8 +147,13 @@ async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
 
 
 def is_ready(state: State) -> bool:
-    """Whether a poll of every account has ended, be it well or badly; so it is where there are no accounts."""
-    return not any(isinstance(account.health, Unpolled) for account in state.accounts.values())
+    """Whether a poll of every account has ended, be it well or badly; so it is where there are no accounts.
+
+    Where nobody is polled, it is ready once it has looked for figures, which may be for nobody to find.
+    """
+    return state.looked_around or not any(
+        isinstance(account.health, Unpolled) for account in state.accounts.values()
+    )
 
 
 def address(host: str, port: int) -> str:

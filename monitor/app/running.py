@@ -30,7 +30,7 @@ from monitor.api.wire import parse_usage
 from monitor.app import chores
 from monitor.app.telling import Telling
 from monitor.clock import Clock
-from monitor.core.events import LedgerFailed, PolicyChanged, PollStarted, Restored
+from monitor.core.events import LedgerFailed, LookedAround, PolicyChanged, PollStarted, Restored
 from monitor.core.model import Storage
 from monitor.core.policy import Policy
 from monitor.core.restoring import idle, unasked
@@ -94,7 +94,9 @@ class App:
         self.mute = places.mute
         record = places.ledger.record if places.ledger else None
         keep = places.snapshots.record if places.snapshots else None
-        self.store = Store(idle(carried) if carried else State(policy=policy), record, keep)
+        self.store = Store(
+            idle(carried, asks=places.asks) if carried else State(policy=policy), record, keep
+        )
         offers = Offers(self._learnt)
         stores = Stores(
             places.vault,
@@ -177,7 +179,7 @@ class App:
         parts = {
             "poller": self.poller.run() if self._places.asks else chores.nothing(),
             "login watcher": self.watcher.run(),
-            "figures": self.figures.run(),
+            "figures": self._follow_figures(),
             "notifier": self._notifier(telling).run(),
             "heartbeat": chores.tick(self.store, self.clock),
             "mute watcher": chores.follow_mute(self.mute, self.store, self.clock),
@@ -190,6 +192,13 @@ class App:
             await front()
             for task in tasks:
                 task.cancel()
+
+    async def _follow_figures(self) -> None:
+        """Where nobody is polled, the first look at logins and figures is all of the first round."""
+        if not self._places.asks:
+            await self.poll_once()
+            self.store.dispatch(LookedAround(self.clock.now()))
+        await self.figures.run()
 
     def _notifier(self, telling: Telling) -> Notifier:
         return Notifier(

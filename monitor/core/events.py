@@ -169,6 +169,13 @@ class PollFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedAround:
+    """Where the API is not asked: whatever else there is to know was looked for once, and may have been nothing."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Notified:
     """One channel told an alert of this kind, or (`failure` is a short reason word) could not."""
 
@@ -226,6 +233,7 @@ Event = (
     | FiguresSeen
     | AnswerSeen
     | PollFailed
+    | LookedAround
     | Notified
     | LedgerFailed
     | Ticked

@@ -25,10 +25,13 @@ def restored(
     return schedule.taken_up(known, now, base, fresh.next_poll_at)
 
 
-def idle(state: State) -> State:
-    """The state of a program that goes on with another poller: no poll is under way that will ever end."""
+def idle(state: State, *, asks: bool) -> State:
+    """The state of a program that goes on with another poller: no poll is under way that will ever end.
+
+    `asks` says whether that one may ask the API: then it has a first round of polls before it.
+    """
     accounts = {name: replace(old, polling=False) for name, old in state.accounts.items()}
-    return replace(state, accounts=accounts)
+    return replace(state, accounts=accounts, looked_around=state.looked_around and not asks)
 
 
 def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:

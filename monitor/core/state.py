@@ -26,7 +26,7 @@ class State:
     """Accounts by name, in the order of the settings; `active` is an index into them.
 
     `recalled` and `restored` wait for the accounts to be loaded. `ledger_failure` says why alerts are not being
-    written down.
+    written down, `looked_around` that figures are had without polls, and were looked for.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -39,6 +39,7 @@ class State:
     recalled: Mapping[str, Remembered] = field(default_factory=dict)
     restored: Mapping[str, AccountState] = field(default_factory=dict)
     ledger_failure: str | None = None
+    looked_around: bool = False
 
     @property
     def active_account(self) -> str | None:

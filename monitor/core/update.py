@@ -19,6 +19,7 @@ from monitor.core.events import (
     FiguresSeen,
     LedgerFailed,
     LoginSeen,
+    LookedAround,
     Muted,
     Notified,
     PolicyChanged,
@@ -307,6 +308,11 @@ def _poll_failed(event: PollFailed, state: State) -> Outcome:
         )
 
     return _changed(state, event.account, change)
+
+
+@_update.register
+def _looked_around(_: LookedAround, state: State) -> Outcome:
+    return replace(state, looked_around=True), ()
 
 
 @_update.register

@@ -19,6 +19,7 @@ from monitor.instance.viewer import Mirror
 from monitor.systemd import Passed, notices
 from tests.app.rig import Rig, program, until
 from tests.end_to_end.crowd import uses
+from tests.end_to_end.world import free_port
 
 
 async def scraped(url: str) -> tuple[int, str]:
@@ -50,6 +51,21 @@ async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user
         assert f"{user.config}:2:" in text
         assert await program(owner) is app
         assert user.outlook.state.accounts == before.accounts
+
+
+async def test_without_an_api_it_is_ready_once_it_has_looked_around(user: Rig) -> None:
+    user.settle(more="enabled = false\n")
+    async with user.owner(listen=f"127.0.0.1:{free_port()}") as owner:
+        await user.seen(lambda state: state.looked_around)
+        url = (await url_of(owner)).replace("metrics", "-/ready")
+        assert (await scraped(url))[0] == 200
+        assert [a.usage for a in user.outlook.state.accounts.values()] == [None, None]
+        await user.turned(owner, owner.reload)
+        assert (await scraped(url))[0] == 200
+        assert user.api.seen == []
+        user.settle()
+        await user.turned(owner, owner.reload)
+        assert not user.outlook.state.looked_around, "there are polls to wait for"
 
 
 async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: Rig) -> None:

@@ -174,7 +174,7 @@ def test_settings_that_were_read_anew_hold_at_once() -> None:
 
 def test_a_poll_that_its_poller_took_along_is_not_waited_for() -> None:
     under_way = state(replace(KNOWN, polling=True), waiting("b"), logged_in="a")
-    assert idle(under_way) == state(KNOWN, waiting("b"), logged_in="a")
+    assert idle(under_way, asks=True) == state(KNOWN, waiting("b"), logged_in="a")
 
 
 def test_other_rules_leave_the_schedule() -> None:

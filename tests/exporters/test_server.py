@@ -178,6 +178,7 @@ async def test_requests_are_not_logged(
         (state(), 200),
         (state(live("a"), waiting("b")), 503),
         (state(live("a"), failing(waiting("b"), Reason.AUTH)), 200),
+        (state(live("a"), waiting("b"), looked_around=True), 200),
     ],
 )
 async def test_it_is_ready_once_a_poll_of_every_account_has_ended(

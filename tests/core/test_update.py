@@ -401,7 +401,9 @@ def test_update_never_raises_and_views_can_always_be_made(happened: list[Event])
         account.values_are_fresh(NOW, now.policy.interval)
 
 
-@pytest.mark.parametrize("kind", set(get_args(Event)) - {Ticked, LookedAround})
+@pytest.mark.parametrize(
+    "kind", [kind for kind in get_args(Event) if kind not in (Ticked, LookedAround)]
+)
 def test_a_crash_report_names_the_event(kind: type[Event]) -> None:
     empty = object.__new__(kind)  # whatever is read of it fails
     with pytest.raises(AttributeError) as crash:

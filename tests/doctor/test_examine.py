@@ -441,7 +441,7 @@ FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         lambda m: (fails(Reason.AUTH, "x")(m), m.box.entries.popitem()),
         FAIL,
         "the keyring has none",
-        "`monitor accounts import`",
+        "`claude`, then /login",
     ),
 }
 

@@ -15,8 +15,8 @@ from monitor.instance.show import Stream
 from monitor.views import Answer, is_view, lines_of, view
 
 
-class Office(Protocol):
-    """What the desk stands in."""
+class Holder(Protocol):
+    """Who holds the office that the desk stands in."""
 
     @property
     def controls(self) -> Controls: ...
@@ -28,8 +28,8 @@ class Office(Protocol):
 class Desk:
     """One for each owner; everybody who may open the socket is the user."""
 
-    def __init__(self, office: Office, outlook: View, clock: Clock) -> None:
-        self._office = office
+    def __init__(self, holder: Holder, outlook: View, clock: Clock) -> None:
+        self._holder = holder
         self._outlook = outlook
         self._clock = clock
 
@@ -79,7 +79,7 @@ class Desk:
     async def _done(self, request: Mapping[str, Any]) -> str:
         match request:
             case {"ask": "who"}:
-                return json.dumps(self._office.who())
+                return json.dumps(self._holder.who())
             case {"ask": "state"}:
                 return self._document()
             case {"ask": "ingest", "document": dict(said), "config_dir": str() | None as folder}:
@@ -89,11 +89,11 @@ class Desk:
     async def _ingested(self, said: Mapping[str, Any], folder: str | None, form: object) -> str:
         """What the account's status line is to show; in no format of its own, its name."""
         parsed = parse_format(form if isinstance(form, str) else "{name}")
-        name = await self._office.controls.ingest(said, folder)
+        name = await self._holder.controls.ingest(said, folder)
         return lines_of(self._outlook.state, self._clock.now(), parsed, name)
 
     async def _carried_out(self, request: Mapping[str, Any]) -> str:
-        controls = self._office.controls
+        controls = self._holder.controls
         match request:
             case {"ask": "refresh", "account": str() | None as account}:
                 return await controls.refresh(account)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Final
 
 from monitor.accounts.learnt import Facts, Learnt
-from monitor.app import real
 from monitor.app.controls import Alone, Controls
+from monitor.app.places import real
 from monitor.commands.opening import settings_of
 from monitor.core.errors import TrackerError
 from monitor.core.model import Account, Secret

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from exporters.server import Site
 from monitor import logs
-from monitor.app import App, demo, telling_in_demo
 from monitor.app.controls import Alone, Controls
-from monitor.app.telling import Telling
+from monitor.app.places import demo
+from monitor.app.running import App
+from monitor.app.telling import Telling, telling_in_demo
 from monitor.channels.terminal import Write
 from monitor.commands.opening import on_signals
 from monitor.settings import ExporterSettings, parse_listen

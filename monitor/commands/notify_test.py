@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from monitor import logs
-from monitor.app import telling_for
+from monitor.app.telling import telling_for
 from monitor.clock import SystemClock
 from monitor.commands.opening import settings_of
 from monitor.core.effects import Alert, AlertKind, Effect

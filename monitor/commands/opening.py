@@ -7,8 +7,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
-from monitor.app import App, demo, real
 from monitor.app.owner import Terms
+from monitor.app.places import demo, real
+from monitor.app.running import App
 from monitor.channels.terminal import Write
 from monitor.settings import Settings, config_path, load, parse_listen
 

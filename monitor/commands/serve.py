@@ -6,9 +6,9 @@ import os
 from argparse import Namespace
 
 from monitor import logs
+from monitor.app.office import Office
 from monitor.app.owner import Owner, Plan
 from monitor.clock import SystemClock
-from monitor.commands.office import Office
 from monitor.commands.opening import on_signals, terms_of
 from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState, Down, Unpolled

@@ -10,8 +10,8 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
+from monitor.app.office import Office
 from monitor.clock import SystemClock
-from monitor.commands.office import Office
 from monitor.instance.outlook import Outlook
 from monitor.instance.switch import Switch
 from monitor.paths import config_path, instance_key, lock_path, runtime_folder, socket_path

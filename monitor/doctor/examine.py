@@ -9,7 +9,7 @@ from typing import Final
 
 from monitor.accounts.learnt import Learnt
 from monitor.api.reach import Reached, reach
-from monitor.app import user_agent
+from monitor.app.places import user_agent
 from monitor.channels.desktop import Sender
 from monitor.clock import Clock
 from monitor.core.errors import TrackerError

@@ -64,7 +64,7 @@ class Noting(Controls):
         raise SettingsError("/home/user/config.toml:2: no such key")
 
 
-class Office:
+class Holder:
     def __init__(self) -> None:
         self.noting = Noting()
 
@@ -86,13 +86,13 @@ class Still:
 
 
 @pytest.fixture
-def office() -> Office:
-    return Office()
+def holder() -> Holder:
+    return Holder()
 
 
 @pytest.fixture
-def desk(office: Office) -> Desk:
-    return Desk(office, Still(), FakeClock())
+def desk(holder: Holder) -> Desk:
+    return Desk(holder, Still(), FakeClock())
 
 
 @pytest.mark.parametrize(
@@ -119,10 +119,10 @@ def desk(office: Office) -> Desk:
     ],
 )
 async def test_each_order_is_carried_out(
-    desk: Desk, office: Office, request_: Mapping[str, Any], order: tuple[object, ...]
+    desk: Desk, holder: Holder, request_: Mapping[str, Any], order: tuple[object, ...]
 ) -> None:
     assert await desk.answer({"v": 1, **request_}) == (0, f"{order[0]}: done\n")
-    assert office.noting.done == [order]
+    assert holder.noting.done == [order]
 
 
 @pytest.mark.parametrize(
@@ -147,13 +147,13 @@ async def test_each_order_is_carried_out(
     ],
 )
 async def test_what_is_not_understood_is_wrong_usage_and_repeats_no_secret(
-    desk: Desk, office: Office, request_: Mapping[str, Any]
+    desk: Desk, holder: Holder, request_: Mapping[str, Any]
 ) -> None:
     with pytest.raises(SettingsError) as raised:
         await desk.answer({"v": 1, **request_})
     assert raised.value.exit_code == 2
     assert KEY not in str(raised.value)
-    assert office.noting.done == []
+    assert holder.noting.done == []
 
 
 async def test_what_a_control_raises_is_the_answer(desk: Desk) -> None:
@@ -164,13 +164,13 @@ async def test_what_a_control_raises_is_the_answer(desk: Desk) -> None:
 
 
 async def test_figures_of_a_status_line_are_taken_over_and_shown_in_its_format(
-    desk: Desk, office: Office
+    desk: Desk, holder: Holder
 ) -> None:
     said: Mapping[str, Any] = {"rate_limits": {}}
     request = {"ask": "ingest", "document": said, "config_dir": None}
     assert await desk.answer(request) == (0, "a@example.com\n")
     assert await desk.answer({**request, "format": "{5h.percent}%"}) == (0, "42%\n")
-    assert office.noting.done == [("ingest", said, None)] * 2
+    assert holder.noting.done == [("ingest", said, None)] * 2
 
 
 async def test_who_is_asked_and_the_whole_state(desk: Desk) -> None:
@@ -199,7 +199,7 @@ def test_a_stream_shows_the_whole_state_or_lines(desk: Desk) -> None:
 
 def test_a_stream_of_changes_tells_each_once() -> None:
     view = Still()
-    steps = Desk(Office(), view, FakeClock()).stream({"ask": "watch", "changes": True})
+    steps = Desk(Holder(), view, FakeClock()).stream({"ask": "watch", "changes": True})
     assert steps is not None
     assert steps.step is not None
     assert set(parse_state(json.loads(steps.render())).accounts) == set(SHOWN.accounts)
@@ -225,7 +225,7 @@ def test_a_stream_of_what_there_is_not_is_refused_at_once(
 
 def test_a_stream_of_an_account_that_is_removed_goes_on_without_lines() -> None:
     view = Still()
-    desk = Desk(Office(), view, FakeClock())
+    desk = Desk(Holder(), view, FakeClock())
     lines = desk.stream({"ask": "lines", "format": "{name}", "account": "b@example.com"})
     view.state = state(live("a@example.com"))
     assert lines is not None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app import telling_for
+from monitor.app.telling import telling_for
 from monitor.channels import apprise
 from monitor.core.notify import ChannelError
 from monitor.core.rules import Urgency

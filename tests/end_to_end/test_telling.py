@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app import telling_for
+from monitor.app.telling import telling_for
 from monitor.clock import SystemClock
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.events import Notified

@@ -56,6 +56,12 @@ def instance_key(environ: "Mapping[str, str]", config: str) -> str:
     return "" if real == os.path.realpath(ordinary) else _short_hash(real)
 
 
+def instance(environ: "Mapping[str, str]", config: "str | os.PathLike[str]") -> tuple[str, str]:
+    """The lock and the socket of the monitor that polls by this settings file."""
+    folder, key = runtime_folder(environ), instance_key(environ, os.fspath(config))
+    return lock_path(folder, key), socket_path(folder, key)
+
+
 def lock_path(folder: str, key: str) -> str:
     """The file that the owner of this instance keeps locked."""
     return os.path.join(folder, f"lock-{key}" if key else "lock")

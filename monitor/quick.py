@@ -109,10 +109,9 @@ def asked(command: str, options: "Options") -> int | None:
 
 def own_socket(options: "Options") -> str:
     """Where the monitor of these settings would listen."""
-    from monitor.paths import config_path, instance_key, runtime_folder, socket_path
+    from monitor.paths import config_path, instance
 
-    config = config_path(os.environ, options.get("config"))
-    return socket_path(runtime_folder(os.environ), instance_key(os.environ, config))
+    return instance(os.environ, config_path(os.environ, options.get("config")))[1]
 
 
 def told(code: int, text: bytes) -> int:

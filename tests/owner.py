@@ -13,7 +13,7 @@ from monitor.core.state import State
 from monitor.instance.server import Server
 from monitor.instance.show import Stream
 from monitor.instance.trust import own_folder
-from monitor.paths import config_path, instance_key, runtime_folder, socket_path
+from monitor.paths import config_path, instance
 from monitor.views import is_view, lines_of, view
 from tests.exporters.served import loop_in_thread
 
@@ -47,7 +47,7 @@ class StandIn:
 
 def socket_of(env: Mapping[str, str]) -> str:
     """Where the monitor of this environment listens."""
-    return socket_path(runtime_folder(env), instance_key(env, config_path(env)))
+    return instance(env, config_path(env))[1]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from monitor.paths import (
     config_path,
+    instance,
     instance_key,
     lock_path,
     runtime_folder,
@@ -24,6 +25,13 @@ SHARED = f"/tmp/claude-tracker-{os.getuid()}"
 def test_settings_and_state_are_plain_strings() -> None:
     assert config_path({"HOME": "/h"}) == "/h/.config/claude-tracker/config.toml"
     assert state_folder({"HOME": "/h"}) == "/h/.local/state/claude-tracker"
+
+
+def test_an_instance_has_its_lock_and_its_socket_in_one_folder(tmp_path: Path) -> None:
+    env = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    folder, key = runtime_folder(env), instance_key(env, "/h/c.toml")
+    found = instance(env, Path("/h/c.toml"))
+    assert found == (lock_path(folder, key), socket_path(folder, key))
 
 
 @pytest.mark.parametrize("named, path", [("~", "/h/"), ("~/a//b", "/h/a//b"), ("~x/a", "~x/a")])

@@ -16,7 +16,7 @@ from monitor.clock import SystemClock
 from monitor.core.errors import TrackerError
 from monitor.core.state import State
 from monitor.instance.lock import Lock, holder
-from monitor.paths import instance_key, lock_path, runtime_folder
+from monitor.paths import instance
 from monitor.saved import saved as saved_of
 from monitor.settings import config_path
 from monitor.views import Answer, view
@@ -64,8 +64,7 @@ def after_poll(arguments: Namespace, command: str) -> int:
 
 
 def _lock(arguments: Namespace) -> Lock:
-    key = instance_key(os.environ, str(config_path(os.environ, arguments.config)))
-    return Lock(lock_path(runtime_folder(os.environ), key))
+    return Lock(instance(os.environ, config_path(os.environ, arguments.config))[0])
 
 
 async def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:

@@ -26,7 +26,7 @@ from monitor.doctor import (
     screen_facts,
 )
 from monitor.instance.ask import ask
-from monitor.paths import instance_key, runtime_folder, socket_path
+from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, config_path, state_folder
 from monitor.snapshots import Snapshots
 
@@ -77,8 +77,7 @@ def _said(
     config: Path, environ: Mapping[str, str], request: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
     """The running instance's answer, a JSON object; None where none runs."""
-    key = instance_key(environ, str(config))
-    reply = ask(socket_path(runtime_folder(environ), key), request)
+    reply = ask(instance(environ, config)[1], request)
     if reply is None:
         return None
     code, text = reply

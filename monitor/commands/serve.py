@@ -13,7 +13,7 @@ from monitor.commands.opening import on_signals, terms_of
 from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState, Down, Unpolled
 from monitor.instance.outlook import Outlook
-from monitor.paths import instance_key, lock_path, runtime_folder, socket_path
+from monitor.paths import instance
 from monitor.systemd import notices, passed_sockets, sorted_out, watch, watchdog_secs
 
 _log = logging.getLogger(__name__)
@@ -48,9 +48,7 @@ class Service:
     async def run(self) -> int:
         on_signals(("SIGINT", "SIGTERM"), self._stopped)
         on_signals(("SIGHUP",), self._hung_up)
-        folder = runtime_folder(os.environ)
-        key = instance_key(os.environ, str(self._terms.config))
-        office = Office(lock_path(folder, key), socket_path(folder, key), self._elected)
+        office = Office(*instance(os.environ, self._terms.config), self._elected)
         works = [self._journal(), self._reload_on_hangup(), self._live()]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]

@@ -14,7 +14,7 @@ from monitor.app.office import Office
 from monitor.clock import SystemClock
 from monitor.instance.outlook import Outlook
 from monitor.instance.switch import Switch
-from monitor.paths import config_path, instance_key, lock_path, runtime_folder, socket_path
+from monitor.paths import config_path, instance
 from monitor.terminal.plain import interactive
 
 if TYPE_CHECKING:
@@ -45,11 +45,8 @@ async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
 
     outlook, switch, device = Outlook(), Switch(), Device(terminal_path())
-    folder = runtime_folder(os.environ)
-    key = instance_key(os.environ, config_path(os.environ, arguments.config))
     office = Office(
-        lock_path(folder, key),
-        socket_path(folder, key),
+        *instance(os.environ, config_path(os.environ, arguments.config)),
         lambda path: _elected(arguments, outlook, path, device),
     )
     program = Program(outlook, SystemClock(), switch, device, lambda: office.words)

@@ -12,7 +12,7 @@ import pytest
 
 from monitor.demo.server import SimulatedAccount
 from monitor.instance.ask import ask
-from monitor.paths import instance_key, runtime_folder, socket_path
+from monitor.paths import instance
 from tests.end_to_end.world import MONITOR, canary, simulated
 from tests.real.bus import wait_until
 
@@ -56,8 +56,7 @@ class Machine:
 
     def owner(self) -> int | None:
         """The process that answers, if one does."""
-        key = instance_key(self.env, str(self.settings))
-        reply = ask(socket_path(runtime_folder(self.env), key), {"ask": "who"})
+        reply = ask(instance(self.env, self.settings)[1], {"ask": "who"})
         return None if reply is None else int(json.loads(reply[1])["pid"])
 
     def status(self) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from monitor.commands.doctor import failures, running
 from monitor.core.errors import Reason, TrackerError
 from monitor.doctor import Failed, failures_told
 from monitor.instance.server import Server
-from monitor.paths import instance_key, runtime_folder, socket_path
+from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, state_folder
 from monitor.snapshots import Snapshots
 from tests.builders import failing, live, state
@@ -80,7 +80,7 @@ async def said(folder: Path, code: int, text: str) -> Mapping[str, Any] | None:
     """What is learnt of an instance that answers so."""
     environ = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     config = folder / "config.toml"
-    path = socket_path(runtime_folder(environ), instance_key(environ, str(config)))
+    path = instance(environ, config)[1]
     server = Server(Desk(code, text), path)
     await server.start()
     try:

@@ -18,7 +18,7 @@ from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import SimulatedAccount, SimulatedApi
 from monitor.instance.ask import ask
 from monitor.instance.lock import holder
-from monitor.paths import config_path, instance_key, lock_path, runtime_folder, socket_path
+from monitor.paths import config_path, instance
 from tests.end_to_end.world import MONITOR, canary, free_port, simulated
 from tests.real.bus import wait_until
 from tests.real.pty import Terminal, terminal_env
@@ -40,19 +40,11 @@ class Crowd:
 
     @property
     def lock(self) -> str:
-        return lock_path(self._folder, self._key)
+        return instance(self.env, config_path(self.env))[0]
 
     @property
     def socket(self) -> str:
-        return socket_path(self._folder, self._key)
-
-    @property
-    def _folder(self) -> str:
-        return runtime_folder(self.env)
-
-    @property
-    def _key(self) -> str:
-        return instance_key(self.env, config_path(self.env))
+        return instance(self.env, config_path(self.env))[1]
 
     @property
     def runtime(self) -> Path:

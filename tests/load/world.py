@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 from monitor.demo.server import SimulatedApi
 from monitor.instance.ask import ask
-from monitor.paths import config_path, instance_key, runtime_folder, socket_path
+from monitor.paths import config_path, instance
 from tests.end_to_end.crowd import environment, simulated_account, write_logins, write_settings
 from tests.end_to_end.world import MONITOR, free_port
 from tests.load.viewers import READY
@@ -61,7 +61,7 @@ def world(folder: Path, accounts: int, interval: int, polls: int = 1) -> Iterato
         argv = [*MONITOR, "serve", "--no-notify", "--log-level", "warning"]
         log = stack.enter_context((folder / "serve.log").open("wb"))
         serving = stack.enter_context(ended(subprocess.Popen(argv, env=env, stderr=log)))
-        path = socket_path(runtime_folder(env), instance_key(env, str(file)))
+        path = instance(env, file)[1]
         found = World(env, path, port, serving.pid)
         wait_until(lambda: ask(path, {"ask": "who"}) is not None, "the monitor")
         wait_until(lambda: polls_of(found) >= polls, "a poll of every account", POLLED_SECS)

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.model import AccountState, Up, Usage, Window
+from monitor.accounts.learnt import digest
+from monitor.core.model import AccountState, Secret, Up, Usage, Window
 from monitor.core.state import State
 from monitor.quick import plain_options
 from monitor.settings import SNAPSHOTS
@@ -176,9 +178,8 @@ def settings(env: dict[str, str], *names: str) -> None:
     file = Path(env["HOME"]) / ".config/claude-tracker/config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     api = '[api]\nurl = "http://127.0.0.1:9"\n'
-    file.write_text(
-        api + "".join(f'[[accounts]]\nname = "{n}"\norg_id = "org-{n}"\n' for n in names)
-    )
+    entry = '[[accounts]]\nname = "{0}"\norg_id = "org-{0}"\nauth_method = "oauth"\n'
+    file.write_text(api + "".join(map(entry.format, names)))
 
 
 def saved(env: dict[str, str], *names: str, ago: timedelta = timedelta(minutes=1)) -> None:
@@ -194,6 +195,55 @@ def test_without_a_running_monitor_saved_figures_answer(env: dict[str, str]) -> 
     assert ran(env, "guard", "--max", "90").returncode == 0
     assert ran(env, "guard", "--max", "43", "--account", "home").returncode == 4
     assert ran(env, "next", "--name").stdout == "work\n"
+
+
+def logs_in(env: dict[str, str], token: str, **known: str) -> None:
+    """Claude Code has this token in a folder of its own; of these accounts, these tokens are known."""
+    folder = Path(env["HOME"]) / ".claude-1"
+    folder.mkdir(exist_ok=True)
+    ends = int((datetime.now(UTC) + timedelta(hours=8)).timestamp() * 1000)
+    login = {"claudeAiOauth": {"accessToken": token, "refreshToken": "r", "expiresAt": ends}}
+    (folder / ".credentials.json").write_text(json.dumps(login))
+    learnt = {name: {"token_digest": digest(Secret(one))} for name, one in known.items()}
+    file = Path(env["HOME"]) / ".local/state/claude-tracker/accounts.json"
+    file.write_text(json.dumps(learnt))
+    env["CLAUDE_CONFIG_DIR"] = str(folder)
+
+
+def first_line(env: dict[str, str], *words: str) -> str:
+    """What a command that never ends prints first, if it does within a moment."""
+    watching = subprocess.Popen([*MONITOR, *words], env=env, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    limit = threading.Timer(3, watching.kill)
+    limit.start()
+    try:
+        return watching.stdout.readline()
+    finally:
+        limit.cancel()
+        watching.kill()
+        watching.communicate()
+
+
+def test_without_a_running_monitor_the_login_in_use_is_still_the_current_one(
+    env: dict[str, str],
+) -> None:
+    settings(env, "work", "home")
+    saved(env, "work", "home")
+    logs_in(env, "sk-ant-oat01-h", work="sk-ant-oat01-w", home="sk-ant-oat01-h")
+    assert ran(env, "guard", "--max", "43").returncode == 4
+    assert first_line(env, "status", "--watch", "--current", "--format", "{name}") == "home\n"
+    told = {one["account"]: one for one in json.loads(ran(env, "next", "--json").stdout)["ranking"]}
+    assert told["home"]["logged_in"]
+
+
+def test_what_is_asked_of_a_login_that_is_not_known_has_no_answer(env: dict[str, str]) -> None:
+    settings(env, "work", "home")
+    saved(env, "work", "home")
+    logs_in(env, "sk-ant-oat01-new", work="sk-ant-oat01-w", home="sk-ant-oat01-h")
+    assert ran(env, "guard").returncode == 5
+    assert ran(env, "guard", "--account", "work").returncode == 0
+    assert first_line(env, "status", "--watch", "--current", "--format", "{name}") == ""
+    assert ran(env, "next", "--name").returncode == 0
 
 
 def test_old_figures_guard_nothing(env: dict[str, str]) -> None:

@@ -8,17 +8,21 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from monitor import logs, quick
+from monitor.app.logged_in import logged_in
 from monitor.clock import SystemClock
 from monitor.core.errors import TrackerError
+from monitor.core.events import LoginSeen
 from monitor.core.state import State
+from monitor.core.update import update
 from monitor.instance.lock import Lock, holder
 from monitor.paths import instance
-from monitor.saved import saved as saved_of
-from monitor.settings import config_path
+from monitor.saved import saved_state
+from monitor.settings import SNAPSHOTS, config_path, load, state_folder
 from monitor.views import Answer, view
 
 STARTING_SECS: Final = 5.0
@@ -47,7 +51,7 @@ def after_poll(arguments: Namespace, command: str) -> int:
     request = quick.request_of(command, vars(arguments))
     if arguments.demo:
         return tell(asyncio.run(_polled(arguments, request)))
-    view(saved(arguments), now(), request)  # what is wrong with it is worth no poll
+    view(saved(arguments).state, now(), request)  # what is wrong with it is worth no poll
     lock = _lock(arguments)
     deadline = time.monotonic() + STARTING_SECS
     while not lock.acquire():
@@ -76,7 +80,24 @@ async def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:
         return view(app.state(), app.clock.now(), request)
 
 
-def saved(arguments: Namespace) -> State:
+class Saved(NamedTuple):
+    """What was known when somebody polled last, and whether it `knows_login`: whom Claude Code would use now."""
+
+    state: State
+    knows_login: bool
+
+    def asked_for(self, *, current: bool) -> State:
+        """The state for a question; one about the account in use finds none where that is not known."""
+        unknown = current and not self.knows_login
+        return replace(self.state, active=-1) if unknown else self.state
+
+
+def saved(arguments: Namespace) -> Saved:
     """What was known of the settings' accounts when somebody polled last. Raises SettingsError."""
+    settings = load(config_path(os.environ, arguments.config))
     logs.configure("ERROR")
-    return saved_of(arguments.config, now())
+    at = now()
+    state = saved_state(settings, state_folder(os.environ) / SNAPSHOTS, at)
+    login = logged_in(state, at)
+    state, _ = update(state, LoginSeen(at, login.account))
+    return Saved(state, login.known)

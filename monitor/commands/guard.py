@@ -12,4 +12,5 @@ def guard(arguments: Namespace) -> int:
     code = by_owner(arguments, "guard")
     if code is not None:
         return code
-    return tell(view(saved(arguments), now(), quick.request_of("guard", vars(arguments))))
+    state = saved(arguments).asked_for(current=arguments.account is None)
+    return tell(view(state, now(), quick.request_of("guard", vars(arguments))))

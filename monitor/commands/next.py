@@ -15,7 +15,7 @@ def next(arguments: Namespace) -> int:
     if code is not None:
         return code
     if not arguments.demo:
-        at, state = now(), saved(arguments)
+        at, state = now(), saved(arguments).state
         if _is_fresh(state, at):
             return tell(view(state, at, quick.request_of("next", vars(arguments))))
     return after_poll(arguments, "next")

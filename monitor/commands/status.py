@@ -60,4 +60,5 @@ class _News:
 
 def _saved_lines(arguments: Namespace, form: Format) -> str:
     account = quick.CURRENT if arguments.current else arguments.account
-    return lines_of(saved(arguments), now(), form, account)
+    state = saved(arguments).asked_for(current=arguments.current)
+    return lines_of(state, now(), form, account)

@@ -22,7 +22,7 @@ LOOK_SECS: Final = 0.1
 """Between two looks whether the lock is free, or its holder answers."""
 
 REFUSED_SECS: Final = 1.0
-"""After an owner that does not let us watch; it may be a newer version that has to be started anew."""
+"""After an owner that does not let us watch, or settings that do not let us take over: somebody has to mend that."""
 
 KEEP_SECS: Final = 30.0
 """Between two looks whether the lock is still ours."""
@@ -48,6 +48,7 @@ class Office:
         self._elect = elect
         self._owner: Owner | None = None
         self._watched = ""
+        self._has_begun = False
 
     @property
     def words(self) -> str:
@@ -58,7 +59,7 @@ class Office:
         return self._watched
 
     async def hold_or_watch(self, front: Front, outlook: Outlook, switch: Switch) -> None:
-        """Until `front` ends: watch the owner, and be it once nobody else is."""
+        """Until `front` ends: watch the owner, and be it once nobody else is. Only at the start raises TrackerError."""
 
         async def watch() -> None:
             await self._watch(front, outlook, switch)
@@ -71,7 +72,7 @@ class Office:
         async def wait() -> None:
             words = f"{self._who()} polls; this one takes over when that ends"
             if words != self._watched:
-                self._watched = words
+                self._watched, self._has_begun = words, True
                 stands_by(words)
             await _first(front, asyncio.sleep(LOOK_SECS))
 
@@ -94,11 +95,24 @@ class Office:
 
     async def _hold(self, front: Front, switch: Switch) -> None:
         """Until `front` ends, or the lock is ours no more."""
-        owner = self._owner = self._elect(self._socket)
+        try:
+            owner = self._owner = self._elect(self._socket)
+        except TrackerError as error:
+            await self._stay(front, error)
+            return
+        self._has_begun = True
         with switch.turned_to(owner.controls):
             await owner.run(_first(front, self._lost()))
         self._owner, self._watched = None, ""
         self._lock.release()
+
+    async def _stay(self, front: Front, error: TrackerError) -> None:
+        """Leave it to others for a moment: a person may be at the settings. At the start, it is for them to see now."""
+        self._lock.release()
+        if not self._has_begun:
+            raise error
+        self._watched = f"this one cannot take over: {error}"
+        await _first(front, asyncio.sleep(REFUSED_SECS))
 
     async def _lost(self) -> None:
         """Until somebody has cleared the lock's folder, as a logout does: another process may have one there now."""
@@ -114,7 +128,7 @@ class Office:
                 self._watched = self._watched or f"{who} is starting, or polls once"
                 await _first(front, asyncio.sleep(LOOK_SECS))
                 return
-            self._watched = f"watching {who}, which polls"
+            self._watched, self._has_begun = f"watching {who}, which polls", True
             with switch.turned_to(RemoteControls(self._socket)):
                 async with outlook.turned_to(mirror):
                     with contextlib.closing(mirror):

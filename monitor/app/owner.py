@@ -57,7 +57,10 @@ class Plan:
 
 
 class Owner:
-    """One term of office, over one program after another. The caller holds the lock. Raises SettingsError."""
+    """One term of office, over one program after another. The caller holds the lock.
+
+    The `plan` is the newest that is valid; without one, it is made of the terms, which raises SettingsError.
+    """
 
     def __init__(
         self,
@@ -65,11 +68,12 @@ class Owner:
         outlook: Outlook,
         socket_path: str,
         *,
+        plan: Plan | None = None,
         passed: Passed | None = None,
         notices: Notices | None = None,
     ) -> None:
         self._terms = terms
-        self._plan = Plan.of(terms)
+        self.plan = plan or Plan.of(terms)
         self._outlook = outlook
         self._passed = passed or Passed()
         self._notices = notices or Notices(None)
@@ -108,12 +112,12 @@ class Owner:
         """Read the settings anew, whole or not at all. Raises SettingsError, and then all goes on as before."""
         self._notices.reloading()
         try:
-            self._plan = Plan.of(self._terms)
+            self.plan = Plan.of(self._terms)
         except TrackerError:
             self._notices.ready()  # as before
             raise
         self._anew.set()
-        words = _words(self._plan.settings)
+        words = _words(self.plan.settings)
         _log.info("settings read anew: %s", words)
         return f"settings read anew: {words}"
 
@@ -148,7 +152,7 @@ class Owner:
     async def _term(self, ended: asyncio.Future[None], carried: State | None) -> State:
         """From one reading of the settings to the next."""
         self._anew.clear()
-        plan = self._plan
+        plan = self.plan
         sock = self._passed.metrics[0] if self._passed.metrics else None
         self.exporting.move_to(plan.address, sock)
         for warning in plan.settings.warnings:
@@ -172,7 +176,7 @@ class Owner:
             await self._unhurried.wait()
         self._opened.clear()
         with contextlib.suppress(SettingsError):  # a person may be at the file again
-            self._plan = Plan.of(self._terms)  # with what orders have written to it meanwhile
+            self.plan = Plan.of(self._terms)  # with what orders have written to it meanwhile
 
 
 def _words(settings: Settings) -> str:

@@ -43,7 +43,7 @@ class Service:
         self._stood_by = False
         self._stopped = asyncio.Event()
         self._hung_up = asyncio.Event()
-        Plan.of(self._terms)  # what is wrong is told now, also where another process polls
+        self._plan = Plan.of(self._terms)  # what is wrong is told now, also where another polls
 
     async def run(self) -> int:
         on_signals(("SIGINT", "SIGTERM"), self._stopped)
@@ -66,13 +66,29 @@ class Service:
             self._terms,
             self._outlook,
             socket_path,
+            plan=self._newest(),
             passed=self._passed,
             notices=self._notices,
         )
         return self._owner
 
+    def _newest(self) -> Plan:
+        """By the settings as they are now or, where those are wrong by now, by the last that were not."""
+        self._step_down()
+        try:
+            self._plan = Plan.of(self._terms)
+        except TrackerError as error:
+            _log.error("the settings are wrong, those from before hold: %s", error)
+        return self._plan
+
+    def _step_down(self) -> None:
+        """What the former term of office has read is not lost with it."""
+        if self._owner is not None:
+            self._plan, self._owner = self._owner.plan, None
+
     def _stands_by(self, words: str) -> None:
-        self._owner, self._stood_by = None, True
+        self._step_down()
+        self._stood_by = True
         _log.info("%s", words)
         self._notices.status(words)
         self._notices.ready()

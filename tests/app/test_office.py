@@ -54,16 +54,13 @@ async def user(tmp_path: Path) -> AsyncIterator[Rig]:
 
 async def test_the_first_polls_and_the_second_watches_until_the_first_ends(user: Rig) -> None:
     first, second = Desk(user), Desk(user)
-    async with first.watching():
-        await until(lambda: first.outlook.state.accounts)
-        async with second.watching():
-            await until(lambda: second.outlook.state.accounts)
-            assert second.office.words.startswith("watching monitor (pid ")
-            assert await second.switch.refresh(None)
-            first.front.set_result(None)
-            await until(lambda: "watching" not in second.office.words)
-            await until(lambda: not Lock(second.lock).acquire())
-            assert second.outlook.state.accounts
+    async with second_to(first, second):
+        assert second.office.words.startswith("watching monitor (pid ")
+        assert await second.switch.refresh(None)
+        first.front.set_result(None)
+        await until(lambda: "watching" not in second.office.words)
+        await until(lambda: not Lock(second.lock).acquire())
+        assert second.outlook.state.accounts
     assert Lock(first.lock).acquire()
 
 
@@ -100,18 +97,44 @@ async def user_polled(desk: Desk) -> None:
     await until(lambda: any(a.usage for a in desk.outlook.state.accounts.values()))
 
 
-async def test_settings_that_cannot_be_read_at_the_take_over_end_it(user: Rig) -> None:
-    before = Lock(str(user.home / "run" / "lock"))
-    assert before.acquire()
+async def test_settings_that_cannot_be_read_at_the_start_end_it(user: Rig) -> None:
+    user.config.write_text("[settings\n")
     desk = Desk(user)
     async with desk.watching() as task:
-        await asyncio.sleep(0.05)
-        user.config.write_text("[settings\n")
-        before.release()
         await asyncio.wait([task])
         assert isinstance(task.exception(), SettingsError)
         assert desk.front.cancelled()
-    assert before.acquire()  # it is free again
+    assert Lock(desk.lock).acquire()  # it is free again
+
+
+async def test_settings_that_cannot_be_read_at_the_take_over_are_said_until_they_are_mended(
+    user: Rig,
+) -> None:
+    good = user.config.read_text()
+    first, second = Desk(user), Desk(user)
+    async with second_to(first, second) as task:
+        user.config.write_text("[settings\n")
+        first.front.set_result(None)
+        await until(lambda: "cannot take over" in second.office.words)
+        assert f"{user.config}:1:" in second.office.words
+        assert second.outlook.state.accounts
+        lock = Lock(second.lock)
+        assert lock.acquire()  # nobody holds it meanwhile
+        lock.release()
+        user.config.write_text(good)
+        await until(lambda: not second.office.words)
+        assert not task.done()
+        assert await second.switch.refresh(None)
+
+
+@asynccontextmanager
+async def second_to(first: Desk, second: Desk) -> AsyncIterator["asyncio.Task[None]"]:
+    """Two processes, of which the first polls."""
+    async with first.watching():
+        await until(lambda: first.outlook.state.accounts)
+        async with second.watching() as task:
+            await until(lambda: second.outlook.state.accounts)
+            yield task
 
 
 async def test_who_stands_by_says_so_once_and_again_after_another_owner(user: Rig) -> None:

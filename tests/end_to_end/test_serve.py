@@ -452,16 +452,36 @@ def deletes(many: Crowd, mine: Terminal, other: Terminal) -> None:
 # Settings that cannot be read at a take-over
 
 
-def test_a_table_that_cannot_take_over_says_why_and_leaves_the_terminal_as_it_was(
-    many: Crowd,
-) -> None:
+def test_a_table_that_cannot_take_over_says_why_and_does_once_it_can(many: Crowd) -> None:
+    good = many.settings.read_text()
     service = many.serve()
     many.wait_for_owner()
     table = many.table()
     table.wait_for("watching")
     many.settings.write_text("[settings\n")
     service.kill()
-    assert table.wait_for_exit() == 2
-    assert table.is_cooked
-    assert f"{many.settings}:1: " in table.screen
+    table.wait_for("cannot take over")
     assert ask(many.socket, {"ask": "who"}) is None
+    many.settings.write_text(good)
+    assert many.wait_for_owner() == table.process.pid
+
+
+def test_a_service_that_takes_over_goes_on_with_the_settings_that_were_right(many: Crowd) -> None:
+    many.serve("first.log")
+    many.wait_for_owner()
+    second = many.serve("second.log")
+    wait_until(lambda: "takes over when that ends" in written(many, "second.log"), "its line")
+    good = many.settings.read_text()
+    many.settings.write_text("[settings\n")
+    many.kill_owner()
+    assert many.wait_for_owner() == second.pid
+    assert f"those from before hold: {many.settings}:1: " in written(many, "second.log")
+    assert ask(many.socket, {"ask": "state"}) is not None
+    many.settings.write_text(good)
+    assert many.run("reload").returncode == 0
+
+
+def test_settings_that_are_wrong_at_the_start_end_it(many: Crowd) -> None:
+    many.settings.write_text("[settings\n")
+    for started in (many.serve(), many.table().process):
+        assert started.wait(20) == 2

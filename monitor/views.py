@@ -103,22 +103,22 @@ def _guard(state: State, now: datetime, request: Request) -> Answer:
 def _next(state: State, now: datetime, request: Request) -> Answer:
     match request.get("form", "words"):
         case "words":
-            return Answer(0, _in_words(choose(state, now)))
+            return _in_words(choose(state, now))
         case "json":
             return Answer(0, f"{json.dumps(_document(state, choose(state, now), now), indent=2)}\n")
         case "name":
-            return _for_scripts(choose(state, now), lambda name: name)
+            return _named(choose(state, now), lambda name: name)
         case "config-dir":
             return _config_dir(state, now)
     raise _not_understood("form", request)
 
 
-def _in_words(choice: Choice) -> str:
-    name = clean(choice.account or "") if choice.usable else "none"
-    return "".join(f"{line}\n" for line in (name, *(f"  {reason}" for reason in choice.reasons)))
+def _in_words(choice: Choice) -> Answer:
+    return _named(choice, lambda name: "\n  ".join((clean(name), *choice.reasons)))
 
 
-def _for_scripts(choice: Choice, what: Callable[[str], str]) -> Answer:
+def _named(choice: Choice, what: Callable[[str], str]) -> Answer:
+    """What is to be said of the chosen account, or one line that says why none is."""
     if not choice.usable or choice.account is None:
         return Answer(1, f"no account to use now: {'; '.join(choice.reasons)}")
     return Answer(0, f"{what(choice.account)}\n")
@@ -130,7 +130,7 @@ def _config_dir(state: State, now: datetime) -> Answer:
     if state.accounts and not placed:
         return Answer(1, _NO_PLACE.format("any account"))
     choice = choose(replace(state, accounts=placed), now)
-    return _for_scripts(choice, lambda name: config_dir(placed[name]) or "")
+    return _named(choice, lambda name: config_dir(placed[name]) or "")
 
 
 def config_dir(account: AccountState) -> str | None:
@@ -164,7 +164,7 @@ def _ranked(candidate: Candidate) -> Mapping[str, Any]:
         "account": candidate.account,
         "standing": candidate.standing.name.lower(),
         "logged_in": candidate.logged_in,
-        "room": candidate.room,
+        "room": None if candidate.room is None else round(candidate.room, 6),
         "window": window.key if window else None,
         "resets_at": iso(window.resets_at) if window and window.resets_at else None,
         "free_at": candidate.free_at and iso(candidate.free_at),

@@ -7,7 +7,7 @@ model stops nobody. Pure.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
@@ -20,8 +20,7 @@ from monitor.core.visible import clean
 APPLICABLE: Final = (FIVE_HOURS, SEVEN_DAYS)
 """The windows that stop all work of an account."""
 
-AS_GOOD: Final = 0.05
-"""Room that differs by no more than this is no reason to change the login."""
+MINUTE: Final = timedelta(minutes=1)
 
 NO_END: Final = datetime.max.replace(tzinfo=UTC)
 """Later than any reset."""
@@ -54,9 +53,17 @@ class Candidate:
     reasons: tuple[str, ...] = ()
 
     @property
+    def percent_left(self) -> int:
+        """Its room as the table has it: what the percentage that is shown there leaves of 100."""
+        return min(math.ceil(round((self.room or 0.0) * 100, 6)), 100)
+
+    @property
     def lapses_at(self) -> datetime:
-        """When its room would lapse, unused."""
-        return (self.window.resets_at if self.window else None) or NO_END
+        """When its room would lapse, unused: its reset to the minute, since answers differ a little about one end."""
+        resets_at = self.window.resets_at if self.window else None
+        if resets_at is None or resets_at >= NO_END - MINUTE:
+            return NO_END
+        return (resets_at + MINUTE / 2).replace(second=0, microsecond=0)
 
 
 def candidate_of(state: State, account: AccountState, now: datetime) -> Candidate:
@@ -148,23 +155,14 @@ def _until(at: datetime | None, now: datetime) -> str:
     return "" if at is None else f" for another {words.duration(at - now)}"
 
 
-def ranked(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """The best first. What is as good as the best is decided anew at each place, among those that are left."""
-    for standing in Standing:
-        left = [candidate for candidate in candidates if candidate.standing is standing]
-        while left:
-            best = min(_as_good(left), key=_preference)
-            left.remove(best)
-            yield best
-
-
-def _as_good(candidates: Sequence[Candidate]) -> list[Candidate]:
-    most = max(candidate.room or 0.0 for candidate in candidates)
-    return [c for c in candidates if (c.room or 0.0) >= most - AS_GOOD - 1e-9]
+def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The best first; candidates that are equal in all that counts keep the order of the settings."""
+    return sorted(candidates, key=_preference)
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
-    """The least comes first; candidates that are equal in this keep the order of the settings."""
+    """The most room, of equals the one whose room would lapse first, of those the one that is in use."""
     if candidate.standing is Standing.FULL:
-        return candidate.free_at or NO_END, not candidate.logged_in
-    return not candidate.logged_in, candidate.lapses_at
+        return candidate.standing, candidate.free_at or NO_END, not candidate.logged_in
+    room, lapses_at = candidate.percent_left, candidate.lapses_at
+    return candidate.standing, -room, lapses_at, not candidate.logged_in

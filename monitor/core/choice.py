@@ -1,4 +1,4 @@
-"""Which account to use now, and why: the most room, the login in use where that is as good, the soonest reset. Pure."""
+"""Which account to use now, and why: the most room, the soonest reset, and of equals the login in use. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import datetime
 
 from monitor.core import words
 from monitor.core.candidates import (
-    AS_GOOD,
     Candidate,
     Standing,
     applicable,
@@ -71,16 +70,17 @@ def _used(account: AccountState, now: datetime) -> Iterator[str]:
 
 
 def _advantage(best: Candidate, others: Sequence[Candidate], now: datetime) -> str:
+    """The first thing in which it is before all that are known as well as it is."""
     peers = [candidate for candidate in others if candidate.standing is best.standing]
-    most = max(peer.room or 0.0 for peer in peers)
-    if (best.room or 0.0) > most + AS_GOOD:
+    equals = [peer for peer in peers if peer.percent_left == best.percent_left]
+    if not equals:
         return "the most room"
+    if best.window and best.window.resets_at and best.lapses_at < equals[0].lapses_at:
+        soon = words.duration(best.window.resets_at - now)
+        return f"as much room as any, and its {best.window.key} resets first, in {soon}"
     if best.logged_in:
-        return "about as much room as any, and Claude Code is logged in there"
-    if best.window and best.lapses_at < min(peer.lapses_at for peer in peers):
-        soon = words.duration(best.lapses_at - now)
-        return f"about as much room as any, and its {best.window.key} resets first, in {soon}"
-    return "about as much room as any"
+        return "as much room as any, and Claude Code is logged in there"
+    return "as much room as any"
 
 
 def _consolation(ranking: Sequence[Candidate], now: datetime) -> Iterator[str]:

@@ -15,6 +15,7 @@ from monitor.core.model import AccountState, Window
 from monitor.core.state import State
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -34,10 +35,11 @@ def choice(*accounts: AccountState, logged_in: str | None = None) -> Choice:
         ([("a", 50, 10), ("b", 20, 10)], None, "b", "the most room"),
         ([("a", 10, 90), ("b", 60, 10)], None, "b", "the most room"),
         ([("a", 50, 10), ("b", 20, 10)], "a", "b", "the most room"),
-        ([("a", 23, 10), ("b", 20, 10)], "a", "a", "Claude Code is logged in there"),
-        ([("a", 25, 10), ("b", 20, 10)], "a", "a", "Claude Code is logged in there"),
-        ([("a", 25.5, 10), ("b", 20, 10)], "a", "b", "the most room"),
-        ([("a", 20, 10), ("b", 20, 10)], None, "a", "about as much room as any"),
+        ([("a", 43, 10), ("b", 40, 10)], "a", "b", "the most room"),
+        ([("a", 21, 10), ("b", 20.9, 10)], "a", "b", "the most room"),
+        ([("a", 20.9, 10), ("b", 20, 10)], "a", "a", "Claude Code is logged in there"),
+        ([("b", 20, 10), ("a", 20, 10)], "a", "a", "Claude Code is logged in there"),
+        ([("a", 20, 10), ("b", 20, 10)], None, "a", "as much room as any"),
         ([("a", 100, 10), ("b", 99, 10)], "a", "b", "the other one is full"),
         ([("a", 10, 100), ("b", 99, 10), ("c", 100, 10)], "a", "b", "all others are full"),
     ],
@@ -50,13 +52,22 @@ def test_the_account_to_use(
     assert reason in " ".join(made.reasons)
 
 
-def test_of_equals_the_one_whose_room_would_lapse_first() -> None:
+def test_of_equals_the_one_whose_room_would_lapse_first_also_before_the_login_in_use() -> None:
     made = choice(
-        account("a", 20, 10, 3 * HOUR), account("b", 22, 10, HOUR), live("c", window("5h", 21))
+        account("a", 20, 10, 3 * HOUR),
+        account("b", 20, 10, HOUR),
+        live("c", window("5h", 20)),
+        logged_in="a",
     )
     assert made.account == "b"
-    assert "its 5h resets first, in 1h 00m" in made.reasons[1]
+    assert made.reasons[1] == "as much room as any, and its 5h resets first, in 1h 00m"
     assert [candidate.account for candidate in made.ranking] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(("apart", "best"), [(timedelta(seconds=20), "a"), (2 * MINUTE, "b")])
+def test_resets_are_told_apart_by_the_minute(apart: timedelta, best: str) -> None:
+    made = choice(account("b", 20, 10, HOUR), account("a", 20, 10, HOUR + apart), logged_in="a")
+    assert made.account == best
 
 
 def test_the_reasons_tell_the_figures() -> None:

@@ -89,15 +89,25 @@ class Poller:
         self._chance = chance
         self._allowance = allowance or OwnRequests()
         self._newest: dict[str, _Poll] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._rests = False
 
     async def run(self) -> None:
         """Poll until cancelled. Anything but an expected failure is a bug, and is raised."""
         async with asyncio.TaskGroup() as polls:
             while True:
-                for name in self._due():
+                for name in () if self._rests else self._due():
                     self._store.dispatch(PollStarted(self._clock.now(), name))
-                    polls.create_task(self.poll(name), name=f"poll {name}")
+                    poll = polls.create_task(self.poll(name), name=f"poll {name}")
+                    self._under_way.add(poll)
+                    poll.add_done_callback(self._under_way.discard)
                 await self._tick()
+
+    async def rest(self, limit_secs: float) -> None:
+        """Start no more polls, and let those that are under way end, within so long."""
+        self._rests = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=limit_secs)
 
     async def poll(self, name: str) -> None:
         """Poll one account once, due or not, and dispatch what became of it; nothing where it is gone by now."""

@@ -416,3 +416,17 @@ async def test_a_bug_ends_the_poller_loudly() -> None:
         await rig.clock.advance(2)
         await task
     assert group.group_contains(ZeroDivisionError)
+
+
+async def test_a_poller_that_rests_starts_no_poll_and_waits_for_those_under_way() -> None:
+    rig = Rig("a", "b")
+    rig.api.hold = asyncio.Event()
+    async with rig.running():
+        await rig.clock.advance(0.5)
+        resting = asyncio.create_task(rig.poller.rest(60))
+        await rig.clock.advance(10)
+        assert not resting.done()
+        rig.api.hold.set()
+        await resting
+        assert rig.store.state.accounts["a"].usage is not None
+        assert len(rig.api.asked) == 1

@@ -6,8 +6,9 @@ Only what a viewer needs is imported before there is an office to hold.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from monitor.app.waiting import first
 from monitor.core.errors import TrackerError
 from monitor.core.snapshot import parse_change, parse_state
 from monitor.instance.lock import Lock, holder
@@ -74,7 +75,7 @@ class Office:
             if words != self._watched:
                 self._watched, self._has_begun = words, True
                 stands_by(words)
-            await _first(front, asyncio.sleep(LOOK_SECS))
+            await first(front, asyncio.sleep(LOOK_SECS))
 
         await self._until(front, wait, Switch())
 
@@ -102,7 +103,7 @@ class Office:
             return
         self._has_begun = True
         with switch.turned_to(owner.controls):
-            await owner.run(_first(front, self._lost()))
+            await owner.run(first(front, self._lost()))
         self._owner, self._watched = None, ""
         self._lock.release()
 
@@ -112,7 +113,7 @@ class Office:
         if not self._has_begun:
             raise error
         self._watched = f"this one cannot take over: {error}"
-        await _first(front, asyncio.sleep(REFUSED_SECS))
+        await first(front, asyncio.sleep(REFUSED_SECS))
 
     async def _lost(self) -> None:
         """Until somebody has cleared the lock's folder, as a logout does: another process may have one there now."""
@@ -126,30 +127,19 @@ class Office:
             mirror = await Mirror.of(self._socket, parse_state, change=parse_change)
             if mirror is None:
                 self._watched = self._watched or f"{who} is starting, or polls once"
-                await _first(front, asyncio.sleep(LOOK_SECS))
+                await first(front, asyncio.sleep(LOOK_SECS))
                 return
             self._watched, self._has_begun = f"watching {who}, which polls", True
             with switch.turned_to(RemoteControls(self._socket)):
                 async with outlook.turned_to(mirror):
                     with contextlib.closing(mirror):
-                        await _first(front, mirror.follow())
+                        await first(front, mirror.follow())
         except OwnerGone as gone:
             self._watched = f"{who} does not answer" if gone.silent else f"{who} has ended"
         except TrackerError as error:  # one of another version, or of another user
             self._watched = str(error)
-            await _first(front, asyncio.sleep(REFUSED_SECS))
+            await first(front, asyncio.sleep(REFUSED_SECS))
 
     def _who(self) -> str:
         pid = holder(self._lock_path)
         return "another monitor" if pid is None else f"monitor (pid {pid})"
-
-
-async def _first(front: Front, other: Awaitable[Any]) -> None:
-    """Until either is done; `front` is only looked at. Raises what the other one raises."""
-    waiting = asyncio.ensure_future(other)
-    try:
-        await asyncio.wait([front, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            waiting.result()
-    finally:
-        waiting.cancel()

@@ -18,6 +18,7 @@ from monitor.app.limits import allow_many_files
 from monitor.app.places import real
 from monitor.app.running import App
 from monitor.app.telling import Telling, telling_for
+from monitor.app.waiting import first
 from monitor.channels.terminal import Write
 from monitor.clock import SystemClock
 from monitor.core.errors import SettingsError, TrackerError
@@ -122,12 +123,13 @@ class Owner:
         return f"settings read anew: {words}"
 
     async def run(self, front: Awaitable[None]) -> None:
-        """Hold office until `front` ends."""
+        """Hold office until `front` ends. Raises what that raises, and what a bug of our own does."""
         ended = asyncio.ensure_future(front)
         async with self._public():
             carried: State | None = None
             while not ended.done():
                 carried = await self._term(ended, carried)
+        ended.result()
 
     @asynccontextmanager
     async def _public(self) -> AsyncIterator[None]:
@@ -165,13 +167,18 @@ class Owner:
                 self._app = app
                 self._opened.set()
                 self._notices.ready()
-                await app.run(lambda: _first(ended, self._turn()), plan.telling)
+                limit = plan.settings.api.timeout_secs
+                await app.run(lambda: first(ended, self._turn(app, limit)), plan.telling)
             self._opened.clear()
             return app.state()
 
-    async def _turn(self) -> None:
-        """Until the settings have been read anew, and the orders are carried out that were given under the old ones."""
+    async def _turn(self, app: App, limit_secs: float) -> None:
+        """Until the settings have been read anew, and what was begun under the old ones has ended: polls and orders.
+
+        The answer to a request that was counted is worth waiting for: the next one comes an interval later.
+        """
         await self._anew.wait()
+        await app.poller.rest(limit_secs)
         while self._orders:
             await self._unhurried.wait()
         self._opened.clear()
@@ -181,12 +188,3 @@ class Owner:
 
 def _words(settings: Settings) -> str:
     return f"{len(settings.accounts)} accounts, every {settings.poll_interval_secs} s"
-
-
-async def _first(ended: asyncio.Future[None], other: Awaitable[object]) -> None:
-    """Until either is done; `ended` is only looked at."""
-    waiting: asyncio.Future[object] = asyncio.ensure_future(other)
-    try:
-        await asyncio.wait((ended, waiting), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()

@@ -15,6 +15,8 @@ from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState
 from monitor.core.snapshot import parse_state
 from monitor.core.state import State
+from monitor.demo.bodies import usage_body
+from monitor.demo.server import Fault
 from monitor.instance.viewer import Mirror
 from monitor.systemd import Passed, notices
 from tests.app.rig import Rig, program, until
@@ -249,6 +251,17 @@ async def test_an_order_that_is_being_carried_out_is_seen_through_by_a_reload(us
         while await program(owner) is app:  # noqa: ASYNC110 - nobody says when
             await asyncio.sleep(0.01)
         assert user.outlook.state.active == 1
+
+
+async def test_an_answer_that_is_under_way_is_waited_for_by_a_reload(user: Rig) -> None:
+    late = user.people[0]
+    late.fault = lambda now: Fault(body=usage_body(late.limits(now)), delay=0.5)
+    async with user.owner() as owner:
+        await until(lambda: user.requests(0))
+        await user.turned(owner, owner.reload)
+        assert first(user.outlook.state).usage is not None
+        await asyncio.sleep(0.7)  # a tick of the new poller
+        assert user.requests(0) == 1
 
 
 async def test_sockets_that_were_passed_serve_one_address_after_another(user: Rig) -> None:

@@ -1,0 +1,16 @@
+"""Waiting for one thing while another one may end all of it."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+
+async def first(front: "asyncio.Future[None]", other: Awaitable[Any]) -> None:
+    """Until either is done; `front` is only looked at. Raises what the other one raises."""
+    waiting = asyncio.ensure_future(other)
+    try:
+        await asyncio.wait([front, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            waiting.result()
+    finally:
+        waiting.cancel()

@@ -17,8 +17,8 @@ class Seat(Protocol):
     def at_work(self) -> AbstractAsyncContextManager[App]:
         """The newest one, as soon as it is there; it stays for the time of the block."""
 
-    def reload(self) -> str:
-        """Read the settings anew, whole or not at all. Raises SettingsError."""
+    async def reload(self) -> str:
+        """Read the settings anew, whole or not at all. Raises TrackerError."""
 
 
 class Alone:
@@ -31,7 +31,7 @@ class Alone:
     async def at_work(self) -> AsyncIterator[App]:
         yield self._app
 
-    def reload(self) -> str:
+    async def reload(self) -> str:
         raise TrackerError("there is no running monitor that could read its settings anew")
 
 
@@ -106,4 +106,4 @@ class Controls:
             return await app.figures.ingested(document, config_dir)
 
     async def reload(self) -> str:
-        return self._seat.reload()
+        return await self._seat.reload()

@@ -40,6 +40,18 @@ class Exporting:
             self._address, self._passed = address, passed
             self._moved.set()
 
+    async def check(self, address: ExporterSettings) -> None:
+        """Raises TrackerError where that is another address than now, and cannot be listened on.
+
+        Of another host with the port that we have ourselves, nothing can be said before it is given up.
+        """
+        site = self._at(address)
+        mine = self._address and self._address.port
+        if address == self._address or self._passed or site is None or address.port == mine:
+            return
+        await site.start()
+        await site.stop()
+
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
@@ -51,11 +63,13 @@ class Exporting:
                 await self._serve(site)
 
     def _site(self) -> Site | None:
-        address = self._address
-        if address is None or address.host is None or address.port is None:
+        return None if self._address is None else self._at(self._address, self._passed)
+
+    def _at(self, address: ExporterSettings, passed: socket.socket | None = None) -> Site | None:
+        if address.host is None or address.port is None:
             return None
         # The site closes its socket with itself; the one that was passed is for later sites, too.
-        sock = self._passed.dup() if self._passed else None
+        sock = passed.dup() if passed else None
         return Site(self._state, self._now, address.host, address.port, sock=sock)
 
     def _now(self) -> datetime:

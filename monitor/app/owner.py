@@ -109,14 +109,16 @@ class Owner:
         """What this process is, for others."""
         return {"pid": os.getpid(), "version": __version__, "metrics": self.exporting.url or None}
 
-    def reload(self) -> str:
-        """Read the settings anew, whole or not at all. Raises SettingsError, and then all goes on as before."""
+    async def reload(self) -> str:
+        """Read the settings anew, whole or not at all. Raises TrackerError, and then all goes on as before."""
         self._notices.reloading()
         try:
-            self.plan = Plan.of(self._terms)
+            plan = Plan.of(self._terms)
+            await self.exporting.check(plan.address)
         except TrackerError:
             self._notices.ready()  # as before
             raise
+        self.plan = plan
         self._anew.set()
         words = _words(self.plan.settings)
         _log.info("settings read anew: %s", words)

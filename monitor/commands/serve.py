@@ -102,14 +102,14 @@ class Service:
             await self._hung_up.wait()
             self._hung_up.clear()
             try:
-                self._reload()
+                await self._reload()
             except TrackerError as error:
                 _log.error("settings not read anew, all goes on as before: %s", error)
 
-    def _reload(self) -> None:
-        """Raises SettingsError. A process that stands by will read them when it takes over."""
+    async def _reload(self) -> None:
+        """Raises TrackerError. A process that stands by will read them when it takes over."""
         if self._owner is not None:
-            self._owner.reload()
+            await self._owner.reload()
             return
         self._notices.reloading()
         self._notices.ready()

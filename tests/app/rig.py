@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from monitor.app.owner import Owner, Terms
 from monitor.app.running import App
@@ -21,6 +21,8 @@ from monitor.systemd import Notices, Passed
 from tests.end_to_end.crowd import simulated_account, write_logins
 
 ELSEWHERE = ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "MONITOR_CONFIG", "DBUS_SESSION_BUS_ADDRESS")
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -94,12 +96,13 @@ class Rig:
                 await self.outlook.changed()
             return state
 
-    async def turned(self, owner: Owner, order: Callable[[], object]) -> None:
+    async def turned(self, owner: Owner, order: Callable[[], Awaitable[T]]) -> T:
         """Do what has the settings read anew, and wait for the program over the new ones."""
         before = await program(owner)
-        order()
+        answer = await order()
         while await program(owner) is before:  # noqa: ASYNC110 - nobody says when
             await asyncio.sleep(0.01)
+        return answer
 
     async def polled(self, *people: SimulatedAccount) -> State:
         """The state once these accounts (all, if none is named) have figures."""

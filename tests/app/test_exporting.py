@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from monitor.app.exporting import RETRY_SECS, Exporting
+from monitor.core.errors import TrackerError
 from monitor.settings import ExporterSettings
 from tests.app.rig import until
 from tests.builders import live, state
@@ -53,6 +54,18 @@ async def test_a_port_that_is_taken_is_said_and_had_as_soon_as_it_is_free() -> N
             assert not found.url
         await until(lambda: found.url)
         assert not found.failure
+        assert await status(found.url) == 200
+
+
+async def test_an_address_is_checked_before_the_old_one_is_given_up() -> None:
+    async with exporting() as found:
+        found.move_to(at(port := free_port()))
+        await until(lambda: found.url)
+        taken = pytest.raises(TrackerError, match="in use")
+        with socket.create_server(("127.0.0.1", 0)) as other, taken:
+            await found.check(at(other.getsockname()[1]))
+        for good in (at(port), at(free_port()), OFF, ExporterSettings("0.0.0.0", port)):  # noqa: S104
+            await found.check(good)
         assert await status(found.url) == 200
 
 

@@ -47,7 +47,7 @@ async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user
         lines.insert(1, "pol_interval_secs = 60")
         user.config.write_text("\n".join(lines))
         with pytest.raises(SettingsError, match=rf"{re.escape(str(user.config))}:2: "):
-            owner.reload()
+            await owner.reload()
         code, text = await user.ask("reload")
         assert code == 2
         assert f"{user.config}:2:" in text
@@ -85,9 +85,8 @@ async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: 
 async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig) -> None:
     async with user.owner() as owner:
         before = await user.polled()
-        answers: list[str] = []
-        await user.turned(owner, lambda: answers.append(owner.reload()))
-        assert answers == ["settings read anew: 2 accounts, every 3600 s"]
+        answer = await user.turned(owner, owner.reload)
+        assert answer == "settings read anew: 2 accounts, every 3600 s"
         await asyncio.sleep(1.2)  # two ticks of the new poller
         after = user.outlook.state
         assert [user.requests(0), user.requests(1)] == [1, 1]
@@ -104,7 +103,7 @@ async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) ->
         assert mirror is not None
         following = asyncio.create_task(mirror.follow())
         user.settle(user.people[:1], interval=1800)
-        owner.reload()
+        await owner.reload()
         async with asyncio.timeout(5):
             while len(mirror.state.accounts) != 1:
                 await mirror.changed()
@@ -118,7 +117,7 @@ async def test_an_account_that_the_settings_name_anew_is_polled_and_no_other(use
     async with user.owner() as owner:
         await user.polled(user.people[0])
         user.settle()
-        owner.reload()
+        await owner.reload()
         await user.polled()
         assert [user.requests(0), user.requests(1)] == [1, 1]
 
@@ -127,7 +126,7 @@ async def test_a_shorter_interval_holds_from_the_reload_on(user: Rig) -> None:
     async with user.owner() as owner:
         before = first(await user.polled())
         user.settle(interval=600)
-        owner.reload()
+        await owner.reload()
         state = await user.seen(lambda s: s.policy.interval == timedelta(seconds=600))
         asked_at = before.requests[-1]
         assert first(state).next_poll_at <= asked_at + timedelta(seconds=1200)
@@ -141,22 +140,35 @@ async def test_metrics_move_with_a_reload(user: Rig) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         user.settle(listen=f"127.0.0.1:{port}")
-        owner.reload()
+        await owner.reload()
         new = f"http://127.0.0.1:{port}/metrics"
         await until(lambda: owner.exporting.url == new)
         assert (await scraped(new))[0] == 200
         with pytest.raises(ClientError):
             await scraped(old)
         user.settle(listen="off")
-        owner.reload()
+        await owner.reload()
         await until(lambda: not owner.exporting.url)
+
+
+async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(user: Rig) -> None:
+    user.settle(listen="127.0.0.1:0")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        async with user.owner() as owner:
+            url = await url_of(owner)
+            user.settle(listen=f"127.0.0.1:{other.getsockname()[1]}", interval=1800)
+            code, text = await user.ask("reload")
+            assert code == 1
+            assert "the port is in use" in text
+            assert user.outlook.state.policy.interval == timedelta(seconds=3600)
+            assert (await scraped(url))[0] == 200
 
 
 async def test_the_address_of_the_command_line_holds_over_every_reload(user: Rig) -> None:
     async with user.owner(listen="127.0.0.1:0") as owner:
         before = await url_of(owner)
         user.settle(interval=1800, listen="127.0.0.1:1")
-        owner.reload()
+        await owner.reload()
         await user.seen(lambda s: s.policy.interval == timedelta(seconds=1800))
         assert (await scraped(before))[0] == 200
 
@@ -167,7 +179,7 @@ async def test_counters_go_on_over_a_reload(user: Rig) -> None:
         url = await url_of(owner)
         await user.polled()
         user.settle(listen="127.0.0.1:0", interval=1800)
-        owner.reload()
+        await owner.reload()
         await user.seen(lambda s: s.policy.interval == timedelta(seconds=1800))
         _, page = await scraped(url)
         name = user.people[0].email
@@ -219,8 +231,8 @@ async def test_a_file_that_is_broken_right_after_a_reload_does_no_harm(user: Rig
     async with user.owner() as owner:
         user.settle(user.people[:1])
 
-        def reload() -> None:
-            owner.reload()
+        async def reload() -> None:
+            await owner.reload()
             user.config.write_text("[settings\n")
 
         await user.turned(owner, reload)
@@ -245,7 +257,7 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
 async def test_an_order_that_is_being_carried_out_is_seen_through_by_a_reload(user: Rig) -> None:
     async with user.owner() as owner:
         async with owner.at_work() as app:
-            owner.reload()
+            await owner.reload()
             await asyncio.sleep(0.1)  # for the keyring, or for the API
             await app.book.use(user.people[1].email)
         while await program(owner) is app:  # noqa: ASYNC110 - nobody says when
@@ -305,7 +317,7 @@ async def test_the_service_manager_is_told_of_reloads_that_fail_and_of_those_tha
             ]
             user.config.write_text("[settings\n")
             with pytest.raises(SettingsError):
-                owner.reload()
+                await owner.reload()
             assert heard(manager) == ["RELOADING=1", "READY=1"]
         assert heard(manager) == []  # it is for the process to say that it stops
 

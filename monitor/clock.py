@@ -1,6 +1,5 @@
 """The one place that asks what time it is. Everything else takes a `Clock`, or an instant."""
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -26,4 +25,6 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio  # not for those who only ask what time it is: it takes longer than their answer
+
         await asyncio.sleep(seconds)

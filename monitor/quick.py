@@ -88,7 +88,10 @@ def _key(option: str) -> str:
 
 
 def _is_number(text: object) -> bool:
-    return str(text).isascii() and str(text).isdigit()
+    """Digits, perhaps with decimals and a percent sign behind."""
+    whole, dot, decimals = str(text).removesuffix("%").partition(".")
+    digits = whole + decimals
+    return digits.isascii() and digits.isdigit() and bool(whole) and bool(decimals or not dot)
 
 
 def asked(command: str, options: "Options") -> int | None:
@@ -161,7 +164,7 @@ def _guard(options: "Options") -> "Request":
         "ask": "guard",
         "account": options.get("account"),
         "window": options.get("window"),
-        "max": int(most) if _is_number(most) else most,
+        "max": float(str(most).removesuffix("%")) if _is_number(most) else most,
     }
 
 

@@ -18,6 +18,7 @@ from monitor.core.errors import SettingsError
 from monitor.core.events import AccountsLoaded, Restored
 from monitor.core.model import Account, AccountState, Unpolled, Up, Usage
 from monitor.core.policy import Policy
+from monitor.core.restoring import unasked
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.files import JsonFile
@@ -37,7 +38,8 @@ def saved(config: str | None, at: datetime) -> State:
 def saved_state(settings: Settings, file: Path, at: datetime) -> State:
     """The settings' accounts with what the file knows of them, as a program that starts takes it up."""
     policy = Policy(timedelta(seconds=settings.poll_interval_secs))
-    restored = Restored(at, Snapshots(file).load())
+    known = Snapshots(file).load()
+    restored = Restored(at, known if settings.api.enabled else unasked(known))
     loaded = AccountsLoaded(at, settings.accounts, settings.active_account)
     state, _ = update(State(policy=policy), restored)
     state, _ = update(state, loaded)

@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-import urllib.request
 from urllib.parse import SplitResult, urlsplit
 
 
@@ -31,6 +30,8 @@ def proxy_of(url: str) -> str | None:
 
     aiohttp's own `trust_env` would also take logins from ~/.netrc, and send them.
     """
+    import urllib.request  # it brings TLS, and settings with URLs are read without that
+
     parts = urlsplit(url)
     if parts.scheme != "https" or urllib.request.proxy_bypass(parts.hostname or ""):
         return None

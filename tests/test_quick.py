@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from monitor.accounts.learnt import digest
-from monitor.core.model import AccountState, Secret, Up, Usage, Window
+from monitor.core.model import AccountState, Secret, Up, Window
 from monitor.core.state import State
 from monitor.quick import plain_options
 from monitor.settings import SNAPSHOTS
@@ -40,7 +40,7 @@ def account(name: str, percent: float, ago: timedelta = timedelta(seconds=5)) ->
         Window("5h", percent / 100, now + timedelta(hours=2)),
         Window("7d", 0.1, now + timedelta(days=2)),
     )
-    return live(name, usage=Usage(now - ago, windows), health=Up(now), last_success_at=now - ago)
+    return live(name, *windows, at=now - ago, health=Up(now))
 
 
 def two() -> State:
@@ -253,23 +253,39 @@ def test_old_figures_guard_nothing(env: dict[str, str]) -> None:
     assert ran(env, "guard").returncode == 5
 
 
-@pytest.mark.parametrize(
-    ("words", "stdin", "code", "heavy"),
-    [
-        (["guard"], "", 5, ()),
-        (["ingest", "--format", "{name}"], "{}", 0, ("asyncio", "argparse", "tomlkit")),
-    ],
-)
-def test_without_a_running_monitor_nothing_is_loaded_that_polls(
-    env: dict[str, str], words: list[str], stdin: str, code: int, heavy: tuple[str, ...]
-) -> None:
-    settings(env, "work")
+def imports(env: dict[str, str], *words: str, stdin: str = "") -> set[str]:
     argv = [sys.executable, "-X", "importtime", "-m", "monitor", *words]
     done = subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=60)
-    assert done.returncode == code
-    assert "monitor.snapshots" in done.stderr
-    for name in ("aiohttp", "prometheus_client", "keyring", *heavy):
-        assert f" {name}\n" not in done.stderr
+    assert done.returncode == 0
+    return set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["guard"], ()),
+        (["next"], ()),
+        (["status"], ()),
+        (["status", "--json"], ()),
+        (["ingest", "--format", "{name}"], ("argparse", "tomlkit")),
+    ],
+)
+def test_saved_figures_answer_without_anything_that_polls(
+    env: dict[str, str], words: list[str], heavy: tuple[str, ...]
+) -> None:
+    settings(env, "work")
+    saved(env, "work")
+    imported = imports(env, *words, stdin="{}")
+    assert "monitor.snapshots" in imported
+    polling = {"aiohttp", "prometheus_client", "keyring", "asyncio", "ssl"}
+    assert not imported & {*polling, *heavy}
+
+
+def test_who_polls_once_serves_nothing(env: dict[str, str]) -> None:
+    settings(env, "work")
+    imported = imports(env, "status")
+    assert "aiohttp" in imported
+    assert "prometheus_client" not in imported
 
 
 def test_a_monitor_that_hangs_is_told_within_its_time(env: dict[str, str]) -> None:
@@ -427,7 +443,11 @@ def test_a_bar_outlives_the_monitor_that_it_watches(env: dict[str, str]) -> None
         ("status --json --config x", {"json": True, "config": "x"}),
         ("next --config-dir", {"config_dir": True}),
         ("guard --max=90 --window 5h", {"max": "90", "window": "5h"}),
-        ("guard --max 90.5", None),
+        ("guard --max 90.5% --window=5h", {"max": "90.5%", "window": "5h"}),
+        ("guard --max 9e1", None),
+        ("guard --max .5", None),
+        ("guard --max 5.", None),
+        ("guard --max %", None),
         ("guard --max", None),
         ("status --json --format x", None),
         ("status --account --json", None),

@@ -6,8 +6,6 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from monitor import __version__
@@ -16,45 +14,18 @@ from monitor.app.desk import Desk
 from monitor.app.exporting import Exporting
 from monitor.app.limits import allow_many_files
 from monitor.app.places import real
+from monitor.app.plan import Plan, Terms
 from monitor.app.running import App
-from monitor.app.telling import Telling, telling_for
 from monitor.app.waiting import first
-from monitor.channels.terminal import Write
 from monitor.clock import SystemClock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.instance.outlook import Outlook
 from monitor.instance.server import Server
-from monitor.settings import ExporterSettings, Settings, load
+from monitor.settings import Settings
 from monitor.systemd import Notices, Passed
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the command line says of a run. `write` reaches the terminal that it has, if it has one."""
-
-    config: Path
-    listen: ExporterSettings | None = None
-    notify: bool = True
-    write: Write | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The settings, and what follows from them: all of it valid, or none of it."""
-
-    settings: Settings
-    telling: Telling
-    address: ExporterSettings
-
-    @staticmethod
-    def of(terms: Terms) -> "Plan":
-        """Raises SettingsError."""
-        settings = load(terms.config)
-        telling = telling_for(settings, terms.write) if terms.notify else Telling()
-        return Plan(settings, telling, terms.listen or settings.exporter)
 
 
 class Owner:

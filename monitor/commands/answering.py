@@ -3,11 +3,10 @@
 Light on purpose: what polls is imported by whoever has to poll.
 """
 
-import asyncio
 import os
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -17,6 +16,7 @@ from monitor.app.logged_in import logged_in
 from monitor.clock import SystemClock
 from monitor.core.errors import TrackerError
 from monitor.core.events import LoginSeen
+from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.instance.lock import Lock, holder
@@ -29,6 +29,27 @@ STARTING_SECS: Final = 5.0
 """How long a monitor that has the lock may take until it answers."""
 
 LOOK_SECS: Final = 0.1
+
+
+class Saved(NamedTuple):
+    """What was known when somebody polled last, and whether it `knows_login`: whom Claude Code would use now."""
+
+    state: State
+    knows_login: bool
+    asks: bool = True
+    """Whether the API may be asked at all; else new figures come from Claude Code's own files."""
+
+    def asked_for(self, *, current: bool) -> State:
+        """The state for a question; one about the account in use finds none where that is not known."""
+        unknown = current and not self.knows_login
+        return replace(self.state, active=-1) if unknown else self.state
+
+    def is_newest(self, at: datetime) -> bool:
+        """Whether a poll would bring nothing, since it is no account's turn."""
+        interval = self.state.policy.interval
+        accounts = self.state.accounts.values()
+        in_turn = any(is_in_turn(account, at, interval) for account in accounts)
+        return self.knows_login and self.asks and not in_turn
 
 
 def by_owner(arguments: Namespace, command: str) -> int | None:
@@ -46,12 +67,20 @@ def now() -> datetime:
     return SystemClock().now()
 
 
-def after_poll(arguments: Namespace, command: str) -> int:
-    """Tell what one poll brings, or, if a monitor starts meanwhile, what that one answers. Raises TrackerError."""
+def by_ourselves(
+    arguments: Namespace, command: str, is_enough: Callable[[Saved, datetime], bool]
+) -> int:
+    """Tell what was saved, if that is enough, else what one poll brings. Raises TrackerError."""
     request = quick.request_of(command, vars(arguments))
     if arguments.demo:
-        return tell(asyncio.run(_polled(arguments, request)))
-    view(saved(arguments).state, now(), request)  # what is wrong with it is worth no poll
+        return tell(_polled(arguments, request))
+    at, found = now(), saved(arguments)
+    answer = view(found.state, at, request)  # what is wrong with it is worth no poll
+    return tell(answer) if is_enough(found, at) else _after_poll(arguments, command, request)
+
+
+def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) -> int:
+    """Tell what one poll brings, or, if a monitor starts meanwhile, what that one answers."""
     lock = _lock(arguments)
     deadline = time.monotonic() + STARTING_SECS
     while not lock.acquire():
@@ -62,7 +91,7 @@ def after_poll(arguments: Namespace, command: str) -> int:
             raise TrackerError(f"monitor (pid {holder(lock.path)}) is running, and does not answer")
         time.sleep(LOOK_SECS)
     try:
-        return tell(asyncio.run(_polled(arguments, request)))
+        return tell(_polled(arguments, request))
     finally:
         lock.release()
 
@@ -71,25 +100,19 @@ def _lock(arguments: Namespace) -> Lock:
     return Lock(instance(os.environ, config_path(os.environ, arguments.config))[0])
 
 
-async def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:
+def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:
+    import asyncio
+
     from monitor.commands.opening import opened
 
     logs.configure("ERROR")
-    async with opened(arguments) as app:
-        await app.poll_once()
-        return view(app.state(), app.clock.now(), request)
 
+    async def polled() -> Answer:
+        async with opened(arguments) as app:
+            await app.poll_once()
+            return view(app.state(), app.clock.now(), request)
 
-class Saved(NamedTuple):
-    """What was known when somebody polled last, and whether it `knows_login`: whom Claude Code would use now."""
-
-    state: State
-    knows_login: bool
-
-    def asked_for(self, *, current: bool) -> State:
-        """The state for a question; one about the account in use finds none where that is not known."""
-        unknown = current and not self.knows_login
-        return replace(self.state, active=-1) if unknown else self.state
+    return asyncio.run(polled())
 
 
 def saved(arguments: Namespace) -> Saved:
@@ -100,4 +123,4 @@ def saved(arguments: Namespace) -> Saved:
     state = saved_state(settings, state_folder(os.environ) / SNAPSHOTS, at)
     login = logged_in(state, at)
     state, _ = update(state, LoginSeen(at, login.account))
-    return Saved(state, login.known)
+    return Saved(state, login.known, settings.api.enabled)

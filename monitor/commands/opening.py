@@ -7,8 +7,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
-from monitor.app.owner import Terms
 from monitor.app.places import demo, real
+from monitor.app.plan import Terms
 from monitor.app.running import App
 from monitor.channels.terminal import Write
 from monitor.settings import Settings, config_path, load, parse_listen

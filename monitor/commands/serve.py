@@ -7,7 +7,8 @@ from argparse import Namespace
 
 from monitor import logs
 from monitor.app.office import Office
-from monitor.app.owner import Owner, Plan
+from monitor.app.owner import Owner
+from monitor.app.plan import Plan
 from monitor.clock import SystemClock
 from monitor.commands.opening import on_signals, terms_of
 from monitor.core.errors import TrackerError

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from exporters.line import DEFAULT, Format, parse_format
 from monitor import quick
-from monitor.commands.answering import after_poll, by_owner, now, saved
+from monitor.commands.answering import Saved, by_ourselves, by_owner, now, saved
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.views import lines_of
 
@@ -25,7 +25,7 @@ def status_table(arguments: Namespace) -> int:
     code = by_owner(arguments, "status")
     if code is not None:
         return code
-    return after_poll(arguments, "status")
+    return by_ourselves(arguments, "status", Saved.is_newest)
 
 
 def _watch(arguments: Namespace) -> int:

@@ -77,8 +77,8 @@ def _json(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float) and value - value == 0:  # so it is finite
+        return repr(value)
     if isinstance(value, str) and _needs_no_escapes(value):
         return f'"{value}"'
     import json

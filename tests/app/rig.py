@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from monitor.app.owner import Owner, Terms
+from monitor.app.owner import Owner
+from monitor.app.plan import Terms
 from monitor.app.running import App
 from monitor.core.events import PollStarted
 from monitor.core.state import State

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from monitor.app.office import Office
-from monitor.app.owner import Owner, Terms
+from monitor.app.owner import Owner
+from monitor.app.plan import Terms
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.instance.lock import Lock, holder
 from monitor.instance.outlook import Outlook

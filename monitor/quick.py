@@ -20,6 +20,9 @@ LIMIT_SECS = 2.0
 INGEST_SECS = 1.0
 """For all of `monitor ingest`: Claude Code waits for it."""
 
+FIRST_SECS = 1.0
+"""For the first line of a stream: who is shown the lines has others meanwhile."""
+
 CURRENT = ""
 """Instead of an account's name: the one that Claude Code would use now."""
 
@@ -94,13 +97,24 @@ def _is_number(text: object) -> bool:
     return digits.isascii() and digits.isdigit() and bool(whole) and bool(decimals or not dot)
 
 
+_silent: "set[str]" = set()
+"""The sockets whose owner did not answer in time: this process does not wait for it again."""
+
+
 def asked(command: str, options: "Options") -> int | None:
-    """Ask, and tell the answer; its exit code, or None where nobody runs. Raises TrackerError."""
+    """Ask, and tell the answer; its exit code, or None where nobody runs, or answers in time. Raises TrackerError."""
     from monitor.instance.ask import ask
 
+    path = own_socket(options)
+    if path in _silent:
+        return None
     try:
-        reply = ask(own_socket(options), request_of(command, options), LIMIT_SECS)
+        reply = ask(path, request_of(command, options), LIMIT_SECS)
     except Exception as error:
+        if is_silence(error):
+            _silent.add(path)
+            note(f"{error}: this is what was kept last")
+            return None
         if command != "guard" or getattr(error, "exit_code", 0) != 1:
             raise
         reply = 1, str(error).encode()
@@ -108,6 +122,23 @@ def asked(command: str, options: "Options") -> int | None:
         return None
     code = told(*reply)
     return UNKNOWN if command == "guard" and code == 1 else code
+
+
+def is_silent(options: "Options") -> bool:
+    """Whether the running monitor was asked, and did not answer in time."""
+    return own_socket(options) in _silent
+
+
+def is_silence(error: Exception) -> bool:
+    """Whether it says that the running monitor did not answer in time."""
+    from monitor.instance.troubles import SilentOwnerError
+
+    return isinstance(error, SilentOwnerError)
+
+
+def note(text: str) -> None:
+    """One line beside the answer."""
+    _write(sys.stderr, f"monitor: {text}\n".encode(errors="replace"))
 
 
 def own_socket(options: "Options") -> str:
@@ -199,13 +230,16 @@ def _watched(options: "Options") -> None:
     except Exception as error:
         if getattr(error, "exit_code", 0) != 1:
             raise
+        if is_silence(error):
+            _silent.add(own_socket(options))
 
 
 def streamed(options: "Options") -> None:
     """Print the stream of lines until it ends. Raises TrackerError."""
     from monitor.instance.ask import stream
 
-    for line in stream(own_socket(options), request_of("lines", options)) or ():
+    path, request = own_socket(options), request_of("lines", options)
+    for line in stream(path, request, first_secs=FIRST_SECS) or ():
         _write(sys.stdout, line + b"\n")
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,8 @@ import pytest
 from monitor.accounts.learnt import digest
 from monitor.core.model import AccountState, Secret, Up, Window
 from monitor.core.state import State
+from monitor.instance.lock import Lock
+from monitor.paths import config_path, instance
 from monitor.quick import plain_options
 from monitor.settings import SNAPSHOTS
 from monitor.snapshots import Snapshots
@@ -288,17 +290,46 @@ def test_who_polls_once_serves_nothing(env: dict[str, str]) -> None:
     assert "prometheus_client" not in imported
 
 
-def test_a_monitor_that_hangs_is_told_within_its_time(env: dict[str, str]) -> None:
+@contextmanager
+def hanging(env: dict[str, str]) -> Iterator[None]:
+    """A monitor that has the lock and listens, and does nothing else, as one that is stopped."""
     path = socket_of(env)
-    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = Lock(instance(env, config_path(env))[0])
+    assert lock.acquire()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
+        yield
+    lock.release()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["status", "--format", "{name} {5h.percent}"], 0, "work 42\n"),
+        (["next", "--name"], 0, "work\n"),
+        (["guard", "--max", "90"], 0, ""),
+        (["guard", "--max", "40"], 4, ""),
+    ],
+)
+def test_where_a_monitor_hangs_kept_figures_answer_and_a_line_says_so(
+    env: dict[str, str], words: list[str], code: int, told: str
+) -> None:
+    settings(env, "work")
+    saved(env, "work", ago=timedelta(minutes=4))  # a poll would be due
+    with hanging(env):
         began = time.monotonic()
-        done = ran(env, "status")
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert ran(env, "guard").returncode == 5
-        assert time.monotonic() - began < 6
+        done = ran(env, *words)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, told, 1)
+        assert "does not answer within 2 s: this is what was kept last" in done.stderr
+        assert time.monotonic() - began < 4
+
+
+def test_a_bar_does_not_wait_for_a_monitor_that_hangs(env: dict[str, str]) -> None:
+    settings(env, "work")
+    saved(env, "work")
+    with hanging(env):
+        assert first_line(env, "status", "--watch", "--format", "{5h.percent}") == "42\n"
 
 
 def test_figures_are_handed_over_and_nothing_else(env: dict[str, str], running: StandIn) -> None:

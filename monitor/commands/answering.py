@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 from monitor import logs, quick
 from monitor.app.logged_in import logged_in
 from monitor.clock import SystemClock
-from monitor.core.errors import TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
@@ -75,20 +74,31 @@ def by_ourselves(
     if arguments.demo:
         return tell(_polled(arguments, request))
     at, found = now(), saved(arguments)
-    answer = view(found.state, at, request)  # what is wrong with it is worth no poll
-    return tell(answer) if is_enough(found, at) else _after_poll(arguments, command, request)
+    state = found.asked_for(current=vars(arguments).get("current", False))
+    answer = view(state, at, request)  # what is wrong with it is worth no poll
+    if is_enough(found, at):
+        return tell(answer)
+    code = _after_poll(arguments, command, request)
+    return tell(answer) if code is None else code
 
 
-def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) -> int:
-    """Tell what one poll brings, or, if a monitor starts meanwhile, what that one answers."""
+def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) -> int | None:
+    """Tell what one poll brings, or, if a monitor starts meanwhile, what that one answers.
+
+    None where a monitor runs, and answers nothing: it may be stopped, and nobody polls in its place.
+    """
     lock = _lock(arguments)
     deadline = time.monotonic() + STARTING_SECS
     while not lock.acquire():
         code = by_owner(arguments, command)
         if code is not None:
             return code
+        if quick.is_silent(vars(arguments)):
+            return None
         if time.monotonic() > deadline:
-            raise TrackerError(f"monitor (pid {holder(lock.path)}) is running, and does not answer")
+            who = f"monitor (pid {holder(lock.path)})"
+            quick.note(f"{who} is running, and does not answer: this is what was kept last")
+            return None
         time.sleep(LOOK_SECS)
     try:
         return tell(_polled(arguments, request))

@@ -34,6 +34,8 @@ def _watch(arguments: Namespace) -> int:
         raise SettingsError("--watch tells lines of a running monitor: not with --demo or --json")
     form = parse_format(arguments.format or DEFAULT)
     news = _News()
+    if quick.is_silent(vars(arguments)):
+        news.tell(sys.stdout, _saved_lines(arguments, form))  # rather than wait for it once more
     while True:
         try:
             quick.streamed(vars(arguments))

@@ -19,7 +19,8 @@ def ask(
 ) -> tuple[int, bytes] | None:
     """The exit code and the text of the reply; None where nobody listens.
 
-    Raises TrackerError where somebody does and does not answer in time, or is not to be trusted.
+    Raises SilentOwnerError where somebody does and does not answer in time, another TrackerError where it is not to be
+    trusted.
     """
     deadline = time.monotonic() + limit_secs
     try:
@@ -31,7 +32,7 @@ def ask(
         finally:
             connection.close()
     except TimeoutError:
-        raise trouble(f"the running monitor does not answer within {limit_secs:g} s") from None
+        raise _silent(f"does not answer within {round(limit_secs, 1):g} s") from None
     if not reply:
         raise trouble("the running monitor ended before it answered")
     head, _, text = reply.partition(b"\n")
@@ -39,17 +40,30 @@ def ask(
 
 
 def stream(
-    path: str, request: "Mapping[str, Any]", silent_secs: float = SILENT_SECS
+    path: str,
+    request: "Mapping[str, Any]",
+    silent_secs: float = SILENT_SECS,
+    first_secs: float | None = None,
 ) -> "Iterator[bytes] | None":
     """The lines of a stream without their ends, until its sender ends; None where nobody listens.
 
-    Raises TrackerError, now or later, where the request is refused or nothing more is heard.
+    Raises TrackerError, now or later, where the request is refused; SilentOwnerError where nothing is heard within
+    the first seconds, or nothing more for a while.
     """
+    limit_secs = silent_secs if first_secs is None else first_secs
+    deadline = time.monotonic() + limit_secs
     try:
-        connection = _asked(path, request, time.monotonic() + silent_secs)
+        connection = _asked(path, request, deadline)
+        if connection is None:
+            return None
+        try:
+            begun = _until_line(connection, deadline)
+        except BaseException:
+            connection.close()
+            raise
     except TimeoutError:
-        raise _silent(silent_secs) from None
-    return None if connection is None else _lines(connection, silent_secs)
+        raise _silent(f"does not answer within {round(limit_secs, 1):g} s") from None
+    return _lines(connection, begun, silent_secs)
 
 
 def _asked(path: str, request: "Mapping[str, Any]", deadline: float) -> "_socket.socket | None":
@@ -70,9 +84,9 @@ def _asked(path: str, request: "Mapping[str, Any]", deadline: float) -> "_socket
     return connection
 
 
-def _lines(connection: "_socket.socket", silent_secs: float) -> "Iterator[bytes]":
+def _lines(connection: "_socket.socket", begun: bytes, silent_secs: float) -> "Iterator[bytes]":
     try:
-        head, _, rest = _until_line(connection, silent_secs).partition(b"\n")
+        head, _, rest = begun.partition(b"\n")
         if not head and not rest:
             raise trouble("the running monitor ended before it answered")
         if code := parse_code(head):
@@ -85,14 +99,13 @@ def _lines(connection: "_socket.socket", silent_secs: float) -> "Iterator[bytes]
                 return
             rest += more
     except TimeoutError:
-        raise _silent(silent_secs) from None
+        raise _silent(f"has said nothing for {silent_secs:g} s: is it stopped?") from None
     finally:
         connection.close()
 
 
-def _until_line(connection: "_socket.socket", limit_secs: float) -> bytes:
-    """What has come once a line is complete, or the sender has ended."""
-    deadline = time.monotonic() + limit_secs
+def _until_line(connection: "_socket.socket", deadline: float) -> bytes:
+    """What has come once a line is complete, or the sender has ended. Raises TimeoutError."""
     data = b""
     while b"\n" not in data and (more := piece(connection, deadline)):
         data += more
@@ -106,5 +119,7 @@ def _all(connection: "_socket.socket", deadline: float) -> bytes:
     return b"".join(pieces)
 
 
-def _silent(silent_secs: float) -> "TrackerError":
-    return trouble(f"the running monitor has said nothing for {silent_secs:g} s: is it stopped?")
+def _silent(words: str) -> "TrackerError":
+    from monitor.instance.troubles import SilentOwnerError
+
+    return SilentOwnerError(f"the running monitor {words}")

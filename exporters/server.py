@@ -2,12 +2,14 @@
 
 import errno
 import gzip
+import logging
 import socket
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 from prometheus_client import ProcessCollector
 
@@ -32,6 +34,16 @@ HEADERS: Final = {
 
 SHUTDOWN_SECONDS: Final = 0.1
 """How long a request that still arrives may hold up the stop. Answers take no time; and 0 would mean no limit."""
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Not what is wrong with a request: anybody on the machine could fill the log with that. It is answered by 400."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_log = logging.getLogger(__name__)
+_log.addFilter(_is_ours)
 
 
 class Site:
@@ -62,7 +74,10 @@ class Site:
     async def start(self) -> None:
         """Listen. Raises a `TrackerError` that names the address where that is not possible."""
         runner = web.AppRunner(
-            self._application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+            self._application(),
+            access_log=None,
+            logger=_log,
+            shutdown_timeout=SHUTDOWN_SECONDS,
         )
         await runner.setup()
         try:

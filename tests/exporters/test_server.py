@@ -173,6 +173,32 @@ async def test_requests_are_not_logged(
 
 
 @pytest.mark.parametrize(
+    "wrong", [b"", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nContent-Length: x\r\n"]
+)
+async def test_requests_that_are_none_are_answered_and_not_logged(
+    site: Site, caplog: pytest.LogCaptureFixture, wrong: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\n" + wrong + b"\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    assert caplog.records == []
+
+
+async def test_a_bug_of_ours_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def state_now() -> State:
+        raise ZeroDivisionError
+
+    broken = Site(state_now, lambda: NOW, "127.0.0.1", 0)
+    async with broken, ClientSession(broken.url) as asking:
+        response, _ = await answer(asking, "/metrics")
+    assert response.status == 500
+    assert [type(record.exc_info[1]) for record in caplog.records if record.exc_info] == [
+        ZeroDivisionError
+    ]
+
+
+@pytest.mark.parametrize(
     ("shown", "status"),
     [
         (state(), 200),

@@ -2,6 +2,10 @@
 
 import sys
 
-from monitor.cli import main
+try:
+    from monitor.cli import main
 
-sys.exit(main())
+    code = main()
+except KeyboardInterrupt:  # it came before there was anybody to take it
+    code = 130
+sys.exit(code)

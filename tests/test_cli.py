@@ -185,17 +185,38 @@ def taken_port() -> Iterator[int]:
         yield int(taken.getsockname()[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_serve_ends_in_order_when_told_to(env: dict[str, str], number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 0)]
+)
+def test_serve_ends_in_order_when_told_to(
+    env: dict[str, str], number: signal.Signals, code: int
+) -> None:
     port = free_port()
     argv = [*MONITOR, "serve", "--demo", "--listen", f"127.0.0.1:{port}"]
     with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as serving:
         wait_until(lambda: answers(port), "the site")
         serving.send_signal(number)
         _, log = serving.communicate(timeout=10)
-    assert serving.returncode == 0
+    assert serving.returncode == code
     assert f"127.0.0.1:{port}/metrics" in log
     assert log.splitlines()[-1].endswith("stopped")
+
+
+AT_THE_IMPORT = """
+import runpy, sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "monitor.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("monitor", run_name="__main__")
+"""
+
+
+def test_an_interruption_at_the_very_start_is_one_as_well(env: dict[str, str]) -> None:
+    argv = [sys.executable, "-c", AT_THE_IMPORT]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def answers(port: int) -> bool:

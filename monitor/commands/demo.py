@@ -15,7 +15,7 @@ from monitor.app.places import demo
 from monitor.app.running import App
 from monitor.app.telling import Telling, telling_in_demo
 from monitor.channels.terminal import Write
-from monitor.commands.opening import on_signals
+from monitor.commands.opening import Ending
 from monitor.settings import ExporterSettings, parse_listen
 
 _log = logging.getLogger(__name__)
@@ -60,18 +60,14 @@ def demo_service(arguments: Namespace) -> int:
 
 
 async def _service(arguments: Namespace) -> int:
-    stopped = asyncio.Event()
-    on_signals(("SIGINT", "SIGTERM", "SIGHUP"), stopped)
+    ending = Ending()
+    ending.listen("SIGTERM", "SIGHUP")
     async with _opened(arguments) as (app, metrics):
         if metrics:
             _log.info("metrics on %s", metrics)
-
-        async def front() -> None:
-            await stopped.wait()
-
-        await app.run(front, _telling(arguments, None))
+        await app.run(ending.asked, _telling(arguments, None))
     _log.info("stopped")
-    return 0
+    return ending.code
 
 
 def _telling(arguments: Namespace, write: Write | None) -> Telling:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
 from monitor.app.places import demo, real
@@ -34,9 +34,31 @@ def opened(arguments: Namespace) -> AbstractAsyncContextManager[App]:
     return demo() if arguments.demo else real(settings_of(arguments))
 
 
-def on_signals(names: Sequence[str], stopped: asyncio.Event) -> None:
-    """Set the event when the process gets one of these signals."""
+def on_signals(names: Sequence[str], got: Callable[[], object]) -> None:
+    """Call this when the process gets one of these signals."""
     loop = asyncio.get_running_loop()
     for name in names:
         with suppress(AttributeError, NotImplementedError):  # Windows has none of these
-            loop.add_signal_handler(getattr(signal, name), stopped.set)
+            loop.add_signal_handler(getattr(signal, name), got)
+
+
+class Ending:
+    """The end of a run without a terminal, which a signal asks for."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.code = 0
+        """The exit code: that of an interruption where Ctrl-C was the signal."""
+
+    def listen(self, *names: str) -> None:
+        """From now on these signals ask for it, and Ctrl-C."""
+        on_signals(names, self._asked.set)
+        on_signals(("SIGINT",), self._interrupted)
+
+    async def asked(self) -> None:
+        """Wait for it."""
+        await self._asked.wait()
+
+    def _interrupted(self) -> None:
+        self.code = 128 + signal.SIGINT
+        self._asked.set()

@@ -10,7 +10,7 @@ from monitor.app.office import Office
 from monitor.app.owner import Owner
 from monitor.app.plan import Plan
 from monitor.clock import SystemClock
-from monitor.commands.opening import on_signals, terms_of
+from monitor.commands.opening import Ending, on_signals, terms_of
 from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState, Down, Unpolled
 from monitor.instance.outlook import Outlook
@@ -42,13 +42,13 @@ class Service:
         self._outlook = Outlook()
         self._owner: Owner | None = None
         self._stood_by = False
-        self._stopped = asyncio.Event()
+        self._ending = Ending()
         self._hung_up = asyncio.Event()
         self._plan = Plan.of(self._terms)  # what is wrong is told now, also where another polls
 
     async def run(self) -> int:
-        on_signals(("SIGINT", "SIGTERM"), self._stopped)
-        on_signals(("SIGHUP",), self._hung_up)
+        self._ending.listen("SIGTERM")
+        on_signals(("SIGHUP",), self._hung_up.set)
         office = Office(*instance(os.environ, self._terms.config), self._elected)
         works = [self._journal(), self._reload_on_hangup(), self._live()]
         async with asyncio.TaskGroup() as group:
@@ -58,7 +58,7 @@ class Service:
             for task in tasks:
                 task.cancel()
         _log.info("stopped")
-        return 0
+        return self._ending.code
 
     def _elected(self, socket_path: str) -> Owner:
         if self._stood_by:
@@ -95,7 +95,7 @@ class Service:
         self._notices.ready()
 
     async def _until_stopped(self) -> None:
-        await self._stopped.wait()
+        await self._ending.asked()
         self._notices.stopping()
 
     async def _reload_on_hangup(self) -> None:

@@ -194,6 +194,14 @@ def test_sockets_that_the_manager_opened_are_served_on_and_guarded_as_any_other(
         assert Path(many.socket).is_socket()  # it is the manager's
 
 
+def test_a_service_that_is_interrupted_says_so_by_its_exit_code(many: Crowd) -> None:
+    service = many.serve()
+    many.wait_for_owner()
+    service.send_signal(signal.SIGINT)
+    assert service.wait(10) == 130
+    assert written(many).rstrip().endswith("stopped")
+
+
 # Started where little works
 
 

@@ -42,8 +42,18 @@ def _json_text(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-ESCAPES: Final[Mapping[str, Callable[[str], str]]] = {"": str, "j": _json_text, "x": escape}
-"""The conversions: `!j` for JSON, `!x` for the markup of bars."""
+def _tmux_text(text: str) -> str:
+    """With nothing that tmux takes for a style or a command."""
+    return text.replace("#", "##")
+
+
+ESCAPES: Final[Mapping[str, Callable[[str], str]]] = {
+    "": str,
+    "j": _json_text,
+    "x": escape,
+    "t": _tmux_text,
+}
+"""The conversions: `!j` for JSON, `!x` for the markup of bars, `!t` for tmux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +144,7 @@ def _field(found: re.Match[str], place: int) -> Field:
     shows = _property(found["field"].strip(), place)
     conversion = found["conversion"] or ""
     if conversion not in ESCAPES:
-        known = " and ".join(f"!{letter}" for letter in ESCAPES if letter)
+        known = ", ".join(f"!{letter}" for letter in ESCAPES if letter)
         raise _wrong(f"no conversion !{clean(conversion)} at character {place}: there are {known}")
     spec = _SPEC.fullmatch(found["spec"] or "")
     if spec is None:

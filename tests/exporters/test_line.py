@@ -115,6 +115,13 @@ def test_markup_is_escaped_where_it_is_asked_for() -> None:
     assert render_line(parse_format("<i>{name!x}</i>"), one, "<b>&", NOW) == "<i>&lt;b&gt;&amp;</i>"
 
 
+def test_tmux_obeys_no_name_where_it_is_asked_for() -> None:
+    """It takes `#(…)` for a command, `#[…]` for a style, `#{…}` for a format; `##` is a plain one."""
+    one = state(live("#(id) #[fg=red]"))
+    line = render_line(parse_format("#[fg=blue]{name!t}"), one, "#(id) #[fg=red]", NOW)
+    assert line == "#[fg=blue]##(id) ##[fg=red]"
+
+
 def test_nothing_of_a_name_is_obeyed_by_a_terminal() -> None:
     one = state(live("a\x1b]0;title\x07\nb\u202e", window("5h", 1)))
     assert render_line(parse_format("{name}"), one, next(iter(one.accounts)), NOW) == "a b"
@@ -136,7 +143,7 @@ def test_a_locked_window_is_critical_whatever_its_percentage() -> None:
         ("{zzzzzzzzz}", ["there are name, label"]),
         ("{name", ["a single { at character 1"]),
         ("100}", ["a single } at character 4"]),
-        ("{name!r}", ["no conversion !r at character 1", "!j and !x"]),
+        ("{name!r}", ["no conversion !r at character 1", "!j, !x, !t"]),
         ("{name:d}", ["not a width: 'd' at character 1"]),
         ("{\x1b[31mname}", ["no field {name}"]),
     ],
@@ -167,7 +174,11 @@ fields = [
 numbers = st.floats() | st.sampled_from([0.0, 1.0, float("nan"), float("inf")])
 
 
-@given(st.sampled_from(fields), st.sampled_from(["", "!j", "!x", ":30", ":.3", "!j:9.1"]), numbers)
+@given(
+    st.sampled_from(fields),
+    st.sampled_from(["", "!j", "!x", "!t", ":30", ":.3", "!j:9.1"]),
+    numbers,
+)
 def test_every_field_says_something_of_every_figure(field: str, how: str, figure: float) -> None:
     one = live("a", Window("5h", figure), Window("7d", 1.0), Window("7d_x", figure))
     text = render_line(parse_format(f"{{{field}{how}}}"), state(one), "a", NOW)

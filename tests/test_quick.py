@@ -332,6 +332,30 @@ def test_a_bar_does_not_wait_for_a_monitor_that_hangs(env: dict[str, str]) -> No
         assert first_line(env, "status", "--watch", "--format", "{5h.percent}") == "42\n"
 
 
+def unusable(folder: Path) -> str:
+    """A folder of our own in which nothing can be made."""
+    if os.getuid() == 0:
+        return "/sys"  # whose modes mean nothing to root
+    folder.mkdir(mode=0o500)
+    return str(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that root may not write to")
+def test_a_runtime_folder_that_cannot_be_used_is_one_without_a_monitor(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    settings(env, "work")
+    env["XDG_RUNTIME_DIR"] = unusable(tmp_path / "theirs")
+    assert ran(env, "status").returncode == 0
+    saved(env, "work")
+    assert ran(env, "next", "--name").stdout == "work\n"
+    done = ran(env, "guard", "--max", "40")
+    assert (done.returncode, done.stderr) == (4, "")
+    done = ran(env, "serve")
+    assert done.returncode == 1
+    assert "set XDG_RUNTIME_DIR to a folder of your own" in done.stderr
+
+
 def test_figures_are_handed_over_and_nothing_else(env: dict[str, str], running: StandIn) -> None:
     folder = {**env, "CLAUDE_CONFIG_DIR": "/home/me/.claude-work/"}
     done = ran(folder, "ingest", stdin=json.dumps(SAID))

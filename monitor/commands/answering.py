@@ -19,6 +19,7 @@ from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.instance.lock import Lock, holder
+from monitor.instance.troubles import NoPlaceError
 from monitor.paths import instance
 from monitor.saved import saved_state
 from monitor.settings import SNAPSHOTS, config_path, load, state_folder
@@ -89,7 +90,7 @@ def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) 
     """
     lock = _lock(arguments)
     deadline = time.monotonic() + STARTING_SECS
-    while not lock.acquire():
+    while not _acquired(lock):
         code = by_owner(arguments, command)
         if code is not None:
             return code
@@ -104,6 +105,14 @@ def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) 
         return tell(_polled(arguments, request))
     finally:
         lock.release()
+
+
+def _acquired(lock: Lock) -> bool:
+    """Whether no monitor runs, which none does either where there can be no lock."""
+    try:
+        return lock.acquire()
+    except NoPlaceError:
+        return True
 
 
 def _lock(arguments: Namespace) -> Lock:

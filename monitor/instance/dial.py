@@ -8,6 +8,8 @@ from monitor.instance.trust import check_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
+
     from monitor.core.errors import TrackerError
 
 _PIECE = 65536
@@ -19,13 +21,25 @@ def dial(path: str, deadline: float) -> "tuple[_socket.socket, str] | None":
 
     Raises TrackerError where what listens is not the user's own, TimeoutError past the deadline.
     """
-    found = check_file(path)
+    found = _found(path)
     if found is None:
         return None
     if stat.S_ISSOCK(found.st_mode):
         connection = _dialled(_socket.AF_UNIX, path, deadline)
         return None if connection is None else (_checked(connection, path), "")
     return _dialled_loopback(path, deadline)
+
+
+def _found(path: str) -> "os.stat_result | None":
+    """The status of what is there; None also where the system lets nobody have such a file."""
+    try:
+        return check_file(path)
+    except Exception as error:
+        from monitor.instance.troubles import NoPlaceError
+
+        if isinstance(error, NoPlaceError):
+            return None
+        raise
 
 
 def piece(connection: "_socket.socket", deadline: float, size: int = _PIECE) -> bytes:

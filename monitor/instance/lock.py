@@ -8,8 +8,7 @@ import os
 import sys
 from typing import Final
 
-from monitor.core.errors import TrackerError
-from monitor.instance.trust import check_file, is_kept, mark, own_folder
+from monitor.instance.trust import check_file, is_kept, mark, no_place, own_folder
 
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BUSY: Final = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
@@ -23,7 +22,10 @@ class Lock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock, if nobody has it; does not wait. Raises TrackerError where there can be no lock."""
+        """Take the lock, if nobody has it; does not wait.
+
+        Raises NoPlaceError where there can be none, another TrackerError where the file is not to be trusted.
+        """
         if self._descriptor is not None:
             return True
         try:
@@ -31,7 +33,7 @@ class Lock:
             check_file(self.path)
             self._descriptor = _taken(self.path)
         except OSError as error:
-            raise TrackerError(f"{self.path}: cannot be locked: {error.strerror}") from None
+            raise no_place(self.path, "locked", error) from None
         return self._descriptor is not None
 
     def keep(self) -> bool:

@@ -12,13 +12,16 @@ _OTHERS_MAY_ANYTHING = stat.S_IRWXG | stat.S_IRWXO
 
 
 def own_folder(path: str) -> None:
-    """Make the folder, mode 0700, unless it is there. Raises TrackerError where it is not the user's alone."""
+    """Make the folder, mode 0700, unless it is there. Raises TrackerError where it is not the user's alone.
+
+    All functions raise NoPlaceError where the system does not let us.
+    """
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         pass
     except OSError as error:
-        raise _trouble(f"{path}: cannot be made: {error.strerror}") from None
+        raise no_place(path, "made", error) from None
     if check_folder(path):
         _close_to_others(path)
 
@@ -30,7 +33,7 @@ def check_folder(path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _trouble(f"{path}: cannot be looked at: {error.strerror}") from None
+        raise no_place(path, "looked at", error) from None
     if not stat.S_ISDIR(found.st_mode):
         raise _trouble(f"{path}: is no folder, and lock and socket have no other place: remove it")
     _check_owner(path, found)
@@ -47,6 +50,8 @@ def check_file(path: str) -> "os.stat_result | None":
         found = os.lstat(path)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise no_place(path, "looked at", error) from None
     _check_owner(path, found)
     return found
 
@@ -82,6 +87,14 @@ def _check_owner(path: str, found: os.stat_result) -> None:
 def _close_to_others(path: str) -> None:
     if os.name == "posix" and os.lstat(path).st_mode & _OTHERS_MAY_ANYTHING:
         os.chmod(path, 0o700)
+
+
+def no_place(path: str, what: str, error: OSError) -> "TrackerError":
+    """The system does not let us have a file or folder: it cannot be made, say. There is no monitor then."""
+    from monitor.instance.troubles import NoPlaceError
+
+    words = f"{path}: cannot be {what}: {error.strerror}"
+    return NoPlaceError(f"{words}: set XDG_RUNTIME_DIR to a folder of your own")
 
 
 def _trouble(text: str) -> "TrackerError":

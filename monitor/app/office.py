@@ -52,6 +52,11 @@ class Office:
         self._has_begun = False
 
     @property
+    def polls(self) -> bool:
+        """Whether it is held by this process."""
+        return self._owner is not None
+
+    @property
     def words(self) -> str:
         """For the foot of the table: where the figures come from, and where metrics are."""
         if self._owner is not None:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from argparse import Namespace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitor.app.office import Office
@@ -49,10 +50,28 @@ async def _table(arguments: Namespace) -> int:
         *instance(os.environ, config_path(os.environ, arguments.config)),
         lambda path: _elected(arguments, outlook, path, device),
     )
-    program = Program(outlook, SystemClock(), switch, device, lambda: office.words)
+    footer = partial(_footer, office, _idle_options(arguments))
+    program = Program(outlook, SystemClock(), switch, device, footer)
     front = asyncio.ensure_future(_shown(program, outlook))
     await office.hold_or_watch(front, outlook, switch)
     return 0
+
+
+def _idle_options(arguments: Namespace) -> str:
+    """The options that were given and mean nothing while another process polls. Raises SettingsError."""
+    if arguments.listen is not None:
+        from monitor.settings import parse_listen
+
+        parse_listen(arguments.listen)  # what is wrong with it is told now
+    given = {"--listen": arguments.listen is not None, "--no-notify": arguments.no_notify}
+    return " and ".join(option for option, is_given in given.items() if is_given)
+
+
+def _footer(office: Office, idle: str) -> str:
+    """Where the figures come from; and what was asked for in vain, until this process polls."""
+    if office.polls or not idle:
+        return office.words
+    return f"{office.words}; {idle}: not before this one polls"
 
 
 def _elected(arguments: Namespace, outlook: Outlook, path: str, device: "Device") -> "Owner":

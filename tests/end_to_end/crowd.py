@@ -74,8 +74,8 @@ class Crowd:
         self.services.append(started)
         return started
 
-    def table(self) -> Terminal:
-        opened = Terminal([*MONITOR, "tui"], env={**terminal_env(), **self.env})
+    def table(self, *options: str) -> Terminal:
+        opened = Terminal([*MONITOR, "tui", *options], env={**terminal_env(), **self.env})
         self.tables.append(opened)
         return opened
 

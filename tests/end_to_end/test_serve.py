@@ -347,6 +347,17 @@ def test_a_service_that_stands_by_takes_over_from_one_that_dies_and_from_one_tha
     assert asked(many) == [1, 1]
 
 
+def test_a_table_says_which_of_its_options_have_to_wait(many: Crowd) -> None:
+    service = many.serve()
+    many.wait_for_owner()
+    table = many.table("--listen", f"127.0.0.1:{free_port()}", "--no-notify")
+    table.wait_for("which polls; --listen and --no-notify: not before this one polls")
+    service.kill()
+    wait_until(lambda: many.owner == table.process.pid, "the table as owner")
+    table.wait_until_gone("not before this one polls")
+    assert many.table("--listen", "nowhere").wait_for_exit() == 2
+
+
 def test_a_stopped_owner_is_said_to_be_silent_and_nobody_polls_in_its_place(many: Crowd) -> None:
     service = many.serve()
     many.wait_for_owner()

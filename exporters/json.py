@@ -23,6 +23,11 @@ def render_json(state: State, now: datetime) -> str:
     return json.dumps(status_document(state, now), indent=2, allow_nan=False)
 
 
+def render_json_line(state: State, now: datetime) -> str:
+    """The document on one line, without a newline at its end."""
+    return json.dumps(status_document(state, now), allow_nan=False)
+
+
 def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
     account = state.accounts[name]
     return {

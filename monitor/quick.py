@@ -39,7 +39,6 @@ _PLAIN = {
 
 _RIVALS = (
     ("json", "format"),
-    ("json", "watch"),
     ("json", "name"),
     ("json", "config_dir"),
     ("name", "config_dir"),
@@ -181,7 +180,8 @@ def _status(options: "Options") -> "Request":
 
 
 def _lines(options: "Options") -> "Request":
-    return {"ask": "lines", "format": options.get("format"), "account": _account(options)}
+    request = {"ask": "lines", "format": options.get("format"), "account": _account(options)}
+    return {**request, "form": "json"} if options.get("json") else request
 
 
 def _next(options: "Options") -> "Request":

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from exporters.json import render_json
-from exporters.line import Format, parse_format, render_line
+from exporters.json import render_json, render_json_line
+from exporters.line import DEFAULT, Format, parse_format, render_line
 from monitor.accounts.spelling import for_claude_code, remembered
 from monitor.core.candidates import Candidate
 from monitor.core.choice import Choice, choose
@@ -50,6 +50,14 @@ def is_view(request: Request) -> bool:
 def view(state: State, now: datetime, request: Request) -> Answer:
     """What the state says to `status`, `next` and `guard`. Raises SettingsError for wrong usage."""
     return _VIEWS[request["ask"]](state, now, request)
+
+
+def lines(state: State, now: datetime, request: Request) -> str:
+    """What a stream of lines shows: one of JSON, or one in a format for each account. Raises SettingsError."""
+    account = _text(request, "account")
+    if request.get("form") == "json":
+        return f"{render_json_line(_narrowed(state, account), now)}\n"
+    return lines_of(state, now, parse_format(_text(request, "format") or DEFAULT), account)
 
 
 def lines_of(state: State, now: datetime, form: Format, account: str | None = None) -> str:

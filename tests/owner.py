@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exporters.line import DEFAULT, parse_format
 from monitor.core.state import State
 from monitor.instance.server import Server
 from monitor.instance.show import Stream
 from monitor.instance.trust import own_folder
 from monitor.paths import config_path, instance
-from monitor.views import is_view, lines_of, view
+from monitor.views import is_view, lines, view
 from tests.exporters.served import loop_in_thread
 
 
@@ -29,10 +28,9 @@ class StandIn:
     def stream(self, request: Mapping[str, Any]) -> Stream | None:
         if request["ask"] != "lines":
             return None
-        form, account = parse_format(request["format"] or DEFAULT), request["account"]
 
         def render() -> str:
-            return lines_of(self.state, datetime.now(UTC), form, account)
+            return lines(self.state, datetime.now(UTC), request)
 
         async def changed() -> None: ...
 

@@ -158,7 +158,7 @@ def test_a_guard_says_it_by_its_exit_code(env: dict[str, str], words: list[str],
         (["status", "--format", "{nme}"], "did you mean {name}?"),
         (["status", "--watch", "--format", "{nme}"], "did you mean {name}?"),
         (["status", "--account", "hime"], "did you mean 'home'?"),
-        (["status", "--watch", "--json"], "--watch"),
+        (["status", "--watch", "--demo"], "--watch"),
     ],
 )
 @pytest.mark.parametrize("alone", [False, True])
@@ -489,6 +489,18 @@ def test_a_bar_outlives_the_monitor_that_it_watches(env: dict[str, str]) -> None
         finally:
             watching.kill()
             watching.communicate()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_documents_can_be_watched_one_a_line(env: dict[str, str], alone: bool) -> None:
+    settings(env, "work", "home")
+    saved(env, "work", "home")
+    with owner(env, two()) as standing_in:
+        if alone:
+            standing_in.stop()
+        line = first_line(env, "status", "--watch", "--json", "--account", "work")
+    (document,) = json.loads(line)["accounts"]
+    assert (document["name"], document["windows"][0]["utilization"]) == ("work", 0.42)
 
 
 @pytest.mark.parametrize(

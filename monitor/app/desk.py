@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from exporters.line import DEFAULT, Format, parse_format
+from exporters.line import parse_format
 from monitor.app.controls import Controls
 from monitor.clock import Clock
 from monitor.core.errors import SettingsError
@@ -12,7 +12,7 @@ from monitor.core.model import Secret
 from monitor.core.snapshot import Json, render_change, render_state
 from monitor.instance.outlook import View
 from monitor.instance.show import Stream
-from monitor.views import Answer, is_view, lines_of, view
+from monitor.views import Answer, is_view, lines, lines_of, view
 
 
 class Holder(Protocol):
@@ -46,14 +46,15 @@ class Desk:
                 "format": str() | None as form,
                 "account": str() | None as account,
             }:
-                return self._lines(parse_format(form or DEFAULT), form, account)
+                return self._lines(request, form, account)
         return None
 
-    def _lines(self, parsed: Format, form: str | None, account: str | None) -> Stream:
-        """Countdowns move with the seconds, so that is when lines are made anew."""
+    def _lines(self, request: Mapping[str, Any], form: str | None, account: str | None) -> Stream:
+        """Countdowns move with the seconds, so that is when lines are made anew; documents, with what they tell."""
+        is_json = request.get("form") == "json"
 
         def render() -> str:
-            return lines_of(self._outlook.state, self._clock.now(), parsed, account)
+            return lines(self._outlook.state, self._clock.now(), request)
 
         def render_while_there() -> str:
             try:
@@ -62,7 +63,8 @@ class Desk:
                 return ""
 
         render()  # a wrong name is told at once
-        return Stream(("lines", form, account), render_while_there, self._next_second)
+        changed = self._outlook.changed if is_json else self._next_second
+        return Stream(("lines", is_json, form, account), render_while_there, changed)
 
     def _document(self) -> str:
         return _json(render_state(self._outlook.state))

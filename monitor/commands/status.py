@@ -5,14 +5,17 @@ import time
 from argparse import Namespace
 from typing import TextIO
 
-from exporters.line import DEFAULT, Format, parse_format
+from exporters.line import DEFAULT, parse_format
 from monitor import quick
 from monitor.commands.answering import Saved, by_ourselves, by_owner, now, saved
 from monitor.core.errors import SettingsError, TrackerError
-from monitor.views import lines_of
+from monitor.views import lines
 
 LOOK_SECS = 1.0
 """Between two looks for a monitor that runs, and for saved figures that have changed."""
+
+QUIET_SECS = 15
+"""Between two documents that tell nothing new but the time, as of a monitor that runs."""
 
 
 def status(arguments: Namespace) -> int:
@@ -30,12 +33,12 @@ def status_table(arguments: Namespace) -> int:
 
 def _watch(arguments: Namespace) -> int:
     """Lines for ever, for a bar that outlives the monitors: while none runs, they tell what was saved last."""
-    if arguments.demo or arguments.json:
-        raise SettingsError("--watch tells lines of a running monitor: not with --demo or --json")
-    form = parse_format(arguments.format or DEFAULT)
+    if arguments.demo:
+        raise SettingsError("--watch tells lines of a running monitor: not with --demo")
+    parse_format(arguments.format or DEFAULT)  # what is wrong with it is told now
     news = _News()
     if quick.is_silent(vars(arguments)):
-        news.tell(sys.stdout, _saved_lines(arguments, form))  # rather than wait for it once more
+        news.tell(sys.stdout, _saved_lines(arguments))  # rather than wait for it once more
     while True:
         try:
             quick.streamed(vars(arguments))
@@ -43,7 +46,7 @@ def _watch(arguments: Namespace) -> int:
             if error.exit_code != 1:  # it is this command that is wrong
                 raise
             news.tell(sys.stderr, f"monitor: {error}\n")
-        news.tell(sys.stdout, _saved_lines(arguments, form))
+        news.tell(sys.stdout, _saved_lines(arguments))
         time.sleep(LOOK_SECS)
 
 
@@ -60,7 +63,8 @@ class _News:
             file.flush()
 
 
-def _saved_lines(arguments: Namespace, form: Format) -> str:
-    account = quick.CURRENT if arguments.current else arguments.account
-    state = saved(arguments).asked_for(current=arguments.current)
-    return lines_of(state, now(), form, account)
+def _saved_lines(arguments: Namespace) -> str:
+    state, at = saved(arguments).asked_for(current=arguments.current), now()
+    if arguments.json:  # a document tells its own time, which is no news
+        at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
+    return lines(state, at, quick.request_of("lines", vars(arguments)))

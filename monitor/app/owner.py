@@ -17,7 +17,6 @@ from monitor.app.places import real
 from monitor.app.plan import Plan, Terms
 from monitor.app.running import App
 from monitor.app.waiting import first
-from monitor.clock import SystemClock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.instance.outlook import Outlook
@@ -55,7 +54,7 @@ class Owner:
         self._orders = 0
         self._unhurried = asyncio.Event()
         self._unhurried.set()
-        clock = SystemClock()
+        clock = terms.clock
         self.controls = Controls(self)
         self.exporting = Exporting(lambda: outlook.state, clock)
         desk = Desk(self, outlook, clock)
@@ -134,7 +133,11 @@ class Owner:
             _log.warning("%s", warning)
         self._notices.status(f"polls {_words(plan.settings)}")
         async with real(
-            plan.settings, alerts=self._terms.notify, stays=True, carried=carried
+            plan.settings,
+            alerts=self._terms.notify,
+            stays=True,
+            carried=carried,
+            clock=self._terms.clock,
         ) as app:
             async with self._outlook.turned_to(app.store):
                 self._app = app

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from monitor import __version__
 from monitor.accounts.seams import LoginSource
@@ -47,6 +48,8 @@ PINNED_CLAUDE_CODE = "2.1.282"
 
 DEMO_INTERVAL = timedelta(seconds=5)
 
+SYSTEM_CLOCK: Final = SystemClock()
+
 
 @asynccontextmanager
 async def real(
@@ -56,13 +59,13 @@ async def real(
     stays: bool = False,
     carried: State | None = None,
     environ: Mapping[str, str] = os.environ,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncIterator[App]:
     """The program over the user's own settings, keyring and logins. With `alerts` it decides and remembers them.
 
     One that `stays` polls on. `carried` is the state of this process's earlier program, which had other settings.
     """
     leave_no_core()
-    clock = SystemClock()
     policy = Policy(
         interval=timedelta(seconds=settings.poll_interval_secs), alerts=rule_book(settings)
     )
@@ -70,7 +73,7 @@ async def real(
         snapshots = stack.enter_context(closing(Snapshots(state_folder(environ) / SNAPSHOTS)))
         file = state_folder(environ) / REQUESTS
         allowance = stack.enter_context(closing(Allowance(file, is_brief=not stays)))
-        places = _real_places(settings, environ)
+        places = _real_places(settings, environ, clock)
         places = replace(places, snapshots=snapshots, allowance=allowance)
         if alerts:
             places = _kept(stack, places, ledger_path(environ, settings.path), clock, environ)
@@ -81,9 +84,8 @@ async def real(
 
 
 @asynccontextmanager
-async def demo() -> AsyncIterator[App]:
+async def demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
     """The same program over invented accounts and a simulated API on loopback."""
-    clock = SystemClock()
     simulated = demo_accounts(clock.now())
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
@@ -110,8 +112,8 @@ def user_agent() -> str:
     return f"claude-code/{installed_version() or PINNED_CLAUDE_CODE} (claude-tracker/{__version__})"
 
 
-def _real_places(settings: Settings, environ: Mapping[str, str]) -> Places:
-    discovery, clock = Discovery(environ=environ), SystemClock()
+def _real_places(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Places:
+    discovery = Discovery(environ=environ, clock=clock)
     said = {account.config_dir for account in settings.accounts if account.config_dir}
 
     async def logins(folders: set[str]) -> Sequence[LoginSource]:
@@ -122,7 +124,7 @@ def _real_places(settings: Settings, environ: Mapping[str, str]) -> Places:
         vault=Keyring(),
         document=JsonFile(state_folder(environ) / "accounts.json"),
         logins=logins,
-        login_at=lambda folder: ClaudeCode(folder, environ=environ),
+        login_at=lambda folder: ClaudeCode(folder, environ=environ, clock=clock),
         mute=MuteFile(JsonFile(state_folder(environ) / MUTE)),
         given=CredentialsDirectory(environ),
         command=lambda argv: TokenCommand(argv, clock),

@@ -1,10 +1,11 @@
 """What a run is to do: by the command line, and by the settings. Serves and polls nothing itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from monitor.app.telling import Telling, telling_for
 from monitor.channels.terminal import Write
+from monitor.clock import Clock, SystemClock
 from monitor.settings import ExporterSettings, Settings, load
 
 
@@ -16,6 +17,7 @@ class Terms:
     listen: ExporterSettings | None = None
     notify: bool = True
     write: Write | None = None
+    clock: Clock = field(default_factory=SystemClock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +32,7 @@ class Plan:
     def of(terms: Terms) -> "Plan":
         """Raises SettingsError."""
         settings = load(terms.config)
-        telling = telling_for(settings, terms.write) if terms.notify else Telling()
+        telling = Telling()
+        if terms.notify:
+            telling = telling_for(settings, terms.write, terms.clock)
         return Plan(settings, telling, terms.listen or settings.exporter)

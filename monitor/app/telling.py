@@ -16,7 +16,7 @@ from monitor.channels.command import Command
 from monitor.channels.terminal import Write
 from monitor.channels.text import Words
 from monitor.channels.webhook import Form, Webhook
-from monitor.clock import Clock, SystemClock
+from monitor.clock import Clock
 from monitor.core.model import Secret
 from monitor.core.rules import RuleBook
 from monitor.notifier import MARGIN_SECS, Channel
@@ -45,12 +45,14 @@ class Telling:
     alertmanagers: tuple[Alertmanager, ...] = ()
 
 
-def telling_for(settings: Settings, write: Write | None, keyring: Keyring | None = None) -> Telling:
+def telling_for(
+    settings: Settings, write: Write | None, clock: Clock, keyring: Keyring | None = None
+) -> Telling:
     """The user's own channels; `write` reaches the terminal that we run on. Raises SettingsError."""
     notifications = settings.notifications
     if not notifications.enabled:
         return Telling()
-    more = _more(settings.channels, rule_book(settings), keyring or Keyring(), SystemClock())
+    more = _more(settings.channels, rule_book(settings), keyring or Keyring(), clock)
     chains = {
         name: _chain(name, notifications, write, more) for name in _names(notifications, write)
     }

@@ -23,7 +23,7 @@ def notify_test(arguments: Namespace) -> int:
 
 async def _notify_test(arguments: Namespace) -> int:
     clock = SystemClock()
-    telling = telling_for(settings_of(arguments), _terminal_writer())
+    telling = telling_for(settings_of(arguments), _terminal_writer(), clock)
     if not telling.chains:
         print("notifications are off: see notifications.enabled and notifications.channels")
         return 1

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from monitor.app.owner import Owner
 from monitor.app.plan import Terms
 from monitor.app.running import App
+from monitor.clock import Clock, SystemClock
 from monitor.core.events import PollStarted
 from monitor.core.state import State
 from monitor.demo.server import SimulatedAccount, SimulatedApi
@@ -70,8 +71,10 @@ class Rig:
         listen: str | None = None,
         passed: Passed | None = None,
         notices: Notices | None = None,
+        clock: Clock | None = None,
     ) -> AsyncIterator[Owner]:
-        terms = Terms(self.config, None if listen is None else parse_listen(listen))
+        address = None if listen is None else parse_listen(listen)
+        terms = Terms(self.config, address, clock=clock or SystemClock())
         owner = Owner(terms, self.outlook, self.socket, passed=passed, notices=notices)
         front: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(owner.run(front))

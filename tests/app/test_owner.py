@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from monitor.systemd import Passed, notices
 from tests.app.rig import Rig, program, until
 from tests.end_to_end.crowd import uses
 from tests.end_to_end.world import free_port
+from tests.fakes import FakeClock
 
 
 async def scraped(url: str) -> tuple[int, str]:
@@ -263,6 +264,16 @@ async def test_an_order_that_is_being_carried_out_is_seen_through_by_a_reload(us
         while await program(owner) is app:  # noqa: ASYNC110 - nobody says when
             await asyncio.sleep(0.01)
         assert user.outlook.state.active == 1
+
+
+async def test_accounts_are_polled_by_the_clock_of_the_terms(user: Rig) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    async with user.owner(clock=clock):
+        await until(lambda: user.requests(0))
+        await user.polled(user.people[0])
+        assert user.requests(1) == 0
+        await clock.advance(2)
+        await user.polled()
 
 
 async def test_an_answer_that_is_under_way_is_waited_for_by_a_reload(user: Rig) -> None:

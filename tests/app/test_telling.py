@@ -13,6 +13,7 @@ from monitor.settings import load
 from monitor.sources import keyring
 from monitor.sources.keyring import Keyring
 from tests.delivery.bench import alert
+from tests.fakes import FakeClock
 
 NOBODY = "json://127.0.0.1:9/x"
 HOOK = '[channels.webhook]\nurl = "https://hooks.example.com/x"\ntimeout_secs = 30\n'
@@ -36,7 +37,7 @@ def test_a_channel_is_given_longer_than_it_and_its_secret_may_take(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text(f'[notifications]\nchannels = ["{name}"]\n{table}')
-    assert telling_for(load(file), None).limits[name] == own + MARGIN_SECS
+    assert telling_for(load(file), None, FakeClock()).limits[name] == own + MARGIN_SECS
 
 
 class Entries:
@@ -60,6 +61,8 @@ async def test_apprise_is_given_all_the_lines_of_its_entry(tmp_path: Path) -> No
         '[notifications]\nchannels = ["apprise"]\n[channels.apprise]\nurls = "services"\n'
     )
     entries = Entries(f"{NOBODY}\n\n{NOBODY}\nnonsense://third\n")
-    (channel,) = telling_for(load(file), None, Keyring(lambda: entries)).chains["apprise"]
+    (channel,) = telling_for(load(file), None, FakeClock(), Keyring(lambda: entries)).chains[
+        "apprise"
+    ]
     with pytest.raises(ChannelError, match="URL 3 is none that Apprise knows"):
         await channel.tell([alert("a")], Urgency.NORMAL)

@@ -42,7 +42,7 @@ async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[
     """A notifier over the channels of these settings, and the queue that it takes from; `told` is what it reports."""
     file = folder / "config.toml"
     file.write_text(settings)
-    telling = telling_for(load(file), None)
+    telling = telling_for(load(file), None, SystemClock())
     effects: asyncio.Queue[Effect] = asyncio.Queue()
     told: list[Notified] = []
     notifier = Notifier(

@@ -16,7 +16,7 @@ from monitor.app.limits import allow_many_files
 from monitor.app.places import real
 from monitor.app.plan import Plan, Terms
 from monitor.app.running import App
-from monitor.app.waiting import first
+from monitor.app.waiting import any_of, first
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.instance.outlook import Outlook
@@ -149,17 +149,19 @@ class Owner:
             return app.state()
 
     async def _turn(self, app: App, limit_secs: float) -> None:
-        """Until the settings have been read anew, and what was begun under the old ones has ended: polls and orders.
+        """Until the settings have been read anew, or a ledger can be used that could not; and until what was begun
+        has ended: polls and orders.
 
         The answer to a request that was counted is worth waiting for: the next one comes an interval later.
         """
-        await self._anew.wait()
+        await any_of(self._anew.wait(), app.ledger_is_back())
         await app.poller.rest(limit_secs)
         while self._orders:
             await self._unhurried.wait()
         self._opened.clear()
-        with contextlib.suppress(SettingsError):  # a person may be at the file again
-            self.plan = Plan.of(self._terms)  # with what orders have written to it meanwhile
+        if self._anew.is_set():
+            with contextlib.suppress(SettingsError):  # a person may be at the file again
+                self.plan = Plan.of(self._terms)  # with what orders have written to it meanwhile
 
 
 def _words(settings: Settings) -> str:

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -141,8 +141,21 @@ def _kept(
     try:
         ledger = stack.enter_context(closing(Ledger(path, clock.now())))
     except LedgerError as error:
-        return replace(places, history=history, ledger_failure=str(error))
+        return replace(
+            places,
+            history=history,
+            ledger_failure=str(error),
+            ledger_works=lambda: _works(path, clock.now()),
+        )
     return replace(places, history=history, ledger=ledger)
+
+
+def _works(path: Path, now: datetime) -> bool:
+    try:
+        Ledger(path, now).close()
+    except LedgerError:
+        return False
+    return True
 
 
 def _demo_places(logged_in: Sequence[LoginSource]) -> Places:

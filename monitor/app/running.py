@@ -46,6 +46,9 @@ from monitor.store import Store
 
 STATUS_STAGGER = 0.25
 
+LEDGER_SECS = 60.0
+"""Between two looks whether a ledger can be used again: somebody may have made room on the disk."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +56,8 @@ _log = logging.getLogger(__name__)
 class Places:
     """Where this run keeps things: the real places, or the demo's memory. The first login is the one in use.
 
-    Without a ledger nothing is remembered of alerts; `ledger_failure` says why, where there should be one.
+    Without a ledger nothing is remembered of alerts. `ledger_failure` says why, where there should be one, and
+    `ledger_works` whether it could be used by now.
     """
 
     file: AccountsFile
@@ -67,6 +71,7 @@ class Places:
     storage: Storage | None = None
     ledger: Ledger | None = None
     ledger_failure: str | None = None
+    ledger_works: Callable[[], bool] | None = None
     history: History | None = None
     snapshots: Snapshots | None = None
     allowance: Allowance | None = None
@@ -162,6 +167,12 @@ class App:
             self.store.dispatch(Restored(now, known if self._places.asks else unasked(known)))
         if self._places.ledger is not None:
             self.store.dispatch(self._places.ledger.recalled(now))
+
+    async def ledger_is_back(self) -> None:
+        """Until the ledger can be used that could not be when we began; for ever where nothing is wrong with it."""
+        works = self._places.ledger_works
+        while works is None or not works():
+            await self.clock.sleep(LEDGER_SECS)
 
     async def logins(self) -> Sequence[LoginSource]:
         """Every place where Claude Code keeps a login that is watched, the one in use first."""

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from monitor.app.owner import Owner
+from monitor.app.running import LEDGER_SECS
 from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState
 from monitor.core.snapshot import parse_state
@@ -253,6 +254,24 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
         assert (await user.ask("status"))[0] == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len([line for line in said if "the alert ledger" in line]) == 2
+
+
+async def test_alerts_are_written_down_again_once_there_is_room(user: Rig) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    state = user.home / "state" / "claude-tracker"
+    state.parent.mkdir()
+    state.write_text("no folder")
+    async with user.owner(clock=clock) as owner:
+        assert user.outlook.state.ledger_failure
+        former = await program(owner)
+        state.unlink()
+        for _ in range(int(LEDGER_SECS) + 1):
+            await clock.advance(1)
+        while await program(owner) is former:
+            await clock.advance(1)
+        assert list(state.glob("alerts*.db"))
+        while user.outlook.state.ledger_failure:
+            await clock.advance(1)
 
 
 async def test_an_order_that_is_being_carried_out_is_seen_through_by_a_reload(user: Rig) -> None:

@@ -26,7 +26,11 @@ from monitor.sources.cswap import listed
 Hands = Controls | RemoteControls
 """What carries an order out: this process, or the monitor that runs."""
 
-Verb = Callable[[Hands, Namespace], Awaitable[None]]
+Order = Callable[[Hands], Awaitable[str]]
+"""What is to be done; its answer is for the user."""
+
+Verb = Callable[[Namespace], Order]
+"""Asks the user what is to be asked, and returns the order."""
 
 
 def accounts(arguments: Namespace) -> int:
@@ -37,18 +41,19 @@ def accounts(arguments: Namespace) -> int:
         learnt = Learnt(JsonFile(state_folder(os.environ) / "accounts.json"))
         _print_accounts(settings, learnt)
         return 0
-    return asyncio.run(_run(_VERBS[verb], arguments))
+    order = _VERBS[verb](arguments)  # asks outside of the loop, which would swallow a first Ctrl-C
+    answer = asyncio.run(_carried_out(order, arguments))
+    print(answer, end="\n" if answer else "")
+    return 0
 
 
-async def _run(verb: Verb, arguments: Namespace) -> int:
+async def _carried_out(order: Order, arguments: Namespace) -> str:
     """By the running monitor, so that it knows at once; by ourselves where there is none."""
     socket = own_socket(vars(arguments))
     if ask(socket, {"ask": "who"}) is not None:
-        await verb(RemoteControls(socket), arguments)
-        return 0
+        return await order(RemoteControls(socket))
     async with real(settings_of(arguments)) as app:
-        await verb(Controls(Alone(app)), arguments)
-    return 0
+        return await order(Controls(Alone(app)))
 
 
 def _print_accounts(settings: Settings, learnt: Learnt) -> None:
@@ -75,18 +80,26 @@ def _end(facts: Facts) -> str:
     return "" if ends is None else f"  login until {ends:%Y-%m-%d}"
 
 
-async def _import(hands: Hands, arguments: Namespace) -> None:
-    if arguments.from_cswap:
-        await _import_known(arguments)
-        with suppress(TrackerError):  # there is none that has to know of it
-            await RemoteControls(own_socket(vars(arguments))).reload()
+def _import(arguments: Namespace) -> Order:
+    async def order(hands: Hands) -> str:
+        if arguments.from_cswap:
+            await _import_known(arguments)
+        where = _where(arguments)
+        return "" if where is None else await hands.import_from(where)
+
+    return order
+
+
+def _where(arguments: Namespace) -> str | None:
+    """The places whose logins are meant; None where those that claude-swap knows are all."""
     if arguments.all:
-        print(await hands.import_from("all"))
-    elif arguments.config_dir:
-        print(await hands.import_from(absolute(arguments.config_dir)))
-    elif not arguments.from_cswap:
-        # As this shell has it, which may be another one than the monitor's.
-        print(await hands.import_from(ClaudeCode().folder or "default"))
+        return "all"
+    if arguments.config_dir:
+        return absolute(arguments.config_dir)
+    if arguments.from_cswap:
+        return None
+    # As this shell has it, which may be another one than the monitor's.
+    return ClaudeCode().folder or "default"
 
 
 async def _import_known(arguments: Namespace) -> None:
@@ -98,30 +111,32 @@ async def _import_known(arguments: Namespace) -> None:
         if not added:
             print("nothing new: every account of claude-swap is known already")
         await app.watcher.look()
+    with suppress(TrackerError):  # there is none that has to know of it
+        await RemoteControls(own_socket(vars(arguments))).reload()
 
 
-async def _add(hands: Hands, arguments: Namespace) -> None:
+def _add(arguments: Namespace) -> Order:
     key = _asked_secret("session key (the cookie `sessionKey` of claude.ai): ")
-    print(await hands.add(arguments.name, key, arguments.org_id))
+    return lambda hands: hands.add(arguments.name, key, arguments.org_id)
 
 
-async def _edit(hands: Hands, arguments: Namespace) -> None:
+def _edit(arguments: Namespace) -> Order:
     account = _account(arguments)
     key = _asked_secret("new session key: ") if arguments.session_key else None
     new_name = arguments.name if arguments.name is not None else account.name
     org_id = arguments.org_id if arguments.org_id is not None else account.org_id
-    print(await hands.edit(account.name, new_name, key, org_id))
+    return lambda hands: hands.edit(account.name, new_name, key, org_id)
 
 
-async def _remove(hands: Hands, arguments: Namespace) -> None:
+def _remove(arguments: Namespace) -> Order:
     account = _account(arguments)
     if not arguments.yes and not _confirmed(f"remove {account.name} and its key? [y/N] "):
         raise TrackerError("nothing was removed")
-    print(await hands.remove(account.name))
+    return lambda hands: hands.remove(account.name)
 
 
-async def _use(hands: Hands, arguments: Namespace) -> None:
-    print(await hands.use(arguments.account))
+def _use(arguments: Namespace) -> Order:
+    return lambda hands: hands.use(arguments.account)
 
 
 def _account(arguments: Namespace) -> Account:
@@ -136,16 +151,20 @@ def _account(arguments: Namespace) -> Account:
 
 
 def _asked_secret(question: str) -> Secret:
-    """A secret from a prompt that shows nothing, or one line of standard input."""
-    if sys.stdin.isatty():
+    """A secret from a prompt that shows nothing, or one line of standard input; empty where the user ends it."""
+    if not sys.stdin.isatty():
+        return Secret(sys.stdin.readline().strip())
+    with suppress(EOFError):
         return Secret(getpass.getpass(question).strip())
-    return Secret(sys.stdin.readline().strip())
+    return Secret("")
 
 
 def _confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
         raise TrackerError("this asks a question, and there is nobody to answer: pass --yes")
-    return input(question).strip().lower() in ("y", "yes")
+    with suppress(EOFError):
+        return input(question).strip().lower() in ("y", "yes")
+    return False
 
 
 _VERBS: Final[dict[str, Verb]] = {

@@ -3,6 +3,7 @@
 import sys
 
 from monitor import __version__
+from monitor.streams import complain, hold_places, output_trouble
 
 TYPE_CHECKING = False  # that of `typing` would cost more than all the rest of a light command
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+FAILED = 1
 BUG = 3
 QUICK = ("status", "next", "guard", "ingest")
 """What answers at once where a monitor runs."""
@@ -17,19 +19,24 @@ QUICK = ("status", "next", "guard", "ingest")
 
 def main(argv: "Sequence[str] | None" = None) -> int:
     """Run one command; returns its exit code. Expected failures are one line on standard error."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words in (["--version"], ["-V"]):
-        sys.stdout.write(f"monitor {__version__}\n")
-        return 0
+    hold_places()
     try:
-        return _run(words)
+        code = _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
-        return INTERRUPTED
+        code = INTERRUPTED
+    except SystemExit:  # argparse has said all
+        if _is_written():
+            raise
+        return FAILED
     except Exception as error:  # noqa: BLE001 - the last resort of the whole program
-        return _failed(error)
+        code = _failed(error)
+    return code if _is_written() else code or FAILED
 
 
 def _run(words: list[str]) -> int:
+    if words in (["--version"], ["-V"]):
+        sys.stdout.write(f"monitor {__version__}\n")
+        return 0
     if words and words[0] in QUICK:
         from monitor.quick import answered
 
@@ -59,15 +66,22 @@ def _failed(error: Exception) -> int:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, TrackerError):
-        sys.stderr.write(f"monitor: {error}\n")
+        complain(f"monitor: {error}\n")
         return error.exit_code
-    if isinstance(error, BrokenPipeError):
-        sys.stderr.close()  # the reader is gone; nothing more is to be said
-        return 1
+    if isinstance(error, OSError) and not _is_written("\n"):  # a long text that failed is forgotten
+        return FAILED
     from monitor.logs import crash_report
 
-    sys.stderr.write(crash_report(error))
+    complain(crash_report(error))
     return BUG
+
+
+def _is_written(last: str = "") -> bool:
+    """Whether standard output took all, with this at its end; why not is said once, but for a reader that is gone."""
+    trouble = output_trouble(last)
+    if trouble is not None and not isinstance(trouble, BrokenPipeError):
+        complain(f"monitor: standard output: {trouble.strerror}\n")
+    return trouble is None
 
 
 def _parser() -> "ArgumentParser":

@@ -58,7 +58,10 @@ def _piece(descriptor: int, deadline: float) -> bytes:
         left = max(deadline - time.monotonic(), 0)
         if not select.select([descriptor], [], [], left)[0]:
             raise _trouble("standard input has not ended in time")
-    return os.read(descriptor, _PIECE)
+    try:
+        return os.read(descriptor, _PIECE)
+    except OSError as error:
+        raise _trouble(f"standard input: {error.strerror}") from None
 
 
 def _trouble(text: str) -> "TrackerError":

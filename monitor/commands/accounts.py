@@ -153,10 +153,17 @@ def _account(arguments: Namespace) -> Account:
 def _asked_secret(question: str) -> Secret:
     """A secret from a prompt that shows nothing, or one line of standard input; empty where the user ends it."""
     if not sys.stdin.isatty():
-        return Secret(sys.stdin.readline().strip())
+        return Secret(_first_line())
     with suppress(EOFError):
         return Secret(getpass.getpass(question).strip())
     return Secret("")
+
+
+def _first_line() -> str:
+    try:
+        return sys.stdin.readline().strip()
+    except OSError as error:
+        raise TrackerError(f"standard input: {error.strerror}") from None
 
 
 def _confirmed(question: str) -> bool:

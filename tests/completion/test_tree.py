@@ -107,5 +107,5 @@ def test_asking_for_names_imports_next_to_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0
     imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
     ours = {name for name in imported if name.startswith("monitor.")}
-    assert ours == {"monitor.cli", "monitor.paths"}
+    assert ours == {"monitor.cli", "monitor.paths", "monitor.streams"}
     assert "asyncio" not in imported

@@ -1,0 +1,47 @@
+"""The three standard streams, where they are closed, full or broken. Light: every command goes through this."""
+
+import os
+import sys
+
+_NAMES = ("stdin", "stdout", "stderr")
+
+
+def hold_places() -> None:
+    """Give each stream that was closed a stand-in, so that no file which is opened later gets its descriptor.
+
+    Reading or writing one fails, as on a closed stream; what is said to a closed standard error is lost.
+    """
+    for place, name in enumerate(_NAMES):
+        if getattr(sys, name) is None:
+            _to_nowhere(place, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
+            setattr(sys, name, open(place, "w" if place else "r", closefd=False))  # noqa: SIM115
+
+
+def output_trouble(last: str = "") -> OSError | None:
+    """What keeps standard output from being written, this text at its end included.
+
+    What was to be written is then forgotten: Python itself would try again as it exits, and end with a code of its own.
+    """
+    try:
+        sys.stdout.write(last)
+        sys.stdout.flush()
+    except OSError as error:
+        _to_nowhere(1)
+        return error
+    return None
+
+
+def complain(text: str) -> None:
+    """Write to standard error, if that can be."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _to_nowhere(2)
+
+
+def _to_nowhere(place: int, flags: int = os.O_WRONLY) -> None:
+    descriptor = os.open(os.devnull, flags)
+    if descriptor != place:
+        os.dup2(descriptor, place)
+        os.close(descriptor)

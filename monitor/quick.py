@@ -29,6 +29,11 @@ CURRENT = ""
 UNKNOWN = 5
 """The exit code of a guard that cannot tell."""
 
+TERMINAL_COLUMNS = 120
+"""Of a terminal that does not know how wide it is."""
+
+ANY_COLUMNS = 1000
+
 _PLAIN = {
     "status": ({"--json", "--current", "--watch"}, {"--format", "--account", "--config"}),
     "next": ({"--json", "--name", "--config-dir"}, {"--config"}),
@@ -212,15 +217,18 @@ def _account(options: "Options") -> str | None:
 
 
 def terminal_columns() -> int:
-    """How wide a table may be: as `shutil.get_terminal_size` has it, whose import takes longer than the asking."""
+    """How wide a table may be: as `shutil.get_terminal_size` has it, whose import takes longer than the asking.
+
+    A pipe has no width, and no words are to be left out for it.
+    """
     try:
         columns = int(os.environ["COLUMNS"])
     except (KeyError, ValueError):
         columns = 0
     try:
-        return columns if columns > 0 else os.get_terminal_size(1).columns or 120
+        return columns if columns > 0 else os.get_terminal_size(1).columns or TERMINAL_COLUMNS
     except OSError:
-        return 120
+        return ANY_COLUMNS
 
 
 def _watched(options: "Options") -> None:

@@ -130,6 +130,14 @@ def test_the_running_monitor_is_asked(env: dict[str, str]) -> None:
     assert json.loads(ran(env, "next", "--json").stdout)["account"] == "home"
 
 
+def test_a_pipe_is_no_terminal_that_words_are_left_out_for(
+    env: dict[str, str], running: StandIn
+) -> None:
+    ran(env, "status")
+    ran({**env, "COLUMNS": "80"}, "status")
+    assert [asked["columns"] for asked in running.asked] == [1000, 80]
+
+
 def test_unusual_spellings_are_asked_as_well(env: dict[str, str], running: StandIn) -> None:
     assert ran(env, "status", "--form", "{name}").stdout == "work\nhome\n"
     assert ran(env, "guard", "--max", "10.5%", "--account=home").returncode == 0

@@ -39,7 +39,7 @@ SHORTEST_NAME: Final = 12
 LONGEST_NAME: Final = 48
 SHORTEST_STATUS: Final = 10
 _ROOM_FOR_MARK: Final = 2
-"""Without a status, a mark before the name tells of a failure."""
+"""Without a status, a mark before the name tells of a failure, and of old numbers."""
 
 _WIDTHS: Final = {"mark": 1, "worst": 4, "percent": 4, "bar": words.BAR_CELLS, "reset": 8}
 
@@ -80,8 +80,13 @@ class Columns:
 def columns(room: int, wishes: Wishes) -> Columns:
     """The fullest table that `room` cells hold: a status says less, then a name is cut, then a column goes."""
     least_name = min(wishes.name, SHORTEST_NAME)
+    least_status = max(SHORTEST_STATUS, min(wishes.statuses))
     choice = next(
-        (c for c in CHOICES if _spare(c, room, wishes) >= least_name + _least_status(c)),
+        (
+            c
+            for c in CHOICES
+            if _spare(c, room, wishes) >= least_name + least_status * ("status" in c)
+        ),
         CHOICES[-1],
     )
     spare = _spare(choice, room, wishes)
@@ -110,7 +115,3 @@ def _spare(choice: tuple[str, ...], room: int, wishes: Wishes) -> int:
 def _width(column: str) -> int:
     """Cells of a column; 0 where they depend on the rows."""
     return _WIDTHS.get(column.split()[-1], 0)
-
-
-def _least_status(choice: tuple[str, ...]) -> int:
-    return SHORTEST_STATUS if "status" in choice else 0

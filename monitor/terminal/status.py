@@ -69,7 +69,7 @@ def status_words(
     """The account's condition at `now`; clock times are told in `tz`."""
     if isinstance(account.health, Down):
         phrases = failure_phrases(account, account.health, now, tz)
-        return StatusWords(tuple(_with_age(phrases, account, now)), Style.PROBLEM)
+        return StatusWords(_with_age(phrases, account, now), Style.PROBLEM)
     phrase, style = _condition(state, account, now)
     return StatusWords((*_with_lock(phrase, account, now), phrase), style)
 
@@ -91,13 +91,12 @@ def _with_lock(phrase: str, account: AccountState, now: datetime) -> Iterator[st
         yield f"{phrase}, {cells.clean(' '.join(locked))} locked"
 
 
-def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) -> Iterator[str]:
-    """Numbers that stay while polls fail have an age."""
-    old = account.last_success_at and now - account.last_success_at >= words.WORTH_TELLING
-    for phrase in phrases:
-        if old:
-            yield f"{phrase}, {_age(account, now)} old"
-        yield phrase
+def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) -> tuple[str, ...]:
+    """Numbers that stay while polls fail have an age, in the fewest words too: without it they look current."""
+    last = account.last_success_at
+    if last is None or now - last < words.WORTH_TELLING:
+        return phrases
+    return tuple(f"{phrase}, {_age(account, now)} old" for phrase in phrases)
 
 
 def _age(account: AccountState, now: datetime) -> str:

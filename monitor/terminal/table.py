@@ -21,7 +21,7 @@ class Row:
     windows: dict[str, Window | None]
     status: StatusWords
     now: datetime
-    failing: bool = False
+    troubled: bool = False
     active: bool = False
     selected: bool = False
 
@@ -58,10 +58,15 @@ def _row(
         windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS)},
         status=status_words(state, account, now, tz),
         now=now,
-        failing=isinstance(account.health, Down),
+        troubled=isinstance(account.health, Down) or _is_old(state, account, now),
         active=name == state.active_account,
         selected=name == selected,
     )
+
+
+def _is_old(state: State, account: AccountState, now: datetime) -> bool:
+    known = account.last_success_at is not None
+    return known and not account.values_are_fresh(now, state.policy.interval)
 
 
 def wishes(shown: list[Row]) -> Wishes:
@@ -121,8 +126,8 @@ def _cell(row: Row, column: str, room: int, shape: Columns) -> Line:
 
 
 def _name(row: Row, room: int, *, alone: bool) -> Span:
-    """The name; where no status tells of a failure, a mark before it does."""
-    mark = "! " if alone and row.failing else ""
+    """The name; where no status tells of a failure or of old numbers, a mark before it does."""
+    mark = "! " if alone and row.troubled else ""
     star = " *" if row.active else ""
     name = cells.clip(row.name, room - len(mark) - len(star))
     style = Style.PROBLEM if mark else Style.PLAIN

@@ -66,6 +66,16 @@ def test_without_a_status_column_a_failing_account_has_a_mark() -> None:
     assert "! a@b.c *" in shown(state, width=24)[1]
 
 
+@pytest.mark.parametrize("width", range(16, 140))
+def test_old_numbers_never_look_current(width: int) -> None:
+    failing = account(NOW, "user@work.com", ("5h", 42, "2h"), ("7d", 91, "2d"), age="16m")
+    limited = down(NOW, failing, Reason.RATE_LIMITED, backoff_until=NOW)
+    silent = account(NOW, "user@home.com", ("5h", 42, "2h"), age="20m")
+    _, first, second = shown(state_of(limited, silent), width=width)
+    assert ", 16m old" in first or " ! u" in first
+    assert "20m ago" in second or " ! u" in second
+
+
 def test_the_narrowest_table_shows_the_name_and_the_worse_percentage() -> None:
     state = state_of(account(NOW, "user@work.com", ("5h", 12, "2h"), ("7d", 91, "2d")))
     assert shown(state, width=20, selected="user@work.com") == [

@@ -7,7 +7,7 @@ from monitor.streams import complain, hold_places, output_trouble
 
 TYPE_CHECKING = False  # that of `typing` would cost more than all the rest of a light command
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace, _ActionsContainer
+    from argparse import ArgumentParser, Namespace, _ActionsContainer, _SubParsersAction
     from collections.abc import Sequence
 
 INTERRUPTED = 130
@@ -215,23 +215,22 @@ def _demo(parser: "ArgumentParser") -> None:
     )
 
 
-def _accounts(parser: "ArgumentParser") -> None:
+def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> "ArgumentParser":
+    """A verb of a command; `--config` may stand behind it too, where nothing shorter is to be taken for it."""
     from argparse import SUPPRESS
 
+    added = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
+    added.add_argument(
+        "--config", metavar="PATH", default=SUPPRESS, help="the settings file, as before the verb"
+    )
+    return added
+
+
+def _accounts(parser: "ArgumentParser") -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
     def verb(name: str, words: str) -> "ArgumentParser":
-        """`--config` may stand behind the verb too, where it must not be taken for a short `--config-dir`."""
-        added: ArgumentParser = verbs.add_parser(
-            name, help=words, description=words, allow_abbrev=False
-        )
-        added.add_argument(
-            "--config",
-            metavar="PATH",
-            default=SUPPRESS,
-            help="the settings file, as before the verb",
-        )
-        return added
+        return _verb(verbs, name, words)
 
     verb("list", "the accounts of the settings, and where their tokens are had from (the default)")
     importing = verb(
@@ -276,24 +275,28 @@ def _accounts(parser: "ArgumentParser") -> None:
 
 def _alerts(parser: "ArgumentParser") -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    listing = verbs.add_parser("list", help="what fires now, and what was decided (the default)")
-    replaying = verbs.add_parser(
-        "replay", help="what the present rules would have told of the samples that are kept"
+    listing = _verb(verbs, "list", "what fires now, and what was decided (the default)")
+    _since(listing, "1d")
+    replaying = _verb(
+        verbs, "replay", "what the present rules would have told of the samples that are kept"
     )
+    _since(replaying, "1d, of the demo 1h")
     replaying.add_argument(
         "--demo", action="store_true", help="of the demo's accounts instead; nothing is read"
     )
-    explaining = verbs.add_parser("explain", help="why each rule has or has not spoken")
+    explaining = _verb(verbs, "explain", "why each rule has or has not spoken")
     explaining.add_argument("--account", metavar="NAME", help="of this account only")
     explaining.add_argument("--window", metavar="W", help="of this window only, such as 5h")
-    for verb in (listing, replaying):
-        verb.add_argument(
-            "--since",
-            metavar="WHEN",
-            help="a duration back (12h, 7d) or a date (2026-11-22T08:00); default: 1d, of the demo 1h",
-        )
-        verb.add_argument("--json", action="store_true", help="one JSON document")
     parser.set_defaults(since=None, json=False)
+
+
+def _since(parser: "ArgumentParser", default: str) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help=f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _mute(parser: "ArgumentParser") -> None:
@@ -306,17 +309,10 @@ def _mute(parser: "ArgumentParser") -> None:
 
 
 def _service(parser: "ArgumentParser") -> None:
-    from argparse import SUPPRESS
-
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    installing = verbs.add_parser(
-        "install", help="write the service, start it now and at each login"
-    )
+    installing = _verb(verbs, "install", "write the service, start it now and at each login")
     installing.add_argument(
         "--force", action="store_true", help="replace a service file that was edited"
-    )
-    installing.add_argument(
-        "--config", metavar="PATH", default=SUPPRESS, help="the settings file that it is to use"
     )
     verbs.add_parser("uninstall", help="stop the service and remove all of it")
     verbs.add_parser("status", help="say whether it is installed and runs (the default)")

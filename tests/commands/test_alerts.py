@@ -252,3 +252,15 @@ def test_wrong_settings_are_an_error_and_not_a_guess(ran: Ran, folder: Path) -> 
     (folder.parent / "config.toml").write_text("[notifications.rules.pase]\nenabled = true\n")
     code, _, err = ran("replay")
     assert (code, "did you mean pace?" in err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", ["list", "replay", "explain"])
+def test_the_settings_file_is_named_before_or_behind_a_verb(
+    verb: str, ran: Ran, folder: Path
+) -> None:
+    wrong = folder.with_name("wrong.toml")
+    wrong.write_text("[setings]\n")
+    for words in (["--config", str(wrong), verb], [verb, "--config", str(wrong)]):
+        code, out, err = ran(*words)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"monitor: {wrong}:1")

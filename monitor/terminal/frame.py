@@ -25,7 +25,7 @@ from monitor.terminal.style import Line, Span, Style, line_width, plain, text_li
 from monitor.terminal.table import header, line, rows, wishes
 from monitor.terminal.title import View, note_line, title
 
-NO_ACCOUNTS: Final = (
+_NO_ACCOUNTS: Final = (
     "No account yet.",
     "Press i to import the logins of Claude Code, or a to add an account by its session key.",
 )
@@ -124,7 +124,7 @@ def _empty(size: Size) -> Picture:
     room = max(size.width - 2, 1)
     full, brief = (
         [part for text in texts for part in cells.wrap(text, room)]
-        for texts in (("", *NO_ACCOUNTS), _NO_ACCOUNTS_BRIEFLY)
+        for texts in (("", *_NO_ACCOUNTS), _NO_ACCOUNTS_BRIEFLY)
     )
     lines = full if len(full) <= size.height else brief
     return Picture(tuple(text_line(f" {part}") for part in lines))

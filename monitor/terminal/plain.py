@@ -3,12 +3,17 @@
 import sys
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from typing import Final
 
 from monitor.core.state import State
 from monitor.terminal.columns import columns
-from monitor.terminal.frame import NO_ACCOUNTS
 from monitor.terminal.style import plain
 from monitor.terminal.table import header, line, rows, wishes
+
+NO_ACCOUNTS: Final = (
+    "No account yet: log in with `claude`, then run `monitor accounts import --all`.\n"
+)
+"""Plain text has no keys."""
 
 
 def interactive(env: Mapping[str, str], stdin_tty: bool, stdout_tty: bool) -> bool:
@@ -20,7 +25,7 @@ def interactive(env: Mapping[str, str], stdin_tty: bool, stdout_tty: bool) -> bo
 def render_plain(state: State, now: datetime, width: int, tz: tzinfo | None = None) -> str:
     """The table in lines of at most `width` cells; clock times are told in `tz` (None: the machine's)."""
     if not state.accounts:
-        return " ".join(NO_ACCOUNTS) + "\n"
+        return NO_ACCOUNTS
     shown = rows(state, now, tz=tz)
     shape = columns(width, wishes(shown))
     lines = [header(shape), *(line(row, shape) for row in shown)]

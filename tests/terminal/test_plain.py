@@ -24,7 +24,11 @@ def test_the_plain_table_has_no_selection_and_no_space_at_the_end_of_lines() -> 
 
 
 def test_without_accounts_it_says_how_to_get_one() -> None:
-    assert render_plain(State(), NOW, 100).startswith("No account yet. Press i to import")
+    text = render_plain(State(), NOW, 100)
+    assert text.startswith(
+        "No account yet: log in with `claude`, then run `monitor accounts import"
+    )
+    assert "Press" not in text  # there are no keys here
 
 
 @given(hostile.states, st.integers(1, 300))

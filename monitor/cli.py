@@ -1,5 +1,6 @@
 """Argument parsing only: a command's module is imported when that command runs."""
 
+import os
 import sys
 
 from monitor import __version__
@@ -53,6 +54,10 @@ def _run(words: list[str]) -> int:
 def _command(arguments: "Namespace") -> int:
     from importlib import import_module
 
+    if arguments.reads_settings and not vars(arguments).get("demo"):
+        from monitor.paths import refuse_missing
+
+        refuse_missing(os.environ, arguments.config)
     name = arguments.command.replace("-", "_")
     command = import_module(f"monitor.commands.{name}")
     code: int = getattr(command, name)(arguments)
@@ -97,13 +102,15 @@ def _parser() -> "ArgumentParser":
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    def command(name: str, words: str) -> "ArgumentParser":
+    def command(name: str, words: str, *, reads_settings: bool = True) -> "ArgumentParser":
         added: ArgumentParser = commands.add_parser(name, help=words, description=words)
         added.add_argument(
             "--config",
             metavar="PATH",
+            type=path,
             help="the settings file (else $MONITOR_CONFIG, else the usual place)",
         )
+        added.set_defaults(reads_settings=reads_settings)
         return added
 
     _running(command("tui", "the terminal table; also polls, serves /metrics and notifies"))
@@ -113,20 +120,47 @@ def _parser() -> "ArgumentParser":
     _guard(
         command("guard", "whether an account is below a percentage: exits 0, 4 or (not known) 5")
     )
-    _format(command("ingest", "take over the limits that Claude Code tells its status line"))
+    _format(
+        command(
+            "ingest",
+            "take over the limits that Claude Code tells its status line",
+            reads_settings=False,
+        )
+    )
     _accounts(command("accounts", "list, import, add, edit, remove or mark accounts"))
     _alerts(command("alerts", "what fires, what would have been told, and why a rule spoke or not"))
-    _mute(command("mute", "tell no alerts for a while; a running instance notices within seconds"))
-    command("reload", "have the running monitor read its settings anew, whole or not at all")
+    _mute(
+        command(
+            "mute",
+            "tell no alerts for a while; a running instance notices within seconds",
+            reads_settings=False,
+        )
+    )
+    command(
+        "reload",
+        "have the running monitor read its settings anew, whole or not at all",
+        reads_settings=False,
+    )
     command(
         "notify-test", "send one notification through every channel, and say what became of each"
     )
-    doctor = command("doctor", "look for what is wrong on this machine, and say what mends it")
+    doctor = command(
+        "doctor",
+        "look for what is wrong on this machine, and say what mends it",
+        reads_settings=False,
+    )
     doctor.add_argument("--json", action="store_true", help="one JSON document")
     _service(
-        command("service", "start with your session and stay: a systemd unit or launchd agent")
+        command(
+            "service",
+            "start with your session and stay: a systemd unit or launchd agent",
+            reads_settings=False,
+        )
     )
-    _completion(command("completion", "print the completion script of a shell"), parser)
+    _completion(
+        command("completion", "print the completion script of a shell", reads_settings=False),
+        parser,
+    )
     return parser
 
 
@@ -171,6 +205,15 @@ def _guard(parser: "ArgumentParser") -> None:
     )
     parser.add_argument("--window", metavar="W", help="5h, 7d or 7d_opus; default: 5h and 7d")
     parser.add_argument("--max", metavar="PERCENT", type=percent, default=100, help="default: 100")
+
+
+def path(text: str) -> str:
+    """Raises ArgumentTypeError for an empty one, which a variable that is not set leaves behind."""
+    if not text:
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError("is empty: name a file, or leave it out")
+    return text
 
 
 def percent(text: str) -> float:
@@ -221,7 +264,11 @@ def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> 
 
     added = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
     added.add_argument(
-        "--config", metavar="PATH", default=SUPPRESS, help="the settings file, as before the verb"
+        "--config",
+        metavar="PATH",
+        type=path,
+        default=SUPPRESS,
+        help="the settings file, as before the verb",
     )
     return added
 
@@ -236,6 +283,7 @@ def _accounts(parser: "ArgumentParser") -> None:
     importing = verb(
         "import", "import Claude Code's login: the one that it would use now, or those named"
     )
+    importing.set_defaults(reads_settings=False)  # makes the file where it is not there yet
     which = importing.add_mutually_exclusive_group()
     which.add_argument(
         "--all",
@@ -255,6 +303,7 @@ def _accounts(parser: "ArgumentParser") -> None:
     adding = verb(
         "add", "add an account by session key, which is asked for or read from standard input"
     )
+    adding.set_defaults(reads_settings=False)
     adding.add_argument("--name", required=True)
     adding.add_argument("--org-id", required=True)
     editing = verb("edit", "rename an account, or change its organization or session key")
@@ -311,6 +360,7 @@ def _mute(parser: "ArgumentParser") -> None:
 def _service(parser: "ArgumentParser") -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     installing = _verb(verbs, "install", "write the service, start it now and at each login")
+    installing.set_defaults(reads_settings=True)
     installing.add_argument(
         "--force", action="store_true", help="replace a service file that was edited"
     )

@@ -26,6 +26,27 @@ def config_path(environ: "Mapping[str, str]", override: str | None = None) -> st
     return os.path.join(_xdg_folder(environ, "XDG_CONFIG_HOME", ".config"), FOLDER, "config.toml")
 
 
+def refuse_missing(environ: "Mapping[str, str]", override: str | None = None) -> None:
+    """Raises SettingsError where `--config` or `$MONITOR_CONFIG` names a file that is not there: it is mistyped."""
+    path = config_path(environ, override)
+    if not (override or environ.get("MONITOR_CONFIG")) or _is_there(path):
+        return
+    from monitor.core.errors import SettingsError
+
+    raise SettingsError(f"no such file: {path}")
+
+
+def _is_there(path: str) -> bool:
+    """Also where it cannot be looked at, which reading it says better."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def state_folder(environ: "Mapping[str, str]") -> str:
     """Where history, the alert ledger and back-off deadlines are kept. It need not exist."""
     return os.path.join(_xdg_folder(environ, "XDG_STATE_HOME", ".local/state"), FOLDER)

@@ -91,6 +91,40 @@ def test_a_settings_file_named_by_a_flag_or_the_environment(
     assert "elsewhere" in ran({**env, "MONITOR_CONFIG": str(other)}, "accounts", "list").stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["status", "status --json", "next", "guard", "serve", "tui", "accounts", "accounts use a",
+     "alerts", "alerts explain", "notify-test", "service install"],
+)  # fmt: skip
+def test_a_settings_file_that_is_named_and_not_there_is_a_mistake(
+    env: dict[str, str], tmp_path: Path, words: str
+) -> None:
+    missing = tmp_path / "mistyped.toml"
+    for done in (
+        ran(env, *words.split(), "--config", str(missing)),
+        ran({**env, "MONITOR_CONFIG": str(missing)}, *words.split()),
+    ):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"monitor: no such file: {missing}\n"
+    assert not missing.exists()
+
+
+def test_an_import_may_make_the_settings_file_that_is_named(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    done = ran(env, "accounts", "import", "--config", str(tmp_path / "new.toml"))
+    assert (done.returncode, "/login" in done.stderr) == (1, True)  # it looked for logins
+    done = ran({**env, "MONITOR_CONFIG": str(tmp_path / "new.toml")}, "status", "--demo")
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("words", ["status --config", "accounts list --config", "serve --config"])
+def test_a_settings_file_of_an_empty_name_is_refused(env: dict[str, str], words: str) -> None:
+    done = ran(env, *words.split(), "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--config: is empty" in done.stderr
+
+
 def test_without_accounts_the_table_says_what_to_do(env: dict[str, str]) -> None:
     done = ran(env, "status")
     assert done.returncode == 0

@@ -30,7 +30,8 @@ def now() -> datetime:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The state folder, of a user without settings."""
+    """The state folder, of a user who has set nothing."""
+    (tmp_path / "config.toml").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("MONITOR_CONFIG", str(tmp_path / "config.toml"))
     return tmp_path / "claude-tracker"

@@ -279,7 +279,11 @@ def _accounts(parser: "ArgumentParser") -> None:
     def verb(name: str, words: str) -> "ArgumentParser":
         return _verb(verbs, name, words)
 
-    verb("list", "the accounts of the settings, and where their tokens are had from (the default)")
+    listing = verb(
+        "list", "the accounts of the settings, and where their tokens are had from (the default)"
+    )
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    parser.set_defaults(json=False)
     importing = verb(
         "import", "import Claude Code's login: the one that it would use now, or those named"
     )
@@ -306,9 +310,12 @@ def _accounts(parser: "ArgumentParser") -> None:
     adding.set_defaults(reads_settings=False)
     adding.add_argument("--name", required=True)
     adding.add_argument("--org-id", required=True)
-    editing = verb("edit", "rename an account, or change its organization or session key")
-    editing.add_argument("account", metavar="NAME")
+    editing = verb("edit", "rename an account, or change its label, organization or session key")
+    _which(editing)
     editing.add_argument("--name", metavar="NEW", help="the new name")
+    editing.add_argument(
+        "--label", metavar="TEXT", help="what metrics call it; an empty one removes the label"
+    )
     editing.add_argument("--org-id")
     editing.add_argument(
         "--session-key",
@@ -316,10 +323,14 @@ def _accounts(parser: "ArgumentParser") -> None:
         help="ask for a new key, or read it from standard input",
     )
     removing = verb("remove", "remove an account and its entry in the keyring")
-    removing.add_argument("account", metavar="NAME")
+    _which(removing)
     removing.add_argument("--yes", action="store_true", help="do not ask")
     using = verb("use", "mark an account as the active one")
-    using.add_argument("account", metavar="NAME")
+    _which(using)
+
+
+def _which(parser: "ArgumentParser") -> None:
+    parser.add_argument("account", metavar="NAME", help="the account's name or label")
 
 
 def _alerts(parser: "ArgumentParser") -> None:

@@ -113,12 +113,23 @@ class AccountBook:
                 )
             yield
 
-    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
-        """Rename an account, and change its session key and organization; None keeps the key."""
+    async def edit(
+        self,
+        name: str,
+        new_name: str,
+        session_key: Secret | None,
+        org_id: str,
+        label: str | None = None,
+    ) -> str:
+        """Rename an account, and change its session key, organization and label.
+
+        None keeps the key or the label; an empty label removes it.
+        """
         _check_filled(name=new_name)
         async with self._turn:
             account = self.account(name)
-            edited = _edited(account, new_name, session_key, org_id)
+            labelled = account if label is None else replace(account, label=label or None)
+            edited = _edited(labelled, new_name, session_key, org_id)
             self._register.check(edited, instead_of=name)
             credential = await self._edited_credential(account, new_name, session_key)
             async with self._kept(edited, credential):

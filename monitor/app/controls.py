@@ -88,9 +88,17 @@ class Controls:
         async with self._seat.at_work() as app:
             return await app.book.add(name, session_key, org_id)
 
-    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
+    async def edit(
+        self,
+        name: str,
+        new_name: str,
+        session_key: Secret | None,
+        org_id: str,
+        label: str | None = None,
+    ) -> str:
+        """None keeps the key or the label; an empty label removes it."""
         async with self._seat.at_work() as app:
-            return await app.book.edit(name, new_name, session_key, org_id)
+            return await app.book.edit(name, new_name, session_key, org_id, label)
 
     async def remove(self, name: str) -> str:
         async with self._seat.at_work() as app:

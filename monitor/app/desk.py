@@ -113,9 +113,9 @@ class Desk:
                 "new_name": str(new_name),
                 "session_key": str() | None as key,
                 "org_id": str(org_id),
-            }:
+            } if isinstance(label := request.get("label"), str | None):
                 secret = Secret(key) if key else None
-                return await controls.edit(name, new_name, secret, org_id)
+                return await controls.edit(name, new_name, secret, org_id, label)
             case {"ask": "remove", "name": str(name)}:
                 return await controls.remove(name)
             case {"ask": "use", "name": str(name)}:

@@ -2,19 +2,23 @@
 
 import asyncio
 import getpass
+import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from monitor.accounts.learnt import Facts, Learnt
 from monitor.app.controls import Alone, Controls
 from monitor.app.places import real
 from monitor.commands.opening import settings_of
-from monitor.core.errors import TrackerError
+from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.guarding import account_called
 from monitor.core.model import Account, Secret
+from monitor.core.words import iso
 from monitor.files import JsonFile
 from monitor.instance.ask import ask
 from monitor.instance.viewer import RemoteControls
@@ -37,9 +41,7 @@ def accounts(arguments: Namespace) -> int:
     """Run one verb; without one, list the accounts."""
     verb = arguments.verb or "list"
     if verb == "list":
-        settings = settings_of(arguments)
-        learnt = Learnt(JsonFile(state_folder(os.environ) / "accounts.json"))
-        _print_accounts(settings, learnt)
+        _list(arguments)
         return 0
     order = _VERBS[verb](arguments)  # asks outside of the loop, which would swallow a first Ctrl-C
     answer = asyncio.run(_carried_out(order, arguments))
@@ -56,28 +58,53 @@ async def _carried_out(order: Order, arguments: Namespace) -> str:
         return await order(Controls(Alone(app)))
 
 
-def _print_accounts(settings: Settings, learnt: Learnt) -> None:
+def _list(arguments: Namespace) -> None:
+    settings = settings_of(arguments)
+    learnt = Learnt(JsonFile(state_folder(os.environ) / "accounts.json"))
+    if arguments.json:
+        print(json.dumps({"accounts": _documents(settings, learnt)}, indent=2))
+        return
     if not settings.accounts:
         print("no accounts yet: log in with Claude Code, then run `monitor accounts import --all`")
-    for place, account in enumerate(settings.accounts):
-        mark = "*" if place == settings.active_account else " "
-        label = f"  ({account.label})" if account.label else ""
-        org_id, storage = account.org_id or "-", account.storage or settings.storage or "automatic"
-        facts = learnt[account.name]
-        more = f"{_folders(account, facts)}{_end(facts)}{label}"
-        print(f"{mark} {account.name}  {account.auth_method}  {org_id}  {storage}{more}")
+    for document in _documents(settings, learnt):
+        print(_line(document))
 
 
-def _folders(account: Account, facts: Facts) -> str:
+def _documents(settings: Settings, learnt: Learnt) -> list[dict[str, Any]]:
+    """`login_expires_at` is when Claude Code's own login ends, where that is known."""
+    return [
+        {
+            "name": account.name,
+            "label": account.label,
+            "active": place == settings.active_account,
+            "auth_method": str(account.auth_method),
+            "org_id": account.org_id or None,
+            "storage": account.storage or settings.storage or "automatic",
+            "folders": _folders(account, learnt[account.name]),
+            "login_expires_at": _instant(learnt[account.name].login_expires_at),
+        }
+        for place, account in enumerate(settings.accounts)
+    ]
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else iso(at)
+
+
+def _line(document: Mapping[str, Any]) -> str:
+    mark = "*" if document["active"] else " "
+    end, label = document["login_expires_at"], document["label"]
+    words = [document["name"], document["auth_method"], document["org_id"] or "-"]
+    words += [document["storage"], *document["folders"]]
+    words += [f"login until {end.partition('T')[0]}"] if end else []
+    words += [f"({label})"] if label else []
+    return f"{mark} {'  '.join(words)}"
+
+
+def _folders(account: Account, facts: Facts) -> list[str]:
     """Where Claude Code has the account's login now, else where the settings say so."""
     said = (account.config_dir,) if account.config_dir is not None else ()
-    return "".join(f"  {folder or '~/.claude'}" for folder in facts.folders or said)
-
-
-def _end(facts: Facts) -> str:
-    """When Claude Code's own login ends, where that is known."""
-    ends = facts.login_expires_at
-    return "" if ends is None else f"  login until {ends:%Y-%m-%d}"
+    return [folder or "~/.claude" for folder in facts.folders or said]
 
 
 def _import(arguments: Namespace) -> Order:
@@ -122,10 +149,13 @@ def _add(arguments: Namespace) -> Order:
 
 def _edit(arguments: Namespace) -> Order:
     account = _account(arguments)
+    said = (arguments.name, arguments.org_id, arguments.label)
+    if said == (None, None, None) and not arguments.session_key:
+        raise SettingsError("nothing to change: see `monitor accounts edit --help`")
     key = _asked_secret("new session key: ") if arguments.session_key else None
     new_name = arguments.name if arguments.name is not None else account.name
     org_id = arguments.org_id if arguments.org_id is not None else account.org_id
-    return lambda hands: hands.edit(account.name, new_name, key, org_id)
+    return lambda hands: hands.edit(account.name, new_name, key, org_id, arguments.label)
 
 
 def _remove(arguments: Namespace) -> Order:
@@ -136,18 +166,13 @@ def _remove(arguments: Namespace) -> Order:
 
 
 def _use(arguments: Namespace) -> Order:
-    return lambda hands: hands.use(arguments.account)
+    account = _account(arguments)
+    return lambda hands: hands.use(account.name)
 
 
 def _account(arguments: Namespace) -> Account:
-    """The account that is named. Raises TrackerError where there is none."""
-    accounts = settings_of(arguments).accounts
-    found = next((a for a in accounts if a.name == arguments.account), None)
-    if found is None:
-        raise TrackerError(
-            f"there is no account {arguments.account!r}: see `monitor accounts list`"
-        )
-    return found
+    """The account of that name or label. Raises SettingsError where there is none."""
+    return account_called(arguments.account, settings_of(arguments).accounts)
 
 
 def _asked_secret(question: str) -> Secret:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Final
 
 from monitor.core.errors import SettingsError
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Window
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
 from monitor.core.state import State
 
 DEFAULT_MAX: Final = 1.0
@@ -63,12 +63,17 @@ def current_account(state: State) -> AccountState | None:
 
 def named_account(state: State, name: str) -> AccountState:
     """The account with this name or, where no other has it, this label. Raises SettingsError."""
-    if name in state.accounts:
-        return state.accounts[name]
-    labelled = [account for account in state.accounts.values() if account.account.label == name]
-    if len(labelled) == 1:
-        return labelled[0]
-    raise SettingsError(f"there is no account {name!r}{_instead(name, list(state.accounts))}")
+    accounts = [account.account for account in state.accounts.values()]
+    return state.accounts[account_called(name, accounts).name]
+
+
+def account_called(name: str, accounts: Sequence[Account]) -> Account:
+    """As `named_account` has it, of accounts of which nothing else is known. Raises SettingsError."""
+    named = [account for account in accounts if account.name == name]
+    called = named or [account for account in accounts if account.label == name]
+    if len(called) == 1:
+        return called[0]
+    raise SettingsError(f"there is no account {name!r}{_instead(name, [a.name for a in accounts])}")
 
 
 def _instead(name: str, names: Sequence[str]) -> str:

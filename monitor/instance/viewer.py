@@ -121,7 +121,14 @@ class RemoteControls:
         key = session_key.reveal()
         return await self._done({"ask": "add", "name": name, "session_key": key, "org_id": org_id})
 
-    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
+    async def edit(
+        self,
+        name: str,
+        new_name: str,
+        session_key: Secret | None,
+        org_id: str,
+        label: str | None = None,
+    ) -> str:
         return await self._done(
             {
                 "ask": "edit",
@@ -129,6 +136,7 @@ class RemoteControls:
                 "new_name": new_name,
                 "session_key": session_key.reveal() if session_key else None,
                 "org_id": org_id,
+                "label": label,
             }
         )
 

@@ -265,6 +265,14 @@ async def test_an_edit_without_a_change_of_key_needs_no_keyring() -> None:
     assert rig.file.listed == [Account("a", "o-2", label="work")]
 
 
+async def test_a_label_is_given_changed_and_taken_away() -> None:
+    rig = Rig(Account("a", "o"))
+    for label, listed in (("work", "work"), (None, "work"), ("", None)):
+        await rig.book.edit("a", "a", None, "o", label)
+        assert rig.file.listed[0].label == listed
+        assert rig.store.state.accounts["a"].account.label == listed
+
+
 async def test_a_removed_account_leaves_nothing() -> None:
     rig = Rig()
     rig.knows("t1", ME)

@@ -47,8 +47,8 @@ class Noting(Controls):
     async def add(self, name: str, session_key: Secret, org_id: str) -> str:
         return self._note("add", name, session_key.reveal(), org_id)
 
-    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
-        return self._note("edit", name, new_name, session_key and session_key.reveal(), org_id)
+    async def edit(self, name: str, new_name: str, key: Secret | None, *rest: str | None) -> str:
+        return self._note("edit", name, new_name, key and key.reveal(), *rest)
 
     async def remove(self, name: str) -> str:
         return self._note("remove", name)
@@ -108,11 +108,18 @@ def desk(holder: Holder) -> Desk:
         ({"ask": "add", "name": "n", "session_key": KEY, "org_id": "o"}, ("add", "n", KEY, "o")),
         (
             {"ask": "edit", "name": "n", "new_name": "m", "session_key": None, "org_id": "o"},
-            ("edit", "n", "m", None, "o"),
+            ("edit", "n", "m", None, "o", None),
         ),
         (
-            {"ask": "edit", "name": "n", "new_name": "m", "session_key": KEY, "org_id": "o"},
-            ("edit", "n", "m", KEY, "o"),
+            {
+                "ask": "edit",
+                "name": "n",
+                "new_name": "m",
+                "session_key": KEY,
+                "org_id": "o",
+                "label": "",
+            },
+            ("edit", "n", "m", KEY, "o", ""),
         ),
         ({"ask": "remove", "name": "n"}, ("remove", "n")),
         ({"ask": "use", "name": "n"}, ("use", "n")),
@@ -135,6 +142,14 @@ async def test_each_order_is_carried_out(
         {"ask": "add", "name": "n", "session_key": None, "org_id": "o"},
         {"ask": "add", "name": ["n"], "session_key": KEY, "org_id": "o"},
         {"ask": "edit", "name": "n", "new_name": "m", "session_key": KEY},
+        {
+            "ask": "edit",
+            "name": "n",
+            "new_name": "m",
+            "session_key": None,
+            "org_id": "o",
+            "label": 1,
+        },
         {"ask": "remove"},
         {"ask": "use", "name": {}},
         {"ask": "ingest", "document": "text", "config_dir": None},

@@ -59,9 +59,9 @@ class Machine:
         reply = ask(instance(self.env, self.settings)[1], {"ask": "who"})
         return None if reply is None else int(json.loads(reply[1])["pid"])
 
-    def status(self) -> subprocess.CompletedProcess[str]:
+    def status(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*MONITOR, "status", "--config", str(self.settings)],
+            [*MONITOR, "status", "--config", str(self.settings), *words],
             env=self.env,
             capture_output=True,
             text=True,
@@ -216,3 +216,62 @@ def test_a_folder_and_all_folders_are_not_asked_for_at_once(user: Machine) -> No
     done = user.run("import", "--all", "--config-dir", "x")
     assert done.returncode == 2
     assert "not allowed with" in done.stderr
+
+
+LABELLED = '[[accounts]]\nname = "{}"\norg_id = "org-1"\nauth_method = "oauth"\nlabel = "{}"\n'
+
+
+def test_an_account_is_called_by_its_label_where_it_is_not_anothers_name(user: Machine) -> None:
+    with user.settings.open("a") as file:
+        file.write(LABELLED.format(ME, "work") + LABELLED.format("other", "third"))
+    assert user.run("use", "third").stdout == "other is the active account\n"
+    assert user.run("edit", "work", "--label", "third").returncode == 2  # metrics know it already
+    assert user.run("edit", "work", "--label", "other").stdout == f"{ME} saved\n"
+    assert user.run("edit", ME, "--label", "").stdout == f"{ME} saved\n"
+    assert user.run("remove", "other", "--yes").stdout == "other removed\n"
+
+
+def test_the_accounts_as_a_document(user: Machine) -> None:
+    with user.settings.open("a") as file:
+        file.write(LABELLED.format(ME, "work"))
+    assert json.loads(user.run("list", "--json").stdout) == {
+        "accounts": [
+            {
+                "name": ME,
+                "label": "work",
+                "active": True,
+                "auth_method": "oauth",
+                "org_id": "org-1",
+                "storage": "automatic",
+                "folders": [],
+                "login_expires_at": None,
+            }
+        ]
+    }
+    assert user.run("list").stdout == f"* {ME}  oauth  org-1  automatic  (work)\n"
+
+
+@pytest.mark.parametrize("words", [["use"], ["remove", "--yes"], ["edit", "--label", "x"]])
+def test_an_account_that_is_not_there_is_wrong_usage(user: Machine, words: list[str]) -> None:
+    with user.settings.open("a") as file:
+        file.write(LABELLED.format(ME, "work"))
+    verb, *rest = words
+    done = user.run(verb, "wrok", *rest)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("monitor: there is no account 'wrok'")
+
+
+def test_an_edit_of_nothing_is_wrong_usage(user: Machine) -> None:
+    with user.settings.open("a") as file:
+        file.write(LABELLED.format(ME, "work"))
+    assert user.run("edit", ME).returncode == 2
+
+
+def test_a_running_monitor_takes_a_label_over(user: Machine) -> None:
+    user.login(".claude", user.accounts[0])
+    with user.settings.open("a") as file:
+        file.write(LABELLED.format(ME, "work"))
+    with serving(user) as monitor:
+        wait_until(lambda: user.owner() == monitor.pid, "a monitor that answers")
+        assert user.run("edit", "work", "--label", "home").stdout == f"{ME} saved\n"
+        assert ME in user.status("--account", "home").stdout

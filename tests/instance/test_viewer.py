@@ -200,7 +200,7 @@ async def test_each_control_is_handed_over_with_what_it_needs(path: Path) -> Non
             await controls.import_logins(),
             await controls.add("ann", Secret("key"), "org"),
             await controls.edit("ann", "bob", None, "org"),
-            await controls.edit("bob", "bob", Secret("new"), "org"),
+            await controls.edit("bob", "bob", Secret("new"), "org", "work"),
             await controls.remove("bob"),
             await controls.use("ann"),
         ]
@@ -216,8 +216,10 @@ async def test_each_control_is_handed_over_with_what_it_needs(path: Path) -> Non
             {"ask": "mute"},
             {"ask": "import", "sources": "all", "brief": True},
             {"ask": "add", "name": "ann", "session_key": "key", "org_id": "org"},
-            {"ask": "edit", "name": "ann", "new_name": "bob", "session_key": None, "org_id": "org"},
-            {"ask": "edit", "name": "bob", "new_name": "bob", "session_key": "new", "org_id": "org"},
+            {"ask": "edit", "name": "ann", "new_name": "bob", "session_key": None, "org_id": "org",
+             "label": None},
+            {"ask": "edit", "name": "bob", "new_name": "bob", "session_key": "new", "org_id": "org",
+             "label": "work"},
             {"ask": "remove", "name": "bob"},
             {"ask": "use", "name": "ann"},
         )

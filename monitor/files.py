@@ -32,19 +32,21 @@ def target_of(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes, *, keeps_mode: bool = False) -> None:
     """Replace the file's content in one step, with mode 0600, behind whatever symlink. Raises OSError.
 
-    After a crash there is the old file or the new one, never a part of either.
+    A file that a user has made may keep its own mode. After a crash there is the old file or the new one, never a
+    part of either.
     """
     target = target_of(path)
     _refuse_special(target)
     private_folder(target.parent)
+    mode = stat.S_IMODE(target.stat().st_mode) if keeps_mode and target.exists() else 0o600
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _write_durably(file, content)
+            _write_durably(file, content, mode)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -58,9 +60,9 @@ def _refuse_special(target: Path) -> None:
         raise OSError(errno.EINVAL, "Not a regular file", str(target))
 
 
-def _write_durably(file: IO[bytes], content: bytes) -> None:
+def _write_durably(file: IO[bytes], content: bytes, mode: int) -> None:
     if sys.platform != "win32":
-        os.fchmod(file.fileno(), 0o600)
+        os.fchmod(file.fileno(), mode)
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
@@ -81,23 +83,37 @@ def _sync_folder(folder: Path) -> None:
 def locked(path: Path, limit_secs: float = LOCK_SECS) -> Iterator[None]:
     """Keep other processes and threads from editing the file meanwhile; blocks until it is one's turn.
 
-    What is locked is `<name>.lock` beside the real file: a rename would take a lock on the file itself
-    away with the old content. Raises TimeoutError (an OSError) when the turn does not come.
+    What is locked is the real file's folder, which leaves nothing behind, and is the same for every environment. A
+    rename would take a lock on the file itself away with the old content. Raises TimeoutError (an OSError) when the
+    turn does not come.
     """
     target = target_of(path)
     private_folder(target.parent)
-    lock = target.with_name(f"{target.name}.lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _lockable(target)
     try:
         for _ in range(max(1, round(limit_secs / _RETRY_SECS))):
             if _acquired(descriptor):
                 break
             time.sleep(_RETRY_SECS)
         else:
-            raise TimeoutError(errno.ETIMEDOUT, "Another program keeps it locked", str(lock))
+            raise TimeoutError(errno.ETIMEDOUT, "Another program keeps it locked", str(target))
         yield
     finally:
         os.close(descriptor)
+
+
+def _lockable(target: Path) -> int:
+    """The file's folder, opened; where that cannot be locked (Windows, some network file systems), `<name>.lock`."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                _acquired(folder)  # or not yet: it can be
+            except OSError:
+                os.close(folder)
+                raise
+            return folder
+    return os.open(target.with_name(f"{target.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _acquired(descriptor: int) -> bool:

@@ -125,7 +125,16 @@ def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), locked(path):
         _ = 1 / 0
     with locked(path, limit_secs=0.02):
+        assert list(tmp_path.iterdir()) == []  # nothing lies about, not even meanwhile
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may open every folder")
+def test_where_a_folder_cannot_be_locked_a_file_in_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o300)
+    path = tmp_path / "file"
+    with locked(path), pytest.raises(TimeoutError), locked(path, limit_secs=0.02):
         assert mode(tmp_path / "file.lock") == 0o600
+    tmp_path.chmod(0o700)
 
 
 def test_the_lock_of_a_symlink_is_that_of_its_target(tmp_path: Path) -> None:

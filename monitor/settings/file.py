@@ -1,6 +1,8 @@
 """The one door to changing the settings file: under a lock, whole or not at all, never into one that does not load."""
 
 import codecs
+import shlex
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -81,7 +83,14 @@ class SettingsFile:
             content = self._content()
             edited = self._edited(content, change)
             if edited != content:
-                write_private(self.path, edited)
+                self._refuse_read_only()
+                write_private(self.path, edited, keeps_mode=True)
+
+    def _refuse_read_only(self) -> None:
+        """Replacing a file asks nobody; one that its owner may not write is not meant to change."""
+        if self.path.exists() and not self.path.stat().st_mode & stat.S_IWUSR:
+            words = f"is read-only: chmod u+w {shlex.quote(str(self.path))}"
+            raise TrackerError(f"{self.path}: {words}")
 
     def _edited(self, content: bytes, change: Change) -> bytes:
         mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""

@@ -292,6 +292,34 @@ def test_a_missing_file_is_made_privately(file: SettingsFile) -> None:
     assert file.path.parent.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o640, 0o700])
+def test_a_file_that_the_user_has_made_keeps_its_mode(file: SettingsFile, mode: int) -> None:
+    """Private is what the program makes; there is no secret in here, and what others may read is up to the user."""
+    write(file, COMMENTED.encode())
+    file.path.chmod(mode)
+    file.add_account(NEW)
+    assert file.path.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o444])
+def test_a_read_only_file_is_left_alone(file: SettingsFile, mode: int) -> None:
+    write(file, COMMENTED.encode())
+    file.path.chmod(mode)
+    with pytest.raises(TrackerError, match=r"config\.toml: is read-only: chmod u\+w /"):
+        file.add_account(NEW)
+    assert file.path.read_text() == COMMENTED
+    assert file.path.stat().st_mode & 0o777 == mode
+
+
+def test_nothing_is_left_beside_the_target_of_a_symlink(tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles" / "c.toml"
+    target.parent.mkdir()
+    target.touch()
+    (tmp_path / "config.toml").symlink_to(target)
+    SettingsFile(tmp_path / "config.toml").add_account(NEW)
+    assert [entry.name for entry in target.parent.iterdir()] == ["c.toml"]
+
+
 def test_a_symlink_to_the_file_stays_one(tmp_path: Path) -> None:
     target = tmp_path / "dotfiles.toml"
     target.write_text(COMMENTED)
@@ -342,7 +370,7 @@ def test_processes_that_edit_at_the_same_time_lose_nothing(file: SettingsFile) -
     assert {account.label for account in accounts} == {None} | {f"{n[0]}-{n[1:]}" for n in kept}
     assert "# at home" in file.path.read_text()
     left = {entry.name for entry in file.path.parent.iterdir()}
-    assert left == {"config.toml", "config.toml.lock"}
+    assert left == {"config.toml"}
 
 
 names = st.sampled_from(["a", "b", "new", 'q"\\', "é 😀", "c#]", "x = 1"])

@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,9 @@ STATE: Final = Question(
     "back-off deadlines and told alerts are kept there: without it a restart asks and tells again",
 )
 
+_PROBE_BYTES: Final = 16384
+"""More than fits into the place of a file's own entry."""
+
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -22,7 +26,8 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 class FolderFacts:
     """`existing` is the folder itself, or the nearest one above it that is there; the rest is said of that.
 
-    `mode` and `is_ours` are None where the platform has no such thing.
+    `trouble` is the system's reason why nothing can be written there, such as a full disk. `mode` and `is_ours` are
+    None where the platform has no such thing.
     """
 
     path: Path
@@ -31,21 +36,36 @@ class FolderFacts:
     is_writable: bool
     mode: int | None
     is_ours: bool | None
+    trouble: str | None = None
 
 
 def folder_facts(path: Path) -> FolderFacts:
-    """Looks and touches nothing. Raises OSError where not even that is allowed."""
+    """Looks, and writes a file that is gone at once. Raises OSError where not even looking is allowed."""
     existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     found = existing.stat()
     windows = sys.platform == "win32"
+    is_folder = stat.S_ISDIR(found.st_mode)
+    is_writable = os.access(existing, os.W_OK | os.X_OK)
     return FolderFacts(
         path,
         existing,
-        is_folder=stat.S_ISDIR(found.st_mode),
-        is_writable=os.access(existing, os.W_OK | os.X_OK),
+        is_folder=is_folder,
+        is_writable=is_writable,
         mode=None if windows else stat.S_IMODE(found.st_mode),
         is_ours=None if windows else found.st_uid == os.getuid(),
+        trouble=_trouble(path) if is_folder and is_writable and existing == path else None,
     )
+
+
+def _trouble(folder: Path) -> str | None:
+    """A full disk is known by writing alone, and by some file systems not before it is really done."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor.", buffering=0) as file:
+            file.write(bytes(_PROBE_BYTES))
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or "unknown error"
+    return None
 
 
 def folder_check(facts: FolderFacts) -> Check:
@@ -56,6 +76,8 @@ def folder_check(facts: FolderFacts) -> Check:
     if not facts.is_writable:
         fix = f"{command('ls', '-ld', existing)} says whose it is; {command('chmod', 'u+rwx', existing)}"
         return STATE.fail(f"{existing} cannot be written", fix)
+    if facts.trouble is not None:
+        return STATE.fail(f"nothing can be written to {path}: {facts.trouble}", command("df", path))
     if facts.existing != facts.path:
         return STATE.ok(f"{path} is not there yet, and can be made")
     if facts.is_ours is False:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from argparse import Namespace
+from datetime import datetime, tzinfo
 
 from monitor import logs
 from monitor.app.office import Office
@@ -13,6 +14,7 @@ from monitor.clock import SystemClock
 from monitor.commands.opening import Ending, on_signals, terms_of
 from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState, Down, Unpolled
+from monitor.core.words import clock
 from monitor.instance.outlook import Outlook
 from monitor.paths import instance
 from monitor.systemd import notices, passed_sockets, sorted_out, watch, watchdog_secs
@@ -124,9 +126,10 @@ class Service:
     async def _journal(self) -> None:
         """Log each account's health as it changes."""
         logged: dict[str, str] = {}
+        started = SystemClock().now()
         while True:
             for name, account in self._outlook.state.accounts.items():
-                words = _health(account)
+                words = health_words(account, started)
                 if words and logged.get(name) != words:
                     logged[name] = words
                     level = logging.WARNING if account.failures_in_a_row else logging.INFO
@@ -134,10 +137,17 @@ class Service:
             await self._outlook.changed()
 
 
-def _health(account: AccountState) -> str:
+def health_words(account: AccountState, started: datetime, tz: tzinfo | None = None) -> str:
+    """What the log says of an account; figures from before `started` are none of this process's polls.
+
+    Clock times are told in `tz` (None: the machine's).
+    """
     match account.health:
         case Unpolled():
             return ""
         case Down(_, reason, detail):
             return f"{reason}: {detail}"
+    last = account.last_success_at
+    if last is not None and last < started:
+        return f"kept figures of {clock(last, started, tz)}"
     return "polled"

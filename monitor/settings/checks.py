@@ -189,10 +189,11 @@ def parse_listen(text: str) -> ExporterSettings:
 
 
 def _is_host(bracketed: str | None, plain: str) -> bool:
-    if bracketed is None:
-        return bool(re.fullmatch(r"[A-Za-z0-9._-]+", plain))
     try:
-        ipaddress.IPv6Address(bracketed)
+        if bracketed is not None:
+            ipaddress.IPv6Address(bracketed)
+        elif re.fullmatch(r"[0-9.]+", plain):
+            ipaddress.IPv4Address(plain)
     except ValueError:
         return False
-    return True
+    return bracketed is not None or bool(re.fullmatch(r"[A-Za-z0-9._-]+", plain))

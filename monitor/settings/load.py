@@ -85,8 +85,11 @@ def _default_storage(word: str) -> Storage:
 
 def _warnings(settings: Table) -> tuple[str, ...]:
     """The default interval needs none."""
-    words = over_budget(timedelta(seconds=_poll_interval_secs(settings)))
-    return (f"{settings.line('poll_interval_secs')}: {words}",) if words else ()
+    used = _poll_interval_secs(settings)
+    said = settings.value("poll_interval_secs", int, used)
+    short = f"poll_interval_secs = {said} is too short: {used} is used" if said < used else None
+    words = (short, over_budget(timedelta(seconds=used)))
+    return tuple(f"{settings.line('poll_interval_secs')}: {each}" for each in words if each)
 
 
 def _api(top: Table) -> ApiSettings:

@@ -127,10 +127,15 @@ def _is_secret(key: str) -> bool:
 
 def _range_words(least: float, most: float) -> str:
     if math.isinf(most):
-        return f"must be at least {least:g}"
+        return f"must be at least {_plain(least)}"
     if math.isinf(least):
-        return f"must be at most {most:g}"
-    return f"must be from {least:g} to {most:g}"
+        return f"must be at most {_plain(most)}"
+    return f"must be from {_plain(least)} to {_plain(most)}"
+
+
+def _plain(number: float) -> str:
+    """As a person writes it: all digits of a large one."""
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def _type_word(value: object) -> str:

@@ -134,9 +134,16 @@ def test_the_interval_is_never_below_thirty_seconds(secs: int, used: int) -> Non
     assert settings(f"[settings]\npoll_interval_secs = {secs}").poll_interval_secs == used
 
 
+def test_an_interval_that_is_not_used_is_named_beside_the_one_that_is() -> None:
+    first, second = settings("[settings]\npoll_interval_secs = 10").warnings
+    assert first.endswith("config.toml:2: poll_interval_secs = 10 is too short: 30 is used")
+    assert "poll_interval_secs = 30 sends 120 requests an hour" in second
+    assert len(settings("[settings]\npoll_interval_secs = 30").warnings) == 1
+
+
 @pytest.mark.parametrize("secs, used", [(60, 60), (5, 30)])
 def test_an_interval_that_asks_too_often_is_kept_and_warned_of(secs: int, used: int) -> None:
-    (warning,) = settings(f"[settings]\n\npoll_interval_secs = {secs}").warnings
+    *_, warning = settings(f"[settings]\n\npoll_interval_secs = {secs}").warnings
     assert warning.startswith(f"/c/config.toml:3: poll_interval_secs = {used} sends ")
     assert "28" in warning
 
@@ -209,8 +216,9 @@ def test_addresses_to_listen_on(text: str, host: str | None, port: int | None) -
 
 @pytest.mark.parametrize(
     "text",
-    ["", "127.0.0.1", ":80", "80", "a:65536", "::1:80", "[::1]", "[x]:1", "a b:1", "a:-1", "OFF:x"],
-)
+    ["", "127.0.0.1", ":80", "80", "a:65536", "::1:80", "[::1]", "[x]:1", "a b:1", "a:-1", "OFF:x",
+     "999.1.1.1:80", "1.2.3:80", "0:80"],
+)  # fmt: skip
 def test_what_is_no_address_to_listen_on(text: str) -> None:
     with pytest.raises(SettingsError, match="HOST:PORT"):
         parse_listen(text)

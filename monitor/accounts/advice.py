@@ -12,6 +12,12 @@ OPTIONS: Final = (
 )
 """The four ways in which an account can have its token."""
 
+KEY_OPTIONS: Final = (
+    "unlock or start a keyring, "
+    "or give the account a token_command, or a systemd credential of its name"
+)
+"""The three in which it can have its session key."""
+
 SETUP_TOKEN: Final = "this token cannot read usage (scope): log in by `claude` /login"  # noqa: S105 - says which it is
 
 

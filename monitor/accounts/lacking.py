@@ -43,7 +43,7 @@ def _none(account: Account, chosen: Stored, facts: Facts, offers: Offers) -> Cre
     if unclear is not None:
         return unclear
     if not chosen.has_keyring and _may_be_kept(account, facts):
-        return CredentialError(nowhere(), trouble=Trouble.NO_KEYRING)
+        return CredentialError(nowhere(account), trouble=Trouble.NO_KEYRING)
     return CredentialError(advice.nothing(account, _folder(account)), trouble=Trouble.ABSENT)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from monitor.accounts.advice import OPTIONS
+from monitor.accounts.advice import KEY_OPTIONS, OPTIONS
 from monitor.accounts.learnt import Learnt
 from monitor.accounts.offers import Offers
 from monitor.accounts.seams import GivenCredentials, TokenCommand, Vault
@@ -81,7 +81,7 @@ class Stores:
                 try:
                     return await self._read_keyring(account, rejected)
                 except CredentialError as error:
-                    raise _with_options(error) from None
+                    raise _with_options(error, account) from None
         return await self._read_whichever(account, rejected)
 
     async def keep(self, account: Account, credential: Credential) -> Storage:
@@ -97,7 +97,7 @@ class Stores:
             linkable = wanted is None and account.auth_method is AuthMethod.OAUTH
             if error.trouble is Trouble.NO_KEYRING and linkable:
                 return Storage.LINKED
-            raise _with_options(error) from None
+            raise _with_options(error, account) from None
         self._cache[account.name] = credential
         return Storage.KEYRING
 
@@ -167,13 +167,14 @@ class Stores:
         return Credential(credential.secret, account.auth_method, expires_at)
 
 
-def _with_options(error: CredentialError) -> CredentialError:
+def _with_options(error: CredentialError, account: Account) -> CredentialError:
     """Where no keyring is to be had, what else there is."""
     if error.trouble is not Trouble.NO_KEYRING:
         return error
-    return CredentialError(nowhere(), trouble=error.trouble)
+    return CredentialError(nowhere(account), trouble=error.trouble)
 
 
-def nowhere() -> str:
-    """An account's token can be had nowhere."""
-    return f"no keyring is to be had here: {OPTIONS}"
+def nowhere(account: Account) -> str:
+    """The account's token can be had nowhere."""
+    is_login = account.auth_method is AuthMethod.OAUTH
+    return f"no keyring is to be had here: {OPTIONS if is_login else KEY_OPTIONS}"

@@ -199,10 +199,9 @@ async def test_where_no_keyring_is_to_be_had_a_known_login_is_read_live() -> Non
     assert await token(rig) == "live"
 
 
-@pytest.mark.parametrize("account", [Account(ME, "org-1", AuthMethod.SESSION_KEY), IMPORTED])
-async def test_where_nothing_works_all_four_ways_are_named_in_one_line(account: Account) -> None:
-    rig = Rig(account)
-    rig.learnt[ME] = Facts(token_digest="0" * 12) if account is IMPORTED else Facts()
+async def test_where_nothing_works_all_four_ways_are_named_in_one_line() -> None:
+    rig = Rig(IMPORTED)
+    rig.learnt[ME] = Facts(token_digest="0" * 12)
     rig.vault.absent = True
     with pytest.raises(CredentialError) as error:
         await token(rig)
@@ -254,6 +253,16 @@ async def test_an_account_that_gets_a_session_key_is_linked_no_more() -> None:
     await rig.book.edit(ME, ME, KEY, "o")
     assert rig.file.listed[0].storage is None
     assert (await rig.credentials.credential(rig.file.listed[0])).secret == KEY
+
+
+async def test_a_session_key_that_nothing_can_keep_is_not_advised_to_be_linked() -> None:
+    rig = Rig(Account("web", "o", AuthMethod.SESSION_KEY))
+    rig.vault.absent = True
+    for work in (rig.book.add("new", KEY, "o-2"), rig.credentials.credential(rig.file.listed[0])):
+        with pytest.raises(CredentialError, match="no keyring is to be had here") as caught:
+            await work
+        assert "linked" not in str(caught.value)
+        assert "token_command" in str(caught.value)
 
 
 @pytest.mark.parametrize("storage", [Storage.SYSTEMD, Storage.COMMAND])

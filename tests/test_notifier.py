@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from monitor.channels import desktop, executable, http
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.events import Notified
 from monitor.core.notify import ChannelError
 from monitor.core.rules import Urgency
@@ -57,6 +57,17 @@ async def test_an_alert_that_no_channel_could_tell_is_logged_once(
         await bench.pass_by(10)
     assert caplog.messages.count("channel only: unavailable: nobody there") == 2
     assert caplog.messages.count("no channel could tell: a, 5h, threshold_80") == 1
+
+
+async def test_an_alert_of_no_window_is_logged_without_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(FakeChannel("only", BROKEN))
+    async with running(bench):
+        of_no_window = Alert(AlertKind.UNREADABLE, "a", "", bench.clock.now())
+        bench.effects.put_nowait(Notify(of_no_window))
+        await bench.pass_by(0.4)
+    assert "no channel could tell: a, unreadable" in caplog.messages
 
 
 async def test_a_hanging_channel_is_given_up_after_the_limit() -> None:

@@ -79,7 +79,7 @@ class Desktop:
             words = f"the notification service did not answer within {self._limit:g} s"
             raise ChannelError("timeout", words) from None
         except Exception as error:
-            raise ChannelError("unavailable", f"no notification service: {_line(error)}") from error
+            raise ChannelError("unavailable", _silence(error)) from error
         finally:
             if not told:
                 self.close()
@@ -142,5 +142,15 @@ def _connected(sender: Sender) -> bool:
     return bus is None or bus.connected
 
 
+def _silence(error: Exception) -> str:
+    """Why nothing is shown, as a person would say it; the words of a failure that is not known are its own."""
+    kind = type(error).__name__
+    if kind == "InvalidAddressError":
+        return "this session has no D-Bus, and so no notifications"
+    if isinstance(error, OSError) or kind == "DBusError":
+        return f"no notification service answers ({_line(error)})"
+    return f"no notification service: {kind}: {_line(error)}"
+
+
 def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return " ".join(str(error).split())

@@ -12,11 +12,12 @@ from monitor.app.telling import telling_for
 from monitor.clock import SystemClock
 from monitor.commands.opening import settings_of
 from monitor.core.effects import Alert, AlertKind, Effect
+from monitor.core.errors import TrackerError
 from monitor.notifier import Notifier, Outcome
 
 
 def notify_test(arguments: Namespace) -> int:
-    """Exit code 0 where at least one channel told it."""
+    """Raises TrackerError where no channel told it."""
     logs.configure("CRITICAL")
     return asyncio.run(_notify_test(arguments))
 
@@ -25,8 +26,9 @@ async def _notify_test(arguments: Namespace) -> int:
     clock = SystemClock()
     telling = telling_for(settings_of(arguments), _terminal_writer(), clock)
     if not telling.chains:
-        print("notifications are off: see notifications.enabled and notifications.channels")
-        return 1
+        raise TrackerError(
+            "notifications are off: see notifications.enabled and notifications.channels"
+        )
     notifier = Notifier(telling.chains, _no_effect, _forget, clock, limits=telling.limits)
     outcomes = await notifier.test_all(Alert(AlertKind.TEST, "", "", clock.now()))
     for outcome in outcomes:
@@ -35,7 +37,10 @@ async def _notify_test(arguments: Namespace) -> int:
         print(
             "macOS drops notifications that it has no permission for, and says nothing: did you see one?"
         )
-    return 0 if any(_was_told(outcome) for outcome in outcomes) else 1
+    if not any(_was_told(outcome) for outcome in outcomes):
+        sys.stdout.flush()  # the line below comes last
+        raise TrackerError("no channel could tell it: `monitor doctor` says what each needs")
+    return 0
 
 
 def _was_told(outcome: Outcome) -> bool:

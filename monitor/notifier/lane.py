@@ -179,7 +179,8 @@ class Lane:
         copy.tries += 1
         if copy.tries == 1:
             alert = copy.entry.alert
-            _log.error("no channel could tell: %s, %s, %s", alert.account, alert.window, alert.rule)
+            about = ", ".join(part for part in (alert.account, alert.window, alert.rule) if part)
+            _log.error("no channel could tell: %s", about)
 
     def _end(self, group: list[Copy], stage: Stage, outcome: str) -> None:
         """Nothing is left to be done for these here; where that holds in all lanes, they have ended."""

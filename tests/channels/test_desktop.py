@@ -101,7 +101,16 @@ async def test_the_body_is_escaped_only_where_it_is_read_as_markup(markup: bool,
         pytest.param(FakeLibrary(allowed=False), "denied", "not allowed", id="forbidden"),
         pytest.param(FakeLibrary(dispatches=False), "unavailable", "did not take it", id="lost"),
         pytest.param(
-            FakeLibrary(raises=OSError("no\nbus")), "unavailable", "OSError: no bus", id="no bus"
+            FakeLibrary(raises=OSError("no\nbus")),
+            "unavailable",
+            r"answers \(no bus\)",
+            id="no bus",
+        ),
+        pytest.param(
+            FakeLibrary(raises=ValueError("odd")),
+            "unavailable",
+            "service: ValueError: odd",
+            id="odd",
         ),
     ],
 )

@@ -135,7 +135,7 @@ async def test_a_restarted_session_bus_is_used_at_once(
 
 
 async def test_without_a_bus_nothing_is_told() -> None:
-    with pytest.raises(ChannelError, match="no notification service: InvalidAddressError") as e:
+    with pytest.raises(ChannelError, match="this session has no D-Bus") as e:
         await channel().tell([ALERT])
     assert e.value.reason == "unavailable"
 
@@ -144,7 +144,7 @@ async def test_a_bus_that_is_gone_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/nothing")
-    with pytest.raises(ChannelError, match="FileNotFoundError"):
+    with pytest.raises(ChannelError, match="no notification service answers"):
         await channel().tell([ALERT])
 
 
@@ -153,7 +153,7 @@ async def test_a_bus_without_a_daemon_is_a_failure(
 ) -> None:
     with private_bus(tmp_path) as bus:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
-        with pytest.raises(ChannelError, match="DBusError"):
+        with pytest.raises(ChannelError, match="no notification service answers"):
             await channel().tell([ALERT])
 
 

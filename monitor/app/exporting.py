@@ -13,6 +13,7 @@ from monitor.clock import Clock
 from monitor.core.errors import TrackerError
 from monitor.core.state import State
 from monitor.settings import ExporterSettings
+from monitor.urls import is_loopback
 
 RETRY_SECS: Final = 5.0
 
@@ -95,8 +96,17 @@ class Exporting:
             else:
                 self.url, self.failure = f"{site.url}metrics", ""
                 _log.info("metrics on %s", self.url)
+                self._warn_of_others()
                 return True
         return False
+
+    def _warn_of_others(self) -> None:
+        """The URL is what a browser on this machine needs, and does not show who else may come."""
+        host = (
+            self._passed.getsockname()[0] if self._passed else self._address and self._address.host
+        )
+        if host and not is_loopback(str(host)):
+            _log.warning("other machines may read the metrics too: they are served on %s", host)
 
     def _complain(self, failure: str) -> None:
         if failure != self.failure:

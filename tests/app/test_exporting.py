@@ -69,6 +69,18 @@ async def test_an_address_is_checked_before_the_old_one_is_given_up() -> None:
         assert await status(found.url) == 200
 
 
+@pytest.mark.parametrize(("host", "warns"), [("127.0.0.1", False), ("0.0.0.0", True)])  # noqa: S104
+async def test_it_is_said_where_other_machines_may_read(
+    host: str, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with exporting() as found:
+        found.move_to(ExporterSettings(host, 0))
+        await until(lambda: found.url)
+    told = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    words = "other machines may read the metrics too: they are served on 0.0.0.0"
+    assert told == ([words] if warns else [])
+
+
 async def test_it_is_complained_of_once(caplog: pytest.LogCaptureFixture) -> None:
     async with exporting() as found:
         with socket.create_server(("127.0.0.1", 0)) as other:

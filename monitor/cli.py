@@ -44,11 +44,28 @@ def _run(words: list[str]) -> int:
         code = answered(words)
         if code is not None:
             return code
-    arguments = _parser().parse_args(words)
+    arguments = _parsed(words)
     if arguments.command is None:
-        _parser().print_help(sys.stderr)
+        arguments.parser.print_help(sys.stderr)
         return 2
     return _command(arguments)
+
+
+def _parsed(words: list[str]) -> "Namespace":
+    """As argparse has it, but what is not recognized is answered by the command that it was said to."""
+    arguments, rest = _parser().parse_known_args(words)
+    if rest:
+        unknown = " ".join(rest)
+        arguments.parser.error(f"unrecognized arguments: {unknown}{_meant(arguments.parser, rest)}")
+    return arguments
+
+
+def _meant(parser: "ArgumentParser", rest: list[str]) -> str:
+    from difflib import get_close_matches
+
+    known = list(parser._option_string_actions)
+    near = [match for word in rest for match in get_close_matches(word.partition("=")[0], known, 1)]
+    return f": did you mean {' '.join(near)}?" if near else ""
 
 
 def _command(arguments: "Namespace") -> int:
@@ -99,7 +116,7 @@ def _parser() -> "ArgumentParser":
         "of guard also 4 at or above the percentage, 5 not known",
     )
     parser.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
-    parser.set_defaults(command=None)
+    parser.set_defaults(command=None, parser=parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     def command(name: str, words: str, *, reads_settings: bool = True) -> "ArgumentParser":
@@ -110,7 +127,7 @@ def _parser() -> "ArgumentParser":
             type=path,
             help="the settings file (else $MONITOR_CONFIG, else the usual place)",
         )
-        added.set_defaults(reads_settings=reads_settings)
+        added.set_defaults(reads_settings=reads_settings, parser=added)
         return added
 
     _running(command("tui", "the terminal table; also polls, serves /metrics and notifies"))
@@ -270,6 +287,7 @@ def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> 
         default=SUPPRESS,
         help="the settings file, as before the verb",
     )
+    added.set_defaults(parser=added)
     return added
 
 

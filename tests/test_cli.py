@@ -66,6 +66,25 @@ def test_usage(env: dict[str, str], words: list[str], code: int) -> None:
     assert ran(env, *words).returncode == code
 
 
+@pytest.mark.parametrize(
+    ("words", "usage", "said"),
+    [
+        ("status --jsn", "usage: monitor status ", ": --jsn: did you mean --json?"),
+        ("accounts edit a --labl=x", "usage: monitor accounts edit ", "did you mean --label?"),
+        ("alerts explain --json", "usage: monitor alerts explain ", "arguments: --json"),
+        ("mute 1h 2h", "usage: monitor mute ", "unrecognized arguments: 2h"),
+        ("--verson status", "usage: monitor status ", "unrecognized arguments: --verson"),
+    ],
+)
+def test_what_is_not_recognized_is_answered_by_the_command_it_was_said_to(
+    env: dict[str, str], words: str, usage: str, said: str
+) -> None:
+    done = ran(env, *words.split())
+    assert done.returncode == 2
+    assert done.stderr.startswith(usage)
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize("command", [["status"], ["serve"], ["tui"], ["accounts"], ["notify-test"]])
 def test_a_wrong_setting_is_one_line_and_the_file_stays(
     env: dict[str, str], command: list[str]

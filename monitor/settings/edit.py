@@ -36,12 +36,26 @@ def with_account(text: str, account: Account) -> str:
 
 
 def without_account(text: str, index: int) -> str:
-    """The text without the account's table. Comments above and below the table stay: they may be about others."""
+    """The text without the account's table, and without the comment that is its heading.
+
+    All other comments above and below the table stay: they may be about others.
+    """
     place = places_in(text)[("accounts", index)]
     before, after = text[: _line_start(text, place.start)], text[_line_end(text, place.end) :]
+    before = _without_heading(before)
     if not before or _ends_blank(before):
         after = re.sub(r"\A(?:[ \t]*\r?\n)+", "", after)
     return before + after
+
+
+def _without_heading(before: str) -> str:
+    """Without the comments at its end, where a blank line stands above them: they are about what follows."""
+    lines = re.findall(r"[^\n]*\n", before)
+    end = len(lines)
+    while end and lines[end - 1].lstrip().startswith("#"):
+        end -= 1
+    stands_apart = end > 0 and not lines[end - 1].strip()
+    return "".join(lines[:end]) if stands_apart else before
 
 
 def with_values(text: str, table: KeyPath, values: Values) -> str:

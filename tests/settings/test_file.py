@@ -166,7 +166,7 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
         change("a", Account("a", "org-a", AuthMethod.OAUTH)),
         COMMENTED,
     ),
-    "the first account is removed, comments stay, the active one is followed": (
+    "the first account is removed with its heading, other comments stay, the active one is followed": (
         COMMENTED,
         remove("a"),
         """\
@@ -175,7 +175,6 @@ EDITS: dict[str, tuple[str, Edit, str]] = {
 poll_interval_secs = 60   # often
 active_account = 0 # the second
 
-# at home
 # label = "x"
 
 # at work
@@ -192,8 +191,23 @@ listen = "off"
         COMMENTED,
         remove("b"),
         COMMENTED.replace("active_account = 1", "active_account = 0").replace(
-            '[[accounts]]\n    name = "b"\n    auth_method = "session_key"\n', ""
+            '# at work\n[[accounts]]\n    name = "b"\n    auth_method = "session_key"\n\n', ""
         ),
+    ),
+    "a heading of several lines goes, and what stands apart from it stays": (
+        "# all\r\n\r\n# b\r\n#  at work\r\n[[accounts]]\r\nname = 'b'\r\n",
+        remove("b"),
+        "# all\r\n\r\n",
+    ),
+    "a comment that may end another table stays": (
+        "[[accounts]]\nname = 'a'\n# of a or b\n[[accounts]]\nname = 'b'\n",
+        remove("b"),
+        "[[accounts]]\nname = 'a'\n# of a or b\n",
+    ),
+    "a comment that begins the file stays": (
+        "# mine\n[[accounts]]\nname = 'a'\n",
+        remove("a"),
+        "# mine\n",
     ),
     "an only account is removed, and no key is made": (
         '[[accounts]]\nname = "a"\n\n[exporter]\n',
@@ -406,6 +420,6 @@ def test_no_edits_lose_a_comment_or_another_account(
             assert file.read() == before
         assert len({*before.accounts} - {*file.read().accounts}) <= 1
     after = file.path.read_bytes().decode()
-    comments = ["# my settings", "# often", "# at home", '# label = "x"', "# at work", "# the end"]
+    comments = ["# my settings", "# often", '# label = "x"', "# the end"]  # but for the headings
     assert all(comment in after for comment in comments if comment in text)
     assert (after.count("\r\n") == after.count("\n")) or "\r\n" not in text

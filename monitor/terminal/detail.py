@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core import words
@@ -19,6 +19,9 @@ WIDE: Final = 50
 
 _BAR_CELLS: Final = 20
 _METHODS: Final = {AuthMethod.OAUTH: "Claude Code login", AuthMethod.SESSION_KEY: "session key"}
+
+_SHORTEST_INTERVAL: Final = timedelta(seconds=30)
+"""Settings allow no shorter one: below, it is the demo's, whose API takes it."""
 
 Fact = tuple[str, Line]
 
@@ -159,7 +162,7 @@ def _requests(state: State, account: AccountState, moment: _Moment) -> Line:
     recent = [at for at in account.requests if moment.now - at < HOUR]
     text = f"{len(recent)} of some {REQUESTS_PER_HOUR} in the last hour"
     interval = state.policy.interval
-    if over_budget(interval) is None:
+    if interval < _SHORTEST_INTERVAL or over_budget(interval) is None:
         return text_line(text)
     planned = f"every {interval.total_seconds():g} s is {-(-HOUR // interval)}: expect 429"
     return text_line(f"{text}; {planned}", Style.NOTICE)

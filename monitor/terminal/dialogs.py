@@ -14,6 +14,9 @@ BOX_CELLS: Final = 66
 LEAST_BOX: Final = Size(48, 9)
 """A dialog is a box over the table from this size on; below, it takes the table's place."""
 
+_LEAST_BESIDE: Final = 12
+"""Cells left and right of a box together."""
+
 _LABEL_CELLS: Final = 15
 
 
@@ -25,8 +28,13 @@ def with_dialog(base: Picture, dialog: Form | Question, size: Size) -> Picture:
     return _form_alone(dialog, size) if small else _form_box(base, dialog, size)
 
 
+def _box_cells(size: Size) -> int:
+    """The whole width where the table beside the box would be no more than scraps of words."""
+    return BOX_CELLS if size.width - BOX_CELLS >= _LEAST_BESIDE else size.width
+
+
 def _form_box(base: Picture, form: Form, size: Size) -> Picture:
-    width = min(BOX_CELLS, size.width - 2)
+    width = _box_cells(size)
     room = width - 2 - _LABEL_CELLS - 1
     lines = [_field_line(form, field, room) for field in form.fields]
     remark = _remark(form, width - 4)[: size.height - len(lines) - 3] or [()]
@@ -67,7 +75,7 @@ def _form_alone(form: Form, size: Size) -> Picture:
 
 
 def _question_box(base: Picture, question: Question, size: Size) -> Picture:
-    width = min(BOX_CELLS, size.width - 2)
+    width = _box_cells(size)
     name = cells.clip(cells.clean(question.account), width)
     text = f"{name} is no longer watched, and its key is removed from the keyring."
     lines = [text_line(f" {line}") for line in cells.wrap(text, width - 4)]

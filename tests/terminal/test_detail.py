@@ -23,6 +23,7 @@ from tests.terminal.states import account, state_of
             "2 of some 28 in the last hour; every 120 s is 30: expect 429",
             Style.NOTICE,
         ),
+        (5, (1, 3), "2 of some 28 in the last hour", Style.PLAIN),  # of the demo
         (30, (), "0 of some 28 in the last hour; every 30 s is 120: expect 429", Style.NOTICE),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from monitor.core.state import NotificationLog, State
+from monitor.terminal import cells
 from monitor.terminal.frame import Frame, frame
 from monitor.terminal.keys import Key
 from monitor.terminal.picture import Size
@@ -65,6 +66,15 @@ def test_the_details_of_an_account(width: int, height: int, golden: Golden) -> N
     state = state_of(account(NOW, "user@personal.com", ("5h", 42, "2h")), full(NOW), active=1)
     screen = after_keys(state, "j", " ")
     golden(f"screen-detail-{width}x{height}.txt", draw(state, (width, height), screen).text)
+
+
+@pytest.mark.parametrize("key", ["a", "e", "d"])
+@pytest.mark.parametrize("width", [48, 60, 67, 77])
+def test_no_scraps_of_the_table_stand_beside_a_dialog(key: str, width: int) -> None:
+    shown = draw("three", (width, 12), after_keys("three", key)).text.splitlines()
+    beside = [line for line in shown if line.rstrip().endswith(("│", "┐", "┘"))]
+    assert len(beside) > 3
+    assert all(line[0] in "│┌└" and cells.width(line) == width for line in beside)
 
 
 PASTED = Key("paste", "sk-ant-sid01-secret")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from monitor.clock import SystemClock
 from monitor.core.effects import Alert
 from monitor.core.errors import TrackerError
-from monitor.core.explain import explain, explain_all
+from monitor.core.explain import Decided, explain, explain_all
 from monitor.core.firing import firing_alerts
 from monitor.core.memory import Remembered
 from monitor.core.model import Account, AccountState, Usage
@@ -25,7 +25,7 @@ from monitor.core.rules import RuleBook
 from monitor.core.state import State
 from monitor.core.words import clock, iso, percent
 from monitor.history import History
-from monitor.ledger import Entry, LedgerView
+from monitor.ledger import Entry, LedgerView, Stage
 from monitor.settings import (
     HISTORY,
     config_path,
@@ -101,9 +101,9 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 
 def _explain(arguments: Namespace, now: datetime) -> None:
     rules, known = _rules(arguments), _known(arguments, now - WARM_UP, now)
-    told = [entry.alert for entry in known.entries]
+    decided = [_decided(entry) for entry in known.entries]
     blocks = [
-        explain(name, known.accounts[name], rules, now, told, window=arguments.window)
+        explain(name, known.accounts[name], rules, now, decided, window=arguments.window)
         for name in _chosen(arguments.account, known)
     ]
     if not any(blocks):
@@ -112,6 +112,11 @@ def _explain(arguments: Namespace, now: datetime) -> None:
     if arguments.account is None and arguments.window is None:
         blocks.append(explain_all(known.fleet, rules, now))
     print("\n\n".join("\n".join(block) for block in blocks if block))
+
+
+def _decided(entry: Entry) -> Decided:
+    is_told, is_given_up = entry.stage is Stage.TOLD, entry.stage is Stage.DROPPED
+    return Decided(entry.alert, is_told, is_given_up, entry.outcome)
 
 
 def _chosen(account: str | None, known: Known) -> list[str]:

@@ -4,13 +4,13 @@ It reads the memory that decided at the last sample, so what it says is what was
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import words
-from monitor.core.alerts import CONFIRM_AFTER, FULL
+from monitor.core.alerts import CONFIRM_AFTER, FULL, SAME_END
 from monitor.core.conditions import (
     OF_ACCOUNTS,
     RESOLVED_AFTER,
@@ -27,22 +27,33 @@ from monitor.core.rules import Override, RuleBook
 _RULE_CELLS: Final = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An alert of the ledger: whether it was told, or is given up, and what came of trying."""
+
+    alert: Alert
+    is_told: bool = True
+    is_given_up: bool = False
+    outcome: str = ""
+
+
 def explain(
     account: str,
     memory: Remembered,
     rules: RuleBook,
     now: datetime,
-    told: Iterable[Alert] = (),
+    decided: Iterable[Decided] = (),
     *,
     window: str | None = None,
     zone: tzinfo | None = None,
 ) -> list[str]:
     """Lines about each window (or the one of that key) and each rule; clock times in `zone` (None: the machine's).
 
-    `told` are the newest alerts of the ledger. With a `window`, what concerns the whole account is left out.
+    `decided` are the newest alerts of the ledger, oldest first. With a `window`, what concerns the whole account is
+    left out.
     """
-    spoken = {(a.window, a.rule, a.period): a.at for a in told if a.account == account}
-    telling = _Telling(account, rules, now, zone, spoken)
+    ours = [one for one in decided if one.alert.account == account]
+    telling = _Telling(account, rules, now, zone, ours)
     lines: list[str] = []
     for key, known in memory.windows.items():
         if window in (None, key):
@@ -72,7 +83,7 @@ class _Telling:
     rules: RuleBook
     now: datetime
     zone: tzinfo | None
-    spoken: Mapping[tuple[str, str, str], datetime] = field(default_factory=dict)
+    decided: Sequence[Decided] = ()
 
     def window(self, key: str, memory: WindowMemory, pace: Condition | None) -> Iterator[str]:
         yield _line("sample", self._sample(memory))
@@ -128,14 +139,31 @@ class _Telling:
     ) -> str:
         since = memory.reached.get(threshold)
         if threshold in memory.told:
-            at = self.spoken.get((key, rule, memory.period))
-            done = "counts as told: so at the first sample, or a higher one spoke at once"
-            done = done if at is None else f"spoke at {self._clock(at)}"
+            done = self._done(rule, threshold, key, memory)
             below = "" if since is not None else "; that usage is below it now does not arm it anew"
             return f"{done}; silent until the period ends{below}"
         if since is None:
             return f"waits for {words.exact_percent(threshold)}: {_points(threshold - memory.utilization)} more"
         return f"reached at {self._clock(since)}; {self._hold(kind, since)}"
+
+    def _done(self, rule: str, threshold: float, key: str, memory: WindowMemory) -> str:
+        """Why it needs no more words: it has spoken, a higher one has, or the first sample was there already."""
+        period = [d for d in reversed(self.decided) if _is_of(d.alert, key, memory)]
+        own = next((one for one in period if one.alert.rule == rule), None)
+        if own is not None:
+            return self._standing(own)
+        higher = (one for one in period if (one.alert.threshold or 0) > threshold)
+        instead = next(higher, None)
+        if instead is not None:
+            return f"counts as told with {instead.alert.rule}: {self._standing(instead)}"
+        return "counts as told: so at the first sample, or a higher one spoke at once"
+
+    def _standing(self, decided: Decided) -> str:
+        at = self._clock(decided.alert.at)
+        if decided.is_told:
+            return f"spoke at {at}"
+        tried = f" ({decided.outcome})" if decided.outcome else ""
+        return f"decided at {at}, {'never' if decided.is_given_up else 'not yet'} told{tried}"
 
     def _limit(self, key: str, memory: WindowMemory) -> str:
         if FULL in self.rules.thresholds_of(self.account):
@@ -210,6 +238,15 @@ class _Telling:
 
     def _clock(self, at: datetime) -> str:
         return words.clock(at, self.now, self.zone, seconds=True)
+
+
+def _is_of(alert: Alert, key: str, memory: WindowMemory) -> bool:
+    """Whether it spoke of the window's present period, whose end may have wobbled since."""
+    if alert.window != key or alert.period.partition("+")[2] != str(memory.generation or ""):
+        return False
+    if alert.resets_at is None or memory.resets_at is None:
+        return alert.resets_at is memory.resets_at
+    return abs(alert.resets_at - memory.resets_at) <= SAME_END
 
 
 def _line(name: str, said: str) -> str:

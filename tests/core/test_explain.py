@@ -1,8 +1,9 @@
 """Why a rule has or has not spoken, in words, by tables: samples that were polled, and what is said of a rule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason
 from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
-from monitor.core.explain import explain, explain_all
+from monitor.core.explain import Decided, explain, explain_all
 from monitor.core.memory import Remembered
 from monitor.core.policy import Policy
 from monitor.core.remembered import WindowMemory
@@ -44,14 +45,17 @@ def after_events(events: Sequence[Event], rules: RuleBook) -> tuple[State, list[
 
 
 def explained(
-    events: Sequence[Event], rules: RuleBook | None = None, at: datetime | None = None
+    events: Sequence[Event],
+    rules: RuleBook | None = None,
+    at: datetime | None = None,
+    standing: Callable[[Alert], Decided] = Decided,
 ) -> dict[str, str]:
     """What is said of each rule, at the last event if at no other instant."""
     book = rules or RuleBook()
     reached, told = after_events(events, book)
     memory = Remembered.of(reached.accounts["a"])
     now = at or (events[-1].at if events else NOW)
-    lines = explain("a", memory, book, now, told, zone=UTC)
+    lines = explain("a", memory, book, now, map(standing, told), zone=UTC)
     return {line.split()[0]: line.strip().split(maxsplit=1)[-1] for line in lines if line}
 
 
@@ -112,8 +116,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(0, 70), (3, 97)]),
         None,
         "threshold_80",
-        "counts as told: so at the first sample, or a higher one spoke at once; "
-        "silent until the period ends",
+        "counts as told with threshold_95: spoke at 12:03:00; silent until the period ends",
     ),
     "a threshold that is held": (
         polled([(0, 70), (3, 81)]),
@@ -286,6 +289,39 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         "silent: the account's settings say so",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (Decided, "spoke at 12:03:00; silent until"),
+        (
+            partial(Decided, is_told=False),
+            "decided at 12:03:00, not yet told; silent until",
+        ),
+        (
+            partial(Decided, is_told=False, outcome="desktop: unavailable"),
+            "decided at 12:03:00, not yet told (desktop: unavailable); silent until",
+        ),
+        (
+            partial(Decided, is_told=False, is_given_up=True, outcome="given up after a day"),
+            "decided at 12:03:00, never told (given up after a day); silent until",
+        ),
+    ],
+)
+def test_an_alert_has_spoken_once_it_was_told(
+    standing: Callable[[Alert], Decided], words: str
+) -> None:
+    said = explained(polled([(0, 70), (3, 81)]), standing=standing)
+    assert said["threshold_80"].startswith(words)
+    higher = explained(polled([(0, 70), (3, 97)]), standing=standing)["threshold_80"]
+    assert higher.startswith(f"counts as told with threshold_95: {words}")
+
+
+def test_an_end_that_wobbles_across_a_minute_makes_no_other_period() -> None:
+    polls = ((0, 70, 29), (3, 81, 29), (6, 82, 31))
+    events = [polled([(m, p)], END + timedelta(seconds=s))[0] for m, p, s in polls]
+    assert explained(events)["threshold_80"].startswith("spoke at 12:03:00")
 
 
 @pytest.mark.parametrize(("events", "rules", "rule", "words"), CASES.values(), ids=CASES)

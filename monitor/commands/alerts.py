@@ -16,6 +16,7 @@ from monitor.core.effects import Alert
 from monitor.core.errors import TrackerError
 from monitor.core.explain import Decided, explain, explain_all
 from monitor.core.firing import firing_alerts
+from monitor.core.guarding import account_called
 from monitor.core.memory import Remembered
 from monitor.core.model import Account, AccountState, Usage
 from monitor.core.policy import Policy
@@ -28,6 +29,7 @@ from monitor.history import History
 from monitor.ledger import Entry, LedgerView, Stage
 from monitor.settings import (
     HISTORY,
+    Settings,
     config_path,
     ledger_path,
     load,
@@ -104,7 +106,7 @@ def _explain(arguments: Namespace, now: datetime) -> None:
     decided = [_decided(entry) for entry in known.entries]
     blocks = [
         explain(name, known.accounts[name], rules, now, decided, window=arguments.window)
-        for name in _chosen(arguments.account, known)
+        for name in _chosen(arguments, known)
     ]
     if not any(blocks):
         where = f" of a window {arguments.window}" if arguments.window else ""
@@ -119,17 +121,23 @@ def _decided(entry: Entry) -> Decided:
     return Decided(entry.alert, is_told, is_given_up, entry.outcome)
 
 
-def _chosen(account: str | None, known: Known) -> list[str]:
+def _chosen(arguments: Namespace, known: Known) -> list[str]:
+    """The accounts that are meant. Raises SettingsError for one that there is not."""
     names = list(known.accounts)
-    if account is None or account in names:
-        return [account] if account else names
-    raise TrackerError(
-        f"nothing is known of an account {account!r} yet: see `monitor accounts list`"
-    )
+    if arguments.account is None or arguments.account in names:
+        return [arguments.account] if arguments.account else names
+    name = account_called(arguments.account, _settings(arguments).accounts).name
+    if name not in names:
+        raise TrackerError(f"nothing is known of the account {name!r} yet")
+    return [name]
 
 
 def _rules(arguments: Namespace) -> RuleBook:
-    return rule_book(load(config_path(os.environ, arguments.config)))
+    return rule_book(_settings(arguments))
+
+
+def _settings(arguments: Namespace) -> Settings:
+    return load(config_path(os.environ, arguments.config))
 
 
 def _state_file(name: str) -> Path:

@@ -230,11 +230,21 @@ def test_explain_of_one_window(ran: Ran, folder: Path, now: datetime) -> None:
     assert "login" not in out
 
 
+def test_explain_of_an_account_by_its_label(ran: Ran, folder: Path, now: datetime) -> None:
+    remembered(folder, climb(now), now)
+    (folder.parent / "config.toml").write_text(
+        "[[accounts]]\nname = 'a@b.com'\nlabel = 'work'\n[[accounts]]\nname = 'new'\n"
+    )
+    assert ran("explain", "--account", "work")[1].startswith("a@b.com  5h\n")
+    code, _, err = ran("explain", "--account", "new")
+    assert (code, err) == (1, "monitor: nothing is known of the account 'new' yet\n")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
         (["explain"], 1, "nothing is known yet"),
-        (["explain", "--account", "x"], 1, "nothing is known of an account 'x' yet"),
+        (["explain", "--account", "x"], 2, "there is no account 'x'"),
         (["explain", "--window", "7d_opus"], 1, "nothing is known of a window 7d_opus yet"),
         (["replay", "--since", "yesterday"], 2, "neither a duration nor a date"),
         (["list", "--since", "5x"], 2, "neither a duration nor a date"),

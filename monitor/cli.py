@@ -71,7 +71,7 @@ def _meant(parser: "ArgumentParser", rest: list[str]) -> str:
 def _command(arguments: "Namespace") -> int:
     from importlib import import_module
 
-    if arguments.reads_settings and not vars(arguments).get("demo"):
+    if arguments.reads_settings and arguments.config and not vars(arguments).get("demo"):
         from monitor.paths import refuse_missing
 
         refuse_missing(os.environ, arguments.config)
@@ -130,7 +130,8 @@ def _parser() -> "ArgumentParser":
         added.set_defaults(reads_settings=reads_settings, parser=added)
         return added
 
-    _running(command("tui", "the terminal table; also polls, serves /metrics and notifies"))
+    table = "the terminal table; also polls, serves /metrics and notifies"
+    _running(command("tui", table, reads_settings=False))  # its keys make the file
     _serving(command("serve", "the same without a terminal, for a service manager"))
     _status(command("status", "one table, one JSON document or one line for each account"))
     _next(command("next", "which account to use now, and why"))

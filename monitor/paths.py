@@ -26,10 +26,13 @@ def config_path(environ: "Mapping[str, str]", override: str | None = None) -> st
     return os.path.join(_xdg_folder(environ, "XDG_CONFIG_HOME", ".config"), FOLDER, "config.toml")
 
 
-def refuse_missing(environ: "Mapping[str, str]", override: str | None = None) -> None:
-    """Raises SettingsError where `--config` or `$MONITOR_CONFIG` names a file that is not there: it is mistyped."""
+def refuse_missing(environ: "Mapping[str, str]", override: str) -> None:
+    """Raises SettingsError where `--config` names a file that is not there: it is mistyped.
+
+    One that the environment names may be made later.
+    """
     path = config_path(environ, override)
-    if not (override or environ.get("MONITOR_CONFIG")) or _is_there(path):
+    if _is_there(path):
         return
     from monitor.core.errors import SettingsError
 

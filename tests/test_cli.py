@@ -112,20 +112,24 @@ def test_a_settings_file_named_by_a_flag_or_the_environment(
 
 @pytest.mark.parametrize(
     "words",
-    ["status", "status --json", "next", "guard", "serve", "tui", "accounts", "accounts use a",
+    ["status", "status --json", "next", "guard", "serve", "accounts", "accounts use a",
      "alerts", "alerts explain", "notify-test", "service install"],
 )  # fmt: skip
 def test_a_settings_file_that_is_named_and_not_there_is_a_mistake(
     env: dict[str, str], tmp_path: Path, words: str
 ) -> None:
     missing = tmp_path / "mistyped.toml"
-    for done in (
-        ran(env, *words.split(), "--config", str(missing)),
-        ran({**env, "MONITOR_CONFIG": str(missing)}, *words.split()),
-    ):
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"monitor: no such file: {missing}\n"
+    done = ran(env, *words.split(), "--config", str(missing))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"monitor: no such file: {missing}\n"
     assert not missing.exists()
+
+
+def test_a_settings_file_that_the_environment_names_need_not_be_there_yet(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    done = ran({**env, "MONITOR_CONFIG": str(tmp_path / "later.toml")}, "status", "--json")
+    assert (done.returncode, json.loads(done.stdout)["accounts"]) == (0, [])
 
 
 def test_an_import_may_make_the_settings_file_that_is_named(

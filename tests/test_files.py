@@ -4,12 +4,17 @@ import json
 import multiprocessing
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from monitor.core.errors import TrackerError
 from monitor.files import JsonFile, locked, private_folder, write_private
+
+NOBODY = 65534
 
 
 def mode(path: Path) -> int:
@@ -128,13 +133,28 @@ def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []  # nothing lies about, not even meanwhile
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may open every folder")
-def test_where_a_folder_cannot_be_locked_a_file_in_it_is(tmp_path: Path) -> None:
-    tmp_path.chmod(0o300)
-    path = tmp_path / "file"
-    with locked(path), pytest.raises(TimeoutError), locked(path, limit_secs=0.02):
-        assert mode(tmp_path / "file.lock") == 0o600
-    tmp_path.chmod(0o700)
+@contextmanager
+def unreadable_folder() -> Iterator[Path]:
+    """One's own, and one is not root meanwhile, who may read every folder."""
+    is_root = os.getuid() == 0
+    with TemporaryDirectory(dir="/tmp") as name:
+        if is_root:
+            os.chown(name, NOBODY, NOBODY)
+        Path(name).chmod(0o300)
+        os.seteuid(NOBODY if is_root else os.getuid())
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(os.getuid())
+            Path(name).chmod(0o700)
+
+
+def test_where_a_folder_cannot_be_locked_a_file_in_it_is() -> None:
+    with unreadable_folder() as folder:
+        path = folder / "file"
+        with locked(path), pytest.raises(TimeoutError), locked(path, limit_secs=0.02):
+            pass
+        assert mode(folder / "file.lock") == 0o600
 
 
 def test_the_lock_of_a_symlink_is_that_of_its_target(tmp_path: Path) -> None:

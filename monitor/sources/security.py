@@ -11,7 +11,7 @@ LIMIT_SECS: Final = 5.0
 MAX_BYTES: Final = 4 * 1024 * 1024
 
 SILENT: Final = (
-    "the Keychain does not answer: look for its question on the desktop, and try again in a minute"
+    "the Keychain is silent: look for its question on the desktop, and try again in a minute"
 )
 
 

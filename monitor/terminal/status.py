@@ -96,7 +96,10 @@ def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) ->
     last = account.last_success_at
     if last is None or now - last < words.WORTH_TELLING:
         return phrases
-    return tuple(f"{phrase}, {_age(account, now)} old" for phrase in phrases)
+    age = _age(account, now)
+    *fuller, fewest = phrases
+    told = (each for p in fuller for each in (f"{p}, {age} old", f"{p}, {age}"))
+    return *told, f"{fewest}, {age} old"
 
 
 def _age(account: AccountState, now: datetime) -> str:

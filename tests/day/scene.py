@@ -60,7 +60,7 @@ def statuses(table: str) -> Iterator[tuple[str, str]]:
 
 def in_brief(words: str) -> str:
     """A status without its age; what was fetched within the hour is live."""
-    words = re.sub(r", \S+ old$| \d+m$", "", words.strip())
+    words = re.sub(r", \S+( old)?$| \d+m$", "", words.strip())
     return "Live" if re.fullmatch(r"\d+m ago", words) else words
 
 

@@ -173,7 +173,7 @@ class MacDay:
 LOGGED_OUT = "Logged out — claude /login"
 LOCKED = "The Keychain is locked"
 DENIED = "The Keychain refuses access"
-SILENT = "The Keychain does not answer"
+SILENT = "The Keychain is silent"
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ KEYCHAINS: dict[str, tuple[dict[str, object], Outcome, str, str]] = {
     "denied": ({"exit": 51}, FAIL, "the Keychain refuses access", "Keychain Access"),
     "cancelled": ({"exit": 128}, FAIL, "the Keychain's question was cancelled", "Keychain Access"),
     "no keychain": ({"exit": 50}, FAIL, "no login Keychain in this session", "from the desktop"),
-    "hangs": ({"hang": True}, FAIL, "the Keychain does not answer", "answer the question"),
+    "hangs": ({"hang": True}, FAIL, "the Keychain is silent", "answer the question"),
     "odd": ({"exit": 7}, FAIL, "exit code 7", "`security list-keychains`"),
 }
 

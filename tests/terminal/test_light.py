@@ -7,7 +7,8 @@ import sys
 
 HEAVY = {
     "aiohttp", "blessed", "desktop_notifier", "exporters", "keyring", "prometheus_client", "sqlite3", "tomlkit",
-    "tomllib", "wcwidth", "monitor.app", "monitor.core.update", "monitor.settings", "monitor.store",
+    "tomllib", "wcwidth", "monitor.app.owner", "monitor.app.running", "monitor.core.update", "monitor.settings",
+    "monitor.store",
 }  # fmt: skip
 
 WATCHING = """

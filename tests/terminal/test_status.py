@@ -152,7 +152,9 @@ def test_a_failure_tells_the_age_of_the_numbers_in_its_fewest_words_too() -> Non
     state = down(NOW, aged("16m"), Reason.RATE_LIMITED, backoff_until=after(minutes=30))
     assert status(state).phrases == (
         "Rate limited until 12:30, 16m old",
+        "Rate limited until 12:30, 16m",
         "Limited to 12:30, 16m old",
+        "Limited to 12:30, 16m",
         "Wait 12:30, 16m old",
     )
     words = status(down(NOW, aged("10m"), Reason.CONNECTION))

@@ -32,21 +32,19 @@ def target_of(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def write_private(path: Path, content: bytes, *, keeps_mode: bool = False) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Replace the file's content in one step, with mode 0600, behind whatever symlink. Raises OSError.
 
-    A file that a user has made may keep its own mode. After a crash there is the old file or the new one, never a
-    part of either.
+    After a crash there is the old file or the new one, never a part of either.
     """
     target = target_of(path)
     _refuse_special(target)
     private_folder(target.parent)
-    mode = stat.S_IMODE(target.stat().st_mode) if keeps_mode and target.exists() else 0o600
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _write_durably(file, content, mode)
+            _write_durably(file, content)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -60,9 +58,9 @@ def _refuse_special(target: Path) -> None:
         raise OSError(errno.EINVAL, "Not a regular file", str(target))
 
 
-def _write_durably(file: IO[bytes], content: bytes, mode: int) -> None:
+def _write_durably(file: IO[bytes], content: bytes) -> None:
     if sys.platform != "win32":
-        os.fchmod(file.fileno(), mode)
+        os.fchmod(file.fileno(), 0o600)
     file.write(content)
     file.flush()
     os.fsync(file.fileno())

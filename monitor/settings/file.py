@@ -84,7 +84,7 @@ class SettingsFile:
             edited = self._edited(content, change)
             if edited != content:
                 self._refuse_read_only()
-                write_private(self.path, edited, keeps_mode=True)
+                write_private(self.path, edited)
 
     def _refuse_read_only(self) -> None:
         """Replacing a file asks nobody; one that its owner may not write is not meant to change."""

@@ -307,12 +307,12 @@ def test_a_missing_file_is_made_privately(file: SettingsFile) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o640, 0o700])
-def test_a_file_that_the_user_has_made_keeps_its_mode(file: SettingsFile, mode: int) -> None:
-    """Private is what the program makes; there is no secret in here, and what others may read is up to the user."""
+def test_an_edited_file_is_private_whatever_it_was(file: SettingsFile, mode: int) -> None:
+    """It names accounts, and programs that are run."""
     write(file, COMMENTED.encode())
     file.path.chmod(mode)
     file.add_account(NEW)
-    assert file.path.stat().st_mode & 0o777 == mode
+    assert file.path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o444])

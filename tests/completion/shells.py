@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from monitor.cli import _parser
+from monitor.arguments import parser
 from monitor.commands.completion import script
 from tests.real.bus import wait_until
 from tests.real.pty import Terminal, terminal
@@ -125,7 +125,7 @@ def rig(shell: str, home: Path, *names: str) -> Rig:
         )
     )
     program.chmod(0o755)
-    (home / "script").write_text(script(shell, _parser()))
+    (home / "script").write_text(script(shell, parser()))
     made = Rig(shell, home)
     made.know(*names)
     return made

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli import _parser, main
+from monitor.arguments import parser
+from monitor.cli import main
 from monitor.commands.completion import account_names, script
 from monitor.completion import tree_of
 from monitor.completion.tree import Command, Flag, Value
@@ -46,7 +47,7 @@ def test_a_parser_becomes_commands_flags_and_kinds_of_values() -> None:
     )
 
 
-@pytest.mark.parametrize("command", list(tree_of(_parser()).all()), ids=lambda c: " ".join(c.path))
+@pytest.mark.parametrize("command", list(tree_of(parser()).all()), ids=lambda c: " ".join(c.path))
 def test_what_the_help_shows_is_completed_and_nothing_else(
     command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,7 +63,7 @@ def test_the_command_prints_the_script_of_a_shell(
     shell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["completion", shell]) == 0
-    assert capsys.readouterr().out == script(shell, _parser())
+    assert capsys.readouterr().out == script(shell, parser())
 
 
 def test_without_a_shell_it_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,5 +108,5 @@ def test_asking_for_names_imports_next_to_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0
     imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
     ours = {name for name in imported if name.startswith("monitor.")}
-    assert ours == {"monitor.cli", "monitor.paths", "monitor.streams"}
+    assert ours == {"monitor.arguments", "monitor.cli", "monitor.paths", "monitor.streams"}
     assert "asyncio" not in imported

@@ -1,0 +1,300 @@
+"""What may be said on the command line, as one argparse parser; built where no light command has taken the words.
+
+`reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
+"""
+
+from argparse import (
+    SUPPRESS,
+    ArgumentParser,
+    ArgumentTypeError,
+    _ActionsContainer,
+    _SubParsersAction,
+)
+from collections.abc import Callable
+
+from monitor import __version__
+
+Fill = Callable[[ArgumentParser], object]
+
+
+def parser() -> ArgumentParser:
+    """The parser of all commands; a command's own is the attribute `parser` of what it has parsed."""
+    whole = ArgumentParser(
+        prog="monitor",
+        description="Watch the 5-hour and 7-day limits of several Claude accounts.",
+        epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
+        "of guard also 4 at or above the percentage, 5 not known",
+    )
+    whole.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
+    whole.set_defaults(command=None, parser=whole, whole=whole)
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
+    for name, words, fill, reads_settings in _commands():
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument(
+            "--config",
+            metavar="PATH",
+            type=path,
+            help="the settings file (else $MONITOR_CONFIG, else the usual place)",
+        )
+        command.set_defaults(reads_settings=reads_settings, parser=command)
+        fill(command)
+    return whole
+
+
+def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
+    """Each command's name, help, options, and whether it reads settings that it would not make."""
+    # fmt: off
+    return (
+        ("tui", "the terminal table; also polls, serves /metrics and notifies", _running, False),
+        ("serve", "the same without a terminal, for a service manager", _serving, True),
+        ("status", "one table, one JSON document or one line for each account", _status, True),
+        ("next", "which account to use now, and why", _next, True),
+        ("guard", "whether an account is below a percentage: exits 0, 4 or (not known) 5", _guard, True),
+        ("ingest", "read what Claude Code tells its status line from standard input", _format, False),
+        ("accounts", "list, import, add, edit, remove or mark accounts", _accounts, True),
+        ("alerts", "what fires, what would have been told, and why a rule spoke or not", _alerts, True),
+        ("mute", "tell no alerts for a while; a running instance notices within seconds", _mute, False),
+        ("reload", "have the running monitor read its settings anew, whole or not at all", _nothing, False),
+        ("notify-test", "send one notification through every channel, and say what became of each", _nothing, True),
+        ("doctor", "look for what is wrong on this machine, and say what mends it", _json, False),
+        ("service", "start with your session and stay: a systemd unit or launchd agent", _service, False),
+        ("completion", "print the completion script of a shell", _completion, False),
+    )
+    # fmt: on
+
+
+def _nothing(_: ArgumentParser) -> None:
+    """The command takes nothing but `--config`."""
+
+
+def _json(parser: _ActionsContainer) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _status(parser: ArgumentParser) -> None:
+    _demo(parser)
+    forms = parser.add_mutually_exclusive_group()
+    _json(forms)
+    _format(forms)
+    parser.add_argument(
+        "--watch", action="store_true", help="lines without end: a new one whenever it differs"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--account", metavar="NAME", help="this account only")
+    which.add_argument(
+        "--current", action="store_true", help="only the account that Claude Code would use now"
+    )
+
+
+def _format(parser: _ActionsContainer) -> None:
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        help="one line for each account, such as '{name} {5h.percent}%% {5h.resets_in}'",
+    )
+
+
+def _next(parser: ArgumentParser) -> None:
+    _demo(parser)
+    forms = parser.add_mutually_exclusive_group()
+    _json(forms)
+    forms.add_argument("--name", action="store_true", help="the account's name alone")
+    forms.add_argument(
+        "--config-dir",
+        action="store_true",
+        help="its folder alone, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
+    )
+
+
+def _guard(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--account", metavar="NAME", help="default: the one that Claude Code would use now"
+    )
+    parser.add_argument("--window", metavar="W", help="5h, 7d or 7d_opus; default: 5h and 7d")
+    parser.add_argument("--max", metavar="PERCENT", type=percent, default=100, help="default: 100")
+
+
+def path(text: str) -> str:
+    """Raises ArgumentTypeError for an empty one, which a variable that is not set leaves behind."""
+    if not text:
+        raise ArgumentTypeError("is empty: name a file, or leave it out")
+    return text
+
+
+def percent(text: str) -> float:
+    """Raises ValueError, which argparse words."""
+    percent = float(text.removesuffix("%"))
+    if not 0 <= percent < float("inf"):
+        raise ValueError(text)
+    return percent
+
+
+def _running(parser: ArgumentParser) -> None:
+    _demo(parser)
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        help="where /metrics is served, or off (else exporter.listen)",
+    )
+    parser.add_argument("--no-notify", action="store_true", help="tell no alerts")
+    parser.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="info",
+        help="default: info",
+    )
+
+
+def _serving(parser: ArgumentParser) -> None:
+    _running(parser)
+    parser.add_argument(
+        "--log-format",
+        choices=["plain", "json"],
+        default="plain",
+        help="how log lines look on standard error; default: plain",
+    )
+
+
+def _demo(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="invented accounts and a simulated API; nothing of yours is touched",
+    )
+
+
+def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> ArgumentParser:
+    """A verb of a command; `--config` may stand behind it too, where nothing shorter is to be taken for it."""
+    added = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
+    added.add_argument(
+        "--config",
+        metavar="PATH",
+        type=path,
+        default=SUPPRESS,
+        help="the settings file, as before the verb",
+    )
+    added.set_defaults(parser=added)
+    return added
+
+
+def _accounts(parser: ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    where = "the accounts of the settings, and where each token comes from (the default)"
+    _json(_verb(verbs, "list", where))
+    parser.set_defaults(json=False)
+    _importing(
+        _verb(
+            verbs,
+            "import",
+            "import Claude Code's login: the one that it would use now, or those named",
+        )
+    )
+    _adding(
+        _verb(
+            verbs,
+            "add",
+            "add an account by session key, which is asked for or read from standard input",
+        )
+    )
+    _editing(
+        _verb(verbs, "edit", "rename an account, or change its label, organization or session key")
+    )
+    removing = _verb(verbs, "remove", "remove an account and its entry in the keyring")
+    _which(removing)
+    removing.add_argument("--yes", action="store_true", help="do not ask")
+    _which(_verb(verbs, "use", "mark an account as the active one"))
+
+
+def _importing(parser: ArgumentParser) -> None:
+    parser.set_defaults(reads_settings=False)  # makes the file where it is not there yet
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--all",
+        action="store_true",
+        help="every login found on this machine; one line for each place, those without a login too",
+    )
+    which.add_argument(
+        "--config-dir",
+        metavar="DIR",
+        help="that of this configuration folder (else $CLAUDE_CONFIG_DIR or ~/.claude)",
+    )
+    parser.add_argument(
+        "--from-cswap",
+        action="store_true",
+        help="add the accounts that claude-swap knows, without its tokens: they wait for a login of Claude Code",
+    )
+
+
+def _adding(parser: ArgumentParser) -> None:
+    parser.set_defaults(reads_settings=False)  # as above
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--org-id", required=True)
+
+
+def _editing(parser: ArgumentParser) -> None:
+    _which(parser)
+    parser.add_argument("--name", metavar="NEW", help="the new name")
+    parser.add_argument(
+        "--label", metavar="TEXT", help="what metrics call it; an empty one removes the label"
+    )
+    parser.add_argument("--org-id")
+    parser.add_argument(
+        "--session-key",
+        action="store_true",
+        help="ask for a new key, or read it from standard input",
+    )
+
+
+def _which(parser: ArgumentParser) -> None:
+    parser.add_argument("account", metavar="NAME", help="the account's name or label")
+
+
+def _alerts(parser: ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    listing = _verb(verbs, "list", "what fires now, and what was decided (the default)")
+    _since(listing, "1d")
+    replaying = _verb(
+        verbs, "replay", "what the present rules would have told of the samples that are kept"
+    )
+    _since(replaying, "1d, of the demo 1h")
+    replaying.add_argument(
+        "--demo", action="store_true", help="of the demo's accounts instead; nothing is read"
+    )
+    explaining = _verb(verbs, "explain", "why each rule has or has not spoken")
+    explaining.add_argument("--account", metavar="NAME", help="of this account only")
+    explaining.add_argument("--window", metavar="W", help="of this window only, such as 5h")
+    parser.set_defaults(since=None, json=False)
+
+
+def _since(parser: ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help=f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}",
+    )
+    _json(parser)
+
+
+def _mute(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "duration",
+        metavar="DURATION",
+        nargs="?",
+        help="30m, 2h, 1d, or off; without it, say whether alerts are muted",
+    )
+
+
+def _service(parser: ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    installing = _verb(verbs, "install", "write the service, start it now and at each login")
+    installing.set_defaults(reads_settings=True)
+    installing.add_argument(
+        "--force", action="store_true", help="replace a service file that was edited"
+    )
+    verbs.add_parser("uninstall", help="stop the service and remove all of it")
+    verbs.add_parser("status", help="say whether it is installed and runs (the default)")
+
+
+def _completion(parser: ArgumentParser) -> None:
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], nargs="?", help="the shell")
+    parser.add_argument("--accounts", action="store_true", help=SUPPRESS)  # what the scripts ask

@@ -14,7 +14,8 @@ What is owed follows from the truth, from what honest answers showed of it, and 
 What may be told is more: whatever is true, shown by an honest answer, and not yet told in its true period. An early
 reset has no instant that an answer could show, so that its 15 minutes run from the first answer that showed it, or
 from the known end where that passed before a second answer had confirmed the first one.
-While the machine's clock is wrong nothing is owed by it, and it may be late by the clock's error.
+While the machine's clock is wrong nothing is owed by it, and it may be late by the clock's error. By a clock that is
+behind, an answer that lags behind a reset is one of before it: its figure is the former period's last, and may be told.
 """
 
 from collections.abc import Iterable, Sequence
@@ -265,12 +266,21 @@ class _Trial:
         if seen is not None and not entry.late:
             fact = (self._window.key, seen.place, threshold)
         if fact not in self._true_since:
-            return [], "no honest answer showed it in this period"
+            former = self._still_open_by_the_clock(entry)
+            if former is None or threshold is None or former.values[-1] < threshold:
+                return [], "no honest answer showed it in this period"
+            fact = (self._window.key, former.id, threshold)
         if seen is not None and not _agrees(alert, seen):
             return [], "it names another figure or end than the answer"
-        since = self._true_since[fact]
+        since = self._true_since.get(fact)
         late = fact not in self._told and since is not None and _is_late(entry, since)
         return [fact], "told late" if late else ""
+
+    def _still_open_by_the_clock(self, entry: Entry) -> Period | None:
+        """The period that has just ended, where the machine's clock says that it has not."""
+        former = self._window.ended_before(entry.t)
+        is_open = former is not None and not former.early and entry.at < former.over_at
+        return former if is_open else None
 
     def _resets_meant(self, place: int, entry: Entry) -> tuple[list[Fact], str]:
         """The resets that an alert can mean, true and still news: where two are so close, it speaks of both."""

@@ -216,3 +216,22 @@ def test_an_alert_of_a_window_that_the_account_has_not_is_false() -> None:
 def test_an_alert_says_what_the_answer_said(alert: Told, found: list[str]) -> None:
     log = Log([entry(0, S(0, 70)), entry(1, S(5, 81))])
     assert faults(judge(account_with(DUE), log, [(1, alert)], THRESHOLDS)) == found
+
+
+@pytest.mark.parametrize(
+    ("last", "seconds_behind", "told", "found"),
+    [
+        pytest.param(96, 16, (95,), [], id="true of the period that is open by the clock"),
+        pytest.param(96, 16, (), [], id="and not owed"),
+        pytest.param(96, 16, (95, 95), ["double"], id="told of it twice"),
+        pytest.param(96, 0, (95,), ["false"], id="by a right clock the answer lags"),
+        pytest.param(90, 16, (95,), ["false"], id="never true of that period"),
+    ],
+)
+def test_by_a_clock_that_is_behind_a_lagging_answer_is_one_of_before_the_reset(
+    last: float, seconds_behind: float, told: tuple[float, ...], found: list[str]
+) -> None:
+    former = replace(period(0, 0, END, END), values=(last,))
+    truth = Window("5h", 5 * HOUR, [former, period(1, END, inf, NEXT_END)])
+    lagging = S(END + 0.1, last, END, 1, told, honest=False, off=-seconds_behind)
+    assert faults(verdict_on(truth, S(290, 70), lagging)) == found

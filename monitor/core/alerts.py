@@ -54,7 +54,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.forecast import with_point
+from monitor.core.pace import with_point
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_duration
 from monitor.core.remembered import Point, WindowMemory
 from monitor.core.rules import RuleBook

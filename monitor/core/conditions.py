@@ -27,7 +27,7 @@ from typing import Final
 
 from monitor.core.alerts import PLAN_WIDE
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.forecast import forecast
+from monitor.core.pace import forecast
 from monitor.core.model import AccountState, Down, Window
 from monitor.core.remembered import Condition, WindowMemory
 from monitor.core.rules import RuleBook

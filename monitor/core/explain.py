@@ -19,7 +19,7 @@ from monitor.core.conditions import (
     condition_key,
 )
 from monitor.core.effects import Alert, AlertKind, threshold_rule
-from monitor.core.forecast import forecast, look_back
+from monitor.core.pace import forecast, look_back
 from monitor.core.memory import Remembered
 from monitor.core.remembered import Condition, WindowMemory
 from monitor.core.rules import Override, RuleBook

@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
-SOURCES := monitor exporters tests
+SOURCES := monitor exporters tests tools
 
 .PHONY: run demo test check lint types contracts simulate kill bench load format clean
 
@@ -32,16 +32,16 @@ contracts: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 simulate: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.simulation $(ARGS)
+	@$(BIN)/python -m tools.simulate $(ARGS)
 
 kill: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.delivery --kills 500 --seed 1 $(ARGS)
+	@$(BIN)/python -m tools.kill --kills 500 --seed 1 $(ARGS)
 
 bench: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 load: $(VENV)/.installed-dev
-	@$(BIN)/python -m tests.load $(ARGS)
+	@$(BIN)/python -m tools.load $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -22,8 +22,8 @@ from prometheus_client.registry import Collector
 from exporters import negotiation
 from exporters.rows import Row, account_rows, label_text
 from monitor import __version__
+from monitor.core.alerts.firing import firing_alerts, may_fire
 from monitor.core.errors import Reason
-from monitor.core.firing import firing_alerts, may_fire
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Up, Window, window_duration
 from monitor.core.policy import Policy
 from monitor.core.state import State

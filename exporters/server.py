@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 from prometheus_client import ProcessCollector
 
-from exporters.guard import guard_for, listens_everywhere
+from exporters.host_check import guard_for, listens_everywhere
 from exporters.negotiation import accepts_gzip
 from exporters.page import STYLE_HASH, render_page
 from exporters.prometheus import render

@@ -4,7 +4,7 @@ import os
 import sys
 
 from monitor import __version__
-from monitor.streams import complain, hold_places, output_trouble
+from monitor.system.stdio import complain, hold_places, output_trouble
 
 TYPE_CHECKING = False  # that of `typing` would cost more than all the rest of a light command
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _run(words: list[str]) -> int:
         sys.stdout.write(f"monitor {__version__}\n")
         return 0
     if words and words[0] in QUICK:
-        from monitor.quick import answered
+        from monitor.fast_path import answered
 
         code = answered(words)
         if code is not None:
@@ -94,7 +94,7 @@ def _failed(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, OSError) and not _is_written("\n"):  # a long text that failed is forgotten
         return FAILED
-    from monitor.logs import crash_report
+    from monitor.system.logs import crash_report
 
     complain(crash_report(error))
     return BUG

@@ -129,9 +129,9 @@ print(" ".join(sorted(set(sys.modules) - before)))
     [
         ("import monitor.paths as p; p.socket_path(p.runtime_folder({}), '')", set()),
         (
-            "from monitor.instance.ask import ask; ask('/nowhere/socket', {'ask': 'status'})",
-            {"_socket", "monitor.instance", "monitor.instance.ask", "monitor.instance.dial",
-             "monitor.instance.trust", "monitor.instance.wire"},
+            "from monitor.ipc.client import ask; ask('/nowhere/socket', {'ask': 'status'})",
+            {"_socket", "monitor.ipc", "monitor.ipc.client", "monitor.ipc.connect",
+             "monitor.ipc.permissions", "monitor.ipc.protocol"},
         ),
     ],
 )  # fmt: skip

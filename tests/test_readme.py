@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporters.fields import ACCOUNT_FIELDS, WINDOW_FIELDS
-from exporters.line import parse_format
+from exporters.template import parse_format
+from exporters.template_fields import ACCOUNT_FIELDS, WINDOW_FIELDS
 from monitor import settings
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage

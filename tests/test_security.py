@@ -14,15 +14,15 @@ from urllib.request import urlopen
 
 import pytest
 
-from exporters.line import parse_format, render_line
+from exporters.template import parse_format, render_line
 from monitor.api.client import Client
-from monitor.channels.http import Receiver
 from monitor.core.errors import ApiError
 from monitor.core.model import Account, Credential, Secret
 from monitor.core.notify import ChannelError
+from monitor.notify.channels.http import Poster
 from monitor.settings import SettingsFile
-from tests.accounts.rig import FakeLogin, Rig
 from tests.builders import NOW, live, state, window
+from tests.credentials.factories import FakeLogin, Rig
 from tests.end_to_end.crowd import Crowd, crowd
 from tests.end_to_end.world import canary
 from tests.real.bus import wait_until
@@ -93,7 +93,7 @@ async def test_nobody_whose_certificate_is_not_trusted_gets_a_token(tmp_path: Pa
             with pytest.raises(ApiError, match="no trusted TLS connection"):
                 await asking.usage(Account("a", "org"), Credential(Secret("token")))
         with pytest.raises(ChannelError, match="no certificate that is trusted"):
-            await Receiver(url, token=Secret("token"), limit=10, pause=0).post(b"", {})
+            await Poster(url, token=Secret("token"), limit=10, pause=0).post(b"", {})
     assert heard == b""
 
 

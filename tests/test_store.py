@@ -10,7 +10,7 @@ from monitor.core.events import PollSucceeded, Ticked
 from monitor.core.state import State
 from monitor.store import Store
 from tests.builders import NOW, live, state, window
-from tests.delivery.restarts import sample
+from tools.kill.restarts import sample
 
 LOW, HIGH = sample("a", 0, 70), sample("a", 3, 85)
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from monitor.api import wire
 from monitor.core.errors import ApiError, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
-from monitor.web import Answer, BlockedError, Obstacle, ask, session_of
+from monitor.system.web import Answer, BlockedError, Obstacle, ask, session_of
 
 MOST_BYTES: Final = 1 << 20
 OAUTH_BETA: Final = "oauth-2025-04-20"

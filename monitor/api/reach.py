@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from monitor.api import wire
+from monitor.api.http_times import parse_http_date
 from monitor.core.errors import Reason
-from monitor.core.http_times import parse_http_date
-from monitor.web import Answer, BlockedError, Obstacle, ask, session_of
+from monitor.system.web import Answer, BlockedError, Obstacle, ask, session_of
 
 MOST_BYTES: Final = 1 << 16
 

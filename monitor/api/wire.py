@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from monitor.api.http_times import parse_retry_after
 from monitor.core.errors import ApiError, Reason
-from monitor.core.http_times import parse_retry_after
 from monitor.core.model import (
     FIVE_HOURS,
     SEVEN_DAYS,

@@ -11,23 +11,23 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
-from monitor.accounts.learnt import Facts, Learnt
-from monitor.app.controls import Alone, Controls
-from monitor.app.places import real
+from monitor.app.execute import Alone, Controls
+from monitor.app.wiring import build
 from monitor.commands.opening import settings_of
 from monitor.core.errors import SettingsError, TrackerError
-from monitor.core.guarding import account_called
+from monitor.core.format import iso
+from monitor.core.guard import find_account
 from monitor.core.model import Account, Secret
-from monitor.core.words import iso
-from monitor.files import JsonFile
-from monitor.instance.ask import ask
-from monitor.instance.viewer import RemoteControls
-from monitor.quick import own_socket
+from monitor.credentials.account_cache import AccountCache, CachedAccount
+from monitor.credentials.claude_code import ClaudeCode, absolute
+from monitor.credentials.cswap import listed
+from monitor.fast_path import own_socket
+from monitor.ipc.client import ask
+from monitor.ipc.follower import RemoteCommands
 from monitor.settings import Settings, state_folder
-from monitor.sources.claude_code import ClaudeCode, absolute
-from monitor.sources.cswap import listed
+from monitor.system.files import JsonFile
 
-Hands = Controls | RemoteControls
+Hands = Controls | RemoteCommands
 """What carries an order out: this process, or the monitor that runs."""
 
 Order = Callable[[Hands], Awaitable[str]]
@@ -53,14 +53,14 @@ async def _carried_out(order: Order, arguments: Namespace) -> str:
     """By the running monitor, so that it knows at once; by ourselves where there is none."""
     socket = own_socket(vars(arguments))
     if ask(socket, {"ask": "who"}) is not None:
-        return await order(RemoteControls(socket))
-    async with real(settings_of(arguments)) as app:
+        return await order(RemoteCommands(socket))
+    async with build(settings_of(arguments)) as app:
         return await order(Controls(Alone(app)))
 
 
 def _list(arguments: Namespace) -> None:
     settings = settings_of(arguments)
-    learnt = Learnt(JsonFile(state_folder(os.environ) / "accounts.json"))
+    learnt = AccountCache(JsonFile(state_folder(os.environ) / "accounts.json"))
     if arguments.json:
         print(json.dumps({"accounts": _documents(settings, learnt)}, indent=2))
         return
@@ -70,7 +70,7 @@ def _list(arguments: Namespace) -> None:
         print(_line(document))
 
 
-def _documents(settings: Settings, learnt: Learnt) -> list[dict[str, Any]]:
+def _documents(settings: Settings, learnt: AccountCache) -> list[dict[str, Any]]:
     """`login_expires_at` is when Claude Code's own login ends, where that is known."""
     return [
         {
@@ -101,7 +101,7 @@ def _line(document: Mapping[str, Any]) -> str:
     return f"{mark} {'  '.join(words)}"
 
 
-def _folders(account: Account, facts: Facts) -> list[str]:
+def _folders(account: Account, facts: CachedAccount) -> list[str]:
     """Where Claude Code has the account's login now, else where the settings say so."""
     said = (account.config_dir,) if account.config_dir is not None else ()
     return [folder or "~/.claude" for folder in facts.folders or said]
@@ -131,7 +131,7 @@ def _where(arguments: Namespace) -> str | None:
 
 async def _import_known(arguments: Namespace) -> None:
     """Accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
-    async with real(settings_of(arguments)) as app:
+    async with build(settings_of(arguments)) as app:
         added = await app.book.add_known(await listed())
         for name in added:
             print(f"{name}: added, without a token")
@@ -139,7 +139,7 @@ async def _import_known(arguments: Namespace) -> None:
             print("nothing new: every account of claude-swap is known already")
         await app.watcher.look()
     with suppress(TrackerError):  # there is none that has to know of it
-        await RemoteControls(own_socket(vars(arguments))).reload()
+        await RemoteCommands(own_socket(vars(arguments))).reload()
 
 
 def _add(arguments: Namespace) -> Order:
@@ -172,7 +172,7 @@ def _use(arguments: Namespace) -> Order:
 
 def _account(arguments: Namespace) -> Account:
     """The account of that name or label. Raises SettingsError where there is none."""
-    return account_called(arguments.account, settings_of(arguments).accounts)
+    return find_account(arguments.account, settings_of(arguments).accounts)
 
 
 def _asked_secret(question: str) -> Secret:

@@ -11,22 +11,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from monitor.clock import SystemClock
+from monitor.core.alerts.explain import Decided, explain, explain_all
+from monitor.core.alerts.firing import firing_alerts
+from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.memory_codec import Remembered
+from monitor.core.alerts.replay import replayed
+from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert
 from monitor.core.errors import TrackerError
-from monitor.core.explain import Decided, explain, explain_all
-from monitor.core.firing import firing_alerts
-from monitor.core.guarding import account_called
-from monitor.core.memory import Remembered
+from monitor.core.format import clock, iso, percent
+from monitor.core.guard import find_account
 from monitor.core.model import Account, AccountState, Usage
 from monitor.core.policy import Policy
-from monitor.core.remembered import Condition
-from monitor.core.replay import replayed
-from monitor.core.rules import RuleBook
 from monitor.core.state import State
-from monitor.core.words import clock, iso, percent
-from monitor.history import History
-from monitor.ledger import Entry, LedgerView, Stage
 from monitor.settings import (
     HISTORY,
     Settings,
@@ -37,6 +34,9 @@ from monitor.settings import (
     rule_book,
     state_folder,
 )
+from monitor.storage.ledger import LedgerView, Stage, StoredAlert
+from monitor.storage.samples import SampleLog
+from monitor.system.clock import SystemClock
 
 LATELY: Final = "1d"
 DEMO_LATELY: Final = "1h"
@@ -55,7 +55,7 @@ class Known:
 
     accounts: Mapping[str, Remembered]
     fleet: Mapping[str, Condition]
-    entries: Sequence[Entry] = ()
+    entries: Sequence[StoredAlert] = ()
 
 
 def alerts(arguments: Namespace) -> int:
@@ -87,7 +87,7 @@ def _replay(arguments: Namespace, now: datetime) -> None:
     if arguments.demo:
         samples, rules = _demo_samples(since, now), RuleBook()
     else:
-        samples = History(_state_file(HISTORY)).usages(since - WARM_UP, now)
+        samples = SampleLog(_state_file(HISTORY)).usages(since - WARM_UP, now)
         rules = _rules(arguments)
     told = [alert for alert in replayed(samples, rules) if alert.at >= since]
     if arguments.json:
@@ -116,7 +116,7 @@ def _explain(arguments: Namespace, now: datetime) -> None:
     print("\n\n".join("\n".join(block) for block in blocks if block))
 
 
-def _decided(entry: Entry) -> Decided:
+def _decided(entry: StoredAlert) -> Decided:
     is_told, is_given_up = entry.stage is Stage.TOLD, entry.stage is Stage.DROPPED
     return Decided(entry.alert, is_told, is_given_up, entry.outcome)
 
@@ -126,7 +126,7 @@ def _chosen(arguments: Namespace, known: Known) -> list[str]:
     names = list(known.accounts)
     if arguments.account is None or arguments.account in names:
         return [arguments.account] if arguments.account else names
-    name = account_called(arguments.account, _settings(arguments).accounts).name
+    name = find_account(arguments.account, _settings(arguments).accounts).name
     if name not in names:
         raise TrackerError(f"nothing is known of the account {name!r} yet")
     return [name]
@@ -190,7 +190,7 @@ def _row(alert: Alert, now: datetime) -> str:
     return f"{clock(alert.at, now, seconds=True)}  {about}  {alert.rule}{used}"
 
 
-def _outcome(entry: Entry) -> str:
+def _outcome(entry: StoredAlert) -> str:
     tries = f", {entry.attempts} tries" if entry.attempts > 1 else ""
     words = f": {entry.outcome}" if entry.outcome else ""
     return f"{entry.stage}{words}{tries}"
@@ -209,7 +209,7 @@ def _document(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _entry_document(entry: Entry) -> dict[str, Any]:
+def _entry_document(entry: StoredAlert) -> dict[str, Any]:
     return {
         **_document(entry.alert),
         "stage": str(entry.stage),

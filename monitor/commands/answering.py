@@ -11,19 +11,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from monitor import logs, quick
-from monitor.app.logged_in import logged_in
-from monitor.clock import SystemClock
+from monitor import fast_path
+from monitor.app.active_login import logged_in
+from monitor.app.cached_state import saved_state
+from monitor.app.queries import Answer, view
 from monitor.core.events import LoginSeen
 from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.instance.lock import Lock, holder
-from monitor.instance.troubles import NoPlaceError
+from monitor.ipc.errors import NoPlaceError
+from monitor.ipc.lock import Lock, holder
 from monitor.paths import instance
-from monitor.saved import saved_state
 from monitor.settings import SNAPSHOTS, config_path, load, state_folder
-from monitor.views import Answer, view
+from monitor.system import logs
+from monitor.system.clock import SystemClock
 
 STARTING_SECS: Final = 5.0
 """How long a monitor that has the lock may take until it answers."""
@@ -55,12 +56,12 @@ class Saved(NamedTuple):
 def by_owner(arguments: Namespace, command: str) -> int | None:
     """Tell what the running monitor answers; None where none runs, or the demo is meant. Raises TrackerError."""
     options = vars(arguments)
-    return None if options.get("demo") else quick.asked(command, options)
+    return None if options.get("demo") else fast_path.asked(command, options)
 
 
 def tell(answer: Answer) -> int:
     """Write the answer where it belongs; returns its exit code."""
-    return quick.told(answer.code, answer.text.encode(errors="replace"))
+    return fast_path.told(answer.code, answer.text.encode(errors="replace"))
 
 
 def now() -> datetime:
@@ -71,7 +72,7 @@ def by_ourselves(
     arguments: Namespace, command: str, is_enough: Callable[[Saved, datetime], bool]
 ) -> int:
     """Tell what was saved, if that is enough, else what one poll brings. Raises TrackerError."""
-    request = quick.request_of(command, vars(arguments))
+    request = fast_path.request_of(command, vars(arguments))
     if arguments.demo:
         return tell(_polled(arguments, request))
     at, found = now(), saved(arguments)
@@ -94,11 +95,11 @@ def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) 
         code = by_owner(arguments, command)
         if code is not None:
             return code
-        if quick.is_silent(vars(arguments)):
+        if fast_path.is_silent(vars(arguments)):
             return None
         if time.monotonic() > deadline:
             who = f"monitor (pid {holder(lock.path)})"
-            quick.note(f"{who} is running, and does not answer: this is what was kept last")
+            fast_path.note(f"{who} is running, and does not answer: this is what was kept last")
             return None
         time.sleep(LOOK_SECS)
     try:

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from exporters.server import Site
-from monitor import logs
-from monitor.app.controls import Alone, Controls
-from monitor.app.places import demo
-from monitor.app.running import App
-from monitor.app.telling import Telling, telling_in_demo
-from monitor.channels.terminal import Write
+from monitor.app.app import App
+from monitor.app.channel_set import ChannelSet, build_demo_channel_set
+from monitor.app.execute import Alone, Controls
+from monitor.app.wiring import build_demo
 from monitor.commands.opening import Ending
+from monitor.notify.channels.terminal import Write
 from monitor.settings import ExporterSettings, parse_listen
+from monitor.system import logs
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 async def _opened(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
     """The demo's program, and where its metrics are. Raises TrackerError where they cannot be served."""
     address = parse_listen(arguments.listen) if arguments.listen else ExporterSettings()
-    async with demo() as app:
+    async with build_demo() as app:
         if address.host is None or address.port is None:
             yield app, ""
             return
@@ -41,8 +41,8 @@ def demo_table(arguments: Namespace) -> int:
 
 
 async def _table(arguments: Namespace) -> int:
-    from monitor.terminal.device import Device, terminal_path
     from monitor.terminal.program import Program
+    from monitor.terminal.tty import Device, terminal_path
 
     device = Device(terminal_path())
     async with _opened(arguments) as (app, metrics):
@@ -55,7 +55,7 @@ async def _table(arguments: Namespace) -> int:
 
 
 def demo_service(arguments: Namespace) -> int:
-    """The demo without a terminal, until a signal ends it."""
+    """The build_demo without a terminal, until a signal ends it."""
     return asyncio.run(_service(arguments))
 
 
@@ -70,5 +70,5 @@ async def _service(arguments: Namespace) -> int:
     return ending.code
 
 
-def _telling(arguments: Namespace, write: Write | None) -> Telling:
-    return Telling() if arguments.no_notify else telling_in_demo(write)
+def _telling(arguments: Namespace, write: Write | None) -> ChannelSet:
+    return ChannelSet() if arguments.no_notify else build_demo_channel_set(write)

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monitor import __version__, logs
-from monitor.clock import SystemClock
+from monitor import __version__
 from monitor.core.errors import TrackerError
 from monitor.doctor import (
     Failed,
@@ -25,10 +24,12 @@ from monitor.doctor import (
     render_text,
     screen_facts,
 )
-from monitor.instance.ask import ask
+from monitor.ipc.client import ask
 from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, config_path, state_folder
-from monitor.snapshots import Snapshots
+from monitor.storage.state_store import StateStore
+from monitor.system import logs
+from monitor.system.clock import SystemClock
 
 
 def doctor(arguments: Namespace) -> int:
@@ -70,7 +71,7 @@ def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
     document = _said(config, environ, {"ask": "status", "form": "json"})
     if document is not None:
         return failures_told(document)
-    return failures_kept(Snapshots(state_folder(environ) / SNAPSHOTS).load())
+    return failures_kept(StateStore(state_folder(environ) / SNAPSHOTS).load())
 
 
 def _said(

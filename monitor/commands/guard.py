@@ -2,9 +2,9 @@
 
 from argparse import Namespace
 
-from monitor import quick
+from monitor import fast_path
+from monitor.app.queries import view
 from monitor.commands.answering import by_owner, now, saved, tell
-from monitor.views import view
 
 
 def guard(arguments: Namespace) -> int:
@@ -13,4 +13,4 @@ def guard(arguments: Namespace) -> int:
     if code is not None:
         return code
     state = saved(arguments).asked_for(current=arguments.account is None)
-    return tell(view(state, now(), quick.request_of("guard", vars(arguments))))
+    return tell(view(state, now(), fast_path.request_of("guard", vars(arguments))))

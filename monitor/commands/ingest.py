@@ -2,9 +2,9 @@
 
 from argparse import Namespace
 
-from monitor import quick
+from monitor import fast_path
 
 
 def ingest(arguments: Namespace) -> int:
     """Read standard input and hand it over; with a format, print the account's line for Claude Code to show."""
-    return quick.ingested(vars(arguments))
+    return fast_path.ingested(vars(arguments))

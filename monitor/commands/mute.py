@@ -5,11 +5,11 @@ from argparse import Namespace
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from monitor.clock import SystemClock
 from monitor.core.errors import SettingsError
-from monitor.files import JsonFile
-from monitor.mute import MuteFile, mute_words
 from monitor.settings import MUTE, parse_duration, state_folder
+from monitor.storage.mute import MuteFile, mute_words
+from monitor.system.clock import SystemClock
+from monitor.system.files import JsonFile
 
 
 def mute(arguments: Namespace) -> int:

@@ -7,13 +7,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 
-from monitor import logs
-from monitor.app.telling import telling_for
-from monitor.clock import SystemClock
+from monitor.app.channel_set import build_channel_set
 from monitor.commands.opening import settings_of
 from monitor.core.effects import Alert, AlertKind, Effect
 from monitor.core.errors import TrackerError
-from monitor.notifier import Notifier, Outcome
+from monitor.notify import Notifier, Outcome
+from monitor.system import logs
+from monitor.system.clock import SystemClock
 
 
 def notify_test(arguments: Namespace) -> int:
@@ -24,7 +24,7 @@ def notify_test(arguments: Namespace) -> int:
 
 async def _notify_test(arguments: Namespace) -> int:
     clock = SystemClock()
-    telling = telling_for(settings_of(arguments), _terminal_writer(), clock)
+    telling = build_channel_set(settings_of(arguments), _terminal_writer(), clock)
     if not telling.chains:
         raise TrackerError(
             "notifications are off: see notifications.enabled and notifications.channels"

@@ -7,10 +7,10 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
-from monitor.app.places import demo, real
-from monitor.app.plan import Terms
-from monitor.app.running import App
-from monitor.channels.terminal import Write
+from monitor.app.app import App
+from monitor.app.run_config import CliOptions
+from monitor.app.wiring import build, build_demo
+from monitor.notify.channels.terminal import Write
 from monitor.settings import Settings, config_path, load, parse_listen
 
 
@@ -19,9 +19,9 @@ def settings_of(arguments: Namespace) -> Settings:
     return load(config_path(os.environ, arguments.config))
 
 
-def terms_of(arguments: Namespace, write: Write | None) -> Terms:
+def terms_of(arguments: Namespace, write: Write | None) -> CliOptions:
     """What the arguments say of a run that polls. Raises SettingsError."""
-    return Terms(
+    return CliOptions(
         config=config_path(os.environ, arguments.config),
         listen=None if arguments.listen is None else parse_listen(arguments.listen),
         notify=not arguments.no_notify,
@@ -31,7 +31,7 @@ def terms_of(arguments: Namespace, write: Write | None) -> Terms:
 
 def opened(arguments: Namespace) -> AbstractAsyncContextManager[App]:
     """The program over the demo's accounts, or over the user's own; it tells no alerts."""
-    return demo() if arguments.demo else real(settings_of(arguments))
+    return build_demo() if arguments.demo else build(settings_of(arguments))
 
 
 def on_signals(names: Sequence[str], got: Callable[[], object]) -> None:

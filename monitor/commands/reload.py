@@ -3,9 +3,9 @@
 from argparse import Namespace
 
 from monitor.core.errors import TrackerError
-from monitor.instance.ask import ask
-from monitor.instance.wire import failure
-from monitor.quick import own_socket
+from monitor.fast_path import own_socket
+from monitor.ipc.client import ask
+from monitor.ipc.protocol import refusal
 
 LIMIT_SECS = 10.0
 
@@ -17,6 +17,6 @@ def reload(arguments: Namespace) -> int:
         raise TrackerError("no monitor runs: start `monitor serve`, or `monitor tui`")
     code, text = reply
     if code:
-        raise failure(code, text)
+        raise refusal(code, text)
     print(text.decode().strip())
     return 0

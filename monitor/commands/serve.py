@@ -6,18 +6,18 @@ import os
 from argparse import Namespace
 from datetime import datetime, tzinfo
 
-from monitor import logs
-from monitor.app.office import Office
-from monitor.app.owner import Owner
-from monitor.app.plan import Plan
-from monitor.clock import SystemClock
+from monitor.app.leader import Leader
+from monitor.app.leadership import Election
+from monitor.app.run_config import RunConfig
 from monitor.commands.opening import Ending, on_signals, terms_of
 from monitor.core.errors import TrackerError
+from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Unpolled
-from monitor.core.words import clock
-from monitor.instance.outlook import Outlook
+from monitor.ipc.state_view import StateView
 from monitor.paths import instance
-from monitor.systemd import notices, passed_sockets, sorted_out, watch, watchdog_secs
+from monitor.system import logs
+from monitor.system.clock import SystemClock
+from monitor.system.sd_notify import notices, passed_sockets, sorted_out, watch, watchdog_secs
 
 _log = logging.getLogger(__name__)
 
@@ -41,31 +41,33 @@ class Service:
         self._notices = notices(os.environ)
         self._watchdog_secs = watchdog_secs(os.environ, os.getpid())
         self._passed = sorted_out(passed_sockets(os.environ, os.getpid()))
-        self._outlook = Outlook()
-        self._owner: Owner | None = None
+        self._outlook = StateView()
+        self._owner: Leader | None = None
         self._stood_by = False
         self._ending = Ending()
         self._hung_up = asyncio.Event()
-        self._plan = Plan.of(self._terms)  # what is wrong is told now, also where another polls
+        self._plan = RunConfig.of(
+            self._terms
+        )  # what is wrong is told now, also where another polls
 
     async def run(self) -> int:
         self._ending.listen("SIGTERM")
         on_signals(("SIGHUP",), self._hung_up.set)
-        office = Office(*instance(os.environ, self._terms.config), self._elected)
+        office = Election(*instance(os.environ, self._terms.config), self._elected)
         works = [self._journal(), self._reload_on_hangup(), self._live()]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
             front = asyncio.ensure_future(self._until_stopped())
-            await office.hold_or_wait(front, self._stands_by)
+            await office.lead_or_wait(front, self._stands_by)
             for task in tasks:
                 task.cancel()
         _log.info("stopped")
         return self._ending.code
 
-    def _elected(self, socket_path: str) -> Owner:
+    def _elected(self, socket_path: str) -> Leader:
         if self._stood_by:
             _log.info("no other monitor polls any more: this one does")
-        self._owner = Owner(
+        self._owner = Leader(
             self._terms,
             self._outlook,
             socket_path,
@@ -75,11 +77,11 @@ class Service:
         )
         return self._owner
 
-    def _newest(self) -> Plan:
+    def _newest(self) -> RunConfig:
         """By the settings as they are now or, where those are wrong by now, by the last that were not."""
         self._step_down()
         try:
-            self._plan = Plan.of(self._terms)
+            self._plan = RunConfig.of(self._terms)
         except TrackerError as error:
             _log.error("the settings are wrong, those from before hold: %s", error)
         return self._plan

@@ -5,11 +5,11 @@ import time
 from argparse import Namespace
 from typing import TextIO
 
-from exporters.line import DEFAULT, parse_format
-from monitor import quick
+from exporters.template import DEFAULT, parse_format
+from monitor import fast_path
+from monitor.app.queries import lines
 from monitor.commands.answering import Saved, by_ourselves, by_owner, now, saved
 from monitor.core.errors import SettingsError, TrackerError
-from monitor.views import lines
 
 LOOK_SECS = 1.0
 """Between two looks for a monitor that runs, and for saved figures that have changed."""
@@ -37,11 +37,11 @@ def _watch(arguments: Namespace) -> int:
         raise SettingsError("--watch tells lines of a running monitor: not with --demo")
     parse_format(arguments.format or DEFAULT)  # what is wrong with it is told now
     news = _News()
-    if quick.is_silent(vars(arguments)):
+    if fast_path.is_silent(vars(arguments)):
         news.tell(sys.stdout, _saved_lines(arguments))  # rather than wait for it once more
     while True:
         try:
-            quick.streamed(vars(arguments))
+            fast_path.streamed(vars(arguments))
         except TrackerError as error:
             if error.exit_code != 1:  # it is this command that is wrong
                 raise
@@ -67,4 +67,4 @@ def _saved_lines(arguments: Namespace) -> str:
     state, at = saved(arguments).asked_for(current=arguments.current), now()
     if arguments.json:  # a document tells its own time, which is no news
         at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
-    return lines(state, at, quick.request_of("lines", vars(arguments)))
+    return lines(state, at, fast_path.request_of("lines", vars(arguments)))

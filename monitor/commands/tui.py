@@ -11,17 +11,17 @@ from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from monitor.app.office import Office
-from monitor.clock import SystemClock
-from monitor.instance.outlook import Outlook
-from monitor.instance.switch import Switch
+from monitor.app.leadership import Election
+from monitor.ipc.command_proxy import Switch
+from monitor.ipc.state_view import StateView
 from monitor.paths import config_path, instance
+from monitor.system.clock import SystemClock
 from monitor.terminal.plain import interactive
 
 if TYPE_CHECKING:
-    from monitor.app.owner import Owner
-    from monitor.terminal.device import Device
+    from monitor.app.leader import Leader
     from monitor.terminal.program import Program
+    from monitor.terminal.tty import Device
 
 FIRST_SIGHT_SECS: Final = 1.0
 """How long a table waits for something to show."""
@@ -42,18 +42,18 @@ def tui(arguments: Namespace) -> int:
 
 async def _table(arguments: Namespace) -> int:
     # Only a system with such a terminal has what these import.
-    from monitor.terminal.device import Device, terminal_path
     from monitor.terminal.program import Program
+    from monitor.terminal.tty import Device, terminal_path
 
-    outlook, switch, device = Outlook(), Switch(), Device(terminal_path())
-    office = Office(
+    outlook, switch, device = StateView(), Switch(), Device(terminal_path())
+    office = Election(
         *instance(os.environ, config_path(os.environ, arguments.config)),
         lambda path: _elected(arguments, outlook, path, device),
     )
     footer = partial(_footer, office, _idle_options(arguments))
     program = Program(outlook, SystemClock(), switch, device, footer)
     front = asyncio.ensure_future(_shown(program, outlook))
-    await office.hold_or_watch(front, outlook, switch)
+    await office.lead_or_follow(front, outlook, switch)
     return 0
 
 
@@ -67,26 +67,26 @@ def _idle_options(arguments: Namespace) -> str:
     return " and ".join(option for option, is_given in given.items() if is_given)
 
 
-def _footer(office: Office, idle: str) -> str:
+def _footer(office: Election, idle: str) -> str:
     """Where the figures come from; and what was asked for in vain, until this process polls."""
     if office.polls or not idle:
         return office.words
     return f"{office.words}; {idle}: not before this one polls"
 
 
-def _elected(arguments: Namespace, outlook: Outlook, path: str, device: "Device") -> "Owner":
+def _elected(arguments: Namespace, outlook: StateView, path: str, device: "Device") -> "Leader":
     """The owner that this process becomes; from now on there is something to log."""
-    from monitor import logs
-    from monitor.app.owner import Owner
+    from monitor.app.leader import Leader
     from monitor.commands.opening import terms_of
     from monitor.settings import state_folder
+    from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
-    return Owner(terms_of(arguments, device.output.send), outlook, path)
+    return Leader(terms_of(arguments, device.output.send), outlook, path)
 
 
-async def _shown(program: "Program", outlook: Outlook) -> None:
+async def _shown(program: "Program", outlook: StateView) -> None:
     """The table, once there is something to be seen in it."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(outlook.seen(), FIRST_SIGHT_SECS)
+        await asyncio.wait_for(outlook.ready(), FIRST_SIGHT_SECS)
     await program.run()

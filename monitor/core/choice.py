@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitor.core import words
-from monitor.core.candidates import (
+from monitor.core import format
+from monitor.core.model import AccountState
+from monitor.core.ranking import (
     Candidate,
-    Standing,
+    Confidence,
     applicable,
     candidate_of,
     ranked,
 )
-from monitor.core.model import AccountState
+from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.core.visible import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ def choose(state: State, now: datetime) -> Choice:
         reason = "nothing is known of any account yet"
         return Choice(None, False, (reason, *_named_doubts(ranking)), ranking=ranking)
     best = ranking[0]
-    usable = best.standing is not Standing.FULL
-    reasons = _praise(ranking, state, now) if usable else _consolation(ranking, now)
+    usable = best.standing is not Confidence.FULL
+    reasons = _reasons_for(ranking, state, now) if usable else _reasons_when_full(ranking, now)
     return Choice(best.account, usable, (*reasons, *best.reasons), best.free_at, ranking)
 
 
-def _praise(ranking: Sequence[Candidate], state: State, now: datetime) -> Iterator[str]:
+def _reasons_for(ranking: Sequence[Candidate], state: State, now: datetime) -> Iterator[str]:
     """Why the first one is the best: what is used of it, and what it has before the next one."""
     best = ranking[0]
     yield from _used(state.accounts[best.account], now)
-    others = [c for c in ranking[1:] if c.standing is not Standing.FULL]
+    others = [c for c in ranking[1:] if c.standing is not Confidence.FULL]
     if len(ranking) > 1 and not others:
         yield "all others are full" if len(ranking) > 2 else "the other one is full"
     elif others and others[0].standing is best.standing:
@@ -62,7 +62,7 @@ def _praise(ranking: Sequence[Candidate], state: State, now: datetime) -> Iterat
 
 def _used(account: AccountState, now: datetime) -> Iterator[str]:
     parts = [
-        f"{w.key} {words.percent(w.utilization, confirmed=w.confirmed)}"
+        f"{w.key} {format.percent(w.utilization, confirmed=w.confirmed)}"
         for w in applicable(account, now)
     ]
     if parts:
@@ -76,21 +76,21 @@ def _advantage(best: Candidate, others: Sequence[Candidate], now: datetime) -> s
     if not equals:
         return "the most room"
     if best.window and best.window.resets_at and best.lapses_at < equals[0].lapses_at:
-        soon = words.duration(best.window.resets_at - now)
+        soon = format.duration(best.window.resets_at - now)
         return f"as much room as any, and its {best.window.key} resets first, in {soon}"
     if best.logged_in:
         return "as much room as any, and Claude Code is logged in there"
     return "as much room as any"
 
 
-def _consolation(ranking: Sequence[Candidate], now: datetime) -> Iterator[str]:
+def _reasons_when_full(ranking: Sequence[Candidate], now: datetime) -> Iterator[str]:
     best = ranking[0]
     yield "every account is full" if len(ranking) > 1 else "the only account is full"
     if best.free_at is None:
         yield "when that ends is not known"
     else:
         first = "it is free" if len(ranking) == 1 else f"{clean(best.account)} is free first,"
-        yield f"{first} in {words.duration(best.free_at - now)}"
+        yield f"{first} in {format.duration(best.free_at - now)}"
 
 
 def _named_doubts(ranking: Sequence[Candidate]) -> Iterator[str]:

@@ -28,7 +28,7 @@ class Reason(StrEnum):
     CREDENTIALS = "credentials"
 
 
-class Trouble(StrEnum):
+class Cause(StrEnum):
     """What kept a credential from being had, for programs that give advice; the text says it to people."""
 
     ABSENT = "absent"
@@ -92,18 +92,18 @@ class CredentialError(TrackerError):
         detail: str,
         *,
         reason: Reason = Reason.CREDENTIALS,
-        trouble: Trouble | None = None,
+        cause: Cause | None = None,
         renewable: bool = False,
     ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
-        self.trouble = trouble
+        self.cause = cause
         self.renewable = renewable
 
 
 class NotLoggedInError(CredentialError):
     """There is no login in that place. Any other CredentialError says that this could not be found out."""
 
-    def __init__(self, detail: str, *, trouble: Trouble = Trouble.ABSENT) -> None:
-        super().__init__(detail, trouble=trouble)
+    def __init__(self, detail: str, *, cause: Cause = Cause.ABSENT) -> None:
+        super().__init__(detail, cause=cause)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.errors import Reason
-from monitor.core.memory import Remembered
 from monitor.core.model import Account, AccountState, Identity, Usage
 from monitor.core.policy import Policy
-from monitor.core.remembered import Condition
 
 
 @dataclass(frozen=True, slots=True)

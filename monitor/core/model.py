@@ -7,8 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.errors import Reason
-from monitor.core.remembered import Condition, WindowMemory
 
 FIVE_HOURS: Final = "5h"
 SEVEN_DAYS: Final = "7d"

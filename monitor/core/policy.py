@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from monitor.core.rules import RuleBook
+from monitor.core.alerts.rules import RuleBook
 
 
 @dataclass(frozen=True, slots=True)

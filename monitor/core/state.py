@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from monitor.core.memory import Remembered
+from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.model import AccountState
 from monitor.core.policy import Policy
-from monitor.core.remembered import Condition
 
 
 @dataclass(frozen=True, slots=True)

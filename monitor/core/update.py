@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import singledispatch
 
-from monitor.core import restoring, schedule
-from monitor.core.alerts import is_still_news, observe
-from monitor.core.conditions import watched
+from monitor.core import restore, schedule
+from monitor.core.alerts.conditions import evaluate_conditions
+from monitor.core.alerts.machine import is_still_news, observe
+from monitor.core.alerts.memory_codec import condition_moved
+from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, Effect, Notify
 from monitor.core.events import (
     AccountIdentified,
@@ -34,10 +36,8 @@ from monitor.core.events import (
     Restored,
     Ticked,
 )
-from monitor.core.figures import answered, merged
-from monitor.core.memory import condition_moved
+from monitor.core.merge import answered, merged
 from monitor.core.model import Account, AccountState, Down, Unpolled, Up, Usage
-from monitor.core.rules import RuleBook
 from monitor.core.state import NotificationLog, State
 
 Outcome = tuple[State, tuple[Effect, ...]]
@@ -48,7 +48,7 @@ def update(state: State, event: Event) -> Outcome:
     state, effects = _update(event, state)
     if not isinstance(event, WATCHED):
         return state, effects
-    state, alerts = watched(state, event.at)
+    state, alerts = evaluate_conditions(state, event.at)
     return state, (*effects, *_told(state, alerts, event.at))
 
 
@@ -150,7 +150,7 @@ def _restoring(state: State, fresh: AccountState, at: datetime) -> AccountState:
     old = state.restored.get(fresh.account.name)
     if old is None or not fresh.account.has_limits_of(old.account.org_id):
         return fresh
-    return restoring.restored(fresh, old, at, state.policy.interval)
+    return restore.restored(fresh, old, at, state.policy.interval)
 
 
 @_update.register
@@ -353,6 +353,6 @@ def _clock_stepped(event: ClockStepped, state: State) -> Outcome:
     """A clock set back would make every sample look old and every due time far: what is ours moves with it."""
     if event.by >= timedelta(0):
         return state, ()
-    accounts = {name: restoring.moved(old, event.by) for name, old in state.accounts.items()}
+    accounts = {name: restore.moved(old, event.by) for name, old in state.accounts.items()}
     conditions = {key: condition_moved(c, event.by) for key, c in state.conditions.items()}
     return replace(state, accounts=accounts, conditions=conditions), ()

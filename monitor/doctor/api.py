@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.api.reach import Reached
-from monitor.core.words import duration
+from monitor.core.format import duration
 from monitor.doctor.check import Check, Question
-from monitor.urls import split_url
-from monitor.web import Obstacle
+from monitor.system.urls import split_url
+from monitor.system.web import Obstacle
 
 API: Final = Question("api", "usage is asked for there, and nowhere else")
 CLOCK: Final = Question(

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from monitor.accounts.learnt import Learnt
 from monitor.api.reach import Reached, reach
-from monitor.app.places import user_agent
-from monitor.channels.desktop import Sender
-from monitor.clock import Clock
+from monitor.app.wiring import user_agent
 from monitor.core.errors import TrackerError
 from monitor.core.model import AuthMethod, Storage
+from monitor.credentials.account_cache import AccountCache
+from monitor.credentials.claude_json import home
+from monitor.credentials.discovery import Discovery
+from monitor.credentials.keyring import Keyring
+from monitor.credentials.keyring_backends import Backend, system_backend
+from monitor.credentials.security import LIMIT_SECS, SECURITY
+from monitor.credentials.systemd import CredentialsDirectory
 from monitor.doctor import api, instance, keyring, logins, notifying, port, screen, state_folder
 from monitor.doctor.check import Check, Question
 from monitor.doctor.failing import Failed, with_failure
@@ -21,17 +25,13 @@ from monitor.doctor.privacy import Privacy, title
 from monitor.doctor.settings_file import settings_checks, settings_facts
 from monitor.doctor.tokens import ACCOUNT, Tokens, token_check, unsent_check, wanted
 from monitor.doctor.unwatched import UNWATCHED, unwatched_checks
-from monitor.files import JsonFile
+from monitor.notify.channels.desktop import Sender
 from monitor.settings import Settings
 from monitor.settings import state_folder as state_path
-from monitor.sources.backends import Backend, system_backend
-from monitor.sources.claude_json import home
-from monitor.sources.credentials_directory import CredentialsDirectory
-from monitor.sources.discovery import Discovery
-from monitor.sources.keyring import Keyring
-from monitor.sources.security import LIMIT_SECS, SECURITY
-from monitor.threads import DaemonThreads
-from monitor.web import Obstacle
+from monitor.system.clock import Clock
+from monitor.system.files import JsonFile
+from monitor.system.threads import DaemonThreads
+from monitor.system.web import Obstacle
 
 LOGINS_SECS: Final = 20.0
 """All of Claude Code's logins are asked within this time: each may hang for some seconds, one after the other."""
@@ -89,7 +89,7 @@ class _Examination:
         self._world = world
         self._settings = settings
         self._folder = state_path(world.environ)
-        self._learnt = Learnt(JsonFile(self._folder / "accounts.json"))
+        self._learnt = AccountCache(JsonFile(self._folder / "accounts.json"))
         self._vault = Keyring(world.backend)
 
     async def checks(self) -> list[Check]:

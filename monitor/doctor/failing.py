@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from monitor.accounts.advice import command
 from monitor.core.errors import Reason
 from monitor.core.model import LOGIN_REASONS, AccountState, AuthMethod, Down, Storage
+from monitor.credentials.hints import command
 from monitor.doctor.check import Check, Outcome, Question
 from monitor.doctor.privacy import masked
 from monitor.doctor.tokens import TokenFacts, bring, renew

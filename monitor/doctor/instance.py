@@ -7,7 +7,7 @@ from typing import Any, Final
 from monitor import __version__
 from monitor.core.errors import TrackerError
 from monitor.doctor.check import Check, Question
-from monitor.threads import DaemonThreads
+from monitor.system.threads import DaemonThreads
 
 INSTANCE: Final = Question("instance", "one process polls for all others, which only watch it")
 
@@ -22,7 +22,7 @@ class InstanceFacts:
     """`who` is what the instance says of itself; `trouble` that it cannot be asked."""
 
     who: Mapping[str, Any] | None = None
-    trouble: str | None = None
+    cause: str | None = None
 
 
 async def instance_facts(who: Who) -> InstanceFacts:
@@ -30,16 +30,16 @@ async def instance_facts(who: Who) -> InstanceFacts:
     try:
         return InstanceFacts(await DaemonThreads(LIMIT_SECS).run(who))
     except TimeoutError:
-        return InstanceFacts(trouble="the running monitor does not answer")
+        return InstanceFacts(cause="the running monitor does not answer")
     except TrackerError as error:
-        return InstanceFacts(trouble=str(error))
+        return InstanceFacts(cause=str(error))
     except Exception as error:  # noqa: BLE001 - it must not hide what the other checks find
-        return InstanceFacts(trouble=f"this check itself has failed ({type(error).__name__})")
+        return InstanceFacts(cause=f"this check itself has failed ({type(error).__name__})")
 
 
 def instance_check(facts: InstanceFacts, version: str = __version__) -> Check:
-    if facts.trouble is not None:
-        problem = facts.trouble.partition("\n")[0]
+    if facts.cause is not None:
+        problem = facts.cause.partition("\n")[0]
         return INSTANCE.fail(problem, "end that process, and start it anew")
     if facts.who is None:
         return INSTANCE.ok("none runs: the next `monitor tui` or `monitor serve` polls")

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.core.errors import CredentialError, Trouble
+from monitor.core.errors import Cause, CredentialError
+from monitor.credentials.keyring import Keyring
+from monitor.credentials.keyring_backends import ABSENT, Backend
 from monitor.doctor.check import Check, Question
-from monitor.sources.backends import ABSENT, Backend
-from monitor.sources.keyring import Keyring
 
 KEYRING: Final = Question(
     "keyring", "tokens and session keys are kept there, unless the settings say where else"
@@ -39,7 +39,7 @@ class KeyringFacts:
 
     name: str | None
     is_needed: bool = True
-    trouble: Trouble | None = None
+    cause: Cause | None = None
     words: str = ""
 
 
@@ -55,7 +55,7 @@ async def keyring_facts(backend: Callable[[], Backend], *, is_needed: bool) -> K
     try:
         await Keyring(noted).read(_NO_ENTRY)
     except CredentialError as error:
-        return KeyringFacts(None, is_needed, error.trouble or Trouble.FAILED, error.detail)
+        return KeyringFacts(None, is_needed, error.cause or Cause.FAILED, error.detail)
     return KeyringFacts(used[0], is_needed)
 
 
@@ -74,7 +74,7 @@ def _trouble(facts: KeyringFacts, environ: Mapping[str, str], platform: str) -> 
             "`unset PYTHON_KEYRING_BACKEND`, and take `default-keyring` out of keyringrc.cfg "
             "(`keyring diagnose` says where that is)"
         )
-    if facts.trouble is Trouble.LOCKED:
+    if facts.cause is Cause.LOCKED:
         return facts.words.partition(":")[0], _unlock(environ, platform)
     return facts.words.partition(": ")[0], facts.words.partition(": ")[2] or _INSTEAD
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.accounts.advice import of_login
-from monitor.accounts.seams import LoginSource, folder_of
-from monitor.core.errors import CredentialError, Trouble
+from monitor.core.errors import Cause, CredentialError
+from monitor.core.format import age, duration
 from monitor.core.model import Identity, Login
-from monitor.core.words import age, duration
+from monitor.credentials.hints import of_login
+from monitor.credentials.ports import LoginSource, folder_of
 from monitor.doctor.check import Check, Question
 
 LOGIN: Final = Question(
@@ -44,7 +44,7 @@ class LoginFacts:
     folder: str | None
     is_current: bool = False
     login: Login | None = None
-    trouble: Trouble | None = None
+    cause: Cause | None = None
     words: str = ""
     noted: Identity | None = None
     email: str = ""
@@ -70,10 +70,10 @@ async def login_facts(source: LoginSource, *, is_current: bool, limit_secs: floa
         async with asyncio.timeout(limit_secs):
             login = await source.read()
     except CredentialError as error:
-        trouble, words = error.trouble or Trouble.FAILED, error.detail
+        trouble, words = error.cause or Cause.FAILED, error.detail
         return LoginFacts(source.key, folder, is_current, None, trouble, words)
     except TimeoutError:
-        return LoginFacts(source.key, folder, is_current, None, Trouble.SILENT, _SILENT)
+        return LoginFacts(source.key, folder, is_current, None, Cause.SILENT, _SILENT)
     identity, email = await _noted(source)
     return LoginFacts(source.key, folder, is_current, login, noted=identity, email=email)
 
@@ -151,15 +151,15 @@ def _words(login: Login, now: datetime) -> str:
 
 def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Check:
     start = f"{facts.start}, then /login"
-    if facts.trouble in (Trouble.ABSENT, Trouble.MCP_ONLY):
+    if facts.cause in (Cause.ABSENT, Cause.MCP_ONLY):
         words = (
             "logins of MCP servers, and none of Claude"
-            if facts.trouble is Trouble.MCP_ONLY
+            if facts.cause is Cause.MCP_ONLY
             else "nobody is logged in"
         )
         found = f"{facts.place}: {words}"
         return LOGIN.warn(found, start) if facts.is_current else LOGIN.skip(found)
-    if facts.trouble is Trouble.DAMAGED:
+    if facts.cause is Cause.DAMAGED:
         found = f"{facts.place}: half-written or damaged"
         return LOGIN.warn(found, f"ask again in a moment; if it stays so: {start}")
     words, fix = _blocked(facts, platform, environ)
@@ -172,20 +172,20 @@ def _blocked(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> tu
     if platform != "darwin" or ".credentials.json" in facts.words:
         path = f"{facts.place}/.credentials.json"
         return words, f"`ls -l {path}` says whose it is; `chmod u+r {path}`"
-    match facts.trouble:
-        case Trouble.LOCKED:
+    match facts.cause:
+        case Cause.LOCKED:
             ssh = ", as it is over ssh" if environ.get("SSH_CONNECTION") else ""
             return f"{words}{ssh}", "`security unlock-keychain`, or start this from the desktop"
-        case Trouble.DENIED:
+        case Cause.DENIED:
             return words, (
                 "in Keychain Access, under Access Control of the item 'Claude Code-credentials', allow "
                 "/usr/bin/security; or `claude` and /login, which writes the item anew"
             )
-        case Trouble.SILENT:
+        case Cause.SILENT:
             return words, (
                 "answer the question that waits on the Mac's own screen by 'Always Allow', and ask again"
             )
-        case Trouble.NO_KEYRING:
+        case Cause.NO_KEYRING:
             return words, "start this from the desktop: a system service has no login Keychain"
     return facts.words, "`security list-keychains` says whether the Keychain works at all"
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Protocol
 
-from monitor.channels.desktop import Desktop, Sender
-from monitor.channels.text import message_of
 from monitor.core.errors import CredentialError
 from monitor.core.model import Credential
 from monitor.core.notify import ChannelError
 from monitor.doctor.check import Check, Question
+from monitor.notify.channels.desktop import Desktop, Sender
+from monitor.notify.text import message_of
 from monitor.settings import Settings
 
 NOTIFICATIONS: Final = Question("notifications", "alerts reach you through them while you work")

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from monitor.doctor.check import Check, Question
 from monitor.settings import ExporterSettings
-from monitor.threads import DaemonThreads
-from monitor.urls import is_loopback
+from monitor.system.threads import DaemonThreads
+from monitor.system.urls import is_loopback
 
 PORT: Final = Question("port", "Prometheus and the landing page find the figures there")
 

@@ -36,7 +36,7 @@ class FolderFacts:
     is_writable: bool
     mode: int | None
     is_ours: bool | None
-    trouble: str | None = None
+    cause: str | None = None
 
 
 def folder_facts(path: Path) -> FolderFacts:
@@ -53,7 +53,7 @@ def folder_facts(path: Path) -> FolderFacts:
         is_writable=is_writable,
         mode=None if windows else stat.S_IMODE(found.st_mode),
         is_ours=None if windows else found.st_uid == os.getuid(),
-        trouble=_trouble(path) if is_folder and is_writable and existing == path else None,
+        cause=_trouble(path) if is_folder and is_writable and existing == path else None,
     )
 
 
@@ -76,8 +76,8 @@ def folder_check(facts: FolderFacts) -> Check:
     if not facts.is_writable:
         fix = f"{command('ls', '-ld', existing)} says whose it is; {command('chmod', 'u+rwx', existing)}"
         return STATE.fail(f"{existing} cannot be written", fix)
-    if facts.trouble is not None:
-        return STATE.fail(f"nothing can be written to {path}: {facts.trouble}", command("df", path))
+    if facts.cause is not None:
+        return STATE.fail(f"nothing can be written to {path}: {facts.cause}", command("df", path))
     if facts.existing != facts.path:
         return STATE.ok(f"{path} is not there yet, and can be made")
     if facts.is_ours is False:

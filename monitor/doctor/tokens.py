@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from monitor.accounts.advice import command
-from monitor.accounts.learnt import Facts, Learnt
-from monitor.accounts.spelling import for_claude_code
-from monitor.clock import Clock
-from monitor.core.errors import CredentialError, Trouble
+from monitor.core.errors import Cause, CredentialError
+from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Credential, Storage
-from monitor.core.words import age, duration
+from monitor.credentials.account_cache import AccountCache, CachedAccount
+from monitor.credentials.claude_json import home
+from monitor.credentials.command import TokenCommand
+from monitor.credentials.config_dir import for_claude_code
+from monitor.credentials.hints import command
 from monitor.doctor.check import Check, Question
 from monitor.doctor.logins import LoginFacts, minute
 from monitor.doctor.privacy import title
 from monitor.settings import Settings
-from monitor.sources.claude_json import home
-from monitor.sources.token_command import TokenCommand
+from monitor.system.clock import Clock
 
 ACCOUNT: Final = Question("account", "without a token that holds, its usage cannot be asked for")
 
@@ -52,7 +52,7 @@ class TokenFacts:
     folder: str | None = None
     is_there: bool = False
     expires_at: datetime | None = None
-    trouble: Trouble | None = None
+    cause: Cause | None = None
     words: str = ""
     is_asked: bool = True
     login: LoginFacts | None = None
@@ -64,7 +64,7 @@ class Tokens:
     def __init__(
         self,
         settings: Settings,
-        learnt: Learnt,
+        learnt: AccountCache,
         logins: Sequence[LoginFacts],
         *,
         vault: Vault,
@@ -168,7 +168,7 @@ def wanted(settings: Settings, account: Account) -> Storage | None:
 UNSENT: Final = Question("account", "figures are booked on the account that Claude Code names")
 
 
-def unsent_check(title: str, account: Account, facts: Facts) -> Check:
+def unsent_check(title: str, account: Account, facts: CachedAccount) -> Check:
     """What matters of an account where the API is not asked: whose figures Claude Code's are."""
     if account.auth_method is AuthMethod.SESSION_KEY:
         return UNSENT.warn(
@@ -187,7 +187,7 @@ def token_check(facts: TokenFacts, now: datetime) -> Check:
         return _of_login(facts, where, now)
     if not facts.is_asked:
         return ACCOUNT.skip(f"{where}: {_NOT_ASKED[facts.storage]}")
-    if facts.trouble is not None:
+    if facts.cause is not None:
         problem, _, advice = facts.words.partition(": ")
         return ACCOUNT.fail(f"{where}: {problem}", advice or "look whether it works by hand")
     if not facts.is_there:
@@ -224,7 +224,7 @@ def _of_login(facts: TokenFacts, where: str, now: datetime) -> Check:
 
 
 def _failed(facts: TokenFacts, error: CredentialError) -> TokenFacts:
-    return replace(facts, trouble=error.trouble or Trouble.FAILED, words=error.detail)
+    return replace(facts, cause=error.cause or Cause.FAILED, words=error.detail)
 
 
 def bring(facts: TokenFacts) -> str:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from monitor.accounts.learnt import Facts, Learnt, digest
-from monitor.accounts.register import is_of_email
 from monitor.core.model import Account, AuthMethod, Login
+from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
+from monitor.credentials.account_repository import is_of_email
+from monitor.credentials.claude_code import absolute
 from monitor.doctor.check import Check, Question, command
 from monitor.doctor.logins import LoginFacts
-from monitor.sources.claude_code import absolute
 
 UNWATCHED: Final = Question(
     "unwatched", "of a login that is no account yet, no usage is asked for and no alert is told"
@@ -19,7 +19,7 @@ UNWATCHED: Final = Question(
 
 
 def unwatched_checks(
-    logins: Sequence[LoginFacts], accounts: Sequence[Account], learnt: Learnt, now: datetime
+    logins: Sequence[LoginFacts], accounts: Sequence[Account], learnt: AccountCache, now: datetime
 ) -> list[Check]:
     """One for each login that could be imported now."""
     oauth = [account for account in accounts if account.auth_method is AuthMethod.OAUTH]
@@ -36,7 +36,7 @@ def _is_usable(login: Login, now: datetime) -> bool:
 
 
 def _is_account(
-    facts: LoginFacts, login: Login, accounts: Sequence[Account], learnt: Learnt
+    facts: LoginFacts, login: Login, accounts: Sequence[Account], learnt: AccountCache
 ) -> bool:
     """Whether it is one of these, as far as can be told without asking; where in doubt it is."""
     key, profile = digest(login.credential.secret), learnt.profile_of(login.credential.secret)
@@ -48,7 +48,7 @@ def _is_account(
     )
 
 
-def _may_be(facts: LoginFacts, account: Account, known: Facts) -> bool:
+def _may_be(facts: LoginFacts, account: Account, known: CachedAccount) -> bool:
     noted = facts.noted
     if noted is not None and known.identity is not None:
         same = noted.account_uuid == known.identity.account_uuid

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from monitor.service.command import Start
-from monitor.service.written import note
+from monitor.service.file import note
 
 WATCHDOG_SECS: Final = 60
 

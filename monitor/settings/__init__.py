@@ -2,19 +2,10 @@
 
 from monitor.settings.alerts import rule_book
 from monitor.settings.checks import check_name, parse_listen
+from monitor.settings.durations import parse_duration, parse_since, render_duration
 from monitor.settings.file import SettingsFile
 from monitor.settings.load import load, parse
-from monitor.settings.paths import (
-    HISTORY,
-    MUTE,
-    REQUESTS,
-    SNAPSHOTS,
-    config_path,
-    ledger_path,
-    state_folder,
-)
-from monitor.settings.times import parse_duration, parse_since, render_duration
-from monitor.settings.values import (
+from monitor.settings.model import (
     CHANNELS,
     AlertmanagerSettings,
     ApiSettings,
@@ -26,6 +17,15 @@ from monitor.settings.values import (
     Quiet,
     Settings,
     WebhookSettings,
+)
+from monitor.settings.paths import (
+    HISTORY,
+    MUTE,
+    REQUESTS,
+    SNAPSHOTS,
+    config_path,
+    ledger_path,
+    state_folder,
 )
 
 __all__ = [

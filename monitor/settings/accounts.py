@@ -5,13 +5,13 @@ import re
 import shlex
 from typing import Final
 
+from monitor.core.alerts.rules import Override
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
-from monitor.core.rules import Override
-from monitor.core.visible import printable
+from monitor.core.sanitize import printable
 from monitor.settings import checks
 from monitor.settings.alerts import ACCOUNT_RULE_KEYS, account_override
-from monitor.settings.table import Table
+from monitor.settings.reader import Table
 
 _AUTH_METHODS: Final = {
     "oauth": AuthMethod.OAUTH,

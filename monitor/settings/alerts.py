@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
-from monitor.core.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
-from monitor.core.visible import printable
+from monitor.core.sanitize import printable
 from monitor.settings.checks import check_name
-from monitor.settings.table import Table, suggestion
-from monitor.settings.times import parse_duration, parse_quiet_hours
-from monitor.settings.values import (
+from monitor.settings.durations import parse_duration, parse_quiet_hours
+from monitor.settings.model import (
     CHANNELS,
     REMOTE_CHANNELS,
     NotificationSettings,
     Settings,
 )
+from monitor.settings.reader import Table, suggestion
 
 RULES: Final = tuple(str(kind) for kind in DEFAULT_RULES)
 """The names of the rules, as `[notifications.rules]` has them."""

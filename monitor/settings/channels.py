@@ -5,8 +5,7 @@ from typing import Final
 
 from monitor.core.errors import SettingsError
 from monitor.settings import checks
-from monitor.settings.table import Table, suggestion
-from monitor.settings.values import (
+from monitor.settings.model import (
     DEFAULT_CHANNEL_TIMEOUT_SECS,
     MAX_TIMEOUT_SECS,
     MIN_TIMEOUT_SECS,
@@ -18,6 +17,7 @@ from monitor.settings.values import (
     CommandSettings,
     WebhookSettings,
 )
+from monitor.settings.reader import Table, suggestion
 
 _LONGEST_ENTRY: Final = 60
 _TOKEN: Final = re.compile(

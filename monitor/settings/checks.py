@@ -13,9 +13,9 @@ from urllib.parse import SplitResult
 
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
-from monitor.settings.table import suggestion
-from monitor.settings.values import ExporterSettings
-from monitor.urls import is_loopback, split_url
+from monitor.settings.model import ExporterSettings
+from monitor.settings.reader import suggestion
+from monitor.system.urls import is_loopback, split_url
 
 _BIDI_CONTROLS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _PORT_MAX: Final = 65535

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from monitor.core.model import Account
-from monitor.settings.places import KeyPath, places_in
+from monitor.settings.spans import KeyPath, places_in
 
 Value = str | int | tuple[str, ...]
 Values = Mapping[str, Value | None]

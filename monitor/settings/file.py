@@ -10,12 +10,12 @@ from pathlib import Path
 
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account
-from monitor.files import locked, write_private
 from monitor.settings import edit
 from monitor.settings.checks import check_account, check_not_an_entry
 from monitor.settings.load import load, parse
+from monitor.settings.model import Settings
 from monitor.settings.renaming import renamed_in_rules
-from monitor.settings.values import Settings
+from monitor.system.files import locked, write_private
 
 Change = Callable[[Settings, str], tuple[Settings, str]]
 """From the settings and their text to the settings that are meant and the text that is to say so."""

@@ -12,9 +12,8 @@ from monitor.settings import checks
 from monitor.settings.accounts import account_settings
 from monitor.settings.alerts import notification_settings
 from monitor.settings.channels import channel_settings, check_entries
-from monitor.settings.source import Source
-from monitor.settings.table import Table
-from monitor.settings.values import (
+from monitor.settings.errors import Source
+from monitor.settings.model import (
     DEFAULT_POLL_INTERVAL_SECS,
     MAX_POLL_INTERVAL_SECS,
     MAX_TIMEOUT_SECS,
@@ -24,6 +23,7 @@ from monitor.settings.values import (
     ExporterSettings,
     Settings,
 )
+from monitor.settings.reader import Table
 
 _TABLES: Final = ("settings", "exporter", "notifications", "channels", "api", "accounts")
 

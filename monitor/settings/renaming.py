@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from monitor.core.rules import Rule
+from monitor.core.alerts.rules import Rule
 from monitor.settings import edit
-from monitor.settings.values import Settings
+from monitor.settings.model import Settings
 
 
 def renamed_in_rules(settings: Settings, text: str, old: str, new: str) -> tuple[Settings, str]:

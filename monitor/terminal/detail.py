@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from monitor.core import words
+from monitor.core import format
 from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.model import AccountState, AuthMethod, Down, ExtraUsage, Window
 from monitor.core.state import State
-from monitor.terminal import cells, table
+from monitor.terminal import table, widths
 from monitor.terminal.status import failure_phrases, sentence, status_words
 from monitor.terminal.style import Line, Span, Style, line_width, plain, text_line
 
@@ -35,11 +35,11 @@ class _Moment:
 
     def until(self, at: datetime, past: str = "over") -> str:
         """A clock time, and how far ahead it is, or that it is `past`."""
-        ahead = f"in {words.duration(at - self.now)}" if at > self.now else past
-        return f"{words.clock(at, self.now, self.tz)} ({ahead})"
+        ahead = f"in {format.duration(at - self.now)}" if at > self.now else past
+        return f"{format.clock(at, self.now, self.tz)} ({ahead})"
 
     def since(self, at: datetime) -> str:
-        return f"{words.clock(at, self.now, self.tz)} ({words.age(self.now - at)} ago)"
+        return f"{format.clock(at, self.now, self.tz)} ({format.age(self.now - at)} ago)"
 
 
 def detail_lines(
@@ -60,17 +60,17 @@ def detail_lines(
 def _laid_out(fact: Fact, width: int) -> list[Line]:
     label, value = fact
     if width >= WIDE:
-        return _beside(cells.pad(f" {label}", LABEL_CELLS), value, width - LABEL_CELLS)
+        return _beside(widths.pad(f" {label}", LABEL_CELLS), value, width - LABEL_CELLS)
     lead = f"{label} "
-    if cells.width(lead) + line_width(value) <= width:
+    if widths.width(lead) + line_width(value) <= width:
         return [(Span(lead, Style.DIM), *value)]
-    return [text_line(cells.clip(label, width), Style.DIM), *_beside(" ", value, width - 1)]
+    return [text_line(widths.clip(label, width), Style.DIM), *_beside(" ", value, width - 1)]
 
 
 def _beside(lead: str, value: Line, room: int) -> list[Line]:
     """The value in `room` cells, on as many lines as it needs, the first of which has the lead before it."""
     values = [value] if line_width(value) <= room else _wrapped(value, room)
-    indent = " " * cells.width(lead)
+    indent = " " * widths.width(lead)
     return [
         (Span(indent if place else lead, Style.DIM), *line) for place, line in enumerate(values)
     ]
@@ -78,13 +78,13 @@ def _beside(lead: str, value: Line, room: int) -> list[Line]:
 
 def _wrapped(line: Line, room: int) -> list[Line]:
     """A long value on several lines, in the style of its end."""
-    return [text_line(part, line[-1].style) for part in cells.wrap(plain(line), max(room, 1))]
+    return [text_line(part, line[-1].style) for part in widths.wrap(plain(line), max(room, 1))]
 
 
 def _window_facts(account: AccountState, moment: _Moment, *, wide: bool) -> Iterator[Fact]:
     windows = account.windows(moment.now)
     for window in windows:
-        name = cells.clean(window.key).replace("_", " ")
+        name = widths.clean(window.key).replace("_", " ")
         if wide:
             yield f"{name} limit", _window(window, moment)
         else:
@@ -113,7 +113,7 @@ def _reset(window: Window, moment: _Moment) -> str:
 def _lock(window: Window) -> str:
     if window.locked_reason is None:
         return ""
-    return f", locked: {cells.clean(window.locked_reason) or 'no reason given'}"
+    return f", locked: {widths.clean(window.locked_reason) or 'no reason given'}"
 
 
 def _extra_usage(account: AccountState) -> Iterator[Fact]:
@@ -124,7 +124,7 @@ def _extra_usage(account: AccountState) -> Iterator[Fact]:
 def _money(extra: ExtraUsage) -> str:
     if not extra.enabled:
         return "off"
-    currency = cells.clean(extra.currency)
+    currency = widths.clean(extra.currency)
     used = "on" if extra.used is None else f"{extra.used:.2f}"
     limit = "no limit" if extra.limit is None else f"of {extra.limit:.2f}"
     return f"{used} {currency}, {limit}" if extra.limit is None else f"{used} {limit} {currency}"
@@ -169,12 +169,12 @@ def _requests(state: State, account: AccountState, moment: _Moment) -> Line:
 
 
 def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
-    yield "Plan", text_line(cells.clean(account.plan or words.NOTHING))
+    yield "Plan", text_line(widths.clean(account.plan or format.NOTHING))
     yield "Signed in by", text_line(_METHODS[account.account.auth_method])
     if account.token_expires_at is not None:
         yield "Token expires", text_line(moment.until(account.token_expires_at, past="expired"))
     if account.login_expires_at is not None:
         yield "Login expires", text_line(moment.until(account.login_expires_at, past="expired"))
-    yield "Organization", text_line(cells.clean(account.org_id) or words.NOTHING)
+    yield "Organization", text_line(widths.clean(account.org_id) or format.NOTHING)
     if account.account.label:
-        yield "Label", text_line(cells.clean(account.account.label))
+        yield "Label", text_line(widths.clean(account.account.label))

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from monitor.terminal import cells
+from monitor.terminal import widths
+from monitor.terminal.canvas import Picture, Size, boxed, centered_over
 from monitor.terminal.field import Field
 from monitor.terminal.form import Form
-from monitor.terminal.helping import QUESTION_KEYS, key_bar
-from monitor.terminal.picture import Picture, Size, boxed, centered_over
+from monitor.terminal.help import QUESTION_KEYS, key_bar
 from monitor.terminal.screen import Question
 from monitor.terminal.style import Line, Span, Style, text_line
 
@@ -45,10 +45,10 @@ def _form_box(base: Picture, form: Form, size: Size) -> Picture:
 
 def _field_line(form: Form, field: Field, room: int) -> Line:
     focused = field is form.focused
-    label = cells.pad(f"{'>' if focused else ' '} {field.label}", _LABEL_CELLS)
+    label = widths.pad(f"{'>' if focused else ' '} {field.label}", _LABEL_CELLS)
     head = Span(label, Style.PLAIN if focused else Style.DIM, bold=focused)
     if not field.text:
-        return head, Span(cells.clip(field.hint, room), Style.DIM)
+        return head, Span(widths.clip(field.hint, room), Style.DIM)
     return head, Span(field.view(room)[0])
 
 
@@ -59,7 +59,7 @@ def _cursor(form: Form, room: int) -> tuple[int, int]:
 def _remark(form: Form, room: int) -> list[Line]:
     """What is wrong, or going on."""
     if form.error:
-        parts = cells.wrap(cells.clean(form.error), max(room, 1))
+        parts = widths.wrap(widths.clean(form.error), max(room, 1))
         return [text_line(part, Style.PROBLEM) for part in parts]
     return [text_line("Saving…", Style.NOTICE)] if form.saving else []
 
@@ -76,13 +76,13 @@ def _form_alone(form: Form, size: Size) -> Picture:
 
 def _question_box(base: Picture, question: Question, size: Size) -> Picture:
     width = _box_cells(size)
-    name = cells.clip(cells.clean(question.account), width)
+    name = widths.clip(widths.clean(question.account), width)
     text = f"{name} is no longer watched, and its key is removed from the keyring."
-    lines = [text_line(f" {line}") for line in cells.wrap(text, width - 4)]
+    lines = [text_line(f" {line}") for line in widths.wrap(text, width - 4)]
     inner = Picture((*lines, (), key_bar(QUESTION_KEYS, width)))
     return centered_over(base, boxed("Delete the account?", inner, width), size.width)
 
 
 def _question_alone(question: Question, size: Size) -> Picture:
-    lines = cells.wrap(f"Delete? y/n {cells.clean(question.account)}", size.width)
+    lines = widths.wrap(f"Delete? y/n {widths.clean(question.account)}", size.width)
     return Picture(tuple(text_line(line) for line in lines)).fitted(size)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from monitor.terminal import cells
+from monitor.terminal import widths
 from monitor.terminal.keys import Key
 
 MASK: Final = "•"
@@ -23,11 +23,11 @@ class Field:
 
     def view(self, room: int) -> tuple[str, int]:
         """What `room` cells show of the text, and the cursor's cell in them."""
-        shown = "".join(MASK if self.masked else cells.shown(char) for char in self.text)
+        shown = "".join(MASK if self.masked else widths.shown(char) for char in self.text)
         start, used = self.cursor, 0
-        while start and (more := used + cells.char_width(shown[start - 1])) < room:
+        while start and (more := used + widths.char_width(shown[start - 1])) < room:
             start, used = start - 1, more
-        return cells.head(shown[start:], room), used
+        return widths.head(shown[start:], room), used
 
 
 def filled(label: str, text: str) -> Field:
@@ -44,7 +44,7 @@ def edited(old: Field, key: Key) -> Field:
 
 
 def _inserted(old: Field, text: str) -> Field:
-    text = cells.cleaned(text)
+    text = widths.cleaned(text)
     if len(old.text) + len(text) > LONGEST:
         return old
     new = old.text[: old.cursor] + text + old.text[old.cursor :]

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from monitor.core.model import Account, AuthMethod, Secret
+from monitor.terminal.commands import Add, Edit
 from monitor.terminal.field import Field, edited, filled
 from monitor.terminal.keys import Key
-from monitor.terminal.orders import Add, Edit
 
 _KEY_HINT = "the cookie sessionKey of claude.ai"
 _ORG_HINT = "the uuid in claude.ai/api/organizations"

@@ -5,12 +5,13 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core.state import State
-from monitor.terminal import cells
-from monitor.terminal.columns import columns
+from monitor.terminal import widths
+from monitor.terminal.canvas import Picture, Size, around, boxed, centered_over, paged
+from monitor.terminal.column_widths import columns
 from monitor.terminal.detail import detail_lines
 from monitor.terminal.dialogs import with_dialog
 from monitor.terminal.form import Form
-from monitor.terminal.helping import (
+from monitor.terminal.help import (
     EMPTY_KEYS,
     FORM_KEYS,
     HELP_KEYS,
@@ -19,7 +20,6 @@ from monitor.terminal.helping import (
     help_lines,
     key_bar,
 )
-from monitor.terminal.picture import Picture, Size, around, boxed, centered_over, paged
 from monitor.terminal.screen import Pane, Question, Screen
 from monitor.terminal.style import Line, Span, Style, line_width, plain, text_line
 from monitor.terminal.table import header, line, rows, wishes
@@ -57,7 +57,7 @@ def frame(
     footer: str = "",
 ) -> Frame:
     """The screen of this size; clock times are told in `tz` (None: the machine's)."""
-    view = View(state, screen, now, tz, size, cells.clean(footer))
+    view = View(state, screen, now, tz, size, widths.clean(footer))
     below = _below(view, size)
     room = Size(size.width, size.height - len(below) - (size.height >= 3))
     above = [title(view, room)] if size.height >= 3 else []
@@ -123,7 +123,7 @@ def _table(view: View, size: Size) -> Picture:
 def _empty(size: Size) -> Picture:
     room = max(size.width - 2, 1)
     full, brief = (
-        [part for text in texts for part in cells.wrap(text, room)]
+        [part for text in texts for part in widths.wrap(text, room)]
         for texts in (("", *_NO_ACCOUNTS), _NO_ACCOUNTS_BRIEFLY)
     )
     lines = full if len(full) <= size.height else brief
@@ -149,8 +149,8 @@ def _table_and_detail(view: View, size: Size) -> tuple[Picture, int]:
 
 def _rule(name: str, more: str, width: int) -> Line:
     """The line above the pane: whose it is, and how much more of it there is."""
-    title = cells.clip(f"─ {cells.clean(name)} ", max(width - cells.width(more), 0))
-    rest = "─" * (width - cells.width(title + more))
+    title = widths.clip(f"─ {widths.clean(name)} ", max(width - widths.width(more), 0))
+    rest = "─" * (width - widths.width(title + more))
     return (Span(f"{title}{rest}{more}", Style.BORDER),)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core.state import State
-from monitor.terminal.columns import columns
+from monitor.terminal.column_widths import columns
 from monitor.terminal.style import plain
 from monitor.terminal.table import header, line, rows, wishes
 

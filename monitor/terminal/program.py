@@ -11,14 +11,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from monitor.clock import Clock
 from monitor.core.errors import TrackerError
 from monitor.core.model import Secret
 from monitor.core.state import State
-from monitor.terminal.device import Device, terminal_path
-from monitor.terminal.frame import frame
-from monitor.terminal.keys import PASTE_START, Key, parse_keys
-from monitor.terminal.orders import (
+from monitor.system.clock import Clock
+from monitor.terminal.bindings import press
+from monitor.terminal.canvas import Picture, Size
+from monitor.terminal.commands import (
     Add,
     Edit,
     Import,
@@ -32,10 +31,11 @@ from monitor.terminal.orders import (
     Slow,
     Use,
 )
-from monitor.terminal.paint import repaint
-from monitor.terminal.picture import Picture, Size
-from monitor.terminal.press import press
+from monitor.terminal.diff import repaint
+from monitor.terminal.frame import frame
+from monitor.terminal.keys import PASTE_START, Key, parse_keys
 from monitor.terminal.screen import Screen, complained, done, failed, said
+from monitor.terminal.tty import Device, terminal_path
 
 LAST_WRITE_SECONDS: Final = 1.0
 """How long a stalled terminal may keep us from leaving."""

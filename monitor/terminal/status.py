@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
-from monitor.core import words
+from monitor.core import format
 from monitor.core.errors import Reason
 from monitor.core.model import Account, AccountState, AuthMethod, Down, Status, Storage
 from monitor.core.state import State
-from monitor.terminal import cells
+from monitor.terminal import widths
 from monitor.terminal.style import Style
 
 _FAILURES: Final = {
@@ -55,12 +55,12 @@ class StatusWords:
 
     def within(self, room: int) -> str:
         """The fullest phrase that these cells hold, else the shortest one clipped."""
-        fitting = (phrase for phrase in self.phrases if cells.width(phrase) <= room)
-        return next(fitting, cells.clip(self.phrases[-1], room))
+        fitting = (phrase for phrase in self.phrases if widths.width(phrase) <= room)
+        return next(fitting, widths.clip(self.phrases[-1], room))
 
     def width(self, level: int) -> int:
         """The cells of a phrase: level 0 is the fullest; the shortest stands for all levels after it."""
-        return cells.width(self.phrases[min(level, len(self.phrases) - 1)])
+        return widths.width(self.phrases[min(level, len(self.phrases) - 1)])
 
 
 def status_words(
@@ -81,20 +81,20 @@ def _condition(state: State, account: AccountState, now: datetime) -> tuple[str,
         return f"Logged In{stale}", Style.GOOD
     if status is Status.STALE:
         return f"{_age(account, now)} ago", Style.NOTICE
-    return ("Live", Style.PLAIN) if status is Status.LIVE else (words.NOTHING, Style.DIM)
+    return ("Live", Style.PLAIN) if status is Status.LIVE else (format.NOTHING, Style.DIM)
 
 
 def _with_lock(phrase: str, account: AccountState, now: datetime) -> Iterator[str]:
     """A window can be locked whatever its percentage."""
     locked = [w.key for w in account.windows(now) if w.locked_reason is not None]
     if locked:
-        yield f"{phrase}, {cells.clean(' '.join(locked))} locked"
+        yield f"{phrase}, {widths.clean(' '.join(locked))} locked"
 
 
 def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) -> tuple[str, ...]:
     """Numbers that stay while polls fail have an age, in the fewest words too: without it they look current."""
     last = account.last_success_at
-    if last is None or now - last < words.WORTH_TELLING:
+    if last is None or now - last < format.WORTH_TELLING:
         return phrases
     age = _age(account, now)
     *fuller, fewest = phrases
@@ -103,7 +103,7 @@ def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) ->
 
 
 def _age(account: AccountState, now: datetime) -> str:
-    return words.age(now - (account.last_success_at or now))
+    return format.age(now - (account.last_success_at or now))
 
 
 def failure_phrases(
@@ -114,7 +114,7 @@ def failure_phrases(
         case Reason.AUTH:
             return _refused(account.account, down.detail)
         case Reason.RATE_LIMITED:
-            until = words.clock(account.backoff_until or account.next_poll_at, now, tz)
+            until = format.clock(account.backoff_until or account.next_poll_at, now, tz)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
         case Reason.CREDENTIALS:
             return _told_by(down.detail)
@@ -137,10 +137,10 @@ def _told_by(detail: str) -> tuple[str, ...]:
     """The detail's own words: all of them, then what is wrong without what to do, then the beginning of that."""
     whole = sentence(detail)
     wrong = whole.partition(":")[0]
-    return tuple(filter(None, (whole, wrong, cells.clip(wrong, _TELLING), "No access")))
+    return tuple(filter(None, (whole, wrong, widths.clip(wrong, _TELLING), "No access")))
 
 
 def sentence(text: str) -> str:
     """A detail cleaned, and with a capital letter as a status has."""
-    text = cells.clean(text).strip()
+    text = widths.clean(text).strip()
     return text[:1].upper() + text[1:]

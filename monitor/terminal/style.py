@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
-from monitor.terminal import cells
+from monitor.terminal import widths
 
 
 class Style(StrEnum):
@@ -87,7 +87,7 @@ def plain(line: Line) -> str:
 
 
 def line_width(line: Line) -> int:
-    return sum(cells.width(span.text) for span in line)
+    return sum(widths.width(span.text) for span in line)
 
 
 def fitted(line: Line, room: int) -> Line:
@@ -97,8 +97,8 @@ def fitted(line: Line, room: int) -> Line:
     kept: list[Span] = []
     for span in line:
         rest = room - line_width(tuple(kept))
-        if cells.width(span.text) >= rest:
-            text = cells.clip(span.text + cells.ELLIPSIS, rest)
+        if widths.width(span.text) >= rest:
+            text = widths.clip(span.text + widths.ELLIPSIS, rest)
             return (*kept, Span(text, span.style, span.bold))
         kept.append(span)
     return tuple(kept)
@@ -110,7 +110,7 @@ def over(base: Line, top: Line, left: int) -> Line:
     right = left + line_width(top)
     grid += [_BLANK] * (right - len(grid))
     before, after = grid[:left], grid[right:]
-    if before and before[-1].text and cells.width(before[-1].text) > 1:
+    if before and before[-1].text and widths.width(before[-1].text) > 1:
         before[-1] = _BLANK  # a wide character would reach under the top
     if after and not after[0].text:
         after[0] = _BLANK  # only the second half of a wide character is left
@@ -125,16 +125,16 @@ def _grid(line: Line) -> Iterator[Span]:
     for span in line:
         for cluster in _clusters(span.text):
             yield Span(cluster, span.style, span.bold)
-            yield from [Span("", span.style, span.bold)] * (cells.width(cluster) - 1)
+            yield from [Span("", span.style, span.bold)] * (widths.width(cluster) - 1)
 
 
 def _clusters(text: str) -> list[str]:
     """The text's characters, those without a width together with the one before."""
     found: list[str] = []
     for char in text:
-        if found and cells.char_width(char) == 0:
+        if found and widths.char_width(char) == 0:
             found[-1] += char
-        elif cells.char_width(char):
+        elif widths.char_width(char):
             found.append(char)
     return found
 

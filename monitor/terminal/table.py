@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from monitor.core import words
+from monitor.core import format
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.state import State
-from monitor.terminal import cells
-from monitor.terminal.columns import TITLES, Columns, Wishes
+from monitor.terminal import widths
+from monitor.terminal.column_widths import TITLES, Columns, Wishes
 from monitor.terminal.status import StatusWords, status_words
 from monitor.terminal.style import Line, Span, Style, utilization_style
 
@@ -54,7 +54,7 @@ def _row(
     name = account.account.name
     return Row(
         number=number,
-        name=cells.clean(name),
+        name=widths.clean(name),
         windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS)},
         status=status_words(state, account, now, tz),
         now=now,
@@ -72,7 +72,7 @@ def _is_old(state: State, account: AccountState, now: datetime) -> bool:
 def wishes(shown: list[Row]) -> Wishes:
     """The cells that these rows would like."""
     return Wishes(
-        name=max((cells.width(row.name) + 2 * row.active for row in shown), default=0),
+        name=max((widths.width(row.name) + 2 * row.active for row in shown), default=0),
         statuses=_status_widths([row.status for row in shown]),
         number=max(len(str(len(shown))) + 1, 2),
     )
@@ -91,7 +91,7 @@ def header(shape: Columns) -> Line:
     """The line of column titles."""
     return shape.line(
         {
-            column: (Span(cells.pad(TITLES[column], room), Style.DIM, bold=True),)
+            column: (Span(widths.pad(TITLES[column], room), Style.DIM, bold=True),)
             for column, room in shape.widths.items()
         }
     )
@@ -109,7 +109,7 @@ def _cell(row: Row, column: str, room: int, shape: Columns) -> Line:
     match column.split()[-1]:
         case "number":
             text = f"{'>' if row.selected else ' '}{row.number}"
-            return (Span(cells.pad(text, room), bold=row.selected),)
+            return (Span(widths.pad(text, room), bold=row.selected),)
         case "mark":
             return (Span(">" if row.selected else " ", bold=True),)
         case "name":
@@ -120,7 +120,7 @@ def _cell(row: Row, column: str, room: int, shape: Columns) -> Line:
             return bar(window_of(column), room)
         case "reset":
             text = reset_words(window_of(column), row.now)
-            return (Span(cells.pad(text, room)),)
+            return (Span(widths.pad(text, room)),)
         case _:
             return (percent(window_of(column), room),)
 
@@ -129,28 +129,28 @@ def _name(row: Row, room: int, *, alone: bool) -> Span:
     """The name; where no status tells of a failure or of old numbers, a mark before it does."""
     mark = "! " if alone and row.troubled else ""
     star = " *" if row.active else ""
-    name = cells.clip(row.name, room - len(mark) - len(star))
+    name = widths.clip(row.name, room - len(mark) - len(star))
     style = Style.PROBLEM if mark else Style.PLAIN
-    return Span(cells.pad(f"{mark}{name}{star}", room), style, bold=row.selected)
+    return Span(widths.pad(f"{mark}{name}{star}", room), style, bold=row.selected)
 
 
 def reset_words(window: Window | None, now: datetime) -> str:
     """The time until a window's reset; `expected` once it is over and no poll has said so yet."""
-    return (words.reset(window, now) if window else None) or words.NOTHING
+    return (format.reset(window, now) if window else None) or format.NOTHING
 
 
 def percent(window: Window | None, room: int = 4) -> Span:
     """A window's percentage, at the right of these cells."""
     if window is None:
-        return Span(cells.pad(words.NOTHING, room, right=True), Style.DIM)
-    text = words.percent(window.utilization, confirmed=window.confirmed)
-    return Span(cells.pad(text, room, right=True), utilization_style(window.utilization))
+        return Span(widths.pad(format.NOTHING, room, right=True), Style.DIM)
+    text = format.percent(window.utilization, confirmed=window.confirmed)
+    return Span(widths.pad(text, room, right=True), utilization_style(window.utilization))
 
 
-def bar(window: Window | None, room: int = words.BAR_CELLS) -> Line:
+def bar(window: Window | None, room: int = format.BAR_CELLS) -> Line:
     """A window's utilization drawn in these cells."""
     if window is None:
-        return (Span(words.NO_BAR_CELL * room, Style.DIM),)
-    filled = words.filled_cells(window.utilization, room)
-    full = Span(words.FULL_CELL * filled, utilization_style(window.utilization))
-    return full, Span(words.EMPTY_CELL * (room - filled), Style.DIM)
+        return (Span(format.NO_BAR_CELL * room, Style.DIM),)
+    filled = format.filled_cells(window.utilization, room)
+    full = Span(format.FULL_CELL * filled, utilization_style(window.utilization))
+    return full, Span(format.EMPTY_CELL * (room - filled), Style.DIM)

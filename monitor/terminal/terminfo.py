@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
-from monitor.terminal.paint import Capabilities
+from monitor.terminal.diff import Capabilities
 from monitor.terminal.style import COLOURS_8, COLOURS_256, Style
 
 _DELAY: Final = re.compile(rb"\$<[^>]*>")

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
-from monitor.core import words
+from monitor.core import format
 from monitor.core.state import State
-from monitor.terminal import cells
-from monitor.terminal.picture import Size
+from monitor.terminal import widths
+from monitor.terminal.canvas import Size
 from monitor.terminal.screen import Message, Screen
 from monitor.terminal.style import Line, Span, Style, line_width, text_line
 
@@ -35,7 +35,7 @@ class View:
         note = self.screen.note(self.now)
         if note is None or self.size.height < 4 or line_width(note_line(note)) < self.size.width:
             return []
-        parts = cells.wrap(cells.clean(note.text), max(self.size.width - 1, 1))
+        parts = widths.wrap(widths.clean(note.text), max(self.size.width - 1, 1))
         return [text_line(f" {part}", note_style(note)) for part in parts[: self.size.height - 2]]
 
 
@@ -46,7 +46,7 @@ def title(view: View, body: Size) -> Line:
     lefts = [(name, Span("  "), *note), (Span(" "), *note)] if note else [(name,), (short,)]
     for left in lefts:
         for right in _last_refresh(view, body.height):
-            gap = body.width - line_width(left) - cells.width(right) - 1
+            gap = body.width - line_width(left) - widths.width(right) - 1
             if gap >= 2:
                 return *left, Span(" " * gap), Span(right, Style.DIM)
     return next((left for left in lefts if line_width(left) <= body.width), lefts[-1])
@@ -55,7 +55,7 @@ def title(view: View, body: Size) -> Line:
 def _last_refresh(view: View, height: int) -> list[str]:
     """In ever fewer words; before it the place in a table that is longer than `height`."""
     at = view.state.last_success_at
-    ago = words.NOTHING if at is None else f"{words.age(view.now - at)} ago"
+    ago = format.NOTHING if at is None else f"{format.age(view.now - at)} ago"
     texts = [f"Last refresh: {ago}", ago]
     names = list(view.state.accounts)
     if view.selection is None or len(names) < height:
@@ -73,18 +73,20 @@ def _said(view: View) -> Line:
         return text_line(view.screen.busy, Style.NOTICE)
     muted_until = view.state.muted_until
     if muted_until is not None and view.now < muted_until:
-        return text_line(f"muted until {words.clock(muted_until, view.now, view.tz)}", Style.NOTICE)
+        return text_line(
+            f"muted until {format.clock(muted_until, view.now, view.tz)}", Style.NOTICE
+        )
     if view.state.ledger_failure is not None:
         return text_line("alerts cannot be written down", Style.PROBLEM)
     log = view.state.notifications
     if log.last_failure:
         channel = f"{log.last_channel} alert" if log.last_channel else "Alert"
-        return text_line(cells.clean(f"{channel} failed: {log.last_failure}"), Style.PROBLEM)
+        return text_line(widths.clean(f"{channel} failed: {log.last_failure}"), Style.PROBLEM)
     return ()
 
 
 def note_line(note: Message) -> Line:
-    return text_line(cells.clean(note.text), note_style(note))
+    return text_line(widths.clean(note.text), note_style(note))
 
 
 def note_style(note: Message) -> Style:

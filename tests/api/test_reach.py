@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from monitor.api.reach import Reached, reach
-from monitor.web import Obstacle
+from monitor.system.web import Obstacle
 
 AGENT = "claude-code/2.1.0 (claude-tracker/0)"
 DATE = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.rig import Rig, rig
+from tests.app.factories import Rig, rig
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from monitor.demo.server import SimulatedAccount
-from monitor.instance.ask import ask
+from monitor.ipc.client import ask
 from monitor.paths import instance
 from tests.end_to_end.world import MONITOR, canary, simulated
 from tests.real.bus import wait_until

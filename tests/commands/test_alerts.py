@@ -15,9 +15,9 @@ from monitor.cli import main
 from monitor.core.events import Event, PollSucceeded
 from monitor.core.model import Usage, Window
 from monitor.core.update import update
-from monitor.history import History
-from monitor.ledger import Ledger, Stage
 from monitor.settings import HISTORY, ledger_path
+from monitor.storage.ledger import DeliveryLog, Stage
+from monitor.storage.samples import SampleLog
 from tests.builders import live, state
 
 Ran = Callable[..., tuple[int, str, str]]
@@ -70,7 +70,7 @@ def ledger_of(folder: Path) -> Path:
 def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
     """Have the program's own parts write down these polls and what they led to; the first alert is told."""
     known = state(replace(live("a@b.com", at=now), alerts={}, usage=None))
-    with closing(Ledger(ledger_of(folder), now)) as ledger:
+    with closing(DeliveryLog(ledger_of(folder), now)) as ledger:
         for event in events:
             after, effects = update(known, event)
             ledger.record(known, after, effects)
@@ -81,7 +81,7 @@ def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
 
 
 def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
-    with closing(History(folder / HISTORY)) as history:
+    with closing(SampleLog(folder / HISTORY)) as history:
         for event in events:
             history.append(event.account, event.usage)
 

@@ -16,12 +16,12 @@ import pytest
 from monitor.commands.doctor import failures, running
 from monitor.core.errors import Reason, TrackerError
 from monitor.doctor import Failed, failures_told
-from monitor.instance.server import Server
+from monitor.ipc.server import Server
 from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, state_folder
-from monitor.snapshots import Snapshots
+from monitor.storage.state_store import StateStore
+from tests.app.leader_process import owner
 from tests.builders import failing, live, state
-from tests.owner import owner
 
 SETTINGS = "[api]\nenabled = false\n[notifications]\nenabled = false\n[exporter]\nlisten = {!r}\n"
 
@@ -121,7 +121,7 @@ def test_the_running_instance_tells_what_fails(tmp_path: Path) -> None:
 def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Path) -> None:
     environ = environ_of(tmp_path)
     assert failures(tmp_path / "config.toml", environ) == {}
-    with closing(Snapshots(state_folder(environ) / SNAPSHOTS)) as kept:
+    with closing(StateStore(state_folder(environ) / SNAPSHOTS)) as kept:
         kept.save("a", REFUSED)
         kept.save("b", live("b"))
     told = failures(tmp_path / "config.toml", environ)

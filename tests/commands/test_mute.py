@@ -10,9 +10,9 @@ import pytest
 from monitor.cli import main
 from monitor.commands.mute import mute_file
 from monitor.core.errors import TrackerError
-from monitor.demo.places import MemoryDocument
-from monitor.files import JsonFile
-from monitor.mute import MuteFile, mute_words
+from monitor.demo.memory import MemoryDocument
+from monitor.storage.mute import MuteFile, mute_words
+from monitor.system.files import JsonFile
 from tests.builders import NOW, after, before
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.budget import Sent, in_budget, may_send, over_budget
+from monitor.core.codec_v1 import parse_account, render_account
 from monitor.core.errors import Reason
 from monitor.core.events import (
     AccountsLoaded,
@@ -29,7 +30,6 @@ from monitor.core.events import (
 )
 from monitor.core.model import Account, AccountState, Usage, Window
 from monitor.core.policy import Policy
-from monitor.core.snapshot import parse_account, render_account
 from monitor.core.state import State
 from monitor.core.update import update
 from tests.builders import NOW, after, before

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from monitor.api.wire import parse_usage
-from monitor.core.alerts import observe
+from monitor.core.alerts.machine import observe
+from monitor.core.alerts.memory import WindowMemory
+from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Usage
-from monitor.core.remembered import WindowMemory
-from monitor.core.rules import RuleBook
 from monitor.demo.bodies import usage_body
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doctor.rig import Machine
+from tests.doctor.factories import Machine
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from monitor.api.reach import Reached, reach
 from monitor.demo.server import SimulatedApi
 from monitor.doctor import Outcome
 from monitor.doctor.api import ApiFacts, api_checks
-from monitor.web import Obstacle
+from monitor.system.web import Obstacle
 from tests.builders import NOW, after
-from tests.doctor.rig import ALONE, Machine
+from tests.doctor.factories import ALONE, Machine
 
 OK, WARN, FAIL, SKIP = Outcome
 

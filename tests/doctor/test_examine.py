@@ -4,14 +4,14 @@ from time import monotonic
 
 import pytest
 
-from monitor.core.errors import CredentialError, Reason, TrackerError, Trouble
+from monitor.core.errors import Cause, CredentialError, Reason, TrackerError
+from monitor.credentials.keychain import services
+from monitor.credentials.keyring_backends import ABSENT, LOCKED
 from monitor.doctor import Check, Failed, Outcome
 from monitor.doctor.report import exit_code
-from monitor.sources.backends import ABSENT, LOCKED
-from monitor.sources.keychain import services
 from tests.builders import after, before
-from tests.doctor.rig import ALONE, Edit, Machine, Sender, login_text
-from tests.sources.fake_security import FakeSecurity
+from tests.credentials.fake_security import FakeSecurity
+from tests.doctor.factories import ALONE, Edit, Machine, Sender, login_text
 
 OK, WARN, FAIL, SKIP = Outcome
 
@@ -195,12 +195,12 @@ def mac(machine: Machine) -> FakeSecurity:
 
 KEYRINGS: dict[str, tuple[CredentialError, str, str]] = {
     "absent": (
-        CredentialError(ABSENT, trouble=Trouble.NO_KEYRING),
+        CredentialError(ABSENT, cause=Cause.NO_KEYRING),
         "no keyring is to be had here",
         "$DBUS_SESSION_BUS_ADDRESS",
     ),
     "locked": (
-        CredentialError(LOCKED, trouble=Trouble.LOCKED),
+        CredentialError(LOCKED, cause=Cause.LOCKED),
         "your keyring is locked",
         "manager",
     ),
@@ -208,7 +208,7 @@ KEYRINGS: dict[str, tuple[CredentialError, str, str]] = {
         CredentialError(
             "keyrings.alt.file.PlaintextKeyring is configured, but only the system's own keyring is used, "
             "never plaintext: take it out of PYTHON_KEYRING_BACKEND or keyringrc.cfg",
-            trouble=Trouble.NO_KEYRING,
+            cause=Cause.NO_KEYRING,
         ),
         "PlaintextKeyring is configured, but only the system's own",
         "`unset PYTHON_KEYRING_BACKEND`",
@@ -229,7 +229,7 @@ async def test_what_is_said_of_a_keyring_that_cannot_be_used(machine: Machine, c
 
 async def test_no_keyring_is_a_warning_where_nothing_has_to_be_in_it(machine: Machine) -> None:
     machine.settings(ACCOUNT + "storage = 'linked'\n")
-    machine.box.failure = CredentialError(ABSENT, trouble=Trouble.NO_KEYRING)
+    machine.box.failure = CredentialError(ABSENT, cause=Cause.NO_KEYRING)
     assert (await machine.answer("keyring")).outcome is WARN
 
 
@@ -336,7 +336,7 @@ async def test_what_is_said_of_an_account_that_is_linked(
 async def test_without_an_api_no_token_matters(machine: Machine) -> None:
     machine.login(scopes=["user:inference"])
     machine.settings(f"{ALONE}{ACCOUNT}storage = 'keyring'\n")
-    machine.box.failure = CredentialError(LOCKED, trouble=Trouble.LOCKED)
+    machine.box.failure = CredentialError(LOCKED, cause=Cause.LOCKED)
     assert "setup-token, which is not sent" in (await machine.answer("login")).found
     check = await machine.answer("account")
     assert (check.outcome, check.fix) == (WARN, "`monitor accounts import --all`")
@@ -566,7 +566,7 @@ CHANNELS: dict[str, tuple[str, Edit, Outcome, str]] = {
     "a webhook without its token": ("token = 'hook'", lambda _: None, WARN, "entry is missing"),
     "a webhook without a keyring": (
         "token = 'hook'",
-        lambda m: setattr(m.box, "failure", CredentialError(LOCKED, trouble=Trouble.LOCKED)),
+        lambda m: setattr(m.box, "failure", CredentialError(LOCKED, cause=Cause.LOCKED)),
         WARN,
         "cannot be read",
     ),

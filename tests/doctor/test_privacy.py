@@ -15,7 +15,7 @@ from monitor.doctor import Failed, render_document, render_text
 from monitor.doctor.privacy import Privacy, masked, title
 from monitor.doctor.settings_file import settings_facts
 from tests.builders import before
-from tests.doctor.rig import Machine, login_text
+from tests.doctor.factories import Machine, login_text
 
 CANARY = "Zq7Xk"
 SECRETS = st.text("abcdefghijkmnopqrstuvwyz0123456789-_", min_size=1, max_size=60).map(

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from monitor.accounts.learnt import digest
 from monitor.core.model import Secret
+from monitor.credentials.account_cache import digest
 from monitor.doctor import Outcome
 from monitor.settings import state_folder
 from tests.builders import before
-from tests.doctor.rig import TOKEN, Machine, login_text
-from tests.sources.fake_security import FakeSecurity
+from tests.credentials.fake_security import FakeSecurity
+from tests.doctor.factories import TOKEN, Machine, login_text
 
 ACCOUNT = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\norg_id = 'org-1'\n"
 NAMED = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\n"

@@ -16,8 +16,8 @@ from urllib.request import urlopen
 
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import SimulatedAccount, SimulatedApi
-from monitor.instance.ask import ask
-from monitor.instance.lock import holder
+from monitor.ipc.client import ask
+from monitor.ipc.lock import holder
 from monitor.paths import config_path, instance
 from tests.end_to_end.world import MONITOR, canary, free_port, simulated
 from tests.real.bus import wait_until

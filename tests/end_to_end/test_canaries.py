@@ -14,10 +14,12 @@ from urllib.request import urlopen
 
 import pytest
 
+from monitor.credentials.keychain import services
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import Fault, SimulatedAccount, SimulatedApi
-from monitor.instance.ask import ask
-from monitor.sources.keychain import services
+from monitor.ipc.client import ask
+from tests.app.leader_process import socket_of
+from tests.credentials.fake_security import FakeSecurity
 from tests.end_to_end.canaries import (
     ENCODINGS,
     Processes,
@@ -26,19 +28,17 @@ from tests.end_to_end.canaries import (
     watched_processes,
 )
 from tests.end_to_end.world import canary, free_port, simulated
-from tests.owner import socket_of
 from tests.real.bus import wait_until
 from tests.real.pty import Terminal, terminal_env
 from tests.real.secret_service import secret_service
-from tests.sources.fake_security import FakeSecurity
 
 PLANTED = (".credentials.json", "given@example.com", "print.txt", "keychain")
 """Files of Claude Code, of systemd, of the user's own program, and of the Keychain."""
 
 ON_A_MAC = """
 import sys
-from monitor.sources.claude_code import ClaudeCode
-from monitor.sources.discovery import Discovery
+from monitor.credentials.claude_code import ClaudeCode
+from monitor.credentials.discovery import Discovery
 
 for made in (ClaudeCode.__init__, Discovery.__init__):
     made.__kwdefaults__.update(platform="darwin", security="{security}")

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from monitor.demo.server import Fault, rate_limited
-from monitor.instance.ask import ask, stream
-from monitor.instance.lock import Lock
+from monitor.ipc.client import ask, stream
+from monitor.ipc.lock import Lock
 from monitor.paths import state_folder
 from monitor.settings import HISTORY, REQUESTS, SNAPSHOTS, ledger_path
 from tests.end_to_end.crowd import Crowd, crowd

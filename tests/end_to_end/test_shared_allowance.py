@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from monitor.demo.server import SimulatedAccount, rate_limited
-from monitor.instance.ask import ask
+from monitor.ipc.client import ask
 from monitor.paths import instance_key, runtime_folder, socket_path
 from tests.end_to_end.crowd import INTERVAL_SECS, Crowd, crowd
 from tests.end_to_end.world import free_port

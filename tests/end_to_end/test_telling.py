@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app.telling import telling_for
-from monitor.clock import SystemClock
+from monitor.app.channel_set import build_channel_set
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.events import Notified
-from monitor.notifier import Notifier
+from monitor.notify import Notifier
 from monitor.settings import load
+from monitor.system.clock import SystemClock
 from tests.real.desktop import Desktop, Notice, desktop
 
 KINDS = [kind for kind in AlertKind if kind not in (AlertKind.SUMMARY, AlertKind.TEST)]
@@ -42,7 +42,7 @@ async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[
     """A notifier over the channels of these settings, and the queue that it takes from; `told` is what it reports."""
     file = folder / "config.toml"
     file.write_text(settings)
-    telling = telling_for(load(file), None, SystemClock())
+    telling = build_channel_set(load(file), None, SystemClock())
     effects: asyncio.Queue[Effect] = asyncio.Queue()
     told: list[Notified] = []
     notifier = Notifier(

@@ -14,7 +14,7 @@ from secrets import token_urlsafe
 
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import SimulatedAccount, SimulatedApi
-from tests.exporters.served import loop_in_thread
+from tests.exporters.fakes import loop_in_thread
 from tests.real.desktop import Desktop, dunst, screen
 from tests.real.secret_service import secret_service
 

@@ -8,8 +8,8 @@ import pytest
 
 from monitor.core.model import Window
 from tests.builders import live
-from tests.exporters.rich import rich_state
-from tests.exporters.served import served
+from tests.exporters.factories import rich_state
+from tests.exporters.fakes import served
 from tests.real.prometheus import Prometheus, prometheus
 
 

@@ -19,20 +19,20 @@ from exporters.negotiation import OPENMETRICS, TEXT
 from exporters.prometheus import families, render
 from exporters.rows import unique
 from monitor import __version__
-from monitor.core.conditions import condition_key
+from monitor.core.alerts.conditions import condition_key
+from monitor.core.alerts.firing import firing_alerts
+from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import AlertKind
 from monitor.core.errors import Reason
 from monitor.core.events import PollSucceeded
-from monitor.core.firing import firing_alerts
 from monitor.core.model import Account, Down, Window
 from monitor.core.policy import Policy
-from monitor.core.remembered import Condition
-from monitor.core.rules import Override, Rule, RuleBook
 from monitor.core.state import State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT
-from tests.exporters.rich import HOSTILE, rich_state
+from tests.exporters.factories import HOSTILE, rich_state
 from tests.real.need import need
 
 VALUES = (

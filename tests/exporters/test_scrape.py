@@ -2,7 +2,7 @@
 
 from exporters.prometheus import families
 from tests.builders import NOW
-from tests.exporters.rich import HOSTILE, rich_state
+from tests.exporters.factories import HOSTILE, rich_state
 from tests.real.prometheus import Prometheus
 
 

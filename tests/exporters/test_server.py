@@ -17,7 +17,7 @@ from monitor.core.errors import Reason, TrackerError
 from monitor.core.model import Account
 from monitor.core.state import State
 from tests.builders import NOW, failing, live, state, waiting
-from tests.exporters.rich import HOSTILE, rich_state
+from tests.exporters.factories import HOSTILE, rich_state
 
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
 

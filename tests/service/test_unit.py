@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from monitor.service import Start, start_of
-from monitor.service.agent import render_agent
+from monitor.service.file import is_unedited, stamped
+from monitor.service.launchd import render_agent
 from monitor.service.unit import render_unit
-from monitor.service.written import is_unedited, stamped
 from tests.real.need import need
 
 PLAIN = Start(("/home/u/.local/bin/monitor", "serve"))

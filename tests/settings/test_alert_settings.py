@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod
-from monitor.core.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.settings import (
     AlertmanagerSettings,
     AppriseSettings,
@@ -29,7 +29,7 @@ from monitor.settings import (
     render_duration,
     rule_book,
 )
-from monitor.settings.times import LONGEST
+from monitor.settings.durations import LONGEST
 from tests.builders import NOW
 
 PATH = Path("config.toml")
@@ -146,7 +146,7 @@ def test_a_webhook_needs_no_more_than_its_url() -> None:
 def test_which_rules_speak_of_a_window_of_an_account(text: str, spoken: str) -> None:
     book = rule_book(settings(text))
     of_windows = ("threshold", "limit", "reset", "early_reset", "pace")
-    assert [k for k in of_windows if book.speaks(AlertKind(k), "a", "5h")] == spoken.split()
+    assert [k for k in of_windows if book.applies(AlertKind(k), "a", "5h")] == spoken.split()
 
 
 def test_an_accounts_thresholds_take_the_place_of_the_usual_ones() -> None:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from monitor.clock import SystemClock
 from monitor.core.errors import Reason, TrackerError
 from monitor.core.events import PollFailed
 from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.store import Store
+from monitor.system.clock import SystemClock
 from monitor.terminal.program import run
-from tests.terminal.states import STATES
+from tests.terminal.factories import STATES
 
 
 @dataclass

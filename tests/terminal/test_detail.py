@@ -8,7 +8,7 @@ from monitor.core.policy import Policy
 from monitor.terminal.detail import detail_lines
 from monitor.terminal.style import Style, plain
 from tests.builders import NOW
-from tests.terminal.states import account, state_of
+from tests.terminal.factories import account, state_of
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.terminal import cells
+from monitor.terminal import widths
 from monitor.terminal.field import LONGEST, Field, edited, filled
 from monitor.terminal.keys import Key
-from tests.terminal import hostile
+from tests.terminal import hostile_texts
 
 
 def after(field: Field, *names: str) -> Field:
@@ -72,12 +72,12 @@ def test_a_masked_text_is_neither_shown_nor_in_the_repr() -> None:
     assert "sk-ant" not in repr(field)
 
 
-@given(st.lists(hostile.keys, max_size=12), st.integers(1, 20))
+@given(st.lists(hostile_texts.keys, max_size=12), st.integers(1, 20))
 def test_the_cursor_stays_in_the_text_and_in_the_view(keys: list[Key], room: int) -> None:
     field = Field("Name")
     for key in keys:
         field = edited(field, key)
     shown, cursor = field.view(room)
     assert 0 <= field.cursor <= len(field.text)
-    assert cells.width(shown) <= room
+    assert widths.width(shown) <= room
     assert 0 <= cursor <= room

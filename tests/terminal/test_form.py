@@ -1,9 +1,9 @@
 """The dialogs that are typed into."""
 
 from monitor.core.model import Account, AuthMethod, Secret
+from monitor.terminal.commands import Add, Edit
 from monitor.terminal.form import Form, add_form, edit_form, submitted, typed
 from monitor.terminal.keys import Key
-from monitor.terminal.orders import Add, Edit
 
 OAUTH = Account("user@work.com", "org-1")
 SESSION = Account("key@web.com", "org-2", AuthMethod.SESSION_KEY)

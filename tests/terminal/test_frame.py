@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from monitor.core.state import NotificationLog, State
-from monitor.terminal import cells
+from monitor.terminal import widths
+from monitor.terminal.bindings import press
+from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Frame, frame
 from monitor.terminal.keys import Key
-from monitor.terminal.picture import Size
-from monitor.terminal.press import press
 from monitor.terminal.screen import Screen, complained, failed, said
 from monitor.terminal.style import line_width, plain
 from tests.builders import NOW, after
-from tests.terminal import hostile
-from tests.terminal.states import STATES, account, full, state_of
+from tests.terminal import hostile_texts
+from tests.terminal.factories import STATES, account, full, state_of
 
 Golden = Callable[[str, str], None]
 WIDE = Size(120, 40)
@@ -74,7 +74,7 @@ def test_no_scraps_of_the_table_stand_beside_a_dialog(key: str, width: int) -> N
     shown = draw("three", (width, 12), after_keys("three", key)).text.splitlines()
     beside = [line for line in shown if line.rstrip().endswith(("│", "┐", "┘"))]
     assert len(beside) > 3
-    assert all(line[0] in "│┌└" and cells.width(line) == width for line in beside)
+    assert all(line[0] in "│┌└" and widths.width(line) == width for line in beside)
 
 
 PASTED = Key("paste", "sk-ant-sid01-secret")
@@ -197,12 +197,12 @@ openers = st.sampled_from([[], [], ["?"], [" "], ["a"], ["e"], ["d"], ["e", "ent
 
 @settings(max_examples=300)
 @given(
-    state=hostile.states,
+    state=hostile_texts.states,
     opener=openers,
-    keys=st.lists(hostile.keys, max_size=5),
+    keys=st.lists(hostile_texts.keys, max_size=5),
     size=sizes,
-    footer=hostile.texts,
-    error=st.none() | hostile.texts,
+    footer=hostile_texts.texts,
+    error=st.none() | hostile_texts.texts,
 )
 def test_a_frame_never_exceeds_the_screen(
     state: State,

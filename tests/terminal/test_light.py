@@ -7,7 +7,7 @@ import sys
 
 HEAVY = {
     "aiohttp", "blessed", "desktop_notifier", "exporters", "keyring", "prometheus_client", "sqlite3", "tomlkit",
-    "tomllib", "wcwidth", "monitor.app.owner", "monitor.app.running", "monitor.core.update", "monitor.settings",
+    "tomllib", "wcwidth", "monitor.app.leader", "monitor.app.app", "monitor.core.update", "monitor.settings",
     "monitor.store",
 }  # fmt: skip
 
@@ -17,10 +17,10 @@ from datetime import UTC, datetime, timedelta
 import monitor.commands.tui
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
-from monitor.terminal.device import Device
+from monitor.terminal.tty import Device
 from monitor.terminal.frame import frame
-from monitor.terminal.paint import repaint
-from monitor.terminal.picture import Size
+from monitor.terminal.diff import repaint
+from monitor.terminal.canvas import Size
 from monitor.terminal.program import Program
 from monitor.terminal.screen import Pane, Screen
 from monitor.terminal.terminfo import capabilities

@@ -13,15 +13,15 @@ from monitor.core.events import Muted
 from monitor.core.model import Secret
 from monitor.core.state import NotificationLog, State
 from monitor.store import Store
-from monitor.terminal.device import Device
+from monitor.terminal.bindings import press
+from monitor.terminal.canvas import Size
+from monitor.terminal.commands import Mute
 from monitor.terminal.form import add_form
 from monitor.terminal.frame import frame
 from monitor.terminal.keys import Key
-from monitor.terminal.orders import Mute
-from monitor.terminal.picture import Size
-from monitor.terminal.press import press
 from monitor.terminal.program import Program
 from monitor.terminal.screen import Pane, Screen, said
+from monitor.terminal.tty import Device
 from tests.builders import NOW, after, live, state
 from tests.fakes import FakeClock, settle
 

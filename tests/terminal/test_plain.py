@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.state import State
-from monitor.terminal import cells
+from monitor.terminal import widths
 from monitor.terminal.plain import interactive, render_plain
 from tests.builders import NOW
-from tests.terminal import hostile
-from tests.terminal.states import STATES
+from tests.terminal import hostile_texts
+from tests.terminal.factories import STATES
 
 
 def test_the_plain_table_has_no_selection_and_no_space_at_the_end_of_lines() -> None:
@@ -31,14 +31,14 @@ def test_without_accounts_it_says_how_to_get_one() -> None:
     assert "Press" not in text  # there are no keys here
 
 
-@given(hostile.states, st.integers(1, 300))
+@given(hostile_texts.states, st.integers(1, 300))
 def test_no_plain_line_is_too_wide_or_holds_a_control(state: State, width: int) -> None:
     text = render_plain(state, NOW, width, UTC)
     lines = text.splitlines()
     assert len(lines) == max(len(state.accounts) + 1, 1) if state.accounts else len(lines) == 1
     assert "\x1b" not in text
     if state.accounts:
-        assert all(cells.width(line) <= width for line in lines)
+        assert all(widths.width(line) <= width for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from monitor.core.events import LoginSeen
 from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.store import Store
-from monitor.terminal.device import Device
 from monitor.terminal.program import Program
+from monitor.terminal.tty import Device
 from tests.builders import NOW
 from tests.fakes import FakeClock, settle
 from tests.real.pty import resized
-from tests.terminal.states import STATES
+from tests.terminal.factories import STATES
 
 
 class FakeControls:

@@ -11,7 +11,7 @@ from monitor.core.state import State
 from monitor.terminal.status import StatusWords, status_words
 from monitor.terminal.style import Style
 from tests.builders import NOW, after
-from tests.terminal.states import account, down, span, state_of
+from tests.terminal.factories import account, down, span, state_of
 
 NAME = "user@work.com"
 

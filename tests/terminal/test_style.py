@@ -3,12 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.terminal import cells
+from monitor.terminal import widths
 from monitor.terminal.style import Line, Span, Style, fitted, line_width, over, plain
-from tests.terminal import hostile
+from tests.terminal import hostile_texts
 
 lines = st.lists(
-    st.builds(Span, text=hostile.texts.map(cells.clean), style=st.sampled_from(Style)), max_size=4
+    st.builds(Span, text=hostile_texts.texts.map(widths.clean), style=st.sampled_from(Style)),
+    max_size=4,
 ).map(tuple)
 
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from monitor.core.errors import Reason
 from monitor.core.state import State
-from monitor.terminal import cells, table
-from monitor.terminal.columns import Wishes, columns
+from monitor.terminal import table, widths
+from monitor.terminal.column_widths import Wishes, columns
 from monitor.terminal.style import Style, line_width, plain
 from tests.builders import NOW, after
-from tests.terminal import hostile
-from tests.terminal.states import STATES, account, down, state_of
+from tests.terminal import hostile_texts
+from tests.terminal.factories import STATES, account, down, state_of
 
 
 def shown(state: State, width: int = 100, selected: str | None = None) -> list[str]:
@@ -133,7 +133,7 @@ def test_a_star_survives_a_short_name() -> None:
     assert "a.very.long.n… *" in shown(state, width=93)[1]
 
 
-@given(hostile.states, st.integers(1, 300))
+@given(hostile_texts.states, st.integers(1, 300))
 def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
     rows = table.rows(state, NOW, tz=UTC)
     shape = columns(width, table.wishes(rows))
@@ -142,9 +142,9 @@ def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
         assert "\x1b" not in plain(line)
 
 
-@given(hostile.states)
+@given(hostile_texts.states)
 def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> None:
     rows = table.rows(state, NOW, tz=UTC)
     shape = columns(150, table.wishes(rows))
-    places = {cells.width(plain(table.line(row, shape)).split(" | ", 1)[0]) for row in rows}
+    places = {widths.width(plain(table.line(row, shape)).split(" | ", 1)[0]) for row in rows}
     assert len(places) <= 1

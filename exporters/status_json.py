@@ -1,0 +1,65 @@
+"""The state as the JSON document of `monitor status --json`: times in UTC and whole seconds, utilization as a ratio."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from monitor.core.format import iso
+from monitor.core.model import AccountState, Down, Window
+from monitor.core.state import State
+
+
+def status_document(state: State, now: datetime) -> dict[str, Any]:
+    """The document as plain values, in the order of the public interface."""
+    return {
+        "generated_at": iso(now),
+        "poll_interval_secs": int(state.policy.interval.total_seconds()),
+        "accounts": [_account(state, name, now) for name in state.accounts],
+    }
+
+
+def render_json(state: State, now: datetime) -> str:
+    """The document as indented ASCII text, without a newline at its end."""
+    return json.dumps(status_document(state, now), indent=2, allow_nan=False)
+
+
+def render_json_line(state: State, now: datetime) -> str:
+    """The document on one line, without a newline at its end."""
+    return json.dumps(status_document(state, now), allow_nan=False)
+
+
+def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
+    account = state.accounts[name]
+    return {
+        "name": name,
+        "org_id": account.org_id,
+        "plan": account.plan,
+        "active": name == state.active_account,
+        "logged_in": name == state.logged_in,
+        "status": account.status(now),
+        "last_success_at": account.last_success_at and iso(account.last_success_at),
+        "failure": _failure(account),
+        "windows": [_window(window, now) for window in account.windows(now)],
+    }
+
+
+def _failure(account: AccountState) -> dict[str, Any] | None:
+    if not isinstance(account.health, Down):
+        return None
+    retry_at = account.retry_at()
+    return {
+        "reason": account.health.reason,
+        "detail": account.health.detail,
+        "retry_at": retry_at and iso(retry_at),
+    }
+
+
+def _window(window: Window, now: datetime) -> dict[str, Any]:
+    resets_in = window.resets_in(now)
+    return {
+        "window": window.key,
+        "utilization": window.utilization,
+        "confirmed": window.confirmed,
+        "resets_at": window.resets_at and iso(window.resets_at),
+        "resets_in_seconds": None if resets_in is None else int(resets_in.total_seconds()),
+    }

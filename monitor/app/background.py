@@ -1,0 +1,101 @@
+"""Small tasks that keep a running program in step: its heartbeat, the mute, the samples, and what fires."""
+
+import logging
+from datetime import datetime
+from typing import Final
+
+from monitor.app.channel_set import ChannelSet
+from monitor.core.alerts.firing import firing_alerts
+from monitor.core.effects import Alert
+from monitor.core.events import Muted, RequestsCounted, Ticked
+from monitor.core.notify import ChannelError
+from monitor.core.state import State
+from monitor.notify.channels.alertmanager import Alertmanager
+from monitor.storage.mute import MuteFile
+from monitor.storage.request_budget import RequestBudget
+from monitor.storage.samples import SampleLog
+from monitor.store import Store
+from monitor.system.clock import Clock
+
+TICK_SECS: Final = 15.0
+"""How late a lasting condition may be told at most."""
+
+LOOK_SECS: Final = 3.0
+COUNT_SECS: Final = 5.0
+REFRESH_SECS: Final = 60.0
+
+
+_log = logging.getLogger(__name__)
+
+
+async def tick(store: Store, clock: Clock) -> None:
+    """Let the state know that time passes."""
+    while True:
+        await clock.sleep(TICK_SECS)
+        store.dispatch(Ticked(clock.now()))
+
+
+async def nothing() -> None:
+    """In the place of what the settings switch off."""
+
+
+async def follow_mute(mute: MuteFile, store: Store, clock: Clock) -> None:
+    """Follow what `monitor mute`, or the key of any running table, has set."""
+    while True:
+        until = mute.muted_until(clock.now())
+        if until != store.state.muted_until:
+            store.dispatch(Muted(clock.now(), until))
+        await clock.sleep(LOOK_SECS)
+
+
+async def follow_requests(allowance: RequestBudget | None, store: Store, clock: Clock) -> None:
+    """Show what other processes send for our accounts; before a request of our own it counts anyway."""
+    while allowance is not None:
+        await clock.sleep(COUNT_SECS)
+        count_requests(allowance, store, clock.now())
+
+
+def count_requests(allowance: RequestBudget, store: Store, now: datetime) -> None:
+    """Bring what is known of all processes' requests into the state."""
+    for name, sent in allowance.known(store.state.accounts, now).items():
+        account = store.state.accounts[name]
+        news = set(sent.requests) - set(account.requests)
+        if news or sent.backoff_until != account.backoff_until:
+            store.dispatch(RequestsCounted(now, name, sent.requests, sent.backoff_until))
+
+
+async def keep_samples(history: SampleLog | None, store: Store) -> None:
+    """Keep each account's usage as it comes."""
+    kept: dict[str, datetime] = {}
+    while history is not None:
+        for name, account in store.state.accounts.items():
+            if account.usage is not None and kept.get(name) != account.usage.at:
+                kept[name] = account.usage.at
+                history.append(name, account.usage)
+        await store.changed()
+
+
+async def refresh_firing(telling: ChannelSet, store: Store, clock: Clock) -> None:
+    """Say again and again what fires, to those who take silence for its end."""
+    while telling.alertmanagers:
+        await clock.sleep(REFRESH_SECS)
+        now, state = clock.now(), store.state
+        quiet = telling.quiet_until(now) is not None or state.muted_until is not None
+        for manager in telling.alertmanagers:
+            firing = [a for a in firing_alerts(state, now) if _is_for(manager, a, state)]
+            try:
+                await manager.refresh(firing, now, quiet=quiet)
+            except ChannelError as error:  # it is said again in a minute
+                _log.warning("channel %s: %s", manager.name, error)
+
+
+def _is_for(manager: Alertmanager, alert: Alert, state: State) -> bool:
+    channels = state.policy.alerts.rule(alert.kind).channels
+    return channels is None or manager.name in channels
+
+
+def more_to_come(state: State, now: datetime) -> bool:
+    """Whether some account is being polled, or is about to be: its alerts belong to the same burst."""
+    return any(
+        account.polling or account.next_poll_at <= now for account in state.accounts.values()
+    )

@@ -1,0 +1,222 @@
+"""Polls each account when it is due, one request at a time for each, and never all accounts at once.
+
+Due times are wall-clock instants in the state: timers stop while a machine sleeps. What is due is
+looked up in short ticks, and each tick starts as few polls as keep up with the number of accounts.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from monitor.core.budget import Sent, may_send
+from monitor.core.errors import ApiError, CredentialError, Reason
+from monitor.core.events import (
+    ClockStepped,
+    PollFailed,
+    PollPostponed,
+    PollStarted,
+    PollSucceeded,
+    RequestsCounted,
+    RequestSent,
+)
+from monitor.core.model import Account, AccountState, Credential, Usage
+from monitor.store import Store
+from monitor.system.clock import Clock
+
+TICK: Final = 0.5
+STEP: Final = timedelta(seconds=5)
+
+REFUSALS: Final = frozenset({Reason.AUTH, Reason.CREDENTIALS})
+"""The credential is dead, or another account's: any other one may do."""
+
+
+class CredentialSource(Protocol):
+    """Where the poller has its credentials from."""
+
+    async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
+        """A credential worth sending; after a refusal another one than the `rejected`. Raises CredentialError."""
+
+    async def accepted(self, account: Account, credential: Credential) -> None:
+        """The API has answered it with the account's usage."""
+
+
+class UsageSource(Protocol):
+    """Who knows an account's usage."""
+
+    async def usage(self, account: Account, credential: Credential) -> Usage:
+        """Raises ApiError."""
+
+
+class RequestAllowance(Protocol):
+    """What other processes have sent for an account counts, too."""
+
+    def take(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+        """Whether one more request may be sent, which then counts; and all that were sent before."""
+
+    def note(self, account: AccountState) -> None:
+        """Have the other processes respect the account's back-off, or its end."""
+
+
+class OwnRequests:
+    """The allowance of a process that is the only one to ask."""
+
+    def take(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+        return may_send(Sent(account.requests, account.backoff_until), base, now)
+
+    def note(self, account: AccountState) -> None:
+        """There is nobody to be told."""
+
+
+class Poller:
+    """Turns due accounts into `PollSucceeded` and `PollFailed`. `chance` yields random numbers in [0, 1)."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        credentials: CredentialSource,
+        api: UsageSource,
+        chance: Callable[[], float],
+        allowance: RequestAllowance | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._credentials = credentials
+        self._api = api
+        self._chance = chance
+        self._allowance = allowance or OwnRequests()
+        self._newest: dict[str, _Poll] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._rests = False
+
+    async def run(self) -> None:
+        """Poll until cancelled. Anything but an expected failure is a bug, and is raised."""
+        async with asyncio.TaskGroup() as polls:
+            while True:
+                for name in () if self._rests else self._due():
+                    self._store.dispatch(PollStarted(self._clock.now(), name))
+                    poll = polls.create_task(self.poll(name), name=f"poll {name}")
+                    self._under_way.add(poll)
+                    poll.add_done_callback(self._under_way.discard)
+                await self._tick()
+
+    async def rest(self, limit_secs: float) -> None:
+        """Start no more polls, and let those that are under way end, within so long."""
+        self._rests = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=limit_secs)
+
+    async def poll(self, name: str) -> None:
+        """Poll one account once, due or not, and dispatch what became of it; nothing where it is gone by now."""
+        state = self._store.state.accounts.get(name)
+        if state is None:
+            return
+        poll = self._newest[name] = _Poll(name, self._clock.monotonic())
+        try:
+            usage = await self._usage(replace(state.account, org_id=state.org_id))
+        except (ApiError, CredentialError) as error:
+            self._failed(poll, error)
+        else:
+            self._answered(poll, usage)
+
+    def _due(self) -> list[str]:
+        """The accounts to start in this tick, most overdue first."""
+        now = self._clock.now()
+        accounts = self._store.state.accounts
+        due = [(a.next_poll_at, name) for name, a in accounts.items() if not a.polling]
+        late = sorted((at, name) for at, name in due if at <= now)
+        interval = self._store.state.policy.interval.total_seconds()
+        at_once = math.ceil(2 * len(accounts) * TICK / interval)
+        return [name for _, name in late[:at_once]]
+
+    async def _tick(self) -> None:
+        """Let a moment pass, and notice when the wall clock was set meanwhile."""
+        wall, mono = self._clock.now(), self._clock.monotonic()
+        await self._clock.sleep(TICK)
+        passed = timedelta(seconds=self._clock.monotonic() - mono)
+        step = self._clock.now() - wall - passed
+        if abs(step) > STEP:
+            self._store.dispatch(ClockStepped(self._clock.now(), step))
+
+    async def _usage(self, account: Account) -> Usage | None:
+        """One request; a second one only where the first credential was refused, a newer one is there, and room for it.
+
+        None where the hour has no room even for the first one. The budget of the hour has no exceptions: where it is
+        used up, a refusal stands until the next turn.
+        """
+        credential = await self._credentials.credential(account)
+        if not self._may_ask(account.name):
+            return None
+        try:
+            return await self._ask(account, credential)
+        except ApiError as refusal:
+            if refusal.reason not in REFUSALS:
+                raise
+            other = await self._credentials.credential(account, rejected=credential)
+            if other == credential or not self._may_ask(account.name):
+                raise
+        return await self._ask(account, other)
+
+    def _may_ask(self, name: str) -> bool:
+        """Whether one more request is sent now, which is then on record; what others have sent becomes known."""
+        state, now = self._store.state, self._clock.now()
+        account = state.accounts.get(name)
+        if account is None:
+            return False
+        sent = self._allowance.take(account, state.policy.interval, now)
+        if (sent.requests, sent.backoff_until) != (account.requests, account.backoff_until):
+            counted = RequestsCounted(now, name, sent.requests, sent.backoff_until)
+            self._store.dispatch(counted)
+        if sent.allowed:
+            self._store.dispatch(RequestSent(now, name))
+        return sent.allowed
+
+    async def _ask(self, account: Account, credential: Credential) -> Usage:
+        usage = await self._api.usage(account, credential)
+        await self._credentials.accepted(account, credential)
+        return usage
+
+    def _answered(self, poll: "_Poll", usage: Usage | None) -> None:
+        if not self._is_awaited(poll):
+            return
+        if usage is None:
+            self._store.dispatch(PollPostponed(self._clock.now(), poll.name))
+            return
+        now, duration = self._clock.now(), self._since(poll.started)
+        self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
+        self._allowance.note(self._store.state.accounts[poll.name])
+
+    def _failed(self, poll: "_Poll", error: ApiError | CredentialError) -> None:
+        if self._is_awaited(poll):
+            self._store.dispatch(
+                PollFailed(
+                    self._clock.now(),
+                    poll.name,
+                    error.reason,
+                    error.detail,
+                    retry_after=error.retry_after if isinstance(error, ApiError) else None,
+                    duration=self._since(poll.started),
+                    jitter=self._chance(),
+                    renewable=isinstance(error, CredentialError) and error.renewable,
+                )
+            )
+            self._allowance.note(self._store.state.accounts[poll.name])
+
+    def _is_awaited(self, poll: "_Poll") -> bool:
+        """Whether the account is still the one that was asked about: it may have been edited, and polled anew."""
+        state = self._store.state.accounts.get(poll.name)
+        return state is not None and state.polling and self._newest[poll.name] is poll
+
+    def _since(self, started: float) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic() - started)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Poll:
+    """One poll of an account; `started` is an instant of the monotonic clock."""
+
+    name: str
+    started: float

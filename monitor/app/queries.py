@@ -1,0 +1,198 @@
+"""Answers about a state, in text: what the owner tells those who ask, and what a command says of saved figures. Pure.
+
+Light on purpose: of what it imports, nothing loads a server, a client or a keyring.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from exporters.status_json import render_json, render_json_line
+from exporters.template import DEFAULT, Format, parse_format, render_line
+from monitor.core.choice import Choice, choose
+from monitor.core.errors import SettingsError
+from monitor.core.format import iso
+from monitor.core.guard import current_account, guarded, named_account
+from monitor.core.model import AccountState
+from monitor.core.ranking import Candidate
+from monitor.core.sanitize import clean
+from monitor.core.state import State
+from monitor.credentials.config_dir import for_claude_code, remembered
+from monitor.terminal.plain import render_plain
+
+CURRENT: Final = ""
+"""As an account's name: the one that Claude Code would use now. No account has this name."""
+
+_WIDEST: Final = 1000
+_COLUMNS: Final = 120
+_NO_PLACE: Final = (
+    "no folder of Claude Code is known for {}: `monitor accounts import --config-dir DIR`"
+)
+
+Request = Mapping[str, Any]
+
+
+class Answer(NamedTuple):
+    """An exit code, and the text for standard output, or (of another code than 0) one line for standard error."""
+
+    code: int
+    text: str = ""
+
+
+def is_view(request: Request) -> bool:
+    """Whether the request asks for nothing but a look at the state."""
+    return request.get("ask") in _VIEWS
+
+
+def view(state: State, now: datetime, request: Request) -> Answer:
+    """What the state says to `status`, `next` and `guard`. Raises SettingsError for wrong usage."""
+    return _VIEWS[request["ask"]](state, now, request)
+
+
+def lines(state: State, now: datetime, request: Request) -> str:
+    """What a stream of lines shows: one of JSON, or one in a format for each account. Raises SettingsError."""
+    account = _text(request, "account")
+    if request.get("form") == "json":
+        return f"{render_json_line(_narrowed(state, account), now)}\n"
+    return lines_of(state, now, parse_format(_text(request, "format") or DEFAULT), account)
+
+
+def lines_of(state: State, now: datetime, form: Format, account: str | None = None) -> str:
+    """The lines of all accounts or of one, each with a newline at its end."""
+    shown = _narrowed(state, account)
+    return "".join(f"{render_line(form, shown, name, now)}\n" for name in shown.accounts)
+
+
+def _status(state: State, now: datetime, request: Request) -> Answer:
+    account = _text(request, "account")
+    match request.get("form", "table"):
+        case "json":
+            return Answer(0, f"{render_json(_narrowed(state, account), now)}\n")
+        case "line":
+            form = parse_format(_text(request, "format") or "")
+            return Answer(0, lines_of(state, now, form, account))
+        case "table":
+            shown = _narrowed(state, account)
+            return Answer(0, render_plain(shown, now, _columns(request)))
+    raise _not_understood("form", request)
+
+
+def _narrowed(state: State, account: str | None) -> State:
+    """The state with this account alone; `active` still says whether it is the active one."""
+    if account is None:
+        return state
+    one = current_account(state) if account == CURRENT else named_account(state, account)
+    if one is None:
+        return replace(state, accounts={}, active=-1)
+    name = one.account.name
+    return replace(state, accounts={name: one}, active=0 if name == state.active_account else -1)
+
+
+def _columns(request: Request) -> int:
+    columns = request.get("columns", _COLUMNS)
+    if not isinstance(columns, int):
+        raise _not_understood("columns", request)
+    return min(max(columns, 1), _WIDEST)
+
+
+def _guard(state: State, now: datetime, request: Request) -> Answer:
+    percent = request.get("max")
+    if percent is None:
+        percent = 100
+    if not isinstance(percent, int | float) or not math.isfinite(percent) or percent < 0:
+        raise _not_understood("max", request)
+    account, window = _text(request, "account"), _text(request, "window")
+    return Answer(guarded(state, now, account, window, percent / 100))
+
+
+def _next(state: State, now: datetime, request: Request) -> Answer:
+    match request.get("form", "words"):
+        case "words":
+            return _in_words(choose(state, now))
+        case "json":
+            return Answer(0, f"{json.dumps(_document(state, choose(state, now), now), indent=2)}\n")
+        case "name":
+            return _named(choose(state, now), lambda name: name)
+        case "config-dir":
+            return _config_dir(state, now)
+    raise _not_understood("form", request)
+
+
+def _in_words(choice: Choice) -> Answer:
+    return _named(choice, lambda name: "\n  ".join((clean(name), *choice.reasons)))
+
+
+def _named(choice: Choice, what: Callable[[str], str]) -> Answer:
+    """What is to be said of the chosen account, or one line that says why none is."""
+    if not choice.usable or choice.account is None:
+        return Answer(1, f"no account to use now: {'; '.join(choice.reasons)}")
+    return Answer(0, f"{what(choice.account)}\n")
+
+
+def _config_dir(state: State, now: datetime) -> Answer:
+    """Of the accounts that Claude Code has a folder for; an empty line is its default place, here as there."""
+    placed = {name: one for name, one in state.accounts.items() if config_dir(one) is not None}
+    if state.accounts and not placed:
+        return Answer(1, _NO_PLACE.format("any account"))
+    choice = choose(replace(state, accounts=placed), now)
+    return _named(choice, lambda name: config_dir(placed[name]) or "")
+
+
+def config_dir(account: AccountState) -> str | None:
+    """What makes Claude Code use this account as `CLAUDE_CONFIG_DIR`; None where that is not known.
+
+    The settings' word goes before what was learnt of its login, which only knows better how it is spelled: on macOS
+    that names the Keychain's item, and the default place spelled out would name another one than the default.
+    """
+    named = account.account.config_dir
+    if named is None or account.config_dir in remembered(named):
+        return account.config_dir
+    return for_claude_code(named)
+
+
+def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
+    chosen = state.accounts.get(choice.account or "")
+    return {
+        "generated_at": iso(now),
+        "account": choice.account,
+        "usable": choice.usable,
+        "config_dir": config_dir(chosen) if chosen else None,
+        "free_at": choice.free_at and iso(choice.free_at),
+        "reasons": choice.reasons,
+        "ranking": [_ranked(candidate) for candidate in choice.ranking],
+    }
+
+
+def _ranked(candidate: Candidate) -> Mapping[str, Any]:
+    window = candidate.window
+    return {
+        "account": candidate.account,
+        "standing": candidate.standing.name.lower(),
+        "logged_in": candidate.logged_in,
+        "room": None if candidate.room is None else round(candidate.room, 6),
+        "window": window.key if window else None,
+        "resets_at": iso(window.resets_at) if window and window.resets_at else None,
+        "free_at": candidate.free_at and iso(candidate.free_at),
+        "reasons": candidate.reasons,
+    }
+
+
+def _text(request: Request, key: str) -> str | None:
+    value = request.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _not_understood(key, request)
+    return value
+
+
+def _not_understood(key: str, request: Request) -> SettingsError:
+    return SettingsError(f"not understood: {key} = {request.get(key)!r}")
+
+
+_VIEWS: Final[Mapping[str, Callable[[State, datetime, Request], Answer]]] = {
+    "status": _status,
+    "next": _next,
+    "guard": _guard,
+}

@@ -1,0 +1,174 @@
+"""Where a run keeps things and whom it asks: the user's own settings, keyring and logins, or the demo's memory."""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from monitor import __version__
+from monitor.api.client import Client
+from monitor.app.app import App, Dependencies
+from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.credentials.claude_code import ClaudeCode, installed_version
+from monitor.credentials.command import TokenCommand
+from monitor.credentials.discovery import Discovery
+from monitor.credentials.keyring import Keyring
+from monitor.credentials.ports import LoginSource
+from monitor.credentials.systemd import CredentialsDirectory
+from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
+from monitor.demo.scenario import demo_accounts
+from monitor.demo.server import SimulatedApi
+from monitor.settings import (
+    HISTORY,
+    MUTE,
+    REQUESTS,
+    SNAPSHOTS,
+    ApiSettings,
+    Settings,
+    SettingsFile,
+    ledger_path,
+    rule_book,
+    state_folder,
+)
+from monitor.storage.ledger import DeliveryLog, StorageError
+from monitor.storage.mute import MuteFile
+from monitor.storage.request_budget import RequestBudget
+from monitor.storage.samples import SampleLog
+from monitor.storage.state_store import StateStore
+from monitor.system.clock import Clock, SystemClock
+from monitor.system.files import JsonFile
+from monitor.system.rlimits import leave_no_core
+
+PINNED_CLAUDE_CODE = "2.1.282"
+"""The version that the User-Agent names where no Claude Code is installed."""
+
+DEMO_INTERVAL = timedelta(seconds=5)
+
+SYSTEM_CLOCK: Final = SystemClock()
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings,
+    *,
+    alerts: bool = False,
+    stays: bool = False,
+    carried: State | None = None,
+    environ: Mapping[str, str] = os.environ,
+    clock: Clock = SYSTEM_CLOCK,
+) -> AsyncIterator[App]:
+    """The program over the user's own settings, keyring and logins. With `alerts` it decides and remembers them.
+
+    One that `stays` polls on. `carried` is the state of this process's earlier program, which had other settings.
+    """
+    leave_no_core()
+    policy = Policy(
+        interval=timedelta(seconds=settings.poll_interval_secs), alerts=rule_book(settings)
+    )
+    with ExitStack() as stack:
+        snapshots = stack.enter_context(closing(StateStore(state_folder(environ) / SNAPSHOTS)))
+        file = state_folder(environ) / REQUESTS
+        allowance = stack.enter_context(closing(RequestBudget(file, is_brief=not stays)))
+        places = _real_places(settings, environ, clock)
+        places = replace(places, snapshots=snapshots, allowance=allowance)
+        if alerts:
+            places = _kept(stack, places, ledger_path(environ, settings.path), clock, environ)
+        async with client_for(settings.api, clock) as client:
+            app = App(places, client, policy, clock, carried)
+            app.load(settings)
+            yield app
+
+
+@asynccontextmanager
+async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
+    """The same program over invented accounts and a simulated API on loopback."""
+    simulated = demo_accounts(clock.now())
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
+        client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
+        logged_in = [SimulatedLogin(account) for account in simulated]
+        app = App(_demo_places(logged_in), client, Policy(interval=DEMO_INTERVAL), clock)
+        await app.book.import_from(logged_in[:-1])
+        yield app
+
+
+def client_for(api: ApiSettings, clock: Clock) -> Client:
+    """A client of the hosts that the settings name."""
+    return Client(
+        url=api.url,
+        web_url=api.web_url,
+        timeout_secs=api.timeout_secs,
+        user_agent=api.user_agent or user_agent(),
+        now=clock.now,
+    )
+
+
+def user_agent() -> str:
+    """Accepted by the API, which gives others a far smaller budget, and still honest about who asks."""
+    return f"claude-code/{installed_version() or PINNED_CLAUDE_CODE} (claude-tracker/{__version__})"
+
+
+def _real_places(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Dependencies:
+    discovery = Discovery(environ=environ, clock=clock)
+    said = {account.config_dir for account in settings.accounts if account.config_dir}
+
+    async def logins(folders: set[str]) -> Sequence[LoginSource]:
+        return await discovery.discovered(sorted(folders | said))
+
+    return Dependencies(
+        file=SettingsFile(settings.path),
+        vault=Keyring(),
+        document=JsonFile(state_folder(environ) / "accounts.json"),
+        logins=logins,
+        login_at=lambda folder: ClaudeCode(folder, environ=environ, clock=clock),
+        mute=MuteFile(JsonFile(state_folder(environ) / MUTE)),
+        given=CredentialsDirectory(environ),
+        command=lambda argv: TokenCommand(argv, clock),
+        storage=settings.storage,
+        asks=settings.api.enabled,
+    )
+
+
+def _kept(
+    stack: ExitStack, places: Dependencies, path: Path, clock: Clock, environ: Mapping[str, str]
+) -> Dependencies:
+    """With what a run that tells alerts keeps: its samples, and its ledger, where that can be written."""
+    history = stack.enter_context(closing(SampleLog(state_folder(environ) / HISTORY)))
+    try:
+        ledger = stack.enter_context(closing(DeliveryLog(path, clock.now())))
+    except StorageError as error:
+        return replace(
+            places,
+            history=history,
+            ledger_failure=str(error),
+            ledger_works=lambda: _works(path, clock.now()),
+        )
+    return replace(places, history=history, ledger=ledger)
+
+
+def _works(path: Path, now: datetime) -> bool:
+    try:
+        DeliveryLog(path, now).close()
+    except StorageError:
+        return False
+    return True
+
+
+def _demo_places(logged_in: Sequence[LoginSource]) -> Dependencies:
+    """Claude Code uses the first one now; the last one is not imported yet, and is what `i` brings."""
+
+    async def logins(_: set[str]) -> Sequence[LoginSource]:
+        return logged_in
+
+    return Dependencies(
+        file=MemoryAccounts(),
+        vault=MemoryVault(),
+        document=MemoryDocument(),
+        logins=logins,
+        login_at=lambda _: logged_in[-1],
+        mute=MuteFile(MemoryDocument()),
+    )

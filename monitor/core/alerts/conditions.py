@@ -1,0 +1,236 @@
+"""Lasting conditions: what is so for a while, and is told once it has been so for long enough. Pure.
+
+The window machine in `monitor.core.alerts.machine` tells what happens at one sample. What is told here lasts, and
+needs no sample at all: a login that is needed, an account that cannot be read, a pace that will not last, no account
+left. Each condition is, in Prometheus's words:
+
+    state       while                                   next
+    -----       -----                                   ----
+    inactive    it is not so                            pending, when it is so
+    pending     it is so, for less than the rule's      firing, when that time has passed: it is told;
+                `for`                                   inactive, when it ceases
+    firing      it was told                             resolved, when it has ceased for ten minutes and the
+                                                        window period that it is about, if any, has ended
+    resolved    -                                       inactive, at once
+
+The ten minutes keep a condition that flickers from being told again and again; the end of the period keeps a
+forecast that wavers to one alert in each window period.
+
+That no account has room is the one condition whose end is told as well: at once, as soon as an account is seen to
+have room, and once in the condition's life, however often it flickers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from monitor.core.alerts.machine import PLAN_WIDE
+from monitor.core.alerts.memory import Condition, WindowMemory
+from monitor.core.alerts.pace import forecast
+from monitor.core.alerts.rules import RuleBook
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.model import AccountState, Down, Window
+from monitor.core.state import State
+
+RESOLVED_AFTER: Final = timedelta(minutes=10)
+LOGIN_ENDS_IN: Final = timedelta(days=3)
+WORTH_A_FORECAST: Final = 0.5
+"""Below this utilization a pace is not worth a word."""
+
+TIME_TO_ACT: Final = timedelta(minutes=15)
+"""A window that fills within this time of its reset is no matter."""
+
+OF_ACCOUNTS: Final = (AlertKind.LOGIN, AlertKind.UNREADABLE, AlertKind.EXPIRY)
+"""What is so of a whole account."""
+
+Conditions = Mapping[str, Condition]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that is so now. `alert` is what would be told of it; `until` as in `Condition`."""
+
+    alert: Alert
+    until: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return condition_key(self.alert.kind, self.alert.window)
+
+
+def condition_key(kind: AlertKind, window: str = "") -> str:
+    """Under what a condition is remembered, of an account or of all of them."""
+    return f"{kind}:{window}"
+
+
+def evaluate_conditions(state: State, at: datetime) -> tuple[State, tuple[Alert, ...]]:
+    """The state with every condition one step on, and what is to be told of them."""
+    alerts: list[Alert] = []
+    accounts = {}
+    rules = state.policy.alerts
+    for name, account in state.accounts.items():
+        conditions, told = _stepped(
+            account.conditions, account_facts(account, rules, at), rules, at
+        )
+        accounts[name] = (
+            account if conditions == account.conditions else replace(account, conditions=conditions)
+        )
+        alerts.extend(told)
+    fleet, told = _stepped(state.conditions, fleet_facts(state, at), rules, at)
+    fleet, freed = _first_free(state, fleet, at)
+    alerts.extend([*told, *freed])
+    return replace(state, accounts=accounts, conditions=fleet), tuple(alerts)
+
+
+def _stepped(
+    old: Conditions, facts: Iterator[Fact], rules: RuleBook, at: datetime
+) -> tuple[Conditions, list[Alert]]:
+    now = {fact.key: fact for fact in facts}
+    conditions, alerts = {}, []
+    for key in {**old, **now}:
+        fact = now.get(key)
+        condition = step(old.get(key), fact, _hold(fact, rules), at)
+        if condition is not None:
+            conditions[key] = condition
+            if fact is not None and condition.told_at == at and _was_silent(old.get(key)):
+                alerts.append(replace(fact.alert, at=at))
+    return conditions, alerts
+
+
+def _was_silent(old: Condition | None) -> bool:
+    return old is None or old.told_at is None
+
+
+def _hold(fact: Fact | None, rules: RuleBook) -> timedelta:
+    return rules.rule(fact.alert.kind).hold if fact is not None else timedelta(0)
+
+
+def step(
+    old: Condition | None, fact: Fact | None, hold: timedelta, at: datetime
+) -> Condition | None:
+    """One condition's next state; None is inactive. The table above, row by row."""
+    if fact is None:
+        return None if old is None or old.told_at is None else _ceasing(old, at)
+    condition = old or Condition(since=at)
+    condition = replace(condition, ceased_at=None, until=fact.until or condition.until)
+    if condition.told_at is None and at - condition.since >= hold:
+        return replace(condition, told_at=at)
+    return condition
+
+
+def _ceasing(told: Condition, at: datetime) -> Condition | None:
+    ceased = told if told.ceased_at is not None else replace(told, ceased_at=at)
+    if ceased.until is not None and at < ceased.until:
+        return ceased
+    long_ago = ceased.ceased_at is not None and at - ceased.ceased_at >= RESOLVED_AFTER
+    return None if long_ago else ceased
+
+
+def account_facts(account: AccountState, rules: RuleBook, at: datetime) -> Iterator[Fact]:
+    """What is so of one account, as far as its rules speak."""
+    for fact in (
+        *_health_facts(account, at),
+        *_expiry_facts(account, at),
+        *_pace_facts(account, at),
+    ):
+        if rules.applies(fact.alert.kind, account.account.name, fact.alert.window):
+            yield fact
+
+
+def _fact(kind: AlertKind, account: AccountState, at: datetime, detail: str = "") -> Fact:
+    return Fact(Alert(kind, account.account.name, "", at, detail=detail))
+
+
+def _health_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
+    """An account whose login merely rests needs nobody: Claude Code renews the token when it is next used."""
+    if isinstance(account.health, Down) and not account.health.renewable:
+        kind = AlertKind.LOGIN if account.login_required else AlertKind.UNREADABLE
+        yield _fact(kind, account, at, account.health.detail)
+
+
+def _expiry_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
+    """A credential that ends soon, and that nobody will renew."""
+    login_ends = account.login_expires_at
+    if login_ends is not None and timedelta(0) < login_ends - at <= LOGIN_ENDS_IN:
+        alert = Alert(AlertKind.EXPIRY, account.account.name, "", at, resets_at=login_ends)
+        yield Fact(alert, until=login_ends)
+
+
+def _pace_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
+    for key, memory in account.alerts.items():
+        full_at = _full_at(key, memory, at)
+        if full_at is not None:
+            alert = Alert(
+                AlertKind.PACE,
+                account.account.name,
+                key,
+                at,
+                utilization=memory.utilization,
+                resets_at=full_at,
+                period=memory.period,
+            )
+            yield Fact(alert, until=memory.resets_at)
+
+
+def _full_at(key: str, memory: WindowMemory, at: datetime) -> datetime | None:
+    """When the window will be full, where that is before its reset and there is still something to be done."""
+    ahead = forecast(memory.track, key)
+    if ahead is None or memory.resets_at is None or memory.low_since is not None:
+        return None
+    if not WORTH_A_FORECAST <= memory.utilization < 1 or memory.resets_at <= at:
+        return None
+    return ahead.full_at if ahead.full_at + TIME_TO_ACT <= memory.resets_at else None
+
+
+def fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
+    """What is so of all accounts together: none of two or more that can be used has room."""
+    usable = [a for a in state.accounts.values() if not a.login_required]
+    if not usable or not may_be_exhausted(state):
+        return
+    frees = [(full_until(account), account.account.name) for account in usable]
+    known = [(until, name) for until, name in frees if until is not None]
+    if len(known) == len(usable):
+        until, name = min(known)
+        yield Fact(Alert(AlertKind.EXHAUSTED, "", "", at, resets_at=until, detail=name))
+
+
+def may_be_exhausted(state: State) -> bool:
+    """Whether there are several accounts, and the settings let it be told that none of them has room."""
+    return len(state.accounts) > 1 and state.policy.alerts.applies(AlertKind.EXHAUSTED, "")
+
+
+def full_until(account: AccountState) -> datetime | None:
+    """When an account that is known to be full is to have room again; None where it has, or nothing is known.
+
+    An end that has passed counts as full until a poll says otherwise: what is expected is not told.
+    """
+    ends = [
+        window.resets_at
+        for window in _last_seen(account)
+        if window.key in PLAN_WIDE and window.utilization >= 1 and window.resets_at is not None
+    ]
+    return max(ends, default=None)
+
+
+def _last_seen(account: AccountState) -> Iterable[Window]:
+    """The account's windows; after a restart, as they are remembered until the first poll."""
+    if account.usage is not None:
+        return account.usage.windows
+    return [Window(key, old.utilization, old.resets_at) for key, old in account.alerts.items()]
+
+
+def _first_free(state: State, fleet: Conditions, at: datetime) -> tuple[Conditions, list[Alert]]:
+    """The first account that is free again, once all of them had been told to be full."""
+    key = condition_key(AlertKind.EXHAUSTED)
+    told = fleet.get(key)
+    free = next((a.account.name for a in state.accounts.values() if _has_room(a)), None)
+    if told is None or told.ceased_at is None or told.freed_at is not None or free is None:
+        return fleet, []
+    alert = Alert(AlertKind.FREE, free, "", at, resets_at=at)
+    speaks = state.policy.alerts.applies(alert.kind, free)
+    return {**fleet, key: replace(told, freed_at=at)}, [alert] if speaks else []
+
+
+def _has_room(account: AccountState) -> bool:
+    return account.usage is not None and full_until(account) is None and not account.login_required

@@ -1,0 +1,262 @@
+"""Why a rule has or has not spoken: what the alert machine remembers of an account, in words. Pure.
+
+It reads the memory that decided at the last sample, so what it says is what was decided, and not a second opinion.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Final
+
+from monitor.core import format
+from monitor.core.alerts.conditions import (
+    OF_ACCOUNTS,
+    RESOLVED_AFTER,
+    TIME_TO_ACT,
+    WORTH_A_FORECAST,
+    condition_key,
+)
+from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, SAME_END
+from monitor.core.alerts.memory import Condition, WindowMemory
+from monitor.core.alerts.memory_codec import Remembered
+from monitor.core.alerts.pace import forecast, look_back
+from monitor.core.alerts.rules import Override, RuleBook
+from monitor.core.effects import Alert, AlertKind, threshold_rule
+
+_RULE_CELLS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An alert of the ledger: whether it was told, or is given up, and what came of trying."""
+
+    alert: Alert
+    is_told: bool = True
+    is_given_up: bool = False
+    outcome: str = ""
+
+
+def explain(
+    account: str,
+    memory: Remembered,
+    rules: RuleBook,
+    now: datetime,
+    decided: Iterable[Decided] = (),
+    *,
+    window: str | None = None,
+    zone: tzinfo | None = None,
+) -> list[str]:
+    """Lines about each window (or the one of that key) and each rule; clock times in `zone` (None: the machine's).
+
+    `decided` are the newest alerts of the ledger, oldest first. With a `window`, what concerns the whole account is
+    left out.
+    """
+    ours = [one for one in decided if one.alert.account == account]
+    telling = _Telling(account, rules, now, zone, ours)
+    lines: list[str] = []
+    for key, known in memory.windows.items():
+        if window in (None, key):
+            condition = memory.conditions.get(condition_key(AlertKind.PACE, key))
+            lines += [f"{account}  {key}", *telling.window(key, known, condition), ""]
+    if window is None:
+        lines += [account, *(telling.lasting(kind, memory.conditions) for kind in OF_ACCOUNTS), ""]
+    return lines[:-1]
+
+
+def explain_all(
+    conditions: Mapping[str, Condition],
+    rules: RuleBook,
+    now: datetime,
+    zone: tzinfo | None = None,
+) -> list[str]:
+    """Lines about what concerns all accounts together."""
+    telling = _Telling("", rules, now, zone)
+    return ["all accounts", telling.lasting(AlertKind.EXHAUSTED, conditions)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Says things of one account at one moment."""
+
+    account: str
+    rules: RuleBook
+    now: datetime
+    zone: tzinfo | None
+    decided: Sequence[Decided] = ()
+
+    def window(self, key: str, memory: WindowMemory, pace: Condition | None) -> Iterator[str]:
+        yield _line("sample", self._sample(memory))
+        yield _line("period", self._period(memory))
+        for threshold in self.rules.thresholds_of(self.account):
+            rule = threshold_rule(threshold)
+            said = self._threshold(AlertKind.THRESHOLD, rule, threshold, key, memory)
+            yield self._rule(AlertKind.THRESHOLD, key, said, rule)
+        yield self._rule(AlertKind.LIMIT, key, self._limit(key, memory))
+        yield self._rule(AlertKind.RESET, key, self._reset(memory))
+        yield self._rule(AlertKind.EARLY_RESET, key, self._early_reset(memory))
+        yield self._rule(AlertKind.PACE, key, self._pace(key, memory, pace))
+
+    def lasting(self, kind: AlertKind, conditions: Mapping[str, Condition]) -> str:
+        condition = conditions.get(condition_key(kind))
+        said = "inactive: it is not so" if condition is None else self._condition(kind, condition)
+        return self._rule(kind, "", said)
+
+    def _rule(self, kind: AlertKind, window: str, said: str, name: str = "") -> str:
+        silence = self._silence(kind, window)
+        return _line(name or str(kind), f"silent: {silence}" if silence else said)
+
+    def _silence(self, kind: AlertKind, window: str) -> str:
+        """Why the settings let the rule say nothing; empty where they let it speak."""
+        rule = self.rules.rule(kind)
+        if not self.rules.enabled:
+            return "notifications.enabled is false"
+        if not rule.enabled:
+            return "the rule is off"
+        if kind in self.rules.overrides.get(self.account, Override()).silent:
+            return "the account's settings say so"
+        if rule.accounts is not None and self.account not in rule.accounts:
+            return "the rule is about other accounts"
+        if rule.windows is not None and window not in rule.windows:
+            return f"the rule is about {', '.join(rule.windows)}"
+        return ""
+
+    def _sample(self, memory: WindowMemory) -> str:
+        used = f"{_percent(memory.utilization)} at {self._clock(memory.at)}"
+        peak = f", {_percent(memory.peak)} at most" if memory.peak > memory.utilization else ""
+        return f"{used} ({format.age(self.now - memory.at)} ago){peak}"
+
+    def _period(self, memory: WindowMemory) -> str:
+        if memory.resets_at is None:
+            return "no window is open"
+        if memory.resets_at <= self.now:
+            return f"ended at {self._clock(memory.resets_at)}; no sample of a new one yet"
+        left = format.duration(memory.resets_at - self.now)
+        return f"until {self._clock(memory.resets_at)} (in {left})"
+
+    def _threshold(
+        self, kind: AlertKind, rule: str, threshold: float, key: str, memory: WindowMemory
+    ) -> str:
+        since = memory.reached.get(threshold)
+        if threshold in memory.told:
+            done = self._done(rule, threshold, key, memory)
+            below = "" if since is not None else "; that usage is below it now does not arm it anew"
+            return f"{done}; silent until the period ends{below}"
+        if since is None:
+            return f"waits for {format.exact_percent(threshold)}: {_points(threshold - memory.utilization)} more"
+        return f"reached at {self._clock(since)}; {self._hold(kind, since)}"
+
+    def _done(self, rule: str, threshold: float, key: str, memory: WindowMemory) -> str:
+        """Why it needs no more words: it has spoken, a higher one has, or the first sample was there already."""
+        period = [d for d in reversed(self.decided) if _is_of(d.alert, key, memory)]
+        own = next((one for one in period if one.alert.rule == rule), None)
+        if own is not None:
+            return self._standing(own)
+        higher = (one for one in period if (one.alert.threshold or 0) > threshold)
+        instead = next(higher, None)
+        if instead is not None:
+            return f"counts as told with {instead.alert.rule}: {self._standing(instead)}"
+        return "counts as told: so at the first sample, or a higher one spoke at once"
+
+    def _standing(self, decided: Decided) -> str:
+        at = self._clock(decided.alert.at)
+        if decided.is_told:
+            return f"spoke at {at}"
+        tried = f" ({decided.outcome})" if decided.outcome else ""
+        return f"decided at {at}, {'never' if decided.is_given_up else 'not yet'} told{tried}"
+
+    def _limit(self, key: str, memory: WindowMemory) -> str:
+        if FULL in self.rules.thresholds_of(self.account):
+            return f"leaves it to {threshold_rule(FULL)}"
+        return self._threshold(AlertKind.LIMIT, AlertKind.LIMIT, FULL, key, memory)
+
+    def _reset(self, memory: WindowMemory) -> str:
+        lowest = min(self.rules.thresholds_of(self.account), default=None)
+        if lowest is None:
+            return "waits for nothing: it speaks after high use, and there are no thresholds"
+        if memory.peak < lowest:
+            return (
+                f"would stay silent: the period was at {_percent(memory.peak)} at most, "
+                f"below {format.exact_percent(lowest)}"
+            )
+        if memory.resets_at is None:
+            return "waits for a window to open"
+        return (
+            f"speaks at the first sample after {self._clock(memory.resets_at)} that is below "
+            f"{format.exact_percent(lowest)}: the period was at {_percent(memory.peak)}"
+        )
+
+    def _early_reset(self, memory: WindowMemory) -> str:
+        if memory.low_since is None:
+            return "no sample has fallen by 10 points to less than half"
+        least = int(CONFIRM_AFTER.total_seconds())
+        return (
+            f"a low sample at {self._clock(memory.low_since)} hints at one: "
+            f"waits for another, {least}s later or more"
+        )
+
+    def _pace(self, key: str, memory: WindowMemory, condition: Condition | None) -> str:
+        if condition is not None:
+            return self._condition(AlertKind.PACE, condition)
+        return f"inactive: {self._no_pace(key, memory)}"
+
+    def _no_pace(self, key: str, memory: WindowMemory) -> str:
+        """Why the last sample did not look like a window that fills too early."""
+        ahead = forecast(memory.track, key)
+        if memory.resets_at is None:
+            return "no window is open"
+        if memory.low_since is not None:
+            return "the last sample was a low one, which is to be confirmed"
+        if memory.utilization >= FULL:
+            return "the window is full"
+        if memory.utilization < WORTH_A_FORECAST:
+            return f"below {format.exact_percent(WORTH_A_FORECAST)} no pace is worth a word"
+        if ahead is None:
+            least = format.duration(look_back(key) / 2, seconds=False)
+            return f"it does not climb, or has been known for less than {least}"
+        full_at = f"at this pace full at {self._clock(ahead.full_at)}"
+        if ahead.full_at + TIME_TO_ACT > memory.resets_at:
+            return f"{full_at}, not {format.duration(TIME_TO_ACT, seconds=False)} before the reset"
+        return f"{full_at}, but not so when conditions were looked at last"
+
+    def _condition(self, kind: AlertKind, condition: Condition) -> str:
+        if condition.told_at is None:
+            since = f"pending: so since {self._clock(condition.since)}"
+            return f"{since}; {self._hold(kind, condition.since)}"
+        told = f"told at {self._clock(condition.told_at)}"
+        if condition.ceased_at is None:
+            return f"firing: so since {self._clock(condition.since)}, {told}"
+        again = condition.ceased_at + RESOLVED_AFTER
+        if condition.until is not None:
+            again = max(again, condition.until)
+        ceased = f"{told}, not so since {self._clock(condition.ceased_at)}"
+        return f"resolved: {ceased}; speaks of it anew from {self._clock(again)} on"
+
+    def _hold(self, kind: AlertKind, since: datetime) -> str:
+        hold = self.rules.rule(kind).hold
+        return f"speaks if that is still so at {self._clock(since + hold)}"
+
+    def _clock(self, at: datetime) -> str:
+        return format.clock(at, self.now, self.zone, seconds=True)
+
+
+def _is_of(alert: Alert, key: str, memory: WindowMemory) -> bool:
+    """Whether it spoke of the window's present period, whose end may have wobbled since."""
+    if alert.window != key or alert.period.partition("+")[2] != str(memory.generation or ""):
+        return False
+    if alert.resets_at is None or memory.resets_at is None:
+        return alert.resets_at is memory.resets_at
+    return abs(alert.resets_at - memory.resets_at) <= SAME_END
+
+
+def _line(name: str, said: str) -> str:
+    return f"  {name:<{_RULE_CELLS}}{said}"
+
+
+def _percent(utilization: float) -> str:
+    return format.percent(utilization, decimals=1)
+
+
+def _points(missing: float) -> str:
+    """Rounded up, as what is there is rounded down."""
+    return f"{math.ceil(round(missing * 1000, 6)) / 10:g} points"

@@ -1,0 +1,123 @@
+"""Which alerts are firing now: those of the state that last, as a receiver wants them that is told again and again.
+
+A threshold that has spoken fires until the window's end, whatever the next figures are: usage does not fall within a
+period, and revised figures are no news. A lasting condition fires for ten minutes longer than it holds, so that one
+that flickers neither resolves nor fires again with each turn. Pure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from monitor.core.alerts.conditions import (
+    OF_ACCOUNTS,
+    RESOLVED_AFTER,
+    account_facts,
+    fleet_facts,
+    may_be_exhausted,
+)
+from monitor.core.alerts.machine import FULL
+from monitor.core.alerts.memory import Condition, WindowMemory
+from monitor.core.alerts.rules import RuleBook
+from monitor.core.effects import Alert, AlertKind, threshold_rule
+from monitor.core.model import AccountState
+from monitor.core.state import State
+
+Conditions = Mapping[str, Condition]
+_KINDS: Final = {str(kind): kind for kind in AlertKind}
+
+
+def firing_alerts(state: State, now: datetime) -> tuple[Alert, ...]:
+    """The firing alerts, each with `at` being since when. Muting changes nothing here: what is so stays so."""
+    rules = state.policy.alerts
+    firing = [*_fleet(state, now)]
+    for account in state.accounts.values():
+        firing += [*_thresholds(account, rules, now), *_conditions(account, rules, now)]
+    return tuple(firing)
+
+
+def may_fire(state: State, windows: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str, str]]:
+    """All that the settings let fire of these windows by account, as (account, window, rule); empty as in an alert."""
+    rules = state.policy.alerts
+    for account in (known.account.name for known in state.accounts.values()):
+        for window in windows.get(account, ()):
+            for rule in _rules_of_window(rules, account, window):
+                yield account, window, rule
+        for kind in OF_ACCOUNTS:
+            if rules.applies(kind, account):
+                yield account, "", kind
+    if may_be_exhausted(state):
+        yield "", "", AlertKind.EXHAUSTED
+
+
+def _rules_of_window(rules: RuleBook, account: str, window: str) -> Iterator[str]:
+    thresholds = rules.thresholds_of(account)
+    if rules.applies(AlertKind.THRESHOLD, account, window):
+        yield from map(threshold_rule, thresholds)
+    if FULL not in thresholds and rules.applies(AlertKind.LIMIT, account, window):
+        yield AlertKind.LIMIT
+    if rules.applies(AlertKind.PACE, account, window):
+        yield AlertKind.PACE
+
+
+def _thresholds(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
+    thresholds = rules.thresholds_of(account.account.name)
+    for key, memory in account.alerts.items():
+        if memory.resets_at is not None and memory.resets_at <= now:
+            continue
+        for threshold in sorted(memory.told & {*thresholds, FULL}):
+            alert = _high(account, key, memory, threshold)
+            if threshold in thresholds:
+                alert = replace(alert, kind=AlertKind.THRESHOLD, threshold=threshold)
+            if _speaks(rules, alert):
+                yield alert
+
+
+def _high(account: AccountState, key: str, memory: WindowMemory, threshold: float) -> Alert:
+    return Alert(
+        AlertKind.LIMIT,
+        account.account.name,
+        key,
+        memory.reached.get(threshold, memory.at),
+        utilization=memory.utilization,
+        resets_at=memory.resets_at,
+        period=memory.period,
+    )
+
+
+def _conditions(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
+    facts = (fact.alert for fact in account_facts(account, rules, now))
+    for alert in _lasting(account.conditions, account.account.name, facts, now):
+        if _speaks(rules, alert):
+            yield alert
+
+
+def _fleet(state: State, now: datetime) -> Iterator[Alert]:
+    facts = (fact.alert for fact in fleet_facts(state, now))
+    for alert in _lasting(state.conditions, "", facts, now):
+        if _speaks(state.policy.alerts, alert):
+            yield alert
+
+
+def _lasting(
+    conditions: Conditions, account: str, facts: Iterable[Alert], now: datetime
+) -> Iterator[Alert]:
+    """The conditions that are firing, with what is known of them now; where none is, nothing is looked up."""
+    firing = {key: condition for key, condition in conditions.items() if _fires(condition, now)}
+    known = {(alert.kind, alert.window): alert for alert in facts} if firing else {}
+    for key, condition in firing.items():
+        name, _, window = key.partition(":")
+        kind = _KINDS.get(name)
+        if kind is not None:
+            alert = known.get((kind, window), Alert(kind, account, window, now))
+            yield replace(alert, at=condition.since)
+
+
+def _fires(condition: Condition, now: datetime) -> bool:
+    ceased = condition.ceased_at
+    return condition.told_at is not None and (ceased is None or now - ceased < RESOLVED_AFTER)
+
+
+def _speaks(rules: RuleBook, alert: Alert) -> bool:
+    return rules.applies(alert.kind, alert.account, alert.window or None)

@@ -1,0 +1,57 @@
+"""What the alert machine remembers of a window, and of a lasting condition. Replaced, never edited."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What the alert machine remembers of a lasting condition; see `monitor.core.alerts.conditions`.
+
+    It holds `since`; it was told at `told_at`; it has ceased at `ceased_at`. Once told it is not told again
+    before `until`, where that is set: the end of the window period that it is about. `freed_at` is when an
+    account was called free again, where the condition is that none had room.
+    """
+
+    since: datetime
+    told_at: datetime | None = None
+    ceased_at: datetime | None = None
+    until: datetime | None = None
+    freed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A utilization at an instant."""
+
+    at: datetime
+    utilization: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowMemory:
+    """What the alert machine remembers of one window of one account; see `monitor.core.alerts.machine`.
+
+    `low_since` is when a hint of an early reset was seen, and `low_end` the end that it named.
+    `told` are the thresholds that need no more words in this period, `reached` those that the newest samples
+    are at or above, and since when; `track` is what the pace is measured by; `generation` counts the early
+    resets behind which the window has kept its end.
+    """
+
+    at: datetime
+    utilization: float
+    resets_at: datetime | None
+    peak: float
+    told: frozenset[float] = frozenset()
+    low_since: datetime | None = None
+    low_end: datetime | None = None
+    reached: Mapping[float, datetime] = field(default_factory=dict)
+    track: tuple[Point, ...] = ()
+    generation: int = 0
+
+    @property
+    def period(self) -> str:
+        """A name for the period that is the same in every process: its end to the minute, and the generation."""
+        end = "" if self.resets_at is None else f"{round(self.resets_at.timestamp() / 60)}"
+        return f"{end}+{self.generation}" if self.generation else end

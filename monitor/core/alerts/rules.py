@@ -1,0 +1,90 @@
+"""Alert rules as the user sets them: which speak, of what, after how long, and how loudly. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from monitor.core.effects import AlertKind
+
+
+class Urgency(StrEnum):
+    """How much an alert presses; the words of the settings."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alert rule. None stands for all windows, all accounts, the usual channels.
+
+    `hold` is how long its condition must last before it speaks (Prometheus's `for`).
+    """
+
+    enabled: bool = True
+    windows: tuple[str, ...] | None = None
+    accounts: tuple[str, ...] | None = None
+    hold: timedelta = timedelta(0)
+    channels: tuple[str, ...] | None = None
+    urgency: Urgency = Urgency.NORMAL
+
+    def covers(self, account: str, window: str | None) -> bool:
+        """Whether the rule speaks of this account and window; a rule about no window covers every one."""
+        return (
+            self.enabled
+            and (self.accounts is None or account in self.accounts)
+            and (self.windows is None or window is None or window in self.windows)
+        )
+
+
+DEFAULT_RULES: Final[Mapping[AlertKind, Rule]] = {
+    AlertKind.THRESHOLD: Rule(),
+    AlertKind.LIMIT: Rule(urgency=Urgency.CRITICAL),
+    AlertKind.RESET: Rule(),
+    AlertKind.EARLY_RESET: Rule(),
+    AlertKind.PACE: Rule(hold=timedelta(minutes=5)),
+    # One refused answer may be a slip of the server: the next poll, or the one after it, is waited for.
+    AlertKind.LOGIN: Rule(hold=timedelta(minutes=5)),
+    AlertKind.EXPIRY: Rule(),
+    AlertKind.UNREADABLE: Rule(hold=timedelta(minutes=15)),
+    AlertKind.EXHAUSTED: Rule(urgency=Urgency.CRITICAL),
+    AlertKind.FREE: Rule(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What is different for one account: its thresholds (ratios), and the rules that are silent for it."""
+
+    thresholds: tuple[float, ...] | None = None
+    silent: frozenset[AlertKind] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All rules and exceptions."""
+
+    thresholds: tuple[float, ...] = (0.80, 0.95, 1.00)
+    rules: Mapping[AlertKind, Rule] = field(default_factory=lambda: DEFAULT_RULES)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    enabled: bool = True
+
+    def rule(self, kind: AlertKind) -> Rule:
+        return self.rules.get(kind, DEFAULT_RULES.get(kind, Rule()))
+
+    def applies(self, kind: AlertKind, account: str, window: str | None = None) -> bool:
+        """Whether alerts of this kind are to be told of this account and window."""
+        if not self.enabled or kind in self._override(account).silent:
+            return False
+        return self.rule(kind).covers(account, window)
+
+    def thresholds_of(self, account: str) -> tuple[float, ...]:
+        """The account's thresholds, in rising order."""
+        own = self._override(account).thresholds
+        return self.thresholds if own is None else own
+
+    def _override(self, account: str) -> Override:
+        return self.overrides.get(account, Override())

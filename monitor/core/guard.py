@@ -1,0 +1,81 @@
+"""Whether an account is still below a percentage: what scripts and agents ask before they go on. Pure."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from enum import IntEnum
+from typing import Final
+
+from monitor.core.errors import SettingsError
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
+from monitor.core.state import State
+
+DEFAULT_MAX: Final = 1.0
+_WINDOW: Final = re.compile(r"5h|7d(_\w+)?")
+
+
+class Verdict(IntEnum):
+    """The exit codes of the public interface."""
+
+    BELOW = 0
+    REACHED = 4
+    UNKNOWN = 5
+
+
+def guarded(
+    state: State,
+    now: datetime,
+    account: str | None = None,
+    window: str | None = None,
+    most: float = DEFAULT_MAX,
+) -> Verdict:
+    """Whether the account's window is at `most` (a ratio) or above, or locked.
+
+    Without an account it is the current one, without a window the fuller one of 5h and 7d. A window that should
+    have been reset by now counts as empty. Raises SettingsError for an account or a window that cannot be.
+    """
+    if window is not None and not _WINDOW.fullmatch(window):
+        raise SettingsError(f"no such window: {window!r}: it is 5h, 7d, or 7d_ and a model's name")
+    asked = current_account(state) if account is None else named_account(state, account)
+    if asked is None or not asked.values_are_fresh(now, state.policy.interval):
+        return Verdict.UNKNOWN
+    keys = (FIVE_HOURS, SEVEN_DAYS) if window is None else (window,)
+    known = [found for key in keys if (found := asked.window(key, now)) and _is_known(found)]
+    if not known:
+        return Verdict.UNKNOWN
+    return Verdict.REACHED if _reached(known, most) else Verdict.BELOW
+
+
+def _is_known(window: Window) -> bool:
+    return window.locked_reason is not None or not math.isnan(window.utilization)
+
+
+def _reached(windows: Iterable[Window], most: float) -> bool:
+    return any(w.locked_reason is not None or round(w.utilization - most, 6) >= 0 for w in windows)
+
+
+def current_account(state: State) -> AccountState | None:
+    """The account that Claude Code would use now, else the one that is marked as active."""
+    return state.accounts.get(state.logged_in or state.active_account or "")
+
+
+def named_account(state: State, name: str) -> AccountState:
+    """The account with this name or, where no other has it, this label. Raises SettingsError."""
+    accounts = [account.account for account in state.accounts.values()]
+    return state.accounts[find_account(name, accounts).name]
+
+
+def find_account(name: str, accounts: Sequence[Account]) -> Account:
+    """As `named_account` has it, of accounts of which nothing else is known. Raises SettingsError."""
+    named = [account for account in accounts if account.name == name]
+    called = named or [account for account in accounts if account.label == name]
+    if len(called) == 1:
+        return called[0]
+    raise SettingsError(f"there is no account {name!r}{_instead(name, [a.name for a in accounts])}")
+
+
+def _instead(name: str, names: Sequence[str]) -> str:
+    near = get_close_matches(name, names, n=1)
+    return f": did you mean {near[0]!r}?" if near else ": see `monitor accounts list`"

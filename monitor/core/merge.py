@@ -1,0 +1,84 @@
+"""Figures that Claude Code says of itself, merged with those of the polls. Pure.
+
+Each of its terminals shows what its own last answer said, and shows it again and again: what comes later need not be
+newer. Within a period usage only grows, so the highest figure is the newest; and a period that ends sooner is over.
+
+An answer of the usage API that it keeps has a date, and is whole: as that of a poll it is right, whatever was said
+before it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from monitor.core.alerts.machine import SAME_END
+from monitor.core.alerts.memory import WindowMemory
+from monitor.core.model import Usage, Window
+
+NOISE: Final = 1e-6
+"""Ratios closer than this are the same figure, written in another way."""
+
+
+def merged(old: Usage | None, seen: Usage) -> Usage | None:
+    """The usage with what was seen; None where that is nothing new."""
+    if old is not None and seen.at < old.at:
+        return None
+    news = {window.key: window for window in _news(old, seen)}
+    if not news:
+        return None
+    if old is None:
+        return replace(seen, windows=tuple(news.values()))
+    kept = {window.key: window for window in old.windows}
+    return replace(old, at=seen.at, windows=tuple({**kept, **news}.values()))
+
+
+def answered(
+    old: Usage | None, answer: Usage, memories: Mapping[str, WindowMemory]
+) -> Usage | None:
+    """The usage with a dated answer; None where all of it was known, or newer.
+
+    A status line may have overtaken the answer, and speaks of fewer windows: those that it left alone, as the
+    `memories` of their last samples say, are the answer's.
+    """
+    if old is None or answer.at > old.at:
+        return answer
+    newer = {
+        window.key: window
+        for window in answer.windows
+        if window.key in memories and memories[window.key].at < answer.at
+    }
+    windows = tuple(newer.get(window.key, window) for window in old.windows)
+    return replace(old, windows=windows) if windows != old.windows else None
+
+
+def _news(old: Usage | None, seen: Usage) -> Iterator[Window]:
+    """The windows that are not as they were; a figure of a window that has ended says nothing."""
+    for window in seen.windows:
+        known = old.window(window.key) if old is not None else None
+        if window.resets_at is not None and window.resets_at <= seen.at:
+            continue
+        new = window if known is None else _newer(known, window, seen.at)
+        if new != known:
+            yield new
+
+
+def _newer(known: Window, seen: Window, at: datetime) -> Window:
+    if known.resets_at is None or seen.resets_at is None:
+        return _opened_or_closed(known, seen, at)
+    if abs(seen.resets_at - known.resets_at) <= SAME_END:
+        return _higher(known, seen)
+    return seen if seen.resets_at > known.resets_at else known
+
+
+def _opened_or_closed(known: Window, seen: Window, at: datetime) -> Window:
+    """One that says no end where an open window is known may just not have been told of it."""
+    if known.resets_at is None:
+        return seen if seen.resets_at is not None else _higher(known, seen)
+    return seen if known.resets_at <= at else known
+
+
+def _higher(known: Window, seen: Window) -> Window:
+    if seen.utilization - known.utilization <= NOISE:
+        return known
+    return replace(known, utilization=seen.utilization)

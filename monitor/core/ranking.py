@@ -1,0 +1,168 @@
+"""Each account as a place to work: how much room it has, what that knowledge is worth, and which comes before which.
+
+Room is what is left of the fuller one of the 5-hour and the 7-day window. Per-model weeks are hints: a limit of one
+model stops nobody. Pure.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Final
+
+from monitor.core import format
+from monitor.core.errors import Reason
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.sanitize import clean
+from monitor.core.state import State
+
+APPLICABLE: Final = (FIVE_HOURS, SEVEN_DAYS)
+"""The windows that stop all work of an account."""
+
+MINUTE: Final = timedelta(minutes=1)
+
+NO_END: Final = datetime.max.replace(tzinfo=UTC)
+"""Later than any reset."""
+
+
+class Confidence(IntEnum):
+    """What is known of an account's room, the best first."""
+
+    KNOWN = 0
+    OLD = 1
+    LOGIN_NEEDED = 2
+    UNKNOWN = 3
+    FULL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One account as a place to work. `room` is a ratio, and None where nothing is known of it.
+
+    `window` is the fuller one; `free_at` is when a full account is open again, where that is known. `reasons` are its
+    own: doubts and hints.
+    """
+
+    account: str
+    standing: Confidence
+    room: float | None = None
+    window: Window | None = None
+    free_at: datetime | None = None
+    logged_in: bool = False
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def percent_left(self) -> int:
+        """Its room as the table has it: what the percentage that is shown there leaves of 100."""
+        return min(math.ceil(round((self.room or 0.0) * 100, 6)), 100)
+
+    @property
+    def lapses_at(self) -> datetime:
+        """When its room would lapse, unused: its reset to the minute, since answers differ a little about one end."""
+        resets_at = self.window.resets_at if self.window else None
+        if resets_at is None or resets_at >= NO_END - MINUTE:
+            return NO_END
+        return (resets_at + MINUTE / 2).replace(second=0, microsecond=0)
+
+
+def candidate_of(state: State, account: AccountState, now: datetime) -> Candidate:
+    """The account as it stands at `now`."""
+    name = account.account.name
+    windows = applicable(account, now)
+    blocking = [window for window in windows if _stops(window)]
+    fullest = max(windows, key=lambda window: window.utilization, default=None)
+    candidate = Candidate(
+        account=name,
+        standing=Confidence.UNKNOWN,
+        room=None if fullest is None else max(1 - fullest.utilization, 0.0),
+        window=fullest,
+        logged_in=name == state.logged_in,
+    )
+    if blocking:
+        return _full(candidate, blocking)
+    standing, doubts = _standing(state, account, now, known=fullest is not None)
+    return replace(candidate, standing=standing, reasons=(*doubts, *_hints(account, windows, now)))
+
+
+def applicable(account: AccountState, now: datetime) -> list[Window]:
+    """The windows that stop all work when they are full, as far as they are known."""
+    windows = account.windows(now)
+    return [w for w in windows if w.key in APPLICABLE and not math.isnan(w.utilization)]
+
+
+def _stops(window: Window) -> bool:
+    return window.locked_reason is not None or round(window.utilization, 6) >= 1
+
+
+def _full(candidate: Candidate, blocking: Sequence[Window]) -> Candidate:
+    """Free again when the last of its full windows is, if each of them says when that is."""
+    last = max(blocking, key=lambda window: window.resets_at or NO_END)
+    what = [f"its {window.key} is {_fullness(window)}" for window in blocking]
+    return replace(
+        candidate,
+        standing=Confidence.FULL,
+        room=0.0,
+        window=last,
+        free_at=last.resets_at,
+        reasons=(" and ".join(what),),
+    )
+
+
+def _fullness(window: Window) -> str:
+    return "locked" if window.locked_reason is not None else "full"
+
+
+def _standing(
+    state: State, account: AccountState, now: datetime, *, known: bool
+) -> tuple[Confidence, tuple[str, ...]]:
+    """What its figures are worth, and why they are worth less than they seem."""
+    doubts: list[str] = []
+    standing = Confidence.KNOWN
+    if known and not account.values_are_fresh(now, state.policy.interval):
+        standing = Confidence.OLD
+        doubts.append(f"its figures are {_age(account, now)} old")
+    if account.login_required:
+        standing = Confidence.LOGIN_NEEDED
+        doubts.append(_login_words(account))
+    if not known:
+        standing = Confidence.UNKNOWN
+        doubts.append("its limits are not known" if account.usage else "its usage is not known yet")
+    return standing, tuple(doubts)
+
+
+def _age(account: AccountState, now: datetime) -> str:
+    return format.age(now - account.last_success_at) if account.last_success_at else "very"
+
+
+def _login_words(account: AccountState) -> str:
+    down = account.health
+    scope = isinstance(down, Down) and down.reason is Reason.SCOPE
+    return "its token may not read usage" if scope else "its token was refused: run claude there"
+
+
+def _hints(account: AccountState, windows: Sequence[Window], now: datetime) -> Iterator[str]:
+    """What is worth knowing, and decides nothing."""
+    for window in windows:
+        if not window.confirmed:
+            yield f"{window.key} should have been reset by now, which no poll has confirmed"
+    for window in account.windows(now):
+        if window.key not in APPLICABLE and _stops(window):
+            yield f"{clean(window.key)} is {_fullness(window)}{_until(window.resets_at, now)}"
+
+
+def _until(at: datetime | None, now: datetime) -> str:
+    return "" if at is None else f" for another {format.duration(at - now)}"
+
+
+def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The best first; candidates that are equal in all that counts keep the order of the settings."""
+    return sorted(candidates, key=_preference)
+
+
+def _preference(candidate: Candidate) -> tuple[object, ...]:
+    """The most room, of equals the one whose room would lapse first, of those the one that is in use."""
+    if candidate.standing is Confidence.FULL:
+        return candidate.standing, candidate.free_at or NO_END, not candidate.logged_in
+    room, lapses_at = candidate.percent_left, candidate.lapses_at
+    return candidate.standing, -room, lapses_at, not candidate.logged_in

@@ -1,0 +1,70 @@
+"""What an earlier process knew of an account, given to the one that was loaded; and clocks set back. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from monitor.core import schedule
+from monitor.core.alerts.memory_codec import condition_moved, window_moved
+from monitor.core.model import AccountState, Down, Unpolled, Up
+from monitor.core.state import State
+
+
+def restored(
+    fresh: AccountState, old: AccountState, now: datetime, base: timedelta
+) -> AccountState:
+    """The loaded account with the figures, health and schedule of before, which no poll under way belongs to."""
+    by = min(timedelta(0), now - _newest(old, now))
+    known = replace(
+        moved(old, by),
+        account=fresh.account,
+        polling=False,
+        alerts=fresh.alerts,
+        conditions=fresh.conditions,
+    )
+    return schedule.taken_up(known, now, base, fresh.next_poll_at)
+
+
+def idle(state: State, *, asks: bool) -> State:
+    """The state of a program that goes on with another poller: no poll is under way that will ever end.
+
+    `asks` says whether that one may ask the API: then it has a first round of polls before it.
+    """
+    accounts = {name: replace(old, polling=False) for name, old in state.accounts.items()}
+    return replace(state, accounts=accounts, looked_around=state.looked_around and not asks)
+
+
+def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:
+    """The accounts for a program that may not ask the API: that asking failed says nothing any more."""
+    return {name: _unasked(old) for name, old in accounts.items()}
+
+
+def _unasked(old: AccountState) -> AccountState:
+    if not isinstance(old.health, Down):
+        return old
+    health = Unpolled() if old.last_success_at is None else Up(old.last_success_at)
+    return replace(old, health=health, backoff_until=None, failures_in_a_row=0)
+
+
+def _newest(old: AccountState, now: datetime) -> datetime:
+    """The newest instant that has been; where it is still to come, the clock was set back meanwhile."""
+    since = None if isinstance(old.health, Unpolled) else old.health.since
+    have_been = (*old.requests, old.last_success_at, old.throttled_at, since)
+    return max((at for at in have_been if at is not None), default=now)
+
+
+def moved(old: AccountState, by: timedelta) -> AccountState:
+    """The account for a clock that was set by this much; what the server says keeps its instants."""
+    if not by:
+        return old
+    return replace(
+        old,
+        next_poll_at=old.next_poll_at + by,
+        backoff_until=old.backoff_until and old.backoff_until + by,
+        throttled_at=old.throttled_at and old.throttled_at + by,
+        last_success_at=old.last_success_at and old.last_success_at + by,
+        usage=old.usage and replace(old.usage, at=old.usage.at + by),
+        requests=tuple(at + by for at in old.requests),
+        alerts={key: window_moved(memory, by) for key, memory in old.alerts.items()},
+        conditions={key: condition_moved(c, by) for key, c in old.conditions.items()},
+    )

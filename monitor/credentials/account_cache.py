@@ -1,0 +1,277 @@
+"""What was learnt of each account and cannot be asked again for free: whose it is, its plan, where its login lives.
+
+Kept in the state folder, since the settings hold only what the user said. It holds no secret: a token is
+recognised by the first 48 bits of its hash. Losing the file costs questions to the profile API, nothing else.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from monitor.core.errors import TrackerError
+from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret
+from monitor.credentials.config_dir import remembered
+
+MOST_LEFT: Final = 8
+"""So many folders that an account has left are followed on."""
+
+MOST_PROFILES: Final = 32
+"""Of so many tokens it is remembered whose they are, so that each is asked about once."""
+
+_BESIDE_ACCOUNTS: Final = ""
+"""The entry of what is of no one account, which has no such name."""
+
+_log = logging.getLogger(__name__)
+
+
+class Document(Protocol):
+    """One small JSON document that outlives the process."""
+
+    def load(self) -> Mapping[str, Any]:
+        """Empty where there is none, or none that can be read."""
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        """Raises TrackerError where it cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAccount:
+    """What was learnt of one account. `folders` is where its login lives now, `left` where it once did.
+
+    A folder is spelled as Claude Code knows it; "" is the default one. `swapped` says that claude-swap keeps a copy of
+    the login, which outlives the folder.
+    """
+
+    identity: Identity | None = None
+    plan: str | None = None
+    token_digest: str | None = None
+    token_expires_at: datetime | None = None
+    login_expires_at: datetime | None = None
+    folders: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    swapped: bool = False
+
+    def of_profile(self, profile: Profile) -> "CachedAccount":
+        return replace(self, identity=profile.identity, plan=profile.plan or self.plan)
+
+    def moved_in(self, folder: str) -> "CachedAccount":
+        """The account's login lives in this folder too."""
+        folders = self.folders if folder in self.folders else (*self.folders, folder)
+        return replace(self, folders=folders, left=_without(self.left, folder))
+
+    def moved_out(self, folder: str) -> "CachedAccount":
+        """The account's login does not live there any more; it may come back."""
+        if folder not in self.folders:
+            return self
+        left = (*_without(self.left, folder), folder)[-MOST_LEFT:]
+        folders = _without(self.folders, folder)
+        ends = self.login_expires_at if folders or self.swapped else None
+        return replace(self, folders=folders, left=left, login_expires_at=ends)
+
+    def swapped_until(self, ends: datetime | None) -> "CachedAccount":
+        """claude-swap has a copy of the login, which ends then; a folder that has the login itself knows better."""
+        known = self.login_expires_at if self.folders else None
+        ends = known or ends or self.login_expires_at
+        return replace(self, swapped=True, login_expires_at=ends)
+
+    def of_expiry(self, credential: Credential) -> "CachedAccount":
+        return replace(
+            self, token_digest=digest(credential.secret), token_expires_at=credential.expires_at
+        )
+
+    def expiry_of(self, credential: Credential) -> datetime | None:
+        """When the credential ends; a date that was learnt of another token says nothing about this one."""
+        if credential.expires_at is not None:
+            return credential.expires_at
+        same = self.token_digest == digest(credential.secret)
+        return self.token_expires_at if same else None
+
+
+def digest(secret: Secret) -> str:
+    return hashlib.sha256(secret.reveal().encode()).hexdigest()[:12]
+
+
+class AccountCache:
+    """The facts by account name; every change is saved at once."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._is_owed = False
+        self._elsewhere: set[str] = set()
+        """What the settings do not name, or not any more; other settings files may."""
+        entries = dict(_entries(document.load()))
+        self._profiles = _profiles(entries.pop(_BESIDE_ACCOUNTS, {}))
+        self._facts = {name: _facts(entry) for name, entry in entries.items()}
+
+    def __getitem__(self, name: str) -> CachedAccount:
+        return self._facts.get(name, CachedAccount())
+
+    def __setitem__(self, name: str, facts: CachedAccount) -> None:
+        if self._facts.get(name) != facts:
+            self._facts[name] = facts
+            self._save()
+
+    def forget(self, name: str) -> None:
+        """Nothing of the account is remembered, nor whose its tokens were."""
+        facts = self._facts.pop(name, None)
+        if facts is not None:
+            known = self._profiles.items()
+            self._profiles = {key: p for key, p in known if p.identity != facts.identity}
+            self._save()
+
+    def rename(self, old: str, new: str) -> None:
+        if old in self._facts:
+            self._facts[new] = self._facts.pop(old)
+            self._save()
+
+    def profile_of(self, secret: Secret) -> Profile | None:
+        """Whose token it is, an account's or a stranger's; None where that was not found out yet."""
+        return self._profiles.get(digest(secret))
+
+    def remember(self, secret: Secret, profile: Profile) -> None:
+        """This is whose token it is."""
+        newest = {**self._profiles, digest(secret): profile}
+        self._profiles = dict(list(newest.items())[-MOST_PROFILES:])
+        self._save()
+
+    def recognise(self, accounts: Sequence[Account]) -> None:
+        """These are the accounts of the settings. Those that somebody has renamed there are taken for what they were.
+
+        Nothing is known of such a one, and its organization is that of one account that the settings name no more.
+        """
+        self._elsewhere = self._facts.keys() - {account.name for account in accounts}
+        gone = [self._facts[name] for name in self._elsewhere]
+        for account in accounts:
+            former = [facts for facts in gone if _may_have_been(facts, account)]
+            if account.name not in self._facts and len(former) == 1:
+                self[account.name] = former[0]
+
+    def folders(self) -> set[str]:
+        """Every folder in which a login was ever found, the default one ("") left out."""
+        known = (folder for facts in self._facts.values() for folder in facts.folders + facts.left)
+        return {folder for folder in known if folder}
+
+    def living_in(self, folder: str) -> set[str]:
+        """The accounts whose login is believed to live there."""
+        living = {name for name, facts in self._facts.items() if folder in facts.folders}
+        return living - self._elsewhere
+
+    def _contents(self) -> dict[str, Any]:
+        entries: dict[str, Any] = {name: _entry(facts) for name, facts in self._facts.items()}
+        if self._profiles:
+            profiles = {key: _profile_entry(profile) for key, profile in self._profiles.items()}
+            entries[_BESIDE_ACCOUNTS] = {"profiles": profiles}
+        return entries
+
+    def save_owed(self) -> None:
+        """Try again what could not be saved."""
+        if self._is_owed:
+            self._save()
+
+    def _save(self) -> None:
+        """A full disk costs a question later, and must not end a poll: it is logged, once until it works again."""
+        try:
+            self._document.save(self._contents())
+        except TrackerError as error:
+            if not self._is_owed:
+                _log.warning("%s", error)
+            self._is_owed = True
+        else:
+            self._is_owed = False
+
+
+def _may_have_been(facts: CachedAccount, account: Account) -> bool:
+    if facts.identity is None or account.auth_method is not AuthMethod.OAUTH or not account.org_id:
+        return False
+    homes = {*facts.folders, *facts.left}
+    is_at_home = account.config_dir is None or not homes.isdisjoint(remembered(account.config_dir))
+    return facts.identity.org_uuid == account.org_id and is_at_home
+
+
+def _without(folders: Iterable[str], folder: str) -> tuple[str, ...]:
+    return tuple(other for other in folders if other != folder)
+
+
+def _entries(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(name, entry) for name, entry in document.items() if isinstance(entry, dict)]
+
+
+def _profiles(entry: Mapping[str, Any]) -> dict[str, Profile]:
+    found = entry.get("profiles")
+    named = _entries(found) if isinstance(found, dict) else []
+    read = ((key, _profile(value)) for key, value in named)
+    return {key: profile for key, profile in read if profile is not None}
+
+
+def _profile(entry: Mapping[str, Any]) -> Profile | None:
+    identity, email = _identity(entry), _text(entry.get("email"))
+    if identity is None or email is None:
+        return None
+    organization = _text(entry.get("organization_name")) or ""
+    return Profile(identity, email, organization, _text(entry.get("plan")))
+
+
+def _profile_entry(profile: Profile) -> Mapping[str, Any]:
+    return {
+        "account_uuid": profile.identity.account_uuid,
+        "org_uuid": profile.identity.org_uuid,
+        "email": profile.email,
+        "organization_name": profile.organization_name,
+        "plan": profile.plan,
+    }
+
+
+def _identity(entry: Mapping[str, Any]) -> Identity | None:
+    account, organization = _text(entry.get("account_uuid")), _text(entry.get("org_uuid"))
+    if account is None or organization is None:
+        return None
+    return Identity(account, organization)
+
+
+def _facts(entry: Mapping[str, Any]) -> CachedAccount:
+    return CachedAccount(
+        identity=_identity(entry),
+        plan=_text(entry.get("plan")),
+        token_digest=_text(entry.get("token_digest")),
+        token_expires_at=_instant(entry.get("token_expires_at")),
+        login_expires_at=_instant(entry.get("login_expires_at")),
+        folders=_texts(entry.get("folders", [entry.get("folder")])),
+        left=_texts(entry.get("left")),
+        swapped=entry.get("swapped") is True,
+    )
+
+
+def _entry(facts: CachedAccount) -> Mapping[str, Any]:
+    values = {
+        "account_uuid": facts.identity and facts.identity.account_uuid,
+        "org_uuid": facts.identity and facts.identity.org_uuid,
+        "plan": facts.plan,
+        "token_digest": facts.token_digest,
+        "token_expires_at": facts.token_expires_at and facts.token_expires_at.isoformat(),
+        "login_expires_at": facts.login_expires_at and facts.login_expires_at.isoformat(),
+        "folders": list(facts.folders) or None,
+        "left": list(facts.left) or None,
+        "swapped": facts.swapped or None,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Of an older version the one `folder`, as a list; a missing key is none."""
+    items = value if isinstance(value, list) else []
+    return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value)) if value is not None else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

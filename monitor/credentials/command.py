@@ -1,0 +1,130 @@
+"""A program of the user's choice that prints a token, such as `pass show claude/work`. Never run by a shell.
+
+Neither its arguments nor what it prints is ever told: the one may name a secret, the other is one.
+"""
+
+import asyncio
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Final
+
+from monitor.core.errors import Cause, CredentialError, Reason
+from monitor.core.model import Credential
+from monitor.credentials.tokens import parse_token
+from monitor.system.clock import Clock
+from monitor.system.subprocesses import TooMuchOutputError, ending, output_of
+
+LIMIT_SECS: Final = 10.0
+AT_MOST_EVERY_SECS: Final = 60.0
+
+
+class TokenCommand:
+    """The token of one account, kept in memory for as long as it works.
+
+    The program is run anew once the token was refused or is known to be dead, but at most once a minute.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], clock: Clock, *, limit_secs: float = LIMIT_SECS
+    ) -> None:
+        self._argv = tuple(argv)
+        self._clock = clock
+        self._limit_secs = limit_secs
+        self._turn = asyncio.Lock()
+        self._run_at: float | None = None
+        self._credential: Credential | None = None
+        self._failure: CredentialError | None = None
+
+    async def read(self, rejected: Credential | None = None) -> Credential:
+        """The token, unless it is the one that the API rejected. Raises CredentialError."""
+        async with self._turn:
+            if self._is_of_no_use(rejected) and self._may_run():
+                self._run_at = self._clock.monotonic()
+                await self._renew()
+            return self._usable(rejected)
+
+    def _is_of_no_use(self, rejected: Credential | None) -> bool:
+        held = self._credential
+        return held is None or _is(held, rejected) or held.is_dead(self._clock.now())
+
+    def _may_run(self) -> bool:
+        elapsed = None if self._run_at is None else self._clock.monotonic() - self._run_at
+        return elapsed is None or elapsed >= AT_MOST_EVERY_SECS
+
+    async def _renew(self) -> None:
+        self._credential, self._failure = None, None
+        try:
+            self._credential = await self._printed()
+        except CredentialError as error:
+            self._failure = error
+
+    def _usable(self, rejected: Credential | None) -> Credential:
+        held = self._credential
+        if held is None:
+            words, trouble = _told(self._failure)
+            raise CredentialError(words, cause=trouble)
+        if _is(held, rejected):
+            raise self._useless("a token that was refused", Cause.REFUSED)
+        if held.is_dead(self._clock.now()):
+            raise self._useless("a token that has expired", Cause.EXPIRED)
+        return held
+
+    def _useless(self, what: str, cause: Cause) -> CredentialError:
+        words = f"the token command {self._name} prints {what}: give it a new one"
+        return CredentialError(words, reason=Reason.AUTH, cause=cause)
+
+    async def _printed(self) -> Credential:
+        code, output = await self._output()
+        if code != 0:
+            raise self._error(
+                f"{ending(code)}: run it by hand in a terminal to see why", Cause.FAILED
+            )
+        credential = parse_token(_meant(output.decode(errors="replace")))
+        if credential is None:
+            raise self._error(
+                "prints no token: the first line must be one, or all of it JSON", Cause.DAMAGED
+            )
+        return credential
+
+    async def _output(self) -> tuple[int, bytes]:
+        if not self._argv or shutil.which(self._argv[0]) is None:
+            raise self._error("is not on the PATH, or no program: install it", Cause.MISSING)
+        try:
+            return await output_of(*self._argv, limit_secs=self._limit_secs)
+        except TimeoutError:
+            words = (
+                f"took longer than {self._limit_secs:g} s and was ended: it may ask for a passphrase "
+                "where nobody sees it, so unlock what it reads first"
+            )
+            trouble = Cause.SILENT
+        except TooMuchOutputError:
+            words, trouble = "prints more than a token: let it print that alone", Cause.DAMAGED
+        except (OSError, ValueError) as error:
+            why = (error.strerror if isinstance(error, OSError) else None) or "an odd argument"
+            words, trouble = f"cannot be started ({why}): try it by hand", Cause.MISSING
+        raise self._error(words, trouble)
+
+    @property
+    def _name(self) -> str:
+        return shlex.quote(PurePath(self._argv[0]).name) if self._argv else "''"
+
+    def _error(self, words: str, cause: Cause) -> CredentialError:
+        return CredentialError(f"the token command {self._name} {words}", cause=cause)
+
+
+def _is(credential: Credential, rejected: Credential | None) -> bool:
+    return rejected is not None and credential.secret == rejected.secret
+
+
+def _meant(text: str) -> str:
+    """All of a JSON text, else the first line that has something in it: `pass` may keep notes below."""
+    stripped = text.strip()
+    return stripped if stripped.startswith("{") else stripped.partition("\n")[0]
+
+
+def _told(failure: CredentialError | None) -> tuple[str, Cause | None]:
+    if failure is None:
+        return "the token command was interrupted: wait for a minute", Cause.ABSENT
+    return failure.detail, failure.cause

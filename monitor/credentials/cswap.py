@@ -1,0 +1,114 @@
+"""The accounts that claude-swap knows, by `cswap list --json`. Its tokens stay with it.
+
+The form is schema version 1 of claude-swap 0.26 (realiti4/claude-swap, `json_output.py` at 3c3f2b8): `accounts` are
+rows of `email`, `organizationUuid` ("" for a personal account), `organizationName`, and now and then
+`loginExpiresAt` in ISO 8601; an error is `{"error": {"type", "message"}}` with exit code 1. The list
+has no account uuids. To make it, claude-swap may ask the usage API for what its own cache lacks, so it is for
+imports and not for a timer.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from monitor.core.errors import Cause, CredentialError
+from monitor.core.sanitize import ordinary
+from monitor.system.subprocesses import TooMuchOutputError, output_of
+
+LIMIT_SECS: Final = 30.0
+MAX_BYTES: Final = 4 * 1024 * 1024
+VERSION: Final = 1
+
+_API_KEY: Final = "api_key"
+
+
+@dataclass(frozen=True, slots=True)
+class SwapAccount:
+    """An account of claude-swap. `org_uuid` is empty where it has none, `account_uuid` where it is not told.
+
+    `login_expires_at` is when the login that claude-swap keeps ends, where it knows that.
+    """
+
+    email: str
+    org_uuid: str = ""
+    org_name: str = ""
+    account_uuid: str = ""
+    login_expires_at: datetime | None = None
+
+
+async def listed(executable: str = "cswap", *, limit_secs: float = LIMIT_SECS) -> list[SwapAccount]:
+    """In its own order, without API keys, which have no windows. Raises CredentialError."""
+    if shutil.which(executable) is None:
+        words = f"{executable} is not on the PATH: install claude-swap, or import from Claude Code"
+        raise CredentialError(words, cause=Cause.MISSING)
+    try:
+        code, output = await output_of(
+            executable, "list", "--json", limit_secs=limit_secs, max_bytes=MAX_BYTES
+        )
+    except TimeoutError:
+        words = (
+            f"`{executable} list` took longer than {limit_secs:g} s and was ended: try it by hand"
+        )
+        raise CredentialError(words, cause=Cause.SILENT) from None
+    except OSError as error:
+        words = f"{executable} cannot be started ({error.strerror}): install claude-swap anew"
+        raise CredentialError(words, cause=Cause.MISSING) from None
+    except TooMuchOutputError:
+        code, output = 0, b""
+    return parse_list(output, code, executable)
+
+
+def parse_list(output: bytes, code: int = 0, executable: str = "cswap") -> list[SwapAccount]:
+    """The accounts in what `cswap list --json` prints. Raises CredentialError."""
+    document = _object(output)
+    error = document.get("error")
+    if code != 0 or error is not None:
+        raise CredentialError(_failed(executable, code, error), cause=Cause.FAILED)
+    rows = document.get("accounts")
+    if document.get("schemaVersion") != VERSION or not isinstance(rows, list):
+        words = (
+            f"`{executable} list --json` prints what is not understood: use claude-swap 0.26 or so"
+        )
+        raise CredentialError(words, cause=Cause.DAMAGED)
+    accounts = (_account(row) for row in rows if isinstance(row, dict))
+    return [account for account in accounts if account is not None]
+
+
+def _object(output: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(output)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _failed(executable: str, code: int, error: object) -> str:
+    """Of its own words only the name of the error is told."""
+    kind = ordinary(error.get("type")) if isinstance(error, dict) else ""
+    named = f" ({kind})" if kind else ""
+    return f"`{executable} list` failed with exit code {code}{named}: run it by hand to see why"
+
+
+def _account(row: Mapping[str, Any]) -> SwapAccount | None:
+    email = ordinary(row.get("email"))
+    if not email or row.get("usageStatus") == _API_KEY:
+        return None
+    return SwapAccount(
+        email,
+        ordinary(row.get("organizationUuid")),
+        ordinary(row.get("organizationName")),
+        ordinary(row.get("accountUuid")),
+        _instant(row.get("loginExpiresAt")),
+    )
+
+
+def _instant(text: object) -> datetime | None:
+    """None for what is no date, or none that everybody agrees on."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

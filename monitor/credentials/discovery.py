@@ -1,0 +1,132 @@
+"""Every login of Claude Code on this machine: where one is, not what it holds. Reads no secret."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from monitor.credentials.claude_code import ClaudeCode, absolute
+from monitor.credentials.claude_json import home
+from monitor.credentials.folders import Place, has_signs, place_of, siblings
+from monitor.credentials.keychain import SERVICE, services, spelling_of
+from monitor.credentials.keychain_list import KeychainList
+from monitor.credentials.security import LIMIT_SECS, SECURITY, Security
+from monitor.system.clock import Clock, SystemClock
+from monitor.system.threads import DaemonThreads
+
+SCAN_SECS: Final = 5.0
+
+
+class Discovery:
+    """Finds the same objects each time: what one of them has learnt of its place is not forgotten.
+
+    It costs some hundred looks at folders, and on macOS a listing of the Keychain every ten minutes.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        platform: str = sys.platform,
+        security: str = SECURITY,
+        clock: Clock | None = None,
+        limit_secs: float = LIMIT_SECS,
+    ) -> None:
+        self._environ = environ
+        self._platform = platform
+        self._security = Security(security, limit_secs)
+        self._clock = clock or SystemClock()
+        self._list = KeychainList(self._security, self._clock)
+        self._threads = DaemonThreads(SCAN_SECS)
+        self._home = home(environ)
+        self._kept: dict[str, ClaudeCode] = {}
+        self._found: Sequence[ClaudeCode] = ()
+
+    async def discovered(self, folders: Iterable[str] = ()) -> list[ClaudeCode]:
+        """Each login once: the one in use, `~/.claude`, these folders, those beside them, lone Keychain items.
+
+        The first is there whether or not anybody is logged in, as are the given ones. A folder of several
+        spellings keeps the first of them, which names its Keychain item.
+        """
+        listed = await self._list.services() if self._platform == "darwin" else ()
+        given = [absolute(folder) for folder in folders if "\0" not in folder]
+        try:
+            self._found = await self._threads.run(lambda: self._scan(given, frozenset(listed)))
+        except TimeoutError:  # a disk is silent: it is as it was
+            self._found = self._found or [self._current()]
+        asked = {service for source in self._found for service in source.services}
+        lone = [service for service in listed if service not in asked]
+        named = ["", str(self._home / ".claude"), *given]
+        return [*self._found, *(self._item(one, spelling_of(one, named)) for one in lone)]
+
+    def _scan(self, given: Sequence[str], listed: frozenset[str]) -> Sequence[ClaudeCode]:
+        found: dict[Place, ClaudeCode] = {}
+        for source in self._candidates(given, listed):
+            found.setdefault(place_of(source.key), source)
+        return list(found.values())
+
+    def _candidates(self, given: Sequence[str], listed: frozenset[str]) -> Iterator[ClaudeCode]:
+        current = self._current()
+        yield current
+        if SERVICE in listed or os.path.isdir(self._home / ".claude"):  # noqa: PTH112 - never raises
+            yield self._default()
+        yield from map(self._at, given)
+        known = [*given, *([current.folder] if current.folder else [])]
+        parents = dict.fromkeys([self._home, *(Path(folder).parent for folder in known)])
+        yield from map(self._at, siblings(parents, self._looks_used(listed)))
+
+    def _looks_used(self, listed: frozenset[str]) -> Callable[[str], bool]:
+        """The home folder itself holds the default one's `.claude.json`, but is none."""
+        ours = place_of(str(self._home))
+
+        def answer(folder: str) -> bool:
+            is_listed = not listed.isdisjoint(services(folder))
+            return (is_listed or has_signs(folder)) and place_of(folder) != ours
+
+        return answer
+
+    def _current(self) -> ClaudeCode:
+        return self._keep("", lambda: self._made(None))
+
+    def _default(self) -> ClaudeCode:
+        """That which Claude Code would use without any variable; mostly the current one."""
+        return self._keep("~", lambda: self._made(""))
+
+    def _at(self, folder: str) -> ClaudeCode:
+        return self._keep(folder, lambda: self._made(folder))
+
+    def _item(self, service: str, folder: str | None) -> ClaudeCode:
+        return self._keep(
+            f"{service} {folder}",
+            lambda: ClaudeCode.of_service(
+                service, folder, environ=self._environ, security=self._security, clock=self._clock
+            ),
+        )
+
+    def _made(self, folder: str | None) -> ClaudeCode:
+        return ClaudeCode(
+            folder,
+            environ=self._environ,
+            platform=self._platform,
+            security=self._security,
+            clock=self._clock,
+        )
+
+    def _keep(self, name: str, make: Callable[[], ClaudeCode]) -> ClaudeCode:
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+
+async def discovered(
+    folders: Iterable[str] = (),
+    *,
+    environ: Mapping[str, str] = os.environ,
+    platform: str = sys.platform,
+    security: str = SECURITY,
+    clock: Clock | None = None,
+) -> list[ClaudeCode]:
+    """`Discovery.discovered`, for whoever asks only once."""
+    once = Discovery(environ=environ, platform=platform, security=security, clock=clock)
+    return await once.discovered(folders)

@@ -1,0 +1,180 @@
+"""Where each account's token may live: the keyring, Claude Code's own place, a systemd credential, or a command.
+
+The keyring alone is ever written; nothing is copied from one of the others into another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from monitor.core.errors import Cause, CredentialError
+from monitor.core.model import Account, AuthMethod, Credential, Storage
+from monitor.credentials.account_cache import AccountCache
+from monitor.credentials.hints import KEY_OPTIONS, OPTIONS
+from monitor.credentials.login_registry import LoginRegistry
+from monitor.credentials.ports import GivenCredentials, SecretStore, TokenCommand
+
+GIVEN: Final = frozenset({Storage.SYSTEMD, Storage.COMMAND})
+"""The user hands the token over, and may hand over another account's."""
+
+NOT_OURS: Final = GIVEN | {Storage.LINKED}
+"""What lives there is never written or deleted by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What one account's storage holds. `storage` is None where the account has its token nowhere yet.
+
+    A linked account's credential is None: it is Claude Code's, and never stored.
+    """
+
+    storage: Storage | None
+    credential: Credential | None = None
+    has_keyring: bool = True
+
+
+class SecretStores:
+    """Reads an account's own token where it lives, and keeps it in the keyring where it belongs there.
+
+    `default` is what the settings say of accounts that say nothing. All methods raise CredentialError.
+    """
+
+    def __init__(
+        self,
+        vault: SecretStore,
+        offers: LoginRegistry,
+        learnt: AccountCache,
+        *,
+        given: GivenCredentials | None = None,
+        command: Callable[[tuple[str, ...]], TokenCommand] | None = None,
+        default: Callable[[], Storage | None] = lambda: None,
+    ) -> None:
+        self._vault = vault
+        self._offers = offers
+        self._learnt = learnt
+        self._given = given
+        self._command = command
+        self._default = default
+        self._commands: dict[tuple[str, ...], TokenCommand] = {}
+        self._cache: dict[str, Credential] = {}
+
+    def wanted(self, account: Account) -> Storage | None:
+        """The storage that the settings ask for; None is whichever there is."""
+        if account.storage is not None:
+            return account.storage
+        if account.token_command:
+            return Storage.COMMAND
+        default = self._default()
+        alien = default is Storage.LINKED and account.auth_method is AuthMethod.SESSION_KEY
+        return None if alien else default
+
+    async def read(self, account: Account, rejected: Credential | None = None) -> Stored:
+        """What is stored for the account; read anew where the API has rejected what was read before."""
+        match self.wanted(account):
+            case Storage.LINKED:
+                return Stored(Storage.LINKED)
+            case Storage.SYSTEMD:
+                return await self._read_given(account)
+            case Storage.COMMAND:
+                return await self._read_command(account, rejected)
+            case Storage.KEYRING:
+                try:
+                    return await self._read_keyring(account, rejected)
+                except CredentialError as error:
+                    raise _with_options(error, account) from None
+        return await self._read_whichever(account, rejected)
+
+    async def keep(self, account: Account, credential: Credential) -> Storage:
+        """Keep the account's new credential, if it is ours to keep; says where it lives."""
+        wanted = self.wanted(account)
+        if wanted in NOT_OURS and wanted is not None:
+            return wanted
+        if wanted is None and await self._is_given(account):
+            return Storage.SYSTEMD
+        try:
+            await self._vault.write(account.name, credential.secret)
+        except CredentialError as error:
+            linkable = wanted is None and account.auth_method is AuthMethod.OAUTH
+            if error.cause is Cause.NO_KEYRING and linkable:
+                return Storage.LINKED
+            raise _with_options(error, account) from None
+        self._cache[account.name] = credential
+        return Storage.KEYRING
+
+    async def drop(self, account: Account) -> None:
+        """Delete what is kept for the account, in the keyring too."""
+        self._cache.pop(account.name, None)
+        if account.storage in NOT_OURS:
+            return
+        try:
+            await self._vault.delete(account.name)
+        except CredentialError as error:
+            if error.cause is not Cause.NO_KEYRING:
+                raise
+
+    async def _read_whichever(self, account: Account, rejected: Credential | None) -> Stored:
+        if await self._is_given(account):
+            return await self._read_given(account)
+        try:
+            stored = await self._read_keyring(account, rejected)
+        except CredentialError as error:
+            if error.cause is not Cause.NO_KEYRING:
+                raise
+            stored = Stored(None, has_keyring=False)
+        if stored.credential is not None:
+            return stored
+        linked = account.auth_method is AuthMethod.OAUTH and self._offers.tokens_of(account.name)
+        return replace(stored, storage=Storage.LINKED if linked else None)
+
+    async def _read_keyring(self, account: Account, rejected: Credential | None) -> Stored:
+        name = account.name
+        if rejected is not None or name not in self._cache:
+            kept = await self._vault.read(name)
+            if kept is None:
+                self._cache.pop(name, None)
+                return Stored(Storage.KEYRING)
+            self._cache[name] = self._dated(account, kept)
+        return Stored(Storage.KEYRING, self._cache[name])
+
+    async def _read_given(self, account: Account) -> Stored:
+        given = await self._given.read(account.name, account.label) if self._given else None
+        if given is None:
+            raise CredentialError(
+                f"there is no systemd credential {account.name!r}: name it in the unit "
+                f"(LoadCredentialEncrypted={account.name}:...), and start it anew",
+                cause=Cause.ABSENT,
+            )
+        return Stored(Storage.SYSTEMD, self._dated(account, given))
+
+    async def _is_given(self, account: Account) -> bool:
+        if self._given is None:
+            return False
+        return await self._given.read(account.name, account.label) is not None
+
+    async def _read_command(self, account: Account, rejected: Credential | None) -> Stored:
+        argv = account.token_command
+        if self._command is None or not argv:
+            words = f'{account.name} has storage = "command", but no token_command: give it one'
+            raise CredentialError(words, cause=Cause.MISSING)
+        if argv not in self._commands:
+            self._commands[argv] = self._command(argv)
+        printed = await self._commands[argv].read(rejected)
+        return Stored(Storage.COMMAND, self._dated(account, printed))
+
+    def _dated(self, account: Account, credential: Credential) -> Credential:
+        """As the account authorizes, and with the date on which it ends, where that was learnt before."""
+        expires_at = self._learnt[account.name].expiry_of(credential)
+        return Credential(credential.secret, account.auth_method, expires_at)
+
+
+def _with_options(error: CredentialError, account: Account) -> CredentialError:
+    """Where no keyring is to be had, what else there is."""
+    if error.cause is not Cause.NO_KEYRING:
+        return error
+    return CredentialError(nowhere(account), cause=error.cause)
+
+
+def nowhere(account: Account) -> str:
+    """The account's token can be had nowhere."""
+    is_login = account.auth_method is AuthMethod.OAUTH
+    return f"no keyring is to be had here: {OPTIONS if is_login else KEY_OPTIONS}"

@@ -1,0 +1,194 @@
+"""Tells alerts to Prometheus's Alertmanager, by the protocol that Prometheus itself uses (`POST /api/v2/alerts`).
+
+Alertmanager knows an alert by its labels, and takes it as resolved once its `endsAt` has passed; the sender says
+again and again that it fires. So what lasts is sent by `tell` and then by each `refresh`, and when it has ceased it
+is sent as resolved, for five minutes. What happens in an instant, such as a reset, just ends five minutes later.
+
+A window's usage does not fall before the window's end: its alerts hold until then even where we are gone or the
+machine sleeps, though no longer than half a day, lest an early reset that nobody saw keep one firing for a week.
+All else holds for as long as a few refreshes take.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.format import iso
+from monitor.core.model import Secret
+from monitor.core.sanitize import one_line
+from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
+from monitor.notify.text import Words
+
+LEASE: Final = timedelta(minutes=4)
+"""How long what lasts holds without a refresh: three of them, at one a minute, and some time to spare."""
+
+WINDOW_LEASE: Final = timedelta(hours=12)
+INSTANT: Final = timedelta(minutes=5)
+RESOLVED_FOR: Final = timedelta(minutes=5)
+
+_WINDOW_LONG: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
+_LASTING: Final = _WINDOW_LONG | {
+    AlertKind.PACE,
+    AlertKind.LOGIN,
+    AlertKind.EXPIRY,
+    AlertKind.UNREADABLE,
+    AlertKind.EXHAUSTED,
+}
+_SEVERITY: Final = {
+    Urgency.LOW: "info",
+    Urgency.NORMAL: "warning",
+    Urgency.CRITICAL: "critical",
+}
+
+Labels = Mapping[str, str]
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An alert that Alertmanager knows of; `ended_at` is None while it fires."""
+
+    alert: Alert
+    ended_at: datetime | None = None
+
+
+def usual_urgency(alert: Alert) -> Urgency:
+    """How urgent an alert's rule is where the user has set nothing."""
+    return DEFAULT_RULES.get(alert.kind, Rule()).urgency
+
+
+class Alertmanager:
+    """One Alertmanager, or the address that stands for a cluster of them. Raises SettingsError.
+
+    `urgency_of` becomes the severity, which is a part of an alert's identity there: it must depend on the alert's
+    rule alone.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        words: Words,
+        now: Callable[[], datetime],
+        *,
+        urgency_of: Callable[[Alert], Urgency] = usual_urgency,
+        token: Secret | None = None,
+        limit: float = LIMIT_SECS,
+        pause: float = PAUSE_SECS,
+        name: str = "alertmanager",
+    ) -> None:
+        self.name = name
+        self._words = words
+        self._now = now
+        self._urgency_of = urgency_of
+        address = f"{url.rstrip('/')}/api/v2/alerts"
+        self._receiver = Poster(address, token=token, limit=limit, pause=pause)
+        self._sent: dict[Key, Sent] = {}
+
+    async def tell(
+        self,
+        alerts: Sequence[Alert],
+        urgency: Urgency = Urgency.NORMAL,  # noqa: ARG002 - each alert has a severity of its own
+    ) -> None:
+        """Send each alert by itself: to fold them is Alertmanager's work. Raises ChannelError."""
+        now = self._now()
+        told = {key_of(alert): Sent(alert) for alert in alerts}
+        await self._post(told.values(), now)
+        self._sent |= {key: sent for key, sent in told.items() if sent.alert.kind in _LASTING}
+
+    def close(self) -> None:
+        """It keeps what it has sent, and no connection."""
+
+    async def refresh(self, firing: Sequence[Alert], now: datetime, *, quiet: bool = False) -> None:
+        """Send all that fires again, and for a while what has ceased to. Raises ChannelError.
+
+        While `quiet`, nothing is begun that was not told before.
+        """
+        fires = self._firing(firing, quiet)
+        ended = {
+            key: Sent(sent.alert, sent.ended_at or now)
+            for key, sent in self._sent.items()
+            if key not in fires
+        }
+        if fires or ended:
+            await self._post([*fires.values(), *ended.values()], now)
+        self._sent |= fires | ended  # something may have been told meanwhile
+        for key in [key for key, sent in ended.items() if _is_old(sent, now)]:
+            del self._sent[key]
+
+    def _firing(self, firing: Sequence[Alert], quiet: bool) -> dict[Key, Sent]:
+        """What is to be sent as firing: what is known already, and what begins, less what a higher one covers."""
+        begun = {key for key, sent in self._sent.items() if sent.ended_at is None}
+        begins = (
+            set() if quiet else {key_of(a) for a in firing} - {key_of(a) for a in _covered(firing)}
+        )
+        return {key_of(a): Sent(a) for a in firing if key_of(a) in begun | begins}
+
+    async def _post(self, sent: Iterable[Sent], now: datetime) -> None:
+        body = json.dumps([self._postable(one, now) for one in sent]).encode()
+        await self._receiver.post(body, {"Content-Type": "application/json"})
+
+    def _postable(self, sent: Sent, now: datetime) -> Mapping[str, Any]:
+        alert = sent.alert
+        urgency = self._urgency_of(alert)
+        message = self._words((replace(alert, at=sent.ended_at or now),), urgency)
+        return {
+            "labels": labels(alert, urgency),
+            "annotations": {"summary": message.title, "description": message.body},
+            "startsAt": iso(min(alert.at, now)),
+            "endsAt": iso(sent.ended_at or ends_at(alert, now)),
+        }
+
+
+def labels(alert: Alert, urgency: Urgency) -> Labels:
+    """An alert's identity. An empty label is none to Alertmanager, and left out."""
+    if urgency is Urgency.NORMAL and alert.threshold is not None and alert.threshold >= 1:
+        urgency = Urgency.CRITICAL
+    named = {
+        "alertname": alertname(alert.kind),
+        "account": one_line(alert.account),
+        "window": one_line(alert.window),
+        "rule": alert.rule,
+        "severity": _SEVERITY[urgency],
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def alertname(kind: AlertKind) -> str:
+    """`ClaudeUsageThreshold`, `ClaudeUsageEarlyReset`."""
+    return "ClaudeUsage" + "".join(part.capitalize() for part in kind.split("_"))
+
+
+def ends_at(alert: Alert, now: datetime) -> datetime:
+    """Until when a firing alert holds if nothing more is heard of it."""
+    if alert.kind not in _LASTING:
+        return now + INSTANT
+    end = alert.resets_at
+    if alert.kind in _WINDOW_LONG and end is not None and end > now:
+        return min(end, now + WINDOW_LEASE)
+    return now + LEASE
+
+
+def key_of(alert: Alert) -> Key:
+    return alert.account, alert.window, alert.rule
+
+
+def _covered(firing: Sequence[Alert]) -> Iterable[Alert]:
+    """The thresholds below another one of their window: a jump past several of them is one alert, not many."""
+    highest: dict[tuple[str, str], float] = {}
+    for alert in firing:
+        level = _level(alert)
+        place = alert.account, alert.window
+        highest[place] = max(level, highest.get(place, 0.0))
+    return [a for a in firing if 0 < _level(a) < highest[a.account, a.window]]
+
+
+def _level(alert: Alert) -> float:
+    return 1.0 if alert.kind is AlertKind.LIMIT else alert.threshold or 0.0
+
+
+def _is_old(sent: Sent, now: datetime) -> bool:
+    return sent.ended_at is not None and now - sent.ended_at >= RESOLVED_FOR

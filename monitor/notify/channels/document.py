@@ -1,0 +1,93 @@
+"""Alerts as one JSON document for programs, the same for a command's standard input and a webhook's body.
+
+    {"version": 1, "summary": false, "title": "work: 5h at 87%", "body": "Passed 80%. …", "urgency": "normal",
+     "alerts": [{"id": "5f0c…", "kind": "threshold", "rule": "threshold_80", "account": "work", "window": "5h",
+       "utilization": 0.87, "threshold": 0.8, "resets_at": "2026-11-22T14:14:00Z", "at": "2026-11-22T12:00:00Z",
+       "detail": "", "title": "work: 5h at 87%", "body": "Passed 80%. …"}]}
+
+`summary` says that there are several alerts; title and body on top are what a person is to read in any case.
+`utilization` and `threshold` are ratios, and null where none is spoken of; `window` is empty for a whole account, and
+`account` for all of them. `resets_at` is the instant that matters: a window's end, a login's, when it will be full.
+`id` is the same for each delivery of one alert. New keys may come; `version` changes when one goes. Pure.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from monitor.core.alerts.rules import Urgency
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.format import iso
+from monitor.core.sanitize import one_line
+from monitor.notify.text import Words
+
+VERSION: Final = 1
+
+Json = dict[str, Any]
+
+
+def document(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> Json:
+    """What is delivered, as the module's docstring shows it."""
+    message = words(alerts, urgency)
+    return {
+        "version": VERSION,
+        "summary": len(alerts) != 1,
+        "title": message.title,
+        "body": message.body,
+        "urgency": str(message.urgency),
+        "alerts": [_alert(alert, urgency, words) for alert in alerts],
+    }
+
+
+def render_document(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> bytes:
+    return json.dumps(document(alerts, urgency, words)).encode()
+
+
+def _alert(alert: Alert, urgency: Urgency, words: Words) -> Json:
+    message = words((alert,), urgency)
+    return {
+        "id": identity((alert,)),
+        "kind": str(alert.kind),
+        "rule": alert.rule,
+        "account": alert.account,
+        "window": alert.window,
+        "utilization": alert.utilization if alert.window else None,
+        "threshold": alert.threshold,
+        "resets_at": alert.resets_at and iso(alert.resets_at),
+        "at": iso(alert.at),
+        "detail": alert.detail,
+        "title": message.title,
+        "body": message.body,
+    }
+
+
+_FIELDS: Final = (
+    "kind", "rule", "account", "window", "utilization", "threshold", "resets_at", "at", "detail",
+)  # fmt: skip
+
+
+def environment(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> Mapping[str, str]:
+    """The document's main fields as `CLAUDE_TRACKER_…`; of a summary only its words, count, urgency and kind."""
+    whole = document(alerts, urgency, words)
+    fields: Json = {key: whole[key] for key in ("title", "body", "urgency")}
+    one = whole["alerts"][0] if len(alerts) == 1 else {"kind": AlertKind.SUMMARY}
+    fields |= {key: one.get(key) for key in _FIELDS} | {"count": len(alerts)}
+    return {f"CLAUDE_TRACKER_{key.upper()}": _variable(value) for key, value in fields.items()}
+
+
+def _variable(value: object) -> str:
+    """What an environment can hold: lines of visible text."""
+    lines = "" if value is None else str(value)
+    return "\n".join(one_line(line, len(line)) for line in lines.split("\n"))
+
+
+def identity(alerts: Sequence[Alert]) -> str:
+    """A short name for what is delivered: the same for the same alerts in any process, and it tells nothing else."""
+    keys = ["\x1f".join(_identity(alert)) for alert in alerts]
+    return hashlib.sha256("\x1e".join(keys).encode(errors="replace")).hexdigest()[:32]
+
+
+def _identity(alert: Alert) -> tuple[str, ...]:
+    """A rule speaks once in each window period; of what has no period the instant tells one from another."""
+    return alert.account, alert.window, alert.rule, alert.period or iso(alert.at)

@@ -1,0 +1,204 @@
+"""Words alerts for people. Pure: the time zone is an argument, and an alert's own instant is the present."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from typing import Final
+
+from monitor.core.alerts.rules import Urgency
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.format import duration, exact_percent, percent
+from monitor.core.sanitize import one_line
+from monitor.notify.phrases import moment, sentences, to_the_minute
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a channel is to show: plain text without control characters, but for the line ends of a summary's body."""
+
+    title: str
+    body: str
+    urgency: Urgency = Urgency.NORMAL
+
+
+Words = Callable[[Sequence[Alert], Urgency], Message]
+"""How a channel has what it delivers worded: one alert, or several in a summary."""
+
+SUMMARY_LINES: Final = 6
+DETAIL_LENGTH: Final = 300
+
+_HIGH: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
+_ORDER: Final = (
+    frozenset({AlertKind.EXHAUSTED, AlertKind.LIMIT}),
+    frozenset({AlertKind.LOGIN, AlertKind.THRESHOLD, AlertKind.PACE}),
+    frozenset({AlertKind.EXPIRY, AlertKind.UNREADABLE}),
+)
+"""What a summary begins with; all other kinds come last."""
+
+
+def message_of(
+    alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL, zone: tzinfo | None = None
+) -> Message:
+    """One delivery in words, with clock times in `zone`; None is the machine's own.
+
+    A limit that is reached is critical, unless the user wants this quieter or louder than usual.
+    """
+    message = worded(alerts[0], zone) if len(alerts) == 1 else summary(alerts, zone)
+    return message if urgency is Urgency.NORMAL else replace(message, urgency=urgency)
+
+
+def worded(alert: Alert, zone: tzinfo | None = None) -> Message:
+    """One alert in words."""
+    return _WORDS[alert.kind](alert, zone)
+
+
+def summary(alerts: Sequence[Alert], zone: tzinfo | None = None) -> Message:
+    """Several alerts in one message, a line each: the most urgent first, and of these the newest."""
+    lines = [_line(alert, zone) for alert in sorted(alerts, key=_place)]
+    left_out = len(lines) - SUMMARY_LINES
+    if left_out > 0:
+        lines[SUMMARY_LINES:] = [f"and {left_out} more"]
+    loudest = Urgency.CRITICAL if any(map(_is_critical, alerts)) else Urgency.NORMAL
+    return Message(f"Claude Tracker: {len(alerts)} alerts", "\n".join(lines), loudest)
+
+
+def _place(alert: Alert) -> tuple[bool, int, float]:
+    rank = next((n for n, kinds in enumerate(_ORDER) if alert.kind in kinds), len(_ORDER))
+    return not _is_critical(alert), rank, -alert.at.timestamp()
+
+
+def _is_critical(alert: Alert) -> bool:
+    return alert.kind in (AlertKind.LIMIT, AlertKind.EXHAUSTED) or _is_full(alert)
+
+
+def _is_full(alert: Alert) -> bool:
+    return alert.kind in _HIGH and alert.utilization >= 1
+
+
+def _line(alert: Alert, zone: tzinfo | None) -> str:
+    title = worded(alert, zone).title
+    if alert.kind in _HIGH and alert.resets_at is not None and alert.resets_at > alert.at:
+        return f"{title}, resets {moment(alert.resets_at, alert.at, zone)}"
+    return title
+
+
+def _threshold(alert: Alert, zone: tzinfo | None) -> Message:
+    if _is_full(alert) or alert.threshold is None:
+        return _high(alert, f"At {percent(alert.utilization)}", zone)
+    return _high(alert, f"Passed {exact_percent(alert.threshold)}", zone)
+
+
+def _limit(alert: Alert, zone: tzinfo | None) -> Message:
+    return _high(alert, f"At {percent(alert.utilization)}", zone)
+
+
+def _high(alert: Alert, fact: str, zone: tzinfo | None) -> Message:
+    news = "limit reached" if _is_full(alert) else f"at {percent(alert.utilization)}"
+    body = sentences(fact, _resets(alert, zone))
+    urgency = Urgency.CRITICAL if _is_critical(alert) else Urgency.NORMAL
+    return Message(f"{_window(alert)} {news}", body, urgency)
+
+
+def _resets(alert: Alert, zone: tzinfo | None) -> str:
+    if alert.resets_at is None:
+        return ""
+    if to_the_minute(alert.resets_at) <= alert.at:
+        return "Its reset is due"
+    return f"Resets {_when(alert.resets_at, alert, zone)}"
+
+
+def _reset(alert: Alert, zone: tzinfo | None) -> Message:
+    peak = f"It had reached {percent(alert.utilization)}"
+    if alert.resets_at is not None:
+        peak += f" before the reset {moment(alert.resets_at, alert.at, zone)}"
+    return Message(f"{_window(alert)} is open again", sentences(peak))
+
+
+def _early_reset(alert: Alert, _: tzinfo | None) -> Message:
+    peak = f"It had reached {percent(alert.utilization)}, and was reset before its time"
+    return Message(f"{_window(alert)} is open again early", sentences(peak))
+
+
+def _pace(alert: Alert, zone: tzinfo | None) -> Message:
+    at = f"At {percent(alert.utilization)}"
+    if alert.resets_at is None:
+        return Message(f"{_window(alert)} fills too fast", f"{at}: it will be full too early.")
+    left = _left(alert.resets_at, alert)
+    title = f"{_window(alert)} will be full {moment(alert.resets_at, alert.at, zone)}"
+    return Message(title, f"{at}: at this pace it is full in {left}, before its reset.")
+
+
+def _login(alert: Alert, _: tzinfo | None) -> Message:
+    body = sentences(_detail(alert), "Log in again: its figures are old until then")
+    return Message(f"{_name(alert)}: login needed", body)
+
+
+def _expiry(alert: Alert, zone: tzinfo | None) -> Message:
+    renew = "Log in again before then: nothing else renews it"
+    if alert.resets_at is None:
+        return Message(f"{_name(alert)}: login ends soon", sentences(renew))
+    title = f"{_name(alert)}: login ends {moment(alert.resets_at, alert.at, zone)}"
+    return Message(title, sentences(f"In {_left(alert.resets_at, alert)}", renew))
+
+
+def _unreadable(alert: Alert, _: tzinfo | None) -> Message:
+    body = sentences(_detail(alert), "Its figures are old until this ends")
+    return Message(f"{_name(alert)}: cannot be read", body)
+
+
+def _exhausted(alert: Alert, zone: tzinfo | None) -> Message:
+    first = f"The first to be free is {one_line(alert.detail)}" if alert.detail else ""
+    if first and alert.resets_at is not None:
+        first += f", {_when(alert.resets_at, alert, zone)}"
+    return Message("All accounts are at their limit", sentences(first), Urgency.CRITICAL)
+
+
+def _free(alert: Alert, _: tzinfo | None) -> Message:
+    return Message(f"{_name(alert)} is free again", "All accounts had been at their limit.")
+
+
+def _summary(alert: Alert, _: tzinfo | None) -> Message:
+    """A summary that somebody else has worded."""
+    return Message("Claude Tracker: alerts", _detail(alert))
+
+
+def _test(_alert: Alert, _zone: tzinfo | None) -> Message:
+    return Message("Claude Tracker: test", "If you can read this, alerts reach you here.")
+
+
+_WORDS: Final[Mapping[AlertKind, Callable[[Alert, tzinfo | None], Message]]] = {
+    AlertKind.THRESHOLD: _threshold,
+    AlertKind.LIMIT: _limit,
+    AlertKind.RESET: _reset,
+    AlertKind.EARLY_RESET: _early_reset,
+    AlertKind.PACE: _pace,
+    AlertKind.LOGIN: _login,
+    AlertKind.EXPIRY: _expiry,
+    AlertKind.UNREADABLE: _unreadable,
+    AlertKind.EXHAUSTED: _exhausted,
+    AlertKind.FREE: _free,
+    AlertKind.SUMMARY: _summary,
+    AlertKind.TEST: _test,
+}
+
+
+def _when(at: datetime, alert: Alert, zone: tzinfo | None) -> str:
+    """An instant to come: `at 14:14 (in 2h 14m)`."""
+    return f"{moment(at, alert.at, zone)} (in {_left(at, alert)})"
+
+
+def _left(at: datetime, alert: Alert) -> str:
+    return duration(to_the_minute(at) - alert.at, seconds=False)
+
+
+def _name(alert: Alert) -> str:
+    return one_line(alert.account) or "unnamed"
+
+
+def _window(alert: Alert) -> str:
+    """Whose window it is, such as `user@work.com: 7d opus`."""
+    return f"{_name(alert)}: {one_line(alert.window.replace('_', ' '))}"
+
+
+def _detail(alert: Alert) -> str:
+    return one_line(alert.detail, DETAIL_LENGTH)

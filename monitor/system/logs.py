@@ -1,0 +1,133 @@
+"""Where log lines go, and what never gets into them: to one stream or one private file, and no token ever."""
+
+import logging
+import logging.handlers
+import os
+import platform
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Final, TextIO
+
+from monitor import __version__
+from monitor.core.errors import TrackerError
+from monitor.system.files import private_folder
+from monitor.system.log_lines import JournalLines, JsonLines, Lines, redact, visible_lines
+
+__all__ = ["configure", "crash_report", "redact"]
+
+FILE_BYTES: Final = 1_000_000
+FILES_KEPT: Final = 1
+_NEVER: Final = logging.CRITICAL + 1
+
+LIBRARIES: Final = {
+    "desktop_notifier": logging.CRITICAL,  # tracebacks of failures that the notifier reports itself
+    "dbus_fast": logging.CRITICAL,
+    "aiohttp.access": logging.WARNING,
+    "keyring": logging.WARNING,
+    "asyncio": logging.INFO,
+    "apprise": _NEVER,  # it quotes parts of its URLs, which are secrets; so may what it sends them with
+    "urllib3": _NEVER,
+    "oauthlib": _NEVER,
+    "requests_oauthlib": _NEVER,
+}
+
+_FORMS: Final[Mapping[tuple[str, bool], type[Lines]]] = {
+    ("plain", False): Lines,
+    ("plain", True): JournalLines,
+    ("json", False): JsonLines,
+    ("json", True): JsonLines,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def configure(
+    level: int | str,
+    *,
+    stream: TextIO | None = None,
+    file: Path | None = None,
+    form: str = "plain",
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Send every log record, warning and stray exception to `file`, else to `stream`, else to standard error.
+
+    The form is `plain` or `json`; plain lines are shorter where the stream leads to the journal. May be called
+    again; the last call holds. Raises TrackerError where the file cannot be opened.
+    """
+    handler = logging.StreamHandler(stream) if file is None else _opened(file)
+    into_journal = file is None and _is_journal(environ, stream or sys.stderr)
+    handler.setFormatter(_FORMS[form, into_journal]())
+    _replace_handler(handler)
+    logging.getLogger().setLevel(level)
+    logging.captureWarnings(True)
+    for name, library_level in LIBRARIES.items():
+        logging.getLogger(name).setLevel(library_level)
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_thread
+
+
+def crash_report(error: BaseException) -> str:
+    """What to show of a bug: the traceback and the versions, without local variables and secrets."""
+    lines = traceback.TracebackException.from_exception(error).format()
+    return (
+        "Claude Tracker has stopped because of a bug in it. Please report this; it holds no secret.\n"
+        f"claude-tracker {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"{visible_lines(redact(''.join(lines)))}"
+    )
+
+
+def _is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
+    """A stream that was led elsewhere since is not the journal any more, says systemd.exec(5) of the variable."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or no file at all
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """Readable by the user alone, and never complaining on standard error, which may be the screen."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if sys.platform != "win32":
+            os.fchmod(descriptor, 0o600)
+        return TextIOWrapper(os.fdopen(descriptor, "ab"), self.encoding, self.errors)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        """A full disk is no reason to stop, and there is nowhere to say it."""
+
+
+def _opened(file: Path) -> _PrivateFile:
+    try:
+        private_folder(file.parent)
+        return _PrivateFile(
+            file,
+            maxBytes=FILE_BYTES,
+            backupCount=FILES_KEPT,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+    except OSError as error:
+        raise TrackerError(f"{file}: the log cannot be written: {error.strerror}") from None
+
+
+def _replace_handler(handler: logging.Handler) -> None:
+    root = logging.getLogger()
+    for old in [h for h in root.handlers if isinstance(h.formatter, Lines)]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+
+
+def _log_unraisable(stray: "sys.UnraisableHookArgs") -> None:
+    _log.error("ignored in %r", stray.object, exc_info=stray.exc_value)
+
+
+def _log_thread(stray: threading.ExceptHookArgs) -> None:
+    name = stray.thread.name if stray.thread else "?"
+    _log.error("a bug in the thread %s", name, exc_info=stray.exc_value)

@@ -1,0 +1,173 @@
+"""The process that polls, within the test: real settings, sockets and files, and a simulated API on the same loop."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from monitor.app.app import App
+from monitor.app.leader import Leader
+from monitor.app.run_config import CliOptions
+from monitor.core.events import PollStarted
+from monitor.core.state import State
+from monitor.demo.server import SimulatedAccount, SimulatedApi
+from monitor.ipc.client import ask
+from monitor.ipc.state_view import StateView
+from monitor.settings import parse_listen
+from monitor.system.clock import Clock, SystemClock
+from monitor.system.sd_notify import Notices, Passed
+from tests.end_to_end.crowd import simulated_account, write_logins
+
+ELSEWHERE = ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "MONITOR_CONFIG", "DBUS_SESSION_BUS_ADDRESS")
+
+T = TypeVar("T")
+
+
+@dataclass
+class Rig:
+    """One user's home. `settle` writes the settings; `owner` polls by them for the time of a block."""
+
+    home: Path
+    api: SimulatedApi
+    people: list[SimulatedAccount]
+    outlook: StateView = field(default_factory=StateView)
+
+    @property
+    def config(self) -> Path:
+        return self.home / "config.toml"
+
+    @property
+    def socket(self) -> str:
+        return str(self.home / "run" / "socket")
+
+    def settle(
+        self,
+        people: list[SimulatedAccount] | None = None,
+        *,
+        interval: int = 3600,
+        listen: str = "off",
+        more: str = "",
+    ) -> None:
+        """Write the settings: of these accounts, each linked to its login."""
+        text = (
+            f"[settings]\npoll_interval_secs = {interval}\n"
+            f'[exporter]\nlisten = "{listen}"\n'
+            f'[api]\nurl = "{self.api.url}"\nweb_url = "{self.api.url}"\n{more}'
+        )
+        for person in self.people if people is None else people:
+            folder = self.home / f".claude-{self.people.index(person)}"
+            text += f'[[accounts]]\nname = "{person.email}"\norg_id = "{person.org_uuid}"\n'
+            text += f'auth_method = "oauth"\nstorage = "linked"\nconfig_dir = "{folder}"\n'
+        self.config.write_text(text)
+
+    @asynccontextmanager
+    async def owner(
+        self,
+        *,
+        listen: str | None = None,
+        passed: Passed | None = None,
+        notices: Notices | None = None,
+        clock: Clock | None = None,
+    ) -> AsyncIterator[Leader]:
+        address = None if listen is None else parse_listen(listen)
+        terms = CliOptions(self.config, address, clock=clock or SystemClock())
+        owner = Leader(terms, self.outlook, self.socket, passed=passed, notices=notices)
+        front: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(owner.run(front))
+        try:
+            await program(owner)
+            yield owner
+        finally:
+            if not front.done():
+                front.set_result(None)
+            await task
+
+    async def ask(self, verb: str, **arguments: object) -> tuple[int, str]:
+        """What the owner says to somebody who comes by its socket."""
+        request: Mapping[str, Any] = {"ask": verb, **arguments}
+        reply = await asyncio.to_thread(ask, self.socket, request)
+        assert reply is not None, "nobody listens"
+        return reply[0], reply[1].decode()
+
+    async def seen(self, condition: Callable[[State], object], seconds: float = 10) -> State:
+        """The state once it is so."""
+        async with asyncio.timeout(seconds):
+            while not condition(state := self.outlook.state):
+                await self.outlook.changed()
+            return state
+
+    async def turned(self, owner: Leader, order: Callable[[], Awaitable[T]]) -> T:
+        """Do what has the settings read anew, and wait for the program over the new ones."""
+        before = await program(owner)
+        answer = await order()
+        while await program(owner) is before:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0.01)
+        return answer
+
+    async def polled(self, *people: SimulatedAccount) -> State:
+        """The state once these accounts (all, if none is named) have figures."""
+        names = [person.email for person in people or self.people]
+
+        def have_figures(state: State) -> bool:
+            return all(n in state.accounts and state.accounts[n].usage for n in names)
+
+        return await self.seen(have_figures)
+
+    async def poll_now(self, owner: Leader, number: int = 0) -> None:
+        """Poll the account, due or not."""
+        app, name = await program(owner), self.people[number].email
+        app.store.dispatch(PollStarted(app.clock.now(), name))
+        await app.poller.poll(name)
+
+    def requests(self, number: int = 0) -> int:
+        """How often the account's usage was asked for."""
+        return len(self.api.requests_of(self.people[number].email))
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Let things happen until it is so."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0.01)
+
+
+async def program(owner: Leader) -> App:
+    """The one that runs now."""
+    async with owner.current_app() as app:
+        return app
+
+
+@contextmanager
+def surroundings(home: Path) -> Iterator[None]:
+    """For the time of the block this process is one of the user whose home this is, with no bus and no desktop."""
+    before = dict(os.environ)
+    for key in ELSEWHERE:
+        os.environ.pop(key, None)
+    os.environ |= {
+        "HOME": str(home),
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_RUNTIME_DIR": str(home / "run"),
+        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@asynccontextmanager
+async def rig(home: Path, accounts: int = 2) -> AsyncIterator[Rig]:
+    people = [simulated_account(number) for number in range(accounts)]
+    (home / "run").mkdir(mode=0o700)
+    write_logins(home, people)
+    api = SimulatedApi(people, now=lambda: datetime.now(UTC))
+    with surroundings(home):
+        async with api:
+            made = Rig(home, api, people)
+            made.settle()
+            yield made

@@ -1,0 +1,360 @@
+"""The process that polls: what reading the settings anew changes, and all that it leaves as it was."""
+
+import asyncio
+import contextlib
+import re
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientError, ClientSession
+
+from monitor.app.app import LEDGER_SECS
+from monitor.app.leader import Leader
+from monitor.core.codec_v1 import parse_state
+from monitor.core.errors import SettingsError
+from monitor.core.model import AccountState
+from monitor.core.state import State
+from monitor.demo.bodies import usage_body
+from monitor.demo.server import Fault
+from monitor.ipc.follower import StateMirror
+from monitor.system.sd_notify import Passed, notices
+from tests.app.factories import Rig, program, until
+from tests.end_to_end.crowd import uses
+from tests.end_to_end.world import free_port
+from tests.fakes import FakeClock
+
+
+async def scraped(url: str) -> tuple[int, str]:
+    async with ClientSession() as client, client.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def url_of(owner: Leader) -> str:
+    """Where metrics are, once they are served."""
+    await until(lambda: owner.exporting.url)
+    return owner.exporting.url
+
+
+def first(state: State) -> AccountState:
+    return next(iter(state.accounts.values()))
+
+
+async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user: Rig) -> None:
+    async with user.owner() as owner:
+        before = await user.polled()
+        app = await program(owner)
+        lines = user.config.read_text().splitlines()
+        lines.insert(1, "pol_interval_secs = 60")
+        user.config.write_text("\n".join(lines))
+        with pytest.raises(SettingsError, match=rf"{re.escape(str(user.config))}:2: "):
+            await owner.reload()
+        code, text = await user.ask("reload")
+        assert code == 2
+        assert f"{user.config}:2:" in text
+        assert await program(owner) is app
+        assert user.outlook.state.accounts == before.accounts
+
+
+async def test_without_an_api_it_is_ready_once_it_has_looked_around(user: Rig) -> None:
+    user.settle(more="enabled = false\n")
+    async with user.owner(listen=f"127.0.0.1:{free_port()}") as owner:
+        await user.seen(lambda state: state.looked_around)
+        url = (await url_of(owner)).replace("metrics", "-/ready")
+        assert (await scraped(url))[0] == 200
+        assert [a.usage for a in user.outlook.state.accounts.values()] == [None, None]
+        await user.turned(owner, owner.reload)
+        assert (await scraped(url))[0] == 200
+        assert user.api.seen == []
+        user.settle()
+        await user.turned(owner, owner.reload)
+        assert not user.outlook.state.looked_around, "there are polls to wait for"
+
+
+async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: Rig) -> None:
+    """An editor has saved half of it, and Claude Code logs in as somebody else at that moment."""
+    async with user.owner() as owner:
+        await user.polled()
+        user.config.write_text("[settings\n")
+        user.people[0].tokens, (old,) = {"sk-ant-oat01-new"}, user.people[0].tokens
+        login = user.home / ".claude-0" / ".credentials.json"
+        login.write_text(login.read_text().replace(old, "sk-ant-oat01-new"))
+        await (await program(owner)).watcher.look()
+        assert (await user.ask("status"))[0] == 0
+
+
+async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig) -> None:
+    async with user.owner() as owner:
+        before = await user.polled()
+        answer = await user.turned(owner, owner.reload)
+        assert answer == "settings read anew: 2 accounts, every 3600 s"
+        await asyncio.sleep(1.2)  # two ticks of the new poller
+        after = user.outlook.state
+        assert [user.requests(0), user.requests(1)] == [1, 1]
+        for name, account in before.accounts.items():
+            assert after.accounts[name].polls == account.polls == 1
+            assert after.accounts[name].next_poll_at == account.next_poll_at
+            assert after.accounts[name].usage == account.usage
+
+
+async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) -> None:
+    async with user.owner() as owner:
+        await user.polled()
+        mirror = await StateMirror.of(user.socket, parse_state)
+        assert mirror is not None
+        following = asyncio.create_task(mirror.follow())
+        user.settle(user.people[:1], interval=1800)
+        await owner.reload()
+        async with asyncio.timeout(5):
+            while len(mirror.state.accounts) != 1:
+                await mirror.changed()
+        assert mirror.state.policy.interval == timedelta(seconds=1800)
+        assert not following.done()
+        following.cancel()
+
+
+async def test_an_account_that_the_settings_name_anew_is_polled_and_no_other(user: Rig) -> None:
+    user.settle(user.people[:1])
+    async with user.owner() as owner:
+        await user.polled(user.people[0])
+        user.settle()
+        await owner.reload()
+        await user.polled()
+        assert [user.requests(0), user.requests(1)] == [1, 1]
+
+
+async def test_a_shorter_interval_holds_from_the_reload_on(user: Rig) -> None:
+    async with user.owner() as owner:
+        before = first(await user.polled())
+        user.settle(interval=600)
+        await owner.reload()
+        state = await user.seen(lambda s: s.policy.interval == timedelta(seconds=600))
+        asked_at = before.requests[-1]
+        assert first(state).next_poll_at <= asked_at + timedelta(seconds=1200)
+        assert first(state).next_poll_at >= asked_at + timedelta(seconds=600)
+
+
+async def test_metrics_move_with_a_reload(user: Rig) -> None:
+    user.settle(listen="127.0.0.1:0")
+    async with user.owner() as owner:
+        old = await url_of(owner)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        user.settle(listen=f"127.0.0.1:{port}")
+        await owner.reload()
+        new = f"http://127.0.0.1:{port}/metrics"
+        await until(lambda: owner.exporting.url == new)
+        assert (await scraped(new))[0] == 200
+        with pytest.raises(ClientError):
+            await scraped(old)
+        user.settle(listen="off")
+        await owner.reload()
+        await until(lambda: not owner.exporting.url)
+
+
+async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(user: Rig) -> None:
+    user.settle(listen="127.0.0.1:0")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        async with user.owner() as owner:
+            url = await url_of(owner)
+            user.settle(listen=f"127.0.0.1:{other.getsockname()[1]}", interval=1800)
+            code, text = await user.ask("reload")
+            assert code == 1
+            assert "the port is in use" in text
+            assert user.outlook.state.policy.interval == timedelta(seconds=3600)
+            assert (await scraped(url))[0] == 200
+
+
+async def test_the_address_of_the_command_line_holds_over_every_reload(user: Rig) -> None:
+    async with user.owner(listen="127.0.0.1:0") as owner:
+        before = await url_of(owner)
+        user.settle(interval=1800, listen="127.0.0.1:1")
+        await owner.reload()
+        await user.seen(lambda s: s.policy.interval == timedelta(seconds=1800))
+        assert (await scraped(before))[0] == 200
+
+
+async def test_counters_go_on_over_a_reload(user: Rig) -> None:
+    user.settle(listen="127.0.0.1:0")
+    async with user.owner() as owner:
+        url = await url_of(owner)
+        await user.polled()
+        user.settle(listen="127.0.0.1:0", interval=1800)
+        await owner.reload()
+        await user.seen(lambda s: s.policy.interval == timedelta(seconds=1800))
+        _, page = await scraped(url)
+        name = user.people[0].email
+        assert f'claude_usage_polls_total{{account="{name}"}} 1.0' in page
+        assert f'claude_usage_requests_last_hour{{account="{name}"}} 1.0' in page
+
+
+def telling(home: Path, words: str = "told", thresholds: str = "[80, 95]") -> str:
+    argv = f'["sh", "-c", "cat >/dev/null; echo {words} >> {home}/told"]'
+    return (
+        f'[notifications]\nchannels = ["command"]\nthresholds = {thresholds}\n'
+        f"[channels.command]\nargv = {argv}\n"
+    )
+
+
+async def told(user: Rig, count: int) -> list[str]:
+    file = user.home / "told"
+    await until(lambda: file.exists() and len(file.read_text().split()) >= count)
+    return file.read_text().split()
+
+
+async def test_a_reload_repeats_no_alert_and_its_channels_tell_the_next(user: Rig) -> None:
+    user.settle(more=telling(user.home))
+    async with user.owner() as owner:
+        await user.polled(user.people[0])
+        uses(user.people[0], 85)
+        await user.poll_now(owner)
+        assert await told(user, 1) == ["told"]
+        user.settle(more=telling(user.home, "anew"))
+        await user.turned(owner, owner.reload)
+        uses(user.people[0], 97)
+        await user.poll_now(owner)
+        assert await told(user, 2) == ["told", "anew"]
+
+
+async def test_a_new_threshold_holds_from_the_next_poll_on(user: Rig) -> None:
+    uses(user.people[0], 70)
+    user.settle(more=telling(user.home))
+    async with user.owner() as owner:
+        await user.polled()
+        user.settle(more=telling(user.home, thresholds="[50]"))
+        await user.turned(owner, owner.reload)
+        uses(user.people[0], 71)
+        await user.poll_now(owner)
+        assert await told(user, 1) == ["told"]
+
+
+async def test_a_file_that_is_broken_right_after_a_reload_does_no_harm(user: Rig) -> None:
+    async with user.owner() as owner:
+        user.settle(user.people[:1])
+
+        async def reload() -> None:
+            await owner.reload()
+            user.config.write_text("[settings\n")
+
+        await user.turned(owner, reload)
+        assert len(user.outlook.state.accounts) == 1
+
+
+async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_reload(
+    user: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    (user.home / "state").mkdir()
+    (user.home / "state" / "claude-tracker").write_text("no folder")
+    async with user.owner() as owner:
+        assert user.outlook.state.ledger_failure
+        await user.polled()
+        await user.turned(owner, owner.reload)
+        assert user.outlook.state.ledger_failure
+        assert (await user.ask("status"))[0] == 0
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len([line for line in said if "the alert ledger" in line]) == 2
+
+
+async def test_alerts_are_written_down_again_once_there_is_room(user: Rig) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    state = user.home / "state" / "claude-tracker"
+    state.parent.mkdir()
+    state.write_text("no folder")
+    async with user.owner(clock=clock) as owner:
+        assert user.outlook.state.ledger_failure
+        former = await program(owner)
+        state.unlink()
+        for _ in range(int(LEDGER_SECS) + 1):
+            await clock.advance(1)
+        while await program(owner) is former:
+            await clock.advance(1)
+        assert list(state.glob("alerts*.db"))
+        while user.outlook.state.ledger_failure:
+            await clock.advance(1)
+
+
+async def test_an_order_that_is_being_carried_out_is_seen_through_by_a_reload(user: Rig) -> None:
+    async with user.owner() as owner:
+        async with owner.current_app() as app:
+            await owner.reload()
+            await asyncio.sleep(0.1)  # for the keyring, or for the API
+            await app.book.use(user.people[1].email)
+        while await program(owner) is app:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0.01)
+        assert user.outlook.state.active == 1
+
+
+async def test_accounts_are_polled_by_the_clock_of_the_terms(user: Rig) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    async with user.owner(clock=clock):
+        await until(lambda: user.requests(0))
+        await user.polled(user.people[0])
+        assert user.requests(1) == 0
+        await clock.advance(2)
+        await user.polled()
+
+
+async def test_an_answer_that_is_under_way_is_waited_for_by_a_reload(user: Rig) -> None:
+    late = user.people[0]
+    late.fault = lambda now: Fault(body=usage_body(late.limits(now)), delay=0.5)
+    async with user.owner() as owner:
+        await until(lambda: user.requests(0))
+        await user.turned(owner, owner.reload)
+        assert first(user.outlook.state).usage is not None
+        await asyncio.sleep(0.7)  # a tick of the new poller
+        assert user.requests(0) == 1
+
+
+async def test_sockets_that_were_passed_serve_one_address_after_another(user: Rig) -> None:
+    """Also for a second term of office of the same process."""
+    user.settle(listen="127.0.0.1:0")
+    tcp = socket.create_server(("127.0.0.1", 0))
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(user.socket)
+    unix.listen()
+    for one in (tcp, unix):
+        one.setblocking(False)
+    url = f"http://127.0.0.1:{tcp.getsockname()[1]}/metrics"
+    with tcp, unix:
+        for _ in range(2):
+            async with user.owner(passed=Passed((tcp,), unix)) as owner:
+                assert await url_of(owner) == url
+                user.settle(listen="off")
+                await user.turned(owner, owner.reload)
+                assert (await user.ask("status"))[0] == 0
+                user.settle(listen="127.0.0.1:0")
+                await user.turned(owner, owner.reload)
+                assert await url_of(owner) == url
+                assert (await scraped(url))[0] == 200
+
+
+async def test_the_service_manager_is_told_of_reloads_that_fail_and_of_those_that_do_not(
+    user: Rig,
+) -> None:
+    address = str(user.home / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.setblocking(False)
+        async with user.owner(notices=notices({"NOTIFY_SOCKET": address})) as owner:
+            assert heard(manager) == ["STATUS=polls 2 accounts, every 3600 s", "READY=1"]
+            user.settle(interval=1800)
+            await user.turned(owner, owner.reload)
+            assert heard(manager) == [
+                "RELOADING=1",
+                "STATUS=polls 2 accounts, every 1800 s",
+                "READY=1",
+            ]
+            user.config.write_text("[settings\n")
+            with pytest.raises(SettingsError):
+                await owner.reload()
+            assert heard(manager) == ["RELOADING=1", "READY=1"]
+        assert heard(manager) == []  # it is for the process to say that it stops
+
+
+def heard(manager: socket.socket) -> list[str]:
+    found: list[str] = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.append(manager.recv(4096).decode().split("\n")[0])
+    return found

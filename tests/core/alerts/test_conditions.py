@@ -1,0 +1,230 @@
+"""Lasting conditions by tables: what is so at which minute, and what is told when."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.alerts.conditions import Fact, evaluate_conditions, step
+from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.rules import Rule, RuleBook
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import Reason
+from monitor.core.events import PollSucceeded
+from monitor.core.model import AccountState, Down, Up
+from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.core.update import update
+from tests.builders import NOW, after, live, state, usage, window
+
+HOLD = timedelta(minutes=5)
+FACT = Fact(Alert(AlertKind.LOGIN, "a", "", NOW))
+
+
+def told_at(pattern: str, until: datetime | None = None) -> list[int]:
+    """The minutes at which a condition is told that holds where the pattern has `#`, minute by minute."""
+    condition: Condition | None = None
+    told: list[int] = []
+    for minute, mark in enumerate(pattern):
+        at = after(minutes=minute)
+        condition = step(condition, replace(FACT, until=until) if mark == "#" else None, HOLD, at)
+        if condition is not None and condition.told_at == at:
+            told.append(minute)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        pytest.param("#" * 20, [5], id="told once it has lasted"),
+        pytest.param("####....", [], id="not told if it ceases before"),
+        pytest.param("####.######", [10], id="the time starts anew"),
+        pytest.param("#######...##########", [5], id="a flicker is not told again"),
+        pytest.param("######" + "." * 11 + "######", [5, 22], id="after ten minutes it is"),
+    ],
+)
+def test_a_condition_is_told_once_it_has_lasted(pattern: str, told: list[int]) -> None:
+    assert told_at(pattern) == told
+
+
+def test_a_condition_of_a_period_is_told_once_in_it() -> None:
+    pattern = "######" + "." * 30 + "#######"
+    assert told_at(pattern, until=after(minutes=40)) == [5]
+    assert told_at(pattern, until=after(minutes=20)) == [5, 41]
+
+
+@given(st.text("#.", max_size=80))
+def test_no_order_of_events_tells_a_condition_twice_within_ten_minutes(pattern: str) -> None:
+    told = told_at(pattern)
+    assert all(late - early >= 10 for early, late in pairwise(told))
+
+
+def alerts_at(now: State, *minutes: float) -> list[Alert]:
+    """What is told of an unchanging state at these minutes."""
+    alerts: list[Alert] = []
+    for minute in minutes:
+        now, told = evaluate_conditions(now, after(minutes=minute))
+        alerts.extend(told)
+    return alerts
+
+
+def down(name: str, reason: Reason) -> AccountState:
+    return replace(live(name), health=Down(NOW, reason, "the detail"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "minutes"),
+    [
+        (Reason.AUTH, AlertKind.LOGIN, 5),
+        (Reason.SCOPE, AlertKind.LOGIN, 5),
+        (Reason.CONNECTION, AlertKind.UNREADABLE, 15),
+        (Reason.CREDENTIALS, AlertKind.UNREADABLE, 15),
+        (Reason.RATE_LIMITED, AlertKind.UNREADABLE, 15),
+    ],
+)
+def test_an_account_that_stays_down_is_told(
+    reason: Reason, kind: AlertKind, minutes: float
+) -> None:
+    now = state(down("a", reason))
+    assert alerts_at(now, 0, minutes - 0.1) == []
+    (alert,) = alerts_at(now, 0, minutes, minutes + 60)
+    assert (alert.kind, alert.account, alert.detail) == (kind, "a", "the detail")
+
+
+def test_an_account_that_waits_for_claude_code_to_renew_its_token_is_no_matter() -> None:
+    rests = Down(NOW, Reason.AUTH, "waiting for Claude Code", renewable=True)
+    now = state(replace(live("a"), health=rests))
+    assert alerts_at(now, 0, 10, 20, 24 * 60) == []
+
+
+def test_the_end_of_a_login_is_told_three_days_ahead_and_once() -> None:
+    now = state(replace(live("a"), login_expires_at=after(days=10)))
+    minutes_of_a_day = 24 * 60
+    days = [day * minutes_of_a_day for day in (1, 6.9, 7.1, 8, 9, 9.9)]
+    (alert,) = alerts_at(now, *days)
+    assert (alert.kind, alert.resets_at) == (AlertKind.EXPIRY, after(days=10))
+    assert alert.at == after(days=7.1)
+
+
+def test_a_rule_that_is_off_tells_nothing() -> None:
+    off = RuleBook(rules={AlertKind.LOGIN: Rule(enabled=False)})
+    now = state(down("a", Reason.AUTH), policy=Policy(alerts=off))
+    assert alerts_at(now, 0, 60) == []
+
+
+def climbing(*percents: float, minutes: float = 5, resets: float = 300) -> list[Alert]:
+    """What is told while a 5h window climbs so, one sample each `minutes`; it resets at minute `resets`."""
+    now = state(replace(live("a"), usage=None))
+    alerts: list[Alert] = []
+    for place, percent in enumerate(percents):
+        at = after(minutes=place * minutes)
+        seen = usage(window("5h", percent, timedelta(minutes=resets)), at=at)
+        now, effects = update(now, PollSucceeded(at, "a", seen, timedelta(seconds=1)))
+        alerts.extend(effect.alert for effect in effects)
+    return [alert for alert in alerts if alert.kind is AlertKind.PACE]
+
+
+def test_a_pace_that_will_not_last_is_told_once() -> None:
+    (alert,) = climbing(*range(40, 80, 3))
+    assert alert.window == "5h"
+    assert alert.resets_at is not None
+    assert after(minutes=80) < alert.resets_at < after(minutes=140), "when it will be full"
+
+
+@pytest.mark.parametrize(
+    ("percents", "resets"),
+    [
+        pytest.param(range(10, 45, 3), 300, id="still below half"),
+        pytest.param([60] * 14, 300, id="no climb"),
+        pytest.param(range(40, 80, 3), 90, id="the reset comes first"),
+        pytest.param([40, 55, 70], 300, id="not known for long enough"),
+    ],
+)
+def test_a_pace_is_not_told_for_nothing(percents: list[float], resets: float) -> None:
+    assert climbing(*percents, resets=resets) == []
+
+
+def full(name: str, hours: float, percent: float = 100) -> AccountState:
+    return live(
+        name, window("5h", percent, timedelta(hours=hours)), window("7d", 50, timedelta(days=3))
+    )
+
+
+def test_all_accounts_exhausted_names_the_first_to_be_free() -> None:
+    (alert,) = alerts_at(state(full("a", 3), full("b", 1)), 0, 1, 30)
+    assert alert.kind is AlertKind.EXHAUSTED
+    assert (alert.detail, alert.resets_at) == ("b", after(hours=1))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([full("b", 1, percent=99)], id="one has room"),
+        pytest.param([replace(live("b"), usage=None)], id="one is not known"),
+        pytest.param([], id="there is only one"),
+    ],
+)
+def test_not_all_accounts_are_exhausted(others: list[AccountState]) -> None:
+    assert alerts_at(state(full("a", 3), *others), 0, 30) == []
+
+
+def test_an_account_that_cannot_be_used_does_not_count() -> None:
+    (alert,) = alerts_at(state(full("a", 3), down("b", Reason.AUTH)), 0)
+    assert (alert.kind, alert.detail) == (AlertKind.EXHAUSTED, "a")
+
+
+def test_the_first_account_that_is_free_again_is_told_when_a_poll_has_seen_it() -> None:
+    now = state(full("a", 3), full("b", 1))
+    now, told = evaluate_conditions(now, NOW)
+    assert [alert.kind for alert in told] == [AlertKind.EXHAUSTED]
+    now, told = evaluate_conditions(now, after(minutes=61))
+    assert told == (), "what is expected is not told"
+    free = replace(full("b", 6, percent=1), health=Up(NOW))
+    now, told = evaluate_conditions(
+        replace(now, accounts={**now.accounts, "b": free}), after(minutes=62)
+    )
+    assert [(alert.kind, alert.account) for alert in told] == [(AlertKind.FREE, "b")]
+    assert evaluate_conditions(now, after(minutes=63))[1] == ()
+
+
+def lived(pattern: str) -> list[AlertKind]:
+    """What is told of two accounts, minute by minute: full both where the pattern has `#`, else one has room."""
+    now, kinds = state(full("a", 99), full("b", 99)), list[AlertKind]()
+    for minute, mark in enumerate(pattern):
+        b = full("b", 99, percent=100 if mark == "#" else 99)
+        now = replace(now, accounts={**now.accounts, "b": b})
+        now, told = evaluate_conditions(now, after(minutes=minute))
+        kinds += [alert.kind for alert in told]
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("pattern", "free"),
+    [
+        pytest.param("##..", 1, id="at once"),
+        pytest.param("##.##.#.##...", 1, id="a flicker is not told again"),
+        pytest.param("##...........##..", 2, id="after ten minutes it is"),
+        pytest.param("..", 0, id="they were never full"),
+    ],
+)
+def test_a_free_account_is_told_once_however_the_others_waver(pattern: str, free: int) -> None:
+    assert lived(pattern) == [AlertKind.EXHAUSTED, AlertKind.FREE] * free
+
+
+@given(st.text("#.", max_size=60))
+def test_full_and_free_take_turns_whatever_the_order_of_events(pattern: str) -> None:
+    told = lived(pattern)
+    assert told[:1] in ([], [AlertKind.EXHAUSTED])
+    assert all(early != late for early, late in pairwise(told))
+
+
+def test_an_account_that_is_seen_only_after_the_others_have_gone_is_told_as_free() -> None:
+    now, told = evaluate_conditions(state(full("a", 99), full("b", 99)), NOW)
+    gone = {"a": down("a", Reason.AUTH), "b": replace(down("b", Reason.AUTH), usage=None)}
+    now, _ = evaluate_conditions(replace(now, accounts=gone), after(minutes=1))
+    back = {**gone, "b": full("b", 99, percent=1)}
+    now, told = evaluate_conditions(replace(now, accounts=back), after(minutes=2))
+    assert [(alert.kind, alert.account) for alert in told] == [(AlertKind.FREE, "b")]

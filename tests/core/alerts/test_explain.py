@@ -1,0 +1,397 @@
+"""Why a rule has or has not spoken, in words, by tables: samples that were polled, and what is said of a rule."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.alerts.explain import Decided, explain, explain_all
+from monitor.core.alerts.memory import WindowMemory
+from monitor.core.alerts.memory_codec import Remembered
+from monitor.core.alerts.rules import Override, Rule, RuleBook
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import Reason
+from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
+from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.core.update import update
+from tests.builders import NOW, after, state, usage, waiting, window
+
+END = timedelta(hours=3)
+SECOND = timedelta(seconds=1)
+Points = Sequence[tuple[float, float]]
+"""Polls: minutes after `NOW`, and a percentage of the 5h window."""
+
+
+def polled(points: Points, end: timedelta | None = END) -> list[Event]:
+    return [
+        PollSucceeded(
+            after(minutes=m), "a", usage(window("5h", p, end), at=after(minutes=m)), SECOND
+        )
+        for m, p in points
+    ]
+
+
+def after_events(events: Sequence[Event], rules: RuleBook) -> tuple[State, list[Alert]]:
+    now, told = replace(state(waiting("a")), policy=Policy(alerts=rules)), list[Alert]()
+    for event in events:
+        now, effects = update(now, event)
+        told += [effect.alert for effect in effects]
+    return now, told
+
+
+def explained(
+    events: Sequence[Event],
+    rules: RuleBook | None = None,
+    at: datetime | None = None,
+    standing: Callable[[Alert], Decided] = Decided,
+) -> dict[str, str]:
+    """What is said of each rule, at the last event if at no other instant."""
+    book = rules or RuleBook()
+    reached, told = after_events(events, book)
+    memory = Remembered.of(reached.accounts["a"])
+    now = at or (events[-1].at if events else NOW)
+    lines = explain("a", memory, book, now, map(standing, told), zone=UTC)
+    return {line.split()[0]: line.strip().split(maxsplit=1)[-1] for line in lines if line}
+
+
+def only(kind: AlertKind, **rule: object) -> RuleBook:
+    return RuleBook(rules={kind: Rule(**rule)})  # type: ignore[arg-type]  # a test's free choice
+
+
+HELD = only(AlertKind.THRESHOLD, hold=timedelta(minutes=10))
+
+CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
+    "the last sample": (
+        polled([(0, 70), (3, 64.25)]),
+        None,
+        "sample",
+        "64.2% at 12:03:00 (0s ago), 70% at most",
+    ),
+    "the period": (polled([(0, 70)]), None, "period", "until 15:00:00 (in 3h 00m)"),
+    "no window": (polled([(0, 0)], None), None, "period", "no window is open"),
+    "a threshold ahead": (
+        polled([(0, 70), (3, 79.5)]),
+        None,
+        "threshold_80",
+        "waits for 80%: 0.5 points more",
+    ),
+    "a sample just below the limit": (
+        polled([(0, 70), (3, 99.96)]),
+        None,
+        "sample",
+        "99.9% at 12:03:00 (0s ago)",
+    ),
+    "the limit just ahead": (
+        polled([(0, 70), (3, 99.96)]),
+        None,
+        "threshold_100",
+        "waits for 100%: 0.1 points more",
+    ),
+    "a threshold that has spoken": (
+        polled([(0, 70), (3, 81), (6, 82)]),
+        None,
+        "threshold_80",
+        "spoke at 12:03:00; silent until the period ends",
+    ),
+    "a threshold that has spoken and is out of reach again": (
+        polled([(0, 70), (3, 81), (6, 79)]),
+        None,
+        "threshold_80",
+        "spoke at 12:03:00; silent until the period ends; "
+        "that usage is below it now does not arm it anew",
+    ),
+    "a threshold below the first sample": (
+        polled([(0, 85)]),
+        None,
+        "threshold_80",
+        "counts as told: so at the first sample, or a higher one spoke at once; "
+        "silent until the period ends",
+    ),
+    "a threshold that was passed together with a higher one": (
+        polled([(0, 70), (3, 97)]),
+        None,
+        "threshold_80",
+        "counts as told with threshold_95: spoke at 12:03:00; silent until the period ends",
+    ),
+    "a threshold that is held": (
+        polled([(0, 70), (3, 81)]),
+        HELD,
+        "threshold_80",
+        "reached at 12:03:00; speaks if that is still so at 12:13:00",
+    ),
+    "an account's own threshold": (
+        polled([(0, 70)]),
+        RuleBook(overrides={"a": Override((0.9,))}),
+        "threshold_90",
+        "waits for 90%: 20 points more",
+    ),
+    "the limit is a threshold": (
+        polled([(0, 70)]),
+        None,
+        "limit",
+        "leaves it to threshold_100",
+    ),
+    "the limit by itself": (
+        polled([(0, 70), (3, 100)]),
+        RuleBook(thresholds=(0.8,)),
+        "limit",
+        "spoke at 12:03:00; silent until the period ends",
+    ),
+    "a reset after low use": (
+        polled([(0, 70)]),
+        None,
+        "reset",
+        "would stay silent: the period was at 70% at most, below 80%",
+    ),
+    "a reset to come": (
+        polled([(0, 70), (3, 85)]),
+        None,
+        "reset",
+        "speaks at the first sample after 15:00:00 that is below 80%: the period was at 85%",
+    ),
+    "a reset without thresholds": (
+        polled([(0, 70)]),
+        RuleBook(thresholds=()),
+        "reset",
+        "waits for nothing: it speaks after high use, and there are no thresholds",
+    ),
+    "a reset of a window that is not open": (
+        polled([(0, 90)], None),
+        None,
+        "reset",
+        "waits for a window to open",
+    ),
+    "no early reset": (
+        polled([(0, 70)]),
+        None,
+        "early_reset",
+        "no sample has fallen by 10 points to less than half",
+    ),
+    "a hint of an early reset": (
+        polled([(0, 70), (3, 5)]),
+        None,
+        "early_reset",
+        "a low sample at 12:03:00 hints at one: waits for another, 60s later or more",
+    ),
+    "no pace below half": (
+        polled([(0, 10)]),
+        None,
+        "pace",
+        "inactive: below 50% no pace is worth a word",
+    ),
+    "no pace after a hint": (
+        polled([(0, 70), (3, 5)]),
+        None,
+        "pace",
+        "inactive: the last sample was a low one, which is to be confirmed",
+    ),
+    "no pace of a full window": (
+        polled([(0, 100)]),
+        None,
+        "pace",
+        "inactive: the window is full",
+    ),
+    "no pace without a window": (
+        polled([(0, 70)], None),
+        None,
+        "pace",
+        "inactive: no window is open",
+    ),
+    "no pace yet": (
+        polled([(0, 60), (3, 61)]),
+        None,
+        "pace",
+        "inactive: it does not climb, or has been known for less than 15m",
+    ),
+    "a pace that lasts": (
+        polled([(m, 50 + m / 10) for m in range(0, 31, 3)]),
+        None,
+        "pace",
+        "inactive: at this pace full at 20:20:00, not 15m before the reset",
+    ),
+    "a pace that does not last, pending": (
+        polled([(m, 50 + m) for m in range(0, 16, 3)]),
+        None,
+        "pace",
+        "pending: so since 12:15:00; speaks if that is still so at 12:20:00",
+    ),
+    "a pace that does not last, told": (
+        polled([(m, 50 + m) for m in range(0, 22, 3)]),
+        None,
+        "pace",
+        "firing: so since 12:15:00, told at 12:21:00",
+    ),
+    "a pace that has slowed": (
+        [
+            *polled([(m, 50 + m) for m in range(0, 22, 3)]),
+            *polled([(m, 71) for m in range(24, 60, 3)]),
+        ],
+        None,
+        "pace",
+        "resolved: told at 12:21:00, not so since 12:45:00; speaks of it anew from 15:00:00 on",
+    ),
+    "a login that is not needed": (polled([(0, 1)]), None, "login", "inactive: it is not so"),
+    "a login that is needed": (
+        [PollFailed(NOW, "a", Reason.AUTH, "expired")],
+        None,
+        "login",
+        "pending: so since 12:00:00; speaks if that is still so at 12:05:00",
+    ),
+    "a login that was told": (
+        [PollFailed(NOW, "a", Reason.AUTH, "expired"), Ticked(after(minutes=5))],
+        None,
+        "login",
+        "firing: so since 12:00:00, told at 12:05:00",
+    ),
+    "a login that was told and is there again": (
+        [
+            PollFailed(NOW, "a", Reason.AUTH, "expired"),
+            Ticked(after(minutes=5)),
+            *polled([(6, 1)]),
+        ],
+        None,
+        "login",
+        "resolved: told at 12:05:00, not so since 12:06:00; speaks of it anew from 12:16:00 on",
+    ),
+    "all is off": (
+        polled([(0, 85)]),
+        RuleBook(enabled=False),
+        "threshold_80",
+        "silent: notifications.enabled is false",
+    ),
+    "a rule is off": (
+        polled([(0, 85)]),
+        only(AlertKind.PACE, enabled=False),
+        "pace",
+        "silent: the rule is off",
+    ),
+    "a rule is about other accounts": (
+        polled([(0, 85)]),
+        only(AlertKind.LOGIN, accounts=("b",)),
+        "login",
+        "silent: the rule is about other accounts",
+    ),
+    "a rule is about other windows": (
+        polled([(0, 85)]),
+        only(AlertKind.RESET, windows=("7d", "7d_opus")),
+        "reset",
+        "silent: the rule is about 7d, 7d_opus",
+    ),
+    "the account wants none of it": (
+        polled([(0, 85)]),
+        RuleBook(overrides={"a": Override(silent=frozenset({AlertKind.RESET}))}),
+        "reset",
+        "silent: the account's settings say so",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (Decided, "spoke at 12:03:00; silent until"),
+        (
+            partial(Decided, is_told=False),
+            "decided at 12:03:00, not yet told; silent until",
+        ),
+        (
+            partial(Decided, is_told=False, outcome="desktop: unavailable"),
+            "decided at 12:03:00, not yet told (desktop: unavailable); silent until",
+        ),
+        (
+            partial(Decided, is_told=False, is_given_up=True, outcome="given up after a day"),
+            "decided at 12:03:00, never told (given up after a day); silent until",
+        ),
+    ],
+)
+def test_an_alert_has_spoken_once_it_was_told(
+    standing: Callable[[Alert], Decided], words: str
+) -> None:
+    said = explained(polled([(0, 70), (3, 81)]), standing=standing)
+    assert said["threshold_80"].startswith(words)
+    higher = explained(polled([(0, 70), (3, 97)]), standing=standing)["threshold_80"]
+    assert higher.startswith(f"counts as told with threshold_95: {words}")
+
+
+def test_an_end_that_wobbles_across_a_minute_makes_no_other_period() -> None:
+    polls = ((0, 70, 29), (3, 81, 29), (6, 82, 31))
+    events = [polled([(m, p)], END + timedelta(seconds=s))[0] for m, p, s in polls]
+    assert explained(events)["threshold_80"].startswith("spoke at 12:03:00")
+
+
+@pytest.mark.parametrize(("events", "rules", "rule", "words"), CASES.values(), ids=CASES)
+def test_what_is_said_of_a_rule(
+    events: list[Event], rules: RuleBook | None, rule: str, words: str
+) -> None:
+    assert explained(events, rules)[rule] == words
+
+
+def test_a_period_that_has_ended_since_the_last_sample() -> None:
+    said = explained(polled([(0, 70)]), at=after(days=1, hours=4))
+    assert said["period"] == "ended at Sun 15:00:00; no sample of a new one yet"
+    assert said["sample"] == "70% at Sun 12:00:00 (1d ago)"
+
+
+def test_the_windows_each_have_their_block_and_one_can_be_chosen() -> None:
+    seen = usage(window("5h", 70, END), window("7d", 20, timedelta(days=3)))
+    reached, _ = after_events([PollSucceeded(NOW, "a", seen, SECOND)], RuleBook())
+    memory = Remembered.of(reached.accounts["a"])
+    all_of_it = explain("a", memory, RuleBook(), NOW, zone=UTC)
+    assert [line for line in all_of_it if not line.startswith("  ")] == [
+        "a  5h",
+        "",
+        "a  7d",
+        "",
+        "a",
+    ]
+    assert explain("a", memory, RuleBook(), NOW, window="7d", zone=UTC)[0] == "a  7d"
+    assert explain("a", memory, RuleBook(), NOW, window="7d_opus", zone=UTC) == []
+
+
+def test_all_accounts_together() -> None:
+    full = usage(window("5h", 100, END))
+    accounts = state(waiting("a"), waiting("b"))
+    for name in accounts.accounts:
+        accounts, _ = update(accounts, PollSucceeded(NOW, name, full, SECOND))
+    assert explain_all(accounts.conditions, RuleBook(), NOW, UTC) == [
+        "all accounts",
+        "  exhausted       firing: so since 12:00:00, told at 12:00:00",
+    ]
+    assert explain_all({}, RuleBook(enabled=False), NOW, UTC)[1:] == [
+        "  exhausted       silent: notifications.enabled is false"
+    ]
+
+
+names = st.sampled_from(["a", "b"])
+windows = st.sampled_from(["5h", "7d", "7d_opus"])
+rules = st.builds(
+    Rule,
+    enabled=st.booleans(),
+    windows=st.none() | st.lists(windows, min_size=1).map(tuple),
+    accounts=st.none() | st.lists(names, min_size=1).map(tuple),
+)
+kinds_of_windows = (AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.PACE)
+books = st.builds(
+    RuleBook,
+    rules=st.dictionaries(st.sampled_from(kinds_of_windows), rules),
+    overrides=st.dictionaries(
+        names, st.builds(Override, silent=st.frozensets(st.sampled_from(kinds_of_windows)))
+    ),
+    enabled=st.booleans(),
+)
+
+
+@given(books, names, windows)
+def test_a_rule_is_called_silent_exactly_where_the_settings_silence_it(
+    book: RuleBook, account: str, key: str
+) -> None:
+    memory = Remembered({key: WindowMemory(NOW, 0.5, None, 0.5)})
+    for line in explain(account, memory, book, NOW, window=key, zone=UTC):
+        kind, words = line.split()[0], line.strip().split(maxsplit=1)[-1]
+        if kind in set(kinds_of_windows):
+            assert words.startswith("silent: ") != book.applies(AlertKind(kind), account, key)

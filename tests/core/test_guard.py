@@ -1,0 +1,103 @@
+"""What scripts ask before they go on: below, reached, or not to be known."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.errors import Reason, SettingsError
+from monitor.core.guard import Verdict, current_account, guarded
+from monitor.core.model import Account, Window
+from tests.builders import NOW, before, failing, live, state, usage, waiting, window
+
+HOUR = timedelta(hours=1)
+TWO = state(
+    live("a", window("5h", 90, HOUR), window("7d", 20, HOUR), window("7d_opus", 100, HOUR)),
+    live("b", window("5h", 10, HOUR), window("7d", 95, HOUR)),
+)
+
+
+@pytest.mark.parametrize(
+    ("account", "asked", "percent", "verdict"),
+    [
+        ("a", None, 100, Verdict.BELOW),
+        ("a", None, 90.001, Verdict.BELOW),
+        ("a", None, 90, Verdict.REACHED),
+        ("a", "7d", 90, Verdict.BELOW),
+        ("a", "7d_opus", 100, Verdict.REACHED),
+        ("a", "7d_fable", 100, Verdict.UNKNOWN),
+        ("b", None, 95, Verdict.REACHED),
+        ("b", "5h", 95, Verdict.BELOW),
+        ("b", None, 0, Verdict.REACHED),
+    ],
+)
+def test_a_window_is_below_or_at_the_percentage(
+    account: str, asked: str | None, percent: float, verdict: Verdict
+) -> None:
+    assert guarded(TWO, NOW, account, asked, percent / 100) is verdict
+
+
+def test_a_model_that_is_full_stops_nobody_who_did_not_ask_for_it() -> None:
+    assert guarded(TWO, NOW, "a") is Verdict.BELOW
+
+
+def test_without_a_name_it_is_the_login_in_use_else_the_active_account() -> None:
+    assert guarded(TWO, NOW, most=0.93) is Verdict.BELOW
+    there = state(*TWO.accounts.values(), logged_in="b")
+    assert guarded(there, NOW, most=0.93) is Verdict.REACHED
+    assert current_account(state()) is None
+    assert guarded(state(), NOW) is Verdict.UNKNOWN
+
+
+def test_a_lock_counts_whatever_the_percentage() -> None:
+    locked = Window("5h", 0.1, NOW + HOUR, locked_reason="abuse")
+    assert guarded(state(live("a", locked)), NOW) is Verdict.REACHED
+
+
+def test_a_reset_that_no_poll_has_confirmed_counts_as_one() -> None:
+    passed = live("a", window("5h", 100, timedelta(seconds=-30)), at=before(minutes=2))
+    assert guarded(state(passed), NOW, window="5h") is Verdict.BELOW
+
+
+def test_what_is_old_or_was_never_said_is_not_known() -> None:
+    old = live("a", window("5h", 10, HOUR), at=before(minutes=16))
+    assert guarded(state(old), NOW) is Verdict.UNKNOWN
+    assert guarded(state(waiting("a")), NOW) is Verdict.UNKNOWN
+    assert guarded(state(live("a", usage=usage())), NOW) is Verdict.UNKNOWN
+    nonsense = live("a", Window("5h", float("nan")))
+    assert guarded(state(nonsense), NOW) is Verdict.UNKNOWN
+
+
+def test_fresh_figures_count_while_polls_fail() -> None:
+    account = failing(live("a", window("5h", 10, HOUR), at=before(minutes=14)), Reason.SERVER)
+    assert guarded(state(account), NOW) is Verdict.BELOW
+
+
+def test_an_account_can_be_called_by_its_label() -> None:
+    labelled = live(
+        "long@example.com", window("5h", 10), account=Account("long@example.com", label="work")
+    )
+    assert guarded(state(labelled), NOW, "work") is Verdict.BELOW
+
+
+@pytest.mark.parametrize(
+    ("account", "asked", "words"),
+    [
+        ("user@exmaple.com", None, "did you mean 'user@example.com'?"),
+        ("ghost", None, "monitor accounts list"),
+        (None, "5hours", "5h, 7d"),
+        (None, "", "5h, 7d"),
+    ],
+)
+def test_a_wrong_name_is_wrong_usage(account: str | None, asked: str | None, words: str) -> None:
+    one = state(live("user@example.com", window("5h", 10)))
+    with pytest.raises(SettingsError, match=words.replace("?", r"\?")):
+        guarded(one, NOW, account, asked)
+
+
+@given(st.floats(0, 2), st.floats(0, 2))
+def test_more_room_for_use_never_turns_below_into_reached(least: float, more: float) -> None:
+    low, high = sorted((least, more))
+    one = state(live("a", Window("5h", 0.5)))
+    assert guarded(one, NOW, most=high) <= guarded(one, NOW, most=low)

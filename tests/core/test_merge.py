@@ -1,0 +1,139 @@
+"""Figures that Claude Code says of itself: what is news, what is old, and what is left as it is."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.alerts.machine import observe
+from monitor.core.alerts.memory import WindowMemory
+from monitor.core.alerts.rules import RuleBook
+from monitor.core.merge import answered, merged
+from monitor.core.model import ExtraUsage, Usage, Window
+from tests.builders import NOW, after, before, usage
+
+END = after(hours=3)
+
+
+def five(percent: float, end: datetime | None = END) -> Window:
+    return Window("5h", percent / 100, end)
+
+
+def week(percent: float) -> Window:
+    return Window("7d", percent / 100, after(days=3))
+
+
+KNOWN = usage(five(40), week(7), at=before(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        pytest.param(five(42), five(42), id="a higher figure is newer"),
+        pytest.param(five(40), None, id="the same figure is no news"),
+        pytest.param(five(38), None, id="another terminal may know less"),
+        pytest.param(five(40 + 1e-9), None, id="a figure may be written in two ways"),
+        pytest.param(five(42, END + timedelta(seconds=90)), five(42), id="the end wobbles"),
+        pytest.param(five(90, END - timedelta(hours=5)), None, id="a period that is over"),
+        pytest.param(five(90, END - timedelta(minutes=3)), None, id="an end that is older"),
+        pytest.param(
+            five(3, END + timedelta(hours=5)), five(3, END + timedelta(hours=5)), id="a new period"
+        ),
+        pytest.param(five(0, None), None, id="one that says no end while a window is open"),
+    ],
+)
+def test_a_window_is_merged_with_what_was_known(seen: Window, expected: Window | None) -> None:
+    known = merged(KNOWN, usage(seen))
+    if expected is None:
+        assert known is None
+    else:
+        assert known == usage(expected, week(7)), "and the other windows stay"
+
+
+def test_a_window_that_had_ended_opens_anew() -> None:
+    ended = usage(five(99, before(minutes=1)), at=before(minutes=9))
+    assert merged(ended, usage(five(2))) == usage(five(2))
+    assert merged(ended, usage(five(0, None))) == usage(five(0, None))
+
+
+def test_a_window_that_was_closed_opens() -> None:
+    closed = usage(five(0, None), at=before(minutes=9))
+    assert merged(closed, usage(five(2))) == usage(five(2))
+    assert merged(closed, usage(five(0, None))) is None
+
+
+def test_what_is_older_than_the_newest_poll_is_ignored() -> None:
+    assert merged(KNOWN, usage(five(90), at=before(minutes=6))) is None
+    assert merged(KNOWN, usage(five(90), at=before(minutes=5))) is not None
+
+
+def test_without_any_usage_everything_is_news_but_what_has_ended() -> None:
+    seen = usage(five(42), Window("7d", 0.9, before(minutes=1)))
+    assert merged(None, seen) == usage(five(42))
+    assert merged(None, usage()) is None
+    assert merged(None, usage(Window("5h", 0.9, NOW))) is None
+
+
+def test_a_window_that_was_not_known_is_added() -> None:
+    assert merged(usage(week(7), at=before(minutes=5)), usage(five(1))) == usage(week(7), five(1))
+
+
+def test_money_and_locks_stay() -> None:
+    money = ExtraUsage(enabled=True)
+    locked = Window("5h", 0.4, END, locked_reason="seat_removed")
+    known = merged(Usage(before(minutes=5), (locked,), money), usage(five(50)))
+    assert known == Usage(NOW, (Window("5h", 0.5, END, locked_reason="seat_removed"),), money)
+
+
+def remembered(usage: Usage) -> dict[str, WindowMemory]:
+    return dict(observe("a", {}, usage, RuleBook())[0])
+
+
+@pytest.mark.parametrize(
+    "window",
+    [five(3), five(40), five(3, END - timedelta(hours=1)), five(0, None), five(9, before(hours=1))],
+)
+def test_a_later_answer_replaces_all_that_was_known(window: Window) -> None:
+    money = ExtraUsage(enabled=True)
+    answer = Usage(NOW, (window,), money)
+    assert answered(KNOWN, answer, remembered(KNOWN)) == answer
+    assert answered(None, answer, {}) == answer
+
+
+def test_an_answer_that_is_not_later_changes_nothing() -> None:
+    for at in (before(minutes=5), before(minutes=9)):
+        assert answered(KNOWN, usage(five(90), week(90), at=at), remembered(KNOWN)) is None
+        assert answered(KNOWN, usage(five(90), at=at), {}) is None
+
+
+def test_an_answer_that_a_status_line_has_overtaken_tells_of_what_that_left_alone() -> None:
+    """The status line spoke of the five hours a moment ago, and of the week never."""
+    memories = {**remembered(KNOWN), **remembered(usage(five(50)))}
+    known = merged(KNOWN, usage(five(50)))
+    answer = usage(five(48), week(3), Window("7d_opus", 0.2), at=before(seconds=10))
+    assert answered(known, answer, memories) == usage(five(50), week(3))
+    assert answered(usage(five(50), week(3)), answer, memories) is None
+
+
+ends = st.sampled_from([None, *(END + timedelta(minutes=m) for m in (-400, -300, -1, 0, 1, 300))])
+figures = st.builds(Window, st.sampled_from(["5h", "7d"]), st.floats(0, 1.2), ends)
+usages = st.builds(
+    Usage,
+    st.integers(-30, 30).map(lambda minutes: after(minutes=minutes)),
+    st.lists(figures, max_size=2, unique_by=lambda w: w.key).map(tuple),
+)
+
+
+@given(st.none() | usages, usages)
+def test_no_window_is_lost_and_none_falls_within_its_period(old: Usage | None, seen: Usage) -> None:
+    new = merged(old, seen)
+    if new is None:
+        return
+    assert new.at == seen.at
+    for window in old.windows if old else ():
+        now = new.window(window.key)
+        assert now is not None
+        if now.resets_at == window.resets_at:
+            assert now.utilization >= window.utilization
+    assert merged(new, seen) is None, "what was said twice is no news"

@@ -1,0 +1,193 @@
+"""What an earlier process knew, taken up by the next: figures, health, due times; and settings that were read anew."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.alerts.memory import WindowMemory
+from monitor.core.alerts.memory_codec import Remembered
+from monitor.core.alerts.rules import RuleBook
+from monitor.core.errors import Reason
+from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Recalled, Restored
+from monitor.core.model import Account, AccountState, Down, Identity, Unpolled
+from monitor.core.policy import Policy
+from monitor.core.restore import idle
+from monitor.core.state import State
+from monitor.core.update import update
+from tests.builders import NOW, after, before, live, state, waiting, window
+
+ACCOUNT = Account("a", "org-a", label="of the settings")
+KNOWN = live(
+    "a",
+    window("5h", 42, timedelta(hours=2)),
+    at=before(minutes=1),
+    next_poll_at=after(minutes=2),
+    polls=9,
+    phase=0.25,
+    failures={Reason.TIMEOUT: 3},
+    poll_duration=timedelta(seconds=1),
+    identity=Identity("person", "organization"),
+    plan="pro",
+    token_expires_at=after(hours=3),
+    login_expires_at=after(days=3),
+)
+
+
+def changed(start: State, *events: Event) -> State:
+    for event in events:
+        start, _ = update(start, event)
+    return start
+
+
+def restored(*known: AccountState, interval: float = 180) -> dict[str, AccountState]:
+    """The accounts of a process that begins at NOW, with what the one before left of them."""
+    accounts = tuple(replace(a.account, label="of the settings") for a in known)
+    start = State(Policy(timedelta(seconds=interval)))
+    left = {a.account.name: a for a in known}
+    now = changed(start, Restored(NOW, left), AccountsLoaded(NOW, accounts))
+    assert not now.restored
+    return dict(now.accounts)
+
+
+def one(known: AccountState, interval: float = 180) -> AccountState:
+    return restored(known, interval=interval)[known.account.name]
+
+
+def test_an_account_goes_on_as_it_was_under_the_settings_of_now() -> None:
+    assert one(replace(KNOWN, polling=True)) == replace(KNOWN, account=ACCOUNT)
+
+
+def test_what_was_remembered_of_alerts_comes_from_the_ledger_alone() -> None:
+    memory = {"5h": WindowMemory(before(minutes=1), 0.42, after(hours=2), 0.42)}
+    recalled = Recalled(NOW, {"a": Remembered(memory, {}, "org-a")})
+    stale = replace(KNOWN, alerts={"7d": WindowMemory(NOW, 0.9, None, 0.9)})
+    for events in (
+        (recalled, Restored(NOW, {"a": stale})),
+        (Restored(NOW, {"a": stale}), recalled),
+    ):
+        now = changed(State(), *events, AccountsLoaded(NOW, (ACCOUNT,)))
+        assert now.accounts["a"].alerts == memory
+        assert now.accounts["a"].usage == KNOWN.usage
+
+
+def test_nothing_is_sent_before_its_time() -> None:
+    blocked = replace(
+        KNOWN,
+        health=Down(before(minutes=9), Reason.RATE_LIMITED, ""),
+        backoff_until=after(minutes=40),
+        next_poll_at=after(minutes=40),
+        interval=timedelta(minutes=45),
+        throttled_at=before(minutes=1),
+        failures_in_a_row=2,
+    )
+    assert one(blocked) == replace(blocked, account=ACCOUNT)
+
+
+def test_polls_that_fell_due_meanwhile_come_one_after_the_other() -> None:
+    def left(name: str, due: float) -> AccountState:
+        return live(name, at=before(hours=9), polls=9, next_poll_at=after(minutes=due))
+
+    now = restored(left("a", -500), left("b", 1), left("c", -1))
+    assert [a.next_poll_at for a in now.values()] == [NOW, after(minutes=1), after(seconds=2)]
+    assert now["a"].requests == (), "nine hours ago counts no more"
+
+
+def test_requests_of_the_last_hour_count_on() -> None:
+    sent = (before(minutes=61), before(minutes=59), before(minutes=1))
+    assert one(replace(KNOWN, requests=sent)).requests == sent[1:]
+
+
+def test_another_organization_has_nothing_to_take_up() -> None:
+    events = Restored(NOW, {"a": KNOWN}), AccountsLoaded(NOW, (Account("a", "elsewhere"),))
+    fresh = changed(State(), *events).accounts["a"]
+    assert (fresh.usage, fresh.health, fresh.next_poll_at) == (None, Unpolled(), NOW)
+    unknown = replace(KNOWN, account=Account("a"))
+    assert one(unknown).usage == KNOWN.usage
+
+
+def test_accounts_that_are_added_later_are_new() -> None:
+    start = changed(State(), Restored(NOW, {"a": KNOWN, "b": KNOWN}), AccountsLoaded(NOW, ()))
+    assert changed(start, AccountsLoaded(NOW, (ACCOUNT,))).accounts["a"].usage is None
+
+
+def test_a_shorter_interval_is_followed_by_what_is_restored() -> None:
+    shorter = one(KNOWN, interval=100)
+    assert (shorter.next_poll_at, shorter.interval) == (
+        after(seconds=40),
+        timedelta(seconds=100),
+    )
+    assert one(KNOWN, interval=600).next_poll_at == KNOWN.next_poll_at
+
+
+def test_a_clock_that_was_set_back_meanwhile_moves_what_is_left() -> None:
+    """Two hours, say: the request of a minute ago is an hour and 59 minutes to come."""
+    ahead = live("a", at=after(minutes=119), polls=9, next_poll_at=after(minutes=122))
+    now = one(ahead)
+    assert now.requests == (NOW,)
+    assert now.last_success_at == NOW
+    assert now.next_poll_at == after(minutes=3)
+
+
+def test_no_due_time_is_farther_off_than_an_hour_and_a_quarter() -> None:
+    lost = replace(KNOWN, next_poll_at=after(days=400), backoff_until=after(days=400))
+    assert one(lost).next_poll_at == after(minutes=75)
+    assert one(lost).backoff_until == after(minutes=75)
+    assert one(lost, interval=7200).next_poll_at == after(hours=4)
+
+
+instants = st.floats(-1e6, 1e6).map(lambda seconds: after(seconds=seconds))
+left = st.builds(
+    AccountState,
+    st.sampled_from([ACCOUNT, Account("a")]),
+    instants,
+    st.floats(0, 1e5).map(lambda s: timedelta(seconds=s)),
+    health=st.sampled_from([Unpolled(), *(Down(NOW, reason, "") for reason in Reason)]),
+    requests=st.lists(instants, max_size=40).map(sorted).map(tuple),
+    backoff_until=st.none() | instants,
+    throttled_at=st.none() | instants,
+    failures_in_a_row=st.integers(0, 99),
+)
+
+
+@given(left, st.floats(30, 7200))
+def test_whatever_is_left_an_account_is_polled_again(known: AccountState, interval: float) -> None:
+    latest = NOW + max(timedelta(seconds=2 * interval), timedelta(minutes=75))
+    now = one(known, interval)
+    assert NOW <= now.next_poll_at <= latest + timedelta(seconds=5)
+    assert all(at <= NOW for at in now.requests)
+
+
+def test_settings_that_were_read_anew_hold_at_once() -> None:
+    memory = {"5h": WindowMemory(NOW, 0.42, after(hours=2), 0.42)}
+    start = state(replace(KNOWN, alerts=memory), waiting("b"))
+    policy = Policy(timedelta(seconds=100), RuleBook(thresholds=(0.5,)))
+    now = changed(start, PolicyChanged(NOW, policy))
+    assert now.policy == policy
+    assert now.accounts["a"].next_poll_at == after(seconds=40)
+    assert now.accounts["a"].alerts == memory
+    assert now.accounts["b"].next_poll_at == NOW
+    assert {a.interval for a in now.accounts.values()} == {policy.interval}
+
+
+def test_a_poll_that_its_poller_took_along_is_not_waited_for() -> None:
+    under_way = state(replace(KNOWN, polling=True), waiting("b"), logged_in="a")
+    assert idle(under_way, asks=True) == state(KNOWN, waiting("b"), logged_in="a")
+
+
+def test_other_rules_leave_the_schedule() -> None:
+    start = state(KNOWN)
+    same = replace(start.policy, alerts=RuleBook(thresholds=(0.5,)))
+    assert changed(start, PolicyChanged(NOW, same)).accounts["a"] == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("org_id", "known_of", "same"),
+    [("o", "o", True), ("o", "", True), ("o", "p", False), ("", "p", False), ("", "", True)],
+)
+def test_limits_are_those_of_one_organization_or_of_one_not_known_yet(
+    org_id: str, known_of: str, same: bool
+) -> None:
+    assert Account("a", org_id).has_limits_of(known_of) is same

@@ -1,0 +1,311 @@
+"""Account operations over fakes: a vault, settings and a document in memory, logins and profiles to set."""
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from monitor.core.errors import (
+    ApiError,
+    Cause,
+    CredentialError,
+    NotLoggedInError,
+    Reason,
+    SettingsError,
+)
+from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret, Storage
+from monitor.core.state import State
+from monitor.credentials.account_cache import AccountCache
+from monitor.credentials.account_service import AccountService
+from monitor.credentials.login_registry import LoginRegistry
+from monitor.credentials.login_watcher import LoginWatcher
+from monitor.credentials.ports import LoginSource, SecretStore
+from monitor.credentials.profiles import Profiles
+from monitor.credentials.resolver import FRESHEN_SECS, Resolver
+from monitor.credentials.secret_stores import SecretStores
+from monitor.credentials.verify_owner import OwnerVerifier
+from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryListing, MemoryVault
+from monitor.store import Store
+from tests.fakes import FakeClock
+
+
+def profile(email: str, org: str = "org-1", account: str | None = None) -> Profile:
+    return Profile(Identity(account or f"uuid-{email}", org), email, f"Name of {org}", "max_20x")
+
+
+@dataclass
+class FakeProfiles:
+    """Whose token it is; a token that is not listed is refused."""
+
+    by_token: dict[str, Profile] = field(default_factory=dict)
+    error: ApiError | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def profile(self, token: Secret) -> Profile:
+        self.asked.append(token.reveal())
+        await asyncio.sleep(0)  # as any answer, it lets others run meanwhile
+        if self.error:
+            raise self.error
+        if token.reveal() not in self.by_token:
+            raise ApiError(Reason.AUTH, "refused")
+        return self.by_token[token.reveal()]
+
+
+@dataclass(frozen=True)
+class Cached:
+    """An answer of the usage API that Claude Code has kept."""
+
+    at: datetime
+    account_uuid: str
+    body: bytes
+
+
+@dataclass
+class FakeFacts:
+    """`.claude.json` of one folder: the login that it names, and the usage that it has kept."""
+
+    identity: Identity | None = None
+    email: str = ""
+    organization_name: str = ""
+    cached: Cached | None = None
+    reads: int = 0
+    broken: bool = False
+
+    def stamp(self) -> Hashable:
+        return self.identity, self.email, self.cached, self.broken
+
+    async def read(self) -> "FakeFacts":
+        self.reads += 1
+        if self.broken:
+            raise CredentialError("half-written", cause=Cause.DAMAGED)
+        return self
+
+
+@dataclass
+class FakeLogin:
+    """One folder of Claude Code; `token` None means that nobody is logged in there."""
+
+    token: str | None = None
+    folder: str | None = None
+    expires_at: datetime | None = None
+    login_expires_at: datetime | None = None
+    scopes: tuple[str, ...] = ()
+    renewable: bool = True
+    error: CredentialError | None = None
+    facts: FakeFacts | None = field(default_factory=FakeFacts)
+    item: str | None = None
+    reads: int = 0
+    touched: int = 0
+    hangs: bool = False
+    same_stamp: bool = False
+    stamped: Hashable = None
+
+    @property
+    def key(self) -> str:
+        return self.item or self.folder or "default"
+
+    async def stamp(self) -> Hashable:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if not self.same_stamp:
+            self.stamped = self.token, self.touched
+        return self.stamped
+
+    async def read(self) -> Login:
+        self.reads += 1
+        if self.error is not None:
+            raise self.error
+        if self.token is None:
+            raise NotLoggedInError("not logged in")
+        credential = Credential(Secret(self.token), expires_at=self.expires_at)
+        return Login(credential, self.login_expires_at, self.scopes, renewable=self.renewable)
+
+    def renews(self, token: str, expires_at: datetime | None = None) -> None:
+        """What Claude Code does when it is used."""
+        self.token, self.expires_at = token, expires_at
+
+    def log_out(self) -> None:
+        """`/logout` in Claude Code."""
+        self.token = None
+
+    def touch(self) -> None:
+        """The place looks changed, whatever it holds."""
+        self.touched += 1
+
+
+@dataclass
+class FakeGiven:
+    """What systemd has handed over."""
+
+    by_name: dict[str, Credential] = field(default_factory=dict)
+
+    async def read(self, name: str, label: str | None = None) -> Credential | None:
+        return self.by_name.get(name) or self.by_name.get(label or "")
+
+
+@dataclass
+class FakeCommand:
+    """A program that prints tokens, one after the other as they are rejected."""
+
+    argv: tuple[str, ...]
+    tokens: list[str]
+    dead: Credential | None = None
+
+    async def read(self, rejected: Credential | None = None) -> Credential:
+        if self.dead is not None:
+            return self.dead
+        if rejected is not None and rejected.secret == Secret(self.tokens[0]):
+            self.tokens.pop(0)
+        return Credential(Secret(self.tokens[0]))
+
+
+@dataclass(slots=True)
+class FragileVault(MemoryVault):
+    """A vault that can be locked, for all names or for writing one."""
+
+    locked: bool = False
+    absent: bool = False
+    refuses: set[str] = field(default_factory=set)
+    cause: Cause | None = None
+    asked: int = 0
+
+    async def read(self, name: str) -> Credential | None:
+        self._check(name)
+        return await MemoryVault.read(self, name)
+
+    async def write(self, name: str, secret: Secret) -> None:
+        self._check(name)
+        await MemoryVault.write(self, name, secret)
+
+    async def delete(self, name: str) -> None:
+        self._check(name)
+        await MemoryVault.delete(self, name)
+
+    def _check(self, name: str) -> None:
+        self.asked += 1
+        if self.absent:
+            raise CredentialError("no keyring answers", cause=Cause.NO_KEYRING)
+        if self.cause is not None:
+            raise CredentialError("no", cause=self.cause)
+        if self.locked or name in self.refuses:
+            raise CredentialError("the keyring is locked", cause=Cause.LOCKED)
+
+
+@dataclass(slots=True)
+class FragileAccounts(MemoryAccounts):
+    """Settings that cannot be written while `broken`, nor read while `unreadable`; the names `taken` are refused."""
+
+    broken: bool = False
+    unreadable: bool = False
+    taken: set[str] = field(default_factory=set)
+
+    def check(self, account: Account, instead_of: str | None = None) -> None:
+        if account.name in self.taken:
+            raise SettingsError("a channel uses that entry of the keyring already")
+        MemoryAccounts.check(self, account, instead_of)
+
+    def read(self) -> MemoryListing:
+        if self.unreadable:
+            raise SettingsError("line 1: a table's name needs a ]")
+        return MemoryAccounts.read(self)
+
+    def add_account(self, account: Account) -> None:
+        self._check()
+        MemoryAccounts.add_account(self, account)
+
+    def replace_account(self, name: str, account: Account) -> None:
+        self._check()
+        MemoryAccounts.replace_account(self, name, account)
+
+    def remove_account(self, name: str) -> None:
+        self._check()
+        MemoryAccounts.remove_account(self, name)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise SettingsError("the disk is full")
+
+
+class Rig:
+    """Everything that account operations touch."""
+
+    def __init__(self, *accounts: Account, vault: SecretStore | None = None) -> None:
+        self.clock = FakeClock()
+        self.store = Store(State())
+        self.vault = FragileVault()
+        self.keeper: SecretStore = vault or self.vault
+        self.file = FragileAccounts(list(accounts))
+        self.document = MemoryDocument()
+        self.profiles = FakeProfiles()
+        self.logins: list[FakeLogin] = [FakeLogin()]
+        self.given = FakeGiven()
+        self.commands: dict[tuple[str, ...], FakeCommand] = {}
+        self.default: Storage | None = None
+        self.has_api = True
+        self.freshen_secs = FRESHEN_SECS
+        self.start()
+
+    def start(self) -> None:
+        """Build everything anew over the same vault, settings and document, as a restart does."""
+        self.learnt = AccountCache(self.document)
+        self.offers = LoginRegistry(self.learnt)
+        self.stores = SecretStores(
+            self.keeper,
+            self.offers,
+            self.learnt,
+            given=self.given,
+            command=lambda argv: self.commands[argv],
+            default=lambda: self.default,
+        )
+        asked = Profiles(self.profiles if self.has_api else None, self.learnt)
+        self.credentials = Resolver(
+            self.stores,
+            self.offers,
+            self.learnt,
+            OwnerVerifier(asked, self.learnt, self.store, self.clock),
+            self.store,
+            self.clock,
+            self.freshen_secs,
+        )
+        self.book = AccountService(
+            file=self.file,
+            credentials=self.credentials,
+            offers=self.offers,
+            learnt=self.learnt,
+            profiles=asked,
+            store=self.store,
+            clock=self.clock,
+            asks=self.has_api,
+        )
+        self.watcher = LoginWatcher(
+            sources=self.sources,
+            credentials=self.credentials,
+            offers=self.offers,
+            book=self.book,
+            profiles=asked,
+            store=self.store,
+            clock=self.clock,
+        )
+        self.book.load()
+
+    async def sources(self) -> Sequence[LoginSource]:
+        return list(self.logins)
+
+    def account(self, name: str) -> Account:
+        return self.book.account(name)
+
+    def restart(self) -> None:
+        """As another process begins: with a state of its own."""
+        self.store = Store(State())
+        self.start()
+
+    def knows(self, token: str, email: str, org: str = "org-1", account: str | None = None) -> None:
+        self.profiles.by_token[token] = profile(email, org, account)
+
+    def secret_of(self, name: str) -> str | None:
+        kept = self.vault.kept.get(name)
+        return kept.secret.reveal() if kept else None
+
+    @property
+    def names(self) -> list[str]:
+        return [account.name for account in self.file.listed]

@@ -1,0 +1,174 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from monitor.core.errors import TrackerError
+from monitor.core.model import Account, AuthMethod, Identity, Secret
+from monitor.credentials.account_cache import MOST_LEFT, MOST_PROFILES, AccountCache, CachedAccount
+from monitor.demo.memory import MemoryDocument
+from tests.builders import after
+from tests.credentials.factories import profile
+
+
+def learnt(**entry: object) -> AccountCache:
+    document = MemoryDocument()
+    document.save({"a": entry})
+    return AccountCache(document)
+
+
+@pytest.mark.parametrize(
+    ("entry", "folders"),
+    [
+        ({"folder": "/work"}, ("/work",)),
+        ({"folder": ""}, ("",)),
+        ({}, ()),
+        ({"folder": 7}, ()),
+        ({"folders": ["/a", "", "/a"]}, ("/a", "")),
+        ({"folders": "/a"}, ()),
+        ({"folders": [None, {}]}, ()),
+    ],
+)
+def test_the_folder_of_an_older_version_is_taken_over(
+    entry: dict[str, object], folders: tuple[str, ...]
+) -> None:
+    assert learnt(**entry)["a"].folders == folders
+
+
+def test_places_survive_a_restart() -> None:
+    document = MemoryDocument()
+    before = AccountCache(document)
+    before["a"] = CachedAccount().moved_in("").moved_in("/b").moved_out("")
+    assert AccountCache(document)["a"] == CachedAccount(folders=("/b",), left=("",))
+
+
+def test_a_folder_that_is_come_back_to_is_left_no_more() -> None:
+    facts = CachedAccount().moved_in("/a").moved_out("/a")
+    assert (facts.folders, facts.left) == ((), ("/a",))
+    assert facts.moved_in("/a") == CachedAccount(folders=("/a",))
+
+
+def test_leaving_where_one_never_lived_changes_nothing() -> None:
+    assert CachedAccount(folders=("/a",)).moved_out("/b") == CachedAccount(folders=("/a",))
+
+
+def test_folders_that_were_left_are_followed_on_but_not_without_end() -> None:
+    known = learnt()
+    for number in range(20):
+        known["a"] = known["a"].moved_in(f"/{number}").moved_out(f"/{number}")
+    assert known.folders() == {f"/{n}" for n in range(20 - MOST_LEFT, 20)}
+
+
+def test_the_default_folder_needs_no_name_to_be_followed() -> None:
+    assert learnt(folders=["", "/b"]).folders() == {"/b"}
+
+
+def test_the_end_of_a_login_is_forgotten_with_its_last_folder() -> None:
+    facts = CachedAccount(folders=("/a", "/b"), login_expires_at=after(days=2))
+    assert facts.moved_out("/a").login_expires_at == after(days=2)
+    assert facts.moved_out("/a").moved_out("/b").login_expires_at is None
+
+
+def test_whose_a_token_is_outlives_the_process_and_not_the_account() -> None:
+    document, me = MemoryDocument(), profile("me@example.com")
+    before = AccountCache(document)
+    before["me"] = CachedAccount().of_profile(me)
+    before.remember(Secret("t1"), me)
+    before.remember(Secret("s1"), profile("stranger@example.com"))
+    assert "t1" not in str(document.load())
+    after_restart = AccountCache(document)
+    assert after_restart.profile_of(Secret("t1")) == me
+    assert after_restart["me"].identity == me.identity
+    after_restart.forget("me")
+    again = AccountCache(document)
+    assert again.profile_of(Secret("t1")) is None
+    assert again.profile_of(Secret("s1")) == profile("stranger@example.com")
+
+
+def test_of_tokens_without_end_the_newest_are_remembered() -> None:
+    known = learnt()
+    for number in range(MOST_PROFILES + 1):
+        known.remember(Secret(f"t{number}"), profile("me@example.com"))
+    assert known.profile_of(Secret("t0")) is None
+    assert known.profile_of(Secret("t1")) is not None
+
+
+@pytest.mark.parametrize("entry", [None, 7, {"t": 7}, {"t": {"email": "e"}}, {"t": {}}])
+def test_odd_profiles_are_left_out(entry: object) -> None:
+    document = MemoryDocument()
+    document.save({"": {"profiles": entry}, "a": {"plan": "pro"}})
+    assert AccountCache(document)["a"].plan == "pro"
+
+
+FORMER = CachedAccount(Identity("me", "org-1"), "pro", folders=("/w",))
+
+
+@pytest.mark.parametrize(
+    ("account", "is_known"),
+    [
+        (Account("new", "org-1"), True),
+        (Account("new", "org-1", config_dir="/w"), True),
+        (Account("new", "org-1", config_dir="/z"), False),
+        (Account("new", "org-2"), False),
+        (Account("new"), False),
+        (Account("new", "org-1", AuthMethod.SESSION_KEY), False),
+    ],
+)
+def test_an_account_that_was_renamed_by_hand_is_recognised(
+    account: Account, is_known: bool
+) -> None:
+    known = learnt()
+    known["old"] = FORMER
+    known.recognise([account])
+    assert known["new"] == (FORMER if is_known else CachedAccount())
+    assert known["old"] == FORMER, "another settings file may name it"
+    assert known.living_in("/w") == ({"new"} if is_known else set())
+
+
+def test_an_account_is_not_recognised_beside_the_one_that_it_would_be() -> None:
+    known = learnt()
+    known["old"] = FORMER
+    known.recognise([Account("old", "org-1"), Account("new", "org-1")])
+    assert known["new"] == CachedAccount()
+
+
+def test_where_several_accounts_of_the_organization_are_gone_none_is_recognised() -> None:
+    known = learnt()
+    known["old"] = FORMER
+    known["older"] = replace(FORMER, identity=Identity("you", "org-1"))
+    known.recognise([Account("new", "org-1")])
+    assert known["new"] == CachedAccount()
+
+
+class FullDisk(MemoryDocument):
+    """A document that cannot be saved while the disk is full."""
+
+    full = True
+
+    def save(self, document: Mapping[str, Any]) -> None:
+        if self.full:
+            raise TrackerError("the disk is full")
+        super().save(document)
+
+
+def test_what_could_not_be_saved_is_saved_later_and_complained_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    disk = FullDisk()
+    known = AccountCache(disk)
+    known["a"] = FORMER
+    known["b"] = FORMER
+    known.save_owed()
+    assert [record.message for record in caplog.records] == ["the disk is full"]
+    disk.full = False
+    known.save_owed()
+    assert AccountCache(disk)["a"] == FORMER
+
+
+def test_a_copy_that_claude_swap_keeps_outlives_the_last_folder_and_a_restart() -> None:
+    document = MemoryDocument()
+    before = AccountCache(document)
+    before["a"] = CachedAccount(folders=("/a",)).swapped_until(after(days=2)).moved_out("/a")
+    assert AccountCache(document)["a"] == before["a"]
+    assert AccountCache(document)["a"].login_expires_at == after(days=2)

@@ -1,0 +1,61 @@
+import pytest
+
+from monitor.core.errors import Cause, CredentialError
+from monitor.core.model import Account, Storage
+from monitor.credentials.config_dir import for_claude_code, remembered
+from tests.credentials.factories import FakeLogin, Rig
+
+ME = "me@example.com"
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+
+
+@pytest.mark.parametrize(
+    ("folder", "spelled"),
+    [
+        ("~/.claude-work", "/home/me/.claude-work"),
+        ("~/.claude-work/", "/home/me/.claude-work/"),
+        ("/w/../x", "/w/../x"),
+        ("~/.claude", ""),
+        ("/home/me/.claude/", ""),
+    ],
+)
+def test_a_folder_is_spelled_as_the_settings_have_it_but_for_the_default_one(
+    folder: str, spelled: str
+) -> None:
+    assert for_claude_code(folder) == spelled
+
+
+def test_the_default_folder_may_be_remembered_by_its_name_too() -> None:
+    assert remembered("~/.claude") == ("/home/me/.claude", "")
+    assert remembered("~/.claude-work/") == ("/home/me/.claude-work/",)
+    assert remembered(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        ("~/.claude-work", "`CLAUDE_CONFIG_DIR=/home/me/.claude-work claude`"),
+        ("~/.claude", "`claude`"),
+        (None, "`claude`"),
+    ],
+)
+async def test_the_command_for_a_folder_of_the_settings_can_be_pasted(
+    folder: str | None, command: str
+) -> None:
+    account = Account(ME, "org-1", storage=Storage.LINKED, config_dir=folder)
+    with pytest.raises(CredentialError) as told:
+        await Rig(account).credentials.credential(account)
+    assert f"run {command} and use /login" in told.value.detail
+
+
+async def test_why_the_default_place_cannot_be_read_is_said_of_the_account_that_names_it() -> None:
+    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="~/.claude"))
+    locked = CredentialError("the Keychain is locked: unlock it", cause=Cause.LOCKED)
+    rig.logins = [FakeLogin(error=locked)]
+    await rig.watcher.look()
+    with pytest.raises(CredentialError, match="locked"):
+        await rig.credentials.credential(rig.account(ME))

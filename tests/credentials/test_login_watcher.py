@@ -1,0 +1,176 @@
+from datetime import timedelta
+
+from monitor.core.errors import ApiError, Reason
+from monitor.core.model import Account, Secret
+from tests.builders import after
+from tests.credentials.factories import FakeLogin, Rig
+
+ME, YOU = "me@example.com", "you@example.com"
+
+
+async def rig_with_me() -> Rig:
+    rig = Rig()
+    rig.knows("t1", ME)
+    rig.logins[0].token = "t1"
+    await rig.book.import_from(rig.logins)
+    return rig
+
+
+async def test_the_account_whose_token_claude_code_uses_is_logged_in() -> None:
+    rig = await rig_with_me()
+    rig.profiles.asked.clear()
+    await rig.watcher.look()
+    assert rig.store.state.logged_in == ME
+    assert rig.profiles.asked == [], "compared locally"
+
+
+async def test_it_is_compared_with_what_the_keyring_holds_after_a_restart() -> None:
+    rig = await rig_with_me()
+    rig.start()
+    await rig.watcher.look()
+    assert rig.store.state.logged_in == ME
+
+
+async def test_a_renewed_token_is_taken_over_by_itself() -> None:
+    rig = await rig_with_me()
+    await rig.watcher.look()
+    rig.knows("t2", ME)
+    rig.logins[0].token, rig.logins[0].expires_at = "t2", after(hours=8)
+    await rig.watcher.look()
+    assert rig.secret_of(ME) == "t2"
+    assert (await rig.credentials.credential(rig.file.listed[0])).secret == Secret("t2")
+    assert rig.store.state.accounts[ME].token_expires_at == after(hours=8)
+    assert rig.store.state.logged_in == ME
+
+
+async def test_an_unchanged_login_is_not_read_again() -> None:
+    rig = await rig_with_me()
+    for _ in range(5):
+        await rig.watcher.look()
+    assert rig.logins[0].reads == 2, "once for the import, once for the watcher"
+
+
+async def test_a_login_of_another_known_account_is_attached_to_that_one() -> None:
+    rig = await rig_with_me()
+    rig.knows("u1", YOU, org="org-2")
+    await rig.book.import_from([FakeLogin("u1", "/you")])
+    await rig.watcher.look()
+    rig.knows("u2", YOU, org="org-2")
+    rig.logins[0].token = "u2"
+    await rig.watcher.look()
+    assert rig.store.state.logged_in == YOU
+    assert (rig.secret_of(ME), rig.secret_of(YOU)) == ("t1", "u2")
+
+
+async def test_a_stranger_is_not_imported_and_asked_about_once() -> None:
+    rig = await rig_with_me()
+    rig.knows("s1", "stranger@example.com", org="org-9")
+    rig.logins[0].token = "s1"
+    rig.profiles.asked.clear()
+    for _ in range(5):
+        await rig.watcher.look()
+    assert rig.store.state.logged_in is None
+    assert rig.names == [ME]
+    assert rig.profiles.asked == ["s1"]
+
+
+async def test_a_stranger_who_is_imported_is_logged_in() -> None:
+    rig = await rig_with_me()
+    rig.knows("s1", "stranger@example.com", org="org-9")
+    rig.logins[0].token = "s1"
+    await rig.watcher.look()
+    await rig.book.import_from(rig.logins)
+    await rig.watcher.look()
+    assert rig.store.state.logged_in == "stranger@example.com"
+
+
+async def test_a_logout_is_seen() -> None:
+    rig = await rig_with_me()
+    await rig.watcher.look()
+    rig.logins[0].token = None
+    await rig.watcher.look()
+    assert rig.store.state.logged_in is None
+    assert rig.secret_of(ME) == "t1", "the account keeps its last token"
+
+
+async def test_only_the_place_in_use_decides_who_is_logged_in() -> None:
+    rig = await rig_with_me()
+    rig.knows("u1", YOU, org="org-2")
+    rig.logins.append(FakeLogin("u1", "/you"))
+    await rig.book.import_from(rig.logins[1:])
+    await rig.watcher.look()
+    assert rig.store.state.logged_in == ME
+    rig.knows("u2", YOU, org="org-2")
+    rig.logins[1].token = "u2"
+    await rig.watcher.look()
+    assert (rig.store.state.logged_in, rig.secret_of(YOU)) == (ME, "u2")
+
+
+async def test_without_a_network_a_new_token_is_asked_about_later() -> None:
+    rig = await rig_with_me()
+    await rig.watcher.look()
+    rig.knows("t2", ME)
+    rig.logins[0].token = "t2"
+    rig.profiles.error = ApiError(Reason.CONNECTION, "no network")
+    rig.profiles.asked.clear()
+    await rig.watcher.look()
+    await rig.watcher.look()
+    assert len(rig.profiles.asked) == 1, "not at every look"
+    for _ in range(10):  # the network stays away for some minutes
+        rig.clock.step(timedelta(seconds=20))
+        await rig.watcher.look()
+    rig.profiles.error = None
+    rig.clock.step(timedelta(seconds=20))
+    await rig.watcher.look()
+    assert rig.secret_of(ME) == "t2"
+
+
+async def test_settings_that_somebody_edits_just_then_are_read_later() -> None:
+    rig = await rig_with_me()
+    await rig.watcher.look()
+    rig.knows("t2", ME)
+    rig.logins[0].token = "t2"
+    rig.file.unreadable = True
+    await rig.watcher.look()
+    rig.file.unreadable = False
+    rig.clock.step(timedelta(minutes=1))
+    await rig.watcher.look()
+    assert rig.secret_of(ME) == "t2"
+
+
+async def test_a_refused_token_is_not_asked_about_again() -> None:
+    rig = await rig_with_me()
+    rig.logins[0].token = "setup-token"
+    rig.profiles.asked.clear()
+    for _ in range(3):
+        await rig.watcher.look()
+        rig.clock.step(timedelta(hours=1))
+    assert rig.profiles.asked == ["setup-token"]
+
+
+async def test_a_dead_token_is_not_sent_to_be_identified() -> None:
+    rig = await rig_with_me()
+    rig.logins[0].token, rig.logins[0].expires_at = "t2", after(seconds=30)
+    rig.profiles.asked.clear()
+    await rig.watcher.look()
+    assert rig.profiles.asked == []
+
+
+async def test_a_locked_keyring_is_waited_for() -> None:
+    rig = await rig_with_me()
+    rig.start()
+    rig.vault.locked = True
+    await rig.watcher.look()
+    rig.vault.locked = False
+    rig.clock.step(timedelta(minutes=1))
+    await rig.watcher.look()
+    assert rig.store.state.logged_in == ME
+
+
+async def test_an_account_of_older_settings_is_followed_too() -> None:
+    rig = Rig(Account(ME, "org-1"))
+    await rig.vault.write(ME, Secret("t0"))
+    rig.knows("t1", ME)
+    rig.logins[0].token = "t1"
+    await rig.watcher.look()
+    assert (rig.secret_of(ME), rig.store.state.logged_in) == ("t1", ME)

@@ -1,0 +1,224 @@
+"""The POST of the channels, against a real server that fails in each known way."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.model import Secret
+from monitor.core.notify import ChannelError
+from monitor.notify.channels.http import Poster, checked_host
+from monitor.notify.channels.refusal import SecretRefusedError
+from monitor.system.urls import proxy_of
+from tests.notify.receiver import OK, Answer, garbage, hang, receiver, reset, status
+from tests.real.prometheus import free_port
+
+TOKEN = Secret("tk_very-secret")
+ABSURD = status(503, Retry_After="Sun, 22 Nov 99999999999999999999 12:00:00 GMT")
+
+
+async def post(url: str, limit: float = 10, token: Secret | None = None) -> None:
+    await Poster(f"{url}/hook/path-secret", token=token, limit=limit, pause=0).post(
+        b"body", {"X-Kind": "test"}
+    )
+
+
+async def test_body_headers_and_token_arrive() -> None:
+    async with receiver() as server:
+        await post(server.url, token=TOKEN)
+    (request,) = server.requests
+    assert (request.path, request.body) == ("/hook/path-secret", b"body")
+    assert request.headers["X-Kind"] == "test"
+    assert request.headers["Authorization"] == "Bearer tk_very-secret"
+    assert request.headers["User-Agent"] == "claude-tracker"
+
+
+async def test_without_a_token_nothing_is_authorized() -> None:
+    async with receiver() as server:
+        await post(server.url)
+    assert "Authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [status(500), status(503), status(503, Retry_After="0"), status(429), status(502), ABSURD],
+)
+async def test_a_receiver_that_took_nothing_is_asked_once_more(refusal: Answer) -> None:
+    async with receiver(refusal, OK) as server:
+        await post(server.url)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason", "words", "requests"),
+    [
+        pytest.param([status(500), status(500), OK], "error", "HTTP 500", 2, id="always failing"),
+        pytest.param([status(429, Retry_After="60"), OK], "error", "HTTP 429", 1, id="not in time"),
+        pytest.param([status(400), OK], "error", "HTTP 400", 1, id="a request it cannot read"),
+        pytest.param([status(404), OK], "error", "HTTP 404", 1, id="another address"),
+        pytest.param([status(401), OK], "error", "HTTP 401: check the token", 1, id="token"),
+        pytest.param([status(403), OK], "error", "HTTP 403: check the token", 1, id="forbidden"),
+        pytest.param([reset, OK], "unavailable", "connection to .* was lost", 1, id="reset"),
+        pytest.param([garbage, OK], "error", "not proper HTTP", 1, id="another protocol"),
+    ],
+)
+async def test_a_failure_is_told_and_what_may_have_arrived_is_not_sent_again(
+    answers: list[Answer], reason: str, words: str, requests: int
+) -> None:
+    async with receiver(*answers) as server:
+        with pytest.raises(ChannelError, match=words) as failure:
+            await post(server.url, token=TOKEN)
+    assert (failure.value.reason, len(server.requests)) == (reason, requests)
+    assert "secret" not in failure.value.detail
+
+
+@pytest.mark.parametrize("code", [401, 403])
+async def test_a_refused_token_is_told_apart_since_there_may_be_a_new_one(code: int) -> None:
+    async with receiver(status(code)) as server:
+        with pytest.raises(SecretRefusedError):
+            await post(server.url, token=TOKEN)
+
+
+async def test_a_redirection_is_not_followed() -> None:
+    async with receiver() as other, receiver(status(307, Location=other.url)) as server:
+        with pytest.raises(ChannelError, match="HTTP 307, a redirection"):
+            await post(server.url, token=TOKEN)
+    assert other.requests == []
+
+
+async def test_no_cookie_is_kept() -> None:
+    async with receiver(status(500, Set_Cookie="session=1")) as server:
+        await post(server.url)
+    assert "Cookie" not in server.requests[1].headers
+
+
+async def test_a_receiver_that_hangs_is_given_up_at_the_limit_and_not_asked_again() -> None:
+    started = time.monotonic()
+    async with receiver(hang, OK) as server:
+        with pytest.raises(ChannelError, match=r"did not answer within 0\.2 s") as failure:
+            await post(server.url, limit=0.2)
+        assert time.monotonic() - started < 2
+    assert (failure.value.reason, len(server.requests)) == ("timeout", 1)
+
+
+async def test_a_telling_that_is_cancelled_ends_at_once() -> None:
+    async with receiver(hang) as server:
+        telling = asyncio.create_task(post(server.url))
+        await server.wait()
+        telling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await telling
+
+
+async def test_where_nobody_listens_it_is_tried_twice_and_reported() -> None:
+    with pytest.raises(ChannelError, match=r"127\.0\.0\.1 cannot be reached") as failure:
+        await post(f"http://127.0.0.1:{free_port()}")
+    assert failure.value.reason == "unavailable"
+
+
+async def test_a_receiver_that_starts_to_listen_meanwhile_is_told() -> None:
+    port = free_port()
+    sending = asyncio.create_task(
+        Poster(f"http://127.0.0.1:{port}", limit=10, pause=0.5).post(b"", {})
+    )
+    await asyncio.sleep(0.1)
+    async with receiver(port=port) as server:
+        await sending
+    assert len(server.requests) == 1
+
+
+async def test_a_host_that_does_not_exist_is_reported_by_its_name() -> None:
+    with pytest.raises(ChannelError, match=r"nowhere\.invalid cannot be (found|reached)"):
+        await Poster("https://nowhere.invalid/x", limit=10, pause=0).post(b"", {})
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+    """A server without TLS serves as well: the handshake fails."""
+    async with receiver() as server:
+        url = server.url.replace("http:", "https:")
+        with pytest.raises(ChannelError, match="no certificate that is trusted here"):
+            await Poster(url, limit=10, pause=0).post(b"", {})
+    assert server.requests == []
+
+
+async def test_a_token_that_is_no_header_is_reported_without_being_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with receiver() as server:
+            with pytest.raises(ChannelError, match="check address and token") as failure:
+                await post(server.url, token=Secret("tk_very\r\nsecret"))
+    assert "secret" not in failure.value.detail + caplog.text
+
+
+async def test_the_login_of_a_netrc_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password x\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with receiver() as server:
+        await post(server.url)
+    assert "Authorization" not in server.requests[0].headers
+
+
+async def test_https_goes_through_the_environment_s_proxy_and_loopback_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with receiver(status(403), status(403)) as proxy, receiver() as server:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        await post(server.url)
+        with pytest.raises(ChannelError, match="the proxy does not let us through"):
+            await Poster("https://hooks.example.com/x", limit=10, pause=0).post(b"", {})
+    assert len(server.requests) == 1
+
+
+def test_a_host_that_the_environment_excepts_is_reached_without_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "example.com")
+    assert proxy_of("https://hooks.example.com/x") is None
+    assert proxy_of("https://ntfy.sh/x") == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://hooks.example.com/a?b=c", "hooks.example.com"),
+        ("http://127.0.0.1:9093", "127.0.0.1"),
+        ("http://[::1]:80/", "::1"),
+        ("http://localhost/x", "localhost"),
+    ],
+)
+def test_https_and_this_machine_are_accepted(url: str, host: str) -> None:
+    assert checked_host(url) == host
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://ntfy.sh/top-secret", "ntfy.sh is another machine: use https"),
+        ("http://127.0.0.1.example.com/secret", "another machine"),
+        ("http://10.0.0.1/secret", "another machine"),
+        ("https://me:secret@example.com/", "example.com has a user in it"),
+        ("ftp://example.com/secret", "no URL"),
+        ("https:///secret", "no URL"),
+        ("https://example.com:port/secret", "no URL"),
+        ("https://[::1/secret", "no URL"),
+        ("https://example.com/se cret", "no URL"),
+        ("https://example.com/secret\n", "no URL"),
+        ("", "no URL"),
+    ],
+)
+def test_any_other_address_is_refused_without_being_quoted(url: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as failure:
+        Poster(url)
+    assert isinstance(failure.value, TrackerError)
+    assert "secret" not in str(failure.value)

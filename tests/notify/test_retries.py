@@ -1,0 +1,230 @@
+import asyncio
+import logging
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from monitor.core.effects import AlertKind
+from monitor.core.notify import ChannelError
+from monitor.notify import NEWS_FOR, STALE_RETRY
+from monitor.storage.ledger import Stage
+from tests.builders import before
+from tests.fakes import settle
+from tests.storage.test_delivery_log import locked
+from tools.kill.bench import Bench, FakeChannel, running
+from tools.kill.lives import Life
+
+BROKEN = ChannelError("unavailable", "nobody there")
+
+
+async def test_what_was_told_is_noted(tmp_path: Path) -> None:
+    life = Life(tmp_path, FakeChannel("only"))
+    async with running(life):
+        await life.decide("a")
+    assert life.stages() == {"a": Stage.TOLD}
+    assert [entry.outcome for entry in life.ledger.since(before())] == ["told by only"]
+
+
+async def test_it_is_noted_that_an_alert_is_being_told_before_anybody_is(tmp_path: Path) -> None:
+    life = Life(tmp_path, FakeChannel("hanging", asyncio.Event()))
+    async with running(life):
+        await life.decide("a")
+        assert life.stages() == {"a": Stage.TELLING}
+
+
+async def test_a_delivery_that_failed_is_tried_again_less_and_less_often() -> None:
+    channel = FakeChannel("only", BROKEN)
+    bench = Bench(channel)
+    tries = []
+    async with running(bench):
+        bench.notify("a")
+        for second in range(300):
+            before_it = len(channel.asked)
+            await bench.clock.advance(1)
+            tries += [second] * (len(channel.asked) - before_it)
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
+    assert gaps[:6] == [5, 15, 30, 60, 60, 60]
+
+
+async def test_it_is_told_as_soon_as_a_channel_works_again(tmp_path: Path) -> None:
+    channel = FakeChannel("only", BROKEN)
+    life = Life(tmp_path, channel)
+    async with running(life):
+        await life.decide("a")
+        assert life.stages() == {"a": Stage.DECIDED}
+        channel.behaviour = None
+        await life.pass_by(5)
+    assert channel.told == [["a"]]
+    assert life.stages() == {"a": Stage.TOLD}
+
+
+async def test_an_alert_that_failed_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    channel = FakeChannel("only", BROKEN)
+    life = Life(tmp_path, channel)
+    async with running(life):
+        await life.decide("a")
+        channel.behaviour = None
+        await life.decide("b")
+        assert channel.told == [["b"]]
+        await life.pass_by(5)
+    assert channel.told == [["b"], ["a"]]
+
+
+async def test_what_is_news_no_more_is_one_summary_with_the_next_success(tmp_path: Path) -> None:
+    channel = FakeChannel("only", BROKEN)
+    life = Life(tmp_path, channel)
+    async with running(life):
+        for account in "abc":
+            await life.decide(account)
+            await life.clock.advance(61)
+        await life.clock.advance(NEWS_FOR.total_seconds() + 60)
+        channel.behaviour = None
+        await life.decide("d")
+        await settle()
+    assert channel.told == [["d"], ["a", "b", "c"]]
+    assert [event.kind for event in life.events if event.failure is None] == [
+        "threshold",
+        "summary",
+    ]
+
+
+async def test_what_is_news_no_more_is_still_tried_now_and_then(tmp_path: Path) -> None:
+    channel = FakeChannel("only", BROKEN)
+    life = Life(tmp_path, channel)
+    async with running(life):
+        await life.decide("a", "b")
+        await life.clock.advance(NEWS_FOR.total_seconds() + 61)
+        asked = len(channel.asked)
+        await life.clock.advance(STALE_RETRY - 61)
+        assert len(channel.asked) == asked
+        channel.behaviour = None
+        await life.clock.advance(61)
+    assert channel.told == [["a", "b"]]
+
+
+async def test_an_alert_that_nobody_could_be_told_for_a_day_is_given_up(tmp_path: Path) -> None:
+    life = Life(tmp_path, FakeChannel("only", BROKEN))
+    async with running(life):
+        await life.decide("a")
+        life.clock.step(timedelta(hours=24))
+        await life.clock.advance(61)
+    (entry,) = life.ledger.since(before(days=1))
+    assert entry.stage is Stage.DROPPED
+    assert entry.outcome == "given up after a day: only: unavailable: nobody there"
+
+
+async def test_where_there_is_no_channel_nothing_piles_up(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    async with running(life):
+        await life.decide("a")
+    assert life.stages() == {"a": Stage.DROPPED}
+
+
+async def test_after_a_restart_what_was_decided_is_told_while_it_is_news(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    await life.decide("a")
+    await life.clock.advance(600)
+    channel = FakeChannel("only")
+    again = life.again(channel)
+    async with running(again):
+        await again.pass_by(0.5)
+    assert channel.told == [["a"]]
+
+
+async def test_after_a_restart_what_is_news_no_more_is_one_summary(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    await life.decide("a", "b")
+    await life.clock.advance(1000, tick=100)
+    await life.decide("c", "d")
+    channel = FakeChannel("only")
+    again = life.again(channel)
+    async with running(again):
+        await again.pass_by(0.5)
+    assert channel.told == [["c", "d"], ["a", "b"]]
+
+
+async def test_after_days_what_was_decided_is_not_told_at_all(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    await life.decide("a")
+    life.clock.step(timedelta(days=1))
+    channel = FakeChannel("only")
+    again = life.again(channel)
+    async with running(again):
+        await again.pass_by(0.5)
+    assert channel.told == []
+    assert again.stages() == {"a": Stage.DROPPED}
+
+
+async def test_what_was_in_flight_is_told_again_and_marked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    life = Life(tmp_path, FakeChannel("hanging", asyncio.Event()))
+    async with running(life) as task:
+        await life.decide("a")
+        task.cancel()
+        await life.clock.advance(2)
+    channel = FakeChannel("only")
+    again = life.again(channel)
+    async with running(again):
+        await again.pass_by(0.5)
+    assert channel.told == [["a"]]
+    (entry,) = again.ledger.since(before())
+    assert entry.outcome == "told by only, perhaps for the second time"
+    assert "an alert was being told when the program ended, and is told again" in caplog.messages
+
+
+async def test_an_alert_that_is_decided_before_the_notifier_runs_is_told_once(
+    tmp_path: Path,
+) -> None:
+    channel = FakeChannel("only")
+    life = Life(tmp_path, channel)
+    await life.decide("a")
+    async with running(life):
+        await life.pass_by(1)
+    assert channel.told == [["a"]]
+
+
+async def test_a_ledger_that_fails_keeps_no_alert_back_and_repeats_none(tmp_path: Path) -> None:
+    channel = FakeChannel("only")
+    life = Life(tmp_path, channel)
+    async with running(life):
+        with locked(tmp_path / "alerts.db"):
+            life.notify("unwritten")
+            await life.pass_by(0.5)
+        await life.decide("written")
+    assert channel.told == [["unwritten"], ["written"]]
+    assert life.ledger.unfinished() == []
+
+
+async def test_what_was_told_while_the_ledger_failed_is_not_told_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    channel = FakeChannel("only", BROKEN)
+    life = Life(tmp_path, channel)
+    async with running(life):
+        await life.decide("a")
+        channel.behaviour = None
+        with locked(tmp_path / "alerts.db"):
+            await life.pass_by(5)
+        await life.decide("b")
+    assert channel.told == [["a"], ["b"]]
+    again = life.again(channel)
+    async with running(again):
+        await again.pass_by(1)
+    assert channel.told == [["a"], ["b"]]
+
+
+async def test_a_critical_alert_goes_before_what_waits_in_its_lane(tmp_path: Path) -> None:
+    slow = asyncio.Event()
+    channel = FakeChannel("only", slow)
+    life = Life(tmp_path, channel)
+    async with running(life):
+        await life.decide("a")
+        await life.decide("b", "c")
+        await life.decide("d", kind=AlertKind.LIMIT)
+        slow.set()
+        await settle()
+    assert channel.told == [["a"], ["d", "b", "c"]]

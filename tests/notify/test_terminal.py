@@ -1,0 +1,151 @@
+import errno
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from monitor.core.alerts.rules import Urgency
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.notify import ChannelError
+from monitor.notify.channels.bell import Bell
+from monitor.notify.channels.terminal import Terminal, notification
+from monitor.notify.text import Message
+from tests.builders import NOW
+from tests.real.bus import wait_until
+from tests.real.need import need
+from tests.real.pty import terminal, terminal_env
+from tests.real.tmux import tmux
+
+ALERT = Alert(AlertKind.TEST, "a", "5h", NOW)
+MESSAGE = Message("u;ser: 5h at 87%", "Passed 80%.")
+
+OSC_9 = "\x1b]9;u,ser: 5h at 87%. Passed 80%.\x1b\\"
+OSC_777 = "\x1b]777;notify;u,ser: 5h at 87%;Passed 80%.\x1b\\"
+ID = f"{crc32(b'u,ser: 5h at 87%;Passed 80%.'):x}"
+OSC_99 = f"\x1b]99;i={ID}:d=0:u=1;u,ser: 5h at 87%\x1b\\\x1b]99;i={ID}:p=body;Passed 80%.\x1b\\"
+
+
+def in_tmux(sequence: str) -> str:
+    doubled = sequence.replace("\x1b", "\x1b\x1b")
+    return f"\x1bPtmux;{doubled}\x1b\\\a"
+
+
+@pytest.mark.parametrize(
+    ("environ", "sequence"),
+    [
+        ({"TERM_PROGRAM": "iTerm.app", "TERM": "xterm-256color"}, OSC_9),
+        ({"LC_TERMINAL": "iTerm2", "TERM": "xterm-256color"}, OSC_9),
+        ({"TERM_PROGRAM": "WezTerm", "TERM": "xterm-256color"}, OSC_777),
+        ({"TERM_PROGRAM": "ghostty", "TERM": "xterm-ghostty"}, OSC_777),
+        ({"TERM": "foot"}, OSC_777),
+        ({"TERM": "rxvt-unicode-256color"}, OSC_777),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "7600"}, OSC_777),
+        ({"TERM": "xterm-kitty"}, OSC_99),
+        ({"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}, OSC_99),
+        ({"TERM": "tmux-256color", "TMUX": "x", "KITTY_WINDOW_ID": "1"}, in_tmux(OSC_99)),
+        ({"TERM": "screen", "TMUX": "x", "ITERM_SESSION_ID": "1"}, in_tmux(OSC_9)),
+        ({"TERM": "screen", "STY": "1.pts", "KITTY_WINDOW_ID": "1"}, None),
+        ({"TERM": "tmux-256color", "TMUX": "x", "TERM_PROGRAM": "tmux"}, None),
+        ({"TERM_PROGRAM": "Apple_Terminal", "TERM": "xterm-256color"}, None),
+        ({"TERM": "xterm-256color"}, None),
+        ({}, None),
+    ],
+)
+def test_each_terminal_gets_the_sequence_that_it_knows(
+    environ: Mapping[str, str], sequence: str | None
+) -> None:
+    assert notification(MESSAGE, environ) == sequence
+
+
+def test_the_lines_of_a_summary_are_one_line_here() -> None:
+    sequence = notification(Message("2 alerts", "one\ntwo"), {"TERM": "foot"})
+    assert sequence == "\x1b]777;notify;2 alerts;one · two\x1b\\"
+
+
+def test_kitty_is_told_how_urgent_it_is_and_keeps_two_alerts_apart() -> None:
+    calm = notification(Message("a", "b", Urgency.LOW), {"TERM": "xterm-kitty"})
+    urgent = notification(Message("a", "c", Urgency.CRITICAL), {"TERM": "xterm-kitty"})
+    assert calm is not None
+    assert urgent is not None
+    assert (":u=0;a" in calm, ":u=2;a" in urgent) == (True, True)
+    assert calm.split(":")[0] != urgent.split(":")[0]
+
+
+async def test_the_sequence_goes_to_the_terminal_s_owner() -> None:
+    out: list[bytes] = []
+    await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "foot"}).tell([ALERT])
+    assert out == [OSC_777.encode()]
+
+
+async def test_a_terminal_that_shows_no_notifications_is_a_failure() -> None:
+    out: list[bytes] = []
+    with pytest.raises(ChannelError, match="not known to show") as failure:
+        await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "xterm"}).tell([ALERT])
+    assert (failure.value.reason, out) == ("no_capability", [])
+
+
+async def test_the_bell_is_one_byte() -> None:
+    out: list[bytes] = []
+    await Bell(out.append).tell([ALERT])
+    assert out == [b"\a"]
+
+
+def _gone(_: bytes) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("channel", "words"),
+    [
+        (Bell(None), "there is no terminal here"),
+        (Terminal(lambda *_: MESSAGE, None, {"TERM": "foot"}), "there is no terminal here"),
+        (Bell(_gone), "the terminal is gone: Input/output error"),
+        (Terminal(lambda *_: MESSAGE, _gone, {"TERM": "foot"}), "the terminal is gone"),
+    ],
+)
+async def test_without_a_terminal_nothing_is_told(channel: Bell | Terminal, words: str) -> None:
+    with pytest.raises(ChannelError, match=words) as failure:
+        await channel.tell([ALERT])
+    assert failure.value.reason == "unavailable"
+
+
+PROGRAM = """
+import asyncio, os, time
+from datetime import UTC, datetime
+from monitor.notify.channels.terminal import Terminal
+from monitor.notify.text import message_of
+from monitor.core.effects import Alert, AlertKind
+alert = Alert(AlertKind.TEST, "a", "5h", datetime.now(UTC))
+write = lambda data: os.write(1, data)
+asyncio.run(Terminal(message_of, write, os.environ).tell([alert]))
+print("written", flush=True)
+time.sleep(60)
+"""
+ARGV = [sys.executable, "-c", PROGRAM]
+
+
+def test_tmux_hands_the_notification_to_the_terminal_outside(tmp_path: Path) -> None:
+    need("tmux")
+    config = tmp_path / "tmux.conf"
+    config.write_text("set -g allow-passthrough on\n")
+    env = terminal_env(TMUX_TMPDIR=str(tmp_path), WEZTERM_PANE="0")
+    argv = ["tmux", "-f", str(config), "new-session", *ARGV]
+    with terminal(argv, env) as outside:
+        outside.wait_for_raw(b"\x1b]777;notify;Claude Tracker: test;If you can read this")
+        outside.wait_for("written")
+        subprocess.run(["tmux", "kill-server"], env=env, check=True)
+        outside.wait_for_exit()
+
+
+def test_a_tmux_without_passthrough_marks_the_window_by_a_bell() -> None:
+    with tmux(["sleep", "60"]) as session:
+        session.tmux("new-window", "-d", "-t", "t:1", "-e", "WEZTERM_PANE=0", *ARGV)
+
+        def is_marked() -> bool:
+            flag = session.tmux("display-message", "-p", "-t", "t:1", "#{window_bell_flag}")
+            return flag.strip() == "1"
+
+        wait_until(is_marked, "the bell")

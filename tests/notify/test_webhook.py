@@ -1,0 +1,118 @@
+"""The webhook channel, against a real server."""
+
+import json
+from datetime import UTC
+from email.header import decode_header, make_header
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.alerts.rules import Urgency
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import SettingsError
+from monitor.core.model import Secret
+from monitor.core.notify import ChannelError
+from monitor.notify.channels.document import identity, render_document
+from monitor.notify.channels.webhook import Form, Webhook, header_text
+from monitor.notify.text import Message, Words, message_of
+from tests.builders import NOW
+from tests.notify.receiver import Received, receiver, status
+
+ALERT = Alert(AlertKind.LOGIN, "R&D <Zoë>", "", NOW, detail="refused")
+OTHER = Alert(AlertKind.FREE, "me", "", NOW)
+WORDS = partial(message_of, zone=UTC)
+
+
+async def received(
+    form: Form, *alerts: Alert, urgency: Urgency = Urgency.NORMAL, words: Words = WORDS
+) -> Received:
+    """What a server gets of these alerts."""
+    async with receiver() as server:
+        token = Secret("tk_1")
+        webhook = Webhook(f"{server.url}/topic?x=1", form, words, token=token)
+        await webhook.tell(alerts, urgency)
+        webhook.close()
+    (request,) = server.requests
+    assert request.path == "/topic?x=1"
+    assert request.headers["Authorization"] == "Bearer tk_1"
+    assert request.headers["Idempotency-Key"] == identity(alerts)
+    return request
+
+
+@pytest.mark.parametrize("alerts", [[ALERT], [ALERT, OTHER]])
+async def test_json_is_the_document(alerts: list[Alert]) -> None:
+    request = await received(Form.JSON, *alerts)
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.body == render_document(alerts, Urgency.NORMAL, WORDS)
+
+
+async def test_slack_gets_one_text_with_its_markup_escaped() -> None:
+    request = await received(Form.SLACK, ALERT)
+    assert json.loads(request.body) == {
+        "text": "R&amp;D &lt;Zoë&gt;: login needed\n"
+        "Refused. Log in again: its figures are old until then."
+    }
+    assert request.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("urgency", "priority"),
+    [(Urgency.LOW, "2"), (Urgency.NORMAL, "3"), (Urgency.CRITICAL, "5")],
+)
+async def test_ntfy_gets_the_text_and_the_rest_in_headers(urgency: Urgency, priority: str) -> None:
+    request = await received(Form.NTFY, ALERT, urgency=urgency)
+    assert request.body.decode() == "Refused. Log in again: its figures are old until then."
+    assert request.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert decoded(request.headers["Title"]) == "R&D <Zoë>: login needed"
+    assert (request.headers["Priority"], request.headers["Tags"]) == (priority, "key")
+
+
+async def test_ntfy_gets_a_summary_in_lines() -> None:
+    request = await received(Form.NTFY, ALERT, OTHER)
+    assert request.headers["Title"] == "Claude Tracker: 2 alerts"
+    assert request.headers["Tags"] == "bell"
+    assert request.body.decode().splitlines() == ["R&D <Zoë>: login needed", "me is free again"]
+
+
+async def test_the_same_alert_has_the_same_key_at_each_delivery() -> None:
+    first, second = await received(Form.JSON, ALERT), await received(Form.NTFY, ALERT)
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+
+
+async def test_the_key_of_a_second_try_is_that_of_the_first() -> None:
+    async with receiver(status(500)) as server:
+        await Webhook(server.url, Form.JSON, WORDS, pause=0).tell([ALERT])
+    assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
+    assert len(server.requests) == 2
+
+
+async def test_a_refusal_is_a_failure() -> None:
+    async with receiver(status(404)) as server:
+        with pytest.raises(ChannelError, match=r"127\.0\.0\.1 answered HTTP 404"):
+            await Webhook(server.url, Form.SLACK, WORDS).tell([ALERT])
+
+
+def test_an_address_in_the_clear_is_refused() -> None:
+    with pytest.raises(SettingsError, match="use https"):
+        Webhook("http://ntfy.sh/topic", Form.NTFY, WORDS)
+
+
+async def test_a_title_that_looks_encoded_arrives_as_it_is() -> None:
+    words: Words = lambda *_: Message("=?utf-8?q?x?=", "")  # noqa: E731 - as short as its test
+    request = await received(Form.NTFY, ALERT, words=words)
+    assert decoded(request.headers["Title"]) == "=?utf-8?q?x?="
+
+
+def decoded(header: str) -> str:
+    """As ntfy reads a header: the words of RFC 2047."""
+    return str(make_header(decode_header(header)))
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")), max_size=200))
+def test_any_title_is_safe_in_a_header_and_survives_it(title: str) -> None:
+    header = header_text(title)
+    assert header.isascii()
+    assert not set(header) & set("\r\n\0")
+    assert decoded(header) == title

@@ -1,0 +1,148 @@
+"""The real program over real files in a home folder, on a clock that is turned, beside a simulated API."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from monitor.app.app import App, Dependencies
+from monitor.app.channel_set import ChannelSet
+from monitor.app.poller import TICK
+from monitor.app.wiring import client_for
+from monitor.core.alerts.rules import Urgency
+from monitor.core.effects import Alert
+from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.credentials.claude_code import ClaudeCode
+from monitor.credentials.command import TokenCommand
+from monitor.credentials.discovery import Discovery
+from monitor.credentials.ports import LoginSource, SecretStore
+from monitor.credentials.systemd import CredentialsDirectory
+from monitor.settings import MUTE, SNAPSHOTS, SettingsFile, ledger_path, load, state_folder
+from monitor.storage.ledger import DeliveryLog
+from monitor.storage.mute import MuteFile
+from monitor.storage.state_store import StateStore
+from monitor.system.files import JsonFile
+from tests.scenarios.clock import DayClock
+
+PARTS = ("poller", "login watcher", "figures")
+"""The parts of the program, by the names of their tasks, that ask the world outside."""
+
+
+@dataclass
+class Told:
+    """A channel that keeps what it is told."""
+
+    clock: DayClock
+    name: str = "told"
+    lines: list[str] = field(default_factory=list)
+
+    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+        _ = urgency
+        self.lines += [f"{self.clock.now():%H:%M} {a.kind} {a.account}" for a in alerts]
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Machine:
+    """What outlives the program. `discover` makes what finds Claude Code's logins, once for each run."""
+
+    config: Path
+    environ: Mapping[str, str]
+    clock: DayClock
+    vault: SecretStore
+    discover: Callable[[], Discovery]
+    told: Told = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.told = Told(self.clock)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Running"]:
+        """The program, which runs for the time of the block."""
+        settings, state = load(self.config), state_folder(self.environ)
+        policy = Policy(interval=timedelta(seconds=settings.poll_interval_secs))
+        with (
+            closing(StateStore(state / SNAPSHOTS)) as snapshots,
+            closing(
+                DeliveryLog(ledger_path(self.environ, self.config), self.clock.now())
+            ) as ledger,
+        ):
+            async with client_for(settings.api, self.clock) as client:
+                places = replace(self._places(state), snapshots=snapshots, ledger=ledger)
+                app = App(places, client, policy, self.clock, chance=lambda: 0.5)
+                app.load()
+                async with self._going(app) as running:
+                    yield running
+
+    @asynccontextmanager
+    async def _going(self, app: App) -> AsyncIterator["Running"]:
+        ended = asyncio.Event()
+
+        async def front() -> None:
+            await ended.wait()
+
+        task = asyncio.create_task(app.run(front, ChannelSet({"told": [self.told]})))
+        running = Running(app, self.clock, task)
+        watching = asyncio.create_task(running.stir_at_changes())
+        try:
+            await running.settled()
+            yield running
+        finally:
+            ended.set()
+            await task
+            watching.cancel()
+
+    def _places(self, state: Path) -> Dependencies:
+        settings, discovery = load(self.config), self.discover()
+        said = {account.config_dir for account in settings.accounts if account.config_dir}
+
+        async def logins(folders: set[str]) -> Sequence[LoginSource]:
+            return await discovery.discovered(sorted(folders | said))
+
+        return Dependencies(
+            file=SettingsFile(self.config),
+            vault=self.vault,
+            document=JsonFile(state / "accounts.json"),
+            logins=logins,
+            login_at=lambda folder: ClaudeCode(folder, environ=self.environ),
+            mute=MuteFile(JsonFile(state / MUTE)),
+            given=CredentialsDirectory(self.environ),
+            command=lambda argv: TokenCommand(argv, self.clock),
+            storage=settings.storage,
+        )
+
+
+@dataclass
+class Running:
+    """One run of the program."""
+
+    app: App
+    clock: DayClock
+    task: "asyncio.Task[None]"
+
+    @property
+    def state(self) -> State:
+        return self.app.state()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass at once, and everything come to rest that it has woken; the poller looks more often."""
+        for part in (seconds - 2 * TICK, TICK, TICK):
+            await self.clock.move(part, self._working)
+
+    async def settled(self) -> None:
+        await self.clock.until_all_sleep(self._working)
+
+    async def stir_at_changes(self) -> None:
+        """A poll ends with a change of the state."""
+        while True:
+            await self.app.store.changed()
+            self.clock.stir()
+
+    def _working(self) -> Sequence[str]:
+        assert not self.task.done(), "the program has ended by itself"
+        polling = [f"poll {name}" for name, a in self.state.accounts.items() if a.polling]
+        return (*PARTS, *polling)

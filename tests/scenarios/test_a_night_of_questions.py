@@ -1,0 +1,68 @@
+"""A Keychain whose question nobody answers, or that is locked, over half a night: how often it is asked."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from monitor.core.errors import Cause, CredentialError
+from monitor.credentials.claude_code import ClaudeCode
+from monitor.credentials.login_watcher import LoginWatcher
+from monitor.credentials.ports import LoginSource
+from monitor.credentials.profiles import Profiles
+from monitor.credentials.security import SILENT, Security
+from tests.credentials.factories import Rig
+
+NIGHT = timedelta(hours=4)
+LOOK_SECS = 5
+
+
+class Asked(Security):
+    """Shows its items' dates at once, and none of their secrets: it hangs, or ends with this code."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__()
+        self.code = code
+        self.secrets = self.dates = 0
+
+    async def ask(self, *arguments: str, max_bytes: int = 0) -> tuple[int, bytes]:
+        _ = max_bytes
+        if "-w" not in arguments:
+            self.dates += 1
+            return 0, b'"mdat"<timedate>=0x32  "20261122120000Z\000"'
+        self.secrets += 1
+        if self.code is None:
+            raise CredentialError(SILENT, cause=Cause.SILENT)
+        return self.code, b""
+
+
+@pytest.mark.parametrize(
+    ("code", "most"),
+    [
+        pytest.param(None, 14, id="a question that hangs comes up seldom, and ever more so"),
+        pytest.param(51, 1, id="who said no is not asked again"),
+        pytest.param(128, 1, id="who cancelled is not asked again"),
+        pytest.param(36, 250, id="a locked one asks nobody, and may be looked at each minute"),
+    ],
+)
+async def test_the_secret_is_not_asked_for_all_night(code: int | None, most: int) -> None:
+    rig, security = Rig(), Asked(code)
+    item = ClaudeCode.of_service("Claude Code-credentials", security=security, clock=rig.clock)
+
+    async def sources() -> Sequence[LoginSource]:
+        return [item]
+
+    watcher = LoginWatcher(
+        sources=sources,
+        credentials=rig.credentials,
+        offers=rig.offers,
+        book=rig.book,
+        profiles=Profiles(rig.profiles, rig.learnt),
+        store=rig.store,
+        clock=rig.clock,
+    )
+    for _ in range(NIGHT // timedelta(seconds=LOOK_SECS)):
+        await watcher.look()
+        await rig.clock.advance(LOOK_SECS, tick=LOOK_SECS)
+    assert 1 <= security.secrets <= most
+    assert security.dates > 2500, "its date is looked at all the time, which asks nobody"

@@ -1,0 +1,185 @@
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.core.errors import TrackerError
+from monitor.service import Start, supervisor_for
+from tests.service.fakes import SYSTEMCTL, StandIn
+
+START = Start(("/home/u/.local/bin/monitor", "serve"))
+UNIT = ".config/systemd/user/claude-tracker.service"
+LINK = ".config/systemd/user/default.target.wants/claude-tracker.service"
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> StandIn:
+    return StandIn(tmp_path, "systemctl", SYSTEMCTL)
+
+
+def test_installing_writes_enables_and_starts_the_unit(systemd: StandIn) -> None:
+    service = supervisor_for(systemd.environ, "linux")
+    lines = service.install(START, force=False)
+    assert systemd.calls() == [
+        "--user show --property=Version",
+        "--user daemon-reload",
+        "--user enable claude-tracker.service",
+        "--user restart claude-tracker.service",
+    ]
+    file = systemd.home / UNIT
+    assert "ExecStart=/home/u/.local/bin/monitor serve\n" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert str(file) in lines[0]
+    assert "loginctl enable-linger" in lines[1]
+    assert service.standing().words() == "the service is installed, enabled, running"
+
+
+def test_uninstalling_leaves_nothing_behind(systemd: StandIn) -> None:
+    (systemd.home / ".config").mkdir()
+    before = systemd.files()
+    service = supervisor_for(systemd.environ, "linux")
+    service.install(START, force=False)
+    systemd.calls()
+    assert service.uninstall() == ["the service is removed"]
+    assert systemd.calls() == [
+        "--user show --property=Version",
+        "--user disable --now claude-tracker.service",
+        "--user daemon-reload",
+        "--user reset-failed claude-tracker.service",
+    ]
+    assert systemd.files() == before
+    assert not systemd.has("running")
+
+
+def test_both_may_be_done_again(systemd: StandIn) -> None:
+    service = supervisor_for(systemd.environ, "linux")
+    assert service.uninstall() == ["there was no service to remove"]
+    service.install(START, force=False)
+    first = systemd.files()
+    service.install(Start(("/new/monitor", "serve")), force=False)
+    assert systemd.files() == first
+    assert "ExecStart=/new/monitor serve\n" in (systemd.home / UNIT).read_text()
+    service.uninstall()
+    assert service.uninstall() == ["there was no service to remove"]
+
+
+def test_the_configuration_folder_may_be_elsewhere(systemd: StandIn, tmp_path: Path) -> None:
+    systemd.environ["XDG_CONFIG_HOME"] = str(tmp_path / "xdg")
+    supervisor_for(systemd.environ, "linux").install(START, force=False)
+    assert (tmp_path / "xdg/systemd/user/claude-tracker.service").is_file()
+    assert systemd.files() == set()
+
+
+@pytest.mark.parametrize("by_hand", ["[Service]\nExecStart=monitor serve\n", None])
+def test_an_edited_unit_is_replaced_only_by_force(systemd: StandIn, by_hand: str | None) -> None:
+    service = supervisor_for(systemd.environ, "linux")
+    service.install(START, force=False)
+    file = systemd.home / UNIT
+    edited = by_hand or file.read_text().replace("RestartSec=5", "RestartSec=60")
+    file.write_text(edited)
+    systemd.calls()
+    with pytest.raises(TrackerError, match=r"claude-tracker\.service: .* edited: pass --force"):
+        service.install(START, force=False)
+    assert (file.read_text(), systemd.calls()) == (edited, [])
+    service.install(START, force=True)
+    assert "RestartSec=5\n" in file.read_text()
+
+
+def test_a_session_that_cannot_be_reached_is_said_and_nothing_is_written(systemd: StandIn) -> None:
+    systemd.note("no-bus")
+    with pytest.raises(TrackerError, match=r"No medium found; log in as this user .*enable-linger"):
+        supervisor_for(systemd.environ, "linux").install(START, force=False)
+    assert systemd.files() == set()
+
+
+def test_a_start_that_fails_is_said_with_where_to_look(systemd: StandIn) -> None:
+    systemd.note("broken")
+    service = supervisor_for(systemd.environ, "linux")
+    with pytest.raises(TrackerError, match=r"service failed; see `journalctl --user"):
+        service.install(START, force=False)
+    words = service.standing().words()
+    assert words.startswith("the service is installed, enabled, not running (inactive); see `jour")
+
+
+def test_out_of_reach_of_the_session_all_files_are_removed_even_so(systemd: StandIn) -> None:
+    service = supervisor_for(systemd.environ, "linux")
+    service.install(START, force=False)
+    systemd.note("no-bus")
+    removed, still = service.uninstall()
+    assert removed == "the service is removed"
+    assert "may still be running" in still
+    assert systemd.files() <= {".config"}
+
+
+def test_links_to_a_unit_that_is_gone_are_removed(systemd: StandIn) -> None:
+    service = supervisor_for(systemd.environ, "linux")
+    service.install(START, force=False)
+    (systemd.home / UNIT).unlink()
+    assert (systemd.home / LINK).is_symlink()
+    assert service.uninstall() == ["the service is removed"]
+    assert systemd.files() <= {".config"}
+
+
+def test_additions_of_the_user_s_own_and_other_units_are_kept(systemd: StandIn) -> None:
+    service = supervisor_for(systemd.environ, "linux")
+    service.install(START, force=False)
+    own = systemd.home / f"{UNIT}.d" / "override.conf"
+    own.parent.mkdir()
+    own.write_text("[Service]\nNice=5\n")
+    other = own.parents[1] / "default.target.wants" / "other.service"
+    other.touch()
+    assert str(own.parent) in service.uninstall()[1]
+    assert own.exists()
+    assert other.exists()
+
+
+def test_without_systemd_it_is_one_clear_line(tmp_path: Path) -> None:
+    service = supervisor_for({"HOME": str(tmp_path), "PATH": str(tmp_path)}, "linux")
+    for act in (lambda: service.install(START, force=False), service.standing):
+        with pytest.raises(TrackerError, match=r"no systemd here .* run `monitor serve`$"):
+            act()
+    assert service.uninstall() == ["there was no service to remove"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_is_not_supported() -> None:
+    with pytest.raises(TrackerError, match="not supported on Windows"):
+        supervisor_for({}, "win32")
+
+
+def ran(systemd: StandIn, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "monitor", "service", *words]
+    path = os.pathsep.join(sys.path)
+    environ = {**systemd.environ, "PYTHONPATH": path}
+    return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+
+
+def test_the_command_installs_tells_how_it_stands_and_uninstalls(
+    systemd: StandIn, tmp_path: Path
+) -> None:
+    settings = tmp_path / "own settings.toml"
+    settings.touch()
+    before = ran(systemd)
+    assert (before.returncode, before.stdout) == (1, "")
+    assert before.stderr == "monitor: the service is not installed: run `monitor service install`\n"
+    done = ran(systemd, "install", "--config", str(settings))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f'serve --config "{settings}"\n' in (systemd.home / UNIT).read_text()
+    now = ran(systemd, "status")
+    assert (now.returncode, now.stdout) == (0, "the service is installed, enabled, running\n")
+    gone = ran(systemd, "uninstall")
+    assert (gone.returncode, gone.stdout) == (0, "the service is removed\n")
+
+
+def test_wrong_settings_are_said_before_anything_is_installed(systemd: StandIn) -> None:
+    file = systemd.home / ".config/claude-tracker/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("[setings]\n")
+    done = ran(systemd, "install")
+    assert done.returncode == 2
+    assert "config.toml:1" in done.stderr
+    assert not (systemd.home / UNIT).exists()
+    assert systemd.calls() == []

@@ -1,0 +1,22 @@
+"""The benchmark's last line can be read by a program; the bounds that users feel are looked at, with much air."""
+
+import json
+import subprocess
+import sys
+
+from tools.bench.home import BIN
+
+
+def test_the_last_line_holds_the_figures() -> None:
+    argv = [sys.executable, "-m", "tools.bench", "--stand-in", "--runs", "3", "--accounts", "3"]
+    done = subprocess.run(
+        argv, cwd=BIN.parents[1], capture_output=True, text=True, timeout=120, check=True
+    )
+    *_, last = done.stdout.splitlines()
+    document = json.loads(last)
+    assert set(document) == {"ours", "peers", "floors"}
+    assert document["floors"]["python -c pass"]["version_ms"] > 0
+    ours = document["ours"]
+    assert ours["version_ms"] > 0
+    assert ours["ratios"]["version"] < 4
+    assert ours["ratios"]["status"] < 6

@@ -1,0 +1,98 @@
+"""`make bench`: how fast the commands answer beside a running monitor, and what the table and the poller take."""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from tools.bench.home import MONITOR, PYTHON, Home, home, stand_in
+from tools.bench.measure import Command, idle, install_mb, paired, ratio, rss_mb, table
+
+FLOOR: Final = "python -c pass"
+PEERS: Final = ("ccusage", "claude-monitor", "cswap", "codexbar")
+"""Tools that people use instead; those that are on PATH are measured beside ours."""
+
+SAID: Final = json.dumps(
+    {"rate_limits": {"five_hour": {"used_percentage": 14.0, "resets_at": 4102444800}}}
+).encode()
+OURS: Final[Mapping[str, Command]] = {
+    "version": Command([MONITOR, "--version"]),
+    "status": Command([MONITOR, "status"]),
+    "status_json": Command([MONITOR, "status", "--json"]),
+    "line": Command([MONITOR, "status", "--format", "{name} {5h.percent}% {5h.resets_in}"]),
+    "guard": Command([MONITOR, "guard", "--max", "90"]),
+    "next": Command([MONITOR, "next"]),
+    "ingest": Command([MONITOR, "ingest"], SAID),
+}
+MOST: Final = {"version": 2.0, "status": 3.0}
+"""How many times the floor a command may take."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=25, help="of each command; default: 25")
+    parser.add_argument("--accounts", type=int, default=20, help="default: 20")
+    parser.add_argument("--idle", type=float, default=10, help="seconds to look at; default: 10")
+    parser.add_argument(
+        "--stand-in", action="store_true", help="beside a bare socket; measures no table or poller"
+    )
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        opened = (stand_in if wanted.stand_in else home)(Path(folder), wanted.accounts)
+        with opened as where:
+            document = _measured(where, wanted.runs, wanted.idle)
+    print(json.dumps(document))
+    return 0
+
+
+def _measured(where: Home, runs: int, seconds: float) -> Mapping[str, Any]:
+    peers = {name: Command([found, "--version"]) for name in PEERS if (found := shutil.which(name))}
+    floor = Command([PYTHON, "-c", "pass"])
+    took = paired({FLOOR: floor, **OURS, **peers}, where.env, runs)
+    ratios = {name: ratio(took[name], took[FLOOR]) for name in [*OURS, *peers]}
+    _print_times(took, ratios)
+    ours: dict[str, Any] = {f"{name}_ms": _middle(took[name]) for name in OURS}
+    ours["ratios"] = {name: ratios[name] for name in OURS}
+    ours["install_mb"] = install_mb("claude-tracker")
+    if where.pid is not None and sys.platform == "linux":  # elsewhere there is no /proc
+        ours |= table(where, seconds)
+        ours["owner_rss_mb"] = rss_mb(where.pid)
+        ours["owner_idle_cpu_percent"] = idle(where.pid, seconds)
+        _print_figures(ours, len(where.names))
+    return {
+        "ours": ours,
+        "peers": {name: {"version_ms": _middle(took[name])} for name in peers},
+        "floors": {FLOOR: {"version_ms": _middle(took[FLOOR])}},
+    }
+
+
+def _middle(times: list[float]) -> float:
+    return round(median(times), 1)
+
+
+def _print_times(took: Mapping[str, list[float]], ratios: Mapping[str, float]) -> None:
+    print(f"{'command':16} {'median':>9} {'fastest':>9} {'× floor':>8}")
+    for name, times in took.items():
+        times_floor = f"{ratios.get(name, 1.0):8.2f}"
+        allowed = f"  (at most {MOST[name]:g})" if name in MOST else ""
+        print(f"{name:16} {median(times):6.1f} ms {min(times):6.1f} ms {times_floor}{allowed}")
+
+
+def _print_figures(ours: Mapping[str, Any], accounts: int) -> None:
+    print(f"\nan attached table of {accounts} accounts")
+    print(f"  complete after    {ours['first_table_s']:.3f} s  (at most 0.3)")
+    print(f"  memory            {ours['rss_mb']:.1f} MB  (at most 30)")
+    print(f"  processor, idle   {ours['idle_cpu_percent']:.2f} %")
+    print(f"  to the terminal   {ours['bytes_per_second']} bytes a second")
+    print("the monitor that polls")
+    print(f"  memory            {ours['owner_rss_mb']:.1f} MB")
+    print(f"  processor, idle   {ours['owner_idle_cpu_percent']:.2f} %")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

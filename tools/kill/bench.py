@@ -1,0 +1,97 @@
+"""A notifier on a clock that is turned by hand, with channels that do as they are told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
+from monitor.core.effects import Alert, AlertKind, Effect, Notify
+from monitor.core.events import Notified
+from monitor.notify import GRACE_SECS, Channel, Notifier
+from tests.builders import NOW
+from tests.fakes import FakeClock
+
+
+class FakeChannel:
+    """Tells at once, raises, or waits for an event, as `behaviour` has it at each delivery."""
+
+    def __init__(self, name: str, behaviour: Exception | asyncio.Event | None = None) -> None:
+        self.name = name
+        self.behaviour = behaviour
+        self.asked: list[list[str]] = []
+        self.told: list[list[str]] = []
+        self.urgencies: list[Urgency] = []
+        self.closed = 0
+
+    async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
+        accounts = [alert.account for alert in alerts]
+        self.asked.append(accounts)
+        if isinstance(self.behaviour, Exception):
+            raise self.behaviour
+        if self.behaviour is not None:
+            await self.behaviour.wait()
+        self.told.append(accounts)
+        self.urgencies.append(urgency)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def alert(account: str, kind: AlertKind = AlertKind.THRESHOLD, **values: Any) -> Alert:
+    """An alert about the account, decided at `NOW` unless `at` is given."""
+    given: dict[str, Any] = {"at": NOW, "utilization": 0.8, "threshold": 0.8, "period": "1"}
+    return Alert(kind, account, "5h", **{**given, **values})
+
+
+def rules_with(kind: AlertKind, **changes: Any) -> RuleBook:
+    """The usual rules, but for one."""
+    rule = replace(DEFAULT_RULES.get(kind, Rule()), **changes)
+    return RuleBook(rules={**DEFAULT_RULES, kind: rule})
+
+
+class Bench:
+    """A notifier with its queue of effects, and all that it has dispatched."""
+
+    def __init__(self, *channels: Channel, clock: FakeClock | None = None, **options: Any) -> None:
+        self.clock = clock or FakeClock()
+        self.effects: asyncio.Queue[Effect] = asyncio.Queue()
+        self.events: list[Notified] = []
+        self.busy = False
+        self.notifier = Notifier(
+            **{
+                "channels": channels,
+                "next_effect": self.effects.get,
+                "dispatch": self.events.append,
+                "clock": self.clock,
+                "busy": lambda: self.busy,
+                **options,
+            }
+        )
+
+    def notify(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
+        for account in accounts:
+            self.effects.put_nowait(Notify(alert(account, kind, at=self.clock.now())))
+
+    async def tell(self, *accounts: str) -> None:
+        """Let these be decided now, one after the other, each in a burst of its own."""
+        for account in accounts:
+            self.notify(account)
+            await self.pass_by(0.4)
+
+    async def pass_by(self, seconds: float) -> None:
+        await self.clock.advance(seconds, tick=0.1)
+
+    @property
+    def outcomes(self) -> list[tuple[str, str | None]]:
+        return [(event.channel, event.failure) for event in self.events]
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(bench.notifier.run())
+    yield task
+    task.cancel()
+    while not task.done():  # a channel that hangs has a moment to arrive
+        await bench.pass_by(GRACE_SECS)

@@ -1,0 +1,62 @@
+"""A store over a ledger on the disk, which can be left and started again as a program is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from monitor.core.effects import Effect
+from monitor.core.events import AccountsLoaded, Event, PollSucceeded
+from monitor.core.model import Account, Usage, Window
+from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.storage.ledger import DeliveryLog
+from monitor.store import Store
+from tests.builders import after
+
+END = after(hours=3)
+
+
+def sample(
+    account: str, minute: float, percent: float, end: datetime | None = END
+) -> PollSucceeded:
+    """One poll: minutes after `NOW`, a percentage of the 5-hour window, and the end that the server names."""
+    at = after(minutes=minute)
+    usage = Usage(at, (Window("5h", percent / 100, end),))
+    return PollSucceeded(at, account, usage, after(seconds=1) - after())
+
+
+def loaded(at: datetime, *names: str, **renamed: str) -> AccountsLoaded:
+    accounts = tuple(Account(name, org_id=f"org-{name}") for name in names)
+    return AccountsLoaded(at, accounts, renamed={old: new for new, old in renamed.items()})
+
+
+class Process:
+    """One life of the program, as far as it decides what is told."""
+
+    def __init__(
+        self,
+        folder: Path,
+        at: datetime,
+        accounts: Sequence[Account] = (Account("a", "org-a"), Account("b", "org-b")),
+        policy: Policy | None = None,
+    ) -> None:
+        self.ledger = DeliveryLog(folder / "alerts.db", at, busy_secs=0)
+        self.store = Store(State(policy or Policy()), self._record)
+        self.told: list[str] = []
+        self.store.dispatch(self.ledger.recalled(at))
+        self.store.dispatch(AccountsLoaded(at, tuple(accounts)))
+
+    def lives_through(self, *events: Event) -> list[str]:
+        """What was told because of these, as `account rule`."""
+        before = len(self.told)
+        for event in events:
+            self.store.dispatch(event)
+        return self.told[before:]
+
+    def dies(self) -> None:
+        self.ledger.close()
+
+    def _record(self, before: State, after: State, effects: Sequence[Effect]) -> Sequence[Effect]:
+        new = self.ledger.record(before, after, effects)
+        self.told += [f"{e.alert.account} {e.alert.rule}".strip() for e in new]
+        return new

@@ -1,0 +1,74 @@
+"""What is measured of a monitor that polls: how late its polls are, how long scrapes take, and what it costs."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from typing import Any, Final
+
+from tools.bench.measure import cpu_seconds, rss_mb
+from tools.load.world import World
+
+SCRAPE_EVERY: Final = 0.25
+LOOK_EVERY: Final = 5.0
+
+Figures = dict[str, float]
+
+
+@dataclass(slots=True)
+class Polls:
+    """Lateness, by what the monitor itself wrote down: when a poll was due, and when its request left."""
+
+    due: dict[str, int] = field(default_factory=dict)
+    late_ms: list[float] = field(default_factory=list)
+
+    def look(self, state: Mapping[str, Any]) -> None:
+        """At short intervals, so that no account is polled twice between two looks."""
+        for account in state["accounts"]:
+            name, requests = account["account"]["name"], account["requests"]
+            due = self.due.get(name)
+            if due is not None and requests and requests[-1] >= due:
+                self.late_ms.append((requests[-1] - due) / 1000)
+                del self.due[name]
+            if not account.get("polling"):
+                self.due[name] = account["next_poll_at"]
+
+
+def measured(found: World, seconds: float) -> Figures:
+    """The figures of this time."""
+    polls, scrapes, sizes = Polls(), list[float](), list[int]()
+    cpu, began = cpu_seconds(found.pid), time.monotonic()
+    look_at = began
+    connection = HTTPConnection("127.0.0.1", found.port, timeout=30)
+    while (now := time.monotonic()) < began + seconds:
+        if now >= look_at:
+            polls.look(found.state())
+            look_at += LOOK_EVERY
+        asked = time.perf_counter()
+        connection.request("GET", "/metrics")
+        sizes.append(len(connection.getresponse().read()))
+        scrapes.append((time.perf_counter() - asked) * 1000)
+        time.sleep(max(0.0, now + SCRAPE_EVERY - time.monotonic()))
+    connection.close()
+    took = time.monotonic() - began
+    return {
+        "polls": len(polls.late_ms),
+        **_spread("late", polls.late_ms),
+        "scrapes": len(scrapes),
+        **_spread("scrape", scrapes),
+        "page_kb": round(max(sizes) / 1000, 1),
+        "cpu_percent": round(100 * (cpu_seconds(found.pid) - cpu) / took, 1),
+        "rss_mb": rss_mb(found.pid),
+    }
+
+
+def _spread(name: str, values: Sequence[float]) -> Figures:
+    return {f"{name}_p{rank}_ms": round(percentile(values, rank), 1) for rank in (50, 99, 100)}
+
+
+def percentile(values: Sequence[float], rank: float) -> float:
+    """The smallest of the values that this percentage of them does not exceed; NaN of none."""
+    if not values:
+        return math.nan
+    return sorted(values)[max(math.ceil(len(values) * rank / 100) - 1, 0)]

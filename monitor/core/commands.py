@@ -1,0 +1,161 @@
+"""What users order and ask: one dataclass each, for a key's result, the line on the socket and the executor's argument.
+
+A command changes something, and is answered with one line for the user. A query is answered from the state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from monitor.core.codec import decode, encode
+from monitor.core.model import Secret
+
+CURRENT: Final = ""
+"""Instead of an account's name: the one that Claude Code would use now. No account has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Poll one account, or (None) all, as soon as that is allowed."""
+
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToggleMute:
+    """Mute alerts for an hour, or end the mute."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLogins:
+    """Import all logins of Claude Code, or that of one `folder`, "" being the default one.
+
+    The answer has a line for each place, or where it is to be `brief`, one line of what matters.
+    """
+
+    folder: str | None = None
+    brief: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddAccount:
+    """Watch an account that is read with a claude.ai session key."""
+
+    name: str
+    session_key: Secret
+    org_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditAccount:
+    """Change an account. None keeps the session key or the label; an empty label removes it."""
+
+    name: str
+    new_name: str
+    org_id: str
+    session_key: Secret | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAccount:
+    """Watch the account no more, and delete its entry in the keyring."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UseAccount:
+    """Mark the account as the active one."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Read the settings file again, whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Take the figures that Claude Code gave its status line; `document` is its JSON, None where there was none.
+
+    `config_dir` is the folder of that Claude Code, None for the default one. With a `format` the answer is the
+    account's line in it, else its name.
+    """
+
+    document: Mapping[str, Any] | None
+    config_dir: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Ask for the table, JSON, or lines in a format, of one account or (None) of all."""
+
+    form: str = "table"
+    account: str | None = None
+    format: str | None = None
+    columns: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLines:
+    """Ask for a line of each account, every second; or for one of JSON at each change."""
+
+    form: str = "line"
+    account: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Ask which account to use now, in words, or as json, name or config-dir."""
+
+    form: str = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Ask for room in an account (None is the current one) and a window (None is any): at most this ratio used."""
+
+    account: str | None = None
+    window: str | None = None
+    max_utilization: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """Ask for the whole state, and then for each change of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Ask which process it is that polls: pid, version, and where its metrics are."""
+
+
+Command = (
+    Refresh
+    | ToggleMute
+    | ImportLogins
+    | AddAccount
+    | EditAccount
+    | RemoveAccount
+    | UseAccount
+    | Reload
+    | Ingest
+)
+Query = Status | WatchLines | Next | Guard | WatchState | Who
+Request = Command | Query
+
+
+def encode_request(request: Request) -> dict[str, Any]:
+    """Make the JSON object that stands for it on the socket, secrets included: it is for that socket alone."""
+    plain: dict[str, Any] = encode(Request, request, secrets=True)
+    return plain
+
+
+def decode_request(plain: object) -> Request:
+    """Raises ValueError."""
+    request: Request = decode(Request, plain, secrets=True)
+    return request

@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from monitor.core.errors import describe
 from monitor.core.format import iso
 from monitor.core.model import AccountState, Down, Window
 from monitor.core.state import State
@@ -47,9 +48,10 @@ def _failure(account: AccountState) -> dict[str, Any] | None:
     if not isinstance(account.health, Down):
         return None
     retry_at = account.retry_at()
+    failure = account.health.failure
     return {
-        "reason": account.health.reason,
-        "detail": account.health.detail,
+        "reason": failure.reason,
+        "detail": describe(failure),
         "retry_at": retry_at and iso(retry_at),
     }
 

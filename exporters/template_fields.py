@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from monitor.core import format
+from monitor.core.errors import describe
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
@@ -100,12 +101,12 @@ def _age_seconds(subject: Subject) -> float | None:
 
 def _failure(subject: Subject) -> str | None:
     down = subject.account.health
-    return str(down.reason) if isinstance(down, Down) else None
+    return str(down.failure.reason) if isinstance(down, Down) else None
 
 
 def _detail(subject: Subject) -> str | None:
     down = subject.account.health
-    return clean(down.detail) if isinstance(down, Down) else None
+    return clean(describe(down.failure)) if isinstance(down, Down) else None
 
 
 def _login_expires_in(subject: Subject) -> timedelta | None:

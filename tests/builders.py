@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.model import Account, AccountState, Down, Up, Usage, Window
 from monitor.core.policy import Policy
 from monitor.core.state import State
@@ -50,7 +50,7 @@ def failing(state: AccountState, reason: Reason, detail: str = "", **changes: An
     """The same account, whose newest poll failed."""
     return replace(
         state,
-        health=Down(NOW, reason, detail),
+        health=Down(NOW, Failure(reason, detail=detail)),
         failures={**state.failures, reason: 1},
         failures_in_a_row=1,
         **changes,

@@ -7,7 +7,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from monitor.api import wire
-from monitor.core.errors import ApiError, Reason
+from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
 from monitor.system.web import Answer, BlockedError, Obstacle, ask, session_of
 
@@ -96,9 +96,10 @@ class Client:
         except BlockedError as blocked:
             words = _WORDS[blocked.obstacle].format(host=blocked.host, limit=self._limit)
             reason = _REASONS.get(blocked.obstacle, Reason.CONNECTION)
-            raise ApiError(reason, words) from None
+            raise ApiError(Failure(reason, detail=words)) from None
         if len(answer.body) > MOST_BYTES:
-            raise ApiError(Reason.SCHEMA, f"the answer is larger than {MOST_BYTES >> 20} MiB")
+            words = f"the answer is larger than {MOST_BYTES >> 20} MiB"
+            raise ApiError(Failure(Reason.SCHEMA, detail=words))
         return answer
 
 
@@ -110,9 +111,6 @@ def _check_organization(answer: Answer, account: Account, credential: Credential
     """Usage of another organization is never booked on this account, nor usage that may be of another one."""
     organization = answer.headers.get(ORGANIZATION_HEADER)
     if not (organization or credential.proven):
-        raise ApiError(Reason.CREDENTIALS, "the answer does not say whose usage it is")
+        raise ApiError(Failure(Reason.CREDENTIALS, Cause.NO_ORGANIZATION))
     if organization and account.org_id and organization != account.org_id:
-        raise ApiError(
-            Reason.CREDENTIALS,
-            "the stored login belongs to another organization: import the account again",
-        )
+        raise ApiError(Failure(Reason.CREDENTIALS, Cause.WRONG_ORGANIZATION))

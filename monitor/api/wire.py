@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from monitor.api.http_times import parse_retry_after
-from monitor.core.errors import ApiError, Reason
+from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
 from monitor.core.model import (
     FIVE_HOURS,
     SEVEN_DAYS,
@@ -79,9 +79,9 @@ def _object(body: bytes) -> Json:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        raise ApiError(Reason.SCHEMA, f"the answer is not JSON but {_looks_like(body)}") from None
+        raise _odd(f"the answer is not JSON but {_looks_like(body)}") from None
     if not isinstance(answer, dict):
-        raise ApiError(Reason.SCHEMA, "the answer is JSON, but not an object")
+        raise _odd("the answer is JSON, but not an object")
     return answer
 
 
@@ -98,9 +98,13 @@ def _error_in(answer: Json) -> ApiError:
     error = answer.get("error")
     kind = error.get("type") if isinstance(error, dict) else None
     if kind is None:
-        return ApiError(Reason.SCHEMA, "the answer holds no usage that this version knows")
+        return _odd("the answer holds no usage that this version knows")
     reason = ERROR_TYPES.get(str(kind), Reason.SCHEMA)
-    return ApiError(reason, f"the API answered with an error: {_word(kind)}")
+    return ApiError(Failure(reason, detail=f"the API answered with an error: {_word(kind)}"))
+
+
+def _odd(detail: str) -> ApiError:
+    return ApiError(Failure(Reason.SCHEMA, detail=detail))
 
 
 def _word(text: object) -> str:
@@ -113,7 +117,7 @@ def _limit_windows(answer: Json) -> dict[str, Window]:
     if rows is None:
         return {}
     if not isinstance(rows, list):
-        raise ApiError(Reason.SCHEMA, "`limits` is not a list")
+        raise _odd("`limits` is not a list")
     windows: dict[str, Window] = {}
     for place, row in enumerate(rows):
         key = _limit_key(row)
@@ -162,7 +166,7 @@ def _flat_windows(answer: Json) -> dict[str, Window]:
 
 def _window(key: str, row: object, field: str, where: str, locked_reason: str | None) -> Window:
     if not isinstance(row, dict) or field not in row:
-        raise ApiError(Reason.SCHEMA, f"`{where}` holds no `{field}`")
+        raise _odd(f"`{where}` holds no `{field}`")
     utilization = _percentage(row[field], f"{where}.{field}") / 100
     return Window(key, utilization, _instant(row.get("resets_at"), where), locked_reason)
 
@@ -173,7 +177,7 @@ def _percentage(value: object, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        raise ApiError(Reason.SCHEMA, f"`{where}` is not a percentage")
+        raise _odd(f"`{where}` is not a percentage")
     return number
 
 
@@ -187,7 +191,7 @@ def _instant(value: object, where: str) -> datetime | None:
             raise ValueError
         return _without_wobble(moment)
     except (TypeError, ValueError, OverflowError, OSError):
-        raise ApiError(Reason.SCHEMA, f"`{where}.resets_at` is not a time") from None
+        raise _odd(f"`{where}.resets_at` is not a time") from None
 
 
 def _parse_instant(value: object) -> datetime:
@@ -248,7 +252,7 @@ def parse_profile(body: bytes) -> Profile:
 def _text(block: Json, key: str, where: str) -> str:
     value = block.get(key)
     if not isinstance(value, str) or not 0 < len(value) <= MOST_TEXT:
-        raise ApiError(Reason.SCHEMA, f"`{where}.{key}` is missing in the profile")
+        raise _odd(f"`{where}.{key}` is missing in the profile")
     return value
 
 
@@ -274,33 +278,22 @@ def refusal(
     retry_after = parse_retry_after(headers, now)
     kind = _error_type(body)
     if status == 429 or kind == "rate_limit_error":
-        return ApiError(
-            Reason.RATE_LIMITED, "the API asks for fewer requests", retry_after=retry_after
-        )
-    if status == 403 and _is_challenge(headers, body):
-        return ApiError(Reason.CHALLENGE, _CHALLENGE)
-    if status in (401, 403) and auth_method is AuthMethod.SESSION_KEY:
-        return ApiError(Reason.AUTH, _SESSION_KEY)
-    if status == 401:
-        return ApiError(Reason.AUTH, "the API refused the login: it has expired or was revoked")
-    if status == 403:
-        return ApiError(Reason.SCOPE, _SCOPE if kind == "permission_error" else _FORBIDDEN)
-    if 300 <= status < 400:
-        return ApiError(Reason.SERVER, f"HTTP {status}: a redirection, which is not followed")
-    return ApiError(Reason.SERVER, f"HTTP {status}", retry_after=retry_after)
-
-
-_CHALLENGE: Final = (
-    "Cloudflare asks for a browser; the key may well be good: "
-    "import the account from Claude Code instead"
-)
-_SCOPE: Final = (
-    "the token may not read usage (a setup-token cannot): log in with /login in Claude Code"
-)
-_SESSION_KEY: Final = (
-    "claude.ai refused the session key: it has expired, or belongs to another organization"
-)
-_FORBIDDEN: Final = "the API refuses this login (HTTP 403): check the organization, or log in again"
+        failure = Failure(Reason.RATE_LIMITED, retry_after=retry_after)
+    elif status == 403 and _is_challenge(headers, body):
+        failure = Failure(Reason.CHALLENGE)
+    elif status in (401, 403) and auth_method is AuthMethod.SESSION_KEY:
+        failure = Failure(Reason.AUTH, Cause.REFUSED, Source.SESSION_KEY)
+    elif status == 401:
+        failure = Failure(Reason.AUTH, Cause.REFUSED)
+    elif status == 403 and kind == "permission_error":
+        failure = Failure(Reason.SCOPE, Cause.NO_SCOPE)
+    elif status == 403:
+        failure = Failure(Reason.SCOPE, Cause.FORBIDDEN)
+    elif 300 <= status < 400:
+        failure = Failure(Reason.SERVER, detail=f"unexpected redirect (HTTP {status})")
+    else:
+        failure = Failure(Reason.SERVER, detail=f"HTTP {status}", retry_after=retry_after)
+    return ApiError(failure)
 
 
 def _error_type(body: bytes) -> str | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from monitor.core.errors import CredentialError, NotLoggedInError
+from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import AuthMethod, Login, Secret
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
@@ -80,7 +80,8 @@ def _read(place: Path) -> Login:
     """Raises CredentialError or OSError."""
     found = place.stat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
-        raise CredentialError(f"{place} is not what it is named for")
+        unusable = Failure(Reason.CREDENTIALS, Cause.TOO_LARGE, Source.FILE, str(place))
+        raise CredentialError(unusable)
     return parse_login(place.read_bytes().decode(errors="replace"), str(place))
 
 

@@ -41,7 +41,7 @@ class LazyChannel:
         try:
             secret = await self._read(self._entry)
         except CredentialError as error:
-            raise ChannelError("unavailable", error.detail) from None
+            raise ChannelError("unavailable", str(error)) from None
         if secret is None:
             raise ChannelError("unavailable", f"the keyring has no entry {self._entry!r}")
         return secret

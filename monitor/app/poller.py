@@ -195,12 +195,9 @@ class Poller:
                 PollFailed(
                     self._clock.now(),
                     poll.name,
-                    error.reason,
-                    error.detail,
-                    retry_after=error.retry_after if isinstance(error, ApiError) else None,
+                    error.failure,
                     duration=self._since(poll.started),
                     jitter=self._chance(),
-                    renewable=isinstance(error, CredentialError) and error.renewable,
                 )
             )
             self._allowance.note(self._store.state.accounts[poll.name])

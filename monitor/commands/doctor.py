@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from monitor import __version__
+from monitor.core.codec_v1 import parse_state
 from monitor.core.errors import TrackerError
 from monitor.doctor import (
     Failed,
     World,
     examine,
     exit_code,
-    failures_kept,
-    failures_told,
+    failures_of,
     render_document,
     render_text,
     screen_facts,
@@ -68,10 +68,15 @@ def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
 
     Raises TrackerError where one runs and does not say it.
     """
-    document = _said(config, environ, {"ask": "status", "form": "json"})
-    if document is not None:
-        return failures_told(document)
-    return failures_kept(StateStore(state_folder(environ) / SNAPSHOTS).load())
+    document = _said(config, environ, {"ask": "state"})
+    if document is None:
+        kept = StateStore(state_folder(environ) / SNAPSHOTS).load()
+        return failures_of(kept, is_running=False)
+    try:
+        accounts = parse_state(document).accounts
+    except (ValueError, TypeError, KeyError):
+        raise TrackerError("the running monitor answers in the words of another version") from None
+    return failures_of(accounts, is_running=True)
 
 
 def _said(

@@ -10,7 +10,7 @@ from monitor.app.leader import Leader
 from monitor.app.leadership import Election
 from monitor.app.run_config import RunConfig
 from monitor.commands.opening import Ending, on_signals, terms_of
-from monitor.core.errors import TrackerError
+from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Unpolled
 from monitor.ipc.state_view import StateView
@@ -147,8 +147,8 @@ def health_words(account: AccountState, started: datetime, tz: tzinfo | None = N
     match account.health:
         case Unpolled():
             return ""
-        case Down(_, reason, detail):
-            return f"{reason}: {detail}"
+        case Down(_, failure):
+            return f"{failure.reason}: {describe(failure)}"
     last = account.last_success_at
     if last is not None and last < started:
         return f"kept figures of {clock(last, started, tz)}"

@@ -1,17 +1,21 @@
-"""Every expected failure, and the closed set of reasons why a poll can fail.
+"""Every expected failure: a closed set of reasons and causes, and the sentence that each becomes at the edge.
 
     TrackerError                 one line for the user, exit code 1
     ├── SettingsError            a wrong setting or usage, exit code 2
-    ├── ApiError                 a request to Anthropic failed, with its Reason
-    ├── CredentialError          no usable credential could be had, with its Reason
+    ├── ApiError                 a request to Anthropic failed, with its Failure
+    ├── CredentialError          no usable credential could be had, with its Failure
     │   └── NotLoggedInError     nobody is logged in where one looked
     └── ChannelError             one channel could not tell an alert (in `monitor.core.notify`)
 
-Anything else that is raised is a bug.
+Anything else that is raised is a bug. Programs branch on `Failure.reason` and `Failure.cause`; people read
+`describe(failure)`, which says what is wrong, and after a colon what to do about it.
 """
 
+import shlex
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -28,8 +32,26 @@ class Reason(StrEnum):
     CREDENTIALS = "credentials"
 
 
+class Source(StrEnum):
+    """Where a credential was looked for."""
+
+    KEYRING = "keyring"
+    KEYCHAIN = "keychain"
+    """Claude Code's item in the macOS Keychain."""
+    FILE = "file"
+    """Claude Code's `.credentials.json`, or another program's file that holds a token."""
+    CLAUDE_JSON = "claude_json"
+    SYSTEMD = "systemd"
+    COMMAND = "command"
+    CSWAP = "cswap"
+    LOGIN = "login"
+    """A login of Claude Code, wherever it keeps it."""
+    SESSION_KEY = "session_key"
+    """What the user has typed in."""
+
+
 class Cause(StrEnum):
-    """What kept a credential from being had, for programs that give advice; the text says it to people."""
+    """What kept a credential from being had, or an answer from being used."""
 
     ABSENT = "absent"
     """There is nothing in that place."""
@@ -37,24 +59,100 @@ class Cause(StrEnum):
     """There are logins of MCP servers, and none of Claude."""
     LOCKED = "locked"
     """The keyring or Keychain has to be unlocked first."""
+    NO_COLLECTION = "no_collection"
+    """The keyring is locked, or was never set up."""
     DENIED = "denied"
     """Somebody, or the system's rules, said no; asking again asks somebody anew."""
+    CANCELLED = "cancelled"
+    """Somebody has closed the Keychain's question."""
+    NOT_STORED = "not_stored"
+    """The keyring did not take the entry."""
+    NOT_DELETED = "not_deleted"
+    """The keyring did not let go of the entry."""
+    NOT_KEPT = "not_kept"
+    """The keyring took the entry, and has another one now."""
     SILENT = "silent"
     """No answer came in time: mostly a question on a screen that nobody looks at."""
+    INTERRUPTED = "interrupted"
+    """It was asked, and ended before it answered."""
     DAMAGED = "damaged"
     """Half-written, or not of the expected form."""
+    TOO_LARGE = "too_large"
+    """More than it can be if it is what it is named for."""
+    ODD_KEY = "odd_key"
+    """What was typed could not be sent in a header."""
     EXPIRED = "expired"
-    """Only a token that has ended."""
+    """Only a token that has ended, and that Claude Code does not renew."""
+    WAITING = "waiting"
+    """The token has ended; Claude Code renews it as soon as it is used, without a new login."""
+    LOGIN_ENDED = "login_ended"
+    """Claude Code itself cannot renew the token any more."""
+    LOGGED_OUT = "logged_out"
+    """The account was logged in once, and is nowhere now."""
+    OTHER_LOGIN = "other_login"
+    """In the account's folder is the login of another one."""
     REFUSED = "refused"
     """The API did not accept it."""
+    NO_SCOPE = "no_scope"
+    """The token may not read usage: that of `claude setup-token`, mostly."""
+    FORBIDDEN = "forbidden"
+    """The API knows the login, and refuses it."""
+    WRONG_ORGANIZATION = "wrong_organization"
+    """The answer was of another organization than the account."""
+    NO_ORGANIZATION = "no_organization"
+    """The answer does not say of which organization it is, and that is needed to believe it."""
+    WRONG_ACCOUNT = "wrong_account"
+    """The token that the user gives for this account is another one's."""
     UNIDENTIFIED = "unidentified"
     """There is a token, and nobody can be asked now whose it is."""
+    NOT_ASKED = "not_asked"
+    """Nobody may be asked whose it is: `api.enabled` is false."""
     NO_KEYRING = "no_keyring"
-    """No keyring is to be had here."""
+    """No keyring is available."""
+    MISCONFIGURED = "misconfigured"
+    """The user has named a keyring that cannot be used; `name` is one that may not be."""
     MISSING = "missing"
-    """A program that is needed cannot be found or started."""
+    """A program that is needed cannot be found."""
+    NOT_STARTED = "not_started"
+    """A program that is needed cannot be started."""
+    UNSET = "unset"
+    """The settings do not say which program to ask."""
     FAILED = "failed"
-    """A program or library failed in a way of its own."""
+    """A program, library or file failed in a way of its own."""
+
+
+UNLOCKABLE: Final = frozenset({Cause.LOCKED, Cause.NO_COLLECTION})
+"""The keyring can be used once its owner unlocks it."""
+
+KEYRINGLESS: Final = frozenset({Cause.NO_KEYRING, Cause.MISCONFIGURED})
+"""There is no keyring to be used."""
+
+REJECTED: Final = frozenset({Cause.DENIED, Cause.CANCELLED})
+"""Asking again would ask somebody anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no usage or no credential, in fields; without a cause, `reason` and `detail` say all.
+
+    `name` is that of the file, program, item or account that it is about. `folder` is the configuration folder of
+    Claude Code that helps: "" is the default one, None that nobody knows. `owner` is the account whose login or token
+    it is. `detail` is the other side's own words; it never holds a secret.
+    """
+
+    reason: Reason
+    cause: Cause | None = None
+    source: Source | None = None
+    name: str = ""
+    folder: str | None = None
+    owner: str | None = None
+    detail: str = ""
+    retry_after: timedelta | None = None
+
+    @property
+    def renewable(self) -> bool:
+        """Whether the credential has only ended, and Claude Code renews it as soon as it is used."""
+        return self.cause is Cause.WAITING
 
 
 class TrackerError(Exception):
@@ -69,41 +167,345 @@ class SettingsError(TrackerError):
     exit_code = 2
 
 
-class ApiError(TrackerError):
-    """A request to Anthropic that brought no usable answer; the text never holds a part of the answer's secrets."""
+class FailureError(TrackerError):
+    """What polls and credentials fail with."""
 
-    def __init__(
-        self, reason: Reason, detail: str, *, retry_after: timedelta | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.retry_after = retry_after
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return describe(self.failure)
+
+    @property
+    def reason(self) -> Reason:
+        return self.failure.reason
+
+    @property
+    def cause(self) -> Cause | None:
+        return self.failure.cause
 
 
-class CredentialError(TrackerError):
-    """No credential could be had for an account: nothing stored, expired, locked, or refused.
+class ApiError(FailureError):
+    """A request to Anthropic that brought no usable answer; it never holds a part of the answer's secrets."""
 
-    A `renewable` one has only ended: Claude Code renews it as soon as it is used, without a new login.
-    """
 
-    def __init__(
-        self,
-        detail: str,
-        *,
-        reason: Reason = Reason.CREDENTIALS,
-        cause: Cause | None = None,
-        renewable: bool = False,
-    ) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.cause = cause
-        self.renewable = renewable
+class CredentialError(FailureError):
+    """No credential could be had for an account: nothing stored, expired, locked, or refused."""
 
 
 class NotLoggedInError(CredentialError):
     """There is no login in that place. Any other CredentialError says that this could not be found out."""
 
-    def __init__(self, detail: str, *, cause: Cause = Cause.ABSENT) -> None:
-        super().__init__(detail, cause=cause)
+
+def describe(failure: Failure) -> str:
+    """One sentence for people: what is wrong, and after a colon what to do about it."""
+    problem, advice = explain(failure)
+    return f"{problem}: {advice}" if advice else problem
+
+
+def explain(failure: Failure) -> tuple[str, str]:
+    """What is wrong, and what to do about it; the second is empty where that is not known."""
+    if failure.cause is None:
+        problem, advice = _REASONS.get(failure.reason, ("", ""))
+        return (failure.detail, "") if failure.detail or not problem else (problem, advice)
+    problem, advice = (
+        _SENTENCES.get((failure.cause, failure.source))
+        or _SENTENCES.get((failure.cause, None))
+        or (f"{failure.source or 'the credential'} failed ({failure.cause})", "")
+    )
+    fields = {
+        "name": failure.name,
+        "detail": failure.detail,
+        "owner": failure.owner,
+        "at": failure.folder or "~/.claude",
+        "claude": f"`{command(failure.folder)}`",
+        "there": _there(failure),
+    }
+    if failure.cause is Cause.OTHER_LOGIN and failure.owner is None:
+        problem = "the login in {at} is not known to be this account's"
+    return problem.format_map(fields), advice.format_map(fields)
+
+
+def command(folder: str | None) -> str:
+    """The shell command that starts Claude Code in this folder; in the default one without more ado."""
+    return f"CLAUDE_CONFIG_DIR={shlex.quote(folder)} claude" if folder else "claude"
+
+
+def of_login(folder: str | None) -> str:
+    """The command that starts Claude Code with a login that was found; `folder` is None where that is not known."""
+    if folder is None:
+        return "`claude` with the CLAUDE_CONFIG_DIR of this login, which is not known here"
+    return f"`{command(folder)}`"
+
+
+def _there(failure: Failure) -> str:
+    """The command that starts Claude Code where the account's login is."""
+    if failure.cause is Cause.EXPIRED:
+        return of_login(failure.folder)
+    known = failure.folder is not None
+    return f"`{command(failure.folder)}`" if known else "`claude` where this account is logged in"
+
+
+_REASONS: Final = {
+    Reason.RATE_LIMITED: ("rate limited by the API (HTTP 429)", ""),
+    Reason.CHALLENGE: (
+        "Cloudflare asks for a browser; the key may well be good",
+        "import the account from Claude Code instead",
+    ),
+}
+
+_LOGIN: Final = "run {claude} and use /login"
+_START_KEYRING: Final = "start GNOME Keyring, KWallet or KeePassXC, or log in to the desktop"
+
+_SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
+    # An account's login, wherever Claude Code keeps it.
+    (Cause.WAITING, None): ("waiting for Claude Code", "run {there}"),
+    (Cause.LOGIN_ENDED, None): ("Claude Code's login has ended", "run {there} and use /login"),
+    (Cause.LOGGED_OUT, None): ("logged out", _LOGIN),
+    (Cause.ABSENT, Source.LOGIN): ("no login found yet", _LOGIN),
+    (Cause.OTHER_LOGIN, None): (
+        "{at} holds the login of {owner!r}",
+        f"{_LOGIN}, or correct config_dir in the settings",
+    ),
+    (Cause.EXPIRED, Source.LOGIN): (
+        "the token there has expired",
+        "run {there}, then import again",
+    ),
+    (Cause.UNIDENTIFIED, None): (
+        "it cannot be asked now whose the new login is ({detail})",
+        "",
+    ),
+    (Cause.NOT_ASKED, None): ("it cannot be asked whose token this is (api.enabled is false)", ""),
+    (Cause.NOT_ASKED, Source.CLAUDE_JSON): (
+        "Claude Code's .claude.json does not say whose login this is, and api.enabled is false",
+        "",
+    ),
+    (Cause.NO_SCOPE, None): (
+        "the token may not read usage (a setup-token cannot)",
+        "log in by `claude` /login",
+    ),
+    # What the API says of a credential.
+    (Cause.REFUSED, None): ("the API refused the login (it has expired or was revoked)", ""),
+    (Cause.REFUSED, Source.SESSION_KEY): (
+        "claude.ai refused the session key (it has expired, or belongs to another organization)",
+        "",
+    ),
+    (Cause.FORBIDDEN, None): (
+        "the API refuses this login (HTTP 403)",
+        "check the organization, or log in again",
+    ),
+    (Cause.NO_ORGANIZATION, None): ("the answer does not say whose usage it is", ""),
+    (Cause.WRONG_ORGANIZATION, None): (
+        "the stored login belongs to another organization",
+        "import the account again",
+    ),
+    (Cause.WRONG_ACCOUNT, None): (
+        "the token that is given for {name!r} is of {owner}, which is another account",
+        "",
+    ),
+    # Where the account might have its token, and has none.
+    (Cause.ABSENT, Source.SESSION_KEY): (
+        "no session key in the keyring",
+        "press e to enter it",
+    ),
+    (Cause.NO_KEYRING, Source.LOGIN): (
+        "no system keyring available",
+        'unlock or start a keyring, or give the account storage = "linked" (read live from Claude Code), '
+        "a token_command, or a systemd credential of its name",
+    ),
+    (Cause.NO_KEYRING, Source.SESSION_KEY): (
+        "no system keyring available",
+        "unlock or start a keyring, or give the account a token_command, or a systemd credential of its name",
+    ),
+    (Cause.ODD_KEY, None): ("the key holds a space or an odd character", "copy it again"),
+    # The keyring.
+    (Cause.NO_KEYRING, None): (
+        "no keyring answers here",
+        f"{_START_KEYRING}; nothing is ever stored in plaintext",
+    ),
+    (Cause.MISCONFIGURED, None): (
+        "the keyring that PYTHON_KEYRING_BACKEND or keyringrc.cfg names does not work here",
+        "start it, or take it out there",
+    ),
+    (Cause.MISCONFIGURED, Source.KEYRING): (
+        "{name} is configured, but only the system's own keyring is used, never plaintext",
+        "take it out of PYTHON_KEYRING_BACKEND or keyringrc.cfg",
+    ),
+    (Cause.LOCKED, None): (
+        "your keyring is locked",
+        "unlock it (log in to the desktop, or open its password manager)",
+    ),
+    (Cause.NO_COLLECTION, None): (
+        "your keyring is locked, or has no default collection",
+        "unlock or make one in its password manager",
+    ),
+    (Cause.DENIED, Source.KEYRING): (
+        "macOS does not let this Python use the Keychain",
+        "allow it in Keychain Access, or use a Python that is signed",
+    ),
+    (Cause.NOT_STORED, None): (
+        "your keyring refused to store the entry",
+        "unlock it, or see whether it is full",
+    ),
+    (Cause.NOT_DELETED, None): (
+        "your keyring refused to delete the entry",
+        "do so in its password manager",
+    ),
+    (Cause.NOT_KEPT, None): ("your keyring does not keep what is written", "use another one"),
+    (Cause.SILENT, Source.KEYRING): (
+        "your keyring does not answer",
+        "close the question that it may have opened, or restart it",
+    ),
+    (Cause.DAMAGED, Source.KEYRING): (
+        "the entry in the keyring is not a token",
+        "import or enter it again",
+    ),
+    (Cause.FAILED, Source.KEYRING): (
+        "your keyring failed ({detail})",
+        "look whether it works at all",
+    ),
+    (Cause.SILENT, None): ("{detail}", ""),
+    # The macOS Keychain, through `security`.
+    (Cause.ABSENT, Source.KEYCHAIN): (
+        "Claude Code is not logged in",
+        "start `claude` and use /login",
+    ),
+    (Cause.LOCKED, Source.KEYCHAIN): (
+        "the Keychain is locked",
+        "run `security unlock-keychain`, or start this from the desktop",
+    ),
+    (Cause.NO_KEYRING, Source.KEYCHAIN): (
+        "there is no login Keychain in this session",
+        "start this from the desktop",
+    ),
+    (Cause.DENIED, Source.KEYCHAIN): (
+        "the Keychain refuses access",
+        "allow `security` in Keychain Access, then import again",
+    ),
+    (Cause.CANCELLED, None): (
+        "the Keychain's question was cancelled",
+        "import again, and allow it",
+    ),
+    (Cause.SILENT, Source.KEYCHAIN): (
+        "the Keychain is silent",
+        "look for its question on the desktop, and try again in a minute",
+    ),
+    (Cause.TOO_LARGE, Source.KEYCHAIN): ("the Keychain holds too much", "look what it is"),
+    (Cause.NOT_STARTED, Source.KEYCHAIN): (
+        "{name} cannot be run ({detail})",
+        "look whether it is there",
+    ),
+    (Cause.FAILED, Source.KEYCHAIN): ("`security` failed with exit code {detail}", ""),
+    # Files of Claude Code.
+    (Cause.ABSENT, None): ("{name} holds no login", "start `claude` and use /login"),
+    (Cause.MCP_ONLY, None): (
+        "{name} holds only logins of MCP servers",
+        "start `claude` and use /login",
+    ),
+    (Cause.ABSENT, Source.FILE): (
+        "Claude Code is not logged in at {name}",
+        "start `claude` there and use /login",
+    ),
+    (Cause.DAMAGED, None): (
+        "half-written or damaged",
+        "try again in a moment, or look at {name}",
+    ),
+    (Cause.ABSENT, Source.CLAUDE_JSON): ("there is no {name}", "start `claude` once"),
+    (Cause.DAMAGED, Source.CLAUDE_JSON): (
+        "{name} is half-written or damaged",
+        "try again in a moment",
+    ),
+    (Cause.TOO_LARGE, Source.FILE): (
+        "too large to be what it is named for",
+        "look what {name} is",
+    ),
+    (Cause.SILENT, Source.FILE): (
+        "cannot be read (the disk is silent)",
+        "look what and whose {name} is",
+    ),
+    (Cause.DENIED, Source.FILE): (
+        "cannot be read ({detail})",
+        "look what and whose {name} is",
+    ),
+    (Cause.FAILED, Source.FILE): (
+        "cannot be read ({detail})",
+        "look what and whose {name} is",
+    ),
+    # What systemd hands over.
+    (Cause.ABSENT, Source.SYSTEMD): (
+        "there is no systemd credential {name!r}",
+        "name it in the unit (LoadCredentialEncrypted={name}:...), and restart it",
+    ),
+    (Cause.DAMAGED, Source.SYSTEMD): (
+        "the credential {name!r} in $CREDENTIALS_DIRECTORY is not a token",
+        "encrypt it again",
+    ),
+    (Cause.EXPIRED, Source.SYSTEMD): (
+        "the token has expired",
+        "renew the systemd credential",
+    ),
+    # The user's own program.
+    (Cause.EXPIRED, Source.COMMAND): (
+        "the token command {name} prints a token that has expired",
+        "give it a new one",
+    ),
+    (Cause.REFUSED, Source.COMMAND): (
+        "the token command {name} prints a token that was refused",
+        "give it a new one",
+    ),
+    (Cause.UNSET, Source.COMMAND): (
+        '{name!r} has storage = "command", but no token_command',
+        "give it one",
+    ),
+    (Cause.MISSING, Source.COMMAND): (
+        "the token command {name} is not on the PATH, or not a program",
+        "install it",
+    ),
+    (Cause.NOT_STARTED, Source.COMMAND): (
+        "the token command {name} cannot be started ({detail})",
+        "try it by hand",
+    ),
+    (Cause.SILENT, Source.COMMAND): (
+        "the token command {name} took longer than {detail} and was ended",
+        "it may ask for a passphrase where nobody sees it, so unlock what it reads first",
+    ),
+    (Cause.TOO_LARGE, Source.COMMAND): (
+        "the token command {name} prints more than a token",
+        "let it print that alone",
+    ),
+    (Cause.DAMAGED, Source.COMMAND): (
+        "the token command {name} prints no token",
+        "the first line must be one, or all of it JSON",
+    ),
+    (Cause.FAILED, Source.COMMAND): (
+        "the token command {name} {detail}",
+        "run it by hand in a terminal to see why",
+    ),
+    (Cause.INTERRUPTED, Source.COMMAND): (
+        "the token command was interrupted",
+        "wait for a minute",
+    ),
+    # claude-swap.
+    (Cause.MISSING, Source.CSWAP): (
+        "{name} is not on the PATH",
+        "install claude-swap, or import from Claude Code",
+    ),
+    (Cause.NOT_STARTED, Source.CSWAP): (
+        "{name} cannot be started ({detail})",
+        "reinstall claude-swap",
+    ),
+    (Cause.SILENT, Source.CSWAP): (
+        "`{name} list` took longer than {detail} and was ended",
+        "try it by hand",
+    ),
+    (Cause.DAMAGED, Source.CSWAP): (
+        "`{name} list --json` prints what is not understood",
+        "use claude-swap 0.26 or so",
+    ),
+    (Cause.FAILED, Source.CSWAP): (
+        "`{name} list` failed with {detail}",
+        "run it by hand to see why",
+    ),
+}
+"""What is wrong and what to do about it, by cause and source; with None, for any source that has none of its own."""

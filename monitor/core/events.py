@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.memory_codec import Remembered
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure
 from monitor.core.model import Account, AccountState, Identity, Usage
 from monitor.core.policy import Policy
 
@@ -156,16 +156,13 @@ class AnswerSeen:
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """A poll brought no usage. `retry_after` is the server's wish, where it had one; `renewable` as in `Down`."""
+    """A poll brought no usage."""
 
     at: datetime
     account: str
-    reason: Reason
-    detail: str
-    retry_after: timedelta | None = None
+    failure: Failure
     duration: timedelta | None = None
     jitter: float = 0.0
-    renewable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

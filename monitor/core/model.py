@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 
 FIVE_HOURS: Final = "5h"
 SEVEN_DAYS: Final = "7d"
@@ -220,15 +220,10 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """Polls fail, since this instant; reason and detail are those of the newest failure.
-
-    `renewable` says that the credential has only ended, and Claude Code renews it as soon as it is used.
-    """
+    """Polls fail, since this instant; `failure` is the newest one."""
 
     since: datetime
-    reason: Reason
-    detail: str
-    renewable: bool = False
+    failure: Failure
 
 
 Health = Unpolled | Up | Down
@@ -287,8 +282,10 @@ class AccountState:
     @property
     def login_required(self) -> bool:
         """Whether only a new login helps."""
-        down = self.health
-        return isinstance(down, Down) and down.reason in LOGIN_REASONS and not down.renewable
+        if not isinstance(self.health, Down):
+            return False
+        failure = self.health.failure
+        return failure.reason in LOGIN_REASONS and not failure.renewable
 
     def status(self, now: datetime) -> Status:
         if isinstance(self.health, Down):

@@ -137,7 +137,7 @@ def _age(account: AccountState, now: datetime) -> str:
 
 def _login_words(account: AccountState) -> str:
     down = account.health
-    scope = isinstance(down, Down) and down.reason is Reason.SCOPE
+    scope = isinstance(down, Down) and down.failure.reason is Reason.SCOPE
     return "its token may not read usage" if scope else "its token was refused: run claude there"
 
 

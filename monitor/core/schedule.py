@@ -163,7 +163,7 @@ def _least_interval(state: AccountState, base: timedelta) -> timedelta:
         return _interval(state, base)
     if state.backoff_until is not None:
         return max(state.interval, base)
-    return max(_delay(state.health.reason, state.failures_in_a_row, base, None, 1.0), base)
+    return max(_delay(state.health.failure.reason, state.failures_in_a_row, base, None, 1.0), base)
 
 
 def taken_up(state: AccountState, now: datetime, base: timedelta, turn: datetime) -> AccountState:

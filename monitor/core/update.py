@@ -293,18 +293,20 @@ def _with_news(
 
 @_update.register
 def _poll_failed(event: PollFailed, state: State) -> Outcome:
+    reason = event.failure.reason
+
     def change(old: AccountState) -> AccountState:
         since = old.health.since if isinstance(old.health, Down) else event.at
         new = replace(
             old,
-            health=Down(since, event.reason, event.detail, event.renewable),
+            health=Down(since, event.failure),
             polling=False,
             poll_duration=event.duration or old.poll_duration,
-            failures={**old.failures, event.reason: old.failures.get(event.reason, 0) + 1},
+            failures={**old.failures, reason: old.failures.get(reason, 0) + 1},
             failures_in_a_row=old.failures_in_a_row + 1,
         )
         return schedule.after_failure(
-            new, event.at, state.policy.interval, event.reason, event.retry_after, event.jitter
+            new, event.at, state.policy.interval, reason, event.failure.retry_after, event.jitter
         )
 
     return _changed(state, event.account, change)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from monitor.core.errors import Cause, CredentialError, TrackerError
+from monitor.core.errors import KEYRINGLESS, CredentialError, TrackerError
 from monitor.core.events import CredentialSeen
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret, Storage
 from monitor.credentials.account_cache import AccountCache
@@ -150,7 +150,7 @@ class AccountService:
         try:
             return await self._credentials.kept(account)
         except CredentialError as error:
-            if error.cause is Cause.NO_KEYRING:
+            if error.cause in KEYRINGLESS:
                 return None
             raise
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from monitor.core.errors import Cause, CredentialError, NotLoggedInError
+from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import Identity
 from monitor.core.sanitize import ordinary
 from monitor.credentials.tokens import parse_instant
@@ -64,7 +64,8 @@ class ClaudeJson:
             facts = await file.read(partial(parse_facts, where=str(file.path)))
             if facts is not None:
                 return facts
-        raise NotLoggedInError(f"there is no {self._files[-1].path}: start `claude` once")
+        where = str(self._files[-1].path)
+        raise NotLoggedInError(_failure(Cause.ABSENT, where))
 
 
 def home(environ: Mapping[str, str]) -> Path:
@@ -82,8 +83,7 @@ def parse_facts(content: bytes, where: str) -> ClaudeFacts:
     """The facts in the file's content; `where` is what errors call its place. Raises CredentialError."""
     document = _object(content)
     if document is None:
-        words = f"{where} is half-written or damaged: try again in a moment"
-        raise CredentialError(words, cause=Cause.DAMAGED)
+        raise CredentialError(_failure(Cause.DAMAGED, where))
     account = _entry(document, "oauthAccount")
     account_uuid = _uuid(account.get("accountUuid"))
     return ClaudeFacts(
@@ -92,6 +92,10 @@ def parse_facts(content: bytes, where: str) -> ClaudeFacts:
         ordinary(account.get("organizationName")),
         _cached(_entry(document, "cachedUsageUtilization")),
     )
+
+
+def _failure(cause: Cause, where: str) -> Failure:
+    return Failure(Reason.CREDENTIALS, cause, Source.CLAUDE_JSON, name=where)
 
 
 def _object(content: bytes) -> Mapping[str, Any] | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError, Reason
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Credential
 from monitor.credentials.tokens import parse_token
 from monitor.system.clock import Clock
@@ -35,7 +35,7 @@ class TokenCommand:
         self._turn = asyncio.Lock()
         self._run_at: float | None = None
         self._credential: Credential | None = None
-        self._failure: CredentialError | None = None
+        self._failure: Failure | None = None
 
     async def read(self, rejected: Credential | None = None) -> Credential:
         """The token, unless it is the one that the API rejected. Raises CredentialError."""
@@ -58,60 +58,50 @@ class TokenCommand:
         try:
             self._credential = await self._printed()
         except CredentialError as error:
-            self._failure = error
+            self._failure = error.failure
 
     def _usable(self, rejected: Credential | None) -> Credential:
         held = self._credential
         if held is None:
-            words, trouble = _told(self._failure)
-            raise CredentialError(words, cause=trouble)
+            raise CredentialError(self._failure or self._failed(Cause.INTERRUPTED))
         if _is(held, rejected):
-            raise self._useless("a token that was refused", Cause.REFUSED)
+            raise CredentialError(self._failed(Cause.REFUSED, reason=Reason.AUTH))
         if held.is_dead(self._clock.now()):
-            raise self._useless("a token that has expired", Cause.EXPIRED)
+            raise CredentialError(self._failed(Cause.EXPIRED, reason=Reason.AUTH))
         return held
-
-    def _useless(self, what: str, cause: Cause) -> CredentialError:
-        words = f"the token command {self._name} prints {what}: give it a new one"
-        return CredentialError(words, reason=Reason.AUTH, cause=cause)
 
     async def _printed(self) -> Credential:
         code, output = await self._output()
         if code != 0:
-            raise self._error(
-                f"{ending(code)}: run it by hand in a terminal to see why", Cause.FAILED
-            )
+            raise CredentialError(self._failed(Cause.FAILED, ending(code)))
         credential = parse_token(_meant(output.decode(errors="replace")))
         if credential is None:
-            raise self._error(
-                "prints no token: the first line must be one, or all of it JSON", Cause.DAMAGED
-            )
+            raise CredentialError(self._failed(Cause.DAMAGED))
         return credential
 
     async def _output(self) -> tuple[int, bytes]:
         if not self._argv or shutil.which(self._argv[0]) is None:
-            raise self._error("is not on the PATH, or no program: install it", Cause.MISSING)
+            raise CredentialError(self._failed(Cause.MISSING))
         try:
             return await output_of(*self._argv, limit_secs=self._limit_secs)
         except TimeoutError:
-            words = (
-                f"took longer than {self._limit_secs:g} s and was ended: it may ask for a passphrase "
-                "where nobody sees it, so unlock what it reads first"
-            )
-            trouble = Cause.SILENT
+            failure = self._failed(Cause.SILENT, f"{self._limit_secs:g} s")
         except TooMuchOutputError:
-            words, trouble = "prints more than a token: let it print that alone", Cause.DAMAGED
+            failure = self._failed(Cause.TOO_LARGE)
         except (OSError, ValueError) as error:
             why = (error.strerror if isinstance(error, OSError) else None) or "an odd argument"
-            words, trouble = f"cannot be started ({why}): try it by hand", Cause.MISSING
-        raise self._error(words, trouble)
+            failure = self._failed(Cause.NOT_STARTED, why)
+        raise CredentialError(failure)
 
-    @property
-    def _name(self) -> str:
-        return shlex.quote(PurePath(self._argv[0]).name) if self._argv else "''"
+    def _failed(
+        self, cause: Cause, detail: str = "", *, reason: Reason = Reason.CREDENTIALS
+    ) -> Failure:
+        return Failure(reason, cause, Source.COMMAND, program_name(self._argv), detail=detail)
 
-    def _error(self, words: str, cause: Cause) -> CredentialError:
-        return CredentialError(f"the token command {self._name} {words}", cause=cause)
+
+def program_name(argv: Sequence[str]) -> str:
+    """The program without its folder and arguments, fit to be shown."""
+    return shlex.quote(PurePath(argv[0]).name) if argv else "''"
 
 
 def _is(credential: Credential, rejected: Credential | None) -> bool:
@@ -122,9 +112,3 @@ def _meant(text: str) -> str:
     """All of a JSON text, else the first line that has something in it: `pass` may keep notes below."""
     stripped = text.strip()
     return stripped if stripped.startswith("{") else stripped.partition("\n")[0]
-
-
-def _told(failure: CredentialError | None) -> tuple[str, Cause | None]:
-    if failure is None:
-        return "the token command was interrupted: wait for a minute", Cause.ABSENT
-    return failure.detail, failure.cause

@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from pathlib import Path
 
-from monitor.core.errors import NotLoggedInError
+from monitor.core.errors import Cause, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import Login
 from monitor.credentials.login_document import parse_login
 from monitor.credentials.whole_file import WholeFile
@@ -23,9 +23,9 @@ class CredentialsFile:
         """Raises CredentialError."""
         login = await self._file.read(self._login)
         if login is None:
-            where = self._file.path.parent
+            where = str(self._file.path.parent)
             raise NotLoggedInError(
-                f"Claude Code is not logged in at {where}: start `claude` there and use /login"
+                Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.FILE, name=where)
             )
         return login
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.sanitize import ordinary
 from monitor.system.subprocesses import TooMuchOutputError, output_of
 
@@ -42,20 +42,15 @@ class SwapAccount:
 async def listed(executable: str = "cswap", *, limit_secs: float = LIMIT_SECS) -> list[SwapAccount]:
     """In its own order, without API keys, which have no windows. Raises CredentialError."""
     if shutil.which(executable) is None:
-        words = f"{executable} is not on the PATH: install claude-swap, or import from Claude Code"
-        raise CredentialError(words, cause=Cause.MISSING)
+        raise _failed(executable, Cause.MISSING)
     try:
         code, output = await output_of(
             executable, "list", "--json", limit_secs=limit_secs, max_bytes=MAX_BYTES
         )
     except TimeoutError:
-        words = (
-            f"`{executable} list` took longer than {limit_secs:g} s and was ended: try it by hand"
-        )
-        raise CredentialError(words, cause=Cause.SILENT) from None
+        raise _failed(executable, Cause.SILENT, f"{limit_secs:g} s") from None
     except OSError as error:
-        words = f"{executable} cannot be started ({error.strerror}): install claude-swap anew"
-        raise CredentialError(words, cause=Cause.MISSING) from None
+        raise _failed(executable, Cause.NOT_STARTED, error.strerror or "") from None
     except TooMuchOutputError:
         code, output = 0, b""
     return parse_list(output, code, executable)
@@ -66,13 +61,10 @@ def parse_list(output: bytes, code: int = 0, executable: str = "cswap") -> list[
     document = _object(output)
     error = document.get("error")
     if code != 0 or error is not None:
-        raise CredentialError(_failed(executable, code, error), cause=Cause.FAILED)
+        raise _failed(executable, Cause.FAILED, _ending(code, error))
     rows = document.get("accounts")
     if document.get("schemaVersion") != VERSION or not isinstance(rows, list):
-        words = (
-            f"`{executable} list --json` prints what is not understood: use claude-swap 0.26 or so"
-        )
-        raise CredentialError(words, cause=Cause.DAMAGED)
+        raise _failed(executable, Cause.DAMAGED)
     accounts = (_account(row) for row in rows if isinstance(row, dict))
     return [account for account in accounts if account is not None]
 
@@ -85,11 +77,15 @@ def _object(output: bytes) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _failed(executable: str, code: int, error: object) -> str:
-    """Of its own words only the name of the error is told."""
+def _failed(executable: str, cause: Cause, detail: str = "") -> CredentialError:
+    failure = Failure(Reason.CREDENTIALS, cause, Source.CSWAP, executable, detail=detail)
+    return CredentialError(failure)
+
+
+def _ending(code: int, error: object) -> str:
+    """Of its own words only the name of the error is shown."""
     kind = ordinary(error.get("type")) if isinstance(error, dict) else ""
-    named = f" ({kind})" if kind else ""
-    return f"`{executable} list` failed with exit code {code}{named}: run it by hand to see why"
+    return f"exit code {code} ({kind})" if kind else f"exit code {code}"
 
 
 def _account(row: Mapping[str, Any]) -> SwapAccount | None:

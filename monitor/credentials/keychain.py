@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError, NotLoggedInError
+from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import DEAD_BEFORE, Login
 from monitor.credentials.login_document import expiry, parse_login
-from monitor.credentials.security import SILENT, Security
+from monitor.credentials.security import Security
 from monitor.system.clock import Clock
 
 SERVICE: Final = "Claude Code-credentials"
@@ -29,26 +29,16 @@ ALL_SECS: Final = 60.0
 """How often all items that there may be are looked for, while those that there are hold no good login."""
 
 _ABSENT: Final = 44
-_NO_KEYCHAIN: Final = (
-    "there is no login Keychain in this session: start this from the desktop",
-    Cause.NO_KEYRING,
-)
-_TOLD: Final = {
-    36: (
-        "the Keychain is locked: run `security unlock-keychain`, or start this from the desktop",
-        Cause.LOCKED,
-    ),
-    37: _NO_KEYCHAIN,
-    50: _NO_KEYCHAIN,
-    51: (
-        "the Keychain refuses access: allow `security` in Keychain Access, then import again",
-        Cause.DENIED,
-    ),
-    128: ("the Keychain's question was cancelled: import again, and allow it", Cause.DENIED),
+_CAUSES: Final = {
+    36: Cause.LOCKED,
+    37: Cause.NO_KEYRING,
+    50: Cause.NO_KEYRING,
+    51: Cause.DENIED,
+    128: Cause.CANCELLED,
 }
-"""What to do about an exit code, which is the last byte of macOS's own error number."""
+"""By exit code, which is the last byte of macOS's own error number."""
 
-_PASSED_OVER: Final = (Cause.ABSENT, Cause.MCP_ONLY, Cause.DAMAGED)
+_PASSED_OVER: Final = (Cause.ABSENT, Cause.MCP_ONLY, Cause.DAMAGED, Cause.TOO_LARGE)
 """Beside such an item, another may hold the login."""
 
 _CONTROLS: Final = "".join(map(chr, range(32)))
@@ -236,7 +226,7 @@ class Keychain:
         whose = () if account is None else ("-a", account)
         async with self._turn:
             if self._is_quiet():
-                raise CredentialError(SILENT, cause=Cause.SILENT)
+                raise CredentialError(_failure(Cause.SILENT))
             return await self._ask("find-generic-password", *whose, *flags, "-s", service)
 
     async def _ask(self, *arguments: str) -> tuple[int, bytes]:
@@ -255,7 +245,7 @@ class Keychain:
 def _telling(failures: Sequence[CredentialError]) -> CredentialError:
     """The failure to show: that an item could not be read says more than that another one is empty."""
     unread = [f for f in failures if not isinstance(f, NotLoggedInError)]
-    nobody = NotLoggedInError("Claude Code is not logged in: start `claude` and use /login")
+    nobody = NotLoggedInError(_failure(Cause.ABSENT))
     return [nobody, *failures, *unread][-1]
 
 
@@ -275,9 +265,11 @@ def _attributes(output: bytes) -> _Attributes:
 
 
 def _failed(code: int) -> CredentialError:
-    otherwise = (f"`security` failed with exit code {code}", Cause.FAILED)
-    words, trouble = _TOLD.get(code, otherwise)
-    return CredentialError(words, cause=trouble)
+    return CredentialError(_failure(_CAUSES.get(code, Cause.FAILED), str(code)))
+
+
+def _failure(cause: Cause, detail: str = "") -> Failure:
+    return Failure(Reason.CREDENTIALS, cause, Source.KEYCHAIN, detail=detail)
 
 
 def decoded(output: bytes) -> str:

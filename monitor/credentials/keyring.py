@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Credential, Secret
-from monitor.credentials.keyring_backends import ABSENT, LOCKED, Backend, system_backend
+from monitor.credentials.keyring_backends import Backend, system_backend
 from monitor.credentials.tokens import parse_secret, parse_token
 from monitor.system.threads import DaemonThreads
 
@@ -15,47 +15,25 @@ T = TypeVar("T")
 SERVICE: Final = "claude-tracker"
 LIMIT_SECS: Final = 10.0
 
-_FROM_AFAR: Final = (
-    "the Keychain cannot be asked from here (ssh, or a system service): run "
-    "`security unlock-keychain` first, or start this from the desktop"
-)
-_NOT_ALLOWED: Final = (
-    "macOS does not let this Python use the Keychain: allow it in Keychain Access, "
-    "or use a Python that is signed"
-)
-_UNDELETED: Final = (
-    "your keyring refused to delete the entry: do so in its password manager",
-    Cause.DENIED,
-)
 _CODES: Final = {
-    "-25308": (_FROM_AFAR, Cause.LOCKED),
-    "-25293": (_NOT_ALLOWED, Cause.DENIED),
-    "-67030": (_NOT_ALLOWED, Cause.DENIED),
+    "-25308": (Cause.LOCKED, Source.KEYCHAIN),
+    "-25293": (Cause.DENIED, Source.KEYRING),
+    "-67030": (Cause.DENIED, Source.KEYRING),
 }
+"""By macOS's own error number, which stands in the text of the library's error."""
+
 _ERRORS: Final = {
-    "KeyringLocked": (LOCKED, Cause.LOCKED),
-    "LockedException": (LOCKED, Cause.LOCKED),
-    "NoKeyringError": (ABSENT, Cause.NO_KEYRING),
-    "SecretServiceNotAvailableException": (ABSENT, Cause.NO_KEYRING),
-    "ItemNotFoundException": (
-        "your keyring is locked, or has no default collection: unlock or make one in its password manager",
-        Cause.LOCKED,
-    ),
-    "InitError": (
-        "your keyring could not be opened: unlock or make one in its password manager",
-        Cause.LOCKED,
-    ),
-    "PasswordSetError": (
-        "your keyring refused to store the entry: unlock it, or see whether it is full",
-        Cause.DENIED,
-    ),
-    "PasswordDeleteError": _UNDELETED,
-    "TimeoutError": (
-        "your keyring does not answer: close the question that it may have opened, or start it anew",
-        Cause.SILENT,
-    ),
+    "KeyringLocked": Cause.LOCKED,
+    "LockedException": Cause.LOCKED,
+    "NoKeyringError": Cause.NO_KEYRING,
+    "SecretServiceNotAvailableException": Cause.NO_KEYRING,
+    "ItemNotFoundException": Cause.NO_COLLECTION,
+    "InitError": Cause.NO_COLLECTION,
+    "PasswordSetError": Cause.NOT_STORED,
+    "PasswordDeleteError": Cause.NOT_DELETED,
+    "TimeoutError": Cause.SILENT,
 }
-"""What to do about an error of the libraries, by the name of its class."""
+"""By the class of the libraries' error."""
 
 
 class Keyring:
@@ -82,8 +60,7 @@ class Keyring:
     async def write(self, name: str, secret: Secret) -> None:
         """Keep the secret for the account, in the place of any other."""
         if parse_secret(secret.reveal()) != secret:
-            words = "the key holds a space or an odd character: copy it anew"
-            raise CredentialError(words, cause=Cause.DAMAGED)
+            raise CredentialError(_failure(Cause.ODD_KEY))
         await self._ask(lambda backend: _store(backend, name, secret.reveal()))
 
     async def delete(self, name: str) -> None:
@@ -100,17 +77,16 @@ class Keyring:
         except CredentialError:
             raise
         except Exception as error:  # noqa: BLE001 - back ends raise what their platforms do
-            words, trouble = _told(error)
+            failure = _failure_of(error)
         # Raised only here, so that no traceback leads to a frame that knows the secret.
-        raise CredentialError(words, cause=trouble)
+        raise CredentialError(failure)
 
 
 def parse_stored(text: str) -> Credential:
     """The credential in a stored text: a plain token or key, or JSON as older versions and Claude Code write it."""
     credential = parse_token(text)
     if credential is None:
-        words = "the entry in the keyring is no token: import or enter it again"
-        raise CredentialError(words, cause=Cause.DAMAGED)
+        raise CredentialError(_failure(Cause.DAMAGED))
     return credential
 
 
@@ -122,8 +98,7 @@ def _store(backend: Backend, name: str, text: str) -> None:
             return
         backend.delete_password(SERVICE, name)
         backend.set_password(SERVICE, name, text)
-    words = "your keyring does not keep what is written: use another one"
-    raise CredentialError(words, cause=Cause.FAILED)
+    raise CredentialError(_failure(Cause.NOT_KEPT))
 
 
 def _erase(backend: Backend, name: str) -> None:
@@ -131,16 +106,18 @@ def _erase(backend: Backend, name: str) -> None:
         if backend.get_password(SERVICE, name) is None:
             return
         backend.delete_password(SERVICE, name)
-    words, trouble = _UNDELETED
-    raise CredentialError(words, cause=trouble)
+    raise CredentialError(_failure(Cause.NOT_DELETED))
 
 
-def _told(error: Exception) -> tuple[str, Cause]:
+def _failure_of(error: Exception) -> Failure:
     text = str(error)
-    for code, told in _CODES.items():
+    for code, (cause, source) in _CODES.items():
         if code in text:
-            return told
+            return Failure(Reason.CREDENTIALS, cause, source)
     names = (kind.__name__ for kind in type(error).__mro__)
-    known = next((_ERRORS[name] for name in names if name in _ERRORS), None)
-    otherwise = f"your keyring failed ({type(error).__name__}): look whether it works at all"
-    return known or (otherwise, Cause.FAILED)
+    known = next((_ERRORS[name] for name in names if name in _ERRORS), Cause.FAILED)
+    return _failure(known, type(error).__name__)
+
+
+def _failure(cause: Cause, detail: str = "") -> Failure:
+    return Failure(Reason.CREDENTIALS, cause, Source.KEYRING, detail=detail)

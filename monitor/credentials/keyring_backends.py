@@ -9,19 +9,8 @@ import sys
 from contextlib import closing
 from typing import Final, Protocol
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 
-LOCKED: Final = (
-    "your keyring is locked: unlock it (log in to the desktop, or open its password manager)"
-)
-ABSENT: Final = (
-    "no keyring answers here: start GNOME Keyring, KWallet or KeePassXC, or log in to the desktop; "
-    "nothing is ever stored in plaintext"
-)
-_MISNAMED: Final = (
-    "the keyring that PYTHON_KEYRING_BACKEND or keyringrc.cfg names does not work here: "
-    "start it, or take it out there"
-)
 _LINUX: Final = (
     "keyring.backends.SecretService.Keyring",
     "keyring.backends.kwallet.DBusKeyring",
@@ -60,7 +49,7 @@ def _chosen_backend() -> Backend:
         return configured
     found = [backend for name in _allowed() if (backend := _loaded(name)) is not None]
     if not found:
-        raise CredentialError(ABSENT, cause=Cause.NO_KEYRING)
+        raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
     return max(found, key=lambda backend: float(getattr(backend, "priority", 0)))
 
 
@@ -75,15 +64,13 @@ def _configured() -> Backend | None:
     try:
         backend = core.load_env() or core.load_config()
     except Exception:  # noqa: BLE001 - a wrong name fails in many ways
-        raise CredentialError(_MISNAMED, cause=Cause.NO_KEYRING) from None
+        raise CredentialError(Failure(Reason.CREDENTIALS, Cause.MISCONFIGURED)) from None
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
     if backend is None or name == _CHAINER:
         return None
     if name not in _allowed():
         raise CredentialError(
-            f"{name} is configured, but only the system's own keyring is used, never plaintext: take it out of "
-            "PYTHON_KEYRING_BACKEND or keyringrc.cfg",
-            cause=Cause.NO_KEYRING,
+            Failure(Reason.CREDENTIALS, Cause.MISCONFIGURED, Source.KEYRING, name=name)
         )
     return backend
 
@@ -104,4 +91,4 @@ def _refuse_locked(backend: Backend) -> None:
     path = getattr(backend, "preferred_collection", _DEFAULT_COLLECTION)
     with closing(secretstorage.dbus_init()) as connection:
         if secretstorage.Collection(connection, path).is_locked():
-            raise CredentialError(LOCKED, cause=Cause.LOCKED)
+            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED))

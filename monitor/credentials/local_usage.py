@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitor.core.errors import ApiError, CredentialError, TrackerError
+from monitor.core.errors import ApiError, CredentialError, TrackerError, command
 from monitor.core.events import AnswerSeen, FiguresSeen
 from monitor.core.model import Identity, Usage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.hints import command
 from monitor.credentials.login_import import place_words
 from monitor.credentials.login_registry import LoginRegistry
 from monitor.credentials.login_watcher import Sources

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitor.core.errors import Cause, CredentialError, NotLoggedInError
+from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason
 from monitor.core.model import Login
 from monitor.credentials.tokens import credential_in, parse_instant, parse_without_refresh_tokens
 
@@ -16,12 +16,12 @@ def parse_login(text: str, where: str) -> Login:
     """The login in this JSON; `where` is what errors call its place. Raises CredentialError."""
     document = parse_without_refresh_tokens(text)
     if document is None:
-        words = f"half-written or damaged: try again in a moment, or look at {where}"
-        raise CredentialError(words, cause=Cause.DAMAGED)
+        raise CredentialError(Failure(Reason.CREDENTIALS, Cause.DAMAGED, name=where))
     entry = document.get("claudeAiOauth")
     credential = credential_in(entry) if isinstance(entry, dict) else None
     if credential is None or not isinstance(entry, dict):
-        raise _nobody(document, where)
+        cause = Cause.MCP_ONLY if "mcpOAuth" in document else Cause.ABSENT
+        raise NotLoggedInError(Failure(Reason.CREDENTIALS, cause, name=where))
     return Login(
         credential,
         login_expires_at=parse_instant(entry.get("refreshTokenExpiresAt")),
@@ -34,16 +34,6 @@ def parse_login(text: str, where: str) -> Login:
 def expiry(login: Login) -> datetime:
     """When the access token ends; long ago, where that is not known."""
     return login.credential.expires_at or _NEVER
-
-
-def _nobody(document: Mapping[str, Any], where: str) -> NotLoggedInError:
-    only, trouble = (
-        ("only logins of MCP servers", Cause.MCP_ONLY)
-        if "mcpOAuth" in document
-        else ("no login", Cause.ABSENT)
-    )
-    words = f"{where} holds {only}: start `claude` and use /login"
-    return NotLoggedInError(words, cause=trouble)
 
 
 def _scopes(value: object) -> tuple[str, ...]:

@@ -3,11 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from monitor.core.errors import Cause, CredentialError, NotLoggedInError, Reason, TrackerError
+from monitor.core.errors import (
+    Cause,
+    CredentialError,
+    Failure,
+    NotLoggedInError,
+    Reason,
+    Source,
+    TrackerError,
+)
 from monitor.core.model import Account, Login, Profile, Storage
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.account_repository import AccountRepository
-from monitor.credentials.hints import of_login
 from monitor.credentials.login_registry import LoginRegistry
 from monitor.credentials.ports import LoginSource, folder_of
 from monitor.credentials.profiles import Profiles
@@ -85,9 +92,9 @@ def place_words(source: LoginSource) -> str:
     return folder or "~/.claude"
 
 
-def expired(source: LoginSource) -> str:
+def expired(source: LoginSource) -> Failure:
     """The login there cannot be asked whose it is."""
-    return f"the token there has expired: run {of_login(folder_of(source))}, then import again"
+    return Failure(Reason.AUTH, Cause.EXPIRED, Source.LOGIN, folder=folder_of(source))
 
 
 class Importing:
@@ -127,7 +134,7 @@ class Importing:
         if not self._asks:
             return await self._import_noted(source, login)
         if login.credential.is_dead(self._clock.now()):
-            raise CredentialError(expired(source), reason=Reason.AUTH, cause=Cause.EXPIRED)
+            raise CredentialError(expired(source))
         profile = await self._profiles.of_login(login, source)
         known = await self._register.account_of(profile, folder_of(source))
         if known is None:

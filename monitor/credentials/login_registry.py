@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, Failure
 from monitor.core.model import Credential, Login, Secret
 from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.ports import LoginSource, folder_of
@@ -24,7 +24,7 @@ class PlaceContent:
     folder: str | None
     login: Login | None = None
     owner: str | None = None
-    failure: CredentialError | None = None
+    failure: Failure | None = None
 
 
 class LoginRegistry:
@@ -51,9 +51,7 @@ class LoginRegistry:
         self._learnt[name] = self._learnt[name].moved_in(offer.folder)
         return touched | left
 
-    def assume(
-        self, source: LoginSource, login: Login, name: str, failure: CredentialError
-    ) -> set[str]:
+    def assume(self, source: LoginSource, login: Login, name: str, failure: Failure) -> set[str]:
         """The login of this place is that account's, unless an answer of the API says otherwise.
 
         Returns the accounts for which something has changed.
@@ -86,9 +84,7 @@ class LoginRegistry:
         names = set() if folder is None else self._learnt.living_in(folder)
         return self._set(source.key, PlaceContent(folder, login, min(names, default=None))) | names
 
-    def fails(
-        self, source: LoginSource, failure: CredentialError, *, is_rewritten: bool = False
-    ) -> None:
+    def fails(self, source: LoginSource, failure: Failure, *, is_rewritten: bool = False) -> None:
         """The place cannot be read now: what it held is still believed, unless it holds something else by now."""
         old = self._offers.get(source.key, PlaceContent(folder_of(source)))
         if is_rewritten:
@@ -152,7 +148,7 @@ class LoginRegistry:
         found = [(self.rank(login.credential, now), f) for login, f in offers if login is not None]
         return max(found, key=lambda pair: pair[0], default=(None, None))[1]
 
-    def failure_of(self, name: str, folders: Iterable[str]) -> CredentialError | None:
+    def failure_of(self, name: str, folders: Iterable[str]) -> Failure | None:
         """Why one of these folders, which may hold the account's login, cannot be read, if so."""
         wanted = set(folders)
         offers = (
@@ -160,7 +156,7 @@ class LoginRegistry:
         )
         return next((offer.failure for offer in offers if offer.failure), None)
 
-    def unidentified(self) -> CredentialError | None:
+    def unidentified(self) -> Failure | None:
         """Why nobody knows whose the login in one of the places is, if so."""
         failures = (o.failure for o in self._offers.values() if o.owner is None and o.failure)
         return next((f for f in failures if f.cause is Cause.UNIDENTIFIED), None)

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.errors import (
+    KEYRINGLESS,
+    UNLOCKABLE,
     ApiError,
     Cause,
     CredentialError,
+    Failure,
     NotLoggedInError,
     Reason,
     SettingsError,
@@ -169,7 +172,7 @@ class LoginWatcher:
             await self._nobody(source)
             return
         except CredentialError as error:
-            self._offers.fails(source, error, is_rewritten=followed.is_rewritten)
+            self._offers.fails(source, error.failure, is_rewritten=followed.is_rewritten)
             raise
         followed.read = stamp
         try:
@@ -238,21 +241,20 @@ class LoginWatcher:
         if isinstance(error, ApiError) and error.reason is Reason.CONNECTION:
             return now + RECONNECT
         if isinstance(error, ApiError):
-            return now + max(wait, error.retry_after or wait)
+            return now + max(wait, error.failure.retry_after or wait)
         match error.cause if isinstance(error, CredentialError) else None:
-            case Cause.DENIED:  # asking again would ask somebody anew
+            case Cause.DENIED | Cause.CANCELLED:  # asking again would ask somebody anew
                 return now + timedelta(days=1)
             case Cause.DAMAGED if not failures:
                 return now + HALF_WRITTEN
-            case Cause.LOCKED | Cause.NO_KEYRING:
+            case cause if cause in UNLOCKABLE | KEYRINGLESS:
                 return now + min(wait / 6, ASK_AGAIN)  # this asks nobody on any screen
         return now + wait
 
 
-def _unknown(error: ApiError | CredentialError) -> CredentialError:
+def _unknown(error: ApiError | CredentialError) -> Failure:
     """Why the token that is there cannot be used."""
     if isinstance(error, CredentialError) or error.reason in LOGIN_REASONS:
-        return CredentialError(error.detail, reason=error.reason)
-    words = f"it cannot be asked now whose the new login is: {error.detail}"
+        return error.failure
     reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
-    return CredentialError(words, reason=reason, cause=Cause.UNIDENTIFIED)
+    return Failure(reason, Cause.UNIDENTIFIED, detail=str(error))

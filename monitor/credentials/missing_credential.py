@@ -3,10 +3,10 @@
 import os.path
 from datetime import datetime
 
-from monitor.core.errors import Cause, CredentialError, Reason
+from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import Account, AuthMethod, Login, Storage
-from monitor.credentials import hints
 from monitor.credentials.account_cache import CachedAccount
+from monitor.credentials.command import program_name
 from monitor.credentials.config_dir import DEFAULT, for_claude_code, remembered
 from monitor.credentials.login_registry import LoginRegistry
 from monitor.credentials.secret_stores import Stored, nowhere
@@ -14,10 +14,13 @@ from monitor.credentials.secret_stores import Stored, nowhere
 
 def missing_credential(
     account: Account, chosen: Stored, facts: CachedAccount, offers: LoginRegistry, now: datetime
-) -> CredentialError:
+) -> Failure:
     """`chosen` holds a token that has ended, or none."""
-    if chosen.storage in (Storage.SYSTEMD, Storage.COMMAND):
-        return CredentialError(hints.not_renewed(chosen.storage), reason=Reason.AUTH)
+    if chosen.storage is Storage.SYSTEMD:
+        return Failure(Reason.AUTH, Cause.EXPIRED, Source.SYSTEMD)
+    if chosen.storage is Storage.COMMAND:
+        name = program_name(account.token_command)
+        return Failure(Reason.AUTH, Cause.EXPIRED, Source.COMMAND, name)
     said = remembered(account.config_dir)  # which need not have been found out yet
     failure = offers.failure_of(account.name, (*facts.folders, *said))
     if failure is not None:
@@ -25,42 +28,32 @@ def missing_credential(
     if facts.folders or offers.logins_of(account.name):
         folder = folder_of_token(facts, account.name, offers, now)
         has_ended = _has_ended(facts, offers.login_of(account.name, now), now)
-        words = hints.ended(folder) if has_ended else hints.waiting(folder)
-        return CredentialError(words, reason=Reason.AUTH, renewable=not has_ended)
+        cause = Cause.LOGIN_ENDED if has_ended else Cause.WAITING
+        return Failure(Reason.AUTH, cause, folder=folder)
     if facts.left or chosen.credential is not None:
         empty = [folder for folder in facts.left if offers.is_empty(folder)]
-        return CredentialError(hints.logged_out(empty), reason=Reason.AUTH)
+        return Failure(Reason.AUTH, Cause.LOGGED_OUT, folder=empty[-1] if empty else None)
     return _none(account, chosen, facts, offers)
 
 
-def _none(
-    account: Account, chosen: Stored, facts: CachedAccount, offers: LoginRegistry
-) -> CredentialError:
+def _none(account: Account, chosen: Stored, facts: CachedAccount, offers: LoginRegistry) -> Failure:
     """It never had a token that we know of."""
-    oauth = account.auth_method is AuthMethod.OAUTH
-    alien = _alien(account, offers) if oauth else None
-    if alien is not None:
-        return CredentialError(alien, cause=Cause.ABSENT)
-    unclear = offers.unidentified() if oauth else None
+    folder, is_login = _folder(account), account.auth_method is AuthMethod.OAUTH
+    owner = None if folder is None else offers.owner(_place(folder))
+    if is_login and folder is not None and (owner or offers.is_taken(folder)):
+        return Failure(Reason.CREDENTIALS, Cause.OTHER_LOGIN, folder=folder, owner=owner)
+    unclear = offers.unidentified() if is_login else None
     if unclear is not None:
         return unclear
     if not chosen.has_keyring and _may_be_kept(account, facts):
-        return CredentialError(nowhere(account), cause=Cause.NO_KEYRING)
-    return CredentialError(hints.nothing(account, _folder(account)), cause=Cause.ABSENT)
+        return nowhere(account)
+    source = Source.LOGIN if is_login else Source.SESSION_KEY
+    return Failure(Reason.CREDENTIALS, Cause.ABSENT, source, folder=folder)
 
 
 def _may_be_kept(account: Account, facts: CachedAccount) -> bool:
     """Whether a keyring would help: else the account had no token yet, and its login will do without one."""
     return account.auth_method is not AuthMethod.OAUTH or facts.token_digest is not None
-
-
-def _alien(account: Account, offers: LoginRegistry) -> str | None:
-    """What is to be said of the folder that the settings name where a login is in it, which is not the account's."""
-    folder = _folder(account)
-    if folder is None:
-        return None
-    owner = offers.owner(_place(folder))
-    return hints.not_its_own(folder, owner) if owner or offers.is_taken(folder) else None
 
 
 def _has_ended(facts: CachedAccount, login: Login | None, now: datetime) -> bool:

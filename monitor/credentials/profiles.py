@@ -1,9 +1,8 @@
 """Whose token it is: asked once for each token, and then remembered."""
 
-from monitor.core.errors import CredentialError, Reason
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Login, Profile, Secret
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.hints import SETUP_TOKEN
 from monitor.credentials.ports import ClaudeFacts, FactsSource, LoginSource, ProfileSource
 
 
@@ -17,7 +16,7 @@ class Profiles:
     async def of_login(self, login: Login, source: LoginSource) -> Profile:
         """Whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
         if login.is_setup_token:
-            raise CredentialError(SETUP_TOKEN, reason=Reason.SCOPE)
+            raise CredentialError(Failure(Reason.SCOPE, Cause.NO_SCOPE))
         if self._api is None:
             return await _believed(source.facts)
         return await self.of_token(login.credential.secret)
@@ -28,7 +27,7 @@ class Profiles:
         if known is not None:
             return known
         if self._api is None:
-            raise CredentialError("whose token this is cannot be asked: api.enabled is false")
+            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NOT_ASKED))
         profile = await self._api.profile(secret)
         self._learnt.remember(secret, profile)
         return profile
@@ -37,9 +36,7 @@ class Profiles:
 async def _believed(facts: FactsSource | None) -> Profile:
     profile = profile_in(await facts.read()) if facts is not None else None
     if profile is None:
-        raise CredentialError(
-            "Claude Code's .claude.json does not say whose login this is, and api.enabled is false"
-        )
+        raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NOT_ASKED, Source.CLAUDE_JSON))
     return profile
 
 

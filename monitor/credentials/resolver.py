@@ -8,7 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError, TrackerError
+from monitor.core.errors import (
+    KEYRINGLESS,
+    UNLOCKABLE,
+    Cause,
+    CredentialError,
+    Failure,
+    Reason,
+    TrackerError,
+)
 from monitor.core.events import CredentialSeen
 from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage
 from monitor.credentials.account_cache import AccountCache, digest
@@ -25,7 +33,7 @@ FRESHEN_SECS: Final = 8.0
 MEND_EVERY: Final = timedelta(seconds=15)
 """How often a keyring that was locked is asked again, beside the polls that ask it."""
 
-MENDABLE: Final = frozenset({Cause.LOCKED, Cause.NO_KEYRING})
+MENDABLE: Final = UNLOCKABLE | KEYRINGLESS
 
 Freshen = Callable[[Account, bool], Awaitable[None]]
 """Looks whether Claude Code has renewed the account's token; True reads its places though they look unchanged."""
@@ -75,9 +83,8 @@ class Resolver:
         if rejected is not None and credential is not None and _same(credential, rejected):
             return rejected
         if credential is None or self._is_dead(account, credential):
-            raise missing_credential(
-                account, chosen, self._learnt[account.name], self._offers, self._clock.now()
-            )
+            facts, now = self._learnt[account.name], self._clock.now()
+            raise CredentialError(missing_credential(account, chosen, facts, self._offers, now))
         if chosen.storage in GIVEN:
             return await self._provenance.checked(account, credential)
         return credential
@@ -212,7 +219,7 @@ class Resolver:
         if kept is not None and _same(kept, credential):
             return
         if await self._stores.keep(account, credential) is not Storage.KEYRING:
-            raise CredentialError("the keyring is gone", cause=Cause.NO_KEYRING)
+            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
 
     async def _chosen(self, account: Account, rejected: Credential | None = None) -> Stored:
         """What the storage holds, or Claude Code's own login where that is fresher."""

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import KEYRINGLESS, Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Account, AuthMethod, Credential, Storage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.hints import KEY_OPTIONS, OPTIONS
 from monitor.credentials.login_registry import LoginRegistry
 from monitor.credentials.ports import GivenCredentials, SecretStore, TokenCommand
 
@@ -95,7 +94,7 @@ class SecretStores:
             await self._vault.write(account.name, credential.secret)
         except CredentialError as error:
             linkable = wanted is None and account.auth_method is AuthMethod.OAUTH
-            if error.cause is Cause.NO_KEYRING and linkable:
+            if error.cause in KEYRINGLESS and linkable:
                 return Storage.LINKED
             raise _with_options(error, account) from None
         self._cache[account.name] = credential
@@ -109,7 +108,7 @@ class SecretStores:
         try:
             await self._vault.delete(account.name)
         except CredentialError as error:
-            if error.cause is not Cause.NO_KEYRING:
+            if error.cause not in KEYRINGLESS:
                 raise
 
     async def _read_whichever(self, account: Account, rejected: Credential | None) -> Stored:
@@ -118,7 +117,7 @@ class SecretStores:
         try:
             stored = await self._read_keyring(account, rejected)
         except CredentialError as error:
-            if error.cause is not Cause.NO_KEYRING:
+            if error.cause not in KEYRINGLESS:
                 raise
             stored = Stored(None, has_keyring=False)
         if stored.credential is not None:
@@ -140,9 +139,7 @@ class SecretStores:
         given = await self._given.read(account.name, account.label) if self._given else None
         if given is None:
             raise CredentialError(
-                f"there is no systemd credential {account.name!r}: name it in the unit "
-                f"(LoadCredentialEncrypted={account.name}:...), and start it anew",
-                cause=Cause.ABSENT,
+                Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, name=account.name)
             )
         return Stored(Storage.SYSTEMD, self._dated(account, given))
 
@@ -154,8 +151,9 @@ class SecretStores:
     async def _read_command(self, account: Account, rejected: Credential | None) -> Stored:
         argv = account.token_command
         if self._command is None or not argv:
-            words = f'{account.name} has storage = "command", but no token_command: give it one'
-            raise CredentialError(words, cause=Cause.MISSING)
+            raise CredentialError(
+                Failure(Reason.CREDENTIALS, Cause.UNSET, Source.COMMAND, name=account.name)
+            )
         if argv not in self._commands:
             self._commands[argv] = self._command(argv)
         printed = await self._commands[argv].read(rejected)
@@ -168,13 +166,12 @@ class SecretStores:
 
 
 def _with_options(error: CredentialError, account: Account) -> CredentialError:
-    """Where no keyring is to be had, what else there is."""
-    if error.cause is not Cause.NO_KEYRING:
-        return error
-    return CredentialError(nowhere(account), cause=error.cause)
+    """Where no keyring is available, what else there is."""
+    return CredentialError(nowhere(account)) if error.cause is Cause.NO_KEYRING else error
 
 
-def nowhere(account: Account) -> str:
+def nowhere(account: Account) -> Failure:
     """The account's token can be had nowhere."""
     is_login = account.auth_method is AuthMethod.OAUTH
-    return f"no keyring is to be had here: {OPTIONS if is_login else KEY_OPTIONS}"
+    kind = Source.LOGIN if is_login else Source.SESSION_KEY
+    return Failure(Reason.CREDENTIALS, Cause.NO_KEYRING, kind)

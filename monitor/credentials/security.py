@@ -3,16 +3,12 @@
 import asyncio
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.system.subprocesses import TooMuchOutputError, output_of
 
 SECURITY: Final = "/usr/bin/security"
 LIMIT_SECS: Final = 5.0
 MAX_BYTES: Final = 4 * 1024 * 1024
-
-SILENT: Final = (
-    "the Keychain is silent: look for its question on the desktop, and try again in a minute"
-)
 
 
 class Security:
@@ -31,12 +27,11 @@ class Security:
                     self._program, *arguments, limit_secs=self._limit_secs, max_bytes=max_bytes
                 )
             except TimeoutError:
-                words, trouble = SILENT, Cause.SILENT
+                cause, detail = Cause.SILENT, ""
             except OSError as error:
-                words = (
-                    f"{self._program} cannot be run ({error.strerror}): look whether it is there"
-                )
-                trouble = Cause.MISSING
+                cause, detail = Cause.NOT_STARTED, error.strerror or ""
             except TooMuchOutputError:
-                words, trouble = "the Keychain holds too much: look what it is", Cause.DAMAGED
-        raise CredentialError(words, cause=trouble)
+                cause, detail = Cause.TOO_LARGE, ""
+        raise CredentialError(
+            Failure(Reason.CREDENTIALS, cause, Source.KEYCHAIN, name=self._program, detail=detail)
+        )

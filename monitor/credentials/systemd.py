@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Credential
 from monitor.credentials.tokens import parse_token
 from monitor.credentials.whole_file import WholeFile
@@ -40,8 +40,9 @@ class CredentialsDirectory:
             return None
         credential = parse_token(text)
         if credential is None:
-            words = f"the credential {title!r} in ${VARIABLE} is no token: encrypt it anew"
-            raise CredentialError(words, cause=Cause.DAMAGED)
+            raise CredentialError(
+                Failure(Reason.CREDENTIALS, Cause.DAMAGED, Source.SYSTEMD, name=title)
+            )
         return credential
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.errors import ApiError, CredentialError
+from monitor.core.errors import ApiError, Cause, CredentialError, Failure, Reason
 from monitor.core.events import AccountIdentified
 from monitor.core.model import LOGIN_REASONS, Account, Credential, Profile
 from monitor.credentials.account_cache import AccountCache, digest
@@ -50,9 +50,8 @@ class OwnerVerifier:
             "",
             profile.identity.org_uuid,
         ):
-            raise CredentialError(
-                f"the token that is given for {account.name} is of {profile.email}, which is another account"
-            )
+            failure = Failure(Reason.CREDENTIALS, Cause.WRONG_ACCOUNT, name=account.name)
+            raise CredentialError(replace(failure, owner=profile.email))
         facts = facts.of_profile(profile).of_expiry(credential)
         self._learnt[account.name] = facts
         event = AccountIdentified(self._clock.now(), account.name, facts.identity, facts.plan)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.system.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -44,11 +44,11 @@ class WholeFile:
         except FileNotFoundError:
             return None
         except TimeoutError:
-            raise self._unread("the disk is silent", Cause.SILENT) from None
+            raise self._unread(Cause.SILENT) from None
         except PermissionError as error:
-            raise self._unread(error.strerror, Cause.DENIED) from None
+            raise self._unread(Cause.DENIED, error.strerror) from None
         except OSError as error:
-            raise self._unread(error.strerror, Cause.FAILED) from None
+            raise self._unread(Cause.FAILED, error.strerror) from None
 
     def _content(self) -> bytes:
         if not stat.S_ISREG(self.path.stat().st_mode):
@@ -56,10 +56,9 @@ class WholeFile:
         with self.path.open("rb") as file:
             content = file.read(self._max_bytes + 1)
         if len(content) > self._max_bytes:
-            words = f"too large to be what it is named for: look what {self.path} is"
-            raise CredentialError(words, cause=Cause.DAMAGED)
+            raise self._unread(Cause.TOO_LARGE)
         return content
 
-    def _unread(self, why: str | None, cause: Cause) -> CredentialError:
-        words = f"cannot be read ({why}): look what and whose {self.path} is"
-        return CredentialError(words, cause=cause)
+    def _unread(self, cause: Cause, why: str | None = None) -> CredentialError:
+        failure = Failure(Reason.CREDENTIALS, cause, Source.FILE, str(self.path), detail=why or "")
+        return CredentialError(failure)

@@ -2,7 +2,7 @@
 
 from monitor.doctor.check import Check, Outcome
 from monitor.doctor.examine import World, examine
-from monitor.doctor.failing import Failed, failures_kept, failures_told
+from monitor.doctor.failing import Failed, failures_of
 from monitor.doctor.report import exit_code, render_document, render_text
 from monitor.doctor.screen import screen_facts
 
@@ -13,8 +13,7 @@ __all__ = [
     "World",
     "examine",
     "exit_code",
-    "failures_kept",
-    "failures_told",
+    "failures_of",
     "render_document",
     "render_text",
     "screen_facts",

@@ -182,11 +182,12 @@ class _Examination:
             has_keyring=has_keyring,
         )
         failures = await self._failures()
+        names = {account.name for account in self._settings.accounts}
         checks = []
         for place, account in enumerate(self._settings.accounts, 1):
             facts = await tokens.facts(place, account)
             failed = failures.get(account.name)
-            shown = failed.without(account.name) if failed else None
+            shown = failed.without(names) if failed else None
             checks.append(with_failure(token_check(facts, now()), facts, shown))
         return checks
 

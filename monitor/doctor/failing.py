@@ -1,13 +1,11 @@
 """What the polls know of an account and no look at its token can show: why the last one failed. Pure."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason, command, explain
 from monitor.core.model import LOGIN_REASONS, AccountState, AuthMethod, Down, Storage
-from monitor.credentials.hints import command
 from monitor.doctor.check import Check, Outcome, Question
 from monitor.doctor.privacy import masked
 from monitor.doctor.tokens import TokenFacts, bring, renew
@@ -26,8 +24,6 @@ _PASSING: Final = {
 }
 """What mends the failures that may pass without anybody doing anything."""
 
-_REASONS: Final = frozenset(str(reason) for reason in Reason)
-
 _NOT_OF_SETUP: Final = (
     "the token of a login (`claude`, then /login), not one of `claude setup-token`"
 )
@@ -37,34 +33,22 @@ _NOT_OF_SETUP: Final = (
 class Failed:
     """Why the last poll of an account failed; `is_running` says that a monitor runs now, and will poll again."""
 
-    reason: Reason
-    detail: str
+    failure: Failure
     is_running: bool = True
 
-    def without(self, name: str) -> "Failed":
-        """The same, fit for the page: details were written for the account's owner, and may name it."""
-        word = rf"(?<![\w']){re.escape(name)}(?![\w'])"  # within quotes it is known to be a name
-        return replace(self, detail=re.sub(word, lambda _: masked(name), self.detail))
+    def without(self, names: Set[str]) -> "Failed":
+        """The same with these accounts' names masked, fit for a page that strangers may see."""
+        failure = self.failure
+        name = masked(failure.name) if failure.name in names else failure.name
+        owner = masked(failure.owner or "") if failure.owner in names else failure.owner
+        return replace(self, failure=replace(failure, name=name, owner=owner))
 
 
-def failures_told(document: Mapping[str, Any]) -> dict[str, Failed]:
-    """By account, from the running monitor's `status --json`; what is not understood is left out."""
-    return dict(_told(document.get("accounts")))
-
-
-def _told(accounts: object) -> Iterator[tuple[str, Failed]]:
-    for account in accounts if isinstance(accounts, list) else ():
-        match account:
-            case {"name": str(name), "failure": {"reason": str(reason), "detail": str(detail)}}:
-                if reason in _REASONS:
-                    yield name, Failed(Reason(reason), detail)
-
-
-def failures_kept(accounts: Mapping[str, AccountState]) -> dict[str, Failed]:
-    """By account, from what the last monitor has left behind."""
+def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> dict[str, Failed]:
+    """By account, those that fail."""
     healths = {name: account.health for name, account in accounts.items()}
     return {
-        name: Failed(health.reason, health.detail, is_running=False)
+        name: Failed(health.failure, is_running)
         for name, health in healths.items()
         if isinstance(health, Down)
     }
@@ -76,8 +60,8 @@ def with_failure(check: Check, facts: TokenFacts, failed: Failed | None) -> Chec
         return check
     whose = "cannot be read" if failed.is_running else "could not be read when it was asked last"
     problem, fix = _problem(failed, facts)
-    found = f"{facts.title}: it {whose} ({failed.reason}): {problem}"
-    if failed.reason in _PASSING:
+    found = f"{facts.title}: it {whose} ({failed.failure.reason}): {problem}"
+    if failed.failure.reason in _PASSING:
         return READING.warn(found, fix)
     return READING.fail(found, fix)
 
@@ -85,22 +69,22 @@ def with_failure(check: Check, facts: TokenFacts, failed: Failed | None) -> Chec
 def _is_said(check: Check, failed: Failed) -> bool:
     """A token that has expired explains a refusal, and what passes by itself; one that is missing, anything."""
     if check.outcome is Outcome.WARN:
-        return failed.reason is Reason.AUTH or failed.reason in _PASSING
+        return failed.failure.reason is Reason.AUTH or failed.failure.reason in _PASSING
     return check.outcome is Outcome.FAIL
 
 
 def _problem(failed: Failed, facts: TokenFacts) -> tuple[str, str]:
     """What is wrong, and what mends it: the failure's own advice, where it names a command."""
-    problem, _, advice = failed.detail.partition(": ")
-    if failed.reason in _PASSING:
-        return failed.detail, _PASSING[failed.reason]
-    if failed.reason in LOGIN_REASONS:
-        return problem, _login(failed.reason, facts)
-    if failed.reason is Reason.SCHEMA:
-        return failed.detail, "`pip install --upgrade claude-tracker`: the API may have changed"
-    if "`" in advice:
+    problem, advice = explain(failed.failure)
+    if failed.failure.reason in _PASSING:
+        return problem, _PASSING[failed.failure.reason]
+    if failed.failure.reason in LOGIN_REASONS:
+        return problem, _login(failed.failure.reason, facts)
+    if failed.failure.reason is Reason.SCHEMA:
+        return problem, "`pip install --upgrade claude-tracker`: the API may have changed"
+    if advice:
         return problem, advice
-    return failed.detail, f"`monitor accounts import`; if it stays so, {_start(facts)}"
+    return problem, f"`monitor accounts import`; if it stays so, {_start(facts)}"
 
 
 def _login(reason: Reason, facts: TokenFacts) -> str:

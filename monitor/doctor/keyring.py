@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import UNLOCKABLE, Cause, CredentialError, Failure, explain
 from monitor.credentials.keyring import Keyring
-from monitor.credentials.keyring_backends import ABSENT, Backend
+from monitor.credentials.keyring_backends import Backend
 from monitor.doctor.check import Check, Question
 
 KEYRING: Final = Question(
@@ -23,24 +23,22 @@ _NAMES: Final = {
     "keyring.backends.macOS": "the macOS Keychain",
     "keyring.backends.Windows": "the Windows Credential Manager",
 }
-_MISCONFIGURED: Final = "PYTHON_KEYRING_BACKEND"
 _INSTEAD: Final = (
-    'or do without: `storage = "linked"` under [settings] reads Claude Code\'s own logins, '
+    'or use none: `storage = "linked"` under [settings] reads Claude Code\'s own logins, '
     'token_command = ["pass", "show", "claude/work"] under [[accounts]] asks a program'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class KeyringFacts:
-    """`name` is that of the back end that answered; otherwise `trouble` and `words` say what is wrong.
+    """`name` is that of the back end that answered; otherwise `failure` says what is wrong.
 
     `is_needed` says that the settings leave no other place for some secret.
     """
 
     name: str | None
     is_needed: bool = True
-    cause: Cause | None = None
-    words: str = ""
+    failure: Failure | None = None
 
 
 async def keyring_facts(backend: Callable[[], Backend], *, is_needed: bool) -> KeyringFacts:
@@ -55,28 +53,31 @@ async def keyring_facts(backend: Callable[[], Backend], *, is_needed: bool) -> K
     try:
         await Keyring(noted).read(_NO_ENTRY)
     except CredentialError as error:
-        return KeyringFacts(None, is_needed, error.cause or Cause.FAILED, error.detail)
+        return KeyringFacts(None, is_needed, error.failure)
     return KeyringFacts(used[0], is_needed)
 
 
 def keyring_check(facts: KeyringFacts, environ: Mapping[str, str], platform: str) -> Check:
-    if facts.name is not None:
-        return KEYRING.ok(f"{_NAMES.get(facts.name, facts.name)} answers")
-    found, fix = _trouble(facts, environ, platform)
+    if facts.failure is None:
+        return KEYRING.ok(f"{_NAMES.get(facts.name or '', facts.name)} answers")
+    found, fix = _explained(facts.failure, environ, platform)
     return KEYRING.fail(found, fix) if facts.is_needed else KEYRING.warn(found, fix)
 
 
-def _trouble(facts: KeyringFacts, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
-    if facts.words == ABSENT:
-        return "no keyring is to be had here", f"{_start(environ, platform)}; {_INSTEAD}"
-    if _MISCONFIGURED in facts.words:
-        return facts.words.partition(": ")[0], (
-            "`unset PYTHON_KEYRING_BACKEND`, and take `default-keyring` out of keyringrc.cfg "
-            "(`keyring diagnose` says where that is)"
-        )
-    if facts.cause is Cause.LOCKED:
-        return facts.words.partition(":")[0], _unlock(environ, platform)
-    return facts.words.partition(": ")[0], facts.words.partition(": ")[2] or _INSTEAD
+def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
+    """What is wrong, and what to do about it in this session."""
+    problem, advice = explain(failure)
+    match failure.cause:
+        case Cause.NO_KEYRING:
+            return "no system keyring available", f"{_start(environ, platform)}; {_INSTEAD}"
+        case Cause.MISCONFIGURED:
+            return problem, (
+                "`unset PYTHON_KEYRING_BACKEND`, and take `default-keyring` out of keyringrc.cfg "
+                "(`keyring diagnose` says where that is)"
+            )
+        case cause if cause in UNLOCKABLE:
+            return problem, _unlock(environ, platform)
+    return problem, advice or _INSTEAD
 
 
 def _start(environ: Mapping[str, str], platform: str) -> str:

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import (
+    Cause,
+    CredentialError,
+    Failure,
+    Reason,
+    Source,
+    describe,
+    explain,
+    of_login,
+)
 from monitor.core.format import age, duration
 from monitor.core.model import Identity, Login
-from monitor.credentials.hints import of_login
 from monitor.credentials.ports import LoginSource, folder_of
 from monitor.doctor.check import Check, Question
 
@@ -27,7 +35,7 @@ NOTED_SECS: Final = 2.0
 """For what Claude Code notes beside a login, which a disk may hold up."""
 
 _OVERRIDES: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
-_SILENT: Final = "nothing has answered in time"
+_SILENT: Final = Failure(Reason.CREDENTIALS, Cause.SILENT, detail="nothing has answered in time")
 _DEFAULT: Final = "~/.claude"
 _KEYCHAIN_PREFIX: Final = "keychain:"
 
@@ -44,8 +52,7 @@ class LoginFacts:
     folder: str | None
     is_current: bool = False
     login: Login | None = None
-    cause: Cause | None = None
-    words: str = ""
+    failure: Failure | None = None
     noted: Identity | None = None
     email: str = ""
 
@@ -70,10 +77,9 @@ async def login_facts(source: LoginSource, *, is_current: bool, limit_secs: floa
         async with asyncio.timeout(limit_secs):
             login = await source.read()
     except CredentialError as error:
-        trouble, words = error.cause or Cause.FAILED, error.detail
-        return LoginFacts(source.key, folder, is_current, None, trouble, words)
+        return LoginFacts(source.key, folder, is_current, failure=error.failure)
     except TimeoutError:
-        return LoginFacts(source.key, folder, is_current, None, Cause.SILENT, _SILENT)
+        return LoginFacts(source.key, folder, is_current, failure=_SILENT)
     identity, email = await _noted(source)
     return LoginFacts(source.key, folder, is_current, login, noted=identity, email=email)
 
@@ -151,32 +157,35 @@ def _words(login: Login, now: datetime) -> str:
 
 def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Check:
     start = f"{facts.start}, then /login"
-    if facts.cause in (Cause.ABSENT, Cause.MCP_ONLY):
+    failure = facts.failure or _SILENT
+    if failure.cause in (Cause.ABSENT, Cause.MCP_ONLY):
         words = (
             "logins of MCP servers, and none of Claude"
-            if facts.cause is Cause.MCP_ONLY
+            if failure.cause is Cause.MCP_ONLY
             else "nobody is logged in"
         )
         found = f"{facts.place}: {words}"
         return LOGIN.warn(found, start) if facts.is_current else LOGIN.skip(found)
-    if facts.cause is Cause.DAMAGED:
+    if failure.cause is Cause.DAMAGED:
         found = f"{facts.place}: half-written or damaged"
         return LOGIN.warn(found, f"ask again in a moment; if it stays so: {start}")
-    words, fix = _blocked(facts, platform, environ)
+    words, fix = _blocked(facts.place, failure, platform, environ)
     return LOGIN.fail(f"{facts.place}: {words}", fix)
 
 
-def _blocked(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
+def _blocked(
+    place: str, failure: Failure, platform: str, environ: Mapping[str, str]
+) -> tuple[str, str]:
     """What keeps a login that may well be there from being read."""
-    words = facts.words.partition(": ")[0]
-    if platform != "darwin" or ".credentials.json" in facts.words:
-        path = f"{facts.place}/.credentials.json"
+    words = explain(failure)[0]
+    if platform != "darwin" or failure.source is Source.FILE:
+        path = f"{place}/.credentials.json"
         return words, f"`ls -l {path}` says whose it is; `chmod u+r {path}`"
-    match facts.cause:
+    match failure.cause:
         case Cause.LOCKED:
             ssh = ", as it is over ssh" if environ.get("SSH_CONNECTION") else ""
             return f"{words}{ssh}", "`security unlock-keychain`, or start this from the desktop"
-        case Cause.DENIED:
+        case Cause.DENIED | Cause.CANCELLED:
             return words, (
                 "in Keychain Access, under Access Control of the item 'Claude Code-credentials', allow "
                 "/usr/bin/security; or `claude` and /login, which writes the item anew"
@@ -187,7 +196,7 @@ def _blocked(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> tu
             )
         case Cause.NO_KEYRING:
             return words, "start this from the desktop: a system service has no login Keychain"
-    return facts.words, "`security list-keychains` says whether the Keychain works at all"
+    return describe(failure), "`security list-keychains` says whether the Keychain works at all"
 
 
 def minute(at: datetime) -> str:

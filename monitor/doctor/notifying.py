@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Protocol
 
-from monitor.core.errors import CredentialError
+from monitor.core.errors import Cause, CredentialError
 from monitor.core.model import Credential
 from monitor.core.notify import ChannelError
 from monitor.doctor.check import Check, Question
@@ -123,7 +123,7 @@ class Channels:
             is_there = await self._vault.read(entry) is not None
         except CredentialError as error:
             # Apprise's URLs are several lines: that an entry is no token says only that it is there.
-            is_there = "is no token" in error.detail
+            is_there = error.cause is Cause.DAMAGED
         if is_there:
             return ChannelFacts(name, "its keyring entry is there")
         fix = "`keyring set claude-tracker NAME`, with the name that the settings give"

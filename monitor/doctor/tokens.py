@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import CredentialError, Failure, command, explain
 from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Credential, Storage
 from monitor.credentials.account_cache import AccountCache, CachedAccount
 from monitor.credentials.claude_json import home
 from monitor.credentials.command import TokenCommand
 from monitor.credentials.config_dir import for_claude_code
-from monitor.credentials.hints import command
 from monitor.doctor.check import Check, Question
 from monitor.doctor.logins import LoginFacts, minute
 from monitor.doctor.privacy import title
@@ -52,8 +51,7 @@ class TokenFacts:
     folder: str | None = None
     is_there: bool = False
     expires_at: datetime | None = None
-    cause: Cause | None = None
-    words: str = ""
+    failure: Failure | None = None
     is_asked: bool = True
     login: LoginFacts | None = None
 
@@ -121,14 +119,14 @@ class Tokens:
         try:
             return self._seen(facts, account, await self._given.read(account.name, account.label))
         except CredentialError as error:
-            return _failed(facts, error)
+            return replace(facts, failure=error.failure)
 
     async def _from_command(self, facts: TokenFacts, account: Account) -> TokenFacts:
         facts = replace(facts, storage=Storage.COMMAND)
         try:
             found = await TokenCommand(account.token_command, self._clock).read()
         except CredentialError as error:
-            return _failed(facts, error)
+            return replace(facts, failure=error.failure)
         return self._seen(facts, account, found)
 
     async def _from_keyring(self, facts: TokenFacts, account: Account) -> TokenFacts:
@@ -137,7 +135,7 @@ class Tokens:
         try:
             return self._seen(facts, account, await self._vault.read(account.name))
         except CredentialError as error:
-            return _failed(facts, error)
+            return replace(facts, failure=error.failure)
 
     async def _from_anywhere(self, facts: TokenFacts, account: Account) -> TokenFacts:
         given = await self._from_systemd(facts, account)
@@ -187,8 +185,8 @@ def token_check(facts: TokenFacts, now: datetime) -> Check:
         return _of_login(facts, where, now)
     if not facts.is_asked:
         return ACCOUNT.skip(f"{where}: {_NOT_ASKED[facts.storage]}")
-    if facts.cause is not None:
-        problem, _, advice = facts.words.partition(": ")
+    if facts.failure is not None:
+        problem, advice = explain(facts.failure)
         return ACCOUNT.fail(f"{where}: {problem}", advice or "look whether it works by hand")
     if not facts.is_there:
         return ACCOUNT.fail(f"{where} has none", bring(facts))
@@ -221,10 +219,6 @@ def _of_login(facts: TokenFacts, where: str, now: datetime) -> Check:
     if login.credential.is_dead(now):
         return ACCOUNT.warn(f"{where}: the token in {facts.login.place} has expired", renew(facts))
     return ACCOUNT.ok(f"{where}, {facts.login.place}, has its token")
-
-
-def _failed(facts: TokenFacts, error: CredentialError) -> TokenFacts:
-    return replace(facts, cause=error.cause or Cause.FAILED, words=error.detail)
 
 
 def bring(facts: TokenFacts) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from monitor.core import format
 from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
+from monitor.core.errors import describe
 from monitor.core.model import AccountState, AuthMethod, Down, ExtraUsage, Window
 from monitor.core.state import State
 from monitor.terminal import table, widths
@@ -146,7 +147,7 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
 def _failure(account: AccountState, down: Down, moment: _Moment) -> str:
     times = account.failures_in_a_row
     count = f", {times} times in a row" if times > 1 else ""
-    return f"{sentence(down.detail) or down.reason} — since {moment.since(down.since)}{count}"
+    return f"{sentence(describe(down.failure)) or down.failure.reason} — since {moment.since(down.since)}{count}"
 
 
 def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:

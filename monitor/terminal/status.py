@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import format
-from monitor.core.errors import Reason
+from monitor.core.errors import Cause, Failure, Reason, describe, explain
 from monitor.core.model import Account, AccountState, AuthMethod, Down, Status, Storage
 from monitor.core.state import State
 from monitor.terminal import widths
@@ -35,13 +35,13 @@ _TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
 _GIVEN_DEAD: Final = ("Token refused — renew it where it is from", "Token refused", "Refused")
 """Claude Code renews neither what systemd gives nor what a program prints."""
 
-_TO_DO: Final = {
-    "waiting for Claude Code": ("Waiting for Claude Code", "Run claude", "Waiting"),
-    "Claude Code's login has ended": ("Login ended — claude /login", "claude /login", "Log in"),
-    "logged out": ("Logged out — claude /login", "Logged out", "Log in"),
-    "the token has expired": ("The token has expired", "Expired"),
+_SHORTER: Final = {
+    Cause.WAITING: ("Waiting for Claude Code", "Run claude", "Waiting"),
+    Cause.LOGIN_ENDED: ("Login ended — claude /login", "claude /login", "Log in"),
+    Cause.LOGGED_OUT: ("Logged out — claude /login", "Logged out", "Log in"),
+    Cause.EXPIRED: ("The token has expired", "Expired"),
 }
-"""Of a detail that says in full whom to help and how: its beginning, and what is left of it in less room."""
+"""What is left in less room of a sentence that says in full where to do what."""
 
 _KEY_DEAD: Final = ("Key refused — press e for a new one", "Key refused — e", "New key: e")
 
@@ -110,34 +110,34 @@ def failure_phrases(
     account: AccountState, down: Down, now: datetime, tz: tzinfo | None
 ) -> tuple[str, ...]:
     """A failure and what to do about it, in ever fewer words."""
-    match down.reason:
+    failure = down.failure
+    match failure.reason:
         case Reason.AUTH:
-            return _refused(account.account, down.detail)
+            return _refused(account.account, failure)
         case Reason.RATE_LIMITED:
             until = format.clock(account.backoff_until or account.next_poll_at, now, tz)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
         case Reason.CREDENTIALS:
-            return _told_by(down.detail)
+            return _explained(failure)
         case reason:
             return _FAILURES[reason]
 
 
-def _refused(account: Account, detail: str) -> tuple[str, ...]:
+def _refused(account: Account, failure: Failure) -> tuple[str, ...]:
     """Whom the token waits for: with the folder where there is room."""
     if account.auth_method is AuthMethod.SESSION_KEY:
         return _KEY_DEAD
-    shorter = _TO_DO.get(detail.partition(":")[0])
-    if shorter is not None:
-        return sentence(detail), *shorter
+    if failure.cause in _SHORTER:
+        return sentence(describe(failure)), *_SHORTER[failure.cause]
     is_the_users = account.storage in (Storage.SYSTEMD, Storage.COMMAND)
     return _GIVEN_DEAD if is_the_users else _TOKEN_DEAD
 
 
-def _told_by(detail: str) -> tuple[str, ...]:
-    """The detail's own words: all of them, then what is wrong without what to do, then the beginning of that."""
-    whole = sentence(detail)
-    wrong = whole.partition(":")[0]
-    return tuple(filter(None, (whole, wrong, widths.clip(wrong, _TELLING), "No access")))
+def _explained(failure: Failure) -> tuple[str, ...]:
+    """The whole sentence, then what is wrong without what to do, then the beginning of that."""
+    wrong = sentence(explain(failure)[0])
+    phrases = sentence(describe(failure)), wrong, widths.clip(wrong, _TELLING), "No access"
+    return tuple(filter(None, phrases))
 
 
 def sentence(text: str) -> str:

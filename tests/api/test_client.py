@@ -91,7 +91,7 @@ async def test_an_answer_of_another_organization_is_refused(
     simulated.answers_as_org = "org-2"
     error = await refused(api.url)
     assert error.reason is Reason.CREDENTIALS
-    assert "another organization" in error.detail
+    assert "another organization" in str(error)
 
 
 @pytest.mark.parametrize("organization", ["org-1", "org-2", None])
@@ -148,7 +148,7 @@ async def test_a_429_carries_the_servers_wish(
     api: SimulatedApi, simulated: SimulatedAccount
 ) -> None:
     simulated.fault = lambda _: rate_limited("3600")
-    assert (await refused(api.url)).retry_after == timedelta(hours=1)
+    assert (await refused(api.url)).failure.retry_after == timedelta(hours=1)
 
 
 async def test_a_redirection_is_not_followed_with_the_token(
@@ -202,13 +202,13 @@ async def test_a_refused_connection() -> None:
         port = unbound.getsockname()[1]
         error = await refused(f"http://127.0.0.1:{port}")
     assert error.reason is Reason.CONNECTION
-    assert "cannot be reached" in error.detail
+    assert "cannot be reached" in str(error)
 
 
 async def test_a_name_that_does_not_exist() -> None:
     error = await refused("http://no-such-host.invalid", timeout=20)
     assert error.reason is Reason.CONNECTION
-    assert "no-such-host.invalid" in error.detail
+    assert "no-such-host.invalid" in str(error)
 
 
 async def raw_server(answer: bytes) -> tuple[asyncio.Server, str]:

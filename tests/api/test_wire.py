@@ -99,7 +99,7 @@ def test_an_answer_that_is_no_usage_is_an_error_and_never_zero(body: bytes, reas
     with pytest.raises(ApiError) as error:
         wire.parse_usage(body, NOW)
     assert error.value.reason is reason
-    assert "\n" not in error.value.detail
+    assert "\n" not in str(error.value)
 
 
 json_values = st.recursive(
@@ -234,26 +234,32 @@ PERMISSION = b'{"error": {"type": "permission_error", "message": "user:profile"}
         (refused(403), Reason.SCOPE, "403"),
         (refused(403, cf_mitigated="challenge"), Reason.CHALLENGE, "may well be good"),
         (refused(403, b"<title>Just a moment...</title>"), Reason.CHALLENGE, "Cloudflare"),
-        (refused(429), Reason.RATE_LIMITED, "fewer"),
+        (refused(429), Reason.RATE_LIMITED, "rate limited"),
         (refused(500), Reason.SERVER, "500"),
         (refused(529), Reason.SERVER, "529"),
-        (refused(302, Location="https://elsewhere.example"), Reason.SERVER, "not followed"),
+        (refused(302, Location="https://elsewhere.example"), Reason.SERVER, "unexpected redirect"),
         (refused(418), Reason.SERVER, "418"),
-        (refused(400, b'{"error": {"type": "rate_limit_error"}}'), Reason.RATE_LIMITED, "fewer"),
+        (
+            refused(400, b'{"error": {"type": "rate_limit_error"}}'),
+            Reason.RATE_LIMITED,
+            "rate limited",
+        ),
     ],
 )
 def test_a_refusal_has_its_reason(error: ApiError, reason: Reason, words: str) -> None:
     assert error.reason is reason
-    assert words in error.detail
+    assert words in str(error)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_session_key_needs_a_new_key(status: int) -> None:
     error = wire.refusal(status, {}, PERMISSION, NOW, AuthMethod.SESSION_KEY)
     assert error.reason is Reason.AUTH
-    assert "session key" in error.detail
+    assert "session key" in str(error)
 
 
 def test_a_refusal_may_say_when_to_come_back() -> None:
-    assert wire.refusal(429, {"Retry-After": "42"}, b"", NOW).retry_after == timedelta(seconds=42)
-    assert wire.refusal(429, {"Retry-After": "²"}, b"", NOW).retry_after is None
+    assert wire.refusal(429, {"Retry-After": "42"}, b"", NOW).failure.retry_after == timedelta(
+        seconds=42
+    )
+    assert wire.refusal(429, {"Retry-After": "²"}, b"", NOW).failure.retry_after is None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.app.queries import is_view, lines, view
+from monitor.core.codec_v1 import render_state
 from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.permissions import own_folder
@@ -40,6 +41,8 @@ class StandIn:
         self.asked.append(request)
         if is_view(request):
             return view(self.state, datetime.now(UTC), request)
+        if request["ask"] == "state":
+            return 0, json.dumps(render_state(self.state))
         return 0, f"{request['ask']}: done\n"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.app.lazy_channel import LazyChannel
-from monitor.core.errors import CredentialError
+from monitor.core.errors import CredentialError, Failure, Reason
 from monitor.core.model import Secret
 from monitor.core.notify import ChannelError
 from monitor.notify.channels.refusal import SecretRefusedError
@@ -47,7 +47,13 @@ async def test_the_secret_is_read_once_where_it_works() -> None:
 
 @pytest.mark.parametrize(
     ("held", "words"),
-    [(None, "no entry 'hook'"), (CredentialError("the keyring is locked"), "keyring is locked")],
+    [
+        (None, "no entry 'hook'"),
+        (
+            CredentialError(Failure(Reason.CREDENTIALS, detail="the keyring is locked")),
+            "keyring is locked",
+        ),
+    ],
 )
 async def test_without_a_secret_now_there_may_be_one_later(
     held: CredentialError | None, words: str

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.app.poller import Poller
 from monitor.core.budget import Sent
-from monitor.core.errors import ApiError, CredentialError, Reason
+from monitor.core.errors import ApiError, CredentialError, Failure, Reason, describe
 from monitor.core.events import AccountIdentified, AccountsLoaded, RefreshRequested
 from monitor.core.model import Account, AccountState, Credential, Down, Identity, Secret, Usage
 from monitor.core.policy import Policy
@@ -177,7 +177,9 @@ async def test_a_refresh_polls_at_once() -> None:
 
 async def test_a_refresh_waits_for_the_end_of_a_back_off() -> None:
     rig = Rig("a")
-    rig.api.answer = lambda *_: ApiError(Reason.RATE_LIMITED, "", retry_after=timedelta(hours=1))
+    rig.api.answer = lambda *_: ApiError(
+        Failure(Reason.RATE_LIMITED, retry_after=timedelta(hours=1))
+    )
     async with rig.running():
         await rig.clock.advance(60)
         rig.store.dispatch(RefreshRequested(rig.clock.now(), "a"))
@@ -199,7 +201,7 @@ async def test_one_extra_poll_follows_a_reset() -> None:
 async def test_a_renewed_credential_is_tried_once_after_a_refusal() -> None:
     rig = Rig("a")
     rig.credentials.renewed = NEW
-    refusal = ApiError(Reason.AUTH, "expired")
+    refusal = ApiError(Failure(Reason.AUTH, detail="expired"))
     good = Usage(rig.clock.now(), (window("5h", 42),))
     rig.api.answer = lambda _, credential: refusal if credential == OLD else good
     async with rig.running():
@@ -211,7 +213,7 @@ async def test_a_renewed_credential_is_tried_once_after_a_refusal() -> None:
 async def test_a_refusal_stands_where_the_hour_has_no_room_for_a_second_try() -> None:
     rig = Rig("a", interval=130)
     rig.credentials.renewed = NEW
-    refusal = ApiError(Reason.AUTH, "expired")
+    refusal = ApiError(Failure(Reason.AUTH, detail="expired"))
     rig.api.answer = lambda _, credential: refusal if credential == OLD else None
     async with rig.running():
         await rig.clock.advance(2)
@@ -265,18 +267,18 @@ async def test_a_back_off_that_another_process_was_told_is_respected_and_shown()
 async def test_a_second_try_needs_room_among_all_processes() -> None:
     rig = Rig("a")
     rig.credentials.renewed = NEW
-    rig.api.answer = lambda *_: ApiError(Reason.AUTH, "refused")
+    rig.api.answer = lambda *_: ApiError(Failure(Reason.AUTH, detail="refused"))
     rig.poller_with(FakeAllowance(left=1))
     async with rig.running():
         await rig.clock.advance(1)
     health = rig.store.state.accounts["a"].health
     assert isinstance(health, Down)
-    assert (health.reason, len(rig.api.asked)) == (Reason.AUTH, 1)
+    assert (health.failure.reason, len(rig.api.asked)) == (Reason.AUTH, 1)
 
 
 async def test_what_the_server_said_is_noted_for_the_other_processes() -> None:
     rig = Rig("a")
-    answers = [ApiError(Reason.RATE_LIMITED, "", retry_after=timedelta(minutes=40)), None]
+    answers = [ApiError(Failure(Reason.RATE_LIMITED, retry_after=timedelta(minutes=40))), None]
     rig.api.answer = lambda *_: answers.pop(0)
     allowance = FakeAllowance(left=9)
     rig.poller_with(allowance)
@@ -300,19 +302,19 @@ async def test_refreshes_without_end_keep_to_28_requests_an_hour() -> None:
 
 async def test_a_refused_credential_without_a_newer_one_is_sent_once() -> None:
     rig = Rig("a")
-    rig.api.answer = lambda *_: ApiError(Reason.AUTH, "expired")
+    rig.api.answer = lambda *_: ApiError(Failure(Reason.AUTH, detail="expired"))
     async with rig.running():
         await rig.clock.advance(2)
     assert len(rig.api.asked) == 1
     health = rig.store.state.accounts["a"].health
     assert isinstance(health, Down)
-    assert health.reason is Reason.AUTH
+    assert health.failure.reason is Reason.AUTH
 
 
 async def test_a_credential_of_another_organization_is_not_the_last_one_tried() -> None:
     rig = Rig("a")
     rig.credentials.renewed = NEW
-    mixed_up = ApiError(Reason.CREDENTIALS, "of another organization")
+    mixed_up = ApiError(Failure(Reason.CREDENTIALS, detail="of another organization"))
     rig.api.answer = lambda _, credential: mixed_up if credential == OLD else None
     async with rig.running():
         await rig.clock.advance(1)
@@ -335,19 +337,21 @@ async def test_an_answer_is_held_against_the_organization_that_was_learnt_of_the
 
 async def test_without_a_credential_nothing_is_sent() -> None:
     rig = Rig("a")
-    rig.credentials.error = CredentialError("the keyring is locked")
+    rig.credentials.error = CredentialError(
+        Failure(Reason.CREDENTIALS, detail="the keyring is locked")
+    )
     async with rig.running():
         await rig.clock.advance(2)
     account = rig.store.state.accounts["a"]
     assert isinstance(account.health, Down)
-    assert account.health.detail == "the keyring is locked"
+    assert describe(account.health.failure) == "the keyring is locked"
     assert (rig.api.asked, account.requests, account.polls) == ([], (), 1)
 
 
 async def test_every_request_is_counted() -> None:
     rig = Rig("a")
     rig.credentials.renewed = NEW
-    rig.api.answer = lambda *_: ApiError(Reason.AUTH, "expired")
+    rig.api.answer = lambda *_: ApiError(Failure(Reason.AUTH, detail="expired"))
     async with rig.running():
         await rig.clock.advance(2)
     assert len(rig.store.state.accounts["a"].requests) == len(rig.api.asked) == 2

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from monitor.commands.doctor import failures, running
-from monitor.core.errors import Reason, TrackerError
-from monitor.doctor import Failed, failures_told
+from monitor.core.errors import Failure, Reason, TrackerError
+from monitor.doctor import Failed
 from monitor.ipc.server import Server
 from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, state_folder
@@ -69,7 +69,7 @@ class Desk:
         self.reply = code, text
 
     async def answer(self, request: Mapping[str, Any]) -> tuple[int, str]:
-        assert request["ask"] == "who"
+        assert request["ask"] in ("who", "state")
         return self.reply
 
     def stream(self, _: Mapping[str, Any]) -> None:
@@ -115,7 +115,7 @@ def test_the_running_instance_tells_what_fails(tmp_path: Path) -> None:
     environ = {**environ_of(tmp_path), "MONITOR_CONFIG": str(tmp_path / "config.toml")}
     with owner(environ, state(REFUSED, live("b"))):
         told = failures(tmp_path / "config.toml", environ)
-    assert told == {"a": Failed(Reason.SCOPE, "a setup-token")}
+    assert told == {"a": Failed(Failure(Reason.SCOPE, detail="a setup-token"))}
 
 
 def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Path) -> None:
@@ -125,12 +125,21 @@ def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Pa
         kept.save("a", REFUSED)
         kept.save("b", live("b"))
     told = failures(tmp_path / "config.toml", environ)
-    assert told == {"a": Failed(Reason.SCOPE, "a setup-token", is_running=False)}
+    assert told == {"a": Failed(Failure(Reason.SCOPE, detail="a setup-token"), is_running=False)}
 
 
-def test_what_another_version_says_in_other_words_is_left_out() -> None:
-    odd = [5, {"name": "a", "failure": None}, {"name": "b", "failure": {"reason": "new", "detail": ""}}]  # fmt: skip
-    assert failures_told({"accounts": odd}) == failures_told({"accounts": 5}) == {}
+async def test_what_another_version_says_in_other_words_is_an_error(tmp_path: Path) -> None:
+    environ = environ_of(tmp_path)
+    config = tmp_path / "config.toml"
+    server = Server(
+        Desk(0, '{"accounts": [{"health": {"reason": "new"}}]}'), instance(environ, config)[1]
+    )
+    await server.start()
+    try:
+        with pytest.raises(TrackerError, match="another version"):
+            await asyncio.to_thread(failures, config, environ)
+    finally:
+        await server.stop()
 
 
 def test_no_instance_is_no_error(tmp_path: Path) -> None:

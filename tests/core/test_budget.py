@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from monitor.core.budget import Sent, in_budget, may_send, over_budget
 from monitor.core.codec_v1 import parse_account, render_account
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
     AccountsLoaded,
     CredentialSeen,
@@ -154,7 +154,7 @@ class Life:
         if outcome == "killed":
             self.start(self.kept())
         elif isinstance(outcome, Reason):
-            self.happens(PollFailed(self.now, "a", outcome, "", jitter=self.random.random()))
+            self.happens(PollFailed(self.now, "a", Failure(outcome), jitter=self.random.random()))
         else:
             ends = self.now + secs(self.random.choice((1, 60, 900)))
             usage = Usage(self.now, (Window("5h", 0.5, ends),))

@@ -21,7 +21,7 @@ from monitor.core.codec_v1 import (
     render_change,
     render_state,
 )
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.model import (
     Account,
     AccountState,
@@ -130,7 +130,7 @@ def test_a_state_comes_back_as_it_was(whole: State) -> None:
 def test_every_field_of_an_account_is_kept_or_left_out_on_purpose() -> None:
     values: dict[str, Any] = {
         "usage": Usage(NOW, (Window("5h", 0.5),), ExtraUsage(True, Decimal("1.50"))),
-        "health": Down(NOW, Reason.AUTH, "x"),
+        "health": Down(NOW, Failure(Reason.AUTH, detail="x")),
         "identity": Identity("a", "o"),
         "alerts": {"5h": WindowMemory(NOW, 0.5, None, 0.5)},
         "conditions": {"login:": Condition(NOW)},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.alerts.rules import RuleBook
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Recalled, Restored
 from monitor.core.model import Account, AccountState, Down, Identity, Unpolled
 from monitor.core.policy import Policy
@@ -76,7 +76,7 @@ def test_what_was_remembered_of_alerts_comes_from_the_ledger_alone() -> None:
 def test_nothing_is_sent_before_its_time() -> None:
     blocked = replace(
         KNOWN,
-        health=Down(before(minutes=9), Reason.RATE_LIMITED, ""),
+        health=Down(before(minutes=9), Failure(Reason.RATE_LIMITED)),
         backoff_until=after(minutes=40),
         next_poll_at=after(minutes=40),
         interval=timedelta(minutes=45),
@@ -144,7 +144,7 @@ left = st.builds(
     st.sampled_from([ACCOUNT, Account("a")]),
     instants,
     st.floats(0, 1e5).map(lambda s: timedelta(seconds=s)),
-    health=st.sampled_from([Unpolled(), *(Down(NOW, reason, "") for reason in Reason)]),
+    health=st.sampled_from([Unpolled(), *(Down(NOW, Failure(reason)) for reason in Reason)]),
     requests=st.lists(instants, max_size=40).map(sorted).map(tuple),
     backoff_until=st.none() | instants,
     throttled_at=st.none() | instants,

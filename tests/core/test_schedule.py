@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core import schedule
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.model import AccountState, Down
 from tests.builders import NOW, after, before, live, usage, waiting, window
 
@@ -225,14 +225,14 @@ def test_the_same_interval_changes_nothing() -> None:
 def test_the_same_interval_shortens_no_back_off(
     reason: Reason, in_a_row: int, jitter: float
 ) -> None:
-    state = replace(failed(reason, in_a_row, jitter=jitter), health=Down(NOW, reason, ""))
+    state = replace(failed(reason, in_a_row, jitter=jitter), health=Down(NOW, Failure(reason)))
     assert follow(state, 180) == state
 
 
 def test_a_shorter_interval_shortens_no_block_of_the_server() -> None:
     state = failed(Reason.RATE_LIMITED, retry_after=3600)
     assert (
-        follow(replace(state, health=Down(NOW, Reason.RATE_LIMITED, "")), 30).next_poll_at
+        follow(replace(state, health=Down(NOW, Failure(Reason.RATE_LIMITED))), 30).next_poll_at
         == state.next_poll_at
     )
 

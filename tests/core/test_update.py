@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.effects import AlertKind, Notify
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
@@ -91,24 +91,30 @@ def test_a_success_is_up_and_keeps_the_time_of_its_usage() -> None:
 
 def test_a_failure_keeps_the_last_good_numbers() -> None:
     before_it = changed(state(waiting("a")), success("a", 42))
-    failure = PollFailed(after(minutes=3), "a", Reason.TIMEOUT, "slow", duration=SECOND)
+    failure = PollFailed(
+        after(minutes=3), "a", Failure(Reason.TIMEOUT, detail="slow"), duration=SECOND
+    )
     now = changed(before_it, failure)
     assert now.accounts["a"].usage == before_it.accounts["a"].usage
-    assert now.accounts["a"].health == Down(after(minutes=3), Reason.TIMEOUT, "slow")
+    assert now.accounts["a"].health == Down(
+        after(minutes=3), Failure(Reason.TIMEOUT, detail="slow")
+    )
     assert now.accounts["a"].failures == {Reason.TIMEOUT: 1}
 
 
 def test_failures_in_a_row_are_down_since_the_first() -> None:
-    first = PollFailed(NOW, "a", Reason.TIMEOUT, "slow")
-    second = PollFailed(after(minutes=3), "a", Reason.SERVER, "HTTP 500")
+    first = PollFailed(NOW, "a", Failure(Reason.TIMEOUT, detail="slow"))
+    second = PollFailed(after(minutes=3), "a", Failure(Reason.SERVER, detail="HTTP 500"))
     now = changed(state(live("a")), first, second)
-    assert now.accounts["a"].health == Down(NOW, Reason.SERVER, "HTTP 500")
+    assert now.accounts["a"].health == Down(NOW, Failure(Reason.SERVER, detail="HTTP 500"))
     assert now.accounts["a"].failures_in_a_row == 2
 
 
 def test_one_accounts_back_off_is_its_own() -> None:
     start = state(live("a"), live("b"))
-    now = changed(start, PollFailed(NOW, "a", Reason.RATE_LIMITED, "", timedelta(hours=1)))
+    now = changed(
+        start, PollFailed(NOW, "a", Failure(Reason.RATE_LIMITED, retry_after=timedelta(hours=1)))
+    )
     assert now.accounts["a"].backoff_until == after(hours=1)
     assert now.accounts["b"] is start.accounts["b"]
 
@@ -116,7 +122,9 @@ def test_one_accounts_back_off_is_its_own() -> None:
 def test_a_login_is_required_only_where_nothing_else_helps() -> None:
     def required(reason: Reason) -> bool:
         return (
-            changed(state(live("a")), PollFailed(NOW, "a", reason, "")).accounts["a"].login_required
+            changed(state(live("a")), PollFailed(NOW, "a", Failure(reason)))
+            .accounts["a"]
+            .login_required
         )
 
     assert {r for r in Reason if required(r)} == {Reason.AUTH, Reason.SCOPE}
@@ -132,7 +140,7 @@ def test_a_crossing_is_an_effect() -> None:
 
 def test_a_failure_is_no_sample() -> None:
     start = changed(state(waiting("a")), success("a", 97))
-    _, effects = update(start, PollFailed(after(hours=4), "a", Reason.SCHEMA, ""))
+    _, effects = update(start, PollFailed(after(hours=4), "a", Failure(Reason.SCHEMA)))
     assert effects == ()
 
 
@@ -141,7 +149,7 @@ def test_events_of_an_unknown_account_change_nothing() -> None:
     for event in (
         success("ghost", 5),
         PollStarted(NOW, "ghost"),
-        PollFailed(NOW, "ghost", Reason.AUTH, ""),
+        PollFailed(NOW, "ghost", Failure(Reason.AUTH)),
         RequestSent(NOW, "ghost"),
         AccountIdentified(NOW, "ghost", None),
         CredentialSeen(NOW, "ghost", None),
@@ -161,7 +169,9 @@ def test_a_refresh_of_one_leaves_the_others() -> None:
 
 
 def test_a_renewed_credential_is_polled_with_soon() -> None:
-    start = changed(state(live("a", at=before(minutes=5))), PollFailed(NOW, "a", Reason.AUTH, ""))
+    start = changed(
+        state(live("a", at=before(minutes=5))), PollFailed(NOW, "a", Failure(Reason.AUTH))
+    )
     now = changed(start, CredentialSeen(NOW, "a", after(hours=8), renewed=True))
     assert now.accounts["a"].next_poll_at == NOW
     assert now.accounts["a"].token_expires_at == after(hours=8)
@@ -227,9 +237,11 @@ def test_figures_of_claude_code_are_shown_without_a_request() -> None:
 
 
 def test_figures_of_claude_code_mend_no_failing_poll() -> None:
-    start = changed(state(live("a", at=before(minutes=9))), PollFailed(NOW, "a", Reason.AUTH, ""))
+    start = changed(
+        state(live("a", at=before(minutes=9))), PollFailed(NOW, "a", Failure(Reason.AUTH))
+    )
     account = changed(start, figures("a", 42, minute=1)).accounts["a"]
-    assert account.health == Down(NOW, Reason.AUTH, "")
+    assert account.health == Down(NOW, Failure(Reason.AUTH))
     assert account.last_success_at == after(minutes=1)
     assert account.next_poll_at == start.accounts["a"].next_poll_at
 
@@ -294,11 +306,11 @@ def test_an_answer_that_says_the_same_makes_the_figures_young() -> None:
 
 
 def test_an_answer_mends_no_failing_poll_and_overtakes_none() -> None:
-    down = PollFailed(after(minutes=1), "a", Reason.AUTH, "")
+    down = PollFailed(after(minutes=1), "a", Failure(Reason.AUTH))
     start = changed(state(waiting("a")), success("a", 42, minute=1), down)
     assert changed(start, answer(90, came=1)).accounts == start.accounts
     account = changed(start, answer(3, came=2)).accounts["a"]
-    assert account.health == Down(after(minutes=1), Reason.AUTH, "")
+    assert account.health == Down(after(minutes=1), Failure(Reason.AUTH))
 
 
 def told(start: State, *events: Event) -> list[tuple[AlertKind, float | None]]:

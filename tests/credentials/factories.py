@@ -9,9 +9,11 @@ from monitor.core.errors import (
     ApiError,
     Cause,
     CredentialError,
+    Failure,
     NotLoggedInError,
     Reason,
     SettingsError,
+    Source,
 )
 from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret, Storage
 from monitor.core.state import State
@@ -47,7 +49,7 @@ class FakeProfiles:
         if self.error:
             raise self.error
         if token.reveal() not in self.by_token:
-            raise ApiError(Reason.AUTH, "refused")
+            raise ApiError(Failure(Reason.AUTH, detail="refused"))
         return self.by_token[token.reveal()]
 
 
@@ -77,7 +79,7 @@ class FakeFacts:
     async def read(self) -> "FakeFacts":
         self.reads += 1
         if self.broken:
-            raise CredentialError("half-written", cause=Cause.DAMAGED)
+            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.DAMAGED))
         return self
 
 
@@ -116,7 +118,7 @@ class FakeLogin:
         if self.error is not None:
             raise self.error
         if self.token is None:
-            raise NotLoggedInError("not logged in")
+            raise NotLoggedInError(Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.KEYCHAIN))
         credential = Credential(Secret(self.token), expires_at=self.expires_at)
         return Login(credential, self.login_expires_at, self.scopes, renewable=self.renewable)
 
@@ -184,11 +186,11 @@ class FragileVault(MemoryVault):
     def _check(self, name: str) -> None:
         self.asked += 1
         if self.absent:
-            raise CredentialError("no keyring answers", cause=Cause.NO_KEYRING)
+            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
         if self.cause is not None:
-            raise CredentialError("no", cause=self.cause)
+            raise CredentialError(Failure(Reason.CREDENTIALS, self.cause))
         if self.locked or name in self.refuses:
-            raise CredentialError("the keyring is locked", cause=Cause.LOCKED)
+            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED))
 
 
 @dataclass(slots=True)

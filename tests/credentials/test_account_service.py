@@ -2,7 +2,15 @@ import asyncio
 
 import pytest
 
-from monitor.core.errors import ApiError, CredentialError, Reason, SettingsError, TrackerError
+from monitor.core.errors import (
+    ApiError,
+    Cause,
+    CredentialError,
+    Failure,
+    Reason,
+    SettingsError,
+    TrackerError,
+)
 from monitor.core.model import Account, AuthMethod, Identity, Secret
 from monitor.credentials.account_cache import CachedAccount
 from tests.builders import after
@@ -118,7 +126,7 @@ async def test_nothing_to_import_says_why() -> None:
 
 async def test_an_import_that_the_api_refuses_changes_nothing() -> None:
     rig = Rig()
-    rig.profiles.error = ApiError(Reason.SCOPE, "a setup-token cannot")
+    rig.profiles.error = ApiError(Failure(Reason.SCOPE, Cause.NO_SCOPE))
     with pytest.raises(ApiError, match="setup-token"):
         await imported(rig, "t1")
     assert (rig.names, rig.vault.kept) == ([], {})

@@ -230,7 +230,6 @@ async def test_a_file_without_a_login(home: Path, text: str, words: str, cause: 
         (b"\xff\xfe\x00", "half-written or damaged: try again"),
         (b"[1]", "half-written or damaged: try again"),
         (b'{"a":' * 100_000, "half-written or damaged: try again"),
-        (b" " * (1024 * 1024 + 1), "too large"),
     ],
 )
 async def test_a_file_that_cannot_be_understood(home: Path, content: bytes, words: str) -> None:
@@ -238,6 +237,12 @@ async def test_a_file_that_cannot_be_understood(home: Path, content: bytes, word
     error = await failure(on_linux(home))
     assert error.cause is Cause.DAMAGED
     assert words in str(error) and REFRESH not in str(error)
+
+
+async def test_a_file_of_absurd_size_is_not_read(home: Path) -> None:
+    log_in(home / ".claude", b" " * (1024 * 1024 + 1))
+    error = await failure(on_linux(home))
+    assert error.cause is Cause.TOO_LARGE and "look what" in str(error)
 
 
 async def test_a_file_that_cannot_be_read(home: Path) -> None:

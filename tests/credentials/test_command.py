@@ -152,7 +152,7 @@ FAILURES = [
     ("true", "prints no token", Cause.DAMAGED),
     ("echo two words", "prints no token", Cause.DAMAGED),
     ("echo '{'", "prints no token", Cause.DAMAGED),
-    ("yes token", "prints more than a token", Cause.DAMAGED),
+    ("yes token", "prints more than a token", Cause.TOO_LARGE),
 ]
 
 

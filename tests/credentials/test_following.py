@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from monitor.core.errors import ApiError, Cause, CredentialError, Reason
+from monitor.core.errors import ApiError, Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import PROFILE_SCOPE, Account, Credential, Identity, Secret, Storage
 from tests.builders import NOW, after
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
@@ -19,12 +19,11 @@ async def in_use(rig: Rig, name: str = ME) -> str:
 
 
 async def refused(rig: Rig, name: str = ME, reason: Reason = Reason.AUTH) -> str:
-    """The words with which no token is given; a token that is only waited for is renewable, and no other one."""
+    """The words with which no token is given."""
     with pytest.raises(CredentialError) as error:
         await rig.credentials.credential(rig.account(name))
     assert error.value.reason is reason
-    assert error.value.renewable == error.value.detail.startswith("waiting for Claude Code")
-    return error.value.detail
+    return str(error.value)
 
 
 async def rig_with(*logins: FakeLogin, **emails: str) -> Rig:
@@ -110,7 +109,7 @@ async def test_a_place_that_hangs_holds_up_no_poll_for_long() -> None:
     assert await in_use(rig) == "t1"
 
 
-LOCKED = CredentialError("the Keychain is locked: unlock it", cause=Cause.LOCKED)
+LOCKED = CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED, Source.KEYCHAIN))
 
 
 async def test_a_poll_during_the_first_look_knows_of_its_own_place() -> None:
@@ -138,7 +137,7 @@ async def test_a_place_that_is_locked_and_changed_holds_another_token_than_the_k
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME, t2=ME)
     rig.logins[0].renews("t2", after(hours=16))
     rig.logins[0].error = LOCKED
-    assert await refused(rig, reason=Reason.CREDENTIALS) == LOCKED.detail
+    assert await refused(rig, reason=Reason.CREDENTIALS) == str(LOCKED)
     rig.logins[0].error = None
     rig.clock.step(timedelta(seconds=10))
     await rig.watcher.look()
@@ -149,7 +148,7 @@ async def test_a_place_that_was_only_touched_while_locked_holds_the_known_token_
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
     rig.logins[0].error = LOCKED
     rig.logins[0].touch()
-    assert await refused(rig, reason=Reason.CREDENTIALS) == LOCKED.detail
+    assert await refused(rig, reason=Reason.CREDENTIALS) == str(LOCKED)
     rig.logins[0].error = None
     rig.clock.step(timedelta(seconds=10))
     assert await in_use(rig) == "t1"
@@ -245,7 +244,7 @@ async def test_a_switched_folder_is_the_other_accounts_and_no_more_the_formers()
     assert rig.learnt[ME].folders == ()
     assert set(rig.learnt[YOU].folders) == {"/y", "/w"}
     rig.clock.step(timedelta(hours=8))
-    assert await refused(rig, ME) == "logged out: log in by `claude` /login"
+    assert await refused(rig, ME) == "logged out: run `claude` and use /login"
 
 
 async def test_a_folder_that_a_stranger_took_is_not_named() -> None:
@@ -255,7 +254,7 @@ async def test_a_folder_that_a_stranger_took_is_not_named() -> None:
     await rig.watcher.look()
     assert await in_use(rig) == "t1"
     rig.clock.step(timedelta(hours=8))
-    assert await refused(rig) == "logged out: log in by `claude` /login"
+    assert await refused(rig) == "logged out: run `claude` and use /login"
 
 
 async def test_a_setup_token_is_not_asked_about_and_said_to_be_one() -> None:
@@ -266,7 +265,7 @@ async def test_a_setup_token_is_not_asked_about_and_said_to_be_one() -> None:
     await rig.watcher.look()
     assert await in_use(rig) == "t1"
     rig.clock.step(timedelta(hours=8))
-    told = "this token cannot read usage (scope): log in by `claude` /login"
+    told = "the token may not read usage (a setup-token cannot): log in by `claude` /login"
     assert await refused(rig, reason=Reason.SCOPE) == told
     assert rig.profiles.asked == []
 
@@ -274,18 +273,18 @@ async def test_a_setup_token_is_not_asked_about_and_said_to_be_one() -> None:
 async def test_while_nobody_can_be_asked_a_new_token_is_used_for_nobody() -> None:
     rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
     rig.knows("t2", ME)
-    rig.profiles.error = ApiError(Reason.CONNECTION, "not now")
+    rig.profiles.error = ApiError(Failure(Reason.CONNECTION, detail="not now"))
     rig.logins[0].renews("t2", after(hours=16))
     assert await in_use(rig) == "t1"
     rig.clock.step(timedelta(hours=8))
     words = await refused(rig, reason=Reason.CONNECTION)
-    assert words == "it cannot be asked now whose the new login is: not now"
+    assert words == "it cannot be asked now whose the new login is (not now)"
     rig.profiles.error = None
     rig.clock.step(timedelta(minutes=2))
     assert await in_use(rig) == "t2"
 
 
-UNANSWERED = ApiError(Reason.RATE_LIMITED, "later")
+UNANSWERED = ApiError(Failure(Reason.RATE_LIMITED, detail="later"))
 
 
 async def unidentified(noted: Identity | None = None) -> Rig:
@@ -334,7 +333,7 @@ async def test_a_token_that_turns_out_to_be_of_another_organization_is_not_sent_
     await rig.watcher.look()
     assert (await sent(rig)).secret == Secret("t1")
     rig.clock.step(timedelta(hours=8))
-    assert await refused(rig) == "logged out: log in by `claude` /login"
+    assert await refused(rig) == "logged out: run `claude` and use /login"
 
 
 async def test_a_folder_that_another_account_has_taken_is_presumed_to_be_that_ones() -> None:
@@ -397,7 +396,9 @@ async def test_the_profile_api_has_the_last_word_on_what_was_presumed() -> None:
 
 async def test_asking_whose_a_token_is_slows_down_but_not_for_the_next_token() -> None:
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
-    rig.profiles.error = ApiError(Reason.RATE_LIMITED, "later", retry_after=timedelta(minutes=45))
+    rig.profiles.error = ApiError(
+        Failure(Reason.RATE_LIMITED, detail="later", retry_after=timedelta(minutes=45))
+    )
     rig.logins[0].renews("t2", after(hours=16))
     rig.profiles.asked.clear()
     for _ in range(44):
@@ -411,7 +412,7 @@ async def test_asking_whose_a_token_is_slows_down_but_not_for_the_next_token() -
 
 async def test_where_somebody_said_no_nobody_is_asked_again_until_it_changes() -> None:
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
-    rig.logins[0].error = CredentialError("denied", cause=Cause.DENIED)
+    rig.logins[0].error = CredentialError(Failure(Reason.CREDENTIALS, Cause.DENIED))
     rig.logins[0].touch()
     reads = rig.logins[0].reads
     for _ in range(60):
@@ -428,7 +429,7 @@ async def test_a_half_written_file_is_read_at_the_next_look() -> None:
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
     rig.knows("t2", ME)
     rig.logins[0].renews("t2", after(hours=16))
-    rig.logins[0].error = CredentialError("half-written", cause=Cause.DAMAGED)
+    rig.logins[0].error = CredentialError(Failure(Reason.CREDENTIALS, Cause.DAMAGED))
     await rig.watcher.look()
     rig.logins[0].error, rig.logins[0].same_stamp = None, True
     rig.clock.step(timedelta(seconds=5))
@@ -441,7 +442,7 @@ async def test_a_poll_that_meets_a_half_written_file_waits_until_it_is_whole() -
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
     rig.knows("t2", ME)
     rig.logins[0].renews("t2", after(hours=16))
-    rig.logins[0].error = CredentialError("half-written", cause=Cause.DAMAGED)
+    rig.logins[0].error = CredentialError(Failure(Reason.CREDENTIALS, Cause.DAMAGED))
     poll = asyncio.create_task(in_use(rig))
     await rig.clock.advance(0.9, tick=0.1)
     assert not poll.done()
@@ -454,13 +455,13 @@ async def test_a_file_that_stays_half_written_holds_up_one_poll_and_its_old_toke
     None
 ):
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
-    half = CredentialError("half-written", cause=Cause.DAMAGED)
+    half = CredentialError(Failure(Reason.CREDENTIALS, Cause.DAMAGED))
     rig.logins[0].error = half
     rig.logins[0].touch()
     poll = asyncio.create_task(refused(rig, reason=Reason.CREDENTIALS))
     await rig.clock.advance(1, tick=0.5)
-    assert poll.done() and await poll == half.detail
-    assert await refused(rig, reason=Reason.CREDENTIALS) == half.detail
+    assert poll.done() and await poll == str(half)
+    assert await refused(rig, reason=Reason.CREDENTIALS) == str(half)
 
 
 async def test_a_refused_token_is_not_sent_again_while_its_place_cannot_be_read() -> None:
@@ -471,7 +472,7 @@ async def test_a_refused_token_is_not_sent_again_while_its_place_cannot_be_read(
     old = Credential(Secret("t1"), expires_at=after(hours=8))
     assert await in_use(rig) == "t1"
     assert await rig.credentials.credential(rig.account(ME), rejected=old) == old
-    assert await refused(rig, reason=Reason.CREDENTIALS) == LOCKED.detail
+    assert await refused(rig, reason=Reason.CREDENTIALS) == str(LOCKED)
 
 
 async def test_after_a_refusal_the_place_is_read_once_more() -> None:
@@ -592,9 +593,9 @@ async def test_an_account_that_was_renamed_by_hand_keeps_its_login() -> None:
 async def test_a_first_start_without_a_network_says_that_and_blames_no_login() -> None:
     rig = Rig(Account(ME, "org-1", storage=Storage.LINKED))
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
-    rig.profiles.error = ApiError(Reason.CONNECTION, "no network")
+    rig.profiles.error = ApiError(Failure(Reason.CONNECTION, detail="no network"))
     words = await refused(rig, reason=Reason.CONNECTION)
-    assert words == "it cannot be asked now whose the new login is: no network"
+    assert words == "it cannot be asked now whose the new login is (no network)"
 
 
 async def switched(storage: Storage | None) -> Rig:
@@ -617,14 +618,14 @@ async def test_a_linked_account_keeps_the_last_token_of_a_folder_that_another_on
     assert (await in_use(rig), await in_use(rig, YOU)) == ("t1", "u2")
     assert rig.vault.kept == {}
     rig.clock.step(timedelta(hours=3))
-    assert await refused(rig) == "logged out: log in by `claude` /login"
+    assert await refused(rig) == "logged out: run `claude` and use /login"
 
 
 async def test_the_last_token_of_a_folder_is_sent_no_more_once_it_was_refused() -> None:
     rig = await switched(Storage.LINKED)
     with pytest.raises(CredentialError, match="logged out"):
         await rig.credentials.credential(rig.account(ME), await sent(rig))
-    assert await refused(rig) == "logged out: log in by `claude` /login"
+    assert await refused(rig) == "logged out: run `claude` and use /login"
 
 
 async def test_the_last_token_of_a_folder_goes_with_a_rename_and_with_the_account() -> None:

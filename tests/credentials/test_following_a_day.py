@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from monitor.app.poller import Poller
-from monitor.core.errors import ApiError, Reason
+from monitor.core.errors import ApiError, Failure, Reason, describe
 from monitor.core.model import Account, Credential, Down, Storage, Usage
 from tests.builders import after, window
 from tests.credentials.factories import FakeLogin, Rig
@@ -50,14 +50,16 @@ class Tokens:
         name, end = self.ends.get(token, ("nobody", now))
         if name != account.name or end <= now:
             self.wrong.append(f"{now:%H:%M} {account.name} was asked about with {token}")
-            raise ApiError(Reason.AUTH, "refused")
+            raise ApiError(Failure(Reason.AUTH, detail="refused"))
         return Usage(now, (window("7d", 5, timedelta(days=3)),))
 
 
 def told(rig: Rig, name: str) -> str:
     """What the table says of the account."""
     health = rig.store.state.accounts[name].health
-    return f"{health.reason}: {health.detail}" if isinstance(health, Down) else "up"
+    return (
+        f"{health.failure.reason}: {describe(health.failure)}" if isinstance(health, Down) else "up"
+    )
 
 
 class Day:
@@ -124,7 +126,7 @@ async def test_a_day_without_a_key_press(storage: Storage | None, dora_is_blind:
     assert day.hourly[CLEO] == ["up"] * 24
     assert day.hourly[BEN] == hours(
         (8, "up"),
-        (12, "auth: logged out: log in by `claude` /login"),
+        (12, "auth: logged out: run `claude` and use /login"),
         (20, "up"),
         (24, "auth: waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/new claude`"),
     )

@@ -50,7 +50,7 @@ TROUBLES = [
     (44, Cause.ABSENT),
     (50, Cause.NO_KEYRING),
     (51, Cause.DENIED),
-    (128, Cause.DENIED),
+    (128, Cause.CANCELLED),
     (1, Cause.FAILED),
 ]
 
@@ -157,7 +157,7 @@ async def test_dates_that_hang_are_left_alone_too(mac: Mac) -> None:
 
 async def test_an_item_of_absurd_size_is_not_taken(mac: Mac) -> None:
     mac.fake.put(SERVICE, "x" * (5 * 1024 * 1024))
-    assert await cause(mac.keychain()) is Cause.DAMAGED
+    assert await cause(mac.keychain()) is Cause.TOO_LARGE
 
 
 def written(token: str, ends: datetime) -> str:

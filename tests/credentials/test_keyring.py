@@ -143,14 +143,14 @@ async def test_stored_forms(text: str, credential: Credential) -> None:
     ],
 )
 def test_stored_texts_that_hold_no_token(text: str) -> None:
-    with pytest.raises(CredentialError, match="no token: import or enter it again") as caught:
+    with pytest.raises(CredentialError, match="not a token: import or enter it again") as caught:
         parse_stored(text)
     assert caught.value.__context__ is None  # the parser's own error would hold the text
 
 
 async def test_a_secret_that_cannot_be_sent_is_not_written() -> None:
     backend = MemoryBackend()
-    with pytest.raises(CredentialError, match="copy it anew"):
+    with pytest.raises(CredentialError, match="copy it again"):
         await Keyring(lambda: backend).write("a", Secret("two words"))
     assert backend.entries == {}
 
@@ -179,14 +179,14 @@ ERRORS = {
     "without collection": (
         secretstorage.exceptions.ItemNotFoundException("x"),
         "no default collection",
-        Cause.LOCKED,
+        Cause.NO_COLLECTION,
     ),
     "not to be opened": (
         keyring.errors.InitError("Prompt dismissed"),
-        "could not be opened",
-        Cause.LOCKED,
+        "no default collection",
+        Cause.NO_COLLECTION,
     ),
-    "refusing": (keyring.errors.PasswordSetError(TOKEN), "refused to store", Cause.DENIED),
+    "refusing": (keyring.errors.PasswordSetError(TOKEN), "refused to store", Cause.NOT_STORED),
     "over ssh": (
         keyring.errors.KeyringError("(-25308, 'Unknown Error')"),
         "security unlock-keychain",

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.core.errors import ApiError, Cause, CredentialError, NotLoggedInError, Reason
+from monitor.core.errors import (
+    ApiError,
+    Cause,
+    CredentialError,
+    Failure,
+    NotLoggedInError,
+    Reason,
+    Source,
+)
 from monitor.core.model import Account, Identity, Storage
 from monitor.credentials.account_cache import CachedAccount
 from monitor.credentials.login_import import Imported, Imports, NotImported
@@ -41,7 +49,7 @@ async def test_every_place_has_its_line() -> None:
     ]
     assert [one.words for one in imports.failed] == [
         "/empty: not logged in",
-        "/ci: this token cannot read usage (scope): log in by `claude` /login",
+        "/ci: the token may not read usage (a setup-token cannot): log in by `claude` /login",
         "/old work: the token there has expired: run `CLAUDE_CONFIG_DIR='/old work' claude`, then import again",
         "keychain:y: refused",
         "keychain:z: the token there has expired: run `claude` with the CLAUDE_CONFIG_DIR of this login, "
@@ -144,8 +152,8 @@ async def test_without_an_api_no_token_has_to_hold_and_none_is_kept(login: FakeL
 NEW = Imported("a", is_new=True, is_renewed=True)
 RENEWED = Imported("b", is_new=False, is_renewed=True)
 KNOWN = Imported("c", is_new=False)
-EMPTY = NotImported("/e", NotLoggedInError("nobody"))
-FAILED = NotImported("/f", ApiError(Reason.CONNECTION, "no network"))
+EMPTY = NotImported("/e", NotLoggedInError(Failure(Reason.CREDENTIALS, detail="nobody")))
+FAILED = NotImported("/f", ApiError(Failure(Reason.CONNECTION, detail="no network")))
 
 
 @pytest.mark.parametrize(
@@ -171,5 +179,5 @@ def test_where_nothing_was_imported_what_went_wrong_is_told_before_what_is_empty
 
 
 def test_a_locked_keychain_is_told_as_it_is() -> None:
-    locked = CredentialError("the Keychain is locked", cause=Cause.LOCKED)
-    assert NotImported("~/.claude", locked).words == "~/.claude: the Keychain is locked"
+    locked = CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED, Source.KEYCHAIN))
+    assert NotImported("~/.claude", locked).words.startswith("~/.claude: the Keychain is locked: ")

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from monitor.core.errors import ApiError, Reason
+from monitor.core.errors import ApiError, Failure, Reason
 from monitor.core.model import Account, Secret
 from tests.builders import after
 from tests.credentials.factories import FakeLogin, Rig
@@ -111,7 +111,7 @@ async def test_without_a_network_a_new_token_is_asked_about_later() -> None:
     await rig.watcher.look()
     rig.knows("t2", ME)
     rig.logins[0].token = "t2"
-    rig.profiles.error = ApiError(Reason.CONNECTION, "no network")
+    rig.profiles.error = ApiError(Failure(Reason.CONNECTION, detail="no network"))
     rig.profiles.asked.clear()
     await rig.watcher.look()
     await rig.watcher.look()

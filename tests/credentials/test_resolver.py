@@ -56,7 +56,7 @@ async def lacking(rig: Rig, account: Account) -> str:
     await rig.watcher.look()
     with pytest.raises(CredentialError) as error:
         await rig.credentials.credential(account)
-    return error.value.detail
+    return str(error.value)
 
 
 async def test_a_folder_with_another_accounts_login_is_told_as_such() -> None:

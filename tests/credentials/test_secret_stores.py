@@ -5,7 +5,15 @@ from datetime import timedelta
 import pytest
 
 from monitor.app.poller import Poller
-from monitor.core.errors import ApiError, Cause, CredentialError, Reason, TrackerError
+from monitor.core.errors import (
+    ApiError,
+    Cause,
+    CredentialError,
+    Failure,
+    Reason,
+    TrackerError,
+    describe,
+)
 from monitor.core.events import PollStarted
 from monitor.core.model import Account, AuthMethod, Credential, Down, Secret, Storage, Usage
 from monitor.credentials.account_cache import CachedAccount
@@ -145,9 +153,9 @@ async def test_a_linked_account_whose_login_is_gone_says_so() -> None:
 async def test_a_linked_account_whose_login_nobody_can_identify_yet_says_that_instead() -> None:
     rig = Rig(Account(ME, "org-1", AuthMethod.OAUTH, storage=Storage.LINKED, config_dir="/w"))
     rig.logins = [FakeLogin("live", "/w", after(hours=8))]
-    rig.profiles.error = ApiError(Reason.CONNECTION, "no network")
+    rig.profiles.error = ApiError(Failure(Reason.CONNECTION, detail="no network"))
     await rig.watcher.look()
-    with pytest.raises(CredentialError, match="whose the new login is: no network"):
+    with pytest.raises(CredentialError, match=r"whose the new login is \(no network"):
         await token(rig)
 
 
@@ -170,7 +178,7 @@ async def test_a_systemd_credential_that_was_replaced_is_read_again() -> None:
     ("storage", "words"),
     [
         (Storage.SYSTEMD, "renew the systemd credential"),
-        (Storage.COMMAND, "renew what token_command prints"),
+        (Storage.COMMAND, "a token that has expired: give it a new one"),
     ],
 )
 async def test_a_token_that_the_user_renews_waits_for_the_user(
@@ -205,7 +213,7 @@ async def test_where_nothing_works_all_four_ways_are_named_in_one_line() -> None
     rig.vault.absent = True
     with pytest.raises(CredentialError) as error:
         await token(rig)
-    told = error.value.detail
+    told = str(error.value)
     assert "\n" not in told
     for way in ("keyring", '"linked"', "token_command", "systemd"):
         assert way in told
@@ -216,7 +224,7 @@ async def test_where_no_login_was_found_yet_it_is_a_login_that_is_lacking_and_no
     rig.vault.absent = True
     with pytest.raises(CredentialError) as error:
         await token(rig)
-    assert error.value.detail == "no login found yet: run `claude` and use /login"
+    assert str(error.value) == "no login found yet: run `claude` and use /login"
     rig.knows("t1", ME)
     rig.logins[0].renews("t1", after(hours=8))
     await rig.watcher.look()
@@ -226,7 +234,7 @@ async def test_where_no_login_was_found_yet_it_is_a_login_that_is_lacking_and_no
 async def test_a_session_key_needs_a_keyring_or_another_way() -> None:
     rig = Rig()
     rig.vault.absent = True
-    with pytest.raises(CredentialError, match=r"no keyring is to be had here: .*token_command"):
+    with pytest.raises(CredentialError, match=r"no system keyring available: .*token_command"):
         await rig.book.add("web", KEY, "o")
     assert rig.names == []
 
@@ -259,7 +267,7 @@ async def test_a_session_key_that_nothing_can_keep_is_not_advised_to_be_linked()
     rig = Rig(Account("web", "o", AuthMethod.SESSION_KEY))
     rig.vault.absent = True
     for work in (rig.book.add("new", KEY, "o-2"), rig.credentials.credential(rig.file.listed[0])):
-        with pytest.raises(CredentialError, match="no keyring is to be had here") as caught:
+        with pytest.raises(CredentialError, match="no system keyring available") as caught:
             await work
         assert "linked" not in str(caught.value)
         assert "token_command" in str(caught.value)
@@ -291,8 +299,8 @@ async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlo
     await poller.poll(ME)
     health = rig.store.state.accounts[ME].health
     assert isinstance(health, Down)
-    assert health.reason is Reason.CREDENTIALS
-    assert "locked" in health.detail
+    assert health.failure.reason is Reason.CREDENTIALS
+    assert "locked" in describe(health.failure)
     await rig.watcher.look()
     rig.vault.locked = False
     rig.clock.step(timedelta(seconds=15))

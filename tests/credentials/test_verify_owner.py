@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.core.errors import ApiError, CredentialError, Reason
+from monitor.core.errors import ApiError, CredentialError, Failure, Reason
 from monitor.core.model import Account, Credential, Secret, Storage
 from tests.credentials.factories import FakeCommand, Rig
 
@@ -43,8 +43,8 @@ async def test_another_accounts_token_is_not_sent_for_this_one(org_id: str) -> N
     first = await sent(rig)
     with pytest.raises(CredentialError) as refusal:
         await sent(rig, first)
-    words = f"the token that is given for {ME} is of {YOU}, which is another account"
-    assert (refusal.value.detail, refusal.value.reason) == (words, Reason.CREDENTIALS)
+    words = f"the token that is given for {ME!r} is of {YOU}, which is another account"
+    assert (str(refusal.value), refusal.value.reason) == (words, Reason.CREDENTIALS)
 
 
 async def test_a_first_token_of_another_organization_than_the_settings_say_is_not_sent() -> None:
@@ -58,7 +58,7 @@ async def test_where_nobody_can_be_asked_the_answer_has_to_name_a_known_organiza
     org_id: str, proven: bool
 ) -> None:
     rig = rig_with("t1", org_id=org_id)
-    rig.profiles.error = ApiError(Reason.RATE_LIMITED, "later")
+    rig.profiles.error = ApiError(Failure(Reason.RATE_LIMITED, detail="later"))
     assert (await sent(rig)).proven is proven
     await sent(rig)
     assert rig.profiles.asked == ["t1"], "not at each poll"
@@ -70,7 +70,7 @@ async def test_where_nobody_can_be_asked_the_answer_has_to_name_a_known_organiza
 
 async def test_a_token_that_may_not_read_usage_is_sent_so_that_the_answer_says_so() -> None:
     rig = rig_with("setup")
-    rig.profiles.error = ApiError(Reason.SCOPE, "a setup-token")
+    rig.profiles.error = ApiError(Failure(Reason.SCOPE, detail="a setup-token"))
     assert (await sent(rig)).secret == Secret("setup")
 
 

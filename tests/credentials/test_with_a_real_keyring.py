@@ -52,11 +52,10 @@ async def failed_poll(rig: Rig) -> str:
     rig.store.dispatch(PollStarted(rig.clock.now(), ME))
     with pytest.raises(CredentialError) as error:
         await token(rig)
-    reason, detail = error.value.reason, error.value.detail
-    assert reason is Reason.CREDENTIALS
-    rig.store.dispatch(PollFailed(rig.clock.now(), ME, reason, detail))
+    assert error.value.reason is Reason.CREDENTIALS
+    rig.store.dispatch(PollFailed(rig.clock.now(), ME, error.value.failure))
     assert rig.store.state.accounts[ME].next_poll_at > rig.clock.now()
-    return detail
+    return str(error.value)
 
 
 async def looked(rig: Rig) -> bool:
@@ -89,7 +88,7 @@ async def test_a_keyring_that_is_started_anew(session: tuple[Bus, dict[str, str]
     bus, env = session
     rig = rig_with(None)
     rig.learnt[ME] = CachedAccount(token_digest=digest(Secret("sk-kept")))
-    assert "no keyring" in await failed_poll(rig)
+    assert "no system keyring" in await failed_poll(rig)
     assert await token(rig, LIVE) == "sk-live"
     with keyring_on(bus, env):
         store(env, ME, "sk-kept")

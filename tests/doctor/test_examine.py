@@ -4,9 +4,8 @@ from time import monotonic
 
 import pytest
 
-from monitor.core.errors import Cause, CredentialError, Reason, TrackerError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source, TrackerError
 from monitor.credentials.keychain import services
-from monitor.credentials.keyring_backends import ABSENT, LOCKED
 from monitor.doctor import Check, Failed, Outcome
 from monitor.doctor.report import exit_code
 from tests.builders import after, before
@@ -195,20 +194,23 @@ def mac(machine: Machine) -> FakeSecurity:
 
 KEYRINGS: dict[str, tuple[CredentialError, str, str]] = {
     "absent": (
-        CredentialError(ABSENT, cause=Cause.NO_KEYRING),
-        "no keyring is to be had here",
+        CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING)),
+        "no system keyring available",
         "$DBUS_SESSION_BUS_ADDRESS",
     ),
     "locked": (
-        CredentialError(LOCKED, cause=Cause.LOCKED),
+        CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED)),
         "your keyring is locked",
         "manager",
     ),
     "plaintext": (
         CredentialError(
-            "keyrings.alt.file.PlaintextKeyring is configured, but only the system's own keyring is used, "
-            "never plaintext: take it out of PYTHON_KEYRING_BACKEND or keyringrc.cfg",
-            cause=Cause.NO_KEYRING,
+            Failure(
+                Reason.CREDENTIALS,
+                Cause.MISCONFIGURED,
+                Source.KEYRING,
+                "keyrings.alt.file.PlaintextKeyring",
+            )
         ),
         "PlaintextKeyring is configured, but only the system's own",
         "`unset PYTHON_KEYRING_BACKEND`",
@@ -229,7 +231,7 @@ async def test_what_is_said_of_a_keyring_that_cannot_be_used(machine: Machine, c
 
 async def test_no_keyring_is_a_warning_where_nothing_has_to_be_in_it(machine: Machine) -> None:
     machine.settings(ACCOUNT + "storage = 'linked'\n")
-    machine.box.failure = CredentialError(ABSENT, cause=Cause.NO_KEYRING)
+    machine.box.failure = CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
     assert (await machine.answer("keyring")).outcome is WARN
 
 
@@ -259,7 +261,7 @@ ACCOUNTS: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         "",
         lambda m: m.box.entries.update({"user@example.com": "{"}),
         FAIL,
-        "the entry in the keyring is no token",
+        "the entry in the keyring is not a token",
         "import or enter it again",
     ),
     "with a label": (
@@ -336,7 +338,7 @@ async def test_what_is_said_of_an_account_that_is_linked(
 async def test_without_an_api_no_token_matters(machine: Machine) -> None:
     machine.login(scopes=["user:inference"])
     machine.settings(f"{ALONE}{ACCOUNT}storage = 'keyring'\n")
-    machine.box.failure = CredentialError(LOCKED, cause=Cause.LOCKED)
+    machine.box.failure = CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED))
     assert "setup-token, which is not sent" in (await machine.answer("login")).found
     check = await machine.answer("account")
     assert (check.outcome, check.fix) == (WARN, "`monitor accounts import --all`")
@@ -350,95 +352,103 @@ async def test_without_an_api_no_token_matters(machine: Machine) -> None:
     assert "of no use" in (await machine.answer("account")).found
 
 
-def fails(reason: Reason, detail: str, *, is_running: bool = True) -> Edit:
+def fails(failure: Failure, *, is_running: bool = True) -> Edit:
     """A token_command's account that the polls cannot read."""
-    failed = {"user@example.com": Failed(reason, detail, is_running)}
+    failed = {"user@example.com": Failed(failure, is_running)}
     return lambda m: m.set(failures=lambda: failed)
 
 
 EXPIRED = {"user@example.com": login_text(expires=before(hours=2))}
 
+NO_SCOPE = Failure(Reason.SCOPE, Cause.NO_SCOPE)
+REFUSED = Failure(Reason.AUTH, Cause.REFUSED)
+
 FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
     "a setup-token of a command": (
         'token_command = ["echo", "a-token"]',
-        fails(Reason.SCOPE, "the token may not read usage: log in"),
+        fails(NO_SCOPE),
         FAIL,
         "account 1 (u…@example.com): it cannot be read (scope): the token may not read usage",
         "let the command print the token of a login",
     ),
     "a setup-token of systemd": (
         "storage = 'systemd'",
-        fails(Reason.SCOPE, "the token may not read usage: log in"),
+        fails(NO_SCOPE),
         FAIL,
         "it cannot be read (scope)",
         "encrypt the token of a login",
     ),
     "a setup-token in the keyring": (
         "",
-        fails(Reason.SCOPE, "the token may not read usage: log in"),
+        fails(NO_SCOPE),
         FAIL,
         "it cannot be read (scope)",
         "`claude`, then /login; and then `monitor accounts import`",
     ),
     "one that is refused": (
         "",
-        fails(Reason.AUTH, "the API refused the login: it has expired or was revoked"),
+        fails(REFUSED),
         FAIL,
         "(auth): the API refused the login",
         "`claude`, then /login",
     ),
     "a login that cannot be identified": (
         "",
-        fails(Reason.CREDENTIALS, "it cannot be asked now whose the new login is: HTTP 500"),
+        fails(Failure(Reason.CREDENTIALS, Cause.UNIDENTIFIED, detail="HTTP 500")),
         FAIL,
-        "whose the new login is: HTTP 500",
+        "whose the new login is (HTTP 500)",
         "`monitor accounts import`",
     ),
     "one that says itself what to do": (
         "",
-        fails(Reason.CREDENTIALS, "there holds 'user@example.com' somebody: run `x y`"),
+        fails(
+            Failure(Reason.CREDENTIALS, Cause.OTHER_LOGIN, folder="/w", owner="user@example.com")
+        ),
         FAIL,
-        "(credentials): there holds 'u…@example.com' somebody",
-        "run `x y`",
+        "(credentials): /w holds the login of 'u…@example.com'",
+        "run `CLAUDE_CONFIG_DIR=/w claude`",
     ),
     "one that waits": (
         "",
-        fails(Reason.RATE_LIMITED, "the API asks for fewer requests"),
+        fails(Failure(Reason.RATE_LIMITED)),
         WARN,
-        "(rate_limited): the API asks for fewer requests",
+        "(rate_limited): rate limited by the API",
         "`monitor status`",
     ),
     "an answer that is not understood": (
         "",
-        fails(Reason.SCHEMA, "no known window"),
+        fails(Failure(Reason.SCHEMA, detail="no known window")),
         FAIL,
         "(schema): no known window",
         "pip install --upgrade",
     ),
     "one of the last run": (
         "",
-        fails(Reason.AUTH, "the API refused the login", is_running=False),
+        fails(REFUSED, is_running=False),
         FAIL,
         "it could not be read when it was asked last (auth)",
         "/login",
     ),
     "one that waits for Claude Code": (
         "storage = 'keyring'",
-        lambda m: (fails(Reason.AUTH, "waiting")(m), m.box.entries.update(EXPIRED)),
+        lambda m: (fails(Failure(Reason.AUTH, Cause.WAITING))(m), m.box.entries.update(EXPIRED)),
         WARN,
         "expired 2h ago",
         "`claude`: it renews",
     ),
     "one whose new login cannot be identified": (
         "storage = 'keyring'",
-        lambda m: (fails(Reason.CREDENTIALS, "whose is it")(m), m.box.entries.update(EXPIRED)),
+        lambda m: (
+            fails(Failure(Reason.CREDENTIALS, detail="whose is it"))(m),
+            m.box.entries.update(EXPIRED),
+        ),
         FAIL,
         "(credentials): whose is it",
         "`monitor accounts import`",
     ),
     "one whose token is known to be missing": (
         "storage = 'keyring'",
-        lambda m: (fails(Reason.AUTH, "x")(m), m.box.entries.popitem()),
+        lambda m: (fails(REFUSED)(m), m.box.entries.popitem()),
         FAIL,
         "the keyring has none",
         "`claude`, then /login",
@@ -566,7 +576,9 @@ CHANNELS: dict[str, tuple[str, Edit, Outcome, str]] = {
     "a webhook without its token": ("token = 'hook'", lambda _: None, WARN, "entry is missing"),
     "a webhook without a keyring": (
         "token = 'hook'",
-        lambda m: setattr(m.box, "failure", CredentialError(LOCKED, cause=Cause.LOCKED)),
+        lambda m: setattr(
+            m.box, "failure", CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED))
+        ),
         WARN,
         "cannot be read",
     ),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.errors import Reason
+from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import Account
 from monitor.doctor import Failed, render_document, render_text
 from monitor.doctor.privacy import Privacy, masked, title
@@ -57,13 +57,12 @@ def test_how_a_name_is_masked(name: str, shown: str) -> None:
 
 
 async def test_why_an_account_fails_is_told_without_its_name(machine: Machine) -> None:
-    failed = Failed(
-        Reason.CREDENTIALS, "no credential 'Ann': name it (LoadCredential=Ann:...), Anna"
-    )
+    failed = Failed(Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, "Ann"))
     machine.settings("[[accounts]]\nname = 'Ann'\nauth_method = 'oauth'\nstorage = 'systemd'\n")
     machine.set(failures=lambda: {"Ann": failed})
-    found = (await machine.answer("account")).found
-    assert found.endswith(": no credential 'A…': name it (LoadCredential=A…:...), Anna")
+    check = await machine.answer("account")
+    assert check.found.endswith(": there is no systemd credential 'A…'")
+    assert "LoadCredentialEncrypted=A…:" in (check.fix or "")
 
 
 def test_a_label_is_what_the_user_has_made_public() -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.model import Account, AccountState, Down, Window
 from monitor.core.state import NotificationLog, State
 from tests.builders import live, state, waiting
@@ -55,7 +55,9 @@ def rate_limited(now: datetime) -> AccountState:
         Window("7d", 0.91, now + timedelta(days=2, hours=6)),
         at=now - timedelta(minutes=10),
         plan="pro",
-        health=Down(now - timedelta(minutes=5), Reason.RATE_LIMITED, "too many requests"),
+        health=Down(
+            now - timedelta(minutes=5), Failure(Reason.RATE_LIMITED, detail="too many requests")
+        ),
         next_poll_at=now + timedelta(minutes=25),
         backoff_until=now + timedelta(minutes=25),
         interval=timedelta(minutes=30),
@@ -78,7 +80,7 @@ def logged_out(now: datetime) -> AccountState:
         Window("7d", 0.65, now + timedelta(days=4, hours=11)),
         at=now - timedelta(hours=2),
         plan="team",
-        health=Down(now - timedelta(hours=2), Reason.AUTH, "the token has expired"),
+        health=Down(now - timedelta(hours=2), Failure(Reason.AUTH, detail="the token has expired")),
         next_poll_at=now + timedelta(minutes=3),
         backoff_until=now - timedelta(minutes=1),
         polls=60,

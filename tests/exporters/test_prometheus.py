@@ -24,7 +24,7 @@ from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import AlertKind
-from monitor.core.errors import Reason
+from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import PollSucceeded
 from monitor.core.model import Account, Down, Window
 from monitor.core.policy import Policy
@@ -160,7 +160,7 @@ def test_a_login_is_required_only_where_nothing_else_helps(reason: Reason, requi
 
 
 def test_no_login_is_required_where_claude_code_only_has_to_be_used() -> None:
-    rests = Down(NOW, Reason.AUTH, "waiting for Claude Code", renewable=True)
+    rests = Down(NOW, Failure(Reason.AUTH, Cause.WAITING))
     waits = state(replace(live("a"), health=rests))
     assert value(waits, "claude_usage_login_required", account="a") == 0
     assert value(waits, "claude_usage_up", account="a") == 0

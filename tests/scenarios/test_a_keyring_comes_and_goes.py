@@ -33,7 +33,7 @@ from tests.scenarios.scene import START, living, statuses
 
 INTERVAL_SECS = 30
 LIVE = "Live"
-LOCKED, ABSENT = "Your keyring is locked", "No keyring is to be had here"
+LOCKED, ABSENT = "Your keyring is locked", "No system keyring available"
 
 RECOVERY_SECS = MEND_EVERY.total_seconds() + LOOK_EVERY
 """How long after the keyring is there again at most; then everybody is polled at once."""

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.login_watcher import LoginWatcher
 from monitor.credentials.ports import LoginSource
 from monitor.credentials.profiles import Profiles
-from monitor.credentials.security import SILENT, Security
+from monitor.credentials.security import Security
 from tests.credentials.factories import Rig
 
 NIGHT = timedelta(hours=4)
@@ -32,7 +32,7 @@ class Asked(Security):
             return 0, b'"mdat"<timedate>=0x32  "20261122120000Z\000"'
         self.secrets += 1
         if self.code is None:
-            raise CredentialError(SILENT, cause=Cause.SILENT)
+            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.SILENT, Source.KEYCHAIN))
         return self.code, b""
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from monitor.core.errors import Reason
+from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import (
     Account,
     AccountState,
@@ -48,10 +48,12 @@ def account(
 
 
 def down(
-    now: datetime, state: AccountState, reason: Reason, detail: str = "", **changes: object
+    now: datetime, state: AccountState, failure: Failure | Reason, **changes: object
 ) -> AccountState:
     """The same account, failing since a minute ago."""
-    health = Down(now - timedelta(minutes=1), reason, detail)
+    health = Down(
+        now - timedelta(minutes=1), failure if isinstance(failure, Failure) else Failure(failure)
+    )
     return replace(state, health=health, failures_in_a_row=1, **changes)  # type: ignore[arg-type]
 
 
@@ -91,7 +93,7 @@ def full(now: datetime, name: str = "user@work.com") -> AccountState:
         healthy.usage or Usage(now),
         extra_usage=ExtraUsage(True, Decimal("12.40"), Decimal(50), "USD"),
     )
-    failing = down(now, healthy, Reason.RATE_LIMITED, "the API asks for fewer requests")
+    failing = down(now, healthy, Reason.RATE_LIMITED)
     labelled = replace(failing.account, label="work")
     return replace(failing, usage=usage, account=labelled, failures_in_a_row=3)
 
@@ -106,15 +108,13 @@ def mixed(now: datetime) -> State:
         down(
             now,
             account(now, "expired@work.com", *both, age="3h"),
-            Reason.AUTH,
-            "waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/home/me/.claude-work claude`",
+            Failure(Reason.AUTH, Cause.WAITING, folder="/home/me/.claude-work"),
         ),
         down(now, account(now, "offline@work.com", *both, age="10m"), Reason.CONNECTION),
         down(
             now,
             account(now, "locked@work.com", *both, age="1m"),
-            Reason.CREDENTIALS,
-            "the keyring is locked: unlock it",
+            Failure(Reason.CREDENTIALS, Cause.LOCKED, Source.KEYRING),
         ),
         replace(account(now, "waiting@work.com"), usage=None, last_success_at=None),
         account(now, "reset@work.com", ("5h", 65, "0s"), ("7d", 91, "2d 6h"), age="40m"),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from monitor.core.errors import Reason
+from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import (
     Account,
     AccountState,
@@ -49,10 +49,20 @@ usages = st.builds(
     extra_usage=st.none()
     | st.builds(ExtraUsage, enabled=st.booleans(), used=money, limit=money, currency=texts),
 )
+failures = st.builds(
+    Failure,
+    st.sampled_from(Reason),
+    st.none() | st.sampled_from(Cause),
+    st.none() | st.sampled_from(Source),
+    name=texts,
+    folder=st.none() | texts,
+    owner=st.none() | texts,
+    detail=texts,
+)
 healths: st.SearchStrategy[Health] = st.one_of(
     st.just(Unpolled()),
     st.builds(Up, since=instants),
-    st.builds(Down, since=instants, reason=st.sampled_from(Reason), detail=texts),
+    st.builds(Down, since=instants, failure=failures),
 )
 accounts = st.builds(
     AccountState,

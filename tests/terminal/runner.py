@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from monitor.core.errors import Reason, TrackerError
+from monitor.core.errors import Failure, Reason, TrackerError
 from monitor.core.events import PollFailed
 from monitor.core.model import Secret
 from monitor.core.state import State
@@ -79,7 +79,9 @@ async def rattle(store: Store) -> None:
         for name in store.state.accounts:
             detail = f"{'wxyz'[turn % 4] * 40}"
             store.dispatch(
-                PollFailed(datetime.now().astimezone(), name, Reason.CREDENTIALS, detail)
+                PollFailed(
+                    datetime.now().astimezone(), name, Failure(Reason.CREDENTIALS, detail=detail)
+                )
             )
         await asyncio.sleep(0.02)
 

@@ -5,7 +5,7 @@ from datetime import UTC
 
 import pytest
 
-from monitor.core.errors import Reason
+from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import Account, AccountState, AuthMethod, Storage, Window
 from monitor.core.state import State
 from monitor.terminal.status import StatusWords, status_words
@@ -51,31 +51,31 @@ def test_an_account_without_numbers_has_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "detail", "text"),
+    ("failure", "text"),
     [
-        (Reason.AUTH, "", "Expired — run claude"),
-        (Reason.SCOPE, "", "No scope to read usage — log in by claude /login"),
-        (Reason.RATE_LIMITED, "", "Rate limited until 14:05"),
-        (Reason.TIMEOUT, "", "Timeout"),
-        (Reason.CONNECTION, "", "No network"),
-        (Reason.SERVER, "", "Anthropic has an error"),
-        (Reason.SCHEMA, "", "Answer not understood"),
-        (Reason.CHALLENGE, "", "Cloudflare asks for a browser — import with i"),
-        (Reason.CREDENTIALS, "the keyring is locked", "The keyring is locked"),
-        (Reason.CREDENTIALS, "", "No access"),
+        (Failure(Reason.AUTH), "Expired — run claude"),
+        (Failure(Reason.SCOPE), "No scope to read usage — log in by claude /login"),
+        (Failure(Reason.RATE_LIMITED), "Rate limited until 14:05"),
+        (Failure(Reason.TIMEOUT), "Timeout"),
+        (Failure(Reason.CONNECTION), "No network"),
+        (Failure(Reason.SERVER), "Anthropic has an error"),
+        (Failure(Reason.SCHEMA), "Answer not understood"),
+        (Failure(Reason.CHALLENGE), "Cloudflare asks for a browser — import with i"),
+        (Failure(Reason.CREDENTIALS, detail="the keyring is locked"), "The keyring is locked"),
+        (Failure(Reason.CREDENTIALS), "No access"),
     ],
 )
-def test_a_failure_is_told_in_words(reason: Reason, detail: str, text: str) -> None:
-    state = down(NOW, aged("12s"), reason, detail, backoff_until=NOW + span("2h 5m"))
+def test_a_failure_is_told_in_words(failure: Failure, text: str) -> None:
+    state = down(NOW, aged("12s"), failure, backoff_until=NOW + span("2h 5m"))
     assert status(state).phrases[0] == text
     assert status(state, logged_in=NAME).style is Style.PROBLEM
 
 
 @pytest.mark.parametrize(
-    ("detail", "phrases"),
+    ("failure", "phrases"),
     [
         (
-            "waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/work claude`",
+            Failure(Reason.AUTH, Cause.WAITING, folder="/work"),
             (
                 "Waiting for Claude Code: run `CLAUDE_CONFIG_DIR=/work claude`",
                 "Waiting for Claude Code",
@@ -84,7 +84,7 @@ def test_a_failure_is_told_in_words(reason: Reason, detail: str, text: str) -> N
             ),
         ),
         (
-            "logged out: run `claude` and use /login",
+            Failure(Reason.AUTH, Cause.LOGGED_OUT),
             (
                 "Logged out: run `claude` and use /login",
                 "Logged out — claude /login",
@@ -93,7 +93,7 @@ def test_a_failure_is_told_in_words(reason: Reason, detail: str, text: str) -> N
             ),
         ),
         (
-            "Claude Code's login has ended: run `claude` and use /login",
+            Failure(Reason.AUTH, Cause.LOGIN_ENDED, folder=""),
             (
                 "Claude Code's login has ended: run `claude` and use /login",
                 "Login ended — claude /login",
@@ -102,23 +102,23 @@ def test_a_failure_is_told_in_words(reason: Reason, detail: str, text: str) -> N
             ),
         ),
         (
-            "the token has expired: renew what token_command prints",
+            Failure(Reason.AUTH, Cause.EXPIRED, Source.SYSTEMD),
             (
-                "The token has expired: renew what token_command prints",
+                "The token has expired: renew the systemd credential",
                 "The token has expired",
                 "Expired",
             ),
         ),
         (
-            "the API refused the login: it has expired or was revoked",
+            Failure(Reason.AUTH, Cause.REFUSED),
             ("Expired — run claude", "Run claude", "Expired"),
         ),
     ],
 )
 def test_a_dead_token_says_what_it_waits_for_in_ever_fewer_words(
-    detail: str, phrases: tuple[str, ...]
+    failure: Failure, phrases: tuple[str, ...]
 ) -> None:
-    assert status(down(NOW, aged("12s"), Reason.AUTH, detail)).phrases == phrases
+    assert status(down(NOW, aged("12s"), failure)).phrases == phrases
 
 
 def test_every_reason_has_words() -> None:
@@ -144,8 +144,8 @@ def test_a_refused_session_key_asks_for_a_new_one() -> None:
 )
 def test_claude_code_renews_its_own_tokens_alone(storage: Storage | None, text: str) -> None:
     mine = Account(NAME, "org", storage=storage)
-    detail = "the API refused the login: it has expired or was revoked"
-    assert status(down(NOW, aged("12s", account=mine), Reason.AUTH, detail)).phrases[0] == text
+    refused = Failure(Reason.AUTH, Cause.REFUSED)
+    assert status(down(NOW, aged("12s", account=mine), refused)).phrases[0] == text
 
 
 def test_a_failure_tells_the_age_of_the_numbers_in_its_fewest_words_too() -> None:
@@ -168,8 +168,8 @@ def test_the_fewest_words_of_a_limit_still_say_until_when() -> None:
 
 
 def test_a_detail_is_shortened_to_what_is_wrong() -> None:
-    state = down(NOW, aged("12s"), Reason.CREDENTIALS, "the keyring is locked: unlock it")
-    assert status(state).within(24) == "The keyring is locked"
+    state = down(NOW, aged("12s"), Failure(Reason.CREDENTIALS, Cause.LOCKED))
+    assert status(state).within(24) == "Your keyring is locked"
 
 
 def test_a_locked_window_is_named() -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from monitor.core.alerts.memory_codec import Remembered, parse_memory, render_memory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
     AccountsLoaded,
     ClockStepped,
@@ -68,7 +68,14 @@ class Subject:
     def poll_failed(
         self, at: datetime, name: str, reason: Reason, retry_after: timedelta | None, chance: float
     ) -> list[tuple[str, Told]]:
-        return self._told(PollFailed(at, name, reason, "simulated", retry_after, jitter=chance))
+        return self._told(
+            PollFailed(
+                at,
+                name,
+                Failure(reason, detail="simulated", retry_after=retry_after),
+                jitter=chance,
+            )
+        )
 
     def refresh(self, at: datetime) -> list[tuple[str, Told]]:
         return self._told(RefreshRequested(at))

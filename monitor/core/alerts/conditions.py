@@ -30,6 +30,7 @@ from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.pace import forecast
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import describe
 from monitor.core.model import AccountState, Down, Window
 from monitor.core.state import State
 
@@ -144,9 +145,9 @@ def _fact(kind: AlertKind, account: AccountState, at: datetime, detail: str = ""
 
 def _health_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
     """An account whose login merely rests needs nobody: Claude Code renews the token when it is next used."""
-    if isinstance(account.health, Down) and not account.health.renewable:
+    if isinstance(account.health, Down) and not account.health.failure.renewable:
         kind = AlertKind.LOGIN if account.login_required else AlertKind.UNREADABLE
-        yield _fact(kind, account, at, account.health.detail)
+        yield _fact(kind, account, at, describe(account.health.failure))
 
 
 def _expiry_facts(account: AccountState, at: datetime) -> Iterator[Fact]:

@@ -12,7 +12,7 @@ from monitor.core.alerts.conditions import Fact, evaluate_conditions, step
 from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import Reason
+from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import PollSucceeded
 from monitor.core.model import AccountState, Down, Up
 from monitor.core.policy import Policy
@@ -72,7 +72,7 @@ def alerts_at(now: State, *minutes: float) -> list[Alert]:
 
 
 def down(name: str, reason: Reason) -> AccountState:
-    return replace(live(name), health=Down(NOW, reason, "the detail"))
+    return replace(live(name), health=Down(NOW, Failure(reason, detail="the detail")))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_an_account_that_stays_down_is_told(
 
 
 def test_an_account_that_waits_for_claude_code_to_renew_its_token_is_no_matter() -> None:
-    rests = Down(NOW, Reason.AUTH, "waiting for Claude Code", renewable=True)
+    rests = Down(NOW, Failure(Reason.AUTH, Cause.WAITING))
     now = state(replace(live("a"), health=rests))
     assert alerts_at(now, 0, 10, 20, 24 * 60) == []
 

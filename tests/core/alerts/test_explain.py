@@ -14,7 +14,7 @@ from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
 from monitor.core.policy import Policy
 from monitor.core.state import State
@@ -237,20 +237,20 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
     ),
     "a login that is not needed": (polled([(0, 1)]), None, "login", "inactive: it is not so"),
     "a login that is needed": (
-        [PollFailed(NOW, "a", Reason.AUTH, "expired")],
+        [PollFailed(NOW, "a", Failure(Reason.AUTH, detail="expired"))],
         None,
         "login",
         "pending: so since 12:00:00; speaks if that is still so at 12:05:00",
     ),
     "a login that was told": (
-        [PollFailed(NOW, "a", Reason.AUTH, "expired"), Ticked(after(minutes=5))],
+        [PollFailed(NOW, "a", Failure(Reason.AUTH, detail="expired")), Ticked(after(minutes=5))],
         None,
         "login",
         "firing: so since 12:00:00, told at 12:05:00",
     ),
     "a login that was told and is there again": (
         [
-            PollFailed(NOW, "a", Reason.AUTH, "expired"),
+            PollFailed(NOW, "a", Failure(Reason.AUTH, detail="expired")),
             Ticked(after(minutes=5)),
             *polled([(6, 1)]),
         ],

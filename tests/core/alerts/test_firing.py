@@ -8,7 +8,7 @@ from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import Reason
+from monitor.core.errors import Failure, Reason
 from monitor.core.events import PollFailed, PollSucceeded, Ticked
 from monitor.core.model import Window
 from monitor.core.policy import Policy
@@ -117,7 +117,7 @@ def test_what_the_rules_are_silent_about_does_not_fire(rules: RuleBook) -> None:
 
 
 def failed(of: State, minutes: float, reason: Reason) -> State:
-    return update(of, PollFailed(after(minutes=minutes), "a", reason, "refused"))[0]
+    return update(of, PollFailed(after(minutes=minutes), "a", Failure(reason, detail="refused")))[0]
 
 
 def ticked(of: State, minutes: float) -> State:

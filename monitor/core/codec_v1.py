@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from monitor.core.errors import Cause, Failure, Reason, Source
+from monitor.core.codec import decode, encode
+from monitor.core.errors import Failure, Reason
 from monitor.core.model import (
     Account,
     AccountState,
@@ -237,7 +238,7 @@ def _health(health: Health) -> Json | None:
         case Up(since):
             return {"up": _instant(since)}
         case Down(since, failure):
-            return {"down": _instant(since), **_failure(failure)}
+            return {"down": _instant(since), "failure": encode(Failure, failure)}
         case _:
             return None
 
@@ -247,36 +248,7 @@ def _parse_health(value: Json | None) -> Health:
         return Unpolled()
     if "up" in value:
         return Up(_moment(value["up"]))
-    return Down(_moment(value["down"]), _parse_failure(value))
-
-
-def _failure(failure: Failure) -> Json:
-    after = failure.retry_after
-    return _known(
-        reason=failure.reason.value,
-        cause=failure.cause and failure.cause.value,
-        source=failure.source and failure.source.value,
-        name=failure.name or None,
-        folder=failure.folder,
-        owner=failure.owner,
-        detail=failure.detail,
-        retry_after=None if after is None else after.total_seconds(),
-    )
-
-
-def _parse_failure(value: Json) -> Failure:
-    cause, source, after = value.get("cause"), value.get("source"), value.get("retry_after")
-    folder, owner = value.get("folder"), value.get("owner")
-    return Failure(
-        Reason(value["reason"]),
-        None if cause is None else Cause(cause),
-        None if source is None else Source(source),
-        _words(value.get("name", "")),
-        None if folder is None else _words(folder),
-        None if owner is None else _words(owner),
-        _words(value["detail"]),
-        None if after is None else timedelta(seconds=after),
-    )
+    return Down(_moment(value["down"]), decode(Failure, value["failure"]))
 
 
 def _log(log: NotificationLog) -> Json:

@@ -21,7 +21,7 @@ from monitor.core.codec_v1 import (
     render_change,
     render_state,
 )
-from monitor.core.errors import Failure, Reason
+from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import (
     Account,
     AccountState,
@@ -54,10 +54,21 @@ usages = st.builds(
     ).map(tuple),
     st.none() | st.builds(ExtraUsage, st.booleans(), money, money, texts),
 )
+failures = st.builds(
+    Failure,
+    st.sampled_from(Reason),
+    st.none() | st.sampled_from(Cause),
+    st.none() | st.sampled_from(Source),
+    texts,
+    st.none() | texts,
+    st.none() | texts,
+    texts,
+    st.none() | st.timedeltas(),
+)
 healths: st.SearchStrategy[Health] = st.one_of(
     st.just(Unpolled()),
     st.builds(Up, instants),
-    st.builds(Down, instants, st.sampled_from(Reason), texts, st.booleans()),
+    st.builds(Down, instants, failures),
 )
 accounts = st.builds(
     AccountState,

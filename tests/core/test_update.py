@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.effects import AlertKind, Notify
-from monitor.core.errors import Failure, Reason
+from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
@@ -374,9 +374,12 @@ events = st.one_of(
         PollFailed,
         instants,
         names,
-        st.sampled_from(list(Reason)),
-        st.just("x"),
-        st.none() | st.timedeltas(timedelta(0), timedelta(days=1)),
+        st.builds(
+            Failure,
+            st.sampled_from(list(Reason)),
+            st.none() | st.sampled_from(list(Cause)),
+            retry_after=st.none() | st.timedeltas(timedelta(0), timedelta(days=1)),
+        ),
     ),
     st.builds(RefreshRequested, instants, st.none() | names),
     st.builds(LoginSeen, instants, st.none() | names),

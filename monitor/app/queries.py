@@ -21,7 +21,7 @@ from monitor.core.ranking import Candidate
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.config_dir import for_claude_code, remembered
-from monitor.terminal.plain import render_plain
+from monitor.terminal.table import render_plain
 
 CURRENT: Final = ""
 """As an account's name: the one that Claude Code would use now. No account has this name."""

@@ -6,6 +6,7 @@ import os
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from exporters.server import Site
@@ -14,6 +15,7 @@ from monitor.app.channel_set import ChannelSet, build_demo_channel_set
 from monitor.app.execute import Alone, Controls
 from monitor.app.wiring import build_demo
 from monitor.commands.opening import Ending
+from monitor.ipc.command_proxy import execute
 from monitor.notify.channels.terminal import Write
 from monitor.settings import ExporterSettings, parse_listen
 from monitor.system import logs
@@ -42,15 +44,15 @@ def demo_table(arguments: Namespace) -> int:
 
 async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
-    from monitor.terminal.tty import Device, terminal_path
+    from monitor.terminal.tty import Tty, terminal_path
 
-    device = Device(terminal_path())
+    tty = Tty(terminal_path())
     async with _opened(arguments) as (app, metrics):
-        controls = Controls(Alone(app))
+        run_command = partial(execute, Controls(Alone(app)))
         program = Program(
-            app.store, app.clock, controls, device, lambda: metrics and f"metrics on {metrics}"
+            app.store, app.clock, run_command, tty, lambda: metrics and f"metrics on {metrics}"
         )
-        await app.run(program.run, _telling(arguments, device.output.send))
+        await app.run(program.run, _telling(arguments, tty.output.send))
     return 0
 
 

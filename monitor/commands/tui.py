@@ -8,20 +8,20 @@ import contextlib
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitor.app.leadership import Election
-from monitor.ipc.command_proxy import Switch
+from monitor.ipc.command_proxy import Switch, execute
 from monitor.ipc.state_view import StateView
 from monitor.paths import config_path, instance
 from monitor.system.clock import SystemClock
-from monitor.terminal.plain import interactive
 
 if TYPE_CHECKING:
     from monitor.app.leader import Leader
     from monitor.terminal.program import Program
-    from monitor.terminal.tty import Device
+    from monitor.terminal.tty import Tty
 
 FIRST_SIGHT_SECS: Final = 1.0
 """How long a table waits for something to show."""
@@ -29,7 +29,7 @@ FIRST_SIGHT_SECS: Final = 1.0
 
 def tui(arguments: Namespace) -> int:
     """Show the table until the user quits; where there is no terminal for it, print it once."""
-    if not interactive(os.environ, sys.stdin.isatty(), sys.stdout.isatty()):
+    if not is_interactive(os.environ, sys.stdin.isatty(), sys.stdout.isatty()):
         from monitor.commands.status import status_table
 
         return status_table(arguments)
@@ -40,18 +40,22 @@ def tui(arguments: Namespace) -> int:
     return asyncio.run(_table(arguments))
 
 
-async def _table(arguments: Namespace) -> int:
-    # Only a system with such a terminal has what these import.
-    from monitor.terminal.program import Program
-    from monitor.terminal.tty import Device, terminal_path
+def is_interactive(env: Mapping[str, str], stdin_tty: bool, stdout_tty: bool) -> bool:
+    """True where the live table can be shown: on a terminal that moves its cursor."""
+    return stdin_tty and stdout_tty and env.get("TERM", "") not in ("", "dumb")
 
-    outlook, switch, device = StateView(), Switch(), Device(terminal_path())
+
+async def _table(arguments: Namespace) -> int:
+    from monitor.terminal.program import Program
+    from monitor.terminal.tty import Tty, terminal_path
+
+    outlook, switch, tty = StateView(), Switch(), Tty(terminal_path())
     office = Election(
         *instance(os.environ, config_path(os.environ, arguments.config)),
-        lambda path: _elected(arguments, outlook, path, device),
+        lambda path: _elected(arguments, outlook, path, tty),
     )
     footer = partial(_footer, office, _idle_options(arguments))
-    program = Program(outlook, SystemClock(), switch, device, footer)
+    program = Program(outlook, SystemClock(), partial(execute, switch), tty, footer)
     front = asyncio.ensure_future(_shown(program, outlook))
     await office.lead_or_follow(front, outlook, switch)
     return 0
@@ -74,7 +78,7 @@ def _footer(office: Election, idle: str) -> str:
     return f"{office.words}; {idle}: not before this one polls"
 
 
-def _elected(arguments: Namespace, outlook: StateView, path: str, device: "Device") -> "Leader":
+def _elected(arguments: Namespace, outlook: StateView, path: str, tty: "Tty") -> "Leader":
     """The owner that this process becomes; from now on there is something to log."""
     from monitor.app.leader import Leader
     from monitor.commands.opening import terms_of
@@ -82,7 +86,7 @@ def _elected(arguments: Namespace, outlook: StateView, path: str, device: "Devic
     from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
-    return Leader(terms_of(arguments, device.output.send), outlook, path)
+    return Leader(terms_of(arguments, tty.output.send), outlook, path)
 
 
 async def _shown(program: "Program", outlook: StateView) -> None:

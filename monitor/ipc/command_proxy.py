@@ -4,6 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from monitor.core.commands import (
+    AddAccount,
+    Command,
+    EditAccount,
+    ImportLogins,
+    Refresh,
+    RemoveAccount,
+    ToggleMute,
+    UseAccount,
+)
 from monitor.core.errors import TrackerError
 from monitor.core.model import Secret
 
@@ -20,6 +30,26 @@ class Controls(Protocol):
     ) -> str: ...
     async def remove(self, name: str) -> str: ...
     async def use(self, name: str) -> str: ...
+
+
+async def execute(controls: Controls, command: Command) -> str:
+    """Carry out a command of the table. Raises TrackerError."""
+    match command:
+        case Refresh(account):
+            return await controls.refresh(account)
+        case ToggleMute():
+            return await controls.mute()
+        case ImportLogins():
+            return await controls.import_logins()
+        case AddAccount(name, session_key, org_id):
+            return await controls.add(name, session_key, org_id)
+        case EditAccount(name, new_name, org_id, new_key):
+            return await controls.edit(name, new_name, new_key, org_id)
+        case RemoveAccount(name):
+            return await controls.remove(name)
+        case UseAccount(name):
+            return await controls.use(name)
+    raise ValueError(f"no command of the table: {type(command).__name__}")
 
 
 class Switch:

@@ -1,21 +1,79 @@
-"""What each key does: `press(screen, key, state, now) -> (screen, order)`. Pure."""
+"""Keys: what each does, `press(screen, key, state, now) -> (screen, command)`, and the help that names them. Pure."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from monitor.core.commands import (
+    Command,
+    ImportLogins,
+    Refresh,
+    RemoveAccount,
+    ToggleMute,
+    UseAccount,
+)
 from monitor.core.state import State
-from monitor.terminal.commands import Import, Mute, Order, Quit, Redraw, Refresh, Remove, Slow, Use
-from monitor.terminal.form import Form, add_form, edit_form, submitted, typed
+from monitor.terminal.dialogs import Form, Question, add_form, edit_form, submit, type_into
 from monitor.terminal.keys import Key
-from monitor.terminal.screen import Pane, Question, Screen, said
+from monitor.terminal.screen import Pane, Screen, show
 
-Pressed = tuple[Screen, Order | None]
+HELP: Final = (
+    ("j k ↓ ↑", "move; also g G, Home End, PgUp PgDn"),
+    ("Space", "details of the selected account"),
+    ("r", "refresh all accounts"),
+    ("R", "refresh the selected account"),
+    ("s  Enter", "mark it as the active account (*)"),
+    ("i", "import all logins of Claude Code found here"),
+    ("a", "add an account by its session key"),
+    ("e", "edit the account"),
+    ("d  x", "delete the account"),
+    ("m", "mute alerts for an hour, or tell them again"),
+    ("Ctrl+L", "draw the screen anew"),
+    ("?", "this page"),
+    ("Esc", "close what is open"),
+    ("q  Ctrl+C", "quit; Ctrl+Z puts it aside until fg"),
+    ("", ""),
+    ("Logged In", "Claude Code would use this account now"),
+    ("Live", "fetched within the last 2 minutes"),
+    ("~0%", "reset as expected, not yet confirmed"),
+    ("--", "no such limit, or nothing known yet"),
+)
+TABLE_KEYS: Final = (
+    ("j/k", "move", 3),
+    ("Space", "details", 4),
+    ("r", "refresh", 5),
+    ("R", "one", 1),
+    ("s", "mark active", 2),
+    ("i", "import", 5),
+    ("a", "add", 4),
+    ("e", "edit", 2),
+    ("d", "delete", 2),
+    ("m", "mute", 0),
+    ("?", "help", 8),
+    ("q", "quit", 9),
+)
+"""Key, what it does, and how much it is missed where there is no room."""
+
+HELP_KEYS: Final = (("Space", "more", 1), ("q", "close", 2))
+EMPTY_KEYS: Final = (("i", "import", 2), ("a", "add", 1), ("?", "help", 3), ("q", "quit", 4))
 
 _PAGE: Final = 10
 _STEPS: Final = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": _PAGE, "pgup": -_PAGE}
 _ENDS: Final = {"g": 0, "home": 0, "G": -1, "end": -1}
 _ON_ACCOUNT: Final = frozenset(("R", "s", "enter", "e", "d", "x", " "))
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Leave the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redraw:
+    """Draw the whole screen again; something else wrote on it."""
+
+
+Pressed = tuple[Screen, Command | Quit | Redraw | None]
 
 
 def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
@@ -26,11 +84,16 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
         case Form() as form:
             return _press_in_form(screen, form, key, state)
         case Question(account):
-            return _answer(screen, account, key, now)
+            screen = replace(screen, dialog=None)
+            if key.name in ("y", "Y"):  # only a plain yes deletes
+                return replace(screen, busy="Deleting…"), RemoveAccount(account)
+            return show(screen, f"{account} stays", now), None
     if screen.pane is Pane.HELP:
-        return _press_in_help(screen, key), None
+        if key.name in _STEPS or key.name == " ":
+            return _turn_page(screen, key), None
+        return replace(screen, pane=Pane.NONE, page=0), None
     if key.name in _STEPS or key.name in _ENDS:
-        return _press_move(screen, key, state), None
+        return _move(screen, key, state), None
     if key.name in _ON_ACCOUNT:
         return _press_on_account(screen, key, state, now)
     return _press_anywhere(screen, key, now)
@@ -42,41 +105,25 @@ def _press_in_form(screen: Screen, form: Form, key: Key, state: State) -> Presse
     if form.saving:
         return screen, None
     if key.name != "enter":
-        return replace(screen, dialog=typed(form, key)), None
-    form, order = submitted(form, state.accounts)
-    return replace(screen, dialog=form, busy="Saving…" if order else screen.busy), order
+        return replace(screen, dialog=type_into(form, key)), None
+    form, command = submit(form, state.accounts)
+    return replace(screen, dialog=form, busy="Saving…" if command else screen.busy), command
 
 
-def _answer(screen: Screen, account: str, key: Key, now: datetime) -> Pressed:
-    """Only a plain yes deletes."""
-    screen = replace(screen, dialog=None)
-    if key.name in ("y", "Y"):
-        return replace(screen, busy="Deleting…"), Remove(account)
-    return said(screen, f"{account} stays", now), None
-
-
-def _press_in_help(screen: Screen, key: Key) -> Screen:
-    """Any key that does not turn a page closes it."""
-    if key.name in _STEPS or key.name == " ":
-        return _turned(screen, key)
-    return replace(screen, pane=Pane.NONE, page=0)
-
-
-def _press_move(screen: Screen, key: Key, state: State) -> Screen:
-    """The selection moves; over an open detail pane, the page keys turn its pages."""
+def _move(screen: Screen, key: Key, state: State) -> Screen:
+    """Move the selection; over an open detail pane, the page keys turn its pages."""
     if screen.pane is Pane.DETAIL and key.name in ("pgdn", "pgup"):
-        return _turned(screen, key)
+        return _turn_page(screen, key)
     names = list(state.accounts)
     selected = screen.selection(state)
     if selected is None:
         return screen
-    last = len(names) - 1
     place = _ENDS[key.name] % len(names) if key.name in _ENDS else names.index(selected)
-    place = min(max(place + _STEPS.get(key.name, 0), 0), last)
+    place = min(max(place + _STEPS.get(key.name, 0), 0), len(names) - 1)
     return replace(screen, selected=names[place], place=place, page=0)
 
 
-def _turned(screen: Screen, key: Key) -> Screen:
+def _turn_page(screen: Screen, key: Key) -> Screen:
     back = _STEPS.get(key.name, 1) < 0
     return replace(screen, page=max(screen.page + (-1 if back else 1), 0))
 
@@ -84,16 +131,16 @@ def _turned(screen: Screen, key: Key) -> Screen:
 def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
     name = screen.selection(state)
     if name is None:
-        return said(screen, "No account yet: press i to import, or a to add one", now), None
+        return show(screen, "No account yet: press i to import, or a to add one", now), None
     match key.name:
         case "R":
             return screen, Refresh(name)
         case "s" | "enter":
-            return _slow(screen, Use(name), "Marking…", now)
+            return _start(screen, UseAccount(name), "Marking…", now)
         case "e":
-            return _opened(screen, edit_form(state.accounts[name].account), now)
+            return _open(screen, edit_form(state.accounts[name].account), now), None
         case "d" | "x":
-            return _opened(screen, Question(name), now)
+            return _open(screen, Question(name), now), None
     pane = Pane.NONE if screen.pane is Pane.DETAIL else Pane.DETAIL
     return replace(screen, pane=pane, page=0), None
 
@@ -105,11 +152,11 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
         case "r":
             return screen, Refresh()
         case "m":
-            return screen, Mute()
+            return screen, ToggleMute()
         case "i":
-            return _slow(screen, Import(), "Importing…", now)
+            return _start(screen, ImportLogins(brief=True), "Importing…", now)
         case "a":
-            return _opened(screen, add_form(), now)
+            return _open(screen, add_form(), now), None
         case "?":
             return replace(screen, pane=Pane.HELP, page=0), None
         case "esc":
@@ -117,16 +164,16 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
     return screen, None
 
 
-def _slow(screen: Screen, order: Slow, doing: str, now: datetime) -> Pressed:
-    """One slow order at a time."""
+def _start(screen: Screen, command: Command, doing: str, now: datetime) -> Pressed:
+    """Start a slow command, one at a time."""
     if screen.busy:
-        return _waiting(screen, now), None
-    return replace(screen, busy=doing, message=None), order
+        return _ask_to_wait(screen, now), None
+    return replace(screen, busy=doing, message=None), command
 
 
-def _opened(screen: Screen, dialog: Form | Question, now: datetime) -> Pressed:
-    return (_waiting(screen, now) if screen.busy else replace(screen, dialog=dialog)), None
+def _open(screen: Screen, dialog: Form | Question, now: datetime) -> Screen:
+    return _ask_to_wait(screen, now) if screen.busy else replace(screen, dialog=dialog)
 
 
-def _waiting(screen: Screen, now: datetime) -> Screen:
-    return said(screen, f"{screen.busy} one moment", now)
+def _ask_to_wait(screen: Screen, now: datetime) -> Screen:
+    return show(screen, f"{screen.busy} one moment", now)

@@ -1,10 +1,10 @@
 """A picture: lines and a cursor, and how one is laid over another. Pure."""
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final, NamedTuple
 
-from monitor.terminal import widths
-from monitor.terminal.style import Line, Span, Style, fitted, line_width, over
+from monitor.terminal.text import Line, Span, Style, char_width, clip, fit, line_width, width
 
 
 class Size(NamedTuple):
@@ -21,63 +21,90 @@ class Picture:
     lines: tuple[Line, ...]
     cursor: tuple[int, int] | None = None
 
-    def fitted(self, size: Size) -> "Picture":
-        """The picture in exactly this size."""
+    def fit(self, size: Size) -> "Picture":
+        """The picture in exactly this size; a cursor outside of it is not shown."""
         missing = ((),) * (size.height - len(self.lines))
-        lines = tuple(fitted(line, size.width) for line in (*self.lines, *missing)[: size.height])
-        return Picture(lines, self.cursor if self._shows_cursor(size) else None)
+        lines = tuple(fit(line, size.width) for line in (*self.lines, *missing)[: size.height])
+        column, row = self.cursor or size
+        return Picture(lines, self.cursor if column < size.width and row < size.height else None)
 
-    def _shows_cursor(self, size: Size) -> bool:
-        return self.cursor is not None and (
-            self.cursor[0] < size.width and self.cursor[1] < size.height
-        )
-
-    def moved(self, right: int, down: int) -> "Picture":
-        """The same picture, whose cursor is meant for a place further right and down."""
+    def shift_cursor(self, right: int, down: int) -> "Picture":
+        """The same lines, with the cursor further right and down."""
         if self.cursor is None:
             return self
-        return replace(self, cursor=(self.cursor[0] + right, self.cursor[1] + down))
+        return Picture(self.lines, (self.cursor[0] + right, self.cursor[1] + down))
 
 
-def boxed(title: str, inner: Picture, width: int) -> Picture:
-    """The picture in a frame of `width` cells with a title."""
-    room = width - 2
-    head = widths.clip(f" {title} ", room - 1)
-    top = f"┌─{head}{'─' * (room - 1 - widths.width(head))}┐"
-    sides = tuple(_between_sides(line, room) for line in inner.lines)
-    bottom = f"└{'─' * room}┘"
-    lines = ((_border(top),), *sides, (_border(bottom),))
-    return Picture(lines, inner.cursor).moved(1, 1)
+def box(title: str, inner: Picture, cells: int) -> Picture:
+    """The picture in a border of `cells` cells with a title."""
+    room = cells - 2
+    head = clip(f" {title} ", room - 1)
+    lines: list[Line] = [_border(f"┌─{head}{'─' * (room - 1 - width(head))}┐")]
+    for line in inner.lines:
+        content = fit(line, room)
+        rest = Span(" " * (room - line_width(content)))
+        lines.append((*_border("│"), *content, rest, *_border("│")))
+    lines.append(_border(f"└{'─' * room}┘"))
+    return Picture(tuple(lines), inner.cursor).shift_cursor(1, 1)
 
 
-def _between_sides(line: Line, room: int) -> Line:
-    line = fitted(line, room)
-    rest = Span(" " * (room - line_width(line)))
-    return _border("│"), *line, rest, _border("│")
+def _border(text: str) -> Line:
+    return (Span(text, Style.BORDER),)
 
 
-def _border(text: str) -> Span:
-    return Span(text, Style.BORDER)
-
-
-def centered_over(base: Picture, top: Picture, width: int) -> Picture:
-    """`top` in the middle of `base`, which is `width` cells wide and not lower than `top`."""
-    left = max((width - max(map(line_width, top.lines))) // 2, 0)
+def center_over(base: Picture, top: Picture, cells: int) -> Picture:
+    """`top` in the middle of `base`, which is `cells` cells wide and not lower than `top`."""
+    left = max((cells - max(map(line_width, top.lines))) // 2, 0)
     down = max((len(base.lines) - len(top.lines)) // 2, 0)
     lines = list(base.lines)
-    for place, line in enumerate(top.lines):
-        lines[down + place] = over(lines[down + place], line, left)
-    return Picture(tuple(lines), top.moved(left, down).cursor)
+    for row, line in enumerate(top.lines, down):
+        lines[row] = overlay(lines[row], line, left)
+    return Picture(tuple(lines), top.shift_cursor(left, down).cursor)
 
 
-def around(lines: list[Line], height: int, place: int) -> tuple[Line, ...]:
+_BLANK: Final = Span(" ")
+
+
+def overlay(base: Line, top: Line, left: int) -> Line:
+    """`base` with `top` laid on it, from the cell `left` on."""
+    cells = _split_into_cells(base)
+    right = left + line_width(top)
+    cells += [_BLANK] * (right - len(cells))
+    before, after = cells[:left], cells[right:]
+    if before and width(before[-1].text) > 1:
+        before[-1] = _BLANK  # a wide character would reach under the top
+    if after and not after[0].text:
+        after[0] = _BLANK  # only the second half of a wide character is left
+    runs = groupby([*before, *top, *after], key=lambda span: (span.style, span.bold))
+    return tuple(
+        Span("".join(span.text for span in run), style, bold) for (style, bold), run in runs
+    )
+
+
+def _split_into_cells(line: Line) -> list[Span]:
+    """One span for each cell, marks with their letter; the second cell of a wide character is empty."""
+    cells: list[Span] = []
+    for span in line:
+        clusters: list[str] = []
+        for char in span.text:
+            if char_width(char):
+                clusters.append(char)
+            elif clusters:
+                clusters[-1] += char
+        for cluster in clusters:
+            cells.append(Span(cluster, span.style, span.bold))
+            cells += [Span("", span.style, span.bold)] * (width(cluster) - 1)
+    return cells
+
+
+def scroll_to(lines: list[Line], height: int, place: int) -> tuple[Line, ...]:
     """`height` of the lines, with that at `place` in their middle where they do not all fit."""
     first = max(min(place - height // 2, len(lines) - height), 0)
     return tuple(lines[first : first + height])
 
 
-def paged(lines: list[Line], height: int, page: int) -> tuple[tuple[Line, ...], int]:
-    """One screenful of the lines, and which it is after all: the last one where `page` is past it."""
+def paginate(lines: list[Line], height: int, page: int) -> tuple[tuple[Line, ...], int]:
+    """One screenful of the lines, and its number: the last one's where `page` is past it."""
     height = max(height, 1)
     page = min(page, max(len(lines) - 1, 0) // height)
     return tuple(lines[page * height : (page + 1) * height]), page

@@ -8,14 +8,26 @@ from typing import Final
 from monitor.core import format
 from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.errors import describe
-from monitor.core.model import AccountState, AuthMethod, Down, ExtraUsage, Window
+from monitor.core.model import AccountState, AuthMethod, Down, Window
+from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.terminal import table, widths
+from monitor.terminal import table
 from monitor.terminal.status import failure_phrases, sentence, status_words
-from monitor.terminal.style import Line, Span, Style, line_width, plain, text_line
+from monitor.terminal.text import (
+    Line,
+    Span,
+    Style,
+    clip,
+    line_width,
+    pad,
+    plain,
+    text_line,
+    width,
+    wrap,
+)
 
-LABEL_CELLS: Final = 15
-WIDE: Final = 50
+_LABEL_CELLS: Final = 15
+_WIDE: Final = 50
 """From this width on, a fact stands beside its label, not under it."""
 
 _BAR_CELLS: Final = 20
@@ -44,65 +56,64 @@ class _Moment:
 
 
 def detail_lines(
-    state: State, account: AccountState, now: datetime, width: int, tz: tzinfo | None = None
+    state: State, account: AccountState, now: datetime, room: int, tz: tzinfo | None = None
 ) -> list[Line]:
-    """The pane's lines, in `width` cells; clock times are told in `tz`."""
+    """The pane's lines, in `room` cells; clock times are those of `tz`."""
     moment = _Moment(now, tz)
-    found = [
-        *_window_facts(account, moment, wide=width >= WIDE),
-        *_extra_usage(account),
+    facts = [
+        *_windows(account, moment, is_wide=room >= _WIDE),
         *_condition(state, account, moment),
         *_schedule(state, account, moment),
         *_identity(account, moment),
     ]
-    return [line for fact in found for line in _laid_out(fact, width)]
+    return [line for fact in facts for line in _lay_out(fact, room)]
 
 
-def _laid_out(fact: Fact, width: int) -> list[Line]:
+def _lay_out(fact: Fact, room: int) -> list[Line]:
+    """A fact beside its label, or under it; a long value on several lines, in the style of its end."""
     label, value = fact
-    if width >= WIDE:
-        return _beside(widths.pad(f" {label}", LABEL_CELLS), value, width - LABEL_CELLS)
-    lead = f"{label} "
-    if widths.width(lead) + line_width(value) <= width:
-        return [(Span(lead, Style.DIM), *value)]
-    return [text_line(widths.clip(label, width), Style.DIM), *_beside(" ", value, width - 1)]
+    above: list[Line] = []
+    if room >= _WIDE:
+        lead = pad(f" {label}", _LABEL_CELLS)
+    elif width(f"{label} ") + line_width(value) <= room:
+        lead = f"{label} "
+    else:
+        above, lead = [text_line(clip(label, room), Style.DIM)], " "
+    indent = width(lead)
+    values = [value]
+    if line_width(value) > room - indent:
+        values = [text_line(part, value[-1].style) for part in wrap(plain(value), room - indent)]
+    leads = [lead, *[" " * indent] * (len(values) - 1)]
+    beside = zip(leads, values, strict=True)
+    return [*above, *((Span(start, Style.DIM), *line) for start, line in beside)]
 
 
-def _beside(lead: str, value: Line, room: int) -> list[Line]:
-    """The value in `room` cells, on as many lines as it needs, the first of which has the lead before it."""
-    values = [value] if line_width(value) <= room else _wrapped(value, room)
-    indent = " " * widths.width(lead)
-    return [
-        (Span(indent if place else lead, Style.DIM), *line) for place, line in enumerate(values)
-    ]
-
-
-def _wrapped(line: Line, room: int) -> list[Line]:
-    """A long value on several lines, in the style of its end."""
-    return [text_line(part, line[-1].style) for part in widths.wrap(plain(line), max(room, 1))]
-
-
-def _window_facts(account: AccountState, moment: _Moment, *, wide: bool) -> Iterator[Fact]:
+def _windows(account: AccountState, moment: _Moment, *, is_wide: bool) -> Iterator[Fact]:
     windows = account.windows(moment.now)
     for window in windows:
-        name = widths.clean(window.key).replace("_", " ")
-        if wide:
-            yield f"{name} limit", _window(window, moment)
+        name = clean(window.key).replace("_", " ")
+        percent, lock = table.percent(window), ""
+        if window.locked_reason is not None:
+            lock = f", locked: {clean(window.locked_reason) or 'no reason given'}"
+        if is_wide:
+            reset = f"  {_reset(window, moment)}{lock}"
+            bar = table.bar(window, _BAR_CELLS)
+            yield f"{name} limit", (percent, Span("  "), *bar, Span(reset))
         else:
-            yield name, _narrow_window(window, moment)
+            yield name, (percent, Span(f" {table.reset_words(window, moment.now)}"), Span(lock))
     if not windows:
         nothing = "none" if account.usage else "not known yet"
         yield "Limits", text_line(nothing, Style.DIM)
-
-
-def _window(window: Window, moment: _Moment) -> Line:
-    figures = (table.percent(window), Span("  "), *table.bar(window, _BAR_CELLS))
-    return *figures, Span(f"  {_reset(window, moment)}{_lock(window)}")
-
-
-def _narrow_window(window: Window, moment: _Moment) -> Line:
-    figures = (table.percent(window), Span(f" {table.reset_words(window, moment.now)}"))
-    return *figures, Span(_lock(window))
+    extra = account.usage.extra_usage if account.usage else None
+    if extra is None:
+        return
+    if not extra.enabled:
+        yield "Extra usage", text_line("off")
+        return
+    currency = clean(extra.currency)
+    used = "on" if extra.used is None else f"{extra.used:.2f}"
+    limited = f"{used} of {extra.limit:.2f} {currency}" if extra.limit is not None else ""
+    yield "Extra usage", text_line(limited or f"{used} {currency}, no limit")
 
 
 def _reset(window: Window, moment: _Moment) -> str:
@@ -111,32 +122,16 @@ def _reset(window: Window, moment: _Moment) -> str:
     return "not open" if window.confirmed else "reset expected, not yet confirmed"
 
 
-def _lock(window: Window) -> str:
-    if window.locked_reason is None:
-        return ""
-    return f", locked: {widths.clean(window.locked_reason) or 'no reason given'}"
-
-
-def _extra_usage(account: AccountState) -> Iterator[Fact]:
-    if account.usage and account.usage.extra_usage:
-        yield "Extra usage", text_line(_money(account.usage.extra_usage))
-
-
-def _money(extra: ExtraUsage) -> str:
-    if not extra.enabled:
-        return "off"
-    currency = widths.clean(extra.currency)
-    used = "on" if extra.used is None else f"{extra.used:.2f}"
-    limit = "no limit" if extra.limit is None else f"of {extra.limit:.2f}"
-    return f"{used} {currency}, {limit}" if extra.limit is None else f"{used} {limit} {currency}"
-
-
 def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
     down = account.health
     if isinstance(down, Down):
-        words_of_it = failure_phrases(account, down, moment.now, moment.tz)[0]
-        yield "Status", text_line(words_of_it, Style.PROBLEM)
-        yield "Failure", text_line(_failure(account, down, moment), Style.PROBLEM)
+        phrases = failure_phrases(account, down, moment.now, moment.tz)
+        yield "Status", text_line(phrases[0], Style.PROBLEM)
+        times = account.failures_in_a_row
+        count = f", {times} times in a row" if times > 1 else ""
+        problem = sentence(describe(down.failure)) or down.failure.reason
+        failure = f"{problem} — since {moment.since(down.since)}{count}"
+        yield "Failure", text_line(failure, Style.PROBLEM)
     else:
         status = status_words(state, account, moment.now, moment.tz)
         yield "Status", text_line(status.phrases[0], status.style)
@@ -144,38 +139,29 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
         yield "Last success", text_line(moment.since(account.last_success_at))
 
 
-def _failure(account: AccountState, down: Down, moment: _Moment) -> str:
-    times = account.failures_in_a_row
-    count = f", {times} times in a row" if times > 1 else ""
-    return f"{sentence(describe(down.failure)) or down.failure.reason} — since {moment.since(down.since)}{count}"
-
-
 def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
     if account.backoff_until is not None and account.backoff_until > moment.now:
         yield "Backing off", text_line(f"until {moment.until(account.backoff_until)}", Style.NOTICE)
     due = "now" if account.polling else moment.until(account.next_poll_at, past="now")
     yield "Next poll", text_line(due)
-    yield "Requests", _requests(state, account, moment)
-
-
-def _requests(state: State, account: AccountState, moment: _Moment) -> Line:
-    """Those of the last hour, whichever process sent them, and whether the interval by itself is too short."""
+    # Those of the last hour, whichever process sent them.
     recent = [at for at in account.requests if moment.now - at < HOUR]
-    text = f"{len(recent)} of some {REQUESTS_PER_HOUR} in the last hour"
+    requests = f"{len(recent)} of some {REQUESTS_PER_HOUR} in the last hour"
     interval = state.policy.interval
     if interval < _SHORTEST_INTERVAL or over_budget(interval) is None:
-        return text_line(text)
-    planned = f"every {interval.total_seconds():g} s is {-(-HOUR // interval)}: expect 429"
-    return text_line(f"{text}; {planned}", Style.NOTICE)
+        yield "Requests", text_line(requests)
+    else:
+        planned = f"every {interval.total_seconds():g} s is {-(-HOUR // interval)}: expect 429"
+        yield "Requests", text_line(f"{requests}; {planned}", Style.NOTICE)
 
 
 def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
-    yield "Plan", text_line(widths.clean(account.plan or format.NOTHING))
+    yield "Plan", text_line(clean(account.plan or format.NOTHING))
     yield "Signed in by", text_line(_METHODS[account.account.auth_method])
     if account.token_expires_at is not None:
         yield "Token expires", text_line(moment.until(account.token_expires_at, past="expired"))
     if account.login_expires_at is not None:
         yield "Login expires", text_line(moment.until(account.login_expires_at, past="expired"))
-    yield "Organization", text_line(widths.clean(account.org_id) or format.NOTHING)
+    yield "Organization", text_line(clean(account.org_id) or format.NOTHING)
     if account.account.label:
-        yield "Label", text_line(widths.clean(account.account.label))
+        yield "Label", text_line(clean(account.account.label))

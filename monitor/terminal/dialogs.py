@@ -1,17 +1,37 @@
-"""The pictures of the dialogs: a form to fill in, and the question before an account is deleted. Pure."""
+"""The dialogs and their pictures: forms to type into, and the question before an account is deleted. Pure."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from monitor.terminal import widths
-from monitor.terminal.canvas import Picture, Size, boxed, centered_over
-from monitor.terminal.field import Field
-from monitor.terminal.form import Form
-from monitor.terminal.help import QUESTION_KEYS, key_bar
-from monitor.terminal.screen import Question
-from monitor.terminal.style import Line, Span, Style, text_line
+from monitor.core.commands import AddAccount, EditAccount
+from monitor.core.model import Account, AuthMethod, Secret
+from monitor.core.sanitize import clean, cleaned, shown
+from monitor.terminal.canvas import Picture, Size, box, center_over
+from monitor.terminal.keys import Key
+from monitor.terminal.text import (
+    Line,
+    Span,
+    Style,
+    char_width,
+    clip,
+    head,
+    key_bar,
+    pad,
+    text_line,
+    wrap,
+)
 
-BOX_CELLS: Final = 66
-LEAST_BOX: Final = Size(48, 9)
+FORM_KEYS: Final = (("Tab", "next field", 1), ("Enter", "save", 3), ("Esc", "cancel", 2))
+QUESTION_KEYS: Final = (("y", "delete", 2), ("n", "keep", 1))
+
+_MASK: Final = "•"
+_LONGEST: Final = 2000
+_KEY_HINT: Final = "the cookie sessionKey of claude.ai"
+_ORG_HINT: Final = "the uuid in claude.ai/api/organizations"
+
+_BOX_CELLS: Final = 66
+_LEAST_BOX: Final = Size(48, 9)
 """A dialog is a box over the table from this size on; below, it takes the table's place."""
 
 _LEAST_BESIDE: Final = 12
@@ -20,69 +40,191 @@ _LEAST_BESIDE: Final = 12
 _LABEL_CELLS: Final = 15
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A labelled input. `cursor` counts characters; a masked field's text is never shown, nor in a repr."""
+
+    label: str
+    text: str = field(default="", repr=False)
+    cursor: int = 0
+    masked: bool = False
+    hint: str = ""
+
+    def view(self, room: int) -> tuple[str, int]:
+        """What `room` cells show of the text, and the cursor's cell in them."""
+        visible = "".join(_MASK if self.masked else shown(char) for char in self.text)
+        start, used = self.cursor, 0
+        while start and (more := used + char_width(visible[start - 1])) < room:
+            start, used = start - 1, more
+        return head(visible[start:], room), used
+
+
+def prefill(label: str, text: str) -> Field:
+    """A field with a text in it, and the cursor at its end."""
+    return Field(label, text, len(text))
+
+
+def edit(old: Field, key: Key) -> Field:
+    """The field after a key; one that edits nothing changes nothing."""
+    if not key.text:
+        change = _EDITS.get(key.name)
+        return change(old) if change else old
+    text = cleaned(key.text)
+    if len(old.text) + len(text) > _LONGEST:
+        return old
+    new = old.text[: old.cursor] + text + old.text[old.cursor :]
+    return replace(old, text=new, cursor=old.cursor + len(text))
+
+
+def _cut(old: Field, start: int, end: int) -> Field:
+    return replace(old, text=old.text[:start] + old.text[end:], cursor=start)
+
+
+def _move(old: Field, cursor: int) -> Field:
+    return replace(old, cursor=min(max(cursor, 0), len(old.text)))
+
+
+def _word_start(old: Field) -> int:
+    return old.text[: old.cursor].rstrip().rfind(" ") + 1
+
+
+_EDITS: Final[dict[str, Callable[[Field], Field]]] = {
+    "left": lambda f: _move(f, f.cursor - 1),
+    "right": lambda f: _move(f, f.cursor + 1),
+    "home": lambda f: _move(f, 0),
+    "ctrl+a": lambda f: _move(f, 0),
+    "end": lambda f: _move(f, len(f.text)),
+    "ctrl+e": lambda f: _move(f, len(f.text)),
+    "backspace": lambda f: _cut(f, max(f.cursor - 1, 0), f.cursor),
+    "delete": lambda f: _cut(f, f.cursor, f.cursor + 1),
+    "ctrl+u": lambda f: _cut(f, 0, f.cursor),
+    "ctrl+k": lambda f: _cut(f, f.cursor, len(f.text)),
+    "ctrl+w": lambda f: _cut(f, _word_start(f), f.cursor),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Fields to fill in. `editing` is the account that is changed, None for a new one."""
+
+    title: str
+    fields: tuple[Field, ...]
+    editing: Account | None = None
+    focus: int = 0
+    error: str = ""
+    saving: bool = False
+
+    @property
+    def focused(self) -> Field:
+        return self.fields[self.focus]
+
+    def text(self, label: str) -> str | None:
+        """A field's text, without the space around it; None where the form has no such field."""
+        found = (field.text.strip() for field in self.fields if field.label == label)
+        return next(found, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Asks for a yes before the account is deleted."""
+
+    account: str
+
+
+def add_form() -> Form:
+    """A new account by its session key."""
+    key = Field("Session key", masked=True, hint=_KEY_HINT)
+    return Form("Add an account", (Field("Name"), key, Field("Org ID", hint=_ORG_HINT)))
+
+
+def edit_form(account: Account) -> Form:
+    """An imported account has only its name to change: the rest comes with its login."""
+    fields = [prefill("Name", account.name)]
+    if account.auth_method is AuthMethod.SESSION_KEY:
+        fields += [
+            Field("Session key", masked=True, hint="empty: the key stays as it is"),
+            prefill("Org ID", account.org_id),
+        ]
+    return Form("Edit the account", tuple(fields), account)
+
+
+def type_into(form: Form, key: Key) -> Form:
+    """The form after a key that moves between its fields or edits one."""
+    steps = {"tab": 1, "down": 1, "backtab": -1, "up": -1}
+    if key.name in steps:
+        return replace(form, focus=(form.focus + steps[key.name]) % len(form.fields))
+    fields = list(form.fields)
+    fields[form.focus] = edit(form.focused, key)
+    return replace(form, fields=tuple(fields), error="")
+
+
+def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAccount | None]:
+    """The form's command, or the form with what is missing; `names` are those of the accounts."""
+    name, key, org_id = form.text("Name") or "", form.text("Session key"), form.text("Org ID")
+    is_new = form.editing is None or name != form.editing.name
+    if not name:
+        return replace(form, focus=0, error="Give the account a name"), None
+    if is_new and name in set(names):
+        return replace(form, focus=0, error="There is an account of this name already"), None
+    for place, entry in enumerate(form.fields):
+        if not entry.text.strip() and not (entry.masked and form.editing):
+            return replace(form, focus=place, error=f"{entry.label} is still missing"), None
+    form = replace(form, error="", saving=True)
+    if form.editing is None:
+        return form, AddAccount(name, Secret(key or ""), org_id or "")
+    org_id = form.editing.org_id if org_id is None else org_id
+    return form, EditAccount(form.editing.name, name, org_id, Secret(key) if key else None)
+
+
 def with_dialog(base: Picture, dialog: Form | Question, size: Size) -> Picture:
     """The table's picture with the dialog on it."""
-    small = size.width < LEAST_BOX.width or size.height < LEAST_BOX.height
-    if isinstance(dialog, Question):
-        return _question_alone(dialog, size) if small else _question_box(base, dialog, size)
-    return _form_alone(dialog, size) if small else _form_box(base, dialog, size)
+    is_small = size.width < _LEAST_BOX.width or size.height < _LEAST_BOX.height
+    if is_small:
+        return _alone(dialog, size).fit(size)
+    # The whole width, where the table beside the box would be no more than scraps of words.
+    cells = _BOX_CELLS if size.width - _BOX_CELLS >= _LEAST_BESIDE else size.width
+    if isinstance(dialog, Form):
+        top = box(dialog.title, _form(dialog, cells - 2, size.height - 3), cells)
+    else:
+        name = clip(clean(dialog.account), cells)
+        text = f"{name} is no longer watched, and its key is removed from the keyring."
+        lines = [text_line(f" {line}") for line in wrap(text, cells - 4)]
+        top = box(
+            "Delete the account?", Picture((*lines, (), key_bar(QUESTION_KEYS, cells))), cells
+        )
+    return center_over(base, top, size.width)
 
 
-def _box_cells(size: Size) -> int:
-    """The whole width where the table beside the box would be no more than scraps of words."""
-    return BOX_CELLS if size.width - BOX_CELLS >= _LEAST_BESIDE else size.width
-
-
-def _form_box(base: Picture, form: Form, size: Size) -> Picture:
-    width = _box_cells(size)
-    room = width - 2 - _LABEL_CELLS - 1
-    lines = [_field_line(form, field, room) for field in form.fields]
-    remark = _remark(form, width - 4)[: size.height - len(lines) - 3] or [()]
-    indented = [(Span(" "), *line) for line in remark]
-    inner = Picture((*lines, (), *indented), _cursor(form, room))
-    return centered_over(base, boxed(form.title, inner, width), size.width)
-
-
-def _field_line(form: Form, field: Field, room: int) -> Line:
-    focused = field is form.focused
-    label = widths.pad(f"{'>' if focused else ' '} {field.label}", _LABEL_CELLS)
-    head = Span(label, Style.PLAIN if focused else Style.DIM, bold=focused)
-    if not field.text:
-        return head, Span(widths.clip(field.hint, room), Style.DIM)
-    return head, Span(field.view(room)[0])
-
-
-def _cursor(form: Form, room: int) -> tuple[int, int]:
-    return _LABEL_CELLS + form.focused.view(room)[1], form.focus
+def _form(form: Form, cells: int, height: int) -> Picture:
+    """All fields, each beside its label, and a remark below them."""
+    room = cells - _LABEL_CELLS - 1
+    lines: list[Line] = []
+    for entry in form.fields:
+        is_focused = entry is form.focused
+        label = pad(f"{'>' if is_focused else ' '} {entry.label}", _LABEL_CELLS)
+        lead = Span(label, Style.PLAIN if is_focused else Style.DIM, bold=is_focused)
+        hint = Span(clip(entry.hint, room), Style.DIM)
+        lines.append((lead, Span(entry.view(room)[0]) if entry.text else hint))
+    remark = _remark(form, cells - 2)[: height - len(lines)] or [()]
+    cursor = _LABEL_CELLS + form.focused.view(room)[1], form.focus
+    return Picture((*lines, (), *((Span(" "), *line) for line in remark)), cursor)
 
 
 def _remark(form: Form, room: int) -> list[Line]:
     """What is wrong, or going on."""
     if form.error:
-        parts = widths.wrap(widths.clean(form.error), max(room, 1))
-        return [text_line(part, Style.PROBLEM) for part in parts]
+        return [text_line(part, Style.PROBLEM) for part in wrap(clean(form.error), room)]
     return [text_line("Saving…", Style.NOTICE)] if form.saving else []
 
 
-def _form_alone(form: Form, size: Size) -> Picture:
-    """The focused field under its label or under what is wrong, as much as a small screen holds."""
-    place = f"{form.focused.label} ({form.focus + 1}/{len(form.fields)})"
-    above = [text_line(form.title, Style.TITLE), text_line(place, Style.DIM)]
-    remark = _remark(form, size.width)[: max(size.height - 1, 0)]
+def _alone(dialog: Form | Question, size: Size) -> Picture:
+    """What a small screen holds: of a form, the focused field under its label or under what is wrong."""
+    if isinstance(dialog, Question):
+        lines = wrap(f"Delete? y/n {clean(dialog.account)}", size.width)
+        return Picture(tuple(text_line(line) for line in lines))
+    place = f"{dialog.focused.label} ({dialog.focus + 1}/{len(dialog.fields)})"
+    above = [text_line(dialog.title, Style.TITLE), text_line(place, Style.DIM)]
+    remark = _remark(dialog, size.width)[: max(size.height - 1, 0)]
     above = [*above, *remark][max(len(above) + len(remark) + 1 - size.height, 0) :]
-    shown, cursor = form.focused.view(size.width)
-    return Picture((*above, text_line(shown)), (cursor, len(above))).fitted(size)
-
-
-def _question_box(base: Picture, question: Question, size: Size) -> Picture:
-    width = _box_cells(size)
-    name = widths.clip(widths.clean(question.account), width)
-    text = f"{name} is no longer watched, and its key is removed from the keyring."
-    lines = [text_line(f" {line}") for line in widths.wrap(text, width - 4)]
-    inner = Picture((*lines, (), key_bar(QUESTION_KEYS, width)))
-    return centered_over(base, boxed("Delete the account?", inner, width), size.width)
-
-
-def _question_alone(question: Question, size: Size) -> Picture:
-    lines = widths.wrap(f"Delete? y/n {widths.clean(question.account)}", size.width)
-    return Picture(tuple(text_line(line) for line in lines)).fitted(size)
+    text, cursor = dialog.focused.view(size.width)
+    return Picture((*above, text_line(text)), (cursor, len(above)))

@@ -4,35 +4,40 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
+from monitor.core import format
+from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.terminal import widths
-from monitor.terminal.canvas import Picture, Size, around, boxed, centered_over, paged
-from monitor.terminal.column_widths import columns
+from monitor.terminal.bindings import EMPTY_KEYS, HELP, HELP_KEYS, TABLE_KEYS
+from monitor.terminal.canvas import Picture, Size, box, center_over, paginate, scroll_to
 from monitor.terminal.detail import detail_lines
-from monitor.terminal.dialogs import with_dialog
-from monitor.terminal.form import Form
-from monitor.terminal.help import (
-    EMPTY_KEYS,
-    FORM_KEYS,
-    HELP_KEYS,
-    QUESTION_KEYS,
-    TABLE_KEYS,
-    help_lines,
+from monitor.terminal.dialogs import FORM_KEYS, QUESTION_KEYS, Form, Question, with_dialog
+from monitor.terminal.screen import Message, Pane, Screen
+from monitor.terminal.table import columns, header, line, rows, wishes
+from monitor.terminal.text import (
+    Line,
+    Span,
+    Style,
+    clip,
     key_bar,
+    line_width,
+    pad,
+    plain,
+    text_line,
+    width,
+    wrap,
 )
-from monitor.terminal.screen import Pane, Question, Screen
-from monitor.terminal.style import Line, Span, Style, line_width, plain, text_line
-from monitor.terminal.table import header, line, rows, wishes
-from monitor.terminal.title import View, note_line, title
 
+NAME: Final = "Claude Tracker"
 _NO_ACCOUNTS: Final = (
     "No account yet.",
     "Press i to import the logins of Claude Code, or a to add an account by its session key.",
 )
-_NO_ACCOUNTS_BRIEFLY: Final = ("No account yet: i imports, a adds",)
+_NO_ACCOUNTS_BRIEFLY: Final = "No account yet: i imports, a adds"
 _LEAST_TABLE: Final = 2
 _LEAST_SPLIT: Final = 6
 """From this height on, the details leave room for the selected row above them."""
+
+_HELP_KEY_CELLS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,38 @@ class Frame:
         return "\n".join(plain(line).rstrip() for line in self.picture.lines) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is to be drawn, and of which moment; clock times are those of `tz`."""
+
+    state: State
+    screen: Screen
+    now: datetime
+    tz: tzinfo | None
+    size: Size
+    footer: str
+
+    @property
+    def selection(self) -> str | None:
+        return self.screen.selection(self.state)
+
+    @property
+    def message(self) -> Message | None:
+        return self.screen.current_message(self.now)
+
+    @property
+    def long_message(self) -> list[Line]:
+        """The message in lines of their own, where the title has no room for it; else none."""
+        message = self.message
+        if message is None or self.size.height < 4:
+            return []
+        if line_width(_message_line(message)) < self.size.width:
+            return []
+        style = _message_line(message)[0].style
+        parts = wrap(clean(message.text), self.size.width - 1)
+        return [text_line(f" {part}", style) for part in parts[: self.size.height - 2]]
+
+
 def frame(
     state: State,
     screen: Screen,
@@ -56,109 +93,148 @@ def frame(
     tz: tzinfo | None = None,
     footer: str = "",
 ) -> Frame:
-    """The screen of this size; clock times are told in `tz` (None: the machine's)."""
-    view = View(state, screen, now, tz, size, widths.clean(footer))
-    below = _below(view, size)
+    """The screen of this size; clock times are those of `tz` (None: the machine's)."""
+    view = _View(state, screen, now, tz, size, clean(footer))
+    below = _below(view)
     room = Size(size.width, size.height - len(below) - (size.height >= 3))
-    above = [title(view, room)] if size.height >= 3 else []
+    above = [_title(view, room)] if size.height >= 3 else []
     body, page = _body(view, room)
-    lines = (*above, *body.fitted(room).lines, *below)
-    if not above and (note := screen.note(now)):
-        lines = (*lines[:-1], note_line(note))
-    picture = Picture(lines, body.moved(0, len(above)).cursor)
-    return Frame(picture.fitted(size), page)
+    lines = (*above, *body.fit(room).lines, *below)
+    if not above and view.message:
+        lines = (*lines[:-1], _message_line(view.message))
+    picture = Picture(lines, body.shift_cursor(0, len(above)).cursor)
+    return Frame(picture.fit(size), page)
 
 
-def _below(view: View, size: Size) -> list[Line]:
+def _title(view: _View, body: Size) -> Line:
+    """The name and what is going on at the left, the last refresh at the right, as far as there is room."""
+    news = _news(view)
+    name, short = (Span(f" {text}", Style.TITLE, bold=True) for text in (NAME, NAME.split()[0]))
+    lefts = [(name, Span("  "), *news), (Span(" "), *news)] if news else [(name,), (short,)]
+    at = view.state.last_success_at
+    ago = format.NOTHING if at is None else f"{format.age(view.now - at)} ago"
+    rights = [f"Last refresh: {ago}", ago]
+    names = list(view.state.accounts)
+    if view.selection is not None and len(names) >= body.height:  # not all rows are in sight
+        place = f"{names.index(view.selection) + 1} of {len(names)}"
+        rights = [*(f"{place} · {text}" for text in rights), *rights]
+    for left in lefts:
+        for right in rights:
+            gap = body.width - line_width(left) - width(right) - 1
+            if gap >= 2:
+                return *left, Span(" " * gap), Span(right, Style.DIM)
+    return next((left for left in lefts if line_width(left) <= body.width), lefts[-1])
+
+
+def _news(view: _View) -> Line:
+    """The newest message, else what is going on, else why no alerts come."""
+    state = view.state
+    if view.message is not None and not view.long_message:
+        return _message_line(view.message)
+    if view.screen.busy:
+        return text_line(view.screen.busy, Style.NOTICE)
+    if state.muted_until is not None and view.now < state.muted_until:
+        until = format.clock(state.muted_until, view.now, view.tz)
+        return text_line(f"muted until {until}", Style.NOTICE)
+    if state.ledger_failure is not None:
+        return text_line("alerts cannot be written down", Style.PROBLEM)
+    log = state.notifications
+    if log.last_failure:
+        channel = f"{log.last_channel} alert" if log.last_channel else "Alert"
+        return text_line(clean(f"{channel} failed: {log.last_failure}"), Style.PROBLEM)
+    return ()
+
+
+def _message_line(message: Message) -> Line:
+    return (Span(clean(message.text), Style.PROBLEM if message.is_error else Style.NOTICE),)
+
+
+def _below(view: _View) -> list[Line]:
     """The lines under the table, as far as there is height for them."""
-    note = view.long_note
-    footer = [text_line(f" {view.footer}", Style.DIM)] if _spares_a_line(view, size) else []
-    keys = [_keys(view, size.width)] if size.height >= 4 + len(note) else []
-    return note + footer + keys
-
-
-def _spares_a_line(view: View, size: Size) -> bool:
-    """Whether there is a footer, and it costs no account its row or there are rows enough."""
-    rows_and_frame = len(view.state.accounts) + 4
-    least = min(max(rows_and_frame, 8), 20)
-    return bool(view.footer) and size.height >= least
-
-
-def _keys(view: View, width: int) -> Line:
-    match view.screen.dialog:
+    message, size, screen = view.long_message, view.size, view.screen
+    footer: list[Line] = []
+    if view.footer and size.height >= min(max(len(view.state.accounts) + 4, 8), 20):
+        # It costs no account its row, or there are rows enough.
+        footer = [text_line(f" {view.footer}", Style.DIM)]
+    if size.height < 4 + len(message):
+        return message + footer
+    keys: tuple[tuple[str, str, int], ...] = TABLE_KEYS if view.state.accounts else EMPTY_KEYS
+    match screen.dialog:
         case Form():
-            return key_bar(FORM_KEYS, width)
+            keys = FORM_KEYS
         case Question():
-            return key_bar(QUESTION_KEYS, width)
-    if view.screen.pane is Pane.HELP:
-        return key_bar(HELP_KEYS, width)
-    return key_bar(TABLE_KEYS if view.state.accounts else EMPTY_KEYS, width)
+            keys = QUESTION_KEYS
+        case None if screen.pane is Pane.HELP:
+            keys = HELP_KEYS
+    return [*message, *footer, key_bar(keys, size.width)]
 
 
-def _body(view: View, size: Size) -> tuple[Picture, int]:
+def _body(view: _View, size: Size) -> tuple[Picture, int]:
     """What stands between the title and the keys, and the open pane's page."""
     if view.screen.pane is Pane.DETAIL and view.state.accounts:
         base, page = _table_and_detail(view, size)
     else:
         base, page = _table(view, size), 0
     if view.screen.dialog is not None:
-        return with_dialog(base.fitted(size), view.screen.dialog, size), page
+        return with_dialog(base.fit(size), view.screen.dialog, size), page
     if view.screen.pane is Pane.HELP:
-        return _with_help(base.fitted(size), view.screen.page, size)
+        return _with_help(base.fit(size), view.screen.page, size)
     return base, page
 
 
-def _table(view: View, size: Size) -> Picture:
+def _table(view: _View, size: Size) -> Picture:
     if not view.state.accounts:
-        return _empty(size)
+        lines = [part for text in ("", *_NO_ACCOUNTS) for part in wrap(text, size.width - 2)]
+        if len(lines) > size.height:
+            lines = wrap(_NO_ACCOUNTS_BRIEFLY, size.width - 2)
+        return Picture(tuple(text_line(f" {each}") for each in lines))
     shown = rows(view.state, view.now, view.selection, view.tz)
     shape = columns(size.width, wishes(shown))
     titles = [header(shape)] if size.height >= 3 or len(shown) < size.height else []
-    lines = [line(row, shape) for row in shown]
-    here = next((row.number for row in shown if row.selected), 1) - 1
+    selected = next((row.number for row in shown if row.is_selected), 1) - 1
     room = size.height - len(titles)
-    return Picture((*titles, *around(lines, room, here)))
+    return Picture((*titles, *scroll_to([line(row, shape) for row in shown], room, selected)))
 
 
-def _empty(size: Size) -> Picture:
-    room = max(size.width - 2, 1)
-    full, brief = (
-        [part for text in texts for part in widths.wrap(text, room)]
-        for texts in (("", *_NO_ACCOUNTS), _NO_ACCOUNTS_BRIEFLY)
-    )
-    lines = full if len(full) <= size.height else brief
-    return Picture(tuple(text_line(f" {part}") for part in lines))
-
-
-def _table_and_detail(view: View, size: Size) -> tuple[Picture, int]:
+def _table_and_detail(view: _View, size: Size) -> tuple[Picture, int]:
     """The table above, and below it the pane, which takes what it needs but leaves the selected row."""
     name = view.selection or ""
     lines = detail_lines(view.state, view.state.accounts[name], view.now, size.width, view.tz)
     if size.height < _LEAST_SPLIT:
-        visible, page = paged([_rule(name, "", size.width), *lines], size.height, view.screen.page)
+        visible, page = paginate(
+            [_rule(name, "", size.width), *lines], size.height, view.screen.page
+        )
         return Picture(visible), page
     table_height = min(
         len(view.state.accounts) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE)
     )
     table = _table(view, Size(size.width, table_height)).lines
     room = size.height - table_height - 1
-    visible, page = paged(lines, room, view.screen.page)
+    visible, page = paginate(lines, room, view.screen.page)
     more = f" {page + 1}/{-(-len(lines) // room)} PgDn ─" if room < len(lines) else ""
     return Picture((*table, _rule(name, more, size.width), *visible)), page
 
 
-def _rule(name: str, more: str, width: int) -> Line:
-    """The line above the pane: whose it is, and how much more of it there is."""
-    title = widths.clip(f"─ {widths.clean(name)} ", max(width - widths.width(more), 0))
-    rest = "─" * (width - widths.width(title + more))
-    return (Span(f"{title}{rest}{more}", Style.BORDER),)
+def _rule(name: str, more: str, cells: int) -> Line:
+    """The line above the pane, with the account's name and how much more there is of the pane."""
+    title = clip(f"─ {clean(name)} ", max(cells - width(more), 0))
+    return (Span(f"{title}{'─' * (cells - width(title + more))}{more}", Style.BORDER),)
 
 
 def _with_help(base: Picture, page: int, size: Size) -> tuple[Picture, int]:
-    lines = help_lines()
-    width = max(map(line_width, lines)) + 2
-    if width <= size.width and len(lines) + 2 <= size.height:
-        box = boxed("Help", Picture(tuple(lines)), width)
-        return centered_over(base, box, size.width), 0
-    visible, page = paged(help_lines(size.width), size.height, page)
+    """A box over the table; in a smaller size, pages in the table's place."""
+    lines: list[Line] = [
+        (Span(pad(f" {key}", _HELP_KEY_CELLS), Style.KEY, bold=True), Span(f" {meaning} "))
+        for key, meaning in HELP
+    ]
+    cells = max(map(line_width, lines)) + 2
+    if cells <= size.width and len(lines) + 2 <= size.height:
+        return center_over(base, box("Help", Picture(tuple(lines)), cells), size.width), 0
+    narrow: list[Line] = []
+    for wide, (key, meaning) in zip(lines, HELP, strict=True):
+        if line_width(wide) <= size.width:
+            narrow.append(wide)
+        else:
+            narrow += [(Span(f" {part}"),) for part in wrap(f"{key}  {meaning}", size.width - 1)]
+    visible, page = paginate(narrow, size.height, page)
     return Picture(visible), page

@@ -1,7 +1,8 @@
 """Keystrokes and pastes out of the bytes that a terminal sends. Pure.
 
-Sequences that mean nothing here (answers to queries, mouse and focus reports, unknown keys) are swallowed whole:
-no part of one ever looks like a key that was typed.
+blessed names each keystroke. What it is given is one whole sequence at a time, split by the grammar of ECMA-48:
+of a sequence that it does not know (the answer to a query, a mouse or focus report) it would return the letters as
+keys, and one invalid byte would end its reading.
 """
 
 import codecs
@@ -9,91 +10,95 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+import blessed
+from blessed.keyboard import get_keyboard_codes
+
 PASTE_START: Final = b"\x1b[200~"
 PASTE_END: Final = b"\x1b[201~"
 
 _SEQUENCE: Final = re.compile(
     rb"\x1b\[\[[A-E]"  # a function key of the Linux console
-    rb"|\x1b\[(?P<csi>[0-?]*[ -/]*[@-~])"
-    rb"|\x1bO(?P<ss3>[0-9;]*[@-~])"
+    rb"|\x1b\[[0-?]*[ -/]*[@-~]"
+    rb"|\x1bO[0-9;]*[@-~]"
     rb"|\x1b[P\]X^_].*?(?:\x1b\\|\x07)"  # a string, such as the answer to a query
-    rb"|\x1b(?P<alt>[^\x1b\[OP\]X^_])",
+    rb"|\x1b[^\x1b\[OP\]X^_]",  # a key with Alt
     re.DOTALL,
 )
-_CSI: Final = {
-    "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end", "Z": "backtab",
-    "1~": "home", "3~": "delete", "4~": "end", "5~": "pgup", "6~": "pgdn", "7~": "home", "8~": "end",
-    "M": "enter",
-}  # fmt: skip
-_MODIFIERS: Final = re.compile(r"1;\d+(?=[A-Z])|;\d+(?=~)")
-_CONTROLS: Final = {
-    "\r": "enter",
-    "\n": "enter",
-    "\t": "tab",
-    "\x7f": "backspace",
-    "\b": "backspace",
+_NAMES: Final = {
+    "KEY_UP": "up",
+    "KEY_DOWN": "down",
+    "KEY_LEFT": "left",
+    "KEY_RIGHT": "right",
+    "KEY_HOME": "home",
+    "KEY_END": "end",
+    "KEY_PGUP": "pgup",
+    "KEY_PGDOWN": "pgdn",
+    "KEY_ENTER": "enter",
+    "KEY_TAB": "tab",
+    "KEY_BTAB": "backtab",
+    "KEY_BACKSPACE": "backspace",
+    "KEY_DELETE": "delete",
+    "KEY_ESCAPE": "esc",
 }
+_NAMES_BY_CODE: Final = {
+    code: _NAMES[name] for code, name in get_keyboard_codes().items() if name in _NAMES
+}
+"""Of the keys that mean something here, with or without Shift and Ctrl."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One stroke, or one paste: `name` says which (`j`, `up`, `ctrl+u`, `paste`), `text` what it writes."""
+    """One stroke, or one paste: `name` identifies it (`j`, `up`, `ctrl+u`, `paste`), `text` is what it writes."""
 
     name: str
     text: str = field(default="", repr=False)
 
 
-def parse_keys(data: bytes, *, final: bool = False) -> tuple[list[Key], bytes]:
-    """The keys in `data`, and its unfinished end; `final` says that nothing more of that end will come."""
-    keys: list[Key] = []
+def parse_keys(
+    term: blessed.Terminal, data: bytes, *, final: bool = False
+) -> tuple[list[Key], bytes]:
+    """The keys in `data`, and its unfinished end; `final` says that nothing more of that end will come.
+
+    `term` is one without a keyboard of its own; it names the sequences.
+    """
+    keys: list[Key | None] = []
     while data:
-        found, taken = _first(data, final)
-        if not taken:
+        if data.startswith(PASTE_START):
+            end = data.find(PASTE_END)
+            if end < 0 and not final:
+                break
+            text = data[len(PASTE_START) : end if end >= 0 else None].decode(errors="replace")
+            keys.append(Key("paste", text))
+            data = data[end + len(PASTE_END) :] if end >= 0 else b""
+        elif data[:1] != b"\x1b":
+            run = data.partition(b"\x1b")[0]
+            text, taken = codecs.utf_8_decode(run, "replace", final or len(run) < len(data))
+            keys += [_resolve(term, char) for char in text]
+            data = data[taken:]
+            if taken < len(run):
+                break
+        elif match := _SEQUENCE.match(data):
+            keys.append(_resolve(term, match[0].decode(errors="replace")))
+            data = data[match.end() :]
+        elif data[1:2] == b"\x1b" or (final and data == b"\x1b"):
+            keys.append(_resolve(term, "\x1b"))
+            data = data[1:]
+        elif final:
+            data = b""
+        else:
             break
-        keys += found
-        data = data[taken:]
-    return keys, data
+    return [key for key in keys if key is not None], data
 
 
-def _first(data: bytes, final: bool) -> tuple[list[Key], int]:
-    """The keys at the beginning of the data, and how many bytes they are; 0 where they are unfinished."""
-    if data.startswith(PASTE_START):
-        return _paste(data, final)
-    if data[:1] == b"\x1b":
-        return _sequence(data, final)
-    return _text(data.partition(b"\x1b")[0], final)
-
-
-def _paste(data: bytes, final: bool) -> tuple[list[Key], int]:
-    end = data.find(PASTE_END)
-    if end < 0 and not final:
-        return [], 0
-    text = data[len(PASTE_START) : end if end >= 0 else None].decode(errors="replace")
-    return [Key("paste", text)], len(data) if end < 0 else end + len(PASTE_END)
-
-
-def _sequence(data: bytes, final: bool) -> tuple[list[Key], int]:
-    match = _SEQUENCE.match(data)
-    if match is None and data[1:2] == b"\x1b":
-        return [Key("esc")], 1
-    if match is None:
-        lone = [Key("esc")] if data == b"\x1b" else []
-        return (lone, len(data)) if final else ([], 0)
-    code = match["csi"] or match["ss3"] or b""
-    name = _CSI.get(_MODIFIERS.sub("", code.decode("ascii", "replace")))
-    if name == "enter" and match["ss3"] is None:
-        name = None  # only the keypad's Enter is ESC O M; CSI M is a mouse report
-    return [Key(name)] if name else [], match.end()
-
-
-def _text(run: bytes, final: bool) -> tuple[list[Key], int]:
-    text, taken = codecs.utf_8_decode(run, "replace", final)
-    return [key for char in text if (key := _stroke(char))], taken
-
-
-def _stroke(char: str) -> Key | None:
-    if char in _CONTROLS:
-        return Key(_CONTROLS[char])
-    if "\x01" <= char <= "\x1a":
-        return Key(f"ctrl+{chr(ord(char) + 0x60)}")
-    return Key(char, char) if char.isprintable() and char != "\ufffd" else None
+def _resolve(term: blessed.Terminal, sequence: str) -> Key | None:
+    """The key that sends this sequence or character; None for what is no key, or none that means anything here."""
+    term.ungetch(sequence)
+    stroke = term.inkey(timeout=0)
+    if term.flushinp():  # blessed has not taken all of it
+        return None
+    if name := _NAMES_BY_CODE.get(stroke.code or 0):
+        return Key(name)
+    if control := re.fullmatch("KEY_CTRL_([A-Z])", stroke.name or ""):
+        return Key(f"ctrl+{control[1].lower()}") if len(stroke) == 1 else None
+    is_text = len(stroke) == 1 and stroke.isprintable() and stroke != "\ufffd"
+    return Key(str(stroke), str(stroke)) if is_text else None

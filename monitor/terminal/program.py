@@ -7,44 +7,32 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from monitor.core.commands import Command, Refresh, ToggleMute
 from monitor.core.errors import TrackerError
-from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.system.clock import Clock
-from monitor.terminal.bindings import press
+from monitor.terminal.bindings import Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
-from monitor.terminal.commands import (
-    Add,
-    Edit,
-    Import,
-    Mute,
-    Order,
-    Quick,
-    Quit,
-    Redraw,
-    Refresh,
-    Remove,
-    Slow,
-    Use,
-)
-from monitor.terminal.diff import repaint
 from monitor.terminal.frame import frame
-from monitor.terminal.keys import PASTE_START, Key, parse_keys
-from monitor.terminal.screen import Screen, complained, done, failed, said
-from monitor.terminal.tty import Device, terminal_path
+from monitor.terminal.keys import Key
+from monitor.terminal.screen import Screen, fail, finish, show, show_error
+from monitor.terminal.tty import Tty
 
 LAST_WRITE_SECONDS: Final = 1.0
 """How long a stalled terminal may keep us from leaving."""
 
-LAST_ORDER_SECONDS: Final = 2.0
-"""How long an order that is being carried out may keep us from leaving."""
+LAST_COMMAND_SECONDS: Final = 2.0
+"""How long a command that is being carried out may keep us from leaving."""
 
-_REST_OF_KEY_SECONDS: Final = 0.1
-_REST_OF_PASTE_SECONDS: Final = 2.0
+Execute = Callable[[Command], Awaitable[str]]
+"""Carries a command out and returns one line for the user, or raises TrackerError."""
+
+Footer = Callable[[], str]
+"""The words at the bottom of the table, called whenever it is drawn."""
 
 
 class View(Protocol):
@@ -55,105 +43,68 @@ class View(Protocol):
     async def changed(self) -> object: ...
 
 
-class Controls(Protocol):
-    """What the keys can have done. Each answers with one line for the user, or raises TrackerError."""
-
-    async def refresh(self, account: str | None) -> str: ...
-    async def mute(self) -> str: ...
-    async def import_logins(self) -> str: ...
-    async def add(self, name: str, session_key: Secret, org_id: str) -> str: ...
-    async def edit(
-        self, name: str, new_name: str, session_key: Secret | None, org_id: str
-    ) -> str: ...
-    async def remove(self, name: str) -> str: ...
-    async def use(self, name: str) -> str: ...
-
-
-def _patience(unread: bytes) -> float | None:
-    """How long the rest of an unfinished key is waited for."""
-    if not unread:
-        return None
-    return _REST_OF_PASTE_SECONDS if unread.startswith(PASTE_START) else _REST_OF_KEY_SECONDS
-
-
-Footer = Callable[[], str]
-"""The words at the bottom of the table, asked for whenever it is drawn."""
-
-
-def _no_footer() -> str:
-    return ""
-
-
-async def run(view: View, clock: Clock, controls: Controls, *, footer: Footer = _no_footer) -> None:
-    """Show the table until the user quits, a signal ends it or the terminal is closed.
-
-    SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT and SIGWINCH are its own meanwhile. Raises TrackerError where the
-    terminal cannot be opened; a bug passes through once the terminal is restored.
-    """
-    await Program(view, clock, controls, Device(terminal_path()), footer).run()
-
-
 class Program:
-    """One run of the table on one terminal."""
+    """One run of the table on one terminal.
+
+    SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT and SIGWINCH are its own meanwhile.
+    """
 
     def __init__(
-        self,
-        view: View,
-        clock: Clock,
-        controls: Controls,
-        device: Device,
-        footer: Footer = _no_footer,
+        self, view: View, clock: Clock, execute: Execute, tty: Tty, footer: Footer = str
     ) -> None:
         self._view = view
         self._clock = clock
-        self._controls = controls
-        self._device = device
+        self._execute = execute
+        self._tty = tty
         self._footer = footer
-        self._loop = asyncio.get_running_loop()
         self._screen = Screen()
         self._shown: tuple[Size, Picture] | None = None
-        self._orders: set[asyncio.Task[None]] = set()
+        self._commands: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
-        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
+        """Show the table until the user quits, a signal ends it or the terminal is closed.
+
+        A bug passes through once the terminal is restored.
+        """
         views = [self._spawn(work) for work in (self._tick(), self._follow(), self._listen())]
         with self._signals():
             try:
-                self._device.enter()
-                self._device.listen()
+                self._tty.enter()
+                self._tty.listen()
                 self._draw()
                 await self._ended
             finally:
                 await self._leave(views)
 
     async def _leave(self, views: list[asyncio.Task[None]]) -> None:
-        """The terminal first; then what the user asked for gets a moment to end well."""
+        """Restore the terminal first; then what the user asked for gets a moment to end well."""
         self._end()
         for task in views:
             task.cancel()
         await asyncio.gather(*views, return_exceptions=True)
-        self._device.leave()
-        await self._device.output.drained(LAST_WRITE_SECONDS)
-        self._device.close()
-        orders = list(self._orders)
-        if orders:
-            _, late = await asyncio.wait(orders, timeout=LAST_ORDER_SECONDS)
+        self._tty.leave()
+        await self._tty.output.drain(LAST_WRITE_SECONDS)
+        self._tty.close()
+        commands = list(self._commands)
+        if commands:
+            _, late = await asyncio.wait(commands, timeout=LAST_COMMAND_SECONDS)
             for task in late:
                 task.cancel()
-            await asyncio.wait(orders)
-        for task in orders:
+            await asyncio.wait(commands)
+        for task in commands:
             if not task.cancelled():
                 task.result()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task whose failure ends the program, with that failure."""
         task = asyncio.create_task(work)
-        task.add_done_callback(self._note_end)
+        task.add_done_callback(self._check_end)
         return task
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        self._orders.discard(task)
+    def _check_end(self, task: asyncio.Task[None]) -> None:
+        self._commands.discard(task)
         if not task.cancelled() and (error := task.exception()):
             self._end(error)
 
@@ -164,8 +115,6 @@ class Program:
             self._ended.set_result(None)
         else:
             self._ended.set_exception(error)
-
-    # What is seen
 
     async def _tick(self) -> None:
         """Draw as each second begins: the countdowns move, nothing is polled for it."""
@@ -183,13 +132,12 @@ class Program:
         """Show the newest state; a stalled terminal goes without, and then gets the newest one."""
         if self._ended.done():
             return
-        size = self._device.size()
+        size = self._tty.size()
         new = frame(self._view.state, self._screen, self._clock.now(), size, footer=self._footer())
         self._screen = replace(self._screen, page=new.page)
-        same = self._shown is not None and self._shown[0] == size
-        old = self._shown[1] if self._shown and same else None
-        data = repaint(old, new.picture, size, self._device.capabilities)
-        if not data or self._device.output.offer(data):
+        known = self._shown if self._shown and self._shown[0] == size else None
+        data = self._tty.painter.repaint(known[1] if known else None, new.picture, size)
+        if not data or self._tty.output.offer(data):
             self._shown = size, new.picture
 
     def _redraw(self) -> None:
@@ -197,80 +145,48 @@ class Program:
         self._shown = None
         self._draw()
 
-    # What is typed
-
     async def _listen(self) -> None:
-        unread = b""
-        while True:
-            data, final = await self._input(unread)
-            if not data and not final:
-                self._end()  # the terminal is gone
-            keys, unread = parse_keys(unread + data, final=final)
-            for key in keys:
-                self._press(key)
-            self._draw()
-
-    async def _input(self, unread: bytes) -> tuple[bytes, bool]:
-        """The next piece of input; or nothing and True, once the rest of `unread` has failed to come."""
-        try:
-            return await asyncio.wait_for(self._device.input.get(), _patience(unread)), False
-        except TimeoutError:
-            return b"", True
+        with contextlib.suppress(EOFError):
+            while True:
+                for key in await self._tty.keys():
+                    self._press(key)
+                self._draw()
+        self._end()  # the terminal is gone
 
     def _press(self, key: Key) -> None:
-        self._screen, order = press(self._screen, key, self._view.state, self._clock.now())
-        if order is not None:
-            self._obey(order)
-
-    def _obey(self, order: Order) -> None:
-        match order:
+        self._screen, command = press(self._screen, key, self._view.state, self._clock.now())
+        match command:
+            case None:
+                return
             case Quit():
                 self._end()
             case Redraw():
                 self._redraw()
-            case Refresh() | Mute():
-                self._orders.add(self._spawn(self._ask(order)))
+            case Refresh() | ToggleMute():
+                self._commands.add(self._spawn(self._carry_out_quickly(command)))
             case _:
-                self._orders.add(self._spawn(self._carry_out(order)))
+                self._commands.add(self._spawn(self._carry_out(command)))
 
-    async def _ask(self, order: Quick) -> None:
-        """One after another, so that the last answer to be read is that to the last key."""
+    async def _carry_out_quickly(self, command: Refresh | ToggleMute) -> None:
+        """Any number of these, one after another, so that the last answer to be read is that to the last key."""
         async with self._turn:
             try:
-                answer = await self._answer(order)
+                answer = await self._execute(command)
             except TrackerError as error:
-                self._screen = complained(self._screen, str(error), self._clock.now())
+                self._screen = show_error(self._screen, str(error), self._clock.now())
             else:
-                self._screen = said(self._screen, answer, self._clock.now())
+                self._screen = show(self._screen, answer, self._clock.now())
         self._draw()
 
-    async def _carry_out(self, order: Slow) -> None:
+    async def _carry_out(self, command: Command) -> None:
+        """The one slow command that the screen calls busy."""
         try:
-            answer = await self._answer(order)
+            answer = await self._execute(command)
         except TrackerError as error:
-            self._screen = failed(self._screen, str(error), self._clock.now())
+            self._screen = fail(self._screen, str(error), self._clock.now())
         else:
-            self._screen = done(self._screen, answer, self._clock.now())
+            self._screen = finish(self._screen, answer, self._clock.now())
         self._draw()
-
-    def _answer(self, order: Quick | Slow) -> Coroutine[Any, Any, str]:
-        match order:
-            case Refresh(account):
-                return self._controls.refresh(account)
-            case Mute():
-                return self._controls.mute()
-            case Import():
-                return self._controls.import_logins()
-            case Add(name, session_key, org_id):
-                return self._controls.add(name, session_key, org_id)
-            case Edit(name, new_name, new_key, org_id):
-                return self._controls.edit(name, new_name, new_key, org_id)
-            case Remove(name):
-                return self._controls.remove(name)
-            case Use(name):
-                return self._controls.use(name)
-
-    # What comes from outside
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -282,25 +198,27 @@ class Program:
             signal.SIGCONT: self._resume,
             signal.SIGWINCH: self._draw,
         }
+        loop = asyncio.get_running_loop()
         for number, reaction in reactions.items():
-            self._loop.add_signal_handler(number, reaction)
+            loop.add_signal_handler(number, reaction)
         try:
             yield
         finally:
             for number in reactions:
-                self._loop.remove_signal_handler(number)
+                loop.remove_signal_handler(number)
 
     def _suspend(self) -> None:
         """Ctrl-Z: give the terminal back, and stop, with all of the job, until it is continued."""
         if self._ended.done():
             return
-        self._device.leave()
-        self._loop.remove_signal_handler(signal.SIGTSTP)
+        self._tty.leave()
+        loop = asyncio.get_running_loop()
+        loop.remove_signal_handler(signal.SIGTSTP)
         os.kill(0, signal.SIGTSTP)
-        self._loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         self._resume()
 
     def _resume(self) -> None:
         if not self._ended.done():
-            self._device.enter()
+            self._tty.enter()
             self._redraw()

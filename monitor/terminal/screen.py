@@ -1,4 +1,7 @@
-"""The screen's own model: what is selected, what is open, what was said. Pure; `press` says what keys do to it."""
+"""The screen's own model: what is selected, what is open, which message is shown. Pure.
+
+`bindings.press` says what keys do to it.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -6,10 +9,10 @@ from enum import StrEnum
 from typing import Final
 
 from monitor.core.state import State
-from monitor.terminal.form import Form
+from monitor.terminal.dialogs import Form, Question
 
-NOTE_STAYS: Final = timedelta(seconds=6)
-ERROR_STAYS: Final = timedelta(seconds=20)
+_MESSAGE_STAYS: Final = timedelta(seconds=6)
+_ERROR_STAYS: Final = timedelta(seconds=20)
 
 
 class Pane(StrEnum):
@@ -30,17 +33,10 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Whether the account is really to be deleted."""
-
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
 class Screen:
     """The selection is an account's name, so that it survives a new order; `place` serves once the name is gone.
 
-    `page` counts the open pane's screenfuls from 0; `busy` says which order is still being carried out.
+    `page` counts the open pane's screenfuls from 0; `busy` names the command that is still being carried out.
     """
 
     selected: str | None = None
@@ -58,30 +54,30 @@ class Screen:
         names = list(state.accounts)
         return names[min(self.place, len(names) - 1)] if names else None
 
-    def note(self, now: datetime) -> Message | None:
-        """The message that is still to be seen."""
+    def current_message(self, now: datetime) -> Message | None:
+        """The message, until it expires."""
         return self.message if self.message and now < self.message.until else None
 
 
-def said(screen: Screen, text: str, now: datetime) -> Screen:
+def show(screen: Screen, text: str, now: datetime) -> Screen:
     """The screen with a message."""
-    return replace(screen, message=Message(text, now + NOTE_STAYS))
+    return replace(screen, message=Message(text, now + _MESSAGE_STAYS))
 
 
-def complained(screen: Screen, text: str, now: datetime) -> Screen:
-    """The screen with an error."""
-    return replace(screen, message=Message(text, now + ERROR_STAYS, is_error=True))
+def show_error(screen: Screen, text: str, now: datetime) -> Screen:
+    """The screen with an error, which stays longer."""
+    return replace(screen, message=Message(text, now + _ERROR_STAYS, is_error=True))
 
 
-def done(screen: Screen, text: str, now: datetime) -> Screen:
-    """The slow order was carried out: its message is told, and its dialog is closed."""
-    saved = isinstance(screen.dialog, Form) and screen.dialog.saving
-    return said(replace(screen, busy="", dialog=None if saved else screen.dialog), text, now)
+def finish(screen: Screen, text: str, now: datetime) -> Screen:
+    """The screen once the slow command was carried out: its answer is shown, and its dialog is closed."""
+    is_saved = isinstance(screen.dialog, Form) and screen.dialog.saving
+    return show(replace(screen, busy="", dialog=None if is_saved else screen.dialog), text, now)
 
 
-def failed(screen: Screen, text: str, now: datetime) -> Screen:
-    """The slow order failed; a dialog stays open for another try, with all that was typed."""
+def fail(screen: Screen, text: str, now: datetime) -> Screen:
+    """The screen once the slow command failed; a form stays open for another try, with all that was typed."""
     screen, form = replace(screen, busy=""), screen.dialog
     if isinstance(form, Form) and form.saving:
         return replace(screen, dialog=replace(form, saving=False, error=text))
-    return complained(screen, text, now)
+    return show_error(screen, text, now)

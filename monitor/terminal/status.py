@@ -8,9 +8,9 @@ from typing import Final
 from monitor.core import format
 from monitor.core.errors import Cause, Failure, Reason, describe, explain
 from monitor.core.model import Account, AccountState, AuthMethod, Down, Status, Storage
+from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.terminal import widths
-from monitor.terminal.style import Style
+from monitor.terminal.text import Style, clip, width
 
 _FAILURES: Final = {
     Reason.SCOPE: (
@@ -55,12 +55,12 @@ class StatusWords:
 
     def within(self, room: int) -> str:
         """The fullest phrase that these cells hold, else the shortest one clipped."""
-        fitting = (phrase for phrase in self.phrases if widths.width(phrase) <= room)
-        return next(fitting, widths.clip(self.phrases[-1], room))
+        fitting = (phrase for phrase in self.phrases if width(phrase) <= room)
+        return next(fitting, clip(self.phrases[-1], room))
 
     def width(self, level: int) -> int:
         """The cells of a phrase: level 0 is the fullest; the shortest stands for all levels after it."""
-        return widths.width(self.phrases[min(level, len(self.phrases) - 1)])
+        return width(self.phrases[min(level, len(self.phrases) - 1)])
 
 
 def status_words(
@@ -88,7 +88,7 @@ def _with_lock(phrase: str, account: AccountState, now: datetime) -> Iterator[st
     """A window can be locked whatever its percentage."""
     locked = [w.key for w in account.windows(now) if w.locked_reason is not None]
     if locked:
-        yield f"{phrase}, {widths.clean(' '.join(locked))} locked"
+        yield f"{phrase}, {clean(' '.join(locked))} locked"
 
 
 def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) -> tuple[str, ...]:
@@ -136,11 +136,11 @@ def _refused(account: Account, failure: Failure) -> tuple[str, ...]:
 def _explained(failure: Failure) -> tuple[str, ...]:
     """The whole sentence, then what is wrong without what to do, then the beginning of that."""
     wrong = sentence(explain(failure)[0])
-    phrases = sentence(describe(failure)), wrong, widths.clip(wrong, _TELLING), "No access"
+    phrases = sentence(describe(failure)), wrong, clip(wrong, _TELLING), "No access"
     return tuple(filter(None, phrases))
 
 
 def sentence(text: str) -> str:
     """A detail cleaned, and with a capital letter as a status has."""
-    text = widths.clean(text).strip()
+    text = clean(text).strip()
     return text[:1].upper() + text[1:]

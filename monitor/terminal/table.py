@@ -1,15 +1,67 @@
-"""The lines of the table: its header, and one line for each account. Pure."""
+"""The lines of the table: its header and one line for each account, in the columns that a width holds. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import Final
 
 from monitor.core import format
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.terminal import widths
-from monitor.terminal.column_widths import TITLES, Columns, Wishes
 from monitor.terminal.status import StatusWords, status_words
-from monitor.terminal.style import Line, Span, Style, utilization_style
+from monitor.terminal.text import (
+    Line,
+    Span,
+    Style,
+    clip,
+    fit,
+    pad,
+    plain,
+    utilization_style,
+    width,
+)
+
+NO_ACCOUNTS: Final = (
+    "No account yet: log in with `claude`, then run `monitor accounts import --all`.\n"
+)
+"""In plain text, which has no keys."""
+
+_TITLES: Final = {
+    "number": "#",
+    "mark": "",
+    "name": "Name",
+    "5h percent": "5h %",
+    "5h bar": "5h Bar",
+    "5h reset": "5h Reset",
+    "7d percent": "7d %",
+    "7d bar": "7d Bar",
+    "7d reset": "7d Reset",
+    "status": "Status",
+    "worst": " Max",
+}
+_CHOICES: Final = (
+    (
+        "number", "name", "5h percent", "5h bar", "5h reset",
+        "7d percent", "7d bar", "7d reset", "status",
+    ),
+    ("number", "name", "5h percent", "5h bar", "5h reset", "7d percent", "7d reset", "status"),
+    ("number", "name", "5h percent", "5h reset", "7d percent", "7d reset", "status"),
+    ("number", "name", "5h percent", "5h reset", "7d percent", "status"),
+    ("mark", "name", "5h percent", "5h reset", "7d percent", "status"),
+    ("mark", "name", "5h percent", "5h reset", "7d percent"),
+    ("mark", "name", "5h percent", "7d percent"),
+    ("mark", "name", "worst"),
+)  # fmt: skip
+"""The columns, from the fullest table to the narrowest."""
+
+_SHORTEST_NAME: Final = 12
+_LONGEST_NAME: Final = 48
+_SHORTEST_STATUS: Final = 10
+_ROOM_FOR_MARK: Final = 2
+"""Without a status, a mark before the name stands for a failure, and for old numbers."""
+
+_WIDTHS: Final = {"mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +73,12 @@ class Row:
     windows: dict[str, Window | None]
     status: StatusWords
     now: datetime
-    troubled: bool = False
-    active: bool = False
-    selected: bool = False
+    is_troubled: bool = False
+    is_active: bool = False
+    is_selected: bool = False
 
     def window(self, column: str) -> Window | None:
-        """The window that a column speaks of: `5h bar`, `7d percent`, `worst`."""
+        """The window of a column such as `5h bar`; of `worst`, the fullest one."""
         if column != "worst":
             return self.windows[column.split()[0]]
         known = [window for window in self.windows.values() if window is not None]
@@ -36,62 +88,115 @@ class Row:
 def rows(
     state: State, now: datetime, selected: str | None = None, tz: tzinfo | None = None
 ) -> list[Row]:
-    """The accounts in the order of the settings; clock times are told in `tz`."""
+    """The accounts in the order of the settings; clock times are those of `tz`."""
     return [
-        _row(state, account, now, tz, number, selected)
+        Row(
+            number=number,
+            name=clean(account.account.name),
+            windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS)},
+            status=status_words(state, account, now, tz),
+            now=now,
+            is_troubled=isinstance(account.health, Down) or _is_old(state, account, now),
+            is_active=account.account.name == state.active_account,
+            is_selected=account.account.name == selected,
+        )
         for number, account in enumerate(state.accounts.values(), 1)
     ]
 
 
-def _row(
-    state: State,
-    account: AccountState,
-    now: datetime,
-    tz: tzinfo | None,
-    number: int,
-    selected: str | None,
-) -> Row:
-    name = account.account.name
-    return Row(
-        number=number,
-        name=widths.clean(name),
-        windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS)},
-        status=status_words(state, account, now, tz),
-        now=now,
-        troubled=isinstance(account.health, Down) or _is_old(state, account, now),
-        active=name == state.active_account,
-        selected=name == selected,
-    )
-
-
 def _is_old(state: State, account: AccountState, now: datetime) -> bool:
-    known = account.last_success_at is not None
-    return known and not account.values_are_fresh(now, state.policy.interval)
+    is_known = account.last_success_at is not None
+    return is_known and not account.values_are_fresh(now, state.policy.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The cells that the rows would like: for the longest name, for their numbers, and for a status.
+
+    `statuses` are the widths of the Status column from its fullest words to its fewest.
+    """
+
+    name: int
+    statuses: tuple[int, ...] = (_SHORTEST_STATUS,)
+    number: int = 2
 
 
 def wishes(shown: list[Row]) -> Wishes:
     """The cells that these rows would like."""
+    statuses = [row.status for row in shown]
+    levels = max((len(status.phrases) for status in statuses), default=1)
     return Wishes(
-        name=max((widths.width(row.name) + 2 * row.active for row in shown), default=0),
-        statuses=_status_widths([row.status for row in shown]),
+        name=max((width(row.name) + 2 * row.is_active for row in shown), default=0),
+        statuses=tuple(
+            max([len(_TITLES["status"]), *(status.width(level) for status in statuses)])
+            for level in range(levels)
+        ),
         number=max(len(str(len(shown))) + 1, 2),
     )
 
 
-def _status_widths(statuses: list[StatusWords]) -> tuple[int, ...]:
-    """The widths of all statuses together, each told in ever fewer words."""
-    levels = max((len(status.phrases) for status in statuses), default=1)
-    least = len(TITLES["status"])
-    return tuple(
-        max([least, *(status.width(level) for status in statuses)]) for level in range(levels)
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that are shown, with their widths in cells, in a line of `room` cells."""
+
+    widths: Mapping[str, int]
+    room: int
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.widths
+
+    def line(self, cells: Mapping[str, Line]) -> Line:
+        """One line of the table from its cells, each of which is as wide as its column."""
+        is_wide = "number" in self.widths
+        between = Span(" | " if is_wide else " ", Style.DIM)
+        spans = [Span(" ")] if is_wide else []
+        for place, column in enumerate(self.widths):
+            spans += [between] if place else []
+            spans += cells[column]
+        return fit(tuple(span for span in spans if span.text), self.room)
+
+
+def columns(room: int, wishes: Wishes) -> Columns:
+    """The fullest table that `room` cells hold: a status says less, then a name is cut, then a column goes."""
+    least_name = min(wishes.name, _SHORTEST_NAME)
+    least_status = max(_SHORTEST_STATUS, min(wishes.statuses))
+    choice = next(
+        (
+            each
+            for each in _CHOICES
+            if _spare(each, room, wishes) >= least_name + least_status * ("status" in each)
+        ),
+        _CHOICES[-1],
     )
+    spare = _spare(choice, room, wishes)
+    status, wish = 0, wishes.name + _ROOM_FOR_MARK
+    if "status" in choice:  # the fullest one that leaves the names whole, else the shortest one
+        whole = spare - min(wishes.name, _LONGEST_NAME)
+        status = next((cells for cells in wishes.statuses if cells <= whole), min(wishes.statuses))
+        wish = wishes.name
+    name = max(min(wish, _LONGEST_NAME, max(spare - status, least_name)), 1)
+    flexible = {"number": wishes.number, "name": name, "status": max(spare - name, 1)}
+    return Columns({each: flexible.get(each) or _width(each) for each in choice}, room)
+
+
+def _spare(choice: tuple[str, ...], room: int, wishes: Wishes) -> int:
+    """The cells that a choice leaves for the name and the status together."""
+    between = len(choice) - 1
+    if "number" in choice:
+        between = 1 + 3 * between + wishes.number
+    return room - between - sum(map(_width, choice))
+
+
+def _width(column: str) -> int:
+    """Cells of a column; 0 where they depend on the rows."""
+    return _WIDTHS.get(column.split()[-1], 0)
 
 
 def header(shape: Columns) -> Line:
     """The line of column titles."""
     return shape.line(
         {
-            column: (Span(widths.pad(TITLES[column], room), Style.DIM, bold=True),)
+            column: (Span(pad(_TITLES[column], room), Style.DIM, bold=True),)
             for column, room in shape.widths.items()
         }
     )
@@ -105,46 +210,40 @@ def line(row: Row, shape: Columns) -> Line:
 
 
 def _cell(row: Row, column: str, room: int, shape: Columns) -> Line:
-    window_of = row.window
     match column.split()[-1]:
         case "number":
-            text = f"{'>' if row.selected else ' '}{row.number}"
-            return (Span(widths.pad(text, room), bold=row.selected),)
+            text = f"{'>' if row.is_selected else ' '}{row.number}"
+            return (Span(pad(text, room), bold=row.is_selected),)
         case "mark":
-            return (Span(">" if row.selected else " ", bold=True),)
+            return (Span(">" if row.is_selected else " ", bold=True),)
         case "name":
-            return (_name(row, room, alone="status" not in shape),)
+            # Where no status is shown, a mark stands for a failure or old numbers.
+            mark = "! " if row.is_troubled and "status" not in shape else ""
+            star = " *" if row.is_active else ""
+            name = clip(row.name, room - len(mark) - len(star))
+            style = Style.PROBLEM if mark else Style.PLAIN
+            return (Span(pad(f"{mark}{name}{star}", room), style, bold=row.is_selected),)
         case "status":
             return (Span(row.status.within(room), row.status.style),)
         case "bar":
-            return bar(window_of(column), room)
+            return bar(row.window(column), room)
         case "reset":
-            text = reset_words(window_of(column), row.now)
-            return (Span(widths.pad(text, room)),)
+            return (Span(pad(reset_words(row.window(column), row.now), room)),)
         case _:
-            return (percent(window_of(column), room),)
-
-
-def _name(row: Row, room: int, *, alone: bool) -> Span:
-    """The name; where no status tells of a failure or of old numbers, a mark before it does."""
-    mark = "! " if alone and row.troubled else ""
-    star = " *" if row.active else ""
-    name = widths.clip(row.name, room - len(mark) - len(star))
-    style = Style.PROBLEM if mark else Style.PLAIN
-    return Span(widths.pad(f"{mark}{name}{star}", room), style, bold=row.selected)
+            return (percent(row.window(column), room),)
 
 
 def reset_words(window: Window | None, now: datetime) -> str:
-    """The time until a window's reset; `expected` once it is over and no poll has said so yet."""
+    """The time until a window's reset; `expected` once it is over and no poll has confirmed it."""
     return (format.reset(window, now) if window else None) or format.NOTHING
 
 
 def percent(window: Window | None, room: int = 4) -> Span:
     """A window's percentage, at the right of these cells."""
     if window is None:
-        return Span(widths.pad(format.NOTHING, room, right=True), Style.DIM)
+        return Span(pad(format.NOTHING, room, right=True), Style.DIM)
     text = format.percent(window.utilization, confirmed=window.confirmed)
-    return Span(widths.pad(text, room, right=True), utilization_style(window.utilization))
+    return Span(pad(text, room, right=True), utilization_style(window.utilization))
 
 
 def bar(window: Window | None, room: int = format.BAR_CELLS) -> Line:
@@ -154,3 +253,13 @@ def bar(window: Window | None, room: int = format.BAR_CELLS) -> Line:
     filled = format.filled_cells(window.utilization, room)
     full = Span(format.FULL_CELL * filled, utilization_style(window.utilization))
     return full, Span(format.EMPTY_CELL * (room - filled), Style.DIM)
+
+
+def render_plain(state: State, now: datetime, width: int, tz: tzinfo | None = None) -> str:
+    """The table as text in lines of at most `width` cells, for a pipe, a dumb terminal and `monitor status`."""
+    if not state.accounts:
+        return NO_ACCOUNTS
+    shown = rows(state, now, tz=tz)
+    shape = columns(width, wishes(shown))
+    lines = [header(shape), *(line(row, shape) for row in shown)]
+    return "".join(f"{plain(each).rstrip()}\n" for each in lines)

@@ -71,3 +71,28 @@ def test_an_ordinary_name_stays_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", ["a\x1b[31m", "a\nb", "a\u202eb", "x" * 255, None, 7, ["a"]])
 def test_any_other_name_is_none(name: object) -> None:
     assert ordinary(name) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("user@work.com", "user@work.com"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07name", "name"),
+        ("\x1b]8;;https://evil.example\x1b\\name\x1b]8;;\x1b\\", "name"),
+        ("\x1bPq\x1b\\name", "name"),
+        ("\x9b31mname", "name"),
+        ("name\x1b", "name"),
+        ("name\x1b[", "name"),
+        ("two\nlines\tand a tab", "two lines and a tab"),
+        ("bell\x07back\b\x00", "bellback"),
+        ("\u202eevil\u202c \u2066x\u2069", "evil x"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("half\ud800", "half\ufffd"),
+        ("日本語", "日本語"),
+        ("e\u0301", "é"),
+        ("a\u2028b", "a b"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_taken_out(text: str, shown: str) -> None:
+    assert cleaned(text) == shown

@@ -13,7 +13,7 @@ import pytest
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.keychain import services
 from monitor.credentials.keyring import Keyring
-from monitor.terminal.plain import render_plain
+from monitor.terminal.table import render_plain
 from tests.credentials.fake_security import FakeSecurity
 from tests.scenarios.claude import ClaudeFolder, Person, Tokens
 from tests.scenarios.clock import DayClock

@@ -1,4 +1,4 @@
-"""The table on a prepared state, with controls that only say what they were asked: run in a real terminal by tests.
+"""The table on a prepared state, whose commands are only written down: run in a real terminal by tests.
 
 Usage: python -m tests.terminal.runner [three|twenty|none] [--heartbeat FILE] [--busy] [--crash] [--calls FILE]
 """
@@ -9,57 +9,45 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from monitor.core.commands import AddAccount, Command, ImportLogins, Refresh
 from monitor.core.errors import Failure, Reason, TrackerError
 from monitor.core.events import PollFailed
-from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.store import Store
 from monitor.system.clock import SystemClock
-from monitor.terminal.program import run
+from monitor.terminal.program import Program
+from monitor.terminal.tty import Tty, terminal_path
 from tests.terminal.factories import STATES
 
 
 @dataclass
-class Calls:
-    """Controls that write down each call, without secrets."""
+class Recorder:
+    """Writes down each command, without secrets, and answers as the program does."""
 
     log: Path | None = None
+    crash: bool = False
 
-    def _called(self, *words: object) -> None:
+    async def execute(self, command: Command) -> str:
+        if self.crash:
+            raise RuntimeError(f"a bug in the executor: {command}")
         if self.log is not None:
             with self.log.open("a") as file:
-                print(*words, file=file)
-
-    async def refresh(self, account: str | None) -> str:
-        self._called("refresh", account)
-        return f"Refreshing {account or 'all accounts'}"
-
-    async def mute(self) -> str:
-        self._called("mute")
-        return "Muted"
-
-    async def import_logins(self) -> str:
-        self._called("import")
-        await asyncio.sleep(0.3)
-        return "Imported user@new.com"
-
-    async def add(self, name: str, session_key: Secret, org_id: str) -> str:
-        self._called("add", name, len(session_key.reveal()), org_id)
-        if name == "locked":
-            raise TrackerError("The keyring is locked: unlock it and try again")
-        return f"Added {name}"
-
-    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
-        self._called("edit", name, new_name, session_key is not None, org_id)
-        return f"{name} is now {new_name}"
-
-    async def remove(self, name: str) -> str:
-        self._called("remove", name)
-        return f"Deleted {name}"
-
-    async def use(self, name: str) -> str:
-        self._called("use", name)
-        return f"{name} is the active account"
+                match command:
+                    case AddAccount(name, key, org_id):
+                        print("add", name, len(key.reveal()), org_id, file=file)
+                    case _:
+                        print(command, file=file)
+        match command:
+            case Refresh(account):
+                return f"Refreshing {account or 'all accounts'}"
+            case ImportLogins():
+                await asyncio.sleep(0.3)
+                return "Imported user@new.com"
+            case AddAccount("locked"):
+                raise TrackerError("The keyring is locked: unlock it and try again")
+            case AddAccount(name):
+                return f"Added {name}"
+        return "Done"
 
 
 async def heartbeat(path: Path) -> None:
@@ -86,23 +74,19 @@ async def rattle(store: Store) -> None:
         await asyncio.sleep(0.02)
 
 
-class BrokenCalls(Calls):
-    async def refresh(self, account: str | None) -> str:
-        raise RuntimeError(f"a bug in the controls: {account}")
-
-
 async def main(arguments: argparse.Namespace) -> None:
     clock = SystemClock()
     state: State = STATES[arguments.state](clock.now())
     store = Store(state)
-    controls = (BrokenCalls if arguments.crash else Calls)(arguments.calls)
+    recorder = Recorder(arguments.calls, arguments.crash)
     tasks = []
     if arguments.heartbeat:
         tasks.append(asyncio.ensure_future(heartbeat(arguments.heartbeat)))
     if arguments.busy:
         tasks.append(asyncio.ensure_future(rattle(store)))
     try:
-        await run(store, clock, controls, footer=lambda: arguments.footer)
+        tty = Tty(terminal_path())
+        await Program(store, clock, recorder.execute, tty, lambda: arguments.footer).run()
     finally:
         for task in tasks:
             task.cancel()

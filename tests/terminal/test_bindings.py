@@ -1,4 +1,4 @@
-"""What each key does to the screen, and what it orders."""
+"""What each key does to the screen, and which command it gives."""
 
 from dataclasses import replace
 
@@ -6,14 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.commands import (
+    AddAccount,
+    Command,
+    ImportLogins,
+    Refresh,
+    RemoveAccount,
+    ToggleMute,
+    UseAccount,
+)
 from monitor.core.model import Secret
 from monitor.core.state import State
-from monitor.terminal.bindings import press
-from monitor.terminal.commands import Add, Import, Order, Quit, Redraw, Refresh, Remove, Use
-from monitor.terminal.form import Form
-from monitor.terminal.help import PAGE
+from monitor.terminal.bindings import HELP, Quit, Redraw, press
+from monitor.terminal.dialogs import Form, Question
 from monitor.terminal.keys import Key
-from monitor.terminal.screen import Pane, Question, Screen, complained, done, failed, said
+from monitor.terminal.screen import Pane, Screen, fail, finish, show, show_error
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
 from tests.terminal.factories import STATES
@@ -24,12 +31,14 @@ EMPTY = State()
 KEY_OF = {"space": " "}
 
 
-def pressed(screen: Screen, *names: str, state: State = THREE) -> tuple[Screen, Order | None]:
-    """The screen after these keys, and the last one's order."""
-    order = None
+def pressed(
+    screen: Screen, *names: str, state: State = THREE
+) -> tuple[Screen, Command | Quit | Redraw | None]:
+    """The screen after these keys, and the last one's command."""
+    command = None
     for name in (KEY_OF.get(name, name) for name in names):
-        screen, order = press(screen, Key(name, name if len(name) == 1 else ""), state, NOW)
-    return screen, order
+        screen, command = press(screen, Key(name, name if len(name) == 1 else ""), state, NOW)
+    return screen, command
 
 
 def selection(*names: str, state: State = THREE) -> str | None:
@@ -61,15 +70,16 @@ def test_a_page_is_ten_accounts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "order"),
+    ("keys", "command"),
     [
         ("r", Refresh()),
+        ("m", ToggleMute()),
         ("j R", Refresh("user@work.com")),
-        ("i", Import()),
-        ("j s", Use("user@work.com")),
-        ("j enter", Use("user@work.com")),
-        ("j d y", Remove("user@work.com")),
-        ("j x Y", Remove("user@work.com")),
+        ("i", ImportLogins(brief=True)),
+        ("j s", UseAccount("user@work.com")),
+        ("j enter", UseAccount("user@work.com")),
+        ("j d y", RemoveAccount("user@work.com")),
+        ("j x Y", RemoveAccount("user@work.com")),
         ("q", Quit()),
         ("ctrl+c", Quit()),
         ("ctrl+l", Redraw()),
@@ -79,8 +89,8 @@ def test_a_page_is_ten_accounts() -> None:
         ("f5", None),
     ],
 )
-def test_keys_give_orders(keys: str, order: Order | None) -> None:
-    assert pressed(Screen(), *keys.split())[1] == order
+def test_keys_give_commands(keys: str, command: Command | Quit | Redraw | None) -> None:
+    assert pressed(Screen(), *keys.split())[1] == command
 
 
 ON_THE_PAGE = {
@@ -94,7 +104,7 @@ def test_every_key_that_does_something_is_on_the_page_of_keys() -> None:
     opened = replace(Screen(selected="user@work.com", place=1), pane=Pane.DETAIL, page=1)
     acting = [key for key in named if pressed(opened, key) != (opened, None)]
     words = (
-        " ".join(f"{key} {meaning}" for key, meaning in PAGE).replace(";", " ").replace(",", " ")
+        " ".join(f"{key} {meaning}" for key, meaning in HELP).replace(";", " ").replace(",", " ")
     )
     assert set(acting) >= set("rRsiaedxm?qjkgG")
     assert {ON_THE_PAGE.get(key, key) for key in acting} <= set(words.split())
@@ -102,8 +112,8 @@ def test_every_key_that_does_something_is_on_the_page_of_keys() -> None:
 
 @pytest.mark.parametrize("key", ["n", "esc", "enter", "q", "d", "space"])
 def test_nothing_but_yes_deletes(key: str) -> None:
-    screen, order = pressed(Screen(), "d", key)
-    assert order is None
+    screen, command = pressed(Screen(), "d", key)
+    assert command is None
     assert screen.dialog is None
 
 
@@ -113,9 +123,9 @@ def test_the_question_is_of_the_selected_account() -> None:
 
 @pytest.mark.parametrize("key", ["R", "s", "e", "d", "space"])
 def test_without_an_account_its_keys_say_how_to_get_one(key: str) -> None:
-    screen, order = pressed(Screen(), key, state=EMPTY)
-    assert order is None
-    note = screen.note(NOW)
+    screen, command = pressed(Screen(), key, state=EMPTY)
+    assert command is None
+    note = screen.current_message(NOW)
     assert note is not None
     assert "press i" in note.text
 
@@ -150,37 +160,37 @@ def test_the_selection_moves_under_open_details_and_the_page_keys_turn_them() ->
 def test_help_turns_its_pages_and_any_other_key_closes_it() -> None:
     screen, _ = pressed(Screen(), "?", "j", "space", "k")
     assert (screen.pane, screen.page) == (Pane.HELP, 1)
-    screen, order = pressed(screen, "q")
-    assert (screen.pane, order) == (Pane.NONE, None)
+    screen, command = pressed(screen, "q")
+    assert (screen.pane, command) == (Pane.NONE, None)
 
 
 def test_a_form_takes_every_key_as_text() -> None:
-    screen, order = pressed(Screen(), "a", "q", "?", "space", "d", "tab", "s", "tab", "i")
-    assert order is None
+    screen, command = pressed(Screen(), "a", "q", "?", "space", "d", "tab", "s", "tab", "i", "m")
+    assert command is None
     assert isinstance(screen.dialog, Form)
-    assert [field.text for field in screen.dialog.fields] == ["q? d", "s", "i"]
+    assert [field.text for field in screen.dialog.fields] == ["q? d", "s", "im"]
 
 
-def filled_form() -> tuple[Screen, Order | None]:
+def filled_form() -> tuple[Screen, Command | Quit | Redraw | None]:
     screen, _ = pressed(Screen(), "a", "n", "tab", "k", "tab", "o")
     return press(screen, Key("enter"), THREE, NOW)
 
 
 def test_a_form_is_saved_and_closed_when_that_has_worked() -> None:
-    screen, order = filled_form()
-    assert order == Add("n", Secret("k"), "o")
+    screen, command = filled_form()
+    assert command == AddAccount("n", Secret("k"), "o")
     assert screen.busy == "Saving…"
-    screen = done(screen, "Added n", NOW)
+    screen = finish(screen, "Added n", NOW)
     assert (screen.dialog, screen.busy) == (None, "")
     assert screen.message is not None
 
 
 def test_a_form_that_could_not_be_saved_keeps_what_was_typed() -> None:
-    screen = failed(filled_form()[0], "The keyring is locked", NOW)
+    screen = fail(filled_form()[0], "The keyring is locked", NOW)
     assert isinstance(screen.dialog, Form)
     assert screen.dialog.error == "The keyring is locked"
     assert [field.text for field in screen.dialog.fields] == ["n", "k", "o"]
-    assert press(screen, Key("enter"), THREE, NOW)[1] == Add("n", Secret("k"), "o")
+    assert press(screen, Key("enter"), THREE, NOW)[1] == AddAccount("n", Secret("k"), "o")
 
 
 def test_a_form_is_not_saved_twice_and_can_be_left_meanwhile() -> None:
@@ -190,12 +200,12 @@ def test_a_form_is_not_saved_twice_and_can_be_left_meanwhile() -> None:
 
 
 @pytest.mark.parametrize("key", ["i", "s", "a", "d", "e"])
-def test_one_slow_order_at_a_time(key: str) -> None:
+def test_one_slow_command_at_a_time(key: str) -> None:
     busy, _ = pressed(Screen(), "i")
-    screen, order = pressed(busy, key)
-    assert order is None
+    screen, command = pressed(busy, key)
+    assert command is None
     assert screen.dialog is None
-    note = screen.note(NOW)
+    note = screen.current_message(NOW)
     assert note is not None
     assert note.text == "Importing… one moment"
 
@@ -203,13 +213,18 @@ def test_one_slow_order_at_a_time(key: str) -> None:
 def test_a_refresh_does_not_end_what_is_going_on() -> None:
     busy, _ = pressed(Screen(), "i")
     assert pressed(busy, "r")[1] == Refresh()
-    assert said(busy, "Refreshing", NOW).busy == "Importing…"
+    assert show(busy, "Refreshing", NOW).busy == "Importing…"
 
 
 def test_messages_expire_and_errors_later() -> None:
-    assert said(Screen(), "done", NOW).note(after(seconds=5)) is not None
-    assert said(Screen(), "done", NOW).note(after(seconds=7)) is None
-    assert complained(Screen(), "no", NOW).note(after(seconds=7)) is not None
+    assert show(Screen(), "done", NOW).current_message(after(seconds=5)) is not None
+    assert show(Screen(), "done", NOW).current_message(after(seconds=7)) is None
+    assert show_error(Screen(), "no", NOW).current_message(after(seconds=7)) is not None
+
+
+@pytest.mark.parametrize("state", [THREE, EMPTY], ids=["accounts", "none"])
+def test_alerts_are_muted_with_and_without_accounts(state: State) -> None:
+    assert pressed(Screen(), "m", state=state) == (Screen(), ToggleMute())
 
 
 @given(hostile_texts.screens, st.lists(hostile_texts.keys, max_size=12), hostile_texts.states)

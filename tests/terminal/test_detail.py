@@ -6,7 +6,7 @@ import pytest
 
 from monitor.core.policy import Policy
 from monitor.terminal.detail import detail_lines
-from monitor.terminal.style import Style, plain
+from monitor.terminal.text import Style, plain
 from tests.builders import NOW
 from tests.terminal.factories import account, state_of
 

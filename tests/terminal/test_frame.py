@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from monitor.core.state import NotificationLog, State
-from monitor.terminal import widths
 from monitor.terminal.bindings import press
 from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Frame, frame
 from monitor.terminal.keys import Key
-from monitor.terminal.screen import Screen, complained, failed, said
-from monitor.terminal.style import line_width, plain
+from monitor.terminal.screen import Screen, fail, show, show_error
+from monitor.terminal.text import line_width, plain
+from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
 from tests.terminal.factories import STATES, account, full, state_of
@@ -74,7 +74,7 @@ def test_no_scraps_of_the_table_stand_beside_a_dialog(key: str, width: int) -> N
     shown = draw("three", (width, 12), after_keys("three", key)).text.splitlines()
     beside = [line for line in shown if line.rstrip().endswith(("│", "┐", "┘"))]
     assert len(beside) > 3
-    assert all(line[0] in "│┌└" and widths.width(line) == width for line in beside)
+    assert all(line[0] in "│┌└" and width_of(line) == width for line in beside)
 
 
 PASTED = Key("paste", "sk-ant-sid01-secret")
@@ -138,31 +138,71 @@ def test_the_title_tells_messages_then_what_goes_on_then_what_is_wrong() -> None
     state = replace(STATES["three"](NOW), notifications=log)
     assert "desktop alert failed: timeout" in title(Screen(), state)
     assert "Importing…" in title(after_keys(state, "i"), state)
-    assert "Refreshing" in title(said(after_keys(state, "i"), "Refreshing", NOW), state)
-    assert "Refreshing" not in title(said(Screen(), "Refreshing", after(seconds=-60)), state)
+    assert "Refreshing" in title(show(after_keys(state, "i"), "Refreshing", NOW), state)
+    assert "Refreshing" not in title(show(Screen(), "Refreshing", after(seconds=-60)), state)
+
+
+def test_the_title_says_that_alerts_cannot_be_written_down() -> None:
+    broken = replace(STATES["three"](NOW), ledger_failure="/x/state.db: the disk is full")
+    assert "alerts cannot be written down" in title(Screen(), broken)
+    assert "written down" not in title(Screen())
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        (after(hours=2, minutes=5), "muted until 14:05"),
+        (after(hours=20), "muted until Mon 08:00"),
+        (NOW, None),
+        (None, None),
+    ],
+)
+def test_the_title_says_until_when_alerts_are_muted(
+    until: datetime | None, words: str | None
+) -> None:
+    shown = title(Screen(), replace(STATES["three"](NOW), muted_until=until))
+    assert (words or "muted") in shown or words is None
+    assert ("muted" in shown) == (words is not None)
+
+
+def test_a_message_comes_before_the_mute_and_the_mute_before_an_old_failure() -> None:
+    log = NotificationLog(last_at=NOW, last_channel="desktop", last_failure="timeout")
+    muted = replace(STATES["three"](NOW), muted_until=after(hours=1), notifications=log)
+    assert "muted until 13:00" in title(Screen(), muted)
+    assert "Refreshing" in title(show(Screen(), "Refreshing", NOW), muted)
+    assert "desktop alert failed" in title(Screen(), replace(muted, muted_until=NOW))
+
+
+def test_a_narrow_title_holds_what_it_can() -> None:
+    muted = replace(STATES["three"](NOW), muted_until=after(hours=1))
+    assert all(len(title(Screen(), muted, width=width)) <= width for width in range(1, 60))
+
+
+def test_the_help_names_the_key_that_mutes() -> None:
+    assert "mute alerts for an hour" in draw("three", screen=after_keys("three", "?")).text
 
 
 def test_a_long_message_goes_before_the_name_and_the_last_refresh() -> None:
     text = "The configuration file was changed by hand; press r"
-    assert title(said(Screen(), text, NOW), width=54).strip() == text
+    assert title(show(Screen(), text, NOW), width=54).strip() == text
 
 
 @pytest.mark.parametrize("size", [(60, 12), (40, 6), (20, 6)])
 def test_a_message_that_no_title_holds_has_lines_of_its_own(size: tuple[int, int]) -> None:
     text = "No login of Claude Code was found in ~/.claude: run claude, then i"
-    shown = draw("three", size, complained(Screen(), text, NOW)).text
+    shown = draw("three", size, show_error(Screen(), text, NOW)).text
     assert text in " ".join(shown.split())
     assert "user@" in shown
 
 
 def test_a_message_is_seen_on_the_lowest_screen() -> None:
-    assert "No" in draw("three", (20, 1), complained(Screen(), "No keyring", NOW)).text
+    assert "No" in draw("three", (20, 1), show_error(Screen(), "No keyring", NOW)).text
 
 
 def test_an_error_of_a_dialog_is_told_in_it_at_every_size() -> None:
     saving = after_keys("three", "a", "n", "tab", "k", "tab", "o", "enter")
     text = "Keyring is locked: unlock it in the password manager of your desktop, then press Enter"
-    screen = failed(saving, text, NOW)
+    screen = fail(saving, text, NOW)
     for size in ((100, 16), (40, 9), (20, 10)):
         shown = draw("three", size, screen).text.replace("│", "")
         assert text in " ".join(shown.split())
@@ -214,7 +254,7 @@ def test_a_frame_never_exceeds_the_screen(
 ) -> None:
     screen = after_keys(state, *opener, *keys)
     if error is not None:
-        screen = failed(screen, error, NOW)
+        screen = fail(screen, error, NOW)
     shown = frame(state, screen, NOW, Size(*size), UTC, footer)
     width, height = size
     assert len(shown.picture.lines) == height

@@ -1,16 +1,26 @@
 """Keys and pastes out of a terminal's bytes."""
 
+import io
+
+import blessed
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.terminal.keys import Key, parse_keys
+from monitor.terminal import keys
+from monitor.terminal.keys import Key
+
+TERM = blessed.Terminal(kind="xterm-256color", stream=io.StringIO(), force_styling=True)
+
+
+def parse_keys(data: bytes, *, final: bool = False) -> tuple[list[Key], bytes]:
+    return keys.parse_keys(TERM, data, final=final)
 
 
 def names(data: bytes) -> list[str]:
-    keys, rest = parse_keys(data)
+    found, rest = parse_keys(data)
     assert rest == b""
-    return [key.name for key in keys]
+    return [key.name for key in found]
 
 
 @pytest.mark.parametrize(
@@ -84,14 +94,14 @@ def test_several_keys_come_in_their_order() -> None:
 
 
 def test_a_paste_is_one_key_whatever_is_in_it() -> None:
-    keys, rest = parse_keys(b"a\x1b[200~sk-ant\r\nq\x1b[A\x1b[201~b")
-    assert keys == [Key("a", "a"), Key("paste", "sk-ant\r\nq\x1b[A"), Key("b", "b")]
+    found, rest = parse_keys(b"a\x1b[200~sk-ant\r\nq\x1b[A\x1b[201~b")
+    assert found == [Key("a", "a"), Key("paste", "sk-ant\r\nq\x1b[A"), Key("b", "b")]
     assert rest == b""
 
 
 def test_an_unfinished_paste_is_waited_for_and_then_taken_as_it_is() -> None:
-    keys, rest = parse_keys(b"\x1b[200~sk-ant")
-    assert keys == []
+    found, rest = parse_keys(b"\x1b[200~sk-ant")
+    assert found == []
     assert parse_keys(rest + b"-1\x1b[201~")[0] == [Key("paste", "sk-ant-1")]
     assert parse_keys(rest, final=True) == ([Key("paste", "sk-ant")], b"")
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 HEAVY = {
-    "aiohttp", "blessed", "desktop_notifier", "exporters", "keyring", "prometheus_client", "sqlite3", "tomlkit",
-    "tomllib", "wcwidth", "monitor.app.leader", "monitor.app.app", "monitor.core.update", "monitor.settings",
+    "aiohttp", "desktop_notifier", "exporters", "keyring", "prometheus_client", "sqlite3", "tomlkit",
+    "tomllib", "monitor.app.leader", "monitor.app.app", "monitor.core.update", "monitor.settings",
     "monitor.store",
 }  # fmt: skip
 
@@ -17,20 +17,19 @@ from datetime import UTC, datetime, timedelta
 import monitor.commands.tui
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
-from monitor.terminal.tty import Device
-from monitor.terminal.frame import frame
-from monitor.terminal.diff import repaint
 from monitor.terminal.canvas import Size
+from monitor.terminal.frame import frame
+from monitor.terminal.paint import Painter, open_terminal
 from monitor.terminal.program import Program
 from monitor.terminal.screen import Pane, Screen
-from monitor.terminal.terminfo import capabilities
+from monitor.terminal.tty import Tty
 
 now, size = datetime.now(UTC), Size(120, 40)
 names = [f"jörg{number}@example.com" for number in range(20)]
 accounts = {name: AccountState(Account(name), now, timedelta(minutes=3)) for name in names}
 for pane in Pane:
     picture = frame(State(accounts=accounts), Screen(pane=pane), now, size, UTC, "watching").picture
-    assert repaint(None, picture, size, capabilities(int(sys.argv[1])))
+    assert Painter(open_terminal(int(sys.argv[1]))).repaint(None, picture, size)
 print(*sys.modules)
 """
 

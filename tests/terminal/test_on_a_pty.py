@@ -67,7 +67,7 @@ def test_a_bug_is_told_on_the_restored_terminal() -> None:
         assert shown.wait_for_exit() == 1
         assert_restored(shown)
         after = shown.raw[shown.raw.rindex(b"\x1b[?1049l") :]
-        assert b"RuntimeError: a bug in the controls" in after
+        assert b"RuntimeError: a bug in the executor" in after
 
 
 def test_a_terminal_that_answers_nothing_is_asked_nothing() -> None:

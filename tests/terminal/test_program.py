@@ -10,77 +10,63 @@ from datetime import timedelta
 import pyte
 import pytest
 
+from monitor.core.commands import (
+    AddAccount,
+    Command,
+    EditAccount,
+    ImportLogins,
+    Refresh,
+    RemoveAccount,
+    ToggleMute,
+)
 from monitor.core.errors import TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.store import Store
 from monitor.terminal.program import Program
-from monitor.terminal.tty import Device
+from monitor.terminal.tty import Tty
 from tests.builders import NOW
 from tests.fakes import FakeClock, settle
 from tests.real.pty import resized
 from tests.terminal.factories import STATES
 
 
-class FakeControls:
-    """Writes down what it was asked; `answer` and `quick_answer` may hold an answer back, or fail."""
+class FakeExecutor:
+    """Writes down the commands; `answer` may hold an answer back, or fail."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[object, ...]] = []
+        self.commands: list[Command] = []
         self.answer: Callable[[], Awaitable[str]] = self.at_once
-        self.quick_answer: Callable[[], Awaitable[str]] = self.soon
 
     async def at_once(self) -> str:
+        match self.commands[-1]:
+            case ToggleMute():
+                return "Muted"
+            case Refresh():
+                return "Refreshing"
         return "All done"
 
-    async def soon(self) -> str:
-        return "Muted" if self.calls[-1] == ("mute",) else "Refreshing"
-
-    async def refresh(self, account: str | None) -> str:
-        self.calls.append(("refresh", account))
-        return await self.quick_answer()
-
-    async def mute(self) -> str:
-        self.calls.append(("mute",))
-        return await self.quick_answer()
-
-    async def import_logins(self) -> str:
-        self.calls.append(("import",))
-        return await self.answer()
-
-    async def add(self, name: str, session_key: Secret, org_id: str) -> str:
-        self.calls.append(("add", name, session_key, org_id))
-        return await self.answer()
-
-    async def edit(self, name: str, new_name: str, session_key: Secret | None, org_id: str) -> str:
-        self.calls.append(("edit", name, new_name, session_key, org_id))
-        return await self.answer()
-
-    async def remove(self, name: str) -> str:
-        self.calls.append(("remove", name))
-        return await self.answer()
-
-    async def use(self, name: str) -> str:
-        self.calls.append(("use", name))
+    async def execute(self, command: Command) -> str:
+        self.commands.append(command)
         return await self.answer()
 
 
 class Table:
-    """A running table, its store, clock and controls, and the terminal's side of its pty."""
+    """A running table, its store, clock and executor, and the terminal's side of its pty."""
 
     def __init__(self, state: State, width: int, height: int) -> None:
         self.clock = FakeClock()
         self.store = Store(state)
-        self.controls = FakeControls()
+        self.executor = FakeExecutor()
         self.master, self.slave = pty.openpty()
         os.set_blocking(self.master, False)
         resized(self.master, width, height)
         self._display = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self._display)
-        device = Device(os.ttyname(self.slave))
+        tty = Tty(os.ttyname(self.slave))
         self.footer = "a footer"
-        program = Program(self.store, self.clock, self.controls, device, lambda: self.footer)
+        program = Program(self.store, self.clock, self.executor.execute, tty, lambda: self.footer)
         self.run = asyncio.ensure_future(program.run())
 
     def read(self) -> bytes:
@@ -185,7 +171,7 @@ async def test_a_frozen_countdown_is_impossible_after_the_clock_was_set_on() -> 
 async def test_refresh_asks_for_all_accounts_or_one() -> None:
     async with table() as shown:
         await shown.press("r", "j", "R")
-        assert shown.controls.calls == [("refresh", None), ("refresh", "user@work.com")]
+        assert shown.executor.commands == [Refresh(), Refresh("user@work.com")]
         await shown.shows("Refreshing")
 
 
@@ -195,17 +181,17 @@ async def test_keys_pressed_while_a_refresh_is_unanswered_are_neither_lost_nor_h
             asyncio.get_running_loop().create_future() for _ in "rmr"
         ]
         waiting = iter(answers)
-        shown.controls.quick_answer = lambda: next(waiting)
+        shown.executor.answer = lambda: next(waiting)
         await shown.press("r", "m", "j", "R")
         await shown.shows(">2 | user@work.com")
-        assert shown.controls.calls == [("refresh", None)]
+        assert shown.executor.commands == [Refresh()]
         for answer, text in zip(
             answers, ("Refreshing all", "Muted", "Refreshing one"), strict=True
         ):
             answer.set_result(text)
             await shown.shows(text)
-        asked = [("refresh", None), ("mute",), ("refresh", "user@work.com")]
-        assert shown.controls.calls == asked
+        asked = [Refresh(), ToggleMute(), Refresh("user@work.com")]
+        assert shown.executor.commands == asked
 
 
 async def test_a_refresh_that_fails_is_told_and_the_next_one_is_asked_for() -> None:
@@ -213,10 +199,10 @@ async def test_a_refresh_that_fails_is_told_and_the_next_one_is_asked_for() -> N
         raise TrackerError("the running monitor does not answer")
 
     async with table() as shown:
-        shown.controls.quick_answer = failing
+        shown.executor.answer = failing
         await shown.press("r")
         await shown.shows("the running monitor does not answer")
-        shown.controls.quick_answer = shown.controls.soon
+        shown.executor.answer = shown.executor.at_once
         await shown.press("m")
         await shown.shows("Muted")
 
@@ -224,8 +210,10 @@ async def test_a_refresh_that_fails_is_told_and_the_next_one_is_asked_for() -> N
 async def test_an_unanswered_refresh_keeps_no_one_from_importing() -> None:
     async with table() as shown:
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        shown.controls.quick_answer = lambda: never
-        await shown.press("r", "i")
+        shown.executor.answer = lambda: never
+        await shown.press("r")
+        shown.executor.answer = shown.executor.at_once
+        await shown.press("i")
         await shown.shows("All done")
         never.set_result("Refreshing")
 
@@ -241,7 +229,7 @@ async def test_a_footer_that_changes_is_shown_with_the_next_second() -> None:
 async def test_the_screen_lives_on_while_an_import_takes_its_time() -> None:
     async with table() as shown:
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        shown.controls.answer = lambda: answer
+        shown.executor.answer = lambda: answer
         await shown.press("i")
         await shown.shows("Importing…")
         await shown.press("j")
@@ -250,7 +238,7 @@ async def test_the_screen_lives_on_while_an_import_takes_its_time() -> None:
         assert ">2 | user@work.com" in text
         answer.set_result("Imported user@new.com")
         await shown.shows("Imported user@new.com")
-        assert shown.controls.calls == [("import",)]
+        assert shown.executor.commands == [ImportLogins(brief=True)]
 
 
 async def test_an_expected_failure_is_told_and_the_table_goes_on() -> None:
@@ -258,9 +246,10 @@ async def test_an_expected_failure_is_told_and_the_table_goes_on() -> None:
         raise TrackerError("No login of Claude Code was found")
 
     async with table() as shown:
-        shown.controls.answer = failing
+        shown.executor.answer = failing
         await shown.press("i")
         await shown.shows("No login of Claude Code was found")
+        shown.executor.answer = shown.executor.at_once
         await shown.press("r")
         await shown.shows("Refreshing")
 
@@ -273,7 +262,7 @@ async def test_an_account_is_added_through_the_dialog_and_its_key_is_never_shown
         await shown.press("\t", "org-9", "\r")
         await shown.shows("All done")
         secret = Secret("sk-ant-sid01-secret")
-        assert shown.controls.calls == [("add", "new@web.com", secret, "org-9")]
+        assert shown.executor.commands == [AddAccount("new@web.com", secret, "org-9")]
         assert "Add an account" not in shown.screen
 
 
@@ -282,14 +271,12 @@ async def test_a_dialog_that_could_not_be_saved_says_why_and_stays() -> None:
         raise TrackerError("The keyring is locked: unlock it")
 
     async with table() as shown:
-        shown.controls.answer = locked
+        shown.executor.answer = locked
         await shown.press("e", "\x15", "renamed", "\r")
         text = await shown.shows("The keyring is locked: unlock it")
         assert "renamed" in text
-        assert shown.controls.calls == [("edit", "user@personal.com", "renamed", None, STATES_ORG)]
-
-
-STATES_ORG = STATES["three"](NOW).accounts["user@personal.com"].account.org_id
+        org_id = STATES["three"](NOW).accounts["user@personal.com"].account.org_id
+        assert shown.executor.commands == [EditAccount("user@personal.com", "renamed", org_id)]
 
 
 async def test_an_account_is_deleted_after_a_yes() -> None:
@@ -298,7 +285,7 @@ async def test_an_account_is_deleted_after_a_yes() -> None:
         await shown.shows("user@work.com is no longer watched")
         await shown.press("n", "d", "y")
         await shown.shows("All done")
-        assert shown.controls.calls == [("remove", "user@work.com")]
+        assert shown.executor.commands == [RemoveAccount("user@work.com")]
 
 
 async def test_a_lone_escape_closes_a_dialog() -> None:
@@ -313,7 +300,7 @@ async def test_answers_to_queries_and_bytes_that_are_no_text_are_no_keys() -> No
     async with table() as shown:
         os.write(shown.master, b"\x1b[12;40R\x1bP1+r544e=78\x1b\\\x1b[<0;1;1M\xff\xc3(\x1b[I")
         await shown.press("r")
-        assert shown.controls.calls == [("refresh", None)]
+        assert shown.executor.commands == [Refresh()]
         assert not shown.run.done()
 
 
@@ -326,12 +313,12 @@ async def test_the_terminal_is_left_as_it_was_found() -> None:
             assert sequence in data
 
 
-async def test_a_bug_in_the_controls_comes_out_once_the_terminal_is_restored() -> None:
+async def test_a_bug_in_the_executor_comes_out_once_the_terminal_is_restored() -> None:
     async def broken() -> str:
         raise ZeroDivisionError("a bug")
 
     async with table() as shown:
-        shown.controls.answer = broken
+        shown.executor.answer = broken
         await shown.press("i")
         with pytest.raises(ZeroDivisionError, match="a bug"):
             await shown.ends()
@@ -355,7 +342,7 @@ async def test_what_was_asked_for_is_finished_before_leaving() -> None:
         return "Saved"
 
     async with table() as shown:
-        shown.controls.answer = slow
+        shown.executor.answer = slow
         await shown.press("s", "q")
         await shown.ends()
     assert finished == [True]
@@ -396,4 +383,4 @@ async def test_a_resize_is_drawn_at_the_new_size() -> None:
 
 async def test_a_terminal_that_cannot_be_opened_is_an_error_for_the_user() -> None:
     with pytest.raises(TrackerError, match="cannot open the terminal /nonexistent"):
-        Device("/nonexistent/tty")
+        Tty("/nonexistent/tty")

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from monitor.core.errors import Reason
 from monitor.core.state import State
-from monitor.terminal import table, widths
-from monitor.terminal.column_widths import Wishes, columns
-from monitor.terminal.style import Style, line_width, plain
+from monitor.terminal import table
+from monitor.terminal.table import Wishes, columns, render_plain
+from monitor.terminal.text import Style, line_width, plain
+from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
 from tests.terminal.factories import STATES, account, down, state_of
@@ -146,5 +147,32 @@ def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
 def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> None:
     rows = table.rows(state, NOW, tz=UTC)
     shape = columns(150, table.wishes(rows))
-    places = {widths.width(plain(table.line(row, shape)).split(" | ", 1)[0]) for row in rows}
+    places = {width_of(plain(table.line(row, shape)).split(" | ", 1)[0]) for row in rows}
     assert len(places) <= 1
+
+
+def test_the_plain_table_has_no_selection_and_no_space_at_the_end_of_lines() -> None:
+    assert render_plain(STATES["three"](NOW), NOW, 100, UTC).splitlines() == [
+        " #  | Name                | 5h % | 5h Bar     | 5h Reset | 7d % | 7d Bar     | 7d Reset | Status",
+        "  1 | user@personal.com * |  42% | ████░░░░░░ | 2h 14m   |  18% | ██░░░░░░░░ | 6d 23h   | Logged In",
+        "  2 | user@work.com       |  87% | █████████░ | 38m 00s  |  65% | ███████░░░ | 4d 11h   | Live",
+        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live",
+    ]
+
+
+def test_without_accounts_it_says_how_to_get_one() -> None:
+    text = render_plain(State(), NOW, 100)
+    assert text.startswith(
+        "No account yet: log in with `claude`, then run `monitor accounts import"
+    )
+    assert "Press" not in text  # there are no keys here
+
+
+@given(hostile_texts.states, st.integers(1, 300))
+def test_no_plain_line_is_too_wide_or_holds_a_control(state: State, width: int) -> None:
+    text = render_plain(state, NOW, width, UTC)
+    lines = text.splitlines()
+    assert len(lines) == max(len(state.accounts) + 1, 1) if state.accounts else len(lines) == 1
+    assert "\x1b" not in text
+    if state.accounts:
+        assert all(width_of(line) <= width for line in lines)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from monitor.terminal.output import Output
+from monitor.terminal.tty import Output
 
 Pipe = tuple[int, int]
 
@@ -68,14 +68,14 @@ async def test_what_must_not_be_lost_follows_what_is_on_its_way(pipe: Pipe) -> N
 async def test_waiting_for_a_stalled_terminal_has_an_end(pipe: Pipe) -> None:
     output = Output(pipe[1], asyncio.get_running_loop())
     output.offer(LARGE)
-    await output.drained(0)
+    await output.drain(0)
     assert output.offer(b"")
 
 
 async def test_waiting_ends_as_soon_as_all_is_written(pipe: Pipe) -> None:
     output = Output(pipe[1], asyncio.get_running_loop())
     output.offer(b"frame")
-    await asyncio.wait_for(output.drained(60), 5)
+    await asyncio.wait_for(output.drain(60), 5)
     assert output.idle
 
 

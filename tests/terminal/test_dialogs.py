@@ -1,0 +1,155 @@
+"""Dialogs: the keys that edit a line of input, and what a form accepts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.commands import AddAccount, EditAccount
+from monitor.core.model import Account, AuthMethod, Secret
+from monitor.terminal.dialogs import (
+    Field,
+    Form,
+    add_form,
+    edit,
+    edit_form,
+    prefill,
+    submit,
+    type_into,
+)
+from monitor.terminal.keys import Key
+from monitor.terminal.text import width
+from tests.terminal import hostile_texts
+
+
+def after(field: Field, *names: str) -> Field:
+    for name in names:
+        field = edit(field, Key(name, name if len(name) == 1 else ""))
+    return field
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "cursor"),
+    [
+        ("x", "one twox", 8),
+        ("left x", "one twxo", 7),
+        ("home x", "xone two", 1),
+        ("ctrl+a delete", "ne two", 0),
+        ("home backspace", "one two", 0),
+        ("delete", "one two", 7),
+        ("left left end x", "one twox", 8),
+        ("backspace backspace", "one t", 5),
+        ("ctrl+w", "one ", 4),
+        ("ctrl+w ctrl+w", "", 0),
+        ("left ctrl+u", "o", 0),
+        ("home right ctrl+k", "o", 1),
+        ("right right", "one two", 7),
+        ("pgup", "one two", 7),
+    ],
+)
+def test_editing_keys_edit(keys: str, text: str, cursor: int) -> None:
+    field = after(prefill("Name", "one two"), *keys.split())
+    assert (field.text, field.cursor) == (text, cursor)
+
+
+def test_a_paste_goes_in_at_the_cursor_without_line_ends_and_controls() -> None:
+    field = after(prefill("Name", "ab"), "left")
+    field = edit(field, Key("paste", "1\x1b[31m2\x07\n"))
+    assert field.text == "a12 b"
+
+
+def test_a_paste_that_is_too_long_is_not_taken() -> None:
+    field = prefill("Name", "x" * (2000 - 3))
+    assert edit(field, Key("paste", "abcd")) == field
+
+
+def test_a_name_of_the_settings_that_holds_controls_is_shown_with_dots() -> None:
+    assert prefill("Name", "a\x1b[2J\u202e").view(20) == ("a·[2J·", 6)
+
+
+def test_wide_characters_move_the_cursor_by_their_cells() -> None:
+    assert prefill("Name", "日本").view(10) == ("日本", 4)
+    assert after(prefill("Name", "日本"), "left").view(10) == ("日本", 2)
+
+
+def test_a_long_text_is_shown_around_the_cursor() -> None:
+    field = prefill("Name", "abcdefghij")
+    assert field.view(5) == ("ghij", 4)
+    assert after(field, "home").view(5) == ("abcde", 0)
+
+
+def test_a_masked_text_is_neither_shown_nor_in_the_repr() -> None:
+    field = edit(Field("Session key", masked=True), Key("paste", "sk-ant-sid01"))
+    assert field.view(40) == ("•" * 12, 12)
+    assert "sk-ant" not in repr(field)
+
+
+@given(st.lists(hostile_texts.keys, max_size=12), st.integers(1, 20))
+def test_the_cursor_stays_in_the_text_and_in_the_view(keys: list[Key], room: int) -> None:
+    field = Field("Name")
+    for key in keys:
+        field = edit(field, key)
+    shown, cursor = field.view(room)
+    assert 0 <= field.cursor <= len(field.text)
+    assert width(shown) <= room
+    assert 0 <= cursor <= room
+
+
+OAUTH = Account("user@work.com", "org-1")
+SESSION = Account("key@web.com", "org-2", AuthMethod.SESSION_KEY)
+TAB, BACKTAB = Key("tab"), Key("backtab")
+
+
+def filled_in(form: Form, *keys: str | Key) -> Form:
+    for key in keys:
+        form = type_into(form, Key("paste", key) if isinstance(key, str) else key)
+    return form
+
+
+def test_a_filled_form_is_a_command_with_the_key_as_a_secret() -> None:
+    form = filled_in(add_form(), " new@web.com ", TAB, "sk-ant-sid01\n", TAB, "org-9")
+    form, command = submit(form, [])
+    assert command == AddAccount("new@web.com", Secret("sk-ant-sid01"), "org-9")
+    assert form.saving
+    assert "sk-ant" not in repr(form) + repr(command)
+
+
+def test_what_is_missing_is_named_and_focused() -> None:
+    form, command = submit(filled_in(add_form(), "new@web.com"), [])
+    assert command is None
+    assert (form.focused.label, form.error) == ("Session key", "Session key is still missing")
+    form, _ = submit(add_form(), [])
+    assert (form.focus, form.error) == (0, "Give the account a name")
+
+
+def test_typing_takes_the_error_away() -> None:
+    form, _ = submit(add_form(), [])
+    assert filled_in(form, "x").error == ""
+
+
+def test_a_name_is_unique() -> None:
+    form = filled_in(add_form(), "user@work.com", TAB, "key", TAB, "org")
+    form, command = submit(form, ["user@work.com"])
+    assert command is None
+    assert form.error == "There is an account of this name already"
+
+
+def test_an_imported_account_has_only_its_name_to_edit() -> None:
+    form = edit_form(OAUTH)
+    assert [field.label for field in form.fields] == ["Name"]
+    _, command = submit(filled_in(form, "!"), ["user@work.com"])
+    assert command == EditAccount("user@work.com", "user@work.com!", "org-1")
+
+
+def test_an_edited_account_keeps_its_name_and_its_key_where_nothing_was_type_into() -> None:
+    _, command = submit(edit_form(SESSION), ["key@web.com"])
+    assert command == EditAccount("key@web.com", "key@web.com", "org-2")
+
+
+def test_an_edited_account_gets_the_new_key_that_was_type_into() -> None:
+    _, command = submit(filled_in(edit_form(SESSION), TAB, "sk-new"), ["key@web.com"])
+    assert command == EditAccount("key@web.com", "key@web.com", "org-2", Secret("sk-new"))
+
+
+def test_tab_goes_round_the_fields() -> None:
+    assert [filled_in(add_form(), *[TAB] * n).focus for n in range(4)] == [0, 1, 2, 0]
+    assert filled_in(add_form(), BACKTAB).focus == 2

@@ -1,0 +1,157 @@
+"""What is written to show a picture: the bytes between two frames, and the sequences of many terminals."""
+
+import io
+import os
+import pty
+from collections.abc import Iterator
+
+import blessed
+import pyte
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.core.state import State
+from monitor.terminal.canvas import Picture, Size
+from monitor.terminal.frame import frame
+from monitor.terminal.paint import COLOURS, Painter, open_terminal
+from monitor.terminal.screen import Screen
+from monitor.terminal.text import Span, Style, plain, text_line
+from tests.builders import NOW, after
+from tests.terminal import hostile_texts
+from tests.terminal.factories import STATES
+
+TERM = blessed.Terminal(kind="xterm-256color", stream=io.StringIO(), force_styling=True)
+PAINTER = Painter(TERM)
+SIZE = Size(100, 12)
+
+
+def picture(seconds: float = 0, state: str = "three", size: Size = SIZE) -> Picture:
+    return frame(STATES[state](NOW), Screen(), after(seconds=seconds), size).picture
+
+
+def test_the_first_frame_clears_the_screen_and_no_later_one_does() -> None:
+    assert TERM.clear.encode() in PAINTER.repaint(None, picture(), SIZE)
+    assert TERM.clear.encode() not in PAINTER.repaint(picture(), picture(1), SIZE)
+
+
+def test_a_frame_is_one_synchronized_update() -> None:
+    data = PAINTER.repaint(None, picture(), SIZE)
+    assert data.startswith(b"\x1b[?2026h")
+    assert data.endswith(b"\x1b[?2026l")
+
+
+def test_the_same_frame_is_not_written_again() -> None:
+    assert PAINTER.repaint(picture(), picture(), SIZE) == b""
+
+
+def test_only_lines_that_differ_are_written() -> None:
+    data = PAINTER.repaint(picture(), picture(1), SIZE).decode()
+    assert "Last refresh: 13s ago" in data
+    assert "37m 59s" in data
+    assert "user@personal.com" in data  # 2h 14m has just become 2h 13m
+    assert "5h Bar" not in data
+    assert len(PAINTER.repaint(picture(1), picture(2), SIZE)) < 1000
+
+
+def test_a_line_of_the_full_width_is_not_cleared_at_its_end() -> None:
+    size = Size(4, 2)
+    full = Picture((text_line("abcd"), text_line("abc")))
+    data = PAINTER.repaint(Picture(((), ())), full, size).decode()
+    assert "abcd\x1b[2;1H" in data
+    assert "abc\x1b[K" in data
+
+
+def test_a_cursor_that_moves_is_written_though_no_line_differs() -> None:
+    lines = (text_line("abc"),)
+    data = PAINTER.repaint(Picture(lines), Picture(lines, (2, 0)), Size(4, 1))
+    assert data.endswith(b"\x1b[1;3H\x1b[?12l\x1b[?25h\x1b[?2026l")
+
+
+@settings(max_examples=60)
+@given(hostile_texts.states, hostile_texts.states, st.integers(5, 60), st.integers(2, 12))
+def test_a_terminal_shows_the_newest_frame_after_any_two(
+    first: State, second: State, width: int, height: int
+) -> None:
+    size = Size(width, height)
+    screen = pyte.Screen(width, height)
+    stream = pyte.ByteStream(screen)
+    old = frame(first, Screen(), NOW, size).picture
+    new = frame(second, Screen(), NOW, size).picture
+    stream.feed(PAINTER.repaint(None, old, size))
+    stream.feed(PAINTER.repaint(old, new, size))
+    expected = [plain(line).rstrip() for line in new.lines]
+    if all(text.isascii() for text in expected):
+        assert [str(line).rstrip() for line in screen.display] == expected
+
+
+@pytest.fixture
+def slave() -> Iterator[int]:
+    ends = pty.openpty()
+    yield ends[1]
+    for end in ends:
+        os.close(end)
+
+
+def painter(slave: int, monkeypatch: pytest.MonkeyPatch, term: str, **env: str) -> Painter:
+    for name in ("NO_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": term, **env}.items():
+        monkeypatch.setenv(name, value)
+    return Painter(open_terminal(slave), coloured="NO_COLOR" not in env)
+
+
+def paint(painter: Painter, style: Style) -> str:
+    """What a picture of one character in a style is written as, without what stands around it."""
+    old, new = Picture(((),)), Picture(((Span("x", style),),))
+    data = painter.repaint(old, new, Size(1, 1)).decode()
+    start = data.partition("x")[0]
+    return start.removeprefix(f"\x1b[?2026h{painter.term.hide_cursor}{painter.term.move_xy(0, 0)}")
+
+
+@pytest.mark.parametrize(
+    ("term", "hot"),
+    [
+        ("xterm-256color", "\x1b[38;5;208m"),
+        ("xterm-ghostty", "\x1b[38;5;208m"),
+        ("no-such-terminal", "\x1b[38;5;208m"),
+        ("xterm", "\x1b[31m"),
+        ("linux", "\x1b[31m"),
+        ("vt100", ""),
+    ],
+)
+def test_a_terminal_gets_the_nearest_of_its_own_colours(
+    slave: int, monkeypatch: pytest.MonkeyPatch, term: str, hot: str
+) -> None:
+    assert paint(painter(slave, monkeypatch, term), Style.HOT) == hot
+    assert paint(painter(slave, monkeypatch, term, COLORTERM="truecolor"), Style.HOT) == hot
+    assert os.environ["COLORTERM"] == "truecolor"
+
+
+def test_grey_is_left_to_terminals_that_have_one(
+    slave: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert paint(painter(slave, monkeypatch, "xterm-256color"), Style.DIM) == "\x1b[38;5;245m"
+    assert paint(painter(slave, monkeypatch, "xterm"), Style.DIM) == ""
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "no-such-terminal"])
+def test_no_color_takes_the_colours_and_nothing_else(
+    slave: int, monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    plain_one = painter(slave, monkeypatch, term, NO_COLOR="1")
+    assert not any(paint(plain_one, style) for style in COLOURS)
+    assert plain_one.enter.startswith("\x1b[?1049h")
+    data = plain_one.repaint(None, Picture(((Span("x", bold=True),),)), Size(2, 1))
+    assert b"\x1b[1;1H\x1b[1mx\x1b[m" in data
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "screen-256color", "linux", "rxvt", "cons25"])
+def test_what_the_full_screen_mode_changes_it_changes_back(
+    slave: int, monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    shown = painter(slave, monkeypatch, term)
+    pairs = (("\x1b[?1049h", "\x1b[?1049l"), ("\x1b[?25l", "\x1b[?25h"), ("\x1b[?7l", "\x1b[?7h"))
+    for on, off in (*pairs, ("\x1b[?2004h", "\x1b[?2004l")):
+        assert (on in shown.enter) <= (off in shown.leave)
+    assert "\x1b[?2004h" in shown.enter

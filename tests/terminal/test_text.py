@@ -1,0 +1,89 @@
+"""Text in cells: nothing is wider than its place; and styled lines, which are cut to fit."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from wcwidth import wcswidth
+
+from monitor.core.sanitize import clean
+from monitor.terminal.text import (
+    Line,
+    Span,
+    Style,
+    clip,
+    fit,
+    key_bar,
+    line_width,
+    pad,
+    plain,
+    width,
+    wrap,
+)
+from tests.terminal import hostile_texts
+
+lines = st.lists(
+    st.builds(Span, text=hostile_texts.texts.map(clean), style=st.sampled_from(Style)),
+    max_size=4,
+).map(tuple)
+
+
+def test_a_line_that_fits_stays_as_it_is() -> None:
+    line = (Span("ab", Style.HOT), Span("cd"))
+    assert fit(line, 4) == line
+
+
+def test_a_cut_line_keeps_its_styles_and_ends_in_an_ellipsis() -> None:
+    line = (Span("ab", Style.HOT), Span("cd", Style.COOL), Span("ef"))
+    assert fit(line, 4) == (Span("ab", Style.HOT), Span("c…", Style.COOL))
+    assert plain(fit(line, 2)) == "a…"
+    assert plain(fit(line, 0)) == ""
+
+
+@given(lines, st.integers(0, 60))
+def test_a_fitted_line_is_never_wider(line: Line, room: int) -> None:
+    assert line_width(fit(line, room)) <= room
+
+
+@given(hostile_texts.texts)
+def test_clean_text_has_a_width_and_can_be_encoded(text: str) -> None:
+    assert wcswidth(clean(text)) >= 0
+    clean(text).encode()
+
+
+@given(hostile_texts.texts, st.integers(0, 40))
+def test_a_clipped_text_is_never_wider(text: str, room: int) -> None:
+    clipped = clip(clean(text), room)
+    assert width(clipped) <= room
+
+
+@given(hostile_texts.texts, st.integers(0, 40))
+def test_a_padded_text_has_exactly_its_width(text: str, room: int) -> None:
+    assert width(pad(clean(text), room)) == room
+
+
+@given(hostile_texts.texts, st.integers(1, 40))
+def test_wrapped_lines_are_never_wider(text: str, room: int) -> None:
+    assert all(width(line) <= room for line in wrap(clean(text), room))
+
+
+def test_a_cut_is_told_by_an_ellipsis() -> None:
+    assert clip("user@work.com", 8) == "user@wo…"
+    assert clip("日本語", 4) == "日…"
+    assert clip("user", 1) == "…"
+    assert clip("user", 0) == ""
+
+
+def test_text_is_wrapped_between_words_and_long_words_within() -> None:
+    assert wrap("press i or a", 7) == ["press i", "or a"]
+    assert wrap("abcdefgh", 3) == ["abc", "def", "gh"]
+    assert wrap("", 3) == [""]
+
+
+def test_text_can_stand_at_the_right() -> None:
+    assert pad("42%", 5, right=True) == "  42%"
+
+
+def test_a_bar_of_keys_leaves_out_what_is_missed_least() -> None:
+    keys = (("a", "add", 2), ("m", "mute", 0), ("q", "quit", 9))
+    assert plain(key_bar(keys, 40)) == " a add  m mute  q quit"
+    assert plain(key_bar(keys, 16)) == " a add  q quit"
+    assert plain(key_bar(keys, 3)) == ""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.core.alerts.memory import Condition, WindowMemory
@@ -39,7 +39,7 @@ def through_text(plain: object) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@settings(max_examples=30)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.data_too_large])
 @given(data=st.data())
 def test_a_value_comes_back_as_it_was(kind: Any, data: st.DataObject) -> None:
     value = data.draw(st.from_type(kind))

@@ -1,4 +1,4 @@
-"""What may be said on the command line, as one argparse parser; built where no light command has taken the words.
+"""What may be said on the command line, as one argparse parser; light, for a prompt may wait for it.
 
 `reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
 """
@@ -17,8 +17,11 @@ from monitor import __version__
 Fill = Callable[[ArgumentParser], object]
 
 
-def parser() -> ArgumentParser:
-    """The parser of all commands; a command's own is the attribute `parser` of what it has parsed."""
+def parser(wanted: str | None = None) -> ArgumentParser:
+    """Return the parser of all commands; a command's own is the attribute `parser` of what it has parsed.
+
+    Where a `wanted` one is named, the others have no options: building them all takes longer than most answers.
+    """
     whole = ArgumentParser(
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
@@ -28,8 +31,11 @@ def parser() -> ArgumentParser:
     whole.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
     whole.set_defaults(command=None, parser=whole, whole=whole)
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
+    names = [name for name, *_ in _commands()]
     for name, words, fill, reads_settings in _commands():
         command = commands.add_parser(name, help=words, description=words)
+        if wanted in names and name != wanted:
+            continue
         command.add_argument(
             "--config",
             metavar="PATH",

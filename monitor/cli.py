@@ -1,24 +1,21 @@
-"""From the words of the command line to one command's exit code; a command's module is imported when it runs."""
+"""Runs one command: the grammar first, then the running monitor where it can answer, then the command's module."""
 
 import os
 import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
-from monitor import __version__
+from monitor.arguments import parser
 from monitor.system.stdio import complain, hold_places, output_trouble
-
-TYPE_CHECKING = False  # that of `typing` would cost more than all the rest of a light command
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
 
 INTERRUPTED = 130
 FAILED = 1
 BUG = 3
-QUICK = ("status", "next", "guard", "ingest")
-"""What answers at once where a monitor runs."""
+ASKS_LEADER = ("status", "next", "guard", "ingest")
+"""The commands that answer at once where a monitor runs."""
 
 
-def main(argv: "Sequence[str] | None" = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Expected failures are one line on standard error."""
     hold_places()
     try:
@@ -35,42 +32,37 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if words in (["--version"], ["-V"]):
-        sys.stdout.write(f"monitor {__version__}\n")
-        return 0
-    if words and words[0] in QUICK:
-        from monitor.fast_path import answered
-
-        code = answered(words)
-        if code is not None:
-            return code
-    arguments = _parsed(words)
+    arguments = _parse(words)
     if arguments.command is None:
         arguments.parser.print_help(sys.stderr)
         return 2
+    if arguments.command in ASKS_LEADER:
+        from monitor.fast_path import answer
+
+        code = answer(arguments)
+        if code is not None:
+            return code
     return _command(arguments)
 
 
-def _parsed(words: list[str]) -> "Namespace":
-    """As argparse has it, but what is not recognized is answered by the command that it was said to."""
-    from monitor.arguments import parser
-
-    arguments, rest = parser().parse_known_args(words)
+def _parse(words: list[str]) -> Namespace:
+    """Parse as argparse does, but have what is not recognized answered by the command that it was said to."""
+    arguments, rest = parser(words[0] if words else None).parse_known_args(words)
     if rest:
         unknown = " ".join(rest)
         arguments.parser.error(f"unrecognized arguments: {unknown}{_meant(arguments.parser, rest)}")
     return arguments
 
 
-def _meant(parser: "ArgumentParser", rest: list[str]) -> str:
+def _meant(command: ArgumentParser, rest: list[str]) -> str:
     from difflib import get_close_matches
 
-    known = list(parser._option_string_actions)
+    known = list(command._option_string_actions)
     near = [match for word in rest for match in get_close_matches(word.partition("=")[0], known, 1)]
     return f": did you mean {' '.join(near)}?" if near else ""
 
 
-def _command(arguments: "Namespace") -> int:
+def _command(arguments: Namespace) -> int:
     from importlib import import_module
 
     if arguments.reads_settings and arguments.config and not vars(arguments).get("demo"):

@@ -1,30 +1,25 @@
 """What Claude Code tells its status line's command: JSON on standard input, of which limits and session are kept."""
 
+import json
 import os
+import select
 import time
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-    from monitor.core.errors import TrackerError
+from typing import Any
 
 MOST_BYTES = 1 << 20
 _PIECE = 65536
 
 
-def said_within(deadline: float, descriptor: int = 0) -> "dict[str, Any]":
-    """What stands on standard input: `rate_limits` and `session_id`; empty without limits, as before a first answer.
+def read_within(deadline: float, descriptor: int = 0) -> dict[str, Any]:
+    """Read `rate_limits` and `session_id` from standard input; empty without limits, as before a first answer.
 
     Raises TrackerError for what is no such document, or has not ended by `deadline` (of the monotonic clock).
     """
-    return parse_said(_all(descriptor, deadline))
+    return parse_input(_all(descriptor, deadline))
 
 
-def parse_said(document: bytes) -> "dict[str, Any]":
+def parse_input(document: bytes) -> dict[str, Any]:
     """Raises TrackerError for what is no JSON object."""
-    import json
-
     try:
         said = json.loads(document)
     except (ValueError, RecursionError):
@@ -52,19 +47,16 @@ def _all(descriptor: int, deadline: float) -> bytes:
 
 
 def _piece(descriptor: int, deadline: float) -> bytes:
-    if os.name == "posix":  # elsewhere, pipes cannot be waited for
-        import select
-
-        left = max(deadline - time.monotonic(), 0)
-        if not select.select([descriptor], [], [], left)[0]:
-            raise _trouble("standard input has not ended in time")
+    left = max(deadline - time.monotonic(), 0)
+    if not select.select([descriptor], [], [], left)[0]:
+        raise _trouble("standard input has not ended in time")
     try:
         return os.read(descriptor, _PIECE)
     except OSError as error:
         raise _trouble(f"standard input: {error.strerror}") from None
 
 
-def _trouble(text: str) -> "TrackerError":
+def _trouble(text: str) -> Exception:
     from monitor.core.errors import TrackerError
 
     return TrackerError(text)

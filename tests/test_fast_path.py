@@ -15,14 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from monitor.arguments import parser
+from monitor.core.commands import Guard, Ingest, Next, Request, Status, decode_request
 from monitor.core.model import AccountState, Secret, Up, Window
 from monitor.core.state import State
 from monitor.credentials.account_cache import digest
-from monitor.fast_path import plain_options
+from monitor.fast_path import request_of
 from monitor.ipc.lock import Lock
 from monitor.paths import config_path, instance
 from monitor.settings import SNAPSHOTS
-from monitor.statusline import parse_said
+from monitor.statusline import parse_input
 from monitor.storage.state_store import StateStore
 from tests.app.leader_process import StandIn, owner, socket_of
 from tests.builders import live, state
@@ -31,8 +33,8 @@ from tests.end_to_end.world import MONITOR
 LIMITS = {"five_hour": {"used_percentage": 14.000000000000002, "resets_at": 1779188400}}
 SAID = {"session_id": "s", "cwd": "/secret", "rate_limits": LIMITS}
 HEAVY = {
-    "aiohttp", "prometheus_client", "keyring", "blessed", "asyncio", "argparse", "dataclasses",
-    "pathlib", "typing", "re", "json", "socket", "shutil", "tomlkit", "logging",
+    "aiohttp", "prometheus_client", "keyring", "blessed", "asyncio", "dataclasses", "pathlib", "tomlkit", "logging",
+    "datetime", "monitor.core.errors",
 }  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def test_a_pipe_is_no_terminal_that_words_are_left_out_for(
 ) -> None:
     ran(env, "status")
     ran({**env, "COLUMNS": "80"}, "status")
-    assert [asked["columns"] for asked in running.asked] == [1000, 80]
+    assert running.asked == [Status(columns=1000), Status(columns=80)]
 
 
 def test_unusual_spellings_are_asked_as_well(env: dict[str, str], running: StandIn) -> None:
@@ -277,7 +279,7 @@ def imports(env: dict[str, str], *words: str, stdin: str = "") -> set[str]:
         (["next"], ()),
         (["status"], ()),
         (["status", "--json"], ()),
-        (["ingest", "--format", "{name}"], ("argparse", "tomlkit")),
+        (["ingest", "--format", "{name}"], ("tomlkit",)),
     ],
 )
 def test_saved_figures_answer_without_anything_that_polls(
@@ -369,12 +371,10 @@ def test_figures_are_handed_over_and_nothing_else(env: dict[str, str], running: 
     done = ran(folder, "ingest", stdin=json.dumps(SAID))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (
-        ran(env, "ingest", "--format", "{name}", stdin=json.dumps(SAID)).stdout == "ingest: done\n"
+        ran(env, "ingest", "--format", "{name}", stdin=json.dumps(SAID)).stdout == "Ingest: done\n"
     )
-    first, second = running.asked
-    assert first["document"] == {"rate_limits": LIMITS, "session_id": "s"}
-    assert (first["config_dir"], second["config_dir"]) == ("/home/me/.claude-work/", None)
-    assert (first["format"], second["format"]) == (None, "{name}")
+    said = {"rate_limits": LIMITS, "session_id": "s"}
+    assert running.asked == [Ingest(said, "/home/me/.claude-work/"), Ingest(said, None, "{name}")]
 
 
 @pytest.mark.parametrize("spelled", ["work", "work/", "~/.claude-work/", "../x"])
@@ -387,7 +387,9 @@ def test_a_folder_is_told_from_where_claude_code_stands_as_it_is_spelled(
     folder = {**env, "CLAUDE_CONFIG_DIR": spelled, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = ran(folder, "ingest", stdin=json.dumps(SAID), cwd=standing)
     assert (done.returncode, done.stderr) == (0, "")
-    assert running.asked[0]["config_dir"] == f"{standing}/{spelled}"
+    (asked,) = running.asked
+    assert isinstance(asked, Ingest)
+    assert asked.config_dir == f"{standing}/{spelled}"
 
 
 def test_before_the_first_answer_there_is_nothing_to_hand_over(
@@ -395,7 +397,7 @@ def test_before_the_first_answer_there_is_nothing_to_hand_over(
 ) -> None:
     assert ran(env, "ingest", stdin="{}").returncode == 0
     assert running.asked == []
-    assert ran(env, "ingest", "--format={name}", stdin="{}").stdout == "ingest: done\n"
+    assert ran(env, "ingest", "--format={name}", stdin="{}").stdout == "Ingest: done\n"
 
 
 @pytest.mark.parametrize("stdin", ["", "no json", "[]", "[" * 100_000, '{"x": "' + "x" * (1 << 20)])
@@ -512,35 +514,26 @@ def test_documents_can_be_watched_one_a_line(env: dict[str, str], alone: bool) -
 
 
 @pytest.mark.parametrize(
-    ("words", "options"),
+    ("words", "request_"),
     [
-        ("status", {}),
-        ("status --json --config x", {"json": True, "config": "x"}),
-        ("next --config-dir", {"config_dir": True}),
-        ("guard --max=90 --window 5h", {"max": "90", "window": "5h"}),
-        ("guard --max 90.5% --window=5h", {"max": "90.5%", "window": "5h"}),
-        ("guard --max 9e1", None),
-        ("guard --max .5", None),
-        ("guard --max 5.", None),
-        ("guard --max %", None),
-        ("guard --max", None),
-        ("status --json --format x", None),
-        ("status --account --json", None),
-        ("status --demo", None),
-        ("status --help", None),
-        ("status --jso", None),
-        ("status extra", None),
-        ("tui", None),
-        ("", None),
+        ("status", Status(columns=1000)),
+        ("status --json --account x", Status("json", "x", columns=1000)),
+        ("status --format {name} --current", Status("line", "", "{name}", 1000)),
+        ("next", Next()),
+        ("next --config-dir", Next("config-dir")),
+        ("guard", Guard()),
+        ("guard --max=90 --window 5h", Guard(None, "5h", 0.9)),
+        ("guard --max 90.5% --account=x", Guard("x", None, 0.905)),
     ],
 )
-def test_only_what_is_plain_takes_the_light_path(
-    words: str, options: dict[str, object] | None
+def test_the_light_commands_write_the_requests_that_the_leader_reads(
+    words: str, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert plain_options(words.split()) == options
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert decode_request(request_of(parser().parse_args(words.split()))) == request_
 
 
 def test_limits_are_an_object_with_something_in_it() -> None:
-    assert parse_said(json.dumps(SAID).encode())["rate_limits"] == LIMITS
-    assert parse_said(b'{"rate_limits": {}, "session_id": "s"}') == {}
-    assert parse_said(b'{"rate_limits": 5}') == {}
+    assert parse_input(json.dumps(SAID).encode())["rate_limits"] == LIMITS
+    assert parse_input(b'{"rate_limits": {}, "session_id": "s"}') == {}
+    assert parse_input(b'{"rate_limits": 5}') == {}

@@ -10,15 +10,16 @@ from typing import Any
 
 from monitor import __version__
 from monitor.app.app import App
-from monitor.app.execute import Controls
-from monitor.app.handlers import Handler
+from monitor.app.execute import execute
+from monitor.app.handlers import RequestHandler
 from monitor.app.metrics_server import MetricsServer
 from monitor.app.run_config import CliOptions, RunConfig
 from monitor.app.wiring import build
+from monitor.core.commands import Command, Reload
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
+from monitor.ipc.mirror import StateView
 from monitor.ipc.server import Server
-from monitor.ipc.state_view import StateView
 from monitor.settings import Settings
 from monitor.system.aio import any_of, first
 from monitor.system.rlimits import allow_many_files
@@ -55,10 +56,9 @@ class Leader:
         self._unhurried = asyncio.Event()
         self._unhurried.set()
         clock = terms.clock
-        self.controls = Controls(self)
         self.exporting = MetricsServer(lambda: outlook.state, clock)
-        desk = Handler(self, outlook, clock)
-        self._server = Server(desk, socket_path, sock=self._passed.control)
+        handler = RequestHandler(self.execute, self.who, outlook, clock)
+        self._server = Server(handler, socket_path, sock=self._passed.control)
 
     @asynccontextmanager
     async def current_app(self) -> AsyncIterator[App]:
@@ -78,6 +78,13 @@ class Leader:
     def who(self) -> Mapping[str, Any]:
         """What this process is, for others."""
         return {"pid": os.getpid(), "version": __version__, "metrics": self.exporting.url or None}
+
+    async def execute(self, command: Command) -> str:
+        """Execute a command on the newest program; its answer is for the user. Raises TrackerError."""
+        if isinstance(command, Reload):
+            return await self.reload()
+        async with self.current_app() as app:
+            return await execute(app, command)
 
     async def reload(self) -> str:
         """Read the settings anew, whole or not at all. Raises TrackerError, and then all goes on as before."""

@@ -4,7 +4,6 @@ Light on purpose: of what it imports, nothing loads a server, a client or a keyr
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from exporters.status_json import render_json, render_json_line
 from exporters.template import DEFAULT, Format, parse_format, render_line
 from monitor.core.choice import Choice, choose
+from monitor.core.commands import CURRENT, Guard, Next, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.guard import current_account, guarded, named_account
@@ -23,16 +23,10 @@ from monitor.core.state import State
 from monitor.credentials.config_dir import for_claude_code, remembered
 from monitor.terminal.table import render_plain
 
-CURRENT: Final = ""
-"""As an account's name: the one that Claude Code would use now. No account has this name."""
-
 _WIDEST: Final = 1000
-_COLUMNS: Final = 120
 _NO_PLACE: Final = (
     "no folder of Claude Code is known for {}: `monitor accounts import --config-dir DIR`"
 )
-
-Request = Mapping[str, Any]
 
 
 class Answer(NamedTuple):
@@ -42,22 +36,22 @@ class Answer(NamedTuple):
     text: str = ""
 
 
-def is_view(request: Request) -> bool:
-    """Whether the request asks for nothing but a look at the state."""
-    return request.get("ask") in _VIEWS
+def answer_query(state: State, now: datetime, query: Status | Next | Guard) -> Answer:
+    """Answer `status`, `next` and `guard` from the state. Raises SettingsError for wrong usage."""
+    match query:
+        case Status():
+            return _status(state, now, query)
+        case Next(form):
+            return _next(state, now, form)
+        case Guard(account, window, most):
+            return Answer(guarded(state, now, account, window, most))
 
 
-def view(state: State, now: datetime, request: Request) -> Answer:
-    """What the state says to `status`, `next` and `guard`. Raises SettingsError for wrong usage."""
-    return _VIEWS[request["ask"]](state, now, request)
-
-
-def lines(state: State, now: datetime, request: Request) -> str:
-    """What a stream of lines shows: one of JSON, or one in a format for each account. Raises SettingsError."""
-    account = _text(request, "account")
-    if request.get("form") == "json":
-        return f"{render_json_line(_narrowed(state, account), now)}\n"
-    return lines_of(state, now, parse_format(_text(request, "format") or DEFAULT), account)
+def render_watched(state: State, now: datetime, query: WatchLines) -> str:
+    """Make what a stream of lines shows: one of JSON, or one in a format for each account. Raises SettingsError."""
+    if query.form == "json":
+        return f"{render_json_line(_narrowed(state, query.account), now)}\n"
+    return lines_of(state, now, parse_format(query.format or DEFAULT), query.account)
 
 
 def lines_of(state: State, now: datetime, form: Format, account: str | None = None) -> str:
@@ -66,18 +60,16 @@ def lines_of(state: State, now: datetime, form: Format, account: str | None = No
     return "".join(f"{render_line(form, shown, name, now)}\n" for name in shown.accounts)
 
 
-def _status(state: State, now: datetime, request: Request) -> Answer:
-    account = _text(request, "account")
-    match request.get("form", "table"):
+def _status(state: State, now: datetime, query: Status) -> Answer:
+    match query.form:
         case "json":
-            return Answer(0, f"{render_json(_narrowed(state, account), now)}\n")
+            return Answer(0, f"{render_json(_narrowed(state, query.account), now)}\n")
         case "line":
-            form = parse_format(_text(request, "format") or "")
-            return Answer(0, lines_of(state, now, form, account))
+            return Answer(0, lines_of(state, now, parse_format(query.format or ""), query.account))
         case "table":
-            shown = _narrowed(state, account)
-            return Answer(0, render_plain(shown, now, _columns(request)))
-    raise _not_understood("form", request)
+            columns = min(max(query.columns, 1), _WIDEST)
+            return Answer(0, render_plain(_narrowed(state, query.account), now, columns))
+    raise SettingsError(f"not understood: form = {query.form!r}")
 
 
 def _narrowed(state: State, account: str | None) -> State:
@@ -91,25 +83,8 @@ def _narrowed(state: State, account: str | None) -> State:
     return replace(state, accounts={name: one}, active=0 if name == state.active_account else -1)
 
 
-def _columns(request: Request) -> int:
-    columns = request.get("columns", _COLUMNS)
-    if not isinstance(columns, int):
-        raise _not_understood("columns", request)
-    return min(max(columns, 1), _WIDEST)
-
-
-def _guard(state: State, now: datetime, request: Request) -> Answer:
-    percent = request.get("max")
-    if percent is None:
-        percent = 100
-    if not isinstance(percent, int | float) or not math.isfinite(percent) or percent < 0:
-        raise _not_understood("max", request)
-    account, window = _text(request, "account"), _text(request, "window")
-    return Answer(guarded(state, now, account, window, percent / 100))
-
-
-def _next(state: State, now: datetime, request: Request) -> Answer:
-    match request.get("form", "words"):
+def _next(state: State, now: datetime, form: str) -> Answer:
+    match form:
         case "words":
             return _in_words(choose(state, now))
         case "json":
@@ -118,7 +93,7 @@ def _next(state: State, now: datetime, request: Request) -> Answer:
             return _named(choose(state, now), lambda name: name)
         case "config-dir":
             return _config_dir(state, now)
-    raise _not_understood("form", request)
+    raise SettingsError(f"not understood: form = {form!r}")
 
 
 def _in_words(choice: Choice) -> Answer:
@@ -178,21 +153,3 @@ def _ranked(candidate: Candidate) -> Mapping[str, Any]:
         "free_at": candidate.free_at and iso(candidate.free_at),
         "reasons": candidate.reasons,
     }
-
-
-def _text(request: Request, key: str) -> str | None:
-    value = request.get(key)
-    if value is not None and not isinstance(value, str):
-        raise _not_understood(key, request)
-    return value
-
-
-def _not_understood(key: str, request: Request) -> SettingsError:
-    return SettingsError(f"not understood: {key} = {request.get(key)!r}")
-
-
-_VIEWS: Final[Mapping[str, Callable[[State, datetime, Request], Answer]]] = {
-    "status": _status,
-    "next": _next,
-    "guard": _guard,
-}

@@ -6,14 +6,26 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
-from monitor.app.execute import Alone, Controls
+from monitor.app.execute import execute
+from monitor.app.leadership import execute_remotely
 from monitor.app.wiring import build
 from monitor.commands.opening import settings_of
+from monitor.core.commands import (
+    AddAccount,
+    Command,
+    EditAccount,
+    ImportLogins,
+    Reload,
+    RemoveAccount,
+    UseAccount,
+    Who,
+    encode_request,
+)
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import iso
 from monitor.core.guard import find_account
@@ -21,20 +33,13 @@ from monitor.core.model import Account, Secret
 from monitor.credentials.account_cache import AccountCache, CachedAccount
 from monitor.credentials.claude_code import ClaudeCode, absolute
 from monitor.credentials.cswap import listed
-from monitor.fast_path import own_socket
+from monitor.fast_path import socket_of
 from monitor.ipc.client import ask
-from monitor.ipc.follower import RemoteCommands
 from monitor.settings import Settings, state_folder
 from monitor.system.files import JsonFile
 
-Hands = Controls | RemoteCommands
-"""What carries an order out: this process, or the monitor that runs."""
-
-Order = Callable[[Hands], Awaitable[str]]
-"""What is to be done; its answer is for the user."""
-
-Verb = Callable[[Namespace], Order]
-"""Asks the user what is to be asked, and returns the order."""
+Verb = Callable[[Namespace], Command]
+"""Asks the user what is to be asked, and returns the command."""
 
 
 def accounts(arguments: Namespace) -> int:
@@ -43,19 +48,24 @@ def accounts(arguments: Namespace) -> int:
     if verb == "list":
         _list(arguments)
         return 0
-    order = _VERBS[verb](arguments)  # asks outside of the loop, which would swallow a first Ctrl-C
-    answer = asyncio.run(_carried_out(order, arguments))
-    print(answer, end="\n" if answer else "")
+    if verb == "import" and arguments.from_cswap:
+        asyncio.run(_import_known(arguments))
+        if not arguments.all and not arguments.config_dir:
+            return 0
+    command = _VERBS[verb](
+        arguments
+    )  # asks outside of the loop, which would swallow a first Ctrl-C
+    print(asyncio.run(_execute(command, arguments)))
     return 0
 
 
-async def _carried_out(order: Order, arguments: Namespace) -> str:
+async def _execute(command: Command, arguments: Namespace) -> str:
     """By the running monitor, so that it knows at once; by ourselves where there is none."""
-    socket = own_socket(vars(arguments))
-    if ask(socket, {"ask": "who"}) is not None:
-        return await order(RemoteCommands(socket))
+    socket = socket_of(arguments)
+    if ask(socket, encode_request(Who())) is not None:
+        return await execute_remotely(socket, command)
     async with build(settings_of(arguments)) as app:
-        return await order(Controls(Alone(app)))
+        return await execute(app, command)
 
 
 def _list(arguments: Namespace) -> None:
@@ -107,26 +117,13 @@ def _folders(account: Account, facts: CachedAccount) -> list[str]:
     return [folder or "~/.claude" for folder in facts.folders or said]
 
 
-def _import(arguments: Namespace) -> Order:
-    async def order(hands: Hands) -> str:
-        if arguments.from_cswap:
-            await _import_known(arguments)
-        where = _where(arguments)
-        return "" if where is None else await hands.import_from(where)
-
-    return order
-
-
-def _where(arguments: Namespace) -> str | None:
-    """The places whose logins are meant; None where those that claude-swap knows are all."""
+def _import(arguments: Namespace) -> Command:
     if arguments.all:
-        return "all"
+        return ImportLogins()
     if arguments.config_dir:
-        return absolute(arguments.config_dir)
-    if arguments.from_cswap:
-        return None
+        return ImportLogins(absolute(arguments.config_dir))
     # As this shell has it, which may be another one than the monitor's.
-    return ClaudeCode().folder or "default"
+    return ImportLogins(ClaudeCode().folder or "")
 
 
 async def _import_known(arguments: Namespace) -> None:
@@ -139,35 +136,37 @@ async def _import_known(arguments: Namespace) -> None:
             print("nothing new: every account of claude-swap is known already")
         await app.watcher.look()
     with suppress(TrackerError):  # there is none that has to know of it
-        await RemoteCommands(own_socket(vars(arguments))).reload()
+        await execute_remotely(socket_of(arguments), Reload())
 
 
-def _add(arguments: Namespace) -> Order:
+def _add(arguments: Namespace) -> Command:
     key = _asked_secret("session key (the cookie `sessionKey` of claude.ai): ")
-    return lambda hands: hands.add(arguments.name, key, arguments.org_id)
+    return AddAccount(arguments.name, key, arguments.org_id)
 
 
-def _edit(arguments: Namespace) -> Order:
+def _edit(arguments: Namespace) -> Command:
     account = _account(arguments)
     said = (arguments.name, arguments.org_id, arguments.label)
     if said == (None, None, None) and not arguments.session_key:
         raise SettingsError("nothing to change: see `monitor accounts edit --help`")
-    key = _asked_secret("new session key: ") if arguments.session_key else None
-    new_name = arguments.name if arguments.name is not None else account.name
-    org_id = arguments.org_id if arguments.org_id is not None else account.org_id
-    return lambda hands: hands.edit(account.name, new_name, key, org_id, arguments.label)
+    return EditAccount(
+        account.name,
+        arguments.name if arguments.name is not None else account.name,
+        arguments.org_id if arguments.org_id is not None else account.org_id,
+        _asked_secret("new session key: ") if arguments.session_key else None,
+        arguments.label,
+    )
 
 
-def _remove(arguments: Namespace) -> Order:
+def _remove(arguments: Namespace) -> Command:
     account = _account(arguments)
     if not arguments.yes and not _confirmed(f"remove {account.name} and its key? [y/N] "):
         raise TrackerError("nothing was removed")
-    return lambda hands: hands.remove(account.name)
+    return RemoveAccount(account.name)
 
 
-def _use(arguments: Namespace) -> Order:
-    account = _account(arguments)
-    return lambda hands: hands.use(account.name)
+def _use(arguments: Namespace) -> Command:
+    return UseAccount(_account(arguments).name)
 
 
 def _account(arguments: Namespace) -> Account:

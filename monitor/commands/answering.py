@@ -6,20 +6,21 @@ Light on purpose: what polls is imported by whoever has to poll.
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from monitor import fast_path
 from monitor.app.active_login import logged_in
 from monitor.app.cached_state import saved_state
-from monitor.app.queries import Answer, view
+from monitor.app.queries import Answer, answer_query
+from monitor.core.commands import Guard, Next, Status, decode_request
+from monitor.core.errors import NoFolderError
 from monitor.core.events import LoginSeen
 from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.ipc.errors import NoPlaceError
 from monitor.ipc.lock import Lock, holder
 from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, config_path, load, state_folder
@@ -53,38 +54,37 @@ class Saved(NamedTuple):
         return self.knows_login and self.asks and not in_turn
 
 
-def by_owner(arguments: Namespace, command: str) -> int | None:
-    """Tell what the running monitor answers; None where none runs, or the demo is meant. Raises TrackerError."""
-    options = vars(arguments)
-    return None if options.get("demo") else fast_path.asked(command, options)
+def query_of(arguments: Namespace) -> Status | Next | Guard:
+    """The query of `status`, `next` or `guard`."""
+    query = decode_request(fast_path.request_of(arguments))
+    assert isinstance(query, Status | Next | Guard)  # noqa: S101 - the commands have no others
+    return query
 
 
 def tell(answer: Answer) -> int:
     """Write the answer where it belongs; returns its exit code."""
-    return fast_path.told(answer.code, answer.text.encode(errors="replace"))
+    return fast_path.write(answer.code, answer.text.encode(errors="replace"))
 
 
 def now() -> datetime:
     return SystemClock().now()
 
 
-def by_ourselves(
-    arguments: Namespace, command: str, is_enough: Callable[[Saved, datetime], bool]
-) -> int:
+def ask_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> int:
     """Tell what was saved, if that is enough, else what one poll brings. Raises TrackerError."""
-    request = fast_path.request_of(command, vars(arguments))
+    query = query_of(arguments)
     if arguments.demo:
-        return tell(_polled(arguments, request))
+        return tell(_polled(arguments, query))
     at, found = now(), saved(arguments)
     state = found.asked_for(current=vars(arguments).get("current", False))
-    answer = view(state, at, request)  # what is wrong with it is worth no poll
+    answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
     if is_enough(found, at):
         return tell(answer)
-    code = _after_poll(arguments, command, request)
+    code = _after_poll(arguments, query)
     return tell(answer) if code is None else code
 
 
-def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) -> int | None:
+def _after_poll(arguments: Namespace, query: Status | Next | Guard) -> int | None:
     """Tell what one poll brings, or, if a monitor starts meanwhile, what that one answers.
 
     None where a monitor runs, and answers nothing: it may be stopped, and nobody polls in its place.
@@ -92,10 +92,10 @@ def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) 
     lock = _lock(arguments)
     deadline = time.monotonic() + STARTING_SECS
     while not _acquired(lock):
-        code = by_owner(arguments, command)
+        code = fast_path.ask_leader(arguments)
         if code is not None:
             return code
-        if fast_path.is_silent(vars(arguments)):
+        if fast_path.is_silent(arguments):
             return None
         if time.monotonic() > deadline:
             who = f"monitor (pid {holder(lock.path)})"
@@ -103,7 +103,7 @@ def _after_poll(arguments: Namespace, command: str, request: Mapping[str, Any]) 
             return None
         time.sleep(LOOK_SECS)
     try:
-        return tell(_polled(arguments, request))
+        return tell(_polled(arguments, query))
     finally:
         lock.release()
 
@@ -112,7 +112,7 @@ def _acquired(lock: Lock) -> bool:
     """Whether no monitor runs, which none does either where there can be no lock."""
     try:
         return lock.acquire()
-    except NoPlaceError:
+    except NoFolderError:
         return True
 
 
@@ -120,7 +120,7 @@ def _lock(arguments: Namespace) -> Lock:
     return Lock(instance(os.environ, config_path(os.environ, arguments.config))[0])
 
 
-def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:
+def _polled(arguments: Namespace, query: Status | Next | Guard) -> Answer:
     import asyncio
 
     from monitor.commands.opening import opened
@@ -130,7 +130,7 @@ def _polled(arguments: Namespace, request: Mapping[str, Any]) -> Answer:
     async def polled() -> Answer:
         async with opened(arguments) as app:
             await app.poll_once()
-            return view(app.state(), app.clock.now(), request)
+            return answer_query(app.state(), app.clock.now(), query)
 
     return asyncio.run(polled())
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from exporters.server import Site
 from monitor.app.app import App
 from monitor.app.channel_set import ChannelSet, build_demo_channel_set
-from monitor.app.execute import Alone, Controls
+from monitor.app.execute import execute
 from monitor.app.wiring import build_demo
 from monitor.commands.opening import Ending
-from monitor.ipc.command_proxy import execute
 from monitor.notify.channels.terminal import Write
 from monitor.settings import ExporterSettings, parse_listen
 from monitor.system import logs
@@ -48,9 +47,12 @@ async def _table(arguments: Namespace) -> int:
 
     tty = Tty(terminal_path())
     async with _opened(arguments) as (app, metrics):
-        run_command = partial(execute, Controls(Alone(app)))
         program = Program(
-            app.store, app.clock, run_command, tty, lambda: metrics and f"metrics on {metrics}"
+            app.store,
+            app.clock,
+            partial(execute, app),
+            tty,
+            lambda: metrics and f"metrics on {metrics}",
         )
         await app.run(program.run, _telling(arguments, tty.output.send))
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor import __version__
-from monitor.core.codec_v1 import parse_state
+from monitor.core.commands import Who, encode_request
 from monitor.core.errors import TrackerError
 from monitor.doctor import (
     Failed,
@@ -25,6 +25,7 @@ from monitor.doctor import (
     screen_facts,
 )
 from monitor.ipc.client import ask
+from monitor.ipc.mirror import read_state
 from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, config_path, state_folder
 from monitor.storage.state_store import StateStore
@@ -60,7 +61,7 @@ async def _doctor(config: Path, as_json: bool) -> int:
 
 def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
     """What the running instance of these settings says of itself; None where none runs. Raises TrackerError."""
-    return _said(config, environ, {"ask": "who"})
+    return _said(config, environ, encode_request(Who()))
 
 
 def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
@@ -68,15 +69,11 @@ def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
 
     Raises TrackerError where one runs and does not say it.
     """
-    document = _said(config, environ, {"ask": "state"})
-    if document is None:
+    state = read_state(instance(environ, config)[1])
+    if state is None:
         kept = StateStore(state_folder(environ) / SNAPSHOTS).load()
         return failures_of(kept, is_running=False)
-    try:
-        accounts = parse_state(document).accounts
-    except (ValueError, TypeError, KeyError):
-        raise TrackerError("the running monitor answers in the words of another version") from None
-    return failures_of(accounts, is_running=True)
+    return failures_of(state.accounts, is_running=True)
 
 
 def _said(

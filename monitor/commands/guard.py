@@ -2,15 +2,11 @@
 
 from argparse import Namespace
 
-from monitor import fast_path
-from monitor.app.queries import view
-from monitor.commands.answering import by_owner, now, saved, tell
+from monitor.app.queries import answer_query
+from monitor.commands.answering import now, query_of, saved, tell
 
 
 def guard(arguments: Namespace) -> int:
-    """0 below, 4 at or above, 5 where that cannot be known now: by the running monitor, else by saved figures."""
-    code = by_owner(arguments, "guard")
-    if code is not None:
-        return code
+    """0 below, 4 at or above, 5 where that cannot be known now: by saved figures, where no monitor runs."""
     state = saved(arguments).asked_for(current=arguments.account is None)
-    return tell(view(state, now(), fast_path.request_of("guard", vars(arguments))))
+    return tell(answer_query(state, now(), query_of(arguments)))

@@ -3,13 +3,12 @@
 from argparse import Namespace
 from datetime import datetime
 
-from monitor.commands.answering import Saved, by_ourselves, by_owner
+from monitor.commands.answering import Saved, ask_locally
 
 
 def next(arguments: Namespace) -> int:
     """Say which account has the most room."""
-    code = by_owner(arguments, "next")
-    return by_ourselves(arguments, "next", _is_enough) if code is None else code
+    return ask_locally(arguments, _is_enough)
 
 
 def _is_enough(saved: Saved, at: datetime) -> bool:

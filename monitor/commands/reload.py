@@ -2,8 +2,9 @@
 
 from argparse import Namespace
 
+from monitor.core.commands import Reload, encode_request
 from monitor.core.errors import TrackerError
-from monitor.fast_path import own_socket
+from monitor.fast_path import socket_of
 from monitor.ipc.client import ask
 from monitor.ipc.protocol import refusal
 
@@ -12,7 +13,7 @@ LIMIT_SECS = 10.0
 
 def reload(arguments: Namespace) -> int:
     """Ask the running monitor. Raises TrackerError where there is none, or it refuses the settings."""
-    reply = ask(own_socket(vars(arguments)), {"ask": "reload"}, LIMIT_SECS)
+    reply = ask(socket_of(arguments), encode_request(Reload()), LIMIT_SECS)
     if reply is None:
         raise TrackerError("no monitor runs: start `monitor serve`, or `monitor tui`")
     code, text = reply

@@ -13,7 +13,7 @@ from monitor.commands.opening import Ending, on_signals, terms_of
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Unpolled
-from monitor.ipc.state_view import StateView
+from monitor.ipc.mirror import StateView
 from monitor.paths import instance
 from monitor.system import logs
 from monitor.system.clock import SystemClock

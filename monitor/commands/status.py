@@ -7,8 +7,9 @@ from typing import TextIO
 
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
-from monitor.app.queries import lines
-from monitor.commands.answering import Saved, by_ourselves, by_owner, now, saved
+from monitor.app.queries import render_watched
+from monitor.commands.answering import Saved, ask_locally, now, saved
+from monitor.core.commands import WatchLines, decode_request
 from monitor.core.errors import SettingsError, TrackerError
 
 LOOK_SECS = 1.0
@@ -20,15 +21,15 @@ QUIET_SECS = 15
 
 def status(arguments: Namespace) -> int:
     """Print what is known of every account, once or (`--watch`) whenever it changes."""
-    return _watch(arguments) if arguments.watch else status_table(arguments)
+    if arguments.watch:
+        return _watch(arguments)
+    return ask_locally(arguments, Saved.is_newest)
 
 
 def status_table(arguments: Namespace) -> int:
     """The table, unless the arguments ask for another form: of the running monitor, else after one poll."""
-    code = by_owner(arguments, "status")
-    if code is not None:
-        return code
-    return by_ourselves(arguments, "status", Saved.is_newest)
+    code = fast_path.ask_leader(arguments)
+    return ask_locally(arguments, Saved.is_newest) if code is None else code
 
 
 def _watch(arguments: Namespace) -> int:
@@ -37,11 +38,11 @@ def _watch(arguments: Namespace) -> int:
         raise SettingsError("--watch tells lines of a running monitor: not with --demo")
     parse_format(arguments.format or DEFAULT)  # what is wrong with it is told now
     news = _News()
-    if fast_path.is_silent(vars(arguments)):
+    if fast_path.is_silent(arguments):
         news.tell(sys.stdout, _saved_lines(arguments))  # rather than wait for it once more
     while True:
         try:
-            fast_path.streamed(vars(arguments))
+            fast_path.stream_lines(arguments)
         except TrackerError as error:
             if error.exit_code != 1:  # it is this command that is wrong
                 raise
@@ -67,4 +68,6 @@ def _saved_lines(arguments: Namespace) -> str:
     state, at = saved(arguments).asked_for(current=arguments.current), now()
     if arguments.json:  # a document tells its own time, which is no news
         at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
-    return lines(state, at, fast_path.request_of("lines", vars(arguments)))
+    query = decode_request(fast_path.lines_request_of(arguments))
+    assert isinstance(query, WatchLines)  # noqa: S101 - it is made to be one
+    return render_watched(state, at, query)

@@ -13,8 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitor.app.leadership import Election
-from monitor.ipc.command_proxy import Switch, execute
-from monitor.ipc.state_view import StateView
+from monitor.ipc.mirror import StateView
 from monitor.paths import config_path, instance
 from monitor.system.clock import SystemClock
 
@@ -49,15 +48,15 @@ async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
     from monitor.terminal.tty import Tty, terminal_path
 
-    outlook, switch, tty = StateView(), Switch(), Tty(terminal_path())
-    office = Election(
+    view, tty = StateView(), Tty(terminal_path())
+    election = Election(
         *instance(os.environ, config_path(os.environ, arguments.config)),
-        lambda path: _elected(arguments, outlook, path, tty),
+        lambda path: _leader(arguments, view, path, tty),
     )
-    footer = partial(_footer, office, _idle_options(arguments))
-    program = Program(outlook, SystemClock(), partial(execute, switch), tty, footer)
-    front = asyncio.ensure_future(_shown(program, outlook))
-    await office.lead_or_follow(front, outlook, switch)
+    footer = partial(_footer, election, _idle_options(arguments))
+    program = Program(view, SystemClock(), election.execute, tty, footer)
+    main_task = asyncio.ensure_future(_shown(program, view))
+    await election.lead_or_follow(main_task, view)
     return 0
 
 
@@ -71,26 +70,26 @@ def _idle_options(arguments: Namespace) -> str:
     return " and ".join(option for option, is_given in given.items() if is_given)
 
 
-def _footer(office: Election, idle: str) -> str:
+def _footer(election: Election, idle: str) -> str:
     """Where the figures come from; and what was asked for in vain, until this process polls."""
-    if office.polls or not idle:
-        return office.words
-    return f"{office.words}; {idle}: not before this one polls"
+    if election.leads or not idle:
+        return election.status
+    return f"{election.status}; {idle}: not before this one polls"
 
 
-def _elected(arguments: Namespace, outlook: StateView, path: str, tty: "Tty") -> "Leader":
-    """The owner that this process becomes; from now on there is something to log."""
+def _leader(arguments: Namespace, view: StateView, path: str, tty: "Tty") -> "Leader":
+    """The leader that this process becomes; from now on there is something to log."""
     from monitor.app.leader import Leader
     from monitor.commands.opening import terms_of
     from monitor.settings import state_folder
     from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
-    return Leader(terms_of(arguments, tty.output.send), outlook, path)
+    return Leader(terms_of(arguments, tty.output.send), view, path)
 
 
-async def _shown(program: "Program", outlook: StateView) -> None:
+async def _shown(program: "Program", view: StateView) -> None:
     """The table, once there is something to be seen in it."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(outlook.ready(), FIRST_SIGHT_SECS)
+        await asyncio.wait_for(view.ready(), FIRST_SIGHT_SECS)
     await program.run()

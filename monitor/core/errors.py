@@ -5,7 +5,9 @@
     ├── ApiError                 a request to Anthropic failed, with its Failure
     ├── CredentialError          no usable credential could be had, with its Failure
     │   └── NotLoggedInError     nobody is logged in where one looked
-    └── ChannelError             one channel could not tell an alert (in `monitor.core.notify`)
+    ├── ChannelError             one channel could not tell an alert (in `monitor.core.notify`)
+    ├── NoFolderError            there can be no lock and no socket
+    └── SilentLeaderError        the process that polls does not answer
 
 Anything else that is raised is a bug. Programs branch on `Failure.reason` and `Failure.cause`; people read
 `describe(failure)`, which says what is wrong, and after a colon what to do about it.
@@ -196,6 +198,14 @@ class CredentialError(FailureError):
 
 class NotLoggedInError(CredentialError):
     """There is no login in that place. Any other CredentialError says that this could not be found out."""
+
+
+class NoFolderError(TrackerError):
+    """The system lets us have no folder for lock and socket, so no monitor can run."""
+
+
+class SilentLeaderError(TrackerError):
+    """Another process polls, and does not answer in time: it is stopped, or does not get round to it."""
 
 
 def describe(failure: Failure) -> str:

@@ -1,51 +1,47 @@
-"""The light way to ask the running monitor: blocking, and without modules whose imports outlast the asking."""
+"""Asks the running monitor: blocking, and without imports that would outlast the asking."""
 
+import contextlib
+import os
+import socket
 import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from monitor.ipc.connect import dial, failure, limit, piece
+from monitor.ipc.permissions import check_file, peer_uid
 from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import _socket
-    from collections.abc import Iterator, Mapping
-    from typing import Any
-
-    from monitor.core.errors import TrackerError
+_PIECE = 65536
+_RETRY_SECS = 0.02
 
 
-def ask(
-    path: str, request: "Mapping[str, Any]", limit_secs: float = 2.0
-) -> tuple[int, bytes] | None:
-    """The exit code and the text of the reply; None where nobody listens.
+def ask(path: str, request: Mapping[str, Any], limit_secs: float = 2.0) -> tuple[int, bytes] | None:
+    """Return the exit code and the text of the reply; None where nobody listens.
 
-    Raises SilentLeaderError where somebody does and does not answer in time, another TrackerError where it is not to be
-    trusted.
+    The request is plain JSON values, as `encode_request` makes them. Raises SilentLeaderError where somebody listens
+    and does not answer in time, another TrackerError where it is not to be trusted.
     """
     deadline = time.monotonic() + limit_secs
     try:
         connection = _asked(path, request, deadline)
         if connection is None:
             return None
-        try:
+        with connection:
             reply = _all(connection, deadline)
-        finally:
-            connection.close()
     except TimeoutError:
         raise _silent(f"does not answer within {round(limit_secs, 1):g} s") from None
     if not reply:
-        raise failure("the running monitor ended before it answered")
+        raise _error("the running monitor ended before it answered")
     head, _, text = reply.partition(b"\n")
     return parse_code(head), text
 
 
 def stream(
     path: str,
-    request: "Mapping[str, Any]",
+    request: Mapping[str, Any],
     silent_secs: float = SILENT_SECS,
     first_secs: float | None = None,
-) -> "Iterator[bytes] | None":
-    """The lines of a stream without their ends, until its sender ends; None where nobody listens.
+) -> Iterator[bytes] | None:
+    """Return the lines of a stream without their ends, until its sender ends; None where nobody listens.
 
     Raises TrackerError, now or later, where the request is refused; SilentLeaderError where nothing is heard within
     the first seconds, or nothing more for a while.
@@ -56,8 +52,10 @@ def stream(
         connection = _asked(path, request, deadline)
         if connection is None:
             return None
+        begun = b""
         try:
-            begun = _until_line(connection, deadline)
+            while b"\n" not in begun and (more := _piece(connection, deadline)):
+                begun += more
         except BaseException:
             connection.close()
             raise
@@ -66,15 +64,59 @@ def stream(
     return _lines(connection, begun, silent_secs)
 
 
-def _asked(path: str, request: "Mapping[str, Any]", deadline: float) -> "_socket.socket | None":
-    """A connection on which the request has been sent."""
-    dialled = dial(path, deadline)
-    if dialled is None:
+def connect(path: str, deadline: float) -> socket.socket | None:
+    """Return a connection to the leader; None where nobody listens, or no folder can be had to listen in.
+
+    Raises TrackerError where what listens is not the user's own, TimeoutError past the deadline (of the monotonic
+    clock).
+    """
+    if not _is_there(path):
         return None
-    connection, token = dialled
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            _limit(connection, deadline)
+            connection.connect(path)
+            break
+        except BlockingIOError:  # the listener's queue is full
+            connection.close()
+            time.sleep(_RETRY_SECS)
+        except (ConnectionRefusedError, FileNotFoundError):
+            connection.close()
+            return None
+        except OSError as error:
+            connection.close()
+            if isinstance(error, TimeoutError):
+                raise
+            raise _error(f"{path}: cannot be asked: {error.strerror or error}") from None
+    uid = -1
+    with contextlib.suppress(OSError):
+        uid = peer_uid(connection)
+    if uid not in (os.getuid(), 0):
+        connection.close()
+        raise _error(f"{path}: another user listens there (uid {uid}), who is not to be trusted")
+    return connection
+
+
+def _is_there(path: str) -> bool:
     try:
-        line = render_request({**request, "token": token} if token else request)
-        limit(connection, deadline)
+        return check_file(path)
+    except Exception as error:
+        from monitor.core.errors import NoFolderError
+
+        if isinstance(error, NoFolderError):
+            return False
+        raise
+
+
+def _asked(path: str, request: Mapping[str, Any], deadline: float) -> socket.socket | None:
+    """Return a connection on which the request has been sent."""
+    line = render_request(request)
+    connection = connect(path, deadline)
+    if connection is None:
+        return None
+    try:
+        _limit(connection, deadline)
         connection.sendall(line)
     except (BrokenPipeError, ConnectionResetError):
         pass  # it may have answered all the same, that it takes no more
@@ -84,17 +126,17 @@ def _asked(path: str, request: "Mapping[str, Any]", deadline: float) -> "_socket
     return connection
 
 
-def _lines(connection: "_socket.socket", begun: bytes, silent_secs: float) -> "Iterator[bytes]":
+def _lines(connection: socket.socket, begun: bytes, silent_secs: float) -> Iterator[bytes]:
     try:
         head, _, rest = begun.partition(b"\n")
         if not head and not rest:
-            raise failure("the running monitor ended before it answered")
+            raise _error("the running monitor ended before it answered")
         if code := parse_code(head):
             raise refusal(code, rest + _all(connection, time.monotonic() + silent_secs))
         while True:
             *lines, rest = rest.split(b"\n")
             yield from (line for line in lines if line)
-            more = piece(connection, time.monotonic() + silent_secs)
+            more = _piece(connection, time.monotonic() + silent_secs)
             if not more:
                 return
             rest += more
@@ -104,22 +146,37 @@ def _lines(connection: "_socket.socket", begun: bytes, silent_secs: float) -> "I
         connection.close()
 
 
-def _until_line(connection: "_socket.socket", deadline: float) -> bytes:
-    """What has come once a line is complete, or the sender has ended. Raises TimeoutError."""
-    data = b""
-    while b"\n" not in data and (more := piece(connection, deadline)):
-        data += more
-    return data
-
-
-def _all(connection: "_socket.socket", deadline: float) -> bytes:
+def _all(connection: socket.socket, deadline: float) -> bytes:
     pieces = []
-    while more := piece(connection, deadline):
+    while more := _piece(connection, deadline):
         pieces.append(more)
     return b"".join(pieces)
 
 
-def _silent(words: str) -> "TrackerError":
-    from monitor.ipc.errors import SilentLeaderError
+def _piece(connection: socket.socket, deadline: float) -> bytes:
+    """Return what has come meanwhile; nothing once the sender has ended. Raises TimeoutError."""
+    _limit(connection, deadline)
+    try:
+        return connection.recv(_PIECE)
+    except ConnectionError:
+        return b""
+
+
+def _limit(connection: socket.socket, deadline: float) -> None:
+    """Let its next call end by then. Raises TimeoutError where that is past."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection.settimeout(left)
+
+
+def _silent(words: str) -> Exception:
+    from monitor.core.errors import SilentLeaderError
 
     return SilentLeaderError(f"the running monitor {words}")
+
+
+def _error(text: str) -> Exception:
+    from monitor.core.errors import TrackerError
+
+    return TrackerError(text)

@@ -4,13 +4,13 @@ The file is never removed: between one process's look and another's lock it woul
 """
 
 import errno
+import fcntl
 import os
-import sys
 from typing import Final
 
-from monitor.ipc.permissions import check_file, is_kept, mark, no_place, own_folder
+from monitor.ipc.permissions import check_file, inode, no_folder, own_folder, touch
 
-_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _BUSY: Final = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
@@ -24,7 +24,7 @@ class Lock:
     def acquire(self) -> bool:
         """Take the lock, if nobody has it; does not wait.
 
-        Raises NoPlaceError where there can be none, another TrackerError where the file is not to be trusted.
+        Raises NoFolderError where there can be none, another TrackerError where the file is not to be trusted.
         """
         if self._descriptor is not None:
             return True
@@ -33,7 +33,7 @@ class Lock:
             check_file(self.path)
             self._descriptor = _taken(self.path)
         except OSError as error:
-            raise no_place(self.path, "locked", error) from None
+            raise no_folder(self.path, "locked", error) from None
         return self._descriptor is not None
 
     def keep(self) -> bool:
@@ -41,7 +41,7 @@ class Lock:
 
         False after somebody has removed the file: another process may have made and locked a new one.
         """
-        return self._descriptor is not None and is_kept(self.path, _mark_of(self._descriptor))
+        return self._descriptor is not None and touch(self.path, _inode_of(self._descriptor))
 
     def release(self) -> None:
         """Let others have it; nothing happens where it is not held."""
@@ -62,9 +62,7 @@ def holder(path: str) -> int | None:
 
 
 def _lives(pid: int) -> bool:
-    """What it wrote outlasts a process that was killed. On Windows that signal would end it."""
-    if sys.platform == "win32":
-        return True
+    """Return whether the process is there: what it wrote outlasts a process that was killed."""
     try:
         os.kill(pid, 0)
     except OSError as error:
@@ -80,7 +78,7 @@ def _taken(path: str) -> int | None:
             if not _is_locked(descriptor):
                 os.close(descriptor)
                 return None
-            if mark(path) == _mark_of(descriptor):
+            if inode(path) == _inode_of(descriptor):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, b"%d\n" % os.getpid())
                 return descriptor
@@ -90,31 +88,16 @@ def _taken(path: str) -> int | None:
         os.close(descriptor)  # somebody has removed it meanwhile
 
 
-def _mark_of(descriptor: int) -> tuple[int, int]:
+def _inode_of(descriptor: int) -> tuple[int, int]:
     held = os.fstat(descriptor)
     return held.st_dev, held.st_ino
 
 
 def _is_locked(descriptor: int) -> bool:
     try:
-        _lock(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _BUSY:
             return False
         raise
     return True
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        """A byte far behind the pid, which others could not read otherwise."""
-        os.lseek(descriptor, 1 << 30, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

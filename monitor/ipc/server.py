@@ -1,6 +1,6 @@
-"""The owner's side of the socket: reads one request of each who comes, answers it or streams, and stalls for nobody.
+"""The leader's side of the socket: reads one request of each who comes, answers it or streams, and stalls for nobody.
 
-Knows no verb: what a request means is the desk's business. Nothing that a peer sends or leaves undone holds up
+Knows no request: what one means is the handler's business. Nothing that a peer sends or leaves undone holds up
 another peer, the poller or the end of the program.
 """
 
@@ -15,10 +15,9 @@ from typing import Any, Final, Protocol
 
 from monitor import __version__
 from monitor.core.errors import TrackerError
-from monitor.ipc import loopback
 from monitor.ipc.broadcast import Broadcasts, Stream, Subscriber
-from monitor.ipc.listener import BACKLOG, Listener, door
-from monitor.ipc.peer import peer_uid
+from monitor.ipc.listener import BACKLOG, InheritedListener, Listener, UnixListener
+from monitor.ipc.permissions import peer_uid
 from monitor.ipc.protocol import BEAT_SECS, REQUEST_BYTES, VERSION, parse_request, render_reply
 
 BUG: Final = 3
@@ -30,13 +29,14 @@ Answer = tuple[int, str]
 """An exit code, and text for standard output; or, where the code is not 0, a line for standard error."""
 
 
-class Desk(Protocol):
-    """What requests mean. Either method may raise TrackerError, whose line and exit code are then the answer."""
+class Handler(Protocol):
+    """What requests mean."""
 
-    def stream(self, request: Mapping[str, Any]) -> Stream | None:
-        """What is shown to who asks for a stream; None where something else is asked."""
+    async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
+        """Answer one request, or return the stream that is asked for.
 
-    async def answer(self, request: Mapping[str, Any]) -> Answer: ...
+        May raise TrackerError, whose line and exit code are then the answer.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +56,16 @@ class Server:
 
     def __init__(
         self,
-        desk: Desk,
+        handler: Handler,
         path: str,
         *,
         sock: socket.socket | None = None,
-        way_in: Listener | None = None,
         limits: Limits = Limits(),
     ) -> None:
-        self._desk = desk
-        self._door = way_in or door(path, sock)
+        self._handler = handler
+        self._listener: Listener = InheritedListener(sock) if sock else UnixListener(path)
         self._limits = limits
-        self._shows = Broadcasts()
+        self._broadcasts = Broadcasts()
         self._tasks: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._strangers: set[int] = set()
@@ -76,7 +75,7 @@ class Server:
     async def start(self) -> None:
         """Listen. Raises TrackerError where that cannot be."""
         await self._listen()
-        self._keeper = asyncio.create_task(self._keep(), name="door keeper")
+        self._keeper = asyncio.create_task(self._keep(), name="socket keeper")
 
     async def stop(self) -> None:
         """Let nobody in any more and end all streams at once; an answer under way gets half a second."""
@@ -86,7 +85,7 @@ class Server:
         if self._server is not None:
             self._server.close()
             self._server = None
-        self._door.close()
+        self._listener.close()
         for task in self._tasks - self._answering:
             task.cancel()
         if self._answering:
@@ -97,7 +96,7 @@ class Server:
             await asyncio.wait(self._tasks)
 
     async def _listen(self) -> None:
-        listener = self._door.open()
+        listener = self._listener.open()
         if self._server is not None:
             self._server.close()
         # Also for a Unix socket: `start_unix_server` would remove a socket file by its own rules.
@@ -110,7 +109,7 @@ class Server:
         while True:
             await asyncio.sleep(self._limits.keep_secs)
             try:
-                if not self._door.keep():
+                if not self._listener.touch():
                     await self._listen()
             except (TrackerError, OSError) as error:
                 _log.warning("no viewer can come in: %s", error)
@@ -122,14 +121,12 @@ class Server:
             writer.transport.abort()
             return
         writer.transport.set_write_buffer_limits(high=0)  # so that `drain` waits for every byte
-        task = asyncio.create_task(self._serve(reader, writer), name="viewer")
+        task = asyncio.create_task(self._serve(reader, writer), name="follower")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _is_stranger(self, writer: asyncio.StreamWriter) -> bool:
-        """Whether it is another user's process; where the kernel does not say, the token will."""
-        if self._door.token:
-            return False
+        """Return whether it is another user's process."""
         try:
             uid = peer_uid(writer.get_extra_info("socket"))
         except OSError:
@@ -146,7 +143,7 @@ class Server:
             if len(self._tasks) > self._limits.connections:
                 await self._send(writer, render_reply(1, f"{_who()} has too many viewers"))
                 return
-            request = await self._request(reader, writer)
+            request = await self._request(reader)
             if request is not None:
                 await self._reply(request, writer)
         except OSError as error:  # a TimeoutError, too
@@ -156,39 +153,23 @@ class Server:
         finally:
             writer.transport.abort()  # all that was to be sent has been
 
-    async def _request(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Mapping[str, Any] | None:
-        """What is asked; None of somebody who is to get no word."""
-        token = self._door.token
+    async def _request(self, reader: asyncio.StreamReader) -> dict[str, Any] | None:
+        """Return what is asked; None of somebody who is to get no word."""
         with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             async with asyncio.timeout(self._limits.request_secs):
-                if token and not await self._has_greeted(reader, writer):
-                    return None
-                request = parse_request(await reader.readuntil(b"\n"))
-            if request is not None and token:
-                return request if loopback.is_same(request.pop("token", None), token) else None
-            return request
+                return parse_request(await reader.readuntil(b"\n"))
         return None
-
-    async def _has_greeted(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
-        proof = loopback.proof(self._door.token, await reader.readuntil(b"\n"))
-        if proof is not None:
-            await self._send(writer, proof)
-        return proof is not None
 
     # What they get
 
-    async def _reply(self, request: Mapping[str, Any], writer: asyncio.StreamWriter) -> None:
+    async def _reply(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         with self._last_to_go():
-            reply = await self._seen_to(request)
+            reply = await self._answer(request)
             if not isinstance(reply, Subscriber):
                 await self._send(writer, render_reply(*reply))
                 return
         try:
-            await self._show(reply, writer)
+            await self._send_stream(reply, writer)
         finally:
             reply.leave()
 
@@ -203,19 +184,19 @@ class Server:
         finally:
             self._answering.discard(task)
 
-    async def _seen_to(self, request: Mapping[str, Any]) -> Answer | Subscriber:
-        if request.get("v") != VERSION:
+    async def _answer(self, request: dict[str, Any]) -> Answer | Subscriber:
+        if request.pop("v", None) != VERSION:
             return 1, f"{_who()} speaks another protocol: restart it"
         try:
-            stream = self._desk.stream(request)
-            return await self._desk.answer(request) if stream is None else self._shows.join(stream)
+            answer = await self._handler.answer(request)
+            return self._broadcasts.join(answer) if isinstance(answer, Stream) else answer
         except TrackerError as error:
             return error.exit_code, " ".join(str(error).splitlines())
         except Exception as error:  # noqa: BLE001 - it is logged, and nobody else's business
-            _log.exception("a bug, met while answering %r", request["ask"])
+            _log.exception("a bug, met while answering %r", request["type"])
             return BUG, f"a bug in {_who()}, which has logged it: {type(error).__name__}"
 
-    async def _show(self, viewer: Subscriber, writer: asyncio.StreamWriter) -> None:
+    async def _send_stream(self, viewer: Subscriber, writer: asyncio.StreamWriter) -> None:
         """The newest line whenever there is one, and an empty one after two seconds without."""
         await self._send(writer, render_reply(0, ""))
         while True:

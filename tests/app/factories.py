@@ -2,21 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from monitor.app.app import App
 from monitor.app.leader import Leader
 from monitor.app.run_config import CliOptions
+from monitor.core.commands import Request, encode_request
 from monitor.core.events import PollStarted
 from monitor.core.state import State
 from monitor.demo.server import SimulatedAccount, SimulatedApi
 from monitor.ipc.client import ask
-from monitor.ipc.state_view import StateView
+from monitor.ipc.mirror import StateView
 from monitor.settings import parse_listen
 from monitor.system.clock import Clock, SystemClock
 from monitor.system.sd_notify import Notices, Passed
@@ -86,10 +87,9 @@ class Rig:
                 front.set_result(None)
             await task
 
-    async def ask(self, verb: str, **arguments: object) -> tuple[int, str]:
+    async def ask(self, request: Request) -> tuple[int, str]:
         """What the owner says to somebody who comes by its socket."""
-        request: Mapping[str, Any] = {"ask": verb, **arguments}
-        reply = await asyncio.to_thread(ask, self.socket, request)
+        reply = await asyncio.to_thread(ask, self.socket, encode_request(request))
         assert reply is not None, "nobody listens"
         return reply[0], reply[1].decode()
 

@@ -1,6 +1,6 @@
 """A running monitor's socket over a fixed state, for commands that ask it: the real server, views and paths."""
 
-import json
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,10 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.app.queries import is_view, lines, view
-from monitor.core.codec_v1 import render_state
+from monitor.app.queries import answer_query, render_watched
+from monitor.core.commands import (
+    Guard,
+    Next,
+    Request,
+    Status,
+    WatchLines,
+    WatchState,
+    decode_request,
+)
 from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
+from monitor.ipc.mirror import encode_state
 from monitor.ipc.permissions import own_folder
 from monitor.ipc.server import Server
 from monitor.paths import config_path, instance
@@ -23,27 +32,29 @@ class StandIn:
     """Answers views of its state; of all else it keeps what was asked. `changed` makes a stream look again."""
 
     state: State
-    asked: list[Mapping[str, Any]] = field(default_factory=list)
+    asked: list[Request] = field(default_factory=list)
     stop: Callable[[], None] = lambda: None
 
-    def stream(self, request: Mapping[str, Any]) -> Stream | None:
-        if request["ask"] != "lines":
-            return None
+    async def answer(self, plain: Mapping[str, Any]) -> tuple[int, str] | Stream:
+        request = decode_request(plain)
+        match request:
+            case WatchLines():
+                return self._lines(request)
+            case WatchState():
+                return Stream(request, lambda: encode_state(self.state), asyncio.Event().wait)
+            case Status() | Next() | Guard():
+                self.asked.append(request)
+                return answer_query(self.state, datetime.now(UTC), request)
+        self.asked.append(request)
+        return 0, f"{type(request).__name__}: done\n"
 
-        def render() -> str:
-            return lines(self.state, datetime.now(UTC), request)
-
+    def _lines(self, request: WatchLines) -> Stream:
         async def changed() -> None: ...
 
-        return Stream(json.dumps(request), render, changed)
+        def render() -> str:
+            return render_watched(self.state, datetime.now(UTC), request)
 
-    async def answer(self, request: Mapping[str, Any]) -> tuple[int, str]:
-        self.asked.append(request)
-        if is_view(request):
-            return view(self.state, datetime.now(UTC), request)
-        if request["ask"] == "state":
-            return 0, json.dumps(render_state(self.state))
-        return 0, f"{request['ask']}: done\n"
+        return Stream(request, render, changed)
 
 
 def socket_of(env: Mapping[str, str]) -> str:

@@ -12,13 +12,13 @@ from aiohttp import ClientError, ClientSession
 
 from monitor.app.app import LEDGER_SECS
 from monitor.app.leader import Leader
-from monitor.core.codec_v1 import parse_state
+from monitor.core.commands import Reload, Status
 from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState
 from monitor.core.state import State
 from monitor.demo.bodies import usage_body
 from monitor.demo.server import Fault
-from monitor.ipc.follower import StateMirror
+from monitor.ipc.mirror import StateMirror
 from monitor.system.sd_notify import Passed, notices
 from tests.app.factories import Rig, program, until
 from tests.end_to_end.crowd import uses
@@ -50,7 +50,7 @@ async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user
         user.config.write_text("\n".join(lines))
         with pytest.raises(SettingsError, match=rf"{re.escape(str(user.config))}:2: "):
             await owner.reload()
-        code, text = await user.ask("reload")
+        code, text = await user.ask(Reload())
         assert code == 2
         assert f"{user.config}:2:" in text
         assert await program(owner) is app
@@ -81,7 +81,7 @@ async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: 
         login = user.home / ".claude-0" / ".credentials.json"
         login.write_text(login.read_text().replace(old, "sk-ant-oat01-new"))
         await (await program(owner)).watcher.look()
-        assert (await user.ask("status"))[0] == 0
+        assert (await user.ask(Status()))[0] == 0
 
 
 async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig) -> None:
@@ -101,7 +101,7 @@ async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig)
 async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) -> None:
     async with user.owner() as owner:
         await user.polled()
-        mirror = await StateMirror.of(user.socket, parse_state)
+        mirror = await StateMirror.connect(user.socket)
         assert mirror is not None
         following = asyncio.create_task(mirror.follow())
         user.settle(user.people[:1], interval=1800)
@@ -159,7 +159,7 @@ async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(us
         async with user.owner() as owner:
             url = await url_of(owner)
             user.settle(listen=f"127.0.0.1:{other.getsockname()[1]}", interval=1800)
-            code, text = await user.ask("reload")
+            code, text = await user.ask(Reload())
             assert code == 1
             assert "the port is in use" in text
             assert user.outlook.state.policy.interval == timedelta(seconds=3600)
@@ -251,7 +251,7 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
         await user.polled()
         await user.turned(owner, owner.reload)
         assert user.outlook.state.ledger_failure
-        assert (await user.ask("status"))[0] == 0
+        assert (await user.ask(Status()))[0] == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len([line for line in said if "the alert ledger" in line]) == 2
 
@@ -322,7 +322,7 @@ async def test_sockets_that_were_passed_serve_one_address_after_another(user: Ri
                 assert await url_of(owner) == url
                 user.settle(listen="off")
                 await user.turned(owner, owner.reload)
-                assert (await user.ask("status"))[0] == 0
+                assert (await user.ask(Status()))[0] == 0
                 user.settle(listen="127.0.0.1:0")
                 await user.turned(owner, owner.reload)
                 assert await url_of(owner) == url

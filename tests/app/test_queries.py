@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from monitor.app.queries import Answer, config_dir, is_view, view
+from monitor.app.queries import Answer, answer_query, config_dir
+from monitor.core.commands import Guard, Next, Status
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
@@ -23,40 +24,33 @@ def account(name: str, percent: float, **changes: Any) -> AccountState:
 TWO = state(account("work", 42), account("home", 10, config_dir="/home/me/.claude-home"), active=1)
 
 
-def answer(ask: str, shown: State = TWO, **request: object) -> Answer:
-    return view(shown, NOW, {"v": 1, "ask": ask, **request})
-
-
-def test_only_looks_are_views() -> None:
-    assert [ask for ask in ("status", "next", "guard", "use", "watch") if is_view({"ask": ask})] == [
-        "status", "next", "guard",
-    ]  # fmt: skip
-    assert not is_view({"ask": None})
+def answer(query: Status | Next | Guard, shown: State = TWO) -> Answer:
+    return answer_query(shown, NOW, query)
 
 
 def test_a_table_is_as_wide_as_is_asked() -> None:
-    wide = answer("status", columns=100).text.splitlines()
+    wide = answer(Status(columns=100)).text.splitlines()
     assert "5h Bar" in wide[0]
-    assert max(map(len, answer("status", columns=40).text.splitlines())) <= 40
-    assert answer("status", columns=-5).code == 0
-    assert "import" in answer("status", state()).text
+    assert max(map(len, answer(Status(columns=40)).text.splitlines())) <= 40
+    assert answer(Status(columns=-5)).code == 0
+    assert "import" in answer(Status(), state()).text
 
 
 def test_one_account_can_be_asked_for() -> None:
-    (one,) = json.loads(answer("status", form="json", account="home").text)["accounts"]
+    (one,) = json.loads(answer(Status("json", "home")).text)["accounts"]
     assert (one["name"], one["active"]) == ("home", True)
-    (other,) = json.loads(answer("status", form="json", account="work").text)["accounts"]
+    (other,) = json.loads(answer(Status("json", "work")).text)["accounts"]
     assert (other["name"], other["active"]) == ("work", False)
-    current = answer("status", form="line", format="{name}{active}", account="")
+    current = answer(Status("line", "", "{name}{active}"))
     assert current == (0, "home*\n")
-    assert answer("status", state(), form="line", format="{name}", account="") == (0, "")
+    assert answer(Status("line", "", "{name}"), state()) == (0, "")
 
 
 def test_next_for_people_scripts_and_programs() -> None:
-    assert answer("next").text == "home\n  5h 10%, 7d 1% used\n  the most room\n"
-    assert answer("next", form="name") == (0, "home\n")
-    assert answer("next", form="config-dir") == (0, "/home/me/.claude-home\n")
-    document = json.loads(answer("next", form="json").text)
+    assert answer(Next()).text == "home\n  5h 10%, 7d 1% used\n  the most room\n"
+    assert answer(Next("name")) == (0, "home\n")
+    assert answer(Next("config-dir")) == (0, "/home/me/.claude-home\n")
+    document = json.loads(answer(Next("json")).text)
     assert (document["account"], document["usable"], document["free_at"]) == ("home", True, None)
     assert document["config_dir"] == "/home/me/.claude-home"
     assert document["ranking"][1] == {
@@ -74,18 +68,18 @@ def test_next_for_people_scripts_and_programs() -> None:
 def test_where_all_are_full_that_is_a_failure_which_names_a_time() -> None:
     full = state(account("a", 100, config_dir=""))
     for form in ("words", "name", "config-dir"):
-        code, text = answer("next", full, form=form)
+        code, text = answer(Next(form), full)
         assert (code, text.count("\n")) == (1, 0)
         assert "in 1h 00m" in text
-    document = json.loads(answer("next", full, form="json").text)
+    document = json.loads(answer(Next("json"), full).text)
     assert (document["usable"], document["free_at"]) == (False, "2026-11-22T13:00:00Z")
 
 
 def test_a_folder_is_chosen_only_where_there_is_one() -> None:
     key_only = account("key", 1)
     default = account("default", 90, config_dir="")
-    assert answer("next", state(key_only, default), form="config-dir") == (0, "\n")
-    code, text = answer("next", state(key_only), form="config-dir")
+    assert answer(Next("config-dir"), state(key_only, default)) == (0, "\n")
+    code, text = answer(Next("config-dir"), state(key_only))
     assert code == 1
     assert "import --config-dir" in text
 
@@ -109,28 +103,24 @@ def test_the_folder_of_an_account_keeps_its_spelling(
     assert config_dir(one) == told
 
 
-def test_a_guard_takes_a_percentage() -> None:
-    assert answer("guard", account="work", max=43) == (0, "")
-    assert answer("guard", account="work", max=42.0) == (4, "")
-    assert answer("guard", account="work", window="7d_opus", max=1) == (5, "")
-    assert answer("guard", account="work") == (0, "")
+def test_a_guard_takes_a_ratio() -> None:
+    assert answer(Guard("work", max_utilization=0.43)) == (0, "")
+    assert answer(Guard("work", max_utilization=0.42)) == (4, "")
+    assert answer(Guard("work", "7d_opus", 0.01)) == (5, "")
+    assert answer(Guard("work")) == (0, "")
 
 
 @pytest.mark.parametrize(
-    "request_",
+    "query",
     [
-        {"ask": "status", "form": "xml"},
-        {"ask": "status", "columns": "80"},
-        {"ask": "status", "account": 5},
-        {"ask": "status", "account": "ghost"},
-        {"ask": "status", "form": "line", "format": "{nme}"},
-        {"ask": "next", "form": None},
-        {"ask": "guard", "max": "x"},
-        {"ask": "guard", "max": -1},
-        {"ask": "guard", "max": float("nan")},
-        {"ask": "guard", "window": ["5h"]},
+        Status("xml"),
+        Status(account="ghost"),
+        Status("line", format="{nme}"),
+        Next("loud"),
+        Guard("ghost"),
+        Guard(window="9h"),
     ],
 )
-def test_what_cannot_be_understood_is_wrong_usage(request_: dict[str, object]) -> None:
+def test_what_cannot_be_understood_is_wrong_usage(query: Status | Next | Guard) -> None:
     with pytest.raises(SettingsError):
-        view(TWO, NOW, request_)
+        answer(query)

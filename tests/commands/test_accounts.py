@@ -56,7 +56,7 @@ class Machine:
 
     def owner(self) -> int | None:
         """The process that answers, if one does."""
-        reply = ask(instance(self.env, self.settings)[1], {"ask": "who"})
+        reply = ask(instance(self.env, self.settings)[1], {"type": "Who"})
         return None if reply is None else int(json.loads(reply[1])["pid"])
 
     def status(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -69,11 +69,8 @@ class Desk:
         self.reply = code, text
 
     async def answer(self, request: Mapping[str, Any]) -> tuple[int, str]:
-        assert request["ask"] in ("who", "state")
+        assert request["type"] in ("Who", "WatchState")
         return self.reply
-
-    def stream(self, _: Mapping[str, Any]) -> None:
-        return None
 
 
 async def said(folder: Path, code: int, text: str) -> Mapping[str, Any] | None:

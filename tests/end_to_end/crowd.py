@@ -98,7 +98,7 @@ class Crowd:
     def answers(self) -> bool:
         """Whether the process that holds the lock serves metrics, and is one of ours."""
         self.read()
-        return self.owner is not None and ask(self.socket, {"ask": "who"}) is not None
+        return self.owner is not None and ask(self.socket, {"type": "Who"}) is not None
 
     def kill_owner(self) -> float:
         """Kill it with -9; the seconds until another one has taken over."""

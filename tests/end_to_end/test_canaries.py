@@ -17,7 +17,7 @@ import pytest
 from monitor.credentials.keychain import services
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import Fault, SimulatedAccount, SimulatedApi
-from monitor.ipc.client import ask
+from monitor.ipc.client import ask, stream
 from tests.app.leader_process import socket_of
 from tests.credentials.fake_security import FakeSecurity
 from tests.end_to_end.canaries import (
@@ -249,10 +249,13 @@ class User:
             page = urlopen(f"http://127.0.0.1:{self.port}/{path}").read()
             self.shown[f"page /{path}"] = page
         assert self.shown["page /metrics"].count(b"claude_usage_up{") == len(self.holders)
-        for verb in ("state", "who"):
-            answer = ask(socket_of(self.env), {"ask": verb})
-            assert answer is not None and answer[0] == 0
-            self.shown[f"socket: {verb}"] = answer[1]
+        socket = socket_of(self.env)
+        answer = ask(socket, {"type": "Who"})
+        assert answer is not None and answer[0] == 0
+        self.shown["socket: who"] = answer[1]
+        states = stream(socket, {"type": "WatchState"})
+        assert states is not None
+        self.shown["socket: state"] = next(states)
 
 
 @pytest.fixture

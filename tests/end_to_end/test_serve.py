@@ -143,7 +143,7 @@ def test_a_service_is_ready_reloads_and_stops_within_a_second_whoever_hangs_on_i
         assert json.loads(many.run("status", "--json").stdout)["poll_interval_secs"] == 30
 
         wait_until(lambda: asked(many)[1], "the poll that hangs")
-        streams = [stream(many.socket, {"ask": "watch"}) for _ in range(20)]
+        streams = [stream(many.socket, {"type": "WatchState"}) for _ in range(20)]
         assert all(next(one) for one in streams if one is not None)
         assert ended_within(service) <= ENDED_SECS
         told.hear("STOPPING=1")
@@ -483,7 +483,7 @@ def test_a_table_that_cannot_take_over_says_why_and_does_once_it_can(many: Crowd
     many.settings.write_text("[settings\n")
     service.kill()
     table.wait_for("cannot take over")
-    assert ask(many.socket, {"ask": "who"}) is None
+    assert ask(many.socket, {"type": "Who"}) is None
     many.settings.write_text(good)
     assert many.wait_for_owner() == table.process.pid
 
@@ -498,7 +498,7 @@ def test_a_service_that_takes_over_goes_on_with_the_settings_that_were_right(man
     many.kill_owner()
     assert many.wait_for_owner() == second.pid
     assert f"those from before hold: {many.settings}:1: " in written(many, "second.log")
-    assert ask(many.socket, {"ask": "state"}) is not None
+    assert ask(many.socket, {"type": "Who"}) is not None
     many.settings.write_text(good)
     assert many.run("reload").returncode == 0
 

@@ -12,7 +12,7 @@ from tests.end_to_end.crowd import INTERVAL_SECS, Crowd, crowd
 from tests.end_to_end.world import free_port
 from tests.real.bus import wait_until
 
-REFRESH: dict[str, str | None] = {"ask": "refresh", "account": None}
+REFRESH = {"type": "Refresh"}
 
 
 def test_two_settings_files_that_name_one_account_share_its_requests(tmp_path: Path) -> None:
@@ -44,14 +44,14 @@ def test_an_account_that_is_removed_and_added_again_waits_on_for_the_server(tmp_
         wait_until(lambda: failure(many) == "rate_limited", "the 429")
         account.fault = lambda _: None
         sent = asked(many, account)
-        ordered(many.socket, {"ask": "remove", "name": account.email})
-        ordered(many.socket, {"ask": "import", "sources": "all"})
+        ordered(many.socket, {"type": "RemoveAccount", "name": account.email})
+        ordered(many.socket, {"type": "ImportLogins"})
         wait_until(lambda: counted(many.port) == sent, "the count of before", 15)
         assert "next request in" in ordered(many.socket, REFRESH)
         assert asked(many, account) == sent
 
 
-def ordered(socket: str, order: dict[str, str | None]) -> str:
+def ordered(socket: str, order: dict[str, str]) -> str:
     """What the monitor that runs has to say of it."""
     answer = ask(socket, order, limit_secs=10)
     assert answer is not None

@@ -1,4 +1,4 @@
-"""A desk with a few verbs, a server in front of it, and rough peers that speak raw bytes."""
+"""A handler of a few requests, a server in front of it, and rough peers that speak raw bytes."""
 
 import asyncio
 import json
@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
-from monitor.ipc.listener import Listener
+from monitor.ipc.mirror import encode_state
 from monitor.ipc.server import Limits, Server
 
 
-class FakeDesk:
+class FakeHandler:
     """Shows one number, as wide as one likes; counts how often it was asked to render it."""
 
     def __init__(self) -> None:
@@ -30,16 +31,15 @@ class FakeDesk:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def stream(self, request: Mapping[str, Any]) -> Stream | None:
-        if request["ask"] == "watch":
-            return Stream("watch", self._document, lambda: self._changed.wait())
-        if request["ask"] == "refused stream":
-            raise SettingsError("no such field: {nmae}")
-        return None
-
-    async def answer(self, request: Mapping[str, Any]) -> tuple[int, str]:
+    async def answer(self, request: Mapping[str, Any]) -> tuple[int, str] | Stream:
         self.asked.append(request)
-        match request["ask"]:
+        match request["type"]:
+            case "watch":
+                return Stream("watch", self._document, lambda: self._changed.wait())
+            case "WatchState":
+                return Stream("states", self._state, lambda: self._changed.wait())
+            case "refused stream":
+                raise SettingsError("no such field: {nmae}")
             case "echo":
                 return 0, f"{request.get('text')}\n"
             case "guard":
@@ -53,7 +53,10 @@ class FakeDesk:
                 raise TrackerError("the keyring is locked:\nunlock it")
             case "bug":
                 raise RuntimeError("sk-ant-oat01-secret")
-        raise SettingsError(f"unknown: {request['ask']}")
+        raise SettingsError(f"unknown: {request['type']}")
+
+    def _state(self) -> str:
+        return encode_state(State(active=self._number, ledger_failure=self.padding or None))
 
     def _document(self) -> str:
         self.renderings += 1
@@ -65,17 +68,16 @@ class FakeDesk:
 @asynccontextmanager
 async def serving(
     path: Path,
-    desk: FakeDesk | None = None,
+    handler: FakeHandler | None = None,
     *,
     limits: Limits | None = None,
     sock: socket.socket | None = None,
-    way_in: Listener | None = None,
-) -> AsyncIterator[FakeDesk]:
-    desk = desk or FakeDesk()
-    server = Server(desk, str(path), limits=limits or Limits(), sock=sock, way_in=way_in)
+) -> AsyncIterator[FakeHandler]:
+    handler = handler or FakeHandler()
+    server = Server(handler, str(path), limits=limits or Limits(), sock=sock)
     await server.start()
     try:
-        yield desk
+        yield handler
     finally:
         await server.stop()
 
@@ -102,5 +104,5 @@ async def everything(reader: asyncio.StreamReader) -> bytes:
     return data
 
 
-def line(ask: str, **arguments: object) -> bytes:
-    return json.dumps({"v": 1, "ask": ask, **arguments}).encode() + b"\n"
+def line(type_: str, **arguments: object) -> bytes:
+    return json.dumps({"v": 2, "type": type_, **arguments}).encode() + b"\n"

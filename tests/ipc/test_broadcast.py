@@ -16,7 +16,7 @@ import pytest
 
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.server import Limits
-from tests.ipc.handlers import FakeDesk, everything, line, serving
+from tests.ipc.handlers import FakeHandler, everything, line, serving
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_many_changes_are_some_ten_a_second_and_the_last_is_never_lost(pat
         assert len(watcher.numbers) <= 15
 
 
-class RestlessDesk(FakeDesk):
+class RestlessDesk(FakeHandler):
     """Changes once more right after each rendering, until the fifth."""
 
     def _document(self) -> str:
@@ -175,7 +175,7 @@ async def test_a_slow_viewer_skips_to_the_newest(path: Path) -> None:
 READER = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
-s.sendall(b'{"v": 1, "ask": "watch"}\\n')
+s.sendall(b'{"v": 2, "type": "watch"}\\n')
 print(s.recv(2), flush=True)
 while s.recv(65536): pass
 """
@@ -228,16 +228,17 @@ async def test_idle_viewers_cost_next_to_nothing(path: Path) -> None:
 # Steps
 
 
-class SteppingDesk(FakeDesk):
+class SteppingHandler(FakeHandler):
     """Says from which number to which; who has missed one is told the number alone."""
 
     def __init__(self) -> None:
         super().__init__()
         self._told = 0
 
-    def stream(self, request: Mapping[str, Any]) -> Stream | None:
-        whole = super().stream(request)
-        return whole and Stream(whole.name, whole.render, whole.changed, self._step)
+    async def answer(self, request: Mapping[str, Any]) -> Stream:
+        whole = await super().answer(request)
+        assert isinstance(whole, Stream)
+        return Stream(whole.name, whole.render, whole.changed, self._step)
 
     def _step(self) -> str:
         before, self._told = self._told, json.loads(self._document())["number"]
@@ -277,7 +278,7 @@ async def follower(path: Path) -> AsyncIterator[tuple[Follower, "asyncio.Task[No
 
 
 async def test_who_has_taken_all_is_sent_what_has_changed_alone(path: Path) -> None:
-    async with serving(path, SteppingDesk()) as desk, follower(path) as (first, _):
+    async with serving(path, SteppingHandler()) as desk, follower(path) as (first, _):
         await until(lambda: first.number == 0)
         desk.show(1)
         await until(lambda: first.number == 1)
@@ -290,7 +291,7 @@ async def test_who_has_taken_all_is_sent_what_has_changed_alone(path: Path) -> N
 
 
 async def test_who_has_stalled_is_sent_all_and_then_steps_again(path: Path) -> None:
-    desk = SteppingDesk()
+    desk = SteppingHandler()
     async with serving(path, desk), follower(path) as (quick, _):
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 12)
         writer.write(line("watch"))

@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.errors import TrackerError
+from monitor.core.errors import SilentLeaderError, TrackerError
 from monitor.ipc.client import ask, stream
-from monitor.ipc.errors import SilentLeaderError
 from monitor.ipc.protocol import parse_request, render_request
 from monitor.ipc.server import Limits
 from tests.ipc.fakes import owner
@@ -55,21 +54,21 @@ def answering(listening: socket.socket, reply: bytes) -> threading.Thread:
 
 
 def test_nobody_is_none(path: Path) -> None:
-    assert ask(str(path), {"ask": "status"}) is None
-    assert stream(str(path), {"ask": "watch"}) is None
+    assert ask(str(path), {"type": "status"}) is None
+    assert stream(str(path), {"type": "watch"}) is None
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    assert ask(str(path), {"ask": "status"}) is None
-    assert stream(str(path), {"ask": "watch"}) is None
+    assert ask(str(path), {"type": "status"}) is None
+    assert stream(str(path), {"type": "watch"}) is None
 
 
 def test_somebody_who_does_not_answer_in_time_is_an_error(path: Path) -> None:
     with listener(path):
         begun = time.monotonic()
         with pytest.raises(SilentLeaderError, match=r"does not answer within 0\.1 s"):
-            ask(str(path), {"ask": "status"}, 0.1012345)
+            ask(str(path), {"type": "status"}, 0.1012345)
         with pytest.raises(SilentLeaderError, match=r"does not answer within 0\.1 s"):
-            stream(str(path), {"ask": "watch"}, first_secs=0.1)
+            stream(str(path), {"type": "watch"}, first_secs=0.1)
         assert time.monotonic() - begun < 1
 
 
@@ -77,11 +76,11 @@ def test_a_full_queue_is_waited_for_until_time_is_up(path: Path) -> None:
     with listener(path, backlog=0) as listening, socket.socket(socket.AF_UNIX) as first:
         first.connect(str(path))
         with pytest.raises(TrackerError, match="does not answer"):
-            ask(str(path), {"ask": "status"}, 0.1)
+            ask(str(path), {"type": "status"}, 0.1)
         connection, _ = listening.accept()
         connection.close()
         thread = answering(listening, b"0\nhere\n")
-        assert ask(str(path), {"ask": "status"}, 2) == (0, b"here\n")
+        assert ask(str(path), {"type": "status"}, 2) == (0, b"here\n")
         thread.join()
 
 
@@ -89,9 +88,9 @@ def test_a_stopped_owner_is_told_from_none(path: Path) -> None:
     with owner(path.parent) as process:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(TrackerError, match="does not answer"):
-            ask(str(path), {"ask": "echo"}, 0.1)
+            ask(str(path), {"type": "echo"}, 0.1)
         process.send_signal(signal.SIGCONT)
-        assert ask(str(path), {"ask": "guard"}) == (4, b"")
+        assert ask(str(path), {"type": "guard"}) == (4, b"")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_an_answer_that_is_none_is_an_error(path: Path, reply: bytes, words: str
         for asking in (ask, stream):
             thread = answering(listening, reply)
             with pytest.raises(TrackerError, match=words):
-                list(asking(str(path), {"ask": "status"}) or ())
+                list(asking(str(path), {"type": "status"}) or ())
             thread.join()
 
 
@@ -116,20 +115,20 @@ def test_a_listener_that_ends_unread_has_had_its_say(path: Path) -> None:
 
         thread = threading.Thread(target=refuse)
         thread.start()
-        assert ask(str(path), {"ask": "status"}) == (1, b"too many")
+        assert ask(str(path), {"type": "status"}) == (1, b"too many")
         thread.join()
 
 
 def test_a_request_that_is_too_long_is_not_sent(path: Path) -> None:
     with listener(path), pytest.raises(TrackerError, match="longer than 64 KiB"):
-        ask(str(path), {"ask": "ingest", "document": {"x": "x" * 70_000}})
+        ask(str(path), {"type": "ingest", "document": {"x": "x" * 70_000}})
 
 
 def test_a_socket_in_a_folder_that_others_may_write_is_not_believed(path: Path) -> None:
     with listener(path):
         path.parent.chmod(0o777)
         with pytest.raises(TrackerError, match="others may write there"):
-            ask(str(path), {"ask": "add", "session_key": "sk-ant-sid01-secret"})
+            ask(str(path), {"type": "add", "session_key": "sk-ant-sid01-secret"})
 
 
 def test_a_socket_of_another_user_is_not_believed(path: Path) -> None:
@@ -138,12 +137,12 @@ def test_a_socket_of_another_user_is_not_believed(path: Path) -> None:
     with listener(path):
         os.chown(path, 65534, -1)
         with pytest.raises(TrackerError, match=r"belongs to another user \(uid 65534\)"):
-            ask(str(path), {"ask": "status"})
+            ask(str(path), {"type": "status"})
 
 
 async def test_a_stream_is_its_lines_without_beats_until_the_owner_ends(path: Path) -> None:
     async with serving(path, limits=Limits(beat_secs=0.02)) as desk:
-        lines = await asyncio.to_thread(stream, str(path), {"ask": "watch"})
+        lines = await asyncio.to_thread(stream, str(path), {"type": "watch"})
         assert lines is not None
         assert json.loads(await asyncio.to_thread(next, lines))["number"] == 0
         await asyncio.sleep(0.1)
@@ -155,7 +154,7 @@ async def test_a_stream_is_its_lines_without_beats_until_the_owner_ends(path: Pa
 
 async def test_a_stream_that_is_refused_raises_with_its_exit_code(path: Path) -> None:
     async with serving(path):
-        lines = await asyncio.to_thread(stream, str(path), {"ask": "refused stream"})
+        lines = await asyncio.to_thread(stream, str(path), {"type": "refused stream"})
         with pytest.raises(TrackerError, match="no such field") as caught:
             await asyncio.to_thread(list, lines)  # type: ignore[arg-type]
         assert caught.value.exit_code == 2
@@ -163,7 +162,7 @@ async def test_a_stream_that_is_refused_raises_with_its_exit_code(path: Path) ->
 
 def test_a_stopped_owner_ends_a_stream(path: Path) -> None:
     with owner(path.parent) as process:
-        lines = stream(str(path), {"ask": "watch"}, 0.5)
+        lines = stream(str(path), {"type": "watch"}, 0.5)
         assert lines is not None
         next(lines)
         process.send_signal(signal.SIGSTOP)
@@ -178,9 +177,9 @@ values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text().filter(lambda key: key not in ("v", "ask")), values, max_size=4))
+@given(st.dictionaries(st.text().filter(lambda key: key not in ("v", "type")), values, max_size=4))
 def test_a_request_arrives_as_it_was_meant(arguments: dict[str, Any]) -> None:
-    request = {"ask": "x", **arguments}
+    request = {"type": "x", **arguments}
     sent = render_request(request)
     assert sent.count(b"\n") == 1
-    assert parse_request(sent) == {"v": 1, **request}
+    assert parse_request(sent) == {"v": 2, **request}

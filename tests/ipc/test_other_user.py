@@ -16,7 +16,7 @@ from monitor.core.errors import TrackerError
 from monitor.ipc.client import ask
 from monitor.ipc.lock import Lock
 from monitor.ipc.server import Server
-from tests.ipc.handlers import FakeDesk, serving
+from tests.ipc.handlers import FakeHandler, serving
 from tests.real.need import need
 
 STRANGER = 65534
@@ -35,7 +35,7 @@ try:
 except OSError as error:
     sys.exit(type(error).__name__)
 try:
-    s.sendall(b'{"v": 1, "ask": "echo", "text": "secrets"}\\n')
+    s.sendall(b'{"v": 2, "type": "echo", "text": "secrets"}\\n')
     print("reply", s.recv(100))
 except OSError as error:
     print("reply", type(error).__name__)
@@ -110,11 +110,11 @@ async def test_a_folder_that_a_stranger_made_first_is_refused(folder: Path) -> N
     assert made.stat().st_uid == STRANGER
     path = str(made / "socket")
     with pytest.raises(TrackerError, match=r"belongs to another user \(uid 65534\)"):
-        await Server(FakeDesk(), path).start()
+        await Server(FakeHandler(), path).start()
     with pytest.raises(TrackerError, match="belongs to another user"):
         Lock(str(made / "lock")).acquire()
     with pytest.raises(TrackerError, match="belongs to another user"):
-        ask(path, {"ask": "add", "session_key": "sk-ant-sid01-secret"})
+        ask(path, {"type": "add", "session_key": "sk-ant-sid01-secret"})
 
 
 async def test_a_strangers_link_in_place_of_the_folder_is_refused(folder: Path) -> None:
@@ -147,6 +147,6 @@ async def test_a_strangers_socket_is_not_believed(folder: Path, place: str) -> N
                 os.chown(path.parent, 0, 0)
                 path.parent.chmod(0o700)
             with pytest.raises(TrackerError, match="another user"):
-                ask(str(path), {"ask": "add", "session_key": "sk-ant-sid01-secret"}, 1)
+                ask(str(path), {"type": "add", "session_key": "sk-ant-sid01-secret"}, 1)
     finally:
         child.communicate()

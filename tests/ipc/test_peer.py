@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from monitor.ipc.peer import parse_ucred, parse_xucred, peer_uid
+from monitor.ipc.permissions import parse_ucred, parse_xucred, peer_uid
 
 
 def xucred(version: int = 0, uid: int = 501, groups: tuple[int, ...] = (20, 12, 61)) -> bytes:

@@ -63,7 +63,7 @@ def test_another_users_file_in_our_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_no_trouble(tmp_path: Path) -> None:
-    assert check_file(str(tmp_path / "none" / "socket")) is None
+    assert not check_file(str(tmp_path / "none" / "socket"))
     own_folder(str(tmp_path / "ours"))
-    assert check_file(str(tmp_path / "ours" / "socket")) is None
+    assert not check_file(str(tmp_path / "ours" / "socket"))
     assert not check_folder(str(Path(__file__) / "below a file"))

@@ -19,7 +19,7 @@ from monitor.ipc.listener import UnixListener
 from monitor.ipc.server import Limits, Server
 from monitor.system import logs
 from tests.ipc.fakes import owner
-from tests.ipc.handlers import FakeDesk, everything, line, said, serving
+from tests.ipc.handlers import FakeHandler, everything, line, said, serving
 
 
 @pytest.fixture
@@ -33,39 +33,39 @@ async def asked(path: Path, **request: Any) -> tuple[int, bytes] | None:
 
 async def test_a_question_gets_its_answer_and_the_connection_ends(path: Path) -> None:
     async with serving(path) as desk:
-        assert await asked(path, ask="echo", text='Ünü \n"x\\') == (0, 'Ünü \n"x\\\n'.encode())
-        assert desk.asked[0] == {"v": 1, "ask": "echo", "text": 'Ünü \n"x\\'}
+        assert await asked(path, type="echo", text='Ünü \n"x\\') == (0, 'Ünü \n"x\\\n'.encode())
+        assert desk.asked[0] == {"type": "echo", "text": 'Ünü \n"x\\'}
 
 
 async def test_an_exit_code_may_be_the_whole_answer(path: Path) -> None:
     async with serving(path):
-        assert await asked(path, ask="guard") == (4, b"")
+        assert await asked(path, type="guard") == (4, b"")
 
 
 async def test_a_large_answer_arrives_whole(path: Path) -> None:
     async with serving(path):
-        reply = await asked(path, ask="large")
+        reply = await asked(path, type="large")
         assert reply is not None
         assert len(reply[1]) == 3_000_000
 
 
 async def test_an_expected_failure_is_its_code_and_one_line(path: Path) -> None:
     async with serving(path):
-        assert await asked(path, ask="fail") == (1, b"the keyring is locked: unlock it")
-        assert await asked(path, ask="unheard of") == (2, b"unknown: unheard of")
-        assert await asked(path, ask="refused stream") == (2, b"no such field: {nmae}")
+        assert await asked(path, type="fail") == (1, b"the keyring is locked: unlock it")
+        assert await asked(path, type="unheard of") == (2, b"unknown: unheard of")
+        assert await asked(path, type="refused stream") == (2, b"no such field: {nmae}")
 
 
 async def test_a_bug_is_logged_without_secrets_and_ends_nothing(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(path):
-        reply = await asked(path, ask="bug")
+        reply = await asked(path, type="bug")
         assert reply is not None
         assert reply[0] == 3
         assert reply[1].startswith(b"a bug in the running monitor (pid ")
         assert b"sk-ant" not in reply[1]
-        assert await asked(path, ask="echo", text="on") == (0, b"on\n")
+        assert await asked(path, type="echo", text="on") == (0, b"on\n")
     assert "RuntimeError: sk-ant-…" in logs.redact(caplog.text)
 
 
@@ -78,10 +78,10 @@ async def test_half_a_client_that_has_ended_its_writing_is_answered(path: Path) 
         writer.close()
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, "2", None])
 async def test_another_protocol_is_told_who_runs(path: Path, version: object) -> None:
     async with serving(path) as desk:
-        reply = await said(path, json.dumps({"v": version, "ask": "echo"}).encode() + b"\n")
+        reply = await said(path, json.dumps({"v": version, "type": "echo"}).encode() + b"\n")
     assert reply.startswith(f"1\nthe running monitor (pid {os.getpid()}, version ".encode())
     assert reply.endswith(b") speaks another protocol: restart it")
     assert not desk.asked
@@ -93,18 +93,18 @@ async def test_another_protocol_is_told_who_runs(path: Path, version: object) ->
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\n",
         b"[1]\n",
-        b'{"v": 1}\n',
-        b'{"v": 1, "ask": 7}\n',
+        b'{"v": 2}\n',
+        b'{"v": 2, "type": 7}\n',
         b"\xff\xfe\n",
         b"[" * 60_000 + b"\n",
-        b'{"v": 1, "ask": "echo", "text": "' + b"x" * 65_600 + b'"}\n',
+        b'{"v": 2, "type": "echo", "text": "' + b"x" * 65_600 + b'"}\n',
         b"x" * 200_000,
     ],
 )
 async def test_garbage_gets_no_word(path: Path, data: bytes) -> None:
     async with serving(path) as desk:
         assert await said(path, data) == b""
-        assert await asked(path, ask="echo", text="on") == (0, b"on\n")
+        assert await asked(path, type="echo", text="on") == (0, b"on\n")
     assert len(desk.asked) == 1
 
 
@@ -118,7 +118,7 @@ async def test_a_request_of_64_kib_is_taken(path: Path) -> None:
 async def test_a_request_that_does_not_come_is_not_waited_for(path: Path) -> None:
     async with serving(path, limits=Limits(request_secs=0.05)):
         begun = time.monotonic()
-        assert await said(path, b'{"v": 1, "ask"') == b""
+        assert await said(path, b'{"v": 2, "ask"') == b""
         assert time.monotonic() - begun < 1
 
 
@@ -130,7 +130,7 @@ async def test_who_breaks_off_troubles_nobody(path: Path, caplog: pytest.LogCapt
             await asyncio.sleep(0.02)
             writer.transport.abort()
         await asyncio.sleep(0.05)
-        assert await asked(path, ask="echo", text="on") == (0, b"on\n")
+        assert await asked(path, type="echo", text="on") == (0, b"on\n")
     assert [r for r in caplog.records if r.levelno > logging.DEBUG] == []
 
 
@@ -146,13 +146,13 @@ async def test_who_never_reads_a_large_answer_is_dropped(path: Path) -> None:
 async def test_more_than_the_bound_are_told_so(path: Path) -> None:
     async with serving(path, limits=Limits(connections=2)):
         idle = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
-        reply = await asked(path, ask="echo", text="x")
+        reply = await asked(path, type="echo", text="x")
         assert reply is not None
         assert (reply[0], reply[1][-21:]) == (1, b" has too many viewers")
         for _, writer in idle:
             writer.close()
         await asyncio.sleep(0.05)
-        assert await asked(path, ask="echo", text="x") == (0, b"x\n")
+        assert await asked(path, type="echo", text="x") == (0, b"x\n")
 
 
 async def test_two_hundred_may_knock_before_anybody_is_let_in(path: Path) -> None:
@@ -182,7 +182,7 @@ async def test_it_is_gone_after_the_end(path: Path) -> None:
     async with serving(path):
         assert path.is_socket()
     assert list(path.parent.iterdir()) == []
-    assert await asked(path, ask="echo") is None
+    assert await asked(path, type="echo") is None
 
 
 async def test_what_a_killed_owner_left_is_replaced(path: Path) -> None:
@@ -190,10 +190,10 @@ async def test_what_a_killed_owner_left_is_replaced(path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert path.is_socket()
-    assert await asked(path, ask="echo") is None
+    assert await asked(path, type="echo") is None
     (path.parent / "socket~").touch()  # as of one that was killed while it came
     async with serving(path):
-        assert await asked(path, ask="echo", text="new") == (0, b"new\n")
+        assert await asked(path, type="echo", text="new") == (0, b"new\n")
 
 
 async def test_a_successors_socket_is_left_alone(path: Path) -> None:
@@ -201,16 +201,16 @@ async def test_a_successors_socket_is_left_alone(path: Path) -> None:
         async with serving(path):
             pass  # takes the name, and then away
         async with serving(path) as successor:
-            server = Server(FakeDesk(), str(path))
+            server = Server(FakeHandler(), str(path))
             await server.stop()
-            assert await asked(path, ask="echo", text="x") == (0, b"x\n")
+            assert await asked(path, type="echo", text="x") == (0, b"x\n")
             assert len(successor.asked) == 1
 
 
 async def test_a_closing_door_does_not_take_away_the_successors(path: Path) -> None:
     first, second = UnixListener(str(path)), UnixListener(str(path))
     with first.open(), second.open():
-        assert (first.keep(), second.keep()) == (False, True)
+        assert (first.touch(), second.touch()) == (False, True)
         first.close()
         assert path.exists()
         second.close()
@@ -225,7 +225,7 @@ async def test_a_socket_file_that_was_cleared_away_comes_back(path: Path) -> Non
         path.unlink()
         path.parent.rmdir()
         await asyncio.sleep(0.1)
-        assert await asked(path, ask="echo", text="x") == (0, b"x\n")
+        assert await asked(path, type="echo", text="x") == (0, b"x\n")
     assert not path.exists()
 
 
@@ -233,7 +233,7 @@ async def test_a_folder_that_others_may_write_is_refused(path: Path) -> None:
     path.parent.mkdir()
     path.parent.chmod(0o777)
     with pytest.raises(TrackerError, match="others may write there"):
-        await Server(FakeDesk(), str(path)).start()
+        await Server(FakeHandler(), str(path)).start()
 
 
 async def test_a_bound_socket_that_is_handed_over_is_used_and_left(path: Path) -> None:
@@ -241,12 +241,12 @@ async def test_a_bound_socket_that_is_handed_over_is_used_and_left(path: Path) -
     with socket.socket(socket.AF_UNIX) as given:
         given.bind(str(path))
         given.listen()
-        early = asyncio.create_task(asked(path, ask="echo", text="early"))
+        early = asyncio.create_task(asked(path, type="echo", text="early"))
         await asyncio.sleep(0.05)  # it waits in the queue of the socket
         async with serving(Path("/unused"), sock=given):
             assert await early == (0, b"early\n")
         async with serving(Path("/unused"), sock=given):
-            assert await asked(path, ask="echo", text="again") == (0, b"again\n")
+            assert await asked(path, type="echo", text="again") == (0, b"again\n")
     assert path.is_socket()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.core.state import State
+from tests.builders import after, state, waiting
 from tests.ipc.handlers import serving
 from tools.load.figures import Polls, percentile
 from tools.load.viewers import Viewer
@@ -44,21 +46,16 @@ def test_of_nothing_there_is_no_percentile() -> None:
     assert math.isnan(percentile([], 50))
 
 
-def seen(due: int, *requests: int, polling: bool = False) -> dict[str, object]:
-    account = {
-        "account": {"name": "a"},
-        "next_poll_at": due,
-        "requests": list(requests),
-        "polling": polling,
-    }
-    return {"accounts": [account]}
+def seen(due: float, *requests: float, polling: bool = False) -> State:
+    sent = tuple(after(seconds=secs) for secs in requests)
+    return state(waiting("a", next_poll_at=after(seconds=due), requests=sent, polling=polling))
 
 
 def test_a_poll_is_as_late_as_its_request_left_after_it_was_due() -> None:
     polls = Polls()
-    polls.look(seen(1_000_000, 0))
-    polls.look(seen(1_000_000, 0))
-    polls.look(seen(9_000_000, 0, 1_250_000, polling=True))
-    polls.look(seen(31_250_000, 0, 1_250_000))
-    polls.look(seen(62_000_000, 0, 1_250_000, 31_260_000))
+    polls.look(seen(1, 0))
+    polls.look(seen(1, 0))
+    polls.look(seen(9, 0, 1.25, polling=True))
+    polls.look(seen(31.25, 0, 1.25))
+    polls.look(seen(62, 0, 1.25, 31.26))
     assert polls.late_ms == [250.0, 10.0]

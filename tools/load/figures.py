@@ -2,15 +2,18 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from http.client import HTTPConnection
-from typing import Any, Final
+from typing import Final
 
+from monitor.core.state import State
 from tools.bench.measure import cpu_seconds, rss_mb
 from tools.load.world import World
 
 SCRAPE_EVERY: Final = 0.25
+MILLISECOND: Final = timedelta(milliseconds=1)
 LOOK_EVERY: Final = 5.0
 
 Figures = dict[str, float]
@@ -20,19 +23,18 @@ Figures = dict[str, float]
 class Polls:
     """Lateness, by what the monitor itself wrote down: when a poll was due, and when its request left."""
 
-    due: dict[str, int] = field(default_factory=dict)
+    due: dict[str, datetime] = field(default_factory=dict)
     late_ms: list[float] = field(default_factory=list)
 
-    def look(self, state: Mapping[str, Any]) -> None:
+    def look(self, state: State) -> None:
         """At short intervals, so that no account is polled twice between two looks."""
-        for account in state["accounts"]:
-            name, requests = account["account"]["name"], account["requests"]
-            due = self.due.get(name)
+        for name, account in state.accounts.items():
+            due, requests = self.due.get(name), account.requests
             if due is not None and requests and requests[-1] >= due:
-                self.late_ms.append((requests[-1] - due) / 1000)
+                self.late_ms.append((requests[-1] - due) / MILLISECOND)
                 del self.due[name]
-            if not account.get("polling"):
-                self.due[name] = account["next_poll_at"]
+            if not account.polling:
+                self.due[name] = account.next_poll_at
 
 
 def measured(found: World, seconds: float) -> Figures:

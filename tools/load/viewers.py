@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from monitor.ipc.follower import LINE_BYTES
+from monitor.ipc.mirror import LINE_BYTES
 from monitor.ipc.protocol import parse_code, render_request
 
 READY: Final = "ready"
@@ -28,7 +28,7 @@ class Viewer:
 
     async def follow(self, path: str, seen: "asyncio.Semaphore") -> None:
         reader, writer = await asyncio.open_unix_connection(path, limit=LINE_BYTES)
-        writer.write(render_request({"ask": "watch", "changes": True}))
+        writer.write(render_request({"type": "WatchState"}))
         try:
             await self._take(reader, seen)
         finally:

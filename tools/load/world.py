@@ -5,15 +5,17 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
+from monitor.core.state import State
 from monitor.demo.server import SimulatedApi
 from monitor.ipc.client import ask
+from monitor.ipc.mirror import read_state
 from monitor.paths import config_path, instance
 from tests.end_to_end.crowd import environment, simulated_account, write_logins, write_settings
 from tests.end_to_end.world import MONITOR, free_port
@@ -33,12 +35,11 @@ class World:
     port: int
     pid: int
 
-    def state(self) -> Mapping[str, Any]:
-        """The whole state, as viewers get it."""
-        reply = ask(self.socket, {"ask": "state"}, 10)
-        assert reply is not None
-        found: Mapping[str, Any] = json.loads(reply[1])
-        return found
+    def state(self) -> State:
+        """The whole state, as followers get it."""
+        state = read_state(self.socket)
+        assert state is not None
+        return state
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def world(folder: Path, accounts: int, interval: int, polls: int = 1) -> Iterato
         serving = stack.enter_context(ended(subprocess.Popen(argv, env=env, stderr=log)))
         path = instance(env, file)[1]
         found = World(env, path, port, serving.pid)
-        wait_until(lambda: ask(path, {"ask": "who"}) is not None, "the monitor")
+        wait_until(lambda: ask(path, {"type": "Who"}) is not None, "the monitor")
         wait_until(lambda: polls_of(found) >= polls, "a poll of every account", POLLED_SECS)
         yield found
 
@@ -71,7 +72,7 @@ def world(folder: Path, accounts: int, interval: int, polls: int = 1) -> Iterato
 def polls_of(found: World) -> int:
     """How often each account has been polled at least."""
     time.sleep(0.2)
-    return min(int(a["polls"]) - bool(a.get("polling")) for a in found.state()["accounts"])
+    return min(a.polls - a.polling for a in found.state().accounts.values())
 
 
 def token(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The mirror and the remote controls against a real server, and against an owner that is killed or stopped."""
+"""The mirror against a real server, and against a leader that is killed or stopped; and the view that follows it."""
 
 import asyncio
 import json
@@ -8,18 +8,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monitor.core.errors import SettingsError, TrackerError
-from monitor.core.model import Secret
+from monitor.core.events import Muted
+from monitor.core.model import Account
 from monitor.ipc.broadcast import Stream
-from monitor.ipc.follower import LeaderGone, RemoteCommands, StateMirror
+from monitor.ipc.mirror import (
+    LeaderGone,
+    StateMirror,
+    StateView,
+    apply_line,
+    encode_change,
+    encode_state,
+)
 from monitor.ipc.server import Limits
+from monitor.store import Store
+from tests.builders import NOW, after, live, state, waiting, window
+from tests.fakes import settle
 from tests.ipc.fakes import ROOT, owner
-from tests.ipc.handlers import FakeDesk, serving
+from tests.ipc.handlers import FakeHandler, serving
 
 
 @pytest.fixture
@@ -27,19 +39,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "claude-tracker" / "socket"
 
 
-def number_of(document: Any) -> int:
-    number: int = document["number"]
-    return number
-
-
-async def mirror_of(path: Path, silent_secs: float = 6.0) -> StateMirror[int]:
-    mirror = await StateMirror.of(str(path), number_of, silent_secs)
+async def mirror_of(path: Path, silent_secs: float = 6.0) -> StateMirror:
+    mirror = await StateMirror.connect(str(path), silent_secs)
     assert mirror is not None
     return mirror
 
 
 async def test_nobody_to_mirror_is_none(path: Path) -> None:
-    assert await StateMirror.of(str(path), number_of) is None
+    assert await StateMirror.connect(str(path)) is None
 
 
 async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed(path: Path) -> None:
@@ -48,7 +55,7 @@ async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed(path
         listener.bind(str(path))
         listener.listen(0)
         first.connect(str(path))  # the queue is full: who dials now has to wait
-        dialling = asyncio.create_task(StateMirror.of(str(path), number_of))
+        dialling = asyncio.create_task(StateMirror.connect(str(path)))
         await asyncio.sleep(0.05)
         dialling.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -64,19 +71,19 @@ async def test_a_mirror_has_a_state_at_once_and_follows(path: Path) -> None:
     async with serving(path) as desk:
         desk.show(7)
         mirror = await mirror_of(path)
-        assert mirror.state == 7
+        assert mirror.state.active == 7
         following = asyncio.create_task(mirror.follow())
         for number in (8, 9):
             waiting = asyncio.create_task(mirror.changed())
             await asyncio.sleep(0)
             desk.show(number)
             async with asyncio.timeout(2):
-                assert await waiting == number
-        assert mirror.state == 9
+                assert (await waiting).active == number
+        assert mirror.state.active == 9
     with pytest.raises(LeaderGone) as gone:
         await asyncio.wait_for(following, 1)
     assert not gone.value.silent
-    assert mirror.state == 9
+    assert mirror.state.active == 9
 
 
 async def test_a_quiet_owner_is_not_silent(path: Path) -> None:
@@ -111,7 +118,7 @@ async def test_a_stopped_owner_is_silent_and_can_be_mirrored_again_later(path: P
             await asyncio.wait_for(mirror.follow(), 2)
         assert gone.value.silent
         with pytest.raises(LeaderGone) as gone:
-            await StateMirror.of(str(path), number_of, 0.3)
+            await StateMirror.connect(str(path), 0.3)
         assert gone.value.silent
         process.send_signal(signal.SIGCONT)
         (await mirror_of(path)).close()
@@ -119,10 +126,10 @@ async def test_a_stopped_owner_is_silent_and_can_be_mirrored_again_later(path: P
 
 STOPS_ITSELF = """
 import asyncio, sys, threading, time
-from monitor.ipc.follower import StateMirror
+from monitor.ipc.mirror import StateMirror
 
 async def main():
-    mirror = await StateMirror.of(sys.argv[1], lambda document: document["number"], 0.6)
+    mirror = await StateMirror.connect(sys.argv[1], 0.6)
     following = asyncio.create_task(mirror.follow())
     await mirror.changed()
     time.sleep(1.5)  # as if it had been stopped, or were busy
@@ -146,26 +153,26 @@ async def test_a_viewer_that_was_stopped_itself_does_not_blame_the_owner(path: P
         assert (done.stdout, done.stderr) == ("follows\n", "")
 
 
-class RefusingDesk(FakeDesk):
-    def stream(self, _request: Mapping[str, Any]) -> Stream | None:
+class RefusingHandler(FakeHandler):
+    async def answer(self, _request: Mapping[str, Any]) -> Stream:
         if self.padding:
             return Stream("other", lambda: self.padding, asyncio.Event().wait)
         raise SettingsError("not to be seen")
 
 
 async def test_an_owner_that_refuses_says_why(path: Path) -> None:
-    async with serving(path, RefusingDesk()):
+    async with serving(path, RefusingHandler()):
         with pytest.raises(TrackerError, match=r"^not to be seen$"):
-            await StateMirror.of(str(path), number_of)
+            await StateMirror.connect(str(path))
 
 
 @pytest.mark.parametrize("document", ["{", "[]", '{"other": 1}', "7"])
 async def test_a_state_that_cannot_be_read_is_one_line(path: Path, document: str) -> None:
-    desk = RefusingDesk()
+    desk = RefusingHandler()
     desk.padding = document
     async with serving(path, desk):
         with pytest.raises(TrackerError, match="is of another version"):
-            await StateMirror.of(str(path), number_of)
+            await StateMirror.connect(str(path))
 
 
 async def test_a_large_state_is_mirrored(path: Path) -> None:
@@ -178,80 +185,96 @@ async def test_a_folder_that_is_not_ours_is_not_mirrored(path: Path) -> None:
     async with serving(path):
         path.parent.chmod(0o777)
         with pytest.raises(TrackerError, match="others may write"):
-            await StateMirror.of(str(path), number_of)
+            await StateMirror.connect(str(path))
 
 
-class ControlDesk(FakeDesk):
-    async def answer(self, request: Mapping[str, Any]) -> tuple[int, str]:
-        self.asked.append(request)
-        if request.get("name") == "no-one":
-            return 1, "no account no-one"
-        return 0, f"{request['ask']} done\n"
+FIRST = state(live("first@example.com", window("5h", 42)))
+SECOND = state(live("second@example.com"))
 
 
-async def test_each_control_is_handed_over_with_what_it_needs(path: Path) -> None:
-    desk = ControlDesk()
-    controls = RemoteCommands(str(path))
-    async with serving(path, desk):
-        said = [
-            await controls.refresh(None),
-            await controls.refresh("ann"),
-            await controls.mute(),
-            await controls.import_logins(),
-            await controls.add("ann", Secret("key"), "org"),
-            await controls.edit("ann", "bob", None, "org"),
-            await controls.edit("bob", "bob", Secret("new"), "org", "work"),
-            await controls.remove("bob"),
-            await controls.use("ann"),
-        ]
-    assert said == [
-        f"{verb} done"
-        for verb in ["refresh", "refresh", "mute", "import", "add", "edit", "edit", "remove", "use"]
-    ]
-    assert desk.asked == [
-        {"v": 1, **request}
-        for request in (
-            {"ask": "refresh", "account": None},
-            {"ask": "refresh", "account": "ann"},
-            {"ask": "mute"},
-            {"ask": "import", "sources": "all", "brief": True},
-            {"ask": "add", "name": "ann", "session_key": "key", "org_id": "org"},
-            {"ask": "edit", "name": "ann", "new_name": "bob", "session_key": None, "org_id": "org",
-             "label": None},
-            {"ask": "edit", "name": "bob", "new_name": "bob", "session_key": "new", "org_id": "org",
-             "label": "work"},
-            {"ask": "remove", "name": "bob"},
-            {"ask": "use", "name": "ann"},
-        )
-    ]  # fmt: skip
+def test_a_change_sends_only_the_accounts_that_changed() -> None:
+    both = state(live("first@example.com"), live("second@example.com"))
+    changed = replace(both, accounts={**both.accounts, **FIRST.accounts})
+    line = encode_change(both, changed)
+    assert "second@" not in line
+    assert apply_line(line.encode(), both).accounts == changed.accounts
 
 
-async def test_a_control_that_fails_raises_the_owners_line(path: Path) -> None:
-    async with serving(path, ControlDesk()):
-        with pytest.raises(TrackerError, match=r"^no account no-one$"):
-            await RemoteCommands(str(path)).use("no-one")
+def test_another_list_of_accounts_is_sent_whole() -> None:
+    assert apply_line(encode_change(FIRST, SECOND).encode(), FIRST).accounts == SECOND.accounts
 
 
-async def test_a_control_without_an_owner_says_so(path: Path) -> None:
-    with pytest.raises(TrackerError, match="no monitor polls at this moment"):
-        await RemoteCommands(str(path)).mute()
-
-
-async def test_a_control_that_takes_long_stops_nothing_else(path: Path) -> None:
-    with owner(path.parent) as process:
-        process.send_signal(signal.SIGSTOP)
-        order = asyncio.create_task(RemoteCommands(str(path), limit_secs=0.3).mute())
-        begun = time.monotonic()
-        await asyncio.sleep(0.05)
-        assert time.monotonic() - begun < 0.25
-        with pytest.raises(TrackerError, match="does not answer"):
-            await order
+def test_what_may_be_private_is_not_sent() -> None:
+    account = Account("a", token_command=("pass", "show", "claude"))
+    sent = encode_state(state(waiting("a", account=account)))
+    assert "pass" not in sent
 
 
 def test_a_viewer_imports_none_of_what_only_the_owner_needs() -> None:
-    code = "import sys, monitor.ipc.follower; print(json.dumps(sorted(sys.modules)))"
+    code = "import sys, monitor.ipc.mirror; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", f"import json; {code}"], cwd=ROOT, capture_output=True, check=True
     )
     modules = {name.split(".")[0] for name in json.loads(done.stdout)}
     assert not modules & {"aiohttp", "keyring", "prometheus_client", "tomlkit", "sqlite3"}
+
+
+async def test_a_view_that_is_turned_to_is_a_change() -> None:
+    outlook = StateView()
+    waiting = asyncio.create_task(outlook.changed())
+    await settle()
+    async with outlook.follow(Store(FIRST)):
+        assert await waiting is FIRST
+        assert outlook.state is FIRST
+
+
+async def test_every_change_of_the_view_is_one_of_the_outlook() -> None:
+    outlook, store = StateView(), Store(FIRST)
+    async with outlook.follow(store):
+        await settle()
+        for minute in (1, 2):
+            waiting = asyncio.create_task(outlook.changed())
+            await settle()
+            store.dispatch(Muted(NOW, after(minutes=minute)))
+            assert (await waiting).muted_until == after(minutes=minute)
+
+
+async def test_a_change_right_after_the_turn_is_not_missed() -> None:
+    outlook, store = StateView(), Store(FIRST)
+    seen = []
+
+    async def watch() -> None:
+        while True:
+            seen.append((await outlook.changed()).muted_until)
+
+    task = asyncio.create_task(watch())
+    await settle()
+    async with outlook.follow(store):
+        store.dispatch(Muted(NOW, after(minutes=1)))
+        await settle()
+    task.cancel()
+    assert seen[-1] == after(minutes=1)
+
+
+async def test_between_two_views_the_last_state_stays_in_sight() -> None:
+    outlook, store = StateView(), Store(FIRST)
+    async with outlook.follow(store):
+        store.dispatch(Muted(NOW, after(hours=1)))
+    assert outlook.state.muted_until == after(hours=1)
+    waiting = asyncio.create_task(outlook.changed())
+    await settle()
+    store.dispatch(Muted(NOW, None))  # nobody looks at it any more
+    await settle()
+    assert not waiting.done()
+    async with outlook.follow(Store(SECOND)):
+        assert await waiting is SECOND
+
+
+async def test_nothing_has_been_seen_before_the_first_view() -> None:
+    outlook = StateView()
+    waiting = asyncio.create_task(outlook.ready())
+    await settle()
+    assert not waiting.done()
+    assert not outlook.state.accounts
+    async with outlook.follow(Store(FIRST)):
+        await waiting

@@ -56,6 +56,7 @@ class FakeHandler:
         raise SettingsError(f"unknown: {request['type']}")
 
     def _state(self) -> str:
+        self.renderings += 1
         return encode_state(State(active=self._number, ledger_failure=self.padding or None))
 
     def _document(self) -> str:

@@ -47,10 +47,10 @@ class Viewer:
     def _note(self, document: dict[str, Any]) -> None:
         self.states += 1
         self.newest = document
-        if "changed" not in document:
+        if document.get("whole"):
             self.accounts.clear()
-        told = document.get("changed", document.get("accounts", []))
-        self.accounts.update({account["account"]["name"]: account for account in told})
+        changed = document["accounts"]
+        self.accounts.update({account["account"]["name"]: account for account in changed})
 
 
 async def watch(path: str, count: int) -> None:

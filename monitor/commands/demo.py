@@ -45,8 +45,8 @@ async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
     from monitor.terminal.tty import Tty, terminal_path
 
-    tty = Tty(terminal_path())
     async with _opened(arguments) as (app, metrics):
+        tty = await Tty.open(terminal_path())
         program = Program(
             app.store,
             app.clock,
@@ -54,7 +54,7 @@ async def _table(arguments: Namespace) -> int:
             tty,
             lambda: metrics and f"metrics on {metrics}",
         )
-        await app.run(program.run, _telling(arguments, tty.output.send))
+        await app.run(program.run, _telling(arguments, tty.write))
     return 0
 
 

@@ -48,15 +48,19 @@ async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
     from monitor.terminal.tty import Tty, terminal_path
 
-    view, tty = StateView(), Tty(terminal_path())
+    idle, view = _idle_options(arguments), StateView()
+    tty = await Tty.open(terminal_path())
     election = Election(
         *instance(os.environ, config_path(os.environ, arguments.config)),
         lambda path: _leader(arguments, view, path, tty),
     )
-    footer = partial(_footer, election, _idle_options(arguments))
+    footer = partial(_footer, election, idle)
     program = Program(view, SystemClock(), election.execute, tty, footer)
     main_task = asyncio.ensure_future(_shown(program, view))
-    await election.lead_or_follow(main_task, view)
+    try:
+        await election.lead_or_follow(main_task, view)
+    finally:
+        await tty.close(0)
     return 0
 
 
@@ -85,7 +89,7 @@ def _leader(arguments: Namespace, view: StateView, path: str, tty: "Tty") -> "Le
     from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
-    return Leader(terms_of(arguments, tty.output.send), view, path)
+    return Leader(terms_of(arguments, tty.write), view, path)
 
 
 async def _shown(program: "Program", view: StateView) -> None:

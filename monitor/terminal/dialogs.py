@@ -51,7 +51,7 @@ class Field:
     hint: str = ""
 
     def view(self, room: int) -> tuple[str, int]:
-        """What `room` cells show of the text, and the cursor's cell in them."""
+        """The text around the cursor in `room` cells, and the cursor's cell in them."""
         visible = "".join(_MASK if self.masked else shown(char) for char in self.text)
         start, used = self.cursor, 0
         while start and (more := used + char_width(visible[start - 1])) < room:
@@ -211,14 +211,14 @@ def _form(form: Form, cells: int, height: int) -> Picture:
 
 
 def _remark(form: Form, room: int) -> list[Line]:
-    """What is wrong, or going on."""
+    """The error, or that it is being saved."""
     if form.error:
         return [text_line(part, Style.PROBLEM) for part in wrap(clean(form.error), room)]
     return [text_line("Saving…", Style.NOTICE)] if form.saving else []
 
 
 def _alone(dialog: Form | Question, size: Size) -> Picture:
-    """What a small screen holds: of a form, the focused field under its label or under what is wrong."""
+    """For a small screen: of a form, the focused field under its label or its error."""
     if isinstance(dialog, Question):
         lines = wrap(f"Delete? y/n {clean(dialog.account)}", size.width)
         return Picture(tuple(text_line(line) for line in lines))

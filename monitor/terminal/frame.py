@@ -55,7 +55,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What is to be drawn, and of which moment; clock times are those of `tz`."""
+    """The subject of the drawing and its moment; clock times are those of `tz`."""
 
     state: State
     screen: Screen
@@ -170,7 +170,7 @@ def _below(view: _View) -> list[Line]:
 
 
 def _body(view: _View, size: Size) -> tuple[Picture, int]:
-    """What stands between the title and the keys, and the open pane's page."""
+    """The part between the title and the keys, and the open pane's page."""
     if view.screen.pane is Pane.DETAIL and view.state.accounts:
         base, page = _table_and_detail(view, size)
     else:

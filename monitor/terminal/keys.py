@@ -57,7 +57,7 @@ class Key:
 def parse_keys(
     term: blessed.Terminal, data: bytes, *, final: bool = False
 ) -> tuple[list[Key], bytes]:
-    """The keys in `data`, and its unfinished end; `final` says that nothing more of that end will come.
+    """The keys in `data`, and its unfinished end; with `final`, nothing more of that end will come.
 
     `term` is one without a keyboard of its own; it names the sequences.
     """

@@ -1,4 +1,4 @@
-"""What is written on the terminal to show a picture, in the sequences that blessed knows of it.
+"""Pictures as the bytes that show them, in the sequences that blessed knows of the terminal.
 
 Of a picture that follows another one only the lines that differ are written.
 """
@@ -79,7 +79,7 @@ class Painter:
         }
 
     def repaint(self, old: Picture | None, new: Picture, size: Size) -> bytes:
-        """What to write where `old` is shown, for `new`; without `old`, the screen is cleared first."""
+        """The bytes that turn `old`, which is shown, into `new`; without `old`, the screen is cleared first."""
         term = self.term
         known = old.lines if old else ((),) * len(new.lines)
         lines = "".join(

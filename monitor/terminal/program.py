@@ -23,10 +23,10 @@ from monitor.terminal.screen import Screen, fail, finish, show, show_error
 from monitor.terminal.tty import Tty
 
 LAST_WRITE_SECONDS: Final = 1.0
-"""How long a stalled terminal may keep us from leaving."""
+"""A stalled terminal keeps us no longer from leaving."""
 
 LAST_COMMAND_SECONDS: Final = 2.0
-"""How long a command that is being carried out may keep us from leaving."""
+"""Nor does a command that is being carried out."""
 
 Execute = Callable[[Command], Awaitable[str]]
 """Carries a command out and returns one line for the user, or raises TrackerError."""
@@ -36,7 +36,7 @@ Footer = Callable[[], str]
 
 
 class View(Protocol):
-    """What is shown: the newest state, and the moment of its next change."""
+    """The state to show: the newest one, and the moment of its next change."""
 
     @property
     def state(self) -> State: ...
@@ -72,7 +72,6 @@ class Program:
         with self._signals():
             try:
                 self._tty.enter()
-                self._tty.listen()
                 self._draw()
                 await self._ended
             finally:
@@ -85,8 +84,7 @@ class Program:
             task.cancel()
         await asyncio.gather(*views, return_exceptions=True)
         self._tty.leave()
-        await self._tty.output.drain(LAST_WRITE_SECONDS)
-        self._tty.close()
+        await self._tty.close(LAST_WRITE_SECONDS)
         commands = list(self._commands)
         if commands:
             _, late = await asyncio.wait(commands, timeout=LAST_COMMAND_SECONDS)
@@ -137,7 +135,7 @@ class Program:
         self._screen = replace(self._screen, page=new.page)
         known = self._shown if self._shown and self._shown[0] == size else None
         data = self._tty.painter.repaint(known[1] if known else None, new.picture, size)
-        if not data or self._tty.output.offer(data):
+        if not data or self._tty.offer(data):
             self._shown = size, new.picture
 
     def _redraw(self) -> None:
@@ -162,30 +160,20 @@ class Program:
                 self._end()
             case Redraw():
                 self._redraw()
-            case Refresh() | ToggleMute():
-                self._commands.add(self._spawn(self._carry_out_quickly(command)))
             case _:
                 self._commands.add(self._spawn(self._carry_out(command)))
 
-    async def _carry_out_quickly(self, command: Refresh | ToggleMute) -> None:
-        """Any number of these, one after another, so that the last answer to be read is that to the last key."""
-        async with self._turn:
+    async def _carry_out(self, command: Command) -> None:
+        """Quick commands take turns, so that the last answer to be read is that to the last key."""
+        is_quick = isinstance(command, Refresh | ToggleMute)
+        async with self._turn if is_quick else contextlib.nullcontext():
             try:
                 answer = await self._execute(command)
             except TrackerError as error:
-                self._screen = show_error(self._screen, str(error), self._clock.now())
+                update, answer = (show_error if is_quick else fail), str(error)
             else:
-                self._screen = show(self._screen, answer, self._clock.now())
-        self._draw()
-
-    async def _carry_out(self, command: Command) -> None:
-        """The one slow command that the screen calls busy."""
-        try:
-            answer = await self._execute(command)
-        except TrackerError as error:
-            self._screen = fail(self._screen, str(error), self._clock.now())
-        else:
-            self._screen = finish(self._screen, answer, self._clock.now())
+                update = show if is_quick else finish
+            self._screen = update(self._screen, answer, self._clock.now())
         self._draw()
 
     @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The screen's own model: what is selected, what is open, which message is shown. Pure.
 
-`bindings.press` says what keys do to it.
+`bindings.press` is how keys change it.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ _ERROR_STAYS: Final = timedelta(seconds=20)
 
 
 class Pane(StrEnum):
-    """What is open beside the table."""
+    """The part that is open beside the table."""
 
     NONE = "none"
     DETAIL = "detail"

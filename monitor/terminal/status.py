@@ -1,13 +1,12 @@
-"""What the Status column says of an account: its condition in words, and what to do about a failure. Pure."""
+"""The words of the Status column: an account's condition, and how to fix a failure. Pure."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import format
-from monitor.core.errors import Cause, Failure, Reason, describe, explain
-from monitor.core.model import Account, AccountState, AuthMethod, Down, Status, Storage
+from monitor.core.errors import Cause, Reason, describe, explain
+from monitor.core.model import AccountState, AuthMethod, Down, Status, Storage
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.text import Style, clip, width
@@ -28,20 +27,20 @@ _FAILURES: Final = {
         "Cloudflare",
     ),
 }
-_TELLING: Final = 16
-"""Cells of a detail's beginning that still say something."""
+_LEAST_CELLS: Final = 16
+"""Of a problem's beginning; less would leave its reader guessing."""
 
 _TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
 _GIVEN_DEAD: Final = ("Token refused — renew it where it is from", "Token refused", "Refused")
 """Claude Code renews neither what systemd gives nor what a program prints."""
 
-_SHORTER: Final = {
+_BRIEFER: Final = {
     Cause.WAITING: ("Waiting for Claude Code", "Run claude", "Waiting"),
     Cause.LOGIN_ENDED: ("Login ended — claude /login", "claude /login", "Log in"),
     Cause.LOGGED_OUT: ("Logged out — claude /login", "Logged out", "Log in"),
     Cause.EXPIRED: ("The token has expired", "Expired"),
 }
-"""What is left in less room of a sentence that says in full where to do what."""
+"""The whole sentence names the folder; these are for less room."""
 
 _KEY_DEAD: Final = ("Key refused — press e for a new one", "Key refused — e", "New key: e")
 
@@ -66,81 +65,59 @@ class StatusWords:
 def status_words(
     state: State, account: AccountState, now: datetime, tz: tzinfo | None = None
 ) -> StatusWords:
-    """The account's condition at `now`; clock times are told in `tz`."""
+    """The account's condition at `now`; clock times are those of `tz`."""
+    age = format.age(now - (account.last_success_at or now))
     if isinstance(account.health, Down):
         phrases = failure_phrases(account, account.health, now, tz)
-        return StatusWords(_with_age(phrases, account, now), Style.PROBLEM)
-    phrase, style = _condition(state, account, now)
-    return StatusWords((*_with_lock(phrase, account, now), phrase), style)
-
-
-def _condition(state: State, account: AccountState, now: datetime) -> tuple[str, Style]:
+        last = account.last_success_at
+        if last is not None and now - last >= format.WORTH_TELLING:
+            # Numbers that stay while polls fail have an age in the fewest words too: else they look current.
+            *fuller, fewest = phrases
+            aged = [each for p in fuller for each in (f"{p}, {age} old", f"{p}, {age}")]
+            phrases = (*aged, f"{fewest}, {age} old")
+        return StatusWords(phrases, Style.PROBLEM)
     status = account.status(now)
     if state.logged_in == account.account.name:
-        stale = f" {_age(account, now)}" if status is Status.STALE else ""
-        return f"Logged In{stale}", Style.GOOD
-    if status is Status.STALE:
-        return f"{_age(account, now)} ago", Style.NOTICE
-    return ("Live", Style.PLAIN) if status is Status.LIVE else (format.NOTHING, Style.DIM)
-
-
-def _with_lock(phrase: str, account: AccountState, now: datetime) -> Iterator[str]:
-    """A window can be locked whatever its percentage."""
-    locked = [w.key for w in account.windows(now) if w.locked_reason is not None]
+        phrase = f"Logged In {age}" if status is Status.STALE else "Logged In"
+        style = Style.GOOD
+    elif status is Status.STALE:
+        phrase, style = f"{age} ago", Style.NOTICE
+    elif status is Status.LIVE:
+        phrase, style = "Live", Style.PLAIN
+    else:
+        phrase, style = format.NOTHING, Style.DIM
+    # A window can be locked whatever its percentage.
+    locked = [window.key for window in account.windows(now) if window.locked_reason is not None]
     if locked:
-        yield f"{phrase}, {clean(' '.join(locked))} locked"
-
-
-def _with_age(phrases: tuple[str, ...], account: AccountState, now: datetime) -> tuple[str, ...]:
-    """Numbers that stay while polls fail have an age, in the fewest words too: without it they look current."""
-    last = account.last_success_at
-    if last is None or now - last < format.WORTH_TELLING:
-        return phrases
-    age = _age(account, now)
-    *fuller, fewest = phrases
-    told = (each for p in fuller for each in (f"{p}, {age} old", f"{p}, {age}"))
-    return *told, f"{fewest}, {age} old"
-
-
-def _age(account: AccountState, now: datetime) -> str:
-    return format.age(now - (account.last_success_at or now))
+        return StatusWords((f"{phrase}, {clean(' '.join(locked))} locked", phrase), style)
+    return StatusWords((phrase,), style)
 
 
 def failure_phrases(
     account: AccountState, down: Down, now: datetime, tz: tzinfo | None
 ) -> tuple[str, ...]:
-    """A failure and what to do about it, in ever fewer words."""
+    """A failure and how to fix it, in ever fewer words."""
     failure = down.failure
     match failure.reason:
+        case Reason.AUTH if account.account.auth_method is AuthMethod.SESSION_KEY:
+            return _KEY_DEAD
+        case Reason.AUTH if failure.cause in _BRIEFER:
+            return sentence(describe(failure)), *_BRIEFER[failure.cause]
         case Reason.AUTH:
-            return _refused(account.account, failure)
+            is_given = account.account.storage in (Storage.SYSTEMD, Storage.COMMAND)
+            return _GIVEN_DEAD if is_given else _TOKEN_DEAD
         case Reason.RATE_LIMITED:
             until = format.clock(account.backoff_until or account.next_poll_at, now, tz)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
         case Reason.CREDENTIALS:
-            return _explained(failure)
+            problem = sentence(explain(failure)[0])
+            phrases = sentence(describe(failure)), problem, clip(problem, _LEAST_CELLS), "No access"
+            return tuple(filter(None, phrases))
         case reason:
             return _FAILURES[reason]
 
 
-def _refused(account: Account, failure: Failure) -> tuple[str, ...]:
-    """Whom the token waits for: with the folder where there is room."""
-    if account.auth_method is AuthMethod.SESSION_KEY:
-        return _KEY_DEAD
-    if failure.cause in _SHORTER:
-        return sentence(describe(failure)), *_SHORTER[failure.cause]
-    is_the_users = account.storage in (Storage.SYSTEMD, Storage.COMMAND)
-    return _GIVEN_DEAD if is_the_users else _TOKEN_DEAD
-
-
-def _explained(failure: Failure) -> tuple[str, ...]:
-    """The whole sentence, then what is wrong without what to do, then the beginning of that."""
-    wrong = sentence(explain(failure)[0])
-    phrases = sentence(describe(failure)), wrong, clip(wrong, _TELLING), "No access"
-    return tuple(filter(None, phrases))
-
-
 def sentence(text: str) -> str:
-    """A detail cleaned, and with a capital letter as a status has."""
+    """The text cleaned, with a capital letter as a status has."""
     text = clean(text).strip()
     return text[:1].upper() + text[1:]

@@ -66,7 +66,7 @@ _WIDTHS: Final = {"mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the table shows of one account at `now`."""
+    """One account as the table shows it at `now`."""
 
     number: int
     name: str
@@ -157,7 +157,7 @@ class Columns:
 
 
 def columns(room: int, wishes: Wishes) -> Columns:
-    """The fullest table that `room` cells hold: a status says less, then a name is cut, then a column goes."""
+    """The fullest table that `room` cells hold: a status gets shorter, then a name is cut, then a column goes."""
     least_name = min(wishes.name, _SHORTEST_NAME)
     least_status = max(_SHORTEST_STATUS, min(wishes.statuses))
     choice = next(

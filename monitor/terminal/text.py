@@ -57,7 +57,7 @@ def wrap(text: str, cells: int) -> list[str]:
 
 
 class Style(StrEnum):
-    """What a piece of text means. No meaning is carried by its colour alone."""
+    """The meaning of a piece of text, which is never carried by its colour alone."""
 
     PLAIN = "plain"
     DIM = "dim"

@@ -1,7 +1,8 @@
 """The terminal itself: opened for our own use, put into its full-screen mode and back, read and written.
 
-Nothing here waits: the descriptor is our own and non-blocking. For that reason blessed's context managers are not
-used: its `cbreak` is of the standard input alone, and its `fullscreen` waits at its end for a stalled terminal.
+Nothing here waits for the terminal: its file is opened again, as a stream of the event loop. For that reason
+blessed's context managers are not used: its `cbreak` is of the standard input alone, and its `fullscreen` waits at
+its end until a stalled terminal has taken everything.
 """
 
 import asyncio
@@ -23,78 +24,44 @@ _REST_OF_KEY_SECONDS: Final = 0.1
 _REST_OF_PASTE_SECONDS: Final = 2.0
 
 
-class Output:
-    """A non-blocking descriptor, and what it has not taken yet: of frames, the newest wins."""
-
-    def __init__(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._fd = fd
-        self._loop = loop
-        self._pending = b""
-        self._watched = False
-        self._drained = asyncio.Event()
-        self._drained.set()
-
-    @property
-    def idle(self) -> bool:
-        """Whether all is written."""
-        return not self._pending
-
-    def offer(self, frame: bytes) -> bool:
-        """Write a frame, unless an earlier one is still on its way: then it is dropped, and False returned."""
-        if not self.idle:
-            return False
-        self.send(frame)
-        return True
-
-    def send(self, data: bytes) -> None:
-        """Write what must not be lost, after all that is still on its way."""
-        self._pending += data
-        self._flush()
-
-    async def drain(self, seconds: float) -> None:
-        """Wait until all is written, but no longer than this; what is left then is lost."""
-        try:
-            await asyncio.wait_for(self._drained.wait(), seconds)
-        except TimeoutError:
-            self._pending = b""
-            self._watch(False)
-
-    def _flush(self) -> None:
-        try:
-            while self._pending:
-                self._pending = self._pending[os.write(self._fd, self._pending) :]
-        except BlockingIOError:
-            pass
-        except OSError:  # the terminal is gone; its end of input says so to the program
-            self._pending = b""
-        self._watch(bool(self._pending))
-
-    def _watch(self, wanted: bool) -> None:
-        """Have the loop call `_flush` when there is room again."""
-        if wanted and not self._watched:
-            self._loop.add_writer(self._fd, self._flush)
-            self._drained.clear()
-        elif self._watched and not wanted:
-            self._loop.remove_writer(self._fd)
-        if not wanted:
-            self._drained.set()
-        self._watched = wanted
-
-
 class Tty:
-    """One terminal. Raises TrackerError where it cannot be opened."""
+    """One terminal, from `Tty.open(path)` until it is closed."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self,
+        fd: int,
+        reading: asyncio.ReadTransport,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        painter: Painter,
+    ) -> None:
+        self._fd = fd
+        self._reading = reading
+        self._reader = reader
+        self._writer = writer
+        self.painter = painter
+        self._saved: list[Any] | None = None
+        self._unread = b""
+
+    @classmethod
+    async def open(cls, path: str) -> "Tty":
+        """Raises TrackerError where the terminal cannot be opened."""
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
+            fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
         except OSError as error:
             raise TrackerError(f"cannot open the terminal {path}: {error.strerror}") from None
-        self._loop = asyncio.get_running_loop()
-        self._saved: list[Any] | None = None
-        self._input: asyncio.Queue[bytes] = asyncio.Queue()
-        self._unread = b""
-        self.output = Output(self._fd, self._loop)
-        self.painter = Painter(open_terminal(self._fd), coloured=not os.environ.get("NO_COLOR"))
+        painter = Painter(open_terminal(fd), coloured=not os.environ.get("NO_COLOR"))
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        reading, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(fd), "rb", buffering=0)
+        )
+        writing, flow = await loop.connect_write_pipe(
+            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()),
+            os.fdopen(fd, "wb", buffering=0),
+        )
+        writing.set_write_buffer_limits(0)  # draining then means that all is written
+        return cls(fd, reading, reader, asyncio.StreamWriter(writing, flow, None, loop), painter)
 
     def enter(self) -> None:
         """Into the full-screen mode: keys come one by one, unechoed."""
@@ -105,11 +72,11 @@ class Tty:
             mode[_INPUT] &= ~termios.IXON  # Ctrl-S does not freeze the table
             mode[_LOCAL] &= ~termios.IEXTEN
             termios.tcsetattr(self._fd, termios.TCSANOW, mode)
-        self.output.send(self.painter.enter.encode())
+        self.write(self.painter.enter.encode())
 
     def leave(self) -> None:
         """Back to what the terminal was. Does not wait: what a stalled terminal has not taken stays queued."""
-        self.output.send(self.painter.leave.encode())
+        self.write(self.painter.leave.encode())
         if self._saved is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._saved)
@@ -122,20 +89,17 @@ class Tty:
             return _FALLBACK
         return Size(width or _FALLBACK.width, height or _FALLBACK.height)
 
-    def listen(self) -> None:
-        """Read from now on what is typed."""
-        self._loop.add_reader(self._fd, self._read)
+    def write(self, data: bytes) -> None:
+        """Write what must not be lost, after all that is still on its way."""
+        if not self._writer.is_closing():  # else the terminal is gone, and `keys` raises
+            self._writer.write(data)
 
-    def _read(self) -> None:
-        try:
-            data = os.read(self._fd, _READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._loop.remove_reader(self._fd)
-        self._input.put_nowait(data)
+    def offer(self, frame: bytes) -> bool:
+        """Write a frame, unless an earlier one is still on its way: then it is dropped, and False returned."""
+        if self._writer.transport.get_write_buffer_size():
+            return False
+        self.write(frame)
+        return True
 
     async def keys(self) -> list[Key]:
         """Wait for the next keys; the rest of an unfinished one is waited for a moment. Raises EOFError at the end."""
@@ -144,20 +108,24 @@ class Tty:
             is_paste = self._unread.startswith(PASTE_START)
             patience = _REST_OF_PASTE_SECONDS if is_paste else _REST_OF_KEY_SECONDS
         try:
-            data = await asyncio.wait_for(self._input.get(), patience)
+            data = await asyncio.wait_for(self._reader.read(_READ_SIZE), patience)
         except TimeoutError:
             keys, self._unread = parse_keys(self.painter.term, self._unread, final=True)
             return keys
+        except OSError:
+            data = b""
         if not data:
-            raise EOFError
+            raise EOFError("the terminal is gone")
         keys, self._unread = parse_keys(self.painter.term, self._unread + data)
         return keys
 
-    def close(self) -> None:
-        """Give the descriptor back; nothing is read or written after it."""
-        self._loop.remove_reader(self._fd)
-        self._loop.remove_writer(self._fd)
-        os.close(self._fd)
+    async def close(self, seconds: float) -> None:
+        """Wait until all is written, but no longer than this, and give the terminal back."""
+        with contextlib.suppress(TimeoutError, OSError):
+            await asyncio.wait_for(self._writer.drain(), seconds)
+        if not self._writer.is_closing():
+            self._writer.transport.abort()
+        self._reading.close()
 
 
 def terminal_path() -> str:

@@ -85,7 +85,7 @@ async def main(arguments: argparse.Namespace) -> None:
     if arguments.busy:
         tasks.append(asyncio.ensure_future(rattle(store)))
     try:
-        tty = Tty(terminal_path())
+        tty = await Tty.open(terminal_path())
         await Program(store, clock, recorder.execute, tty, lambda: arguments.footer).run()
     finally:
         for task in tasks:

@@ -1,89 +1,111 @@
-"""Writing to a terminal that does not read."""
+"""A terminal that does not read, sends odd bytes, or is gone."""
 
 import asyncio
 import os
-from collections.abc import Iterator
+import pty
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from monitor.terminal.tty import Output
-
-Pipe = tuple[int, int]
-
-
-@pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    """A non-blocking writer and its reader."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    os.set_blocking(reader, False)
-    yield reader, writer
-    for fd in (reader, writer):
-        os.close(fd)
-
-
-def read_all(reader: int) -> bytes:
-    data = b""
-    while True:
-        try:
-            data += os.read(reader, 1 << 20)
-        except BlockingIOError:
-            return data
-
+from monitor.core.errors import TrackerError
+from monitor.terminal.canvas import Size
+from monitor.terminal.keys import Key
+from monitor.terminal.tty import Tty
+from tests.real.pty import resized
 
 LARGE = b"x" * (1 << 20)
 
 
-async def drain(reader: int, output: Output) -> bytes:
-    """Read until the output has written all that it holds."""
+@asynccontextmanager
+async def terminal() -> AsyncIterator[tuple[Tty, int]]:
+    """A terminal in its full-screen mode, and the other side of its pty."""
+    master, slave = pty.openpty()
+    os.set_blocking(master, False)
+    tty = await Tty.open(os.ttyname(slave))
+    tty.enter()
+    await read_until(master, b"\x1b[?2004h")
+    try:
+        yield tty, master
+    finally:
+        await tty.close(0)
+        os.close(slave)
+        os.close(master)
+
+
+async def read_until(master: int, end: bytes) -> bytes:
+    """What is written, up to these bytes."""
     data = b""
-    while not output.idle:
-        data += read_all(reader)
-        await asyncio.sleep(0)
-    return data + read_all(reader)
+    async with asyncio.timeout(10):
+        while not data.endswith(end):
+            try:
+                data += os.read(master, 1 << 20)
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+    return data
 
 
-async def test_what_fits_is_written_at_once(pipe: Pipe) -> None:
-    output = Output(pipe[1], asyncio.get_running_loop())
-    assert output.offer(b"frame")
-    assert read_all(pipe[0]) == b"frame"
+async def test_a_frame_is_dropped_while_an_earlier_one_is_on_its_way() -> None:
+    async with terminal() as (tty, master):
+        assert tty.offer(LARGE + b"1.")
+        assert not tty.offer(b"dropped.")
+        assert await read_until(master, b"1.") == LARGE + b"1."
+        assert tty.offer(b"newest.")
+        assert await read_until(master, b"newest.") == b"newest."
 
 
-async def test_a_frame_is_dropped_while_an_earlier_one_is_on_its_way(pipe: Pipe) -> None:
-    output = Output(pipe[1], asyncio.get_running_loop())
-    assert output.offer(LARGE)
-    assert not output.offer(b"dropped")
-    assert await drain(pipe[0], output) == LARGE
-    assert output.offer(b"newest")
-    assert read_all(pipe[0]) == b"newest"
+async def test_what_must_not_be_lost_follows_what_is_on_its_way() -> None:
+    async with terminal() as (tty, master):
+        tty.offer(LARGE)
+        tty.write(b"the end")
+        assert await read_until(master, b"the end") == LARGE + b"the end"
 
 
-async def test_what_must_not_be_lost_follows_what_is_on_its_way(pipe: Pipe) -> None:
-    output = Output(pipe[1], asyncio.get_running_loop())
-    output.offer(LARGE)
-    output.send(b"the end")
-    assert await drain(pipe[0], output) == LARGE + b"the end"
+async def test_closing_waits_for_a_terminal_that_reads() -> None:
+    async with terminal() as (tty, master):
+        tty.offer(LARGE + b"the end")
+        closing = asyncio.ensure_future(tty.close(60))
+        assert await read_until(master, b"the end") == LARGE + b"the end"
+        await asyncio.wait_for(closing, 5)
 
 
-async def test_waiting_for_a_stalled_terminal_has_an_end(pipe: Pipe) -> None:
-    output = Output(pipe[1], asyncio.get_running_loop())
-    output.offer(LARGE)
-    await output.drain(0)
-    assert output.offer(b"")
+async def test_closing_does_not_wait_for_one_that_does_not() -> None:
+    async with terminal() as (tty, _):
+        tty.offer(LARGE)
+        await asyncio.wait_for(tty.close(0.01), 5)
 
 
-async def test_waiting_ends_as_soon_as_all_is_written(pipe: Pipe) -> None:
-    output = Output(pipe[1], asyncio.get_running_loop())
-    output.offer(b"frame")
-    await asyncio.wait_for(output.drain(60), 5)
-    assert output.idle
+async def test_a_key_whose_rest_does_not_come_is_taken_as_it_is() -> None:
+    async with terminal() as (tty, master):
+        os.write(master, b"j\xe6\x97")
+        assert await tty.keys() == [Key("j", "j")]
+        os.write(master, b"\xa5\x1b")
+        assert await tty.keys() == [Key("日", "日")]
+        assert await tty.keys() == [Key("esc")]
 
 
-async def test_a_terminal_that_is_gone_takes_everything_without_an_error() -> None:
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    os.close(reader)
-    output = Output(writer, asyncio.get_running_loop())
-    assert output.offer(b"frame")
-    assert output.idle
-    os.close(writer)
+async def test_the_size_is_the_present_one() -> None:
+    async with terminal() as (tty, master):
+        resized(master, 20, 4)
+        assert tty.size() == Size(20, 4)
+        resized(master, 0, 0)
+        assert tty.size() == Size(80, 24)
+
+
+async def test_a_terminal_that_is_gone_takes_everything_and_ends_the_keys() -> None:
+    master, slave = pty.openpty()
+    tty = await Tty.open(os.ttyname(slave))
+    os.close(slave)
+    os.close(master)
+    for _ in range(10):
+        tty.write(b"frame")
+    with pytest.raises(EOFError):
+        await tty.keys()
+    assert tty.offer(b"frame")
+    tty.leave()
+    await tty.close(5)
+
+
+async def test_a_terminal_that_cannot_be_opened_is_an_error_for_the_user() -> None:
+    with pytest.raises(TrackerError, match="cannot open the terminal /nonexistent"):
+        await Tty.open("/nonexistent/tty")

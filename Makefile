@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests tools
 
-.PHONY: run demo test check lint types contracts simulate kill bench load format clean
+.PHONY: run demo test check lint types contracts simulate kill bench load size format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -42,6 +42,9 @@ bench: $(VENV)/.installed-dev
 
 load: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.load $(ARGS)
+
+size: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.size
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix $(SOURCES)

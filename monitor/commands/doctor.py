@@ -14,16 +14,10 @@ from typing import Any
 from monitor import __version__
 from monitor.core.commands import Who, encode_request
 from monitor.core.errors import TrackerError
-from monitor.doctor import (
-    Failed,
-    World,
-    examine,
-    exit_code,
-    failures_of,
-    render_document,
-    render_text,
-    screen_facts,
-)
+from monitor.doctor.accounts import Failed, failures_of
+from monitor.doctor.channels import screen_facts
+from monitor.doctor.examine import World, examine
+from monitor.doctor.report import exit_code, render_document, render_text
 from monitor.ipc.client import ask
 from monitor.ipc.mirror import read_state
 from monitor.paths import instance

@@ -18,13 +18,49 @@ from monitor.credentials.keyring import Keyring
 from monitor.credentials.keyring_backends import Backend, system_backend
 from monitor.credentials.security import LIMIT_SECS, SECURITY
 from monitor.credentials.systemd import CredentialsDirectory
-from monitor.doctor import api, instance, keyring, logins, notifying, port, screen, state_folder
-from monitor.doctor.check import Check, Question
-from monitor.doctor.failing import Failed, with_failure
-from monitor.doctor.privacy import Privacy, title
-from monitor.doctor.settings_file import settings_checks, settings_facts
-from monitor.doctor.tokens import ACCOUNT, Tokens, token_check, unsent_check, wanted
-from monitor.doctor.unwatched import UNWATCHED, unwatched_checks
+from monitor.doctor.accounts import (
+    ACCOUNT,
+    Failed,
+    Tokens,
+    token_check,
+    unsent_check,
+    wanted,
+    with_failure,
+)
+from monitor.doctor.channels import (
+    CHANNEL,
+    NOTIFICATIONS,
+    Channels,
+    ScreenFacts,
+    channel_checks,
+    screen_checks,
+)
+from monitor.doctor.files import STATE, folder_check, folder_facts, settings_checks, settings_facts
+from monitor.doctor.keyring import keyring_check, keyring_facts
+from monitor.doctor.logins import (
+    LOGIN,
+    UNWATCHED,
+    LoginFacts,
+    environment_check,
+    login_check,
+    login_facts,
+    unwatched_checks,
+)
+from monitor.doctor.network import (
+    API,
+    LEADER_SECS,
+    PORT,
+    ApiFacts,
+    InstanceFacts,
+    Who,
+    api_checks,
+    api_skipped,
+    instance_check,
+    instance_facts,
+    port_check,
+    port_facts,
+)
+from monitor.doctor.report import Check, Privacy, Question, title
 from monitor.notify.channels.desktop import Sender
 from monitor.settings import Settings
 from monitor.settings import state_folder as state_path
@@ -44,8 +80,8 @@ class World:
     config: Path
     environ: Mapping[str, str]
     clock: Clock
-    who: instance.Who
-    screen: screen.ScreenFacts
+    who: Who
+    screen: ScreenFacts
     platform: str = sys.platform
     backend: Callable[[], Backend] = system_backend
     security: str = SECURITY
@@ -74,9 +110,9 @@ _OF_SETTINGS: Final = frozenset(
     {
         ACCOUNT.name,
         UNWATCHED.name,
-        port.PORT.name,
-        notifying.NOTIFICATIONS.name,
-        notifying.CHANNEL.name,
+        PORT.name,
+        NOTIFICATIONS.name,
+        CHANNEL.name,
     }
 )
 """What nobody can say without settings: the defaults may not be what is meant."""
@@ -95,25 +131,25 @@ class _Examination:
     async def checks(self) -> list[Check]:
         world = self._world
         async with asyncio.TaskGroup() as group:
-            state = group.create_task(_answered(state_folder.STATE, self._state()))
-            reached = group.create_task(_answered(api.API, self._api()))
-            running = group.create_task(instance.instance_facts(world.who))
-            vault = await keyring.keyring_facts(world.backend, is_needed=self._is_needed())
+            state = group.create_task(_answered(STATE, self._state()))
+            reached = group.create_task(_answered(API, self._api()))
+            running = group.create_task(instance_facts(world.who))
+            vault = await keyring_facts(world.backend, is_needed=self._is_needed())
             has_keyring = vault.name is not None
             secrets = self._logins_and_accounts(has_keyring)
-            logged_in = group.create_task(_answered(logins.LOGIN, secrets))
+            logged_in = group.create_task(_answered(LOGIN, secrets))
             channels = self._channels(has_keyring)
-            told = group.create_task(_answered(notifying.NOTIFICATIONS, channels))
+            told = group.create_task(_answered(NOTIFICATIONS, channels))
         return [
             *state.result(),
-            keyring.keyring_check(vault, world.environ, world.platform),
-            logins.environment_check(world.environ),
+            keyring_check(vault, world.environ, world.platform),
+            environment_check(world.environ),
             *logged_in.result(),
             *reached.result(),
-            instance.instance_check(running.result()),
-            *await _answered(port.PORT, self._port(running.result())),
+            instance_check(running.result()),
+            *await _answered(PORT, self._port(running.result())),
             *told.result(),
-            *screen.screen_checks(world.screen, world.environ),
+            *screen_checks(world.screen, world.environ),
         ]
 
     def _is_needed(self) -> bool:
@@ -127,24 +163,24 @@ class _Examination:
         return bool(settings.channels.entries)
 
     async def _state(self) -> list[Check]:
-        return [state_folder.folder_check(state_folder.folder_facts(self._folder))]
+        return [folder_check(folder_facts(self._folder))]
 
     async def _api(self) -> list[Check]:
         settings, clock = self._settings.api, self._world.clock
         if not settings.enabled:
-            return api.skipped()
+            return api_skipped()
         asked_at = clock.now()
         agent = settings.user_agent or user_agent()
         answer = await self._world.reach(settings.url, settings.timeout_secs, agent)
-        facts = api.ApiFacts(settings.url, answer, asked_at, clock.now())
-        return api.api_checks(facts, self._world.platform, self._world.environ)
+        facts = ApiFacts(settings.url, answer, asked_at, clock.now())
+        return api_checks(facts, self._world.platform, self._world.environ)
 
-    async def _port(self, running: instance.InstanceFacts) -> list[Check]:
-        facts = await port.port_facts(self._settings.exporter)
-        return [port.port_check(facts, running.who, self._world.platform)]
+    async def _port(self, running: InstanceFacts) -> list[Check]:
+        facts = await port_facts(self._settings.exporter)
+        return [port_check(facts, running.who, self._world.platform)]
 
     async def _channels(self, has_keyring: bool) -> list[Check]:
-        channels = notifying.Channels(
+        channels = Channels(
             self._settings,
             vault=self._vault,
             environ=self._world.environ,
@@ -153,14 +189,12 @@ class _Examination:
             sender=self._world.sender,
         )
         enabled = self._settings.notifications.enabled
-        return notifying.channel_checks(self._settings, await channels.facts() if enabled else [])
+        return channel_checks(self._settings, await channels.facts() if enabled else [])
 
     async def _logins_and_accounts(self, has_keyring: bool) -> list[Check]:
         world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled
         found = await self._logins()
-        places = [
-            logins.login_check(f, now(), world.platform, world.environ, asks=asks) for f in found
-        ]
+        places = [login_check(f, now(), world.platform, world.environ, asks=asks) for f in found]
         unwatched = unwatched_checks(found, self._settings.accounts, self._learnt, now())
         accounts = await self._tokens(found, has_keyring) if asks else self._unsent()
         return [*places, *unwatched, *accounts]
@@ -169,7 +203,7 @@ class _Examination:
         accounts = enumerate(self._settings.accounts, 1)
         return [unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in accounts]
 
-    async def _tokens(self, found: Sequence[logins.LoginFacts], has_keyring: bool) -> list[Check]:
+    async def _tokens(self, found: Sequence[LoginFacts], has_keyring: bool) -> list[Check]:
         world, now = self._world, self._world.clock.now
         tokens = Tokens(
             self._settings,
@@ -194,11 +228,11 @@ class _Examination:
     async def _failures(self) -> Mapping[str, Failed]:
         """A monitor that cannot be asked is a failure of its own, and hides nothing else."""
         try:
-            return await DaemonThreads(instance.LIMIT_SECS).run(self._world.failures)
+            return await DaemonThreads(LEADER_SECS).run(self._world.failures)
         except (TimeoutError, TrackerError):
             return {}
 
-    async def _logins(self) -> list[logins.LoginFacts]:
+    async def _logins(self) -> list[LoginFacts]:
         """Each login that can be read in time; the rest are silent, too."""
         world = self._world
         discovery = Discovery(
@@ -214,9 +248,7 @@ class _Examination:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOGINS_SECS
         return [
-            await logins.login_facts(
-                source, is_current=place == 0, limit_secs=deadline - loop.time()
-            )
+            await login_facts(source, is_current=place == 0, limit_secs=deadline - loop.time())
             for place, source in enumerate(sources)
         ]
 

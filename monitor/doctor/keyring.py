@@ -7,7 +7,7 @@ from typing import Final
 from monitor.core.errors import UNLOCKABLE, Cause, CredentialError, Failure, explain
 from monitor.credentials.keyring import Keyring
 from monitor.credentials.keyring_backends import Backend
-from monitor.doctor.check import Check, Question
+from monitor.doctor.report import Check, Question
 
 KEYRING: Final = Question(
     "keyring", "tokens and session keys are kept there, unless the settings say where else"

@@ -1,13 +1,110 @@
-"""Checks as a page for people, at any width, and as one JSON document. Pure."""
+"""Checks: what one is, what of it strangers may see, and how all of them are shown as a page or as JSON. Pure."""
 
 import json
 import re
+import shlex
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
-from monitor.doctor.check import Check, Outcome
+from monitor.core.model import Account
+
+
+class Outcome(StrEnum):
+    """How a check ended; a skipped one could not be asked, or does not matter here."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer. `name` is a word that scripts may rely on; several answers may have the same.
+
+    `fix` says what to do, as a command where there is one; None where nothing is to be done.
+    """
+
+    name: str
+    outcome: Outcome
+    found: str
+    why: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A check that is yet to be answered, and why the answer matters."""
+
+    name: str
+    why: str
+
+    def ok(self, found: str) -> Check:
+        return Check(self.name, Outcome.OK, found, self.why)
+
+    def skip(self, found: str) -> Check:
+        return Check(self.name, Outcome.SKIP, found, self.why)
+
+    def warn(self, found: str, fix: str) -> Check:
+        return Check(self.name, Outcome.WARN, found, self.why, fix)
+
+    def fail(self, found: str, fix: str) -> Check:
+        return Check(self.name, Outcome.FAIL, found, self.why, fix)
+
+
+def shell(*words: str) -> str:
+    """A command to be copied into a shell."""
+    return f"`{shlex.join(words)}`"
+
+
+_EMAIL: Final = re.compile(r"[\w.+%-]+@(?:[\w-]+\.)+[\w-]+")
+_TOKEN: Final = re.compile(r"sk-[\w-]{3,}|eyJ[\w.-]{10,}|[A-Za-z0-9_+=-]{40,}")
+_HIDDEN: Final = "…"
+
+
+class Privacy:
+    """What is to be hidden: the home folder, and these names beside every e-mail address."""
+
+    def __init__(self, home: str, names: Iterable[str] = ()) -> None:
+        self._home = home.rstrip("/\\")
+        self._names = sorted(set(names), key=len, reverse=True)
+
+    def check(self, check: Check) -> Check:
+        """The check as it may be shown."""
+        fix = None if check.fix is None else self.text(check.fix)
+        return replace(check, found=self.text(check.found), fix=fix)
+
+    def text(self, text: str) -> str:
+        """On one line, without anything that a terminal would obey."""
+        text = _TOKEN.sub(_HIDDEN, "".join(c if c.isprintable() else " " for c in text))
+        for name in self._names:
+            text = text.replace(f"'{name}'", f"'{masked(name)}'")
+        return self._homeless(_EMAIL.sub(lambda found: masked(found[0]), text))
+
+    def _homeless(self, text: str) -> str:
+        if not self._home:
+            return text
+        text = text.replace(f"'{self._home}/", "~/'")  # a shell knows no ~ within quotes
+        return re.sub(rf"(?<![\w/]){re.escape(self._home)}(?=[/\\]|[^\w.-]|$)", "~", text)
+
+
+def masked(name: str) -> str:
+    """A name that its owner recognises: `u…@example.com`, with the first letter of what follows in brackets."""
+    user, at, rest = name.partition("@")
+    host, _, organization = rest.partition(" ")
+    if not at:
+        return f"{name[:1]}{_HIDDEN}"
+    return f"{user[:1]}{_HIDDEN}@{host}{f' ({organization[1:2]}{_HIDDEN})' if organization else ''}"
+
+
+def title(place: int, account: Account) -> str:
+    """What an account is called here: its place in the settings from 1 on, and its label or masked name."""
+    return f"account {place} ({account.label or masked(account.name)})"
+
 
 _INDENT: Final = 6
 _KEPT_SPACE: Final = "\0"

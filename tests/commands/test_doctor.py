@@ -15,7 +15,7 @@ import pytest
 
 from monitor.commands.doctor import failures, running
 from monitor.core.errors import Failure, Reason, TrackerError
-from monitor.doctor import Failed
+from monitor.doctor.accounts import Failed
 from monitor.ipc.server import Server
 from monitor.paths import instance
 from monitor.settings import SNAPSHOTS, state_folder

@@ -10,8 +10,9 @@ from typing import Any
 
 from monitor.api.reach import Reached
 from monitor.core.errors import CredentialError
-from monitor.doctor import Check, World, examine
-from monitor.doctor.screen import ScreenFacts
+from monitor.doctor.channels import ScreenFacts
+from monitor.doctor.examine import World, examine
+from monitor.doctor.report import Check
 from tests.builders import NOW, after
 from tests.fakes import FakeClock
 

@@ -6,8 +6,8 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source, TrackerError
 from monitor.credentials.keychain import services
-from monitor.doctor import Check, Failed, Outcome
-from monitor.doctor.report import exit_code
+from monitor.doctor.accounts import Failed
+from monitor.doctor.report import Check, Outcome, exit_code
 from tests.builders import after, before
 from tests.credentials.fake_security import FakeSecurity
 from tests.doctor.factories import ALONE, Edit, Machine, Sender, login_text

@@ -7,8 +7,8 @@ from time import monotonic
 import pytest
 
 from monitor.credentials import keyring_backends
-from monitor.doctor import Check, Outcome
 from monitor.doctor.keyring import keyring_check, keyring_facts
+from monitor.doctor.report import Check, Outcome
 from tests.real.secret_service import lock, lookup, secret_service
 
 

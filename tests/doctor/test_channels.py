@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitor.doctor import Outcome
-from monitor.doctor.screen import ScreenFacts, screen_checks
+from monitor.doctor.channels import ScreenFacts, screen_checks
+from monitor.doctor.report import Outcome
 
 OK, WARN, FAIL, SKIP = Outcome
 

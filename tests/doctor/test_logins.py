@@ -7,7 +7,7 @@ import pytest
 
 from monitor.core.model import Secret
 from monitor.credentials.account_cache import digest
-from monitor.doctor import Outcome
+from monitor.doctor.report import Outcome
 from monitor.settings import state_folder
 from tests.builders import before
 from tests.credentials.fake_security import FakeSecurity

@@ -1,7 +1,10 @@
-"""The checks of how alerts are told: what each channel needs, and whether the desktop shows anything. Sends nothing."""
+"""The checks of how alerts are told, and of the terminal that they and the table are shown in. Sends nothing."""
 
 import importlib.util
+import locale
+import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -10,7 +13,7 @@ from typing import Final, Protocol
 from monitor.core.errors import Cause, CredentialError
 from monitor.core.model import Credential
 from monitor.core.notify import ChannelError
-from monitor.doctor.check import Check, Question
+from monitor.doctor.report import Check, Question
 from monitor.notify.channels.desktop import Desktop, Sender
 from monitor.notify.text import message_of
 from monitor.settings import Settings
@@ -173,3 +176,61 @@ def _all(fan_out: bool, ready: list[ChannelFacts]) -> Check:
         )
     names = " and ".join(c.name for c in ready) if fan_out else f"{ready[0].name} first"
     return NOTIFICATIONS.ok(f"alerts are told by {names}; `monitor notify-test` shows one")
+
+
+TERMINAL: Final = Question("terminal", "the table is drawn there")
+LOCALE: Final = Question("locale", "bars, marks and names are UTF-8, and others would look broken")
+
+LEAST: Final = (40, 8)
+"""Columns and lines below which the table leaves much out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenFacts:
+    """`size` is columns and lines, None where standard output is no terminal."""
+
+    size: tuple[int, int] | None
+    encoding: str
+
+
+def screen_facts() -> ScreenFacts:
+    """What this process has for a terminal."""
+    try:
+        size = os.get_terminal_size(sys.stdout.fileno()) if sys.stdout.isatty() else None
+    except (OSError, ValueError):
+        size = None
+    return ScreenFacts(size and (size.columns, size.lines), locale.getencoding())
+
+
+def screen_checks(facts: ScreenFacts, environ: Mapping[str, str]) -> list[Check]:
+    return [_terminal(facts, environ), _locale(facts)]
+
+
+def _terminal(facts: ScreenFacts, environ: Mapping[str, str]) -> Check:
+    term = environ.get("TERM", "")
+    if facts.size is None:
+        return TERMINAL.skip("standard output is no terminal")
+    if term in ("", "dumb"):
+        found = f"$TERM is {term or 'empty'}: there is no table, only plain lines"
+        return TERMINAL.warn(found, "`export TERM=xterm-256color`, if it is such a terminal")
+    columns, lines = facts.size
+    found = f"{columns} columns, {lines} lines, {_colours(term, environ)}"
+    if columns < LEAST[0] or lines < LEAST[1]:
+        return TERMINAL.warn(found, "make it larger: the table leaves much out")
+    return TERMINAL.ok(found)
+
+
+def _colours(term: str, environ: Mapping[str, str]) -> str:
+    if environ.get("NO_COLOR"):
+        return "no colours ($NO_COLOR)"
+    if environ.get("COLORTERM") in ("truecolor", "24bit"):
+        return "all colours"
+    return "256 colours" if "256" in term else "few colours"
+
+
+def _locale(facts: ScreenFacts) -> Check:
+    if facts.encoding.lower().replace("-", "").replace("_", "") == "utf8":
+        return LOCALE.ok("UTF-8")
+    return LOCALE.warn(
+        f"{facts.encoding}, not UTF-8", "`export LC_ALL=C.UTF-8`, or any UTF-8 locale"
+    )

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from monitor.doctor.check import Outcome
-from monitor.doctor.state_folder import folder_check, folder_facts
+from monitor.doctor.files import folder_check, folder_facts
+from monitor.doctor.report import Outcome
 
 LOOK = (
     "import sys; from pathlib import Path;"
-    "from monitor.doctor.state_folder import folder_check, folder_facts;"
+    "from monitor.doctor.files import folder_check, folder_facts;"
     "check = folder_check(folder_facts(Path(sys.argv[1]))); print(check.outcome, check.found)"
 )
 

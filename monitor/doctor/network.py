@@ -1,0 +1,326 @@
+"""The checks of the way to the API, of this machine's clock, of the running monitor and of the exporter's port."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from monitor import __version__
+from monitor.api.reach import Reached
+from monitor.core.errors import TrackerError
+from monitor.core.format import duration
+from monitor.doctor.report import Check, Question
+from monitor.settings import ExporterSettings
+from monitor.system.threads import DaemonThreads
+from monitor.system.urls import is_loopback, split_url
+from monitor.system.web import Obstacle
+
+API: Final = Question("api", "usage is asked for there, and nowhere else")
+CLOCK: Final = Question(
+    "clock", "countdowns, expiry dates and alerts compare the server's instants with this clock"
+)
+
+MOST_SKEW: Final = timedelta(seconds=60)
+
+_SET_CLOCK: Final = {
+    "linux": "`sudo timedatectl set-ntp true`",
+    "darwin": "`sudo sntp -sS time.apple.com`",
+    "win32": "`w32tm /resync`",
+}
+_IN_THE_WAY: Final = {
+    Obstacle.DNS: (
+        "{host} cannot be found: no network, or no DNS",
+        "check the network; `getent hosts {host}` says whether the name is found",
+    ),
+    Obstacle.REFUSED: (
+        "{host} refuses the connection: a firewall, or nothing listens there",
+        "see whether api.url in the settings is meant, and what the firewall allows",
+    ),
+    Obstacle.NO_ROUTE: (
+        "{host} cannot be reached",
+        "check the network, the VPN and the firewall",
+    ),
+    Obstacle.CERTIFICATE: (
+        "the certificate of {host} is not trusted: somebody reads along, mostly a company's proxy",
+        "if that is meant: `export SSL_CERT_FILE=/path/to/the-company-ca.pem`",
+    ),
+    Obstacle.TLS: (
+        "no TLS with {host}: what answers there speaks something else",
+        "see whether api.url or $HTTPS_PROXY is meant",
+    ),
+    Obstacle.PROXY: (
+        "the proxy of $HTTPS_PROXY, or of the system, does not let us through to {host}",
+        "correct $HTTPS_PROXY, or leave the host out by `export NO_PROXY={host}`",
+    ),
+    Obstacle.TIMEOUT: (
+        "{host} does not answer in time",
+        "check the network, the VPN and the firewall; api.timeout_secs is the limit",
+    ),
+    Obstacle.NOT_HTTP: (
+        "what answers at {host} does not speak HTTP",
+        "see whether api.url in the settings is meant",
+    ),
+    Obstacle.CUT: (
+        "{host} ended the connection before it had answered",
+        "try again; if it stays, look at the proxy, the VPN and the firewall",
+    ),
+    Obstacle.UNSENT: (
+        "no request can be made to {host}",
+        "see whether api.url in the settings is meant, and $HTTPS_PROXY",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiFacts:
+    """What became of one request. `asked_at` and `answered_at` are this machine's own time."""
+
+    url: str
+    answer: Reached | Obstacle
+    asked_at: datetime
+    answered_at: datetime
+
+
+def api_checks(facts: ApiFacts, platform: str, environ: Mapping[str, str]) -> list[Check]:
+    """The way first; the clock is only judged where somebody told the time."""
+    match facts.answer:
+        case Obstacle():
+            return [_blocked(facts.url, facts.answer), CLOCK.skip("nobody told the time")]
+        case Reached(is_challenge=False, is_alien=True):
+            return [_alien(facts.url, facts.answer), CLOCK.skip("the API's time was not told")]
+        case Reached(date=None):
+            return [_reached(facts.url, facts.answer, environ), CLOCK.skip("no Date was sent")]
+        case Reached(date=datetime() as date):
+            ours = facts.asked_at + (facts.answered_at - facts.asked_at) / 2
+            return [_reached(facts.url, facts.answer, environ), _clock(ours - date, platform)]
+    raise AssertionError(facts.answer)
+
+
+def api_skipped() -> list[Check]:
+    """Where the settings say that nobody is to be asked."""
+    words = "api.enabled = false: nothing is asked of anybody"
+    return [API.skip(words), CLOCK.skip("the API is not asked for the time")]
+
+
+def _blocked(url: str, obstacle: Obstacle) -> Check:
+    found, fix = (words.format(host=_host(url)) for words in _IN_THE_WAY[obstacle])
+    return API.fail(found, fix)
+
+
+def _alien(url: str, answer: Reached) -> Check:
+    what = "a web page" if answer.is_page else "a redirection"
+    found = (
+        f"something else answers in the place of {_host(url)}: {what} (HTTP {answer.status}), "
+        "as the login page of a network does"
+    )
+    fix = "open any page in a browser, and log in to the network there; else see whether a proxy, or api.url, is meant"
+    return API.fail(found, fix)
+
+
+def _reached(url: str, answer: Reached, environ: Mapping[str, str]) -> Check:
+    host = _host(url)
+    if answer.is_challenge:
+        found = f"{host} wants a browser (a Cloudflare challenge): it does not trust this network"
+        fix = "leave the VPN or proxy, or wait; accounts by OAuth are asked for less of this than session keys"
+        return API.fail(found, fix)
+    if answer.status >= 500:
+        return API.warn(f"{host} has troubles of its own (HTTP {answer.status})", "wait")
+    through = " through a proxy" if environ.get("HTTPS_PROXY") or environ.get("https_proxy") else ""
+    return API.ok(f"{host} answers{through}")
+
+
+def _clock(ahead: timedelta, platform: str) -> Check:
+    """`ahead` is negative where our clock is behind; the server's time has no fractions of a second."""
+    if abs(ahead) <= MOST_SKEW:
+        return CLOCK.ok("it agrees with the server's to the minute")
+    direction = "ahead of" if ahead > timedelta(0) else "behind"
+    found = f"this clock is {duration(abs(ahead))} {direction} the server's"
+    return CLOCK.warn(found, _SET_CLOCK.get(platform, "set the clock"))
+
+
+def _host(url: str) -> str:
+    parts = split_url(url)
+    return (parts.hostname if parts else None) or url
+
+
+INSTANCE: Final = Question("instance", "one process polls for all others, which only watch it")
+
+LEADER_SECS: Final = 5.0
+
+Who = Callable[[], Mapping[str, Any] | None]
+"""Asks the running instance what it is; blocks. None where none runs; raises TrackerError where one does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFacts:
+    """`who` is what the instance says of itself; `trouble` that it cannot be asked."""
+
+    who: Mapping[str, Any] | None = None
+    cause: str | None = None
+
+
+async def instance_facts(who: Who) -> InstanceFacts:
+    """Never raises."""
+    try:
+        return InstanceFacts(await DaemonThreads(LEADER_SECS).run(who))
+    except TimeoutError:
+        return InstanceFacts(cause="the running monitor does not answer")
+    except TrackerError as error:
+        return InstanceFacts(cause=str(error))
+    except Exception as error:  # noqa: BLE001 - it must not hide what the other checks find
+        return InstanceFacts(cause=f"this check itself has failed ({type(error).__name__})")
+
+
+def instance_check(facts: InstanceFacts, version: str = __version__) -> Check:
+    if facts.cause is not None:
+        problem = facts.cause.partition("\n")[0]
+        return INSTANCE.fail(problem, "end that process, and start it anew")
+    if facts.who is None:
+        return INSTANCE.ok("none runs: the next `monitor tui` or `monitor serve` polls")
+    pid, theirs = facts.who.get("pid"), facts.who.get("version")
+    if theirs != version:
+        found = f"process {pid} polls, and is of version {theirs}, not {version}"
+        return INSTANCE.warn(found, "end it and start it anew: it is the older program that polls")
+    return INSTANCE.ok(f"process {pid} polls, version {theirs}")
+
+
+PORT: Final = Question("port", "Prometheus and the landing page find the figures there")
+
+PORT_SECS: Final = 2.0
+LOOKUP_SECS: Final = 5.0
+_OURS: Final = b"server: claude-tracker"
+
+
+class Bind(StrEnum):
+    """What became of the attempt to listen."""
+
+    FREE = "free"
+    OURS = "ours"
+    TAKEN = "taken"
+    FORBIDDEN = "forbidden"
+    NO_SUCH_ADDRESS = "no_such_address"
+    UNKNOWN_HOST = "unknown_host"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PortFacts:
+    host: str
+    port: int
+    bind: Bind
+
+
+async def port_facts(exporter: ExporterSettings, ask_secs: float = PORT_SECS) -> PortFacts | None:
+    """Listens for a moment; where somebody else does, asks who it is. None where nothing is to be served."""
+    host, port = exporter.host, exporter.port
+    if host is None or port is None:
+        return None
+    try:
+        bind = await DaemonThreads(LOOKUP_SECS).run(lambda: _tried(host, port))
+    except TimeoutError:
+        bind = Bind.UNKNOWN_HOST
+    if bind is Bind.TAKEN and await _is_ours(host, port, ask_secs):
+        bind = Bind.OURS
+    return PortFacts(host, port, bind)
+
+
+def _tried(host: str, port: int) -> Bind:
+    """As the server itself listens: on every address that the name has."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return Bind.UNKNOWN_HOST
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(addresses):
+            _listen(family, kind, protocol, address)
+    except OSError as error:
+        return _BINDS.get(error.errno or 0, Bind.FAILED)
+    return Bind.FREE
+
+
+def _listen(family: int, kind: int, protocol: int, address: Any) -> None:
+    with socket.socket(family, kind, protocol) as listening:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+        listening.listen(1)
+
+
+_BINDS: Final = {
+    errno.EADDRINUSE: Bind.TAKEN,
+    errno.EACCES: Bind.FORBIDDEN,
+    errno.EPERM: Bind.FORBIDDEN,
+    errno.EADDRNOTAVAIL: Bind.NO_SUCH_ADDRESS,
+}
+
+
+async def _is_ours(host: str, port: int, ask_secs: float) -> bool:
+    """Whether what listens there says that it is this program."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is connected to
+    request = f"GET /-/healthy HTTP/1.0\r\nHost: localhost:{port}\r\n\r\n".encode()
+    try:
+        async with asyncio.timeout(ask_secs):
+            reader, writer = await asyncio.open_connection(reachable, port)
+            try:
+                writer.write(request)
+                answer = await reader.read(4096)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return _OURS in answer.lower()
+
+
+def port_check(facts: PortFacts | None, who: Mapping[str, Any] | None, platform: str) -> Check:
+    """`who` is the running instance of these settings, if there is one."""
+    if facts is None:
+        return PORT.skip('exporter.listen = "off": nothing is served')
+    address = f"[{facts.host}]:{facts.port}" if ":" in facts.host else f"{facts.host}:{facts.port}"
+    match facts.bind:
+        case Bind.FREE:
+            return _free(facts, address)
+        case Bind.OURS if who is not None:
+            return PORT.ok(f"the running monitor serves on {address}")
+        case Bind.OURS:
+            found = f"another monitor has {address}: one with other settings, or of another user"
+            return PORT.warn(found, _elsewhere(facts.port))
+        case Bind.TAKEN:
+            return PORT.fail(
+                f"another program has {address}",
+                f"{_culprit(facts.port, platform)}; {_elsewhere(facts.port)}",
+            )
+        case Bind.FORBIDDEN:
+            found = f"this user may not listen on {address}: ports below 1024 are the system's"
+            return PORT.fail(found, _elsewhere(15706))
+        case Bind.NO_SUCH_ADDRESS | Bind.UNKNOWN_HOST:
+            found = f"{facts.host} is no address of this machine"
+            return PORT.fail(found, 'exporter.listen = "127.0.0.1:15707"')
+    return PORT.fail(f"{address} cannot be listened on", _elsewhere(facts.port))
+
+
+def _free(facts: PortFacts, address: str) -> Check:
+    if facts.port == 0:
+        return PORT.ok("any free port is taken when it starts")
+    if not is_loopback(facts.host):
+        found = f"{address} is free, and open to other machines: /metrics names your accounts"
+        return PORT.warn(
+            found, f'exporter.listen = "127.0.0.1:{facts.port}", or give accounts a label'
+        )
+    return PORT.ok(f"{address} is free")
+
+
+def _elsewhere(port: int) -> str:
+    other = port + 1 if port < 65535 else port - 1
+    return f'another port in the settings, exporter.listen = "127.0.0.1:{other}", or "off"'
+
+
+def _culprit(port: int, platform: str) -> str:
+    program = "ss -ltnp 'sport = :{}'" if platform == "linux" else "lsof -nP -iTCP:{} -sTCP:LISTEN"
+    return f"`{program.format(port)}` says which"

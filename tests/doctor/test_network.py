@@ -1,0 +1,172 @@
+"""The way to the API, this machine's clock, and the exporter's port, judged from facts and tried on real sockets."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from exporters.server import Site
+from monitor.api.reach import Reached, reach
+from monitor.demo.server import SimulatedApi
+from monitor.doctor.network import ApiFacts, Bind, PortFacts, api_checks, port_check, port_facts
+from monitor.doctor.report import Outcome
+from monitor.settings import ExporterSettings
+from monitor.system.web import Obstacle
+from tests.builders import NOW, after, state
+from tests.doctor.factories import ALONE, Machine
+from tests.real.need import unprivileged
+
+OK, WARN, FAIL, SKIP = Outcome
+
+URL = "https://api.anthropic.com"
+
+
+def facts(answer: Reached | Obstacle) -> ApiFacts:
+    return ApiFacts(URL, answer, NOW, after(seconds=2))
+
+
+@pytest.mark.parametrize("obstacle", Obstacle)
+def test_every_obstacle_has_words_and_a_remedy_of_its_own(obstacle: Obstacle) -> None:
+    way, clock = api_checks(facts(obstacle), "linux", {})
+    assert (way.outcome, clock.outcome) == (FAIL, SKIP)
+    assert "api.anthropic.com" in way.found
+    others = [api_checks(facts(o), "linux", {})[0].found for o in Obstacle if o is not obstacle]
+    assert way.found not in others
+    assert way.fix is not None and "{" not in way.found + way.fix
+
+
+@pytest.mark.parametrize(
+    "server_is, outcome, words",
+    [
+        (timedelta(0), OK, "agrees"),
+        (timedelta(seconds=60), OK, "agrees"),
+        (timedelta(seconds=-61), WARN, "this clock is 1m 02s ahead of the server's"),
+        (timedelta(hours=2), WARN, "this clock is 1h 59m behind the server's"),
+    ],
+)
+def test_the_clock_is_judged_by_the_server_s(
+    server_is: timedelta, outcome: Outcome, words: str
+) -> None:
+    _, clock = api_checks(facts(Reached(404, NOW + server_is, False)), "linux", {})
+    assert (clock.outcome, words in clock.found) == (outcome, True), clock.found
+    assert clock.fix == ("`sudo timedatectl set-ntp true`" if outcome is WARN else None)
+
+
+@pytest.mark.parametrize(
+    "answer, outcome, words",
+    [
+        (Reached(404, NOW, False), OK, "answers"),
+        (Reached(503, NOW, False), WARN, "HTTP 503"),
+        (Reached(403, NOW, True), FAIL, "a Cloudflare challenge"),
+        (Reached(403, NOW, True, is_page=True), FAIL, "a Cloudflare challenge"),
+        (Reached(200, NOW, False, is_page=True), FAIL, "in the place of api.anthropic.com: a web"),
+        (Reached(302, NOW, False), FAIL, "a redirection (HTTP 302)"),
+        (Reached(502, NOW, False, is_page=True), WARN, "HTTP 502"),
+    ],
+)
+def test_what_is_said_of_an_answer(answer: Reached, outcome: Outcome, words: str) -> None:
+    way, _ = api_checks(facts(answer), "linux", {})
+    assert (way.outcome, words in way.found) == (outcome, True)
+
+
+def test_the_clock_of_a_login_page_is_not_the_server_s() -> None:
+    _, clock = api_checks(facts(Reached(200, NOW - timedelta(days=9), False, True)), "linux", {})
+    assert clock.outcome is SKIP
+
+
+def test_a_proxy_is_mentioned_without_its_address() -> None:
+    environ = {"HTTPS_PROXY": "http://u:word@proxy.example:1"}
+    way, _ = api_checks(facts(Reached(404, NOW, False)), "linux", environ)
+    assert way.found == "api.anthropic.com answers through a proxy"
+
+
+async def test_one_request_reaches_the_api_and_carries_no_token(machine: Machine) -> None:
+    machine.login()
+    machine.set(reach=reach)
+    async with SimulatedApi([], now=lambda: NOW) as url:
+        machine.config.write_text(f"[api]\nurl = '{url}'\n[exporter]\nlisten = 'off'\n")
+        (way,) = await machine.answers("api")
+    assert way.outcome is OK and "127.0.0.1" in way.found
+
+
+async def test_nobody_is_asked_where_the_settings_forbid_it(machine: Machine) -> None:
+    machine.settings(ALONE)
+    assert (await machine.answer("api")).outcome is SKIP
+    assert (await machine.answer("clock")).outcome is SKIP
+
+
+OK, WARN, FAIL, SKIP = Outcome
+
+
+@contextmanager
+def listener(host: str = "127.0.0.1") -> Iterator[int]:
+    with socket.socket() as listening:
+        listening.bind((host, 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+async def test_a_free_port_is_free_again_after_the_look() -> None:
+    with listener() as port:
+        pass
+    for _ in range(2):
+        assert await port_facts(ExporterSettings("127.0.0.1", port)) == PortFacts(
+            "127.0.0.1", port, Bind.FREE
+        )
+
+
+async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
+    with listener() as port:
+        facts = await port_facts(ExporterSettings("127.0.0.1", port), ask_secs=0.1)
+    assert facts == PortFacts("127.0.0.1", port, Bind.TAKEN)
+    check = port_check(facts, None, "linux")
+    assert check.outcome is FAIL and check.found == f"another program has 127.0.0.1:{port}"
+    assert check.fix is not None and f"`ss -ltnp 'sport = :{port}'`" in check.fix
+    assert "exporter.listen" in check.fix
+
+
+async def test_a_port_on_which_a_monitor_serves_is_ours() -> None:
+    async with Site(state, lambda: NOW, "127.0.0.1", 0) as site:
+        facts = await port_facts(ExporterSettings("127.0.0.1", site.port))
+    assert facts is not None and facts.bind is Bind.OURS
+    assert port_check(facts, {"pid": 1}, "linux").outcome is OK
+    assert port_check(facts, None, "linux").outcome is WARN
+
+
+async def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
+    facts = await port_facts(ExporterSettings("192.0.2.1", 15707))
+    assert facts is not None and facts.bind is Bind.NO_SUCH_ADDRESS
+
+
+async def test_a_host_that_nobody_knows_is_told() -> None:
+    facts = await port_facts(ExporterSettings("no-such-host.invalid", 15707))
+    assert facts is not None and facts.bind is Bind.UNKNOWN_HOST
+
+
+async def test_nothing_is_to_be_served() -> None:
+    assert await port_facts(ExporterSettings(None, None)) is None
+    assert port_check(None, None, "linux").outcome is SKIP
+
+
+async def test_a_port_of_the_system_is_forbidden() -> None:
+    with unprivileged():
+        facts = await port_facts(ExporterSettings("127.0.0.1", 1))
+    assert facts is not None and facts.bind is Bind.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    "facts, outcome, words",
+    [
+        (PortFacts("::1", 9, Bind.FREE), OK, "[::1]:9 is free"),
+        (PortFacts("127.0.0.1", 0, Bind.FREE), OK, "any free port"),
+        (PortFacts("198.51.100.7", 9, Bind.FREE), WARN, "open to other machines"),
+        (PortFacts("127.0.0.1", 9, Bind.FORBIDDEN), FAIL, "may not listen"),
+        (PortFacts("192.0.2.1", 9, Bind.NO_SUCH_ADDRESS), FAIL, "no address of this machine"),
+        (PortFacts("x", 9, Bind.FAILED), FAIL, "cannot be listened on"),
+    ],
+)
+def test_what_is_said_of_a_port(facts: PortFacts, outcome: Outcome, words: str) -> None:
+    check = port_check(facts, None, "darwin")
+    assert (check.outcome, words in check.found) == (outcome, True)

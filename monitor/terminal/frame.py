@@ -12,7 +12,7 @@ from monitor.terminal.canvas import Picture, Size, box, center_over, paginate, s
 from monitor.terminal.detail import detail_lines
 from monitor.terminal.dialogs import FORM_KEYS, QUESTION_KEYS, Form, Question, with_dialog
 from monitor.terminal.screen import Message, Pane, Screen
-from monitor.terminal.table import columns, header, line, rows, wishes
+from monitor.terminal.table import table_lines
 from monitor.terminal.text import (
     Line,
     Span,
@@ -184,16 +184,14 @@ def _body(view: _View, size: Size) -> tuple[Picture, int]:
 
 def _table(view: _View, size: Size) -> Picture:
     if not view.state.accounts:
-        lines = [part for text in ("", *_NO_ACCOUNTS) for part in wrap(text, size.width - 2)]
-        if len(lines) > size.height:
-            lines = wrap(_NO_ACCOUNTS_BRIEFLY, size.width - 2)
-        return Picture(tuple(text_line(f" {each}") for each in lines))
-    shown = rows(view.state, view.now, view.selection, view.tz)
-    shape = columns(size.width, wishes(shown))
-    titles = [header(shape)] if size.height >= 3 or len(shown) < size.height else []
-    selected = next((row.number for row in shown if row.is_selected), 1) - 1
-    room = size.height - len(titles)
-    return Picture((*titles, *scroll_to([line(row, shape) for row in shown], room, selected)))
+        texts = [part for text in ("", *_NO_ACCOUNTS) for part in wrap(text, size.width - 2)]
+        if len(texts) > size.height:
+            texts = wrap(_NO_ACCOUNTS_BRIEFLY, size.width - 2)
+        return Picture(tuple(text_line(f" {text}") for text in texts))
+    header, *lines = table_lines(view.state, view.now, size.width, view.selection, view.tz)
+    titles = [header] if size.height >= 3 or len(lines) < size.height else []
+    selected = list(view.state.accounts).index(view.selection or "")
+    return Picture((*titles, *scroll_to(lines, size.height - len(titles), selected)))
 
 
 def _table_and_detail(view: _View, size: Size) -> tuple[Picture, int]:

@@ -64,6 +64,22 @@ _ROOM_FOR_MARK: Final = 2
 _WIDTHS: Final = {"mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8}
 
 
+def table_lines(
+    state: State, now: datetime, room: int, selected: str | None = None, tz: tzinfo | None = None
+) -> list[Line]:
+    """The line of column titles, and one for each account, in the order of the settings and `room` cells."""
+    shown = rows(state, now, selected, tz)
+    shape = columns(room, wishes(shown))
+    titles = {
+        column: (Span(pad(_TITLES[column], cells), Style.DIM, bold=True),)
+        for column, cells in shape.widths.items()
+    }
+    return [shape.line(titles)] + [
+        shape.line({c: _cell(row, c, cells, shape) for c, cells in shape.widths.items()})
+        for row in shown
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One account as the table shows it at `now`."""
@@ -192,23 +208,6 @@ def _width(column: str) -> int:
     return _WIDTHS.get(column.split()[-1], 0)
 
 
-def header(shape: Columns) -> Line:
-    """The line of column titles."""
-    return shape.line(
-        {
-            column: (Span(pad(_TITLES[column], room), Style.DIM, bold=True),)
-            for column, room in shape.widths.items()
-        }
-    )
-
-
-def line(row: Row, shape: Columns) -> Line:
-    """One account's line."""
-    return shape.line(
-        {column: _cell(row, column, room, shape) for column, room in shape.widths.items()}
-    )
-
-
 def _cell(row: Row, column: str, room: int, shape: Columns) -> Line:
     match column.split()[-1]:
         case "number":
@@ -255,11 +254,8 @@ def bar(window: Window | None, room: int = format.BAR_CELLS) -> Line:
     return full, Span(format.EMPTY_CELL * (room - filled), Style.DIM)
 
 
-def render_plain(state: State, now: datetime, width: int, tz: tzinfo | None = None) -> str:
-    """The table as text in lines of at most `width` cells, for a pipe, a dumb terminal and `monitor status`."""
+def render_plain(state: State, now: datetime, room: int, tz: tzinfo | None = None) -> str:
+    """The table as text in lines of at most `room` cells, for a pipe, a dumb terminal and `monitor status`."""
     if not state.accounts:
         return NO_ACCOUNTS
-    shown = rows(state, now, tz=tz)
-    shape = columns(width, wishes(shown))
-    lines = [header(shape), *(line(row, shape) for row in shown)]
-    return "".join(f"{plain(each).rstrip()}\n" for each in lines)
+    return "".join(f"{plain(line).rstrip()}\n" for line in table_lines(state, now, room, tz=tz))

@@ -128,12 +128,12 @@ def title(screen: Screen, state: State | None = None, width: int = 100) -> str:
     return plain(draw(state or STATES["three"](NOW), (width, 12), screen).picture.lines[0])
 
 
-def test_the_title_tells_the_last_refresh() -> None:
+def test_the_title_shows_the_last_refresh() -> None:
     assert title(Screen()).endswith("Last refresh: 12s ago")
     assert title(Screen(), State()).endswith("Last refresh: --")
 
 
-def test_the_title_tells_messages_then_what_goes_on_then_what_is_wrong() -> None:
+def test_the_title_shows_messages_then_what_goes_on_then_what_is_wrong() -> None:
     log = NotificationLog(last_channel="desktop", last_failure="timeout")
     state = replace(STATES["three"](NOW), notifications=log)
     assert "desktop alert failed: timeout" in title(Screen(), state)
@@ -199,7 +199,7 @@ def test_a_message_is_seen_on_the_lowest_screen() -> None:
     assert "No" in draw("three", (20, 1), show_error(Screen(), "No keyring", NOW)).text
 
 
-def test_an_error_of_a_dialog_is_told_in_it_at_every_size() -> None:
+def test_an_error_of_a_dialog_is_shown_in_it_at_every_size() -> None:
     saving = after_keys("three", "a", "n", "tab", "k", "tab", "o", "enter")
     text = "Keyring is locked: unlock it in the password manager of your desktop, then press Enter"
     screen = fail(saving, text, NOW)

@@ -60,7 +60,7 @@ def test_a_closed_terminal_ends_it_without_an_error() -> None:
         assert shown.process.wait(15) == 0
 
 
-def test_a_bug_is_told_on_the_restored_terminal() -> None:
+def test_a_bug_is_shown_on_the_restored_terminal() -> None:
     with table("--crash") as shown:
         shown.wait_for(ROW)
         shown.keys("r")

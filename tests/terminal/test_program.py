@@ -204,7 +204,7 @@ async def test_keys_pressed_while_a_refresh_is_unanswered_are_neither_lost_nor_h
         assert shown.executor.commands == asked
 
 
-async def test_a_refresh_that_fails_is_told_and_the_next_one_is_asked_for() -> None:
+async def test_a_refresh_that_fails_is_shown_and_the_next_one_is_sent() -> None:
     async def failing() -> str:
         raise TrackerError("the running monitor does not answer")
 
@@ -251,7 +251,7 @@ async def test_the_screen_lives_on_while_an_import_takes_its_time() -> None:
         assert shown.executor.commands == [ImportLogins(brief=True)]
 
 
-async def test_an_expected_failure_is_told_and_the_table_goes_on() -> None:
+async def test_an_expected_failure_is_shown_and_the_table_goes_on() -> None:
     async def failing() -> str:
         raise TrackerError("No login of Claude Code was found")
 

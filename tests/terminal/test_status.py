@@ -65,7 +65,7 @@ def test_an_account_without_numbers_has_none() -> None:
         (Failure(Reason.CREDENTIALS), "No access"),
     ],
 )
-def test_a_failure_is_told_in_words(failure: Failure, text: str) -> None:
+def test_a_failure_is_shown_in_words(failure: Failure, text: str) -> None:
     state = down(NOW, aged("12s"), failure, backoff_until=NOW + span("2h 5m"))
     assert status(state).phrases[0] == text
     assert status(state, logged_in=NAME).style is Style.PROBLEM
@@ -148,7 +148,7 @@ def test_claude_code_renews_its_own_tokens_alone(storage: Storage | None, text: 
     assert status(down(NOW, aged("12s", account=mine), refused)).phrases[0] == text
 
 
-def test_a_failure_tells_the_age_of_the_numbers_in_its_fewest_words_too() -> None:
+def test_a_failure_shows_the_age_of_the_numbers_in_its_fewest_words_too() -> None:
     state = down(NOW, aged("16m"), Reason.RATE_LIMITED, backoff_until=after(minutes=30))
     assert status(state).phrases == (
         "Rate limited until 12:30, 16m old",

@@ -18,12 +18,8 @@ from tests.terminal.factories import STATES, account, down, state_of
 
 
 def shown(state: State, width: int = 100, selected: str | None = None) -> list[str]:
-    rows = table.rows(state, NOW, selected, UTC)
-    shape = columns(width, table.wishes(rows))
-    return [
-        plain(line).rstrip()
-        for line in (table.header(shape), *(table.line(r, shape) for r in rows))
-    ]
+    lines = table.table_lines(state, NOW, width, selected, UTC)
+    return [plain(line).rstrip() for line in lines]
 
 
 def test_the_table_looks_like_the_picture_in_the_readme() -> None:
@@ -50,9 +46,8 @@ def test_a_window_that_is_not_open_is_zero_without_a_reset() -> None:
 
 def test_a_passed_reset_shows_an_expected_zero_at_once() -> None:
     state = state_of(account(NOW, "a@b.c", ("5h", 65, "10m")))
-    rows = table.rows(state, after(minutes=10), tz=UTC)
-    shape = columns(100, table.wishes(rows))
-    assert "|  ~0% | ░░░░░░░░░░ | expected |" in plain(table.line(rows[0], shape))
+    _, row = table.table_lines(state, after(minutes=10), 100, tz=UTC)
+    assert "|  ~0% | ░░░░░░░░░░ | expected |" in plain(row)
 
 
 def test_a_failing_account_keeps_its_last_numbers() -> None:
@@ -121,7 +116,7 @@ def test_a_name_is_shortened_before_a_column_goes() -> None:
     assert columns(93, wishes).widths["name"] == 12
 
 
-def test_a_status_says_less_before_a_name_is_cut() -> None:
+def test_a_status_gets_shorter_before_a_name_is_cut() -> None:
     wishes = Wishes(name=20, statuses=(28, 20, 10))
     assert columns(120, wishes).widths["status"] >= 28
     assert columns(112, wishes).widths["name"] == 20
@@ -136,18 +131,15 @@ def test_a_star_survives_a_short_name() -> None:
 
 @given(hostile_texts.states, st.integers(1, 300))
 def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
-    rows = table.rows(state, NOW, tz=UTC)
-    shape = columns(width, table.wishes(rows))
-    for line in (table.header(shape), *(table.line(row, shape) for row in rows)):
+    for line in table.table_lines(state, NOW, width, tz=UTC):
         assert line_width(line) <= width
         assert "\x1b" not in plain(line)
 
 
 @given(hostile_texts.states)
 def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> None:
-    rows = table.rows(state, NOW, tz=UTC)
-    shape = columns(150, table.wishes(rows))
-    places = {width_of(plain(table.line(row, shape)).split(" | ", 1)[0]) for row in rows}
+    _, *lines = table.table_lines(state, NOW, 150, tz=UTC)
+    places = {width_of(plain(line).split(" | ", 1)[0]) for line in lines}
     assert len(places) <= 1
 
 

@@ -65,7 +65,7 @@ def test_wrapped_lines_are_never_wider(text: str, room: int) -> None:
     assert all(width(line) <= room for line in wrap(clean(text), room))
 
 
-def test_a_cut_is_told_by_an_ellipsis() -> None:
+def test_a_cut_is_marked_by_an_ellipsis() -> None:
     assert clip("user@work.com", 8) == "user@wo…"
     assert clip("日本語", 4) == "日…"
     assert clip("user", 1) == "…"

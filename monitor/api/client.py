@@ -1,12 +1,14 @@
 """Asks Anthropic: one GET for each call, with one time limit. What is in the way becomes an `ApiError`."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
 from monitor.api import wire
+from monitor.api.http_times import parse_http_date
 from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
 from monitor.system.web import Answer, BlockedError, Obstacle, ask, session_of
@@ -114,3 +116,50 @@ def _check_organization(answer: Answer, account: Account, credential: Credential
         raise ApiError(Failure(Reason.CREDENTIALS, Cause.NO_ORGANIZATION))
     if organization and account.org_id and organization != account.org_id:
         raise ApiError(Failure(Reason.CREDENTIALS, Cause.WRONG_ORGANIZATION))
+
+
+HELLO_BYTES: Final = 1 << 16
+
+HELLO: Final = "/api/hello"
+"""What Claude Code itself asks for, to see whether it is connected: a word of JSON, without any login."""
+
+_PAGES: Final = (b"<!doctype", b"<html")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An answer, whatever it says. `date` is the server's own, to the second; None where it gives none.
+
+    `is_page` says that it is made for a browser: HTML.
+    """
+
+    status: int
+    date: datetime | None
+    is_challenge: bool
+    is_page: bool = False
+
+    @property
+    def is_alien(self) -> bool:
+        """Whether it cannot be the API's, which shows no pages and leads nowhere else: a network's login does."""
+        return 300 <= self.status < 400 or (self.is_page and self.status < 500)
+
+
+async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Obstacle:
+    """Ask the host of this URL. Never raises for what a network can do."""
+    try:
+        async with session_of(user_agent, timeout_secs) as session:
+            return _reached(await ask(session, f"{url}{HELLO}", {}, most=HELLO_BYTES))
+    except BlockedError as blocked:
+        return blocked.obstacle
+
+
+def _reached(answer: Answer) -> Reached:
+    date = parse_http_date(answer.headers.get("Date", ""))
+    now = date or datetime.now(UTC)
+    refusal = wire.refusal(answer.status, answer.headers, answer.body, now)
+    return Reached(answer.status, date, refusal.reason is Reason.CHALLENGE, _is_page(answer))
+
+
+def _is_page(answer: Answer) -> bool:
+    kind = answer.headers.get("Content-Type", "").lower()
+    return kind.startswith("text/html") or answer.body.lstrip()[:9].lower().startswith(_PAGES)

@@ -14,8 +14,7 @@ from monitor.ipc.client import ask
 from monitor.ipc.lock import Lock, holder
 from monitor.ipc.mirror import LeaderGone, StateMirror, StateView
 from monitor.ipc.protocol import refusal
-from monitor.system.aio import first
-from monitor.system.threads import Daemon
+from monitor.system.aio import Daemon, first
 
 if TYPE_CHECKING:
     from monitor.app.leader import Leader

@@ -11,13 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from exporters.status_json import render_json, render_json_line
 from exporters.template import DEFAULT, Format, parse_format, render_line
-from monitor.core.choice import Choice, choose
 from monitor.core.commands import CURRENT, Guard, Next, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.guard import current_account, guarded, named_account
 from monitor.core.model import AccountState
-from monitor.core.ranking import Candidate
+from monitor.core.ranking import Candidate, Choice, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.config_dir import for_claude_code, remembered

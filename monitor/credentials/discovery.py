@@ -12,8 +12,8 @@ from monitor.credentials.folders import Place, has_signs, place_of, siblings
 from monitor.credentials.keychain import SERVICE, services, spelling_of
 from monitor.credentials.keychain_list import KeychainList
 from monitor.credentials.security import LIMIT_SECS, SECURITY, Security
+from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock, SystemClock
-from monitor.system.threads import DaemonThreads
 
 SCAN_SECS: Final = 5.0
 

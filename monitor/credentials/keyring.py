@@ -8,7 +8,7 @@ from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Credential, Secret
 from monitor.credentials.keyring_backends import Backend, system_backend
 from monitor.credentials.tokens import parse_secret, parse_token
-from monitor.system.threads import DaemonThreads
+from monitor.system.aio import DaemonThreads
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
-from monitor.system.threads import DaemonThreads
+from monitor.system.aio import DaemonThreads
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from monitor.api.reach import Reached, reach
+from monitor.api.client import Reached, reach
 from monitor.app.wiring import user_agent
 from monitor.core.errors import TrackerError
 from monitor.core.model import AuthMethod, Storage
@@ -64,9 +64,9 @@ from monitor.doctor.report import Check, Privacy, Question, title
 from monitor.notify.channels.desktop import Sender
 from monitor.settings import Settings
 from monitor.settings import state_folder as state_path
+from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 from monitor.system.files import JsonFile
-from monitor.system.threads import DaemonThreads
 from monitor.system.web import Obstacle
 
 LOGINS_SECS: Final = 20.0

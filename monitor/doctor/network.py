@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 from monitor import __version__
-from monitor.api.reach import Reached
+from monitor.api.client import Reached
 from monitor.core.errors import TrackerError
 from monitor.core.format import duration
 from monitor.doctor.report import Check, Question
 from monitor.settings import ExporterSettings
-from monitor.system.threads import DaemonThreads
+from monitor.system.aio import DaemonThreads
 from monitor.system.urls import is_loopback, split_url
 from monitor.system.web import Obstacle
 

@@ -22,7 +22,7 @@ from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.ipc.client import connect, stream
 from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
-from monitor.system.threads import Daemon
+from monitor.system.aio import Daemon
 
 LINE_BYTES: Final = 32 * 1024 * 1024
 """More than any state takes; what is longer is none."""

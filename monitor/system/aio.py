@@ -1,8 +1,14 @@
-"""Waiting for one thing while another one may end all of it."""
+"""Waiting for one thing while another may end it; and blocking calls off the loop, in threads of their own.
+
+A thread never keeps the process from exiting, as one of `asyncio.to_thread` would.
+"""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 
 async def first(front: "asyncio.Future[None]", other: Awaitable[Any]) -> None:
@@ -26,3 +32,60 @@ async def any_of(*these: Awaitable[Any]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+T = TypeVar("T")
+
+
+class Daemon(Generic[T]):
+    """A call that is under way from now on; `future` has its outcome, and may be cancelled when time is up."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._thread = threading.Thread(target=_deliver, args=(work, self.future), daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the call has not come back, whoever still waits for it."""
+        return self._thread.is_alive()
+
+
+class DaemonThreads:
+    """Runs what may hang without end, each call with a limit.
+
+    While a call that nobody waits for any more, whoever gave it up, is still stuck, no further ones are begun: they
+    would only pile up.
+    """
+
+    def __init__(self, limit_secs: float) -> None:
+        self._limit_secs = limit_secs
+        self._stuck: list[Callable[[], bool]] = []
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What the work returns or raises, or TimeoutError; that at once while an earlier call is stuck."""
+        self._stuck = [is_running for is_running in self._stuck if is_running()]
+        if self._stuck:
+            raise TimeoutError
+        call = Daemon(work)
+        try:
+            async with asyncio.timeout(self._limit_secs):
+                return await call.future
+        finally:
+            if call.future.cancelled():  # by the limit, or by a caller whose patience is shorter
+                self._stuck.append(lambda: call.is_running)
+
+
+def _deliver(work: Callable[[], T], future: asyncio.Future[T]) -> None:
+    """Hand the outcome to the loop, if that still runs and anybody still waits."""
+    try:
+        settle = partial(future.set_result, work())
+    except BaseException as error:  # noqa: BLE001 - it is raised again, where it is awaited
+        settle = partial(future.set_exception, error)
+
+    def unless_done() -> None:
+        if not future.done():
+            settle()
+
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        future.get_loop().call_soon_threadsafe(unless_done)

@@ -1,21 +1,26 @@
-"""The client against the simulated API, and against raw sockets where no honest server would do."""
+"""The client against a real server on loopback: what it asks, what each answer becomes, and whether it is reached."""
 
 import asyncio
 import gzip
 import socket
 import traceback
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from monitor.api.client import Client
+from monitor.api.client import Client, Reached, reach
+from monitor.api.http_times import LONGEST_WAIT, parse_http_date, parse_retry_after
 from monitor.core.errors import ApiError, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Secret
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import Fault, SimulatedAccount, SimulatedApi, rate_limited
+from monitor.system.web import Obstacle
 from tests.builders import NOW, after
 
 TOKEN = "sk-ant-oat01-client-test"
@@ -256,3 +261,184 @@ async def test_no_exception_holds_a_token(api: SimulatedApi, simulated: Simulate
             text = "".join(traceback.format_exception(error))
             assert TOKEN not in text
             assert KEY not in text
+
+
+AGENT = "claude-code/2.1.0 (claude-tracker/0)"
+DATE = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)
+HEAD = b"HTTP/1.1 404 Not Found\r\nDate: Sun, 22 Nov 2026 12:00:07 GMT\r\n"
+
+
+@asynccontextmanager
+async def serving(answer: bytes | None, seen: list[bytes] | None = None) -> AsyncIterator[str]:
+    """A host that answers with these bytes and ends; None says nothing at all."""
+
+    served: set[asyncio.Task[None] | None] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())
+        request = await reader.read(4096)
+        if seen is not None:
+            seen.append(request)
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*filter(None, served))
+
+
+async def outcome(answer: bytes | None, limit: float = 3) -> Reached | Obstacle:
+    async with serving(answer) as url:
+        return await reach(url, limit, AGENT)
+
+
+async def test_any_answer_will_do_and_brings_the_server_s_time() -> None:
+    assert await outcome(HEAD + b"Content-Length: 0\r\n\r\n") == Reached(404, DATE, False)
+
+
+async def test_nothing_is_sent_that_could_be_a_token() -> None:
+    seen: list[bytes] = []
+    async with serving(HEAD + b"Content-Length: 0\r\n\r\n", seen) as url:
+        await reach(url, 3, AGENT)
+    (request,) = seen
+    assert request.startswith(b"GET /api/hello HTTP/1.1\r\n") and AGENT.encode() in request
+    assert b"authorization" not in request.lower() and b"cookie" not in request.lower()
+
+
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        (b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n", Reached(503, None, False)),
+        (b"HTTP/1.1 200 x\r\nDate: soon\r\nContent-Length: 0\r\n\r\n", Reached(200, None, False)),
+        (
+            b"HTTP/1.1 403 x\r\ncf-mitigated: challenge\r\nContent-Length: 0\r\n\r\n",
+            Reached(403, None, True),
+        ),
+        (
+            b"HTTP/1.1 403 x\r\nContent-Length: 21\r\n\r\n<h1>Just a moment</h1>"[:-1],
+            Reached(403, None, True),
+        ),
+        (
+            b"HTTP/1.1 200 x\r\nContent-Type: Text/HTML; charset=x\r\nContent-Length: 2\r\n\r\nhi",
+            Reached(200, None, False, is_page=True),
+        ),
+        (
+            b"HTTP/1.1 200 x\r\nContent-Length: 17\r\n\r\n\n<!DOCTYPE html>\n",
+            Reached(200, None, False, is_page=True),
+        ),
+        (
+            b'HTTP/1.1 200 x\r\nContent-Length: 19\r\n\r\n{"message":"hello"}',
+            Reached(200, None, False),
+        ),
+        (b"SSH-2.0-OpenSSH\r\n", Obstacle.NOT_HTTP),
+        (b"", Obstacle.CUT),
+    ],
+)
+async def test_what_an_answer_means(answer: bytes, expected: Reached | Obstacle) -> None:
+    assert await outcome(answer) == expected
+
+
+async def test_a_redirection_is_not_followed() -> None:
+    async with serving(HEAD) as other:
+        moved = f"HTTP/1.1 302 x\r\nLocation: {other}/x\r\nContent-Length: 0\r\n\r\n".encode()
+        assert await outcome(moved) == Reached(302, None, False)
+
+
+async def test_a_silent_host_is_a_timeout() -> None:
+    assert await outcome(None, limit=0.2) is Obstacle.TIMEOUT
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_port_on_which_nobody_listens_is_refused(host: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    assert await reach(f"http://{host}:{port}", 3, AGENT) is Obstacle.REFUSED
+
+
+async def test_a_name_that_is_not_found_is_told() -> None:
+    assert await reach("https://no-such-host.invalid", 3, AGENT) is Obstacle.DNS
+
+
+async def test_plain_http_where_tls_is_expected_is_told() -> None:
+    async with serving(HEAD + b"\r\n") as url:
+        assert await reach(url.replace("http:", "https:"), 3, AGENT) is Obstacle.TLS
+
+
+async def test_a_proxy_that_does_not_let_us_through_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", proxy)
+        monkeypatch.delenv("no_proxy", raising=False)
+        assert await reach("https://api.example.com", 3, AGENT) is Obstacle.PROXY
+    assert await reach("https://api.example.com", 3, AGENT) is Obstacle.PROXY
+
+
+AT_NOON = "Sun, 22 Nov 2026 12:00:00 GMT"
+LATER = "Sun, 22 Nov 2026 12:02:00 GMT"
+FAR_AWAY = "Sun, 22 Nov 99999999999999999999 12:00:00 GMT"
+FAR_EAST = "Sun, 22 Nov 2026 12:00:00 +99999999999999"
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        (None, None, None),
+        ("0", None, 0),
+        (" 42 ", None, 42),
+        ("9" * 400, None, 86400),
+        (LATER, None, 120),
+        (LATER, "Sun, 22 Nov 2026 12:01:00 GMT", 60),
+        (LATER, "no date", 120),
+        ("Sun, 22 Nov 2027 12:02:00 GMT", None, 86400),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", None, 0),
+        ("Sun, 22 Nov 2026 12:02:00 -0000", AT_NOON, 120),
+        ("soon", None, None),
+        ("-5", None, None),
+        ("", None, None),
+        ("²", None, None),
+        ("٣", None, None),
+        (FAR_AWAY, None, None),
+        (FAR_EAST, None, None),
+    ],
+)
+def test_a_wait_is_seconds_or_a_date(
+    value: str | None, date: str | None, seconds: int | None
+) -> None:
+    headers = {"Retry-After": value, "Date": date}
+    wanted = None if seconds is None else timedelta(seconds=seconds)
+    assert parse_retry_after({k: v for k, v in headers.items() if v is not None}, NOW) == wanted
+
+
+def test_a_date_says_nothing_where_nobody_knows_the_time() -> None:
+    assert parse_retry_after({"Retry-After": LATER}) is None
+    assert parse_retry_after({"Retry-After": LATER, "Date": AT_NOON}) == timedelta(minutes=2)
+
+
+@given(st.text(), st.text())
+@example("²", "")
+@example(FAR_AWAY, FAR_EAST)
+@example(FAR_EAST, FAR_AWAY)
+def test_whatever_the_headers_say_there_is_a_wait_of_at_most_a_day_or_none(
+    value: str, date: str
+) -> None:
+    wait = parse_retry_after({"Retry-After": value, "Date": date}, NOW)
+    assert wait is None or timedelta(0) <= wait <= LONGEST_WAIT
+
+
+@pytest.mark.parametrize("text", ["", "noon", FAR_AWAY, FAR_EAST])
+def test_what_is_no_date_is_none(text: str) -> None:
+    assert parse_http_date(text) is None
+
+
+def test_a_date_is_aware() -> None:
+    assert isinstance(parse_http_date(AT_NOON), datetime)
+    assert parse_http_date(AT_NOON) == parse_http_date("Sun, 22 Nov 2026 12:00:00 -0000") == NOW

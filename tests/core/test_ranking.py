@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.choice import Choice, choose
 from monitor.core.errors import Reason
 from monitor.core.model import AccountState, Window
-from monitor.core.ranking import Confidence
+from monitor.core.ranking import Choice, Confidence, choose
 from monitor.core.state import State
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from monitor.api.reach import Reached
+from monitor.api.client import Reached
 from monitor.core.errors import CredentialError
 from monitor.doctor.channels import ScreenFacts
 from monitor.doctor.examine import World, examine

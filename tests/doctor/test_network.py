@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from exporters.server import Site
-from monitor.api.reach import Reached, reach
+from monitor.api.client import Reached, reach
 from monitor.demo.server import SimulatedApi
 from monitor.doctor.network import ApiFacts, Bind, PortFacts, api_checks, port_check, port_facts
 from monitor.doctor.report import Outcome

@@ -19,7 +19,7 @@ import pytest
 from monitor import __version__
 from monitor.core.errors import TrackerError
 from monitor.system import logs
-from monitor.system.log_lines import JsonLines
+from monitor.system.logs import JsonLines
 
 TOKEN = "sk-ant-oat01-AbC_dEf-0123456789"
 LINE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "

@@ -17,7 +17,7 @@ from monitor.core.model import Secret
 from monitor.core.notify import ChannelError
 from monitor.notify.channels.refusal import SecretRefusedError
 from monitor.notify.text import Message, Words
-from monitor.system.threads import Daemon
+from monitor.system.aio import Daemon
 
 LIMIT_SECS: Final = 10.0
 MISSING: Final = "Apprise is not installed: pip install 'claude-tracker[apprise]'"

@@ -180,7 +180,8 @@ async def _key(user: Rig) -> Hops:
         return Leader(CliOptions(user.config), view, user.socket)
 
     election = Election(lock, user.socket, never)
-    program = Program(view, SystemClock(), election.execute, await Tty.open(os.ttyname(slave)))
+    tty = await Tty.open(os.ttyname(slave))
+    program = Program(view, SystemClock(), election.execute, tty, lambda: "")
     task = asyncio.ensure_future(program.run())
     following = asyncio.ensure_future(election.lead_or_follow(task, view))
     shown = b""

@@ -92,13 +92,13 @@ def parse_keys(
 
 def _resolve(term: blessed.Terminal, sequence: str) -> Key | None:
     """The key that sends this sequence or character; None for what is no key, or none that means anything here."""
+    if len(sequence) == 1 and sequence.isprintable():
+        return Key(sequence, sequence) if sequence != "\ufffd" else None
     term.ungetch(sequence)
     stroke = term.inkey(timeout=0)
     if term.flushinp():  # blessed has not taken all of it
         return None
     if name := _NAMES_BY_CODE.get(stroke.code or 0):
         return Key(name)
-    if control := re.fullmatch("KEY_CTRL_([A-Z])", stroke.name or ""):
-        return Key(f"ctrl+{control[1].lower()}") if len(stroke) == 1 else None
-    is_text = len(stroke) == 1 and stroke.isprintable() and stroke != "\ufffd"
-    return Key(str(stroke), str(stroke)) if is_text else None
+    control = re.fullmatch("KEY_CTRL_([A-Z])", stroke.name or "")
+    return Key(f"ctrl+{control[1].lower()}") if control and len(sequence) == 1 else None

@@ -50,7 +50,7 @@ class Program:
     """
 
     def __init__(
-        self, view: View, clock: Clock, execute: Execute, tty: Tty, footer: Footer = str
+        self, view: View, clock: Clock, execute: Execute, tty: Tty, footer: Footer
     ) -> None:
         self._view = view
         self._clock = clock

@@ -16,9 +16,8 @@ import pytest
 
 from exporters.template import parse_format, render_line
 from monitor.api.client import Client
-from monitor.core.errors import ApiError
+from monitor.core.errors import ApiError, ChannelError
 from monitor.core.model import Account, Credential, Secret
-from monitor.core.notify import ChannelError
 from monitor.notify.channels.http import Poster
 from monitor.settings import SettingsFile
 from tests.builders import NOW, live, state, window

@@ -10,7 +10,6 @@ from datetime import datetime
 from monitor.api.client import Client
 from monitor.api.wire import parse_usage
 from monitor.app import background
-from monitor.app.channel_set import ChannelSet
 from monitor.app.poller import Poller
 from monitor.core.events import LedgerFailed, LookedAround, PolicyChanged, PollStarted, Restored
 from monitor.core.model import Storage
@@ -36,6 +35,7 @@ from monitor.credentials.resolver import Resolver
 from monitor.credentials.secret_stores import SecretStores
 from monitor.credentials.verify_owner import OwnerVerifier
 from monitor.notify import Notifier
+from monitor.notify.channel_set import ChannelSet
 from monitor.storage.ledger import DeliveryLog
 from monitor.storage.mute import MuteFile
 from monitor.storage.request_budget import RequestBudget

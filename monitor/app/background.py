@@ -4,12 +4,12 @@ import logging
 from datetime import datetime
 from typing import Final
 
-from monitor.app.channel_set import ChannelSet
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.effects import Alert
+from monitor.core.errors import ChannelError
 from monitor.core.events import Muted, RequestsCounted, Ticked
-from monitor.core.notify import ChannelError
 from monitor.core.state import State
+from monitor.notify.channel_set import ChannelSet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.storage.mute import MuteFile
 from monitor.storage.request_budget import RequestBudget

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from exporters.server import Site
 from monitor.app.app import App
-from monitor.app.channel_set import ChannelSet, build_demo_channel_set
 from monitor.app.execute import execute
 from monitor.app.wiring import build_demo
 from monitor.commands.opening import Ending
+from monitor.notify.channel_set import ChannelSet, build_demo_channel_set
 from monitor.notify.channels.terminal import Write
 from monitor.settings import ExporterSettings, parse_listen
 from monitor.system import logs

@@ -7,11 +7,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 
-from monitor.app.channel_set import build_channel_set
 from monitor.commands.opening import settings_of
 from monitor.core.effects import Alert, AlertKind, Effect
 from monitor.core.errors import TrackerError
 from monitor.notify import Notifier, Outcome
+from monitor.notify.channel_set import build_channel_set
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 
@@ -32,14 +32,14 @@ async def _notify_test(arguments: Namespace) -> int:
     notifier = Notifier(telling.chains, _no_effect, _forget, clock, limits=telling.limits)
     outcomes = await notifier.test_all(Alert(AlertKind.TEST, "", "", clock.now()))
     for outcome in outcomes:
-        print(f"{outcome.channel}: {outcome.words}")
+        print(f"{outcome.channel}: {outcome.detail}")
     if sys.platform == "darwin" and any(_was_told(outcome) for outcome in outcomes):
         print(
             "macOS drops notifications that it has no permission for, and says nothing: did you see one?"
         )
     if not any(_was_told(outcome) for outcome in outcomes):
         sys.stdout.flush()  # the line below comes last
-        raise TrackerError("no channel could tell it: `monitor doctor` says what each needs")
+        raise TrackerError("every channel failed: run `monitor doctor`")
     return 0
 
 

@@ -5,7 +5,7 @@
     ├── ApiError                 a request to Anthropic failed, with its Failure
     ├── CredentialError          no usable credential could be had, with its Failure
     │   └── NotLoggedInError     nobody is logged in where one looked
-    ├── ChannelError             one channel could not tell an alert (in `monitor.core.notify`)
+    ├── ChannelError             one channel could not send an alert, with its ChannelReason
     ├── NoFolderError            there can be no lock and no socket
     └── SilentLeaderError        the process that polls does not answer
 
@@ -198,6 +198,37 @@ class CredentialError(FailureError):
 
 class NotLoggedInError(CredentialError):
     """There is no login in that place. Any other CredentialError says that this could not be found out."""
+
+
+class ChannelReason(StrEnum):
+    """Why a channel could not send an alert; the words of the metrics."""
+
+    TIMEOUT = "timeout"
+    UNAVAILABLE = "unavailable"
+    """Nobody is there to send it."""
+    NO_CAPABILITY = "no_capability"
+    """Somebody is there who would drop it."""
+    DENIED = "denied"
+    """The user has forbidden notifications."""
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+    """The program ended meanwhile."""
+
+
+class ChannelError(TrackerError):
+    """A channel did not send an alert; `detail` is one line for people."""
+
+    def __init__(self, reason: ChannelReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class SecretRefusedError(ChannelError):
+    """The receiver does not take the channel's secret, which may have been replaced since it was read."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(ChannelReason.ERROR, detail)
 
 
 class NoFolderError(TrackerError):

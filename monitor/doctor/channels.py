@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Protocol
 
-from monitor.core.errors import Cause, CredentialError
+from monitor.core.errors import Cause, ChannelError, ChannelReason, CredentialError
 from monitor.core.model import Credential
-from monitor.core.notify import ChannelError
 from monitor.doctor.report import Check, Question
-from monitor.notify.channels.desktop import Desktop, Sender
-from monitor.notify.text import message_of
+from monitor.notify.channels.desktop import Desktop, Library
+from monitor.notify.text import format_alerts
 from monitor.settings import Settings
 
 NOTIFICATIONS: Final = Question("notifications", "alerts reach you through them while you work")
@@ -51,7 +50,7 @@ class Channels:
         environ: Mapping[str, str],
         platform: str,
         has_keyring: bool,
-        sender: Callable[[], Sender] | None = None,
+        sender: Callable[[], Library] | None = None,
     ) -> None:
         self._settings = settings
         self._vault = vault
@@ -77,7 +76,7 @@ class Channels:
         return ChannelFacts(name, "through the terminal that `monitor tui` runs on")
 
     async def _desktop(self) -> ChannelFacts:
-        desktop = Desktop(message_of, markup=False, make=self._sender)
+        desktop = Desktop(format_alerts, markup=False, make=self._sender)
         try:
             await desktop.check()
         except ChannelError as error:
@@ -135,14 +134,14 @@ class Channels:
 
 def _silence(error: ChannelError, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """Why the desktop would show nothing, and what to do."""
-    if error.reason == "timeout":
+    if error.reason is ChannelReason.TIMEOUT:
         return "the notification service does not answer", "start it anew, or log out and in again"
-    if error.reason == "no_capability":
+    if error.reason is ChannelReason.NO_CAPABILITY:
         return "this Python's notifications vanish without a word", (
             "`brew install terminal-notifier`" if platform == "darwin" else _OTHERWISE
         )
     if platform == "linux" and not environ.get("DBUS_SESSION_BUS_ADDRESS"):
-        return "this session has no D-Bus, and so no notifications", _OTHERWISE
+        return "no D-Bus session: desktop notifications unavailable", _OTHERWISE
     return "no notification service answers", f"start one, such as `dunst`; or {_OTHERWISE}"
 
 

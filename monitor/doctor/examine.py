@@ -61,7 +61,7 @@ from monitor.doctor.network import (
     port_facts,
 )
 from monitor.doctor.report import Check, Privacy, Question, title
-from monitor.notify.channels.desktop import Sender
+from monitor.notify.channels.desktop import Library
 from monitor.settings import Settings
 from monitor.settings import state_folder as state_path
 from monitor.system.aio import DaemonThreads
@@ -86,7 +86,7 @@ class World:
     backend: Callable[[], Backend] = system_backend
     security: str = SECURITY
     security_secs: float = LIMIT_SECS
-    sender: Callable[[], Sender] | None = None
+    sender: Callable[[], Library] | None = None
     failures: Callable[[], Mapping[str, Failed]] = dict
     """Why the last poll of each account failed, as the running monitor says or the last one has left it; blocks."""
 

@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.alerts.rules import Urgency
-from monitor.notify.channel import Channel, Outcome
+from monitor.notify.channel import GRACE_SECS, Channel, Outcome, Sender
 from monitor.notify.journal import Journal, noted
-from monitor.notify.sender import GRACE_SECS, Sender
-from monitor.notify.waiting import seen_through, woken
 from monitor.storage.ledger import Stage, StoredAlert
+from monitor.system.aio import see_through, woken
 from monitor.system.clock import Clock
 
 NEWS_FOR: Final = timedelta(minutes=15)
@@ -104,7 +103,7 @@ class Queue:
             group = self._due(held)
             if group:
                 delivery = asyncio.create_task(self._deliver(group), name=f"telling: {self.name}")
-                await seen_through(self._clock, GRACE_SECS, delivery)
+                await see_through(self._clock, GRACE_SECS, delivery)
             else:
                 await woken(self._clock, self._arrived, self._pause(held))
 
@@ -139,7 +138,7 @@ class Queue:
             return
         alerts = [copy.entry.alert for copy in group]
         urgency = max((copy.errand.urgency for copy in group), key=_LOUDNESS.index)
-        outcome = await self._teller.first_of(group[0].channels, alerts, urgency)
+        outcome = await self._teller.send_by_first(group[0].channels, alerts, urgency)
         if outcome.failure is None:
             self._told(group, outcome)
         else:
@@ -156,8 +155,8 @@ class Queue:
     def _told(self, group: list[Delivery], outcome: Outcome) -> None:
         once = [copy for copy in group if not copy.again]
         again = [copy for copy in group if copy.again]
-        self._end(once, Stage.TOLD, f"told by {outcome.channel}")
-        self._end(again, Stage.TOLD, f"told by {outcome.channel}, perhaps for the second time")
+        self._end(once, Stage.TOLD, f"sent by {outcome.channel}")
+        self._end(again, Stage.TOLD, f"sent by {outcome.channel}, perhaps for the second time")
         now, wall = self._clock.monotonic(), self._clock.now()
         for copy in self._copies:
             if copy.is_stale(wall) and outcome.channel in {c.name for c in copy.channels}:
@@ -167,11 +166,11 @@ class Queue:
         wall = self._clock.now()
         lost = [copy for copy in group if wall - copy.entry.alert.at >= DROPPED_AFTER]
         kept = [copy for copy in group if copy not in lost]
-        self._end(lost, Stage.DROPPED, f"given up after a day: {outcome.words}")
+        self._end(lost, Stage.DROPPED, f"given up after a day: {outcome.detail}")
         for copy in kept:
             self._postpone(copy, wall)
         entries = [copy.entry for copy in kept]
-        noted(lambda: self._journal.put_back(entries, self.name, outcome.words), None)
+        noted(lambda: self._journal.put_back(entries, self.name, outcome.detail), None)
 
     def _postpone(self, copy: Delivery, wall: datetime) -> None:
         pause = RETRIES[min(copy.tries, len(RETRIES) - 1)]
@@ -180,7 +179,7 @@ class Queue:
         if copy.tries == 1:
             alert = copy.entry.alert
             about = ", ".join(part for part in (alert.account, alert.window, alert.rule) if part)
-            _log.error("no channel could tell: %s", about)
+            _log.error("no channel could send: %s", about)
 
     def _end(self, group: list[Delivery], stage: Stage, outcome: str) -> None:
         """Nothing is left to be done for these here; where that holds in all lanes, they have ended."""

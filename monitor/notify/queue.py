@@ -11,12 +11,12 @@ from monitor.core.alerts.grouping import Arrived, GroupingDelays, next_release, 
 from monitor.core.alerts.rules import RuleBook, Urgency
 from monitor.core.effects import Alert, Effect
 from monitor.core.events import Notified
-from monitor.notify.channel import Channel, Outcome
+from monitor.notify.channel import Channel, Outcome, Sender
 from monitor.notify.channel_queue import DROPPED_AFTER, NEWS_FOR, Pending, Queue
+from monitor.notify.channel_set import join
 from monitor.notify.journal import Journal, NoJournal, noted
-from monitor.notify.sender import LIMIT_SECS, Sender
-from monitor.notify.waiting import woken
 from monitor.storage.ledger import Stage, StorageError, StoredAlert
+from monitor.system.aio import woken
 from monitor.system.clock import Clock
 
 ANY: Final = "*"
@@ -49,7 +49,6 @@ class Notifier:
         busy: Callable[[], bool] = lambda: False,
         quiet_until: Callable[[datetime], datetime | None] = lambda _: None,
         fan_out: bool = False,
-        limit: float = LIMIT_SECS,
         limits: Mapping[str, float] | None = None,
         pace: GroupingDelays | None = None,
     ) -> None:
@@ -62,7 +61,7 @@ class Notifier:
         self._quiet_until = quiet_until
         self._fan_out = fan_out
         self._pace = pace or GroupingDelays()
-        self._teller = Sender(dispatch, clock, limit, limits)
+        self._teller = Sender(dispatch, clock, limits or {})
         names = list(self._chains) if fan_out else [ANY]
         self._lanes = {
             name: Queue(name, self._teller, self._journal, clock, self._is_quiet) for name in names
@@ -87,7 +86,9 @@ class Notifier:
         """Tell the alert on every channel, whether or not another one works."""
         urgency = self._rules().rule(alert.kind).urgency
         try:
-            return [await self._teller.tell(c, [alert], urgency) for c in _joined(self._chains)]
+            return [
+                await self._teller.send(c, [alert], urgency) for c in join(self._chains.values())
+            ]
         finally:
             self._close()
 
@@ -177,7 +178,7 @@ class Notifier:
             name: chain for name, chain in self._chains.items() if wanted is None or name in wanted
         }
         chains = chains or dict(self._chains)
-        return chains if self._fan_out else {ANY: _joined(chains)}
+        return chains if self._fan_out else {ANY: join(chains.values())}
 
     def _close(self) -> None:
         for channel in itertools.chain.from_iterable(self._chains.values()):
@@ -190,11 +191,3 @@ def _chains(
     if isinstance(channels, Mapping):
         return {name: tuple(chain) for name, chain in channels.items()}
     return {channel.name: (channel,) for channel in channels}
-
-
-def _joined(chains: Mapping[str, Sequence[Channel]]) -> tuple[Channel, ...]:
-    """The channels of these chains in order, each name once."""
-    joined: dict[str, Channel] = {}
-    for channel in itertools.chain.from_iterable(chains.values()):
-        joined.setdefault(channel.name, channel)
-    return tuple(joined.values())

@@ -1,28 +1,28 @@
-"""Words alerts for people. Pure: the time zone is an argument, and an alert's own instant is the present."""
+"""The text of alerts. Pure: the time zone is an argument, and an alert's own instant is the present."""
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import duration, exact_percent, percent
 from monitor.core.sanitize import one_line
-from monitor.notify.phrases import moment, sentences, to_the_minute
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a channel is to show: plain text without control characters, but for the line ends of a summary's body."""
+    """The text that a channel shows: plain, without control characters, but for the line ends of a summary's body."""
 
     title: str
     body: str
     urgency: Urgency = Urgency.NORMAL
 
 
-Words = Callable[[Sequence[Alert], Urgency], Message]
-"""How a channel has what it delivers worded: one alert, or several in a summary."""
+Formatter = Callable[[Sequence[Alert], Urgency], Message]
+"""Makes the message of one alert, or of several in a summary."""
 
 SUMMARY_LINES: Final = 6
 DETAIL_LENGTH: Final = 300
@@ -33,26 +33,25 @@ _ORDER: Final = (
     frozenset({AlertKind.LOGIN, AlertKind.THRESHOLD, AlertKind.PACE}),
     frozenset({AlertKind.EXPIRY, AlertKind.UNREADABLE}),
 )
-"""What a summary begins with; all other kinds come last."""
+"""A summary begins with these; all other kinds come last."""
 
 
-def message_of(
+def format_alerts(
     alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL, zone: tzinfo | None = None
 ) -> Message:
-    """One delivery in words, with clock times in `zone`; None is the machine's own.
+    """The message of one delivery, with clock times in `zone`; None is the machine's own.
 
     A limit that is reached is critical, unless the user wants this quieter or louder than usual.
     """
-    message = worded(alerts[0], zone) if len(alerts) == 1 else summary(alerts, zone)
+    message = format_alert(alerts[0], zone) if len(alerts) == 1 else summarize(alerts, zone)
     return message if urgency is Urgency.NORMAL else replace(message, urgency=urgency)
 
 
-def worded(alert: Alert, zone: tzinfo | None = None) -> Message:
-    """One alert in words."""
-    return _WORDS[alert.kind](alert, zone)
+def format_alert(alert: Alert, zone: tzinfo | None = None) -> Message:
+    return _FORMATS[alert.kind](alert, zone)
 
 
-def summary(alerts: Sequence[Alert], zone: tzinfo | None = None) -> Message:
+def summarize(alerts: Sequence[Alert], zone: tzinfo | None = None) -> Message:
     """Several alerts in one message, a line each: the most urgent first, and of these the newest."""
     lines = [_line(alert, zone) for alert in sorted(alerts, key=_place)]
     left_out = len(lines) - SUMMARY_LINES
@@ -76,7 +75,7 @@ def _is_full(alert: Alert) -> bool:
 
 
 def _line(alert: Alert, zone: tzinfo | None) -> str:
-    title = worded(alert, zone).title
+    title = format_alert(alert, zone).title
     if alert.kind in _HIGH and alert.resets_at is not None and alert.resets_at > alert.at:
         return f"{title}, resets {moment(alert.resets_at, alert.at, zone)}"
     return title
@@ -108,21 +107,21 @@ def _resets(alert: Alert, zone: tzinfo | None) -> str:
 
 
 def _reset(alert: Alert, zone: tzinfo | None) -> Message:
-    peak = f"It had reached {percent(alert.utilization)}"
+    peak = f"Peaked at {percent(alert.utilization)}"
     if alert.resets_at is not None:
         peak += f" before the reset {moment(alert.resets_at, alert.at, zone)}"
     return Message(f"{_window(alert)} is open again", sentences(peak))
 
 
 def _early_reset(alert: Alert, _: tzinfo | None) -> Message:
-    peak = f"It had reached {percent(alert.utilization)}, and was reset before its time"
+    peak = f"Peaked at {percent(alert.utilization)}, reset before its time"
     return Message(f"{_window(alert)} is open again early", sentences(peak))
 
 
 def _pace(alert: Alert, zone: tzinfo | None) -> Message:
     at = f"At {percent(alert.utilization)}"
     if alert.resets_at is None:
-        return Message(f"{_window(alert)} fills too fast", f"{at}: it will be full too early.")
+        return Message(f"{_window(alert)} is on pace to run out before the reset", f"{at}.")
     left = _left(alert.resets_at, alert)
     title = f"{_window(alert)} will be full {moment(alert.resets_at, alert.at, zone)}"
     return Message(title, f"{at}: at this pace it is full in {left}, before its reset.")
@@ -142,7 +141,7 @@ def _expiry(alert: Alert, zone: tzinfo | None) -> Message:
 
 
 def _unreadable(alert: Alert, _: tzinfo | None) -> Message:
-    body = sentences(_detail(alert), "Its figures are old until this ends")
+    body = sentences(_detail(alert), "Data is stale until this is fixed")
     return Message(f"{_name(alert)}: cannot be read", body)
 
 
@@ -158,7 +157,7 @@ def _free(alert: Alert, _: tzinfo | None) -> Message:
 
 
 def _summary(alert: Alert, _: tzinfo | None) -> Message:
-    """A summary that somebody else has worded."""
+    """A summary whose text comes as it is."""
     return Message("Claude Tracker: alerts", _detail(alert))
 
 
@@ -166,7 +165,7 @@ def _test(_alert: Alert, _zone: tzinfo | None) -> Message:
     return Message("Claude Tracker: test", "If you can read this, alerts reach you here.")
 
 
-_WORDS: Final[Mapping[AlertKind, Callable[[Alert, tzinfo | None], Message]]] = {
+_FORMATS: Final[Mapping[AlertKind, Callable[[Alert, tzinfo | None], Message]]] = {
     AlertKind.THRESHOLD: _threshold,
     AlertKind.LIMIT: _limit,
     AlertKind.RESET: _reset,
@@ -202,3 +201,31 @@ def _window(alert: Alert) -> str:
 
 def _detail(alert: Alert) -> str:
     return one_line(alert.detail, DETAIL_LENGTH)
+
+
+def escape_markup(text: str) -> str:
+    """Escape the text for notification daemons and chats that read it as markup."""
+    return html.escape(text, quote=False)
+
+
+def moment(at: datetime, now: datetime, zone: tzinfo | None) -> str:
+    """`at 14:14` today, `on Fri 27 Nov at 14:14` on any other day; a `zone` of None is the machine's own.
+
+    Longer than `format.clock`: an alert may be read days later, when a mere `Fri` is another day.
+    """
+    local = to_the_minute(at).astimezone(zone)
+    clock = f"at {local:%H:%M}"
+    if local.date() == now.astimezone(zone).date():
+        return clock
+    return f"on {local:%a} {local.day} {local:%b} {clock}"
+
+
+def to_the_minute(at: datetime) -> datetime:
+    """Round to the minute: the server's instants wobble by seconds around a full one."""
+    return (at + timedelta(seconds=30)).replace(second=0, microsecond=0)
+
+
+def sentences(*parts: str) -> str:
+    """Join the parts to a paragraph: each begins with a capital and ends with a full stop; empty ones are left out."""
+    ends = [(part, "" if part[-1] in ".!?…" else ".") for part in parts if part]
+    return " ".join(f"{part[0].upper()}{part[1:]}{end}" for part, end in ends)

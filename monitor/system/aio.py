@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from monitor.system.clock import Clock
+
 
 async def first(front: "asyncio.Future[None]", other: Awaitable[Any]) -> None:
     """Until either is done; `front` is only looked at. Raises what the other one raises."""
@@ -32,6 +34,40 @@ async def any_of(*these: Awaitable[Any]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def done_within(clock: Clock, seconds: float, task: asyncio.Task[Any]) -> bool:
+    """Wait for the task, at most so long on a clock that tests can turn; else, or where cancelled, it is cancelled."""
+    timer = asyncio.create_task(clock.sleep(seconds))
+    try:
+        await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
+        return task.done()
+    finally:
+        timer.cancel()
+        task.cancel()
+
+
+async def woken(clock: Clock, event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, at most so long (None: forever); it is then clear again."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        if seconds is None:
+            await waiting
+        else:
+            await done_within(clock, seconds, waiting)
+    finally:
+        waiting.cancel()
+    event.clear()
+
+
+async def see_through(clock: Clock, grace: float, task: asyncio.Task[Any]) -> None:
+    """Wait for the task; where that is cancelled, the task still has `grace` seconds to end by itself."""
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not await done_within(clock, grace, task):
+            await asyncio.wait((task,))
+        raise
 
 
 T = TypeVar("T")

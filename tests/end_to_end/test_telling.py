@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app.channel_set import build_channel_set
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.events import Notified
 from monitor.notify import Notifier
+from monitor.notify.channel_set import build_channel_set
 from monitor.settings import load
 from monitor.system.clock import SystemClock
 from tests.real.desktop import Desktop, Notice, desktop

@@ -9,8 +9,8 @@ from desktop_notifier import Capability, Urgency
 
 from monitor.core.alerts import rules
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.notify import ChannelError
-from monitor.notify.channels.desktop import Desktop, Sender
+from monitor.core.errors import ChannelError
+from monitor.notify.channels.desktop import Desktop, Library
 from monitor.notify.text import Message
 from tests.builders import NOW
 
@@ -62,7 +62,7 @@ def channel(
     """A channel that is given these libraries, one after the other."""
     fresh = iter(libraries)
 
-    def make() -> Sender:
+    def make() -> Library:
         return next(fresh)
 
     return Desktop(lambda *_: message, markup=markup, limit=limit, make=make)
@@ -78,14 +78,14 @@ def channel(
 )
 async def test_the_daemon_is_told_how_urgent_it_is(said: rules.Urgency, urgency: Urgency) -> None:
     library = FakeLibrary()
-    await channel(library, message=Message("title", "body", said)).tell([ALERT])
+    await channel(library, message=Message("title", "body", said)).send([ALERT])
     assert [sent[2] for sent in library.sent] == [urgency]
 
 
 @pytest.mark.parametrize(("markup", "body"), [(True, "a &lt; b &amp; c"), (False, "a < b & c")])
 async def test_the_body_is_escaped_only_where_it_is_read_as_markup(markup: bool, body: str) -> None:
     library = FakeLibrary()
-    await channel(library, markup=markup).tell([ALERT])
+    await channel(library, markup=markup).send([ALERT])
     assert [sent[:2] for sent in library.sent] == [("title", body)]
 
 
@@ -118,30 +118,30 @@ async def test_what_was_not_delivered_is_a_failure(
     library: FakeLibrary, reason: str, words: str
 ) -> None:
     with pytest.raises(ChannelError, match=words) as failure:
-        await channel(library).tell([ALERT])
+        await channel(library).send([ALERT])
     assert failure.value.reason == reason
 
 
 async def test_a_library_that_hangs_is_given_up_after_the_limit() -> None:
     with pytest.raises(ChannelError, match=r"did not answer within 0\.01 s") as failure:
-        await channel(FakeLibrary(hangs=True), limit=0.01).tell([ALERT])
+        await channel(FakeLibrary(hangs=True), limit=0.01).send([ALERT])
     assert failure.value.reason == "timeout"
 
 
 async def test_a_library_that_cannot_be_set_up_is_a_failure() -> None:
-    def make() -> Sender:
+    def make() -> Library:
         raise OSError("Notification platform not available")
 
     desktop = Desktop(lambda *_: CALM, markup=False, make=make)
     with pytest.raises(ChannelError, match="platform not available"):
-        await desktop.tell([ALERT])
+        await desktop.send([ALERT])
 
 
 async def test_one_object_is_kept_while_it_works() -> None:
     library = FakeLibrary()
     desktop = channel(library)
-    await desktop.tell([ALERT])
-    await desktop.tell([ALERT])
+    await desktop.send([ALERT])
+    await desktop.send([ALERT])
     assert len(library.sent) == 2
 
 
@@ -158,8 +158,8 @@ async def test_after_a_failure_a_fresh_object_is_made(broken: FakeLibrary) -> No
     fresh = FakeLibrary()
     desktop = channel(broken, fresh, limit=0.5 if not broken.hangs else 0.01)
     with pytest.raises(ChannelError):
-        await desktop.tell([ALERT])
-    await desktop.tell([ALERT])
+        await desktop.send([ALERT])
+    await desktop.send([ALERT])
     assert len(fresh.sent) == 1
 
 
@@ -167,6 +167,6 @@ async def test_after_an_interruption_a_fresh_object_is_made() -> None:
     hanging, fresh = FakeLibrary(hangs=True), FakeLibrary()
     desktop = channel(hanging, fresh)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(desktop.tell([ALERT]), 0.01)
-    await desktop.tell([ALERT])
+        await asyncio.wait_for(desktop.send([ALERT]), 0.01)
+    await desktop.send([ALERT])
     assert len(fresh.sent) == 1

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.notify.channels.document import document, environment, identity, render_document
-from monitor.notify.text import message_of
+from monitor.notify.document import document, environment, identity, render_document
+from monitor.notify.text import format_alerts
 from tests.builders import NOW, after
 
-WORDS = partial(message_of, zone=UTC)
+WORDS = partial(format_alerts, zone=UTC)
 CROSSED = Alert(
     AlertKind.THRESHOLD,
     "user@work.com",

@@ -3,14 +3,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from monitor.core.effects import AlertKind
-from monitor.core.notify import ChannelError
+from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify import LIMIT_SECS
 from monitor.storage.ledger import Stage
 from tests.builders import before
 from tools.kill.bench import FakeChannel, rules_with, running
 from tools.kill.lives import Life
 
-BROKEN = ChannelError("unavailable", "nobody there")
+BROKEN = ChannelError(ChannelReason.UNAVAILABLE, "nobody there")
 
 
 async def test_every_channel_tells_and_each_is_counted(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ async def test_every_channel_tells_and_each_is_counted(tmp_path: Path) -> None:
     life = Life(tmp_path, desktop, webhook, fan_out=True)
     async with running(life):
         await life.decide("a")
-    assert (desktop.told, webhook.told) == ([["a"]], [["a"]])
+    assert (desktop.sent, webhook.sent) == ([["a"]], [["a"]])
     assert sorted(life.outcomes) == [("desktop", None), ("webhook", None)]
     assert life.stages() == {"a": Stage.TOLD}
 
@@ -30,8 +30,8 @@ async def test_a_channel_that_hangs_for_a_minute_delays_no_other(tmp_path: Path)
         for number, account in enumerate("abcdefgh"):
             await life.decide(account)
             await life.pass_by(0.5)
-            assert len(desktop.told) == number + 1
-    assert webhook.told == []
+            assert len(desktop.sent) == number + 1
+    assert webhook.sent == []
 
 
 async def test_a_channel_that_failed_is_tried_again_alone(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ async def test_a_channel_that_failed_is_tried_again_alone(tmp_path: Path) -> Non
         await life.decide("a")
         webhook.behaviour = None
         await life.pass_by(LIMIT_SECS)
-    assert (desktop.told, webhook.told) == ([["a"]], [["a"]])
+    assert (desktop.sent, webhook.sent) == ([["a"]], [["a"]])
     assert life.ledger.unfinished() == []
 
 
@@ -53,7 +53,7 @@ async def test_after_a_restart_only_the_channel_that_failed_is_tried(tmp_path: P
     again = life.again(desktop, webhook, fan_out=True)
     async with running(again):
         await again.pass_by(0.5)
-    assert (desktop.told, webhook.told) == ([], [["a"]])
+    assert (desktop.sent, webhook.sent) == ([], [["a"]])
     assert again.ledger.unfinished() == []
 
 
@@ -66,7 +66,7 @@ async def test_what_one_channel_told_is_told_even_where_another_gave_up(tmp_path
             await life.clock.advance(1000, tick=100)
     (entry,) = life.ledger.since(before(days=1))
     assert (entry.stage, entry.ended) == (Stage.TOLD, True)
-    assert entry.outcome.startswith("told by desktop; given up after a day")
+    assert entry.outcome.startswith("sent by desktop; given up after a day")
 
 
 async def test_other_channels_than_before_do_not_tell_again(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_other_channels_than_before_do_not_tell_again(tmp_path: Path) -> N
     again = life.again(desktop)
     async with running(again):
         await again.pass_by(0.5)
-    assert desktop.told == []
+    assert desktop.sent == []
     assert again.ledger.unfinished() == []
 
 
@@ -87,4 +87,4 @@ async def test_a_rule_with_channels_of_its_own_is_told_on_all_of_them(tmp_path: 
     life = Life(tmp_path, *channels, fan_out=True, rules=lambda: rules)
     async with running(life):
         await life.decide("a")
-    assert [channel.told for channel in channels] == [[], [["a"]], [["a"]]]
+    assert [channel.sent for channel in channels] == [[], [["a"]], [["a"]]]

@@ -16,9 +16,9 @@ async def test_alerts_that_come_together_are_one_summary() -> None:
         await bench.pass_by(0.2)
         bench.notify("c")
         await bench.pass_by(0.2)
-        assert channel.told == []
+        assert channel.sent == []
         await bench.pass_by(0.2)
-    assert channel.told == [["a", "b", "c"]]
+    assert channel.sent == [["a", "b", "c"]]
     assert [event.kind for event in bench.events] == ["summary"]
 
 
@@ -32,7 +32,7 @@ async def test_a_burst_lasts_while_accounts_are_still_asked() -> None:
             await bench.pass_by(1)
         bench.busy = False
         await bench.pass_by(0.2)
-    assert channel.told == [["a", "b", "c", "d", "e"]]
+    assert channel.sent == [["a", "b", "c", "d", "e"]]
 
 
 async def test_no_burst_lasts_longer_than_ten_seconds() -> None:
@@ -42,9 +42,9 @@ async def test_no_burst_lasts_longer_than_ten_seconds() -> None:
     async with running(bench):
         bench.notify("a")
         await bench.pass_by(9.5)
-        assert channel.told == []
+        assert channel.sent == []
         await bench.pass_by(0.6)
-    assert channel.told == [["a"]]
+    assert channel.sent == [["a"]]
 
 
 async def test_a_critical_alert_does_not_wait_for_its_burst() -> None:
@@ -55,10 +55,10 @@ async def test_a_critical_alert_does_not_wait_for_its_burst() -> None:
         bench.notify("a")
         bench.notify("b", kind=AlertKind.LIMIT)
         await bench.pass_by(1.0)
-        assert channel.told == [["b"]]
+        assert channel.sent == [["b"]]
         bench.busy = False
         await bench.pass_by(0.2)
-    assert channel.told == [["b"], ["a"]]
+    assert channel.sent == [["b"], ["a"]]
     assert channel.urgencies == [Urgency.CRITICAL, Urgency.NORMAL]
 
 
@@ -85,14 +85,14 @@ async def test_quiet_hours_end_with_a_summary_of_what_they_kept_back() -> None:
     channel = FakeChannel("only")
     bench = Bench(channel, quiet_until=night)
     async with running(bench):
-        await bench.tell("before")
+        await bench.decide_each("before")
         await bench.clock.advance(600)
-        await bench.tell("a")
+        await bench.decide_each("a")
         await bench.clock.advance(1800)
-        await bench.tell("b")
-        assert channel.told == [["before"]]
+        await bench.decide_each("b")
+        assert channel.sent == [["before"]]
         await bench.clock.advance(1800)
-    assert channel.told == [["before"], ["a", "b"]]
+    assert channel.sent == [["before"], ["a", "b"]]
 
 
 async def test_what_is_critical_is_told_in_quiet_hours() -> None:
@@ -103,7 +103,7 @@ async def test_what_is_critical_is_told_in_quiet_hours() -> None:
         bench.notify("a", kind=AlertKind.EXHAUSTED)
         bench.notify("b", kind=AlertKind.THRESHOLD)
         await bench.pass_by(0.4)
-        assert channel.told == [["a"]]
+        assert channel.sent == [["a"]]
 
 
 @pytest.mark.parametrize("minutes", [11, 69])
@@ -112,9 +112,9 @@ async def test_a_channel_that_recovers_in_quiet_hours_keeps_them(minutes: int) -
     bench = Bench(channel, quiet_until=night)
     async with running(bench):
         await bench.clock.advance(599)
-        await bench.tell("a")
+        await bench.decide_each("a")
         await bench.clock.advance(minutes * 60 - 600)
         channel.behaviour = None
-        assert channel.told == []
+        assert channel.sent == []
         await bench.clock.advance((70 - minutes) * 60 + 6)
-    assert channel.told == [["a"]]
+    assert channel.sent == [["a"]]

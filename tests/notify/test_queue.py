@@ -7,34 +7,34 @@ import pytest
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind, Notify
+from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
-from monitor.core.notify import ChannelError
 from monitor.notify import GRACE_SECS, LIMIT_SECS, REST_SECS
-from monitor.notify.channels import desktop, http, program
+from monitor.notify.channels import desktop, http
 from tests.builders import after
 from tests.fakes import settle
 from tools.kill.bench import Bench, FakeChannel, alert, rules_with, running
 
-BROKEN = ChannelError("unavailable", "nobody there")
+BROKEN = ChannelError(ChannelReason.UNAVAILABLE, "nobody there")
 
 
 async def test_the_first_channel_that_works_tells_the_alert_alone() -> None:
     first, second = FakeChannel("first"), FakeChannel("second")
     bench = Bench(first, second)
     async with running(bench):
-        await bench.tell("a", "b")
-    assert (first.told, second.asked) == ([["a"], ["b"]], [])
+        await bench.decide_each("a", "b")
+    assert (first.sent, second.asked) == ([["a"], ["b"]], [])
     assert bench.outcomes == [("first", None), ("first", None)]
     assert [event.kind for event in bench.events] == ["threshold", "threshold"]
 
 
 async def test_the_next_channel_is_tried_where_one_fails_and_both_are_reported() -> None:
-    first = FakeChannel("first", ChannelError("no_capability", "dropped"))
+    first = FakeChannel("first", ChannelError(ChannelReason.NO_CAPABILITY, "dropped"))
     second = FakeChannel("second")
     bench = Bench(first, second)
     async with running(bench):
-        await bench.tell("a")
-    assert second.told == [["a"]]
+        await bench.decide_each("a")
+    assert second.sent == [["a"]]
     assert bench.outcomes == [("first", "no_capability"), ("second", None)]
 
 
@@ -42,10 +42,10 @@ async def test_a_failed_channel_is_tried_again_for_the_next_alert() -> None:
     first = FakeChannel("first", BROKEN)
     bench = Bench(first, FakeChannel("second"))
     async with running(bench):
-        await bench.tell("a")
+        await bench.decide_each("a")
         first.behaviour = None
-        await bench.tell("b")
-    assert first.told == [["b"]]
+        await bench.decide_each("b")
+    assert first.sent == [["b"]]
 
 
 async def test_an_alert_that_no_channel_could_tell_is_logged_once(
@@ -53,10 +53,10 @@ async def test_an_alert_that_no_channel_could_tell_is_logged_once(
 ) -> None:
     bench = Bench(FakeChannel("only", BROKEN))
     async with running(bench):
-        await bench.tell("a")
+        await bench.decide_each("a")
         await bench.pass_by(10)
     assert caplog.messages.count("channel only: unavailable: nobody there") == 2
-    assert caplog.messages.count("no channel could tell: a, 5h, threshold_80") == 1
+    assert caplog.messages.count("no channel could send: a, 5h, threshold_80") == 1
 
 
 async def test_an_alert_of_no_window_is_logged_without_one(
@@ -67,39 +67,39 @@ async def test_an_alert_of_no_window_is_logged_without_one(
         of_no_window = Alert(AlertKind.UNREADABLE, "a", "", bench.clock.now())
         bench.effects.put_nowait(Notify(of_no_window))
         await bench.pass_by(0.4)
-    assert "no channel could tell: a, unreadable" in caplog.messages
+    assert "no channel could send: a, unreadable" in caplog.messages
 
 
 async def test_a_hanging_channel_is_given_up_after_the_limit() -> None:
     hanging, second = FakeChannel("hanging", asyncio.Event()), FakeChannel("second")
     bench = Bench(hanging, second)
     async with running(bench):
-        await bench.tell("a")
+        await bench.decide_each("a")
         await bench.pass_by(LIMIT_SECS - 0.5)
         assert bench.events == []
         await bench.pass_by(0.5)
-    assert second.told == [["a"]]
+    assert second.sent == [["a"]]
     assert bench.outcomes == [("hanging", "timeout"), ("second", None)]
 
 
-@pytest.mark.parametrize("inner", [desktop.LIMIT_SECS, program.LIMIT_SECS, http.LIMIT_SECS])
+@pytest.mark.parametrize("inner", [desktop.LIMIT_SECS, http.LIMIT_SECS])
 async def test_a_channel_s_own_limit_ends_first_and_says_it_in_its_words(inner: float) -> None:
     class Limited(FakeChannel):
-        async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+        async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
             await bench.clock.sleep(inner)
-            raise ChannelError("timeout", "the notification service did not answer")
+            raise ChannelError(ChannelReason.TIMEOUT, "the notification service did not answer")
 
     bench = Bench(Limited("limited"))
     testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
     await bench.pass_by(LIMIT_SECS)
     (outcome,) = await testing
-    assert outcome.words == "timeout: the notification service did not answer"
+    assert outcome.detail == "timeout: the notification service did not answer"
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (ChannelError("timeout", "killed it"), "timeout: killed it"),
+        (ChannelError(ChannelReason.TIMEOUT, "killed it"), "timeout: killed it"),
         (ZeroDivisionError("oops"), "error: a bug, ZeroDivisionError; the log has more"),
         (None, "timeout: no answer within 6 s"),
     ],
@@ -110,10 +110,10 @@ async def test_what_a_cancelled_channel_still_says_is_heard(
     ended = False
 
     class Cleaning(FakeChannel):
-        async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
+        async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
             nonlocal ended
             try:
-                await super().tell(alerts, urgency)
+                await super().send(alerts, urgency)
             finally:
                 await bench.clock.sleep(GRACE_SECS / 2)
                 ended = True
@@ -124,7 +124,7 @@ async def test_what_a_cancelled_channel_still_says_is_heard(
     testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
     await bench.pass_by(LIMIT_SECS + 2 * GRACE_SECS)
     (outcome,) = await testing
-    assert (outcome.words, ended) == (words, True)
+    assert (outcome.detail, ended) == (words, True)
     bugs = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(bugs) == isinstance(said, ZeroDivisionError)
 
@@ -133,7 +133,7 @@ async def test_a_channel_that_does_not_even_end_is_left_behind_after_a_grace() -
     stubborn = asyncio.Event()
 
     class Stubborn(FakeChannel):
-        async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+        async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
             while not stubborn.is_set():
                 with suppress(asyncio.CancelledError):
                     await stubborn.wait()
@@ -150,26 +150,26 @@ async def test_a_channel_may_have_a_limit_of_its_own() -> None:
     slow, second = FakeChannel("slow", asyncio.Event()), FakeChannel("second")
     bench = Bench(slow, second, limits={"slow": 20.0})
     async with running(bench):
-        await bench.tell("a")
+        await bench.decide_each("a")
         await bench.pass_by(19)
         assert bench.events == []
         await bench.pass_by(1)
-    assert second.told == [["a"]]
+    assert second.sent == [["a"]]
 
 
 async def test_alerts_behind_a_hang_go_to_the_fall_back_at_once() -> None:
     hanging, second = FakeChannel("hanging", asyncio.Event()), FakeChannel("second")
     bench = Bench(hanging, second)
     async with running(bench):
-        await bench.tell("a", "b")
+        await bench.decide_each("a", "b")
         await bench.pass_by(LIMIT_SECS)
-        await bench.tell("c")
-        assert second.told == [["a"], ["b"], ["c"]]
+        await bench.decide_each("c")
+        assert second.sent == [["a"], ["b"], ["c"]]
         assert hanging.asked == [["a"]]
         await bench.pass_by(REST_SECS + 1)
         hanging.behaviour = None
-        await bench.tell("d")
-    assert hanging.told == [["d"]]
+        await bench.decide_each("d")
+    assert hanging.sent == [["d"]]
 
 
 async def test_a_resting_channel_is_still_asked_where_the_others_fail() -> None:
@@ -177,11 +177,11 @@ async def test_a_resting_channel_is_still_asked_where_the_others_fail() -> None:
     second = FakeChannel("second")
     bench = Bench(hanging, second)
     async with running(bench):
-        await bench.tell("a")
+        await bench.decide_each("a")
         await bench.pass_by(LIMIT_SECS)
         hanging.behaviour, second.behaviour = None, BROKEN
-        await bench.tell("b", "c")
-    assert hanging.told == [["b"], ["c"]]
+        await bench.decide_each("b", "c")
+    assert hanging.sent == [["b"], ["c"]]
     assert bench.outcomes[2:] == [("second", "unavailable"), ("hanging", None), ("hanging", None)]
 
 
@@ -191,8 +191,8 @@ async def test_a_bug_in_a_channel_is_a_failure_and_the_next_one_tells(
     second = FakeChannel("second")
     bench = Bench(FakeChannel("buggy", ZeroDivisionError("oops")), second)
     async with running(bench):
-        await bench.tell("a", "b")
-    assert second.told == [["a"], ["b"]]
+        await bench.decide_each("a", "b")
+    assert second.sent == [["a"], ["b"]]
     assert bench.outcomes[:2] == [("buggy", "error"), ("second", None)]
     bugs = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.exc_info is not None for record in bugs] == [True, True]
@@ -206,7 +206,7 @@ async def test_a_rule_may_have_channels_of_its_own() -> None:
         bench.notify("a", kind=AlertKind.RESET)
         bench.notify("b", kind=AlertKind.THRESHOLD)
         await bench.pass_by(0.4)
-    assert (desktop.told, webhook.told) == ([["b"]], [["a"]])
+    assert (desktop.sent, webhook.sent) == ([["b"]], [["a"]])
 
 
 async def test_a_rule_whose_channels_are_all_unknown_has_the_usual_ones() -> None:
@@ -214,16 +214,16 @@ async def test_a_rule_whose_channels_are_all_unknown_has_the_usual_ones() -> Non
     rules = rules_with(AlertKind.THRESHOLD, channels=("pigeon",))
     bench = Bench(desktop, rules=lambda: rules)
     async with running(bench):
-        await bench.tell("a")
-    assert desktop.told == [["a"]]
+        await bench.decide_each("a")
+    assert desktop.sent == [["a"]]
 
 
 async def test_a_name_may_stand_for_several_channels_in_order() -> None:
     desktop, bell = FakeChannel("desktop", BROKEN), FakeChannel("bell")
     bench = Bench(channels={"desktop": (desktop, bell)})
     async with running(bench):
-        await bench.tell("a")
-    assert bell.told == [["a"]]
+        await bench.decide_each("a")
+    assert bell.sent == [["a"]]
 
 
 async def test_an_alert_that_is_under_way_at_the_end_has_a_moment_to_arrive() -> None:
@@ -231,13 +231,13 @@ async def test_an_alert_that_is_under_way_at_the_end_has_a_moment_to_arrive() ->
     channel = FakeChannel("slow", slow)
     bench = Bench(channel)
     async with running(bench) as task:
-        await bench.tell("a")
+        await bench.decide_each("a")
         task.cancel()
         await settle()
         slow.set()
         await settle()
         assert task.cancelled()
-    assert channel.told == [["a"]]
+    assert channel.sent == [["a"]]
     assert bench.outcomes == [("slow", None)]
 
 
@@ -245,7 +245,7 @@ async def test_an_alert_that_does_not_arrive_in_that_moment_is_reported() -> Non
     channel = FakeChannel("hanging", asyncio.Event())
     bench = Bench(channel)
     async with running(bench) as task:
-        await bench.tell("a")
+        await bench.decide_each("a")
         task.cancel()
         await bench.clock.advance(GRACE_SECS)
         assert task.cancelled()
@@ -273,7 +273,7 @@ async def test_no_task_is_left_behind_by_a_hang() -> None:
     bench = Bench(FakeChannel("hanging", asyncio.Event()), FakeChannel("second"))
     before = asyncio.all_tasks()
     async with running(bench):
-        await bench.tell("a")
+        await bench.decide_each("a")
         await bench.clock.advance(LIMIT_SECS)
     await settle()
     assert asyncio.all_tasks() == before
@@ -281,7 +281,7 @@ async def test_no_task_is_left_behind_by_a_hang() -> None:
 
 async def test_a_test_asks_every_channel_and_says_what_became_of_each() -> None:
     channels = (
-        FakeChannel("broken", ChannelError("unavailable", "there is no terminal here")),
+        FakeChannel("broken", ChannelError(ChannelReason.UNAVAILABLE, "there is no terminal here")),
         FakeChannel("works"),
         FakeChannel("hanging", asyncio.Event()),
         FakeChannel("buggy", ZeroDivisionError("oops")),
@@ -289,9 +289,9 @@ async def test_a_test_asks_every_channel_and_says_what_became_of_each() -> None:
     bench = Bench(*channels)
     testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
     await bench.clock.advance(LIMIT_SECS)
-    assert [(o.channel, o.failure, o.words) for o in await testing] == [
+    assert [(o.channel, o.failure, o.detail) for o in await testing] == [
         ("broken", "unavailable", "unavailable: there is no terminal here"),
-        ("works", None, "told"),
+        ("works", None, "sent"),
         ("hanging", "timeout", "timeout: no answer within 6 s"),
         ("buggy", "error", "error: a bug, ZeroDivisionError; the log has more"),
     ]
@@ -302,7 +302,7 @@ async def test_a_test_asks_every_channel_and_says_what_became_of_each() -> None:
 async def test_each_try_is_dispatched_with_its_instant() -> None:
     bench = Bench(FakeChannel("only"))
     async with running(bench):
-        await bench.tell("a")
+        await bench.decide_each("a")
     (event,) = bench.events
     assert after() < event.at <= after(seconds=0.4)
     assert event == Notified(event.at, "only", "threshold")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.effects import AlertKind
-from monitor.core.notify import ChannelError
+from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify import NEWS_FOR, STALE_RETRY
 from monitor.storage.ledger import Stage
 from tests.builders import before
@@ -16,7 +16,7 @@ from tests.storage.test_delivery_log import locked
 from tools.kill.bench import Bench, FakeChannel, running
 from tools.kill.lives import Life
 
-BROKEN = ChannelError("unavailable", "nobody there")
+BROKEN = ChannelError(ChannelReason.UNAVAILABLE, "nobody there")
 
 
 async def test_what_was_told_is_noted(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ async def test_what_was_told_is_noted(tmp_path: Path) -> None:
     async with running(life):
         await life.decide("a")
     assert life.stages() == {"a": Stage.TOLD}
-    assert [entry.outcome for entry in life.ledger.since(before())] == ["told by only"]
+    assert [entry.outcome for entry in life.ledger.since(before())] == ["sent by only"]
 
 
 async def test_it_is_noted_that_an_alert_is_being_told_before_anybody_is(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_it_is_told_as_soon_as_a_channel_works_again(tmp_path: Path) -> No
         assert life.stages() == {"a": Stage.DECIDED}
         channel.behaviour = None
         await life.pass_by(5)
-    assert channel.told == [["a"]]
+    assert channel.sent == [["a"]]
     assert life.stages() == {"a": Stage.TOLD}
 
 
@@ -67,9 +67,9 @@ async def test_an_alert_that_failed_does_not_hold_up_the_next(tmp_path: Path) ->
         await life.decide("a")
         channel.behaviour = None
         await life.decide("b")
-        assert channel.told == [["b"]]
+        assert channel.sent == [["b"]]
         await life.pass_by(5)
-    assert channel.told == [["b"], ["a"]]
+    assert channel.sent == [["b"], ["a"]]
 
 
 async def test_what_is_news_no_more_is_one_summary_with_the_next_success(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_what_is_news_no_more_is_one_summary_with_the_next_success(tmp_pat
         channel.behaviour = None
         await life.decide("d")
         await settle()
-    assert channel.told == [["d"], ["a", "b", "c"]]
+    assert channel.sent == [["d"], ["a", "b", "c"]]
     assert [event.kind for event in life.events if event.failure is None] == [
         "threshold",
         "summary",
@@ -101,7 +101,7 @@ async def test_what_is_news_no_more_is_still_tried_now_and_then(tmp_path: Path) 
         assert len(channel.asked) == asked
         channel.behaviour = None
         await life.clock.advance(61)
-    assert channel.told == [["a", "b"]]
+    assert channel.sent == [["a", "b"]]
 
 
 async def test_an_alert_that_nobody_could_be_told_for_a_day_is_given_up(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_after_a_restart_what_was_decided_is_told_while_it_is_news(tmp_pat
     again = life.again(channel)
     async with running(again):
         await again.pass_by(0.5)
-    assert channel.told == [["a"]]
+    assert channel.sent == [["a"]]
 
 
 async def test_after_a_restart_what_is_news_no_more_is_one_summary(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ async def test_after_a_restart_what_is_news_no_more_is_one_summary(tmp_path: Pat
     again = life.again(channel)
     async with running(again):
         await again.pass_by(0.5)
-    assert channel.told == [["c", "d"], ["a", "b"]]
+    assert channel.sent == [["c", "d"], ["a", "b"]]
 
 
 async def test_after_days_what_was_decided_is_not_told_at_all(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_after_days_what_was_decided_is_not_told_at_all(tmp_path: Path) ->
     again = life.again(channel)
     async with running(again):
         await again.pass_by(0.5)
-    assert channel.told == []
+    assert channel.sent == []
     assert again.stages() == {"a": Stage.DROPPED}
 
 
@@ -170,9 +170,9 @@ async def test_what_was_in_flight_is_told_again_and_marked(
     again = life.again(channel)
     async with running(again):
         await again.pass_by(0.5)
-    assert channel.told == [["a"]]
+    assert channel.sent == [["a"]]
     (entry,) = again.ledger.since(before())
-    assert entry.outcome == "told by only, perhaps for the second time"
+    assert entry.outcome == "sent by only, perhaps for the second time"
     assert "an alert was being told when the program ended, and is told again" in caplog.messages
 
 
@@ -184,7 +184,7 @@ async def test_an_alert_that_is_decided_before_the_notifier_runs_is_told_once(
     await life.decide("a")
     async with running(life):
         await life.pass_by(1)
-    assert channel.told == [["a"]]
+    assert channel.sent == [["a"]]
 
 
 async def test_a_ledger_that_fails_keeps_no_alert_back_and_repeats_none(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ async def test_a_ledger_that_fails_keeps_no_alert_back_and_repeats_none(tmp_path
             life.notify("unwritten")
             await life.pass_by(0.5)
         await life.decide("written")
-    assert channel.told == [["unwritten"], ["written"]]
+    assert channel.sent == [["unwritten"], ["written"]]
     assert life.ledger.unfinished() == []
 
 
@@ -210,11 +210,11 @@ async def test_what_was_told_while_the_ledger_failed_is_not_told_after_a_restart
         with locked(tmp_path / "alerts.db"):
             await life.pass_by(5)
         await life.decide("b")
-    assert channel.told == [["a"], ["b"]]
+    assert channel.sent == [["a"], ["b"]]
     again = life.again(channel)
     async with running(again):
         await again.pass_by(1)
-    assert channel.told == [["a"], ["b"]]
+    assert channel.sent == [["a"], ["b"]]
 
 
 async def test_a_critical_alert_goes_before_what_waits_in_its_lane(tmp_path: Path) -> None:
@@ -227,4 +227,4 @@ async def test_a_critical_alert_goes_before_what_waits_in_its_lane(tmp_path: Pat
         await life.decide("d", kind=AlertKind.LIMIT)
         slow.set()
         await settle()
-    assert channel.told == [["a"], ["d", "b", "c"]]
+    assert channel.sent == [["a"], ["d", "b", "c"]]

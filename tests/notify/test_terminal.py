@@ -9,9 +9,8 @@ import pytest
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.notify import ChannelError
-from monitor.notify.channels.bell import Bell
-from monitor.notify.channels.terminal import Terminal, notification
+from monitor.core.errors import ChannelError
+from monitor.notify.channels.terminal import Bell, Terminal, render_notification
 from monitor.notify.text import Message
 from tests.builders import NOW
 from tests.real.bus import wait_until
@@ -57,17 +56,17 @@ def in_tmux(sequence: str) -> str:
 def test_each_terminal_gets_the_sequence_that_it_knows(
     environ: Mapping[str, str], sequence: str | None
 ) -> None:
-    assert notification(MESSAGE, environ) == sequence
+    assert render_notification(MESSAGE, environ) == sequence
 
 
 def test_the_lines_of_a_summary_are_one_line_here() -> None:
-    sequence = notification(Message("2 alerts", "one\ntwo"), {"TERM": "foot"})
+    sequence = render_notification(Message("2 alerts", "one\ntwo"), {"TERM": "foot"})
     assert sequence == "\x1b]777;notify;2 alerts;one · two\x1b\\"
 
 
 def test_kitty_is_told_how_urgent_it_is_and_keeps_two_alerts_apart() -> None:
-    calm = notification(Message("a", "b", Urgency.LOW), {"TERM": "xterm-kitty"})
-    urgent = notification(Message("a", "c", Urgency.CRITICAL), {"TERM": "xterm-kitty"})
+    calm = render_notification(Message("a", "b", Urgency.LOW), {"TERM": "xterm-kitty"})
+    urgent = render_notification(Message("a", "c", Urgency.CRITICAL), {"TERM": "xterm-kitty"})
     assert calm is not None
     assert urgent is not None
     assert (":u=0;a" in calm, ":u=2;a" in urgent) == (True, True)
@@ -76,20 +75,20 @@ def test_kitty_is_told_how_urgent_it_is_and_keeps_two_alerts_apart() -> None:
 
 async def test_the_sequence_goes_to_the_terminal_s_owner() -> None:
     out: list[bytes] = []
-    await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "foot"}).tell([ALERT])
+    await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "foot"}).send([ALERT])
     assert out == [OSC_777.encode()]
 
 
 async def test_a_terminal_that_shows_no_notifications_is_a_failure() -> None:
     out: list[bytes] = []
     with pytest.raises(ChannelError, match="not known to show") as failure:
-        await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "xterm"}).tell([ALERT])
+        await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "xterm"}).send([ALERT])
     assert (failure.value.reason, out) == ("no_capability", [])
 
 
 async def test_the_bell_is_one_byte() -> None:
     out: list[bytes] = []
-    await Bell(out.append).tell([ALERT])
+    await Bell(out.append).send([ALERT])
     assert out == [b"\a"]
 
 
@@ -108,7 +107,7 @@ def _gone(_: bytes) -> None:
 )
 async def test_without_a_terminal_nothing_is_told(channel: Bell | Terminal, words: str) -> None:
     with pytest.raises(ChannelError, match=words) as failure:
-        await channel.tell([ALERT])
+        await channel.send([ALERT])
     assert failure.value.reason == "unavailable"
 
 
@@ -116,11 +115,11 @@ PROGRAM = """
 import asyncio, os, time
 from datetime import UTC, datetime
 from monitor.notify.channels.terminal import Terminal
-from monitor.notify.text import message_of
+from monitor.notify.text import format_alerts
 from monitor.core.effects import Alert, AlertKind
 alert = Alert(AlertKind.TEST, "a", "5h", datetime.now(UTC))
 write = lambda data: os.write(1, data)
-asyncio.run(Terminal(message_of, write, os.environ).tell([alert]))
+asyncio.run(Terminal(format_alerts, write, os.environ).send([alert]))
 print("written", flush=True)
 time.sleep(60)
 """

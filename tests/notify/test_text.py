@@ -1,3 +1,4 @@
+import html
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.notify.text import SUMMARY_LINES, Message, message_of, summary, worded
+from monitor.notify.text import (
+    SUMMARY_LINES,
+    Message,
+    escape_markup,
+    format_alert,
+    format_alerts,
+    sentences,
+    summarize,
+)
 from tests.builders import NOW, after, before
 
 CRITICAL = Urgency.CRITICAL
@@ -93,13 +102,13 @@ def about(kind: AlertKind, **values: Any) -> Alert:
             REOPENED,
             Message(
                 "user@work.com: 5h is open again",
-                "It had reached 97% before the reset at 11:59.",
+                "Peaked at 97% before the reset at 11:59.",
             ),
             id="reset",
         ),
         pytest.param(
             replace(REOPENED, window="7d", resets_at=None),
-            Message("user@work.com: 7d is open again", "It had reached 97%."),
+            Message("user@work.com: 7d is open again", "Peaked at 97%."),
             id="reset at an unknown instant",
         ),
         pytest.param(
@@ -113,7 +122,7 @@ def about(kind: AlertKind, **values: Any) -> Alert:
             replace(REOPENED, kind=AlertKind.EARLY_RESET, resets_at=NOW),
             Message(
                 "user@work.com: 5h is open again early",
-                "It had reached 97%, and was reset before its time.",
+                "Peaked at 97%, reset before its time.",
             ),
             id="early reset",
         ),
@@ -127,7 +136,7 @@ def about(kind: AlertKind, **values: Any) -> Alert:
         ),
         pytest.param(
             replace(CROSSED, kind=AlertKind.PACE, threshold=None, resets_at=None),
-            Message("user@work.com: 5h fills too fast", "At 87%: it will be full too early."),
+            Message("user@work.com: 5h is on pace to run out before the reset", "At 87%."),
             id="pace at an unknown instant",
         ),
         pytest.param(
@@ -157,7 +166,7 @@ def about(kind: AlertKind, **values: Any) -> Alert:
         pytest.param(
             about(AlertKind.UNREADABLE, detail="HTTP 503"),
             Message(
-                "user@work.com: cannot be read", "HTTP 503. Its figures are old until this ends."
+                "user@work.com: cannot be read", "HTTP 503. Data is stale until this is fixed."
             ),
             id="unreadable",
         ),
@@ -195,20 +204,20 @@ def about(kind: AlertKind, **values: Any) -> Alert:
     ],
 )
 def test_an_alert_is_worded(alert: Alert, message: Message) -> None:
-    assert worded(alert, UTC) == message
+    assert format_alert(alert, UTC) == message
 
 
 def test_clock_times_and_days_are_those_of_the_zone() -> None:
     alert = replace(CROSSED, resets_at=after(hours=5))
     tokyo = timezone(timedelta(hours=9))
-    assert "Resets at 17:00" in worded(alert, UTC).body
-    assert "Resets on Mon 23 Nov at 02:00" in worded(alert, tokyo).body
+    assert "Resets at 17:00" in format_alert(alert, UTC).body
+    assert "Resets on Mon 23 Nov at 02:00" in format_alert(alert, tokyo).body
 
 
 def test_without_a_zone_the_machine_s_own_is_used() -> None:
     assert CROSSED.resets_at is not None
     local = CROSSED.resets_at.astimezone()
-    assert f"at {local:%H:%M}" in worded(CROSSED).body
+    assert f"at {local:%H:%M}" in format_alert(CROSSED).body
 
 
 @pytest.fixture
@@ -225,35 +234,35 @@ def central_europe(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_reset_after_a_change_of_the_clocks_is_told_in_the_time_that_holds_then() -> None:
     at = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     alert = replace(CROSSED, at=at, resets_at=at + timedelta(hours=2, minutes=30))
-    assert "Resets at 04:00 (in 2h 30m)" in worded(alert).body
+    assert "Resets at 04:00 (in 2h 30m)" in format_alert(alert).body
 
 
 @given(st.text(st.characters(), max_size=40), st.text(st.characters(), max_size=20))
 def test_no_name_brings_control_characters_into_a_message(account: str, window: str) -> None:
     alert = replace(CROSSED, account=account, window=window)
     login = about(AlertKind.LOGIN, detail=account)
-    message, several = worded(alert, UTC), summary([alert, login], UTC)
-    text = message.title + message.body + worded(login, UTC).body + several.title
+    message, several = format_alert(alert, UTC), summarize([alert, login], UTC)
+    text = message.title + message.body + format_alert(login, UTC).body + several.title
     text += "".join(several.body.split("\n", 1))
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text)
     assert not any(unicodedata.bidirectional(c) in ("RLO", "LRO", "RLE", "RLI") for c in text)
 
 
 def test_a_name_of_nothing_visible_is_still_somebody() -> None:
-    assert worded(replace(CROSSED, account="\u202e"), UTC).title == "unnamed: 5h at 87%"
+    assert format_alert(replace(CROSSED, account="\u202e"), UTC).title == "unnamed: 5h at 87%"
 
 
 def test_there_are_words_for_every_kind() -> None:
-    assert all(worded(about(kind), UTC).title for kind in AlertKind)
+    assert all(format_alert(about(kind), UTC).title for kind in AlertKind)
 
 
 def test_one_alert_is_worded_by_itself() -> None:
-    assert message_of([CROSSED], zone=UTC) == worded(CROSSED, UTC)
+    assert format_alerts([CROSSED], zone=UTC) == format_alert(CROSSED, UTC)
 
 
 def test_several_alerts_are_one_message_with_a_line_each() -> None:
     alerts = [CROSSED, REOPENED, about(AlertKind.LOGIN)]
-    assert message_of(alerts, zone=UTC) == Message(
+    assert format_alerts(alerts, zone=UTC) == Message(
         "Claude Tracker: 3 alerts",
         "user@work.com: 5h at 87%, resets at 14:14\n"
         "user@work.com: login needed\n"
@@ -265,7 +274,7 @@ def test_a_summary_begins_with_what_presses_most_and_is_newest() -> None:
     older = replace(CROSSED, account="older", at=before(minutes=5), resets_at=None)
     newer = replace(CROSSED, account="newer", resets_at=None)
     full = replace(CROSSED, account="full", at=before(minutes=9), utilization=1.0, resets_at=None)
-    message = summary([REOPENED, older, newer, about(AlertKind.UNREADABLE), full], UTC)
+    message = summarize([REOPENED, older, newer, about(AlertKind.UNREADABLE), full], UTC)
     assert message.body.splitlines() == [
         "full: 5h limit reached",
         "newer: 5h at 87%",
@@ -279,7 +288,7 @@ def test_a_summary_begins_with_what_presses_most_and_is_newest() -> None:
 @pytest.mark.parametrize(("count", "last"), [(6, "user-5: 5h at 87%"), (9, "and 3 more")])
 def test_a_long_summary_says_how_many_it_leaves_out(count: int, last: str) -> None:
     alerts = [replace(CROSSED, account=f"user-{n}", resets_at=None) for n in range(count)]
-    lines = message_of(alerts, zone=UTC).body.splitlines()
+    lines = format_alerts(alerts, zone=UTC).body.splitlines()
     assert len(lines) == min(count, SUMMARY_LINES + 1)
     assert lines[-1] == last
 
@@ -297,5 +306,16 @@ def test_a_reached_limit_is_critical_unless_the_user_has_said_otherwise(
     utilization: float, asked: Urgency, urgency: Urgency
 ) -> None:
     alert = replace(CROSSED, utilization=utilization)
-    assert message_of([alert], asked, UTC).urgency is urgency
-    assert message_of([alert, REOPENED], asked, UTC).urgency is urgency
+    assert format_alerts([alert], asked, UTC).urgency is urgency
+    assert format_alerts([alert, REOPENED], asked, UTC).urgency is urgency
+
+
+def test_sentences_are_ended_and_joined_and_empty_ones_left_out() -> None:
+    joined = sentences("the API said no", "", "Try again!", "it may help…")
+    assert joined == "The API said no. Try again! It may help…"
+
+
+@given(st.text(alphabet="<>&;alt\"' "))
+def test_escaped_markup_reads_as_typed(text: str) -> None:
+    assert "<" not in escape_markup(text)
+    assert html.unescape(escape_markup(text)) == text

@@ -11,28 +11,27 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import SettingsError
+from monitor.core.errors import ChannelError, SettingsError
 from monitor.core.model import Secret
-from monitor.core.notify import ChannelError
-from monitor.notify.channels.document import identity, render_document
-from monitor.notify.channels.webhook import Form, Webhook, header_text
-from monitor.notify.text import Message, Words, message_of
+from monitor.notify.channels.webhook import Form, Webhook, encode_header
+from monitor.notify.document import identity, render_document
+from monitor.notify.text import Formatter, Message, format_alerts
 from tests.builders import NOW
 from tests.notify.receiver import Received, receiver, status
 
 ALERT = Alert(AlertKind.LOGIN, "R&D <Zoë>", "", NOW, detail="refused")
 OTHER = Alert(AlertKind.FREE, "me", "", NOW)
-WORDS = partial(message_of, zone=UTC)
+WORDS = partial(format_alerts, zone=UTC)
 
 
 async def received(
-    form: Form, *alerts: Alert, urgency: Urgency = Urgency.NORMAL, words: Words = WORDS
+    form: Form, *alerts: Alert, urgency: Urgency = Urgency.NORMAL, words: Formatter = WORDS
 ) -> Received:
     """What a server gets of these alerts."""
     async with receiver() as server:
         token = Secret("tk_1")
         webhook = Webhook(f"{server.url}/topic?x=1", form, words, token=token)
-        await webhook.tell(alerts, urgency)
+        await webhook.send(alerts, urgency)
         webhook.close()
     (request,) = server.requests
     assert request.path == "/topic?x=1"
@@ -83,7 +82,7 @@ async def test_the_same_alert_has_the_same_key_at_each_delivery() -> None:
 
 async def test_the_key_of_a_second_try_is_that_of_the_first() -> None:
     async with receiver(status(500)) as server:
-        await Webhook(server.url, Form.JSON, WORDS, pause=0).tell([ALERT])
+        await Webhook(server.url, Form.JSON, WORDS, pause=0).send([ALERT])
     assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
     assert len(server.requests) == 2
 
@@ -91,7 +90,7 @@ async def test_the_key_of_a_second_try_is_that_of_the_first() -> None:
 async def test_a_refusal_is_a_failure() -> None:
     async with receiver(status(404)) as server:
         with pytest.raises(ChannelError, match=r"127\.0\.0\.1 answered HTTP 404"):
-            await Webhook(server.url, Form.SLACK, WORDS).tell([ALERT])
+            await Webhook(server.url, Form.SLACK, WORDS).send([ALERT])
 
 
 def test_an_address_in_the_clear_is_refused() -> None:
@@ -100,7 +99,7 @@ def test_an_address_in_the_clear_is_refused() -> None:
 
 
 async def test_a_title_that_looks_encoded_arrives_as_it_is() -> None:
-    words: Words = lambda *_: Message("=?utf-8?q?x?=", "")  # noqa: E731 - as short as its test
+    words: Formatter = lambda *_: Message("=?utf-8?q?x?=", "")  # noqa: E731 - as short as its test
     request = await received(Form.NTFY, ALERT, words=words)
     assert decoded(request.headers["Title"]) == "=?utf-8?q?x?="
 
@@ -112,7 +111,7 @@ def decoded(header: str) -> str:
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs")), max_size=200))
 def test_any_title_is_safe_in_a_header_and_survives_it(title: str) -> None:
-    header = header_text(title)
+    header = encode_header(title)
     assert header.isascii()
     assert not set(header) & set("\r\n\0")
     assert decoded(header) == title

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from monitor.app.app import App, Dependencies
-from monitor.app.channel_set import ChannelSet
 from monitor.app.poller import TICK
 from monitor.app.wiring import client_for
 from monitor.core.alerts.rules import Urgency
@@ -20,6 +19,7 @@ from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.ports import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
+from monitor.notify.channel_set import ChannelSet
 from monitor.settings import MUTE, SNAPSHOTS, SettingsFile, ledger_path, load, state_folder
 from monitor.storage.ledger import DeliveryLog
 from monitor.storage.mute import MuteFile
@@ -39,7 +39,7 @@ class Told:
     name: str = "told"
     lines: list[str] = field(default_factory=list)
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         _ = urgency
         self.lines += [f"{self.clock.now():%H:%M} {a.kind} {a.account}" for a in alerts]
 

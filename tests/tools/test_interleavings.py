@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
 from monitor.core.effects import Alert, AlertKind, Effect
+from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
 from monitor.core.model import Account, Usage, Window
-from monitor.core.notify import ChannelError
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.core.update import update
@@ -95,9 +95,9 @@ class World:
         self.told: Counter[str] = Counter()
         self.events: list[Event] = []
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
         if not self.works:
-            raise ChannelError("unavailable", "just so")
+            raise ChannelError(ChannelReason.UNAVAILABLE, "just so")
         self.told.update(key_of(alert, f"org-{alert.account}") for alert in alerts)
 
     def close(self) -> None:

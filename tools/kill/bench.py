@@ -1,4 +1,4 @@
-"""A notifier on a clock that is turned by hand, with channels that do as they are told."""
+"""A notifier on a clock that is turned by hand, with channels that do as they are sent."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,18 +21,18 @@ class FakeChannel:
         self.name = name
         self.behaviour = behaviour
         self.asked: list[list[str]] = []
-        self.told: list[list[str]] = []
+        self.sent: list[list[str]] = []
         self.urgencies: list[Urgency] = []
         self.closed = 0
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
         accounts = [alert.account for alert in alerts]
         self.asked.append(accounts)
         if isinstance(self.behaviour, Exception):
             raise self.behaviour
         if self.behaviour is not None:
             await self.behaviour.wait()
-        self.told.append(accounts)
+        self.sent.append(accounts)
         self.urgencies.append(urgency)
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class Bench:
         for account in accounts:
             self.effects.put_nowait(Notify(alert(account, kind, at=self.clock.now())))
 
-    async def tell(self, *accounts: str) -> None:
+    async def decide_each(self, *accounts: str) -> None:
         """Let these be decided now, one after the other, each in a burst of its own."""
         for account in accounts:
             self.notify(account)

@@ -18,8 +18,8 @@ from typing import Final
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
+from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
-from monitor.core.notify import ChannelError
 from monitor.notify import Notifier
 from monitor.storage.ledger import DeliveryLog
 from monitor.store import Store
@@ -57,9 +57,9 @@ class FileChannel:
         self._words = words
         self._file = os.open(folder / f"told-by-{name}", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
         if CHANCE.random() < 0.2:
-            raise ChannelError("unavailable", "just so")
+            raise ChannelError(ChannelReason.UNAVAILABLE, "just so")
         for alert in alerts:
             os.write(self._file, f"{self._words(alert)}\n".encode())
             await asyncio.sleep(CHANCE.choice((0, 0, 0.001)))
@@ -102,7 +102,7 @@ class Life:
             self.clock,
             journal=self.ledger,
             fan_out=fan_out,
-            limit=NO_LIMIT,
+            limits={"first": NO_LIMIT, "second": NO_LIMIT},
             busy=lambda: self.is_polling,
         )
 

@@ -1,1 +1,1 @@
-"""One file per way to be told of an alert."""
+"""One file per way to send an alert."""

@@ -1,8 +1,8 @@
-"""Tells alerts to Prometheus's Alertmanager, by the protocol that Prometheus itself uses (`POST /api/v2/alerts`).
+"""Sends alerts to Prometheus's Alertmanager, by the protocol that Prometheus itself uses (`POST /api/v2/alerts`).
 
-Alertmanager knows an alert by its labels, and takes it as resolved once its `endsAt` has passed; the sender says
-again and again that it fires. So what lasts is sent by `tell` and then by each `refresh`, and when it has ceased it
-is sent as resolved, for five minutes. What happens in an instant, such as a reset, just ends five minutes later.
+Alertmanager knows an alert by its labels, and takes it as resolved once its `endsAt` has passed; the sender repeats
+that it fires. So what lasts is sent by `send` and then by each `refresh`, and when it has ceased it is sent as
+resolved, for five minutes. What happens in an instant, such as a reset, just ends five minutes later.
 
 A window's usage does not fall before the window's end: its alerts hold until then even where we are gone or the
 machine sleeps, though no longer than half a day, lest an early reset that nobody saw keep one firing for a week.
@@ -18,13 +18,12 @@ from typing import Any, Final
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
-from monitor.core.model import Secret
 from monitor.core.sanitize import one_line
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
-from monitor.notify.text import Words
+from monitor.notify.text import Formatter
 
 LEASE: Final = timedelta(minutes=4)
-"""How long what lasts holds without a refresh: three of them, at one a minute, and some time to spare."""
+"""An alert that lasts holds so long without a refresh: three of them, at one a minute, and some time to spare."""
 
 WINDOW_LEASE: Final = timedelta(hours=12)
 INSTANT: Final = timedelta(minutes=5)
@@ -56,8 +55,8 @@ class Sent:
     ended_at: datetime | None = None
 
 
-def usual_urgency(alert: Alert) -> Urgency:
-    """How urgent an alert's rule is where the user has set nothing."""
+def default_urgency(alert: Alert) -> Urgency:
+    """The urgency of an alert's rule where the user has set nothing."""
     return DEFAULT_RULES.get(alert.kind, Rule()).urgency
 
 
@@ -68,36 +67,33 @@ class Alertmanager:
     rule alone.
     """
 
+    name = "alertmanager"
+
     def __init__(
         self,
         url: str,
-        words: Words,
+        formatter: Formatter,
         now: Callable[[], datetime],
         *,
-        urgency_of: Callable[[Alert], Urgency] = usual_urgency,
-        token: Secret | None = None,
+        urgency_of: Callable[[Alert], Urgency] = default_urgency,
         limit: float = LIMIT_SECS,
         pause: float = PAUSE_SECS,
-        name: str = "alertmanager",
     ) -> None:
-        self.name = name
-        self._words = words
+        self._formatter = formatter
         self._now = now
         self._urgency_of = urgency_of
-        address = f"{url.rstrip('/')}/api/v2/alerts"
-        self._receiver = Poster(address, token=token, limit=limit, pause=pause)
+        self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", limit=limit, pause=pause)
         self._sent: dict[Key, Sent] = {}
 
-    async def tell(
+    async def send(
         self,
         alerts: Sequence[Alert],
         urgency: Urgency = Urgency.NORMAL,  # noqa: ARG002 - each alert has a severity of its own
     ) -> None:
         """Send each alert by itself: to fold them is Alertmanager's work. Raises ChannelError."""
-        now = self._now()
-        told = {key_of(alert): Sent(alert) for alert in alerts}
-        await self._post(told.values(), now)
-        self._sent |= {key: sent for key, sent in told.items() if sent.alert.kind in _LASTING}
+        sent = {key_of(alert): Sent(alert) for alert in alerts}
+        await self._post(sent.values(), self._now())
+        self._sent |= {key: one for key, one in sent.items() if one.alert.kind in _LASTING}
 
     def close(self) -> None:
         """It keeps what it has sent, and no connection."""
@@ -105,7 +101,7 @@ class Alertmanager:
     async def refresh(self, firing: Sequence[Alert], now: datetime, *, quiet: bool = False) -> None:
         """Send all that fires again, and for a while what has ceased to. Raises ChannelError.
 
-        While `quiet`, nothing is begun that was not told before.
+        While `quiet`, nothing is begun that was not sent before.
         """
         fires = self._firing(firing, quiet)
         ended = {
@@ -115,12 +111,12 @@ class Alertmanager:
         }
         if fires or ended:
             await self._post([*fires.values(), *ended.values()], now)
-        self._sent |= fires | ended  # something may have been told meanwhile
+        self._sent |= fires | ended  # something may have been sent meanwhile
         for key in [key for key, sent in ended.items() if _is_old(sent, now)]:
             del self._sent[key]
 
     def _firing(self, firing: Sequence[Alert], quiet: bool) -> dict[Key, Sent]:
-        """What is to be sent as firing: what is known already, and what begins, less what a higher one covers."""
+        """The alerts to send as firing: those sent before, and those that begin, less what a higher one covers."""
         begun = {key for key, sent in self._sent.items() if sent.ended_at is None}
         begins = (
             set() if quiet else {key_of(a) for a in firing} - {key_of(a) for a in _covered(firing)}
@@ -129,12 +125,12 @@ class Alertmanager:
 
     async def _post(self, sent: Iterable[Sent], now: datetime) -> None:
         body = json.dumps([self._postable(one, now) for one in sent]).encode()
-        await self._receiver.post(body, {"Content-Type": "application/json"})
+        await self._poster.post(body, {"Content-Type": "application/json"})
 
     def _postable(self, sent: Sent, now: datetime) -> Mapping[str, Any]:
         alert = sent.alert
         urgency = self._urgency_of(alert)
-        message = self._words((replace(alert, at=sent.ended_at or now),), urgency)
+        message = self._formatter((replace(alert, at=sent.ended_at or now),), urgency)
         return {
             "labels": labels(alert, urgency),
             "annotations": {"summary": message.title, "description": message.body},
@@ -163,7 +159,7 @@ def alertname(kind: AlertKind) -> str:
 
 
 def ends_at(alert: Alert, now: datetime) -> datetime:
-    """Until when a firing alert holds if nothing more is heard of it."""
+    """The instant until which a firing alert holds if nothing more is sent of it."""
     if alert.kind not in _LASTING:
         return now + INSTANT
     end = alert.resets_at

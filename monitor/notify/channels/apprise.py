@@ -1,4 +1,4 @@
-"""Tells alerts through Apprise, which knows more than a hundred services; an optional extra, loaded at its first use.
+"""Sends alerts through Apprise, which knows more than a hundred services; an optional extra, loaded at its first use.
 
 Its calls block and have no limit of their own, so each service gets a thread. Its URLs are secrets, and it logs
 parts of them: `monitor.system.logs` keeps it silent, and of what it raises only the type is passed on.
@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
+from monitor.core.errors import ChannelError, ChannelReason, SecretRefusedError
 from monitor.core.model import Secret
-from monitor.core.notify import ChannelError
-from monitor.notify.channels.refusal import SecretRefusedError
-from monitor.notify.text import Message, Words
+from monitor.notify.text import Formatter, Message
 from monitor.system.aio import Daemon
 
 LIMIT_SECS: Final = 10.0
@@ -27,58 +26,32 @@ _log = logging.getLogger(__name__)
 
 
 class Apprise:
-    """`urls` are the services, one a line. An alert counts as told once one of them took it."""
+    """`urls` are the services, one a line. An alert counts as sent once one of them took it."""
 
-    def __init__(
-        self, urls: Secret, words: Words, *, limit: float = LIMIT_SECS, name: str = "apprise"
-    ) -> None:
-        self.name = name
+    name = "apprise"
+
+    def __init__(self, urls: Secret, formatter: Formatter, *, limit: float = LIMIT_SECS) -> None:
         self._urls = urls
-        self._words = words
+        self._formatter = formatter
         self._limit = limit
         self._late: list[Daemon[Any]] = []
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         """Raises ChannelError."""
         self._late = [call for call in self._late if call.is_running]
         if self._late:
-            raise ChannelError("timeout", "Apprise, or a service of it, has still not answered")
-        message = self._words(alerts, urgency)
+            late = "Apprise, or a service of it, has still not answered"
+            raise ChannelError(ChannelReason.TIMEOUT, late)
+        message = self._formatter(alerts, urgency)
         deadline = asyncio.get_running_loop().time() + self._limit
-        services = await self._services(deadline)
+        services = await self._load(deadline)
         calls = [Daemon(partial(_notify, service, message)) for service in services]
-        await self._wait(calls, deadline)
-        self._judge(calls)
-
-    def close(self) -> None:
-        """It holds nothing."""
-
-    async def _services(self, deadline: float) -> list[Any]:
-        """What Apprise makes of each URL, in a thread as well: loading it takes a third of a second."""
-        opening = Daemon(partial(_opened, self._urls))
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await opening.future
-        except TimeoutError:
-            raise self._timeout() from None
-        except ChannelError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a hundred plugins may raise
-            words = f"Apprise cannot be used: {type(error).__name__}"
-            raise ChannelError("error", words) from None
-        finally:
-            if opening.future.cancelled():
-                self._late = [opening]
-
-    async def _wait(self, calls: Sequence[Daemon[bool]], deadline: float) -> None:
         left = max(deadline - asyncio.get_running_loop().time(), 0)
         try:
             await asyncio.wait([call.future for call in calls], timeout=left)
         finally:
             self._late = [call for call in calls if call.future.cancel()]
-
-    def _judge(self, calls: Sequence[Daemon[bool]]) -> None:
-        took = sum(_took(call.future) for call in calls)
+        took = sum(_is_taken(call.future) for call in calls)
         if took < len(calls):
             _log.warning("Apprise: %d of %d services took it", took, len(calls))
         if took:
@@ -87,22 +60,42 @@ class Apprise:
             raise self._timeout()
         raise SecretRefusedError("no service of Apprise took it: check its URLs")
 
+    def close(self) -> None:
+        """It holds nothing."""
+
+    async def _load(self, deadline: float) -> list[Any]:
+        """Apprise's object for each URL, from a thread as well: loading it takes a third of a second."""
+        loading = Daemon(partial(_load, self._urls))
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await loading.future
+        except TimeoutError:
+            raise self._timeout() from None
+        except ChannelError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a hundred plugins may raise
+            detail = f"Apprise cannot be used: {type(error).__name__}"
+            raise ChannelError(ChannelReason.ERROR, detail) from None
+        finally:
+            if loading.future.cancelled():
+                self._late = [loading]
+
     def _timeout(self) -> ChannelError:
-        return ChannelError("timeout", f"Apprise took longer than {self._limit:g} s")
+        return ChannelError(ChannelReason.TIMEOUT, f"Apprise took longer than {self._limit:g} s")
 
 
-def _opened(urls: Secret) -> list[Any]:
+def _load(urls: Secret) -> list[Any]:
     """Raises ChannelError, which names the place of a wrong URL and nothing of it."""
     try:
         apprise = importlib.import_module("apprise")
     except ImportError:
-        raise ChannelError("unavailable", MISSING) from None
+        raise ChannelError(ChannelReason.UNAVAILABLE, MISSING) from None
     asset = apprise.AppriseAsset(app_id="Claude Tracker", storage_mode="memory")
     lines = [line.strip() for line in urls.reveal().splitlines() if line.strip()]
     services = [apprise.Apprise(asset=asset) for _ in lines]
     for place, (service, line) in enumerate(zip(services, lines, strict=True), 1):
         if not service.add(line):
-            raise SecretRefusedError(f"URL {place} is none that Apprise knows: correct it")
+            raise SecretRefusedError(f"URL {place} is not known to Apprise: correct it")
     if not services:
         raise SecretRefusedError("Apprise has no URL: write one a line")
     return services
@@ -115,6 +108,6 @@ def _notify(service: Any, message: Message) -> bool:
     )
 
 
-def _took(future: "asyncio.Future[bool]") -> bool:
-    """Whether it took the alert; what it raised is of no more interest than a refusal."""
+def _is_taken(future: "asyncio.Future[bool]") -> bool:
+    """True where the service took the alert; an exception of its own is no more than a refusal."""
     return not future.cancelled() and future.exception() is None and future.result()

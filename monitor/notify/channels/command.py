@@ -1,48 +1,88 @@
-"""Tells alerts to a program of the user's choice: as JSON on its standard input, and in its environment.
+"""Gives alerts to a program of the user's choice: as JSON on its standard input, and in its environment.
 
-The document is that of `monitor.notify.channels.document`. The environment is ours, and in addition has
-`CLAUDE_TRACKER_` and: `KIND` (`summary` for several alerts), `RULE`, `ACCOUNT`, `WINDOW`, `UTILIZATION`,
-`THRESHOLD`, `RESETS_AT`, `AT`, `DETAIL`, `TITLE`, `BODY`, `URGENCY` and `COUNT`. What the program prints is
-discarded; an exit code other than 0 says that it did not tell.
+The document is that of `monitor.notify.document`. The environment is ours, and in addition has `CLAUDE_TRACKER_` and:
+`KIND` (`summary` for several alerts), `RULE`, `ACCOUNT`, `WINDOW`, `UTILIZATION`, `THRESHOLD`, `RESETS_AT`, `AT`,
+`DETAIL`, `TITLE`, `BODY`, `URGENCY` and `COUNT`. What the program prints is discarded; an exit code other than 0 says
+that it did not send them.
 """
 
 import os
-from collections.abc import Sequence
-from typing import Final
+import shutil
+from collections.abc import Awaitable, Sequence
+from typing import Final, TypeVar
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
-from monitor.core.errors import SettingsError
-from monitor.notify.channels.document import environment, render_document
-from monitor.notify.channels.program import Input, run
-from monitor.notify.text import Words
+from monitor.core.errors import ChannelError, ChannelReason, SettingsError
+from monitor.notify.document import environment, render_document
+from monitor.notify.text import Formatter
+from monitor.system.subprocesses import code_of, complaint_of, ending
 
 LIMIT_SECS: Final = 10.0
+
+T = TypeVar("T")
 
 
 class Command:
     """`argv` is looked up on PATH for each alert, and never given to a shell; no argument is replaced."""
 
+    name = "command"
+
     def __init__(
-        self,
-        argv: Sequence[str],
-        words: Words,
-        *,
-        limit: float = LIMIT_SECS,
-        name: str = "command",
+        self, argv: Sequence[str], formatter: Formatter, *, limit: float = LIMIT_SECS
     ) -> None:
         if not argv or not argv[0]:
             raise SettingsError("the command of a channel is empty: name a program")
-        self.name = name
         self._argv = tuple(argv)
-        self._words = words
+        self._formatter = formatter
         self._limit = limit
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
-        """Raises ChannelError."""
-        environ = {**os.environ, **environment(alerts, urgency, self._words)}
-        given = Input(render_document(alerts, urgency, self._words), environ)
-        await run(*self._argv, limit=self._limit, given=given)
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+        """Raises ChannelError. The words of the program are not passed on: it may quote its input."""
+        name, *arguments = self._argv
+        code = await _run(
+            name,
+            code_of(
+                find_program(name),
+                *arguments,
+                limit_secs=self._limit,
+                stdin=render_document(alerts, urgency, self._formatter),
+                environ={**os.environ, **environment(alerts, urgency, self._formatter)},
+            ),
+            self._limit,
+        )
+        if code:
+            raise ChannelError(ChannelReason.ERROR, f"{name} {ending(code)}")
 
     def close(self) -> None:
         """It holds nothing."""
+
+
+async def run(name: str, *arguments: str, limit: float) -> None:
+    """Run a program to its end. Raises ChannelError where it is missing, fails, or takes longer than `limit`."""
+    running = complaint_of(find_program(name), *arguments, limit_secs=limit)
+    code, stderr = await _run(name, running, limit)
+    if code:
+        words = " ".join(stderr.decode(errors="replace").split())[:200]
+        detail = f"{name} {ending(code)}{f': {words}' if words else ''}"
+        raise ChannelError(ChannelReason.ERROR, detail)
+
+
+def find_program(name: str) -> str:
+    """The program's path. Raises ChannelError."""
+    program = shutil.which(name)
+    if program is None:
+        where = "missing, or no program" if os.sep in name else "not on PATH"
+        raise ChannelError(ChannelReason.UNAVAILABLE, f"{name} is {where}")
+    return program
+
+
+async def _run(name: str, running: Awaitable[T], limit: float) -> T:
+    try:
+        return await running
+    except TimeoutError:
+        late = f"{name} took longer than {limit:g} s"
+        raise ChannelError(ChannelReason.TIMEOUT, late) from None
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or "cannot be started"
+        raise ChannelError(ChannelReason.UNAVAILABLE, f"{name}: {why}") from None

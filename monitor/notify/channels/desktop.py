@@ -1,8 +1,8 @@
-"""Tells an alert through desktop-notifier, and believes only what shows that it was delivered.
+"""The desktop's own notifications: through desktop-notifier, and on macOS through what may replace it.
 
-The library never raises, waits forever for a daemon that hangs, and on some platforms drops everything
-without a word. So: a limit, a look at its capabilities, its word that it dispatched, and a fresh object
-after anything else.
+The library never raises, waits forever for a daemon that hangs, and on some platforms drops everything without a
+word. So: a limit, a look at its capabilities, its word that it dispatched, and a fresh object after anything else.
+On macOS it works only in a Python that is an application bundle, which Homebrew's and most others are not.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitor.core.alerts import rules
 from monitor.core.effects import Alert
-from monitor.core.notify import ChannelError
-from monitor.notify.channels.clean import escape_markup
-from monitor.notify.text import Message, Words
+from monitor.core.errors import ChannelError, ChannelReason
+from monitor.notify.channels.command import run
+from monitor.notify.text import Formatter, Message, escape_markup
 
 if TYPE_CHECKING:
     from desktop_notifier import Capability, Urgency
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 APP_NAME: Final = "Claude Tracker"
 LIMIT_SECS: Final = 5.0
 
+_SCRIPT: Final = (
+    "on run a",
+    "display notification (item 3 of a) with title (item 1 of a) subtitle (item 2 of a)",
+    "end run",
+)
 
-class Sender(Protocol):
+
+class Library(Protocol):
     """The part of `desktop_notifier.DesktopNotifier` that is used here."""
 
     async def request_authorisation(self) -> bool: ...
@@ -36,53 +42,33 @@ class Sender(Protocol):
 
 
 class Desktop:
-    """The desktop's own notifications. `markup` says that the daemon may read the body as markup."""
+    """Notifications by desktop-notifier. `markup` says that the daemon may read the body as markup."""
 
     name = "desktop"
 
     def __init__(
         self,
-        words: Words,
+        formatter: Formatter,
         *,
         markup: bool,
         limit: float = LIMIT_SECS,
-        make: Callable[[], Sender] | None = None,
+        make: Callable[[], Library] | None = None,
     ) -> None:
-        self._words = words
+        self._formatter = formatter
         self._markup = markup
         self._limit = limit
-        self._make = make or _sender
-        self._current: Sender | None = None
+        self._make = make or _load
+        self._current: Library | None = None
 
-    async def tell(
+    async def send(
         self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
     ) -> None:
         """Raises ChannelError unless the notification was delivered within the limit."""
-        await self._within_limit(self._deliver(self._words(alerts, urgency)))
+        await self._within_limit(self._deliver(self._formatter(alerts, urgency)))
 
     async def check(self) -> None:
-        """Raises ChannelError where nothing would be shown now. Shows nothing, and asks nobody for permission."""
-        await self._within_limit(self._look())
-
-    async def _look(self) -> None:
-        await _refuse_silence(await self._sender())
-
-    async def _within_limit(self, work: Coroutine[Any, Any, None]) -> None:
-        told = False
-        try:
-            async with asyncio.timeout(self._limit):
-                await work
-            told = True
-        except ChannelError:
-            raise
-        except TimeoutError:
-            words = f"the notification service did not answer within {self._limit:g} s"
-            raise ChannelError("timeout", words) from None
-        except Exception as error:
-            raise ChannelError("unavailable", _silence(error)) from error
-        finally:
-            if not told:
-                self.close()
+        """Raises ChannelError where nothing would be shown now. Shows nothing, and asks for no permission."""
+        await self._within_limit(self._capable())
 
     def close(self) -> None:
         """Let the connection go, and with it whatever state it is in; the next alert makes a fresh one."""
@@ -91,36 +77,105 @@ class Desktop:
         if bus is not None:
             bus.disconnect()
 
+    async def _within_limit(self, work: Coroutine[Any, Any, object]) -> None:
+        is_done = False
+        try:
+            async with asyncio.timeout(self._limit):
+                await work
+            is_done = True
+        except ChannelError:
+            raise
+        except TimeoutError:
+            late = f"the notification service did not answer within {self._limit:g} s"
+            raise ChannelError(ChannelReason.TIMEOUT, late) from None
+        except Exception as error:
+            raise ChannelError(ChannelReason.UNAVAILABLE, _explain(error)) from error
+        finally:
+            if not is_done:
+                self.close()
+
     async def _deliver(self, message: Message) -> None:
-        sender = await self._sender()
-        await _check(sender)
+        library = await self._capable()
+        if not await library.request_authorisation():
+            forbidden = "notifications are not allowed in the system's settings"
+            raise ChannelError(ChannelReason.DENIED, forbidden)
         dispatched = asyncio.Event()
         body = escape_markup(message.body) if self._markup else message.body
-        await sender.send(message.title, body, _urgency(message), on_dispatched=dispatched.set)
+        await library.send(message.title, body, _urgency(message), on_dispatched=dispatched.set)
         if not dispatched.is_set():
-            raise ChannelError("unavailable", "the notification service did not take it")
+            refused = "the notification service did not take it"
+            raise ChannelError(ChannelReason.UNAVAILABLE, refused)
 
-    async def _sender(self) -> Sender:
-        """The one that worked last, if its bus is still the same: on a dead connection sending never ends."""
-        if self._current is None or not _connected(self._current):
+    async def _capable(self) -> Library:
+        """The object that worked last, if its bus still lives: on a dead connection sending never ends."""
+        bus = _bus(self._current)
+        if self._current is None or (bus is not None and not bus.connected):
             self.close()
             await asyncio.to_thread(importlib.import_module, "desktop_notifier")  # takes 0.1 s
             self._current = self._make()
-        return self._current
+        library = self._current
+        if not await library.get_capabilities():
+            silent = "this platform's notifications drop everything"
+            raise ChannelError(ChannelReason.NO_CAPABILITY, silent)
+        return library
 
 
-async def _refuse_silence(sender: Sender) -> None:
-    if not await sender.get_capabilities():
-        raise ChannelError("no_capability", "this platform's notifications drop everything")
+class TerminalNotifier:
+    """The program terminal-notifier, which many have on macOS; looked up on PATH for each alert."""
+
+    name = "terminal-notifier"
+
+    def __init__(
+        self,
+        formatter: Formatter,
+        *,
+        executable: str = "terminal-notifier",
+        limit: float = LIMIT_SECS,
+    ) -> None:
+        self._formatter = formatter
+        self._executable = executable
+        self._limit = limit
+
+    async def send(
+        self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
+    ) -> None:
+        """Raises ChannelError."""
+        message = self._formatter(alerts, urgency)
+        # It reads values as property lists: `(x` and `-x` would be lost without a backslash in front.
+        options = ("-title", f"\\{message.title}", "-message", f"\\{message.body}")
+        await run(self._executable, *options, limit=self._limit)
+
+    def close(self) -> None:
+        """It holds nothing."""
 
 
-async def _check(sender: Sender) -> None:
-    await _refuse_silence(sender)
-    if not await sender.request_authorisation():
-        raise ChannelError("denied", "notifications are not allowed in the system's settings")
+class Osascript:
+    """AppleScript, which every macOS has; it ends well even where the user has forbidden notifications."""
+
+    name = "osascript"
+
+    def __init__(
+        self, formatter: Formatter, *, executable: str = "osascript", limit: float = LIMIT_SECS
+    ) -> None:
+        self._formatter = formatter
+        self._executable = executable
+        self._limit = limit
+
+    async def send(
+        self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
+    ) -> None:
+        """Raises ChannelError. The text travels as arguments and is never a part of the script."""
+        message = self._formatter(alerts, urgency)
+        script = [part for line in _SCRIPT for part in ("-e", line)]
+        # The first argument is ours, so that a title which begins with a dash is not read as an option.
+        arguments = (APP_NAME, message.title, message.body)
+        await run(self._executable, *script, *arguments, limit=self._limit)
+
+    def close(self) -> None:
+        """It holds nothing."""
 
 
-def _sender() -> Sender:
+def _load() -> Library:
     from desktop_notifier import DesktopNotifier
 
     return DesktopNotifier(app_name=APP_NAME, app_icon=None)
@@ -132,25 +187,16 @@ def _urgency(message: Message) -> "Urgency":
     return Urgency(str(message.urgency))
 
 
-def _bus(sender: Sender | None) -> Any:
-    """The library's own D-Bus connection. Private to it, but nothing public closes it or tells whether it lives."""
-    return getattr(getattr(sender, "_backend", None), "bus", None)
+def _bus(library: Library | None) -> Any:
+    """The library's own D-Bus connection. Private to it, but nothing public closes it or shows that it lives."""
+    return getattr(getattr(library, "_backend", None), "bus", None)
 
 
-def _connected(sender: Sender) -> bool:
-    bus = _bus(sender)
-    return bus is None or bus.connected
-
-
-def _silence(error: Exception) -> str:
-    """Why nothing is shown, as a person would say it; the words of a failure that is not known are its own."""
-    kind = type(error).__name__
+def _explain(error: Exception) -> str:
+    """One line for people; a failure that is not known is quoted."""
+    kind, line = type(error).__name__, " ".join(str(error).split())
     if kind == "InvalidAddressError":
-        return "this session has no D-Bus, and so no notifications"
+        return "no D-Bus session: desktop notifications unavailable"
     if isinstance(error, OSError) or kind == "DBusError":
-        return f"no notification service answers ({_line(error)})"
-    return f"no notification service: {kind}: {_line(error)}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        return f"no notification service answers ({line})"
+    return f"no notification service: {kind}: {line}"

@@ -1,16 +1,16 @@
-"""Tells an alert through the terminal's own notifications, which also work over ssh.
+"""Notifications of the terminal that the program runs on, which also work over ssh, and its bell.
 
 Terminals disagree on the escape sequence, and cannot be asked safely: the environment says which one it is.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
-from monitor.core.notify import ChannelError
-from monitor.notify.text import Message, Words
+from monitor.core.errors import ChannelError, ChannelReason
+from monitor.notify.text import Formatter, Message
 
 Write = Callable[[bytes], None]
 
@@ -26,41 +26,65 @@ class Terminal:
 
     name = "terminal"
 
-    def __init__(self, words: Words, write: Write | None, environ: Mapping[str, str]) -> None:
-        self._words = words
+    def __init__(
+        self, formatter: Formatter, write: Write | None, environ: Mapping[str, str]
+    ) -> None:
+        self._formatter = formatter
         self._write = write
         self._environ = environ
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         """Raises ChannelError."""
-        sequence = notification(self._words(alerts, urgency), self._environ)
+        sequence = render_notification(self._formatter(alerts, urgency), self._environ)
         if sequence is None:
-            raise ChannelError("no_capability", "this terminal is not known to show notifications")
-        written(self._write, sequence.encode())
+            unknown = "this terminal is not known to show notifications"
+            raise ChannelError(ChannelReason.NO_CAPABILITY, unknown)
+        _write(self._write, sequence.encode())
 
     def close(self) -> None:
         """It holds nothing."""
 
 
-def written(write: Write | None, sequence: bytes) -> None:
+class Bell:
+    """The last resort, which says only that there is something to look at."""
+
+    name = "bell"
+
+    def __init__(self, write: Write | None) -> None:
+        self._write = write
+
+    async def send(
+        self,
+        alerts: Sequence[Alert],  # noqa: ARG002 - a bell has one thing to say
+        urgency: Urgency = Urgency.NORMAL,  # noqa: ARG002 - and one way to say it
+    ) -> None:
+        """Raises ChannelError."""
+        _write(self._write, b"\a")
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def _write(write: Write | None, sequence: bytes) -> None:
     """Hand the sequence to the terminal's owner. Raises ChannelError where there is no terminal, or it is gone."""
     if write is None:
-        raise ChannelError("unavailable", "there is no terminal here")
+        raise ChannelError(ChannelReason.UNAVAILABLE, "there is no terminal here")
     try:
         write(sequence)
     except OSError as error:
-        raise ChannelError("unavailable", f"the terminal is gone: {error.strerror}") from error
+        gone = f"the terminal is gone: {error.strerror}"
+        raise ChannelError(ChannelReason.UNAVAILABLE, gone) from error
 
 
-def notification(message: Message, environ: Mapping[str, str]) -> str | None:
+def render_notification(message: Message, environ: Mapping[str, str]) -> str | None:
     """The escape sequence that shows the message on this terminal; None where none is known to."""
     names = _names(environ)
     title, body = _field(message.title), _field(message.body)
     if "kitty" in names:
         sequence = _kitty(title, body, message.urgency)
-    elif _any(_WITH_TITLE, names):
+    elif any(name in names for name in _WITH_TITLE):
         sequence = f"{_OSC}777;notify;{title};{body}{_END}"
-    elif _any(_TEXT_ONLY, names):
+    elif any(name in names for name in _TEXT_ONLY):
         sequence = f"{_OSC}9;{title}. {body}{_END}"
     else:
         return None
@@ -89,10 +113,6 @@ def _names(environ: Mapping[str, str]) -> str:
     }
     names += [name for key, name in hints.items() if environ.get(key)]
     return " ".join(names).lower()
-
-
-def _any(known: Iterable[str], names: str) -> bool:
-    return any(name in names for name in known)
 
 
 def _field(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Tells alerts to any HTTP receiver: with our own JSON document, or in the form that ntfy or Slack reads."""
+"""Sends alerts to any HTTP receiver: with our own JSON document, or in the form that ntfy or Slack reads."""
 
 import json
 import re
@@ -11,14 +11,13 @@ from typing import Final
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
-from monitor.notify.channels.clean import escape_markup
-from monitor.notify.channels.document import identity, render_document
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
-from monitor.notify.text import Words
+from monitor.notify.document import identity, render_document
+from monitor.notify.text import Formatter, escape_markup
 
 
 class Form(StrEnum):
-    """What the receiver reads. `slack` is understood by Mattermost, Rocket.Chat and others as well."""
+    """The format that the receiver reads. `slack` is understood by Mattermost, Rocket.Chat and others as well."""
 
     JSON = "json"
     NTFY = "ntfy"
@@ -39,60 +38,60 @@ class Webhook:
     `Idempotency-Key` is the same for each delivery of the same alerts.
     """
 
+    name = "webhook"
+
     def __init__(
         self,
         url: str,
         form: Form,
-        words: Words,
+        formatter: Formatter,
         *,
         token: Secret | None = None,
         limit: float = LIMIT_SECS,
         pause: float = PAUSE_SECS,
-        name: str = "webhook",
     ) -> None:
-        self.name = name
         self._render = _FORMS[form]
-        self._words = words
-        self._receiver = Poster(url, token=token, limit=limit, pause=pause)
+        self._formatter = formatter
+        self._poster = Poster(url, token=token, limit=limit, pause=pause)
 
-    async def tell(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
         """Raises ChannelError."""
-        parcel = self._render(alerts, urgency, self._words)
-        headers = {**parcel.headers, "Idempotency-Key": identity(alerts)}
-        await self._receiver.post(parcel.body, headers)
+        content = self._render(alerts, urgency, self._formatter)
+        headers = {**content.headers, "Idempotency-Key": identity(alerts)}
+        await self._poster.post(content.body, headers)
 
     def close(self) -> None:
         """It holds nothing."""
 
 
-def _json(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> HttpBody:
-    document = render_document(alerts, urgency, words)
+def _render_json(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> HttpBody:
+    document = render_document(alerts, urgency, formatter)
     return HttpBody(document, {"Content-Type": "application/json"})
 
 
-def _ntfy(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> HttpBody:
+def _render_ntfy(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> HttpBody:
     """https://docs.ntfy.sh/publish: the body is the text, and the rest are headers."""
-    message = words(alerts, urgency)
+    message = formatter(alerts, urgency)
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
-        "Title": header_text(message.title),
+        "Title": encode_header(message.title),
         "Priority": _PRIORITY[message.urgency],
         "Tags": _TAGS.get(alerts[0].kind, "warning") if len(alerts) == 1 else "bell",
     }
     return HttpBody(message.body.encode(), headers)
 
 
-def _slack(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> HttpBody:
+def _render_slack(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> HttpBody:
     """https://api.slack.com/messaging/webhooks; what it wants escaped is what HTML does."""
-    message = words(alerts, urgency)
+    message = formatter(alerts, urgency)
     text = escape_markup(f"{message.title}\n{message.body}")
     return HttpBody(json.dumps({"text": text}).encode(), {"Content-Type": "application/json"})
 
 
-_FORMS: Final[Mapping[Form, Callable[[Sequence[Alert], Urgency, Words], HttpBody]]] = {
-    Form.JSON: _json,
-    Form.NTFY: _ntfy,
-    Form.SLACK: _slack,
+_FORMS: Final[Mapping[Form, Callable[[Sequence[Alert], Urgency, Formatter], HttpBody]]] = {
+    Form.JSON: _render_json,
+    Form.NTFY: _render_ntfy,
+    Form.SLACK: _render_slack,
 }
 _PRIORITY: Final = {Urgency.LOW: "2", Urgency.NORMAL: "3", Urgency.CRITICAL: "5"}
 _TAGS: Final = {
@@ -108,8 +107,8 @@ _TAGS: Final = {
 }
 
 
-def header_text(text: str) -> str:
-    """The text as a header may carry it: as it is where that is printable ASCII, else in the words of RFC 2047."""
+def encode_header(text: str) -> str:
+    """The text as a header may carry it: as it is where that is printable ASCII, else encoded by RFC 2047."""
     if re.fullmatch(r"[ -~]*", text) and "=?" not in text:
         return text
     return " ".join(Header(text, "utf-8").encode(linesep="").split())

@@ -6,7 +6,7 @@
        "detail": "", "title": "work: 5h at 87%", "body": "Passed 80%. …"}]}
 
 `summary` says that there are several alerts; title and body on top are what a person is to read in any case.
-`utilization` and `threshold` are ratios, and null where none is spoken of; `window` is empty for a whole account, and
+`utilization` and `threshold` are ratios, and null where there is none; `window` is empty for a whole account, and
 `account` for all of them. `resets_at` is the instant that matters: a window's end, a login's, when it will be full.
 `id` is the same for each delivery of one alert. New keys may come; `version` changes when one goes. Pure.
 """
@@ -20,32 +20,32 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
-from monitor.notify.text import Words
+from monitor.notify.text import Formatter
 
 VERSION: Final = 1
 
 Json = dict[str, Any]
 
 
-def document(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> Json:
-    """What is delivered, as the module's docstring shows it."""
-    message = words(alerts, urgency)
+def document(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> Json:
+    """The delivery as the module's docstring shows it."""
+    message = formatter(alerts, urgency)
     return {
         "version": VERSION,
         "summary": len(alerts) != 1,
         "title": message.title,
         "body": message.body,
         "urgency": str(message.urgency),
-        "alerts": [_alert(alert, urgency, words) for alert in alerts],
+        "alerts": [_alert(alert, urgency, formatter) for alert in alerts],
     }
 
 
-def render_document(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> bytes:
-    return json.dumps(document(alerts, urgency, words)).encode()
+def render_document(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> bytes:
+    return json.dumps(document(alerts, urgency, formatter)).encode()
 
 
-def _alert(alert: Alert, urgency: Urgency, words: Words) -> Json:
-    message = words((alert,), urgency)
+def _alert(alert: Alert, urgency: Urgency, formatter: Formatter) -> Json:
+    message = formatter((alert,), urgency)
     return {
         "id": identity((alert,)),
         "kind": str(alert.kind),
@@ -67,9 +67,11 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-def environment(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> Mapping[str, str]:
-    """The document's main fields as `CLAUDE_TRACKER_…`; of a summary only its words, count, urgency and kind."""
-    whole = document(alerts, urgency, words)
+def environment(
+    alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter
+) -> Mapping[str, str]:
+    """The document's main fields as `CLAUDE_TRACKER_…`; of a summary only its text, count, urgency and kind."""
+    whole = document(alerts, urgency, formatter)
     fields: Json = {key: whole[key] for key in ("title", "body", "urgency")}
     one = whole["alerts"][0] if len(alerts) == 1 else {"kind": AlertKind.SUMMARY}
     fields |= {key: one.get(key) for key in _FIELDS} | {"count": len(alerts)}
@@ -77,17 +79,17 @@ def environment(alerts: Sequence[Alert], urgency: Urgency, words: Words) -> Mapp
 
 
 def _variable(value: object) -> str:
-    """What an environment can hold: lines of visible text."""
+    """The value as an environment can hold it: lines of visible text."""
     lines = "" if value is None else str(value)
     return "\n".join(one_line(line, len(line)) for line in lines.split("\n"))
 
 
 def identity(alerts: Sequence[Alert]) -> str:
-    """A short name for what is delivered: the same for the same alerts in any process, and it tells nothing else."""
+    """A hash of the alerts: the same for the same ones in any process, and nothing can be read from it."""
     keys = ["\x1f".join(_identity(alert)) for alert in alerts]
     return hashlib.sha256("\x1e".join(keys).encode(errors="replace")).hexdigest()[:32]
 
 
 def _identity(alert: Alert) -> tuple[str, ...]:
-    """A rule speaks once in each window period; of what has no period the instant tells one from another."""
+    """A rule fires once in each window period; what has no period is told apart by its instant."""
     return alert.account, alert.window, alert.rule, alert.period or iso(alert.at)

@@ -1,0 +1,224 @@
+"""The channels that the settings name, made for this platform, with secrets from the keyring."""
+
+import itertools
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from functools import partial
+from typing import Final
+
+from monitor.core.alerts.rules import RuleBook, Urgency
+from monitor.core.effects import Alert
+from monitor.core.errors import ChannelError, ChannelReason, CredentialError, SecretRefusedError
+from monitor.core.model import Secret
+from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
+from monitor.credentials.keyring import Keyring
+from monitor.notify.channel import MARGIN_SECS, Channel
+from monitor.notify.channels.alertmanager import Alertmanager
+from monitor.notify.channels.apprise import LIMIT_SECS as APPRISE_SECS
+from monitor.notify.channels.apprise import Apprise
+from monitor.notify.channels.command import Command
+from monitor.notify.channels.desktop import Desktop, Osascript, TerminalNotifier
+from monitor.notify.channels.terminal import Bell, Terminal, Write
+from monitor.notify.channels.webhook import Form, Webhook
+from monitor.notify.text import Formatter, format_alerts
+from monitor.settings import ChannelSettings, Settings, WebhookSettings, rule_book
+from monitor.system.clock import Clock
+
+LAST_RESORTS: Final = ("terminal", "bell")
+MAC_FALLBACKS: Final = ("terminal-notifier", "osascript")
+
+Make = Callable[[], Channel]
+
+
+def _never_quiet(_: datetime) -> None:
+    """There are no quiet hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSet:
+    """The channels by the names of the settings, in order of preference; without any, nothing is sent.
+
+    Each name stands for several of which the first that works is enough: `desktop` and what replaces it. With
+    `fan_out` each name sends an alert, else the first that works. `quiet_until` is when the quiet hours end that an
+    instant lies in, None where it lies in none; `limits` are seconds by channel, where one may take longer than most.
+    """
+
+    chains: Mapping[str, Sequence[Channel]] = field(default_factory=dict)
+    fan_out: bool = False
+    quiet_until: Callable[[datetime], datetime | None] = _never_quiet
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """All of them in order, each name once."""
+        return join(self.chains.values())
+
+    @property
+    def alertmanagers(self) -> tuple[Alertmanager, ...]:
+        return tuple(channel for channel in self.channels if isinstance(channel, Alertmanager))
+
+
+def join(chains: Iterable[Sequence[Channel]]) -> tuple[Channel, ...]:
+    """The channels of these chains in order, each name once."""
+    joined: dict[str, Channel] = {}
+    for channel in itertools.chain.from_iterable(chains):
+        joined.setdefault(channel.name, channel)
+    return tuple(joined.values())
+
+
+def build_channel_set(
+    settings: Settings,
+    write: Write | None,
+    clock: Clock,
+    *,
+    keyring: Keyring | None = None,
+    platform: str = sys.platform,
+    zone: tzinfo | None = None,
+) -> ChannelSet:
+    """The user's own channels; `write` reaches the terminal that we run on, and a `zone` of None is the machine's.
+
+    Raises SettingsError where one of them cannot be used as it is set.
+    """
+    notifications = settings.notifications
+    if not notifications.enabled:
+        return ChannelSet()
+    formatter = partial(format_alerts, zone=zone)
+    make = _built_in(formatter, write, platform) | _configured(
+        settings.channels, formatter, keyring or Keyring(), rule_book(settings), clock
+    )
+    resorts = LAST_RESORTS if write is not None and "desktop" in notifications.channels else ()
+    fallbacks = MAC_FALLBACKS if platform == "darwin" else ()
+    if notifications.fan_out:
+        names, fallbacks = notifications.channels, (*fallbacks, *resorts)
+    else:
+        names = (*notifications.channels, *resorts)
+    chains = {
+        name: [make[each]() for each in (name, *(fallbacks if name == "desktop" else ()))]
+        for name in names
+    }
+    quiet_hours = notifications.quiet_hours
+    return ChannelSet(
+        chains,
+        notifications.fan_out,
+        quiet_until=quiet_hours.until if quiet_hours else _never_quiet,
+        limits=_limits(settings.channels),
+    )
+
+
+def build_demo_channel_set(write: Write | None) -> ChannelSet:
+    """The demo's channels touch no D-Bus: they are those of the terminal alone."""
+    if write is None:
+        return ChannelSet()
+    make = _built_in(format_alerts, write, sys.platform)
+    return ChannelSet({name: [make[name]()] for name in LAST_RESORTS})
+
+
+def _built_in(formatter: Formatter, write: Write | None, platform: str) -> dict[str, Make]:
+    """The channels that need no settings, by their names."""
+    return {
+        "desktop": lambda: Desktop(formatter, markup=platform != "darwin"),
+        "terminal-notifier": lambda: TerminalNotifier(formatter),
+        "osascript": lambda: Osascript(formatter),
+        "terminal": lambda: Terminal(formatter, write, os.environ),
+        "bell": lambda: Bell(write),
+    }
+
+
+def _configured(
+    channels: ChannelSettings,
+    formatter: Formatter,
+    keyring: Keyring,
+    rules: RuleBook,
+    clock: Clock,
+) -> dict[str, Make]:
+    """The channels that have a table of their own, by their names."""
+    make: dict[str, Make] = {}
+    if (command := channels.command) is not None:
+        make["command"] = lambda: Command(command.argv, formatter, limit=command.timeout_secs)
+    if (webhook := channels.webhook) is not None:
+        make["webhook"] = lambda: _webhook(webhook, formatter, keyring)
+    if (manager := channels.alertmanager) is not None:
+        make["alertmanager"] = lambda: Alertmanager(
+            manager.url,
+            formatter,
+            clock.now,
+            urgency_of=lambda alert: rules.rule(alert.kind).urgency,
+        )
+    if (services := channels.apprise) is not None:
+        make["apprise"] = lambda: DeferredChannel(
+            "apprise", services.urls, keyring.text, lambda urls: Apprise(urls, formatter)
+        )
+    return make
+
+
+def _webhook(settings: WebhookSettings, formatter: Formatter, keyring: Keyring) -> Channel:
+    def make(token: Secret | None) -> Webhook:
+        form, limit = Form(settings.form), settings.timeout_secs
+        return Webhook(settings.url, form, formatter, token=token, limit=limit)
+
+    async def read(entry: str) -> Secret | None:
+        kept = await keyring.read(entry)
+        return None if kept is None else kept.secret
+
+    if settings.token is None:
+        return make(None)
+    return DeferredChannel("webhook", settings.token, read, make)
+
+
+def _limits(channels: ChannelSettings) -> Mapping[str, float]:
+    """For the channels that may take longer than most: their own limit, that of the keyring, and a margin."""
+    own: dict[str, float] = {"apprise": APPRISE_SECS + KEYRING_SECS}
+    if (command := channels.command) is not None:
+        own["command"] = command.timeout_secs
+    if (webhook := channels.webhook) is not None:
+        own["webhook"] = webhook.timeout_secs + (KEYRING_SECS if webhook.token else 0)
+    return {name: limit + MARGIN_SECS for name, limit in own.items()}
+
+
+class DeferredChannel:
+    """Stands for the channel that `make` makes of a secret in the keyring, which may be unlocked later.
+
+    `read` returns None where the keyring has no such entry, and raises CredentialError. A secret that the receiver
+    refuses is read again for the next alert.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: str,
+        read: Callable[[str], Awaitable[Secret | None]],
+        make: Callable[[Secret], Channel],
+    ) -> None:
+        self.name = name
+        self._entry = entry
+        self._read = read
+        self._make = make
+        self._channel: Channel | None = None
+
+    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+        """Raises ChannelError, also where there is no such secret now."""
+        if self._channel is None:
+            self._channel = self._make(await self._secret())
+        try:
+            await self._channel.send(alerts, urgency)
+        except SecretRefusedError:
+            self.close()
+            self._channel = None
+            raise
+
+    def close(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+
+    async def _secret(self) -> Secret:
+        try:
+            secret = await self._read(self._entry)
+        except CredentialError as error:
+            raise ChannelError(ChannelReason.UNAVAILABLE, str(error)) from None
+        if secret is None:
+            missing = f"the keyring has no entry {self._entry!r}"
+            raise ChannelError(ChannelReason.UNAVAILABLE, missing)
+        return secret

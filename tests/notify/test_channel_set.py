@@ -1,0 +1,216 @@
+"""The settings become channels: which, in what order, with what limits, and with secrets that may come later."""
+
+from pathlib import Path
+
+import pytest
+
+from monitor.core.alerts.rules import Urgency
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import (
+    ChannelError,
+    ChannelReason,
+    CredentialError,
+    Failure,
+    Reason,
+    SecretRefusedError,
+)
+from monitor.core.model import Secret
+from monitor.credentials import keyring
+from monitor.credentials.keyring import Keyring
+from monitor.notify import MARGIN_SECS
+from monitor.notify.channel_set import (
+    ChannelSet,
+    DeferredChannel,
+    build_channel_set,
+    build_demo_channel_set,
+)
+from monitor.notify.channels import apprise
+from monitor.settings import load
+from tests.builders import NOW
+from tests.fakes import FakeClock
+from tools.kill.bench import FakeChannel, alert
+
+NOBODY = "json://127.0.0.1:9/x"
+HOOK = '[channels.webhook]\nurl = "https://hooks.example.com/x"\ntimeout_secs = 30\n'
+COMMAND = '[channels.command]\nargv = ["true"]\ntimeout_secs = 20\n'
+SERVICES = '[channels.apprise]\nurls = "services"\n'
+MAC = ["desktop", "terminal-notifier", "osascript"]
+
+
+def ignore(_: bytes) -> None: ...
+
+
+def channel_set(
+    folder: Path,
+    names: list[str],
+    more: str = "",
+    *,
+    platform: str = "linux",
+    has_terminal: bool = False,
+    entries: Keyring | None = None,
+) -> ChannelSet:
+    file = folder / "config.toml"
+    file.write_text(f"[notifications]\nchannels = {names}\n{more}")
+    write = ignore if has_terminal else None
+    return build_channel_set(load(file), write, FakeClock(), keyring=entries, platform=platform)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "platform", "has_terminal", "chain"),
+    [
+        (["desktop"], "linux", False, ["desktop"]),
+        (["desktop"], "linux", True, ["desktop", "terminal", "bell"]),
+        (["desktop"], "darwin", False, MAC),
+        (["desktop"], "darwin", True, [*MAC, "terminal", "bell"]),
+        (["bell", "desktop"], "linux", True, ["bell", "desktop", "terminal"]),
+        (["terminal", "desktop", "bell"], "darwin", False, ["terminal", *MAC, "bell"]),
+        (["terminal"], "linux", True, ["terminal"]),
+        (["terminal", "bell"], "linux", False, ["terminal", "bell"]),
+        ([], "linux", True, []),
+    ],
+)
+def test_names_mean_a_chain_of_channels(
+    wanted: list[str], platform: str, has_terminal: bool, chain: list[str], tmp_path: Path
+) -> None:
+    made = channel_set(tmp_path, wanted, platform=platform, has_terminal=has_terminal)
+    assert [channel.name for channel in made.channels] == chain
+
+
+def test_with_fan_out_the_last_resorts_are_those_of_the_desktop_alone(tmp_path: Path) -> None:
+    names = ["desktop", "webhook"]
+    made = channel_set(tmp_path, names, f"fan_out = true\n{HOOK}", has_terminal=True)
+    chains = {name: [channel.name for channel in chain] for name, chain in made.chains.items()}
+    assert chains == {"desktop": ["desktop", "terminal", "bell"], "webhook": ["webhook"]}
+
+
+def test_channels_with_settings_of_their_own_stand_where_they_are_named(tmp_path: Path) -> None:
+    made = channel_set(tmp_path, ["webhook", "bell", "command"], HOOK + COMMAND)
+    assert [channel.name for channel in made.channels] == ["webhook", "bell", "command"]
+
+
+def test_the_demo_uses_its_terminal_and_nothing_else() -> None:
+    assert [channel.name for channel in build_demo_channel_set(ignore).channels] == [
+        "terminal",
+        "bell",
+    ]
+    assert build_demo_channel_set(None).channels == ()
+
+
+async def test_a_wish_that_cannot_be_met_is_reported_and_not_dropped(tmp_path: Path) -> None:
+    (bell,) = channel_set(tmp_path, ["bell"]).channels
+    with pytest.raises(ChannelError, match="there is no terminal here"):
+        await bell.send([Alert(AlertKind.TEST, "", "", NOW)], Urgency.NORMAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "own"),
+    [
+        ("command", COMMAND, 20),
+        ("webhook", HOOK, 30),
+        ("webhook", f'{HOOK}token = "hook"\n', 30 + keyring.LIMIT_SECS),
+        ("apprise", SERVICES, apprise.LIMIT_SECS + keyring.LIMIT_SECS),
+    ],
+)
+def test_a_channel_is_given_longer_than_it_and_its_secret_may_take(
+    name: str, table: str, own: float, tmp_path: Path
+) -> None:
+    assert channel_set(tmp_path, [name], table).limits[name] == own + MARGIN_SECS
+
+
+class Entries:
+    """A back end of the keyring that holds one text under each name."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
+        return self.text
+
+    def set_password(self, service: str, username: str, password: str) -> None: ...
+    def delete_password(self, service: str, username: str) -> None: ...
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise's own matter
+async def test_apprise_is_given_all_the_lines_of_its_entry(tmp_path: Path) -> None:
+    entries = Entries(f"{NOBODY}\n\n{NOBODY}\nnonsense://third\n")
+    made = channel_set(tmp_path, ["apprise"], SERVICES, entries=Keyring(lambda: entries))
+    (channel,) = made.channels
+    with pytest.raises(ChannelError, match="URL 3 is not known to Apprise"):
+        await channel.send([alert("a")], Urgency.NORMAL)
+
+
+class Safe:
+    """A keyring that may be locked, empty, or hold another secret by now, and the channels made of what it held."""
+
+    def __init__(self, held: Secret | CredentialError | None) -> None:
+        self.held = held
+        self.made: list[tuple[Secret, FakeChannel]] = []
+        self.fails: ChannelError | None = None
+        self.channel = DeferredChannel("webhook", "hook", self.read, self.make)
+
+    async def read(self, name: str) -> Secret | None:
+        assert name == "hook"
+        if isinstance(self.held, CredentialError):
+            raise self.held
+        return self.held
+
+    def make(self, secret: Secret) -> FakeChannel:
+        self.made.append((secret, FakeChannel("webhook", self.fails)))
+        return self.made[-1][1]
+
+    async def send(self) -> None:
+        await self.channel.send([alert("a")])
+
+    @property
+    def secrets(self) -> list[Secret]:
+        return [secret for secret, _ in self.made]
+
+
+async def test_the_secret_is_read_once_where_it_works() -> None:
+    safe = Safe(Secret("one"))
+    for _ in range(3):
+        await safe.send()
+    ((secret, channel),) = safe.made
+    assert (secret, channel.sent) == (Secret("one"), [["a"]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (None, "no entry 'hook'"),
+        (
+            CredentialError(Failure(Reason.CREDENTIALS, detail="the keyring is locked")),
+            "keyring is locked",
+        ),
+    ],
+)
+async def test_without_a_secret_now_there_may_be_one_later(
+    held: CredentialError | None, words: str
+) -> None:
+    safe = Safe(held)
+    with pytest.raises(ChannelError, match=words) as failure:
+        await safe.send()
+    assert failure.value.reason == "unavailable"
+    safe.held = Secret("one")
+    await safe.send()
+    assert safe.secrets == [Secret("one")]
+
+
+async def test_a_secret_that_is_refused_is_read_anew() -> None:
+    safe = Safe(Secret("old"))
+    safe.fails = SecretRefusedError("HTTP 401: check the token")
+    with pytest.raises(ChannelError, match="check the token"):
+        await safe.send()
+    safe.held, safe.fails = Secret("new"), None
+    await safe.send()
+    assert safe.secrets == [Secret("old"), Secret("new")]
+    assert [channel.closed for _, channel in safe.made] == [1, 0]
+
+
+async def test_any_other_failure_leaves_the_secret_as_it_is() -> None:
+    safe = Safe(Secret("one"))
+    safe.fails = ChannelError(ChannelReason.UNAVAILABLE, "nobody there")
+    for _ in range(2):
+        with pytest.raises(ChannelError, match="nobody there"):
+            await safe.send()
+    assert safe.secrets == [Secret("one")]

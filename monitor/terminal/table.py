@@ -1,12 +1,12 @@
 """The lines of the table: its header and one line for each account, in the columns that a width holds. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import format
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.status import StatusWords, status_words
@@ -69,15 +69,34 @@ def table_lines(
 ) -> list[Line]:
     """The line of column titles, and one for each account, in the order of the settings and `room` cells."""
     shown = rows(state, now, selected, tz)
-    shape = columns(room, wishes(shown))
-    titles = {
-        column: (Span(pad(_TITLES[column], cells), Style.DIM, bold=True),)
-        for column, cells in shape.widths.items()
-    }
-    return [shape.line(titles)] + [
-        shape.line({c: _cell(row, c, cells, shape) for c, cells in shape.widths.items()})
+    statuses = [row.status for row in shown]
+    levels = max((len(status.phrases) for status in statuses), default=1)
+    widths = column_widths(
+        room,
+        longest_name=max((width(row.name) + 2 * row.is_active for row in shown), default=0),
+        statuses=[
+            max([len(_TITLES["status"]), *(status.width(level) for status in statuses)])
+            for level in range(levels)
+        ],
+        number=max(len(str(len(shown))) + 1, 2),
+    )
+    titles = [(Span(pad(_TITLES[c], cells), Style.DIM, bold=True),) for c, cells in widths.items()]
+    lines = [titles] + [
+        [
+            _cell(row, column, cells, is_alone="status" not in widths)
+            for column, cells in widths.items()
+        ]
         for row in shown
     ]
+    is_wide = "number" in widths
+    between = Span(" | " if is_wide else " ", Style.DIM)
+    joined: list[Line] = []
+    for line in lines:
+        spans = [Span(" ")] if is_wide else []
+        for place, cell in enumerate(line):
+            spans += [between, *cell] if place else cell
+        joined.append(fit(tuple(span for span in spans if span.text), room))
+    return joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,110 +124,60 @@ def rows(
     state: State, now: datetime, selected: str | None = None, tz: tzinfo | None = None
 ) -> list[Row]:
     """The accounts in the order of the settings; clock times are those of `tz`."""
-    return [
-        Row(
+    found = []
+    for number, (name, account) in enumerate(state.accounts.items(), 1):
+        is_fresh = account.values_are_fresh(now, state.policy.interval)
+        is_old = account.last_success_at is not None and not is_fresh
+        row = Row(
             number=number,
-            name=clean(account.account.name),
+            name=clean(name),
             windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS)},
             status=status_words(state, account, now, tz),
             now=now,
-            is_troubled=isinstance(account.health, Down) or _is_old(state, account, now),
-            is_active=account.account.name == state.active_account,
-            is_selected=account.account.name == selected,
+            is_troubled=is_old or isinstance(account.health, Down),
+            is_active=name == state.active_account,
+            is_selected=name == selected,
         )
-        for number, account in enumerate(state.accounts.values(), 1)
-    ]
+        found.append(row)
+    return found
 
 
-def _is_old(state: State, account: AccountState, now: datetime) -> bool:
-    is_known = account.last_success_at is not None
-    return is_known and not account.values_are_fresh(now, state.policy.interval)
+def column_widths(
+    room: int, longest_name: int, statuses: Sequence[int], number: int = 2
+) -> dict[str, int]:
+    """The columns of the fullest table that `room` cells hold, and the cells of each.
 
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """The cells that the rows would like: for the longest name, for their numbers, and for a status.
-
-    `statuses` are the widths of the Status column from its fullest words to its fewest.
+    As room shrinks, a status gets shorter, then a name is cut, then a column goes. `statuses` are the widths of the
+    Status column from its fullest words to its fewest.
     """
-
-    name: int
-    statuses: tuple[int, ...] = (_SHORTEST_STATUS,)
-    number: int = 2
-
-
-def wishes(shown: list[Row]) -> Wishes:
-    """The cells that these rows would like."""
-    statuses = [row.status for row in shown]
-    levels = max((len(status.phrases) for status in statuses), default=1)
-    return Wishes(
-        name=max((width(row.name) + 2 * row.is_active for row in shown), default=0),
-        statuses=tuple(
-            max([len(_TITLES["status"]), *(status.width(level) for status in statuses)])
-            for level in range(levels)
-        ),
-        number=max(len(str(len(shown))) + 1, 2),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns that are shown, with their widths in cells, in a line of `room` cells."""
-
-    widths: Mapping[str, int]
-    room: int
-
-    def __contains__(self, column: str) -> bool:
-        return column in self.widths
-
-    def line(self, cells: Mapping[str, Line]) -> Line:
-        """One line of the table from its cells, each of which is as wide as its column."""
-        is_wide = "number" in self.widths
-        between = Span(" | " if is_wide else " ", Style.DIM)
-        spans = [Span(" ")] if is_wide else []
-        for place, column in enumerate(self.widths):
-            spans += [between] if place else []
-            spans += cells[column]
-        return fit(tuple(span for span in spans if span.text), self.room)
-
-
-def columns(room: int, wishes: Wishes) -> Columns:
-    """The fullest table that `room` cells hold: a status gets shorter, then a name is cut, then a column goes."""
-    least_name = min(wishes.name, _SHORTEST_NAME)
-    least_status = max(_SHORTEST_STATUS, min(wishes.statuses))
+    least_name = min(longest_name, _SHORTEST_NAME)
+    least_status = max(_SHORTEST_STATUS, min(statuses))
     choice = next(
         (
             each
             for each in _CHOICES
-            if _spare(each, room, wishes) >= least_name + least_status * ("status" in each)
+            if _spare(each, room, number) >= least_name + least_status * ("status" in each)
         ),
         _CHOICES[-1],
     )
-    spare = _spare(choice, room, wishes)
-    status, wish = 0, wishes.name + _ROOM_FOR_MARK
+    spare = _spare(choice, room, number)
+    status, wish = 0, longest_name + _ROOM_FOR_MARK
     if "status" in choice:  # the fullest one that leaves the names whole, else the shortest one
-        whole = spare - min(wishes.name, _LONGEST_NAME)
-        status = next((cells for cells in wishes.statuses if cells <= whole), min(wishes.statuses))
-        wish = wishes.name
+        whole = spare - min(longest_name, _LONGEST_NAME)
+        status = next((cells for cells in statuses if cells <= whole), min(statuses))
+        wish = longest_name
     name = max(min(wish, _LONGEST_NAME, max(spare - status, least_name)), 1)
-    flexible = {"number": wishes.number, "name": name, "status": max(spare - name, 1)}
-    return Columns({each: flexible.get(each) or _width(each) for each in choice}, room)
+    flexible = {"number": number, "name": name, "status": max(spare - name, 1)}
+    return {column: flexible.get(column) or _WIDTHS[column.split()[-1]] for column in choice}
 
 
-def _spare(choice: tuple[str, ...], room: int, wishes: Wishes) -> int:
+def _spare(choice: Sequence[str], room: int, number: int) -> int:
     """The cells that a choice leaves for the name and the status together."""
-    between = len(choice) - 1
-    if "number" in choice:
-        between = 1 + 3 * between + wishes.number
-    return room - between - sum(map(_width, choice))
+    between = 1 + 3 * (len(choice) - 1) + number if "number" in choice else len(choice) - 1
+    return room - between - sum(_WIDTHS.get(column.split()[-1], 0) for column in choice)
 
 
-def _width(column: str) -> int:
-    """Cells of a column; 0 where they depend on the rows."""
-    return _WIDTHS.get(column.split()[-1], 0)
-
-
-def _cell(row: Row, column: str, room: int, shape: Columns) -> Line:
+def _cell(row: Row, column: str, room: int, *, is_alone: bool) -> Line:
     match column.split()[-1]:
         case "number":
             text = f"{'>' if row.is_selected else ' '}{row.number}"
@@ -216,8 +185,8 @@ def _cell(row: Row, column: str, room: int, shape: Columns) -> Line:
         case "mark":
             return (Span(">" if row.is_selected else " ", bold=True),)
         case "name":
-            # Where no status is shown, a mark stands for a failure or old numbers.
-            mark = "! " if row.is_troubled and "status" not in shape else ""
+            # Alone, without a status, a mark stands for a failure or old numbers.
+            mark = "! " if row.is_troubled and is_alone else ""
             star = " *" if row.is_active else ""
             name = clip(row.name, room - len(mark) - len(star))
             style = Style.PROBLEM if mark else Style.PLAIN

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import Reason
 from monitor.core.state import State
 from monitor.terminal import table
-from monitor.terminal.table import Wishes, columns, render_plain
+from monitor.terminal.table import column_widths, render_plain
 from monitor.terminal.text import Style, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
@@ -105,23 +105,20 @@ def test_utilization_is_coloured_from_green_to_red() -> None:
     ],
 )
 def test_columns_go_as_the_terminal_narrows(width: int, first: str, last: str, count: int) -> None:
-    shown = list(columns(width, Wishes(name=30, statuses=(24, 10))).widths)
+    shown = list(column_widths(width, 30, (24, 10)))
     assert (shown[0], shown[-1], len(shown)) == (first, last, count)
 
 
 def test_a_name_is_shortened_before_a_column_goes() -> None:
-    wishes = Wishes(name=30, statuses=(10,))
-    assert columns(111, wishes).widths["name"] == 30
-    assert columns(101, wishes).widths["name"] == 20
-    assert columns(93, wishes).widths["name"] == 12
+    assert [column_widths(width, 30, (10,))["name"] for width in (111, 101, 93)] == [30, 20, 12]
 
 
-def test_a_status_gets_shorter_before_a_name_is_cut() -> None:
-    wishes = Wishes(name=20, statuses=(28, 20, 10))
-    assert columns(120, wishes).widths["status"] >= 28
-    assert columns(112, wishes).widths["name"] == 20
-    assert columns(101, wishes).widths == {**columns(101, wishes).widths, "name": 20, "status": 10}
-    assert columns(95, wishes).widths == {**columns(95, wishes).widths, "name": 14, "status": 10}
+@pytest.mark.parametrize(
+    ("width", "name", "status"), [(120, 20, 29), (112, 20, 21), (101, 20, 10), (95, 14, 10)]
+)
+def test_a_status_gets_shorter_before_a_name_is_cut(width: int, name: int, status: int) -> None:
+    widths = column_widths(width, 20, (28, 20, 10))
+    assert (widths["name"], widths["status"]) == (name, status)
 
 
 def test_a_star_survives_a_short_name() -> None:

@@ -1,9 +1,10 @@
 """The state as Prometheus metrics, made anew for each scrape from one frozen `State`. Never polls, never waits.
 
-A value that is not known is left out: no series, rather than 0 or NaN.
+A value that is not known is left out: no series, rather than 0 or NaN. HELP texts are constant.
 """
 
 import platform
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,15 +21,68 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from exporters import negotiation
-from exporters.rows import Row, account_rows, label_text
 from monitor import __version__
 from monitor.core.alerts.firing import firing_alerts, may_fire
 from monitor.core.errors import Reason
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Up, Window, window_duration
-from monitor.core.policy import Policy
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Up, Window, window_duration
 from monitor.core.state import State
 
 HOUR: Final = timedelta(hours=1)
+
+_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What no scraper can read in a label value, and what would cost it the whole page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One account at one instant. `title` is its `account` label, which no other account has."""
+
+    title: str
+    account: AccountState
+    logged_in: bool
+    fresh: bool
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        return self.account.account.name
+
+    @property
+    def windows(self) -> dict[str, Window]:
+        """The windows by their label; none where the values are too old to be shown."""
+        if not self.fresh:
+            return {}
+        return {label_text(window.key): window for window in self.account.windows(self.now)}
+
+
+def account_rows(state: State, now: datetime) -> list[Row]:
+    titles = unique([label_text(a.account.title) for a in state.accounts.values()])
+    return [
+        Row(
+            title,
+            account,
+            logged_in=name == state.logged_in,
+            fresh=account.values_are_fresh(now, state.policy.interval),
+            now=now,
+        )
+        for title, (name, account) in zip(titles, state.accounts.items(), strict=True)
+    ]
+
+
+def unique(titles: Sequence[str]) -> list[str]:
+    """The titles, a repeated one numbered from its second use: `work`, `work (2)`."""
+    taken: dict[str, None] = {}
+    for title in titles:
+        new, number = title, 1
+        while new in taken:
+            number += 1
+            new = f"{title} ({number})"
+        taken[new] = None
+    return list(taken)
+
+
+def label_text(text: str) -> str:
+    return _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def render(
@@ -60,10 +114,11 @@ class UsageCollector(Collector):
 def families(state: State, now: datetime) -> Iterator[Metric]:
     """Every metric of the public interface."""
     rows = account_rows(state, now)
-    yield from window_gauges(rows, state.policy)
+    yield from window_gauges(rows)
     yield window_durations(state)
     yield from account_gauges(rows)
     yield alerts_firing(state, rows, now)
+    yield muted_until(state, now)
     yield polls(rows)
     yield poll_failures(rows)
     yield account_info(rows)
@@ -97,21 +152,19 @@ WINDOW_GAUGES: Final = (
 )
 
 
-def window_gauges(rows: Sequence[Row], policy: Policy) -> Iterator[Metric]:
+def window_gauges(rows: Sequence[Row]) -> Iterator[Metric]:
     for gauge in WINDOW_GAUGES:
-        family = _gauge(gauge.name, f"{gauge.help} {_age(policy)}", "account", "window")
+        family = _gauge(gauge.name, f"{gauge.help} {AGE}", "account", "window")
         for row in rows:
             for key, window in row.windows.items():
                 _add(family, (row.title, key), gauge.value(window, row.now))
         yield family
 
 
-def _age(policy: Policy) -> str:
-    interval = f"{policy.interval.total_seconds():g}"
-    return (
-        f"Polled: may be up to {interval} s old,"
-        " and while polls fail up to 900 s or 3 poll intervals, whichever is more."
-    )
+AGE: Final = (
+    "Polled: as old as the account's last success, and absent once that is older than"
+    " 15 minutes or 3 poll intervals, whichever is more."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,25 +248,28 @@ def window_durations(state: State) -> Metric:
 
 
 def alerts_firing(state: State, rows: Sequence[Row], now: datetime) -> Metric:
-    """One series for each rule that may speak of what is shown, and in any case for what fires."""
+    """Make a series for each account and rule that may speak of it, and in any case for what fires."""
     family = _gauge(
         "claude_usage_alert_firing",
-        "1 while the alert fires, else 0; absent where the settings silence the rule."
+        "1 while the alert rule fires for a window of the account, else 0; absent where the settings silence it."
         " An empty account stands for all of them.",
         "account",
-        "window",
         "rule",
     )
     titles = {row.name: row.title for row in rows}
-    shown = {row.name: [window.key for window in row.windows.values()] for row in rows}
-
-    def labels(account: str, window: str, rule: str) -> tuple[str, str, str]:
-        return titles.get(account, ""), label_text(window), rule
-
-    fires = {labels(*place): False for place in may_fire(state, shown)}
-    fires |= {labels(a.account, a.window, a.rule): True for a in firing_alerts(state, now)}
+    fires = {(titles.get(account, ""), rule): False for account, rule in may_fire(state)}
+    fires |= {(titles.get(a.account, ""), a.rule): True for a in firing_alerts(state, now)}
     for series, value in fires.items():
         _add(family, series, value)
+    return family
+
+
+def muted_until(state: State, now: datetime) -> Metric:
+    family = _gauge(
+        "claude_usage_alerts_muted_until_timestamp_seconds",
+        "Until when alerts are muted, in seconds since 1970; absent while they are not.",
+    )
+    _add(family, (), _timestamp(_still_to_come(state.muted_until, now)))
     return family
 
 

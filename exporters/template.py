@@ -1,67 +1,249 @@
-"""One line of text for each account, in the user's own format: for tmux, prompts, bars, Claude Code's status line."""
+"""One line of text for each account, in the user's own format: for tmux, prompts, bars, Claude Code's status line.
+
+A format is text with fields in braces, as `str.format` has them: `{5h.percent:>3}`. What a field says is in the tables
+of fields; what a conversion does to it (`!j`), in `ESCAPES`. A figure that is not known is a dash, or null in JSON.
+"""
 
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from difflib import get_close_matches
+from enum import Enum
 from html import escape
+from string import Formatter
 from typing import Final
 
-from exporters.template_fields import (
-    ACCOUNT_FIELDS,
-    WINDOW_FIELDS,
-    WORST,
-    Kind,
-    Property,
-    Subject,
-    Value,
-)
 from monitor.core import format
-from monitor.core.errors import SettingsError
+from monitor.core.errors import SettingsError, describe
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 
 DEFAULT: Final = "{name} {5h.used} {5h.resets_in} {7d.used} {7d.resets_in}"
 """The format of a stream of lines whose user names none."""
 
+WORST: Final = "worst"
+"""Stands for the fuller one of 5h and 7d."""
+
+_LEVELS: Final = (
+    (0.95, "critical", "#e0443e"),
+    (0.8, "warning", "#e5a50a"),
+    (0.0, "ok", "#4caf50"),
+)
+_UNKNOWN: Final = ("unknown", "#808080")
+
+
+class Kind(Enum):
+    """How a field's value is written."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "flag"
+    BAR = "bar"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The account that a line is about, at one instant; clock times are told in `tz` (None: the machine's)."""
+
+    state: State
+    name: str
+    now: datetime
+    tz: tzinfo | None = None
+
+    @property
+    def account(self) -> AccountState:
+        return self.state.accounts[self.name]
+
+    def window(self, key: str) -> Window | None:
+        if key != WORST:
+            return self.account.window(key, self.now)
+        found = [self.account.window(key, self.now) for key in (FIVE_HOURS, SEVEN_DAYS)]
+        return max((w for w in found if w), key=lambda w: w.utilization, default=None)
+
+
+Value = str | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """What a field of an account says; `decimals` are those of a number where the format asks for none."""
+
+    read: Callable[[Subject], Value]
+    kind: Kind = Kind.TEXT
+    decimals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WindowProperty:
+    """What a field of a window says, None where there is no such window."""
+
+    read: Callable[[Window, Subject], Value]
+    kind: Kind = Kind.TEXT
+    decimals: int = 0
+    missing: Value = None
+
+    def of(self, key: str) -> Property:
+        """The same of the window with this key."""
+
+        def read(subject: Subject) -> Value:
+            window = subject.window(key)
+            return self.missing if window is None else self.read(window, subject)
+
+        return Property(read, self.kind, self.decimals)
+
+
+def _age(subject: Subject) -> timedelta | None:
+    last = subject.account.last_success_at
+    return None if last is None else max(subject.now - last, timedelta(0))
+
+
+def _age_words(subject: Subject) -> str | None:
+    age = _age(subject)
+    return None if age is None else format.age(age)
+
+
+def _age_seconds(subject: Subject) -> float | None:
+    age = _age(subject)
+    return None if age is None else age.total_seconds()
+
+
+def _failure(subject: Subject) -> str | None:
+    down = subject.account.health
+    return str(down.failure.reason) if isinstance(down, Down) else None
+
+
+def _detail(subject: Subject) -> str | None:
+    down = subject.account.health
+    return clean(describe(down.failure)) if isinstance(down, Down) else None
+
+
+def _login_expires_in(subject: Subject) -> timedelta | None:
+    ends = subject.account.login_expires_at
+    return None if ends is None else max(ends - subject.now, timedelta(0))
+
+
+def _login_words(subject: Subject) -> str | None:
+    left = _login_expires_in(subject)
+    return None if left is None else format.duration(left)
+
+
+def _login_seconds(subject: Subject) -> float | None:
+    left = _login_expires_in(subject)
+    return None if left is None else left.total_seconds()
+
+
+def _login_expires_at(subject: Subject) -> str | None:
+    ends = subject.account.login_expires_at
+    return None if ends is None else format.clock(ends, subject.now, subject.tz)
+
+
+def _requests(subject: Subject) -> float:
+    hour_ago = subject.now - timedelta(hours=1)
+    return sum(at > hour_ago for at in subject.account.requests)
+
+
+def _number(subject: Subject) -> float | None:
+    """None for an account without a name: it is not known whose the figures are."""
+    return list(subject.state.accounts).index(subject.name) + 1 if subject.name else None
+
+
+ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
+    "name": Property(lambda s: clean(s.name) or None),
+    "label": Property(lambda s: clean(s.account.account.title) or None),
+    "number": Property(_number, Kind.NUMBER),
+    "org_id": Property(lambda s: clean(s.account.org_id) or None),
+    "plan": Property(lambda s: clean(s.account.plan or "") or None),
+    "status": Property(lambda s: str(s.account.status(s.now))),
+    "failure": Property(_failure),
+    "detail": Property(_detail),
+    "active": Property(lambda s: s.name == s.state.active_account, Kind.FLAG),
+    "logged_in": Property(lambda s: s.name == s.state.logged_in, Kind.FLAG),
+    "login_expires_in": Property(_login_words),
+    "login_expires_in_seconds": Property(_login_seconds, Kind.NUMBER),
+    "login_expires_at": Property(_login_expires_at),
+    "age": Property(_age_words),
+    "age_seconds": Property(_age_seconds, Kind.NUMBER),
+    "requests": Property(_requests, Kind.NUMBER),
+}
+
+
+def _percent(window: Window) -> float | None:
+    """At most what a table shows, and exact where it was a whole number."""
+    if math.isnan(window.utilization):
+        return None
+    return round(min(max(window.utilization, 0.0), 9.99) * 100, 6)
+
+
+def _left(window: Window) -> float | None:
+    percent = _percent(window)
+    return None if percent is None else max(100 - percent, 0.0)
+
+
+def _ratio(window: Window) -> float | None:
+    percent = _percent(window)
+    return None if percent is None else percent / 100
+
+
+def _resets_in(window: Window, subject: Subject) -> str | None:
+    return format.reset(window, subject.now)
+
+
+def _resets_in_seconds(window: Window, subject: Subject) -> float | None:
+    resets_in = window.resets_in(subject.now)
+    return None if resets_in is None else resets_in.total_seconds()
+
+
+def _resets_at(window: Window, subject: Subject) -> str | None:
+    at = window.resets_at
+    return None if at is None else format.clock(at, subject.now, subject.tz)
+
+
+def _level(window: Window) -> tuple[str, str]:
+    if window.locked_reason is not None:
+        return _LEVELS[0][1:]
+    reached = (rest for least, *rest in _LEVELS if window.utilization >= least)
+    level, colour = next(reached, _UNKNOWN)
+    return level, colour
+
+
+WINDOW_FIELDS: Final[Mapping[str, WindowProperty]] = {
+    "window": WindowProperty(lambda w, _: clean(w.key)),
+    "used": WindowProperty(lambda w, _: format.percent(w.utilization, confirmed=w.confirmed)),
+    "percent": WindowProperty(lambda w, _: _percent(w), Kind.NUMBER),
+    "left": WindowProperty(lambda w, _: _left(w), Kind.NUMBER),
+    "ratio": WindowProperty(lambda w, _: _ratio(w), Kind.NUMBER, decimals=2),
+    "bar": WindowProperty(lambda w, _: w.utilization, Kind.BAR),
+    "resets_in": WindowProperty(_resets_in),
+    "resets_in_seconds": WindowProperty(_resets_in_seconds, Kind.NUMBER),
+    "resets_at": WindowProperty(_resets_at),
+    "locked": WindowProperty(lambda w, _: w.locked_reason is not None, Kind.FLAG, missing=False),
+    "level": WindowProperty(lambda w, _: _level(w)[0], missing=_UNKNOWN[0]),
+    "color": WindowProperty(lambda w, _: _level(w)[1], missing=_UNKNOWN[1]),
+}
+
+
 MISSING: Final = "–"
 _MARK: Final = "*"
 _MOST: Final = 200
 """Characters that a field can be made wide, and decimals that a number can be asked for."""
 
-_PIECE: Final = re.compile(
-    r"(?P<brace>\{\{|\}\})"
-    r"|\{(?P<field>[^{}!:]*)(?:!(?P<conversion>[^{}:]*))?(?::(?P<spec>[^{}]*))?\}"
-    r"|(?P<text>[^{}]+)"
-    r"|(?P<lone>[{}])"
-)
 _SPEC: Final = re.compile(
     r"(?:(?P<fill>[^{}])?(?P<align>[<>^]))?(?P<width>\d{1,3})?(?:\.(?P<precision>\d{1,2}))?"
 )
 _UNSPEAKABLE: Final = re.compile("[\ud800-\udfff]")
 _WINDOW: Final = re.compile(rf"5h|7d(?:_\w+)?|{WORST}")
 
-
-def _json_text(text: str) -> str:
-    """Fit to stand between the quotes of a JSON string."""
-    return json.dumps(text)[1:-1]
-
-
-def _tmux_text(text: str) -> str:
-    """With nothing that tmux takes for a style or a command."""
-    return text.replace("#", "##")
-
-
 ESCAPES: Final[Mapping[str, Callable[[str], str]]] = {
     "": str,
-    "j": _json_text,
+    "j": lambda text: json.dumps(text)[1:-1],
     "x": escape,
-    "t": _tmux_text,
+    "t": lambda text: text.replace("#", "##"),
 }
-"""The conversions: `!j` for JSON, `!x` for the markup of bars, `!t` for tmux."""
+"""The conversions: `!j` between the quotes of JSON, `!x` for the markup of bars, `!t` for tmux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +306,12 @@ class Format:
 def parse_format(text: str) -> Format:
     """Fields stand in braces, `{{` and `}}` are braces. Raises SettingsError that names the field and its place."""
     speakable = _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-    return Format(tuple(_piece(found) for found in _PIECE.finditer(speakable)))
+    try:
+        return Format(tuple(_pieces(speakable)))
+    except ValueError as error:  # of the braces themselves
+        raise _wrong(
+            f"{clean(str(error))}: a brace that is meant as one is written twice"
+        ) from None
 
 
 def render_line(
@@ -137,61 +324,50 @@ def render_line(
     )
 
 
-def _piece(found: re.Match[str]) -> str | Field:
-    if found["brace"]:
-        return found["brace"][0]
-    if found["text"]:
-        return found["text"]
-    place = found.start() + 1
-    if found["lone"]:
-        raise _wrong(f"a single {found['lone']} at character {place}: write it twice for a brace")
-    return _field(found, place)
+def _pieces(text: str) -> Iterator[str | Field]:
+    place = 0
+    for literal, name, spec, conversion in Formatter().parse(text):
+        yield literal
+        if name is not None:
+            place = text.find(f"{{{name}", place) + 1
+            yield _field(name.strip(), conversion or "", spec or "", place)
 
 
-def _field(found: re.Match[str], place: int) -> Field:
-    shows = _property(found["field"].strip(), place)
-    conversion = found["conversion"] or ""
+def _field(name: str, conversion: str, spec: str, place: int) -> Field:
+    window, _, rest = name.rpartition(".")
+    if name in ACCOUNT_FIELDS:
+        shows = ACCOUNT_FIELDS[name]
+    elif rest in WINDOW_FIELDS and _WINDOW.fullmatch(window):
+        shows = WINDOW_FIELDS[rest].of(window)
+    else:
+        raise _wrong(f"no field {{{clean(name)}}} at character {place}: {_advice(name)}")
     if conversion not in ESCAPES:
         known = ", ".join(f"!{letter}" for letter in ESCAPES if letter)
         raise _wrong(f"no conversion !{clean(conversion)} at character {place}: there are {known}")
-    spec = _SPEC.fullmatch(found["spec"] or "")
-    if spec is None:
-        raise _wrong(
-            f"not a width: {clean(found['spec'])!r} at character {place}: say 8, >8, .2, 8.2"
-        )
+    found = _SPEC.fullmatch(spec)
+    if found is None:
+        raise _wrong(f"not a width: {clean(spec)!r} at character {place}: say 8, >8, .2, 8.2")
     return Field(
         shows,
         conversion,
-        fill=spec["fill"] or " ",
-        align=spec["align"] or "",
-        width=min(int(spec["width"] or 0), _MOST),
-        precision=None if spec["precision"] is None else int(spec["precision"]),
+        fill=found["fill"] or " ",
+        align=found["align"] or "",
+        width=min(int(found["width"] or 0), _MOST),
+        precision=None if found["precision"] is None else int(found["precision"]),
     )
 
 
-def _property(name: str, place: int) -> Property:
-    window, _, rest = name.rpartition(".")
-    if name in ACCOUNT_FIELDS:
-        return ACCOUNT_FIELDS[name]
-    if rest in WINDOW_FIELDS and _WINDOW.fullmatch(window):
-        return WINDOW_FIELDS[rest].of(window)
-    raise _wrong(f"no field {{{clean(name)}}} at character {place}: {_advice(name)}")
-
-
 def _advice(name: str) -> str:
-    """The nearest field, and all that there are."""
-    known = [*ACCOUNT_FIELDS, *(f"{w}.{field}" for w in _windows(name) for field in WINDOW_FIELDS)]
+    """Name the nearest field, and all that there are."""
+    window = name.partition(".")[0]
+    windows = (window,) if _WINDOW.fullmatch(window) else (FIVE_HOURS, SEVEN_DAYS, WORST)
+    known = [*ACCOUNT_FIELDS, *(f"{one}.{field}" for one in windows for field in WINDOW_FIELDS)]
     near = get_close_matches(name, known, n=1)
     meant = f"did you mean {{{near[0]}}}? " if near else ""
     return (
         f"{meant}there are {', '.join(ACCOUNT_FIELDS)}; "
         f"and of a window (5h, 7d, 7d_opus, {WORST}), as in {{5h.percent}}: {', '.join(WINDOW_FIELDS)}"
     )
-
-
-def _windows(name: str) -> Sequence[str]:
-    window = name.partition(".")[0]
-    return (window,) if _WINDOW.fullmatch(window) else ("5h", "7d", WORST)
 
 
 def _wrong(what: str) -> SettingsError:

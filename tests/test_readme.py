@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.template import parse_format
-from exporters.template_fields import ACCOUNT_FIELDS, WINDOW_FIELDS
+from exporters.template import ACCOUNT_FIELDS, WINDOW_FIELDS, parse_format
 from monitor import settings
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage

@@ -19,6 +19,7 @@ def rich_state(now: datetime) -> State:
         waiting("new@example.com"),
         hostile(now),
         logged_in="user@personal.com",
+        muted_until=now + timedelta(hours=1),
         notifications=NotificationLog(
             told={("desktop", "threshold"): 3, ("desktop", "reset"): 1, ("bell", "threshold"): 1},
             failed={("desktop", "timeout"): 1},

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.exposition import choose_encoder
 
 from exporters.negotiation import OPENMETRICS, TEXT, accepts_gzip, content_type
 
@@ -91,3 +92,11 @@ def test_the_page_is_compressed_only_for_those_who_accept_gzip(
 def test_no_header_raises(header: str) -> None:
     assert content_type(header) in (TEXT, OPENMETRICS)
     assert accepts_gzip(header) in (True, False)
+
+
+def test_the_library_alone_would_answer_wrong() -> None:
+    """Once this fails, our own negotiation can go."""
+    _, answered = choose_encoder("application/openmetrics-text;version=9.0.0;q=0,text/plain")
+    assert "version=9.0.0" in answered
+    with pytest.raises(ValueError, match="abc"):
+        choose_encoder("application/openmetrics-text;version=abc")

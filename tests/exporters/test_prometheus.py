@@ -16,8 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporters.negotiation import OPENMETRICS, TEXT
-from exporters.prometheus import families, render
-from exporters.rows import unique
+from exporters.prometheus import families, render, unique
 from monitor import __version__
 from monitor.core.alerts.conditions import condition_key
 from monitor.core.alerts.firing import firing_alerts
@@ -97,10 +96,16 @@ def test_every_seconds_and_ratio_metric_declares_its_unit() -> None:
         assert family.unit == (last if last in ("seconds", "ratio") else "")
 
 
-def test_polled_values_say_how_old_they_may_be() -> None:
-    seldom = state(policy=Policy(interval=timedelta(seconds=300)))
-    ratio = next(iter(families(seldom, NOW)))
-    assert "up to 300 s old" in ratio.documentation
+def test_help_texts_are_constant() -> None:
+    """A text with a figure of the settings in it would be another metadata entry after each reload."""
+    often, seldom = (
+        [
+            f.documentation
+            for f in families(state(policy=Policy(interval=timedelta(seconds=s))), NOW)
+        ]
+        for s in (30, 300)
+    )
+    assert often == seldom
 
 
 def test_a_window_is_shown_as_ratio_reset_and_countdown() -> None:
@@ -209,10 +214,10 @@ def climbed(percent: float, rules: RuleBook, *names: str) -> State:
 
 
 def firing(shown: State, now: datetime = NOW) -> dict[str, float]:
-    """What the page says of each alert, as `account window rule`."""
+    """What the page says of each alert, as `account rule`."""
     page = (sample for family in families(shown, now) for sample in family.samples)
     return {
-        " ".join(s.labels[name] for name in ("account", "window", "rule")): s.value
+        " ".join(s.labels[name] for name in ("account", "rule")): s.value
         for s in page
         if s.name == "claude_usage_alert_firing"
     }
@@ -228,14 +233,14 @@ def firing(shown: State, now: datetime = NOW) -> dict[str, float]:
         (100, (), {"limit": 1}),
     ],
 )
-def test_each_threshold_of_a_window_has_a_series_and_the_limit_where_it_is_none(
+def test_each_threshold_of_an_account_has_a_series_and_the_limit_where_it_is_none(
     percent: float, thresholds: tuple[float, ...], rules: dict[str, int]
 ) -> None:
     said = firing(climbed(percent, RuleBook(thresholds=thresholds)))
     assert {
-        place.removeprefix("a 5h "): value
+        place.removeprefix("a "): value
         for place, value in said.items()
-        if place.startswith("a 5h ") and not place.endswith("pace")
+        if place.startswith(("a threshold", "a limit"))
     } == rules
 
 
@@ -243,7 +248,6 @@ def test_each_threshold_of_a_window_has_a_series_and_the_limit_where_it_is_none(
     "rules",
     [
         RuleBook(rules={AlertKind.THRESHOLD: Rule(enabled=False)}),
-        RuleBook(rules={AlertKind.THRESHOLD: Rule(windows=("7d_opus",))}),
         RuleBook(rules={AlertKind.THRESHOLD: Rule(accounts=("b",))}),
         RuleBook(overrides={"a": Override(silent=frozenset({AlertKind.THRESHOLD}))}),
         RuleBook(enabled=False),
@@ -255,7 +259,7 @@ def test_what_the_settings_silence_has_no_series(rules: RuleBook) -> None:
 
 def test_a_threshold_that_is_to_last_fires_once_it_has() -> None:
     held = RuleBook(rules={AlertKind.THRESHOLD: Rule(hold=timedelta(minutes=10))})
-    assert firing(climbed(97, held))["a 5h threshold_95"] == 0
+    assert firing(climbed(97, held))["a threshold_95"] == 0
 
 
 def test_a_threshold_fires_until_its_window_ends_whatever_the_newest_figures() -> None:
@@ -264,15 +268,15 @@ def test_a_threshold_fires_until_its_window_ends_whatever_the_newest_figures() -
     shown, _ = update(
         climbed(81, RuleBook()), PollSucceeded(at, "a", revised, timedelta(seconds=1))
     )
-    assert firing(shown, at)["a 5h threshold_80"] == 1
-    assert firing(shown, after(hours=3))["a 5h threshold_80"] == 1, "though they are old"
-    assert "a 5h threshold_80" not in firing(shown, after(hours=4))
+    assert firing(shown, at)["a threshold_80"] == 1
+    assert firing(shown, after(hours=3))["a threshold_80"] == 1, "though they are old"
+    assert firing(shown, after(hours=4))["a threshold_80"] == 0
 
 
 def test_that_no_account_has_room_is_said_of_no_account() -> None:
-    assert firing(climbed(97, RuleBook(), "a", "b"))["  exhausted"] == 0
-    assert firing(climbed(100, RuleBook(), "a", "b"))["  exhausted"] == 1
-    assert "  exhausted" not in firing(climbed(100, RuleBook()))
+    assert firing(climbed(97, RuleBook(), "a", "b"))[" exhausted"] == 0
+    assert firing(climbed(100, RuleBook(), "a", "b"))[" exhausted"] == 1
+    assert " exhausted" not in firing(climbed(100, RuleBook()))
 
 
 @pytest.mark.parametrize(("minutes", "fires"), [(0, 1), (9, 1), (10, 0)])
@@ -281,7 +285,7 @@ def test_a_lasting_condition_fires_from_when_it_was_told_until_ten_minutes_after
 ) -> None:
     def page(condition: Condition) -> float:
         shown = state(live("a", conditions={condition_key(AlertKind.LOGIN): condition}))
-        return firing(shown, after(minutes=minutes))["a  login"]
+        return firing(shown, after(minutes=minutes))["a login"]
 
     assert page(Condition(since=NOW)) == 0
     assert page(Condition(since=NOW, told_at=NOW)) == 1
@@ -308,7 +312,7 @@ def test_what_fires_to_the_program_fires_on_the_page_and_nothing_else(
     rules: RuleBook, percent: float
 ) -> None:
     shown, now = climbed(percent, rules, "a", "b"), after(minutes=4)
-    fires = {f"{a.account} {a.window} {a.rule}" for a in firing_alerts(shown, now)}
+    fires = {f"{a.account} {a.rule}" for a in firing_alerts(shown, now)}
     assert {place for place, value in firing(shown, now).items() if value} == fires
 
 

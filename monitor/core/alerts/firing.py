@@ -37,28 +37,22 @@ def firing_alerts(state: State, now: datetime) -> tuple[Alert, ...]:
     return tuple(firing)
 
 
-def may_fire(state: State, windows: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str, str]]:
-    """All that the settings let fire of these windows by account, as (account, window, rule); empty as in an alert."""
+def may_fire(state: State) -> Iterator[tuple[str, str]]:
+    """Name all that the settings let fire, as (account, rule); an empty account stands for all of them."""
     rules = state.policy.alerts
-    for account in (known.account.name for known in state.accounts.values()):
-        for window in windows.get(account, ()):
-            for rule in _rules_of_window(rules, account, window):
-                yield account, window, rule
+    for account in state.accounts:
+        thresholds = rules.thresholds_of(account)
+        if rules.applies(AlertKind.THRESHOLD, account):
+            yield from ((account, threshold_rule(threshold)) for threshold in thresholds)
+        if FULL not in thresholds and rules.applies(AlertKind.LIMIT, account):
+            yield account, AlertKind.LIMIT
+        if rules.applies(AlertKind.PACE, account):
+            yield account, AlertKind.PACE
         for kind in OF_ACCOUNTS:
             if rules.applies(kind, account):
-                yield account, "", kind
+                yield account, kind
     if may_be_exhausted(state):
-        yield "", "", AlertKind.EXHAUSTED
-
-
-def _rules_of_window(rules: RuleBook, account: str, window: str) -> Iterator[str]:
-    thresholds = rules.thresholds_of(account)
-    if rules.applies(AlertKind.THRESHOLD, account, window):
-        yield from map(threshold_rule, thresholds)
-    if FULL not in thresholds and rules.applies(AlertKind.LIMIT, account, window):
-        yield AlertKind.LIMIT
-    if rules.applies(AlertKind.PACE, account, window):
-        yield AlertKind.PACE
+        yield "", AlertKind.EXHAUSTED
 
 
 def _thresholds(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:

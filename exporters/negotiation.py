@@ -1,7 +1,7 @@
 """Which form of the metrics page a client wants (RFC 9110, section 12.5). Pure; no header can make it raise.
 
-prometheus_client's own `choose_encoder` takes no quality into account, raises for a version that is no number, and
-answers one that it does not speak under that version's name; the tests show it.
+prometheus_client's own `choose_encoder` takes no quality into account and
+answers one that it does not speak under the name of that version; a test shows it.
 """
 
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from tools.dashboards.account import account
 from tools.dashboards.exporter import exporter
 from tools.dashboards.overview import overview
+from tools.dashboards.runbooks import runbooks
 
 MENU = "inControlsMenu"
 FOLDER = Path(__file__).parents[2] / "grafana/dashboards"
@@ -16,7 +17,12 @@ FOLDER = Path(__file__).parents[2] / "grafana/dashboards"
 
 def render() -> dict[str, str]:
     """The text of each file by its name."""
-    built = {"overview": overview(), "account": account(), "exporter": exporter()}
+    built = {
+        "overview": overview(),
+        "account": account(),
+        "exporter": exporter(),
+        "runbooks": runbooks(),
+    }
     return {
         f"{name}.json": json.dumps(_plain(board.build()), indent=2, ensure_ascii=False) + "\n"
         for name, board in built.items()

@@ -243,7 +243,7 @@ def alerts() -> Table:
     """The alerts that fire, newest first."""
     table = panels.now(
         Table()
-        .targets([rows(f"1000 * {ALERTS}", "A")])
+        .targets([rows(f"sort_desc(1000 * {ALERTS})", "A")])
         .transformations(
             [
                 transformation(
@@ -253,18 +253,17 @@ def alerts() -> Table:
                         "alertname": "Alert",
                         "account": "Account",
                         "window": "Window",
-                        "Value #A": "Since",
+                        "Value": "Since",
                     },
-                    indexByName={"alertname": 0, "account": 1, "window": 2, "Value #A": 3},
+                    indexByName={"alertname": 0, "account": 1, "window": 2, "Value": 3},
                 )
             ]
         )
         .cell_height(common.TableCellHeight.SM)
         .no_value("No alert fires")
-        .sort_by([common_builder.TableSortByFieldState().display_name("Since").desc(True)])
         .thresholds(panels.steps((None, "text")))
     )
-    runbook = {"title": "Runbook", "url": "/d/claude-tracker-runbooks?var-alert=${__value.raw}"}
+    runbook = {"title": "Runbook", "url": "/d/claude-tracker-runbooks"}
     override(table, "Alert", links=[runbook], custom__minWidth=160)
     override(table, "Account", custom__width=110)
     override(table, "Window", custom__width=80, noValue="")

@@ -49,7 +49,7 @@ def draw_dashboards(options: argparse.Namespace) -> Iterator[Picture]:
 def _account_in_use(prometheus: str) -> str:
     """The account that the dashboards choose at first."""
     answer = query(prometheus, "claude_usage_logged_in == 1", END.timestamp())
-    in_use = [series["metric"]["account"] for series in answer["data"]["result"]]
+    in_use: list[str] = [series["metric"]["account"] for series in answer["data"]["result"]]
     return min(in_use, key=NAMES.index)
 
 

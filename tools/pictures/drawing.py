@@ -1,4 +1,4 @@
-"""Draws a dashboard in headless Chromium with Grafana's own components, and collects what the page reports of itself."""
+"""Draws a dashboard in headless Chromium with Grafana's own components, and collects the problems it reports."""
 
 import hashlib
 import json
@@ -108,7 +108,8 @@ def _screenshot(url: str, rows: int, target: Path) -> None:
     with tempfile.TemporaryDirectory() as profile:
         _run(
             [
-                "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+                "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                "--hide-scrollbars",
                 f"--user-data-dir={profile}", f"--window-size={WIDTH},{rows * CELL + HEADER}",
                 "--virtual-time-budget=20000", f"--screenshot={target.absolute()}", url,
             ],

@@ -59,7 +59,7 @@ const legendOf = (format, labels) =>
     ? format.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name) => labels[name] ?? "")
     : Object.values(labels).join(" ") || "Value";
 
-async function framesOf(target, range) {
+async function framesOf(target, range, isAlone) {
   const query = substitute(target.expr, range.step);
   if (target.format === "table") {
     const answer = await ask("query", { query, time: range.to });
@@ -71,7 +71,7 @@ async function framesOf(target, range) {
         fields: [
           { name: "Time", type: "time", values: answer.map((one) => one.value[0] * 1000) },
           ...names.map((name) => ({ name, type: "string", values: answer.map((one) => one.metric[name] ?? "") })),
-          { name: `Value #${target.refId}`, type: "number", values: answer.map((one) => Number(one.value[1])) },
+          { name: isAlone ? "Value" : `Value #${target.refId}`, type: "number", values: answer.map((one) => Number(one.value[1])) },
         ],
       }),
     ];
@@ -189,7 +189,7 @@ function configured(panel, frames) {
 
 async function load(dashboard, panel) {
   const range = rangeOf(dashboard, panel);
-  const answers = await Promise.all((panel.targets ?? []).map((target) => framesOf(target, range)));
+  const answers = await Promise.all((panel.targets ?? []).map((target) => framesOf(target, range, panel.targets.length === 1)));
   const frames = await transform(panel.transformations ?? [], answers.flat());
   return { range, ...configured(panel, frames) };
 }
@@ -280,6 +280,7 @@ function Values({ panel, loaded, width, height }) {
 function Body({ panel, loaded, marks, width, height }) {
   if (loaded.error) throw loaded.error;
   const { frames } = loaded;
+  if (panel.type === "text") return <div className="markdown-html" dangerouslySetInnerHTML={{ __html: D.renderMarkdown(panel.options.content) }} />;
   if (!frames.some((frame) => frame.length)) {
     const text = panel.fieldConfig?.defaults?.noValue ?? "No data";
     if (text === "No data") problems.push({ panel: panel.title, problem: "No data" });

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests tools
 
-.PHONY: run demo test check lint types contracts simulate kill bench load size format clean
+.PHONY: run demo test check lint types contracts simulate kill bench load size dashboards pictures format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -45,6 +45,12 @@ load: $(VENV)/.installed-dev
 
 size: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.size
+
+dashboards: $(VENV)/.installed-dev
+	$(BIN)/python -m tools.dashboards
+
+pictures: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.pictures $(ARGS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix $(SOURCES)

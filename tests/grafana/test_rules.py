@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from tests.exporters.contract import CONTRACT
 from tests.grafana.conftest import GRAFANA
 from tests.real.need import need
-from tools.pictures.backfill import World
+from tools.pictures.backfill import PLACE, SUFFIXES, World
 
 RULES = [GRAFANA / "prometheus/recording.yml", GRAFANA / "prometheus/alerts.yml"]
 ALERTS: list[dict[str, Any]] = yaml.safe_load(RULES[1].read_text())["groups"][0]["rules"]
@@ -84,15 +85,22 @@ def test_every_alert_is_complete(alert: dict[str, Any]) -> None:
 
 
 def test_rules_read_only_metrics_that_are_exported_or_recorded() -> None:
-    exported = {
-        family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
-        for family, _ in World(1).families()
-    }
+    exported = {family.name + SUFFIXES.get(family.type, "") for family, _ in World(1).families()}
     text = "\n".join(path.read_text() for path in RULES)
     recorded = set(re.findall(r"record: (\S+)", text))
     for expr in re.findall(r"expr: (?:\|\n((?: {10,}.*\n)+)|(.*))", text):
         for name in re.findall(r"[a-z_]*:?claude_usage_\w+(?::\w+)?", "".join(expr)):
             assert name in exported | recorded
+
+
+def test_invented_metrics_have_the_names_and_labels_of_the_public_interface() -> None:
+    invented = {
+        family.name + SUFFIXES.get(family.type, ""): set(series[0][0]) - set(PLACE)
+        for family, series in World(1).families()
+    }
+    for (name, _), labels in CONTRACT.items():
+        if name in invented and name != "claude_usage_alert_firing":
+            assert labels <= invented[name], name
 
 
 def test_alertmanager_sends_only_the_reason() -> None:

@@ -22,10 +22,10 @@ from tools.dashboards.panels import (
     DAYS_HOURS,
     GREEN,
     HOURS_MINUTES,
+    ORANGE,
     RED,
     STATE_MAPPING,
     USED_STEPS,
-    YELLOW,
     instant,
     over_time,
     place,
@@ -178,7 +178,7 @@ def chances() -> BarGauge:
     chance = per_window("run_out_probability_ratio", chosen=CHOSEN)
     return (
         bars(instant(chance, "{{window}}"))
-        .thresholds(panels.steps((None, GREEN), (0.5, YELLOW), (0.8, RED)))
+        .thresholds(panels.steps((None, GREEN), (0.5, ORANGE), (0.8, RED)))
         .no_value("too little is known yet")
     )
 
@@ -258,12 +258,13 @@ def heat_map() -> Table:
 
 HEAT: Final = (
     (None, "transparent"),
-    (0.005, "rgba(87, 148, 242, 0.18)"),
-    (0.05, "rgba(87, 148, 242, 0.38)"),
-    (0.1, "rgba(87, 148, 242, 0.58)"),
-    (0.2, "rgba(87, 148, 242, 0.78)"),
-    (0.35, "rgba(87, 148, 242, 1)"),
+    (0.005, "rgba(87, 148, 242, 0.15)"),
+    (0.05, "rgba(87, 148, 242, 0.29)"),
+    (0.15, "rgba(50, 116, 217, 0.75)"),
+    (0.3, "rgb(50, 116, 217)"),
 )
+"""Blues on which texts can be read in both themes: below an alpha of 0.3 Grafana keeps the text in its usual colour."""
+
 HIDE_ZERO: Final = RangeMap(
     DashboardRangeMapOptions(from_val=-1, to=0.005, result=ValueMappingResult(text=" "))
 )

@@ -12,8 +12,8 @@ from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 from tools.dashboards import panels
 from tools.dashboards.panels import (
     GREEN,
+    ORANGE,
     RED,
-    YELLOW,
     over_time,
     override,
     place,
@@ -120,7 +120,7 @@ def backing_off() -> TimeSeries:
         .decimals(0)
         .line_interpolation(common.LineInterpolation.STEP_AFTER)
         .fill_opacity(20)
-        .color_scheme(panels.color(FieldColorModeId.FIXED, YELLOW))
+        .color_scheme(panels.color(FieldColorModeId.FIXED, ORANGE))
         .legend(common_builder.VizLegendOptions().show_legend(False))
     )
 
@@ -133,7 +133,7 @@ def texts(**of: tuple[str, str]) -> dict[str, object]:
 
 MUTED: Final = {
     "type": "range",
-    "options": {"from": 1, "to": 1e15, "result": {"text": "muted", "color": YELLOW}},
+    "options": {"from": 1, "to": 1e15, "result": {"text": "muted", "color": ORANGE}},
 }
 COLORED: Final = {"custom__cellOptions": {"type": "color-text"}, "custom__align": "left"}
 COLUMNS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (

@@ -15,10 +15,10 @@ from tools.dashboards.panels import (
     DAYS_HOURS,
     GREEN,
     HOURS_MINUTES,
+    ORANGE,
     RED,
     STATE_MAPPING,
     USED_STEPS,
-    YELLOW,
     instant,
     override,
     place,
@@ -60,7 +60,7 @@ def overview() -> build.Dashboard:
             "The time until the first of the windows that are full now resets.",
         ),
         place(
-            count(in_state("== 2"), YELLOW), 14, 0, 3, 4, "Full",
+            count(in_state("== 2"), ORANGE), 14, 0, 3, 4, "Full",
             "Accounts that have used all of their 5h or 7d limit.",
         ),
         place(
@@ -111,7 +111,7 @@ def use_next() -> Stat:
     return (
         panels.stat("percentunit", instant(f"topk(1, {room()})", "{{account}}"))
         .text_mode(common.BigValueTextMode.NAME)
-        .thresholds(panels.steps((None, RED), (0.1, YELLOW), (0.2, GREEN)))
+        .thresholds(panels.steps((None, RED), (0.1, ORANGE), (0.2, GREEN)))
         .no_value("no account has room")
     )
 
@@ -137,7 +137,7 @@ def count(expr: str, color: str) -> Stat:
 def oldest() -> Stat:
     readable = f"and on (account) ({state()}) <= 2"
     age = f"time() - min({per_account('last_success_timestamp_seconds')} {readable})"
-    steps = panels.steps((None, GREEN), (900, YELLOW), (1800, RED))
+    steps = panels.steps((None, GREEN), (900, ORANGE), (1800, RED))
     return panels.stat("s", instant(age)).decimals(0).thresholds(steps)
 
 
@@ -272,7 +272,7 @@ def alerts() -> Table:
 
 
 def states() -> TimeSeries:
-    shown = ((0, STATES[0], GREEN), (1, STATES[1], YELLOW), (2, STATES[2], RED))
+    shown = ((0, STATES[0], GREEN), (1, STATES[1], ORANGE), (2, STATES[2], RED))
     queries = [
         panels.over_time(in_state(f"== {index}"), name, chr(65 + index)) for index, name, _ in shown
     ]

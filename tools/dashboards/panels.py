@@ -37,9 +37,9 @@ from tools.dashboards.queries import PLACE, REQUESTS_TOLERATED, STATES
 
 SOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-GREEN, YELLOW, RED, GREY, BLUE = "green", "#EAB839", "red", "#8e8e8e", "#5794F2"
-USED_STEPS: Final = ((None, GREEN), (0.8, YELLOW), (0.95, RED))
-STATE_COLORS: Final = (GREEN, YELLOW, RED, "#B877D9", "#B877D9")
+GREEN, ORANGE, RED, GREY, BLUE = "green", "orange", "red", "#8e8e8e", "#5794F2"
+USED_STEPS: Final = ((None, GREEN), (0.8, ORANGE), (0.95, RED))
+STATE_COLORS: Final = (GREEN, ORANGE, RED, "#B877D9", "#B877D9")
 
 
 def _regex(pattern: str, text: str) -> RegexMap:

@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
         "--accounts", nargs="+", type=int, choices=range(1, 31), metavar="1..30", default=[1, 5, 30]
     )
     parser.add_argument("--themes", nargs="+", choices=("dark", "light"), default=["dark", "light"])
-    parser.add_argument("--output", type=Path, default=ROOT / "build/pictures")
+    parser.add_argument("--output", type=Path, default=Path("build/pictures"))
     return parser.parse_args()
 
 

@@ -33,6 +33,9 @@ NAMES = (
     "ines", "jon", "kira", "lars", "mona", "nils", "olga", "paul", "quinn", "rosa", "sven", "tara", "uwe", "vera",
     "wim", "xenia", "zoe",
 )  # fmt: skip
+SUFFIXES = {"counter": "_total", "info": "_info"}
+PLACE = ("instance", "job")
+"""Labels that Prometheus adds, and a page has not."""
 MACHINES = ("atlas", "boreas", "cygnus")
 
 Value = float | None
@@ -79,7 +82,7 @@ def _write_family(
     series: Iterable[tuple[dict[str, str], Samples]],
     times: Sequence[int],
 ) -> None:
-    sample = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+    sample = family.name + SUFFIXES.get(family.type, "")
     file.write(f"# TYPE {family.name} {family.type}\n# HELP {family.name} {family.help}\n")
     for labels, values in series:
         head = f"{sample}{{{','.join(f'{key}={_quote(labels[key])}' for key in labels)}}}"
@@ -90,6 +93,24 @@ def _write_family(
                 if value is not None
             )
         )
+
+
+def sample_text(world: "World", rename: Callable[[str], str]) -> str:
+    """The last sample of every series, as a monitor's page has it; `rename` is given the names of accounts."""
+    lines = []
+    for family, series in world.families():
+        if not family.name.startswith("claude_usage_"):
+            continue
+        sample = family.name + SUFFIXES.get(family.type, "")
+        for labels, values in series:
+            if values[-1] is None:
+                continue
+            own = {
+                k: rename(v) if k == "account" else v for k, v in labels.items() if k not in PLACE
+            }
+            pairs = ",".join(f"{name}={_quote(value)}" for name, value in own.items())
+            lines.append(f"{sample}{{{pairs}}} {values[-1]:.10g}\n")
+    return "".join(lines)
 
 
 def _quote(value: str) -> str:

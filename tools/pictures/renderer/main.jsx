@@ -378,8 +378,11 @@ function inspect() {
       if (text && size < 9) report(`"${text.slice(0, 30)}" is ${size} px high`);
       if (text === "No data") report("No data");
     }
-    const legend = place.querySelector("[data-testid='data-testid VizLayout legend'], [data-testid*='legend' i]");
-    if (legend && legend.getBoundingClientRect().height > box.height / 3) report("its legend takes more than a third");
+    const legend = place.querySelector("[data-testid='data-testid viz-layout-legend']");
+    if (!legend) continue;
+    const entries = [...legend.querySelectorAll("*")].map((one) => one.scrollHeight);
+    const needed = Math.max(legend.offsetHeight, ...entries) * legend.offsetWidth;
+    if (needed > (box.width * box.height) / 3) report("its legend needs more than a third of the panel");
   }
 }
 

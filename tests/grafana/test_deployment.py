@@ -33,7 +33,7 @@ def test_promtool_accepts_the_configuration(name: str, tmp_path: Path) -> None:
 def test_promtool_accepts_the_agents_configuration() -> None:
     need("promtool")
     config = DEPLOY / "prometheus-agent.yml"
-    argv = ["promtool", "check", "config", "--agent", config]
+    argv = ["promtool", "check", "config", "--agent", str(config)]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -49,7 +49,7 @@ def test_nginx_accepts_its_snippet(tmp_path: Path) -> None:
     snippet = (DEPLOY / "nginx.conf").read_text().replace("/etc/nginx/tls", str(tmp_path))
     config = tmp_path / "nginx.conf"
     config.write_text(f"pid {tmp_path}/pid; events {{}} http {{ access_log off; {snippet} }}")
-    argv = ["nginx", "-t", "-c", config, "-e", tmp_path / "error.log"]
+    argv = ["nginx", "-t", "-c", str(config), "-e", str(tmp_path / "error.log")]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -118,6 +118,7 @@ def test_the_cluster_has_one_monitor_without_privileges_behind_a_service_of_the_
     monitor = by_kind["ServiceMonitor"]["spec"]
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    assert monitor["endpoints"][0]["relabelings"][0]["targetLabel"] == "instance"
     volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
     exporter = tomllib.loads(by_kind["ConfigMap"]["data"]["config.toml"])["exporter"]

@@ -52,7 +52,7 @@ class Fleet:
     pages: dict[str, Page]
     messages: list[dict[str, Any]]
 
-    def told(self, status: str, alert: str, **labels: str) -> list[dict[str, Any]]:
+    def sent(self, status: str, alert: str, **labels: str) -> list[dict[str, Any]]:
         """The alerts of this name and status, with these labels, that the webhook was sent."""
         wanted = {"alertname": alert, **labels}.items()
         return [
@@ -95,12 +95,12 @@ def test_both_machines_samples_arrive_complete(fleet: Fleet) -> None:
 
 
 def test_an_account_that_two_machines_poll_fires_watched_twice(fleet: Fleet) -> None:
-    wait_until(lambda: fleet.told("firing", "WatchedTwice"), "WatchedTwice", 40)
+    wait_until(lambda: fleet.sent("firing", "WatchedTwice"), "WatchedTwice", 40)
     (labels,) = {
-        tuple(sorted(one["labels"].items())) for one in fleet.told("firing", "WatchedTwice")
+        tuple(sorted(one["labels"].items())) for one in fleet.sent("firing", "WatchedTwice")
     }
     assert dict(labels)["account"] == SHARED
-    (alert, *_) = fleet.told("firing", "WatchedTwice")
+    (alert, *_) = fleet.sent("firing", "WatchedTwice")
     assert alert["annotations"]["summary"] == "shared is polled by 2 machines"
 
 
@@ -112,8 +112,8 @@ def test_a_rising_account_is_reported_once_by_its_worst_alert_and_resolved_at_it
             page.utilization = percent / 100
         full = f'account_window:claude_usage_utilization_ratio:last{{account="{SHARED}"}} == {percent / 100}'
         fleet.store.wait_for(full, 40)
-    wait_until(lambda: fleet.told("firing", "AccountExhausted", account=SHARED), "a message", 40)
-    (message, *_) = fleet.told("firing", "AccountExhausted", account=SHARED)
+    wait_until(lambda: fleet.sent("firing", "AccountExhausted", account=SHARED), "a message", 40)
+    (message, *_) = fleet.sent("firing", "AccountExhausted", account=SHARED)
     assert message["labels"]["window"] == "5h"
     assert re.match(
         r"shared is at 100% of its 5h limit\. It resets in \d+m",
@@ -122,7 +122,7 @@ def test_a_rising_account_is_reported_once_by_its_worst_alert_and_resolved_at_it
     wait_until(lambda: is_inhibited(fleet, "NearLimit"), "NearLimit is inhibited", 40)
     for page in fleet.pages.values():
         page.utilization, page.resets_at = 0, time.time() + 5 * 3600
-    wait_until(lambda: fleet.told("resolved", "AccountExhausted", account=SHARED), "a message", 40)
+    wait_until(lambda: fleet.sent("resolved", "AccountExhausted", account=SHARED), "a message", 40)
 
 
 def test_every_rule_is_evaluated_without_an_error(fleet: Fleet) -> None:

@@ -16,6 +16,7 @@ from tools.pictures.backfill import PLACE, SUFFIXES, World
 RULES = [GRAFANA / "prometheus/recording.yml", GRAFANA / "prometheus/alerts.yml"]
 ALERTS: list[dict[str, Any]] = yaml.safe_load(RULES[1].read_text())["groups"][0]["rules"]
 TESTS = sorted((GRAFANA / "prometheus/tests").glob("*.yml"))
+WORLD = list(World(1).families())
 EXPECTED = [
     "AccountExhausted",
     "AllExhausted",
@@ -85,7 +86,7 @@ def test_every_alert_is_complete(alert: dict[str, Any]) -> None:
 
 
 def test_rules_read_only_metrics_that_are_exported_or_recorded() -> None:
-    exported = {family.name + SUFFIXES.get(family.type, "") for family, _ in World(1).families()}
+    exported = {family.name + SUFFIXES.get(family.type, "") for family, _ in WORLD}
     text = "\n".join(path.read_text() for path in RULES)
     recorded = set(re.findall(r"record: (\S+)", text))
     for expr in re.findall(r"expr: (?:\|\n((?: {10,}.*\n)+)|(.*))", text):
@@ -96,7 +97,7 @@ def test_rules_read_only_metrics_that_are_exported_or_recorded() -> None:
 def test_invented_metrics_have_the_names_and_labels_of_the_public_interface() -> None:
     invented = {
         family.name + SUFFIXES.get(family.type, ""): set(series[0][0]) - set(PLACE)
-        for family, series in World(1).families()
+        for family, series in WORLD
     }
     for (name, _), labels in CONTRACT.items():
         if name in invented and name != "claude_usage_alert_firing":

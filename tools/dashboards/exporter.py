@@ -35,7 +35,7 @@ def exporter() -> build.Dashboard:
     requests = f"sum by (account) (max by (account, instance) ({metric('requests_last_hour')}))"
     poll = metric("poll_duration_seconds")
     shown: list[panels.AnyPanel] = [
-        place(instances(), 0, 0, 24, 6, "Monitors", "One row per monitor. Click one for its own page."),
+        place(instances(), 0, 0, 24, 6, "Monitors", "One row per monitor, with a link to its own page."),
         place(polls(), 0, 6, 16, 8, "Polls per half hour", "Polls of all accounts, those that failed by reason."),
         place(
             backing_off(), 16, 6, 8, 8, "Accounts that back off",
@@ -137,9 +137,7 @@ MUTED: Final = {
 }
 COLORED: Final = {"custom__cellOptions": {"type": "color-text"}, "custom__align": "left"}
 COLUMNS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
-    ("instance", "Monitor", {
-        "links": [{"title": "Open the monitor's page", "url": "http://${__value.raw}/"}],
-    }),
+    ("instance", "Monitor", {}),
     ("Value #A", "Up", {"mappings": [texts(_0=("down", RED), _1=("up", GREEN))], **COLORED}),
     ("version", "Version", {}),
     ("Value #C", "Started", {"unit": "dateTimeFromNow", "custom__align": "left"}),
@@ -147,7 +145,8 @@ COLUMNS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
     ("Value #E", "Last reload", {"unit": "dateTimeFromNow", "custom__align": "left"}),
     ("Value #F", "Alerts", {"mappings": [texts(_0=("on", "text")), MUTED], **COLORED}),
     ("Value #G", "Last notification", {"unit": "dateTimeFromNow", "custom__align": "left"}),
-    ("Value #H", "Accounts", {"custom__align": "right"}),
+    ("Value #H", "Accounts", {"custom__align": "left"}),
+    ("page", "Page", {"links": [{"title": "Open", "url": "http://${__value.raw}/"}]}),
 )  # fmt: skip
 """A name as the queries give it, the column's title, and its properties, in order."""
 
@@ -155,6 +154,9 @@ COLUMNS: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
 def instances() -> Table:
     """One row per monitor."""
     by = "max by (instance)"
+    # An agent gives `instance` the machine's name, without a port.
+    page = f'label_replace(up{{{PLACE}}}, "page", "$1", "instance", "(.+)")'
+    page = f'label_replace({page}, "page", "$1:15707", "instance", "([^:]+)")'
     muted = metric("alerts_muted_until_timestamp_seconds")
     reload = metric("config_last_reload_success_timestamp_seconds")
     notified = metric("notification_last_success_timestamp_seconds")
@@ -162,7 +164,7 @@ def instances() -> Table:
         Table()
         .targets(
             [
-                rows(f"{by} (up{{{PLACE}}})", "A"),
+                rows(f"max by (instance, page) ({page})", "A"),
                 rows(f"max by (instance, version) ({metric('build_info')})", "B"),
                 rows(f"1000 * {by} (process_start_time_seconds{{{PLACE}}})", "C"),
                 rows(f"{by} ({metric('config_last_reload_successful')})", "D"),

@@ -163,7 +163,7 @@ def accounts() -> Table:
         .transformations(
             [
                 transformation("timeSeriesTable", T={"stat": "lastNotNull"}),
-                panels.unpacked("Value #B", "Value #D"),
+                panels.unpack("Value #B", "Value #D"),
                 transformation("merge"),
                 transformation(
                     "organize",

@@ -54,7 +54,7 @@ DAYS_HOURS: Final[list[ValueMapping]] = [
     _regex(r"/^1000?(\d{1,2})$/", "$1h"),
     _regex(r"/^10?(\d{1,2})(\d\d)$/", "$1d $2h"),
 ]
-"""Of durations that `queries` has packed and `unpacked` has made texts: Grafana matches only texts."""
+"""For durations that `queries` has packed and `unpack` has turned into texts: Grafana matches only texts."""
 
 STATE_MAPPING: Final[list[ValueMapping]] = [
     ValueMap(
@@ -119,7 +119,7 @@ def countdown(expr: str, mappings: list[ValueMapping], none: str) -> Stat:
     """A duration that was packed by `queries`; `none` stands where there is none."""
     return (
         stat("string", instant(expr, "left"))
-        .transformations([unpacked("left")])
+        .transformations([unpack("left")])
         .reduce_options(
             common_builder.ReduceDataOptions().calcs(["lastNotNull"]).fields("/^left$/")
         )
@@ -202,8 +202,8 @@ def transformation(kind: str, **options: Any) -> DataTransformerConfig:
     return DataTransformerConfig(id_val=kind, options=options)
 
 
-def unpacked(*names: str) -> DataTransformerConfig:
-    """Makes texts of the packed durations in these fields, so that a mapping can unpack them."""
+def unpack(*names: str) -> DataTransformerConfig:
+    """Turn the packed durations in these fields into texts, so that a mapping can unpack them."""
     conversions = [{"targetField": name, "destinationType": "string"} for name in names]
     return transformation("convertFieldType", conversions=conversions)
 

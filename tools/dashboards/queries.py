@@ -51,7 +51,7 @@ def in_state(comparison: str) -> str:
 
 
 def hours_minutes(seconds: str) -> str:
-    """Packs a duration as 10214 for 2h 14m, which `panels.unpacked` and a mapping unpack.
+    """Packs a duration as 10214 for 2h 14m, which `panels.unpack` and a mapping unpack.
 
     Grafana has no unit of that form: `s` is 2.23 hours, `dthms` 02:14:00. All have five digits: they sort as texts.
     """

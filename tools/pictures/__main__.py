@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.pictures.backfill import END, NAMES
 from tools.pictures.drawing import Picture, draw
-from tools.pictures.store import backfilled_prometheus, query
+from tools.pictures.store import query, run_prometheus
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = ("overview", "account", "exporter")
@@ -36,7 +36,7 @@ def draw_dashboards(options: argparse.Namespace) -> Iterator[Picture]:
     for count in options.accounts:
         with (
             tempfile.TemporaryDirectory() as folder,
-            backfilled_prometheus(Path(folder), count) as prometheus,
+            run_prometheus(Path(folder), count) as prometheus,
         ):
             account = _account_in_use(prometheus)
             for name in options.dashboards:

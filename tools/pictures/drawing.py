@@ -77,7 +77,7 @@ def draw(dashboard: Path, prometheus: str, theme: str, account: str, target: Pat
     """Draw one dashboard; `account` is the one that is chosen where the dashboard shows a single one."""
     board = json.loads(dashboard.read_text(encoding="utf-8"))
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
-    with _served(bundle(), dashboard) as (url, reports):
+    with _serve(bundle(), dashboard) as (url, reports):
         parameters = {
             "dashboard": "dashboard.json",
             "prometheus": prometheus,
@@ -118,7 +118,7 @@ def _screenshot(url: str, rows: int, target: Path) -> None:
 
 
 @contextmanager
-def _served(folder: Path, dashboard: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _serve(folder: Path, dashboard: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The page and the dashboard on loopback; yields the address, and the list that what the page reports goes to."""
     reports: list[dict[str, Any]] = []
 

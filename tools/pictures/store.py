@@ -19,7 +19,7 @@ START_SECONDS = 30
 
 
 @contextmanager
-def backfilled_prometheus(folder: Path, accounts: int) -> Iterator[str]:
+def run_prometheus(folder: Path, accounts: int) -> Iterator[str]:
     """The address of a Prometheus with 14 days of this many accounts; nothing is scraped, no rule is evaluated."""
     samples = folder / "samples.txt"
     write_openmetrics(samples, accounts)

@@ -1,10 +1,117 @@
-"""`monitor completion`: a shell's completion script, and the account names that the scripts ask for at each TAB."""
+"""`monitor completion`: a shell's completion script, and the account names that the scripts ask for at each TAB.
+
+shtab makes the scripts from the grammar of the command line. Beside what it knows, account names are completed, which
+may hold spaces, quotes and what bash splits words at; and values after `--flag=`.
+"""
 
 import os
-from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+import re
+from argparse import Action, ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from monitor.paths import config_path
+
+_ZSH_ACCOUNTS: Final = """\
+_monitor_accounts() {
+    local -a names
+    names=("${(@f)$(monitor completion --accounts 2>/dev/null)}")
+    names=("${(@)names:#}")
+    (( $#names )) && compadd "$@" -- "${(@)names}"
+}"""
+
+_ACCOUNT: Final = {
+    "preamble": {"zsh": _ZSH_ACCOUNTS},
+    "bash": "_monitor_accounts",
+    "zsh": "_monitor_accounts",
+    "fish": "(monitor completion --accounts 2>/dev/null)",
+}
+_FISH_VALUE: Final = "(commandline -ct | string replace -r -- '^--[^=]*=' '')"
+_FILE: Final = {
+    "bash": "_monitor_files",
+    "zsh": "_files",
+    "fish": f"(__fish_complete_path {_FISH_VALUE})",
+}
+_FOLDER: Final = {
+    "bash": "_monitor_dirs",
+    "zsh": "_files -/",
+    "fish": f"(__fish_complete_directories {_FISH_VALUE})",
+}
+_BY_METAVAR: Final = {"PATH": _FILE, "DIR": _FOLDER}
+
+# bash splits the line at `@`, `=` and `:` too, and leaves quotes in the words. So the line is split here, shtab's
+# function is given whole words, and account names are quoted in the way that the user began.
+_BASH: Final = r"""
+# Splits the line up to the cursor: words[0..count], the last one being completed; quote: the one left open;
+# base: how many characters of it stand before what bash will replace.
+_monitor_split() {
+    local line=${COMP_LINE:0:COMP_POINT} i character plain begun=""
+    count=0 quote="" base=0 words=("")
+    for ((i = 0; i < ${#line}; i++)); do
+        character=${line:i:1} plain=
+        if [[ $quote == "'" ]]; then
+            if [[ $character == "'" ]]; then quote=""; else plain=1; fi
+        elif [[ $character == '\' ]]; then
+            i=$((i + 1)) character=${line:i:1} plain=1
+        elif [[ $quote == '"' ]]; then
+            if [[ $character == '"' ]]; then quote=""; else plain=1; fi
+        elif [[ $character == [\'\"] ]]; then
+            quote=$character base=${#words[count]}
+        elif [[ $character == [[:space:]] ]]; then
+            if [[ -n $begun ]]; then count=$((count + 1)) words[count]="" base=0; fi
+            begun=""
+            continue
+        else
+            plain=1
+            if [[ $character == @ && $COMP_WORDBREAKS == *@* ]] && shopt -q hostcomplete; then
+                base=${#words[count]} # what follows could be a host: bash replaces the sign too
+            elif [[ $COMP_WORDBREAKS == *"$character"* ]]; then
+                base=$((${#words[count]} + 1))
+            fi
+        fi
+        begun=1
+        if [[ -n $plain ]]; then words[count]=${words[count]}$character; fi
+    done
+}
+
+_monitor_accounts() {
+    local candidate left
+    while IFS= read -r candidate; do
+        [[ -n $candidate && $candidate == "$1"* ]] || continue
+        candidate=${candidate:base}
+        case $quote in
+            \') printf '%s\n' "${candidate//\'/"'\''"}" ;;
+            \") left=${candidate//\\/\\\\} left=${left//\"/\\\"} left=${left//\$/\\\$}
+                printf '%s\n' "${left//\`/\\\`}" ;;
+            *) printf '%q\n' "$candidate" ;;
+        esac
+    done < <(monitor completion --accounts 2>/dev/null)
+}
+
+_monitor_files() { compgen -f -- "$1"; }
+
+_monitor_dirs() { compgen -d -- "$1"; }
+
+_monitor() {
+    local words count quote base word whole=()
+    _monitor_split
+    for word in "${words[@]:0:count}"; do
+        if [[ $word == --*=* ]]; then whole+=("${word%%=*}" "${word#*=}"); else whole+=("$word"); fi
+    done
+    word=${words[count]}
+    if [[ $word == --*=* ]]; then
+        whole+=("${word%%=*}") word=${word#*=} base=$((base - ${#whole[${#whole[@]} - 1]} - 1))
+        if ((base < 0)); then base=0; fi
+    fi
+    local COMP_WORDS=("${whole[@]}" "$word") COMP_CWORD=${#whole[@]}
+    _shtab_monitor
+}
+
+complete -F _monitor monitor
+"""
+
+_NEXT_COMMAND: Final = re.compile(r"^_shtab_\w+_pos_0_nargs=A\.\.\.$", re.MULTILINE)
+_VALUED_FLAG: Final = re.compile(r'^( *"--[\w-]+)(\[.*\]:)', re.MULTILINE)
 
 
 def completion(arguments: Namespace) -> int:
@@ -14,17 +121,36 @@ def completion(arguments: Namespace) -> int:
         print("\n".join(names), end="\n" if names else "")
         return 0
     if arguments.shell is None:
-        arguments.whole.error("which shell? write `monitor completion bash`, `zsh` or `fish`")
-    print(script(arguments.shell, arguments.whole), end="")
+        arguments.whole.error("choose a shell: `monitor completion bash`, `zsh` or `fish`")
+    from monitor.arguments import parser
+
+    print(render_script(arguments.shell, parser()), end="")
     return 0
 
 
-def script(shell: str, parser: ArgumentParser) -> str:
-    """The completion script of a shell, true to the last flag of the parser."""
-    from monitor.completion import render_bash, render_fish, render_zsh, tree_of
+def render_script(shell: str, parser: ArgumentParser) -> str:
+    """The completion script of a shell, from the parser itself."""
+    import shtab
 
-    render = {"bash": render_bash, "zsh": render_zsh, "fish": render_fish}[shell]
-    return render(tree_of(parser))
+    for action in _actions(parser):
+        complete = _ACCOUNT if action.dest == "account" else _BY_METAVAR.get(str(action.metavar))
+        if complete is not None:
+            action.complete = complete  # type: ignore[attr-defined] # the way that shtab wants it
+    script = shtab.complete(parser, shell)
+    if shell == "bash":  # shtab goes on to offer commands behind a word that is none
+        return f"{_NEXT_COMMAND.sub('', script)}\n{_BASH}"
+    if shell == "zsh":  # shtab declares no flag to take its value after `=`
+        return _VALUED_FLAG.sub(r"\1=\2", script)
+    return f"{script}\n"
+
+
+def _actions(parser: ArgumentParser) -> Iterator[Action]:
+    """All arguments of the parser and of the parsers below it; argparse has no public way to look inside."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, _SubParsersAction):
+            for below in action.choices.values():
+                yield from _actions(below)
 
 
 def account_names(environ: Mapping[str, str], config: str | None = None) -> list[str]:

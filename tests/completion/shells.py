@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from monitor.arguments import parser
-from monitor.commands.completion import script
+from monitor.commands.completion import render_script
 from tests.real.bus import wait_until
 from tests.real.pty import Terminal, terminal
 
@@ -125,7 +125,7 @@ def rig(shell: str, home: Path, *names: str) -> Rig:
         )
     )
     program.chmod(0o755)
-    (home / "script").write_text(script(shell, parser()))
+    (home / "script").write_text(render_script(shell, parser()))
     made = Rig(shell, home)
     made.know(*names)
     return made

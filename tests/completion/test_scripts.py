@@ -1,61 +1,45 @@
 import re
 import subprocess
 import sys
-from argparse import SUPPRESS, ArgumentParser
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from monitor.arguments import parser
 from monitor.cli import main
-from monitor.commands.completion import account_names, script
-from monitor.completion import tree_of
-from monitor.completion.tree import Command, Flag, Value
+from monitor.commands.completion import account_names, render_script
+from tests.completion.shells import Rig, rig
+from tests.real.need import need
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-def test_a_parser_becomes_commands_flags_and_kinds_of_values() -> None:
-    parser = ArgumentParser(prog="monitor", add_help=False)
-    parser.add_argument("-v", "--verbose", action="store_true", help="100%% more")
-    parser.add_argument("--hidden", help=SUPPRESS)
-    verbs = parser.add_subparsers()
-    verb = verbs.add_parser("use", help="use one", add_help=False)
-    verbs.add_parser("secret", add_help=False)
-    verb.add_argument("account", metavar="NAME")
-    verb.add_argument("--config", metavar="PATH")
-    verb.add_argument("--dir", metavar="DIR")
-    verb.add_argument("--level", choices=["low", "high"])
-    assert tree_of(parser) == Command(
-        ("monitor",),
-        "",
-        (Flag(("-v", "--verbose"), "100% more", None),),
-        (),
-        (
-            Command(
-                ("monitor", "use"),
-                "use one",
-                (
-                    Flag(("--config",), "", Value("PATH", "file")),
-                    Flag(("--dir",), "", Value("DIR", "folder")),
-                    Flag(("--level",), "", Value("level", "words", ("low", "high"))),
-                ),
-                (Value("NAME", "account"),),
-                (),
-            ),
-        ),
-    )
+@pytest.fixture(scope="module")
+def bash(tmp_path_factory: pytest.TempPathFactory) -> Rig:
+    need("bash")
+    return rig("bash", tmp_path_factory.mktemp("home"))
 
 
-@pytest.mark.parametrize("command", list(tree_of(parser()).all()), ids=lambda c: " ".join(c.path))
+def commands(whole: ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of each command that the help shows, from the whole program on."""
+    yield path
+    for action in whole._actions:
+        if isinstance(action, _SubParsersAction):
+            for name, below in action.choices.items():
+                yield from commands(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands(parser())), ids=" ".join)
 def test_what_the_help_shows_is_completed_and_nothing_else(
-    command: Command, capsys: pytest.CaptureFixture[str]
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], bash: Rig
 ) -> None:
     with pytest.raises(SystemExit):
-        main([*command.path[1:], "--help"])
+        main([*path, "--help"])
     shown = re.findall(r"^  (-[^\n]*?)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
     flags = {name for line in shown for name in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", line)}
-    assert {name for flag in command.flags for name in flag.names} == flags
+    assert set(bash.offered(" ".join(["monitor", *path, "-"]))) == flags
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -63,7 +47,7 @@ def test_the_command_prints_the_script_of_a_shell(
     shell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["completion", shell]) == 0
-    assert capsys.readouterr().out == script(shell, parser())
+    assert capsys.readouterr().out == render_script(shell, parser())
 
 
 def test_without_a_shell_it_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

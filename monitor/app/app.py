@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from monitor.api.client import Client
 from monitor.api.wire import parse_usage
@@ -34,8 +35,9 @@ from monitor.credentials.profiles import Profiles
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.secret_stores import SecretStores
 from monitor.credentials.verify_owner import OwnerVerifier
-from monitor.notify import Notifier
-from monitor.notify.channel_set import ChannelSet
+from monitor.notify.channel import ChannelSet
+from monitor.notify.journal import LoggedJournal, NoJournal
+from monitor.notify.queue import Notifier
 from monitor.storage.ledger import DeliveryLog
 from monitor.storage.mute import MuteFile
 from monitor.storage.request_budget import RequestBudget
@@ -185,18 +187,18 @@ class App:
     def state(self) -> State:
         return self.store.state
 
-    async def run(self, front: Callable[[], Awaitable[None]], telling: ChannelSet) -> None:
-        """Poll, follow logins, keep alerts and tell them until `front` returns."""
+    async def run(self, front: Callable[[], Awaitable[None]], channels: ChannelSet) -> None:
+        """Poll, follow logins, keep alerts and send them until `front` returns."""
         parts = {
             "poller": self.poller.run() if self._places.asks else background.nothing(),
             "login watcher": self.watcher.run(),
             "figures": self._follow_figures(),
-            "notifier": self._notifier(telling).run(),
+            "notifier": self._notifier(channels).run(),
             "heartbeat": background.tick(self.store, self.clock),
             "mute watcher": background.follow_mute(self.mute, self.store, self.clock),
             "requests": background.follow_requests(self._places.allowance, self.store, self.clock),
             "history": background.keep_samples(self._places.history, self.store),
-            "firing alerts": background.refresh_firing(telling, self.store, self.clock),
+            "firing alerts": background.refresh_firing(channels, self.store, self.clock),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
@@ -211,19 +213,11 @@ class App:
             self.store.dispatch(LookedAround(self.clock.now()))
         await self.figures.run()
 
-    def _notifier(self, telling: ChannelSet) -> Notifier:
-        return Notifier(
-            channels=telling.chains,
-            next_effect=self.store.next_effect,
-            dispatch=self.store.dispatch,
-            clock=self.clock,
-            journal=self._places.ledger,
-            rules=lambda: self.state().policy.alerts,
-            busy=lambda: background.more_to_come(self.state(), self.clock.now()),
-            quiet_until=telling.quiet_until,
-            fan_out=telling.fan_out,
-            limits=telling.limits,
-        )
+    def _notifier(self, channels: ChannelSet) -> Notifier:
+        ledger = self._places.ledger
+        journal = NoJournal() if ledger is None else LoggedJournal(ledger)
+        busy = partial(background.is_polling, self.store, self.clock)
+        return Notifier(channels, self.store, self.clock, journal, busy)
 
     async def poll_once(self) -> None:
         """Look who is logged in, and poll the accounts that it is time for, one shortly after the other."""

@@ -9,7 +9,7 @@ from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError
 from monitor.core.events import Muted, RequestsCounted, Ticked
 from monitor.core.state import State
-from monitor.notify.channel_set import ChannelSet
+from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.storage.mute import MuteFile
 from monitor.storage.request_budget import RequestBudget
@@ -75,17 +75,18 @@ async def keep_samples(history: SampleLog | None, store: Store) -> None:
         await store.changed()
 
 
-async def refresh_firing(telling: ChannelSet, store: Store, clock: Clock) -> None:
-    """Say again and again what fires, to those who take silence for its end."""
-    while telling.alertmanagers:
+async def refresh_firing(channels: ChannelSet, store: Store, clock: Clock) -> None:
+    """Repeat what fires to those who take silence for its end."""
+    managers = [c for c in channels.channels if isinstance(c, Alertmanager)]
+    while managers:
         await clock.sleep(REFRESH_SECS)
         now, state = clock.now(), store.state
-        quiet = telling.quiet_until(now) is not None or state.muted_until is not None
-        for manager in telling.alertmanagers:
+        quiet = channels.quiet_until(now) is not None or state.muted_until is not None
+        for manager in managers:
             firing = [a for a in firing_alerts(state, now) if _is_for(manager, a, state)]
             try:
                 await manager.refresh(firing, now, quiet=quiet)
-            except ChannelError as error:  # it is said again in a minute
+            except ChannelError as error:  # it is repeated in a minute
                 _log.warning("channel %s: %s", manager.name, error)
 
 
@@ -94,8 +95,7 @@ def _is_for(manager: Alertmanager, alert: Alert, state: State) -> bool:
     return channels is None or manager.name in channels
 
 
-def more_to_come(state: State, now: datetime) -> bool:
-    """Whether some account is being polled, or is about to be: its alerts belong to the same burst."""
-    return any(
-        account.polling or account.next_poll_at <= now for account in state.accounts.values()
-    )
+def is_polling(store: Store, clock: Clock) -> bool:
+    """True while some account is being polled, or is about to be: its alerts belong to the same burst."""
+    now = clock.now()
+    return any(a.polling or a.next_poll_at <= now for a in store.state.accounts.values())

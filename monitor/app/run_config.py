@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from monitor.notify.channel_set import ChannelSet, build_channel_set
+from monitor.notify.build import build_channel_set
+from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Write
 from monitor.settings import ExporterSettings, Settings, load
 from monitor.system.clock import Clock, SystemClock

@@ -14,7 +14,8 @@ from monitor.app.app import App
 from monitor.app.execute import execute
 from monitor.app.wiring import build_demo
 from monitor.commands.opening import Ending
-from monitor.notify.channel_set import ChannelSet, build_demo_channel_set
+from monitor.notify.build import build_demo_channel_set
+from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Write
 from monitor.settings import ExporterSettings, parse_listen
 from monitor.system import logs

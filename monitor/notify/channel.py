@@ -1,9 +1,11 @@
-"""One way to send alerts as the rest of the program sees it, and one attempt on it within its limit."""
+"""The ways to send alerts as the rest of the program sees them, and one attempt on one of them within its limit."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from monitor.core.alerts.rules import Urgency
@@ -21,20 +23,23 @@ REST_SECS: Final = 60.0
 GRACE_SECS: Final = 1.0
 """What is cancelled has so long to end what it began."""
 
+ANY: Final = "*"
+"""The one queue where the first channel that works is enough."""
+
 _log = logging.getLogger(__name__)
 
 
 class Channel(Protocol):
     """One way to send alerts. `name` is the word of the settings and metrics."""
 
-    @property
-    def name(self) -> str: ...
+    name: str
 
     async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
         """Send one alert, or several in one message. Returns once they were delivered. Raises ChannelError."""
 
     def close(self) -> None:
-        """Let go of whatever it holds; it may be used again."""
+        """Let go of whatever it holds, which is mostly nothing; it may be used again."""
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,51 @@ class Outcome:
     channel: str
     failure: ChannelReason | None
     detail: str
+
+
+def never_quiet(_: datetime) -> None:
+    """There are no quiet hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSet:
+    """The channels by the names of the settings, in order of preference; without any, nothing is sent.
+
+    Each name stands for several of which the first that works is enough: `desktop` and what replaces it. With
+    `fan_out` each name sends an alert, else the first that works. `quiet_until` is when the quiet hours end that an
+    instant lies in, None where it lies in none; `limits` are seconds by channel, where one may take longer than most.
+    """
+
+    chains: Mapping[str, Sequence[Channel]] = field(default_factory=dict)
+    fan_out: bool = False
+    quiet_until: Callable[[datetime], datetime | None] = never_quiet
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """All of them in order, each name once."""
+        return _join(self.chains.values())
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The names of the queues in which an alert may wait to be sent."""
+        return tuple(self.chains) if self.fan_out else (ANY,)
+
+    def route(self, wanted: Collection[str] | None) -> dict[str, tuple[Channel, ...]]:
+        """The channels of an alert by queue: those that its rule names, or all where it names none that there is."""
+        chains = {n: c for n, c in self.chains.items() if wanted is None or n in wanted}
+        chains = chains or dict(self.chains)
+        if self.fan_out:
+            return {name: tuple(chain) for name, chain in chains.items()}
+        return {ANY: _join(chains.values())}
+
+
+def _join(chains: Iterable[Sequence[Channel]]) -> tuple[Channel, ...]:
+    """The channels of these chains in order, each name once."""
+    joined: dict[str, Channel] = {}
+    for channel in itertools.chain.from_iterable(chains):
+        joined.setdefault(channel.name, channel)
+    return tuple(joined.values())
 
 
 class Sender:
@@ -121,6 +171,18 @@ class Sender:
             self._rests_until[outcome.channel] = self._clock.monotonic() + REST_SECS
         kind = alerts[0].kind if len(alerts) == 1 else AlertKind.SUMMARY
         self._dispatch(Notified(self._clock.now(), outcome.channel, kind, outcome.failure))
+
+
+async def send_to_each(
+    channels: ChannelSet, alert: Alert, dispatch: Callable[[Notified], None], clock: Clock
+) -> list[Outcome]:
+    """Send the alert by every channel, whichever of them work."""
+    sender = Sender(dispatch, clock, channels.limits)
+    try:
+        return [await sender.send(c, [alert], Urgency.NORMAL) for c in channels.channels]
+    finally:
+        for channel in channels.channels:
+            channel.close()
 
 
 def _failed(channel: Channel, error: ChannelError) -> Outcome:

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
-from monitor.core.events import Notified
-from monitor.notify import Notifier
-from monitor.notify.channel_set import build_channel_set
+from monitor.core.state import State
+from monitor.notify.build import build_channel_set
+from monitor.notify.journal import NoJournal
+from monitor.notify.queue import Notifier
 from monitor.settings import load
 from monitor.system.clock import SystemClock
 from tests.real.desktop import Desktop, Notice, desktop
+from tools.kill.bench import FakeSource
 
 KINDS = [kind for kind in AlertKind if kind not in (AlertKind.SUMMARY, AlertKind.TEST)]
 
@@ -39,23 +41,15 @@ async def hanging_server() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[Effect]]:
-    """A notifier over the channels of these settings, and the queue that it takes from; `told` is what it reports."""
+    """A notifier over the channels of these settings, and the queue that it takes from."""
     file = folder / "config.toml"
     file.write_text(settings)
-    telling = build_channel_set(load(file), None, SystemClock())
-    effects: asyncio.Queue[Effect] = asyncio.Queue()
-    told: list[Notified] = []
-    notifier = Notifier(
-        telling.chains,
-        effects.get,
-        told.append,
-        SystemClock(),
-        fan_out=telling.fan_out,
-        limits=telling.limits,
-    )
+    channels = build_channel_set(load(file), None, SystemClock())
+    source = FakeSource(State())
+    notifier = Notifier(channels, source, SystemClock(), NoJournal())
     task = asyncio.create_task(notifier.run())
     try:
-        yield effects
+        yield source.effects
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

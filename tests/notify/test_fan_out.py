@@ -4,7 +4,7 @@ from pathlib import Path
 
 from monitor.core.effects import AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
-from monitor.notify import LIMIT_SECS
+from monitor.notify.channel import LIMIT_SECS
 from monitor.storage.ledger import Stage
 from tests.builders import before
 from tools.kill.bench import FakeChannel, rules_with, running
@@ -84,7 +84,7 @@ async def test_other_channels_than_before_do_not_tell_again(tmp_path: Path) -> N
 async def test_a_rule_with_channels_of_its_own_is_told_on_all_of_them(tmp_path: Path) -> None:
     channels = [FakeChannel(name) for name in ("desktop", "webhook", "command")]
     rules = rules_with(AlertKind.THRESHOLD, channels=("webhook", "command"))
-    life = Life(tmp_path, *channels, fan_out=True, rules=lambda: rules)
+    life = Life(tmp_path, *channels, fan_out=True, rules=rules)
     async with running(life):
         await life.decide("a")
     assert [channel.sent for channel in channels] == [[], [["a"]], [["a"]]]

@@ -65,7 +65,7 @@ async def test_a_critical_alert_does_not_wait_for_its_burst() -> None:
 async def test_a_summary_is_as_urgent_as_the_most_urgent_of_its_alerts() -> None:
     channel = FakeChannel("only")
     rules = rules_with(AlertKind.RESET, urgency=Urgency.LOW)
-    bench = Bench(channel, rules=lambda: rules)
+    bench = Bench(channel, rules=rules)
     async with running(bench):
         bench.notify("a", kind=AlertKind.RESET)
         await bench.pass_by(0.4)

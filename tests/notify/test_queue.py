@@ -9,11 +9,11 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
-from monitor.notify import GRACE_SECS, LIMIT_SECS, REST_SECS
+from monitor.notify.channel import GRACE_SECS, LIMIT_SECS, REST_SECS
 from monitor.notify.channels import desktop, http
 from tests.builders import after
 from tests.fakes import settle
-from tools.kill.bench import Bench, FakeChannel, alert, rules_with, running
+from tools.kill.bench import Bench, FakeChannel, rules_with, running
 
 BROKEN = ChannelError(ChannelReason.UNAVAILABLE, "nobody there")
 
@@ -90,7 +90,7 @@ async def test_a_channel_s_own_limit_ends_first_and_says_it_in_its_words(inner: 
             raise ChannelError(ChannelReason.TIMEOUT, "the notification service did not answer")
 
     bench = Bench(Limited("limited"))
-    testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
+    testing = asyncio.create_task(bench.send_to_each())
     await bench.pass_by(LIMIT_SECS)
     (outcome,) = await testing
     assert outcome.detail == "timeout: the notification service did not answer"
@@ -121,7 +121,7 @@ async def test_what_a_cancelled_channel_still_says_is_heard(
                     raise said
 
     bench = Bench(Cleaning("cleaning", asyncio.Event()))
-    testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
+    testing = asyncio.create_task(bench.send_to_each())
     await bench.pass_by(LIMIT_SECS + 2 * GRACE_SECS)
     (outcome,) = await testing
     assert (outcome.detail, ended) == (words, True)
@@ -139,7 +139,7 @@ async def test_a_channel_that_does_not_even_end_is_left_behind_after_a_grace() -
                     await stubborn.wait()
 
     bench = Bench(Stubborn("stubborn"))
-    testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
+    testing = asyncio.create_task(bench.send_to_each())
     await bench.pass_by(LIMIT_SECS + 2 * GRACE_SECS)
     assert [o.failure for o in await testing] == ["timeout"]
     stubborn.set()
@@ -201,7 +201,7 @@ async def test_a_bug_in_a_channel_is_a_failure_and_the_next_one_tells(
 async def test_a_rule_may_have_channels_of_its_own() -> None:
     desktop, webhook = FakeChannel("desktop"), FakeChannel("webhook")
     rules = rules_with(AlertKind.RESET, channels=("webhook",))
-    bench = Bench(desktop, webhook, rules=lambda: rules)
+    bench = Bench(desktop, webhook, rules=rules)
     async with running(bench):
         bench.notify("a", kind=AlertKind.RESET)
         bench.notify("b", kind=AlertKind.THRESHOLD)
@@ -212,7 +212,7 @@ async def test_a_rule_may_have_channels_of_its_own() -> None:
 async def test_a_rule_whose_channels_are_all_unknown_has_the_usual_ones() -> None:
     desktop = FakeChannel("desktop")
     rules = rules_with(AlertKind.THRESHOLD, channels=("pigeon",))
-    bench = Bench(desktop, rules=lambda: rules)
+    bench = Bench(desktop, rules=rules)
     async with running(bench):
         await bench.decide_each("a")
     assert desktop.sent == [["a"]]
@@ -220,7 +220,7 @@ async def test_a_rule_whose_channels_are_all_unknown_has_the_usual_ones() -> Non
 
 async def test_a_name_may_stand_for_several_channels_in_order() -> None:
     desktop, bell = FakeChannel("desktop", BROKEN), FakeChannel("bell")
-    bench = Bench(channels={"desktop": (desktop, bell)})
+    bench = Bench(chains={"desktop": (desktop, bell)})
     async with running(bench):
         await bench.decide_each("a")
     assert bell.sent == [["a"]]
@@ -287,7 +287,7 @@ async def test_a_test_asks_every_channel_and_says_what_became_of_each() -> None:
         FakeChannel("buggy", ZeroDivisionError("oops")),
     )
     bench = Bench(*channels)
-    testing = asyncio.create_task(bench.notifier.test_all(alert("a", AlertKind.TEST)))
+    testing = asyncio.create_task(bench.send_to_each())
     await bench.clock.advance(LIMIT_SECS)
     assert [(o.channel, o.failure, o.detail) for o in await testing] == [
         ("broken", "unavailable", "unavailable: there is no terminal here"),

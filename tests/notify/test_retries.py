@@ -8,7 +8,7 @@ import pytest
 
 from monitor.core.effects import AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
-from monitor.notify import NEWS_FOR, STALE_RETRY
+from monitor.notify.queue import FRESH_FOR, STALE_RETRY
 from monitor.storage.ledger import Stage
 from tests.builders import before
 from tests.fakes import settle
@@ -79,7 +79,7 @@ async def test_what_is_news_no_more_is_one_summary_with_the_next_success(tmp_pat
         for account in "abc":
             await life.decide(account)
             await life.clock.advance(61)
-        await life.clock.advance(NEWS_FOR.total_seconds() + 60)
+        await life.clock.advance(FRESH_FOR.total_seconds() + 60)
         channel.behaviour = None
         await life.decide("d")
         await settle()
@@ -95,7 +95,7 @@ async def test_what_is_news_no_more_is_still_tried_now_and_then(tmp_path: Path) 
     life = Life(tmp_path, channel)
     async with running(life):
         await life.decide("a", "b")
-        await life.clock.advance(NEWS_FOR.total_seconds() + 61)
+        await life.clock.advance(FRESH_FOR.total_seconds() + 61)
         asked = len(channel.asked)
         await life.clock.advance(STALE_RETRY - 61)
         assert len(channel.asked) == asked
@@ -173,7 +173,7 @@ async def test_what_was_in_flight_is_told_again_and_marked(
     assert channel.sent == [["a"]]
     (entry,) = again.ledger.since(before())
     assert entry.outcome == "sent by only, perhaps for the second time"
-    assert "an alert was being told when the program ended, and is told again" in caplog.messages
+    assert "an alert was being sent when the program ended, and is sent again" in caplog.messages
 
 
 async def test_an_alert_that_is_decided_before_the_notifier_runs_is_told_once(

@@ -19,7 +19,7 @@ from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.ports import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
-from monitor.notify.channel_set import ChannelSet
+from monitor.notify.channel import ChannelSet
 from monitor.settings import MUTE, SNAPSHOTS, SettingsFile, ledger_path, load, state_folder
 from monitor.storage.ledger import DeliveryLog
 from monitor.storage.mute import MuteFile

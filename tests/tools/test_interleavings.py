@@ -21,7 +21,9 @@ from monitor.core.model import Account, Usage, Window
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.notify import Notifier
+from monitor.notify.channel import ChannelSet
+from monitor.notify.journal import LoggedJournal
+from monitor.notify.queue import Notifier
 from monitor.storage.delivery import key_of
 from monitor.storage.ledger import DeliveryLog
 from monitor.store import Store
@@ -114,13 +116,9 @@ class Life:
         self.store = Store(FRESH, self.ledger.record)
         self.store.dispatch(self.ledger.recalled(now))
         self.store.dispatch(AccountsLoaded(now, ACCOUNTS))
-        notifier = Notifier(
-            [world],
-            self.store.next_effect,
-            self.store.dispatch,
-            world.clock,
-            journal=self.ledger,
-        )
+        channels = ChannelSet({"world": [world]})
+        journal = LoggedJournal(self.ledger)
+        notifier = Notifier(channels, self.store, world.clock, journal)
         self.task = asyncio.create_task(notifier.run())
 
     async def crash(self) -> None:

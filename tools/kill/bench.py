@@ -9,7 +9,11 @@ from typing import Any
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.events import Notified
-from monitor.notify import GRACE_SECS, Channel, Notifier
+from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
+from monitor.notify.journal import Journal, NoJournal
+from monitor.notify.queue import Notifier
 from tests.builders import NOW
 from tests.fakes import FakeClock
 
@@ -51,23 +55,40 @@ def rules_with(kind: AlertKind, **changes: Any) -> RuleBook:
     return RuleBook(rules={**DEFAULT_RULES, kind: rule})
 
 
+class FakeSource:
+    """A state that does not change, a queue of effects, and all that was dispatched."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.effects: asyncio.Queue[Effect] = asyncio.Queue()
+        self.events: list[Notified] = []
+
+    async def next_effect(self) -> Effect:
+        return await self.effects.get()
+
+    def dispatch(self, event: Notified) -> None:
+        self.events.append(event)
+
+
 class Bench:
     """A notifier with its queue of effects, and all that it has dispatched."""
 
-    def __init__(self, *channels: Channel, clock: FakeClock | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *channels: Channel,
+        clock: FakeClock | None = None,
+        journal: Journal | None = None,
+        rules: RuleBook | None = None,
+        **options: Any,
+    ) -> None:
         self.clock = clock or FakeClock()
-        self.effects: asyncio.Queue[Effect] = asyncio.Queue()
-        self.events: list[Notified] = []
+        chains = {channel.name: [channel] for channel in channels}
+        self.channels = ChannelSet(**{"chains": chains, **options})
+        self.source = FakeSource(State(Policy(alerts=rules or RuleBook())))
+        self.effects, self.events = self.source.effects, self.source.events
         self.busy = False
         self.notifier = Notifier(
-            **{
-                "channels": channels,
-                "next_effect": self.effects.get,
-                "dispatch": self.events.append,
-                "clock": self.clock,
-                "busy": lambda: self.busy,
-                **options,
-            }
+            self.channels, self.source, self.clock, journal or NoJournal(), lambda: self.busy
         )
 
     def notify(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
@@ -79,6 +100,11 @@ class Bench:
         for account in accounts:
             self.notify(account)
             await self.pass_by(0.4)
+
+    async def send_to_each(self) -> list[Outcome]:
+        """Send a test by every channel."""
+        test = alert("a", AlertKind.TEST)
+        return await send_to_each(self.channels, test, self.events.append, self.clock)
 
     async def pass_by(self, seconds: float) -> None:
         await self.clock.advance(seconds, tick=0.1)

@@ -5,7 +5,8 @@ from typing import Any
 
 from monitor.core.effects import AlertKind, Notify
 from monitor.core.state import State
-from monitor.notify import Channel
+from monitor.notify.channel import Channel
+from monitor.notify.journal import LoggedJournal
 from monitor.storage.ledger import DeliveryLog, Stage
 from tests.builders import before
 from tests.fakes import FakeClock
@@ -21,7 +22,7 @@ class Life(Bench):
         clock = clock or FakeClock()
         self.folder = folder
         self.ledger = DeliveryLog(folder / "alerts.db", clock.now(), busy_secs=0)
-        super().__init__(*channels, clock=clock, journal=self.ledger, **options)
+        super().__init__(*channels, clock=clock, journal=LoggedJournal(self.ledger), **options)
 
     def again(self, *channels: Channel, **options: Any) -> "Life":
         """The next life, at the same instant."""

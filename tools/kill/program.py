@@ -20,7 +20,9 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
-from monitor.notify import Notifier
+from monitor.notify.channel import ChannelSet
+from monitor.notify.journal import LoggedJournal
+from monitor.notify.queue import Notifier
 from monitor.storage.ledger import DeliveryLog
 from monitor.store import Store
 from tools.kill import script
@@ -95,15 +97,15 @@ class Life:
         self.store.dispatch(script.loaded(start))
         self.store.dispatch(Ticked(start))
         self.is_polling = False
-        self.notifier = Notifier(
-            [FileChannel(name, folder, self.words) for name in ("first", "second")],
-            self.store.next_effect,
-            self.store.dispatch,
-            self.clock,
-            journal=self.ledger,
+        names = ("first", "second")
+        channels = ChannelSet(
+            {name: [FileChannel(name, folder, self.words)] for name in names},
             fan_out=fan_out,
-            limits={"first": NO_LIMIT, "second": NO_LIMIT},
-            busy=lambda: self.is_polling,
+            limits=dict.fromkeys(names, NO_LIMIT),
+        )
+        journal = LoggedJournal(self.ledger)
+        self.notifier = Notifier(
+            channels, self.store, self.clock, journal, busy=lambda: self.is_polling
         )
 
     def words(self, alert: Alert) -> str:

@@ -19,6 +19,7 @@ from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
+from monitor.notify.channel import Channel
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
 from monitor.notify.text import Formatter
 
@@ -60,7 +61,7 @@ def default_urgency(alert: Alert) -> Urgency:
     return DEFAULT_RULES.get(alert.kind, Rule()).urgency
 
 
-class Alertmanager:
+class Alertmanager(Channel):
     """One Alertmanager, or the address that stands for a cluster of them. Raises SettingsError.
 
     `urgency_of` becomes the severity, which is a part of an alert's identity there: it must depend on the alert's
@@ -94,9 +95,6 @@ class Alertmanager:
         sent = {key_of(alert): Sent(alert) for alert in alerts}
         await self._post(sent.values(), self._now())
         self._sent |= {key: one for key, one in sent.items() if one.alert.kind in _LASTING}
-
-    def close(self) -> None:
-        """It keeps what it has sent, and no connection."""
 
     async def refresh(self, firing: Sequence[Alert], now: datetime, *, quiet: bool = False) -> None:
         """Send all that fires again, and for a while what has ceased to. Raises ChannelError.

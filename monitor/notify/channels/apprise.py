@@ -15,6 +15,7 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, SecretRefusedError
 from monitor.core.model import Secret
+from monitor.notify.channel import Channel
 from monitor.notify.text import Formatter, Message
 from monitor.system.aio import Daemon
 
@@ -25,7 +26,7 @@ _TYPES: Final = {Urgency.LOW: "info", Urgency.NORMAL: "warning", Urgency.CRITICA
 _log = logging.getLogger(__name__)
 
 
-class Apprise:
+class Apprise(Channel):
     """`urls` are the services, one a line. An alert counts as sent once one of them took it."""
 
     name = "apprise"
@@ -59,9 +60,6 @@ class Apprise:
         if any(call.future.cancelled() for call in calls):
             raise self._timeout()
         raise SecretRefusedError("no service of Apprise took it: check its URLs")
-
-    def close(self) -> None:
-        """It holds nothing."""
 
     async def _load(self, deadline: float) -> list[Any]:
         """Apprise's object for each URL, from a thread as well: loading it takes a third of a second."""

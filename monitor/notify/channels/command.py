@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, SettingsError
+from monitor.notify.channel import Channel
 from monitor.notify.document import environment, render_document
 from monitor.notify.text import Formatter
 from monitor.system.subprocesses import code_of, complaint_of, ending
@@ -23,7 +24,7 @@ LIMIT_SECS: Final = 10.0
 T = TypeVar("T")
 
 
-class Command:
+class Command(Channel):
     """`argv` is looked up on PATH for each alert, and never given to a shell; no argument is replaced."""
 
     name = "command"
@@ -53,9 +54,6 @@ class Command:
         )
         if code:
             raise ChannelError(ChannelReason.ERROR, f"{name} {ending(code)}")
-
-    def close(self) -> None:
-        """It holds nothing."""
 
 
 async def run(name: str, *arguments: str, limit: float) -> None:

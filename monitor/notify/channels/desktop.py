@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from monitor.core.alerts import rules
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
+from monitor.notify.channel import Channel
 from monitor.notify.channels.command import run
 from monitor.notify.text import Formatter, Message, escape_markup
 
@@ -41,7 +42,7 @@ class Library(Protocol):
     ) -> str: ...
 
 
-class Desktop:
+class Desktop(Channel):
     """Notifications by desktop-notifier. `markup` says that the daemon may read the body as markup."""
 
     name = "desktop"
@@ -120,7 +121,7 @@ class Desktop:
         return library
 
 
-class TerminalNotifier:
+class TerminalNotifier(Channel):
     """The program terminal-notifier, which many have on macOS; looked up on PATH for each alert."""
 
     name = "terminal-notifier"
@@ -145,11 +146,8 @@ class TerminalNotifier:
         options = ("-title", f"\\{message.title}", "-message", f"\\{message.body}")
         await run(self._executable, *options, limit=self._limit)
 
-    def close(self) -> None:
-        """It holds nothing."""
 
-
-class Osascript:
+class Osascript(Channel):
     """AppleScript, which every macOS has; it ends well even where the user has forbidden notifications."""
 
     name = "osascript"
@@ -170,9 +168,6 @@ class Osascript:
         # The first argument is ours, so that a title which begins with a dash is not read as an option.
         arguments = (APP_NAME, message.title, message.body)
         await run(self._executable, *script, *arguments, limit=self._limit)
-
-    def close(self) -> None:
-        """It holds nothing."""
 
 
 def _load() -> Library:

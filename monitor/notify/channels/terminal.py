@@ -10,6 +10,7 @@ from zlib import crc32
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
+from monitor.notify.channel import Channel
 from monitor.notify.text import Formatter, Message
 
 Write = Callable[[bytes], None]
@@ -21,7 +22,7 @@ _TEXT_ONLY: Final = ("iterm",)
 _KITTY_URGENCY: Final = {Urgency.LOW: 0, Urgency.NORMAL: 1, Urgency.CRITICAL: 2}
 
 
-class Terminal:
+class Terminal(Channel):
     """Raises `no_capability` on a terminal that is not known to show notifications."""
 
     name = "terminal"
@@ -41,11 +42,8 @@ class Terminal:
             raise ChannelError(ChannelReason.NO_CAPABILITY, unknown)
         _write(self._write, sequence.encode())
 
-    def close(self) -> None:
-        """It holds nothing."""
 
-
-class Bell:
+class Bell(Channel):
     """The last resort, which says only that there is something to look at."""
 
     name = "bell"
@@ -60,9 +58,6 @@ class Bell:
     ) -> None:
         """Raises ChannelError."""
         _write(self._write, b"\a")
-
-    def close(self) -> None:
-        """It holds nothing."""
 
 
 def _write(write: Write | None, sequence: bytes) -> None:

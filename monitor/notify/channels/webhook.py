@@ -11,6 +11,7 @@ from typing import Final
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
+from monitor.notify.channel import Channel
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
 from monitor.notify.document import identity, render_document
 from monitor.notify.text import Formatter, escape_markup
@@ -32,7 +33,7 @@ class HttpBody:
     headers: Mapping[str, str]
 
 
-class Webhook:
+class Webhook(Channel):
     """One receiver; `token` is sent as a bearer token. Raises SettingsError for an address in the clear.
 
     `Idempotency-Key` is the same for each delivery of the same alerts.
@@ -59,9 +60,6 @@ class Webhook:
         content = self._render(alerts, urgency, self._formatter)
         headers = {**content.headers, "Idempotency-Key": identity(alerts)}
         await self._poster.post(content.body, headers)
-
-    def close(self) -> None:
-        """It holds nothing."""
 
 
 def _render_json(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> HttpBody:

@@ -1,11 +1,9 @@
 """The channels that the settings name, made for this platform, with secrets from the keyring."""
 
-import itertools
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import tzinfo
 from functools import partial
 from typing import Final
 
@@ -15,7 +13,7 @@ from monitor.core.errors import ChannelError, ChannelReason, CredentialError, Se
 from monitor.core.model import Secret
 from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
 from monitor.credentials.keyring import Keyring
-from monitor.notify.channel import MARGIN_SECS, Channel
+from monitor.notify.channel import MARGIN_SECS, Channel, ChannelSet, never_quiet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.notify.channels.apprise import LIMIT_SECS as APPRISE_SECS
 from monitor.notify.channels.apprise import Apprise
@@ -31,42 +29,6 @@ LAST_RESORTS: Final = ("terminal", "bell")
 MAC_FALLBACKS: Final = ("terminal-notifier", "osascript")
 
 Make = Callable[[], Channel]
-
-
-def _never_quiet(_: datetime) -> None:
-    """There are no quiet hours."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelSet:
-    """The channels by the names of the settings, in order of preference; without any, nothing is sent.
-
-    Each name stands for several of which the first that works is enough: `desktop` and what replaces it. With
-    `fan_out` each name sends an alert, else the first that works. `quiet_until` is when the quiet hours end that an
-    instant lies in, None where it lies in none; `limits` are seconds by channel, where one may take longer than most.
-    """
-
-    chains: Mapping[str, Sequence[Channel]] = field(default_factory=dict)
-    fan_out: bool = False
-    quiet_until: Callable[[datetime], datetime | None] = _never_quiet
-    limits: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """All of them in order, each name once."""
-        return join(self.chains.values())
-
-    @property
-    def alertmanagers(self) -> tuple[Alertmanager, ...]:
-        return tuple(channel for channel in self.channels if isinstance(channel, Alertmanager))
-
-
-def join(chains: Iterable[Sequence[Channel]]) -> tuple[Channel, ...]:
-    """The channels of these chains in order, each name once."""
-    joined: dict[str, Channel] = {}
-    for channel in itertools.chain.from_iterable(chains):
-        joined.setdefault(channel.name, channel)
-    return tuple(joined.values())
 
 
 def build_channel_set(
@@ -103,7 +65,7 @@ def build_channel_set(
     return ChannelSet(
         chains,
         notifications.fan_out,
-        quiet_until=quiet_hours.until if quiet_hours else _never_quiet,
+        quiet_until=quiet_hours.until if quiet_hours else never_quiet,
         limits=_limits(settings.channels),
     )
 

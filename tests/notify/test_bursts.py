@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.grouping import Arrived, GroupingDelays, next_release, released
+from monitor.notify.queue import Arrived, GroupingDelays, next_release, release
 
 PACE = GroupingDelays(calm=0.3, longest=10, critical=1)
 
@@ -34,7 +34,7 @@ def arrivals(*places: tuple[float, bool]) -> list[Arrived[str]]:
 def test_when_a_burst_is_over(
     places: list[tuple[float, bool]], now: float, busy: bool, free: list[str], waiting: list[str]
 ) -> None:
-    told, kept = released(arrivals(*places), now, busy, PACE)
+    told, kept = release(arrivals(*places), now, busy, PACE)
     assert (told, [arrival.what for arrival in kept]) == (free, waiting)
 
 
@@ -48,7 +48,7 @@ def test_nothing_is_lost_doubled_or_late(
 ) -> None:
     burst = arrivals(*places)
     now = burst[-1].at + later
-    told, kept = released(burst, now, busy, PACE)
+    told, kept = release(burst, now, busy, PACE)
     assert sorted([*told, *(a.what for a in kept)]) == sorted(a.what for a in burst)
     assert all(now < arrival.at + PACE.longest for arrival in kept)
     assert not any(arrival.critical and now >= arrival.at + PACE.critical for arrival in kept)

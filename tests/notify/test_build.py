@@ -17,13 +17,8 @@ from monitor.core.errors import (
 from monitor.core.model import Secret
 from monitor.credentials import keyring
 from monitor.credentials.keyring import Keyring
-from monitor.notify import MARGIN_SECS
-from monitor.notify.channel_set import (
-    ChannelSet,
-    DeferredChannel,
-    build_channel_set,
-    build_demo_channel_set,
-)
+from monitor.notify.build import DeferredChannel, build_channel_set, build_demo_channel_set
+from monitor.notify.channel import MARGIN_SECS, ChannelSet
 from monitor.notify.channels import apprise
 from monitor.settings import load
 from tests.builders import NOW

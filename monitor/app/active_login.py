@@ -16,7 +16,7 @@ from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInErro
 from monitor.core.model import AuthMethod, Login, Secret
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.credentials.login_document import parse_login
+from monitor.credentials.tokens import parse_login
 from monitor.settings import state_folder
 from monitor.system.files import JsonFile
 

@@ -20,21 +20,20 @@ from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, Document
 from monitor.credentials.account_service import AccountService
+from monitor.credentials.accounts import Accounts, Profiles
 from monitor.credentials.local_usage import LocalUsage
-from monitor.credentials.login_registry import LoginRegistry
-from monitor.credentials.login_watcher import LoginWatcher
 from monitor.credentials.ports import (
     AccountsFile,
     GivenCredentials,
     Listing,
     LoginSource,
     SecretStore,
-    TokenCommand,
+    TokenSource,
 )
-from monitor.credentials.profiles import Profiles
+from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
-from monitor.credentials.secret_stores import SecretStores
-from monitor.credentials.verify_owner import OwnerVerifier
+from monitor.credentials.stores import SecretStores
+from monitor.credentials.watcher import FreshCredentials, LoginWatcher
 from monitor.notify.channel import ChannelSet
 from monitor.notify.journal import LoggedJournal, NoJournal
 from monitor.notify.queue import Notifier
@@ -69,7 +68,7 @@ class Dependencies:
     login_at: Callable[[str], LoginSource]
     mute: MuteFile
     given: GivenCredentials | None = None
-    command: Callable[[tuple[str, ...]], TokenCommand] | None = None
+    command: Callable[[tuple[str, ...]], TokenSource] | None = None
     storage: Storage | None = None
     ledger: DeliveryLog | None = None
     ledger_failure: str | None = None
@@ -104,45 +103,19 @@ class App:
         self.store = Store(
             idle(carried, asks=places.asks) if carried else State(policy=policy), record, keep
         )
-        offers = LoginRegistry(self._learnt)
+        registry = LoginRegistry(self._learnt)
         stores = SecretStores(
-            places.vault,
-            offers,
-            self._learnt,
-            given=places.given,
-            command=places.command,
-            default=lambda: places.storage,
+            places.vault, self._learnt, places.given, places.command, places.storage
         )
         profiles = Profiles(client if places.asks else None, self._learnt)
-        provenance = OwnerVerifier(profiles, self._learnt, self.store, clock)
-        credentials = Resolver(stores, offers, self._learnt, provenance, self.store, clock)
-        self.book = AccountService(
-            file=places.file,
-            credentials=credentials,
-            offers=offers,
-            learnt=self._learnt,
-            profiles=profiles,
-            store=self.store,
-            clock=clock,
-            asks=places.asks,
-        )
-        self.watcher = LoginWatcher(
-            sources=self.logins,
-            credentials=credentials,
-            offers=offers,
-            book=self.book,
-            profiles=profiles,
-            store=self.store,
-            clock=clock,
-        )
+        resolver = Resolver(stores, registry, self._learnt, profiles, self.store, clock)
+        accounts = Accounts(self.store, self._learnt, stores, profiles, clock)
+        self.book = AccountService(places.file, accounts, resolver, self._learnt, self.store, clock)
+        self.watcher = LoginWatcher(self.logins, accounts, registry, resolver, self.store, clock)
         self.figures = LocalUsage(
-            sources=self.logins,
-            learnt=self._learnt,
-            offers=offers,
-            store=self.store,
-            clock=clock,
-            parse=parse_usage,
+            self.logins, self._learnt, registry, self.store, clock, parse_usage
         )
+        credentials = FreshCredentials(self.watcher, resolver)
         self.poller = Poller(self.store, clock, credentials, client, chance, places.allowance)
 
     def load(self, listing: Listing | None = None) -> None:
@@ -158,7 +131,7 @@ class App:
         if self._places.ledger_failure is not None:
             _log.warning("%s", self._places.ledger_failure)
             self.store.dispatch(LedgerFailed(now, self._places.ledger_failure))
-        self.book.load(listing)
+        self.book.load(listing or self._places.file.read())
         if self._places.allowance is not None:
             background.count_requests(self._places.allowance, self.store, now)
 

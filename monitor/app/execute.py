@@ -39,10 +39,10 @@ async def execute(app: App, command: Command) -> str:
             return (await app.book.import_all(await app.logins())).or_raise().words
         case ImportLogins(folder):
             return await _import(app, folder)
-        case AddAccount(name, session_key, org_id):
-            return await app.book.add(name, session_key, org_id)
-        case EditAccount(name, new_name, org_id, session_key, label):
-            return await app.book.edit(name, new_name, session_key, org_id, label)
+        case AddAccount():
+            return await app.book.add(command)
+        case EditAccount():
+            return await app.book.edit(command)
         case RemoveAccount(name):
             return await app.book.remove(name)
         case UseAccount(name):

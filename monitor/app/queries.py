@@ -19,7 +19,7 @@ from monitor.core.model import AccountState
 from monitor.core.ranking import Candidate, Choice, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.credentials.config_dir import for_claude_code, remembered
+from monitor.credentials.folders import for_claude_code, remembered
 from monitor.terminal.table import render_plain
 
 _WIDEST: Final = 1000

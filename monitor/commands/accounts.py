@@ -31,8 +31,9 @@ from monitor.core.format import iso
 from monitor.core.guard import find_account
 from monitor.core.model import Account, Secret
 from monitor.credentials.account_cache import AccountCache, CachedAccount
-from monitor.credentials.claude_code import ClaudeCode, absolute
+from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.cswap import listed
+from monitor.credentials.folders import absolute
 from monitor.fast_path import socket_of
 from monitor.ipc.client import ask
 from monitor.settings import Settings, state_folder

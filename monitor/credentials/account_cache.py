@@ -1,19 +1,21 @@
 """What was learnt of each account and cannot be asked again for free: whose it is, its plan, where its login lives.
 
-Kept in the state folder, since the settings hold only what the user said. It holds no secret: a token is
-recognised by the first 48 bits of its hash. Losing the file costs questions to the profile API, nothing else.
+Kept beside the settings, which hold only what the user said. It holds no secret: a token is recognised by the first
+48 bits of its hash. Losing it costs questions to the profile API, nothing else.
 """
 
 import hashlib
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
 
+from monitor.core.codec import DecodeError, decode, encode
 from monitor.core.errors import TrackerError
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret
-from monitor.credentials.config_dir import remembered
+from monitor.credentials.folders import remembered
 
 MOST_LEFT: Final = 8
 """So many folders that an account has left are followed on."""
@@ -21,14 +23,18 @@ MOST_LEFT: Final = 8
 MOST_PROFILES: Final = 32
 """Of so many tokens it is remembered whose they are, so that each is asked about once."""
 
-_BESIDE_ACCOUNTS: Final = ""
+_PROFILES: Final = ""
 """The entry of what is of no one account, which has no such name."""
 
 _log = logging.getLogger(__name__)
 
+_Profiles = dict[str, Profile]
+
+T = TypeVar("T")
+
 
 class Document(Protocol):
-    """One small JSON document that outlives the process."""
+    """One JSON document that outlives the process."""
 
     def load(self) -> Mapping[str, Any]:
         """Empty where there is none, or none that can be read."""
@@ -101,31 +107,47 @@ class AccountCache:
         self._document = document
         self._is_owed = False
         self._elsewhere: set[str] = set()
-        """What the settings do not name, or not any more; other settings files may."""
-        entries = dict(_entries(document.load()))
-        self._profiles = _profiles(entries.pop(_BESIDE_ACCOUNTS, {}))
-        self._facts = {name: _facts(entry) for name, entry in entries.items()}
+        """What the settings do not name, or not any more."""
+        self._facts: dict[str, CachedAccount] = {}
+        self._entries: dict[str, Any] = {}
+        self._names: defaultdict[object, set[str]] = defaultdict(set)
+        """The accounts by what they are looked for: an identity, a token's digest, a folder that they live in."""
+        entries = dict(document.load())
+        self._profiles = dict(_decoded(_Profiles, entries.pop(_PROFILES, {})) or {})
+        for name, entry in entries.items():
+            self._put(name, _decoded(CachedAccount, entry))
 
     def __getitem__(self, name: str) -> CachedAccount:
         return self._facts.get(name, CachedAccount())
 
     def __setitem__(self, name: str, facts: CachedAccount) -> None:
         if self._facts.get(name) != facts:
-            self._facts[name] = facts
+            self._put(name, facts)
             self._save()
+
+    def _put(self, name: str, facts: CachedAccount | None) -> None:
+        for key in _keys(self._facts.pop(name, None)):
+            self._names[key].discard(name)
+        self._entries.pop(name, None)
+        if facts is not None:
+            self._facts[name], self._entries[name] = facts, encode(CachedAccount, facts)
+            for key in _keys(facts):
+                self._names[key].add(name)
 
     def forget(self, name: str) -> None:
         """Nothing of the account is remembered, nor whose its tokens were."""
-        facts = self._facts.pop(name, None)
+        facts = self._facts.get(name)
         if facts is not None:
             known = self._profiles.items()
             self._profiles = {key: p for key, p in known if p.identity != facts.identity}
+            self._put(name, None)
             self._save()
 
     def rename(self, old: str, new: str) -> None:
-        if old in self._facts:
-            self._facts[new] = self._facts.pop(old)
-            self._save()
+        facts = self._facts.get(old)
+        if facts is not None:
+            self._put(old, None)
+            self[new] = facts
 
     def profile_of(self, secret: Secret) -> Profile | None:
         """Whose token it is, an account's or a stranger's; None where that was not found out yet."""
@@ -144,7 +166,7 @@ class AccountCache:
         """
         self._elsewhere = self._facts.keys() - {account.name for account in accounts}
         gone = [self._facts[name] for name in self._elsewhere]
-        for account in accounts:
+        for account in accounts if gone else ():
             former = [facts for facts in gone if _may_have_been(facts, account)]
             if account.name not in self._facts and len(former) == 1:
                 self[account.name] = former[0]
@@ -156,15 +178,18 @@ class AccountCache:
 
     def living_in(self, folder: str) -> set[str]:
         """The accounts whose login is believed to live there."""
-        living = {name for name, facts in self._facts.items() if folder in facts.folders}
-        return living - self._elsewhere
+        return self._named(("folder", folder))
 
-    def _contents(self) -> dict[str, Any]:
-        entries: dict[str, Any] = {name: _entry(facts) for name, facts in self._facts.items()}
-        if self._profiles:
-            profiles = {key: _profile_entry(profile) for key, profile in self._profiles.items()}
-            entries[_BESIDE_ACCOUNTS] = {"profiles": profiles}
-        return entries
+    def having(self, secret: Secret) -> set[str]:
+        """The accounts whose newest token this is known to be."""
+        return self._named(("token", digest(secret)))
+
+    def being(self, identity: Identity) -> set[str]:
+        """The accounts that are known to be this one."""
+        return self._named(identity)
+
+    def _named(self, key: object) -> set[str]:
+        return self._names.get(key, set()) - self._elsewhere
 
     def save_owed(self) -> None:
         """Try again what could not be saved."""
@@ -173,14 +198,24 @@ class AccountCache:
 
     def _save(self) -> None:
         """A full disk costs a question later, and must not end a poll: it is logged, once until it works again."""
+        entries = dict(self._entries)
+        if self._profiles:
+            entries[_PROFILES] = encode(_Profiles, self._profiles)
         try:
-            self._document.save(self._contents())
+            self._document.save(entries)
         except TrackerError as error:
             if not self._is_owed:
                 _log.warning("%s", error)
             self._is_owed = True
         else:
             self._is_owed = False
+
+
+def _keys(facts: CachedAccount | None) -> list[object]:
+    if facts is None:
+        return []
+    keys: list[object] = [("folder", folder) for folder in facts.folders]
+    return [*keys, ("token", facts.token_digest), facts.identity]
 
 
 def _may_have_been(facts: CachedAccount, account: Account) -> bool:
@@ -195,83 +230,9 @@ def _without(folders: Iterable[str], folder: str) -> tuple[str, ...]:
     return tuple(other for other in folders if other != folder)
 
 
-def _entries(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(name, entry) for name, entry in document.items() if isinstance(entry, dict)]
-
-
-def _profiles(entry: Mapping[str, Any]) -> dict[str, Profile]:
-    found = entry.get("profiles")
-    named = _entries(found) if isinstance(found, dict) else []
-    read = ((key, _profile(value)) for key, value in named)
-    return {key: profile for key, profile in read if profile is not None}
-
-
-def _profile(entry: Mapping[str, Any]) -> Profile | None:
-    identity, email = _identity(entry), _text(entry.get("email"))
-    if identity is None or email is None:
-        return None
-    organization = _text(entry.get("organization_name")) or ""
-    return Profile(identity, email, organization, _text(entry.get("plan")))
-
-
-def _profile_entry(profile: Profile) -> Mapping[str, Any]:
-    return {
-        "account_uuid": profile.identity.account_uuid,
-        "org_uuid": profile.identity.org_uuid,
-        "email": profile.email,
-        "organization_name": profile.organization_name,
-        "plan": profile.plan,
-    }
-
-
-def _identity(entry: Mapping[str, Any]) -> Identity | None:
-    account, organization = _text(entry.get("account_uuid")), _text(entry.get("org_uuid"))
-    if account is None or organization is None:
-        return None
-    return Identity(account, organization)
-
-
-def _facts(entry: Mapping[str, Any]) -> CachedAccount:
-    return CachedAccount(
-        identity=_identity(entry),
-        plan=_text(entry.get("plan")),
-        token_digest=_text(entry.get("token_digest")),
-        token_expires_at=_instant(entry.get("token_expires_at")),
-        login_expires_at=_instant(entry.get("login_expires_at")),
-        folders=_texts(entry.get("folders", [entry.get("folder")])),
-        left=_texts(entry.get("left")),
-        swapped=entry.get("swapped") is True,
-    )
-
-
-def _entry(facts: CachedAccount) -> Mapping[str, Any]:
-    values = {
-        "account_uuid": facts.identity and facts.identity.account_uuid,
-        "org_uuid": facts.identity and facts.identity.org_uuid,
-        "plan": facts.plan,
-        "token_digest": facts.token_digest,
-        "token_expires_at": facts.token_expires_at and facts.token_expires_at.isoformat(),
-        "login_expires_at": facts.login_expires_at and facts.login_expires_at.isoformat(),
-        "folders": list(facts.folders) or None,
-        "left": list(facts.left) or None,
-        "swapped": facts.swapped or None,
-    }
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    """Of an older version the one `folder`, as a list; a missing key is none."""
-    items = value if isinstance(value, list) else []
-    return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
-
-
-def _instant(value: object) -> datetime | None:
+def _decoded(kind: type[T], plain: Any) -> T | None:
+    """None for what cannot be read: it is learnt again."""
     try:
-        moment = datetime.fromisoformat(str(value)) if value is not None else None
-    except ValueError:
+        return decode(kind, plain)
+    except DecodeError:
         return None
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -3,104 +3,177 @@ what is old deleted last, and a failure in between is undone or named.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
-from monitor.core.errors import KEYRINGLESS, CredentialError, TrackerError
-from monitor.core.events import CredentialSeen
-from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret, Storage
+from monitor.core.commands import AddAccount, EditAccount
+from monitor.core.errors import (
+    KEYRINGLESS,
+    Cause,
+    CredentialError,
+    Failure,
+    NotLoggedInError,
+    Reason,
+    Source,
+    TrackerError,
+)
+from monitor.core.events import AccountsLoaded, CredentialSeen
+from monitor.core.model import Account, AuthMethod, Credential, Identity, Login, Profile, Storage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.account_repository import AccountRepository
-from monitor.credentials.cswap_import import CswapImport
-from monitor.credentials.login_import import Imported, Importing, Imports
-from monitor.credentials.login_registry import LoginRegistry
-from monitor.credentials.ports import AccountsFile, KnownLogin, Listing, LoginSource
-from monitor.credentials.profiles import Profiles
+from monitor.credentials.accounts import Accounts, is_of_email
+from monitor.credentials.cswap import SwapAccount
+from monitor.credentials.ports import AccountsFile, Listing, LoginSource, folder_of, place_name
 from monitor.credentials.resolver import Resolver
 from monitor.store import Store
+from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
+
+T = TypeVar("T")
+
+FILE_SECS: Final = 30.0
+"""How long the settings file may take: it may be locked, or on a disk that is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What one place has brought: the account's name, and whether it is a new row, or at least a new token."""
+
+    name: str
+    is_new: bool
+    is_renewed: bool = False
+    storage: Storage | None = None
+    place: str = ""
+
+    @property
+    def words(self) -> str:
+        """One line for the user."""
+        if self.is_new:
+            linked = ", read live from Claude Code" if self.storage is Storage.LINKED else ""
+            return f"{self.name}: imported{linked}"
+        return f"{self.name}: {'token renewed' if self.is_renewed else 'already imported'}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotImported:
+    """Why one place has brought nothing."""
+
+    place: str
+    error: TrackerError
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is logged in there, which is no failure."""
+        return isinstance(self.error, NotLoggedInError)
+
+    @property
+    def words(self) -> str:
+        """One line for the user."""
+        return f"{self.place}: {'not logged in' if self.is_empty else self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """What all places have brought, in their order."""
+
+    imported: tuple[Imported, ...] = ()
+    failed: tuple[NotImported, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """One line for the user, of what matters in it."""
+        news = [i.name for i in self.imported if i.is_new]
+        renewed = [i.name for i in self.imported if i.is_renewed and not i.is_new]
+        parts = [f"imported {', '.join(news)}"] if news else []
+        parts += [f"token renewed: {', '.join(renewed)}"] if renewed else []
+        parts += [failure.words for failure in self.failed if not failure.is_empty]
+        return "; ".join(parts) or "nothing new: all logins found are already imported"
+
+    def or_raise(self) -> "Imports":
+        """Itself, unless it brought nothing at all: then the first failure is raised."""
+        if self.failed and not self.imported:
+            raise min(self.failed, key=lambda failure: failure.is_empty).error
+        return self
 
 
 class AccountService:
-    """The accounts: settings, credentials and what was learnt of them, kept in step.
-
-    `asks` says whether their tokens are for anything: whether the API may be asked at all.
-    """
+    """The accounts: settings, credentials and what was learnt of them, kept in step."""
 
     def __init__(
         self,
-        *,
         file: AccountsFile,
-        credentials: Resolver,
-        offers: LoginRegistry,
-        learnt: AccountCache,
-        profiles: Profiles,
+        accounts: Accounts,
+        resolver: Resolver,
+        cache: AccountCache,
         store: Store,
         clock: Clock,
-        asks: bool = True,
     ) -> None:
         self._file = file
-        self._credentials = credentials
-        self._offers = offers
-        self._learnt = learnt
+        self._accounts = accounts
+        self._resolver = resolver
+        self._cache = cache
         self._store = store
         self._clock = clock
-        self._register = AccountRepository(
-            file, credentials, offers, learnt, profiles, store, clock
-        )
-        self._importing = Importing(
-            self._register, credentials, offers, learnt, profiles, clock, asks=asks
-        )
-        self._known = CswapImport(self._register, learnt)
+        self._threads = DaemonThreads(FILE_SECS)
         self._turn = asyncio.Lock()
         """Several tables may order at once, and each order looks first and writes then."""
 
-    def load(self, listing: Listing | None = None) -> None:
-        """Bring the settings' accounts, and what was learnt of them, into the state; `listing` saves reading them."""
-        self._register.load(listing)
+    def load(self, listing: Listing, *, renamed: tuple[str, str] | None = None) -> None:
+        """Bring the settings' accounts, and what was learnt of them, into the state."""
+        now = self._clock.now()
+        self._cache.recognise(listing.accounts)
+        names = dict([renamed]) if renamed else {}
+        self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
+        for account in listing.accounts:
+            self._resolver.announce(account.name)
 
-    async def import_from(self, sources: Sequence[LoginSource]) -> list[Imported]:
-        """Import the login of each source. Raises the first failure, where nothing could be imported."""
-        return list((await self.import_all(sources)).or_raise().imported)
+    async def _reload(self, *, renamed: tuple[str, str] | None = None) -> None:
+        self.load(await self._in_thread(self._file.read), renamed=renamed)
 
-    async def import_all(self, sources: Sequence[LoginSource]) -> Imports:
-        """Import the login of each source; what failed is told beside what was imported."""
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._threads.run(work)
+        except TimeoutError:
+            words = "the settings file cannot be reached: its lock, or its disk, does not answer"
+            raise TrackerError(words) from None
+
+    @asynccontextmanager
+    async def _order(self) -> AsyncIterator[None]:
+        """One order after the other, each upon the accounts that the settings name now."""
         async with self._turn:
-            return await self._importing.import_all(sources)
-
-    async def add_known(self, known: Sequence[KnownLogin]) -> list[str]:
-        """Add the accounts that another program knows, without tokens. Returns the names of those that are new."""
-        async with self._turn:
-            return self._known.add(known)
-
-    async def identified(self, profile: Profile, folder: str | None) -> str | None:
-        """The account whose login in this folder the profile speaks of, which is then known by it; None for a
-        stranger's.
-        """
-        return await self._register.identified(profile, folder)
-
-    def presumed(self, folder: str | None, noted: Identity | None) -> str | None:
-        """The account whose login this most likely is, where an answer's organization can prove it."""
-        return self._register.presumed(folder, noted)
-
-    def folders_of(self, account: Account) -> tuple[str, ...]:
-        """Where the account's login lives, has lived, or is said to live."""
-        return self._register.folders_of(account)
+            await self._reload()
+            yield
 
     def account(self, name: str) -> Account:
         """The account of that name. Raises TrackerError where there is none."""
-        return self._register.account(name)
+        return self._accounts.account(name)
 
-    async def add(self, name: str, session_key: Secret, org_id: str) -> str:
+    # Accounts with a session key
+
+    async def add(self, command: AddAccount) -> str:
         """Add an account that is read with a claude.ai session key."""
-        _check_filled(name=name, session_key=session_key.reveal(), org_id=org_id)
-        account = Account(name, org_id, AuthMethod.SESSION_KEY)
-        async with self._turn:
-            self._register.check(account)
-            async with self._kept(account, Credential(session_key, AuthMethod.SESSION_KEY)):
-                self._register.add(account)
-        return f"{name} added"
+        key = command.session_key
+        _check_filled(name=command.name, session_key=key.reveal(), org_id=command.org_id)
+        account = Account(command.name, command.org_id, AuthMethod.SESSION_KEY)
+        async with self._order():
+            await self._in_thread(lambda: self._file.check(account))
+            async with self._kept(account, Credential(key, AuthMethod.SESSION_KEY)):
+                await self._add(account)
+        return f"{command.name} added"
+
+    async def _add(self, account: Account) -> None:
+        """One more account. Raises TrackerError, and then nothing that was learnt of it is remembered."""
+        try:
+            await self._in_thread(lambda: self._file.add_account(account))
+        except TrackerError:
+            self._forget(account.name)
+            raise
+        await self._reload()
+
+    def _forget(self, name: str) -> None:
+        self._resolver.registry.rename(name, None)
+        self._cache.forget(name)
 
     @asynccontextmanager
     async def _kept(self, account: Account, credential: Credential | None) -> AsyncIterator[None]:
@@ -108,85 +181,193 @@ class AccountService:
         if credential is None:
             yield
             return
-        async with self._credentials.kept_for(account, credential) as storage:
+        async with self._resolver.kept_for(account, credential) as storage:
             if storage is not Storage.KEYRING:
                 raise TrackerError(
                     f"{account.name} has its key from elsewhere ({storage}): renew it there; nothing was changed"
                 )
             yield
 
-    async def edit(
-        self,
-        name: str,
-        new_name: str,
-        session_key: Secret | None,
-        org_id: str,
-        label: str | None = None,
-    ) -> str:
-        """Rename an account, and change its session key, organization and label.
+    # Changes
 
-        None keeps the key or the label; an empty label removes it.
-        """
-        _check_filled(name=new_name)
-        async with self._turn:
+    async def edit(self, command: EditAccount) -> str:
+        """Rename an account, and change its session key, organization and label."""
+        _check_filled(name=command.new_name)
+        name, new_name, key = command.name, command.new_name, command.session_key
+        async with self._order():
             account = self.account(name)
-            labelled = account if label is None else replace(account, label=label or None)
-            edited = _edited(labelled, new_name, session_key, org_id)
-            self._register.check(edited, instead_of=name)
-            credential = await self._edited_credential(account, new_name, session_key)
+            edited = _edited(account, command)
+            await self._in_thread(lambda: self._file.check(edited, instead_of=name))
+            credential = Credential(key, AuthMethod.SESSION_KEY) if key else None
+            if key is None and new_name != name:
+                credential = await self._kept_under_old_name(account)
             async with self._kept(edited, credential):
-                self._file.replace_account(name, edited)
-            await self._after_edit(account, new_name, has_new_key=session_key is not None)
+                await self._in_thread(lambda: self._file.replace_account(name, edited))
+            if new_name != name:
+                self._cache.rename(name, new_name)
+                self._resolver.registry.rename(name, new_name)
+                await self._reload(renamed=(name, new_name))
+                await self._resolver.drop(account)
+            else:
+                await self._reload()
+            if key is not None:
+                seen = CredentialSeen(self._clock.now(), new_name, None, renewed=True)
+                self._store.dispatch(seen)
         return f"{new_name} saved"
 
-    async def _edited_credential(
-        self, account: Account, new_name: str, session_key: Secret | None
-    ) -> Credential | None:
-        """What is to be written under the new name; None where nothing is."""
-        if session_key:
-            return Credential(session_key, AuthMethod.SESSION_KEY)
-        if new_name == account.name:
-            return None
+    async def _kept_under_old_name(self, account: Account) -> Credential | None:
         try:
-            return await self._credentials.kept(account)
+            return await self._resolver.kept(account)
         except CredentialError as error:
             if error.cause in KEYRINGLESS:
                 return None
             raise
 
-    async def _after_edit(self, account: Account, new_name: str, *, has_new_key: bool) -> None:
-        if new_name != account.name:
-            self._learnt.rename(account.name, new_name)
-            self._offers.rename(account.name, new_name)
-            self._register.load(renamed=(account.name, new_name))
-            await self._credentials.drop(account)
-        else:
-            self.load()
-        if has_new_key:
-            self._store.dispatch(CredentialSeen(self._clock.now(), new_name, None, renewed=True))
-
     async def remove(self, name: str) -> str:
         """Remove an account, its entry in the keyring last."""
-        async with self._turn:
+        async with self._order():
             account = self.account(name)
-            self._file.remove_account(name)
-            self._register.forget(name)
-            self.load()
-            await self._credentials.drop(account)
+            await self._in_thread(lambda: self._file.remove_account(name))
+            self._forget(name)
+            await self._reload()
+            await self._resolver.drop(account)
         return f"{name} removed"
 
     async def use(self, name: str) -> str:
         """Mark an account as the active one."""
-        self.account(name)
-        self._file.set_active(name)
-        self.load()
+        async with self._order():
+            self.account(name)
+            await self._in_thread(lambda: self._file.set_active(name))
+            await self._reload()
         return f"{name} is the active account"
 
+    # Claude Code's logins
 
-def _edited(account: Account, new_name: str, session_key: Secret | None, org_id: str) -> Account:
+    async def import_from(self, sources: Sequence[LoginSource]) -> list[Imported]:
+        """Import the login of each source. Raises the first failure, where nothing could be imported."""
+        return list((await self.import_all(sources)).or_raise().imported)
+
+    async def import_all(self, sources: Sequence[LoginSource]) -> Imports:
+        """Import the login of each source; what failed is reported beside what was imported."""
+        imported, failed = [], []
+        async with self._order():
+            for source in sources:
+                try:
+                    imported.append(await self._import(source))
+                except TrackerError as error:
+                    failed.append(NotImported(place_name(source), error))
+        return Imports(tuple(imported), tuple(failed))
+
+    async def _import(self, source: LoginSource) -> Imported:
+        login, profiles = await source.read(), self._accounts.profiles
+        if profiles.asks and login.credential.is_dead(self._clock.now()):
+            folder = folder_of(source)
+            failure = Failure(Reason.AUTH, Cause.EXPIRED, Source.LOGIN, folder=folder)
+            raise CredentialError(failure)
+        profile = await profiles.of_login(login, source)
+        known = await self._accounts.account_of(profile, folder_of(source))
+        account = known or self._accounts.new_account(profile)
+        if not profiles.asks:
+            # Where nothing is sent, any token will do and none is kept.
+            self._take_over(account.name, source, login, profile)
+            if known is None:
+                await self._add(account)
+            return Imported(account.name, is_new=known is None, place=place_name(source))
+        if known is not None:
+            return await self._import_known(known, source, login, profile)
+        await self._in_thread(lambda: self._file.check(account))
+        async with self._resolver.kept_for(account, login.credential) as storage:
+            if storage is Storage.LINKED:
+                account = replace(account, storage=storage, config_dir=source.folder)
+            self._take_over(account.name, source, login, profile)
+            await self._add(account)
+        place = place_name(source)
+        return Imported(account.name, is_new=True, is_renewed=True, storage=storage, place=place)
+
+    async def _import_known(
+        self, account: Account, source: LoginSource, login: Login, profile: Profile
+    ) -> Imported:
+        """A token that ends sooner than that of another place of the account does not replace that one."""
+        before, registry = self._cache[account.name].token_digest, self._resolver.registry
+        registry.assign(source, login, account.name)
+        best = registry.login_of(account.name, self._clock.now()) or login
+        storage = await self._resolver.keep(account, best.credential)
+        self._take_over(account.name, source, login, profile)
+        return Imported(
+            account.name,
+            is_new=False,
+            is_renewed=before != self._cache[account.name].token_digest,
+            storage=storage,
+            place=place_name(source),
+        )
+
+    def _take_over(self, name: str, source: LoginSource, login: Login, profile: Profile) -> None:
+        """The login is the account's, whose best one is in use from now on."""
+        registry = self._resolver.registry
+        registry.assign(source, login, name)
+        best = registry.login_of(name, self._clock.now()) or login
+        self._accounts.learn(name, profile, login)
+        self._resolver.announce(name)
+        self._resolver.use(name, best.credential)
+
+    # claude-swap's list, which has no tokens
+
+    async def add_known(self, rows: Sequence[SwapAccount]) -> list[str]:
+        """Add the accounts of those rows that are none yet, and learn when each one's login ends.
+
+        Returns the names of those that are new.
+        """
+        listed = {(row.email, row.org_uuid) for row in rows}
+        met: set[str] = set()
+        added: list[str] = []
+        async with self._order():
+            for row in rows:
+                name = self._name_of(row, listed, met)
+                if name is None:
+                    name = await self._add_row(row)
+                    added.append(name)
+                met.add(name)
+                self._cache[name] = self._cache[name].swapped_until(row.login_expires_at)
+                self._resolver.announce(name)
+        return added
+
+    def _name_of(self, row: SwapAccount, listed: set[tuple[str, str]], met: set[str]) -> str | None:
+        """The account of this row, which is no other row's; None where it is none yet.
+
+        An e-mail address in two organizations is two accounts. Of a row, and of an account, the organization may not
+        be known: then the one may be the other, unless the listing has a row that is it to the letter.
+        """
+        alike: list[str] = []
+        for account in self._accounts.all():
+            if account.auth_method is not AuthMethod.OAUTH or account.name in met:
+                continue
+            identity = self._cache[account.name].identity
+            if identity == Identity(row.account_uuid, row.org_uuid):
+                return account.name
+            organization = self._accounts.organization(account)
+            if is_of_email(account, row.email):
+                if organization == row.org_uuid:
+                    return account.name
+                is_open = "" in (organization, row.org_uuid)
+                if is_open and (row.email, organization) not in listed:
+                    alike.append(account.name)
+        return alike[0] if alike else None
+
+    async def _add_row(self, row: SwapAccount) -> str:
+        profile = Profile(Identity(row.account_uuid, row.org_uuid), row.email, row.org_name)
+        account = self._accounts.new_account(profile)
+        if row.account_uuid and row.org_uuid:
+            self._accounts.learn(account.name, profile)
+        await self._add(account)
+        return account.name
+
+
+def _edited(account: Account, command: EditAccount) -> Account:
     """A session key is no login of Claude Code: an account that gets one is linked to none."""
-    edited = replace(account, name=new_name, org_id=org_id)
-    if session_key is None:
+    edited = replace(account, name=command.new_name, org_id=command.org_id)
+    if command.label is not None:
+        edited = replace(edited, label=command.label or None)
+    if command.session_key is None:
         return edited
     linked = account.storage is Storage.LINKED
     return replace(

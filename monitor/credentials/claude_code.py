@@ -2,6 +2,7 @@
 
 import json
 import os
+import os.path
 import re
 import shutil
 import sys
@@ -11,11 +12,21 @@ from typing import Final
 
 from monitor.core.errors import CredentialError, NotLoggedInError
 from monitor.core.model import Login
-from monitor.credentials.claude_json import ClaudeJson, home, json_places
-from monitor.credentials.credentials_file import CredentialsFile
-from monitor.credentials.keychain import SERVICE, Keychain, account_name, services
-from monitor.credentials.login_document import expiry
-from monitor.credentials.security import SECURITY, Security
+from monitor.credentials.claude_files import ClaudeJson, CredentialsFile, json_places
+from monitor.credentials.folders import (
+    absolute,
+    home,
+    rooted,
+)
+from monitor.credentials.keychain import (
+    SECURITY,
+    SERVICE,
+    Keychain,
+    Security,
+    account_name,
+    services,
+)
+from monitor.credentials.tokens import expiry
 from monitor.system.clock import Clock, SystemClock
 
 PACKAGE: Final = "@anthropic-ai/claude-code"
@@ -44,7 +55,7 @@ class ClaudeCode:
     ) -> None:
         spelling = _spelling(environ) if folder is None else folder and absolute(folder)
         default = home(environ) / ".claude"
-        self.folder = _rooted(spelling) if spelling else None
+        self.folder = rooted(spelling) if spelling else None
         place = Path(self.folder) if self.folder else default
         self.key = os.path.realpath(place)
         self.services: tuple[str, ...] = ()
@@ -77,9 +88,13 @@ class ClaudeCode:
         source._keychain = _keychain(source.services, environ, security, clock)
         return source
 
+    def peek(self) -> Hashable:
+        """The stamp where a file alone can hold the login; None on macOS. Blocks for as long as its disk does."""
+        return None if self._file is None or self._keychain else (self._file.peek(), None)
+
     async def stamp(self) -> Hashable:
         """A cheap value that differs after each change of the login."""
-        file = self._file.stamp() if self._file else None
+        file = await self._file.stamp() if self._file else None
         return file, await self._keychain.stamp() if self._keychain else None
 
     async def read(self) -> Login:
@@ -96,7 +111,7 @@ class ClaudeCode:
             except CredentialError as error:
                 failures.append(error)
         if not logins:
-            raise _telling(failures)
+            raise _most_telling(failures)
         return max(logins, key=expiry)
 
 
@@ -110,20 +125,9 @@ def _keychain(
     return Keychain(names, account_name(environ), security=program, clock=clock or SystemClock())
 
 
-def _telling(failures: list[CredentialError]) -> CredentialError:
+def _most_telling(failures: list[CredentialError]) -> CredentialError:
     """The failure to show: that a place could not be read says more than that another one is empty."""
     return next((f for f in failures if not isinstance(f, NotLoggedInError)), failures[0])
-
-
-def absolute(folder: str) -> str:
-    """A folder as it was spelled, but for what depends on where we are: the spelling names the Keychain's item."""
-    expanded = os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end
-    return expanded if os.path.isabs(expanded) else os.path.abspath(expanded)  # noqa: PTH100, PTH117 - as above
-
-
-def _rooted(spelling: str) -> str:
-    """A folder of the environment, where Claude Code finds it: no shell has expanded a ~ in it, and nobody does."""
-    return spelling if os.path.isabs(spelling) else os.path.join(os.getcwd(), spelling)  # noqa: PTH109, PTH117, PTH118 - as above
 
 
 def _spelling(environ: Mapping[str, str]) -> str:

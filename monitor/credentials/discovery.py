@@ -6,12 +6,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from monitor.credentials.claude_code import ClaudeCode, absolute
-from monitor.credentials.claude_json import home
-from monitor.credentials.folders import Place, has_signs, place_of, siblings
-from monitor.credentials.keychain import SERVICE, services, spelling_of
-from monitor.credentials.keychain_list import KeychainList
-from monitor.credentials.security import LIMIT_SECS, SECURITY, Security
+from monitor.credentials.claude_code import ClaudeCode
+from monitor.credentials.folders import (
+    Place,
+    absolute,
+    has_signs,
+    home,
+    place_of,
+    siblings,
+)
+from monitor.credentials.keychain import (
+    LIMIT_SECS,
+    SECURITY,
+    SERVICE,
+    KeychainList,
+    Security,
+    services,
+    spelling_of,
+)
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock, SystemClock
 
@@ -81,7 +93,7 @@ class Discovery:
         ours = place_of(str(self._home))
 
         def answer(folder: str) -> bool:
-            is_listed = not listed.isdisjoint(services(folder))
+            is_listed = bool(listed) and not listed.isdisjoint(services(folder))
             return (is_listed or has_signs(folder)) and place_of(folder) != ours
 
         return answer

@@ -1,17 +1,57 @@
-"""Which folders beside the known ones look like Claude Code's. Looks at names and dates, reads nothing."""
+"""Claude Code's configuration folders: how one is spelled, which spellings mean the same, and which look like one.
+
+On macOS the spelling names the Keychain's item. So a slash at the end stays, which a Path would drop, and the default
+folder has no spelling: it is "". Nothing in a folder is read.
+"""
 
 import os
 import stat
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+DEFAULT: Final = "~/.claude"
+
 MAX_NAMES: Final = 10_000
 MAX_LOOKS: Final = 300
+"""So many names of a folder are read, and so many folders in it looked into."""
 
 _SIGNS: Final = (".credentials.json", ".claude.json")
+
+
+def for_claude_code(folder: str, default: str = DEFAULT) -> str:
+    """What `CLAUDE_CONFIG_DIR` is for this folder; "" where it is not to be set at all."""
+    spelled = _expanded(folder)
+    return "" if spelled.rstrip("/") == _expanded(default) else spelled
+
+
+def remembered(folder: str | None) -> tuple[str, ...]:
+    """What a folder of the settings may be called where logins are found: the default one may be named, or not."""
+    if folder is None:
+        return ()
+    return tuple(dict.fromkeys((_expanded(folder), for_claude_code(folder))))
+
+
+def _expanded(folder: str) -> str:
+    return os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """The user's home folder, as Claude Code finds it."""
+    return Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - never raises
+
+
+def absolute(folder: str) -> str:
+    """A folder as it was spelled, but for what depends on where we are: the spelling names the Keychain's item."""
+    expanded = os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end
+    return expanded if os.path.isabs(expanded) else os.path.abspath(expanded)  # noqa: PTH100, PTH117 - as above
+
+
+def rooted(spelling: str) -> str:
+    """A folder of the environment, where Claude Code finds it: no shell has expanded a ~ in it, and nobody does."""
+    return spelling if os.path.isabs(spelling) else os.path.join(os.getcwd(), spelling)  # noqa: PTH109, PTH117, PTH118 - as above
+
 
 Place = tuple[int, int] | str
 """What two spellings of one folder have in common, whatever the letter case or the symlinks on the way."""
@@ -60,5 +100,4 @@ def _is_our_folder(folder: str) -> bool:
         found = os.stat(folder)  # noqa: PTH116 - as above
     except OSError:
         return False
-    is_ours = sys.platform == "win32" or found.st_uid == os.getuid()
-    return stat.S_ISDIR(found.st_mode) and is_ours
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()

@@ -1,4 +1,4 @@
-"""Claude Code's login in the macOS Keychain, read by `/usr/bin/security` alone.
+"""Claude Code's login in the macOS Keychain, read by `/usr/bin/security` alone. Asks; writes nothing, ever.
 
 Claude Code writes with `security` too, and each write takes every other program's permission away: a look from
 within this process would ask the user anew after each renewal, about every eight hours. See
@@ -18,9 +18,16 @@ from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import DEAD_BEFORE, Login
-from monitor.credentials.login_document import expiry, parse_login
-from monitor.credentials.security import Security
+from monitor.credentials.tokens import expiry, parse_login
 from monitor.system.clock import Clock
+from monitor.system.subprocesses import TooMuchOutputError, output_of
+
+SECURITY: Final = "/usr/bin/security"
+LIMIT_SECS: Final = 5.0
+MAX_BYTES: Final = 4 * 1024 * 1024
+
+LIST_SECS: Final = 600.0
+LIST_BYTES: Final = 64 * 1024 * 1024
 
 SERVICE: Final = "Claude Code-credentials"
 QUIET_SECS: Final = 60.0
@@ -45,6 +52,37 @@ _CONTROLS: Final = "".join(map(chr, range(32)))
 
 Item = tuple[str, str | None]
 """A service, and an account or whichever there is."""
+
+_ITEM: Final = re.compile(
+    rb'^\s*"svce"<blob>="(' + re.escape(SERVICE).encode() + rb'(?:-[0-9a-f]{8})?)"\s*$',
+    re.MULTILINE,
+)
+
+
+class Security:
+    """All who ask through one of these wait for their turn: where a question hangs, no others pile up behind it."""
+
+    def __init__(self, program: str = SECURITY, limit_secs: float = LIMIT_SECS) -> None:
+        self._program = program
+        self._limit_secs = limit_secs
+        self._turn = asyncio.Lock()
+
+    async def ask(self, *arguments: str, max_bytes: int = MAX_BYTES) -> tuple[int, bytes]:
+        """Exit code and output. Raises CredentialError where it cannot be run, or was killed for its silence."""
+        async with self._turn:
+            try:
+                return await output_of(
+                    self._program, *arguments, limit_secs=self._limit_secs, max_bytes=max_bytes
+                )
+            except TimeoutError:
+                cause, detail = Cause.SILENT, ""
+            except OSError as error:
+                cause, detail = Cause.NOT_STARTED, error.strerror or ""
+            except TooMuchOutputError:
+                cause, detail = Cause.TOO_LARGE, ""
+        raise CredentialError(
+            Failure(Reason.CREDENTIALS, cause, Source.KEYCHAIN, name=self._program, detail=detail)
+        )
 
 
 def services(folder: str) -> tuple[str, ...]:
@@ -138,7 +176,7 @@ class Keychain:
                     if not login.credential.is_dead(self._clock.now()):
                         break
         if not logins:
-            raise _telling(failures)
+            raise _most_telling(failures)
         return logins
 
     async def _login(self, item: Item, asked: list[Item]) -> Login | None:
@@ -242,7 +280,7 @@ class Keychain:
         return self._quiet_until is not None and self._clock.monotonic() < self._quiet_until
 
 
-def _telling(failures: Sequence[CredentialError]) -> CredentialError:
+def _most_telling(failures: Sequence[CredentialError]) -> CredentialError:
     """The failure to show: that an item could not be read says more than that another one is empty."""
     unread = [f for f in failures if not isinstance(f, NotLoggedInError)]
     nobody = NotLoggedInError(_failure(Cause.ABSENT))
@@ -278,3 +316,36 @@ def decoded(output: bytes) -> str:
     if re.fullmatch(r"(?:[0-9a-fA-F]{2})+", text):
         text = bytes.fromhex(text).decode(errors="replace").lstrip(_CONTROLS)
     return text
+
+
+class KeychainList:
+    """The services of Claude Code's items; asked for at most every ten minutes, since it can hang (macOS 26)."""
+
+    def __init__(self, security: Security, clock: Clock) -> None:
+        self._security = security
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._ask_at: float | None = None
+        self._services: tuple[str, ...] = ()
+
+    async def services(self) -> tuple[str, ...]:
+        """Sorted; those of the last time where it is too early to ask, or where no answer came."""
+        async with self._turn:
+            now = self._clock.monotonic()
+            if self._ask_at is None or now >= self._ask_at:
+                self._ask_at = now + LIST_SECS
+                await self._ask()
+            return self._services
+
+    async def _ask(self) -> None:
+        try:
+            code, output = await self._security.ask("dump-keychain", max_bytes=LIST_BYTES)
+        except CredentialError:
+            return
+        if code == 0:
+            self._services = parse_services(output)
+
+
+def parse_services(output: bytes) -> tuple[str, ...]:
+    """The services in what `security dump-keychain` prints."""
+    return tuple(sorted({found.decode() for found in _ITEM.findall(output)}))

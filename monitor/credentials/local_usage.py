@@ -1,7 +1,8 @@
-"""Figures without any request: what Claude Code has kept in `.claude.json`, and what it says to its status line."""
+"""Figures without any request: what Claude Code has kept in `.claude.json`, and what it gives to its status line."""
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,17 +11,21 @@ from monitor.core.errors import ApiError, CredentialError, TrackerError, command
 from monitor.core.events import AnswerSeen, FiguresSeen
 from monitor.core.model import Identity, Usage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.login_import import place_words
-from monitor.credentials.login_registry import LoginRegistry
-from monitor.credentials.login_watcher import Sources
-from monitor.credentials.ports import ClaudeFacts, LoginSource, folder_of
+from monitor.credentials.claude_files import ClaudeFacts
+from monitor.credentials.ports import LoginSource, folder_of, place_name
+from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.status_line import parse_rate_limits
+from monitor.credentials.watcher import Sources
 from monitor.store import Store
+from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
 LOOK_EVERY: Final = 10.0
 READ_EVERY: Final = timedelta(seconds=30)
 """The file changes with each prompt, its figures seldom."""
+
+DISK_SECS: Final = 5.0
+"""How long the disks may take to say which files have changed."""
 
 AHEAD: Final = timedelta(minutes=1)
 """A date further ahead than this is wrong, and tells nothing of what is older."""
@@ -47,23 +52,23 @@ class LocalUsage:
 
     def __init__(
         self,
-        *,
         sources: Sources,
-        learnt: AccountCache,
-        offers: LoginRegistry,
+        cache: AccountCache,
+        registry: LoginRegistry,
         store: Store,
         clock: Clock,
         parse: Parse,
     ) -> None:
         self._sources = sources
-        self._learnt = learnt
-        self._offers = offers
+        self._cache = cache
+        self._registry = registry
         self._store = store
         self._clock = clock
         self._parse = parse
         self._noted: dict[str, _Noted] = {}
         self._known: Sequence[LoginSource] = ()
         self._said: dict[str, object] = {}
+        self._threads = DaemonThreads(DISK_SECS)
 
     async def run(self) -> None:
         """Look until cancelled; the first look is at once."""
@@ -75,10 +80,19 @@ class LocalUsage:
         """Take what is new in any `.claude.json`."""
         self._known = await self._sources()
         self._noted = {s.key: n for s in self._known if (n := self._noted.get(s.key)) is not None}
+        stamps = await self._peek(self._known)
         for source in self._known:
-            facts = await self._facts(source)
+            facts = await self._facts(source, stamps.get(source.key))
             if facts is not None:
                 self._take(source, facts)
+
+    async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:
+        """What each file looks like, of all at once; nothing while a disk is silent."""
+        with suppress(TimeoutError):
+            return await self._threads.run(
+                lambda: {s.key: s.facts.peek() for s in sources if s.facts is not None}
+            )
+        return {}
 
     async def ingest(self, document: Mapping[str, Any], config_dir: str | None) -> str:
         """Take what Claude Code has said to the status line of this folder (None is `~/.claude`).
@@ -121,14 +135,13 @@ class LocalUsage:
 
     def _named(self, identity: Identity) -> str | None:
         """The account that is proven to have this identity."""
-        accounts = self._store.state.accounts
-        return next((name for name in accounts if self._learnt[name].identity == identity), None)
+        return min(self._cache.being(identity) & self._store.state.accounts.keys(), default=None)
 
-    async def _facts(self, source: LoginSource) -> ClaudeFacts | None:
+    async def _facts(self, source: LoginSource, stamp: Hashable) -> ClaudeFacts | None:
         """What `.claude.json` says, or said a moment ago; None where it says nothing that can be read."""
         if source.facts is None:
             return None
-        now, old, stamp = self._clock.now(), self._noted.get(source.key), source.facts.stamp()
+        now, old = self._clock.now(), self._noted.get(source.key)
         if old is not None and (old.stamp == stamp or now - old.at < READ_EVERY):
             return old.facts
         told = old.told if old else None
@@ -146,31 +159,32 @@ class LocalUsage:
         source = await self._source_at(config_dir)
         if source is None:
             raise TrackerError(f"nothing is known of Claude Code in {config_dir or '~/.claude'}")
-        facts, owner = await self._facts(source), self._owner(source)
+        stamp = (await self._peek([source])).get(source.key)
+        facts, owner = await self._facts(source, stamp), self._owner(source)
         identity = facts.identity if facts else None
         name = owner or (self._named(identity) if identity else None)
         if name is None:
             raise TrackerError(
-                f"the login in {place_words(source)} is none of the accounts: import it first"
+                f"the login in {place_name(source)} is none of the accounts: import it first"
             )
         if identity is not None and not self._agrees(name, identity):
             raise TrackerError(
-                f"{place_words(source)} holds the login of {name}, but .claude.json names another one: "
+                f"{place_name(source)} holds the login of {name}, but .claude.json names another one: "
                 f"run `{command(source.folder)}` once"
             )
         return name
 
     def _agrees(self, name: str, identity: Identity) -> bool:
         """Whether it may be this account's, as far as either is known."""
-        known = self._learnt[name].identity
+        known = self._cache[name].identity
         if known is None or identity.org_uuid:
             return known in (None, identity)
         return known.account_uuid == identity.account_uuid
 
     def _owner(self, source: LoginSource) -> str | None:
         """By its token if that was seen, else as it was when we last ran."""
-        owner, folder = self._offers.owner(source.key), folder_of(source)
-        names = set() if folder is None else self._learnt.living_in(folder)
+        owner, folder = self._registry.owner(source.key), folder_of(source)
+        names = set() if folder is None else self._cache.living_in(folder)
         name = owner or min(names, default=None)
         return name if name in self._store.state.accounts else None
 

@@ -1,10 +1,10 @@
-"""What account operations need of the outside, as Protocols: where tokens live, the settings, Claude Code, the API."""
+"""What account operations need of the outside and there is more than one of: tokens, settings, logins, the API."""
 
 from collections.abc import Hashable
-from datetime import datetime
 from typing import Protocol
 
-from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret
+from monitor.core.model import Account, Credential, Login, Profile, Secret
+from monitor.credentials.claude_files import ClaudeFacts
 
 
 class SecretStore(Protocol):
@@ -22,42 +22,18 @@ class GivenCredentials(Protocol):
         """What is there under the account's name, or under its label; None where nothing is. Raises CredentialError."""
 
 
-class TokenCommand(Protocol):
+class TokenSource(Protocol):
     """The user's own program that prints a token, run when there is a reason to."""
 
     async def read(self, rejected: Credential | None = None) -> Credential:
         """Raises CredentialError, also where all that it prints is the rejected token."""
 
 
-class CachedUsage(Protocol):
-    """An answer of the usage API that Claude Code got at that instant; it may be days old, and another account's."""
-
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def account_uuid(self) -> str: ...
-    @property
-    def body(self) -> bytes: ...
-
-
-class ClaudeFacts(Protocol):
-    """What Claude Code notes beside a login. Whose the login is, the token alone can prove."""
-
-    @property
-    def identity(self) -> Identity | None: ...
-    @property
-    def email(self) -> str: ...
-    @property
-    def organization_name(self) -> str: ...
-    @property
-    def cached(self) -> CachedUsage | None: ...
-
-
 class FactsSource(Protocol):
     """Claude Code's `.claude.json` of one folder."""
 
-    def stamp(self) -> Hashable:
-        """A cheap value that differs after each change of the file."""
+    def peek(self) -> Hashable:
+        """A value that differs after each change of the file. Blocks for as long as its disk does."""
 
     async def read(self) -> ClaudeFacts:
         """Raises CredentialError where it cannot be read."""
@@ -76,6 +52,9 @@ class LoginSource(Protocol):
     @property
     def facts(self) -> FactsSource | None: ...
 
+    def peek(self) -> Hashable:
+        """The stamp, where a look at a file gives it; else None. Blocks for as long as the file's disk does."""
+
     async def stamp(self) -> Hashable:
         """A cheap value that differs after each change of the login."""
 
@@ -88,19 +67,10 @@ def folder_of(source: LoginSource) -> str | None:
     return source.folder or (None if source.facts is None else "")
 
 
-class KnownLogin(Protocol):
-    """An account that another program knows, without its token; what it does not know is empty."""
-
-    @property
-    def email(self) -> str: ...
-    @property
-    def org_uuid(self) -> str: ...
-    @property
-    def org_name(self) -> str: ...
-    @property
-    def account_uuid(self) -> str: ...
-    @property
-    def login_expires_at(self) -> datetime | None: ...
+def place_name(source: LoginSource) -> str:
+    """What people call a place: its folder, or the Keychain item whose folder nobody knows."""
+    folder = folder_of(source)
+    return source.key if folder is None else folder or "~/.claude"
 
 
 class ProfileSource(Protocol):
@@ -118,7 +88,7 @@ class Listing(Protocol):
 
 
 class AccountsFile(Protocol):
-    """The accounts of the settings. All raise TrackerError, and then leave the file as it was."""
+    """The accounts of the settings. All may wait for a lock; all raise TrackerError, and then change nothing."""
 
     def read(self) -> Listing: ...
     def check(self, account: Account, instead_of: str | None = None) -> None:

@@ -10,8 +10,8 @@ from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Credential
+from monitor.credentials.claude_files import WholeFile
 from monitor.credentials.tokens import parse_token
-from monitor.credentials.whole_file import WholeFile
 
 VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 

@@ -18,9 +18,8 @@ from monitor.core.model import (
     Storage,
 )
 from monitor.credentials.account_cache import AccountCache, CachedAccount
-from monitor.credentials.claude_json import home
 from monitor.credentials.command import TokenCommand
-from monitor.credentials.config_dir import for_claude_code
+from monitor.credentials.folders import for_claude_code, home
 from monitor.doctor.logins import LoginFacts, minute
 from monitor.doctor.report import Check, Outcome, Question, masked, title
 from monitor.settings import Settings

@@ -12,11 +12,10 @@ from monitor.app.wiring import user_agent
 from monitor.core.errors import TrackerError
 from monitor.core.model import AuthMethod, Storage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.claude_json import home
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.keyring import Keyring
-from monitor.credentials.keyring_backends import Backend, system_backend
-from monitor.credentials.security import LIMIT_SECS, SECURITY
+from monitor.credentials.folders import home
+from monitor.credentials.keychain import LIMIT_SECS, SECURITY
+from monitor.credentials.keyring import Backend, Keyring, system_backend
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.doctor.accounts import (
     ACCOUNT,

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitor.core.errors import UNLOCKABLE, Cause, CredentialError, Failure, explain
-from monitor.credentials.keyring import Keyring
-from monitor.credentials.keyring_backends import Backend
+from monitor.credentials.keyring import Backend, Keyring
 from monitor.doctor.report import Check, Question
 
 KEYRING: Final = Question(

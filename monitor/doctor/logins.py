@@ -21,8 +21,8 @@ from monitor.core.errors import (
 from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Identity, Login
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.credentials.account_repository import is_of_email
-from monitor.credentials.claude_code import absolute
+from monitor.credentials.accounts import is_of_email
+from monitor.credentials.folders import absolute
 from monitor.credentials.ports import LoginSource, folder_of
 from monitor.doctor.report import Check, Question, shell
 

@@ -100,7 +100,7 @@ def test_every_login_of_the_machine_is_imported_with_a_line_for_each(user: Machi
         [
             f"{ME}: imported, read live from Claude Code",
             f"{WORK}: imported, read live from Claude Code",
-            f"{home}/.claude-ci: this token cannot read usage (scope): log in by `claude` /login",
+            f"{home}/.claude-ci: the token may not read usage (a setup-token cannot): log in by `claude` /login",
             f"{home}/.claude-empty: not logged in",
             f"{home}/.claude-old: the token there has expired: "
             f"run `CLAUDE_CONFIG_DIR={home}/.claude-old claude`, then import again",
@@ -147,7 +147,9 @@ def test_where_nothing_can_be_imported_it_fails_and_says_of_each_place_why(user:
     user.login(".claude", scopes=["user:inference"])
     done = user.run("import", "--all")
     assert done.returncode == 1
-    told = "~/.claude: this token cannot read usage (scope): log in by `claude` /login"
+    told = (
+        "~/.claude: the token may not read usage (a setup-token cannot): log in by `claude` /login"
+    )
     assert done.stderr == f"monitor: nothing was imported; {told}\n"
 
 

@@ -19,13 +19,13 @@ from monitor.core.model import Account, Credential, Identity, Login, Profile, Se
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.account_service import AccountService
-from monitor.credentials.login_registry import LoginRegistry
-from monitor.credentials.login_watcher import LoginWatcher
+from monitor.credentials.accounts import Accounts, Profiles
+from monitor.credentials.claude_files import CachedUsage, ClaudeFacts
 from monitor.credentials.ports import LoginSource, SecretStore
-from monitor.credentials.profiles import Profiles
-from monitor.credentials.resolver import FRESHEN_SECS, Resolver
-from monitor.credentials.secret_stores import SecretStores
-from monitor.credentials.verify_owner import OwnerVerifier
+from monitor.credentials.registry import LoginRegistry
+from monitor.credentials.resolver import Resolver
+from monitor.credentials.stores import SecretStores
+from monitor.credentials.watcher import FRESHEN_SECS, FreshCredentials, LoginWatcher, Sources
 from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryListing, MemoryVault
 from monitor.store import Store
 from tests.fakes import FakeClock
@@ -53,15 +53,6 @@ class FakeProfiles:
         return self.by_token[token.reveal()]
 
 
-@dataclass(frozen=True)
-class Cached:
-    """An answer of the usage API that Claude Code has kept."""
-
-    at: datetime
-    account_uuid: str
-    body: bytes
-
-
 @dataclass
 class FakeFacts:
     """`.claude.json` of one folder: the login that it names, and the usage that it has kept."""
@@ -69,18 +60,18 @@ class FakeFacts:
     identity: Identity | None = None
     email: str = ""
     organization_name: str = ""
-    cached: Cached | None = None
+    cached: CachedUsage | None = None
     reads: int = 0
     broken: bool = False
 
-    def stamp(self) -> Hashable:
+    def peek(self) -> Hashable:
         return self.identity, self.email, self.cached, self.broken
 
-    async def read(self) -> "FakeFacts":
+    async def read(self) -> ClaudeFacts:
         self.reads += 1
         if self.broken:
             raise CredentialError(Failure(Reason.CREDENTIALS, Cause.DAMAGED))
-        return self
+        return ClaudeFacts(self.identity, self.email, self.organization_name, self.cached)
 
 
 @dataclass
@@ -105,6 +96,9 @@ class FakeLogin:
     @property
     def key(self) -> str:
         return self.item or self.folder or "default"
+
+    def peek(self) -> None:
+        """It is no file."""
 
     async def stamp(self) -> Hashable:
         if self.hangs:
@@ -247,54 +241,44 @@ class Rig:
         self.freshen_secs = FRESHEN_SECS
         self.start()
 
-    def start(self) -> None:
-        """Build everything anew over the same vault, settings and document, as a restart does."""
+    def start(self, sources: Sources | None = None) -> None:
+        """Build everything anew over the same vault, settings and document, as a restart does.
+
+        Claude Code's places are the rig's own `logins`, or those of `sources`.
+        """
         self.learnt = AccountCache(self.document)
-        self.offers = LoginRegistry(self.learnt)
+        self.registry = LoginRegistry(self.learnt)
         self.stores = SecretStores(
-            self.keeper,
-            self.offers,
-            self.learnt,
-            given=self.given,
-            command=lambda argv: self.commands[argv],
-            default=lambda: self.default,
+            self.keeper, self.learnt, self.given, lambda argv: self.commands[argv], self.default
         )
-        asked = Profiles(self.profiles if self.has_api else None, self.learnt)
-        self.credentials = Resolver(
-            self.stores,
-            self.offers,
-            self.learnt,
-            OwnerVerifier(asked, self.learnt, self.store, self.clock),
-            self.store,
-            self.clock,
-            self.freshen_secs,
+        profiles = Profiles(self.profiles if self.has_api else None, self.learnt)
+        self.resolver = Resolver(
+            self.stores, self.registry, self.learnt, profiles, self.store, self.clock
         )
+        accounts = Accounts(self.store, self.learnt, self.stores, profiles, self.clock)
         self.book = AccountService(
-            file=self.file,
-            credentials=self.credentials,
-            offers=self.offers,
-            learnt=self.learnt,
-            profiles=asked,
-            store=self.store,
-            clock=self.clock,
-            asks=self.has_api,
+            self.file, accounts, self.resolver, self.learnt, self.store, self.clock
         )
         self.watcher = LoginWatcher(
-            sources=self.sources,
-            credentials=self.credentials,
-            offers=self.offers,
-            book=self.book,
-            profiles=asked,
-            store=self.store,
-            clock=self.clock,
+            sources or self.sources,
+            accounts,
+            self.registry,
+            self.resolver,
+            self.store,
+            self.clock,
         )
-        self.book.load()
+        self.credentials = FreshCredentials(self.watcher, self.resolver, self.freshen_secs)
+        self.book.load(self.file.read())
 
     async def sources(self) -> Sequence[LoginSource]:
         return list(self.logins)
 
     def account(self, name: str) -> Account:
         return self.book.account(name)
+
+    def prefers(self, storage: Storage | None) -> None:
+        """`storage` in the settings, for all accounts that say nothing."""
+        self.default = self.stores.default = storage
 
     def restart(self) -> None:
         """As another process begins: with a state of its own."""

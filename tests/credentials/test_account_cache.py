@@ -18,22 +18,12 @@ def learnt(**entry: object) -> AccountCache:
     return AccountCache(document)
 
 
-@pytest.mark.parametrize(
-    ("entry", "folders"),
-    [
-        ({"folder": "/work"}, ("/work",)),
-        ({"folder": ""}, ("",)),
-        ({}, ()),
-        ({"folder": 7}, ()),
-        ({"folders": ["/a", "", "/a"]}, ("/a", "")),
-        ({"folders": "/a"}, ()),
-        ({"folders": [None, {}]}, ()),
-    ],
-)
-def test_the_folder_of_an_older_version_is_taken_over(
-    entry: dict[str, object], folders: tuple[str, ...]
-) -> None:
-    assert learnt(**entry)["a"].folders == folders
+@pytest.mark.parametrize("entry", [None, 5, [], {"folders": 7}, {"identity": {"x": 1}}])
+def test_an_entry_that_cannot_be_read_is_learnt_again(entry: object) -> None:
+    document = MemoryDocument()
+    document.save({"a": entry, "b": {"plan": "pro"}})
+    known = AccountCache(document)
+    assert (known["a"], known["b"].plan) == (CachedAccount(), "pro")
 
 
 def test_places_survive_a_restart() -> None:

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.errors import (
     ApiError,
     Cause,
@@ -76,7 +77,7 @@ async def test_a_renamed_account_is_known_again() -> None:
     rig.knows("t1", ME)
     rig.knows("t2", ME)
     await imported(rig, "t1")
-    await rig.book.edit(ME, "work", None, "org-1")
+    await rig.book.edit(EditAccount(ME, "work", "org-1", None))
     rig.start()
     assert await imported(rig, "t2") == ["work"]
     assert rig.secret_of("work") == "t2"
@@ -164,7 +165,7 @@ async def test_what_was_learnt_survives_a_restart() -> None:
 
 async def test_adding_by_session_key() -> None:
     rig = Rig()
-    await rig.book.add("web", KEY, "org-9")
+    await rig.book.add(AddAccount("web", KEY, "org-9"))
     assert rig.file.listed == [Account("web", "org-9", AuthMethod.SESSION_KEY)]
     credential = await rig.credentials.credential(rig.file.listed[0])
     assert (credential.secret, credential.auth_method) == (KEY, AuthMethod.SESSION_KEY)
@@ -177,7 +178,7 @@ async def test_adding_by_session_key() -> None:
 async def test_an_empty_field_is_named(name: str, key: str, org: str, words: str) -> None:
     rig = Rig()
     with pytest.raises(TrackerError, match=words):
-        await rig.book.add(name, Secret(key), org)
+        await rig.book.add(AddAccount(name, Secret(key), org))
     assert rig.names == []
 
 
@@ -185,9 +186,9 @@ async def test_a_name_is_given_once() -> None:
     rig = Rig(Account("a"), Account("b"))
     await rig.vault.write("a", Secret("ta"))
     with pytest.raises(TrackerError, match="already"):
-        await rig.book.add("a", KEY, "o")
+        await rig.book.add(AddAccount("a", KEY, "o"))
     with pytest.raises(TrackerError, match="already"):
-        await rig.book.edit("b", "a", KEY, "o")
+        await rig.book.edit(EditAccount("b", "a", "o", KEY))
     assert rig.secret_of("a") == "ta"
 
 
@@ -196,9 +197,9 @@ async def test_the_entry_of_a_channel_is_neither_overwritten_nor_deleted() -> No
     rig.file.taken = {"ntfy"}
     await rig.vault.write("ntfy", Secret("the channel's"))
     with pytest.raises(SettingsError, match="uses that entry"):
-        await rig.book.add("ntfy", KEY, "o")
+        await rig.book.add(AddAccount("ntfy", KEY, "o"))
     with pytest.raises(SettingsError, match="uses that entry"):
-        await rig.book.edit("a", "ntfy", KEY, "o")
+        await rig.book.edit(EditAccount("a", "ntfy", "o", KEY))
     assert rig.secret_of("ntfy") == "the channel's"
 
 
@@ -207,7 +208,7 @@ async def test_what_the_keyring_held_before_an_add_that_failed_is_there_again() 
     await rig.vault.write("a", Secret("of an earlier program"))
     rig.file.broken = True
     with pytest.raises(SettingsError, match="disk is full"):
-        await rig.book.add("a", KEY, "o")
+        await rig.book.add(AddAccount("a", KEY, "o"))
     assert rig.secret_of("a") == "of an earlier program"
 
 
@@ -223,7 +224,7 @@ async def test_two_imports_at_once_are_one_account_with_its_token() -> None:
 async def test_a_rename_moves_the_key() -> None:
     rig = Rig(Account("old", "org-1"))
     await rig.vault.write("old", Secret("t"))
-    await rig.book.edit("old", "new", None, "org-1")
+    await rig.book.edit(EditAccount("old", "new", "org-1", None))
     assert rig.file.listed == [Account("new", "org-1")]
     assert (rig.secret_of("old"), rig.secret_of("new")) == (None, "t")
 
@@ -233,7 +234,7 @@ async def test_a_rename_that_fails_at_the_settings_loses_no_key() -> None:
     await rig.vault.write("old", Secret("t"))
     rig.file.broken = True
     with pytest.raises(SettingsError):
-        await rig.book.edit("old", "new", None, "org-1")
+        await rig.book.edit(EditAccount("old", "new", "org-1", None))
     assert (rig.secret_of("old"), rig.secret_of("new")) == ("t", None)
     assert rig.names == ["old"]
 
@@ -243,17 +244,17 @@ async def test_a_rename_that_fails_at_the_new_entry_changes_nothing() -> None:
     await rig.vault.write("old", Secret("t"))
     rig.vault.refuses.add("new")
     with pytest.raises(CredentialError):
-        await rig.book.edit("old", "new", None, "org-1")
+        await rig.book.edit(EditAccount("old", "new", "org-1", None))
     assert (rig.names, rig.secret_of("old")) == (["old"], "t")
 
 
 async def test_a_rename_that_cannot_delete_the_old_entry_has_both() -> None:
     rig = Rig(Account("old", "org-1"))
     await rig.vault.write("old", Secret("t"))
-    await rig.credentials.held(rig.file.listed[0])
+    await rig.credentials.credential(rig.file.listed[0])
     rig.vault.refuses.add("old")
     with pytest.raises(CredentialError):
-        await rig.book.edit("old", "new", None, "org-1")
+        await rig.book.edit(EditAccount("old", "new", "org-1", None))
     assert rig.names == ["new"]
     assert (rig.secret_of("old"), rig.secret_of("new")) == ("t", "t")
 
@@ -261,7 +262,7 @@ async def test_a_rename_that_cannot_delete_the_old_entry_has_both() -> None:
 async def test_a_new_session_key_replaces_the_old_one() -> None:
     rig = Rig(Account("web", "o", AuthMethod.SESSION_KEY))
     await rig.vault.write("web", Secret("before"))
-    await rig.book.edit("web", "web", KEY, "o-2")
+    await rig.book.edit(EditAccount("web", "web", "o-2", KEY))
     assert rig.secret_of("web") == KEY.reveal()
     assert rig.file.listed[0].org_id == "o-2"
 
@@ -269,14 +270,14 @@ async def test_a_new_session_key_replaces_the_old_one() -> None:
 async def test_an_edit_without_a_change_of_key_needs_no_keyring() -> None:
     rig = Rig(Account("a", "o", label="work"))
     rig.vault.locked = True
-    await rig.book.edit("a", "a", None, "o-2")
+    await rig.book.edit(EditAccount("a", "a", "o-2", None))
     assert rig.file.listed == [Account("a", "o-2", label="work")]
 
 
 async def test_a_label_is_given_changed_and_taken_away() -> None:
     rig = Rig(Account("a", "o"))
     for label, listed in (("work", "work"), (None, "work"), ("", None)):
-        await rig.book.edit("a", "a", None, "o", label)
+        await rig.book.edit(EditAccount("a", "a", "o", None, label))
         assert rig.file.listed[0].label == listed
         assert rig.store.state.accounts["a"].account.label == listed
 
@@ -298,6 +299,10 @@ async def test_marking_an_account_active() -> None:
 
 async def test_an_unknown_account_is_named() -> None:
     rig = Rig()
-    for operation in (rig.book.use("x"), rig.book.remove("x"), rig.book.edit("x", "y", None, "")):
+    for operation in (
+        rig.book.use("x"),
+        rig.book.remove("x"),
+        rig.book.edit(EditAccount("x", "y", "", None)),
+    ):
         with pytest.raises(TrackerError, match="'x'"):
             await operation

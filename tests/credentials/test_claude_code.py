@@ -16,8 +16,7 @@ import pytest
 from monitor.core.errors import Cause, CredentialError, NotLoggedInError
 from monitor.core.model import Credential, Login, Secret
 from monitor.credentials.claude_code import ClaudeCode, installed_version
-from monitor.credentials.keychain import Keychain
-from monitor.credentials.security import Security
+from monitor.credentials.keychain import Keychain, Security
 from tests.credentials.fake_security import FakeSecurity
 from tests.fakes import FakeClock
 from tests.real.need import unprivileged

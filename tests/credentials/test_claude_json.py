@@ -11,7 +11,7 @@ import pytest
 from monitor.core.errors import Cause, CredentialError, NotLoggedInError
 from monitor.core.model import Identity
 from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.claude_json import CachedUsage, ClaudeFacts, ClaudeJson, json_places
+from monitor.credentials.claude_files import CachedUsage, ClaudeFacts, ClaudeJson, json_places
 
 ACCOUNT: dict[str, Any] = {
     "accountUuid": "11111111-aaaa",
@@ -101,18 +101,18 @@ async def test_a_file_that_is_far_too_large_is_not_read(path: Path) -> None:
 async def test_no_file_means_that_nobody_is_logged_in(path: Path) -> None:
     with pytest.raises(NotLoggedInError, match=f"there is no {path}: start `claude` once"):
         await ClaudeJson(path.with_name(".config.json"), path).read()
-    assert ClaudeJson(path).stamp() is None
+    assert ClaudeJson(path).peek() is None
 
 
 async def test_the_older_name_comes_first(path: Path) -> None:
     older = path.with_name(".config.json")
     source = ClaudeJson(older, path)
     path.write_text(json.dumps(document()))
-    before = source.stamp()
+    before = source.peek()
     assert (await source.read()).email == "user@example.com"
     older.write_text(json.dumps(document({"emailAddress": "old@example.com"})))
     assert (await source.read()).email == "old@example.com"
-    assert source.stamp() != before
+    assert source.peek() != before
 
 
 def test_the_default_folders_file_is_beside_it(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Account, Storage
-from monitor.credentials.config_dir import for_claude_code, remembered
+from monitor.credentials.folders import for_claude_code, remembered
 from tests.credentials.factories import FakeLogin, Rig
 
 ME = "me@example.com"

@@ -1,38 +1,35 @@
 """The accounts that claude-swap lists. It writes no organization for a personal account, and no account uuids."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import permutations
 
 import pytest
 
 from monitor.core.alerts.conditions import account_facts
+from monitor.core.commands import EditAccount
 from monitor.core.effects import AlertKind
 from monitor.core.errors import CredentialError, Reason
 from monitor.core.model import Account, AuthMethod, Identity
+from monitor.credentials.cswap import SwapAccount
 from tests.builders import after
 from tests.credentials.factories import FakeLogin, Rig
 
 ME, YOU = "me@example.com", "you@example.com"
 
 
-@dataclass(frozen=True)
-class Known:
-    """A row of claude-swap's list."""
-
-    email: str
-    org_uuid: str = ""
-    org_name: str = ""
-    account_uuid: str = ""
-    login_expires_at: datetime | None = None
-
-
-PERSONAL, ACME, OTHER = Known(ME), Known(ME, "org-9", "Acme"), Known(ME, "org-8", "Other")
+PERSONAL, ACME, OTHER = (
+    SwapAccount(ME),
+    SwapAccount(ME, "org-9", "Acme"),
+    SwapAccount(ME, "org-8", "Other"),
+)
 
 
 async def test_accounts_of_claude_swap_wait_for_a_login_and_find_one() -> None:
     rig = Rig()
-    known = [Known(ME, "org-1", "Mine", f"uuid-{ME}"), Known(YOU), Known(ME, "org-2", "Team")]
+    known = [
+        SwapAccount(ME, "org-1", "Mine", f"uuid-{ME}"),
+        SwapAccount(YOU),
+        SwapAccount(ME, "org-2", "Team"),
+    ]
     added = await rig.book.add_known(known)
     assert added == [ME, YOU, f"{ME} (Team)"]
     assert [a.org_id for a in rig.file.listed] == ["org-1", "", "org-2"]
@@ -52,15 +49,15 @@ async def test_accounts_that_are_known_are_not_added_again() -> None:
     rig = Rig(Account(YOU, "org-9"))
     rig.knows("t1", ME)
     await rig.book.import_from([FakeLogin("t1")])
-    await rig.book.edit(ME, "work", None, "org-1")
-    known = [Known(ME, "org-1", account_uuid=f"uuid-{ME}"), Known(YOU, "org-9")]
+    await rig.book.edit(EditAccount(ME, "work", "org-1", None))
+    known = [SwapAccount(ME, "org-1", account_uuid=f"uuid-{ME}"), SwapAccount(YOU, "org-9")]
     assert await rig.book.add_known(known) == []
-    assert await rig.book.add_known([Known(YOU, "org-10", "Other")]) == [f"{YOU} (Other)"]
+    assert await rig.book.add_known([SwapAccount(YOU, "org-10", "Other")]) == [f"{YOU} (Other)"]
 
 
-@pytest.mark.parametrize("rows", list(permutations([PERSONAL, ACME, Known(YOU)])))
+@pytest.mark.parametrize("rows", list(permutations([PERSONAL, ACME, SwapAccount(YOU)])))
 async def test_the_personal_account_and_that_of_an_organization_are_two(
-    rows: tuple[Known, ...],
+    rows: tuple[SwapAccount, ...],
 ) -> None:
     rig = Rig()
     assert len(await rig.book.add_known(rows)) == 3
@@ -101,7 +98,7 @@ async def test_the_second_one_that_is_in_no_organization_has_a_name_too() -> Non
     ],
 )
 async def test_a_row_and_an_account_are_one_where_nothing_speaks_against_it(
-    account: Account, rows: list[Known], new: list[str]
+    account: Account, rows: list[SwapAccount], new: list[str]
 ) -> None:
     rig = Rig(account)
     assert await rig.book.add_known(rows) == new
@@ -128,7 +125,7 @@ async def test_the_login_of_an_organization_is_not_booked_on_the_personal_accoun
 async def test_the_end_of_a_login_that_waits_with_claude_swap_is_known_and_told_ahead() -> None:
     rig = Rig()
     ends = after(days=2)
-    await rig.book.add_known([Known(ME), Known(YOU, login_expires_at=ends)])
+    await rig.book.add_known([SwapAccount(ME), SwapAccount(YOU, login_expires_at=ends)])
     assert rig.store.state.accounts[YOU].login_expires_at == ends
     assert rig.store.state.accounts[ME].login_expires_at is None
     rules = rig.store.state.policy.alerts
@@ -141,9 +138,9 @@ async def test_the_end_of_a_login_that_waits_with_claude_swap_is_known_and_told_
 async def test_each_import_brings_the_date_of_an_account_that_is_known() -> None:
     rig = Rig(Account(ME))
     for days in (2, 28):
-        assert await rig.book.add_known([Known(ME, login_expires_at=after(days=days))]) == []
+        assert await rig.book.add_known([SwapAccount(ME, login_expires_at=after(days=days))]) == []
         assert rig.store.state.accounts[ME].login_expires_at == after(days=days)
-    await rig.book.add_known([Known(ME)])
+    await rig.book.add_known([SwapAccount(ME)])
     assert rig.store.state.accounts[ME].login_expires_at == after(days=28)
 
 
@@ -153,10 +150,10 @@ async def test_a_login_that_claude_swap_takes_out_of_its_folder_keeps_its_date()
     rig.knows("yours", YOU)
     login = FakeLogin("mine", expires_at=after(hours=8), login_expires_at=after(days=20))
     rig.logins = [login]
-    await rig.book.add_known([Known(ME, login_expires_at=after(days=3)), Known(YOU)])
+    await rig.book.add_known([SwapAccount(ME, login_expires_at=after(days=3)), SwapAccount(YOU)])
     await rig.watcher.look()
     assert rig.store.state.accounts[ME].login_expires_at == after(days=20)
-    await rig.book.add_known([Known(ME, login_expires_at=after(days=3)), Known(YOU)])
+    await rig.book.add_known([SwapAccount(ME, login_expires_at=after(days=3)), SwapAccount(YOU)])
     assert rig.store.state.accounts[ME].login_expires_at == after(days=20), "its own word is newer"
     login.renews("yours", after(hours=8))
     login.login_expires_at = after(days=27)

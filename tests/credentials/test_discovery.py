@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.credentials import folders
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.keychain import services
-from monitor.credentials.keychain_list import parse_services
+from monitor.credentials.folders import MAX_LOOKS, has_signs, siblings
+from monitor.credentials.keychain import parse_services, services
 from monitor.credentials.ports import folder_of
 from tests.credentials.fake_security import FakeSecurity
 from tests.fakes import FakeClock
@@ -127,16 +126,16 @@ def test_a_folder_that_somebody_else_has_put_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = used(tmp_path / "work")
-    assert folders.siblings([tmp_path], folders.has_signs) == [work]
+    assert siblings([tmp_path], has_signs) == [work]
     somebody = os.getuid() + 1
     monkeypatch.setattr(os, "getuid", lambda: somebody)
-    assert folders.siblings([tmp_path], folders.has_signs) == []
+    assert siblings([tmp_path], has_signs) == []
 
 
 def test_names_that_speak_of_claude_are_looked_at_before_there_are_too_many(
     tmp_path: Path,
 ) -> None:
-    for number in range(folders.MAX_LOOKS + 50):
+    for number in range(MAX_LOOKS + 50):
         (tmp_path / f"a{number:03}").mkdir()
     looked: list[str] = []
 
@@ -145,8 +144,8 @@ def test_names_that_speak_of_claude_are_looked_at_before_there_are_too_many(
         return False
 
     used(tmp_path / "my-Claude")
-    folders.siblings([tmp_path], note)
-    assert looked[0] == "my-Claude" and len(looked) == folders.MAX_LOOKS
+    siblings([tmp_path], note)
+    assert looked[0] == "my-Claude" and len(looked) == MAX_LOOKS
 
 
 async def test_the_same_objects_are_found_again(home: Path) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from monitor.core.commands import EditAccount
 from monitor.core.errors import ApiError, Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import PROFILE_SCOPE, Account, Credential, Identity, Secret, Storage
 from tests.builders import NOW, after
@@ -548,7 +549,7 @@ async def test_a_removed_account_is_given_no_token_any_more() -> None:
 
 async def test_a_renamed_account_keeps_its_places() -> None:
     rig = await in_two_folders(after(hours=5), after(hours=8))
-    await rig.book.edit(ME, "work", None, "org-1")
+    await rig.book.edit(EditAccount(ME, "work", "org-1", None))
     rig.knows("t3", ME)
     rig.logins[0].renews("t3", after(hours=13))
     assert await in_use(rig, "work") == "t3"
@@ -585,7 +586,7 @@ async def test_the_folder_that_an_account_is_given_may_hold_another_organization
 async def test_an_account_that_was_renamed_by_hand_keeps_its_login() -> None:
     rig = await rig_with(FakeLogin("t1", "/w", after(hours=8)), t1=ME)
     rig.file.listed = [Account("work", "org-1", storage=Storage.LINKED)]
-    rig.book.load()
+    rig.book.load(rig.file.read())
     await rig.watcher.look()
     assert await in_use(rig, "work") == "t1"
 
@@ -601,7 +602,7 @@ async def test_a_first_start_without_a_network_says_that_and_blames_no_login() -
 async def switched(storage: Storage | None) -> Rig:
     """The folder of one account has become another account's, while its token is good for two more hours."""
     rig = Rig()
-    rig.default = storage
+    rig.prefers(storage)
     rig.logins = [FakeLogin("t1", "/w", after(hours=2)), FakeLogin("u1", "/y", after(hours=8))]
     rig.knows("t1", ME)
     rig.knows("u1", YOU, org="org-2")
@@ -630,10 +631,10 @@ async def test_the_last_token_of_a_folder_is_sent_no_more_once_it_was_refused() 
 
 async def test_the_last_token_of_a_folder_goes_with_a_rename_and_with_the_account() -> None:
     rig = await switched(Storage.LINKED)
-    await rig.book.edit(ME, "me", None, "org-1")
+    await rig.book.edit(EditAccount(ME, "me", "org-1", None))
     assert await in_use(rig, "me") == "t1"
     await rig.book.remove("me")
-    assert rig.offers.tokens_of("me") == []
+    assert rig.registry.tokens_of("me") == []
 
 
 async def test_after_a_logout_there_is_no_last_token() -> None:

@@ -67,7 +67,7 @@ class Day:
 
     def __init__(self, storage: Storage | None) -> None:
         self.rig = rig = Rig()
-        rig.default = storage
+        rig.prefers(storage)
         self.tokens = Tokens(rig)
         self.anna, self.ben, self.cleo, self.dora = (
             FakeLogin(folder=f"/{name}") for name in ("anna", "ben", "cleo", "dora")

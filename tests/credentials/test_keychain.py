@@ -10,8 +10,7 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError
 from monitor.core.model import Secret
-from monitor.credentials.keychain import Keychain
-from monitor.credentials.security import Security
+from monitor.credentials.keychain import Keychain, Security
 from tests.credentials.fake_security import FakeSecurity
 from tests.fakes import FakeClock
 

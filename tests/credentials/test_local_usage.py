@@ -11,9 +11,10 @@ from monitor.api.wire import parse_usage
 from monitor.core.errors import TrackerError
 from monitor.core.events import PollSucceeded
 from monitor.core.model import Account, Identity, Unpolled, Usage, Window
+from monitor.credentials.claude_files import CachedUsage
 from monitor.credentials.local_usage import LocalUsage
 from tests.builders import NOW, after, before
-from tests.credentials.factories import Cached, FakeFacts, FakeLogin, Rig
+from tests.credentials.factories import FakeFacts, FakeLogin, Rig
 from tests.fakes import settle
 
 ME, YOU = "me@example.com", "you@example.com"
@@ -33,7 +34,7 @@ def facts(
     whose: str | None = None,
 ) -> FakeFacts:
     owner = whose or (identity.account_uuid if identity else "")
-    return FakeFacts(identity, ME, "Mine", Cached(at, owner, body(percent)))
+    return FakeFacts(identity, ME, "Mine", CachedUsage(at, owner, body(percent)))
 
 
 async def figures_of(rig: Rig) -> LocalUsage:
@@ -46,14 +47,7 @@ async def figures_of(rig: Rig) -> LocalUsage:
 
 
 def made(rig: Rig) -> LocalUsage:
-    return LocalUsage(
-        sources=rig.sources,
-        learnt=rig.learnt,
-        offers=rig.offers,
-        store=rig.store,
-        clock=rig.clock,
-        parse=parse_usage,
-    )
+    return LocalUsage(rig.sources, rig.learnt, rig.registry, rig.store, rig.clock, parse_usage)
 
 
 def rig_at(*logins: FakeLogin) -> Rig:
@@ -89,8 +83,8 @@ async def test_the_first_picture_is_there_without_any_request_and_has_its_age() 
         facts(None),
         FakeFacts(MINE, ME),
         facts(at=after(minutes=2)),
-        FakeFacts(MINE, ME, "", Cached(NOW, MINE.account_uuid, b"{}")),
-        FakeFacts(MINE, ME, "", Cached(NOW, MINE.account_uuid, b"[")),
+        FakeFacts(MINE, ME, "", CachedUsage(NOW, MINE.account_uuid, b"{}")),
+        FakeFacts(MINE, ME, "", CachedUsage(NOW, MINE.account_uuid, b"[")),
         replace(facts(), broken=True),
     ],
 )
@@ -135,7 +129,7 @@ async def test_newer_figures_are_taken_by_themselves() -> None:
     await figures.look()
     noted = rig.logins[0].facts
     assert noted is not None
-    noted.cached = Cached(NOW, MINE.account_uuid, body(55))
+    noted.cached = CachedUsage(NOW, MINE.account_uuid, body(55))
     rig.clock.step(timedelta(seconds=40))
     await figures.look()
     assert used(rig) == 0.55
@@ -149,7 +143,9 @@ async def test_a_newer_answer_counts_more_than_what_a_status_line_has_said() -> 
     noted = rig.logins[0].facts
     assert noted is not None
     moved_back = SOON - timedelta(hours=1)
-    noted.cached = Cached(after(minutes=15, seconds=50), MINE.account_uuid, body(3, moved_back))
+    noted.cached = CachedUsage(
+        after(minutes=15, seconds=50), MINE.account_uuid, body(3, moved_back)
+    )
     await figures.look()
     usage = rig.store.state.accounts[ME].usage
     assert usage == Usage(after(minutes=15, seconds=50), (Window("5h", 0.03, moved_back),))
@@ -173,7 +169,7 @@ async def test_it_looks_at_the_start_and_again() -> None:
     assert used(rig) == 0.42
     noted = rig.logins[0].facts
     assert noted is not None
-    noted.cached = Cached(after(seconds=30), MINE.account_uuid, body(55))
+    noted.cached = CachedUsage(after(seconds=30), MINE.account_uuid, body(55))
     await rig.clock.advance(45, tick=5)
     assert used(rig) == 0.55
     task.cancel()

@@ -15,7 +15,7 @@ from monitor.core.errors import (
 )
 from monitor.core.model import Account, Identity, Storage
 from monitor.credentials.account_cache import CachedAccount
-from monitor.credentials.login_import import Imported, Imports, NotImported
+from monitor.credentials.account_service import Imported, Imports, NotImported
 from tests.builders import after, before
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
 
@@ -45,7 +45,7 @@ async def test_every_place_has_its_line() -> None:
         f"{ME}: imported",
         f"{ME}: token renewed",
         f"{YOU}: token renewed",
-        f"{YOU}: known already",
+        f"{YOU}: already imported",
     ]
     assert [one.words for one in imports.failed] == [
         "/empty: not logged in",
@@ -74,7 +74,7 @@ async def test_where_no_keyring_is_to_be_had_or_wanted_the_account_is_linked(
     default: Storage | None,
 ) -> None:
     rig = Rig()
-    rig.default = default
+    rig.prefers(default)
     rig.vault.absent = default is None
     rig.knows("t1", ME)
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
@@ -97,7 +97,8 @@ async def test_a_locked_keyring_is_a_keyring() -> None:
 
 async def test_a_keyring_that_is_asked_for_and_missing_is_an_error_with_the_other_ways() -> None:
     rig = Rig()
-    rig.default, rig.vault.absent = Storage.KEYRING, True
+    rig.prefers(Storage.KEYRING)
+    rig.vault.absent = True
     rig.knows("t1", ME)
     with pytest.raises(CredentialError, match=r'storage = "linked".*token_command.*systemd'):
         await rig.book.import_from([FakeLogin("t1")])
@@ -161,7 +162,7 @@ FAILED = NotImported("/f", ApiError(Failure(Reason.CONNECTION, detail="no networ
     [
         (Imports((NEW,), (EMPTY,)), "imported a"),
         (Imports((NEW, RENEWED, KNOWN)), "imported a; token renewed: b"),
-        (Imports((KNOWN,)), "nothing new: every login that was found is known already"),
+        (Imports((KNOWN,)), "nothing new: all logins found are already imported"),
         (Imports((KNOWN,), (FAILED,)), "/f: no network"),
     ],
 )

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.app.poller import Poller
+from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.errors import (
     ApiError,
     Cause,
@@ -89,7 +90,7 @@ async def test_without_a_word_in_the_settings_the_first_that_there_is(
 
 async def test_a_default_of_the_settings_holds_for_accounts_that_say_nothing() -> None:
     rig = everywhere()
-    rig.default = Storage.LINKED
+    rig.prefers(Storage.LINKED)
     await rig.watcher.look()
     assert await token(rig) == "live"
     assert rig.secret_of(ME) == "kept"
@@ -98,7 +99,7 @@ async def test_a_default_of_the_settings_holds_for_accounts_that_say_nothing() -
 async def test_a_session_key_is_linked_to_no_login() -> None:
     rig = Rig(Account("web", "o", AuthMethod.SESSION_KEY))
     rig.vault.kept["web"] = Credential(KEY)
-    rig.default = Storage.LINKED
+    rig.prefers(Storage.LINKED)
     credential = await rig.credentials.credential(rig.account("web"))
     assert (credential.secret, credential.auth_method) == (KEY, AuthMethod.SESSION_KEY)
 
@@ -108,7 +109,7 @@ async def test_a_session_key_may_come_from_anywhere_else(storage: Storage) -> No
     rig = everywhere(storage, ARGV)
     rig.file.listed[0] = Account("web", "o", AuthMethod.SESSION_KEY, None, storage, None, ARGV)
     rig.given.by_name["web"] = Credential(Secret("given"))
-    rig.book.load()
+    rig.book.load(rig.file.read())
     credential = await rig.credentials.credential(rig.account("web"))
     assert credential.auth_method is AuthMethod.SESSION_KEY
 
@@ -235,7 +236,7 @@ async def test_a_session_key_needs_a_keyring_or_another_way() -> None:
     rig = Rig()
     rig.vault.absent = True
     with pytest.raises(CredentialError, match=r"no system keyring available: .*token_command"):
-        await rig.book.add("web", KEY, "o")
+        await rig.book.add(AddAccount("web", KEY, "o"))
     assert rig.names == []
 
 
@@ -251,14 +252,14 @@ async def test_a_linked_account_is_renamed_without_a_keyring() -> None:
     rig = everywhere(Storage.LINKED)
     rig.vault.absent = True
     await rig.watcher.look()
-    await rig.book.edit(ME, "work", None, "org-1")
+    await rig.book.edit(EditAccount(ME, "work", "org-1", None))
     assert await token(rig, "work") == "live"
 
 
 async def test_an_account_that_gets_a_session_key_is_linked_no_more() -> None:
     rig = everywhere(Storage.LINKED)
     rig.given.by_name.clear()
-    await rig.book.edit(ME, ME, KEY, "o")
+    await rig.book.edit(EditAccount(ME, ME, "o", KEY))
     assert rig.file.listed[0].storage is None
     assert (await rig.credentials.credential(rig.file.listed[0])).secret == KEY
 
@@ -266,7 +267,10 @@ async def test_an_account_that_gets_a_session_key_is_linked_no_more() -> None:
 async def test_a_session_key_that_nothing_can_keep_is_not_advised_to_be_linked() -> None:
     rig = Rig(Account("web", "o", AuthMethod.SESSION_KEY))
     rig.vault.absent = True
-    for work in (rig.book.add("new", KEY, "o-2"), rig.credentials.credential(rig.file.listed[0])):
+    for work in (
+        rig.book.add(AddAccount("new", KEY, "o-2")),
+        rig.credentials.credential(rig.file.listed[0]),
+    ):
         with pytest.raises(CredentialError, match="no system keyring available") as caught:
             await work
         assert "linked" not in str(caught.value)
@@ -277,7 +281,7 @@ async def test_a_session_key_that_nothing_can_keep_is_not_advised_to_be_linked()
 async def test_a_key_that_is_had_from_elsewhere_is_not_typed_in(storage: Storage) -> None:
     rig = everywhere(storage, ARGV)
     with pytest.raises(TrackerError, match="nothing was changed"):
-        await rig.book.edit(ME, ME, KEY, "o")
+        await rig.book.edit(EditAccount(ME, ME, "o", KEY))
     assert rig.secret_of(ME) == "kept"
     assert rig.file.listed[0].org_id == "org-1"
 

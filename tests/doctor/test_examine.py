@@ -342,7 +342,7 @@ async def test_without_an_api_no_token_matters(machine: Machine) -> None:
     assert "setup-token, which is not sent" in (await machine.answer("login")).found
     check = await machine.answer("account")
     assert (check.outcome, check.fix) == (WARN, "`monitor accounts import --all`")
-    machine.learns("user@example.com", account_uuid="a", org_uuid="o")
+    machine.learns("user@example.com", identity={"account_uuid": "a", "org_uuid": "o"})
     checks = await machine.examined()
     assert exit_code(checks) == 0
     assert [c.found for c in checks if c.name == "account"] == [

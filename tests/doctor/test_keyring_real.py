@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from monitor.credentials import keyring_backends
+from monitor.credentials.keyring import system_backend
 from monitor.doctor.keyring import keyring_check, keyring_facts
 from monitor.doctor.report import Check, Outcome
 from tests.real.secret_service import lock, lookup, secret_service
@@ -24,7 +24,7 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, s
 
 
 async def answer(env: dict[str, str]) -> Check:
-    facts = await keyring_facts(keyring_backends.system_backend, is_needed=True)
+    facts = await keyring_facts(system_backend, is_needed=True)
     return keyring_check(facts, env, "linux")
 
 

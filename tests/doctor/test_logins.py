@@ -16,7 +16,7 @@ from tests.doctor.factories import TOKEN, Machine, login_text
 ACCOUNT = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\norg_id = 'org-1'\n"
 NAMED = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\n"
 SERVICE = "Claude Code-credentials"
-KNOWN = {"account_uuid": "acc-1", "org_uuid": "org-1"}
+KNOWN = {"identity": {"account_uuid": "acc-1", "org_uuid": "org-1"}}
 
 
 def learn(machine: Machine, **facts: object) -> None:
@@ -116,8 +116,8 @@ async def test_what_claude_code_notes_tells_a_known_account_from_a_new_one(
 async def test_whose_a_token_was_found_to_be_goes_before_what_is_noted(machine: Machine) -> None:
     machine.settings(ACCOUNT)
     note(machine.login(".claude-work").parent)
-    other = {"account_uuid": "acc-2", "org_uuid": "org-2", "email": "other@example.com"}
-    profiles = {"profiles": {digest(Secret(TOKEN)): other}}
+    identity = {"account_uuid": "acc-2", "org_uuid": "org-2"}
+    profiles = {digest(Secret(TOKEN)): {"identity": identity, "email": "other@example.com"}}
     learn(machine, **KNOWN)
     assert await told(machine) == []
     file = state_folder(machine.world.environ) / "accounts.json"

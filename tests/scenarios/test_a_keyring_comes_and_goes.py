@@ -10,8 +10,8 @@ import pytest
 
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.keyring import Keyring
-from monitor.credentials.login_watcher import LOOK_EVERY
 from monitor.credentials.resolver import MEND_EVERY
+from monitor.credentials.watcher import LOOK_EVERY
 from monitor.terminal.canvas import Size
 from monitor.terminal.frame import frame
 from monitor.terminal.screen import Screen

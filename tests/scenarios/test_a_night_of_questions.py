@@ -7,10 +7,8 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.login_watcher import LoginWatcher
+from monitor.credentials.keychain import Security
 from monitor.credentials.ports import LoginSource
-from monitor.credentials.profiles import Profiles
-from monitor.credentials.security import Security
 from tests.credentials.factories import Rig
 
 NIGHT = timedelta(hours=4)
@@ -52,15 +50,8 @@ async def test_the_secret_is_not_asked_for_all_night(code: int | None, most: int
     async def sources() -> Sequence[LoginSource]:
         return [item]
 
-    watcher = LoginWatcher(
-        sources=sources,
-        credentials=rig.credentials,
-        offers=rig.offers,
-        book=rig.book,
-        profiles=Profiles(rig.profiles, rig.learnt),
-        store=rig.store,
-        clock=rig.clock,
-    )
+    rig.start(sources)
+    watcher = rig.watcher
     for _ in range(NIGHT // timedelta(seconds=LOOK_SECS)):
         await watcher.look()
         await rig.clock.advance(LOOK_SECS, tick=LOOK_SECS)

@@ -1,0 +1,210 @@
+"""Claude Code's files: `.credentials.json` with the login, and `.claude.json` beside it. Read whole or not at all.
+
+`.claude.json` also holds what people typed, and the keys of MCP servers: it is parsed whole, two entries are picked
+out, and the rest is dropped, errors of the parser with it. Neither is ever written. Seen in Claude Code 2.1.28x.
+"""
+
+import errno
+import json
+import re
+import stat
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
+from monitor.core.model import Identity, Login
+from monitor.core.sanitize import ordinary
+from monitor.credentials.folders import home
+from monitor.credentials.tokens import parse_instant, parse_login
+from monitor.system.aio import DaemonThreads
+
+T = TypeVar("T")
+
+LIMIT_SECS: Final = 5.0
+MAX_BYTES: Final = 1024 * 1024
+
+JSON_LIMIT_SECS: Final = 10.0
+JSON_MAX_BYTES: Final = 32 * 1024 * 1024
+
+_UUID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+class WholeFile:
+    """A file of another program, read off the loop within a size and a time.
+
+    Symlinks are followed; pipes and devices are not read, since they may never end."""
+
+    def __init__(
+        self, path: Path, *, max_bytes: int = MAX_BYTES, limit_secs: float = LIMIT_SECS
+    ) -> None:
+        self.path = path
+        self._max_bytes = max_bytes
+        self._threads = DaemonThreads(limit_secs)
+        self._stamp: Hashable = None
+
+    def peek(self) -> Hashable:
+        """Differs after each change: the file is replaced, rewritten, or made readable. None where it is absent.
+
+        Blocks for as long as the disk does, which may be for ever where it is a server's.
+        """
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+
+    async def stamp(self) -> Hashable:
+        """The same off the loop; while the disk is silent, nothing is known to have changed."""
+        with suppress(TimeoutError):
+            self._stamp = await self._threads.run(self.peek)
+        return self._stamp
+
+    async def read(self, parse: Callable[[bytes], T]) -> T | None:
+        """What `parse` makes of the content, in a thread; None where there is no file. Raises CredentialError."""
+        try:
+            return await self._threads.run(lambda: parse(self._content()))
+        except FileNotFoundError:
+            return None
+        except TimeoutError:
+            raise self._unread(Cause.SILENT) from None
+        except PermissionError as error:
+            raise self._unread(Cause.DENIED, error.strerror) from None
+        except OSError as error:
+            raise self._unread(Cause.FAILED, error.strerror) from None
+
+    def _content(self) -> bytes:
+        if not stat.S_ISREG(self.path.stat().st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file")
+        with self.path.open("rb") as file:
+            content = file.read(self._max_bytes + 1)
+        if len(content) > self._max_bytes:
+            raise self._unread(Cause.TOO_LARGE)
+        return content
+
+    def _unread(self, cause: Cause, why: str | None = None) -> CredentialError:
+        failure = Failure(Reason.CREDENTIALS, cause, Source.FILE, str(self.path), detail=why or "")
+        return CredentialError(failure)
+
+
+class CredentialsFile:
+    """The login that one folder's file holds; looked at as any `WholeFile` is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = WholeFile(folder / ".credentials.json")
+
+    def peek(self) -> Hashable:
+        return self._file.peek()
+
+    async def stamp(self) -> Hashable:
+        return await self._file.stamp()
+
+    async def read(self) -> Login:
+        """Raises CredentialError."""
+        login = await self._file.read(self._login)
+        if login is None:
+            where = str(self._file.path.parent)
+            raise NotLoggedInError(
+                Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.FILE, name=where)
+            )
+        return login
+
+    def _login(self, content: bytes) -> Login:
+        return parse_login(content.decode(errors="replace"), str(self._file.path))
+
+
+@dataclass(frozen=True, slots=True)
+class CachedUsage:
+    """The usage API's answer that Claude Code got at that instant, as JSON; it may be days old."""
+
+    at: datetime
+    account_uuid: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeFacts:
+    """Whose login it seems to be, which the token alone can prove, and the usage that was seen last."""
+
+    identity: Identity | None = None
+    email: str = ""
+    organization_name: str = ""
+    cached: CachedUsage | None = None
+
+
+class ClaudeJson:
+    """The first of these files that there is."""
+
+    def __init__(self, *paths: Path) -> None:
+        self._files = [
+            WholeFile(path, max_bytes=JSON_MAX_BYTES, limit_secs=JSON_LIMIT_SECS) for path in paths
+        ]
+
+    def peek(self) -> Hashable:
+        """Differs after each change, of which there is one with each prompt: not every one is worth a read. Blocks."""
+        stamps = (file.peek() for file in self._files)
+        return next((stamp for stamp in stamps if stamp is not None), None)
+
+    async def read(self) -> ClaudeFacts:
+        """Raises NotLoggedInError where there is no such file, or a CredentialError. Takes 5 ms a megabyte."""
+        for file in self._files:
+            facts = await file.read(partial(parse_facts, where=str(file.path)))
+            if facts is not None:
+                return facts
+        where = str(self._files[-1].path)
+        raise NotLoggedInError(_failure(Cause.ABSENT, where))
+
+
+def json_places(folder: str, environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """Where the file may be for a configuration folder, "" being the default one; the older name comes first."""
+    config = Path(folder) if folder else home(environ) / ".claude"
+    return config / ".config.json", (Path(folder) if folder else home(environ)) / ".claude.json"
+
+
+def parse_facts(content: bytes, where: str) -> ClaudeFacts:
+    """The facts in the file's content; `where` is what errors call its place. Raises CredentialError."""
+    document = _object(content)
+    if document is None:
+        raise CredentialError(_failure(Cause.DAMAGED, where))
+    account = _entry(document, "oauthAccount")
+    account_uuid = _uuid(account.get("accountUuid"))
+    return ClaudeFacts(
+        Identity(account_uuid, _uuid(account.get("organizationUuid"))) if account_uuid else None,
+        ordinary(account.get("emailAddress")),
+        ordinary(account.get("organizationName")),
+        _cached(_entry(document, "cachedUsageUtilization")),
+    )
+
+
+def _failure(cause: Cause, where: str) -> Failure:
+    return Failure(Reason.CREDENTIALS, cause, Source.CLAUDE_JSON, name=where)
+
+
+def _object(content: bytes) -> Mapping[str, Any] | None:
+    """The parser's own error is let go, since it holds the whole text."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _cached(entry: Mapping[str, Any]) -> CachedUsage | None:
+    at = parse_instant(entry.get("fetchedAtMs"))
+    body = entry.get("utilization")
+    if at is None or not isinstance(body, dict):
+        return None
+    return CachedUsage(at, _uuid(entry.get("accountUuid")), json.dumps(body).encode())
+
+
+def _entry(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    entry = document.get(key)
+    return entry if isinstance(entry, dict) else {}
+
+
+def _uuid(value: object) -> str:
+    return value if isinstance(value, str) and _UUID.fullmatch(value) else ""

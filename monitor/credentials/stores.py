@@ -1,0 +1,169 @@
+"""Where each account's own token is kept: the keyring, a systemd credential, or what a command prints.
+
+The keyring alone is ever written; nothing is copied from one of the others into another. A linked account has its
+token in Claude Code's own place, and so nothing here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from monitor.core.errors import KEYRINGLESS, Cause, CredentialError, Failure, Reason, Source
+from monitor.core.model import Account, AuthMethod, Credential, Storage
+from monitor.credentials.account_cache import AccountCache
+from monitor.credentials.ports import GivenCredentials, SecretStore, TokenSource
+
+GIVEN: Final = frozenset({Storage.SYSTEMD, Storage.COMMAND})
+"""The user hands the token over, and may hand over another account's."""
+
+NOT_OURS: Final = GIVEN | {Storage.LINKED}
+"""What lives there is never written or deleted by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What one account's storage holds. `storage` is None where the account has its token nowhere yet.
+
+    A linked account's credential is None: it is Claude Code's, and never stored.
+    """
+
+    storage: Storage | None
+    credential: Credential | None = None
+    has_keyring: bool = True
+
+
+class SecretStores:
+    """Reads an account's own token where it is kept, and writes it to the keyring where it belongs there.
+
+    `default` is what the settings say of accounts that say nothing. All methods raise CredentialError.
+    """
+
+    def __init__(
+        self,
+        keyring: SecretStore,
+        cache: AccountCache,
+        given: GivenCredentials | None = None,
+        command: Callable[[tuple[str, ...]], TokenSource] | None = None,
+        default: Storage | None = None,
+    ) -> None:
+        self.default = default
+        self._keyring = keyring
+        self._cache = cache
+        self._given = given
+        self._command = command
+        self._commands: dict[tuple[str, ...], TokenSource] = {}
+        self._kept: dict[str, Credential] = {}
+
+    def wanted(self, account: Account) -> Storage | None:
+        """The storage that the settings ask for; None is whichever there is."""
+        return wanted(account, self.default)
+
+    async def read(self, account: Account, rejected: Credential | None = None) -> Stored:
+        """What is stored for the account; read again where the API has rejected what was read before."""
+        match self.wanted(account):
+            case Storage.LINKED:
+                return Stored(Storage.LINKED)
+            case Storage.SYSTEMD:
+                given = await self._read_given(account)
+                if given is None:
+                    name = account.name
+                    raise CredentialError(
+                        Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, name)
+                    )
+                return given
+            case Storage.COMMAND:
+                return await self._read_command(account, rejected)
+            case Storage.KEYRING:
+                try:
+                    return await self._read_keyring(account, rejected)
+                except CredentialError as error:
+                    raise _with_options(error, account) from None
+        given = await self._read_given(account)
+        if given is not None:
+            return given
+        try:
+            kept = await self._read_keyring(account, rejected)
+        except CredentialError as error:
+            if error.cause not in KEYRINGLESS:
+                raise
+            return Stored(None, has_keyring=False)
+        return kept if kept.credential is not None else Stored(None)
+
+    async def write(self, account: Account, credential: Credential) -> Storage:
+        """Keep the account's new credential, if it is ours to keep; says where it lives."""
+        wanted = self.wanted(account)
+        if wanted in NOT_OURS and wanted is not None:
+            return wanted
+        if wanted is None and await self._read_given(account) is not None:
+            return Storage.SYSTEMD
+        try:
+            await self._keyring.write(account.name, credential.secret)
+        except CredentialError as error:
+            linkable = wanted is None and account.auth_method is AuthMethod.OAUTH
+            if error.cause in KEYRINGLESS and linkable:
+                return Storage.LINKED
+            raise _with_options(error, account) from None
+        self._kept[account.name] = credential
+        return Storage.KEYRING
+
+    async def delete(self, account: Account) -> None:
+        """Delete what is kept for the account, in the keyring too."""
+        self._kept.pop(account.name, None)
+        if account.storage in NOT_OURS:
+            return
+        try:
+            await self._keyring.delete(account.name)
+        except CredentialError as error:
+            if error.cause not in KEYRINGLESS:
+                raise
+
+    async def _read_keyring(self, account: Account, rejected: Credential | None) -> Stored:
+        name = account.name
+        if rejected is not None or name not in self._kept:
+            kept = await self._keyring.read(name)
+            if kept is None:
+                self._kept.pop(name, None)
+                return Stored(Storage.KEYRING)
+            self._kept[name] = self._dated(account, kept)
+        return Stored(Storage.KEYRING, self._kept[name])
+
+    async def _read_given(self, account: Account) -> Stored | None:
+        given = await self._given.read(account.name, account.label) if self._given else None
+        return None if given is None else Stored(Storage.SYSTEMD, self._dated(account, given))
+
+    async def _read_command(self, account: Account, rejected: Credential | None) -> Stored:
+        argv = account.token_command
+        if self._command is None or not argv:
+            failure = Failure(Reason.CREDENTIALS, Cause.UNSET, Source.COMMAND, account.name)
+            raise CredentialError(failure)
+        if argv not in self._commands:
+            self._commands[argv] = self._command(argv)
+        printed = await self._commands[argv].read(rejected)
+        return Stored(Storage.COMMAND, self._dated(account, printed))
+
+    def _dated(self, account: Account, credential: Credential) -> Credential:
+        """As the account authorizes, and with the date on which it ends, where that was learnt before."""
+        expires_at = self._cache[account.name].expiry_of(credential)
+        return Credential(credential.secret, account.auth_method, expires_at)
+
+
+def wanted(account: Account, default: Storage | None) -> Storage | None:
+    """The storage that the settings ask for, `default` being theirs for all accounts; None is whichever there is."""
+    if account.storage is not None:
+        return account.storage
+    if account.token_command:
+        return Storage.COMMAND
+    alien = default is Storage.LINKED and account.auth_method is AuthMethod.SESSION_KEY
+    return None if alien else default
+
+
+def no_keyring(account: Account) -> Failure:
+    """The account's token can be kept nowhere."""
+    is_login = account.auth_method is AuthMethod.OAUTH
+    kind = Source.LOGIN if is_login else Source.SESSION_KEY
+    return Failure(Reason.CREDENTIALS, Cause.NO_KEYRING, kind)
+
+
+def _with_options(error: CredentialError, account: Account) -> CredentialError:
+    """Where no keyring is available, what else there is."""
+    return CredentialError(no_keyring(account)) if error.cause is Cause.NO_KEYRING else error

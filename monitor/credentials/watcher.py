@@ -1,0 +1,305 @@
+"""Follows Claude Code's own logins: who is logged in where, and which token was renewed. It only ever reads them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from monitor.core.errors import (
+    KEYRINGLESS,
+    REJECTED,
+    UNLOCKABLE,
+    ApiError,
+    Cause,
+    CredentialError,
+    Failure,
+    NotLoggedInError,
+    Reason,
+    TrackerError,
+)
+from monitor.core.events import LoginSeen
+from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Login
+from monitor.credentials.accounts import Accounts
+from monitor.credentials.ports import LoginSource, folder_of
+from monitor.credentials.registry import LoginRegistry
+from monitor.credentials.resolver import Resolver
+from monitor.store import Store
+from monitor.system.aio import DaemonThreads
+from monitor.system.clock import Clock
+
+LOOK_EVERY: Final = 5.0
+FRESHEN_SECS: Final = 8.0
+"""How long a look at Claude Code's places may hold up a poll."""
+
+PEEK_SECS: Final = 2.0
+"""How long the disks may take to say which files have changed, before each place is asked on its own."""
+
+ASK_AGAIN: Final = timedelta(minutes=1)
+ASK_AGAIN_MOST: Final = timedelta(minutes=30)
+RECONNECT: Final = timedelta(seconds=15)
+"""What reached nobody is tried again soon: at a login the network comes some seconds after us."""
+
+HALF_WRITTEN: Final = timedelta(seconds=1)
+"""A file that is being written is whole after this time; a poll waits for it, since its old token may be dead."""
+
+UNANSWERED: Final = frozenset(
+    {Reason.RATE_LIMITED, Reason.SERVER, Reason.TIMEOUT, Reason.SCHEMA, Reason.CHALLENGE}
+)
+"""The profile API does not say whose a token is, and yet the usage API may answer."""
+
+OUT_OF_REACH: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.SERVER})
+"""No poll would get further: what keeps the token from use is not the token."""
+
+_NEVER_LOOKED: Final = object()
+
+_log = logging.getLogger(__name__)
+
+Sources = Callable[[], Awaitable[Sequence[LoginSource]]]
+"""Every place that is to be followed now, the one that Claude Code would use first."""
+
+
+@dataclass(slots=True)
+class _Followed:
+    """Where we are with one place: `stamp` is what was seen last, `read` what could be read last, and `dealt_with`
+    what needs no more attention while the accounts are those that it names.
+    """
+
+    source: LoginSource
+    stamp: Hashable = _NEVER_LOOKED
+    read: Hashable = _NEVER_LOOKED
+    dealt_with: Hashable = _NEVER_LOOKED
+    failures: int = 0
+    cause: Cause | None = None
+    not_before: datetime | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether it has changed since it could be read."""
+        return self.read not in (_NEVER_LOOKED, self.stamp)
+
+    @property
+    def is_half_written(self) -> bool:
+        """Whether it was so at the last look, and not at the one before."""
+        return self.cause is Cause.DAMAGED and self.failures == 1
+
+
+class LoginWatcher:
+    """Looks at each place every few seconds and before each poll, and reads one only when it has changed."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        accounts: Accounts,
+        registry: LoginRegistry,
+        resolver: Resolver,
+        store: Store,
+        clock: Clock,
+    ) -> None:
+        self._sources = sources
+        self._accounts = accounts
+        self._registry = registry
+        self._resolver = resolver
+        self._store = store
+        self._clock = clock
+        self._threads = DaemonThreads(PEEK_SECS)
+        self._followed: dict[str, _Followed] = {}
+        self._in_folder: dict[str, list[_Followed]] = {}
+        self._current: str | None = None
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            await self.look()
+            await self._clock.sleep(LOOK_EVERY)
+
+    async def look(self) -> None:
+        """Deal with every place that has changed since the last look; the first one is where Claude Code looks."""
+        sources = await self._sources()
+        stamps = await self._peek(sources)
+        await self._follow(sources)
+        for source in sources:
+            followed, stamp = self._followed[source.key], stamps.get(source.key)
+            if stamp is None or followed.dealt_with != (stamp, self._names()):
+                await self._look_at(followed)
+        await self._resolver.mend()
+
+    async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:
+        """The stamps of all files in one go, since most of them have not changed."""
+        try:
+            return await self._threads.run(lambda: {s.key: s.peek() for s in sources})
+        except TimeoutError:
+            return {}
+
+    async def _follow(self, sources: Sequence[LoginSource]) -> None:
+        """These are the places. A poll that starts meanwhile has to know of its own one, too."""
+        self._current = sources[0].key if sources else None
+        known = self._followed
+        self._followed = {s.key: known.get(s.key) or _Followed(s) for s in sources}
+        self._in_folder = {}
+        for followed in self._followed.values():
+            folder = folder_of(followed.source)
+            if folder is not None:
+                self._in_folder.setdefault(folder, []).append(followed)
+        await self._resolver.settle(self._registry.keep_only(self._followed))
+
+    async def freshen(self, account: Account, again: bool = False) -> None:
+        """Look whether the account's token was renewed; `again` reads its places though they look unchanged.
+
+        An account of which no place is known may live in any that was never looked at.
+        """
+        if not self._followed:
+            await self._follow(await self._sources())
+        own = self._places_of(account)
+        new = [f for f in self._followed.values() if f.stamp is _NEVER_LOOKED]
+        for followed in own or new:
+            await self._look_at(followed, again=again)
+            if followed.is_half_written:
+                await self._clock.sleep(HALF_WRITTEN.total_seconds())
+                await self._look_at(followed)
+
+    def _places_of(self, account: Account) -> list[_Followed]:
+        keys = self._registry.places_of(account.name)
+        own = {key: self._followed[key] for key in keys if key in self._followed}
+        for folder in self._accounts.folders_of(account):
+            own |= {followed.source.key: followed for followed in self._in_folder.get(folder, ())}
+        return list(own.values())
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self._store.state.accounts)
+
+    async def _look_at(self, followed: _Followed, *, again: bool = False) -> None:
+        async with followed.turn:
+            # The stamp is taken first: a login that is rewritten while we read it is then read once more.
+            stamp = await followed.source.stamp()
+            if stamp != followed.stamp:
+                followed.failures, followed.cause, followed.not_before = 0, None, None
+            seen = stamp, self._names()
+            waits = followed.not_before is not None and self._clock.now() < followed.not_before
+            if waits or (seen == followed.dealt_with and not again):
+                return
+            followed.stamp = stamp
+            try:
+                await self._deal_with(followed)
+            except (ApiError, CredentialError) as error:
+                followed.not_before = self._later(followed.failures, error)
+                followed.failures += 1
+                followed.cause = error.cause
+            else:
+                followed.dealt_with, followed.not_before = seen, None
+                followed.failures, followed.cause = 0, None
+
+    async def _deal_with(self, followed: _Followed) -> None:
+        """Raises ApiError or CredentialError where that is to be tried again."""
+        source, stamp = followed.source, followed.stamp
+        try:
+            login = await source.read()
+        except NotLoggedInError:
+            followed.read = stamp
+            await self._resolver.settle(self._registry.unassign(source))
+            self._see(source, None)
+            return
+        except CredentialError as error:
+            self._registry.fail(source, error.failure, is_rewritten=followed.is_rewritten)
+            raise
+        followed.read = stamp
+        try:
+            name = await self._assign(source, login)
+        except (ApiError, CredentialError) as error:
+            await self._assume(source, login, error)
+            if error.reason not in LOGIN_REASONS:
+                raise
+            name = None
+        self._see(source, name)
+
+    async def _assign(self, source: LoginSource, login: Login) -> str | None:
+        """Find out whose the login is, and have that account use it; None is a stranger, or nobody known.
+
+        Raises ApiError or CredentialError where it cannot be found out.
+        """
+        name = await self._accounts.owner_of(login.credential.secret)
+        if name is None and login.credential.is_dead(self._clock.now()):
+            await self._resolver.settle(self._registry.keep_expired(source, login))
+            return None
+        if name is None:
+            name = await self._accounts.identify(login, source)
+            if name is not None:
+                self._resolver.announce(name)
+        registry = self._registry
+        touched = registry.assign(source, login, name) if name else registry.unassign(source, login)
+        await self._resolver.settle(touched)
+        return name
+
+    async def _assume(
+        self, source: LoginSource, login: Login, error: ApiError | CredentialError
+    ) -> None:
+        """Whose login it is cannot be asked now: the organization in the first answer about usage may tell."""
+        failure = _why_unknown(error)
+        name = await self._accounts.presume(source) if error.reason in UNANSWERED else None
+        if name is None:
+            self._registry.fail(source, failure)
+        else:
+            await self._resolver.settle(self._registry.assume(source, login, name, failure))
+
+    def _see(self, source: LoginSource, name: str | None) -> None:
+        if source.key == self._current and self._store.state.logged_in != name:
+            self._store.dispatch(LoginSeen(self._clock.now(), name))
+
+    def _later(self, failures: int, error: ApiError | CredentialError) -> datetime:
+        """When it is tried again, unless the place changes before."""
+        now, wait = self._clock.now(), min(ASK_AGAIN * (1 << min(failures, 10)), ASK_AGAIN_MOST)
+        if isinstance(error, ApiError):
+            if error.reason is Reason.CONNECTION:
+                return now + RECONNECT
+            return now + max(wait, error.failure.retry_after or wait)
+        if error.cause in REJECTED:  # asking again would ask somebody anew
+            return now + timedelta(days=1)
+        if error.cause is Cause.DAMAGED and not failures:
+            return now + HALF_WRITTEN
+        if error.cause in UNLOCKABLE | KEYRINGLESS:  # this asks nobody on any screen
+            return now + min(wait / 6, ASK_AGAIN)
+        return now + wait
+
+
+class FreshCredentials:
+    """The poller's credentials: those of the resolver, after a look whether Claude Code has renewed them.
+
+    The look is bounded in time, and what fails in it fails no poll.
+    """
+
+    def __init__(
+        self, watcher: LoginWatcher, resolver: Resolver, freshen_secs: float = FRESHEN_SECS
+    ) -> None:
+        self._watcher = watcher
+        self._resolver = resolver
+        self._freshen_secs = freshen_secs
+
+    async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
+        """A credential worth sending; after a refusal the `rejected` one where there is no other.
+
+        Raises CredentialError where there is none, or only a dead one.
+        """
+        if rejected is not None:
+            self._resolver.registry.refuse(rejected)
+        if account.auth_method is AuthMethod.OAUTH:
+            try:
+                async with asyncio.timeout(self._freshen_secs):
+                    await self._watcher.freshen(account, again=rejected is not None)
+            except (TrackerError, TimeoutError) as error:
+                words = "%s: Claude Code's login could not be looked at: %s"
+                _log.info(words, account.name, error)
+        return await self._resolver.credential(account, rejected)
+
+    async def accepted(self, account: Account, credential: Credential) -> None:
+        """The API has answered with the account's usage, so a token that was only assumed to be its own is."""
+        await self._resolver.accepted(account, credential)
+
+
+def _why_unknown(error: ApiError | CredentialError) -> Failure:
+    """Why the token that is there cannot be used."""
+    if isinstance(error, CredentialError) or error.reason in LOGIN_REASONS:
+        return error.failure
+    reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
+    return Failure(reason, Cause.UNIDENTIFIED, detail=str(error))

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 
 from exporters.template import parse_format, render_line
-from monitor.api.client import Client
+from monitor.api.client import ApiHosts, Client
 from monitor.core.errors import ApiError, ChannelError
 from monitor.core.model import Account, Credential, Secret
 from monitor.notify.channels.http import Poster
@@ -97,7 +97,7 @@ async def test_nobody_whose_certificate_is_not_trusted_gets_a_token(tmp_path: Pa
 
 
 def client(url: str) -> Client:
-    return Client(url=url, web_url=url, timeout_secs=10, user_agent="test", now=lambda: NOW)
+    return Client(ApiHosts(url, url, 10, "test"), now=lambda: NOW)
 
 
 def test_tmux_runs_nothing_that_a_name_says(tmp_path: Path) -> None:

@@ -34,26 +34,28 @@ _WORDS: Final = {
 }
 
 
-class Client:
-    """Speaks to the two hosts of the settings, and to no other. An async context manager."""
+@dataclass(frozen=True, slots=True)
+class ApiHosts:
+    """The two hosts that are asked, without a slash at the end, and how. The limit is for each request."""
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        web_url: str,
-        timeout_secs: float,
-        user_agent: str,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._url = url.rstrip("/")
-        self._web_url = web_url.rstrip("/")
-        self._limit = timeout_secs
-        self._user_agent = user_agent
+    url: str
+    web_url: str
+    timeout_secs: float
+    user_agent: str
+
+
+class Client:
+    """Speaks to its two `hosts`, and to no other; they may be replaced, which no request under way notices.
+
+    An async context manager.
+    """
+
+    def __init__(self, hosts: ApiHosts, now: Callable[[], datetime]) -> None:
+        self.hosts = hosts
         self._now = now
 
     async def __aenter__(self) -> Self:
-        self._session = session_of(self._user_agent, self._limit)
+        self._session = session_of(self.hosts.user_agent)
         return self
 
     async def __aexit__(
@@ -73,16 +75,16 @@ class Client:
 
     async def profile(self, token: Secret) -> Profile:
         """Whose token it is. Raises ApiError."""
-        url = f"{self._url}/api/oauth/profile"
+        url = f"{self.hosts.url}/api/oauth/profile"
         return wire.parse_profile((await self._ask(url, _oauth(token), AuthMethod.OAUTH)).body)
 
     def _usage_request(
         self, account: Account, credential: Credential
     ) -> tuple[str, Mapping[str, str]]:
         if credential.auth_method is AuthMethod.OAUTH:
-            return f"{self._url}/api/oauth/usage", _oauth(credential.secret)
+            return f"{self.hosts.url}/api/oauth/usage", _oauth(credential.secret)
         organization = quote(account.org_id, safe="")
-        url = f"{self._web_url}/api/organizations/{organization}/usage"
+        url = f"{self.hosts.web_url}/api/organizations/{organization}/usage"
         return url, {"Cookie": f"sessionKey={credential.secret.reveal()}"}
 
     async def _ask(self, url: str, headers: Mapping[str, str], auth_method: AuthMethod) -> Answer:
@@ -92,11 +94,12 @@ class Client:
         return answer
 
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> Answer:
-        headers = {"Accept": "application/json", **headers}
+        user_agent, limit = self.hosts.user_agent, self.hosts.timeout_secs
+        headers = {"Accept": "application/json", "User-Agent": user_agent, **headers}
         try:
-            answer = await ask(self._session, url, headers, most=MOST_BYTES)
+            answer = await ask(self._session, url, headers, most=MOST_BYTES, limit_secs=limit)
         except BlockedError as blocked:
-            words = _WORDS[blocked.obstacle].format(host=blocked.host, limit=self._limit)
+            words = _WORDS[blocked.obstacle].format(host=blocked.host, limit=limit)
             reason = _REASONS.get(blocked.obstacle, Reason.CONNECTION)
             raise ApiError(Failure(reason, detail=words)) from None
         if len(answer.body) > MOST_BYTES:

@@ -1,21 +1,22 @@
 """All parts of a running program over one store, and the one TaskGroup that they live in."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from monitor.api.client import Client
+from monitor.api.client import ApiHosts, Client
 from monitor.api.wire import parse_usage
 from monitor.app import background
 from monitor.app.poller import Poller
-from monitor.core.events import LedgerFailed, LookedAround, PolicyChanged, PollStarted, Restored
+from monitor.core.effects import Effect
+from monitor.core.events import LookedAround, PolicyChanged, PollStarted, Restored
 from monitor.core.model import Storage
 from monitor.core.policy import Policy
-from monitor.core.restore import idle, unasked
+from monitor.core.restore import unasked
 from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, Document
@@ -37,7 +38,7 @@ from monitor.credentials.watcher import FreshCredentials, LoginWatcher
 from monitor.notify.channel import ChannelSet
 from monitor.notify.journal import LoggedJournal, NoJournal
 from monitor.notify.queue import Notifier
-from monitor.storage.ledger import DeliveryLog
+from monitor.storage.ledger import DeliveryLog, StorageError
 from monitor.storage.mute import MuteFile
 from monitor.storage.request_budget import RequestBudget
 from monitor.storage.samples import SampleLog
@@ -50,15 +51,13 @@ STATUS_STAGGER = 0.25
 LEDGER_SECS = 60.0
 """Between two looks whether a ledger can be used again: somebody may have made room on the disk."""
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """Where this run keeps things: the real places, or the demo's memory. The first login is the one in use.
 
-    Without a ledger nothing is remembered of alerts. `ledger_failure` says why, where there should be one, and
-    `ledger_works` whether it could be used by now.
+    Without a ledger nothing is remembered of alerts. `ledger_failure` says why, where there should be one;
+    `open_ledger` opens it once that can be, and raises StorageError until then.
     """
 
     file: AccountsFile
@@ -72,16 +71,14 @@ class Dependencies:
     storage: Storage | None = None
     ledger: DeliveryLog | None = None
     ledger_failure: str | None = None
-    ledger_works: Callable[[], bool] | None = None
+    open_ledger: Callable[[], DeliveryLog] | None = None
     history: SampleLog | None = None
     snapshots: StateStore | None = None
     allowance: RequestBudget | None = None
-    asks: bool = True
-    """Whether the API may be asked at all; else figures come from Claude Code alone."""
 
 
 class App:
-    """All parts of a running program."""
+    """All parts of a running program: they stay when the settings are reloaded."""
 
     def __init__(
         self,
@@ -89,25 +86,23 @@ class App:
         client: Client,
         policy: Policy,
         clock: Clock,
-        carried: State | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._places = places
-        self._carried = carried is not None
-        self._policy = policy
+        self._client = client
+        self._ledger = places.ledger
+        self._channels = ChannelSet()
+        self._channels_replaced = asyncio.Event()
         self._learnt = AccountCache(places.document)
         self.clock = clock
         self.mute = places.mute
-        record = places.ledger.record if places.ledger else None
         keep = places.snapshots.record if places.snapshots else None
-        self.store = Store(
-            idle(carried, asks=places.asks) if carried else State(policy=policy), record, keep
-        )
+        self.store = Store(State(policy=policy), self._record, keep)
         registry = LoginRegistry(self._learnt)
-        stores = SecretStores(
+        stores = self._stores = SecretStores(
             places.vault, self._learnt, places.given, places.command, places.storage
         )
-        profiles = Profiles(client if places.asks else None, self._learnt)
+        profiles = self._profiles = Profiles(client if policy.polls else None, self._learnt)
         resolver = Resolver(stores, registry, self._learnt, profiles, self.store, clock)
         accounts = Accounts(self.store, self._learnt, stores, profiles, clock)
         self.book = AccountService(places.file, accounts, resolver, self._learnt, self.store, clock)
@@ -119,39 +114,66 @@ class App:
         self.poller = Poller(self.store, clock, credentials, client, chance, places.allowance)
 
     def load(self, listing: Listing | None = None) -> None:
-        """Load the accounts, and take up what is known of them: from this process, or an earlier one.
+        """Load the accounts, and take up what an earlier process knew of them.
 
         Those of the `listing`, where the settings have been read: their file may say something else by now.
         """
         now = self.clock.now()
-        if self._carried:
-            self.store.dispatch(PolicyChanged(now, self._policy))
-        else:
-            self._recall(now)
-        if self._places.ledger_failure is not None:
-            _log.warning("%s", self._places.ledger_failure)
-            self.store.dispatch(LedgerFailed(now, self._places.ledger_failure))
+        self._recall(now)
         self.book.load(listing or self._places.file.read())
         if self._places.allowance is not None:
             background.count_requests(self._places.allowance, self.store, now)
 
     def _recall(self, now: datetime) -> None:
-        """What an earlier run remembered of its alerts, and of its polls."""
+        """Take up what an earlier run remembered of its alerts, and of its polls."""
         if self._places.snapshots is not None:
             known = self._places.snapshots.load()
-            self.store.dispatch(Restored(now, known if self._places.asks else unasked(known)))
+            self.store.dispatch(
+                Restored(now, known if self.state().policy.polls else unasked(known))
+            )
         if self._places.ledger is not None:
             self.store.dispatch(self._places.ledger.recalled(now))
 
-    async def ledger_is_back(self) -> None:
-        """Until the ledger can be used that could not be when we began; for ever where nothing is wrong with it."""
-        works = self._places.ledger_works
-        while works is None or not works():
+    def reload(
+        self, listing: Listing, policy: Policy, hosts: ApiHosts, storage: Storage | None
+    ) -> None:
+        """Go on by other settings: polls and commands that are under way end as they would have."""
+        now = self.clock.now()
+        self._client.hosts = hosts
+        self._stores.default = storage
+        self._profiles.api = self._client if policy.polls else None
+        self.store.dispatch(PolicyChanged(now, policy))
+        self.book.load(listing)
+        self.watcher.look_again()
+        if self._places.allowance is not None:
+            background.count_requests(self._places.allowance, self.store, now)
+
+    def send_by(self, channels: ChannelSet) -> None:
+        """Send alerts by these channels from now on, also those that others have not sent yet."""
+        self._channels = channels
+        self._channels_replaced.set()
+
+    async def _reopen_ledger(self) -> None:
+        """Use the ledger that could not be used when we began, once that can be."""
+        open_ledger = self._places.open_ledger
+        while open_ledger is not None and self._ledger is None:
             await self.clock.sleep(LEDGER_SECS)
+            with suppress(StorageError):
+                self._ledger = open_ledger()
+                self._channels_replaced.set()
+
+    def _record(self, before: State, after: State, effects: Sequence[Effect]) -> Sequence[Effect]:
+        if self._ledger is not None:
+            return self._ledger.record(before, after, effects)
+        if self._places.ledger_failure is not None:
+            raise StorageError(self._places.ledger_failure)
+        return effects
 
     async def logins(self) -> Sequence[LoginSource]:
         """Every place where Claude Code keeps a login that is watched, the one in use first."""
-        return await self._places.logins(self._learnt.folders())
+        accounts = [state.account for state in self.state().accounts.values()]
+        named = {account.config_dir for account in accounts if account.config_dir}
+        return await self._places.logins(self._learnt.folders() | named)
 
     def login_at(self, folder: str) -> LoginSource:
         """The login of one configuration folder of Claude Code, "" being the default one."""
@@ -160,35 +182,48 @@ class App:
     def state(self) -> State:
         return self.store.state
 
-    async def run(self, front: Callable[[], Awaitable[None]], channels: ChannelSet) -> None:
-        """Poll, follow logins, keep alerts and send them until `front` returns."""
+    async def run(self, main: Callable[[], Awaitable[None]], channels: ChannelSet) -> None:
+        """Poll, follow logins, record alerts and send them until `main` returns."""
+        self._channels = channels
         parts = {
-            "poller": self.poller.run() if self._places.asks else background.nothing(),
+            "poller": self.poller.run(),
             "login watcher": self.watcher.run(),
             "figures": self._follow_figures(),
-            "notifier": self._notifier(channels).run(),
+            "notifier": self._notify(),
+            "ledger": self._reopen_ledger(),
             "heartbeat": background.tick(self.store, self.clock),
             "mute watcher": background.follow_mute(self.mute, self.store, self.clock),
             "requests": background.follow_requests(self._places.allowance, self.store, self.clock),
             "history": background.keep_samples(self._places.history, self.store),
-            "firing alerts": background.refresh_firing(channels, self.store, self.clock),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
-            await front()
+            await main()
             for task in tasks:
                 task.cancel()
 
     async def _follow_figures(self) -> None:
         """Where nobody is polled, the first look at logins and figures is all of the first round."""
-        if not self._places.asks:
+        if not self.state().policy.polls:
             await self.poll_once()
             self.store.dispatch(LookedAround(self.clock.now()))
         await self.figures.run()
 
+    async def _notify(self) -> None:
+        """Send alerts by the newest channels; those before have a second to end what they are sending."""
+        while True:
+            self._channels_replaced.clear()
+            channels = self._channels
+            firing = background.refresh_firing(channels, self.store, self.clock)
+            async with asyncio.TaskGroup() as group:
+                parts = (self._notifier(channels).run(), firing)
+                tasks = [group.create_task(part, name="notifier") for part in parts]
+                await self._channels_replaced.wait()
+                for task in tasks:
+                    task.cancel()
+
     def _notifier(self, channels: ChannelSet) -> Notifier:
-        ledger = self._places.ledger
-        journal = NoJournal() if ledger is None else LoggedJournal(ledger)
+        journal = NoJournal() if self._ledger is None else LoggedJournal(self._ledger)
         busy = partial(background.is_polling, self.store, self.clock)
         return Notifier(channels, self.store, self.clock, journal, busy)
 
@@ -197,14 +232,14 @@ class App:
         await self.watcher.look()
         await self.figures.look()
         async with asyncio.TaskGroup() as polls:
-            for place, name in enumerate(self._in_turn() if self._places.asks else ()):
+            for place, name in enumerate(self._in_turn()):
                 polls.create_task(self._poll_after(place * STATUS_STAGGER, name))
 
     def _in_turn(self) -> list[str]:
         """The accounts that may be asked without costing more requests than a program that runs all the time."""
-        now, state = self.clock.now(), self.store.state
-        interval = state.policy.interval
-        return [name for name, a in state.accounts.items() if is_in_turn(a, now, interval)]
+        now, policy = self.clock.now(), self.store.state.policy
+        accounts = self.store.state.accounts if policy.polls else {}
+        return [name for name, a in accounts.items() if is_in_turn(a, now, policy.interval)]
 
     async def _poll_after(self, seconds: float, name: str) -> None:
         await self.clock.sleep(seconds)

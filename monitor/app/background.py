@@ -35,10 +35,6 @@ async def tick(store: Store, clock: Clock) -> None:
         store.dispatch(Ticked(clock.now()))
 
 
-async def nothing() -> None:
-    """In the place of what the settings switch off."""
-
-
 async def follow_mute(mute: MuteFile, store: Store, clock: Clock) -> None:
     """Follow what `monitor mute`, or the key of any running table, has set."""
     while True:

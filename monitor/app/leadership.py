@@ -120,7 +120,7 @@ class Election:
             return
         self._has_begun = True
         try:
-            await leader.run(first(main_task, self._lock_lost()))
+            await leader.run(lambda: first(main_task, self._lock_lost()))
         finally:
             self._leader, self._status = None, ""
             self._lock.release()

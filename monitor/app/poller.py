@@ -89,25 +89,15 @@ class Poller:
         self._chance = chance
         self._allowance = allowance or OwnRequests()
         self._newest: dict[str, _Poll] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._rests = False
 
     async def run(self) -> None:
         """Poll until cancelled. Anything but an expected failure is a bug, and is raised."""
         async with asyncio.TaskGroup() as polls:
             while True:
-                for name in () if self._rests else self._due():
+                for name in self._due():
                     self._store.dispatch(PollStarted(self._clock.now(), name))
-                    poll = polls.create_task(self.poll(name), name=f"poll {name}")
-                    self._under_way.add(poll)
-                    poll.add_done_callback(self._under_way.discard)
+                    polls.create_task(self.poll(name), name=f"poll {name}")
                 await self._tick()
-
-    async def rest(self, limit_secs: float) -> None:
-        """Start no more polls, and let those that are under way end, within so long."""
-        self._rests = True
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=limit_secs)
 
     async def poll(self, name: str) -> None:
         """Poll one account once, due or not, and dispatch what became of it; nothing where it is gone by now."""
@@ -123,13 +113,12 @@ class Poller:
             self._answered(poll, usage)
 
     def _due(self) -> list[str]:
-        """The accounts to start in this tick, most overdue first."""
-        now = self._clock.now()
-        accounts = self._store.state.accounts
+        """The accounts to start in this tick, most overdue first; none where the API is not to be asked."""
+        now, policy = self._clock.now(), self._store.state.policy
+        accounts = self._store.state.accounts if policy.polls else {}
         due = [(a.next_poll_at, name) for name, a in accounts.items() if not a.polling]
         late = sorted((at, name) for at, name in due if at <= now)
-        interval = self._store.state.policy.interval.total_seconds()
-        at_once = math.ceil(2 * len(accounts) * TICK / interval)
+        at_once = math.ceil(2 * len(accounts) * TICK / policy.interval.total_seconds())
         return [name for _, name in late[:at_once]]
 
     async def _tick(self) -> None:

@@ -4,15 +4,14 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from monitor import __version__
-from monitor.api.client import Client
+from monitor.api.client import ApiHosts, Client
 from monitor.app.app import App, Dependencies
 from monitor.core.policy import Policy
-from monitor.core.state import State
 from monitor.credentials.claude_code import ClaudeCode, installed_version
 from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
@@ -57,18 +56,14 @@ async def build(
     *,
     alerts: bool = False,
     stays: bool = False,
-    carried: State | None = None,
     environ: Mapping[str, str] = os.environ,
     clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncIterator[App]:
-    """The program over the user's own settings, keyring and logins. With `alerts` it decides and remembers them.
+    """Build the program over the user's own settings, keyring and logins. With `alerts` it records them.
 
-    One that `stays` polls on. `carried` is the state of this process's earlier program, which had other settings.
+    One that `stays` polls on.
     """
     leave_no_core()
-    policy = Policy(
-        interval=timedelta(seconds=settings.poll_interval_secs), alerts=rule_book(settings)
-    )
     with ExitStack() as stack:
         snapshots = stack.enter_context(closing(StateStore(state_folder(environ) / SNAPSHOTS)))
         file = state_folder(environ) / REQUESTS
@@ -78,14 +73,14 @@ async def build(
         if alerts:
             places = _kept(stack, places, ledger_path(environ, settings.path), clock, environ)
         async with client_for(settings.api, clock) as client:
-            app = App(places, client, policy, clock, carried)
+            app = App(places, client, policy_of(settings), clock)
             app.load(settings)
             yield app
 
 
 @asynccontextmanager
 async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
-    """The same program over invented accounts and a simulated API on loopback."""
+    """Build the same program over invented accounts and a simulated API on loopback."""
     simulated = demo_accounts(clock.now())
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
@@ -96,15 +91,20 @@ async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
         yield app
 
 
+def policy_of(settings: Settings) -> Policy:
+    """What the core needs of the settings."""
+    interval = timedelta(seconds=settings.poll_interval_secs)
+    return Policy(interval, rule_book(settings), polls=settings.api.enabled)
+
+
+def hosts_of(api: ApiSettings) -> ApiHosts:
+    """The hosts that the settings name."""
+    return ApiHosts(api.url, api.web_url, api.timeout_secs, api.user_agent or user_agent())
+
+
 def client_for(api: ApiSettings, clock: Clock) -> Client:
     """A client of the hosts that the settings name."""
-    return Client(
-        url=api.url,
-        web_url=api.web_url,
-        timeout_secs=api.timeout_secs,
-        user_agent=api.user_agent or user_agent(),
-        now=clock.now,
-    )
+    return Client(hosts_of(api), clock.now)
 
 
 def user_agent() -> str:
@@ -114,10 +114,9 @@ def user_agent() -> str:
 
 def _real_places(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Dependencies:
     discovery = Discovery(environ=environ, clock=clock)
-    said = {account.config_dir for account in settings.accounts if account.config_dir}
 
     async def logins(folders: set[str]) -> Sequence[LoginSource]:
-        return await discovery.discovered(sorted(folders | said))
+        return await discovery.discovered(sorted(folders))
 
     return Dependencies(
         file=SettingsFile(settings.path),
@@ -129,7 +128,6 @@ def _real_places(settings: Settings, environ: Mapping[str, str], clock: Clock) -
         given=CredentialsDirectory(environ),
         command=lambda argv: TokenCommand(argv, clock),
         storage=settings.storage,
-        asks=settings.api.enabled,
     )
 
 
@@ -138,24 +136,16 @@ def _kept(
 ) -> Dependencies:
     """With what a run that tells alerts keeps: its samples, and its ledger, where that can be written."""
     history = stack.enter_context(closing(SampleLog(state_folder(environ) / HISTORY)))
+
+    def open_ledger() -> DeliveryLog:
+        return stack.enter_context(closing(DeliveryLog(path, clock.now())))
+
     try:
-        ledger = stack.enter_context(closing(DeliveryLog(path, clock.now())))
+        ledger = open_ledger()
     except StorageError as error:
-        return replace(
-            places,
-            history=history,
-            ledger_failure=str(error),
-            ledger_works=lambda: _works(path, clock.now()),
-        )
+        places = replace(places, ledger_failure=str(error), open_ledger=open_ledger)
+        return replace(places, history=history)
     return replace(places, history=history, ledger=ledger)
-
-
-def _works(path: Path, now: datetime) -> bool:
-    try:
-        DeliveryLog(path, now).close()
-    except StorageError:
-        return False
-    return True
 
 
 def _demo_places(logged_in: Sequence[LoginSource]) -> Dependencies:

@@ -123,12 +123,12 @@ def _lock(arguments: Namespace) -> Lock:
 def _polled(arguments: Namespace, query: Status | Next | Guard) -> Answer:
     import asyncio
 
-    from monitor.commands.opening import opened
+    from monitor.commands.opening import open_app
 
     logs.configure("ERROR")
 
     async def polled() -> Answer:
-        async with opened(arguments) as app:
+        async with open_app(arguments) as app:
             await app.poll_once()
             return answer_query(app.state(), app.clock.now(), query)
 

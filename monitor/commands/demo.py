@@ -13,7 +13,7 @@ from exporters.server import Site
 from monitor.app.app import App
 from monitor.app.execute import execute
 from monitor.app.wiring import build_demo
-from monitor.commands.opening import Ending
+from monitor.commands.opening import StopSignal
 from monitor.notify.build import build_demo_channel_set
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Write
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def _opened(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
+async def _open(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
     """The demo's program, and where its metrics are. Raises TrackerError where they cannot be served."""
     address = parse_listen(arguments.listen) if arguments.listen else ExporterSettings()
     async with build_demo() as app:
@@ -46,7 +46,7 @@ async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
     from monitor.terminal.tty import Tty, terminal_path
 
-    async with _opened(arguments) as (app, metrics):
+    async with _open(arguments) as (app, metrics):
         tty = await Tty.open(terminal_path())
         program = Program(
             app.store,
@@ -55,25 +55,25 @@ async def _table(arguments: Namespace) -> int:
             tty,
             lambda: metrics and f"metrics on {metrics}",
         )
-        await app.run(program.run, _telling(arguments, tty.write))
+        await app.run(program.run, _channels(arguments, tty.write))
     return 0
 
 
 def demo_service(arguments: Namespace) -> int:
-    """The build_demo without a terminal, until a signal ends it."""
+    """Run the demo without a terminal, until a signal ends it."""
     return asyncio.run(_service(arguments))
 
 
 async def _service(arguments: Namespace) -> int:
-    ending = Ending()
-    ending.listen("SIGTERM", "SIGHUP")
-    async with _opened(arguments) as (app, metrics):
+    stop = StopSignal()
+    stop.listen("SIGTERM", "SIGHUP")
+    async with _open(arguments) as (app, metrics):
         if metrics:
             _log.info("metrics on %s", metrics)
-        await app.run(ending.asked, _telling(arguments, None))
+        await app.run(stop.wait, _channels(arguments, None))
     _log.info("stopped")
-    return ending.code
+    return stop.code
 
 
-def _telling(arguments: Namespace, write: Write | None) -> ChannelSet:
+def _channels(arguments: Namespace, write: Write | None) -> ChannelSet:
     return ChannelSet() if arguments.no_notify else build_demo_channel_set(write)

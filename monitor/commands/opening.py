@@ -1,11 +1,11 @@
-"""What commands have in common: which settings are meant, and the program over them."""
+"""The settings, the options and the program that the arguments of a command mean."""
 
 import asyncio
 import os
 import signal
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 from monitor.app.app import App
 from monitor.app.run_config import CliOptions
@@ -19,8 +19,8 @@ def settings_of(arguments: Namespace) -> Settings:
     return load(config_path(os.environ, arguments.config))
 
 
-def terms_of(arguments: Namespace, write: Write | None) -> CliOptions:
-    """What the arguments say of a run that polls. Raises SettingsError."""
+def cli_options(arguments: Namespace, write: Write | None) -> CliOptions:
+    """The options of a run that polls. Raises SettingsError."""
     return CliOptions(
         config=config_path(os.environ, arguments.config),
         listen=None if arguments.listen is None else parse_listen(arguments.listen),
@@ -29,8 +29,8 @@ def terms_of(arguments: Namespace, write: Write | None) -> CliOptions:
     )
 
 
-def opened(arguments: Namespace) -> AbstractAsyncContextManager[App]:
-    """The program over the demo's accounts, or over the user's own; it tells no alerts."""
+def open_app(arguments: Namespace) -> AbstractAsyncContextManager[App]:
+    """The program over the demo's accounts, or over the user's own; it sends no alerts."""
     return build_demo() if arguments.demo else build(settings_of(arguments))
 
 
@@ -38,12 +38,11 @@ def on_signals(names: Sequence[str], got: Callable[[], object]) -> None:
     """Call this when the process gets one of these signals."""
     loop = asyncio.get_running_loop()
     for name in names:
-        with suppress(AttributeError, NotImplementedError):  # Windows has none of these
-            loop.add_signal_handler(getattr(signal, name), got)
+        loop.add_signal_handler(getattr(signal, name), got)
 
 
-class Ending:
-    """The end of a run without a terminal, which a signal asks for."""
+class StopSignal:
+    """The signal that ends a run without a terminal."""
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
@@ -51,12 +50,12 @@ class Ending:
         """The exit code: that of an interruption where Ctrl-C was the signal."""
 
     def listen(self, *names: str) -> None:
-        """From now on these signals ask for it, and Ctrl-C."""
+        """Let these signals end the run from now on, and Ctrl-C."""
         on_signals(names, self._asked.set)
         on_signals(("SIGINT",), self._interrupted)
 
-    async def asked(self) -> None:
-        """Wait for it."""
+    async def wait(self) -> None:
+        """Wait until one has come."""
         await self._asked.wait()
 
     def _interrupted(self) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from monitor.app.leader import Leader
 from monitor.app.leadership import Election
 from monitor.app.run_config import RunConfig
-from monitor.commands.opening import Ending, on_signals, terms_of
+from monitor.commands.opening import StopSignal, cli_options, on_signals
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Unpolled
@@ -37,61 +37,59 @@ class Service:
 
     def __init__(self, arguments: Namespace) -> None:
         self._arguments = arguments
-        self._terms = terms_of(arguments, None)
+        self._options = cli_options(arguments, None)
         self._notices = notices(os.environ)
         self._watchdog_secs = watchdog_secs(os.environ, os.getpid())
         self._passed = sorted_out(passed_sockets(os.environ, os.getpid()))
-        self._outlook = StateView()
-        self._owner: Leader | None = None
+        self._view = StateView()
+        self._leader: Leader | None = None
         self._stood_by = False
-        self._ending = Ending()
+        self._stop = StopSignal()
         self._hung_up = asyncio.Event()
-        self._plan = RunConfig.of(
-            self._terms
-        )  # what is wrong is told now, also where another polls
+        self._config = RunConfig.of(self._options)  # what is wrong is said now, also in a follower
 
     async def run(self) -> int:
-        self._ending.listen("SIGTERM")
+        self._stop.listen("SIGTERM")
         on_signals(("SIGHUP",), self._hung_up.set)
-        office = Election(*instance(os.environ, self._terms.config), self._elected)
+        election = Election(*instance(os.environ, self._options.config), self._make_leader)
         works = [self._journal(), self._reload_on_hangup(), self._live()]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
-            front = asyncio.ensure_future(self._until_stopped())
-            await office.lead_or_wait(front, self._stands_by)
+            main_task = asyncio.ensure_future(self._until_stopped())
+            await election.lead_or_wait(main_task, self._stand_by)
             for task in tasks:
                 task.cancel()
         _log.info("stopped")
-        return self._ending.code
+        return self._stop.code
 
-    def _elected(self, socket_path: str) -> Leader:
+    def _make_leader(self, socket_path: str) -> Leader:
         if self._stood_by:
             _log.info("no other monitor polls any more: this one does")
-        self._owner = Leader(
-            self._terms,
-            self._outlook,
+        self._leader = Leader(
+            self._options,
+            self._view,
             socket_path,
-            plan=self._newest(),
+            config=self._newest_config(),
             passed=self._passed,
             notices=self._notices,
         )
-        return self._owner
+        return self._leader
 
-    def _newest(self) -> RunConfig:
+    def _newest_config(self) -> RunConfig:
         """By the settings as they are now or, where those are wrong by now, by the last that were not."""
         self._step_down()
         try:
-            self._plan = RunConfig.of(self._terms)
+            self._config = RunConfig.of(self._options)
         except TrackerError as error:
             _log.error("the settings are wrong, those from before hold: %s", error)
-        return self._plan
+        return self._config
 
     def _step_down(self) -> None:
-        """What the former term of office has read is not lost with it."""
-        if self._owner is not None:
-            self._plan, self._owner = self._owner.plan, None
+        """Keep what the former leader has read."""
+        if self._leader is not None:
+            self._config, self._leader = self._leader.config, None
 
-    def _stands_by(self, words: str) -> None:
+    def _stand_by(self, words: str) -> None:
         self._step_down()
         self._stood_by = True
         _log.info("%s", words)
@@ -99,7 +97,7 @@ class Service:
         self._notices.ready()
 
     async def _until_stopped(self) -> None:
-        await self._ending.asked()
+        await self._stop.wait()
         self._notices.stopping()
 
     async def _reload_on_hangup(self) -> None:
@@ -109,16 +107,16 @@ class Service:
             try:
                 await self._reload()
             except TrackerError as error:
-                _log.error("settings not read anew, all goes on as before: %s", error)
+                _log.error("settings not reloaded, all goes on as before: %s", error)
 
     async def _reload(self) -> None:
         """Raises TrackerError. A process that stands by will read them when it takes over."""
-        if self._owner is not None:
-            await self._owner.reload()
+        if self._leader is not None:
+            await self._leader.reload()
             return
         self._notices.reloading()
         self._notices.ready()
-        _log.info("the monitor that polls is the one to read the settings anew: `monitor reload`")
+        _log.info("the monitor that polls is the one to reload the settings: `monitor reload`")
 
     async def _live(self) -> None:
         """Tell the service manager that the loop is not stuck, as often as it wants to hear it."""
@@ -130,13 +128,13 @@ class Service:
         logged: dict[str, str] = {}
         started = SystemClock().now()
         while True:
-            for name, account in self._outlook.state.accounts.items():
+            for name, account in self._view.state.accounts.items():
                 words = health_words(account, started)
                 if words and logged.get(name) != words:
                     logged[name] = words
                     level = logging.WARNING if account.failures_in_a_row else logging.INFO
                     _log.log(level, "%s: %s", name, words, extra={"account": name})
-            await self._outlook.changed()
+            await self._view.changed()
 
 
 def health_words(account: AccountState, started: datetime, tz: tzinfo | None = None) -> str:

@@ -84,12 +84,12 @@ def _footer(election: Election, idle: str) -> str:
 def _leader(arguments: Namespace, view: StateView, path: str, tty: "Tty") -> "Leader":
     """The leader that this process becomes; from now on there is something to log."""
     from monitor.app.leader import Leader
-    from monitor.commands.opening import terms_of
+    from monitor.commands.opening import cli_options
     from monitor.settings import state_folder
     from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
-    return Leader(terms_of(arguments, tty.write), view, path)
+    return Leader(cli_options(arguments, tty.write), view, path)
 
 
 async def _shown(program: "Program", view: StateView) -> None:

@@ -30,7 +30,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChanged:
-    """The settings were read anew."""
+    """The settings were reloaded."""
 
     at: datetime
     policy: Policy

@@ -8,7 +8,11 @@ from monitor.core.alerts.rules import RuleBook
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How often each account is polled, and which alert rules hold."""
+    """How often each account is polled, and which alert rules hold.
+
+    Without `polls` the API is never asked, and figures come from Claude Code alone.
+    """
 
     interval: timedelta = timedelta(seconds=180)
     alerts: RuleBook = field(default_factory=RuleBook)
+    polls: bool = True

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from monitor.core import schedule
 from monitor.core.alerts.memory_codec import condition_moved, window_moved
 from monitor.core.model import AccountState, Down, Unpolled, Up
-from monitor.core.state import State
 
 
 def restored(
@@ -23,15 +22,6 @@ def restored(
         conditions=fresh.conditions,
     )
     return schedule.taken_up(known, now, base, fresh.next_poll_at)
-
-
-def idle(state: State, *, asks: bool) -> State:
-    """The state of a program that goes on with another poller: no poll is under way that will ever end.
-
-    `asks` says whether that one may ask the API: then it has a first round of polls before it.
-    """
-    accounts = {name: replace(old, polling=False) for name, old in state.accounts.items()}
-    return replace(state, accounts=accounts, looked_around=state.looked_around and not asks)
 
 
 def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:

@@ -98,10 +98,12 @@ def _restored(event: Restored, state: State) -> Outcome:
 
 @_update.register
 def _policy_changed(event: PolicyChanged, state: State) -> Outcome:
-    accounts = {
-        name: schedule.followed(old, event.policy.interval) for name, old in state.accounts.items()
-    }
-    return replace(state, policy=event.policy, accounts=accounts), ()
+    """The first round of polls, or of looks where there are none, is not over again unless that changes."""
+    policy, before = event.policy, state.policy
+    known = state.accounts if policy.polls else restore.unasked(state.accounts)
+    accounts = {name: schedule.followed(old, policy.interval) for name, old in known.items()}
+    looked_around = not policy.polls and (before.polls or state.looked_around)
+    return replace(state, policy=policy, accounts=accounts, looked_around=looked_around), ()
 
 
 @_update.register
@@ -314,7 +316,7 @@ def _poll_failed(event: PollFailed, state: State) -> Outcome:
 
 @_update.register
 def _looked_around(_: LookedAround, state: State) -> Outcome:
-    return replace(state, looked_around=True), ()
+    return replace(state, looked_around=not state.policy.polls), ()
 
 
 @_update.register

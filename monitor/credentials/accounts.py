@@ -37,19 +37,19 @@ class Profiles:
     """
 
     def __init__(self, api: ProfileSource | None, cache: AccountCache) -> None:
-        self._api = api
+        self.api = api
         self._cache = cache
 
     @property
     def asks(self) -> bool:
         """Whether the API may be asked at all, and tokens are for anything."""
-        return self._api is not None
+        return self.api is not None
 
     async def of_login(self, login: Login, source: LoginSource) -> Profile:
         """Whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
-        if self._api is not None and login.is_setup_token:
+        if self.api is not None and login.is_setup_token:
             raise CredentialError(Failure(Reason.SCOPE, Cause.NO_SCOPE))
-        if self._api is not None:
+        if self.api is not None:
             return await self.of_token(login.credential.secret)
         profile = profile_in(await source.facts.read()) if source.facts is not None else None
         if profile is None:
@@ -62,9 +62,9 @@ class Profiles:
         known = self._cache.profile_of(secret)
         if known is not None:
             return known
-        if self._api is None:
+        if self.api is None:
             raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NOT_ASKED))
-        profile = await self._api.profile(secret)
+        profile = await self.api.profile(secret)
         self._cache.remember(secret, profile)
         return profile
 

@@ -145,6 +145,11 @@ class LoginWatcher:
                 self._in_folder.setdefault(folder, []).append(followed)
         await self._resolver.settle(self._registry.keep_only(self._followed))
 
+    def look_again(self) -> None:
+        """Have the next look read every place, changed or not: what is known of the accounts has changed."""
+        for followed in self._followed.values():
+            followed.dealt_with, followed.not_before = _NEVER_LOOKED, None
+
     async def freshen(self, account: Account, again: bool = False) -> None:
         """Look whether the account's token was renewed; `again` reads its places though they look unchanged.
 

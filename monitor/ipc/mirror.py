@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, Self
 
+from monitor.core.alerts.rules import RuleBook
 from monitor.core.codec import decode, encode
 from monitor.core.commands import WatchState, encode_request
 from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState
-from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.ipc.client import connect, stream
 from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
@@ -66,7 +66,7 @@ def apply_line(line: bytes, before: State) -> State:
 
 
 def _shared(state: State) -> State:
-    policy = Policy(state.policy.interval)
+    policy = replace(state.policy, alerts=RuleBook())
     return replace(state, policy=policy, accounts={}, conditions={}, recalled={}, restored={})
 
 

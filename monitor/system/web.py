@@ -77,8 +77,13 @@ async def ask(
     *,
     post: bytes | None = None,
     most: int = 0,
+    limit_secs: float | None = None,
 ) -> Answer:
-    """GET, or POST this. The body is read until there are more than `most` bytes; 0 reads none. Raises BlockedError."""
+    """GET, or POST this. The body is read until there are more than `most` bytes; 0 reads none. Raises BlockedError.
+
+    A limit of None is the session's own.
+    """
+    timeout = session.timeout if limit_secs is None else aiohttp.ClientTimeout(total=limit_secs)
     try:
         async with session.request(
             "GET" if post is None else "POST",
@@ -86,6 +91,7 @@ async def ask(
             headers=headers,
             data=post,
             proxy=proxy_of(url),
+            timeout=timeout,
             allow_redirects=False,
         ) as response:
             body = await _body(response, most) if most else b""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.api.client import Client, Reached, reach
+from monitor.api.client import ApiHosts, Client, Reached, reach
 from monitor.api.http_times import LONGEST_WAIT, parse_http_date, parse_retry_after
 from monitor.core.errors import ApiError, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Secret
@@ -51,7 +51,7 @@ async def api(simulated: SimulatedAccount) -> AsyncIterator[SimulatedApi]:
 
 
 def client(url: str, timeout: float = 5, agent: str = AGENT) -> Client:
-    return Client(url=url, web_url=url, timeout_secs=timeout, user_agent=agent, now=lambda: NOW)
+    return Client(ApiHosts(url, url, timeout, agent), now=lambda: NOW)
 
 
 async def refused(

@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
-from monitor.app.app import App
 from monitor.app.leader import Leader
 from monitor.app.run_config import CliOptions
 from monitor.core.commands import Request, encode_request
@@ -24,8 +22,6 @@ from monitor.system.sd_notify import Notices, Passed
 from tests.end_to_end.crowd import simulated_account, write_logins
 
 ELSEWHERE = ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "MONITOR_CONFIG", "DBUS_SESSION_BUS_ADDRESS")
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -77,14 +73,13 @@ class Rig:
         address = None if listen is None else parse_listen(listen)
         terms = CliOptions(self.config, address, clock=clock or SystemClock())
         owner = Leader(terms, self.outlook, self.socket, passed=passed, notices=notices)
-        front: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(owner.run(front))
+        ended = asyncio.Event()
+        task = asyncio.create_task(_run(owner, ended))
         try:
-            await program(owner)
+            await owner.app()
             yield owner
         finally:
-            if not front.done():
-                front.set_result(None)
+            ended.set()
             await task
 
     async def ask(self, request: Request) -> tuple[int, str]:
@@ -100,14 +95,6 @@ class Rig:
                 await self.outlook.changed()
             return state
 
-    async def turned(self, owner: Leader, order: Callable[[], Awaitable[T]]) -> T:
-        """Do what has the settings read anew, and wait for the program over the new ones."""
-        before = await program(owner)
-        answer = await order()
-        while await program(owner) is before:  # noqa: ASYNC110 - nobody says when
-            await asyncio.sleep(0.01)
-        return answer
-
     async def polled(self, *people: SimulatedAccount) -> State:
         """The state once these accounts (all, if none is named) have figures."""
         names = [person.email for person in people or self.people]
@@ -119,7 +106,7 @@ class Rig:
 
     async def poll_now(self, owner: Leader, number: int = 0) -> None:
         """Poll the account, due or not."""
-        app, name = await program(owner), self.people[number].email
+        app, name = await owner.app(), self.people[number].email
         app.store.dispatch(PollStarted(app.clock.now(), name))
         await app.poller.poll(name)
 
@@ -128,17 +115,18 @@ class Rig:
         return len(self.api.requests_of(self.people[number].email))
 
 
+async def _run(owner: Leader, ended: asyncio.Event) -> None:
+    async def main() -> None:
+        await ended.wait()
+
+    await owner.run(main)
+
+
 async def until(condition: Callable[[], object], seconds: float = 10) -> None:
     """Let things happen until it is so."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - nobody says when
             await asyncio.sleep(0.01)
-
-
-async def program(owner: Leader) -> App:
-    """The one that runs now."""
-    async with owner.current_app() as app:
-        return app
 
 
 @contextmanager

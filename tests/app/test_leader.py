@@ -12,15 +12,15 @@ from aiohttp import ClientError, ClientSession
 
 from monitor.app.app import LEDGER_SECS
 from monitor.app.leader import Leader
-from monitor.core.commands import Reload, Status
+from monitor.core.commands import Reload, Status, UseAccount
 from monitor.core.errors import SettingsError
-from monitor.core.model import AccountState
+from monitor.core.model import AccountState, Down, Up
 from monitor.core.state import State
 from monitor.demo.bodies import usage_body
 from monitor.demo.server import Fault
 from monitor.ipc.mirror import StateMirror
 from monitor.system.sd_notify import Passed, notices
-from tests.app.factories import Rig, program, until
+from tests.app.factories import Rig, until
 from tests.end_to_end.crowd import uses
 from tests.end_to_end.world import free_port
 from tests.fakes import FakeClock
@@ -44,7 +44,7 @@ def first(state: State) -> AccountState:
 async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user: Rig) -> None:
     async with user.owner() as owner:
         before = await user.polled()
-        app = await program(owner)
+        app = await owner.app()
         lines = user.config.read_text().splitlines()
         lines.insert(1, "pol_interval_secs = 60")
         user.config.write_text("\n".join(lines))
@@ -53,7 +53,7 @@ async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user
         code, text = await user.ask(Reload())
         assert code == 2
         assert f"{user.config}:2:" in text
-        assert await program(owner) is app
+        assert await owner.app() is app
         assert user.outlook.state.accounts == before.accounts
 
 
@@ -64,11 +64,11 @@ async def test_without_an_api_it_is_ready_once_it_has_looked_around(user: Rig) -
         url = (await url_of(owner)).replace("metrics", "-/ready")
         assert (await scraped(url))[0] == 200
         assert [a.usage for a in user.outlook.state.accounts.values()] == [None, None]
-        await user.turned(owner, owner.reload)
+        await owner.reload()
         assert (await scraped(url))[0] == 200
         assert user.api.seen == []
         user.settle()
-        await user.turned(owner, owner.reload)
+        await owner.reload()
         assert not user.outlook.state.looked_around, "there are polls to wait for"
 
 
@@ -80,15 +80,15 @@ async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: 
         user.people[0].tokens, (old,) = {"sk-ant-oat01-new"}, user.people[0].tokens
         login = user.home / ".claude-0" / ".credentials.json"
         login.write_text(login.read_text().replace(old, "sk-ant-oat01-new"))
-        await (await program(owner)).watcher.look()
+        await (await owner.app()).watcher.look()
         assert (await user.ask(Status()))[0] == 0
 
 
 async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig) -> None:
     async with user.owner() as owner:
         before = await user.polled()
-        answer = await user.turned(owner, owner.reload)
-        assert answer == "settings read anew: 2 accounts, every 3600 s"
+        answer = await owner.reload()
+        assert answer == "settings reloaded: 2 accounts, every 3600 s"
         await asyncio.sleep(1.2)  # two ticks of the new poller
         after = user.outlook.state
         assert [user.requests(0), user.requests(1)] == [1, 1]
@@ -211,7 +211,7 @@ async def test_a_reload_repeats_no_alert_and_its_channels_tell_the_next(user: Ri
         await user.poll_now(owner)
         assert await told(user, 1) == ["told"]
         user.settle(more=telling(user.home, "anew"))
-        await user.turned(owner, owner.reload)
+        await owner.reload()
         uses(user.people[0], 97)
         await user.poll_now(owner)
         assert await told(user, 2) == ["told", "anew"]
@@ -223,7 +223,7 @@ async def test_a_new_threshold_holds_from_the_next_poll_on(user: Rig) -> None:
     async with user.owner() as owner:
         await user.polled()
         user.settle(more=telling(user.home, thresholds="[50]"))
-        await user.turned(owner, owner.reload)
+        await owner.reload()
         uses(user.people[0], 71)
         await user.poll_now(owner)
         assert await told(user, 1) == ["told"]
@@ -232,12 +232,8 @@ async def test_a_new_threshold_holds_from_the_next_poll_on(user: Rig) -> None:
 async def test_a_file_that_is_broken_right_after_a_reload_does_no_harm(user: Rig) -> None:
     async with user.owner() as owner:
         user.settle(user.people[:1])
-
-        async def reload() -> None:
-            await owner.reload()
-            user.config.write_text("[settings\n")
-
-        await user.turned(owner, reload)
+        await owner.reload()
+        user.config.write_text("[settings\n")
         assert len(user.outlook.state.accounts) == 1
 
 
@@ -249,11 +245,11 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
     async with user.owner() as owner:
         assert user.outlook.state.ledger_failure
         await user.polled()
-        await user.turned(owner, owner.reload)
+        await owner.reload()
         assert user.outlook.state.ledger_failure
         assert (await user.ask(Status()))[0] == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len([line for line in said if "the alert ledger" in line]) == 2
+    assert len([line for line in said if "the alert ledger" in line]) == 1
 
 
 async def test_alerts_are_written_down_again_once_there_is_room(user: Rig) -> None:
@@ -261,31 +257,23 @@ async def test_alerts_are_written_down_again_once_there_is_room(user: Rig) -> No
     state = user.home / "state" / "claude-tracker"
     state.parent.mkdir()
     state.write_text("no folder")
-    async with user.owner(clock=clock) as owner:
+    async with user.owner(clock=clock):
         assert user.outlook.state.ledger_failure
-        former = await program(owner)
         state.unlink()
         for _ in range(int(LEDGER_SECS) + 1):
-            await clock.advance(1)
-        while await program(owner) is former:
             await clock.advance(1)
         assert list(state.glob("alerts*.db"))
         while user.outlook.state.ledger_failure:
             await clock.advance(1)
 
 
-async def test_an_order_that_is_being_carried_out_is_seen_through_by_a_reload(user: Rig) -> None:
+async def test_a_command_beside_a_reload_is_not_undone_by_it(user: Rig) -> None:
     async with user.owner() as owner:
-        async with owner.current_app() as app:
-            await owner.reload()
-            await asyncio.sleep(0.1)  # for the keyring, or for the API
-            await app.book.use(user.people[1].email)
-        while await program(owner) is app:  # noqa: ASYNC110 - nobody says when
-            await asyncio.sleep(0.01)
+        await asyncio.gather(owner.reload(), owner.execute(UseAccount(user.people[1].email)))
         assert user.outlook.state.active == 1
 
 
-async def test_accounts_are_polled_by_the_clock_of_the_terms(user: Rig) -> None:
+async def test_accounts_are_polled_by_the_clock_of_the_options(user: Rig) -> None:
     clock = FakeClock(datetime.now(UTC))
     async with user.owner(clock=clock):
         await until(lambda: user.requests(0))
@@ -295,15 +283,54 @@ async def test_accounts_are_polled_by_the_clock_of_the_terms(user: Rig) -> None:
         await user.polled()
 
 
-async def test_an_answer_that_is_under_way_is_waited_for_by_a_reload(user: Rig) -> None:
+async def test_a_poll_that_is_under_way_goes_on_over_a_reload(user: Rig) -> None:
     late = user.people[0]
     late.fault = lambda now: Fault(body=usage_body(late.limits(now)), delay=0.5)
     async with user.owner() as owner:
         await until(lambda: user.requests(0))
-        await user.turned(owner, owner.reload)
-        assert first(user.outlook.state).usage is not None
-        await asyncio.sleep(0.7)  # a tick of the new poller
+        await owner.reload()
+        assert first(user.outlook.state).usage is None
+        await user.polled(late)
+        await asyncio.sleep(0.7)  # a tick of the poller
         assert user.requests(0) == 1
+
+
+async def test_an_alert_that_is_being_sent_at_a_reload_is_sent_once(user: Rig) -> None:
+    slow = telling(user.home).replace("cat >/dev/null;", "cat >/dev/null; sleep 0.4;")
+    user.settle(more=slow)
+    async with user.owner() as owner:
+        await user.polled(user.people[0])
+        uses(user.people[0], 85)
+        await user.poll_now(owner)
+        await until(lambda: user.outlook.state.accounts[user.people[0].email].alerts)
+        user.settle(more=slow.replace("told >>", "anew >>"))
+        await owner.reload()
+        assert await told(user, 1) in (["told"], ["anew"])
+        await asyncio.sleep(1)  # a second one would have come
+        assert len(await told(user, 1)) == 1
+
+
+async def test_without_its_settings_file_nothing_is_reloaded(user: Rig) -> None:
+    async with user.owner() as owner:
+        await user.polled()
+        user.config.unlink()
+        with pytest.raises(SettingsError, match="no such file"):
+            await owner.reload()
+        assert len(user.outlook.state.accounts) == 2
+
+
+async def test_a_reload_moves_to_another_api_and_back(user: Rig) -> None:
+    async with user.owner() as owner:
+        await user.polled()
+        text = user.config.read_text()
+        user.config.write_text(text.replace(user.api.url, f"http://127.0.0.1:{free_port()}"))
+        await owner.reload()
+        await user.poll_now(owner)
+        assert isinstance(first(user.outlook.state).health, Down)
+        user.config.write_text(text)
+        await owner.reload()
+        await user.poll_now(owner)
+        assert isinstance(first(user.outlook.state).health, Up)
 
 
 async def test_sockets_that_were_passed_serve_one_address_after_another(user: Rig) -> None:
@@ -321,10 +348,10 @@ async def test_sockets_that_were_passed_serve_one_address_after_another(user: Ri
             async with user.owner(passed=Passed((tcp,), unix)) as owner:
                 assert await url_of(owner) == url
                 user.settle(listen="off")
-                await user.turned(owner, owner.reload)
+                await owner.reload()
                 assert (await user.ask(Status()))[0] == 0
                 user.settle(listen="127.0.0.1:0")
-                await user.turned(owner, owner.reload)
+                await owner.reload()
                 assert await url_of(owner) == url
                 assert (await scraped(url))[0] == 200
 
@@ -339,7 +366,7 @@ async def test_the_service_manager_is_told_of_reloads_that_fail_and_of_those_tha
         async with user.owner(notices=notices({"NOTIFY_SOCKET": address})) as owner:
             assert heard(manager) == ["STATUS=polls 2 accounts, every 3600 s", "READY=1"]
             user.settle(interval=1800)
-            await user.turned(owner, owner.reload)
+            await owner.reload()
             assert heard(manager) == [
                 "RELOADING=1",
                 "STATUS=polls 2 accounts, every 1800 s",

@@ -12,7 +12,7 @@ import pytest
 from monitor.app.poller import Poller
 from monitor.core.budget import Sent
 from monitor.core.errors import ApiError, CredentialError, Failure, Reason, describe
-from monitor.core.events import AccountIdentified, AccountsLoaded, RefreshRequested
+from monitor.core.events import AccountIdentified, AccountsLoaded, PolicyChanged, RefreshRequested
 from monitor.core.model import Account, AccountState, Credential, Down, Identity, Secret, Usage
 from monitor.core.policy import Policy
 from monitor.core.state import State
@@ -422,15 +422,14 @@ async def test_a_bug_ends_the_poller_loudly() -> None:
     assert group.group_contains(ZeroDivisionError)
 
 
-async def test_a_poller_that_rests_starts_no_poll_and_waits_for_those_under_way() -> None:
+async def test_where_the_api_is_not_to_be_asked_no_poll_starts_and_one_under_way_ends() -> None:
     rig = Rig("a", "b")
     rig.api.hold = asyncio.Event()
     async with rig.running():
         await rig.clock.advance(0.5)
-        resting = asyncio.create_task(rig.poller.rest(60))
+        rig.store.dispatch(PolicyChanged(rig.clock.now(), Policy(polls=False)))
         await rig.clock.advance(10)
-        assert not resting.done()
         rig.api.hold.set()
-        await resting
+        await rig.clock.advance(10)
         assert rig.store.state.accounts["a"].usage is not None
         assert len(rig.api.asked) == 1

@@ -1,4 +1,4 @@
-"""What an earlier process knew, taken up by the next: figures, health, due times; and settings that were read anew."""
+"""What an earlier process knew, taken up by the next: figures, health, due times; and settings that were reloaded."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,6 @@ from monitor.core.errors import Failure, Reason
 from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Recalled, Restored
 from monitor.core.model import Account, AccountState, Down, Identity, Unpolled
 from monitor.core.policy import Policy
-from monitor.core.restore import idle
 from monitor.core.state import State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, waiting, window
@@ -160,7 +159,7 @@ def test_whatever_is_left_an_account_is_polled_again(known: AccountState, interv
     assert all(at <= NOW for at in now.requests)
 
 
-def test_settings_that_were_read_anew_hold_at_once() -> None:
+def test_reloaded_settings_hold_at_once() -> None:
     memory = {"5h": WindowMemory(NOW, 0.42, after(hours=2), 0.42)}
     start = state(replace(KNOWN, alerts=memory), waiting("b"))
     policy = Policy(timedelta(seconds=100), RuleBook(thresholds=(0.5,)))
@@ -172,9 +171,25 @@ def test_settings_that_were_read_anew_hold_at_once() -> None:
     assert {a.interval for a in now.accounts.values()} == {policy.interval}
 
 
-def test_a_poll_that_its_poller_took_along_is_not_waited_for() -> None:
-    under_way = state(replace(KNOWN, polling=True), waiting("b"), logged_in="a")
-    assert idle(under_way, asks=True) == state(KNOWN, waiting("b"), logged_in="a")
+def test_a_poll_that_is_under_way_is_still_waited_for_by_other_settings() -> None:
+    start = state(replace(KNOWN, polling=True), waiting("b"), logged_in="a")
+    now = changed(start, PolicyChanged(NOW, Policy(timedelta(seconds=100))))
+    assert now.accounts["a"].polling
+    assert now.logged_in == "a"
+
+
+def test_settings_that_forbid_polls_forget_that_they_failed() -> None:
+    policy = Policy(polls=False)
+    failing = replace(KNOWN, health=Down(NOW, Failure(Reason.TIMEOUT)), failures_in_a_row=1)
+    now = changed(state(failing), PolicyChanged(NOW, policy))
+    assert not isinstance(now.accounts["a"].health, Down)
+    assert now.looked_around, "logins and figures have been followed all along"
+
+
+def test_settings_that_allow_polls_have_a_first_round_before_them() -> None:
+    start = state(KNOWN, policy=Policy(polls=False), looked_around=True)
+    assert changed(start, PolicyChanged(NOW, Policy(polls=False))).looked_around
+    assert not changed(start, PolicyChanged(NOW, Policy())).looked_around
 
 
 def test_other_rules_leave_the_schedule() -> None:

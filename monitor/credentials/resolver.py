@@ -7,7 +7,7 @@ import logging
 import os.path
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -48,6 +48,20 @@ MENDABLE: Final = UNLOCKABLE | KEYRINGLESS
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """Where an account's token comes from, or (`failure`) why it has none that could be sent.
+
+    `storage` is None where it comes from nowhere. `folder` is Claude Code's folder that renews the token: "" is the
+    default one, None that nobody knows.
+    """
+
+    storage: Storage | None
+    folder: str | None = None
+    expires_at: datetime | None = None
+    failure: Failure | None = None
+
+
 class Resolver:
     """One credential for each account, of what its storage holds and of Claude Code's logins in the registry."""
 
@@ -86,6 +100,21 @@ class Resolver:
         if chosen.storage in GIVEN:
             return await self._verified(account, credential)
         return credential
+
+    async def inspect(self, account: Account) -> TokenStatus:
+        """Say which source the account's token comes from, or what forbids it; asks nobody whose it is."""
+        try:
+            chosen = await self._chosen(account)
+        except CredentialError as error:
+            return TokenStatus(self._stores.wanted(account), failure=error.failure)
+        credential = chosen.credential
+        dead = credential is None or self._is_dead(account, credential)
+        return TokenStatus(
+            chosen.storage,
+            self._folder_of_token(account.name) if _is_login(account) else None,
+            credential.expires_at if credential else None,
+            await self._failure(account, chosen) if dead else None,
+        )
 
     async def accepted(self, account: Account, credential: Credential) -> None:
         """The API has answered with the account's usage, so a token that was only assumed to be its own is."""

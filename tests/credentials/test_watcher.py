@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from monitor.core.errors import ApiError, Failure, Reason
-from monitor.core.model import Account, Secret
+from monitor.core.model import Account, Secret, Storage
 from tests.builders import after
 from tests.credentials.factories import FakeLogin, Rig
 
@@ -125,19 +125,6 @@ async def test_without_a_network_a_new_token_is_asked_about_later() -> None:
     assert rig.secret_of(ME) == "t2"
 
 
-async def test_settings_that_somebody_edits_just_then_are_read_later() -> None:
-    rig = await rig_with_me()
-    await rig.watcher.look()
-    rig.knows("t2", ME)
-    rig.logins[0].token = "t2"
-    rig.file.unreadable = True
-    await rig.watcher.look()
-    rig.file.unreadable = False
-    rig.clock.step(timedelta(minutes=1))
-    await rig.watcher.look()
-    assert rig.secret_of(ME) == "t2"
-
-
 async def test_a_refused_token_is_not_asked_about_again() -> None:
     rig = await rig_with_me()
     rig.logins[0].token = "setup-token"
@@ -174,3 +161,22 @@ async def test_an_account_of_older_settings_is_followed_too() -> None:
     rig.logins[0].token = "t1"
     await rig.watcher.look()
     assert (rig.secret_of(ME), rig.store.state.logged_in) == ("t1", ME)
+
+
+async def test_neither_a_look_nor_a_poll_reads_the_settings() -> None:
+    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig.file.unreadable = True
+    rig.knows("t1", ME)
+    rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
+    assert (await rig.credentials.credential(rig.account(ME))).secret == Secret("t1")
+    rig.knows("t2", ME)
+    rig.logins[0].renews("t2", after(hours=16))
+    await rig.watcher.look()
+    assert (await rig.credentials.credential(rig.account(ME))).secret == Secret("t2")
+
+
+async def test_a_poll_waits_for_its_own_place_and_for_no_other_one() -> None:
+    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig.knows("t1", ME)
+    rig.logins = [FakeLogin("x", "/x", hangs=True), FakeLogin("t1", "/w", after(hours=8))]
+    assert (await rig.credentials.credential(rig.account(ME))).secret == Secret("t1")

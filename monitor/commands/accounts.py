@@ -134,7 +134,7 @@ async def _import_known(arguments: Namespace) -> None:
         for name in added:
             print(f"{name}: added, without a token")
         if not added:
-            print("nothing new: every account of claude-swap is known already")
+            print("nothing new: all of claude-swap's accounts are already added")
         await app.watcher.look()
     with suppress(TrackerError):  # there is none that has to know of it
         await execute_remotely(socket_of(arguments), Reload())
@@ -193,7 +193,7 @@ def _first_line() -> str:
 
 def _confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
-        raise TrackerError("this asks a question, and there is nobody to answer: pass --yes")
+        raise TrackerError("not a terminal: pass --yes to confirm")
     with suppress(EOFError):
         return input(question).strip().lower() in ("y", "yes")
     return False

@@ -1,4 +1,4 @@
-"""`monitor alerts`: what fires and what was told, what would have been told, and why a rule did or did not speak."""
+"""`monitor alerts`: active and recent alerts, a replay of stored history, and why each rule has or has not fired."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def _list(arguments: Namespace, now: datetime) -> None:
             alerts=[_entry_document(entry) for entry in known.entries],
         )
         return
-    print("firing now" if firing else "nothing fires now")
+    print("active alerts" if firing else "no alert is active")
     for alert in firing:
         print(f"  since {_row(alert, now)}")
     print("recent alerts" if known.entries else "no recent alerts")
@@ -192,6 +192,8 @@ def _row(alert: Alert, now: datetime) -> str:
 
 def _outcome(entry: StoredAlert) -> str:
     tries = f", {entry.attempts} tries" if entry.attempts > 1 else ""
+    if entry.stage is Stage.TOLD:
+        return f"{entry.outcome}{tries}"  # such as `sent by desktop`
     words = f": {entry.outcome}" if entry.outcome else ""
     return f"{entry.stage}{words}{tries}"
 

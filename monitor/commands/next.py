@@ -3,16 +3,16 @@
 from argparse import Namespace
 from datetime import datetime
 
-from monitor.commands.answering import Saved, ask_locally
+from monitor.commands.query_fallback import Saved, ask_locally
 
 
 def next(arguments: Namespace) -> int:
-    """Say which account has the most room."""
+    """Print the account to use."""
     return ask_locally(arguments, _is_enough)
 
 
 def _is_enough(saved: Saved, at: datetime) -> bool:
-    """Whether a poll would tell little that is new."""
+    """True where a poll would change little."""
     interval = saved.state.policy.interval
     accounts = saved.state.accounts.values()
     fresh = all(account.values_are_fresh(at, interval) for account in accounts)

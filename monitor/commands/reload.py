@@ -1,4 +1,4 @@
-"""`monitor reload`: have the running monitor read its settings anew, whole or not at all."""
+"""`monitor reload`: reload the running monitor's settings, all of them or none."""
 
 from argparse import Namespace
 

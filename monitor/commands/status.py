@@ -8,7 +8,7 @@ from typing import TextIO
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.queries import render_watched
-from monitor.commands.answering import Saved, ask_locally, now, saved
+from monitor.commands.query_fallback import Saved, ask_locally, now, saved
 from monitor.core.commands import WatchLines, decode_request
 from monitor.core.errors import SettingsError, TrackerError
 
@@ -16,7 +16,7 @@ LOOK_SECS = 1.0
 """Between two looks for a monitor that runs, and for saved figures that have changed."""
 
 QUIET_SECS = 15
-"""Between two documents that tell nothing new but the time, as of a monitor that runs."""
+"""Between two documents that differ only in their time, as of a running monitor."""
 
 
 def status(arguments: Namespace) -> int:
@@ -33,40 +33,40 @@ def status_table(arguments: Namespace) -> int:
 
 
 def _watch(arguments: Namespace) -> int:
-    """Lines for ever, for a bar that outlives the monitors: while none runs, they tell what was saved last."""
+    """Lines for ever, for a bar that outlives the monitors: while none runs, they show what was saved last."""
     if arguments.demo:
-        raise SettingsError("--watch tells lines of a running monitor: not with --demo")
-    parse_format(arguments.format or DEFAULT)  # what is wrong with it is told now
+        raise SettingsError("--watch follows a running monitor: not with --demo")
+    parse_format(arguments.format or DEFAULT)  # a wrong one fails now
     news = _News()
     if fast_path.is_silent(arguments):
-        news.tell(sys.stdout, _saved_lines(arguments))  # rather than wait for it once more
+        news.write(sys.stdout, _saved_lines(arguments))  # rather than wait for it once more
     while True:
         try:
             fast_path.stream_lines(arguments)
         except TrackerError as error:
             if error.exit_code != 1:  # it is this command that is wrong
                 raise
-            news.tell(sys.stderr, f"monitor: {error}\n")
-        news.tell(sys.stdout, _saved_lines(arguments))
+            news.write(sys.stderr, f"monitor: {error}\n")
+        news.write(sys.stdout, _saved_lines(arguments))
         time.sleep(LOOK_SECS)
 
 
 class _News:
-    """Tells nothing twice in a row."""
+    """Writes nothing twice in a row."""
 
     def __init__(self) -> None:
-        self._told: dict[TextIO, str] = {}
+        self._last: dict[TextIO, str] = {}
 
-    def tell(self, file: TextIO, text: str) -> None:
-        if self._told.get(file) != text:
-            self._told[file] = text
+    def write(self, file: TextIO, text: str) -> None:
+        if self._last.get(file) != text:
+            self._last[file] = text
             file.write(text)
             file.flush()
 
 
 def _saved_lines(arguments: Namespace) -> str:
     state, at = saved(arguments).asked_for(current=arguments.current), now()
-    if arguments.json:  # a document tells its own time, which is no news
+    if arguments.json:  # a document holds its own time, which is no news
         at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
     query = decode_request(fast_path.lines_request_of(arguments))
     assert isinstance(query, WatchLines)  # noqa: S101 - it is made to be one

@@ -204,7 +204,7 @@ def test_the_accounts_of_claude_swap_are_added_and_find_their_logins(user: Machi
         f"* {WORK}  oauth  org-2  automatic  {user.home}/.claude-work",
         "  far@example.com  oauth  org-9  automatic  login until 2027-01-20",
     ]
-    nothing = "nothing new: every account of claude-swap is known already\n"
+    nothing = "nothing new: all of claude-swap's accounts are already added\n"
     assert user.run("import", "--from-cswap").stdout == nothing
 
 

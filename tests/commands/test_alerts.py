@@ -77,7 +77,7 @@ def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
             known = after
         first = ledger.unfinished()[:1]
         ledger.begin(first, "desktop")
-        ledger.finish(first, "desktop", Stage.TOLD, "told by desktop", first, now)
+        ledger.finish(first, "desktop", Stage.TOLD, "sent by desktop", first, now)
 
 
 def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
@@ -104,7 +104,7 @@ def test_a_damaged_ledger_is_an_error_and_stays_where_it_is(ran: Ran, folder: Pa
 
 
 def test_without_a_ledger_nothing_fires_and_no_file_is_made(ran: Ran, folder: Path) -> None:
-    assert ran() == (0, "nothing fires now\nno recent alerts\n", "")
+    assert ran() == (0, "no alert is active\nno recent alerts\n", "")
     assert not folder.exists()
 
 
@@ -120,7 +120,7 @@ def test_the_list_says_what_fires_and_what_became_of_each_alert(
         "threshold_95",
     ]
     assert re.findall(r"  a@b.com  5h  (\S+)  (\d+)%  (.*)\n", decided) == [
-        ("threshold_80", "85", "told: told by desktop"),
+        ("threshold_80", "85", "sent by desktop"),
         ("threshold_95", "96", "decided"),
     ]
     assert ran() == (0, out, "")
@@ -149,7 +149,7 @@ def test_the_list_as_json(ran: Ran, folder: Path, now: datetime) -> None:
         "resets_at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
         "stage": "told",
         "attempts": 1,
-        "outcome": "told by desktop",
+        "outcome": "sent by desktop",
     }
     assert (decided["stage"], decided["attempts"]) == ("decided", 0)
 
@@ -165,7 +165,7 @@ def test_the_list_begins_where_it_is_asked_to_but_leaves_out_nothing_that_is_not
 def test_a_rule_that_is_off_does_not_fire(ran: Ran, folder: Path, now: datetime) -> None:
     remembered(folder, climb(now), now)
     (folder.parent / "config.toml").write_text("[notifications.rules.threshold]\nenabled = false\n")
-    assert ran("list")[1].startswith("nothing fires now\n")
+    assert ran("list")[1].startswith("no alert is active\n")
 
 
 def test_a_replay_tells_what_would_have_been_told(ran: Ran, folder: Path, now: datetime) -> None:

@@ -1,6 +1,6 @@
-"""What the commands that answer at once have in common: the running monitor's word, else what was saved, else one poll.
+"""Answers `status`, `next` and `guard` where no monitor runs: from what was saved last, or after one poll.
 
-Light on purpose: what polls is imported by whoever has to poll.
+Light on purpose: what polls is imported only where a poll is needed.
 """
 
 import os
@@ -34,12 +34,12 @@ LOOK_SECS: Final = 0.1
 
 
 class Saved(NamedTuple):
-    """What was known when somebody polled last, and whether it `knows_login`: whom Claude Code would use now."""
+    """The state after the last poll; `knows_login` says that it has the account which Claude Code would use now."""
 
     state: State
     knows_login: bool
     asks: bool = True
-    """Whether the API may be asked at all; else new figures come from Claude Code's own files."""
+    """False where the API may not be asked: new figures then come from Claude Code's own files."""
 
     def asked_for(self, *, current: bool) -> State:
         """The state for a question; one about the account in use finds none where that is not known."""
@@ -47,7 +47,7 @@ class Saved(NamedTuple):
         return replace(self.state, active=-1) if unknown else self.state
 
     def is_newest(self, at: datetime) -> bool:
-        """Whether a poll would bring nothing, since it is no account's turn."""
+        """True where a poll would bring nothing, since it is no account's turn."""
         interval = self.state.policy.interval
         accounts = self.state.accounts.values()
         in_turn = any(is_in_turn(account, at, interval) for account in accounts)
@@ -61,7 +61,7 @@ def query_of(arguments: Namespace) -> Status | Next | Guard:
     return query
 
 
-def tell(answer: Answer) -> int:
+def write_answer(answer: Answer) -> int:
     """Write the answer where it belongs; returns its exit code."""
     return fast_path.write(answer.code, answer.text.encode(errors="replace"))
 
@@ -71,23 +71,23 @@ def now() -> datetime:
 
 
 def ask_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> int:
-    """Tell what was saved, if that is enough, else what one poll brings. Raises TrackerError."""
+    """Answer by what was saved, if that is enough, else by what one poll brings. Raises TrackerError."""
     query = query_of(arguments)
     if arguments.demo:
-        return tell(_polled(arguments, query))
+        return write_answer(_polled(arguments, query))
     at, found = now(), saved(arguments)
     state = found.asked_for(current=vars(arguments).get("current", False))
     answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
     if is_enough(found, at):
-        return tell(answer)
+        return write_answer(answer)
     code = _after_poll(arguments, query)
-    return tell(answer) if code is None else code
+    return write_answer(answer) if code is None else code
 
 
 def _after_poll(arguments: Namespace, query: Status | Next | Guard) -> int | None:
-    """Tell what one poll brings, or, if a monitor starts meanwhile, what that one answers.
+    """Answer by what one poll brings or, if a monitor starts meanwhile, as that one does.
 
-    None where a monitor runs, and answers nothing: it may be stopped, and nobody polls in its place.
+    Returns None where a monitor runs and does not answer: it may be stopped, and no other polls in its place.
     """
     lock = _lock(arguments)
     deadline = time.monotonic() + STARTING_SECS
@@ -99,17 +99,19 @@ def _after_poll(arguments: Namespace, query: Status | Next | Guard) -> int | Non
             return None
         if time.monotonic() > deadline:
             who = f"monitor (pid {holder(lock.path)})"
-            fast_path.note(f"{who} is running, and does not answer: this is what was kept last")
+            fast_path.note(
+                f"{who} is running and does not answer: these are the last saved figures"
+            )
             return None
         time.sleep(LOOK_SECS)
     try:
-        return tell(_polled(arguments, query))
+        return write_answer(_polled(arguments, query))
     finally:
         lock.release()
 
 
 def _acquired(lock: Lock) -> bool:
-    """Whether no monitor runs, which none does either where there can be no lock."""
+    """True where no monitor runs, as also where there can be no lock."""
     try:
         return lock.acquire()
     except NoFolderError:
@@ -136,7 +138,7 @@ def _polled(arguments: Namespace, query: Status | Next | Guard) -> Answer:
 
 
 def saved(arguments: Namespace) -> Saved:
-    """What was known of the settings' accounts when somebody polled last. Raises SettingsError."""
+    """The saved state of the settings' accounts. Raises SettingsError."""
     settings = load(config_path(os.environ, arguments.config))
     logs.configure("ERROR")
     at = now()

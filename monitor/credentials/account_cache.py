@@ -7,7 +7,8 @@ Kept beside the settings, which hold only what the user said. It holds no secret
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
@@ -101,11 +102,13 @@ def digest(secret: Secret) -> str:
 
 
 class AccountCache:
-    """The facts by account name; every change is saved at once."""
+    """The facts by account name; every change is saved at once, but in a batch."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._is_owed = False
+        self._batches = 0
+        self._has_changed = False
         self._elsewhere: set[str] = set()
         """What the settings do not name, or not any more."""
         self._facts: dict[str, CachedAccount] = {}
@@ -191,6 +194,17 @@ class AccountCache:
     def _named(self, key: object) -> set[str]:
         return self._names.get(key, set()) - self._elsewhere
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Save once at the end of the block, however much changes in it: each save writes all entries."""
+        self._batches += 1
+        try:
+            yield
+        finally:
+            self._batches -= 1
+            if self._has_changed:
+                self._save()
+
     def save_owed(self) -> None:
         """Try again what could not be saved."""
         if self._is_owed:
@@ -198,6 +212,9 @@ class AccountCache:
 
     def _save(self) -> None:
         """A full disk costs a question later, and must not end a poll: it is logged, once until it works again."""
+        self._has_changed = self._batches > 0
+        if self._has_changed:
+            return
         entries = dict(self._entries)
         if self._profiles:
             entries[_PROFILES] = encode(_Profiles, self._profiles)

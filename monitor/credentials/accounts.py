@@ -89,8 +89,8 @@ class Accounts:
         clock: Clock,
     ) -> None:
         self.profiles = profiles
+        self.cache = cache
         self._store = store
-        self._cache = cache
         self._stores = stores
         self._clock = clock
 
@@ -109,29 +109,29 @@ class Accounts:
 
     def organization(self, account: Account) -> str:
         """As the settings say it, else as it was learnt; empty where nobody knows."""
-        identity = self._cache[account.name].identity
+        identity = self.cache[account.name].identity
         return account.org_id or (identity.org_uuid if identity else "")
 
     def folders_of(self, account: Account) -> tuple[str, ...]:
         """Where the account's login lives, has lived, or is said to live."""
-        return (*self._homes(account), *self._cache[account.name].left)
+        return (*self._homes(account), *self.cache[account.name].left)
 
     def _homes(self, account: Account) -> tuple[str, ...]:
         """Where the account's login lives, or is said to live."""
-        return (*self._cache[account.name].folders, *remembered(account.config_dir))
+        return (*self.cache[account.name].folders, *remembered(account.config_dir))
 
     # Which account a login is of
 
     async def owner_of(self, secret: Secret) -> str | None:
         """The account that this token is known to be of, without asking anybody."""
         accounts = self._store.state.accounts
-        known = (name for name in self._cache.having(secret) if name in accounts)
+        known = (name for name in self.cache.having(secret) if name in accounts)
         name = min(known, default=None)
         if name is not None and accounts[name].account.auth_method is AuthMethod.OAUTH:
             return name
         for account in self._oauth():
             may_be_kept = self._stores.wanted(account) not in NOT_OURS
-            if may_be_kept and self._cache[account.name].identity is None:
+            if may_be_kept and self.cache[account.name].identity is None:
                 with suppress(CredentialError):
                     stored = await self._stores.read(account)
                     kept = stored.credential if stored.storage is Storage.KEYRING else None
@@ -153,9 +153,9 @@ class Accounts:
 
     def learn(self, name: str, profile: Profile, login: Login | None = None) -> None:
         """Remember whose account it is, and its plan, as far as either the API or Claude Code says it."""
-        facts = self._cache[name].of_profile(profile)
+        facts = self.cache[name].of_profile(profile)
         plan = facts.plan or (login.plan if login else None)
-        self._cache[name] = replace(facts, plan=plan)
+        self.cache[name] = replace(facts, plan=plan)
 
     async def presume(self, source: LoginSource) -> str | None:
         """The account whose login in this place it most likely is: that which Claude Code has noted beside it, else
@@ -176,7 +176,7 @@ class Accounts:
         return likely[0] if len(likely) == 1 else None
 
     def _may_be(self, account: Account, folder: str | None, noted: Identity | None) -> bool:
-        known, organization = self._cache[account.name].identity, self.organization(account)
+        known, organization = self.cache[account.name].identity, self.organization(account)
         if noted is None or not organization:
             return bool(organization) and folder in self._homes(account)
         if noted.org_uuid not in ("", organization):
@@ -189,7 +189,7 @@ class Accounts:
         """The account that the profile of the login in this folder speaks of: by its identity, or for one that was
         never identified, by its name, by the folder that the settings give it, or by asking.
         """
-        known = self._cache.being(profile.identity)
+        known = self.cache.being(profile.identity)
         accounts = self._oauth()
         for account in accounts:
             if account.name in known:
@@ -198,7 +198,7 @@ class Accounts:
         candidates = [
             account
             for account in sorted(accounts, key=lambda account: not account.org_id)
-            if account.org_id in ("", organization) and self._cache[account.name].identity is None
+            if account.org_id in ("", organization) and self.cache[account.name].identity is None
         ]
         for account in candidates:
             if is_of_email(account, profile.email) and not self._is_told_from(account, profile):

@@ -129,16 +129,3 @@ class Discovery:
         if name not in self._kept:
             self._kept[name] = make()
         return self._kept[name]
-
-
-async def discovered(
-    folders: Iterable[str] = (),
-    *,
-    environ: Mapping[str, str] = os.environ,
-    platform: str = sys.platform,
-    security: str = SECURITY,
-    clock: Clock | None = None,
-) -> list[ClaudeCode]:
-    """`Discovery.discovered`, for whoever asks only once."""
-    once = Discovery(environ=environ, platform=platform, security=security, clock=clock)
-    return await once.discovered(folders)

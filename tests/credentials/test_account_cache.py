@@ -162,3 +162,15 @@ def test_a_copy_that_claude_swap_keeps_outlives_the_last_folder_and_a_restart() 
     before["a"] = CachedAccount(folders=("/a",)).swapped_until(after(days=2)).moved_out("/a")
     assert AccountCache(document)["a"] == before["a"]
     assert AccountCache(document)["a"].login_expires_at == after(days=2)
+
+
+def test_a_batch_is_saved_once_at_its_end_even_where_it_fails() -> None:
+    document = MemoryDocument()
+    known = AccountCache(document)
+    with pytest.raises(ZeroDivisionError), known.batch():
+        known["a"] = CachedAccount(plan="pro")
+        with known.batch():
+            known["b"] = CachedAccount(plan="team")
+        assert document.load() == {}
+        raise ZeroDivisionError
+    assert document.load().keys() == {"a", "b"}

@@ -53,9 +53,8 @@ def accounts(arguments: Namespace) -> int:
         asyncio.run(_import_known(arguments))
         if not arguments.all and not arguments.config_dir:
             return 0
-    command = _VERBS[verb](
-        arguments
-    )  # asks outside of the loop, which would swallow a first Ctrl-C
+    # It asks outside of the loop, which would swallow a first Ctrl-C.
+    command = _VERBS[verb](arguments)
     print(asyncio.run(_execute(command, arguments)))
     return 0
 
@@ -113,9 +112,9 @@ def _line(document: Mapping[str, Any]) -> str:
 
 
 def _folders(account: Account, facts: CachedAccount) -> list[str]:
-    """Where Claude Code has the account's login now, else where the settings say so."""
-    said = (account.config_dir,) if account.config_dir is not None else ()
-    return [folder or "~/.claude" for folder in facts.folders or said]
+    """The folders in which Claude Code has the account's login now, else the one that the settings name."""
+    named = (account.config_dir,) if account.config_dir is not None else ()
+    return [folder or "~/.claude" for folder in facts.folders or named]
 
 
 def _import(arguments: Namespace) -> Command:
@@ -147,8 +146,8 @@ def _add(arguments: Namespace) -> Command:
 
 def _edit(arguments: Namespace) -> Command:
     account = _account(arguments)
-    said = (arguments.name, arguments.org_id, arguments.label)
-    if said == (None, None, None) and not arguments.session_key:
+    changes = (arguments.name, arguments.org_id, arguments.label)
+    if changes == (None, None, None) and not arguments.session_key:
         raise SettingsError("nothing to change: see `monitor accounts edit --help`")
     return EditAccount(
         account.name,

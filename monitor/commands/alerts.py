@@ -89,15 +89,15 @@ def _replay(arguments: Namespace, now: datetime) -> None:
     else:
         samples = SampleLog(_state_file(HISTORY)).usages(since - WARM_UP, now)
         rules = _rules(arguments)
-    told = [alert for alert in replayed(samples, rules) if alert.at >= since]
+    fired = [alert for alert in replayed(samples, rules) if alert.at >= since]
     if arguments.json:
-        alerts = [_document(alert) for alert in told]
+        alerts = [_document(alert) for alert in fired]
         _print_json(since=iso(since), until=iso(now), alerts=alerts)
         return
     print(
-        f"{len(told) or 'no'} alert{'' if len(told) == 1 else 's'} since {clock(since, now, seconds=True)}"
+        f"{len(fired) or 'no'} alert{'' if len(fired) == 1 else 's'} since {clock(since, now, seconds=True)}"
     )
-    for alert in told:
+    for alert in fired:
         print(f"  {_row(alert, now)}")
 
 
@@ -169,7 +169,7 @@ def _state_of(known: Known, rules: RuleBook, now: datetime) -> State:
 
 
 def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
-    """What polls of the demo's accounts would have brought."""
+    """The samples that polls of the demo's accounts would have brought."""
     from monitor.api.wire import parse_usage  # only the demo reads the API's own format here
     from monitor.demo.bodies import usage_body
     from monitor.demo.scenario import demo_accounts

@@ -1,4 +1,4 @@
-"""`monitor doctor`: what is wrong on this machine, why it matters, and what mends it."""
+"""`monitor doctor`: the problems on this machine, why they matter, and their fixes."""
 
 import asyncio
 import io
@@ -54,14 +54,14 @@ async def _doctor(config: Path, as_json: bool) -> int:
 
 
 def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """What the running instance of these settings says of itself; None where none runs. Raises TrackerError."""
+    """The running monitor's answer to `Who`; None where none runs. Raises TrackerError."""
     return _said(config, environ, encode_request(Who()))
 
 
 def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
-    """Why the last polls failed, by account: as the running instance says, else as the last one has left it.
+    """The failures of the last polls by account, from the running monitor, else as the last one has saved them.
 
-    Raises TrackerError where one runs and does not say it.
+    Raises TrackerError where one runs and does not answer.
     """
     state = read_state(instance(environ, config)[1])
     if state is None:

@@ -13,7 +13,7 @@ from monitor.system.files import JsonFile
 
 
 def mute(arguments: Namespace) -> int:
-    """Mute for the duration, end the mute by `off`, or without either say whether there is one."""
+    """Mute for the duration, end the mute by `off`, or without either print the present one."""
     file = mute_file(os.environ)
     now = SystemClock().now()
     if arguments.duration is not None:

@@ -28,7 +28,7 @@ from monitor.system import logs
 from monitor.system.clock import SystemClock
 
 STARTING_SECS: Final = 5.0
-"""How long a monitor that has the lock may take until it answers."""
+"""A monitor that has the lock may take so long until it answers."""
 
 LOOK_SECS: Final = 0.1
 

@@ -12,11 +12,13 @@ from monitor.settings import config_path, load
 
 
 def service(arguments: Namespace) -> int:
-    """Run one verb; without one, say how the service stands."""
+    """Run one verb; without one, print the status of the service."""
     supervisor = supervisor_for(os.environ)
     match arguments.verb:
         case "install":
-            load(config_path(os.environ, arguments.config))  # a wrong setting is better said here
+            load(
+                config_path(os.environ, arguments.config)
+            )  # a wrong setting fails here, not in the service
             start = start_of(
                 sys.argv[0], sys.executable, os.environ, named_settings(arguments, os.environ)
             )

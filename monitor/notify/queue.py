@@ -41,7 +41,7 @@ RETRIES: Final = (5.0, 15.0, 30.0, 60.0)
 
 STALE_RETRY: Final = 900.0
 QUIET_LOOK_SECS: Final = 5.0
-"""How often one looks whether quiet hours are over; timers stop while a machine sleeps."""
+"""Seconds between two looks at the end of quiet hours: timers stop while a machine sleeps."""
 
 BURST_LOOK_SECS: Final = 0.1
 

@@ -195,7 +195,7 @@ def _name(alert: Alert) -> str:
 
 
 def _window(alert: Alert) -> str:
-    """Whose window it is, such as `user@work.com: 7d opus`."""
+    """The account and its window: `user@work.com: 7d opus`."""
     return f"{_name(alert)}: {one_line(alert.window.replace('_', ' '))}"
 
 

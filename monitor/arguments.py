@@ -1,4 +1,4 @@
-"""What may be said on the command line, as one argparse parser; light, for a prompt may wait for it.
+"""The grammar of the command line, as one argparse parser; light, for a prompt may wait for it.
 
 `reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
 """
@@ -7,22 +7,38 @@ from argparse import (
     SUPPRESS,
     ArgumentParser,
     ArgumentTypeError,
+    HelpFormatter,
     _ActionsContainer,
     _SubParsersAction,
 )
 from collections.abc import Callable
 
 from monitor import __version__
+from monitor.system.stdio import terminal_columns
 
 Fill = Callable[[ArgumentParser], object]
+
+_COLUMNS = 80
+
+
+class _Formatter(HelpFormatter):
+    """The formatter of argparse, which makes one for each option and imports shutil to learn how wide it may be."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=terminal_columns(_COLUMNS) - 2)
+
+
+class _Parser(ArgumentParser):
+    def __init__(self, prog: str, **options: str | bool) -> None:
+        super().__init__(prog, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
 
 
 def parser(wanted: str | None = None) -> ArgumentParser:
     """Return the parser of all commands; a command's own is the attribute `parser` of what it has parsed.
 
-    Where a `wanted` one is named, the others have no options: building them all takes longer than most answers.
+    Where a `wanted` one is named, there are no others: building them all takes longer than most answers.
     """
-    whole = ArgumentParser(
+    whole = _Parser(
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
         epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
@@ -31,11 +47,9 @@ def parser(wanted: str | None = None) -> ArgumentParser:
     whole.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
     whole.set_defaults(command=None, parser=whole, whole=whole)
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
-    names = [name for name, *_ in _commands()]
-    for name, words, fill, reads_settings in _commands():
+    known = () if wanted in ("-V", "--version") else _commands()
+    for name, words, fill, reads_settings in [one for one in known if one[0] == wanted] or known:
         command = commands.add_parser(name, help=words, description=words)
-        if wanted in names and name != wanted:
-            continue
         command.add_argument(
             "--config",
             metavar="PATH",
@@ -60,7 +74,7 @@ def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
         ("accounts", "list, import, add, edit, remove or mark accounts", _accounts, True),
         ("alerts", "what fires, what would have been told, and why a rule spoke or not", _alerts, True),
         ("mute", "tell no alerts for a while; a running instance notices within seconds", _mute, False),
-        ("reload", "have the running monitor read its settings anew, whole or not at all", _nothing, False),
+        ("reload", "have the running monitor reload its settings, whole or not at all", _nothing, False),
         ("notify-test", "send one notification through every channel, and say what became of each", _nothing, True),
         ("doctor", "look for what is wrong on this machine, and say what mends it", _json, False),
         ("service", "start with your session and stay: a systemd unit or launchd agent", _service, False),

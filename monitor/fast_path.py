@@ -1,18 +1,17 @@
 """Commands that answer at once ask the running monitor here, before anything heavy is imported.
 
-A prompt or a hook waits for them, so this imports argparse, json and a socket, and no dataclass: requests are written
-as the plain JSON values that `monitor.core.commands` reads, to which the tests hold them.
+A prompt or a hook waits for them, so this imports argparse, json and a socket, and neither dataclasses nor typing:
+requests are written as the plain JSON values that `monitor.core.commands` reads, to which the tests hold them.
 """
 
 import os
-import shutil
 import sys
 import time
 from argparse import Namespace
-from typing import Any, TextIO
 
 from monitor.ipc.client import ask, stream
 from monitor.paths import config_path, instance
+from monitor.system.stdio import terminal_columns
 
 LIMIT_SECS = 2.0
 """For an answer of the running monitor, which takes some milliseconds."""
@@ -79,7 +78,7 @@ def is_silent(arguments: Namespace) -> bool:
 
 def note(text: str) -> None:
     """Write one line beside the answer."""
-    _write(sys.stderr, f"monitor: {text}\n".encode(errors="replace"))
+    _write(f"monitor: {text}\n".encode(errors="replace"), to_error=True)
 
 
 def socket_of(arguments: Namespace) -> str:
@@ -90,13 +89,13 @@ def socket_of(arguments: Namespace) -> str:
 def write(code: int, text: bytes) -> int:
     """Write an answer where it belongs, at once; returns its exit code."""
     if code == 0:
-        _write(sys.stdout, text)
+        _write(text)
     elif text:
-        _write(sys.stderr, b"monitor: " + text.rstrip() + b"\n")
+        _write(b"monitor: " + text.rstrip() + b"\n", to_error=True)
     return code
 
 
-def request_of(arguments: Namespace) -> dict[str, Any]:
+def request_of(arguments: Namespace) -> dict[str, object]:
     """Write the request of a command in the fields of its class in `monitor.core.commands`."""
     options = vars(arguments)
     match arguments.command:
@@ -115,15 +114,15 @@ def request_of(arguments: Namespace) -> dict[str, Any]:
         "type": "Status",
         "form": form,
         "format": options.get("format"),
-        "account": _account(options),
+        "account": _account(arguments),
         "columns": _columns(),
     }
 
 
-def lines_request_of(arguments: Namespace) -> dict[str, Any]:
+def lines_request_of(arguments: Namespace) -> dict[str, object]:
     """Write the request of `status --watch`."""
     form = "json" if arguments.json else "line"
-    account = _account(vars(arguments))
+    account = _account(arguments)
     return {"type": "WatchLines", "form": form, "format": arguments.format, "account": account}
 
 
@@ -131,7 +130,7 @@ def stream_lines(arguments: Namespace) -> None:
     """Print the running monitor's stream of lines until it ends. Raises TrackerError."""
     request = lines_request_of(arguments)
     for line in stream(socket_of(arguments), request, first_secs=FIRST_SECS) or ():
-        _write(sys.stdout, line + b"\n")
+        _write(line + b"\n")
 
 
 def ingest(arguments: Namespace) -> int:
@@ -185,11 +184,11 @@ def _is_silence(error: Exception) -> bool:
     return isinstance(error, SilentLeaderError)
 
 
-def _account(options: dict[str, Any]) -> str | None:
+def _account(arguments: Namespace) -> str | None:
     """Return the name that is meant; an empty one stands for the account that Claude Code would use now."""
-    if options.get("current"):
+    if vars(arguments).get("current"):
         return ""
-    account: str | None = options.get("account")
+    account: str | None = vars(arguments).get("account")
     return account
 
 
@@ -198,7 +197,7 @@ def _columns() -> int:
         is_wide = not os.environ.get("COLUMNS") and not os.isatty(1)
     except OSError:
         is_wide = True
-    return ANY_COLUMNS if is_wide else shutil.get_terminal_size((TERMINAL_COLUMNS, 24)).columns
+    return ANY_COLUMNS if is_wide else terminal_columns(TERMINAL_COLUMNS)
 
 
 def _config_dir() -> str | None:
@@ -215,8 +214,9 @@ def _config_dir() -> str | None:
         return folder
 
 
-def _write(file: TextIO, text: bytes) -> None:
+def _write(text: bytes, *, to_error: bool = False) -> None:
     """Write the text, in whatever a terminal of another encoding can show of it."""
+    file = sys.stderr if to_error else sys.stdout
     encoding = file.encoding or "utf-8"
     if encoding.lower() not in ("utf-8", "utf8"):
         text = text.decode(errors="replace").encode(encoding, "replace")

@@ -1,16 +1,15 @@
-"""What Claude Code tells its status line's command: JSON on standard input, of which limits and session are kept."""
+"""Reads what Claude Code tells its status line's command: JSON on standard input, of which two fields are kept."""
 
 import json
 import os
 import select
 import time
-from typing import Any
 
 MOST_BYTES = 1 << 20
 _PIECE = 65536
 
 
-def read_within(deadline: float, descriptor: int = 0) -> dict[str, Any]:
+def read_within(deadline: float, descriptor: int = 0) -> dict[str, object]:
     """Read `rate_limits` and `session_id` from standard input; empty without limits, as before a first answer.
 
     Raises TrackerError for what is no such document, or has not ended by `deadline` (of the monotonic clock).
@@ -18,7 +17,7 @@ def read_within(deadline: float, descriptor: int = 0) -> dict[str, Any]:
     return parse_input(_all(descriptor, deadline))
 
 
-def parse_input(document: bytes) -> dict[str, Any]:
+def parse_input(document: bytes) -> dict[str, object]:
     """Raises TrackerError for what is no JSON object."""
     try:
         said = json.loads(document)

@@ -1,11 +1,9 @@
 """Asks the running monitor: blocking, and without imports that would outlast the asking."""
 
-import contextlib
 import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from monitor.ipc.permissions import check_file, peer_uid
 from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
@@ -14,7 +12,9 @@ _PIECE = 65536
 _RETRY_SECS = 0.02
 
 
-def ask(path: str, request: Mapping[str, Any], limit_secs: float = 2.0) -> tuple[int, bytes] | None:
+def ask(
+    path: str, request: Mapping[str, object], limit_secs: float = 2.0
+) -> tuple[int, bytes] | None:
     """Return the exit code and the text of the reply; None where nobody listens.
 
     The request is plain JSON values, as `encode_request` makes them. Raises SilentLeaderError where somebody listens
@@ -37,7 +37,7 @@ def ask(path: str, request: Mapping[str, Any], limit_secs: float = 2.0) -> tuple
 
 def stream(
     path: str,
-    request: Mapping[str, Any],
+    request: Mapping[str, object],
     silent_secs: float = SILENT_SECS,
     first_secs: float | None = None,
 ) -> Iterator[bytes] | None:
@@ -89,9 +89,10 @@ def connect(path: str, deadline: float) -> socket.socket | None:
             if isinstance(error, TimeoutError):
                 raise
             raise _error(f"{path}: cannot be asked: {error.strerror or error}") from None
-    uid = -1
-    with contextlib.suppress(OSError):
+    try:
         uid = peer_uid(connection)
+    except OSError:
+        uid = -1
     if uid not in (os.getuid(), 0):
         connection.close()
         raise _error(f"{path}: another user listens there (uid {uid}), who is not to be trusted")
@@ -109,7 +110,7 @@ def _is_there(path: str) -> bool:
         raise
 
 
-def _asked(path: str, request: Mapping[str, Any], deadline: float) -> socket.socket | None:
+def _asked(path: str, request: Mapping[str, object], deadline: float) -> socket.socket | None:
     """Return a connection on which the request has been sent."""
     line = render_request(request)
     connection = connect(path, deadline)

@@ -8,7 +8,6 @@ an empty one every two seconds to say that it lives.
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 VERSION = 2
 REQUEST_BYTES = 65536
@@ -17,7 +16,7 @@ SILENT_SECS = 3 * BEAT_SECS
 """After this long without a byte of a stream its sender is taken for stopped."""
 
 
-def render_request(request: Mapping[str, Any]) -> bytes:
+def render_request(request: Mapping[str, object]) -> bytes:
     """Make the line of a request that is plain JSON values. Raises TrackerError where it is too long to be sent."""
     line = json.dumps({"v": VERSION, **request}, separators=(",", ":")).encode() + b"\n"
     if len(line) > REQUEST_BYTES:
@@ -25,7 +24,7 @@ def render_request(request: Mapping[str, Any]) -> bytes:
     return line
 
 
-def parse_request(line: bytes) -> dict[str, Any] | None:
+def parse_request(line: bytes) -> dict[str, object] | None:
     """Return the object of a line; None of a line that is no request."""
     try:
         request = json.loads(line)

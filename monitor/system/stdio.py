@@ -40,6 +40,20 @@ def complain(text: str) -> None:
         _to_nowhere(2)
 
 
+def terminal_columns(otherwise: int) -> int:
+    """Return how wide standard output is, as `shutil.get_terminal_size` does, whose import takes longer than that."""
+    try:
+        columns = int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        columns = 0
+    if columns <= 0:
+        try:
+            columns = os.get_terminal_size(1).columns
+        except OSError:
+            columns = 0
+    return columns or otherwise
+
+
 def _to_nowhere(place: int, flags: int = os.O_WRONLY) -> None:
     descriptor = os.open(os.devnull, flags)
     if descriptor != place:

@@ -9,13 +9,13 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from monitor import __version__
 from monitor.core.errors import TrackerError
-from monitor.ipc.broadcast import Broadcasts, Stream, Subscriber
+from monitor.ipc.broadcast import Broadcast, Stream, Subscriber
 from monitor.ipc.listener import BACKLOG, InheritedListener, Listener, UnixListener
 from monitor.ipc.permissions import peer_uid
 from monitor.ipc.protocol import BEAT_SECS, REQUEST_BYTES, VERSION, parse_request, render_reply
@@ -30,7 +30,7 @@ Answer = tuple[int, str]
 
 
 class Handler(Protocol):
-    """What requests mean."""
+    """Knows what requests mean."""
 
     async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
         """Answer one request, or return the stream that is asked for.
@@ -41,7 +41,7 @@ class Handler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how many."""
+    """Bounds of what one peer, and all of them, may take."""
 
     request_secs: float = 5.0
     drain_secs: float = 10.0
@@ -52,7 +52,7 @@ class Limits:
 
 
 class Server:
-    """Lets viewers and commands in. The caller holds the instance's lock from before `start` until after `stop`."""
+    """Lets followers and commands in. The caller holds the instance's lock from before `start` until after `stop`."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Server:
         self._handler = handler
         self._listener: Listener = InheritedListener(sock) if sock else UnixListener(path)
         self._limits = limits
-        self._broadcasts = Broadcasts()
+        self._broadcasts: dict[Hashable, tuple[Broadcast, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._strangers: set[int] = set()
@@ -141,7 +141,7 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if len(self._tasks) > self._limits.connections:
-                await self._send(writer, render_reply(1, f"{_who()} has too many viewers"))
+                await self._send(writer, render_reply(1, f"{_who()} has too many followers"))
                 return
             request = await self._request(reader)
             if request is not None:
@@ -163,53 +163,69 @@ class Server:
     # What they get
 
     async def _reply(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        with self._last_to_go():
-            reply = await self._answer(request)
-            if not isinstance(reply, Subscriber):
-                await self._send(writer, render_reply(*reply))
-                return
-        try:
-            await self._send_stream(reply, writer)
-        finally:
-            reply.leave()
-
-    @contextlib.contextmanager
-    def _last_to_go(self) -> Iterator[None]:
-        """`stop` gives what happens meanwhile a moment to end well."""
+        """Answer, which `stop` gives a moment to end well; or send a stream for as long as both sides like."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - it runs in one
         self._answering.add(task)
         try:
-            yield
+            reply = await self._answer(request)
+            if not isinstance(reply, Stream):
+                await self._send(writer, render_reply(*reply))
+                return
         finally:
             self._answering.discard(task)
+        await self._send_stream(reply, writer)
 
-    async def _answer(self, request: dict[str, Any]) -> Answer | Subscriber:
+    async def _answer(self, request: dict[str, Any]) -> Answer | Stream:
         if request.pop("v", None) != VERSION:
             return 1, f"{_who()} speaks another protocol: restart it"
         try:
-            answer = await self._handler.answer(request)
-            return self._broadcasts.join(answer) if isinstance(answer, Stream) else answer
-        except TrackerError as error:
-            return error.exit_code, " ".join(str(error).splitlines())
-        except Exception as error:  # noqa: BLE001 - it is logged, and nobody else's business
-            _log.exception("a bug, met while answering %r", request["type"])
-            return BUG, f"a bug in {_who()}, which has logged it: {type(error).__name__}"
+            return await self._handler.answer(request)
+        except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business
+            return _refusal(error, request["type"])
 
-    async def _send_stream(self, viewer: Subscriber, writer: asyncio.StreamWriter) -> None:
-        """The newest line whenever there is one, and an empty one after two seconds without."""
-        await self._send(writer, render_reply(0, ""))
-        while True:
-            line: bytes | None = b"\n"
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.beat_secs):
-                    line = await viewer.take()
-            if line is None:
-                return
-            await self._send(writer, line)
+    async def _send_stream(self, stream: Stream, writer: asyncio.StreamWriter) -> None:
+        """Send the newest line whenever there is one, and an empty one after two seconds without."""
+        try:
+            broadcast, subscriber = self._subscribe(stream)
+        except Exception as error:  # noqa: BLE001 - as above
+            await self._send(writer, render_reply(*_refusal(error, stream.name)))
+            return
+        try:
+            await self._send(writer, render_reply(0, ""))
+            while True:
+                line: bytes | None = b"\n"
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._limits.beat_secs):
+                        line = await subscriber.take()
+                if line is None:
+                    return
+                await self._send(writer, line)
+        finally:
+            broadcast.unsubscribe(subscriber)
+            if not broadcast.is_followed:
+                await self._end(stream.name, broadcast)
+
+    def _subscribe(self, stream: Stream) -> tuple[Broadcast, Subscriber]:
+        """Share the broadcast that there is; begin it where there is none, or a bug has ended it."""
+        broadcast, task = self._broadcasts.get(stream.name, (None, None))
+        if broadcast is not None and task is not None and not task.done():
+            return broadcast, broadcast.subscribe()
+        broadcast = Broadcast(stream)
+        subscriber = broadcast.subscribe()
+        task = asyncio.create_task(broadcast.run(), name=f"broadcast {stream.name}")
+        self._broadcasts[stream.name] = broadcast, task
+        return broadcast, subscriber
+
+    async def _end(self, name: Hashable, broadcast: Broadcast) -> None:
+        running, task = self._broadcasts.get(name, (None, None))
+        if running is broadcast and task is not None:
+            del self._broadcasts[name]
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        """Until the kernel has all of it. Raises TimeoutError of a peer who does not read."""
+        """Wait until the kernel has all of it. Raises TimeoutError of a peer who does not read."""
         writer.write(data)
         async with asyncio.timeout(self._limits.drain_secs):
             await writer.drain()
@@ -217,3 +233,10 @@ class Server:
 
 def _who() -> str:
     return f"the running monitor (pid {os.getpid()}, version {__version__})"
+
+
+def _refusal(error: Exception, what: object) -> Answer:
+    if isinstance(error, TrackerError):
+        return error.exit_code, " ".join(str(error).splitlines())
+    _log.error("a bug, met while answering %r", what, exc_info=error)
+    return BUG, f"a bug in {_who()}, which has logged it: {type(error).__name__}"

@@ -148,7 +148,7 @@ async def test_more_than_the_bound_are_told_so(path: Path) -> None:
         idle = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
         reply = await asked(path, type="echo", text="x")
         assert reply is not None
-        assert (reply[0], reply[1][-21:]) == (1, b" has too many viewers")
+        assert (reply[0], reply[1][-23:]) == (1, b" has too many followers")
         for _, writer in idle:
             writer.close()
         await asyncio.sleep(0.05)

@@ -14,7 +14,6 @@ from monitor.core.errors import Cause, ChannelError, ChannelReason, CredentialEr
 from monitor.core.model import Credential
 from monitor.doctor.report import Check, Question
 from monitor.notify.channels.desktop import Desktop, Library
-from monitor.notify.text import format_alerts
 from monitor.settings import Settings
 
 NOTIFICATIONS: Final = Question("notifications", "alerts reach you through them while you work")
@@ -76,7 +75,7 @@ class Channels:
         return ChannelFacts(name, "through the terminal that `monitor tui` runs on")
 
     async def _desktop(self) -> ChannelFacts:
-        desktop = Desktop(format_alerts, markup=False, make=self._sender)
+        desktop = Desktop(markup=False, make=self._sender)
         try:
             await desktop.check()
         except ChannelError as error:

@@ -3,11 +3,9 @@
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import tzinfo
-from functools import partial
 from typing import Final
 
-from monitor.core.alerts.rules import RuleBook, Urgency
+from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, CredentialError, SecretRefusedError
 from monitor.core.model import Secret
@@ -21,7 +19,7 @@ from monitor.notify.channels.command import Command
 from monitor.notify.channels.desktop import Desktop, Osascript, TerminalNotifier
 from monitor.notify.channels.terminal import Bell, Terminal, Write
 from monitor.notify.channels.webhook import Form, Webhook
-from monitor.notify.text import Formatter, format_alerts
+from monitor.notify.text import Message
 from monitor.settings import ChannelSettings, Settings, WebhookSettings, rule_book
 from monitor.system.clock import Clock
 
@@ -38,18 +36,16 @@ def build_channel_set(
     *,
     keyring: Keyring | None = None,
     platform: str = sys.platform,
-    zone: tzinfo | None = None,
 ) -> ChannelSet:
-    """The user's own channels; `write` reaches the terminal that we run on, and a `zone` of None is the machine's.
+    """The user's own channels; `write` reaches the terminal that we run on.
 
     Raises SettingsError where one of them cannot be used as it is set.
     """
     notifications = settings.notifications
     if not notifications.enabled:
         return ChannelSet()
-    formatter = partial(format_alerts, zone=zone)
-    make = _built_in(formatter, write, platform) | _configured(
-        settings.channels, formatter, keyring or Keyring(), rule_book(settings), clock
+    make = _built_in(write, platform) | _configured(
+        settings.channels, keyring or Keyring(), rule_book(settings), clock
     )
     resorts = LAST_RESORTS if write is not None and "desktop" in notifications.channels else ()
     fallbacks = MAC_FALLBACKS if platform == "darwin" else ()
@@ -74,24 +70,23 @@ def build_demo_channel_set(write: Write | None) -> ChannelSet:
     """The demo's channels touch no D-Bus: they are those of the terminal alone."""
     if write is None:
         return ChannelSet()
-    make = _built_in(format_alerts, write, sys.platform)
+    make = _built_in(write, sys.platform)
     return ChannelSet({name: [make[name]()] for name in LAST_RESORTS})
 
 
-def _built_in(formatter: Formatter, write: Write | None, platform: str) -> dict[str, Make]:
+def _built_in(write: Write | None, platform: str) -> dict[str, Make]:
     """The channels that need no settings, by their names."""
     return {
-        "desktop": lambda: Desktop(formatter, markup=platform != "darwin"),
-        "terminal-notifier": lambda: TerminalNotifier(formatter),
-        "osascript": lambda: Osascript(formatter),
-        "terminal": lambda: Terminal(formatter, write, os.environ),
+        "desktop": lambda: Desktop(markup=platform != "darwin"),
+        "terminal-notifier": TerminalNotifier,
+        "osascript": Osascript,
+        "terminal": lambda: Terminal(write, os.environ),
         "bell": lambda: Bell(write),
     }
 
 
 def _configured(
     channels: ChannelSettings,
-    formatter: Formatter,
     keyring: Keyring,
     rules: RuleBook,
     clock: Clock,
@@ -99,27 +94,24 @@ def _configured(
     """The channels that have a table of their own, by their names."""
     make: dict[str, Make] = {}
     if (command := channels.command) is not None:
-        make["command"] = lambda: Command(command.argv, formatter, limit=command.timeout_secs)
+        make["command"] = lambda: Command(command.argv, limit=command.timeout_secs)
     if (webhook := channels.webhook) is not None:
-        make["webhook"] = lambda: _webhook(webhook, formatter, keyring)
+        make["webhook"] = lambda: _webhook(webhook, keyring)
     if (manager := channels.alertmanager) is not None:
         make["alertmanager"] = lambda: Alertmanager(
             manager.url,
-            formatter,
             clock.now,
             urgency_of=lambda alert: rules.rule(alert.kind).urgency,
         )
     if (services := channels.apprise) is not None:
-        make["apprise"] = lambda: DeferredChannel(
-            "apprise", services.urls, keyring.text, lambda urls: Apprise(urls, formatter)
-        )
+        make["apprise"] = lambda: DeferredChannel("apprise", services.urls, keyring.text, Apprise)
     return make
 
 
-def _webhook(settings: WebhookSettings, formatter: Formatter, keyring: Keyring) -> Channel:
+def _webhook(settings: WebhookSettings, keyring: Keyring) -> Channel:
     def make(token: Secret | None) -> Webhook:
         form, limit = Form(settings.form), settings.timeout_secs
-        return Webhook(settings.url, form, formatter, token=token, limit=limit)
+        return Webhook(settings.url, form, token=token, limit=limit)
 
     async def read(entry: str) -> Secret | None:
         kept = await keyring.read(entry)
@@ -160,12 +152,12 @@ class DeferredChannel:
         self._make = make
         self._channel: Channel | None = None
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError, also where there is no such secret now."""
         if self._channel is None:
             self._channel = self._make(await self._secret())
         try:
-            await self._channel.send(alerts, urgency)
+            await self._channel.send(message, alerts)
         except SecretRefusedError:
             self.close()
             self._channel = None

@@ -12,6 +12,7 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
+from monitor.notify.text import Message, format_alerts
 from monitor.system.aio import done_within
 from monitor.system.clock import Clock
 
@@ -34,7 +35,7 @@ class Channel(Protocol):
 
     name: str
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
+    async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Send one alert, or several in one message. Returns once they were delivered. Raises ChannelError."""
 
     def close(self) -> None:
@@ -114,32 +115,32 @@ class Sender:
         self, channels: Sequence[Channel], alerts: Sequence[Alert], urgency: Urgency
     ) -> Outcome:
         """The outcome of the first channel that works; where none does, all failures in one."""
-        now = self._clock.monotonic()
+        now, message = self._clock.monotonic(), format_alerts(alerts, urgency)
         failures: list[Outcome] = []
         for channel in sorted(channels, key=lambda c: self._rests_until.get(c.name, now) > now):
-            outcome = await self.send(channel, alerts, urgency)
+            outcome = await self.send(channel, message, alerts)
             if outcome.failure is None:
                 return outcome
             failures.append(outcome)
         detail = ", ".join(f"{outcome.channel}: {outcome.detail}" for outcome in failures)
         return Outcome("", failures[-1].failure if failures else ChannelReason.UNAVAILABLE, detail)
 
-    async def send(self, channel: Channel, alerts: Sequence[Alert], urgency: Urgency) -> Outcome:
+    async def send(self, channel: Channel, message: Message, alerts: Sequence[Alert]) -> Outcome:
         """Try this channel; raises nothing but a cancellation."""
         interrupted = ChannelError(ChannelReason.INTERRUPTED, "the program is ending")
         outcome = _failed(channel, interrupted)
         try:
-            outcome = await self._attempt(channel, alerts, urgency)
+            outcome = await self._attempt(channel, message, alerts)
         finally:
             self._report(outcome, alerts)
         return outcome
 
     async def _attempt(
-        self, channel: Channel, alerts: Sequence[Alert], urgency: Urgency
+        self, channel: Channel, message: Message, alerts: Sequence[Alert]
     ) -> Outcome:
         limit = self._limits.get(channel.name, LIMIT_SECS)
         try:
-            await self._limited(channel.send(alerts, urgency), limit)
+            await self._limited(channel.send(message, alerts), limit)
         except TimeoutError:
             late = ChannelError(ChannelReason.TIMEOUT, f"no answer within {limit:g} s")
             return _failed(channel, late)
@@ -177,9 +178,9 @@ async def send_to_each(
     channels: ChannelSet, alert: Alert, dispatch: Callable[[Notified], None], clock: Clock
 ) -> list[Outcome]:
     """Send the alert by every channel, whichever of them work."""
-    sender = Sender(dispatch, clock, channels.limits)
+    sender, message = Sender(dispatch, clock, channels.limits), format_alerts([alert])
     try:
-        return [await sender.send(c, [alert], Urgency.NORMAL) for c in channels.channels]
+        return [await sender.send(c, message, [alert]) for c in channels.channels]
     finally:
         for channel in channels.channels:
             channel.close()

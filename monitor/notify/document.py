@@ -14,38 +14,37 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final
 
-from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
-from monitor.notify.text import Formatter
+from monitor.notify.text import Message, format_alert
 
 VERSION: Final = 1
 
 Json = dict[str, Any]
 
 
-def document(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> Json:
+def document(message: Message, alerts: Sequence[Alert], zone: tzinfo | None = None) -> Json:
     """The delivery as the module's docstring shows it."""
-    message = formatter(alerts, urgency)
     return {
         "version": VERSION,
         "summary": len(alerts) != 1,
         "title": message.title,
         "body": message.body,
         "urgency": str(message.urgency),
-        "alerts": [_alert(alert, urgency, formatter) for alert in alerts],
+        "alerts": [_alert(alert, zone) for alert in alerts],
     }
 
 
-def render_document(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> bytes:
-    return json.dumps(document(alerts, urgency, formatter)).encode()
+def render_document(message: Message, alerts: Sequence[Alert]) -> bytes:
+    return json.dumps(document(message, alerts)).encode()
 
 
-def _alert(alert: Alert, urgency: Urgency, formatter: Formatter) -> Json:
-    message = formatter((alert,), urgency)
+def _alert(alert: Alert, zone: tzinfo | None) -> Json:
+    message = format_alert(alert, zone)
     return {
         "id": identity((alert,)),
         "kind": str(alert.kind),
@@ -67,11 +66,9 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-def environment(
-    alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter
-) -> Mapping[str, str]:
+def environment(message: Message, alerts: Sequence[Alert]) -> Mapping[str, str]:
     """The document's main fields as `CLAUDE_TRACKER_…`; of a summary only its text, count, urgency and kind."""
-    whole = document(alerts, urgency, formatter)
+    whole = document(message, alerts)
     fields: Json = {key: whole[key] for key in ("title", "body", "urgency")}
     one = whole["alerts"][0] if len(alerts) == 1 else {"kind": AlertKind.SUMMARY}
     fields |= {key: one.get(key) for key in _FIELDS} | {"count": len(alerts)}

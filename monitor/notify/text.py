@@ -21,9 +21,6 @@ class Message:
     urgency: Urgency = Urgency.NORMAL
 
 
-Formatter = Callable[[Sequence[Alert], Urgency], Message]
-"""Makes the message of one alert, or of several in a summary."""
-
 SUMMARY_LINES: Final = 6
 DETAIL_LENGTH: Final = 300
 

@@ -4,11 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any, Final
 
 from aiohttp import web
 
+from monitor.core.alerts.rules import Urgency
+from monitor.core.effects import Alert
+from monitor.notify.text import Message, format_alerts
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def delivery(
+    *alerts: Alert, urgency: Urgency = Urgency.NORMAL
+) -> tuple[Message, tuple[Alert, ...]]:
+    """The arguments with which a channel is to send these alerts."""
+    return format_alerts(alerts, urgency, UTC), alerts
 
 
 def status(code: int, **headers: str) -> Answer:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,9 +12,8 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, SettingsError
 from monitor.notify.channels.alertmanager import Alertmanager, alertname
-from monitor.notify.text import format_alerts
 from tests.builders import NOW, after
-from tests.notify.receiver import Receiver, hang, receiver, status
+from tests.notify.receiver import Receiver, delivery, hang, receiver, status
 
 CROSSED = Alert(
     AlertKind.THRESHOLD,
@@ -38,9 +36,8 @@ class Bench:
     def __init__(self, server: Receiver, **options: Any) -> None:
         self._server = server
         self.now = NOW
-        words = partial(format_alerts, zone=UTC)
         self.channel = Alertmanager(
-            f"{server.url}/am/", words, lambda: self.now, pause=0, **options
+            f"{server.url}/am/", lambda: self.now, zone=UTC, pause=0, **options
         )
 
     async def refresh(
@@ -73,7 +70,7 @@ def clock(instant: str) -> str:
 
 async def test_an_alert_has_labels_annotations_and_an_end() -> None:
     async with receiver() as server:
-        await Bench(server).channel.send([CROSSED])
+        await Bench(server).channel.send(*delivery(CROSSED))
     assert posted(server) == [
         {
             "labels": {
@@ -96,7 +93,7 @@ async def test_an_alert_has_labels_annotations_and_an_end() -> None:
 async def test_several_alerts_are_sent_one_by_one_and_empty_labels_left_out() -> None:
     exhausted = Alert(AlertKind.EXHAUSTED, "", "", NOW, resets_at=after(hours=1), detail="me")
     async with receiver() as server:
-        await Bench(server).channel.send([LOGIN, exhausted], Urgency.LOW)
+        await Bench(server).channel.send(*delivery(LOGIN, exhausted, urgency=Urgency.LOW))
     assert [one["labels"] for one in posted(server)] == [
         {
             "alertname": "ClaudeUsageLogin",
@@ -127,7 +124,7 @@ async def test_the_severity_is_the_rule_s_and_does_not_move_with_the_figures(
     alert: Alert, urgency: Urgency, severity: str
 ) -> None:
     async with receiver() as server:
-        await Bench(server, urgency_of=lambda _: urgency).channel.send([alert])
+        await Bench(server, urgency_of=lambda _: urgency).channel.send(*delivery(alert))
     assert posted(server)[0]["labels"]["severity"] == severity
 
 
@@ -145,7 +142,7 @@ async def test_the_severity_is_the_rule_s_and_does_not_move_with_the_figures(
 async def test_what_is_not_heard_of_again_ends_by_itself(alert: Alert, end: str) -> None:
     async with receiver() as server:
         channel = Bench(server).channel
-        await channel.send([alert])
+        await channel.send(*delivery(alert))
     ends = datetime.fromisoformat(posted(server)[0]["endsAt"])
     assert ends.strftime("%H:%M") == end
 
@@ -153,7 +150,7 @@ async def test_what_is_not_heard_of_again_ends_by_itself(alert: Alert, end: str)
 async def test_what_fires_is_sent_again_with_each_refresh() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([LOGIN])
+        await bench.channel.send(*delivery(LOGIN))
         assert bench.sent() == [("login", "12:04")]
         assert await bench.refresh(1, LOGIN) == [("login", "12:05")]
         assert await bench.refresh(2, LOGIN) == [("login", "12:06")]
@@ -168,7 +165,7 @@ async def test_what_fired_before_we_were_started_is_sent_as_well() -> None:
 async def test_what_has_ceased_is_sent_as_resolved_for_five_minutes() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([CROSSED])
+        await bench.channel.send(*delivery(CROSSED))
         sent = [await bench.refresh(minute) for minute in range(1, 9)]
     assert sent == [[("threshold_80", "12:01")]] * 6 + [[], []]
 
@@ -176,7 +173,7 @@ async def test_what_has_ceased_is_sent_as_resolved_for_five_minutes() -> None:
 async def test_what_fires_again_after_it_has_ceased_is_no_longer_resolved() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([LOGIN])
+        await bench.channel.send(*delivery(LOGIN))
         assert await bench.refresh(1) == [("login", "12:01")]
         assert await bench.refresh(2, LOGIN) == [("login", "12:06")]
 
@@ -184,7 +181,7 @@ async def test_what_fires_again_after_it_has_ceased_is_no_longer_resolved() -> N
 async def test_an_instant_is_not_resolved_early() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([RESET])
+        await bench.channel.send(*delivery(RESET))
         assert await bench.refresh(1) == []
 
 
@@ -197,15 +194,15 @@ async def test_where_nothing_fires_nothing_is_sent() -> None:
 async def test_a_jump_past_two_thresholds_stays_one_alert() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([HIGHER])
+        await bench.channel.send(*delivery(HIGHER))
         assert await bench.refresh(1, CROSSED, HIGHER) == [("threshold_95", "14:14")]
 
 
 async def test_a_threshold_that_was_told_goes_on_beside_a_higher_one() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([CROSSED])
-        await bench.channel.send([HIGHER])
+        await bench.channel.send(*delivery(CROSSED))
+        await bench.channel.send(*delivery(HIGHER))
         sent = await bench.refresh(1, CROSSED, HIGHER)
     assert [rule for rule, _ in sent] == ["threshold_80", "threshold_95"]
 
@@ -221,7 +218,7 @@ async def test_thresholds_of_other_windows_cover_nothing() -> None:
 async def test_while_quiet_nothing_begins_and_what_fires_goes_on() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([LOGIN])
+        await bench.channel.send(*delivery(LOGIN))
         assert await bench.refresh(1, LOGIN, CROSSED, quiet=True) == [("login", "12:05")]
         sent = await bench.refresh(2, LOGIN, CROSSED)
     assert [rule for rule, _ in sent] == ["login", "threshold_80"]
@@ -230,7 +227,7 @@ async def test_while_quiet_nothing_begins_and_what_fires_goes_on() -> None:
 async def test_a_refresh_that_failed_is_made_up_for_by_the_next() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([LOGIN])
+        await bench.channel.send(*delivery(LOGIN))
     with pytest.raises(ChannelError, match="cannot be reached"):
         await bench.refresh(1)
     async with receiver(port=int(server.url.rsplit(":", 1)[1])) as server:
@@ -243,16 +240,16 @@ async def test_what_was_not_delivered_is_not_resolved_later() -> None:
     async with receiver(status(400)) as server:
         bench = Bench(server)
         with pytest.raises(ChannelError, match="HTTP 400"):
-            await bench.channel.send([LOGIN])
+            await bench.channel.send(*delivery(LOGIN))
         assert await bench.refresh(1) == []
 
 
 async def test_what_is_told_during_a_refresh_is_kept() -> None:
     async with receiver() as server:
         bench = Bench(server)
-        await bench.channel.send([LOGIN])
+        await bench.channel.send(*delivery(LOGIN))
         refreshing = bench.channel.refresh([LOGIN], NOW)
-        await asyncio.gather(refreshing, bench.channel.send([CROSSED]))
+        await asyncio.gather(refreshing, bench.channel.send(*delivery(CROSSED)))
         sent = await bench.refresh(1)
     assert sorted(rule for rule, _ in sent) == ["login", "threshold_80"]
 
@@ -261,7 +258,7 @@ async def test_a_hanging_receiver_is_given_up() -> None:
     async with receiver(hang) as server:
         bench = Bench(server, limit=0.2)
         with pytest.raises(ChannelError, match="did not answer") as failure:
-            await bench.channel.send([LOGIN])
+            await bench.channel.send(*delivery(LOGIN))
     assert failure.value.reason == "timeout"
 
 
@@ -275,11 +272,11 @@ async def test_the_words_are_those_of_the_moment_of_sending() -> None:
 
 def test_an_address_in_the_clear_is_refused() -> None:
     with pytest.raises(SettingsError, match="use https"):
-        Alertmanager("http://alerts.example.com:9093", format_alerts, lambda: NOW)
+        Alertmanager("http://alerts.example.com:9093", lambda: NOW)
 
 
 async def test_a_start_in_the_future_is_now() -> None:
     """A clock that was set back: Alertmanager refuses an alert that ends before it starts."""
     async with receiver() as server:
-        await Bench(server).channel.send([replace(RESET, at=after(minutes=5))])
+        await Bench(server).channel.send(*delivery(replace(RESET, at=after(minutes=5))))
     assert posted(server)[0]["startsAt"] == "2026-11-22T12:00:00Z"

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from monitor.core.effects import Alert, AlertKind
 from monitor.notify.channels.alertmanager import LEASE, Alertmanager
-from monitor.notify.text import format_alerts
+from tests.notify.receiver import delivery
 from tests.real import alertmanager as real
 from tests.real.bus import wait_until
 
@@ -27,7 +26,7 @@ def now() -> datetime:
 
 
 def channel(server: real.Alertmanager, clock: Callable[[], datetime] = now) -> Alertmanager:
-    return Alertmanager(server.url, partial(format_alerts, zone=UTC), clock)
+    return Alertmanager(server.url, clock, zone=UTC)
 
 
 def login(account: str) -> Alert:
@@ -56,7 +55,7 @@ async def told(server: real.Alertmanager, status: str, *rules: str) -> None:
 
 
 async def test_alerts_of_one_account_are_one_notification(server: real.Alertmanager) -> None:
-    await channel(server).send([crossed("work"), login("work"), login("home")])
+    await channel(server).send(*delivery(crossed("work"), login("work"), login("home")))
     await told(server, "firing", "threshold_80", "login", "login")
     groups = {n["groupLabels"]["account"]: n["alerts"] for n in server.notifications}
     assert {account: len(alerts) for account, alerts in groups.items()} == {"work": 2, "home": 1}
@@ -72,18 +71,18 @@ async def test_alerts_of_one_account_are_one_notification(server: real.Alertmana
 
 async def test_what_is_sent_again_while_firing_is_told_once(server: real.Alertmanager) -> None:
     manager, alert = channel(server), login("work")
-    await manager.send([alert])
+    await manager.send(*delivery(alert))
     await told(server, "firing", "login")
     for _ in range(3):
         await manager.refresh([alert], now())
-    await manager.send([crossed("work")])
+    await manager.send(*delivery(crossed("work")))
     await told(server, "firing", "login", "login", "threshold_80")  # the group is told as a whole
     assert [len(n["alerts"]) for n in server.notifications] == [1, 2]
 
 
 async def test_what_has_ceased_is_resolved_by_the_next_refresh(server: real.Alertmanager) -> None:
     manager, alert = channel(server), crossed("work")
-    await manager.send([alert])
+    await manager.send(*delivery(alert))
     await told(server, "firing", "threshold_80")
     for _ in range(3):
         await manager.refresh([], now())
@@ -94,7 +93,7 @@ async def test_what_has_ceased_is_resolved_by_the_next_refresh(server: real.Aler
 async def test_what_is_not_heard_of_again_is_resolved_by_its_end(server: real.Alertmanager) -> None:
     """The channel's clock is behind, so that its lease is over in two seconds."""
     late = channel(server, lambda: now() - LEASE + timedelta(seconds=2))
-    await late.send([login("work")])
+    await late.send(*delivery(login("work")))
     await told(server, "firing", "login")
     await told(server, "resolved", "login")
 
@@ -102,7 +101,7 @@ async def test_what_is_not_heard_of_again_is_resolved_by_its_end(server: real.Al
 async def test_a_reset_is_told_and_ends_by_itself(server: real.Alertmanager) -> None:
     ended = Alert(AlertKind.RESET, "work", "5h", now(), utilization=0.97, resets_at=now())
     manager = channel(server)
-    await manager.send([ended])
+    await manager.send(*delivery(ended))
     await manager.refresh([], now())
     await told(server, "firing", "reset")
     (alert,) = server.alerts()
@@ -112,7 +111,7 @@ async def test_a_reset_is_told_and_ends_by_itself(server: real.Alertmanager) -> 
 
 async def test_what_is_silenced_there_is_held_and_not_told(server: real.Alertmanager) -> None:
     server.silence(account="work")
-    await channel(server).send([login("work"), login("home")])
+    await channel(server).send(*delivery(login("work"), login("home")))
     await told(server, "firing", "login")
     assert [labels["account"] for labels in server.told("firing")] == ["home"]
     states = {one["labels"]["account"]: one["status"]["state"] for one in server.alerts()}
@@ -121,7 +120,7 @@ async def test_what_is_silenced_there_is_held_and_not_told(server: real.Alertman
 
 @pytest.mark.parametrize("account", ['R&D "Zoë" \\ {x="y"}', "李雷 👩💻"])
 async def test_any_name_is_a_label_as_it_is(server: real.Alertmanager, account: str) -> None:
-    await channel(server).send([replace(crossed(account), threshold=1.0)])
+    await channel(server).send(*delivery(replace(crossed(account), threshold=1.0)))
     await told(server, "firing", "threshold_100")
     (labels,) = server.told("firing")
     assert (labels["account"], labels["severity"]) == (account, "critical")

@@ -7,8 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC
-from functools import partial
 from types import ModuleType
 
 import pytest
@@ -18,14 +16,12 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, SecretRefusedError
 from monitor.core.model import Secret
 from monitor.notify.channels.apprise import Apprise
-from monitor.notify.text import format_alerts
 from monitor.system.logs import LIBRARIES
 from tests.builders import NOW
-from tests.notify.receiver import Receiver, hang, receiver, status
+from tests.notify.receiver import Receiver, delivery, hang, receiver, status
 from tests.real.prometheus import free_port
 
 ALERT = Alert(AlertKind.LOGIN, "R&D <Zoë>", "", NOW, detail="refused")
-WORDS = partial(format_alerts, zone=UTC)
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise's own matter
 
@@ -55,7 +51,7 @@ def url_of(server: Receiver) -> str:
 
 
 def channel(*urls: str, limit: float = 30) -> Apprise:
-    return Apprise(Secret("\n".join(urls)), WORDS, limit=limit)
+    return Apprise(Secret("\n".join(urls)), limit=limit)
 
 
 @needs_apprise
@@ -65,7 +61,7 @@ def channel(*urls: str, limit: float = 30) -> Apprise:
 )
 async def test_title_body_and_urgency_arrive(urgency: Urgency, kind: str) -> None:
     async with receiver() as server:
-        await channel(url_of(server)).send([ALERT], urgency)
+        await channel(url_of(server)).send(*delivery(ALERT, urgency=urgency))
     document = json.loads(server.requests[0].body)
     assert document["title"] == "R&D <Zoë>: login needed"
     assert document["message"] == "Refused. Log in again: its figures are old until then."
@@ -75,7 +71,7 @@ async def test_title_body_and_urgency_arrive(urgency: Urgency, kind: str) -> Non
 @needs_apprise
 async def test_each_line_is_a_service() -> None:
     async with receiver() as one, receiver() as other:
-        await channel(url_of(one), "", url_of(other)).send([ALERT, ALERT])
+        await channel(url_of(one), "", url_of(other)).send(*delivery(ALERT, ALERT))
     assert (len(one.requests), len(other.requests)) == (1, 1)
     assert json.loads(one.requests[0].body)["title"] == "Claude Tracker: 2 alerts"
 
@@ -86,7 +82,7 @@ async def test_one_service_that_took_it_is_enough_and_the_other_is_logged(
 ) -> None:
     dead = f"json://127.0.0.1:{free_port()}/hook-secret"
     async with receiver() as server:
-        await channel(dead, url_of(server)).send([ALERT])
+        await channel(dead, url_of(server)).send(*delivery(ALERT))
     assert len(server.requests) == 1
     assert "1 of 2 services took it" in caplog.text
 
@@ -100,7 +96,7 @@ async def test_a_service_that_refuses_is_a_failure_that_shows_nothing(
             with pytest.raises(
                 SecretRefusedError, match="no service of Apprise took it"
             ) as failure:
-                await channel(url_of(server)).send([ALERT])
+                await channel(url_of(server)).send(*delivery(ALERT))
     assert failure.value.reason == "error"
     assert "secret" not in failure.value.detail + caplog.text
 
@@ -117,7 +113,7 @@ async def test_a_wrong_url_is_named_by_its_place(
     urls: list[str], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(SecretRefusedError, match=words) as failure:
-        await channel(*urls).send([ALERT])
+        await channel(*urls).send(*delivery(ALERT))
     assert failure.value.reason == "error"
     assert "secret" not in failure.value.detail + caplog.text
 
@@ -125,15 +121,15 @@ async def test_a_wrong_url_is_named_by_its_place(
 @needs_apprise
 async def test_a_service_that_hangs_is_left_behind_at_the_limit_and_not_piled_up() -> None:
     async with receiver() as server:
-        await channel(url_of(server)).send([ALERT])  # the library is loaded from now on
+        await channel(url_of(server)).send(*delivery(ALERT))  # the library is loaded from now on
     async with receiver(hang) as server:
         apprise = channel(url_of(server), limit=1)
         started = time.monotonic()
         with pytest.raises(ChannelError, match="took longer than 1 s") as failure:
-            await apprise.send([ALERT])
+            await apprise.send(*delivery(ALERT))
         assert failure.value.reason == "timeout"
         with pytest.raises(ChannelError, match="has still not answered"):
-            await apprise.send([ALERT])
+            await apprise.send(*delivery(ALERT))
         assert time.monotonic() - started < 3
         assert len(server.requests) == 1
 
@@ -141,7 +137,7 @@ async def test_a_service_that_hangs_is_left_behind_at_the_limit_and_not_piled_up
 @needs_apprise
 async def test_a_telling_that_is_cancelled_ends_at_once() -> None:
     async with receiver(hang) as server:
-        telling = asyncio.create_task(channel(url_of(server)).send([ALERT]))
+        telling = asyncio.create_task(channel(url_of(server)).send(*delivery(ALERT)))
         await server.wait()
         telling.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -163,7 +159,7 @@ async def test_a_library_that_is_still_being_loaded_is_not_loaded_once_more(
     apprise = channel("json://localhost", limit=0.1)
     for words in ("took longer than 0.1 s", "has still not answered", "has still not answered"):
         with pytest.raises(ChannelError, match=words):
-            await apprise.send([ALERT])
+            await apprise.send(*delivery(ALERT))
     assert len(begun) == 1
     let_go.set()
 
@@ -173,5 +169,5 @@ async def test_without_the_library_the_channel_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ChannelError, match=r"pip install 'claude-tracker\[apprise\]'") as failure:
-        await channel("json://localhost").send([ALERT])
+        await channel("json://localhost").send(*delivery(ALERT))
     assert failure.value.reason == "unavailable"

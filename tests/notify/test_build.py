@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import (
     ChannelError,
@@ -23,6 +22,7 @@ from monitor.notify.channels import apprise
 from monitor.settings import load
 from tests.builders import NOW
 from tests.fakes import FakeClock
+from tests.notify.receiver import delivery
 from tools.kill.bench import FakeChannel, alert
 
 NOBODY = "json://127.0.0.1:9/x"
@@ -94,7 +94,7 @@ def test_the_demo_uses_its_terminal_and_nothing_else() -> None:
 async def test_a_wish_that_cannot_be_met_is_reported_and_not_dropped(tmp_path: Path) -> None:
     (bell,) = channel_set(tmp_path, ["bell"]).channels
     with pytest.raises(ChannelError, match="there is no terminal here"):
-        await bell.send([Alert(AlertKind.TEST, "", "", NOW)], Urgency.NORMAL)
+        await bell.send(*delivery(Alert(AlertKind.TEST, "", "", NOW)))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_apprise_is_given_all_the_lines_of_its_entry(tmp_path: Path) -> No
     made = channel_set(tmp_path, ["apprise"], SERVICES, entries=Keyring(lambda: entries))
     (channel,) = made.channels
     with pytest.raises(ChannelError, match="URL 3 is not known to Apprise"):
-        await channel.send([alert("a")], Urgency.NORMAL)
+        await channel.send(*delivery(alert("a")))
 
 
 class Safe:
@@ -154,7 +154,7 @@ class Safe:
         return self.made[-1][1]
 
     async def send(self) -> None:
-        await self.channel.send([alert("a")])
+        await self.channel.send(*delivery(alert("a")))
 
     @property
     def secrets(self) -> list[Secret]:

@@ -5,8 +5,6 @@ import logging
 import os
 import sys
 import time
-from datetime import UTC
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,16 +14,15 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, TrackerError
 from monitor.notify.channels.command import Command
 from monitor.notify.document import render_document
-from monitor.notify.text import format_alerts
 from tests.builders import NOW
+from tests.notify.receiver import delivery
 from tests.real.bus import wait_until
 
 ALERT = Alert(AlertKind.LOGIN, "$(id) `id` ; Zoë", "", NOW, detail="refused")
-WORDS = partial(format_alerts, zone=UTC)
 
 
 def command(*argv: str, limit: float = 30) -> Command:
-    return Command(argv, WORDS, limit=limit)
+    return Command(argv, limit=limit)
 
 
 def shell(script: str, limit: float = 30) -> Command:
@@ -36,10 +33,12 @@ async def test_the_document_is_on_standard_input_and_the_fields_are_in_the_envir
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUT", str(tmp_path))
-    await shell('cat > "$OUT/stdin"; env -0 > "$OUT/env"').send([ALERT], Urgency.LOW)
+    await shell('cat > "$OUT/stdin"; env -0 > "$OUT/env"').send(
+        *delivery(ALERT, urgency=Urgency.LOW)
+    )
     given = (tmp_path / "stdin").read_bytes()
     environ = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().split("\0")[:-1])
-    assert given == render_document([ALERT], Urgency.LOW, WORDS)
+    assert given == render_document(*delivery(ALERT, urgency=Urgency.LOW))
     assert json.loads(given)["alerts"][0]["account"] == "$(id) `id` ; Zoë"
     assert environ["CLAUDE_TRACKER_ACCOUNT"] == "$(id) `id` ; Zoë"
     assert environ["CLAUDE_TRACKER_KIND"] == "login"
@@ -50,20 +49,20 @@ async def test_the_document_is_on_standard_input_and_the_fields_are_in_the_envir
 async def test_arguments_are_handed_over_as_they_are(tmp_path: Path) -> None:
     out = tmp_path / "a file; $HOME"
     script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
-    await command(sys.executable, "-c", script, str(out), "$TITLE *").send([ALERT])
+    await command(sys.executable, "-c", script, str(out), "$TITLE *").send(*delivery(ALERT))
     assert out.read_text() == "$TITLE *"
 
 
 async def test_a_program_that_reads_nothing_is_fine_however_much_it_is_given() -> None:
     many = [Alert(AlertKind.LOGIN, f"{n} {'x' * 500}", "", NOW) for n in range(300)]
-    await command("true").send(many)
+    await command("true").send(*delivery(*many))
 
 
 async def test_a_child_that_goes_on_in_the_background_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
-    await shell('(sleep 0.3; echo done > "$OUT") & exit 0').send([ALERT])
+    await shell('(sleep 0.3; echo done > "$OUT") & exit 0').send(*delivery(ALERT))
     wait_until((tmp_path / "out").exists, "the child's end")
 
 
@@ -75,7 +74,7 @@ async def test_a_failure_is_told_by_its_code_and_never_by_what_was_printed(
     script: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(ChannelError, match=words) as failure:
-        await shell(script).send([ALERT])
+        await shell(script).send(*delivery(ALERT))
     assert failure.value.reason == "error"
     assert "secret" not in failure.value.detail + caplog.text
 
@@ -86,7 +85,9 @@ async def test_a_program_that_hangs_is_ended_with_all_that_it_started(
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
     started = time.monotonic()
     with pytest.raises(ChannelError, match=r"sh took longer than 0\.5 s") as failure:
-        await shell('trap "" TERM; sleep 300 & echo $! > "$OUT"; wait', limit=0.5).send([ALERT])
+        await shell('trap "" TERM; sleep 300 & echo $! > "$OUT"; wait', limit=0.5).send(
+            *delivery(ALERT)
+        )
     assert failure.value.reason == "timeout"
     assert time.monotonic() - started < 5
     child = Path("/proc") / (tmp_path / "out").read_text().strip() / "stat"
@@ -114,11 +115,11 @@ async def test_a_program_that_is_missing_or_none_is_unavailable(tmp_path: Path) 
         (str(odd), "odd: No such file"),
     ]:
         with pytest.raises(ChannelError, match=words) as failure:
-            await command(program).send([ALERT])
+            await command(program).send(*delivery(ALERT))
         assert failure.value.reason == "unavailable"
 
 
 def test_an_empty_command_is_refused() -> None:
     for argv in ([], [""]):
         with pytest.raises(TrackerError, match="is empty"):
-            Command(argv, WORDS)
+            Command(argv)

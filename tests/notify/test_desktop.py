@@ -56,16 +56,14 @@ class FakeLibrary:
         return "id"
 
 
-def channel(
-    *libraries: FakeLibrary, message: Message = CALM, markup: bool = True, limit: float = 30
-) -> Desktop:
+def channel(*libraries: FakeLibrary, markup: bool = True, limit: float = 30) -> Desktop:
     """A channel that is given these libraries, one after the other."""
     fresh = iter(libraries)
 
     def make() -> Library:
         return next(fresh)
 
-    return Desktop(lambda *_: message, markup=markup, limit=limit, make=make)
+    return Desktop(markup=markup, limit=limit, make=make)
 
 
 @pytest.mark.parametrize(
@@ -78,14 +76,14 @@ def channel(
 )
 async def test_the_daemon_is_told_how_urgent_it_is(said: rules.Urgency, urgency: Urgency) -> None:
     library = FakeLibrary()
-    await channel(library, message=Message("title", "body", said)).send([ALERT])
+    await channel(library).send(Message("title", "body", said), [ALERT])
     assert [sent[2] for sent in library.sent] == [urgency]
 
 
 @pytest.mark.parametrize(("markup", "body"), [(True, "a &lt; b &amp; c"), (False, "a < b & c")])
 async def test_the_body_is_escaped_only_where_it_is_read_as_markup(markup: bool, body: str) -> None:
     library = FakeLibrary()
-    await channel(library, markup=markup).send([ALERT])
+    await channel(library, markup=markup).send(CALM, [ALERT])
     assert [sent[:2] for sent in library.sent] == [("title", body)]
 
 
@@ -118,13 +116,13 @@ async def test_what_was_not_delivered_is_a_failure(
     library: FakeLibrary, reason: str, words: str
 ) -> None:
     with pytest.raises(ChannelError, match=words) as failure:
-        await channel(library).send([ALERT])
+        await channel(library).send(CALM, [ALERT])
     assert failure.value.reason == reason
 
 
 async def test_a_library_that_hangs_is_given_up_after_the_limit() -> None:
     with pytest.raises(ChannelError, match=r"did not answer within 0\.01 s") as failure:
-        await channel(FakeLibrary(hangs=True), limit=0.01).send([ALERT])
+        await channel(FakeLibrary(hangs=True), limit=0.01).send(CALM, [ALERT])
     assert failure.value.reason == "timeout"
 
 
@@ -132,16 +130,16 @@ async def test_a_library_that_cannot_be_set_up_is_a_failure() -> None:
     def make() -> Library:
         raise OSError("Notification platform not available")
 
-    desktop = Desktop(lambda *_: CALM, markup=False, make=make)
+    desktop = Desktop(markup=False, make=make)
     with pytest.raises(ChannelError, match="platform not available"):
-        await desktop.send([ALERT])
+        await desktop.send(CALM, [ALERT])
 
 
 async def test_one_object_is_kept_while_it_works() -> None:
     library = FakeLibrary()
     desktop = channel(library)
-    await desktop.send([ALERT])
-    await desktop.send([ALERT])
+    await desktop.send(CALM, [ALERT])
+    await desktop.send(CALM, [ALERT])
     assert len(library.sent) == 2
 
 
@@ -158,8 +156,8 @@ async def test_after_a_failure_a_fresh_object_is_made(broken: FakeLibrary) -> No
     fresh = FakeLibrary()
     desktop = channel(broken, fresh, limit=0.5 if not broken.hangs else 0.01)
     with pytest.raises(ChannelError):
-        await desktop.send([ALERT])
-    await desktop.send([ALERT])
+        await desktop.send(CALM, [ALERT])
+    await desktop.send(CALM, [ALERT])
     assert len(fresh.sent) == 1
 
 
@@ -167,6 +165,6 @@ async def test_after_an_interruption_a_fresh_object_is_made() -> None:
     hanging, fresh = FakeLibrary(hangs=True), FakeLibrary()
     desktop = channel(hanging, fresh)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(desktop.send([ALERT]), 0.01)
-    await desktop.send([ALERT])
+        await asyncio.wait_for(desktop.send(CALM, [ALERT]), 0.01)
+    await desktop.send(CALM, [ALERT])
     assert len(fresh.sent) == 1

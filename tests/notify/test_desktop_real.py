@@ -4,8 +4,6 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +16,10 @@ from dbus_fast.service import ServiceInterface, dbus_method
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.notify.channels import desktop as under_test
-from monitor.notify.text import Message, format_alerts
+from monitor.notify.text import Message
 from tests.builders import NOW, after
 from tests.fakes import settle
+from tests.notify.receiver import delivery
 from tests.real import desktop as real
 from tests.real.bus import private_bus
 
@@ -37,7 +36,7 @@ TITLE = "R&D <b>user</b>: 5h at 87%"
 
 
 def channel(limit: float = 5.0) -> under_test.Desktop:
-    return under_test.Desktop(partial(format_alerts, zone=UTC), markup=True, limit=limit)
+    return under_test.Desktop(markup=True, limit=limit)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +55,7 @@ def dunst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[real.Desk
 
 async def test_an_alert_arrives_with_its_text_as_typed(dunst: real.Desktop) -> None:
     desktop = channel()
-    await desktop.send([ALERT])
+    await desktop.send(*delivery(ALERT))
     desktop.close()
     notice = real.Notice(TITLE, "Passed 80%. Resets at 12:38 (in 38m).", "Claude Tracker")
     assert dunst.history() == [notice]
@@ -64,7 +63,7 @@ async def test_an_alert_arrives_with_its_text_as_typed(dunst: real.Desktop) -> N
 
 async def test_several_alerts_arrive_as_one_notice_with_a_line_each(dunst: real.Desktop) -> None:
     desktop = channel()
-    await desktop.send([ALERT, replace(ALERT, account="other", resets_at=None)])
+    await desktop.send(*delivery(ALERT, replace(ALERT, account="other", resets_at=None)))
     desktop.close()
     lines = "R&amp;D &lt;b&gt;user&lt;/b&gt;: 5h at 87%, resets at 12:38\nother: 5h at 87%"
     notice = real.Notice("Claude Tracker: 2 alerts", lines, "Claude Tracker")
@@ -72,8 +71,8 @@ async def test_several_alerts_arrive_as_one_notice_with_a_line_each(dunst: real.
 
 
 async def test_markup_in_a_body_arrives_escaped(dunst: real.Desktop) -> None:
-    desktop = under_test.Desktop(lambda *_: Message("t", "<b>R&D</b>"), markup=True)
-    await desktop.send([ALERT])
+    desktop = under_test.Desktop(markup=True)
+    await desktop.send(Message("t", "<b>R&D</b>"), [ALERT])
     desktop.close()
     assert [notice.body for notice in dunst.history()] == ["&lt;b&gt;R&amp;D&lt;/b&gt;"]
 
@@ -81,7 +80,7 @@ async def test_markup_in_a_body_arrives_escaped(dunst: real.Desktop) -> None:
 async def test_twenty_five_alerts_in_a_row_all_arrive_in_order(dunst: real.Desktop) -> None:
     desktop = channel()
     for number in range(25):
-        await desktop.send([replace(ALERT, account=f"user-{number}")])
+        await desktop.send(*delivery(replace(ALERT, account=f"user-{number}")))
     desktop.close()
     titles = [notice.summary for notice in dunst.history()]
     assert titles == [f"user-{number}: 5h at 87%" for number in range(25)]
@@ -94,13 +93,13 @@ async def test_a_daemon_that_hangs_is_given_up_and_used_again_once_it_answers(
     dunst.daemon.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(ChannelError) as failure:
-            await desktop.send([ALERT])
+            await desktop.send(*delivery(ALERT))
     finally:
         dunst.daemon.send_signal(signal.SIGCONT)
     assert failure.value.reason == "timeout"
     another = channel()
-    await another.send([replace(ALERT, account="another")])  # waits for it to be awake
-    await desktop.send([ALERT])
+    await another.send(*delivery(replace(ALERT, account="another")))  # waits for it to be awake
+    await desktop.send(*delivery(ALERT))
     another.close()
     desktop.close()
     assert TITLE in [notice.summary for notice in dunst.history()]
@@ -110,13 +109,13 @@ async def test_a_daemon_that_is_restarted_is_used_again(
     dunst: real.Desktop, tmp_path: Path
 ) -> None:
     desktop = channel()
-    await desktop.send([ALERT])
+    await desktop.send(*delivery(ALERT))
     dunst.daemon.terminate()
     dunst.daemon.wait(5)
     with pytest.raises(ChannelError, match="did not take it"):
-        await desktop.send([ALERT])
+        await desktop.send(*delivery(ALERT))
     with real.dunst(tmp_path, dunst.bus, dunst.env["DISPLAY"]) as restarted:
-        await desktop.send([ALERT])
+        await desktop.send(*delivery(ALERT))
         desktop.close()
         assert [notice.summary for notice in restarted.history()] == [TITLE]
 
@@ -128,7 +127,7 @@ async def test_a_restarted_session_bus_is_used_at_once(
     for _ in range(2):
         with real.desktop(tmp_path) as session:
             monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", session.bus.address)
-            await desktop.send([ALERT])
+            await desktop.send(*delivery(ALERT))
             assert [notice.summary for notice in session.history()] == [TITLE]
         await settle()  # the end of the connection is seen
     desktop.close()
@@ -136,7 +135,7 @@ async def test_a_restarted_session_bus_is_used_at_once(
 
 async def test_without_a_bus_nothing_is_told() -> None:
     with pytest.raises(ChannelError, match="no D-Bus session") as e:
-        await channel().send([ALERT])
+        await channel().send(*delivery(ALERT))
     assert e.value.reason == "unavailable"
 
 
@@ -145,7 +144,7 @@ async def test_a_bus_that_is_gone_is_a_failure(
 ) -> None:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/nothing")
     with pytest.raises(ChannelError, match="no notification service answers"):
-        await channel().send([ALERT])
+        await channel().send(*delivery(ALERT))
 
 
 async def test_a_bus_without_a_daemon_is_a_failure(
@@ -154,7 +153,7 @@ async def test_a_bus_without_a_daemon_is_a_failure(
     with private_bus(tmp_path) as bus:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
         with pytest.raises(ChannelError, match="no notification service answers"):
-            await channel().send([ALERT])
+            await channel().send(*delivery(ALERT))
 
 
 async def test_a_failing_daemon_costs_no_descriptors(
@@ -166,7 +165,7 @@ async def test_a_failing_daemon_costs_no_descriptors(
         counts = []
         for _ in range(5):
             with pytest.raises(ChannelError):
-                await desktop.send([ALERT])
+                await desktop.send(*delivery(ALERT))
             await settle()  # the closed connection is taken off the loop
             counts.append(len(list(Path("/proc/self/fd").iterdir())))
     assert counts[-1] == counts[0]
@@ -231,8 +230,8 @@ async def test_urgency_name_and_icon_are_as_meant(
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
         async with fake_daemon(bus.address) as daemon:
             desktop = channel()
-            await desktop.send([ALERT])
-            await desktop.send([replace(ALERT, utilization=1.0, threshold=1.0)])
+            await desktop.send(*delivery(ALERT))
+            await desktop.send(*delivery(replace(ALERT, utilization=1.0, threshold=1.0)))
             desktop.close()
     calm, urgent = daemon.calls
     assert calm == {

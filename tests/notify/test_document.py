@@ -2,7 +2,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, timedelta, timezone
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -11,10 +10,9 @@ from hypothesis import strategies as st
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.notify.document import document, environment, identity, render_document
-from monitor.notify.text import format_alerts
 from tests.builders import NOW, after
+from tests.notify.receiver import delivery
 
-WORDS = partial(format_alerts, zone=UTC)
 CROSSED = Alert(
     AlertKind.THRESHOLD,
     "user@work.com",
@@ -29,7 +27,7 @@ LOGIN = Alert(AlertKind.LOGIN, "Zoë", "", NOW, detail="refused")
 
 
 def pretty(*alerts: Alert) -> str:
-    shown = document(alerts, Urgency.NORMAL, WORDS)
+    shown = document(*delivery(*alerts), zone=UTC)
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -44,7 +42,7 @@ def test_several_alerts_are_a_document_of_the_same_shape(
 
 
 def test_one_alert_s_fields_are_variables() -> None:
-    variables = environment([CROSSED], Urgency.CRITICAL, WORDS)
+    variables = environment(*delivery(CROSSED, urgency=Urgency.CRITICAL))
     assert variables == {
         "CLAUDE_TRACKER_TITLE": "user@work.com: 5h at 87%",
         "CLAUDE_TRACKER_BODY": "Passed 80%. Resets at 14:14 (in 2h 14m).",
@@ -63,8 +61,8 @@ def test_one_alert_s_fields_are_variables() -> None:
 
 
 def test_a_summary_has_the_same_variables_with_its_words() -> None:
-    variables = environment([CROSSED, LOGIN], Urgency.NORMAL, WORDS)
-    assert variables.keys() == environment([CROSSED], Urgency.NORMAL, WORDS).keys()
+    variables = environment(*delivery(CROSSED, LOGIN))
+    assert variables.keys() == environment(*delivery(CROSSED)).keys()
     assert {key: value for key, value in variables.items() if value} == {
         "CLAUDE_TRACKER_TITLE": "Claude Tracker: 2 alerts",
         "CLAUDE_TRACKER_BODY": "user@work.com: 5h at 87%, resets at 14:14\nZoë: login needed",
@@ -76,16 +74,16 @@ def test_a_summary_has_the_same_variables_with_its_words() -> None:
 
 @given(st.text(st.characters(), max_size=40), st.text(st.characters(), max_size=40))
 def test_any_name_can_be_rendered_and_be_a_variable(account: str, detail: str) -> None:
-    alerts = [replace(LOGIN, account=account, detail=detail)]
-    (alert,) = json.loads(render_document(alerts, Urgency.NORMAL, WORDS))["alerts"]
+    sent = delivery(replace(LOGIN, account=account, detail=detail))
+    (alert,) = json.loads(render_document(*sent))["alerts"]
     assert (alert["account"], alert["detail"]) == (account, detail)
-    for value in environment(alerts, Urgency.NORMAL, WORDS).values():
+    for value in environment(*sent).values():
         assert b"\0" not in value.encode()
 
 
 def test_instants_are_in_utc_whatever_their_zone() -> None:
     tokyo = replace(CROSSED, at=NOW.astimezone(timezone(timedelta(hours=9))))
-    (said,) = document([tokyo], Urgency.NORMAL, WORDS)["alerts"]
+    (said,) = document(*delivery(tokyo))["alerts"]
     assert said["at"] == "2026-11-22T12:00:00Z"
 
 

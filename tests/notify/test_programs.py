@@ -45,7 +45,7 @@ PRINT_ARGUMENTS = r'printf "%s\0" "$@" > "$OUT"'
 async def test_osascript_gets_the_text_as_arguments_and_not_in_the_script(
     program: Callable[[str], str], tmp_path: Path
 ) -> None:
-    await Osascript(lambda *_: TRICKY, executable=program(PRINT_ARGUMENTS)).send([ALERT])
+    await Osascript(executable=program(PRINT_ARGUMENTS)).send(TRICKY, [ALERT])
     *script, name, title, body = _given(tmp_path)
     assert script == [
         "-e", "on run a",
@@ -58,14 +58,14 @@ async def test_osascript_gets_the_text_as_arguments_and_not_in_the_script(
 async def test_terminal_notifier_gets_values_that_it_cannot_mistake(
     program: Callable[[str], str], tmp_path: Path
 ) -> None:
-    await TerminalNotifier(lambda *_: TRICKY, executable=program(PRINT_ARGUMENTS)).send([ALERT])
+    await TerminalNotifier(executable=program(PRINT_ARGUMENTS)).send(TRICKY, [ALERT])
     assert _given(tmp_path) == ["-title", f"\\{TRICKY.title}", "-message", f"\\{TRICKY.body}"]
 
 
 @pytest.mark.parametrize("make", [TerminalNotifier, Osascript])
 async def test_a_program_that_is_not_installed_is_a_failure(make: Make) -> None:
     with pytest.raises(ChannelError, match="no-such-program is not on PATH") as failure:
-        await make(lambda *_: TRICKY, executable="no-such-program").send([ALERT])
+        await make(executable="no-such-program").send(TRICKY, [ALERT])
     assert failure.value.reason == "unavailable"
 
 
@@ -75,7 +75,7 @@ async def test_a_program_that_fails_is_a_failure_with_its_words(
 ) -> None:
     name = program("echo not >&2; echo allowed >&2; exit 3")
     with pytest.raises(ChannelError, match=f"{name} ended with 3: not allowed") as failure:
-        await make(lambda *_: TRICKY, executable=name).send([ALERT])
+        await make(executable=name).send(TRICKY, [ALERT])
     assert failure.value.reason == "error"
 
 
@@ -85,7 +85,7 @@ async def test_a_file_that_is_no_program_is_a_failure(
     name = program("")
     (tmp_path / name).write_text("#!/no/such/interpreter\n")
     with pytest.raises(ChannelError) as failure:
-        await Osascript(lambda *_: TRICKY, executable=name).send([ALERT])
+        await Osascript(executable=name).send(TRICKY, [ALERT])
     assert failure.value.reason == "unavailable"
 
 
@@ -96,7 +96,7 @@ async def test_a_program_that_hangs_is_ended_with_what_it_started(
     program: Callable[[str], str], tmp_path: Path
 ) -> None:
     with pytest.raises(ChannelError, match="took longer than 1 s") as failure:
-        await Osascript(lambda *_: TRICKY, executable=program(HANGS), limit=1).send([ALERT])
+        await Osascript(executable=program(HANGS), limit=1).send(TRICKY, [ALERT])
     assert failure.value.reason == "timeout"
     wait_until(lambda: _is_gone(tmp_path / "out"), "the end of its child")
 
@@ -104,9 +104,7 @@ async def test_a_program_that_hangs_is_ended_with_what_it_started(
 async def test_a_program_is_ended_when_the_telling_is_interrupted(
     program: Callable[[str], str], tmp_path: Path
 ) -> None:
-    telling = asyncio.create_task(
-        TerminalNotifier(lambda *_: TRICKY, executable=program(HANGS)).send([ALERT])
-    )
+    telling = asyncio.create_task(TerminalNotifier(executable=program(HANGS)).send(TRICKY, [ALERT]))
     await asyncio.to_thread(wait_until, lambda: _is_written(tmp_path / "out"), "its start")
     telling.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -5,12 +5,12 @@ from contextlib import suppress
 
 import pytest
 
-from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
 from monitor.notify.channel import GRACE_SECS, LIMIT_SECS, REST_SECS
 from monitor.notify.channels import desktop, http
+from monitor.notify.text import Message
 from tests.builders import after
 from tests.fakes import settle
 from tools.kill.bench import Bench, FakeChannel, rules_with, running
@@ -85,7 +85,7 @@ async def test_a_hanging_channel_is_given_up_after_the_limit() -> None:
 @pytest.mark.parametrize("inner", [desktop.LIMIT_SECS, http.LIMIT_SECS])
 async def test_a_channel_s_own_limit_ends_first_and_says_it_in_its_words(inner: float) -> None:
     class Limited(FakeChannel):
-        async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+        async def send(self, message: Message, alerts: Sequence[Alert]) -> None:  # noqa: ARG002
             await bench.clock.sleep(inner)
             raise ChannelError(ChannelReason.TIMEOUT, "the notification service did not answer")
 
@@ -110,10 +110,10 @@ async def test_what_a_cancelled_channel_still_says_is_heard(
     ended = False
 
     class Cleaning(FakeChannel):
-        async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
+        async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
             nonlocal ended
             try:
-                await super().send(alerts, urgency)
+                await super().send(message, alerts)
             finally:
                 await bench.clock.sleep(GRACE_SECS / 2)
                 ended = True
@@ -133,7 +133,7 @@ async def test_a_channel_that_does_not_even_end_is_left_behind_after_a_grace() -
     stubborn = asyncio.Event()
 
     class Stubborn(FakeChannel):
-        async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+        async def send(self, message: Message, alerts: Sequence[Alert]) -> None:  # noqa: ARG002
             while not stubborn.is_set():
                 with suppress(asyncio.CancelledError):
                     await stubborn.wait()

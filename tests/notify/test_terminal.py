@@ -75,20 +75,20 @@ def test_kitty_is_told_how_urgent_it_is_and_keeps_two_alerts_apart() -> None:
 
 async def test_the_sequence_goes_to_the_terminal_s_owner() -> None:
     out: list[bytes] = []
-    await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "foot"}).send([ALERT])
+    await Terminal(out.append, {"TERM": "foot"}).send(MESSAGE, [ALERT])
     assert out == [OSC_777.encode()]
 
 
 async def test_a_terminal_that_shows_no_notifications_is_a_failure() -> None:
     out: list[bytes] = []
     with pytest.raises(ChannelError, match="not known to show") as failure:
-        await Terminal(lambda *_: MESSAGE, out.append, {"TERM": "xterm"}).send([ALERT])
+        await Terminal(out.append, {"TERM": "xterm"}).send(MESSAGE, [ALERT])
     assert (failure.value.reason, out) == ("no_capability", [])
 
 
 async def test_the_bell_is_one_byte() -> None:
     out: list[bytes] = []
-    await Bell(out.append).send([ALERT])
+    await Bell(out.append).send(MESSAGE, [ALERT])
     assert out == [b"\a"]
 
 
@@ -100,14 +100,14 @@ def _gone(_: bytes) -> None:
     ("channel", "words"),
     [
         (Bell(None), "there is no terminal here"),
-        (Terminal(lambda *_: MESSAGE, None, {"TERM": "foot"}), "there is no terminal here"),
+        (Terminal(None, {"TERM": "foot"}), "there is no terminal here"),
         (Bell(_gone), "the terminal is gone: Input/output error"),
-        (Terminal(lambda *_: MESSAGE, _gone, {"TERM": "foot"}), "the terminal is gone"),
+        (Terminal(_gone, {"TERM": "foot"}), "the terminal is gone"),
     ],
 )
 async def test_without_a_terminal_nothing_is_told(channel: Bell | Terminal, words: str) -> None:
     with pytest.raises(ChannelError, match=words) as failure:
-        await channel.send([ALERT])
+        await channel.send(MESSAGE, [ALERT])
     assert failure.value.reason == "unavailable"
 
 
@@ -119,7 +119,7 @@ from monitor.notify.text import format_alerts
 from monitor.core.effects import Alert, AlertKind
 alert = Alert(AlertKind.TEST, "a", "5h", datetime.now(UTC))
 write = lambda data: os.write(1, data)
-asyncio.run(Terminal(format_alerts, write, os.environ).send([alert]))
+asyncio.run(Terminal(write, os.environ).send(format_alerts([alert]), [alert]))
 print("written", flush=True)
 time.sleep(60)
 """

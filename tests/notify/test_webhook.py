@@ -1,9 +1,7 @@
 """The webhook channel, against a real server."""
 
 import json
-from datetime import UTC
 from email.header import decode_header, make_header
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -15,23 +13,25 @@ from monitor.core.errors import ChannelError, SettingsError
 from monitor.core.model import Secret
 from monitor.notify.channels.webhook import Form, Webhook, encode_header
 from monitor.notify.document import identity, render_document
-from monitor.notify.text import Formatter, Message, format_alerts
+from monitor.notify.text import Message
 from tests.builders import NOW
-from tests.notify.receiver import Received, receiver, status
+from tests.notify.receiver import Received, delivery, receiver, status
 
 ALERT = Alert(AlertKind.LOGIN, "R&D <Zoë>", "", NOW, detail="refused")
 OTHER = Alert(AlertKind.FREE, "me", "", NOW)
-WORDS = partial(format_alerts, zone=UTC)
 
 
 async def received(
-    form: Form, *alerts: Alert, urgency: Urgency = Urgency.NORMAL, words: Formatter = WORDS
+    form: Form,
+    *alerts: Alert,
+    urgency: Urgency = Urgency.NORMAL,
+    message: Message | None = None,
 ) -> Received:
     """What a server gets of these alerts."""
     async with receiver() as server:
         token = Secret("tk_1")
-        webhook = Webhook(f"{server.url}/topic?x=1", form, words, token=token)
-        await webhook.send(alerts, urgency)
+        webhook = Webhook(f"{server.url}/topic?x=1", form, token=token)
+        await webhook.send(message or delivery(*alerts, urgency=urgency)[0], alerts)
         webhook.close()
     (request,) = server.requests
     assert request.path == "/topic?x=1"
@@ -44,7 +44,7 @@ async def received(
 async def test_json_is_the_document(alerts: list[Alert]) -> None:
     request = await received(Form.JSON, *alerts)
     assert request.headers["Content-Type"] == "application/json"
-    assert request.body == render_document(alerts, Urgency.NORMAL, WORDS)
+    assert request.body == render_document(*delivery(*alerts))
 
 
 async def test_slack_gets_one_text_with_its_markup_escaped() -> None:
@@ -82,7 +82,7 @@ async def test_the_same_alert_has_the_same_key_at_each_delivery() -> None:
 
 async def test_the_key_of_a_second_try_is_that_of_the_first() -> None:
     async with receiver(status(500)) as server:
-        await Webhook(server.url, Form.JSON, WORDS, pause=0).send([ALERT])
+        await Webhook(server.url, Form.JSON, pause=0).send(*delivery(ALERT))
     assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
     assert len(server.requests) == 2
 
@@ -90,17 +90,16 @@ async def test_the_key_of_a_second_try_is_that_of_the_first() -> None:
 async def test_a_refusal_is_a_failure() -> None:
     async with receiver(status(404)) as server:
         with pytest.raises(ChannelError, match=r"127\.0\.0\.1 answered HTTP 404"):
-            await Webhook(server.url, Form.SLACK, WORDS).send([ALERT])
+            await Webhook(server.url, Form.SLACK).send(*delivery(ALERT))
 
 
 def test_an_address_in_the_clear_is_refused() -> None:
     with pytest.raises(SettingsError, match="use https"):
-        Webhook("http://ntfy.sh/topic", Form.NTFY, WORDS)
+        Webhook("http://ntfy.sh/topic", Form.NTFY)
 
 
 async def test_a_title_that_looks_encoded_arrives_as_it_is() -> None:
-    words: Formatter = lambda *_: Message("=?utf-8?q?x?=", "")  # noqa: E731 - as short as its test
-    request = await received(Form.NTFY, ALERT, words=words)
+    request = await received(Form.NTFY, ALERT, message=Message("=?utf-8?q?x?=", ""))
     assert decoded(request.headers["Title"]) == "=?utf-8?q?x?="
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from monitor.app.app import App, Dependencies
 from monitor.app.poller import TICK
 from monitor.app.wiring import client_for
-from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.policy import Policy
 from monitor.core.state import State
@@ -20,6 +19,7 @@ from monitor.credentials.discovery import Discovery
 from monitor.credentials.ports import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
+from monitor.notify.text import Message
 from monitor.settings import MUTE, SNAPSHOTS, SettingsFile, ledger_path, load, state_folder
 from monitor.storage.ledger import DeliveryLog
 from monitor.storage.mute import MuteFile
@@ -39,8 +39,7 @@ class Told:
     name: str = "told"
     lines: list[str] = field(default_factory=list)
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
-        _ = urgency
+    async def send(self, _: Message, alerts: Sequence[Alert]) -> None:
         self.lines += [f"{self.clock.now():%H:%M} {a.kind} {a.account}" for a in alerts]
 
     def close(self) -> None: ...

@@ -13,7 +13,7 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
+from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind, Effect
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
@@ -24,6 +24,7 @@ from monitor.core.update import update
 from monitor.notify.channel import ChannelSet
 from monitor.notify.journal import LoggedJournal
 from monitor.notify.queue import Notifier
+from monitor.notify.text import Message
 from monitor.storage.delivery import key_of
 from monitor.storage.ledger import DeliveryLog
 from monitor.store import Store
@@ -97,7 +98,7 @@ class World:
         self.told: Counter[str] = Counter()
         self.events: list[Event] = []
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+    async def send(self, _: Message, alerts: Sequence[Alert]) -> None:
         if not self.works:
             raise ChannelError(ChannelReason.UNAVAILABLE, "just so")
         self.told.update(key_of(alert, f"org-{alert.account}") for alert in alerts)

@@ -14,6 +14,7 @@ from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
 from monitor.notify.journal import Journal, NoJournal
 from monitor.notify.queue import Notifier
+from monitor.notify.text import Message
 from tests.builders import NOW
 from tests.fakes import FakeClock
 
@@ -29,7 +30,7 @@ class FakeChannel:
         self.urgencies: list[Urgency] = []
         self.closed = 0
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:
+    async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         accounts = [alert.account for alert in alerts]
         self.asked.append(accounts)
         if isinstance(self.behaviour, Exception):
@@ -37,7 +38,7 @@ class FakeChannel:
         if self.behaviour is not None:
             await self.behaviour.wait()
         self.sent.append(accounts)
-        self.urgencies.append(urgency)
+        self.urgencies.append(message.urgency)
 
     def close(self) -> None:
         self.closed += 1

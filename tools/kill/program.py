@@ -16,13 +16,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
 from monitor.notify.channel import ChannelSet
 from monitor.notify.journal import LoggedJournal
 from monitor.notify.queue import Notifier
+from monitor.notify.text import Message
 from monitor.storage.ledger import DeliveryLog
 from monitor.store import Store
 from tools.kill import script
@@ -59,7 +59,7 @@ class FileChannel:
         self._words = words
         self._file = os.open(folder / f"told-by-{name}", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency) -> None:  # noqa: ARG002
+    async def send(self, _: Message, alerts: Sequence[Alert]) -> None:
         if CHANCE.random() < 0.2:
             raise ChannelError(ChannelReason.UNAVAILABLE, "just so")
         for alert in alerts:

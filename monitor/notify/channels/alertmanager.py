@@ -12,7 +12,7 @@ All else holds for as long as a few refreshes take.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
@@ -21,7 +21,7 @@ from monitor.core.format import iso
 from monitor.core.sanitize import one_line
 from monitor.notify.channel import Channel
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
-from monitor.notify.text import Formatter
+from monitor.notify.text import Message, format_alert
 
 LEASE: Final = timedelta(minutes=4)
 """An alert that lasts holds so long without a refresh: three of them, at one a minute, and some time to spare."""
@@ -65,7 +65,7 @@ class Alertmanager(Channel):
     """One Alertmanager, or the address that stands for a cluster of them. Raises SettingsError.
 
     `urgency_of` becomes the severity, which is a part of an alert's identity there: it must depend on the alert's
-    rule alone.
+    rule alone. A `zone` of None is the machine's own.
     """
 
     name = "alertmanager"
@@ -73,14 +73,14 @@ class Alertmanager(Channel):
     def __init__(
         self,
         url: str,
-        formatter: Formatter,
         now: Callable[[], datetime],
         *,
         urgency_of: Callable[[Alert], Urgency] = default_urgency,
+        zone: tzinfo | None = None,
         limit: float = LIMIT_SECS,
         pause: float = PAUSE_SECS,
     ) -> None:
-        self._formatter = formatter
+        self._zone = zone
         self._now = now
         self._urgency_of = urgency_of
         self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", limit=limit, pause=pause)
@@ -88,8 +88,8 @@ class Alertmanager(Channel):
 
     async def send(
         self,
+        message: Message,  # noqa: ARG002 - each alert has a text and a severity of its own
         alerts: Sequence[Alert],
-        urgency: Urgency = Urgency.NORMAL,  # noqa: ARG002 - each alert has a severity of its own
     ) -> None:
         """Send each alert by itself: to fold them is Alertmanager's work. Raises ChannelError."""
         sent = {key_of(alert): Sent(alert) for alert in alerts}
@@ -128,7 +128,7 @@ class Alertmanager(Channel):
     def _postable(self, sent: Sent, now: datetime) -> Mapping[str, Any]:
         alert = sent.alert
         urgency = self._urgency_of(alert)
-        message = self._formatter((replace(alert, at=sent.ended_at or now),), urgency)
+        message = format_alert(replace(alert, at=sent.ended_at or now), self._zone)
         return {
             "labels": labels(alert, urgency),
             "annotations": {"summary": message.title, "description": message.body},

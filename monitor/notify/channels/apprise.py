@@ -16,7 +16,7 @@ from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, SecretRefusedError
 from monitor.core.model import Secret
 from monitor.notify.channel import Channel
-from monitor.notify.text import Formatter, Message
+from monitor.notify.text import Message
 from monitor.system.aio import Daemon
 
 LIMIT_SECS: Final = 10.0
@@ -31,19 +31,17 @@ class Apprise(Channel):
 
     name = "apprise"
 
-    def __init__(self, urls: Secret, formatter: Formatter, *, limit: float = LIMIT_SECS) -> None:
+    def __init__(self, urls: Secret, *, limit: float = LIMIT_SECS) -> None:
         self._urls = urls
-        self._formatter = formatter
         self._limit = limit
         self._late: list[Daemon[Any]] = []
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError."""
         self._late = [call for call in self._late if call.is_running]
         if self._late:
             late = "Apprise, or a service of it, has still not answered"
             raise ChannelError(ChannelReason.TIMEOUT, late)
-        message = self._formatter(alerts, urgency)
         deadline = asyncio.get_running_loop().time() + self._limit
         services = await self._load(deadline)
         calls = [Daemon(partial(_notify, service, message)) for service in services]

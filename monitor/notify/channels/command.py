@@ -11,12 +11,11 @@ import shutil
 from collections.abc import Awaitable, Sequence
 from typing import Final, TypeVar
 
-from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, SettingsError
 from monitor.notify.channel import Channel
 from monitor.notify.document import environment, render_document
-from monitor.notify.text import Formatter
+from monitor.notify.text import Message
 from monitor.system.subprocesses import code_of, complaint_of, ending
 
 LIMIT_SECS: Final = 10.0
@@ -29,16 +28,13 @@ class Command(Channel):
 
     name = "command"
 
-    def __init__(
-        self, argv: Sequence[str], formatter: Formatter, *, limit: float = LIMIT_SECS
-    ) -> None:
+    def __init__(self, argv: Sequence[str], *, limit: float = LIMIT_SECS) -> None:
         if not argv or not argv[0]:
             raise SettingsError("the command of a channel is empty: name a program")
         self._argv = tuple(argv)
-        self._formatter = formatter
         self._limit = limit
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError. The words of the program are not passed on: it may quote its input."""
         name, *arguments = self._argv
         code = await _run(
@@ -47,8 +43,8 @@ class Command(Channel):
                 find_program(name),
                 *arguments,
                 limit_secs=self._limit,
-                stdin=render_document(alerts, urgency, self._formatter),
-                environ={**os.environ, **environment(alerts, urgency, self._formatter)},
+                stdin=render_document(message, alerts),
+                environ={**os.environ, **environment(message, alerts)},
             ),
             self._limit,
         )

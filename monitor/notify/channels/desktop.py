@@ -10,12 +10,11 @@ import importlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from monitor.core.alerts import rules
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import Channel
 from monitor.notify.channels.command import run
-from monitor.notify.text import Formatter, Message, escape_markup
+from monitor.notify.text import Message, escape_markup
 
 if TYPE_CHECKING:
     from desktop_notifier import Capability, Urgency
@@ -49,23 +48,19 @@ class Desktop(Channel):
 
     def __init__(
         self,
-        formatter: Formatter,
         *,
         markup: bool,
         limit: float = LIMIT_SECS,
         make: Callable[[], Library] | None = None,
     ) -> None:
-        self._formatter = formatter
         self._markup = markup
         self._limit = limit
         self._make = make or _load
         self._current: Library | None = None
 
-    async def send(
-        self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
-    ) -> None:
+    async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError unless the notification was delivered within the limit."""
-        await self._within_limit(self._deliver(self._formatter(alerts, urgency)))
+        await self._within_limit(self._deliver(message))
 
     async def check(self) -> None:
         """Raises ChannelError where nothing would be shown now. Shows nothing, and asks for no permission."""
@@ -126,22 +121,12 @@ class TerminalNotifier(Channel):
 
     name = "terminal-notifier"
 
-    def __init__(
-        self,
-        formatter: Formatter,
-        *,
-        executable: str = "terminal-notifier",
-        limit: float = LIMIT_SECS,
-    ) -> None:
-        self._formatter = formatter
+    def __init__(self, *, executable: str = "terminal-notifier", limit: float = LIMIT_SECS) -> None:
         self._executable = executable
         self._limit = limit
 
-    async def send(
-        self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
-    ) -> None:
+    async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError."""
-        message = self._formatter(alerts, urgency)
         # It reads values as property lists: `(x` and `-x` would be lost without a backslash in front.
         options = ("-title", f"\\{message.title}", "-message", f"\\{message.body}")
         await run(self._executable, *options, limit=self._limit)
@@ -152,18 +137,12 @@ class Osascript(Channel):
 
     name = "osascript"
 
-    def __init__(
-        self, formatter: Formatter, *, executable: str = "osascript", limit: float = LIMIT_SECS
-    ) -> None:
-        self._formatter = formatter
+    def __init__(self, *, executable: str = "osascript", limit: float = LIMIT_SECS) -> None:
         self._executable = executable
         self._limit = limit
 
-    async def send(
-        self, alerts: Sequence[Alert], urgency: rules.Urgency = rules.Urgency.NORMAL
-    ) -> None:
+    async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError. The text travels as arguments and is never a part of the script."""
-        message = self._formatter(alerts, urgency)
         script = [part for line in _SCRIPT for part in ("-e", line)]
         # The first argument is ours, so that a title which begins with a dash is not read as an option.
         arguments = (APP_NAME, message.title, message.body)

@@ -11,7 +11,7 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import Channel
-from monitor.notify.text import Formatter, Message
+from monitor.notify.text import Message
 
 Write = Callable[[bytes], None]
 
@@ -27,16 +27,13 @@ class Terminal(Channel):
 
     name = "terminal"
 
-    def __init__(
-        self, formatter: Formatter, write: Write | None, environ: Mapping[str, str]
-    ) -> None:
-        self._formatter = formatter
+    def __init__(self, write: Write | None, environ: Mapping[str, str]) -> None:
         self._write = write
         self._environ = environ
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError."""
-        sequence = render_notification(self._formatter(alerts, urgency), self._environ)
+        sequence = render_notification(message, self._environ)
         if sequence is None:
             unknown = "this terminal is not known to show notifications"
             raise ChannelError(ChannelReason.NO_CAPABILITY, unknown)
@@ -51,11 +48,7 @@ class Bell(Channel):
     def __init__(self, write: Write | None) -> None:
         self._write = write
 
-    async def send(
-        self,
-        alerts: Sequence[Alert],  # noqa: ARG002 - a bell has one thing to say
-        urgency: Urgency = Urgency.NORMAL,  # noqa: ARG002 - and one way to say it
-    ) -> None:
+    async def send(self, message: Message, alerts: Sequence[Alert]) -> None:  # noqa: ARG002 - it only rings
         """Raises ChannelError."""
         _write(self._write, b"\a")
 

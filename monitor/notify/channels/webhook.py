@@ -14,7 +14,7 @@ from monitor.core.model import Secret
 from monitor.notify.channel import Channel
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
 from monitor.notify.document import identity, render_document
-from monitor.notify.text import Formatter, escape_markup
+from monitor.notify.text import Message, escape_markup
 
 
 class Form(StrEnum):
@@ -45,31 +45,28 @@ class Webhook(Channel):
         self,
         url: str,
         form: Form,
-        formatter: Formatter,
         *,
         token: Secret | None = None,
         limit: float = LIMIT_SECS,
         pause: float = PAUSE_SECS,
     ) -> None:
         self._render = _FORMS[form]
-        self._formatter = formatter
         self._poster = Poster(url, token=token, limit=limit, pause=pause)
 
-    async def send(self, alerts: Sequence[Alert], urgency: Urgency = Urgency.NORMAL) -> None:
+    async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError."""
-        content = self._render(alerts, urgency, self._formatter)
+        content = self._render(message, alerts)
         headers = {**content.headers, "Idempotency-Key": identity(alerts)}
         await self._poster.post(content.body, headers)
 
 
-def _render_json(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> HttpBody:
-    document = render_document(alerts, urgency, formatter)
+def _render_json(message: Message, alerts: Sequence[Alert]) -> HttpBody:
+    document = render_document(message, alerts)
     return HttpBody(document, {"Content-Type": "application/json"})
 
 
-def _render_ntfy(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> HttpBody:
+def _render_ntfy(message: Message, alerts: Sequence[Alert]) -> HttpBody:
     """https://docs.ntfy.sh/publish: the body is the text, and the rest are headers."""
-    message = formatter(alerts, urgency)
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Title": encode_header(message.title),
@@ -79,14 +76,13 @@ def _render_ntfy(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter
     return HttpBody(message.body.encode(), headers)
 
 
-def _render_slack(alerts: Sequence[Alert], urgency: Urgency, formatter: Formatter) -> HttpBody:
+def _render_slack(message: Message, _: Sequence[Alert]) -> HttpBody:
     """https://api.slack.com/messaging/webhooks; what it wants escaped is what HTML does."""
-    message = formatter(alerts, urgency)
     text = escape_markup(f"{message.title}\n{message.body}")
     return HttpBody(json.dumps({"text": text}).encode(), {"Content-Type": "application/json"})
 
 
-_FORMS: Final[Mapping[Form, Callable[[Sequence[Alert], Urgency, Formatter], HttpBody]]] = {
+_FORMS: Final[Mapping[Form, Callable[[Message, Sequence[Alert]], HttpBody]]] = {
     Form.JSON: _render_json,
     Form.NTFY: _render_ntfy,
     Form.SLACK: _render_slack,

@@ -27,9 +27,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from monitor.app.leader import Leader
+from monitor.app.leader import CliOptions, Leader
 from monitor.app.leadership import Election
-from monitor.app.run_config import CliOptions
 from monitor.ipc.mirror import StateView
 from monitor.settings import load
 from monitor.system.clock import SystemClock

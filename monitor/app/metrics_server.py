@@ -1,11 +1,10 @@
-"""Keeps `/metrics` served: where its address cannot be had now, that is said, and tried again until it can."""
+"""Keeps `/metrics` served: where its address cannot be had now, that is logged, and tried again until it can."""
 
 import asyncio
 import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
 from exporters.server import Site
@@ -58,34 +57,24 @@ class MetricsServer:
         while True:
             await self._moved.wait()
             self._moved.clear()
-            site = self._site()
             self.url = self.failure = ""
+            site = None if self._address is None else self._at(self._address, self._passed)
             if site is not None:
-                await self._serve(site)
-
-    def _site(self) -> Site | None:
-        return None if self._address is None else self._at(self._address, self._passed)
+                try:
+                    if await self._start(site):
+                        await self._moved.wait()
+                finally:
+                    await site.stop()
 
     def _at(self, address: ExporterSettings, passed: socket.socket | None = None) -> Site | None:
         if address.host is None or address.port is None:
             return None
         # The site closes its socket with itself; the one that was passed is for later sites, too.
         sock = passed.dup() if passed else None
-        return Site(self._state, self._now, address.host, address.port, sock=sock)
+        return Site(self._state, self._clock.now, address.host, address.port, sock=sock)
 
-    def _now(self) -> datetime:
-        return self._clock.now()
-
-    async def _serve(self, site: Site) -> None:
-        """Until another address is wanted."""
-        try:
-            if await self._started(site):
-                await self._moved.wait()
-        finally:
-            await site.stop()
-
-    async def _started(self, site: Site) -> bool:
-        """Whether the site is up; not so once another address is wanted."""
+    async def _start(self, site: Site) -> bool:
+        """Return whether the site is up; not so once another address is wanted."""
         while not self._moved.is_set():
             try:
                 await site.start()

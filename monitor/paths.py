@@ -51,7 +51,7 @@ def _is_there(path: str) -> bool:
 
 
 def state_folder(environ: "Mapping[str, str]") -> str:
-    """Where history, the alert ledger and back-off deadlines are kept. It need not exist."""
+    """Where the state database and the log are kept. It need not exist."""
     return os.path.join(_xdg_folder(environ, "XDG_STATE_HOME", ".local/state"), FOLDER)
 
 

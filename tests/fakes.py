@@ -1,8 +1,12 @@
-"""Stand-ins at the seams: a clock that tests turn by hand."""
+"""Stand-ins at the seams: a clock that tests turn by hand, and a state database without a thread."""
 
 import asyncio
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from monitor.storage.db import StateFile
+from monitor.storage.recorder import Recorder
+from monitor.storage.writer import Database, Job
 from tests.builders import NOW
 
 
@@ -51,3 +55,18 @@ async def settle(rounds: int = 20) -> None:
     """Let every task that can run do so."""
     for _ in range(rounds):
         await asyncio.sleep(0)
+
+
+class InlineDatabase(Database):
+    """The real database, with each job done at once by whoever submits it: for clocks that nobody waits on."""
+
+    def _put(self, job: Job) -> None:
+        job.done(*job.run(self._file))
+
+    async def close(self) -> None:
+        self._file.close()
+
+
+def inline_recorder(folder: Path, settings: str = "") -> Recorder:
+    """A recorder in this state folder that has written what it was given when the call returns."""
+    return Recorder(InlineDatabase(StateFile(folder / "state.db", busy_secs=0)), settings)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,12 +23,11 @@ from monitor.credentials.account_cache import digest
 from monitor.fast_path import request_of
 from monitor.ipc.lock import Lock
 from monitor.paths import config_path, instance
-from monitor.settings import SNAPSHOTS
 from monitor.statusline import parse_input
-from monitor.storage.state_store import StateStore
 from tests.app.leader_process import StandIn, owner, socket_of
 from tests.builders import live, state
 from tests.end_to_end.world import MONITOR
+from tests.storage.factories import keep_accounts, keep_facts
 
 LIMITS = {"five_hour": {"used_percentage": 14.000000000000002, "resets_at": 1779188400}}
 SAID = {"session_id": "s", "cwd": "/secret", "rate_limits": LIMITS}
@@ -195,10 +194,8 @@ def settings(env: dict[str, str], *names: str) -> None:
 
 
 def saved(env: dict[str, str], *names: str, ago: timedelta = timedelta(minutes=1)) -> None:
-    file = Path(env["HOME"]) / ".local/state/claude-tracker" / SNAPSHOTS
-    with closing(StateStore(file)) as snapshots:
-        for percent, name in enumerate(names, 42):
-            snapshots.save(name, account(name, percent, ago))
+    known = [account(name, percent, ago) for percent, name in enumerate(names, 42)]
+    keep_accounts(env, Path(config_path(env)), *known)
 
 
 def test_without_a_running_monitor_saved_figures_answer(env: dict[str, str]) -> None:
@@ -217,8 +214,7 @@ def logs_in(env: dict[str, str], token: str, **known: str) -> None:
     login = {"claudeAiOauth": {"accessToken": token, "refreshToken": "r", "expiresAt": ends}}
     (folder / ".credentials.json").write_text(json.dumps(login))
     learnt = {name: {"token_digest": digest(Secret(one))} for name, one in known.items()}
-    file = Path(env["HOME"]) / ".local/state/claude-tracker/accounts.json"
-    file.write_text(json.dumps(learnt))
+    keep_facts(env, Path(config_path(env)), learnt)
     env["CLAUDE_CONFIG_DIR"] = str(folder)
 
 
@@ -288,7 +284,7 @@ def test_saved_figures_answer_without_anything_that_polls(
     settings(env, "work")
     saved(env, "work")
     imported = imports(env, *words, stdin="{}")
-    assert "monitor.storage.state_store" in imported
+    assert "monitor.storage.cache" in imported
     polling = {"aiohttp", "prometheus_client", "keyring", "asyncio", "ssl"}
     assert not imported & {*polling, *heavy}
 
@@ -462,8 +458,7 @@ def lives(env: dict[str, str], **folders: str) -> None:
     """Where each account's login was seen last."""
     home = env["HOME"]
     known = {n: {"folders": [f.replace("~", home)]} for n, f in folders.items()}
-    file = Path(home) / ".local/state/claude-tracker/accounts.json"
-    file.write_text(json.dumps(known))
+    keep_facts(env, Path(config_path(env)), known)
 
 
 def test_figures_that_nobody_takes_are_one_line(env: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from exporters.template import ACCOUNT_FIELDS, WINDOW_FIELDS, parse_format
 from monitor import settings
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage
-from monitor.settings import HISTORY, MUTE, REQUESTS, SNAPSHOTS
+from monitor.settings import STATE_DB
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -159,7 +159,7 @@ def test_whatever_stands_in_braces_is_a_field(form: str) -> None:
 
 
 def test_what_is_kept_is_named() -> None:
-    names = ["alerts.db", HISTORY, MUTE, REQUESTS, SNAPSHOTS, "accounts.json", "monitor.log"]
+    names = [STATE_DB, "monitor.log"]
     assert [name for name in names if f"`{name}`" not in README] == []
 
 

@@ -17,8 +17,6 @@ from monitor.core.model import AuthMethod, Login, Secret
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
 from monitor.credentials.tokens import parse_login
-from monitor.settings import state_folder
-from monitor.system.files import JsonFile
 
 FOLDER_VARIABLES: Final = ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "CLAUDE_CONFIG_DIR")
 """What leads Claude Code to another login, the stronger one first; defined but empty, it means the default place."""
@@ -38,6 +36,7 @@ NOT_KNOWN: Final = LoggedIn(known=False)
 
 def logged_in(
     state: State,
+    learnt: AccountCache,
     now: datetime,
     environ: Mapping[str, str] = os.environ,
     platform: str = sys.platform,
@@ -52,7 +51,6 @@ def logged_in(
         return LoggedIn()
     except (CredentialError, OSError):
         return NOT_KNOWN
-    learnt = AccountCache(JsonFile(state_folder(environ) / "accounts.json"))
     found = _owner(login.credential.secret, learnt, state)
     if found is None and login.credential.is_dead(now):  # nobody can be asked about it
         living = (name for name in _oauth(state) if _lives(learnt[name], folder, environ))

@@ -3,8 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -12,8 +11,7 @@ from monitor.api.client import ApiHosts, Client
 from monitor.api.wire import parse_usage
 from monitor.app import background
 from monitor.app.poller import Poller
-from monitor.core.effects import Effect
-from monitor.core.events import LookedAround, PolicyChanged, PollStarted, Restored
+from monitor.core.events import LookedAround, PolicyChanged, PollStarted, Recalled, Restored
 from monitor.core.model import Storage
 from monitor.core.policy import Policy
 from monitor.core.restore import unasked
@@ -36,28 +34,23 @@ from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import FreshCredentials, LoginWatcher
 from monitor.notify.channel import ChannelSet
-from monitor.notify.journal import LoggedJournal, NoJournal
+from monitor.notify.journal import DeliveryLog, NoJournal
 from monitor.notify.queue import Notifier
-from monitor.storage.ledger import DeliveryLog, StorageError
-from monitor.storage.mute import MuteFile
-from monitor.storage.request_budget import RequestBudget
-from monitor.storage.samples import SampleLog
-from monitor.storage.state_store import StateStore
+from monitor.storage.cache import Cached
+from monitor.storage.mute import Mute
+from monitor.storage.recorder import Recorder
+from monitor.storage.requests import RequestBudget
 from monitor.store import Store
 from monitor.system.clock import Clock
 
 STATUS_STAGGER = 0.25
-
-LEDGER_SECS = 60.0
-"""Between two looks whether a ledger can be used again: somebody may have made room on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """Where this run keeps things: the real places, or the demo's memory. The first login is the one in use.
 
-    Without a ledger nothing is remembered of alerts. `ledger_failure` says why, where there should be one;
-    `open_ledger` opens it once that can be, and raises StorageError until then.
+    `cached` is what an earlier process has left. Without a `recorder` nothing outlives this one.
     """
 
     file: AccountsFile
@@ -65,15 +58,12 @@ class Dependencies:
     document: Document
     logins: Callable[[set[str]], Awaitable[Sequence[LoginSource]]]
     login_at: Callable[[str], LoginSource]
-    mute: MuteFile
+    mute: Mute
     given: GivenCredentials | None = None
     command: Callable[[tuple[str, ...]], TokenSource] | None = None
     storage: Storage | None = None
-    ledger: DeliveryLog | None = None
-    ledger_failure: str | None = None
-    open_ledger: Callable[[], DeliveryLog] | None = None
-    history: SampleLog | None = None
-    snapshots: StateStore | None = None
+    cached: Cached = field(default_factory=Cached)
+    recorder: Recorder | None = None
     allowance: RequestBudget | None = None
 
 
@@ -90,14 +80,13 @@ class App:
     ) -> None:
         self._places = places
         self._client = client
-        self._ledger = places.ledger
         self._channels = ChannelSet()
         self._channels_replaced = asyncio.Event()
         self._learnt = AccountCache(places.document)
         self.clock = clock
         self.mute = places.mute
-        keep = places.snapshots.record if places.snapshots else None
-        self.store = Store(State(policy=policy), self._record, keep)
+        record = places.recorder.record if places.recorder else None
+        self.store = Store(State(policy=policy), record)
         registry = LoginRegistry(self._learnt)
         stores = self._stores = SecretStores(
             places.vault, self._learnt, places.given, places.command, places.storage
@@ -113,28 +102,27 @@ class App:
         credentials = FreshCredentials(self.watcher, resolver)
         self.poller = Poller(self.store, clock, credentials, client, chance, places.allowance)
 
-    def load(self, listing: Listing | None = None) -> None:
+    async def load(self, listing: Listing | None = None) -> None:
         """Load the accounts, and take up what an earlier process knew of them.
 
         Those of the `listing`, where the settings have been read: their file may say something else by now.
         """
         now = self.clock.now()
         self._recall(now)
+        if self._places.recorder is not None:
+            background.report_storage(self._places.recorder, self.store, now)
         self.book.load(listing or self._places.file.read())
         if self._places.allowance is not None:
-            background.count_requests(self._places.allowance, self.store, now)
+            await background.count_requests(self._places.allowance, self.store, now)
 
     def _recall(self, now: datetime) -> None:
         """Take up what an earlier run remembered of its alerts, and of its polls."""
-        if self._places.snapshots is not None:
-            known = self._places.snapshots.load()
-            self.store.dispatch(
-                Restored(now, known if self.state().policy.polls else unasked(known))
-            )
-        if self._places.ledger is not None:
-            self.store.dispatch(self._places.ledger.recalled(now))
+        cached, polls = self._places.cached, self.state().policy.polls
+        accounts = cached.accounts if polls else unasked(cached.accounts)
+        self.store.dispatch(Restored(now, accounts))
+        self.store.dispatch(Recalled(now, cached.memories, cached.conditions))
 
-    def reload(
+    async def reload(
         self, listing: Listing, policy: Policy, hosts: ApiHosts, storage: Storage | None
     ) -> None:
         """Go on by other settings: polls and commands that are under way end as they would have."""
@@ -146,28 +134,12 @@ class App:
         self.book.load(listing)
         self.watcher.look_again()
         if self._places.allowance is not None:
-            background.count_requests(self._places.allowance, self.store, now)
+            await background.count_requests(self._places.allowance, self.store, now)
 
     def send_by(self, channels: ChannelSet) -> None:
         """Send alerts by these channels from now on, also those that others have not sent yet."""
         self._channels = channels
         self._channels_replaced.set()
-
-    async def _reopen_ledger(self) -> None:
-        """Use the ledger that could not be used when we began, once that can be."""
-        open_ledger = self._places.open_ledger
-        while open_ledger is not None and self._ledger is None:
-            await self.clock.sleep(LEDGER_SECS)
-            with suppress(StorageError):
-                self._ledger = open_ledger()
-                self._channels_replaced.set()
-
-    def _record(self, before: State, after: State, effects: Sequence[Effect]) -> Sequence[Effect]:
-        if self._ledger is not None:
-            return self._ledger.record(before, after, effects)
-        if self._places.ledger_failure is not None:
-            raise StorageError(self._places.ledger_failure)
-        return effects
 
     async def logins(self) -> Sequence[LoginSource]:
         """Every place where Claude Code keeps a login that is watched, the one in use first."""
@@ -190,11 +162,10 @@ class App:
             "login watcher": self.watcher.run(),
             "figures": self._follow_figures(),
             "notifier": self._notify(),
-            "ledger": self._reopen_ledger(),
             "heartbeat": background.tick(self.store, self.clock),
             "mute watcher": background.follow_mute(self.mute, self.store, self.clock),
             "requests": background.follow_requests(self._places.allowance, self.store, self.clock),
-            "history": background.keep_samples(self._places.history, self.store),
+            "storage": background.follow_storage(self._places.recorder, self.store, self.clock),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
@@ -223,7 +194,8 @@ class App:
                     task.cancel()
 
     def _notifier(self, channels: ChannelSet) -> Notifier:
-        journal = NoJournal() if self._ledger is None else LoggedJournal(self._ledger)
+        recorder = self._places.recorder
+        journal = NoJournal() if recorder is None else DeliveryLog(recorder)
         busy = partial(background.is_polling, self.store, self.clock)
         return Notifier(channels, self.store, self.clock, journal, busy)
 

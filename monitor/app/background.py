@@ -7,13 +7,13 @@ from typing import Final
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError
-from monitor.core.events import Muted, RequestsCounted, Ticked
+from monitor.core.events import Muted, RequestsCounted, StorageFailed, Ticked
 from monitor.core.state import State
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.alertmanager import Alertmanager
-from monitor.storage.mute import MuteFile
-from monitor.storage.request_budget import RequestBudget
-from monitor.storage.samples import SampleLog
+from monitor.storage.mute import Mute
+from monitor.storage.recorder import Recorder
+from monitor.storage.requests import RequestBudget
 from monitor.store import Store
 from monitor.system.clock import Clock
 
@@ -35,10 +35,10 @@ async def tick(store: Store, clock: Clock) -> None:
         store.dispatch(Ticked(clock.now()))
 
 
-async def follow_mute(mute: MuteFile, store: Store, clock: Clock) -> None:
+async def follow_mute(mute: Mute, store: Store, clock: Clock) -> None:
     """Follow what `monitor mute`, or the key of any running table, has set."""
     while True:
-        until = mute.muted_until(clock.now())
+        until = await mute.muted_until(clock.now())
         if until != store.state.muted_until:
             store.dispatch(Muted(clock.now(), until))
         await clock.sleep(LOOK_SECS)
@@ -48,27 +48,31 @@ async def follow_requests(allowance: RequestBudget | None, store: Store, clock: 
     """Show what other processes send for our accounts; before a request of our own it counts anyway."""
     while allowance is not None:
         await clock.sleep(COUNT_SECS)
-        count_requests(allowance, store, clock.now())
+        await count_requests(allowance, store, clock.now())
 
 
-def count_requests(allowance: RequestBudget, store: Store, now: datetime) -> None:
+async def count_requests(allowance: RequestBudget, store: Store, now: datetime) -> None:
     """Bring what is known of all processes' requests into the state."""
-    for name, sent in allowance.known(store.state.accounts, now).items():
-        account = store.state.accounts[name]
+    for name, sent in (await allowance.sent(store.state.accounts, now)).items():
+        account = store.state.accounts.get(name)
+        if account is None:
+            continue
         news = set(sent.requests) - set(account.requests)
         if news or sent.backoff_until != account.backoff_until:
             store.dispatch(RequestsCounted(now, name, sent.requests, sent.backoff_until))
 
 
-async def keep_samples(history: SampleLog | None, store: Store) -> None:
-    """Keep each account's usage as it comes."""
-    kept: dict[str, datetime] = {}
-    while history is not None:
-        for name, account in store.state.accounts.items():
-            if account.usage is not None and kept.get(name) != account.usage.at:
-                kept[name] = account.usage.at
-                history.append(name, account.usage)
-        await store.changed()
+async def follow_storage(recorder: Recorder | None, store: Store, clock: Clock) -> None:
+    """Show that the state database cannot be written, and that it can be again."""
+    while recorder is not None:
+        report_storage(recorder, store, clock.now())
+        await recorder.failure_changed()
+
+
+def report_storage(recorder: Recorder, store: Store, now: datetime) -> None:
+    """Bring what keeps the state database from being written into the state."""
+    if recorder.failure != store.state.storage_failure:
+        store.dispatch(StorageFailed(now, recorder.failure))
 
 
 async def refresh_firing(channels: ChannelSet, store: Store, clock: Clock) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from exporters.template import parse_format, render_line
@@ -21,24 +20,22 @@ from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.status_line import parse_rate_limits
-from monitor.settings import SNAPSHOTS, Settings, config_path, load, state_folder
-from monitor.storage.state_store import StateStore
-from monitor.system.files import JsonFile
+from monitor.settings import Settings, config_path, load, settings_id, state_db
+from monitor.storage import cache
+from monitor.storage.cache import Cached, FactsDocument
 
 NOBODY: Final = ""
 """As an account's name: that of a folder of which nobody knows whose it is."""
 
 
-def saved(config: str | None, at: datetime) -> State:
-    """What was known of the settings' accounts when somebody polled last. Raises SettingsError."""
-    settings = load(config_path(os.environ, config))
-    return saved_state(settings, state_folder(os.environ) / SNAPSHOTS, at)
+def cached(settings: Settings) -> Cached:
+    """What the last program that polled by these settings has left."""
+    return cache.read(state_db(os.environ), settings_id(os.environ, settings.path))
 
 
-def saved_state(settings: Settings, file: Path, at: datetime) -> State:
-    """The settings' accounts with what the file knows of them, as a program that starts takes it up."""
+def saved_state(settings: Settings, known: Mapping[str, AccountState], at: datetime) -> State:
+    """The settings' accounts with what was known of them, as a program that starts takes it up."""
     policy = Policy(timedelta(seconds=settings.poll_interval_secs))
-    known = StateStore(file).load()
     restored = Restored(at, known if settings.api.enabled else unasked(known))
     loaded = AccountsLoaded(at, settings.accounts, settings.active_account)
     state, _ = update(State(policy=policy), restored)
@@ -55,10 +52,12 @@ def line_of_input(
     """
     parsed = parse_format(form)
     usage = parse_rate_limits(said, at)
-    state = State(active=-1)
+    state, facts = State(active=-1), Cached().facts
     with suppress(SettingsError):  # what is wrong with them is told by other commands
-        state = saved(config, at)
-    name = _owner(state, folder) or NOBODY
+        settings = load(config_path(os.environ, config))
+        known = cached(settings)
+        state, facts = saved_state(settings, known.accounts, at), known.facts
+    name = _owner(state, AccountCache(FactsDocument(facts)), folder) or NOBODY
     account = state.accounts.get(name) or AccountState(Account(NOBODY), at, state.policy.interval)
     accounts = {**state.accounts, name: _with_usage(account, usage, at)}
     return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n"
@@ -71,9 +70,8 @@ def _with_usage(account: AccountState, usage: Usage | None, at: datetime) -> Acc
     return replace(account, usage=usage, health=Up(at), last_success_at=at)
 
 
-def _owner(state: State, folder: str | None) -> str | None:
+def _owner(state: State, learnt: AccountCache, folder: str | None) -> str | None:
     """The account that was seen to live there, else the one that the settings say lives there."""
-    learnt = AccountCache(JsonFile(state_folder(os.environ) / "accounts.json"))
     lives = {name: learnt[name].folders for name in state.accounts}
     said = {name: (one.account.config_dir,) for name, one in state.accounts.items()}
     place = _place(folder or "")

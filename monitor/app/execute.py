@@ -32,7 +32,7 @@ async def execute(app: App, command: Command) -> str:
             return _refresh(app, account)
         case ToggleMute():
             now = app.clock.now()
-            until = app.mute.toggle(now)
+            until = await app.mute.toggle(now)
             app.store.dispatch(Muted(now, until))
             return mute_words(until, now)
         case ImportLogins(None, brief=True):

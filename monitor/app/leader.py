@@ -154,7 +154,9 @@ class Leader:
                 before, config = self.config, await self._read()
                 await self.exporting.check(config.address)
                 self.config = config
-                app.reload(config.settings, config.policy, config.hosts, config.settings.storage)
+                await app.reload(
+                    config.settings, config.policy, config.hosts, config.settings.storage
+                )
                 if not config.sends_like(before):
                     app.send_by(config.channels)
                 self._announce(config)

@@ -53,21 +53,21 @@ class UsageSource(Protocol):
 class RequestAllowance(Protocol):
     """What other processes have sent for an account counts, too."""
 
-    def take(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
         """Whether one more request may be sent, which then counts; and all that were sent before."""
 
-    def note(self, account: AccountState) -> None:
+    def record_backoff(self, account: AccountState) -> None:
         """Have the other processes respect the account's back-off, or its end."""
 
 
 class OwnRequests:
     """The allowance of a process that is the only one to ask."""
 
-    def take(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
         return may_send(Sent(account.requests, account.backoff_until), base, now)
 
-    def note(self, account: AccountState) -> None:
-        """There is nobody to be told."""
+    def record_backoff(self, account: AccountState) -> None:
+        """There is no other process."""
 
 
 class Poller:
@@ -137,7 +137,7 @@ class Poller:
         used up, a refusal stands until the next turn.
         """
         credential = await self._credentials.credential(account)
-        if not self._may_ask(account.name):
+        if not await self._may_ask(account.name):
             return None
         try:
             return await self._ask(account, credential)
@@ -145,17 +145,20 @@ class Poller:
             if refusal.reason not in REFUSALS:
                 raise
             other = await self._credentials.credential(account, rejected=credential)
-            if other == credential or not self._may_ask(account.name):
+            if other == credential or not await self._may_ask(account.name):
                 raise
         return await self._ask(account, other)
 
-    def _may_ask(self, name: str) -> bool:
+    async def _may_ask(self, name: str) -> bool:
         """Whether one more request is sent now, which is then on record; what others have sent becomes known."""
         state, now = self._store.state, self._clock.now()
         account = state.accounts.get(name)
         if account is None:
             return False
-        sent = self._allowance.take(account, state.policy.interval, now)
+        sent = await self._allowance.acquire(account, state.policy.interval, now)
+        account = self._store.state.accounts.get(name)
+        if account is None:
+            return False
         if (sent.requests, sent.backoff_until) != (account.requests, account.backoff_until):
             counted = RequestsCounted(now, name, sent.requests, sent.backoff_until)
             self._store.dispatch(counted)
@@ -176,7 +179,7 @@ class Poller:
             return
         now, duration = self._clock.now(), self._since(poll.started)
         self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
-        self._allowance.note(self._store.state.accounts[poll.name])
+        self._allowance.record_backoff(self._store.state.accounts[poll.name])
 
     def _failed(self, poll: "_Poll", error: ApiError | CredentialError) -> None:
         if self._is_awaited(poll):
@@ -189,7 +192,7 @@ class Poller:
                     jitter=self._chance(),
                 )
             )
-            self._allowance.note(self._store.state.accounts[poll.name])
+            self._allowance.record_backoff(self._store.state.accounts[poll.name])
 
     def _is_awaited(self, poll: "_Poll") -> bool:
         """Whether the account is still the one that was asked about: it may have been edited, and polled anew."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,24 +22,20 @@ from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryVault, Sim
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
 from monitor.settings import (
-    HISTORY,
-    MUTE,
-    REQUESTS,
-    SNAPSHOTS,
     ApiSettings,
     Settings,
     SettingsFile,
-    ledger_path,
     rule_book,
-    state_folder,
+    settings_id,
+    state_db,
 )
-from monitor.storage.ledger import DeliveryLog, StorageError
-from monitor.storage.mute import MuteFile
-from monitor.storage.request_budget import RequestBudget
-from monitor.storage.samples import SampleLog
-from monitor.storage.state_store import StateStore
+from monitor.storage.cache import FactsDocument
+from monitor.storage.db import StateFile
+from monitor.storage.mute import Mute
+from monitor.storage.recorder import Recorder
+from monitor.storage.requests import RequestBudget
+from monitor.storage.writer import Database
 from monitor.system.clock import Clock, SystemClock
-from monitor.system.files import JsonFile
 from monitor.system.rlimits import leave_no_core
 
 PINNED_CLAUDE_CODE = "2.1.282"
@@ -64,18 +60,37 @@ async def build(
     One that `stays` polls on.
     """
     leave_no_core()
-    with ExitStack() as stack:
-        snapshots = stack.enter_context(closing(StateStore(state_folder(environ) / SNAPSHOTS)))
-        file = state_folder(environ) / REQUESTS
-        allowance = stack.enter_context(closing(RequestBudget(file, is_brief=not stays)))
-        places = _real_places(settings, environ, clock)
-        places = replace(places, snapshots=snapshots, allowance=allowance)
-        if alerts:
-            places = _kept(stack, places, ledger_path(environ, settings.path), clock, environ)
-        async with client_for(settings.api, clock) as client:
-            app = App(places, client, policy_of(settings), clock)
-            app.load(settings)
-            yield app
+    async with AsyncExitStack() as stack:
+        opened = open_recorder(settings.path, alerts=alerts, environ=environ)
+        recorder = await stack.enter_async_context(opened)
+        cached = await recorder.load()
+        database = recorder.database
+        places = replace(
+            _real_places(settings, environ, clock),
+            document=FactsDocument(cached.facts, recorder.record_facts),
+            mute=Mute(database),
+            cached=cached if alerts else replace(cached, memories={}, conditions={}),
+            recorder=recorder,
+            allowance=RequestBudget(database, recorder.record_backoff, is_brief=not stays),
+        )
+        client = await stack.enter_async_context(client_for(settings.api, clock))
+        app = App(places, client, policy_of(settings), clock)
+        await app.load(settings)
+        yield app
+
+
+@asynccontextmanager
+async def open_recorder(
+    config: Path, *, alerts: bool, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Recorder]:
+    """What writes the rows of this settings file; its last words are written at the end of the block."""
+    database = Database(StateFile(state_db(environ)))
+    recorder = Recorder(database, settings_id(environ, config), keeps_alerts=alerts)
+    try:
+        yield recorder
+    finally:
+        await recorder.close()
+        await database.close()
 
 
 @asynccontextmanager
@@ -121,31 +136,14 @@ def _real_places(settings: Settings, environ: Mapping[str, str], clock: Clock) -
     return Dependencies(
         file=SettingsFile(settings.path),
         vault=Keyring(),
-        document=JsonFile(state_folder(environ) / "accounts.json"),
+        document=FactsDocument(),
         logins=logins,
         login_at=lambda folder: ClaudeCode(folder, environ=environ, clock=clock),
-        mute=MuteFile(JsonFile(state_folder(environ) / MUTE)),
+        mute=Mute(),
         given=CredentialsDirectory(environ),
         command=lambda argv: TokenCommand(argv, clock),
         storage=settings.storage,
     )
-
-
-def _kept(
-    stack: ExitStack, places: Dependencies, path: Path, clock: Clock, environ: Mapping[str, str]
-) -> Dependencies:
-    """With what a run that tells alerts keeps: its samples, and its ledger, where that can be written."""
-    history = stack.enter_context(closing(SampleLog(state_folder(environ) / HISTORY)))
-
-    def open_ledger() -> DeliveryLog:
-        return stack.enter_context(closing(DeliveryLog(path, clock.now())))
-
-    try:
-        ledger = open_ledger()
-    except StorageError as error:
-        places = replace(places, ledger_failure=str(error), open_ledger=open_ledger)
-        return replace(places, history=history)
-    return replace(places, history=history, ledger=ledger)
 
 
 def _demo_places(logged_in: Sequence[LoginSource]) -> Dependencies:
@@ -160,5 +158,5 @@ def _demo_places(logged_in: Sequence[LoginSource]) -> Dependencies:
         document=MemoryDocument(),
         logins=logins,
         login_at=lambda _: logged_in[-1],
-        mute=MuteFile(MemoryDocument()),
+        mute=Mute(),
     )

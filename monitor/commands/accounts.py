@@ -3,7 +3,6 @@
 import asyncio
 import getpass
 import json
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
+from monitor.app.cached_state import cached
 from monitor.app.execute import execute
 from monitor.app.leadership import execute_remotely
 from monitor.app.wiring import build
@@ -36,8 +36,8 @@ from monitor.credentials.cswap import listed
 from monitor.credentials.folders import absolute
 from monitor.fast_path import socket_of
 from monitor.ipc.client import ask
-from monitor.settings import Settings, state_folder
-from monitor.system.files import JsonFile
+from monitor.settings import Settings
+from monitor.storage.cache import FactsDocument
 
 Verb = Callable[[Namespace], Command]
 """Asks the user what is to be asked, and returns the command."""
@@ -70,7 +70,7 @@ async def _execute(command: Command, arguments: Namespace) -> str:
 
 def _list(arguments: Namespace) -> None:
     settings = settings_of(arguments)
-    learnt = AccountCache(JsonFile(state_folder(os.environ) / "accounts.json"))
+    learnt = AccountCache(FactsDocument(cached(settings).facts))
     if arguments.json:
         print(json.dumps({"accounts": _documents(settings, learnt)}, indent=2))
         return

@@ -4,17 +4,13 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from monitor.core.alerts.explain import Decided, explain, explain_all
 from monitor.core.alerts.firing import firing_alerts
-from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.alerts.replay import replayed
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert
@@ -25,17 +21,18 @@ from monitor.core.model import Account, AccountState, Usage
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.settings import (
-    HISTORY,
     Settings,
     config_path,
-    ledger_path,
     load,
     parse_since,
     rule_book,
-    state_folder,
+    settings_id,
+    state_db,
 )
-from monitor.storage.ledger import LedgerView, Stage, StoredAlert
-from monitor.storage.samples import SampleLog
+from monitor.storage import cache, deliveries, samples
+from monitor.storage.cache import Cached
+from monitor.storage.db import Connection, read_only
+from monitor.storage.deliveries import Stage, StoredAlert
 from monitor.system.clock import SystemClock
 
 LATELY: Final = "1d"
@@ -51,10 +48,9 @@ Verb = Callable[[Namespace, datetime], None]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger holds."""
+    """What the state database holds of alerts."""
 
-    accounts: Mapping[str, Remembered]
-    fleet: Mapping[str, Condition]
+    cached: Cached
     entries: Sequence[StoredAlert] = ()
 
 
@@ -65,7 +61,7 @@ def alerts(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace, now: datetime) -> None:
-    known = _known(arguments, parse_since(arguments.since or LATELY, now), now)
+    known = _known(arguments, parse_since(arguments.since or LATELY, now))
     firing = firing_alerts(_state_of(known, _rules(arguments), now), now)
     if arguments.json:
         _print_json(
@@ -85,11 +81,12 @@ def _list(arguments: Namespace, now: datetime) -> None:
 def _replay(arguments: Namespace, now: datetime) -> None:
     since = parse_since(arguments.since or (DEMO_LATELY if arguments.demo else LATELY), now)
     if arguments.demo:
-        samples, rules = _demo_samples(since, now), RuleBook()
+        polls, rules = _demo_samples(since, now), RuleBook()
     else:
-        samples = SampleLog(_state_file(HISTORY)).usages(since - WARM_UP, now)
+        rows = _settings_id(arguments)
+        polls = samples.usages(state_db(os.environ), rows, since - WARM_UP, now)
         rules = _rules(arguments)
-    fired = [alert for alert in replayed(samples, rules) if alert.at >= since]
+    fired = [alert for alert in replayed(polls, rules) if alert.at >= since]
     if arguments.json:
         alerts = [_document(alert) for alert in fired]
         _print_json(since=iso(since), until=iso(now), alerts=alerts)
@@ -102,28 +99,28 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 
 
 def _explain(arguments: Namespace, now: datetime) -> None:
-    rules, known = _rules(arguments), _known(arguments, now - WARM_UP, now)
+    rules, known = _rules(arguments), _known(arguments, now - WARM_UP)
     decided = [_decided(entry) for entry in known.entries]
     blocks = [
-        explain(name, known.accounts[name], rules, now, decided, window=arguments.window)
+        explain(name, known.cached.memories[name], rules, now, decided, window=arguments.window)
         for name in _chosen(arguments, known)
     ]
     if not any(blocks):
         where = f" of a window {arguments.window}" if arguments.window else ""
         raise TrackerError(f"nothing is known{where} yet: run `monitor tui` or `monitor serve`")
     if arguments.account is None and arguments.window is None:
-        blocks.append(explain_all(known.fleet, rules, now))
+        blocks.append(explain_all(known.cached.conditions, rules, now))
     print("\n\n".join("\n".join(block) for block in blocks if block))
 
 
 def _decided(entry: StoredAlert) -> Decided:
-    is_told, is_given_up = entry.stage is Stage.TOLD, entry.stage is Stage.DROPPED
+    is_told, is_given_up = entry.stage is Stage.SENT, entry.stage is Stage.DROPPED
     return Decided(entry.alert, is_told, is_given_up, entry.outcome)
 
 
 def _chosen(arguments: Namespace, known: Known) -> list[str]:
     """The accounts that are meant. Raises SettingsError for one that there is not."""
-    names = list(known.accounts)
+    names = list(known.cached.memories)
     if arguments.account is None or arguments.account in names:
         return [arguments.account] if arguments.account else names
     name = find_account(arguments.account, _settings(arguments).accounts).name
@@ -140,21 +137,24 @@ def _settings(arguments: Namespace) -> Settings:
     return load(config_path(os.environ, arguments.config))
 
 
-def _state_file(name: str) -> Path:
-    return state_folder(os.environ) / name
+def _settings_id(arguments: Namespace) -> str:
+    return settings_id(os.environ, config_path(os.environ, arguments.config))
 
 
-def _known(arguments: Namespace, since: datetime, now: datetime) -> Known:
-    """What the ledger remembers, and the alerts that were decided since then or are not done; none is written."""
-    path = ledger_path(os.environ, config_path(os.environ, arguments.config))
-    with closing(LedgerView(path)) as ledger:
-        recalled = ledger.recalled(now)
-        older = [entry for entry in ledger.unfinished() if entry.alert.at < since]
-        return Known(recalled.accounts, recalled.conditions, [*older, *ledger.since(since)])
+def _known(arguments: Namespace, since: datetime) -> Known:
+    """What is remembered of accounts, and the alerts that were decided since then or are not done; none is written."""
+    rows = _settings_id(arguments)
+
+    def work(database: Connection) -> tuple[Cached, list[StoredAlert]]:
+        return cache.load(database, rows), deliveries.since(database, rows, since)
+
+    nothing: tuple[Cached, list[StoredAlert]] = Cached(), []
+    cached, entries = read_only(state_db(os.environ), work, nothing)
+    return Known(cached, entries)
 
 
 def _state_of(known: Known, rules: RuleBook, now: datetime) -> State:
-    """As much of the running program's state as the ledger remembers."""
+    """As much of the running program's state as is remembered."""
     accounts = {
         name: AccountState(
             Account(name),
@@ -163,9 +163,9 @@ def _state_of(known: Known, rules: RuleBook, now: datetime) -> State:
             alerts=memory.windows,
             conditions=memory.conditions,
         )
-        for name, memory in known.accounts.items()
+        for name, memory in known.cached.memories.items()
     }
-    return State(Policy(alerts=rules), accounts, conditions=known.fleet)
+    return State(Policy(alerts=rules), accounts, conditions=known.cached.conditions)
 
 
 def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
@@ -192,7 +192,7 @@ def _row(alert: Alert, now: datetime) -> str:
 
 def _outcome(entry: StoredAlert) -> str:
     tries = f", {entry.attempts} tries" if entry.attempts > 1 else ""
-    if entry.stage is Stage.TOLD:
+    if entry.stage is Stage.SENT:
         return f"{entry.outcome}{tries}"  # such as `sent by desktop`
     words = f": {entry.outcome}" if entry.outcome else ""
     return f"{entry.stage}{words}{tries}"

@@ -21,8 +21,8 @@ from monitor.doctor.report import exit_code, render_document, render_text
 from monitor.ipc.client import ask
 from monitor.ipc.mirror import read_state
 from monitor.paths import instance
-from monitor.settings import SNAPSHOTS, config_path, state_folder
-from monitor.storage.state_store import StateStore
+from monitor.settings import config_path, settings_id, state_db
+from monitor.storage import cache
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 
@@ -65,7 +65,7 @@ def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
     """
     state = read_state(instance(environ, config)[1])
     if state is None:
-        kept = StateStore(state_folder(environ) / SNAPSHOTS).load()
+        kept = cache.read(state_db(environ), settings_id(environ, config)).accounts
         return failures_of(kept, is_running=False)
     return failures_of(state.accounts, is_running=True)
 

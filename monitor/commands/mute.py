@@ -2,29 +2,29 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 from monitor.core.errors import SettingsError
-from monitor.settings import MUTE, parse_duration, state_folder
-from monitor.storage.mute import MuteFile, mute_words
+from monitor.settings import parse_duration, state_db
+from monitor.storage import cache
+from monitor.storage.db import StateFile, read_only
+from monitor.storage.mute import holding, mute_words
+from monitor.storage.writer import run_now
 from monitor.system.clock import SystemClock
-from monitor.system.files import JsonFile
+
+BUSY_SECS: Final = 5.0
 
 
 def mute(arguments: Namespace) -> int:
     """Mute for the duration, end the mute by `off`, or without either print the present one."""
-    file = mute_file(os.environ)
-    now = SystemClock().now()
+    path, now = state_db(os.environ), SystemClock().now()
     if arguments.duration is not None:
-        file.set(_until(arguments.duration, now))
-    print(mute_words(file.muted_until(now), now))
+        until = _until(arguments.duration, now)
+        file = StateFile(path, busy_secs=BUSY_SECS)
+        run_now(file, lambda database: cache.put_mute(database, until))
+    print(mute_words(holding(read_only(path, cache.muted_until, None), now), now))
     return 0
-
-
-def mute_file(environ: Mapping[str, str]) -> MuteFile:
-    """The user's own mute."""
-    return MuteFile(JsonFile(state_folder(environ) / MUTE))
 
 
 def _until(text: str, now: datetime) -> datetime | None:

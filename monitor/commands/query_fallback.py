@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from monitor import fast_path
 from monitor.app.active_login import logged_in
-from monitor.app.cached_state import saved_state
+from monitor.app.cached_state import cached, saved_state
 from monitor.app.queries import Answer, answer_query
 from monitor.core.commands import Guard, Next, Status, decode_request
 from monitor.core.errors import NoFolderError
@@ -21,9 +21,11 @@ from monitor.core.events import LoginSeen
 from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.core.update import update
+from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
 from monitor.paths import instance
-from monitor.settings import SNAPSHOTS, config_path, load, state_folder
+from monitor.settings import config_path, load
+from monitor.storage.cache import FactsDocument
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 
@@ -142,7 +144,8 @@ def saved(arguments: Namespace) -> Saved:
     settings = load(config_path(os.environ, arguments.config))
     logs.configure("ERROR")
     at = now()
-    state = saved_state(settings, state_folder(os.environ) / SNAPSHOTS, at)
-    login = logged_in(state, at)
+    known = cached(settings)
+    state = saved_state(settings, known.accounts, at)
+    login = logged_in(state, AccountCache(FactsDocument(known.facts)), at)
     state, _ = update(state, LoginSeen(at, login.account))
     return Saved(state, login.known, settings.api.enabled)

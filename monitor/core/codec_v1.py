@@ -1,7 +1,7 @@
 """The state as plain JSON values and back: what viewers are shown, and what a successor takes up. Pure.
 
-Left out are the alert machine's memory, which the ledger keeps, the rule book, and the argv of a token's program, which
-may be private. Instants are microseconds since the epoch, durations microseconds. Unknown keys are ignored.
+Left out are the alert machine's memory, the rule book, and the argv of a token's program, which may be private.
+Instants are microseconds since the epoch, durations microseconds. Unknown keys are ignored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ def _beside_accounts(state: State) -> Json:
         logged_in=state.logged_in,
         notifications=_log(state.notifications),
         muted_until=_instant(state.muted_until),
-        ledger_failure=state.ledger_failure,
+        storage_failure=state.storage_failure,
     )
 
 
@@ -86,7 +86,7 @@ def _parsed(document: Json, accounts: Mapping[str, AccountState]) -> State:
         logged_in=_text(document.get("logged_in")),
         notifications=_parse_log(document["notifications"]),
         muted_until=_parse_instant(document.get("muted_until")),
-        ledger_failure=_text(document.get("ledger_failure")),
+        storage_failure=_text(document.get("storage_failure")),
     )
 
 

@@ -183,8 +183,8 @@ class Notified:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerFailed:
-    """The alert ledger cannot be written, for this reason; None says that it can again."""
+class StorageFailed:
+    """The state database cannot be written, for this reason; None says that it can again."""
 
     at: datetime
     detail: str | None
@@ -232,7 +232,7 @@ Event = (
     | PollFailed
     | LookedAround
     | Notified
-    | LedgerFailed
+    | StorageFailed
     | Ticked
     | Muted
     | ClockStepped

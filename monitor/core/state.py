@@ -25,7 +25,7 @@ class NotificationLog:
 class State:
     """Accounts by name, in the order of the settings; `active` is an index into them.
 
-    `recalled` and `restored` wait for the accounts to be loaded. `ledger_failure` says why alerts are not being
+    `recalled` and `restored` wait for the accounts to be loaded. `storage_failure` says why alerts are not being
     written down, `looked_around` that figures are had without polls, and were looked for.
     """
 
@@ -38,7 +38,7 @@ class State:
     muted_until: datetime | None = None
     recalled: Mapping[str, Remembered] = field(default_factory=dict)
     restored: Mapping[str, AccountState] = field(default_factory=dict)
-    ledger_failure: str | None = None
+    storage_failure: str | None = None
     looked_around: bool = False
 
     @property

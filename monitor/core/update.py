@@ -19,7 +19,6 @@ from monitor.core.events import (
     CredentialSeen,
     Event,
     FiguresSeen,
-    LedgerFailed,
     LoginSeen,
     LookedAround,
     Muted,
@@ -34,6 +33,7 @@ from monitor.core.events import (
     RequestsCounted,
     RequestSent,
     Restored,
+    StorageFailed,
     Ticked,
 )
 from monitor.core.merge import answered, merged
@@ -338,8 +338,8 @@ def _notified(event: Notified, state: State) -> Outcome:
 
 
 @_update.register
-def _ledger_failed(event: LedgerFailed, state: State) -> Outcome:
-    return replace(state, ledger_failure=event.detail), ()
+def _storage_failed(event: StorageFailed, state: State) -> Outcome:
+    return replace(state, storage_failure=event.detail), ()
 
 
 @_update.register

@@ -34,7 +34,14 @@ from monitor.doctor.channels import (
     channel_checks,
     screen_checks,
 )
-from monitor.doctor.files import STATE, folder_check, folder_facts, settings_checks, settings_facts
+from monitor.doctor.files import (
+    STATE,
+    database_checks,
+    folder_check,
+    folder_facts,
+    settings_checks,
+    settings_facts,
+)
 from monitor.doctor.keyring import keyring_check, keyring_facts
 from monitor.doctor.logins import (
     LOGIN,
@@ -61,11 +68,12 @@ from monitor.doctor.network import (
 )
 from monitor.doctor.report import Check, Privacy, Question, title
 from monitor.notify.channels.desktop import Library
-from monitor.settings import Settings
+from monitor.settings import Settings, settings_id, state_db
 from monitor.settings import state_folder as state_path
+from monitor.storage import cache
+from monitor.storage.cache import FactsDocument
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
-from monitor.system.files import JsonFile
 from monitor.system.web import Obstacle
 
 LOGINS_SECS: Final = 20.0
@@ -124,7 +132,9 @@ class _Examination:
         self._world = world
         self._settings = settings
         self._folder = state_path(world.environ)
-        self._learnt = AccountCache(JsonFile(self._folder / "accounts.json"))
+        rows = settings_id(world.environ, world.config)
+        facts = cache.read(state_db(world.environ), rows).facts
+        self._learnt = AccountCache(FactsDocument(facts))
         self._vault = Keyring(world.backend)
 
     async def checks(self) -> list[Check]:
@@ -162,7 +172,8 @@ class _Examination:
         return bool(settings.channels.entries)
 
     async def _state(self) -> list[Check]:
-        return [folder_check(folder_facts(self._folder))]
+        folder = folder_check(folder_facts(self._folder))
+        return [folder, *database_checks(state_db(self._world.environ))]
 
     async def _api(self) -> list[Check]:
         settings, clock = self._settings.api, self._world.clock

@@ -13,6 +13,7 @@ from typing import Final
 from monitor.core.errors import SettingsError
 from monitor.doctor.report import Check, Question, shell
 from monitor.settings import Settings, load
+from monitor.storage.db import StorageError, check, set_aside
 
 SETTINGS: Final = Question(
     "settings", "accounts, alerts and channels are named there; nothing runs while it is wrong"
@@ -188,3 +189,19 @@ def folder_check(facts: FolderFacts) -> Check:
         found = f"others may look into {path} (mode {facts.mode:04o})"
         return STATE.warn(found, shell("chmod", "700", path))
     return STATE.ok(f"{path} is yours alone, and can be written")
+
+
+def database_checks(path: Path) -> list[Check]:
+    """What is wrong with the state database, and those that were set aside; none where all is well."""
+    checks = []
+    try:
+        check(path)
+    except StorageError as error:
+        words = f"{error}; it is set aside, and a new one begun, when a monitor starts"
+        checks.append(STATE.warn(words, shell("monitor", "serve")))
+    for aside in set_aside(path):
+        words = (
+            f"{path.name} could not be used once: it was set aside as {aside}, and a new one begun"
+        )
+        checks.append(STATE.warn(words, shell("rm", f"{aside}")))
+    return checks

@@ -1,13 +1,19 @@
 """Where it is written how far each alert has come, and what stands in where nothing is written."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol
 
-from monitor.storage.ledger import DeliveryLog, Stage, StorageError, StoredAlert
+from monitor.storage import deliveries
+from monitor.storage.db import Connection, StorageError
+from monitor.storage.deliveries import Stage, StoredAlert
+from monitor.storage.recorder import Recorder
 
-T = TypeVar("T")
+BEGIN_SECS: Final = 1.0
+"""So long an alert waits at most for its attempt to be written."""
+
+READ_SECS: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -39,24 +45,44 @@ class Journal(Protocol):
         """Give these up without an attempt."""
 
 
-class LoggedJournal:
-    """The journal in the delivery log, which reports itself what it cannot write."""
+class DeliveryLog:
+    """The journal in the state database."""
 
-    def __init__(self, log: DeliveryLog) -> None:
-        self._log = log
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._settings = recorder.settings
 
     async def unfinished(self) -> list[StoredAlert]:
+        settings, written = self._settings, list[StoredAlert]()
         try:
-            return self._log.unfinished()
-        except StorageError as error:
-            _log.warning("%s", error)
-            return []
+            written = await self._recorder.database.read(
+                lambda database: deliveries.unfinished(database, settings), within=READ_SECS
+            )
+        except StorageError as error:  # which the recorder reports
+            _log.debug("%s", error)
+        keys = {alert.key for alert in written}
+        return [*written, *(a for a in self._recorder.take_unwritten() if a.key not in keys)]
 
     async def begin(self, alerts: Sequence[StoredAlert], channel: str) -> Sequence[StoredAlert]:
-        return _write(lambda: self._log.begin(alerts, channel), alerts)
+        settings = self._settings
+
+        def work(database: Connection) -> list[StoredAlert]:
+            left = [a for a in alerts if not deliveries.is_sent(database, settings, a.key, channel)]
+            for statement, values in deliveries.begun(settings, left, channel):
+                database.execute(statement, values)
+            return left
+
+        if self._recorder.failure is None:  # what was written of them before comes first
+            await self._recorder.drain(BEGIN_SECS)
+        try:
+            return await self._recorder.database.write(work, within=BEGIN_SECS, durable=True)
+        except StorageError:
+            self._recorder.write(deliveries.begun(settings, alerts, channel))
+            return alerts
 
     def put_back(self, alerts: Sequence[StoredAlert], channel: str, outcome: str) -> None:
-        _write(lambda: self._log.put_back(alerts, channel, outcome), None)
+        results = deliveries.results(self._settings, alerts, channel, Stage.DECIDED, outcome)
+        self._recorder.write(results)
 
     def finish(
         self,
@@ -67,10 +93,11 @@ class LoggedJournal:
         ended: Collection[StoredAlert],
         at: datetime,
     ) -> None:
-        _write(lambda: self._log.finish(alerts, channel, stage, outcome, ended, at), None)
+        results = deliveries.results(self._settings, alerts, channel, stage, outcome)
+        self._recorder.write([*results, *deliveries.ends(self._settings, ended, "", at)])
 
     def drop(self, alerts: Collection[StoredAlert], note: str, at: datetime) -> None:
-        _write(lambda: self._log.drop(alerts, note, at), None)
+        self._recorder.write(deliveries.ends(self._settings, alerts, note, at))
 
 
 class NoJournal:
@@ -98,11 +125,3 @@ class NoJournal:
 
     def drop(self, alerts: Collection[StoredAlert], note: str, at: datetime) -> None:
         """Nothing is written."""
-
-
-def _write(write: Callable[[], T], otherwise: T) -> T:
-    try:
-        return write()
-    except StorageError as error:
-        _log.debug("%s", error)
-        return otherwise

@@ -30,7 +30,7 @@ from monitor.core.events import Notified
 from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, Sender
 from monitor.notify.journal import Journal
-from monitor.storage.ledger import Stage, StoredAlert
+from monitor.storage.deliveries import Stage, StoredAlert
 from monitor.system.aio import see_through, woken
 from monitor.system.clock import Clock
 
@@ -197,8 +197,8 @@ class Queue:
 
     def _finish_sent(self, group: list[Delivery], channel: str) -> None:
         again = [d for d in group if self._was_in_flight(d.stored)]
-        self._finish([d for d in group if d not in again], Stage.TOLD, f"sent by {channel}")
-        self._finish(again, Stage.TOLD, f"sent by {channel}, perhaps for the second time")
+        self._finish([d for d in group if d not in again], Stage.SENT, f"sent by {channel}")
+        self._finish(again, Stage.SENT, f"sent by {channel}, perhaps for the second time")
         now, wall = self._clock.monotonic(), self._clock.now()
         for delivery in self._waiting:
             if delivery.is_stale(wall) and channel in {c.name for c in delivery.channels}:
@@ -206,8 +206,8 @@ class Queue:
 
     def _was_in_flight(self, stored: StoredAlert) -> bool:
         """True where a process died while it was sending this here."""
-        before = stored.lanes.get(self.name)
-        return before is not None and before.stage is Stage.TELLING
+        before = stored.channels.get(self.name)
+        return before is not None and before.stage is Stage.SENDING
 
     def _retry(self, group: list[Delivery], outcome: Outcome) -> None:
         """Have the group tried again later, less what is dropped by now."""
@@ -274,7 +274,7 @@ class Notifier:
             for name in channels.queues
         }
         self._burst: list[Arrived[StoredAlert]] = []
-        self._recovered: set[int] = set()
+        self._recovered: set[str] = set()
         self._arrived = asyncio.Event()
 
     async def run(self) -> None:
@@ -292,9 +292,9 @@ class Notifier:
 
     async def _recover(self) -> None:
         unfinished = await self._journal.unfinished()
-        self._recovered = {stored.id for stored in unfinished if stored.id is not None}
+        self._recovered = {stored.key for stored in unfinished}
         for stored in unfinished:
-            if stored.stage is Stage.TELLING:
+            if stored.stage is Stage.SENDING:
                 _log.info("an alert was being sent when the program ended, and is sent again")
             self._admit(stored)
 
@@ -302,7 +302,7 @@ class Notifier:
         while True:
             effect = await self._source.next_effect()
             stored = effect if isinstance(effect, StoredAlert) else StoredAlert(effect.alert)
-            if stored.id not in self._recovered:  # else the journal had it as well
+            if stored.key not in self._recovered:  # else the journal had it as well
                 self._admit(stored)
 
     def _admit(self, stored: StoredAlert) -> None:
@@ -347,8 +347,8 @@ class Notifier:
         """The queues in which it is still to be sent; none where it was sent before the channels were changed."""
         ended = {
             name
-            for name, progress in stored.lanes.items()
-            if progress.stage in (Stage.TOLD, Stage.DROPPED)
+            for name, progress in stored.channels.items()
+            if progress.stage in (Stage.SENT, Stage.DROPPED)
         }
         if ended - self._queues.keys():
             return {}

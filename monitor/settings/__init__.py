@@ -19,21 +19,16 @@ from monitor.settings.model import (
     WebhookSettings,
 )
 from monitor.settings.paths import (
-    HISTORY,
-    MUTE,
-    REQUESTS,
-    SNAPSHOTS,
+    STATE_DB,
     config_path,
-    ledger_path,
+    settings_id,
+    state_db,
     state_folder,
 )
 
 __all__ = [
     "CHANNELS",
-    "HISTORY",
-    "MUTE",
-    "REQUESTS",
-    "SNAPSHOTS",
+    "STATE_DB",
     "AlertmanagerSettings",
     "ApiSettings",
     "AppriseSettings",
@@ -47,7 +42,6 @@ __all__ = [
     "WebhookSettings",
     "check_name",
     "config_path",
-    "ledger_path",
     "load",
     "parse",
     "parse_duration",
@@ -55,5 +49,7 @@ __all__ = [
     "parse_since",
     "render_duration",
     "rule_book",
+    "settings_id",
+    "state_db",
     "state_folder",
 ]

@@ -6,11 +6,8 @@ from typing import Final
 
 from monitor import paths
 
-HISTORY: Final = "history.db"
-MUTE: Final = "mute.json"
-SNAPSHOTS: Final = "state.db"
-REQUESTS: Final = "requests.db"
-"""Files of the state folder, which all settings files share. The ledger is each one's own."""
+STATE_DB: Final = "state.db"
+"""The file of the state folder that all settings files share; what is in it is kept apart by `settings_id`."""
 
 
 def config_path(environ: Mapping[str, str], override: str | Path | None = None) -> Path:
@@ -19,11 +16,15 @@ def config_path(environ: Mapping[str, str], override: str | Path | None = None) 
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """Where history, the alert ledger and back-off deadlines are kept. It need not exist."""
+    """Where the state database and the log are kept. It need not exist."""
     return Path(paths.state_folder(environ))
 
 
-def ledger_path(environ: Mapping[str, str], config: Path) -> Path:
-    """The alert ledger of this settings file: no other one's channels are told what it has decided."""
-    key = paths.instance_key(environ, str(config))
-    return state_folder(environ) / (f"alerts-{key}.db" if key else "alerts.db")
+def state_db(environ: Mapping[str, str]) -> Path:
+    """The state database. It need not exist."""
+    return state_folder(environ) / STATE_DB
+
+
+def settings_id(environ: Mapping[str, str], config: Path) -> str:
+    """What tells this settings file's rows from another's; empty for the ordinary file."""
+    return paths.instance_key(environ, str(config))

@@ -1,53 +1,51 @@
-"""Until when the user wants no alerts: one small document that every process of the user reads and writes."""
+"""Until when the user wants no alerts: one row of the state database, which every process reads and writes."""
 
-from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Final, Protocol
+from typing import Final
 
 from monitor.core.format import clock
+from monitor.storage import cache
+from monitor.storage.db import StorageError
+from monitor.storage.writer import Database
 
 KEY_MUTES_FOR: Final = timedelta(hours=1)
 
-
-class Document(Protocol):
-    """One small JSON document that outlives the process."""
-
-    def load(self) -> Mapping[str, Any]:
-        """Empty where there is none, or none that can be read."""
-
-    def save(self, document: Mapping[str, Any]) -> None:
-        """Raises TrackerError where it cannot be written."""
+LIMIT_SECS: Final = 2.0
 
 
-class MuteFile:
-    """The mute, over `JsonFile` or the demo's memory. It is over once its instant has passed."""
+class Mute:
+    """The mute, which is over once its instant has passed. Without a database it ends with the process."""
 
-    def __init__(self, document: Document) -> None:
-        self._document = document
+    def __init__(self, database: Database | None = None) -> None:
+        self._database = database
+        self._until: datetime | None = None
 
-    def until(self) -> datetime | None:
-        """What was set last, be it past or to come; None where nothing is muted, or it cannot be read."""
-        text = self._document.load().get("until")
-        try:
-            until = datetime.fromisoformat(text) if isinstance(text, str) else None
-        except ValueError:
-            return None
-        return until if until is None or until.tzinfo is not None else None
+    async def muted_until(self, now: datetime) -> datetime | None:
+        """When the mute ends that holds now; None where none does. What was read last holds while nothing can be."""
+        if self._database is not None:
+            with suppress(StorageError):  # which the recorder reports
+                self._until = await self._database.read(cache.muted_until, within=LIMIT_SECS)
+        return holding(self._until, now)
 
-    def muted_until(self, now: datetime) -> datetime | None:
-        """When the mute ends that holds now; None where none does."""
-        until = self.until()
-        return until if until is not None and now < until else None
+    async def set(self, until: datetime | None) -> None:
+        """Mute until then; None ends it. Raises StorageError."""
+        if self._database is not None:
+            await self._database.write(
+                lambda database: cache.put_mute(database, until), within=LIMIT_SECS
+            )
+        self._until = until
 
-    def set(self, until: datetime | None) -> None:
-        """Mute until then; None ends it. Raises TrackerError."""
-        self._document.save({"until": None if until is None else until.isoformat()})
-
-    def toggle(self, now: datetime) -> datetime | None:
-        """Mute for an hour, or end the mute that holds; returns until when it holds now. Raises TrackerError."""
-        until = None if self.muted_until(now) is not None else now + KEY_MUTES_FOR
-        self.set(until)
+    async def toggle(self, now: datetime) -> datetime | None:
+        """Mute for an hour, or end the mute that holds; returns until when it holds now. Raises StorageError."""
+        until = None if await self.muted_until(now) is not None else now + KEY_MUTES_FOR
+        await self.set(until)
         return until
+
+
+def holding(until: datetime | None, now: datetime) -> datetime | None:
+    """The end of the mute where it holds now."""
+    return until if until is not None and now < until else None
 
 
 def mute_words(until: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:

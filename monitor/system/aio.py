@@ -24,18 +24,6 @@ async def first(front: "asyncio.Future[None]", other: Awaitable[Any]) -> None:
         waiting.cancel()
 
 
-async def any_of(*these: Awaitable[Any]) -> None:
-    """Until one of these is done; the others are cancelled. Raises what that one raises."""
-    tasks = [asyncio.ensure_future(one) for one in these]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
 async def done_within(clock: Clock, seconds: float, task: asyncio.Task[Any]) -> bool:
     """Wait for the task, at most so long on a clock that tests can turn; else, or where cancelled, it is cancelled."""
     timer = asyncio.create_task(clock.sleep(seconds))

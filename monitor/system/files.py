@@ -1,18 +1,15 @@
-"""Files and folders that are private to the user, written whole or not at all. Knows no format but JSON."""
+"""Files and folders that are private to the user, written whole or not at all."""
 
 import contextlib
 import errno
-import json
 import os
 import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
-
-from monitor.core.errors import TrackerError
+from typing import IO, Final
 
 LOCK_SECS: Final = 5.0
 _RETRY_SECS: Final = 0.01
@@ -134,27 +131,3 @@ else:
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-class JsonFile:
-    """One small JSON object that outlives the process. It is made to be lost: what it holds can be learnt anew."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def load(self) -> Mapping[str, Any]:
-        """What was saved last; empty where there is nothing, or nothing that can be read."""
-        try:
-            document = json.loads(self._path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return document if isinstance(document, dict) else {}
-
-    def save(self, document: Mapping[str, Any]) -> None:
-        """Replace the file in one step. Raises TrackerError where it cannot be written."""
-        # In ASCII: a path with a byte that is no UTF-8 has half a character, which only an escape can write.
-        content = json.dumps(document, indent=1).encode("ascii") + b"\n"
-        try:
-            write_private(self._path, content)
-        except OSError as error:
-            raise TrackerError(f"{self._path}: cannot be written: {error.strerror}") from None

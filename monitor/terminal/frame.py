@@ -136,7 +136,7 @@ def _news(view: _View) -> Line:
     if state.muted_until is not None and view.now < state.muted_until:
         until = format.clock(state.muted_until, view.now, view.tz)
         return text_line(f"muted until {until}", Style.NOTICE)
-    if state.ledger_failure is not None:
+    if state.storage_failure is not None:
         return text_line("alerts cannot be written down", Style.PROBLEM)
     log = state.notifications
     if log.last_failure:

@@ -10,7 +10,7 @@ from monitor.app.active_login import NOT_KNOWN, LoggedIn, logged_in
 from monitor.core.model import Account, AuthMethod, Identity, Profile, Secret
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.system.files import JsonFile
+from monitor.demo.memory import MemoryDocument
 from tests.builders import NOW, after, live, state
 
 TOKEN, RENEWED = "sk-ant-oat01-one", "sk-ant-oat01-two"
@@ -21,8 +21,8 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.document = JsonFile(folder / "state/claude-tracker/accounts.json")
-        self.env = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+        self.document = MemoryDocument()
+        self.env = {"HOME": str(folder)}
 
     def logs_in(self, folder: str, token: str, ends: timedelta = timedelta(hours=8)) -> Path:
         file = self.folder / folder / ".credentials.json"
@@ -42,7 +42,7 @@ class Home:
 
     def says(self, shown: State | None = None, **environ: str) -> LoggedIn:
         shown = shown or state(live("work"), live("home"))
-        return logged_in(shown, NOW, {**self.env, **environ}, "linux")
+        return logged_in(shown, AccountCache(self.document), NOW, {**self.env, **environ}, "linux")
 
 
 @pytest.fixture
@@ -126,4 +126,7 @@ def test_accounts_by_session_key_have_no_login(home: Home) -> None:
 def test_the_keychain_is_not_asked(home: Home) -> None:
     home.learnt(work=(TOKEN, [""]))
     home.logs_in(".claude", TOKEN)
-    assert logged_in(state(live("work")), after(), home.env, "darwin") == NOT_KNOWN
+    assert (
+        logged_in(state(live("work")), AccountCache(home.document), after(), home.env, "darwin")
+        == NOT_KNOWN
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from monitor.app.app import LEDGER_SECS
 from monitor.app.leader import Leader
 from monitor.core.commands import Reload, Status, UseAccount
 from monitor.core.errors import SettingsError
@@ -19,6 +19,8 @@ from monitor.core.state import State
 from monitor.demo.bodies import usage_body
 from monitor.demo.server import Fault
 from monitor.ipc.mirror import StateMirror
+from monitor.settings import settings_id
+from monitor.storage.cache import read
 from monitor.system.sd_notify import Passed, notices
 from tests.app.factories import Rig, until
 from tests.end_to_end.crowd import uses
@@ -243,28 +245,27 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
     (user.home / "state").mkdir()
     (user.home / "state" / "claude-tracker").write_text("no folder")
     async with user.owner() as owner:
-        assert user.outlook.state.ledger_failure
+        assert user.outlook.state.storage_failure
         await user.polled()
         await owner.reload()
-        assert user.outlook.state.ledger_failure
+        assert user.outlook.state.storage_failure
         assert (await user.ask(Status()))[0] == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len([line for line in said if "the alert ledger" in line]) == 1
+    assert len([line for line in said if line.startswith(str(user.home))]) == 1
 
 
-async def test_alerts_are_written_down_again_once_there_is_room(user: Rig) -> None:
-    clock = FakeClock(datetime.now(UTC))
+async def test_what_is_learnt_is_written_down_once_there_is_room(user: Rig) -> None:
     state = user.home / "state" / "claude-tracker"
     state.parent.mkdir()
     state.write_text("no folder")
-    async with user.owner(clock=clock):
-        assert user.outlook.state.ledger_failure
+    async with user.owner():
+        await user.polled()
+        assert user.outlook.state.storage_failure
         state.unlink()
-        for _ in range(int(LEDGER_SECS) + 1):
-            await clock.advance(1)
-        assert list(state.glob("alerts*.db"))
-        while user.outlook.state.ledger_failure:
-            await clock.advance(1)
+        await user.seen(lambda s: s.storage_failure is None)
+    known = read(state / "state.db", settings_id(os.environ, user.config))
+    assert known.accounts.keys() == known.memories.keys() == {p.email for p in user.people}
+    assert known.facts
 
 
 async def test_a_command_beside_a_reload_is_not_undone_by_it(user: Rig) -> None:

@@ -233,12 +233,12 @@ class FakeAllowance:
     left: int = 0
     noted: list[AccountState] = field(default_factory=list)
 
-    def take(self, account: AccountState, _base: timedelta, _now: datetime) -> Sent:
+    async def acquire(self, account: AccountState, _base: timedelta, _now: datetime) -> Sent:
         requests = tuple(sorted({*account.requests, *self.others}))
         self.left -= 1
         return Sent(requests, self.backoff_until, allowed=self.left >= 0)
 
-    def note(self, account: AccountState) -> None:
+    def record_backoff(self, account: AccountState) -> None:
         self.noted.append(account)
 
 

@@ -111,7 +111,7 @@ def test_every_login_of_the_machine_is_imported_with_a_line_for_each(user: Machi
         f"  {WORK}  oauth  org-2  linked  {home}/.claude-work",
     ]
     written = [f for f in home.rglob("*") if f.is_file() and f.name != ".credentials.json"]
-    assert {f.name for f in written} >= {"config.toml", "accounts.json"}
+    assert {f.name for f in written} >= {"config.toml", "state.db"}
     for file in written:
         assert not any(secret.encode() in file.read_bytes() for secret in user.secrets)
 

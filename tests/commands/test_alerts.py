@@ -1,10 +1,10 @@
-"""`monitor alerts` over a real ledger and real samples in a state folder of its own."""
+"""`monitor alerts` over a real state database in a state folder of its own."""
 
+import asyncio
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,10 +15,13 @@ from monitor.cli import main
 from monitor.core.events import Event, PollSucceeded
 from monitor.core.model import Usage, Window
 from monitor.core.update import update
-from monitor.settings import HISTORY, ledger_path
-from monitor.storage.ledger import DeliveryLog, Stage
-from monitor.storage.samples import SampleLog
+from monitor.notify.journal import DeliveryLog
+from monitor.settings import settings_id
+from monitor.storage.deliveries import Stage
+from monitor.storage.samples import insert
 from tests.builders import live, state
+from tests.fakes import inline_recorder
+from tests.storage.factories import write
 
 Ran = Callable[..., tuple[int, str, str]]
 
@@ -63,40 +66,52 @@ def climb(now: datetime) -> list[PollSucceeded]:
     return [poll(now - timedelta(minutes=m), percent, end) for m, percent in minutes]
 
 
-def ledger_of(folder: Path) -> Path:
-    return ledger_path(os.environ, folder.parent / "config.toml")
+def database_of(folder: Path) -> Path:
+    return folder / "state.db"
+
+
+def rows_of(folder: Path) -> str:
+    return settings_id(os.environ, folder.parent / "config.toml")
 
 
 def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
     """Have the program's own parts write down these polls and what they led to; the first alert is told."""
-    known = state(replace(live("a@b.com", at=now), alerts={}, usage=None))
-    with closing(DeliveryLog(ledger_of(folder), now)) as ledger:
+
+    async def live_through() -> None:
+        known = state(replace(live("a@b.com", at=now), alerts={}, usage=None))
+        recorder = inline_recorder(folder, rows_of(folder))
         for event in events:
             after, effects = update(known, event)
-            ledger.record(known, after, effects)
+            recorder.record(known, after, effects, lambda _: None)
             known = after
-        first = ledger.unfinished()[:1]
-        ledger.begin(first, "desktop")
-        ledger.finish(first, "desktop", Stage.TOLD, "sent by desktop", first, now)
+        journal = DeliveryLog(recorder)
+        first = (await journal.unfinished())[:1]
+        await journal.begin(first, "desktop")
+        journal.finish(first, "desktop", Stage.SENT, "sent by desktop", first, now)
+        await recorder.database.close()
+
+    asyncio.run(live_through())
 
 
 def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
-    with closing(SampleLog(folder / HISTORY)) as history:
-        for event in events:
-            history.append(event.account, event.usage)
+    for event in events:
+        write(
+            database_of(folder),
+            lambda db, e=event: insert(db, rows_of(folder), e.account, e.usage),  # type: ignore[misc]
+        )
 
 
 def test_looking_at_the_ledger_writes_nothing(ran: Ran, folder: Path, now: datetime) -> None:
     remembered(folder, climb(now), now)
-    before = ledger_of(folder).read_bytes()
+    before = database_of(folder).read_bytes()
     assert (ran("list")[0], ran("explain")[0]) == (0, 0)
-    assert ledger_of(folder).read_bytes() == before
+    assert database_of(folder).read_bytes() == before
 
 
 def test_a_damaged_ledger_is_an_error_and_stays_where_it_is(ran: Ran, folder: Path) -> None:
     folder.mkdir(parents=True)
     damaged = b"no database, but long enough to be looked at " * 50
-    ledger_of(folder).write_bytes(damaged)
+    database_of(folder).write_bytes(damaged)
     code, out, err = ran("list")
     assert (code, out) == (1, "")
     assert "cannot be read: file is not a database" in err
@@ -147,7 +162,7 @@ def test_the_list_as_json(ran: Ran, folder: Path, now: datetime) -> None:
         "utilization": 0.85,
         "threshold": 0.8,
         "resets_at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
-        "stage": "told",
+        "stage": "sent",
         "attempts": 1,
         "outcome": "sent by desktop",
     }

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ from monitor.core.errors import Failure, Reason, TrackerError
 from monitor.doctor.accounts import Failed
 from monitor.ipc.server import Server
 from monitor.paths import instance
-from monitor.settings import SNAPSHOTS, state_folder
-from monitor.storage.state_store import StateStore
 from tests.app.leader_process import owner
 from tests.builders import failing, live, state
+from tests.storage.factories import keep_accounts
 
 SETTINGS = "[api]\nenabled = false\n[notifications]\nenabled = false\n[exporter]\nlisten = {!r}\n"
 
@@ -118,9 +116,7 @@ def test_the_running_instance_tells_what_fails(tmp_path: Path) -> None:
 def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Path) -> None:
     environ = environ_of(tmp_path)
     assert failures(tmp_path / "config.toml", environ) == {}
-    with closing(StateStore(state_folder(environ) / SNAPSHOTS)) as kept:
-        kept.save("a", REFUSED)
-        kept.save("b", live("b"))
+    keep_accounts(environ, tmp_path / "config.toml", REFUSED, live("b"))
     told = failures(tmp_path / "config.toml", environ)
     assert told == {"a": Failed(Failure(Reason.SCOPE, detail="a setup-token"), is_running=False)}
 

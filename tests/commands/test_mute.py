@@ -1,4 +1,4 @@
-"""`monitor mute`, and the file by which every process of the user learns of it."""
+"""`monitor mute`, and the row by which every process of the user learns of it."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from monitor.cli import main
-from monitor.commands.mute import mute_file
-from monitor.core.errors import TrackerError
-from monitor.demo.memory import MemoryDocument
-from monitor.storage.mute import MuteFile, mute_words
-from monitor.system.files import JsonFile
+from monitor.storage import cache
+from monitor.storage.db import StateFile, StorageError, read_only
+from monitor.storage.mute import Mute, holding, mute_words
 from tests.builders import NOW, after, before
+from tests.fakes import InlineDatabase
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -29,11 +28,11 @@ def test_a_mute_is_seen_by_another_process_and_outlives_this_one(
 ) -> None:
     began = datetime.now(UTC)
     assert main(["mute", "30m"]) == 0
-    until = mute_file({"XDG_STATE_HOME": str(folder.parent)}).until()
+    until = read_only(folder / "state.db", cache.muted_until, None)
     assert until is not None
     assert timedelta(minutes=30) <= until - began < timedelta(minutes=31)
     assert re.fullmatch(r"alerts are muted until .*\d\d:\d\d\n", capsys.readouterr().out)
-    assert (folder / "mute.json").stat().st_mode & 0o777 == 0o600
+    assert (folder / "state.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_mute_is_ended_and_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +64,7 @@ def test_a_state_folder_that_cannot_be_written_is_one_line(
 ) -> None:
     folder.touch()
     assert main(["mute", "1h"]) == 1
-    assert re.fullmatch(r"monitor: .*mute\.json: cannot be written: .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"monitor: .*state\.db cannot be written: .*\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -84,46 +83,43 @@ def test_the_words_for_it(now: datetime, until: datetime | None, words: str) -> 
     ("until", "holds"),
     [(None, None), (before(minutes=1), None), (NOW, None), (after(minutes=1), after(minutes=1))],
 )
-def test_a_mute_is_over_once_its_instant_has_come(
+async def test_a_mute_is_over_once_its_instant_has_come(
     tmp_path: Path, until: datetime | None, holds: datetime | None
 ) -> None:
-    MuteFile(JsonFile(tmp_path / "mute.json")).set(until)
-    file = MuteFile(JsonFile(tmp_path / "mute.json"))
-    assert (file.until(), file.muted_until(NOW)) == (until, holds)
+    await mute_in(tmp_path).set(until)
+    assert await mute_in(tmp_path).muted_until(NOW) == holds == holding(until, NOW)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "[]",
-        '{"until": 5}',
-        '{"until": "soon"}',
-        '{"until": "2099-01-01T00:00:00"}',
-        '{"until": "9999-99-99"}',
-        "\x00",
-    ],
-)
-def test_a_file_that_makes_no_sense_mutes_nothing(tmp_path: Path, content: str) -> None:
-    (tmp_path / "mute.json").write_text(content)
-    assert MuteFile(JsonFile(tmp_path / "mute.json")).muted_until(NOW) is None
+def mute_in(folder: Path) -> Mute:
+    return Mute(InlineDatabase(StateFile(folder / "state.db", busy_secs=0)))
 
 
-def test_the_key_mutes_for_an_hour_and_then_ends_the_mute() -> None:
-    file = MuteFile(MemoryDocument())
-    assert file.toggle(NOW) == after(hours=1)
-    assert file.toggle(after(minutes=59)) is None
-    assert file.muted_until(after(minutes=59)) is None
-    assert file.toggle(after(hours=2)) == after(hours=3)
+@pytest.mark.parametrize("has_database", [True, False])
+async def test_the_key_mutes_for_an_hour_and_then_ends_the_mute(
+    tmp_path: Path, has_database: bool
+) -> None:
+    mute = mute_in(tmp_path) if has_database else Mute()
+    assert await mute.toggle(NOW) == after(hours=1)
+    assert await mute.toggle(after(minutes=59)) is None
+    assert await mute.muted_until(after(minutes=59)) is None
+    assert await mute.toggle(after(hours=2)) == after(hours=3)
 
 
-def test_the_key_mutes_anew_once_a_mute_has_run_out() -> None:
-    file = MuteFile(MemoryDocument())
-    file.set(before(hours=1))
-    assert file.toggle(NOW) == after(hours=1)
+async def test_the_key_mutes_anew_once_a_mute_has_run_out() -> None:
+    mute = Mute()
+    await mute.set(before(hours=1))
+    assert await mute.toggle(NOW) == after(hours=1)
 
 
-def test_a_mute_that_cannot_be_kept_is_an_error_to_the_key(tmp_path: Path) -> None:
+async def test_a_mute_that_cannot_be_kept_is_an_error_to_the_key(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
-    with pytest.raises(TrackerError, match="cannot be written"):
-        MuteFile(JsonFile(tmp_path / "state" / "mute.json")).toggle(NOW)
+    with pytest.raises(StorageError, match="cannot be written"):
+        await mute_in(tmp_path / "state").toggle(NOW)
+
+
+async def test_a_mute_that_cannot_be_read_now_holds_on(tmp_path: Path) -> None:
+    mute = mute_in(tmp_path / "state")
+    await mute.set(after(hours=1))
+    (tmp_path / "state").rename(tmp_path / "gone")
+    (tmp_path / "state").touch()
+    assert await mute.muted_until(NOW) == after(hours=1)

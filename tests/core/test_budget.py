@@ -202,7 +202,7 @@ def lived(
     outcomes: Sequence[str] = PLAIN,
 ) -> Life:
     """The life that these steps are."""
-    life = Life(secs(interval), Random(seed), outcomes)  # noqa: S311 - not for secrets
+    life = Life(secs(interval), Random(seed), outcomes)
     for what, seconds in steps:
         life.does(what)
         life.passes(seconds)

@@ -117,7 +117,7 @@ states = st.builds(
         st.none() | texts,
     ),
     muted_until=st.none() | instants,
-    ledger_failure=st.none() | texts,
+    storage_failure=st.none() | texts,
 )
 
 

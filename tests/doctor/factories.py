@@ -15,6 +15,7 @@ from monitor.doctor.examine import World, examine
 from monitor.doctor.report import Check
 from tests.builders import NOW, after
 from tests.fakes import FakeClock
+from tests.storage.factories import keep_facts
 
 TOKEN = "sk-ant-oat01-first"
 REFRESH = "sk-ant-ort01-first"
@@ -109,7 +110,7 @@ class Machine:
 
     def learns(self, name: str, **facts: object) -> None:
         """What an earlier run has learnt of an account."""
-        (self.state / "accounts.json").write_text(json.dumps({name: facts}))
+        keep_facts(self.world.environ, self.config, {name: facts})
 
     def login(self, folder: str = ".claude", **changes: Any) -> Path:
         """A login of Claude Code, good for two hours."""

@@ -8,10 +8,10 @@ import pytest
 from monitor.core.model import Secret
 from monitor.credentials.account_cache import digest
 from monitor.doctor.report import Outcome
-from monitor.settings import state_folder
 from tests.builders import before
 from tests.credentials.fake_security import FakeSecurity
 from tests.doctor.factories import TOKEN, Machine, login_text
+from tests.storage.factories import keep_facts
 
 ACCOUNT = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\norg_id = 'org-1'\n"
 NAMED = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\n"
@@ -21,9 +21,7 @@ KNOWN = {"identity": {"account_uuid": "acc-1", "org_uuid": "org-1"}}
 
 def learn(machine: Machine, **facts: object) -> None:
     """What an earlier run has noted of the account."""
-    folder = state_folder(machine.world.environ)
-    folder.mkdir(parents=True, mode=0o700)
-    (folder / "accounts.json").write_text(json.dumps({"user@example.com": facts}))
+    keep_facts(machine.world.environ, machine.config, {"user@example.com": facts})
 
 
 def note(folder: Path, account: str = "acc-1", org: str = "org-1", email: str = "") -> None:
@@ -120,8 +118,7 @@ async def test_whose_a_token_was_found_to_be_goes_before_what_is_noted(machine: 
     profiles = {digest(Secret(TOKEN)): {"identity": identity, "email": "other@example.com"}}
     learn(machine, **KNOWN)
     assert await told(machine) == []
-    file = state_folder(machine.world.environ) / "accounts.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "": profiles}))
+    keep_facts(machine.world.environ, machine.config, {"user@example.com": KNOWN, "": profiles})
     assert len(await told(machine)) == 1
 
 

@@ -1,7 +1,6 @@
 """Tokens, session keys and refresh tokens from every source at once: none of them is found where it does not belong."""
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -240,7 +239,7 @@ class User:
     def forget_what_is_due(self) -> None:
         """The next process polls at once."""
         state = self.home / ".local" / "state" / "claude-tracker"
-        for file in (*state.glob("state.db*"), *state.glob("requests.db*")):
+        for file in state.glob("state.db*"):
             file.replace(self.home / f"former-{file.name}")
 
     def looked_at_from_outside(self) -> None:
@@ -347,10 +346,9 @@ def check_that_all_were_in_use(user: User, processes: Processes) -> None:
         assert processes.ran(words), words
     everything = files_below(user.home.parent)
     assert {Path(name).name for name in leaks(everything, user.secrets)} == set(PLANTED)
-    state = ("monitor.log", "state.db", "accounts.json", "requests.db", "serve.log", "told")
+    state = ("monitor.log", "state.db", "serve.log", "told")
     names = {Path(name).name for name in everything}
     assert names >= set(state), names
-    assert any(re.fullmatch(r"alerts-\w+\.db", name) for name in names), names
 
 
 @pytest.mark.parametrize("place", range(3))

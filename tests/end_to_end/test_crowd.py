@@ -14,7 +14,7 @@ TAKEN_OVER_SECS = 2.0
 
 
 def test_ten_processes_and_twenty_dead_owners_ask_no_more_than_one_process(tmp_path: Path) -> None:
-    chance = random.Random(1)  # noqa: S311 - for a test, and the same each time
+    chance = random.Random(1)
     with crowd(tmp_path) as many:
         for _ in range(5):
             many.serve()

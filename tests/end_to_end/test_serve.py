@@ -22,7 +22,8 @@ from monitor.demo.server import Fault, rate_limited
 from monitor.ipc.client import ask, stream
 from monitor.ipc.lock import Lock
 from monitor.paths import state_folder
-from monitor.settings import HISTORY, REQUESTS, SNAPSHOTS, ledger_path
+from monitor.settings import state_db
+from monitor.storage.db import set_aside
 from tests.end_to_end.crowd import Crowd, crowd
 from tests.end_to_end.world import MONITOR, canary, free_port
 from tests.real.bus import wait_until
@@ -239,22 +240,18 @@ def serves(port: int) -> bool:
         return False
 
 
-def test_damaged_files_of_an_earlier_run_are_put_aside(many: Crowd) -> None:
+def test_a_damaged_state_database_is_set_aside_and_named(many: Crowd) -> None:
     state = Path(state_folder(many.env))
     state.mkdir(parents=True)
-    ledger = ledger_path(many.env, many.settings)
-    damaged = [*(state / name for name in (SNAPSHOTS, REQUESTS, HISTORY)), ledger]
-    for file in [*damaged, state / "accounts.json", state / "mute.json"]:
-        file.write_bytes(b"\xff not what it was \x00" * 500)
+    damaged = state_db(many.env)
+    damaged.write_bytes(b"\xff not what it was \x00" * 500)
     many.serve()
     wait_until(lambda: asked(many) == [1, 1], "the first polls")
     wait_until(lambda: {a["status"] for a in document(many).values()} == {"live"}, "figures")
     assert "Traceback" not in written(many)
-    wait_until(lambda: all(aside(file) for file in damaged), "each put aside")
-
-
-def aside(file: Path) -> list[Path]:
-    return [*file.parent.glob(f"{file.name}.damaged"), *file.parent.glob(f"{file.name}.corrupt-*")]
+    (aside,) = set_aside(damaged)
+    assert aside.read_bytes().startswith(b"\xff not what it was")
+    assert aside.name in written(many)
 
 
 # One poller, whoever it is

@@ -158,5 +158,5 @@ def assert_no_secret(user: Machine, *shown: bytes) -> None:
     texts["what was printed"] = "".join(user.printed).encode()
     texts |= files_below(user.home, planted=(".credentials.json",))
     assert any(name.endswith("monitor.log") for name in texts)
-    assert any(name.endswith("accounts.json") for name in texts)
+    assert any(name.endswith("state.db") for name in texts)
     assert leaks(texts, user.canaries) == []

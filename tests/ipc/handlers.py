@@ -57,7 +57,7 @@ class FakeHandler:
 
     def _state(self) -> str:
         self.renderings += 1
-        return encode_state(State(active=self._number, ledger_failure=self.padding or None))
+        return encode_state(State(active=self._number, storage_failure=self.padding or None))
 
     def _document(self) -> str:
         self.renderings += 1

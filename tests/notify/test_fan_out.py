@@ -5,8 +5,7 @@ from pathlib import Path
 from monitor.core.effects import AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import LIMIT_SECS
-from monitor.storage.ledger import Stage
-from tests.builders import before
+from monitor.storage.deliveries import Stage
 from tools.kill.bench import FakeChannel, rules_with, running
 from tools.kill.lives import Life
 
@@ -20,7 +19,7 @@ async def test_every_channel_tells_and_each_is_counted(tmp_path: Path) -> None:
         await life.decide("a")
     assert (desktop.sent, webhook.sent) == ([["a"]], [["a"]])
     assert sorted(life.outcomes) == [("desktop", None), ("webhook", None)]
-    assert life.stages() == {"a": Stage.TOLD}
+    assert life.stages() == {"a": Stage.SENT}
 
 
 async def test_a_channel_that_hangs_for_a_minute_delays_no_other(tmp_path: Path) -> None:
@@ -42,7 +41,7 @@ async def test_a_channel_that_failed_is_tried_again_alone(tmp_path: Path) -> Non
         webhook.behaviour = None
         await life.pass_by(LIMIT_SECS)
     assert (desktop.sent, webhook.sent) == ([["a"]], [["a"]])
-    assert life.ledger.unfinished() == []
+    assert all(one.ended for one in life.stored())
 
 
 async def test_after_a_restart_only_the_channel_that_failed_is_tried(tmp_path: Path) -> None:
@@ -54,7 +53,7 @@ async def test_after_a_restart_only_the_channel_that_failed_is_tried(tmp_path: P
     async with running(again):
         await again.pass_by(0.5)
     assert (desktop.sent, webhook.sent) == ([], [["a"]])
-    assert again.ledger.unfinished() == []
+    assert all(one.ended for one in again.stored())
 
 
 async def test_what_one_channel_told_is_told_even_where_another_gave_up(tmp_path: Path) -> None:
@@ -64,8 +63,8 @@ async def test_what_one_channel_told_is_told_even_where_another_gave_up(tmp_path
         for _ in range(50):
             life.clock.step(timedelta(minutes=30))
             await life.clock.advance(1000, tick=100)
-    (entry,) = life.ledger.since(before(days=1))
-    assert (entry.stage, entry.ended) == (Stage.TOLD, True)
+    (entry,) = life.stored()
+    assert (entry.stage, entry.ended) == (Stage.SENT, True)
     assert entry.outcome.startswith("sent by desktop; given up after a day")
 
 
@@ -78,7 +77,7 @@ async def test_other_channels_than_before_do_not_tell_again(tmp_path: Path) -> N
     async with running(again):
         await again.pass_by(0.5)
     assert desktop.sent == []
-    assert again.ledger.unfinished() == []
+    assert all(one.ended for one in again.stored())
 
 
 async def test_a_rule_with_channels_of_its_own_is_told_on_all_of_them(tmp_path: Path) -> None:

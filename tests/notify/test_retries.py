@@ -9,10 +9,9 @@ import pytest
 from monitor.core.effects import AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.queue import FRESH_FOR, STALE_RETRY
-from monitor.storage.ledger import Stage
-from tests.builders import before
+from monitor.storage.deliveries import Stage
 from tests.fakes import settle
-from tests.storage.test_delivery_log import locked
+from tests.storage.factories import locked
 from tools.kill.bench import Bench, FakeChannel, running
 from tools.kill.lives import Life
 
@@ -23,15 +22,15 @@ async def test_what_was_told_is_noted(tmp_path: Path) -> None:
     life = Life(tmp_path, FakeChannel("only"))
     async with running(life):
         await life.decide("a")
-    assert life.stages() == {"a": Stage.TOLD}
-    assert [entry.outcome for entry in life.ledger.since(before())] == ["sent by only"]
+    assert life.stages() == {"a": Stage.SENT}
+    assert [entry.outcome for entry in life.stored()] == ["sent by only"]
 
 
 async def test_it_is_noted_that_an_alert_is_being_told_before_anybody_is(tmp_path: Path) -> None:
     life = Life(tmp_path, FakeChannel("hanging", asyncio.Event()))
     async with running(life):
         await life.decide("a")
-        assert life.stages() == {"a": Stage.TELLING}
+        assert life.stages() == {"a": Stage.SENDING}
 
 
 async def test_a_delivery_that_failed_is_tried_again_less_and_less_often() -> None:
@@ -57,7 +56,7 @@ async def test_it_is_told_as_soon_as_a_channel_works_again(tmp_path: Path) -> No
         channel.behaviour = None
         await life.pass_by(5)
     assert channel.sent == [["a"]]
-    assert life.stages() == {"a": Stage.TOLD}
+    assert life.stages() == {"a": Stage.SENT}
 
 
 async def test_an_alert_that_failed_does_not_hold_up_the_next(tmp_path: Path) -> None:
@@ -110,7 +109,7 @@ async def test_an_alert_that_nobody_could_be_told_for_a_day_is_given_up(tmp_path
         await life.decide("a")
         life.clock.step(timedelta(hours=24))
         await life.clock.advance(61)
-    (entry,) = life.ledger.since(before(days=1))
+    (entry,) = life.stored()
     assert entry.stage is Stage.DROPPED
     assert entry.outcome == "given up after a day: only: unavailable: nobody there"
 
@@ -171,7 +170,7 @@ async def test_what_was_in_flight_is_told_again_and_marked(
     async with running(again):
         await again.pass_by(0.5)
     assert channel.sent == [["a"]]
-    (entry,) = again.ledger.since(before())
+    (entry,) = again.stored()
     assert entry.outcome == "sent by only, perhaps for the second time"
     assert "an alert was being sent when the program ended, and is sent again" in caplog.messages
 
@@ -191,12 +190,12 @@ async def test_a_ledger_that_fails_keeps_no_alert_back_and_repeats_none(tmp_path
     channel = FakeChannel("only")
     life = Life(tmp_path, channel)
     async with running(life):
-        with locked(tmp_path / "alerts.db"):
+        with locked(tmp_path / "state.db"):
             life.notify("unwritten")
             await life.pass_by(0.5)
         await life.decide("written")
     assert channel.sent == [["unwritten"], ["written"]]
-    assert life.ledger.unfinished() == []
+    assert all(one.ended for one in life.stored())
 
 
 async def test_what_was_told_while_the_ledger_failed_is_not_told_after_a_restart(
@@ -207,9 +206,14 @@ async def test_what_was_told_while_the_ledger_failed_is_not_told_after_a_restart
     async with running(life):
         await life.decide("a")
         channel.behaviour = None
-        with locked(tmp_path / "alerts.db"):
+        with locked(tmp_path / "state.db"):
             await life.pass_by(5)
         await life.decide("b")
+        async with asyncio.timeout(10):  # of real time, in which the database is tried again
+            while len(channel.sent) < 2:
+                await asyncio.sleep(0.05)
+                await life.pass_by(0.4)
+        assert await life.recorder.drain(10)
     assert channel.sent == [["a"], ["b"]]
     again = life.again(channel)
     async with running(again):

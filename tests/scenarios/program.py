@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,11 +20,10 @@ from monitor.credentials.ports import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
 from monitor.notify.text import Message
-from monitor.settings import MUTE, SNAPSHOTS, SettingsFile, ledger_path, load, state_folder
-from monitor.storage.ledger import DeliveryLog
-from monitor.storage.mute import MuteFile
-from monitor.storage.state_store import StateStore
-from monitor.system.files import JsonFile
+from monitor.settings import SettingsFile, load, settings_id, state_folder
+from monitor.storage.cache import FactsDocument
+from monitor.storage.mute import Mute
+from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock
 
 PARTS = ("poller", "login watcher", "figures")
@@ -62,20 +61,24 @@ class Machine:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Running"]:
         """The program, which runs for the time of the block."""
-        settings, state = load(self.config), state_folder(self.environ)
+        settings = load(self.config)
         policy = Policy(interval=timedelta(seconds=settings.poll_interval_secs))
-        with (
-            closing(StateStore(state / SNAPSHOTS)) as snapshots,
-            closing(
-                DeliveryLog(ledger_path(self.environ, self.config), self.clock.now())
-            ) as ledger,
-        ):
-            async with client_for(settings.api, self.clock) as client:
-                places = replace(self._places(state), snapshots=snapshots, ledger=ledger)
-                app = App(places, client, policy, self.clock, chance=lambda: 0.5)
-                app.load()
-                async with self._going(app) as running:
-                    yield running
+        rows = settings_id(self.environ, self.config)
+        recorder = inline_recorder(state_folder(self.environ), rows)
+        cached = await recorder.load()
+        async with client_for(settings.api, self.clock) as client:
+            places = replace(
+                self._places(),
+                document=FactsDocument(cached.facts, recorder.record_facts),
+                mute=Mute(recorder.database),
+                cached=cached,
+                recorder=recorder,
+            )
+            app = App(places, client, policy, self.clock, chance=lambda: 0.5)
+            await app.load()
+            async with self._going(app) as running:
+                yield running
+        await recorder.database.close()
 
     @asynccontextmanager
     async def _going(self, app: App) -> AsyncIterator["Running"]:
@@ -95,7 +98,7 @@ class Machine:
             await task
             watching.cancel()
 
-    def _places(self, state: Path) -> Dependencies:
+    def _places(self) -> Dependencies:
         settings, discovery = load(self.config), self.discover()
         said = {account.config_dir for account in settings.accounts if account.config_dir}
 
@@ -105,10 +108,10 @@ class Machine:
         return Dependencies(
             file=SettingsFile(self.config),
             vault=self.vault,
-            document=JsonFile(state / "accounts.json"),
+            document=FactsDocument(),
             logins=logins,
             login_at=lambda folder: ClaudeCode(folder, environ=self.environ),
-            mute=MuteFile(JsonFile(state / MUTE)),
+            mute=Mute(),
             given=CredentialsDirectory(self.environ),
             command=lambda argv: TokenCommand(argv, self.clock),
             storage=settings.storage,

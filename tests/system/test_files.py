@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from monitor.core.errors import TrackerError
-from monitor.system.files import JsonFile, locked, private_folder, write_private
+from monitor.system.files import locked, private_folder, write_private
 
 NOBODY = 65534
 
@@ -166,33 +165,3 @@ def test_the_lock_of_a_symlink_is_that_of_its_target(tmp_path: Path) -> None:
         locked(tmp_path / "link", limit_secs=0.02),
     ):
         pass
-
-
-def test_a_document_is_read_as_it_was_saved(tmp_path: Path) -> None:
-    file = JsonFile(tmp_path / "state" / "learnt.json")
-    assert file.load() == {}
-    file.save({"user@example.com": {"plan": "max_20x"}})
-    assert file.load() == {"user@example.com": {"plan": "max_20x"}}
-    assert mode(tmp_path / "state" / "learnt.json") == 0o600
-
-
-@pytest.mark.parametrize("text", ["Zoë 🙂", os.fsdecode(b"/home/zo\xeb/.claude"), "\x00"])
-def test_whatever_text_there_is_comes_back(tmp_path: Path, text: str) -> None:
-    file = JsonFile(tmp_path / "learnt.json")
-    file.save({text: text})
-    assert file.load() == {text: text}
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b"null"])
-def test_a_corrupt_document_is_as_none(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "learnt.json"
-    path.write_bytes(content)
-    assert JsonFile(path).load() == {}
-    JsonFile(path).save({"a": 1})
-    assert JsonFile(path).load() == {"a": 1}
-
-
-def test_a_document_that_cannot_be_saved_is_an_error_of_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(TrackerError, match=r"learnt\.json: cannot be written: Not a directory"):
-        JsonFile(tmp_path / "file" / "learnt.json").save({})

@@ -22,14 +22,15 @@ from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.notify.channel import ChannelSet
-from monitor.notify.journal import LoggedJournal
+from monitor.notify.journal import DeliveryLog
 from monitor.notify.queue import Notifier
 from monitor.notify.text import Message
-from monitor.storage.delivery import key_of
-from monitor.storage.ledger import DeliveryLog
+from monitor.storage.cache import read
+from monitor.storage.deliveries import key_of
 from monitor.store import Store
 from tests.builders import NOW
-from tests.fakes import FakeClock, settle
+from tests.fakes import FakeClock, inline_recorder, settle
+from tools.kill.restarts import recalled
 
 OF_ALL: Final = (AlertKind.EXHAUSTED, AlertKind.FREE)
 FRESH: Final = State(
@@ -113,21 +114,21 @@ class Life:
     def __init__(self, world: World) -> None:
         now = world.clock.now()
         self.world = world
-        self.ledger = DeliveryLog(world.folder / "alerts.db", now)
-        self.store = Store(FRESH, self.ledger.record)
-        self.store.dispatch(self.ledger.recalled(now))
+        self.recorder = inline_recorder(world.folder)
+        self.store = Store(FRESH, self.recorder.record)
+        self.store.dispatch(recalled(read(world.folder / "state.db", ""), now))
         self.store.dispatch(AccountsLoaded(now, ACCOUNTS))
         channels = ChannelSet({"world": [world]})
-        journal = LoggedJournal(self.ledger)
+        journal = DeliveryLog(self.recorder)
         notifier = Notifier(channels, self.store, world.clock, journal)
         self.task = asyncio.create_task(notifier.run())
 
     async def crash(self) -> None:
         """After its last word to the disk."""
-        self.ledger.close()
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task
+        await self.recorder.database.close()
 
     def sample(self, step: Sample) -> None:
         self.world.clock.step(timedelta(minutes=step.minutes))

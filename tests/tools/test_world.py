@@ -14,7 +14,7 @@ from tools.simulate.world import FABLE, account
 
 DAYS = 12
 
-worlds = st.integers(0, 10**6).map(lambda seed: account(Random(seed), DAYS))  # noqa: S311
+worlds = st.integers(0, 10**6).map(lambda seed: account(Random(seed), DAYS))
 few = settings(max_examples=15, deadline=None)
 
 

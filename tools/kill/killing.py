@@ -22,8 +22,8 @@ LAST_STEPS: Final = 3
 LAST_LIFE_SECS: Final = 60
 
 _IN_FLIGHT: Final = """
-    SELECT key, lane, attempts FROM alerts JOIN tellings ON alert = id
-    WHERE stage = 'telling' AND ended_at IS NULL
+    SELECT key, channel, attempts FROM alerts JOIN deliveries USING (settings, key)
+    WHERE stage = 'sending' AND ended_at IS NULL
 """
 
 
@@ -51,7 +51,7 @@ class Judgement:
 
 def judged(folder: Path, mode: str, kills: int, seed: int) -> Judgement:
     """The program in this mode, killed so many times, then run to its end."""
-    chance = random.Random(f"{seed} {mode}")  # noqa: S311 - not for secrets
+    chance = random.Random(f"{seed} {mode}")
     judgement = Judgement(kills)
     for life in range(kills):
         _kill_one(folder, mode, f"{seed} {life}", chance)
@@ -92,9 +92,9 @@ def _started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 def _in_flight(folder: Path) -> set[Flight]:
     """What was being told when the program died, by identity and lane."""
-    if not (folder / "alerts.db").exists():
+    if not (folder / "state.db").exists():
         return set()
-    with closing(sqlite3.connect(folder / "alerts.db")) as database:
+    with closing(sqlite3.connect(folder / "state.db")) as database:
         try:
             rows = database.execute(_IN_FLIGHT).fetchall()
         except sqlite3.OperationalError:  # it died before it had made the tables

@@ -1,4 +1,4 @@
-"""A notifier over a ledger on the disk, which can be left at any moment and started again."""
+"""A notifier over a state database on the disk, which can be left at any moment and started again."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 from monitor.core.effects import AlertKind, Notify
 from monitor.core.state import State
 from monitor.notify.channel import Channel
-from monitor.notify.journal import LoggedJournal
-from monitor.storage.ledger import DeliveryLog, Stage
+from monitor.notify.journal import DeliveryLog
+from monitor.storage import deliveries
+from monitor.storage.db import read_only
+from monitor.storage.deliveries import Stage, StoredAlert
 from tests.builders import before
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, inline_recorder
 from tools.kill.bench import Bench, alert
 
 
@@ -21,8 +23,9 @@ class Life(Bench):
     ) -> None:
         clock = clock or FakeClock()
         self.folder = folder
-        self.ledger = DeliveryLog(folder / "alerts.db", clock.now(), busy_secs=0)
-        super().__init__(*channels, clock=clock, journal=LoggedJournal(self.ledger), **options)
+        self.recorder = inline_recorder(folder)
+        journal = DeliveryLog(self.recorder)
+        super().__init__(*channels, clock=clock, journal=journal, **options)
 
     def again(self, *channels: Channel, **options: Any) -> "Life":
         """The next life, at the same instant."""
@@ -31,10 +34,20 @@ class Life(Bench):
     async def decide(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
         """Let alerts be decided now, and their burst pass by."""
         effects = [Notify(alert(account, kind, at=self.clock.now())) for account in accounts]
-        for effect in self.ledger.record(State(), State(), effects):
-            self.effects.put_nowait(effect)
+        self.recorder.record(State(), State(), effects, self.effects.put_nowait)
         await self.pass_by(0.4)
+
+    def stored(self) -> list[StoredAlert]:
+        """Every alert that was decided, oldest first."""
+        return stored(self.folder)
 
     def stages(self) -> dict[str, Stage]:
         """How far each alert has come, by account."""
-        return {entry.alert.account: entry.stage for entry in self.ledger.since(before(days=99))}
+        return {one.alert.account: one.stage for one in self.stored()}
+
+
+def stored(folder: Path) -> list[StoredAlert]:
+    """Every alert that was decided, oldest first, as another process reads it."""
+    nothing: list[StoredAlert] = []
+    path = folder / "state.db"
+    return read_only(path, lambda db: deliveries.since(db, "", before(days=99)), nothing)

@@ -1,4 +1,4 @@
-"""The program that is killed: store, ledger and notifier over the script, telling to files. Run as a module.
+"""The program that is killed: store, recorder and notifier over the script, telling to files. Run as a module.
 
 It goes on at the step that it had not ended when it died. Its wall clock is the script's; its other clock runs fast.
 """
@@ -20,18 +20,22 @@ from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
 from monitor.notify.channel import ChannelSet
-from monitor.notify.journal import LoggedJournal
+from monitor.notify.journal import DeliveryLog
 from monitor.notify.queue import Notifier
 from monitor.notify.text import Message
-from monitor.storage.ledger import DeliveryLog
+from monitor.storage.db import StateFile
+from monitor.storage.deliveries import StoredAlert, unfinished
+from monitor.storage.recorder import Recorder
+from monitor.storage.writer import Database
 from monitor.store import Store
 from tools.kill import script
+from tools.kill.restarts import recalled
 
 SPEED: Final = 1000
 NO_LIMIT: Final = 1e9
 """In seconds of the fast clock: one that is cut off may have told half of its alerts."""
 
-CHANCE: Final = random.Random()  # noqa: S311 - not for secrets
+CHANCE: Final = random.Random()
 
 OPEN_AT_MOST: Final = 40
 """Time does not run away from the deliveries: the script waits while more alerts than this are open."""
@@ -91,11 +95,8 @@ class Life:
         self.progress = Progress(folder)
         start = script.instant(self.progress.load())
         self.clock = FastClock(start)
-        self.ledger = DeliveryLog(folder / "alerts.db", start)
-        self.store = Store(script.fresh(), self.ledger.record)
-        self.store.dispatch(self.ledger.recalled(start))
-        self.store.dispatch(script.loaded(start))
-        self.store.dispatch(Ticked(start))
+        self.recorder = Recorder(Database(StateFile(folder / "state.db")), "")
+        self.store = Store(script.fresh(), self.recorder.record)
         self.is_polling = False
         names = ("first", "second")
         channels = ChannelSet(
@@ -103,7 +104,7 @@ class Life:
             fan_out=fan_out,
             limits=dict.fromkeys(names, NO_LIMIT),
         )
-        journal = LoggedJournal(self.ledger)
+        journal = DeliveryLog(self.recorder)
         self.notifier = Notifier(
             channels, self.store, self.clock, journal, busy=lambda: self.is_polling
         )
@@ -112,6 +113,11 @@ class Life:
         return script.identity(alert, self.store.state)
 
     async def run(self, steps: int | None) -> None:
+        start = self.clock.now()
+        self.store.dispatch(recalled(await self.recorder.load(), start))
+        self.store.dispatch(script.loaded(start))
+        self.store.dispatch(Ticked(start))
+        os.write(sys.stdout.fileno(), b"ready\n")
         notifying = asyncio.create_task(self.notifier.run())
         for step in itertools.count(self.progress.load()):
             if step == steps:
@@ -120,6 +126,7 @@ class Life:
         await self._open_at_most(0)
         notifying.cancel()
         await asyncio.wait((notifying,))
+        await self.recorder.close()
 
     async def _step(self, step: int) -> None:
         self.clock.wall = script.instant(step)
@@ -127,12 +134,16 @@ class Life:
             for event in script.events(step):
                 self.store.dispatch(event)
                 await asyncio.sleep(CHANCE.choice((0, 0, 0.001)))
+        assert await self.recorder.drain(NO_LIMIT)
         self.progress.save(step + 1)
         await self._open_at_most(OPEN_AT_MOST)
 
     async def _open_at_most(self, alerts: int) -> None:
-        while len(self.ledger.unfinished()) > alerts:  # noqa: ASYNC110 - a file has no event
+        while len(await self._unfinished()) > alerts:  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0.002)
+
+    async def _unfinished(self) -> list[StoredAlert]:
+        return await self.recorder.database.read(lambda db: unfinished(db, ""), within=NO_LIMIT)
 
     @contextmanager
     def _polling(self) -> Iterator[None]:
@@ -145,7 +156,6 @@ def main(folder: str, mode: str, seed: str, steps: str = "") -> None:
     CHANCE.seed(seed)
     logging.disable()  # failures are a part of the play
     life = Life(Path(folder), fan_out=mode == "fan-out")
-    os.write(sys.stdout.fileno(), b"ready\n")
     asyncio.run(life.run(int(steps) if steps else None))
 
 

@@ -1,17 +1,18 @@
-"""A store over a ledger on the disk, which can be left and started again as a program is."""
+"""A store over a state database on the disk, which can be left and started again as a program is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from monitor.core.effects import Effect
-from monitor.core.events import AccountsLoaded, Event, PollSucceeded
+from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Recalled
 from monitor.core.model import Account, Usage, Window
 from monitor.core.policy import Policy
 from monitor.core.state import State
-from monitor.storage.ledger import DeliveryLog
+from monitor.storage.cache import Cached, read
 from monitor.store import Store
 from tests.builders import after
+from tests.fakes import inline_recorder
 
 END = after(hours=3)
 
@@ -40,10 +41,10 @@ class Process:
         accounts: Sequence[Account] = (Account("a", "org-a"), Account("b", "org-b")),
         policy: Policy | None = None,
     ) -> None:
-        self.ledger = DeliveryLog(folder / "alerts.db", at, busy_secs=0)
+        self.recorder = inline_recorder(folder)
         self.store = Store(State(policy or Policy()), self._record)
         self.told: list[str] = []
-        self.store.dispatch(self.ledger.recalled(at))
+        self.store.dispatch(recalled(read(folder / "state.db", ""), at))
         self.store.dispatch(AccountsLoaded(at, tuple(accounts)))
 
     def lives_through(self, *events: Event) -> list[str]:
@@ -53,10 +54,23 @@ class Process:
             self.store.dispatch(event)
         return self.told[before:]
 
-    def dies(self) -> None:
-        self.ledger.close()
+    async def dies(self) -> None:
+        await self.recorder.database.close()
 
-    def _record(self, before: State, after: State, effects: Sequence[Effect]) -> Sequence[Effect]:
-        new = self.ledger.record(before, after, effects)
-        self.told += [f"{e.alert.account} {e.alert.rule}".strip() for e in new]
-        return new
+    def _record(
+        self,
+        before: State,
+        after: State,
+        effects: Sequence[Effect],
+        release: Callable[[Effect], None],
+    ) -> None:
+        def released(effect: Effect) -> None:
+            self.told.append(f"{effect.alert.account} {effect.alert.rule}".strip())
+            release(effect)
+
+        self.recorder.record(before, after, effects, released)
+
+
+def recalled(cached: Cached, at: datetime) -> Recalled:
+    """What an earlier process has remembered of its alerts."""
+    return Recalled(at, cached.memories, cached.conditions)

@@ -15,7 +15,7 @@ from monitor.core.model import Account, Usage, Window
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.storage.delivery import key_of
+from monitor.storage.deliveries import key_of
 from tests.builders import NOW
 
 STEP: Final = timedelta(minutes=5)

@@ -121,7 +121,7 @@ class World:
     """A number of people who work through their accounts, one after the other."""
 
     def __init__(self, accounts: int) -> None:
-        self.random = Random(accounts)  # noqa: S311 - invented, and the same each time
+        self.random = Random(accounts)
         end = int(END.timestamp())
         self.times = range(end - int(SPAN.total_seconds()), end + 1, STEP)
         machines = MACHINES[: 1 + (accounts > 5) * 2]
@@ -140,7 +140,7 @@ class World:
             for index, account in enumerate(self.accounts)
         }
         groups = [self.accounts[i::people] for i in range(people)]
-        rhythms = [_Rhythm(Random(SEED + i), shift=(i % 3 - 1) * HOUR) for i in range(len(groups))]  # noqa: S311 - invented, and the same each time
+        rhythms = [_Rhythm(Random(SEED + i), shift=(i % 3 - 1) * HOUR) for i in range(len(groups))]
         current = [group[0] for group in groups]
         for at in self.times:
             for index, (group, rhythm) in enumerate(zip(groups, rhythms, strict=True)):
@@ -468,7 +468,7 @@ class World:
         if reason == "auth" and gone is not None:
             return [max(0, i - gone) for i in range(len(self.times))]
         often = {"timeout": 0.004, "connection": 0.003, "server": 0.002, "rate_limited": 0.0004}
-        random, count, column = Random(f"{account.name} {reason}"), 0, list[Value]()  # noqa: S311 - invented, and the same each time
+        random, count, column = Random(f"{account.name} {reason}"), 0, list[Value]()
         for index, _ in enumerate(self.times):
             outage = reason == "server" and 4200 < index < 4216
             count += random.random() < (0.8 if outage else often.get(reason, 0))

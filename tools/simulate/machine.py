@@ -77,7 +77,7 @@ Program = Callable[[tuple[str, ...], tuple[float, ...], float], Subject]
 
 def month(seed: str, accounts: int, days: int = 30, program: Program = Subject) -> Month:
     """A machine with so many accounts; the same for the same seed."""
-    rng = Random(seed)  # noqa: S311 - a simulation wants to be repeatable
+    rng = Random(seed)
     desk = _Desk(rng, accounts, days, program)
     desk.run()
     watched = desk.watched.values()
@@ -89,7 +89,7 @@ class _Desk:
         self.thresholds = rng.choice(THRESHOLDS)
         self.faults: Counter[str] = Counter()
         self.watched = {
-            f"account-{n}": self._watch(account(rng, days), Random(rng.random()), days)  # noqa: S311
+            f"account-{n}": self._watch(account(rng, days), Random(rng.random()), days)
             for n in range(accounts)
         }
         self._rng = rng

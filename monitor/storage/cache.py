@@ -1,0 +1,148 @@
+"""What is known now and can be had again at a price: account states, alert memories, facts of accounts, the mute.
+
+Rows of the state database, one JSON document each, with a checksum: a single bit that has changed is found.
+"""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.memory_codec import Remembered
+from monitor.core.codec import decode, encode
+from monitor.core.model import AccountState
+from monitor.storage.db import StorageError, damage, read_only, render_row, verify
+
+ACCOUNT: Final = "account"
+MEMORY: Final = "memory"
+FACTS: Final = "facts"
+MUTE: Final = "mute"
+"""The kinds of rows. The mute holds for all settings files: it stands under the ordinary one's id."""
+
+FLEET: Final = ""
+"""Under this name stands what is remembered of all accounts together."""
+
+_SELECT: Final = "SELECT name, document, checksum FROM cache WHERE settings = ? AND kind = ?"
+_PUT: Final = "INSERT OR REPLACE INTO cache VALUES (?, ?, ?, ?, ?)"
+_DELETE: Final = "DELETE FROM cache WHERE settings = ? AND kind = ? AND name = ?"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What an earlier process has left of one settings file: account states, alert memories, facts of accounts.
+
+    `conditions` are the lasting conditions of all accounts together.
+    """
+
+    accounts: Mapping[str, AccountState] = field(default_factory=dict)
+    memories: Mapping[str, Remembered] = field(default_factory=dict)
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FactsDocument:
+    """The facts of accounts as one JSON document, which was read before. `keep` has a newer one written, or nothing."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    keep: Callable[[Mapping[str, Any]], None] = lambda _: None
+
+    def load(self) -> Mapping[str, Any]:
+        return self.facts
+
+    def save(self, facts: Mapping[str, Any]) -> None:
+        self.keep(facts)
+
+
+def load(database: sqlite3.Connection, settings: str) -> Cached:
+    """All that is kept. Raises DamagedError."""
+    with damage():
+        accounts = {n: decode(AccountState, d) for n, d in _rows(database, settings, ACCOUNT)}
+        memories = {n: decode(Remembered, d) for n, d in _rows(database, settings, MEMORY)}
+        fleet = memories.pop(FLEET, Remembered())
+        facts = dict(_rows(database, settings, FACTS)).get("", {})
+        return Cached(accounts, memories, fleet.conditions, facts)
+
+
+def read(path: Path, settings: str) -> Cached:
+    """All that is kept, for who does not write; nothing, with a log line, where it cannot be read."""
+    try:
+        return read_only(path, lambda database: load(database, settings), Cached())
+    except StorageError as error:
+        _log.warning("%s", error)
+        return Cached()
+
+
+def put_account(
+    database: sqlite3.Connection, settings: str, name: str, account: AccountState | None
+) -> None:
+    """Keep this as the newest of the account; None forgets it."""
+    document = None if account is None else encode(AccountState, stored(account))
+    put(database, settings, ACCOUNT, name, document)
+
+
+def put_memory(
+    database: sqlite3.Connection, settings: str, name: str, memory: Remembered | None
+) -> None:
+    """Keep what the alert machine remembers of the account; None forgets it."""
+    document = None if memory is None else encode(Remembered, memory)
+    put(database, settings, MEMORY, name, document)
+
+
+def put(
+    database: sqlite3.Connection, settings: str, kind: str, name: str, document: object
+) -> None:
+    """Keep the document in the place of the one before; None deletes it."""
+    if document is None:
+        database.execute(_DELETE, (settings, kind, name))
+    else:
+        row = render_row(document, settings, kind, name)
+        database.execute(_PUT, (settings, kind, name, *row))
+
+
+def stored(account: AccountState) -> AccountState:
+    """The account without what is not kept with it, such as the argv of its token's program, which may be private.
+
+    Nor is a folder whose name is no text: it is found again.
+    """
+    folder = account.config_dir
+    return replace(
+        account,
+        account=replace(account.account, token_command=()),
+        config_dir=folder if folder is None or _is_text(folder) else None,
+        polling=False,
+        alerts={},
+        conditions={},
+    )
+
+
+def muted_until(database: sqlite3.Connection) -> datetime | None:
+    """When the newest mute ends, be it past or to come; None where there is none. Raises DamagedError."""
+    with damage():
+        text = dict(_rows(database, "", MUTE)).get("")
+        return None if text is None else datetime.fromisoformat(text)
+
+
+def put_mute(database: sqlite3.Connection, until: datetime | None) -> None:
+    """Keep this as the end of the mute; None ends it."""
+    put(database, "", MUTE, "", None if until is None else until.isoformat())
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _rows(database: sqlite3.Connection, settings: str, kind: str) -> Iterator[tuple[str, Any]]:
+    for name, text, checksum in database.execute(_SELECT, (settings, kind)).fetchall():
+        yield name, json.loads(verify(text, checksum, settings, kind, name))

@@ -1,0 +1,176 @@
+"""Alerts that were decided, and how far each has come on each channel: rows of the state database.
+
+An alert is written in the transaction that holds the memory which led to it, so that a process which dies at any
+instant has either not decided yet (and will, at the next sample) or has the alert written down (and will send it).
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from monitor.core.codec import decode, encode
+from monitor.core.effects import Alert, Notify
+from monitor.storage.db import damage, render_row, verify
+
+KEPT: Final = timedelta(days=60)
+
+Statement = tuple[str, tuple[Any, ...]]
+"""SQL to write, with its values."""
+
+_SELECT: Final = """
+    SELECT id, key, document, checksum, ended_at, note, channel, stage, attempts, outcome
+    FROM alerts LEFT JOIN deliveries USING (settings, key) WHERE settings = ?
+"""
+_OPEN: Final = f"{_SELECT} AND ended_at IS NULL ORDER BY id, channel"
+_SINCE: Final = f"{_SELECT} AND (decided_at >= ? OR ended_at IS NULL) ORDER BY id, channel"
+_INSERT: Final = """
+    INSERT OR IGNORE INTO alerts (settings, key, document, checksum, decided_at) VALUES (?, ?, ?, ?, ?)
+"""
+_SENT: Final = (
+    "SELECT 1 FROM deliveries WHERE settings = ? AND key = ? AND channel = ? AND stage = 'sent'"
+)
+_BEGIN: Final = """
+    INSERT INTO deliveries (settings, key, channel, stage, attempts) VALUES (?, ?, ?, 'sending', 1)
+    ON CONFLICT DO UPDATE SET stage = 'sending', attempts = attempts + 1
+"""
+_RESULT: Final = """
+    INSERT INTO deliveries (settings, key, channel, stage, outcome) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET stage = excluded.stage, outcome = excluded.outcome
+"""
+_END: Final = "UPDATE alerts SET note = ?, ended_at = ? WHERE settings = ? AND key = ?"
+_PRUNE: Final = (
+    "DELETE FROM alerts WHERE settings = ? AND decided_at < ?",
+    """DELETE FROM deliveries WHERE settings = ?
+       AND key NOT IN (SELECT key FROM alerts WHERE settings = ?)""",
+)
+
+
+class Stage(StrEnum):
+    """Where an alert stands. `sending` that outlives its process was in flight when it died."""
+
+    DECIDED = "decided"
+    SENDING = "sending"
+    SENT = "sent"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an alert has come on one channel, or on the first that works of several."""
+
+    stage: Stage
+    attempts: int = 0
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert(Notify):
+    """An alert to be sent, and what is written of it under its `key`; without one nothing is.
+
+    `ended` says that nothing is left to be done for it; `note` why it was given up, where no channel ever had it.
+    """
+
+    key: str = ""
+    channels: Mapping[str, Progress] = field(default_factory=dict)
+    ended: bool = False
+    note: str = ""
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come where it has come farthest: sent is sent, wherever it was."""
+        stages = {progress.stage for progress in self.channels.values()}
+        if Stage.SENT in stages:
+            return Stage.SENT
+        if self.ended:
+            return Stage.DROPPED
+        return Stage.SENDING if Stage.SENDING in stages else Stage.DECIDED
+
+    @property
+    def attempts(self) -> int:
+        return sum(progress.attempts for progress in self.channels.values())
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, in words; empty while nothing has."""
+        words = [progress.outcome for progress in self.channels.values() if progress.outcome]
+        return "; ".join([*words, *([self.note] if self.note else [])])
+
+
+def key_of(alert: Alert, org_id: str = "") -> str:
+    """An alert's identity: a rule speaks once per window period, and of what has no period once a minute.
+
+    The organization is a part of it, since an account's name may later stand for another one's limits.
+    """
+    period = alert.period
+    if not period or period.startswith("+"):
+        # No end is known, so that the next period may be called the same.
+        period = f"{period} at {round(alert.at.timestamp() / 60)}"
+    return "\x1f".join((alert.account, org_id, alert.window, alert.rule, period))
+
+
+def insert(database: sqlite3.Connection, settings: str, key: str, alert: Alert) -> bool:
+    """Write a decision; false where this period has it already."""
+    row = render_row(encode(Alert, alert), settings, key)
+    values = settings, key, *row, alert.at.timestamp()
+    return database.execute(_INSERT, values).rowcount == 1
+
+
+def unfinished(database: sqlite3.Connection, settings: str) -> list[StoredAlert]:
+    """The alerts that were decided and are not done, oldest first. Raises DamagedError."""
+    return list(_parse(database.execute(_OPEN, (settings,)).fetchall(), settings))
+
+
+def since(database: sqlite3.Connection, settings: str, moment: datetime) -> list[StoredAlert]:
+    """Every alert that was decided since then or is not done, oldest first. Raises DamagedError."""
+    rows = database.execute(_SINCE, (settings, moment.timestamp())).fetchall()
+    return list(_parse(rows, settings))
+
+
+def is_sent(database: sqlite3.Connection, settings: str, key: str, channel: str) -> bool:
+    """Say whether some process has sent it there."""
+    return database.execute(_SENT, (settings, key, channel)).fetchone() is not None
+
+
+def begun(settings: str, alerts: Iterable[StoredAlert], channel: str) -> list[Statement]:
+    """What to write before anybody is told."""
+    return [(_BEGIN, (settings, alert.key, channel)) for alert in alerts if alert.key]
+
+
+def results(
+    settings: str, alerts: Iterable[StoredAlert], channel: str, stage: Stage, outcome: str
+) -> list[Statement]:
+    """What to write of an attempt that has ended."""
+    return [(_RESULT, (settings, a.key, channel, stage, outcome)) for a in alerts if a.key]
+
+
+def ends(settings: str, alerts: Iterable[StoredAlert], note: str, at: datetime) -> list[Statement]:
+    """What to write of alerts for which nothing is left to be done."""
+    return [(_END, (note, at.timestamp(), settings, alert.key)) for alert in alerts if alert.key]
+
+
+def prune(database: sqlite3.Connection, settings: str, now: datetime) -> None:
+    """Drop what is older than `KEPT`."""
+    drop_alerts, drop_deliveries = _PRUNE
+    database.execute(drop_alerts, (settings, (now - KEPT).timestamp()))
+    database.execute(drop_deliveries, (settings, settings))
+
+
+def _parse(rows: Sequence[tuple[Any, ...]], settings: str) -> Iterator[StoredAlert]:
+    """Alerts of rows that are sorted by their id, one row for each channel."""
+    with damage():
+        for _, group in groupby(rows, key=itemgetter(0)):
+            same = list(group)
+            _, key, document, checksum, ended_at, note, *_ = same[0]
+            alert = decode(Alert, json.loads(verify(document, checksum, settings, key)))
+            channels = {
+                channel: Progress(Stage(stage), attempts, outcome)
+                for *_, channel, stage, attempts, outcome in same
+                if channel is not None
+            }
+            yield StoredAlert(alert, key, channels, ended_at is not None, note)

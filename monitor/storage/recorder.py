@@ -1,0 +1,292 @@
+"""Writes what each dispatch has changed in one transaction: accounts, memories, the alerts decided, samples.
+
+An alert is released to be sent once its transaction has committed. While the database cannot be written, nothing
+waits: what is to be written is kept, the newest value of each row, and tried again every second; alerts are then
+released all the same, once, and enter the database when there is room.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from monitor.core.alerts.memory_codec import Remembered
+from monitor.core.effects import Alert, Effect
+from monitor.core.model import AccountState, Usage
+from monitor.core.state import State
+from monitor.storage import cache, deliveries, requests, samples
+from monitor.storage.cache import FLEET, Cached
+from monitor.storage.db import StorageError
+from monitor.storage.deliveries import Statement, StoredAlert
+from monitor.storage.writer import Database
+
+RETRY_SECS: Final = 1.0
+RELEASE_SECS: Final = 2.0
+"""So long an alert waits at most to be written before it is sent."""
+
+LOAD_SECS: Final = 5.0
+DRAIN_SECS: Final = 2.0
+MOST_SAMPLES: Final = 20_000
+"""So many polls are kept while they cannot be written; the oldest are dropped."""
+
+_PRUNED_EVERY: Final = timedelta(days=1)
+
+Release = Callable[[Effect], None]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Decision:
+    """An alert that was decided. `release` has it sent, and is None once it was called."""
+
+    key: str
+    alert: Alert
+    release: Release | None
+
+    def release_once(self) -> None:
+        release, self.release = self.release, None
+        if release is not None:
+            release(StoredAlert(self.alert, self.key))
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """What is to be written in one transaction."""
+
+    accounts: dict[str, AccountState | None] = field(default_factory=dict)
+    memories: dict[str, Remembered | None] = field(default_factory=dict)
+    backoffs: dict[str, AccountState] = field(default_factory=dict)
+    facts: Mapping[str, Any] | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    samples: list[tuple[str, Usage]] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
+    prune_at: datetime | None = None
+
+    def __bool__(self) -> bool:
+        rows = self.accounts or self.memories or self.backoffs or self.facts is not None
+        return bool(rows or self.decisions or self.samples or self.statements or self.prune_at)
+
+    def followed_by(self, newer: "Batch") -> "Batch":
+        """Both in one: of each row the newer value."""
+        return Batch(
+            {**self.accounts, **newer.accounts},
+            {**self.memories, **newer.memories},
+            {**self.backoffs, **newer.backoffs},
+            self.facts if newer.facts is None else newer.facts,
+            self.decisions + newer.decisions,
+            (self.samples + newer.samples)[-MOST_SAMPLES:],
+            self.statements + newer.statements,
+            newer.prune_at or self.prune_at,
+        )
+
+    def write(self, database: sqlite3.Connection, settings: str) -> set[str]:
+        """Write all of it; returns the keys of the decisions that were never written before."""
+        for name, account in self.accounts.items():
+            cache.put_account(database, settings, name, account)
+        for name, memory in self.memories.items():
+            cache.put_memory(database, settings, name, memory)
+        for account in self.backoffs.values():
+            requests.put_backoff(database, account)
+        if self.facts is not None:
+            cache.put(database, settings, cache.FACTS, "", dict(self.facts))
+        new = {
+            d.key for d in self.decisions if deliveries.insert(database, settings, d.key, d.alert)
+        }
+        for name, usage in self.samples:
+            samples.insert(database, settings, name, usage)
+        for statement, values in self.statements:
+            database.execute(statement, values)
+        if self.prune_at is not None:
+            samples.prune(database, settings, self.prune_at)
+            deliveries.prune(database, settings, self.prune_at)
+        return new
+
+
+class Recorder:
+    """What one program writes of one settings file. `failure` says why it cannot; None while it can.
+
+    Only one that `keeps_alerts` writes what concerns alerts: their memory, what was decided, and the samples.
+    """
+
+    def __init__(self, database: Database, settings: str, *, keeps_alerts: bool = True) -> None:
+        self.database = database
+        self.settings = settings
+        self.failure: str | None = None
+        self._facts: Mapping[str, Any] | None = None
+        self._keeps_alerts = keeps_alerts
+        self._pending = Batch()
+        self._in_flight: Batch | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._settled = asyncio.Event()
+        self._failure_changed = asyncio.Event()
+        self._prune_at: datetime | None = None
+
+    async def load(self) -> Cached:
+        """What an earlier process has left; nothing, and a `failure`, where that cannot be read."""
+        cached = Cached()
+        try:
+            cached = await self.database.read(
+                lambda database: cache.load(database, self.settings), within=LOAD_SECS
+            )
+        except StorageError as error:
+            self._failed(error)
+        return cached if self._facts is None else replace(cached, facts=self._facts)
+
+    def record(
+        self, before: State, after: State, effects: Sequence[Effect], release: Release
+    ) -> None:
+        """Write what lies between the states; each effect that is really new is released once that is done."""
+        self._compare(before, after)
+        if not self._keeps_alerts:
+            for effect in effects:
+                release(effect)
+            self._flush()
+            return
+        decisions = []
+        for effect in effects:
+            account = after.accounts.get(effect.alert.account)
+            key = deliveries.key_of(effect.alert, account.account.org_id if account else "")
+            decisions.append(Decision(key, effect.alert, release))
+        self._pending.decisions += decisions
+        self._flush()
+        for decision in decisions:
+            if decision.release is not None:
+                asyncio.get_running_loop().call_later(RELEASE_SECS, decision.release_once)
+
+    def record_backoff(self, account: AccountState) -> None:
+        """Have the other processes respect the account's back-off, or its end."""
+        self._pending.backoffs[account.account.name] = account
+        self._flush()
+
+    def record_facts(self, facts: Mapping[str, Any]) -> None:
+        """Keep these facts of accounts in the place of the ones before."""
+        self._facts = self._pending.facts = facts
+        self._flush()
+
+    def write(self, statements: Sequence[Statement]) -> None:
+        """Have these written, in their order, as soon as that can be."""
+        self._pending.statements.extend(statements)
+        self._flush()
+
+    def take_unwritten(self) -> list[StoredAlert]:
+        """The alerts that were decided and are neither written nor released, which the caller sends instead."""
+        batches = [batch for batch in (self._in_flight, self._pending) if batch is not None]
+        waiting = [d for batch in batches for d in batch.decisions if d.release is not None]
+        for decision in waiting:
+            decision.release = None
+        return [StoredAlert(decision.alert, decision.key) for decision in waiting]
+
+    async def failure_changed(self) -> None:
+        """Wait until the database cannot be written any more, or can be again."""
+        await self._failure_changed.wait()
+
+    async def drain(self, within: float = DRAIN_SECS) -> bool:
+        """Wait until all is written; false where that takes too long."""
+        try:
+            async with asyncio.timeout(within):
+                while self._pending or self._in_flight is not None:
+                    await self._settled.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Write what is left, if that can be."""
+        if not await self.drain():
+            _log.warning("what was learnt last is not kept: %s", self.failure or "the disk is slow")
+        if self._retry is not None:
+            self._retry.cancel()
+
+    def _compare(self, before: State, after: State) -> None:
+        pending = self._pending
+        for name in before.accounts.keys() - after.accounts.keys():
+            pending.accounts[name] = None
+            if self._keeps_alerts:
+                pending.memories[name] = None
+        for name, account in after.accounts.items():
+            old = before.accounts.get(name)
+            if account is old:
+                continue
+            if old is None or cache.stored(old) != cache.stored(account):
+                pending.accounts[name] = account
+            if self._keeps_alerts:
+                self._compare_memories(name, old, account)
+        if self._keeps_alerts and before.conditions is not after.conditions:
+            pending.memories[FLEET] = Remembered(conditions=after.conditions)
+
+    def _compare_memories(self, name: str, old: AccountState | None, new: AccountState) -> None:
+        memory = Remembered.of(new)
+        if memory != (Remembered() if old is None else Remembered.of(old)):
+            self._pending.memories[name] = memory
+        usage = new.usage
+        if usage is not None and (old is None or old.usage is None or old.usage.at != usage.at):
+            self._pending.samples.append((name, usage))
+            if self._prune_at is None or usage.at >= self._prune_at:
+                self._pending.prune_at = usage.at
+                self._prune_at = usage.at + _PRUNED_EVERY
+
+    def _flush(self) -> None:
+        """Submit what is pending, unless something is under way: then what is pending follows it, all in one."""
+        if self._in_flight is not None or self._retry is not None or not self._pending:
+            return
+        batch = self._in_flight = self._pending
+        self._pending = Batch()
+        self.database.submit(
+            lambda database: batch.write(database, self.settings),
+            self._written,
+            durable=bool(batch.decisions or batch.statements),
+        )
+
+    def _written(self, new: set[str] | None, error: Exception | None) -> None:
+        batch, self._in_flight = self._in_flight, None
+        assert batch is not None  # noqa: S101 - one is under way at a time
+        if error is None:
+            self._report(None)
+            unreleased = set(new or ())
+            for decision in batch.decisions:
+                if decision.key in unreleased:  # two of one batch may be the same alert
+                    unreleased.remove(decision.key)
+                    decision.release_once()
+                decision.release = None
+            self._flush()
+        else:
+            self._pending = batch.followed_by(self._pending)
+            for decision in self._pending.decisions:
+                decision.release_once()
+            self._failed(error)
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, StorageError) and str(error) != self.failure:
+            _log.error("a bug in what is written to the state database", exc_info=error)
+        self._report(str(error))
+        if self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(RETRY_SECS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if self._pending:
+            self._flush()
+        else:
+            self.database.submit(lambda _: None, self._tried)
+
+    def _tried(self, _: None, error: Exception | None) -> None:
+        if error is None:
+            self._report(None)
+            self._flush()
+        else:
+            self._failed(error)
+
+    def _report(self, failure: str | None) -> None:
+        if failure == self.failure:
+            return
+        if failure is None or self.failure is None:
+            _log.warning("%s", failure or "the state database can be written again")
+        self.failure = failure
+        self._failure_changed.set()
+        self._failure_changed = asyncio.Event()

@@ -1,0 +1,148 @@
+"""What all processes of the user have sent for each account within the hour, and whether one more may be sent.
+
+A request is written down in the transaction that allows it, before it leaves: two processes never count on the same
+room. Rows are kept by whose limits they are about, whatever the account is called and whichever settings files name
+it, and outlive its removal.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from monitor.core.budget import BUDGET_SPAN, Sent, may_send
+from monitor.core.model import AccountState
+from monitor.storage.db import StorageError
+from monitor.storage.writer import Database
+
+COUNT_SECS: Final = 0.5
+"""So long a process that stays waits for the database, before it goes by what it has counted itself."""
+
+BRIEF_COUNT_SECS: Final = 3.0
+"""So long one waits that sends nothing where it cannot count."""
+
+AHEAD: Final = timedelta(seconds=5)
+"""A request further ahead than this was written by another clock, and is no matter."""
+
+LATEST: Final = timedelta(days=1)
+"""The same of a back-off's end."""
+
+_REQUESTS: Final = "SELECT at FROM requests WHERE whose IN (?, ?, ?) AND at BETWEEN ? AND ?"
+_BACKOFF: Final = (
+    "SELECT max(until) FROM backoffs WHERE whose IN (?, ?, ?) AND until BETWEEN ? AND ?"
+)
+_ADD: Final = "INSERT OR IGNORE INTO requests VALUES (?, ?)"
+_DROP: Final = "DELETE FROM requests WHERE at NOT BETWEEN ? AND ?"
+_BACK_OFF: Final = "INSERT OR REPLACE INTO backoffs VALUES (?, ?)"
+_GO_ON: Final = "DELETE FROM backoffs WHERE whose IN (?, ?, ?)"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK: Final = timedelta(microseconds=1)
+
+_log = logging.getLogger(__name__)
+
+
+class RequestBudget:
+    """The requests of all processes, of which this is one.
+
+    Where they cannot be counted, a process that stays goes by what it has sent itself, which it counts with its next
+    request. One that does not stay (`is_brief`) sends nothing: nobody would ever know of its requests.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        record_backoff: Callable[[AccountState], None],
+        *,
+        is_brief: bool = False,
+    ) -> None:
+        self._database = database
+        self.record_backoff = record_backoff
+        """Has the other processes respect an account's back-off, or its end."""
+        self._is_brief = is_brief
+
+    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+        """Whether one more request may be sent, which then counts; and all that were sent before."""
+        limit = BRIEF_COUNT_SECS if self._is_brief else COUNT_SECS
+        try:
+            return await self._database.write(
+                lambda database: acquire(database, account, base, now), within=limit
+            )
+        except StorageError as error:
+            own = Sent(account.requests, account.backoff_until)
+            if self._is_brief:
+                _log.error("no request was sent, since it cannot be counted: %s", error)
+                return own
+            _log.debug("requests are not counted: %s", error)
+            return may_send(own, base, now)
+
+    async def sent(self, accounts: Mapping[str, AccountState], now: datetime) -> dict[str, Sent]:
+        """What was sent for each of the accounts, as far as it can be read soon."""
+        try:
+            return await self._database.read(
+                lambda database: {n: sent(database, a, now) for n, a in accounts.items()},
+                within=COUNT_SECS,
+            )
+        except StorageError as error:
+            _log.debug("%s", error)
+            return {}
+
+
+def acquire(
+    database: sqlite3.Connection, account: AccountState, base: timedelta, now: datetime
+) -> Sent:
+    """Count one more request where it may be sent; to be called in a transaction that writes."""
+    known = sent(database, account, now)
+    is_taken = now in known.requests  # by another process, within this very microsecond
+    decided = known if is_taken else may_send(known, base, now)
+    database.execute(_DROP, _span(now))
+    if decided.allowed:
+        counted = (*decided.requests, now)
+        database.executemany(_ADD, [(_key(account), _ticks(at)) for at in counted])
+    return decided
+
+
+def sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> Sent:
+    """What this process knows of the account's requests, and what the database does."""
+    keys = _keys(account)
+    rows = database.execute(_REQUESTS, (*keys, *_span(now))).fetchall()
+    (until,) = database.execute(_BACKOFF, (*keys, _ticks(now), _ticks(now + LATEST))).fetchone()
+    own = (at for at in account.requests if now - at <= BUDGET_SPAN)
+    requests = {*own, *(_instant(at) for (at,) in rows)}
+    backoffs = [account.backoff_until, None if until is None else _instant(until)]
+    return Sent(tuple(sorted(requests)), max(filter(None, backoffs), default=None))
+
+
+def put_backoff(database: sqlite3.Connection, account: AccountState) -> None:
+    """Have all processes respect the account's back-off, or its end; a mere failure says nothing of either."""
+    if account.backoff_until is not None:
+        database.execute(_BACK_OFF, (_key(account), _ticks(account.backoff_until)))
+    elif not account.failures_in_a_row:
+        database.execute(_GO_ON, _keys(account))
+
+
+def _span(now: datetime) -> tuple[int, int]:
+    return _ticks(now - BUDGET_SPAN), _ticks(now + AHEAD)
+
+
+def _keys(account: AccountState) -> tuple[str, str, str]:
+    """All under which its requests may have been counted, the best first: as more becomes known of it, that changes."""
+    identity, organization = account.identity, account.org_id
+    return (
+        f"account {identity.account_uuid} {identity.org_uuid}" if identity else "",
+        f"organization {organization}" if organization else "",
+        f"name {account.account.name}",
+    )
+
+
+def _key(account: AccountState) -> str:
+    return next(filter(None, _keys(account)))
+
+
+def _ticks(at: datetime) -> int:
+    return (at - _EPOCH) // _TICK
+
+
+def _instant(ticks: int) -> datetime:
+    return _EPOCH + ticks * _TICK

@@ -1,0 +1,110 @@
+"""The one thread that uses the state database of a running program: nothing on the event loop ever waits for a disk."""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from monitor.storage.db import StateFile, StorageError, Work
+
+CLOSE_SECS: Final = 2.0
+"""So long the end of a program waits for its last words to be written."""
+
+T = TypeVar("T")
+Done = Callable[[Any, Exception | None], None]
+"""Takes what the work has returned, or what it has raised; is called on the loop that submitted it."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Work for the thread; once nobody wants it any more, it is skipped."""
+
+    use: Callable[[StateFile], Any]
+    done: Done
+    is_wanted: bool = True
+
+    def run(self, file: StateFile) -> tuple[Any, Exception | None]:
+        try:
+            return (self.use(file) if self.is_wanted else None), None
+        except Exception as error:  # noqa: BLE001 - the loop is told, which raises what is a bug
+            return None, error
+
+
+class Database:
+    """Jobs on a state database, one after the other, in the order in which they were submitted."""
+
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+        self._jobs: queue.SimpleQueue[tuple[Job, asyncio.AbstractEventLoop] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread: threading.Thread | None = None
+
+    def submit(self, work: Work[T], done: Done, *, durable: bool = False) -> None:
+        """Have the work written as soon as it can be tried; `done` learns what became of it."""
+        self._put(Job(lambda file: file.write(work, durable=durable), done))
+
+    async def write(self, work: Work[T], *, within: float, durable: bool = False) -> T:
+        """What the work returns, done in one transaction. Raises StorageError, also where that takes too long."""
+        return await self._result(lambda file: file.write(work, durable=durable), within)
+
+    async def read(self, work: Work[T], *, within: float) -> T:
+        """What the work reads in one transaction. Raises StorageError, also where that takes too long."""
+        return await self._result(lambda file: file.read(work), within)
+
+    async def close(self) -> None:
+        """End the thread once all jobs are done, or after a while without it."""
+        if self._thread is None:
+            return
+        thread, self._thread = self._thread, None
+        self._jobs.put(None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECS):
+                while thread.is_alive():  # noqa: ASYNC110 - a thread has no event of the loop's
+                    await asyncio.sleep(0.005)
+
+    async def _result(self, use: Callable[[StateFile], T], within: float) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def done(result: Any, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        job = Job(use, done)
+        self._put(job)
+        try:
+            async with asyncio.timeout(within):
+                return await future
+        except TimeoutError:
+            words = f"{self._file.path} cannot be used: another program keeps it locked, or the disk is slow"
+            raise StorageError(words) from None
+        finally:
+            job.is_wanted = False
+
+    def _put(self, job: Job) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
+            self._thread.start()
+        self._jobs.put((job, asyncio.get_running_loop()))
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            job, loop = item
+            result = job.run(self._file)
+            with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
+                loop.call_soon_threadsafe(job.done, *result)
+        self._file.close()
+
+
+def run_now(file: StateFile, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Write from a program without a loop. Raises StorageError."""
+    with contextlib.closing(file):
+        return file.write(work)

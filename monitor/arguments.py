@@ -135,14 +135,14 @@ def _guard(parser: ArgumentParser) -> None:
 
 
 def path(text: str) -> str:
-    """Raises ArgumentTypeError for an empty one, which a variable that is not set leaves behind."""
+    """Refuse an empty path, which a variable that is not set leaves behind."""
     if not text:
         raise ArgumentTypeError("is empty: name a file, or leave it out")
     return text
 
 
 def percent(text: str) -> float:
-    """Raises ValueError, which argparse words."""
+    """Parse a percentage. Raises ValueError, which argparse words."""
     percent = float(text.removesuffix("%"))
     if not 0 <= percent < float("inf"):
         raise ValueError(text)

@@ -93,7 +93,7 @@ def _failed(error: Exception) -> int:
 
 
 def _is_written(last: str = "") -> bool:
-    """Whether standard output took all, with this at its end; why not is said once, but for a reader that is gone."""
+    """Return whether standard output took all, with this at its end; say once why not, unless its reader is gone."""
     trouble = output_trouble(last)
     if trouble is not None and not isinstance(trouble, BrokenPipeError):
         complain(f"monitor: standard output: {trouble.strerror}\n")

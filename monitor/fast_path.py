@@ -14,19 +14,19 @@ from monitor.paths import config_path, instance
 from monitor.system.stdio import terminal_columns
 
 LIMIT_SECS = 2.0
-"""For an answer of the running monitor, which takes some milliseconds."""
+"""Limit of an answer of the running monitor, which takes some milliseconds."""
 
 INGEST_SECS = 1.0
-"""For all of `monitor ingest`: Claude Code waits for it."""
+"""Limit of all of `monitor ingest`: Claude Code waits for it."""
 
 FIRST_SECS = 1.0
-"""For the first line of a stream: who is shown the lines has others meanwhile."""
+"""Limit of the first line of a stream: who is shown the lines has others meanwhile."""
 
 UNKNOWN = 5
 """The exit code of a guard that cannot tell."""
 
 TERMINAL_COLUMNS = 120
-"""Of a terminal that does not know how wide it is."""
+"""The width of a terminal that does not know how wide it is."""
 
 ANY_COLUMNS = 1000
 """A pipe has no width, and no words are to be left out for it."""

@@ -18,7 +18,7 @@ def read_within(deadline: float, descriptor: int = 0) -> dict[str, object]:
 
 
 def parse_input(document: bytes) -> dict[str, object]:
-    """Raises TrackerError for what is no JSON object."""
+    """Parse one document. Raises TrackerError for what is no JSON object."""
     try:
         said = json.loads(document)
     except (ValueError, RecursionError):

@@ -28,7 +28,7 @@ class RequestHandler:
         self._clock = clock
 
     async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
-        """Raises TrackerError where it cannot be done, and SettingsError where it cannot be understood."""
+        """Answer one request. Raises TrackerError: a SettingsError where it cannot be understood."""
         try:
             request = decode_request(plain)
         except ValueError as error:
@@ -48,7 +48,7 @@ class RequestHandler:
                 return Answer(0, f"{await self._execute(command)}\n")
 
     def _states(self) -> Stream:
-        """Send the whole state first, then what has changed: a poll of one account is told without all the others."""
+        """Send the whole state first, then what has changed: a poll of one account is sent without all the others."""
         sent = self._view.state
 
         def changes() -> str:
@@ -70,7 +70,7 @@ class RequestHandler:
             except SettingsError:  # the account has been removed, or has another name now
                 return ""
 
-        render()  # a wrong name is told at once
+        render()  # a wrong name is refused at once
         changed = self._view.changed if request.form == "json" else self._next_second
         return Stream(request, render_while_there, changed)
 

@@ -33,7 +33,7 @@ from monitor.system.rlimits import allow_many_files
 from monitor.system.sd_notify import Notices, Passed
 
 SETTINGS_SECS: Final = 5.0
-"""How long reading the settings may take: their disk may hang."""
+"""Limit of reading the settings: their disk may hang."""
 
 _log = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class Leader:
                 app.book.load(newest)
 
     async def _read(self) -> RunConfig:
-        """Raises SettingsError."""
+        """Read the settings off the loop. Raises SettingsError."""
         try:
             return await self._disk.run(lambda: RunConfig.again(self._options))
         except TimeoutError:
@@ -193,7 +193,7 @@ class Leader:
 
     @asynccontextmanager
     async def _public(self) -> AsyncIterator[None]:
-        """For the time of the block, followers come in and `/metrics` is served, as far as that can be."""
+        """Let followers come in for the time of the block, and serve `/metrics`, as far as that can be."""
         async with asyncio.TaskGroup() as group:
             exporting = group.create_task(self.exporting.run(), name="exporting")
             try:

@@ -29,12 +29,12 @@ KEEP_SECS: Final = 30.0
 """Between two looks whether the lock is still ours."""
 
 COMMAND_SECS: Final = 60.0
-"""For a command that has the leader ask the keyring or the API; its own limits end first."""
+"""Limit of a command that has the leader ask the keyring or the API; its own limits end first."""
 
 _NOBODY: Final = "no monitor polls at this moment: try again in a second"
 
 MainTask = asyncio.Future[None]
-"""What the process is for, and ends with: the table, or a service's wait for a signal."""
+"""The task that the process exists for, and ends with: the table, or a service's wait for a signal."""
 
 
 class Election:
@@ -84,14 +84,14 @@ class Election:
         """
         await self._until_end(main_task, lambda: self._follow(main_task, view))
 
-    async def lead_or_wait(self, main_task: MainTask, stands_by: Callable[[str], None]) -> None:
-        """Until the main task ends, lead as soon as nobody else does; `stands_by` hears who else does."""
+    async def lead_or_wait(self, main_task: MainTask, stand_by: Callable[[str], None]) -> None:
+        """Lead as soon as nobody else does, until the main task ends; `stand_by` hears who else does."""
 
         async def wait() -> None:
             words = f"{self._who()} polls; this one takes over when that ends"
             if words != self._status:
                 self._status, self._has_begun = words, True
-                stands_by(words)
+                stand_by(words)
             await first(main_task, asyncio.sleep(LOOK_SECS))
 
         await self._until_end(main_task, wait)
@@ -112,7 +112,7 @@ class Election:
             self._lock.release()
 
     async def _lead(self, main_task: MainTask) -> None:
-        """Until the main task ends, or the lock is ours no more."""
+        """Lead until the main task ends, or the lock is ours no more."""
         try:
             leader = self._leader = self._make_leader(self._socket)
         except TrackerError as error:
@@ -139,7 +139,7 @@ class Election:
             await asyncio.sleep(self._keep_secs)
 
     async def _follow(self, main_task: MainTask, view: StateView) -> None:
-        """Until the leader is gone or the main task ends; the last state stays in sight."""
+        """Follow until the leader is gone or the main task ends; the last state stays in sight."""
         who = self._who()
         try:
             mirror = await StateMirror.connect(self._socket)

@@ -41,7 +41,7 @@ class MetricsServer:
             self._moved.set()
 
     async def check(self, address: ExporterSettings) -> None:
-        """Raises TrackerError where that is another address than now, and cannot be listened on.
+        """Raise TrackerError where that is another address than now, and cannot be listened on.
 
         Of another host with the port that we have ourselves, nothing can be said before it is given up.
         """

@@ -1,4 +1,4 @@
-"""Answers about a state, in text: what the owner tells those who ask, and what a command says of saved figures. Pure.
+"""Answers about a state, in text: those of the leader to who asks, and of a command by cached figures. Pure.
 
 Light on purpose: of what it imports, nothing loads a server, a client or a keyring.
 """
@@ -100,14 +100,14 @@ def _in_words(choice: Choice) -> Answer:
 
 
 def _named(choice: Choice, what: Callable[[str], str]) -> Answer:
-    """What is to be said of the chosen account, or one line that says why none is."""
+    """Describe the chosen account, or give one line that says why none is."""
     if not choice.usable or choice.account is None:
         return Answer(1, f"no account to use now: {'; '.join(choice.reasons)}")
     return Answer(0, f"{what(choice.account)}\n")
 
 
 def _config_dir(state: State, now: datetime) -> Answer:
-    """Of the accounts that Claude Code has a folder for; an empty line is its default place, here as there."""
+    """Choose among accounts with a folder of Claude Code; an empty line is its default place, here as there."""
     placed = {name: one for name, one in state.accounts.items() if config_dir(one) is not None}
     if state.accounts and not placed:
         return Answer(1, _NO_PLACE.format("any account"))
@@ -116,7 +116,7 @@ def _config_dir(state: State, now: datetime) -> Answer:
 
 
 def config_dir(account: AccountState) -> str | None:
-    """What makes Claude Code use this account as `CLAUDE_CONFIG_DIR`; None where that is not known.
+    """Return the `CLAUDE_CONFIG_DIR` that makes Claude Code use this account; None where that is not known.
 
     The settings' word goes before what was learnt of its login, which only knows better how it is spelled: on macOS
     that names the Keychain's item, and the default place spelled out would name another one than the default.

@@ -75,7 +75,7 @@ class Service:
         return self._leader
 
     def _newest_config(self) -> RunConfig:
-        """By the settings as they are now or, where those are wrong by now, by the last that were not."""
+        """Read the settings as they are now; where those are wrong by now, the last that were not hold."""
         self._step_down()
         try:
             self._config = RunConfig.of(self._options)
@@ -109,7 +109,7 @@ class Service:
                 _log.error("settings not reloaded, all goes on as before: %s", error)
 
     async def _reload(self) -> None:
-        """Raises TrackerError. A process that stands by will read them when it takes over."""
+        """Reload the settings. Raises TrackerError. A process that stands by reads them when it takes over."""
         if self._leader is not None:
             await self._leader.reload()
             return
@@ -137,9 +137,9 @@ class Service:
 
 
 def health_words(account: AccountState, started: datetime, tz: tzinfo | None = None) -> str:
-    """What the log says of an account; figures from before `started` are none of this process's polls.
+    """Describe an account for the log; figures from before `started` are none of this process's polls.
 
-    Clock times are told in `tz` (None: the machine's).
+    Clock times are in `tz` (None: the machine's).
     """
     match account.health:
         case Unpolled():

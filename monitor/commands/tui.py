@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.terminal.tty import Tty
 
 FIRST_SIGHT_SECS: Final = 1.0
-"""How long a table waits for something to show."""
+"""Limit of the wait for something to show."""
 
 
 def tui(arguments: Namespace) -> int:
@@ -69,13 +69,13 @@ def _idle_options(arguments: Namespace) -> str:
     if arguments.listen is not None:
         from monitor.settings import parse_listen
 
-        parse_listen(arguments.listen)  # what is wrong with it is told now
+        parse_listen(arguments.listen)  # what is wrong with it is said now
     given = {"--listen": arguments.listen is not None, "--no-notify": arguments.no_notify}
     return " and ".join(option for option, is_given in given.items() if is_given)
 
 
 def _footer(election: Election, idle: str) -> str:
-    """Where the figures come from; and what was asked for in vain, until this process polls."""
+    """Say where the figures come from, and which options mean nothing until this process polls."""
     if election.leads or not idle:
         return election.status
     return f"{election.status}; {idle}: not before this one polls"

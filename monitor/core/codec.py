@@ -39,7 +39,7 @@ from typing import (
 from monitor.core.model import Secret
 
 TAG: Final = "type"
-"""Where an object of a union names its class."""
+"""The key under which an object of a union names its class."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)

@@ -1,4 +1,5 @@
-"""What users order and ask: one dataclass each, for a key's result, the line on the socket and the executor's argument.
+"""Commands and queries of the user: one dataclass each, for a key's result, the line on the socket and the executor.
+
 
 A command changes something, and is answered with one line for the user. A query is answered from the state.
 """
@@ -156,6 +157,6 @@ def encode_request(request: Request) -> dict[str, Any]:
 
 
 def decode_request(plain: object) -> Request:
-    """Raises ValueError."""
+    """Read the request that the JSON object stands for. Raises ValueError."""
     request: Request = decode(Request, plain, secrets=True)
     return request

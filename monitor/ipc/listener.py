@@ -1,4 +1,4 @@
-"""Where the leader listens: a socket file of its own, or a socket that a service manager has passed."""
+"""Listeners of the leader: a socket file of its own, or a socket that a service manager has passed."""
 
 import contextlib
 import os

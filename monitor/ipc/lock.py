@@ -1,4 +1,4 @@
-"""Who polls: the process that holds this lock. The kernel frees it with its holder's last breath, kill -9 included.
+"""The lock whose holder is the process that polls. The kernel frees it with its holder's last breath, kill -9 included.
 
 The file is never removed: between one process's look and another's lock it would be two files.
 """
@@ -37,7 +37,7 @@ class Lock:
         return self._descriptor is not None
 
     def keep(self) -> bool:
-        """Whether it still is ours; to be called now and then, or what clears old files away may take it.
+        """Return whether it still is ours; to be called now and then, or what clears old files away may take it.
 
         False after somebody has removed the file: another process may have made and locked a new one.
         """
@@ -52,7 +52,7 @@ class Lock:
 
 
 def holder(path: str) -> int | None:
-    """The process that holds the lock, for messages; None where none seems to."""
+    """Return the pid of the process that holds the lock, for messages; None where none seems to."""
     try:
         with open(path, encoding="ascii") as file:
             pid = int(file.read(20))
@@ -71,7 +71,7 @@ def _lives(pid: int) -> bool:
 
 
 def _taken(path: str) -> int | None:
-    """A descriptor that holds the lock on the file that is there now."""
+    """Return a descriptor that holds the lock on the file that is there now."""
     while True:
         descriptor = os.open(path, _FLAGS, 0o600)
         try:

@@ -1,4 +1,4 @@
-"""Who is trusted on the socket: its folder and files must be the user's own, for session keys go through it."""
+"""Trust on the socket: its folder and files must be the user's own, for session keys go through it."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What travels on the socket: one request line, and a reply that opens with an exit code. Pure.
+"""The protocol of the socket: one request line, and a reply that opens with an exit code. Pure.
 
 A request is one JSON object on one line: `v`, the version of this protocol, and a request of `monitor.core.commands`,
 whose class stands under `type`. A reply is the exit code on a line of its own, and then, until the connection ends,

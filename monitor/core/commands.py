@@ -1,6 +1,5 @@
 """Commands and queries of the user: one dataclass each, for a key's result, the line on the socket and the executor.
 
-
 A command changes something, and is answered with one line for the user. A query is answered from the state.
 """
 

@@ -1,9 +1,10 @@
-"""Small tasks that keep a running program in step: its heartbeat, the mute, the samples, and what fires."""
+"""Small tasks that keep a running program in step: its heartbeat, the mute, other processes, and what fires."""
 
 import logging
 from datetime import datetime
 from typing import Final
 
+from monitor.app.poller import RequestAllowance
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError
@@ -12,13 +13,12 @@ from monitor.core.state import State
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.storage.mute import Mute
-from monitor.storage.recorder import Recorder
-from monitor.storage.requests import RequestBudget
+from monitor.storage.recorder import NoRecorder, Recorder
 from monitor.store import Store
 from monitor.system.clock import Clock
 
 TICK_SECS: Final = 15.0
-"""How late a lasting condition may be told at most."""
+"""The most that an alert of a lasting condition is late."""
 
 LOOK_SECS: Final = 3.0
 COUNT_SECS: Final = 5.0
@@ -44,16 +44,16 @@ async def follow_mute(mute: Mute, store: Store, clock: Clock) -> None:
         await clock.sleep(LOOK_SECS)
 
 
-async def follow_requests(allowance: RequestBudget | None, store: Store, clock: Clock) -> None:
+async def follow_requests(budget: RequestAllowance, store: Store, clock: Clock) -> None:
     """Show what other processes send for our accounts; before a request of our own it counts anyway."""
-    while allowance is not None:
+    while True:
         await clock.sleep(COUNT_SECS)
-        await count_requests(allowance, store, clock.now())
+        await count_requests(budget, store, clock.now())
 
 
-async def count_requests(allowance: RequestBudget, store: Store, now: datetime) -> None:
+async def count_requests(budget: RequestAllowance, store: Store, now: datetime) -> None:
     """Bring what is known of all processes' requests into the state."""
-    for name, sent in (await allowance.sent(store.state.accounts, now)).items():
+    for name, sent in (await budget.sent(store.state.accounts, now)).items():
         account = store.state.accounts.get(name)
         if account is None:
             continue
@@ -62,14 +62,14 @@ async def count_requests(allowance: RequestBudget, store: Store, now: datetime) 
             store.dispatch(RequestsCounted(now, name, sent.requests, sent.backoff_until))
 
 
-async def follow_storage(recorder: Recorder | None, store: Store, clock: Clock) -> None:
+async def follow_storage(recorder: Recorder | NoRecorder, store: Store, clock: Clock) -> None:
     """Show that the state database cannot be written, and that it can be again."""
-    while recorder is not None:
+    while True:
         report_storage(recorder, store, clock.now())
         await recorder.failure_changed()
 
 
-def report_storage(recorder: Recorder, store: Store, now: datetime) -> None:
+def report_storage(recorder: Recorder | NoRecorder, store: Store, now: datetime) -> None:
     """Bring what keeps the state database from being written into the state."""
     if recorder.failure != store.state.storage_failure:
         store.dispatch(StorageFailed(now, recorder.failure))

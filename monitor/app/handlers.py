@@ -1,16 +1,40 @@
-"""Answers those who ask over the socket: views of the state, and commands that are executed."""
+"""Answers requests over the socket by views of the state, and executes commands, wherever they come from."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from monitor.app.execute import Execute
-from monitor.app.queries import Answer, answer_query, render_watched
-from monitor.core.commands import Guard, Next, Status, WatchLines, WatchState, Who, decode_request
-from monitor.core.errors import SettingsError
+from exporters.template import parse_format
+from monitor.app.app import App
+from monitor.app.queries import Answer, answer_query, lines_of, render_watched
+from monitor.core.commands import (
+    AddAccount,
+    Command,
+    EditAccount,
+    Guard,
+    ImportLogins,
+    Ingest,
+    Next,
+    Refresh,
+    Reload,
+    RemoveAccount,
+    Status,
+    ToggleMute,
+    UseAccount,
+    WatchLines,
+    WatchState,
+    Who,
+    decode_request,
+)
+from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.events import Muted, RefreshRequested
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import View, encode_change, encode_state
+from monitor.storage.mute import mute_words
 from monitor.system.clock import Clock
+
+Execute = Callable[[Command], Awaitable[str]]
+"""Carries a command out, here or in the leader, and answers with text for the user. Raises TrackerError."""
 
 
 class RequestHandler:
@@ -76,3 +100,66 @@ class RequestHandler:
 
     async def _next_second(self) -> None:
         await self._clock.sleep(1 - self._clock.now().microsecond / 1_000_000)
+
+
+async def execute(app: App, command: Command) -> str:
+    """Carry the command out on this program; as `Execute` has it."""
+    match command:
+        case Refresh(account):
+            return _refresh(app, account)
+        case ToggleMute():
+            now = app.clock.now()
+            until = await app.persistence.mute.toggle(now)
+            app.store.dispatch(Muted(now, until))
+            return mute_words(until, now)
+        case ImportLogins(None, brief=True):
+            return (
+                (await app.credentials.accounts.import_all(await app.credentials.logins()))
+                .or_raise()
+                .words
+            )
+        case ImportLogins(folder):
+            return await _import(app, folder)
+        case AddAccount():
+            return await app.credentials.accounts.add(command)
+        case EditAccount():
+            return await app.credentials.accounts.edit(command)
+        case RemoveAccount(name):
+            return await app.credentials.accounts.remove(name)
+        case UseAccount(name):
+            return await app.credentials.accounts.use(name)
+        case Ingest(document, config_dir, form):
+            parsed = parse_format("{name}" if form is None else form)
+            name = await app.credentials.local_usage.ingest(document or {}, config_dir)
+            return lines_of(app.state(), app.clock.now(), parsed, name).rstrip("\n")
+        case Reload():
+            raise TrackerError("there is no running monitor that could read its settings anew")
+
+
+def _refresh(app: App, account: str | None) -> str:
+    """Ask for new figures; the answer says where the server, or the budget of the hour, makes us wait instead."""
+    now = app.clock.now()
+    app.store.dispatch(RefreshRequested(now, account))
+    asked = [a for name, a in app.state().accounts.items() if account in (None, name)]
+    if account is not None and not asked:
+        raise TrackerError(f"there is no account {account!r}: see `monitor accounts list`")
+    waiting = [a for a in asked if a.next_poll_at > now]
+    whom = "all accounts" if account is None else account
+    if waiting and len(waiting) == len(asked):
+        soonest = min(a.next_poll_at for a in waiting) - now
+        return f"{whom}: next request in {int(soonest.total_seconds()) + 1}s"
+    return f"refreshing {whom}"
+
+
+async def _import(app: App, folder: str | None) -> str:
+    """Import all logins that are found, or that of a folder; a line for each place."""
+    if folder is None:
+        imports = await app.credentials.accounts.import_all(await app.credentials.logins())
+    else:
+        imports = (
+            await app.credentials.accounts.import_all([app.credentials.login_at(folder)])
+        ).or_raise()
+    failures = [failure.words for failure in imports.failed]
+    if not imports.imported:
+        raise TrackerError("; ".join(["nothing was imported", *failures]))
+    return "\n".join([*(one.words for one in imports.imported), *failures])

@@ -13,8 +13,7 @@ from typing import Any, Final
 from monitor import __version__
 from monitor.api.client import ApiHosts
 from monitor.app.app import App
-from monitor.app.execute import execute
-from monitor.app.handlers import RequestHandler
+from monitor.app.handlers import RequestHandler, execute
 from monitor.app.metrics_server import MetricsServer
 from monitor.app.wiring import build, hosts_of, policy_of
 from monitor.core.commands import Command, Reload
@@ -173,7 +172,7 @@ class Leader:
             newest = (await self._read()).settings
             loaded = self.config.settings
             if (newest.accounts, newest.active_account) != (loaded.accounts, loaded.active_account):
-                app.book.load(newest)
+                app.credentials.accounts.load(newest)
 
     async def _read(self) -> RunConfig:
         """Read the settings off the loop. Raises SettingsError."""

@@ -6,7 +6,7 @@ looked up in short ticks, and each tick starts as few polls as keep up with the 
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -34,7 +34,7 @@ REFUSALS: Final = frozenset({Reason.AUTH, Reason.CREDENTIALS})
 
 
 class CredentialSource(Protocol):
-    """Where the poller has its credentials from."""
+    """The poller's source of credentials."""
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
         """A credential worth sending; after a refusal another one than the `rejected`. Raises CredentialError."""
@@ -44,17 +44,20 @@ class CredentialSource(Protocol):
 
 
 class UsageSource(Protocol):
-    """Who knows an account's usage."""
+    """Asks for an account's usage."""
 
     async def usage(self, account: Account, credential: Credential) -> Usage:
-        """Raises ApiError."""
+        """Ask for the account's usage now. Raises ApiError."""
 
 
 class RequestAllowance(Protocol):
-    """What other processes have sent for an account counts, too."""
+    """Counts the requests for each account, those of other processes too."""
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
-        """Whether one more request may be sent, which then counts; and all that were sent before."""
+        """Say whether one more request may be sent, which then counts; and which were sent before."""
+
+    async def sent(self, accounts: Mapping[str, AccountState], now: datetime) -> dict[str, Sent]:
+        """Return what was sent for each of the accounts, as far as that can be known soon."""
 
     def record_backoff(self, account: AccountState) -> None:
         """Have the other processes respect the account's back-off, or its end."""
@@ -65,6 +68,9 @@ class OwnRequests:
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
         return may_send(Sent(account.requests, account.backoff_until), base, now)
+
+    async def sent(self, accounts: Mapping[str, AccountState], now: datetime) -> dict[str, Sent]:  # noqa: ARG002
+        return {}
 
     def record_backoff(self, account: AccountState) -> None:
         """There is no other process."""
@@ -150,7 +156,7 @@ class Poller:
         return await self._ask(account, other)
 
     async def _may_ask(self, name: str) -> bool:
-        """Whether one more request is sent now, which is then on record; what others have sent becomes known."""
+        """Return whether one more request is sent now, which then counts; what others have sent becomes known."""
         state, now = self._store.state, self._clock.now()
         account = state.accounts.get(name)
         if account is None:
@@ -195,7 +201,7 @@ class Poller:
             self._allowance.record_backoff(self._store.state.accounts[poll.name])
 
     def _is_awaited(self, poll: "_Poll") -> bool:
-        """Whether the account is still the one that was asked about: it may have been edited, and polled anew."""
+        """Return whether the account is still the one that was asked about: it may have been edited, and polled again."""
         state = self._store.state.accounts.get(poll.name)
         return state is not None and state.polling and self._newest[poll.name] is poll
 

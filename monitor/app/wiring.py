@@ -1,26 +1,46 @@
-"""Where a run keeps things and whom it asks: the user's own settings, keyring and logins, or the demo's memory."""
+"""The composition root: connects the parts over the user's own settings, keyring and logins, or the demo's memory."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from monitor import __version__
 from monitor.api.client import ApiHosts, Client
-from monitor.app.app import App, Dependencies
+from monitor.api.wire import parse_usage
+from monitor.app.app import App, Credentials, Persistence
+from monitor.app.poller import Poller
+from monitor.core.model import Storage
 from monitor.core.policy import Policy
+from monitor.core.state import State
+from monitor.credentials.account_cache import AccountCache, Document
+from monitor.credentials.account_service import AccountService
+from monitor.credentials.accounts import Accounts, Profiles
 from monitor.credentials.claude_code import ClaudeCode, installed_version
 from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.keyring import Keyring
-from monitor.credentials.ports import LoginSource
+from monitor.credentials.local_usage import LocalUsage
+from monitor.credentials.ports import (
+    AccountsFile,
+    GivenCredentials,
+    LoginSource,
+    SecretStore,
+    TokenSource,
+)
+from monitor.credentials.registry import LoginRegistry
+from monitor.credentials.resolver import Resolver
+from monitor.credentials.stores import SecretStores
 from monitor.credentials.systemd import CredentialsDirectory
+from monitor.credentials.watcher import FreshCredentials, LoginWatcher
 from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
+from monitor.notify.journal import DeliveryLog
 from monitor.settings import (
     ApiSettings,
     Settings,
@@ -35,6 +55,7 @@ from monitor.storage.mute import Mute
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database
+from monitor.store import Store
 from monitor.system.clock import Clock, SystemClock
 from monitor.system.rlimits import leave_no_core
 
@@ -44,6 +65,23 @@ PINNED_CLAUDE_CODE = "2.1.282"
 DEMO_INTERVAL = timedelta(seconds=5)
 
 SYSTEM_CLOCK: Final = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places that a run reads accounts, secrets and logins from: the real ones, or the demo's memory.
+
+    `logins` finds those of these folders too, the one in use first.
+    """
+
+    file: AccountsFile
+    vault: SecretStore
+    document: Document
+    logins: Callable[[set[str]], Awaitable[Sequence[LoginSource]]]
+    login_at: Callable[[str], LoginSource]
+    given: GivenCredentials | None = None
+    command: Callable[[tuple[str, ...]], TokenSource] | None = None
+    storage: Storage | None = None
 
 
 @asynccontextmanager
@@ -63,27 +101,65 @@ async def build(
     async with AsyncExitStack() as stack:
         opened = open_recorder(settings.path, alerts=alerts, environ=environ)
         recorder = await stack.enter_async_context(opened)
-        cached = await recorder.load()
-        database = recorder.database
-        places = replace(
-            _real_places(settings, environ, clock),
-            document=FactsDocument(cached.facts, recorder.record_facts),
-            mute=Mute(database),
-            cached=cached if alerts else replace(cached, memories={}, conditions={}),
-            recorder=recorder,
-            allowance=RequestBudget(database, recorder.record_backoff, is_brief=not stays),
+        cached, database = await recorder.load(), recorder.database
+        persistence = Persistence(
+            Mute(database),
+            recorder,
+            DeliveryLog(recorder),
+            RequestBudget(database, recorder.record_backoff, is_brief=not stays),
         )
+        facts = FactsDocument(cached.facts, recorder.record_facts)
+        places = _real_places(settings, facts, environ, clock)
         client = await stack.enter_async_context(client_for(settings.api, clock))
-        app = App(places, client, policy_of(settings), clock)
-        await app.load(settings)
+        app = connect(places, persistence, client, policy_of(settings), clock)
+        if not alerts:
+            cached = replace(cached, memories={}, conditions={})
+        await app.load(settings, cached)
         yield app
+
+
+def connect(
+    places: Places,
+    persistence: Persistence,
+    client: Client,
+    policy: Policy,
+    clock: Clock,
+    chance: Callable[[], float] = random.random,
+) -> App:
+    """Make the program of its parts; it has no accounts yet."""
+    store = Store(State(policy=policy), persistence.recorder.record)
+    cache = AccountCache(places.document)
+
+    async def logins() -> Sequence[LoginSource]:
+        accounts = [state.account for state in store.state.accounts.values()]
+        named = {account.config_dir for account in accounts if account.config_dir}
+        return await places.logins(cache.folders() | named)
+
+    registry = LoginRegistry(cache)
+    stores = SecretStores(places.vault, cache, places.given, places.command, places.storage)
+    profiles = Profiles(client if policy.polls else None, cache)
+    resolver = Resolver(stores, registry, cache, profiles, store, clock)
+    accounts = Accounts(store, cache, stores, profiles, clock)
+    watcher = LoginWatcher(logins, accounts, registry, resolver, store, clock)
+    credentials = Credentials(
+        stores,
+        profiles,
+        AccountService(places.file, accounts, resolver, cache, store, clock),
+        watcher,
+        LocalUsage(logins, cache, registry, store, clock, parse_usage),
+        logins,
+        places.login_at,
+    )
+    fresh = FreshCredentials(watcher, resolver)
+    poller = Poller(store, clock, fresh, client, chance, persistence.budget)
+    return App(store, clock, client, credentials, persistence, poller)
 
 
 @asynccontextmanager
 async def open_recorder(
     config: Path, *, alerts: bool, environ: Mapping[str, str] = os.environ
 ) -> AsyncIterator[Recorder]:
-    """What writes the rows of this settings file; its last words are written at the end of the block."""
+    """Open what writes the rows of this settings file; the last ones are written at the end of the block."""
     database = Database(StateFile(state_db(environ)))
     recorder = Recorder(database, settings_id(environ, config), keeps_alerts=alerts)
     try:
@@ -101,13 +177,14 @@ async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
         logged_in = [SimulatedLogin(account) for account in simulated]
-        app = App(_demo_places(logged_in), client, Policy(interval=DEMO_INTERVAL), clock)
-        await app.book.import_from(logged_in[:-1])
+        policy = Policy(interval=DEMO_INTERVAL)
+        app = connect(_demo_places(logged_in), Persistence(), client, policy, clock)
+        await app.credentials.accounts.import_from(logged_in[:-1])
         yield app
 
 
 def policy_of(settings: Settings) -> Policy:
-    """What the core needs of the settings."""
+    """Pick what the core needs of the settings."""
     interval = timedelta(seconds=settings.poll_interval_secs)
     return Policy(interval, rule_book(settings), polls=settings.api.enabled)
 
@@ -123,40 +200,40 @@ def client_for(api: ApiSettings, clock: Clock) -> Client:
 
 
 def user_agent() -> str:
-    """Accepted by the API, which gives others a far smaller budget, and still honest about who asks."""
+    """Name one that is accepted by the API, which gives others a far smaller budget, and still honest about who asks."""
     return f"claude-code/{installed_version() or PINNED_CLAUDE_CODE} (claude-tracker/{__version__})"
 
 
-def _real_places(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Dependencies:
+def _real_places(
+    settings: Settings, facts: Document, environ: Mapping[str, str], clock: Clock
+) -> Places:
     discovery = Discovery(environ=environ, clock=clock)
 
     async def logins(folders: set[str]) -> Sequence[LoginSource]:
         return await discovery.discovered(sorted(folders))
 
-    return Dependencies(
+    return Places(
         file=SettingsFile(settings.path),
         vault=Keyring(),
-        document=FactsDocument(),
+        document=facts,
         logins=logins,
         login_at=lambda folder: ClaudeCode(folder, environ=environ, clock=clock),
-        mute=Mute(),
         given=CredentialsDirectory(environ),
         command=lambda argv: TokenCommand(argv, clock),
         storage=settings.storage,
     )
 
 
-def _demo_places(logged_in: Sequence[LoginSource]) -> Dependencies:
+def _demo_places(logged_in: Sequence[LoginSource]) -> Places:
     """Claude Code uses the first one now; the last one is not imported yet, and is what `i` brings."""
 
     async def logins(_: set[str]) -> Sequence[LoginSource]:
         return logged_in
 
-    return Dependencies(
+    return Places(
         file=MemoryAccounts(),
         vault=MemoryVault(),
         document=MemoryDocument(),
         logins=logins,
         login_at=lambda _: logged_in[-1],
-        mute=Mute(),
     )

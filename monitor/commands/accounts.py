@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from monitor.app.cached_state import cached
-from monitor.app.execute import execute
+from monitor.app.handlers import execute
 from monitor.app.leadership import execute_remotely
 from monitor.app.wiring import build
 from monitor.commands.opening import settings_of
@@ -129,12 +129,12 @@ def _import(arguments: Namespace) -> Command:
 async def _import_known(arguments: Namespace) -> None:
     """Accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
     async with build(settings_of(arguments)) as app:
-        added = await app.book.add_known(await listed())
+        added = await app.credentials.accounts.add_known(await listed())
         for name in added:
             print(f"{name}: added, without a token")
         if not added:
             print("nothing new: all of claude-swap's accounts are already added")
-        await app.watcher.look()
+        await app.credentials.watcher.look()
     with suppress(TrackerError):  # there is none that has to know of it
         await execute_remotely(socket_of(arguments), Reload())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from exporters.server import Site
 from monitor.app.app import App
-from monitor.app.execute import execute
+from monitor.app.handlers import execute
 from monitor.app.wiring import build_demo
 from monitor.commands.opening import StopSignal
 from monitor.notify.build import build_demo_channel_set

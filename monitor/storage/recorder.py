@@ -290,3 +290,23 @@ class Recorder:
         self.failure = failure
         self._failure_changed.set()
         self._failure_changed = asyncio.Event()
+
+
+class NoRecorder:
+    """Writes nothing: for the demo."""
+
+    failure: str | None = None
+
+    def record(
+        self,
+        before: State,  # noqa: ARG002
+        after: State,  # noqa: ARG002
+        effects: Sequence[Effect],
+        release: Release,
+    ) -> None:
+        for effect in effects:
+            release(effect)
+
+    async def failure_changed(self) -> None:
+        """Wait for ever."""
+        await asyncio.Event().wait()

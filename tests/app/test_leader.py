@@ -82,7 +82,7 @@ async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: 
         user.people[0].tokens, (old,) = {"sk-ant-oat01-new"}, user.people[0].tokens
         login = user.home / ".claude-0" / ".credentials.json"
         login.write_text(login.read_text().replace(old, "sk-ant-oat01-new"))
-        await (await owner.app()).watcher.look()
+        await (await owner.app()).credentials.watcher.look()
         assert (await user.ask(Status()))[0] == 0
 
 

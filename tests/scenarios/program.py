@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.app.app import App, Dependencies
+from monitor.app.app import App, Persistence
 from monitor.app.poller import TICK
-from monitor.app.wiring import client_for
+from monitor.app.wiring import Places, client_for, connect
 from monitor.core.effects import Alert
 from monitor.core.policy import Policy
 from monitor.core.state import State
@@ -19,6 +19,7 @@ from monitor.credentials.discovery import Discovery
 from monitor.credentials.ports import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
+from monitor.notify.journal import DeliveryLog
 from monitor.notify.text import Message
 from monitor.settings import SettingsFile, load, settings_id, state_folder
 from monitor.storage.cache import FactsDocument
@@ -67,15 +68,10 @@ class Machine:
         recorder = inline_recorder(state_folder(self.environ), rows)
         cached = await recorder.load()
         async with client_for(settings.api, self.clock) as client:
-            places = replace(
-                self._places(),
-                document=FactsDocument(cached.facts, recorder.record_facts),
-                mute=Mute(recorder.database),
-                cached=cached,
-                recorder=recorder,
-            )
-            app = App(places, client, policy, self.clock, chance=lambda: 0.5)
-            await app.load()
+            kept = Persistence(Mute(recorder.database), recorder, DeliveryLog(recorder))
+            places = self._places(FactsDocument(cached.facts, recorder.record_facts))
+            app = connect(places, kept, client, policy, self.clock, chance=lambda: 0.5)
+            await app.load(settings, cached)
             async with self._going(app) as running:
                 yield running
         await recorder.database.close()
@@ -98,20 +94,19 @@ class Machine:
             await task
             watching.cancel()
 
-    def _places(self) -> Dependencies:
+    def _places(self, facts: FactsDocument) -> Places:
         settings, discovery = load(self.config), self.discover()
         said = {account.config_dir for account in settings.accounts if account.config_dir}
 
         async def logins(folders: set[str]) -> Sequence[LoginSource]:
             return await discovery.discovered(sorted(folders | said))
 
-        return Dependencies(
+        return Places(
             file=SettingsFile(self.config),
             vault=self.vault,
-            document=FactsDocument(),
+            document=facts,
             logins=logins,
             login_at=lambda folder: ClaudeCode(folder, environ=self.environ),
-            mute=Mute(),
             given=CredentialsDirectory(self.environ),
             command=lambda argv: TokenCommand(argv, self.clock),
             storage=settings.storage,

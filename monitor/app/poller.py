@@ -86,14 +86,14 @@ class Poller:
         credentials: CredentialSource,
         api: UsageSource,
         chance: Callable[[], float],
-        allowance: RequestAllowance | None = None,
+        budget: RequestAllowance,
     ) -> None:
         self._store = store
         self._clock = clock
         self._credentials = credentials
         self._api = api
         self._chance = chance
-        self._allowance = allowance or OwnRequests()
+        self._budget = budget
         self._newest: dict[str, _Poll] = {}
 
     async def run(self) -> None:
@@ -161,7 +161,7 @@ class Poller:
         account = state.accounts.get(name)
         if account is None:
             return False
-        sent = await self._allowance.acquire(account, state.policy.interval, now)
+        sent = await self._budget.acquire(account, state.policy.interval, now)
         account = self._store.state.accounts.get(name)
         if account is None:
             return False
@@ -185,7 +185,7 @@ class Poller:
             return
         now, duration = self._clock.now(), self._since(poll.started)
         self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
-        self._allowance.record_backoff(self._store.state.accounts[poll.name])
+        self._budget.record_backoff(self._store.state.accounts[poll.name])
 
     def _failed(self, poll: "_Poll", error: ApiError | CredentialError) -> None:
         if self._is_awaited(poll):
@@ -198,10 +198,10 @@ class Poller:
                     jitter=self._chance(),
                 )
             )
-            self._allowance.record_backoff(self._store.state.accounts[poll.name])
+            self._budget.record_backoff(self._store.state.accounts[poll.name])
 
     def _is_awaited(self, poll: "_Poll") -> bool:
-        """Return whether the account is still the one that was asked about: it may have been edited, and polled again."""
+        """Return whether the account still is the one that was asked about: it may have been edited meanwhile."""
         state = self._store.state.accounts.get(poll.name)
         return state is not None and state.polling and self._newest[poll.name] is poll
 

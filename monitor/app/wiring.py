@@ -200,7 +200,7 @@ def client_for(api: ApiSettings, clock: Clock) -> Client:
 
 
 def user_agent() -> str:
-    """Name one that is accepted by the API, which gives others a far smaller budget, and still honest about who asks."""
+    """Name one that the API accepts, which gives others a far smaller budget, and that is honest about who asks."""
     return f"claude-code/{installed_version() or PINNED_CLAUDE_CODE} (claude-tracker/{__version__})"
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.errors import Failure
 from monitor.core.model import Account, AccountState, Identity, Usage
 from monitor.core.policy import Policy
+from monitor.core.restore import Remembered
 
 
 @dataclass(frozen=True, slots=True)

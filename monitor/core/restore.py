@@ -1,12 +1,39 @@
-"""What an earlier process knew of an account, given to the one that was loaded; and clocks set back. Pure."""
+"""The memory of an earlier process of an account, given to the one that was loaded; and clocks set back. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from monitor.core import schedule
-from monitor.core.alerts.memory_codec import condition_moved, window_moved
+from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.model import AccountState, Down, Unpolled, Up
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """One account's memory: of its windows, and of its lasting conditions.
+
+    `org_id` says whose limits these are: the same name may later stand for another organization.
+    """
+
+    windows: Mapping[str, WindowMemory] = field(default_factory=dict)
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    org_id: str = ""
+
+    @staticmethod
+    def of(account: AccountState) -> "Remembered":
+        return Remembered(account.alerts, account.conditions, account.account.org_id)
+
+    def given_back(self, account: AccountState, now: datetime) -> AccountState:
+        """The account with this memory behind whatever it has seen since."""
+        by = min([timedelta(0), *(now - window.at for window in self.windows.values())])
+        windows = {key: old.moved(by) for key, old in self.windows.items()}
+        conditions = {key: old.moved(by) for key, old in self.conditions.items()}
+        return replace(
+            account,
+            alerts={**windows, **account.alerts},
+            conditions={**conditions, **account.conditions},
+        )
 
 
 def restored(
@@ -55,6 +82,6 @@ def moved(old: AccountState, by: timedelta) -> AccountState:
         last_success_at=old.last_success_at and old.last_success_at + by,
         usage=old.usage and replace(old.usage, at=old.usage.at + by),
         requests=tuple(at + by for at in old.requests),
-        alerts={key: window_moved(memory, by) for key, memory in old.alerts.items()},
-        conditions={key: condition_moved(c, by) for key, c in old.conditions.items()},
+        alerts={key: memory.moved(by) for key, memory in old.alerts.items()},
+        conditions={key: c.moved(by) for key, c in old.conditions.items()},
     )

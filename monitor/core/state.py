@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.model import AccountState
 from monitor.core.policy import Policy
+from monitor.core.restore import Remembered
 
 
 @dataclass(frozen=True, slots=True)

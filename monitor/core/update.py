@@ -8,7 +8,6 @@ from functools import singledispatch
 from monitor.core import restore, schedule
 from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
-from monitor.core.alerts.memory_codec import condition_moved
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, Effect, Notify
 from monitor.core.events import (
@@ -358,5 +357,5 @@ def _clock_stepped(event: ClockStepped, state: State) -> Outcome:
     if event.by >= timedelta(0):
         return state, ()
     accounts = {name: restore.moved(old, event.by) for name, old in state.accounts.items()}
-    conditions = {key: condition_moved(c, event.by) for key, c in state.conditions.items()}
+    conditions = {key: c.moved(event.by) for key, c in state.conditions.items()}
     return replace(state, accounts=accounts, conditions=conditions), ()

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.codec import decode, encode
 from monitor.core.model import AccountState
+from monitor.core.restore import Remembered
 from monitor.storage.db import StorageError, damage, read_only, render_row, verify
 
 ACCOUNT: Final = "account"

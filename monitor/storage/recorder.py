@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.effects import Alert, Effect
 from monitor.core.model import AccountState, Usage
+from monitor.core.restore import Remembered
 from monitor.core.state import State
 from monitor.storage import cache, deliveries, requests, samples
 from monitor.storage.cache import FLEET, Cached

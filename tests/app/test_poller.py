@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from monitor.app.poller import Poller
+from monitor.app.poller import OwnRequests, Poller, RequestAllowance
 from monitor.core.budget import Sent
 from monitor.core.errors import ApiError, CredentialError, Failure, Reason, describe
 from monitor.core.events import AccountIdentified, AccountsLoaded, PolicyChanged, RefreshRequested
@@ -79,11 +79,11 @@ class Rig:
         self.credentials = FakeCredentials()
         self.api = FakeApi(self.clock)
         self.load(*names)
-        self.poller_with(None)
+        self.poller_with(OwnRequests())
 
-    def poller_with(self, allowance: "FakeAllowance | None") -> None:
+    def poller_with(self, budget: RequestAllowance) -> None:
         self.poller = Poller(
-            self.store, self.clock, self.credentials, self.api, lambda: 0.0, allowance
+            self.store, self.clock, self.credentials, self.api, lambda: 0.0, budget
         )
 
     def load(self, *names: str, renamed: dict[str, str] | None = None) -> None:
@@ -225,7 +225,7 @@ async def test_a_refusal_stands_where_the_hour_has_no_room_for_a_second_try() ->
 
 
 @dataclass
-class FakeAllowance:
+class FakeAllowance(OwnRequests):
     """Of what other processes have sent: no more than this many requests may follow."""
 
     others: tuple[datetime, ...] = ()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.budget import Sent, in_budget, may_send, over_budget
-from monitor.core.codec_v1 import parse_account, render_account
+from monitor.core.codec import decode, encode
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
     AccountsLoaded,
@@ -130,11 +130,11 @@ class Life:
         """A process takes up what the one before has kept, as JSON."""
         self.state = State(Policy(self.interval))
         if kept is not None:
-            self.happens(Restored(self.now, {"a": parse_account(json.loads(kept))}))
+            self.happens(Restored(self.now, {"a": decode(AccountState, json.loads(kept))}))
         self.happens(AccountsLoaded(self.now, ACCOUNTS))
 
     def kept(self) -> str:
-        return json.dumps(render_account(self.account))
+        return json.dumps(encode(AccountState, self.account))
 
     def passes(self, seconds: float) -> None:
         """Time, with all polls that fall due in it."""

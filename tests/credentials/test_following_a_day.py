@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from monitor.app.poller import Poller
+from monitor.app.poller import OwnRequests, Poller
 from monitor.core.errors import ApiError, Failure, Reason, describe
 from monitor.core.model import Account, Credential, Down, Storage, Usage
 from tests.builders import after, window
@@ -82,7 +82,9 @@ class Day:
         """24 hours, in which this happens at these hours."""
         rig = self.rig
         await rig.book.import_all(rig.logins)
-        poller = Poller(rig.store, rig.clock, rig.credentials, self.tokens, lambda: 0.5)
+        poller = Poller(
+            rig.store, rig.clock, rig.credentials, self.tokens, lambda: 0.5, OwnRequests()
+        )
         running = [asyncio.create_task(part) for part in (poller.run(), rig.watcher.run())]
         for quarter in range(24 * 4):
             steps.get(quarter / 4, lambda: None)()

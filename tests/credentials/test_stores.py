@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.app.poller import Poller
+from monitor.app.poller import OwnRequests, Poller
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.errors import (
     ApiError,
@@ -298,7 +298,7 @@ async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlo
     rig = Rig(Account(ME, "org-1"))
     rig.vault.kept[ME] = Credential(Secret("kept"), expires_at=after(hours=8))
     rig.vault.locked = True
-    poller = Poller(rig.store, rig.clock, rig.credentials, NoUsage(), lambda: 0.0)
+    poller = Poller(rig.store, rig.clock, rig.credentials, NoUsage(), lambda: 0.0, OwnRequests())
     rig.store.dispatch(PollStarted(rig.clock.now(), ME))
     await poller.poll(ME)
     health = rig.store.state.accounts[ME].health

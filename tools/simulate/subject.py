@@ -7,8 +7,8 @@ in which the ledger keeps it together with each decision.
 import json
 from datetime import datetime, timedelta
 
-from monitor.core.alerts.memory_codec import Remembered, parse_memory, render_memory
 from monitor.core.alerts.rules import RuleBook
+from monitor.core.codec import decode, encode
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
@@ -24,6 +24,7 @@ from monitor.core.events import (
 )
 from monitor.core.model import Account, Usage
 from monitor.core.policy import Policy
+from monitor.core.restore import Remembered
 from monitor.core.state import State
 from monitor.core.update import update
 from tools.simulate.record import Told, seconds
@@ -102,11 +103,11 @@ def _percent(ratio: float) -> float:
 
 
 def remembered(state: State) -> str:
-    """What a process leaves behind, in the form of the ledger."""
-    memories = {name: render_memory(Remembered.of(a)) for name, a in state.accounts.items()}
+    """What a process leaves behind, in the form of the state database."""
+    memories = {name: encode(Remembered, Remembered.of(a)) for name, a in state.accounts.items()}
     return json.dumps(memories)
 
 
 def parsed(kept: str) -> dict[str, Remembered]:
     """What the next one takes up."""
-    return {name: parse_memory(document) for name, document in json.loads(kept).items()}
+    return {name: decode(Remembered, document) for name, document in json.loads(kept).items()}

@@ -19,10 +19,10 @@ from monitor.core.alerts.conditions import (
 )
 from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, SAME_END
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.alerts.pace import forecast, look_back
 from monitor.core.alerts.rules import Override, RuleBook
 from monitor.core.effects import Alert, AlertKind, threshold_rule
+from monitor.core.restore import Remembered
 
 _RULE_CELLS: Final = 16
 

@@ -1,8 +1,8 @@
 """What the alert machine remembers of a window, and of a lasting condition. Replaced, never edited."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,16 @@ class Condition:
     ceased_at: datetime | None = None
     until: datetime | None = None
     freed_at: datetime | None = None
+
+    def moved(self, by: timedelta) -> "Condition":
+        """The condition for a clock that was set by this much."""
+        return replace(
+            self,
+            since=self.since + by,
+            told_at=self.told_at and self.told_at + by,
+            ceased_at=self.ceased_at and self.ceased_at + by,
+            freed_at=self.freed_at and self.freed_at + by,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +65,13 @@ class WindowMemory:
         """A name for the period that is the same in every process: its end to the minute, and the generation."""
         end = "" if self.resets_at is None else f"{round(self.resets_at.timestamp() / 60)}"
         return f"{end}+{self.generation}" if self.generation else end
+
+    def moved(self, by: timedelta) -> "WindowMemory":
+        """The memory for a clock that was set by this much; what the server says keeps its instants."""
+        return replace(
+            self,
+            at=self.at + by,
+            low_since=self.low_since and self.low_since + by,
+            reached={threshold: since + by for threshold, since in self.reached.items()},
+            track=tuple(replace(point, at=point.at + by) for point in self.track),
+        )

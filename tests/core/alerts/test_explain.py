@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.explain import Decided, explain, explain_all
 from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.memory_codec import Remembered
 from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
 from monitor.core.policy import Policy
+from monitor.core.restore import Remembered
 from monitor.core.state import State
 from monitor.core.update import update
 from tests.builders import NOW, after, state, usage, waiting, window

@@ -29,6 +29,9 @@ RELEASE_SECS: Final = 2.0
 
 LOAD_SECS: Final = 5.0
 DRAIN_SECS: Final = 2.0
+LAST_TRY_SECS: Final = 0.3
+"""So long the end waits for a database that could not be written before."""
+
 MOST_SAMPLES: Final = 20_000
 """So many polls are kept while they cannot be written; the oldest are dropped."""
 
@@ -196,7 +199,12 @@ class Recorder:
 
     async def close(self) -> None:
         """Write what is left, if that can be."""
-        if not await self.drain():
+        within = DRAIN_SECS
+        if self._retry is not None:
+            within = LAST_TRY_SECS
+            self._retry.cancel()
+            self._try_again()
+        if not await self.drain(within):
             _log.warning("what was learnt last is not kept: %s", self.failure or "the disk is slow")
         if self._retry is not None:
             self._retry.cancel()

@@ -27,8 +27,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from monitor.app.leader import CliOptions, Leader
+from monitor.app.leader import Leader
 from monitor.app.leadership import Election
+from monitor.app.wiring import CliOptions
 from monitor.ipc.mirror import StateView
 from monitor.settings import load
 from monitor.system.clock import SystemClock

@@ -6,28 +6,19 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from monitor import __version__
-from monitor.api.client import ApiHosts
 from monitor.app.app import App
 from monitor.app.handlers import RequestHandler, execute
 from monitor.app.metrics_server import MetricsServer
-from monitor.app.wiring import build, hosts_of, policy_of
+from monitor.app.wiring import CliOptions, RunConfig, build
 from monitor.core.commands import Command, Reload
 from monitor.core.errors import SettingsError, TrackerError
-from monitor.core.policy import Policy
 from monitor.ipc.mirror import StateView
 from monitor.ipc.server import Server
-from monitor.notify.build import build_channel_set
-from monitor.notify.channel import ChannelSet
-from monitor.notify.channels.terminal import Write
-from monitor.paths import refuse_missing
-from monitor.settings import ExporterSettings, Settings, load
+from monitor.settings import Settings
 from monitor.system.aio import DaemonThreads
-from monitor.system.clock import Clock, SystemClock
 from monitor.system.rlimits import allow_many_files
 from monitor.system.sd_notify import Notices, Passed
 
@@ -35,53 +26,6 @@ SETTINGS_SECS: Final = 5.0
 """Limit of reading the settings: their disk may hang."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class CliOptions:
-    """The options of a run that polls. `write` reaches the terminal that it has, if it has one."""
-
-    config: Path
-    listen: ExporterSettings | None = None
-    notify: bool = True
-    write: Write | None = None
-    clock: Clock = field(default_factory=SystemClock)
-
-
-@dataclass(frozen=True, slots=True)
-class RunConfig:
-    """The settings, and what follows from them: all of it valid, or none of it."""
-
-    settings: Settings
-    channels: ChannelSet
-    address: ExporterSettings
-    policy: Policy
-    hosts: ApiHosts
-
-    @staticmethod
-    def of(options: CliOptions) -> "RunConfig":
-        """Read the settings, blocking. Raises SettingsError."""
-        settings = load(options.config)
-        channels = ChannelSet()
-        if options.notify:
-            channels = build_channel_set(settings, options.write, options.clock)
-        address = options.listen or settings.exporter
-        return RunConfig(settings, channels, address, policy_of(settings), hosts_of(settings.api))
-
-    @staticmethod
-    def again(options: CliOptions) -> "RunConfig":
-        """Read the settings of a run that goes on, blocking. Raises SettingsError, also where their file is gone."""
-        refuse_missing(os.environ, str(options.config))
-        return RunConfig.of(options)
-
-    def sends_like(self, other: "RunConfig") -> bool:
-        """Return whether alerts are sent by the same channels."""
-        ours, others = self.settings, other.settings
-        return (
-            ours.notifications == others.notifications
-            and ours.channels == others.channels
-            and self.policy.alerts == other.policy.alerts
-        )
 
 
 class Leader:

@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -40,11 +40,17 @@ from monitor.credentials.watcher import FreshCredentials, LoginWatcher
 from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
+from monitor.notify.build import build_channel_set
+from monitor.notify.channel import ChannelSet
+from monitor.notify.channels.terminal import Write
 from monitor.notify.journal import DeliveryLog
+from monitor.paths import refuse_missing
 from monitor.settings import (
     ApiSettings,
+    ExporterSettings,
     Settings,
     SettingsFile,
+    load,
     rule_book,
     settings_id,
     state_db,
@@ -181,6 +187,53 @@ async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
         app = connect(_demo_places(logged_in), Persistence(), client, policy, clock)
         await app.credentials.accounts.import_from(logged_in[:-1])
         yield app
+
+
+@dataclass(frozen=True, slots=True)
+class CliOptions:
+    """The options of a run that polls. `write` reaches the terminal that it has, if it has one."""
+
+    config: Path
+    listen: ExporterSettings | None = None
+    notify: bool = True
+    write: Write | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The settings, and what follows from them: all of it valid, or none of it."""
+
+    settings: Settings
+    channels: ChannelSet
+    address: ExporterSettings
+    policy: Policy
+    hosts: ApiHosts
+
+    @staticmethod
+    def of(options: CliOptions) -> "RunConfig":
+        """Read the settings, blocking. Raises SettingsError."""
+        settings = load(options.config)
+        channels = ChannelSet()
+        if options.notify:
+            channels = build_channel_set(settings, options.write, options.clock)
+        address = options.listen or settings.exporter
+        return RunConfig(settings, channels, address, policy_of(settings), hosts_of(settings.api))
+
+    @staticmethod
+    def again(options: CliOptions) -> "RunConfig":
+        """Read the settings of a run that goes on, blocking. Raises SettingsError, also where their file is gone."""
+        refuse_missing(os.environ, str(options.config))
+        return RunConfig.of(options)
+
+    def sends_like(self, other: "RunConfig") -> bool:
+        """Return whether alerts are sent by the same channels."""
+        ours, others = self.settings, other.settings
+        return (
+            ours.notifications == others.notifications
+            and ours.channels == others.channels
+            and self.policy.alerts == other.policy.alerts
+        )
 
 
 def policy_of(settings: Settings) -> Policy:

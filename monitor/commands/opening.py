@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from monitor.app.app import App
-from monitor.app.leader import CliOptions
-from monitor.app.wiring import build, build_demo
+from monitor.app.wiring import CliOptions, build, build_demo
 from monitor.notify.channels.terminal import Write
 from monitor.settings import Settings, config_path, load, parse_listen
 

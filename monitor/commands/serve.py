@@ -6,8 +6,9 @@ import os
 from argparse import Namespace
 from datetime import datetime, tzinfo
 
-from monitor.app.leader import Leader, RunConfig
+from monitor.app.leader import Leader
 from monitor.app.leadership import Election
+from monitor.app.wiring import RunConfig
 from monitor.commands.opening import StopSignal, cli_options, on_signals
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock

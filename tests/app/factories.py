@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monitor.app.leader import CliOptions, Leader
+from monitor.app.leader import Leader
+from monitor.app.wiring import CliOptions
 from monitor.core.commands import Request, encode_request
 from monitor.core.events import PollStarted
 from monitor.core.state import State

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app.leader import CliOptions, Leader
+from monitor.app.leader import Leader
 from monitor.app.leadership import Election
+from monitor.app.wiring import CliOptions
 from monitor.core.commands import Refresh
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.ipc.lock import Lock, holder

@@ -27,7 +27,7 @@ from monitor.storage.mute import Mute
 from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock
 
-PARTS = ("poller", "login watcher", "figures")
+PARTS = ("poller", "login watcher", "local usage")
 """The parts of the program, by the names of their tasks, that ask the world outside."""
 
 

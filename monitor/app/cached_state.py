@@ -1,89 +1,176 @@
-"""What was known of the accounts when somebody polled last, for who asks while nobody polls. Writes nothing.
+"""The state when somebody polled last, and the login that Claude Code would use now: for commands while nobody polls.
 
-Light on purpose: a prompt waits for it.
+Light on purpose, for a prompt waits for it; it asks nobody and writes nothing. A process that stays follows logins, and
+may ask the API whose a new token is: where a command would have to ask, it does not know.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import stat
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from exporters.template import parse_format, render_line
-from monitor.core.errors import SettingsError
+from monitor.core.errors import (
+    Cause,
+    CredentialError,
+    Failure,
+    NotLoggedInError,
+    Reason,
+    SettingsError,
+    Source,
+)
 from monitor.core.events import AccountsLoaded, Restored
-from monitor.core.model import Account, AccountState, Unpolled, Up, Usage
+from monitor.core.model import (
+    Account,
+    AccountState,
+    AuthMethod,
+    Login,
+    Secret,
+    Unpolled,
+    Up,
+    Usage,
+)
 from monitor.core.policy import Policy
 from monitor.core.restore import unasked
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.credentials.account_cache import AccountCache
+from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.status_line import parse_rate_limits
+from monitor.credentials.tokens import parse_login
 from monitor.settings import Settings, config_path, load, settings_id, state_db
-from monitor.storage import cache
+from monitor.storage import cache as cache_rows
 from monitor.storage.cache import Cached, FactsDocument
 
 NOBODY: Final = ""
-"""As an account's name: that of a folder of which nobody knows whose it is."""
+"""Instead of an account's name: nobody knows whose the folder is."""
+
+FOLDER_VARIABLES: Final = ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "CLAUDE_CONFIG_DIR")
+"""The variables that lead Claude Code to another login, the stronger one first; empty, they mean the default place."""
+
+MOST_BYTES: Final = 1024 * 1024
 
 
 def cached(settings: Settings) -> Cached:
-    """What the last program that polled by these settings has left."""
-    return cache.read(state_db(os.environ), settings_id(os.environ, settings.path))
+    """Read what the last program that polled by these settings has left."""
+    return cache_rows.read(state_db(os.environ), settings_id(os.environ, settings.path))
 
 
 def saved_state(settings: Settings, known: Mapping[str, AccountState], at: datetime) -> State:
-    """The settings' accounts with what was known of them, as a program that starts takes it up."""
-    policy = Policy(timedelta(seconds=settings.poll_interval_secs))
-    restored = Restored(at, known if settings.api.enabled else unasked(known))
-    loaded = AccountsLoaded(at, settings.accounts, settings.active_account)
-    state, _ = update(State(policy=policy), restored)
-    state, _ = update(state, loaded)
+    """Make the state of the settings' accounts from what was known of them, as a program that starts does."""
+    policy = Policy(timedelta(seconds=settings.poll_interval_secs), polls=settings.api.enabled)
+    state, _ = update(State(policy=policy), Restored(at, known if policy.polls else unasked(known)))
+    state, _ = update(state, AccountsLoaded(at, settings.accounts, settings.active_account))
     return state
 
 
-def line_of_input(
-    said: Mapping[str, Any], folder: str | None, form: str, config: str | None, at: datetime
-) -> str:
-    """The line of what Claude Code tells its status line in this folder (None is `~/.claude`), with its newline.
+# The line of Claude Code's status line
 
-    Of the saved state it has whose folder that is, and no figures: they may be old. Raises TrackerError.
+
+def line_of_input(
+    document: Mapping[str, Any], folder: str | None, form: str, config: str | None, at: datetime
+) -> str:
+    """Render what Claude Code tells its status line in this folder (None is `~/.claude`), with a newline.
+
+    The saved state says whose folder that is, and gives no figures: they may be old. Raises TrackerError.
     """
     parsed = parse_format(form)
-    usage = parse_rate_limits(said, at)
+    usage = parse_rate_limits(document, at)
     state, facts = State(active=-1), Cached().facts
-    with suppress(SettingsError):  # what is wrong with them is told by other commands
+    with suppress(SettingsError):  # what is wrong with them is said by other commands
         settings = load(config_path(os.environ, config))
         known = cached(settings)
         state, facts = saved_state(settings, known.accounts, at), known.facts
-    name = _owner(state, AccountCache(FactsDocument(facts)), folder) or NOBODY
+    name = _account_in(folder or "", state, AccountCache(FactsDocument(facts)))
     account = state.accounts.get(name) or AccountState(Account(NOBODY), at, state.policy.interval)
     accounts = {**state.accounts, name: _with_usage(account, usage, at)}
     return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n"
 
 
 def _with_usage(account: AccountState, usage: Usage | None, at: datetime) -> AccountState:
-    """The account with this usage, and with no other."""
+    """Return the account with this usage, and with no other."""
     if usage is None:
         return replace(account, usage=None, health=Unpolled(), last_success_at=None)
     return replace(account, usage=usage, health=Up(at), last_success_at=at)
 
 
-def _owner(state: State, learnt: AccountCache, folder: str | None) -> str | None:
-    """The account that was seen to live there, else the one that the settings say lives there."""
-    lives = {name: learnt[name].folders for name in state.accounts}
-    said = {name: (one.account.config_dir,) for name, one in state.accounts.items()}
-    place = _place(folder or "")
-    return next((name for known in (lives, said) for name in _at(place, known)), None)
+def _account_in(folder: str, state: State, cache: AccountCache) -> str:
+    """Return the account that was seen to live there, else the one that the settings say lives there."""
+    place = _real_folder(folder, os.environ)
+    seen = {name: cache[name].folders for name in state.accounts}
+    named = {name: (one.account.config_dir,) for name, one in state.accounts.items()}
+    for known in (seen, named):
+        for name, folders in known.items():
+            if place in [_real_folder(each, os.environ) for each in folders if each is not None]:
+                return name
+    return NOBODY
 
 
-def _at(place: str, known: Mapping[str, tuple[str | None, ...]]) -> Iterator[str]:
-    for name, folders in known.items():
-        if place in [_place(folder) for folder in folders if folder is not None]:
-            yield name
+# The login in use
 
 
-def _place(folder: str) -> str:
-    """The folder however it is spelled; "" is the default one."""
-    return os.path.realpath(os.path.expanduser(folder or "~/.claude"))  # noqa: PTH111 - a Path may raise
+class LoggedIn(NamedTuple):
+    """The account, None where the login is of none of ours; where it is not `known`, that says nothing."""
+
+    account: str | None = None
+    known: bool = True
+
+
+NOT_KNOWN: Final = LoggedIn(known=False)
+
+
+def logged_in(
+    state: State,
+    cache: AccountCache,
+    now: datetime,
+    environ: Mapping[str, str] = os.environ,
+    platform: str = sys.platform,
+) -> LoggedIn:
+    """Say which of the accounts it is. On macOS the Keychain would have to be asked, so it is not known there."""
+    if platform == "darwin":
+        return NOT_KNOWN
+    # Claude Code takes a ~ in its environment for a name.
+    spelling = next((environ[name] for name in FOLDER_VARIABLES if name in environ), "")
+    folder = os.path.realpath(spelling) if spelling else _real_folder("", environ)
+    try:
+        login = _read(Path(folder) / ".credentials.json")
+    except (NotLoggedInError, FileNotFoundError):
+        return LoggedIn()
+    except (CredentialError, OSError):
+        return NOT_KNOWN
+    accounts = state.accounts.items()
+    names = [name for name, one in accounts if one.account.auth_method is AuthMethod.OAUTH]
+    found = _owner(login.credential.secret, names, cache)
+    if found is None and login.credential.is_dead(now):  # nobody can be asked about it
+        places = {name: [_real_folder(f, environ) for f in cache[name].folders] for name in names}
+        found = LoggedIn(min((n for n in names if folder in places[n]), default=None))
+    return found or NOT_KNOWN
+
+
+def _owner(secret: Secret, names: list[str], cache: AccountCache) -> LoggedIn | None:
+    """Return whose this very token was found to be; None where that was not found out."""
+    ours, profile = digest(secret), cache.profile_of(secret)
+    for name in names:
+        facts = cache[name]
+        if facts.token_digest == ours or (profile and facts.identity == profile.identity):
+            return LoggedIn(name)
+    return None if profile is None else LoggedIn()
+
+
+def _read(place: Path) -> Login:
+    """Read a login's file. Raises CredentialError or OSError."""
+    found = place.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+        unusable = Failure(Reason.CREDENTIALS, Cause.TOO_LARGE, Source.FILE, str(place))
+        raise CredentialError(unusable)
+    return parse_login(place.read_bytes().decode(errors="replace"), str(place))
+
+
+def _real_folder(folder: str, environ: Mapping[str, str]) -> str:
+    """Resolve a folder of Claude Code, however it is spelled; "" is the default one."""
+    home = environ.get("HOME") or "~"
+    return os.path.realpath(os.path.expanduser(folder or f"{home}/.claude"))  # noqa: PTH111 - never raises

@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from monitor import fast_path
-from monitor.app.active_login import logged_in
-from monitor.app.cached_state import cached, saved_state
+from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query
 from monitor.core.commands import Guard, Next, Status, decode_request
 from monitor.core.errors import NoFolderError
@@ -40,8 +39,6 @@ class Saved(NamedTuple):
 
     state: State
     knows_login: bool
-    asks: bool = True
-    """False where the API may not be asked: new figures then come from Claude Code's own files."""
 
     def asked_for(self, *, current: bool) -> State:
         """The state for a question; one about the account in use finds none where that is not known."""
@@ -49,11 +46,13 @@ class Saved(NamedTuple):
         return replace(self.state, active=-1) if unknown else self.state
 
     def is_newest(self, at: datetime) -> bool:
-        """True where a poll would bring nothing, since it is no account's turn."""
-        interval = self.state.policy.interval
+        """True where a poll would bring nothing, since it is no account's turn; false where the API may not be asked,
+        and new figures are in Claude Code's own files.
+        """
+        policy = self.state.policy
         accounts = self.state.accounts.values()
-        in_turn = any(is_in_turn(account, at, interval) for account in accounts)
-        return self.knows_login and self.asks and not in_turn
+        in_turn = any(is_in_turn(account, at, policy.interval) for account in accounts)
+        return self.knows_login and policy.polls and not in_turn
 
 
 def query_of(arguments: Namespace) -> Status | Next | Guard:
@@ -148,4 +147,4 @@ def saved(arguments: Namespace) -> Saved:
     state = saved_state(settings, known.accounts, at)
     login = logged_in(state, AccountCache(FactsDocument(known.facts)), at)
     state, _ = update(state, LoginSeen(at, login.account))
-    return Saved(state, login.known, settings.api.enabled)
+    return Saved(state, login.known)

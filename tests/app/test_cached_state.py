@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app.active_login import NOT_KNOWN, LoggedIn, logged_in
+from monitor.app.cached_state import NOT_KNOWN, LoggedIn, logged_in
 from monitor.core.model import Account, AuthMethod, Identity, Profile, Secret
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest

@@ -24,7 +24,7 @@ from monitor.fast_path import request_of
 from monitor.ipc.lock import Lock
 from monitor.paths import config_path, instance
 from monitor.statusline import parse_input
-from tests.app.leader_process import StandIn, owner, socket_of
+from tests.app.leader_process import StandIn, leader, socket_of
 from tests.builders import live, state
 from tests.end_to_end.world import MONITOR
 from tests.storage.factories import keep_accounts, keep_facts
@@ -65,7 +65,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def running(env: dict[str, str]) -> Iterator[StandIn]:
-    with owner(env, two()) as standing_in:
+    with leader(env, two()) as standing_in:
         yield standing_in
 
 
@@ -176,7 +176,7 @@ def test_wrong_usage_is_one_line_with_and_without_a_running_monitor(
 ) -> None:
     settings(env, "work", "home")
     saved(env, "work", "home")
-    with owner(env, two()) as standing_in:
+    with leader(env, two()) as standing_in:
         if alone:
             standing_in.stop()
         done = ran(env, *words)
@@ -480,7 +480,7 @@ def test_a_bar_outlives_the_monitor_that_it_watches(env: dict[str, str]) -> None
     settings(env, "work")
     saved(env, "work")
     argv = [*MONITOR, "status", "--watch", "--format", "{5h.percent}"]
-    with owner(env, state(account("work", 7))) as standing_in:
+    with leader(env, state(account("work", 7))) as standing_in:
         watching = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True)
         try:
             assert watching.stdout is not None
@@ -489,7 +489,7 @@ def test_a_bar_outlives_the_monitor_that_it_watches(env: dict[str, str]) -> None
             assert watching.stdout.readline() == "8\n"
             standing_in.stop()
             assert watching.stdout.readline() == "42\n"
-            with owner(env, state(account("work", 9))):
+            with leader(env, state(account("work", 9))):
                 assert watching.stdout.readline() == "9\n"
         finally:
             watching.kill()
@@ -500,7 +500,7 @@ def test_a_bar_outlives_the_monitor_that_it_watches(env: dict[str, str]) -> None
 def test_documents_can_be_watched_one_a_line(env: dict[str, str], alone: bool) -> None:
     settings(env, "work", "home")
     saved(env, "work", "home")
-    with owner(env, two()) as standing_in:
+    with leader(env, two()) as standing_in:
         if alone:
             standing_in.stop()
         line = first_line(env, "status", "--watch", "--json", "--account", "work")

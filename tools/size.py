@@ -160,7 +160,7 @@ async def measure() -> dict[str, Hops]:
         async with rig(Path(folder)) as user:
             with followed() as settings:
                 load(user.config)
-            async with user.owner() as leader:
+            async with user.leader() as leader:
                 await user.polled()
                 with followed(only=True) as poll:
                     await user.poll_now(leader)

@@ -26,12 +26,12 @@ ELSEWHERE = ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "MONITOR_CONFIG", "DBUS_SES
 
 @dataclass
 class Rig:
-    """One user's home. `settle` writes the settings; `owner` polls by them for the time of a block."""
+    """One user's home. `settle` writes the settings; `leader` polls by them for the time of a block."""
 
     home: Path
     api: SimulatedApi
     people: list[SimulatedAccount]
-    outlook: StateView = field(default_factory=StateView)
+    view: StateView = field(default_factory=StateView)
 
     @property
     def config(self) -> Path:
@@ -62,7 +62,7 @@ class Rig:
         self.config.write_text(text)
 
     @asynccontextmanager
-    async def owner(
+    async def leader(
         self,
         *,
         listen: str | None = None,
@@ -71,19 +71,19 @@ class Rig:
         clock: Clock | None = None,
     ) -> AsyncIterator[Leader]:
         address = None if listen is None else parse_listen(listen)
-        terms = CliOptions(self.config, address, clock=clock or SystemClock())
-        owner = Leader(terms, self.outlook, self.socket, passed=passed, notices=notices)
+        options = CliOptions(self.config, address, clock=clock or SystemClock())
+        leader = Leader(options, self.view, self.socket, passed=passed, notices=notices)
         ended = asyncio.Event()
-        task = asyncio.create_task(_run(owner, ended))
+        task = asyncio.create_task(_run(leader, ended))
         try:
-            await owner.app()
-            yield owner
+            await leader.app()
+            yield leader
         finally:
             ended.set()
             await task
 
     async def ask(self, request: Request) -> tuple[int, str]:
-        """What the owner says to somebody who comes by its socket."""
+        """Ask the leader by its socket."""
         reply = await asyncio.to_thread(ask, self.socket, encode_request(request))
         assert reply is not None, "nobody listens"
         return reply[0], reply[1].decode()
@@ -91,8 +91,8 @@ class Rig:
     async def seen(self, condition: Callable[[State], object], seconds: float = 10) -> State:
         """The state once it is so."""
         async with asyncio.timeout(seconds):
-            while not condition(state := self.outlook.state):
-                await self.outlook.changed()
+            while not condition(state := self.view.state):
+                await self.view.changed()
             return state
 
     async def polled(self, *people: SimulatedAccount) -> State:
@@ -104,9 +104,9 @@ class Rig:
 
         return await self.seen(have_figures)
 
-    async def poll_now(self, owner: Leader, number: int = 0) -> None:
+    async def poll_now(self, leader: Leader, number: int = 0) -> None:
         """Poll the account, due or not."""
-        app, name = await owner.app(), self.people[number].email
+        app, name = await leader.app(), self.people[number].email
         app.store.dispatch(PollStarted(app.clock.now(), name))
         await app.poller.poll(name)
 
@@ -115,11 +115,11 @@ class Rig:
         return len(self.api.requests_of(self.people[number].email))
 
 
-async def _run(owner: Leader, ended: asyncio.Event) -> None:
+async def _run(leader: Leader, ended: asyncio.Event) -> None:
     async def main() -> None:
         await ended.wait()
 
-    await owner.run(main)
+    await leader.run(main)
 
 
 async def until(condition: Callable[[], object], seconds: float = 10) -> None:

@@ -63,13 +63,13 @@ def socket_of(env: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def owner(env: Mapping[str, str], state: State) -> Iterator[StandIn]:
+def leader(env: Mapping[str, str], state: State) -> Iterator[StandIn]:
     """A stand-in that listens for the time of the block, or until its `stop`."""
-    desk = StandIn(state)
+    stand_in = StandIn(state)
     path = socket_of(env)
     own_folder(str(Path(path).parent))
     with loop_in_thread() as run:
-        server = Server(desk, path)
+        server = Server(stand_in, path)
         run(server.start())
         ended: list[bool] = []
 
@@ -78,8 +78,8 @@ def owner(env: Mapping[str, str], state: State) -> Iterator[StandIn]:
                 ended.append(True)
                 run(server.stop())
 
-        desk.stop = stop
+        stand_in.stop = stop
         try:
-            yield desk
+            yield stand_in
         finally:
             stop()

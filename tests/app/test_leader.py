@@ -33,10 +33,10 @@ async def scraped(url: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-async def url_of(owner: Leader) -> str:
+async def url_of(leader: Leader) -> str:
     """Where metrics are, once they are served."""
-    await until(lambda: owner.exporting.url)
-    return owner.exporting.url
+    await until(lambda: leader.exporting.url)
+    return leader.exporting.url
 
 
 def first(state: State) -> AccountState:
@@ -44,55 +44,55 @@ def first(state: State) -> AccountState:
 
 
 async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user: Rig) -> None:
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         before = await user.polled()
-        app = await owner.app()
+        app = await leader.app()
         lines = user.config.read_text().splitlines()
         lines.insert(1, "pol_interval_secs = 60")
         user.config.write_text("\n".join(lines))
         with pytest.raises(SettingsError, match=rf"{re.escape(str(user.config))}:2: "):
-            await owner.reload()
+            await leader.reload()
         code, text = await user.ask(Reload())
         assert code == 2
         assert f"{user.config}:2:" in text
-        assert await owner.app() is app
-        assert user.outlook.state.accounts == before.accounts
+        assert await leader.app() is app
+        assert user.view.state.accounts == before.accounts
 
 
 async def test_without_an_api_it_is_ready_once_it_has_looked_around(user: Rig) -> None:
     user.settle(more="enabled = false\n")
-    async with user.owner(listen=f"127.0.0.1:{free_port()}") as owner:
+    async with user.leader(listen=f"127.0.0.1:{free_port()}") as leader:
         await user.seen(lambda state: state.looked_around)
-        url = (await url_of(owner)).replace("metrics", "-/ready")
+        url = (await url_of(leader)).replace("metrics", "-/ready")
         assert (await scraped(url))[0] == 200
-        assert [a.usage for a in user.outlook.state.accounts.values()] == [None, None]
-        await owner.reload()
+        assert [a.usage for a in user.view.state.accounts.values()] == [None, None]
+        await leader.reload()
         assert (await scraped(url))[0] == 200
         assert user.api.seen == []
         user.settle()
-        await owner.reload()
-        assert not user.outlook.state.looked_around, "there are polls to wait for"
+        await leader.reload()
+        assert not user.view.state.looked_around, "there are polls to wait for"
 
 
 async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: Rig) -> None:
     """An editor has saved half of it, and Claude Code logs in as somebody else at that moment."""
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled()
         user.config.write_text("[settings\n")
         user.people[0].tokens, (old,) = {"sk-ant-oat01-new"}, user.people[0].tokens
         login = user.home / ".claude-0" / ".credentials.json"
         login.write_text(login.read_text().replace(old, "sk-ant-oat01-new"))
-        await (await owner.app()).credentials.watcher.look()
+        await (await leader.app()).credentials.watcher.look()
         assert (await user.ask(Status()))[0] == 0
 
 
 async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig) -> None:
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         before = await user.polled()
-        answer = await owner.reload()
+        answer = await leader.reload()
         assert answer == "settings reloaded: 2 accounts, every 3600 s"
         await asyncio.sleep(1.2)  # two ticks of the new poller
-        after = user.outlook.state
+        after = user.view.state
         assert [user.requests(0), user.requests(1)] == [1, 1]
         for name, account in before.accounts.items():
             assert after.accounts[name].polls == account.polls == 1
@@ -101,13 +101,13 @@ async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig)
 
 
 async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) -> None:
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled()
         mirror = await StateMirror.connect(user.socket)
         assert mirror is not None
         following = asyncio.create_task(mirror.follow())
         user.settle(user.people[:1], interval=1800)
-        await owner.reload()
+        await leader.reload()
         async with asyncio.timeout(5):
             while len(mirror.state.accounts) != 1:
                 await mirror.changed()
@@ -118,19 +118,19 @@ async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) ->
 
 async def test_an_account_that_the_settings_name_anew_is_polled_and_no_other(user: Rig) -> None:
     user.settle(user.people[:1])
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled(user.people[0])
         user.settle()
-        await owner.reload()
+        await leader.reload()
         await user.polled()
         assert [user.requests(0), user.requests(1)] == [1, 1]
 
 
 async def test_a_shorter_interval_holds_from_the_reload_on(user: Rig) -> None:
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         before = first(await user.polled())
         user.settle(interval=600)
-        await owner.reload()
+        await leader.reload()
         state = await user.seen(lambda s: s.policy.interval == timedelta(seconds=600))
         asked_at = before.requests[-1]
         assert first(state).next_poll_at <= asked_at + timedelta(seconds=1200)
@@ -139,51 +139,51 @@ async def test_a_shorter_interval_holds_from_the_reload_on(user: Rig) -> None:
 
 async def test_metrics_move_with_a_reload(user: Rig) -> None:
     user.settle(listen="127.0.0.1:0")
-    async with user.owner() as owner:
-        old = await url_of(owner)
+    async with user.leader() as leader:
+        old = await url_of(leader)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         user.settle(listen=f"127.0.0.1:{port}")
-        await owner.reload()
+        await leader.reload()
         new = f"http://127.0.0.1:{port}/metrics"
-        await until(lambda: owner.exporting.url == new)
+        await until(lambda: leader.exporting.url == new)
         assert (await scraped(new))[0] == 200
         with pytest.raises(ClientError):
             await scraped(old)
         user.settle(listen="off")
-        await owner.reload()
-        await until(lambda: not owner.exporting.url)
+        await leader.reload()
+        await until(lambda: not leader.exporting.url)
 
 
 async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(user: Rig) -> None:
     user.settle(listen="127.0.0.1:0")
     with socket.create_server(("127.0.0.1", 0)) as other:
-        async with user.owner() as owner:
-            url = await url_of(owner)
+        async with user.leader() as leader:
+            url = await url_of(leader)
             user.settle(listen=f"127.0.0.1:{other.getsockname()[1]}", interval=1800)
             code, text = await user.ask(Reload())
             assert code == 1
             assert "the port is in use" in text
-            assert user.outlook.state.policy.interval == timedelta(seconds=3600)
+            assert user.view.state.policy.interval == timedelta(seconds=3600)
             assert (await scraped(url))[0] == 200
 
 
 async def test_the_address_of_the_command_line_holds_over_every_reload(user: Rig) -> None:
-    async with user.owner(listen="127.0.0.1:0") as owner:
-        before = await url_of(owner)
+    async with user.leader(listen="127.0.0.1:0") as leader:
+        before = await url_of(leader)
         user.settle(interval=1800, listen="127.0.0.1:1")
-        await owner.reload()
+        await leader.reload()
         await user.seen(lambda s: s.policy.interval == timedelta(seconds=1800))
         assert (await scraped(before))[0] == 200
 
 
 async def test_counters_go_on_over_a_reload(user: Rig) -> None:
     user.settle(listen="127.0.0.1:0")
-    async with user.owner() as owner:
-        url = await url_of(owner)
+    async with user.leader() as leader:
+        url = await url_of(leader)
         await user.polled()
         user.settle(listen="127.0.0.1:0", interval=1800)
-        await owner.reload()
+        await leader.reload()
         await user.seen(lambda s: s.policy.interval == timedelta(seconds=1800))
         _, page = await scraped(url)
         name = user.people[0].email
@@ -207,36 +207,36 @@ async def told(user: Rig, count: int) -> list[str]:
 
 async def test_a_reload_repeats_no_alert_and_its_channels_tell_the_next(user: Rig) -> None:
     user.settle(more=telling(user.home))
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled(user.people[0])
         uses(user.people[0], 85)
-        await user.poll_now(owner)
+        await user.poll_now(leader)
         assert await told(user, 1) == ["told"]
         user.settle(more=telling(user.home, "anew"))
-        await owner.reload()
+        await leader.reload()
         uses(user.people[0], 97)
-        await user.poll_now(owner)
+        await user.poll_now(leader)
         assert await told(user, 2) == ["told", "anew"]
 
 
 async def test_a_new_threshold_holds_from_the_next_poll_on(user: Rig) -> None:
     uses(user.people[0], 70)
     user.settle(more=telling(user.home))
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled()
         user.settle(more=telling(user.home, thresholds="[50]"))
-        await owner.reload()
+        await leader.reload()
         uses(user.people[0], 71)
-        await user.poll_now(owner)
+        await user.poll_now(leader)
         assert await told(user, 1) == ["told"]
 
 
 async def test_a_file_that_is_broken_right_after_a_reload_does_no_harm(user: Rig) -> None:
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         user.settle(user.people[:1])
-        await owner.reload()
+        await leader.reload()
         user.config.write_text("[settings\n")
-        assert len(user.outlook.state.accounts) == 1
+        assert len(user.view.state.accounts) == 1
 
 
 async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_reload(
@@ -244,11 +244,11 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
 ) -> None:
     (user.home / "state").mkdir()
     (user.home / "state" / "claude-tracker").write_text("no folder")
-    async with user.owner() as owner:
-        assert user.outlook.state.storage_failure
+    async with user.leader() as leader:
+        assert user.view.state.storage_failure
         await user.polled()
-        await owner.reload()
-        assert user.outlook.state.storage_failure
+        await leader.reload()
+        assert user.view.state.storage_failure
         assert (await user.ask(Status()))[0] == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len([line for line in said if line.startswith(str(user.home))]) == 1
@@ -258,9 +258,9 @@ async def test_what_is_learnt_is_written_down_once_there_is_room(user: Rig) -> N
     state = user.home / "state" / "claude-tracker"
     state.parent.mkdir()
     state.write_text("no folder")
-    async with user.owner():
+    async with user.leader():
         await user.polled()
-        assert user.outlook.state.storage_failure
+        assert user.view.state.storage_failure
         state.unlink()
         await user.seen(lambda s: s.storage_failure is None)
     known = read(state / "state.db", settings_id(os.environ, user.config))
@@ -269,14 +269,14 @@ async def test_what_is_learnt_is_written_down_once_there_is_room(user: Rig) -> N
 
 
 async def test_a_command_beside_a_reload_is_not_undone_by_it(user: Rig) -> None:
-    async with user.owner() as owner:
-        await asyncio.gather(owner.reload(), owner.execute(UseAccount(user.people[1].email)))
-        assert user.outlook.state.active == 1
+    async with user.leader() as leader:
+        await asyncio.gather(leader.reload(), leader.execute(UseAccount(user.people[1].email)))
+        assert user.view.state.active == 1
 
 
 async def test_accounts_are_polled_by_the_clock_of_the_options(user: Rig) -> None:
     clock = FakeClock(datetime.now(UTC))
-    async with user.owner(clock=clock):
+    async with user.leader(clock=clock):
         await until(lambda: user.requests(0))
         await user.polled(user.people[0])
         assert user.requests(1) == 0
@@ -287,10 +287,10 @@ async def test_accounts_are_polled_by_the_clock_of_the_options(user: Rig) -> Non
 async def test_a_poll_that_is_under_way_goes_on_over_a_reload(user: Rig) -> None:
     late = user.people[0]
     late.fault = lambda now: Fault(body=usage_body(late.limits(now)), delay=0.5)
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await until(lambda: user.requests(0))
-        await owner.reload()
-        assert first(user.outlook.state).usage is None
+        await leader.reload()
+        assert first(user.view.state).usage is None
         await user.polled(late)
         await asyncio.sleep(0.7)  # a tick of the poller
         assert user.requests(0) == 1
@@ -299,39 +299,39 @@ async def test_a_poll_that_is_under_way_goes_on_over_a_reload(user: Rig) -> None
 async def test_an_alert_that_is_being_sent_at_a_reload_is_sent_once(user: Rig) -> None:
     slow = telling(user.home).replace("cat >/dev/null;", "cat >/dev/null; sleep 0.4;")
     user.settle(more=slow)
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled(user.people[0])
         uses(user.people[0], 85)
-        await user.poll_now(owner)
-        await until(lambda: user.outlook.state.accounts[user.people[0].email].alerts)
+        await user.poll_now(leader)
+        await until(lambda: user.view.state.accounts[user.people[0].email].alerts)
         user.settle(more=slow.replace("told >>", "anew >>"))
-        await owner.reload()
+        await leader.reload()
         assert await told(user, 1) in (["told"], ["anew"])
         await asyncio.sleep(1)  # a second one would have come
         assert len(await told(user, 1)) == 1
 
 
 async def test_without_its_settings_file_nothing_is_reloaded(user: Rig) -> None:
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled()
         user.config.unlink()
         with pytest.raises(SettingsError, match="no such file"):
-            await owner.reload()
-        assert len(user.outlook.state.accounts) == 2
+            await leader.reload()
+        assert len(user.view.state.accounts) == 2
 
 
 async def test_a_reload_moves_to_another_api_and_back(user: Rig) -> None:
-    async with user.owner() as owner:
+    async with user.leader() as leader:
         await user.polled()
         text = user.config.read_text()
         user.config.write_text(text.replace(user.api.url, f"http://127.0.0.1:{free_port()}"))
-        await owner.reload()
-        await user.poll_now(owner)
-        assert isinstance(first(user.outlook.state).health, Down)
+        await leader.reload()
+        await user.poll_now(leader)
+        assert isinstance(first(user.view.state).health, Down)
         user.config.write_text(text)
-        await owner.reload()
-        await user.poll_now(owner)
-        assert isinstance(first(user.outlook.state).health, Up)
+        await leader.reload()
+        await user.poll_now(leader)
+        assert isinstance(first(user.view.state).health, Up)
 
 
 async def test_sockets_that_were_passed_serve_one_address_after_another(user: Rig) -> None:
@@ -346,14 +346,14 @@ async def test_sockets_that_were_passed_serve_one_address_after_another(user: Ri
     url = f"http://127.0.0.1:{tcp.getsockname()[1]}/metrics"
     with tcp, unix:
         for _ in range(2):
-            async with user.owner(passed=Passed((tcp,), unix)) as owner:
-                assert await url_of(owner) == url
+            async with user.leader(passed=Passed((tcp,), unix)) as leader:
+                assert await url_of(leader) == url
                 user.settle(listen="off")
-                await owner.reload()
+                await leader.reload()
                 assert (await user.ask(Status()))[0] == 0
                 user.settle(listen="127.0.0.1:0")
-                await owner.reload()
-                assert await url_of(owner) == url
+                await leader.reload()
+                assert await url_of(leader) == url
                 assert (await scraped(url))[0] == 200
 
 
@@ -364,10 +364,10 @@ async def test_the_service_manager_is_told_of_reloads_that_fail_and_of_those_tha
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
         manager.setblocking(False)
-        async with user.owner(notices=notices({"NOTIFY_SOCKET": address})) as owner:
+        async with user.leader(notices=notices({"NOTIFY_SOCKET": address})) as leader:
             assert heard(manager) == ["STATUS=polls 2 accounts, every 3600 s", "READY=1"]
             user.settle(interval=1800)
-            await owner.reload()
+            await leader.reload()
             assert heard(manager) == [
                 "RELOADING=1",
                 "STATUS=polls 2 accounts, every 1800 s",
@@ -375,7 +375,7 @@ async def test_the_service_manager_is_told_of_reloads_that_fail_and_of_those_tha
             ]
             user.config.write_text("[settings\n")
             with pytest.raises(SettingsError):
-                await owner.reload()
+                await leader.reload()
             assert heard(manager) == ["RELOADING=1", "READY=1"]
         assert heard(manager) == []  # it is for the process to say that it stops
 

@@ -23,9 +23,9 @@ class Process:
     def __init__(self, user: Rig) -> None:
         self.view = StateView()
         self.lock = str(user.home / "run" / "lock")
-        terms = CliOptions(user.config, notify=False)
+        options = CliOptions(user.config, notify=False)
         self.election = Election(
-            self.lock, user.socket, lambda path: Leader(terms, self.view, path), keep_secs=0.02
+            self.lock, user.socket, lambda path: Leader(options, self.view, path), keep_secs=0.02
         )
         self.main_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.told: list[str] = []
@@ -138,7 +138,7 @@ async def second_to(first: Process, second: Process) -> AsyncIterator["asyncio.T
             yield task
 
 
-async def test_who_stands_by_says_so_once_and_again_after_another_owner(user: Rig) -> None:
+async def test_who_stands_by_says_so_once_and_again_after_another_leader(user: Rig) -> None:
     before = Lock(str(user.home / "run" / "lock"))
     assert before.acquire()
     process = Process(user)

@@ -1,4 +1,4 @@
-"""Answers about a state, as the owner and the commands give them."""
+"""Answers about a state, as the leader and the commands give them."""
 
 import json
 import os.path

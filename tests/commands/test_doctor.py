@@ -17,7 +17,7 @@ from monitor.core.errors import Failure, Reason, TrackerError
 from monitor.doctor.accounts import Failed
 from monitor.ipc.server import Server
 from monitor.paths import instance
-from tests.app.leader_process import owner
+from tests.app.leader_process import leader
 from tests.builders import failing, live, state
 from tests.storage.factories import keep_accounts
 
@@ -108,7 +108,7 @@ REFUSED = failing(live("a"), Reason.SCOPE, "a setup-token")
 
 def test_the_running_instance_tells_what_fails(tmp_path: Path) -> None:
     environ = {**environ_of(tmp_path), "MONITOR_CONFIG": str(tmp_path / "config.toml")}
-    with owner(environ, state(REFUSED, live("b"))):
+    with leader(environ, state(REFUSED, live("b"))):
         told = failures(tmp_path / "config.toml", environ)
     assert told == {"a": Failed(Failure(Reason.SCOPE, detail="a setup-token"))}
 

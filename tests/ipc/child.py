@@ -1,4 +1,4 @@
-"""An owner in a process of its own: holds the lock, serves one growing number, and can be killed or stopped."""
+"""A leader in a process of its own: holds the lock, serves one growing number, and can be killed or stopped."""
 
 import asyncio
 import sys
@@ -12,11 +12,11 @@ async def main(folder: Path) -> int:
     if not Lock(str(folder / "lock")).acquire():
         print("refused", flush=True)
         return 1
-    async with serving(folder / "socket") as desk:
+    async with serving(folder / "socket") as handler:
         print("ready", flush=True)
         for number in range(1, 100_000):
             await asyncio.sleep(0.05)
-            desk.show(number)
+            handler.show(number)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Starts the owner of `child.py`, and ends it for good."""
+"""Starts the leader of `child.py`, and ends it for good."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def owner(folder: Path, word: str = "ready") -> Iterator[subprocess.Popen[bytes]]:
+def leader(folder: Path, word: str = "ready") -> Iterator[subprocess.Popen[bytes]]:
     """The process, once it has said the word."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.ipc.child", str(folder)],

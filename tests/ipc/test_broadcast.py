@@ -71,21 +71,21 @@ async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 
 async def test_who_comes_is_shown_the_newest_at_once_and_every_change(path: Path) -> None:
-    async with serving(path) as desk:
-        desk.show(1)
+    async with serving(path) as handler:
+        handler.show(1)
         async with watchers(path) as [watcher]:
             for number in (1, 2, 3):
-                desk.show(number)
+                handler.show(number)
                 await until(lambda number=number: watcher.number == number)  # type: ignore[misc]
             assert watcher.numbers == [1, 2, 3]
 
 
 async def test_a_change_that_changes_nothing_seen_is_not_sent(path: Path) -> None:
-    async with serving(path) as desk, watchers(path) as [watcher]:
+    async with serving(path) as handler, watchers(path) as [watcher]:
         await until(lambda: watcher.number == 0)
-        desk.show(0)
+        handler.show(0)
         await asyncio.sleep(0.25)
-        desk.show(1)
+        handler.show(1)
         await until(lambda: watcher.number == 1)
         assert watcher.numbers == [0, 1]
 
@@ -97,16 +97,16 @@ async def test_silence_is_filled_with_heart_beats(path: Path) -> None:
 
 
 async def test_many_changes_are_some_ten_a_second_and_the_last_is_never_lost(path: Path) -> None:
-    async with serving(path) as desk, watchers(path) as [watcher]:
+    async with serving(path) as handler, watchers(path) as [watcher]:
         await until(lambda: watcher.number == 0)
         for number in range(1, 500):
-            desk.show(number)
+            handler.show(number)
             await asyncio.sleep(0.001)
         await until(lambda: watcher.number == 499)
         assert len(watcher.numbers) <= 15
 
 
-class RestlessDesk(FakeHandler):
+class RestlessHandler(FakeHandler):
     """Changes once more right after each rendering, until the fifth."""
 
     def _document(self) -> str:
@@ -118,35 +118,35 @@ class RestlessDesk(FakeHandler):
 
 
 async def test_a_change_right_after_a_rendering_is_not_missed(path: Path) -> None:
-    async with serving(path, RestlessDesk()), watchers(path) as [watcher]:
+    async with serving(path, RestlessHandler()), watchers(path) as [watcher]:
         await until(lambda: watcher.number == 5)
 
 
 async def test_two_hundred_viewers_share_one_rendering_per_change(path: Path) -> None:
-    async with serving(path) as desk:
-        desk.padding = "x" * 100_000  # as of a hundred accounts
+    async with serving(path) as handler:
+        handler.padding = "x" * 100_000  # as of a hundred accounts
         async with watchers(path, 200) as watching:
             await until(lambda: all(watcher.number == 0 for watcher in watching))
-            assert desk.renderings <= 2
-            before = desk.renderings
+            assert handler.renderings <= 2
+            before = handler.renderings
             for number in range(1, 4):
-                desk.show(number)
+                handler.show(number)
                 await until(lambda n=number: all(w.number == n for w in watching))  # type: ignore[misc]
-            assert desk.renderings == before + 3
+            assert handler.renderings == before + 3
         for number in (4, 5, 6):  # with the first it is seen that nobody is there any more
-            desk.show(number)
+            handler.show(number)
             await asyncio.sleep(0.15)
-        assert desk.renderings == before + 4
+        assert handler.renderings == before + 4
 
 
 async def test_a_viewer_who_never_reads_delays_nobody_and_is_dropped(path: Path) -> None:
-    async with serving(path, limits=Limits(drain_secs=0.4)) as desk:
-        desk.padding = "x" * 1_000_000
+    async with serving(path, limits=Limits(drain_secs=0.4)) as handler:
+        handler.padding = "x" * 1_000_000
         stalled, writer = await asyncio.open_unix_connection(str(path), limit=1024)
         writer.write(line("watch"))
         async with watchers(path) as [watcher]:
             for number in range(1, 8):
-                desk.show(number)
+                handler.show(number)
                 begun = time.monotonic()
                 await until(lambda n=number: watcher.number == n)  # type: ignore[misc]
                 assert time.monotonic() - begun < 0.4
@@ -156,14 +156,14 @@ async def test_a_viewer_who_never_reads_delays_nobody_and_is_dropped(path: Path)
 
 
 async def test_a_slow_viewer_skips_to_the_newest(path: Path) -> None:
-    async with serving(path) as desk:
-        desk.padding = "x" * 1_000_000
+    async with serving(path) as handler:
+        handler.padding = "x" * 1_000_000
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024)
         writer.write(line("watch"))
         async with watchers(path) as [watcher]:
             await until(lambda: watcher.number == 0)
             for number in range(1, 6):
-                desk.show(number)
+                handler.show(number)
                 await until(lambda n=number: watcher.number == n)  # type: ignore[misc]
         data = b""
         while data.count(b"\n") < 3:
@@ -182,8 +182,8 @@ while s.recv(65536): pass
 
 
 async def test_a_stopped_viewer_process_delays_nobody_and_is_dropped(path: Path) -> None:
-    async with serving(path, limits=Limits(drain_secs=0.3)) as desk:
-        desk.padding = "x" * 300_000
+    async with serving(path, limits=Limits(drain_secs=0.3)) as handler:
+        handler.padding = "x" * 300_000
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", READER, str(path), stdout=subprocess.PIPE
         )
@@ -192,7 +192,7 @@ async def test_a_stopped_viewer_process_delays_nobody_and_is_dropped(path: Path)
         child.send_signal(signal.SIGSTOP)
         async with watchers(path) as [watcher]:
             for number in range(1, 8):
-                desk.show(number)
+                handler.show(number)
                 await until(lambda n=number: watcher.number == n, 1)  # type: ignore[misc]
             await asyncio.sleep(0.4)
         child.send_signal(signal.SIGCONT)
@@ -200,18 +200,18 @@ async def test_a_stopped_viewer_process_delays_nobody_and_is_dropped(path: Path)
 
 
 async def test_a_rendering_that_fails_ends_its_viewers_and_the_next_is_told(path: Path) -> None:
-    async with serving(path) as desk:
+    async with serving(path) as handler:
         async with watchers(path) as [watcher]:
             await until(lambda: watcher.number == 0)
-            desk.broken = True
-            desk.show(1)
+            handler.broken = True
+            handler.show(1)
             await until(lambda: watcher.ended, 1)
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_unix_connection(str(path))
             writer.write(line("watch"))
             assert (await everything(reader)).startswith(b"3\na bug in the running monitor")
             writer.close()
-        desk.broken = False
+        handler.broken = False
         async with watchers(path) as [watcher]:
             await until(lambda: watcher.number == 1)
 
@@ -278,33 +278,33 @@ async def follower(path: Path) -> AsyncIterator[tuple[Follower, "asyncio.Task[No
 
 
 async def test_who_has_taken_all_is_sent_what_has_changed_alone(path: Path) -> None:
-    async with serving(path, SteppingHandler()) as desk, follower(path) as (first, _):
+    async with serving(path, SteppingHandler()) as handler, follower(path) as (first, _):
         await until(lambda: first.number == 0)
-        desk.show(1)
+        handler.show(1)
         await until(lambda: first.number == 1)
         async with follower(path) as (second, _):
             await until(lambda: second.number == 1)
             for number in (2, 3):
-                desk.show(number)
+                handler.show(number)
                 await until(lambda number=number: first.number == second.number == number)  # type: ignore[misc]
         assert (first.steps, second.steps) == (3, 2)
 
 
 async def test_who_has_stalled_is_sent_all_and_then_steps_again(path: Path) -> None:
-    desk = SteppingHandler()
-    async with serving(path, desk), follower(path) as (quick, _):
+    handler = SteppingHandler()
+    async with serving(path, handler), follower(path) as (quick, _):
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 12)
         writer.write(line("watch"))
-        desk.padding = "x" * 1_000_000  # more than the system holds for who does not read
+        handler.padding = "x" * 1_000_000  # more than the system holds for who does not read
         for number in range(1, 6):
-            desk.show(number)
+            handler.show(number)
             await until(lambda number=number: quick.number == number)  # type: ignore[misc]
         slow = Follower(reader)
         reader._limit = 1 << 24  # type: ignore[attr-defined]
         task = asyncio.create_task(slow.run())
         await until(lambda: slow.number == 5)
         assert slow.steps <= 2
-        desk.show(6)
+        handler.show(6)
         await until(lambda: slow.number == quick.number == 6)
         writer.transport.abort()
         await asyncio.gather(task, return_exceptions=True)

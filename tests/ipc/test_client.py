@@ -20,7 +20,7 @@ from monitor.core.errors import SilentLeaderError, TrackerError
 from monitor.ipc.client import ask, stream
 from monitor.ipc.protocol import parse_request, render_request
 from monitor.ipc.server import Limits
-from tests.ipc.fakes import owner
+from tests.ipc.fakes import leader
 from tests.ipc.handlers import serving
 
 
@@ -84,8 +84,8 @@ def test_a_full_queue_is_waited_for_until_time_is_up(path: Path) -> None:
         thread.join()
 
 
-def test_a_stopped_owner_is_told_from_none(path: Path) -> None:
-    with owner(path.parent) as process:
+def test_a_stopped_leader_is_told_from_none(path: Path) -> None:
+    with leader(path.parent) as process:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(TrackerError, match="does not answer"):
             ask(str(path), {"type": "echo"}, 0.1)
@@ -140,14 +140,14 @@ def test_a_socket_of_another_user_is_not_believed(path: Path) -> None:
             ask(str(path), {"type": "status"})
 
 
-async def test_a_stream_is_its_lines_without_beats_until_the_owner_ends(path: Path) -> None:
-    async with serving(path, limits=Limits(beat_secs=0.02)) as desk:
+async def test_a_stream_is_its_lines_without_beats_until_the_leader_ends(path: Path) -> None:
+    async with serving(path, limits=Limits(beat_secs=0.02)) as handler:
         lines = await asyncio.to_thread(stream, str(path), {"type": "watch"})
         assert lines is not None
         assert json.loads(await asyncio.to_thread(next, lines))["number"] == 0
         await asyncio.sleep(0.1)
-        desk.padding = "x" * 200_000
-        desk.show(1)
+        handler.padding = "x" * 200_000
+        handler.show(1)
         assert json.loads(await asyncio.to_thread(next, lines))["number"] == 1
     assert await asyncio.to_thread(list, lines) == []
 
@@ -160,8 +160,8 @@ async def test_a_stream_that_is_refused_raises_with_its_exit_code(path: Path) ->
         assert caught.value.exit_code == 2
 
 
-def test_a_stopped_owner_ends_a_stream(path: Path) -> None:
-    with owner(path.parent) as process:
+def test_a_stopped_leader_ends_a_stream(path: Path) -> None:
+    with leader(path.parent) as process:
         lines = stream(str(path), {"type": "watch"}, 0.5)
         assert lines is not None
         next(lines)

@@ -12,7 +12,7 @@ import pytest
 
 from monitor.core.errors import TrackerError
 from monitor.ipc.lock import Lock, holder
-from tests.ipc.fakes import owner
+from tests.ipc.fakes import leader
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_a_longer_pid_of_before_leaves_nothing_behind(folder: Path) -> None:
     lock.release()
 
 
-def test_another_process_is_refused_and_has_it_once_the_owner_is_killed(folder: Path) -> None:
+def test_another_process_is_refused_and_has_it_once_the_leader_is_killed(folder: Path) -> None:
     lock = Lock(str(folder / "lock"))
-    with owner(folder) as process:
+    with leader(folder) as process:
         assert not lock.acquire()
         assert holder(lock.path) == process.pid
         process.send_signal(signal.SIGKILL)
@@ -73,25 +73,25 @@ def test_another_process_is_refused_and_has_it_once_the_owner_is_killed(folder: 
     lock.release()
 
 
-def test_a_second_owner_is_refused(folder: Path) -> None:
-    with owner(folder), owner(folder, "refused") as second:
+def test_a_second_leader_is_refused(folder: Path) -> None:
+    with leader(folder), leader(folder, "refused") as second:
         assert second.wait() == 1
 
 
 def test_a_dead_holder_is_none(folder: Path) -> None:
-    with owner(folder) as process:
+    with leader(folder) as process:
         process.kill()
         process.wait()
         assert (folder / "lock").read_text() == f"{process.pid}\n"
         assert holder(str(folder / "lock")) is None
 
 
-def test_a_child_that_outlives_the_owner_does_not_hold_it(folder: Path) -> None:
+def test_a_child_that_outlives_the_leader_does_not_hold_it(folder: Path) -> None:
     lock = Lock(str(folder / "lock"))
     assert lock.acquire()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        os.close(lock._descriptor or -1)  # as the kernel does when the owner dies
+        os.close(lock._descriptor or -1)  # as the kernel does when the leader dies
         assert Lock(lock.path).acquire()
     finally:
         child.kill()

@@ -30,7 +30,7 @@ from monitor.ipc.server import Limits
 from monitor.store import Store
 from tests.builders import NOW, after, live, state, waiting, window
 from tests.fakes import settle
-from tests.ipc.fakes import ROOT, owner
+from tests.ipc.fakes import ROOT, leader
 from tests.ipc.handlers import FakeHandler, serving
 
 
@@ -68,15 +68,15 @@ async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed(path
 
 
 async def test_a_mirror_has_a_state_at_once_and_follows(path: Path) -> None:
-    async with serving(path) as desk:
-        desk.show(7)
+    async with serving(path) as handler:
+        handler.show(7)
         mirror = await mirror_of(path)
         assert mirror.state.active == 7
         following = asyncio.create_task(mirror.follow())
         for number in (8, 9):
             waiting = asyncio.create_task(mirror.changed())
             await asyncio.sleep(0)
-            desk.show(number)
+            handler.show(number)
             async with asyncio.timeout(2):
                 assert (await waiting).active == number
         assert mirror.state.active == 9
@@ -86,7 +86,7 @@ async def test_a_mirror_has_a_state_at_once_and_follows(path: Path) -> None:
     assert mirror.state.active == 9
 
 
-async def test_a_quiet_owner_is_not_silent(path: Path) -> None:
+async def test_a_quiet_leader_is_not_silent(path: Path) -> None:
     async with serving(path, limits=Limits(beat_secs=0.05)):
         mirror = await mirror_of(path, silent_secs=0.3)
         following = asyncio.create_task(mirror.follow())
@@ -97,8 +97,8 @@ async def test_a_quiet_owner_is_not_silent(path: Path) -> None:
             await asyncio.wait_for(following, 1)
 
 
-async def test_a_killed_owner_is_gone_at_once(path: Path) -> None:
-    with owner(path.parent) as process:
+async def test_a_killed_leader_is_gone_at_once(path: Path) -> None:
+    with leader(path.parent) as process:
         mirror = await mirror_of(path)
         following = asyncio.create_task(mirror.follow())
         async with asyncio.timeout(2):
@@ -110,8 +110,8 @@ async def test_a_killed_owner_is_gone_at_once(path: Path) -> None:
         assert (gone.value.silent, time.monotonic() - begun < 0.5) == (False, True)
 
 
-async def test_a_stopped_owner_is_silent_and_can_be_mirrored_again_later(path: Path) -> None:
-    with owner(path.parent) as process:
+async def test_a_stopped_leader_is_silent_and_can_be_mirrored_again_later(path: Path) -> None:
+    with leader(path.parent) as process:
         mirror = await mirror_of(path, silent_secs=0.3)
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(LeaderGone) as gone:
@@ -141,8 +141,8 @@ asyncio.run(main())
 """
 
 
-async def test_a_viewer_that_was_stopped_itself_does_not_blame_the_owner(path: Path) -> None:
-    with owner(path.parent):
+async def test_a_viewer_that_was_stopped_itself_does_not_blame_the_leader(path: Path) -> None:
+    with leader(path.parent):
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-c", STOPS_ITSELF, str(path)],
@@ -160,7 +160,7 @@ class RefusingHandler(FakeHandler):
         raise SettingsError("not to be seen")
 
 
-async def test_an_owner_that_refuses_says_why(path: Path) -> None:
+async def test_a_leader_that_refuses_says_why(path: Path) -> None:
     async with serving(path, RefusingHandler()):
         with pytest.raises(TrackerError, match=r"^not to be seen$"):
             await StateMirror.connect(str(path))
@@ -168,16 +168,16 @@ async def test_an_owner_that_refuses_says_why(path: Path) -> None:
 
 @pytest.mark.parametrize("document", ["{", "[]", '{"other": 1}', "7"])
 async def test_a_state_that_cannot_be_read_is_one_line(path: Path, document: str) -> None:
-    desk = RefusingHandler()
-    desk.padding = document
-    async with serving(path, desk):
+    handler = RefusingHandler()
+    handler.padding = document
+    async with serving(path, handler):
         with pytest.raises(TrackerError, match="is of another version"):
             await StateMirror.connect(str(path))
 
 
 async def test_a_large_state_is_mirrored(path: Path) -> None:
-    async with serving(path) as desk:
-        desk.padding = "x" * 5_000_000
+    async with serving(path) as handler:
+        handler.padding = "x" * 5_000_000
         (await mirror_of(path)).close()
 
 
@@ -210,7 +210,7 @@ def test_what_may_be_private_is_not_sent() -> None:
     assert "pass" not in sent
 
 
-def test_a_viewer_imports_none_of_what_only_the_owner_needs() -> None:
+def test_a_viewer_imports_none_of_what_only_the_leader_needs() -> None:
     code = "import sys, monitor.ipc.mirror; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", f"import json; {code}"], cwd=ROOT, capture_output=True, check=True

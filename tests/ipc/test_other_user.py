@@ -78,18 +78,18 @@ async def stranger(code: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 async def test_the_file_system_refuses_a_stranger(folder: Path) -> None:
     path = folder / "claude-tracker" / "socket"
-    async with serving(path) as desk:
+    async with serving(path) as handler:
         assert (await stranger(TALK, path)).stderr.strip() == "PermissionError"
         path.parent.chmod(0o711)  # the socket's own mode is enough
         assert (await stranger(TALK, path)).stderr.strip() == "PermissionError"
-    assert not desk.asked
+    assert not handler.asked
 
 
 async def test_the_peer_check_refuses_a_stranger_where_the_modes_let_in(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = folder / "claude-tracker" / "socket"
-    async with serving(path) as desk:
+    async with serving(path) as handler:
         path.parent.chmod(0o777)
         path.chmod(0o666)
         for _ in range(3):
@@ -99,7 +99,7 @@ async def test_the_peer_check_refuses_a_stranger_where_the_modes_let_in(
                 "reply ConnectionResetError",
                 "reply BrokenPipeError",
             )
-    assert not desk.asked
+    assert not handler.asked
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert warnings == [f"refused a connection of another user (uid {STRANGER})"]
 

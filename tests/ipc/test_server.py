@@ -1,4 +1,4 @@
-"""The owner's socket, spoken to over real sockets by good clients and by rough ones."""
+"""The leader's socket, spoken to over real sockets by good clients and by rough ones."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from monitor.ipc.client import ask
 from monitor.ipc.listener import UnixListener
 from monitor.ipc.server import Limits, Server
 from monitor.system import logs
-from tests.ipc.fakes import owner
+from tests.ipc.fakes import leader
 from tests.ipc.handlers import FakeHandler, everything, line, said, serving
 
 
@@ -32,9 +32,9 @@ async def asked(path: Path, **request: Any) -> tuple[int, bytes] | None:
 
 
 async def test_a_question_gets_its_answer_and_the_connection_ends(path: Path) -> None:
-    async with serving(path) as desk:
+    async with serving(path) as handler:
         assert await asked(path, type="echo", text='Ünü \n"x\\') == (0, 'Ünü \n"x\\\n'.encode())
-        assert desk.asked[0] == {"type": "echo", "text": 'Ünü \n"x\\'}
+        assert handler.asked[0] == {"type": "echo", "text": 'Ünü \n"x\\'}
 
 
 async def test_an_exit_code_may_be_the_whole_answer(path: Path) -> None:
@@ -80,11 +80,11 @@ async def test_half_a_client_that_has_ended_its_writing_is_answered(path: Path) 
 
 @pytest.mark.parametrize("version", [0, 1, "2", None])
 async def test_another_protocol_is_told_who_runs(path: Path, version: object) -> None:
-    async with serving(path) as desk:
+    async with serving(path) as handler:
         reply = await said(path, json.dumps({"v": version, "type": "echo"}).encode() + b"\n")
     assert reply.startswith(f"1\nthe running monitor (pid {os.getpid()}, version ".encode())
     assert reply.endswith(b") speaks another protocol: restart it")
-    assert not desk.asked
+    assert not handler.asked
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ async def test_another_protocol_is_told_who_runs(path: Path, version: object) ->
     ],
 )
 async def test_garbage_gets_no_word(path: Path, data: bytes) -> None:
-    async with serving(path) as desk:
+    async with serving(path) as handler:
         assert await said(path, data) == b""
         assert await asked(path, type="echo", text="on") == (0, b"on\n")
-    assert len(desk.asked) == 1
+    assert len(handler.asked) == 1
 
 
 async def test_a_request_of_64_kib_is_taken(path: Path) -> None:
@@ -185,8 +185,8 @@ async def test_it_is_gone_after_the_end(path: Path) -> None:
     assert await asked(path, type="echo") is None
 
 
-async def test_what_a_killed_owner_left_is_replaced(path: Path) -> None:
-    with owner(path.parent) as process:
+async def test_what_a_killed_leader_left_is_replaced(path: Path) -> None:
+    with leader(path.parent) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert path.is_socket()

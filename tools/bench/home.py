@@ -14,7 +14,7 @@ from typing import Final
 from monitor.core.model import Window
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import SimulatedAccount
-from tests.app.leader_process import owner
+from tests.app.leader_process import leader
 from tests.builders import live, state, usage
 from tests.end_to_end.world import simulated
 from tests.real.pty import terminal_env
@@ -59,7 +59,7 @@ def stand_in(folder: Path, accounts: int) -> Iterator[Home]:
     window = Window("5h", 0.42, now + timedelta(hours=2))
     shown = [live(name, usage=usage(window, at=now), last_success_at=now) for name in names]
     env = _env(folder)
-    with owner(env, state(*shown)):
+    with leader(env, state(*shown)):
         yield Home(env, names)
 
 

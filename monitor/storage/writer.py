@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from monitor.storage.db import StateFile, StorageError, Work
+from monitor.storage.db import Connection, StateFile, StorageError, Work
 
 CLOSE_SECS: Final = 2.0
 """So long the end of a program waits for its last words to be written."""
@@ -21,17 +21,24 @@ Done = Callable[[Any, Exception | None], None]
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """Work for the thread; once nobody wants it any more, it is skipped."""
+    """Work for the thread; once nobody wants it any more, it is skipped, or its transaction is undone."""
 
-    use: Callable[[StateFile], Any]
+    use: Callable[[StateFile, Work[Any]], Any]
+    work: Work[Any]
     done: Done
     is_wanted: bool = True
 
     def run(self, file: StateFile) -> tuple[Any, Exception | None]:
         try:
-            return (self.use(file) if self.is_wanted else None), None
+            return (self.use(file, self._work) if self.is_wanted else None), None
         except Exception as error:  # noqa: BLE001 - the loop is told, which raises what is a bug
             return None, error
+
+    def _work(self, database: Connection) -> Any:
+        result = self.work(database)
+        if not self.is_wanted:  # whoever waited has gone on without it meanwhile
+            raise StorageError("it took too long")
+        return result
 
 
 class Database:
@@ -46,15 +53,15 @@ class Database:
 
     def submit(self, work: Work[T], done: Done, *, durable: bool = False) -> None:
         """Have the work written as soon as it can be tried; `done` learns what became of it."""
-        self._put(Job(lambda file: file.write(work, durable=durable), done))
+        self._put(Job(partial(StateFile.write, durable=durable), work, done))
 
     async def write(self, work: Work[T], *, within: float, durable: bool = False) -> T:
         """What the work returns, done in one transaction. Raises StorageError, also where that takes too long."""
-        return await self._result(lambda file: file.write(work, durable=durable), within)
+        return await self._result(partial(StateFile.write, durable=durable), work, within)
 
     async def read(self, work: Work[T], *, within: float) -> T:
         """What the work reads in one transaction. Raises StorageError, also where that takes too long."""
-        return await self._result(lambda file: file.read(work), within)
+        return await self._result(StateFile.read, work, within)
 
     async def close(self) -> None:
         """End the thread once all jobs are done, or after a while without it."""
@@ -67,7 +74,9 @@ class Database:
                 while thread.is_alive():  # noqa: ASYNC110 - a thread has no event of the loop's
                     await asyncio.sleep(0.005)
 
-    async def _result(self, use: Callable[[StateFile], T], within: float) -> T:
+    async def _result(
+        self, use: Callable[[StateFile, Work[Any]], Any], work: Work[T], within: float
+    ) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def done(result: Any, error: Exception | None) -> None:
@@ -78,7 +87,7 @@ class Database:
             else:
                 future.set_result(result)
 
-        job = Job(use, done)
+        job = Job(use, work, done)
         self._put(job)
         try:
             async with asyncio.timeout(within):
@@ -104,7 +113,7 @@ class Database:
         self._file.close()
 
 
-def run_now(file: StateFile, work: Callable[[sqlite3.Connection], T]) -> T:
+def run_now(file: StateFile, work: Work[T]) -> T:
     """Write from a program without a loop. Raises StorageError."""
     with contextlib.closing(file):
         return file.write(work)

@@ -1,7 +1,7 @@
 """The seam to the program under test: events in through `update`, alerts out as `Told`. Nothing else here knows it.
 
 What survives the end of a process is what `remembered` makes of the state: the alert machine's memory, in the form
-in which the ledger keeps it together with each decision.
+in which the state database keeps it.
 """
 
 import json

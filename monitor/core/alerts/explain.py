@@ -29,7 +29,7 @@ _RULE_CELLS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """An alert of the ledger: whether it was told, or is given up, and what came of trying."""
+    """An alert that was decided: whether it was told, or is given up, and what came of trying."""
 
     alert: Alert
     is_told: bool = True
@@ -49,7 +49,7 @@ def explain(
 ) -> list[str]:
     """Lines about each window (or the one of that key) and each rule; clock times in `zone` (None: the machine's).
 
-    `decided` are the newest alerts of the ledger, oldest first. With a `window`, what concerns the whole account is
+    `decided` are the newest alerts, oldest first. With a `window`, what concerns the whole account is
     left out.
     """
     ours = [one for one in decided if one.alert.account == account]

@@ -1,7 +1,6 @@
 """The process that polls: it answers followers, serves `/metrics`, and reads its settings again when told to."""
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -53,6 +52,7 @@ class Leader:
         self._app: App | None = None
         self._opened = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._executed = 0
         self.exporting = MetricsServer(lambda: view.state, options.clock)
         handler = RequestHandler(self.execute, self.who, view, options.clock)
         self._server = Server(handler, socket_path, sock=self._passed.control)
@@ -71,7 +71,10 @@ class Leader:
         """Execute a command; its answer is for the user. Raises TrackerError."""
         if isinstance(command, Reload):
             return await self.reload()
-        return await execute(await self.app(), command)
+        try:
+            return await execute(await self.app(), command)
+        finally:
+            self._executed += 1
 
     async def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Poll until `main` returns. Raises what that raises, and what a bug of our own does."""
@@ -94,8 +97,7 @@ class Leader:
         self._notices.reloading()
         try:
             async with self._reloading:
-                before, config = self.config, await self._read()
-                await self.exporting.check(config.address)
+                before, config = self.config, await self._read_and_check()
                 self.config = config
                 await app.reload(
                     config.settings, config.policy, config.hosts, config.settings.storage
@@ -103,20 +105,19 @@ class Leader:
                 if not config.sends_like(before):
                     app.send_by(config.channels)
                 self._announce(config)
-                await self._take_what_was_written_meanwhile(app)
         finally:
             self._notices.ready()
         words = _words(config.settings)
         _log.info("settings reloaded: %s", words)
         return f"settings reloaded: {words}"
 
-    async def _take_what_was_written_meanwhile(self, app: App) -> None:
-        """Have the accounts of a command that wrote to the settings while we read them."""
-        with contextlib.suppress(SettingsError):  # a person may be at the file again
-            newest = (await self._read()).settings
-            loaded = self.config.settings
-            if (newest.accounts, newest.active_account) != (loaded.accounts, loaded.active_account):
-                app.credentials.accounts.load(newest)
+    async def _read_and_check(self) -> RunConfig:
+        """Read the settings as they are after all commands that have ended, and what these have written."""
+        while True:
+            executed, config = self._executed, await self._read()
+            await self.exporting.check(config.address)
+            if executed == self._executed:
+                return config
 
     async def _read(self) -> RunConfig:
         """Read the settings off the loop. Raises SettingsError."""

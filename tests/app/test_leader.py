@@ -21,11 +21,14 @@ from monitor.demo.server import Fault
 from monitor.ipc.mirror import StateMirror
 from monitor.settings import settings_id
 from monitor.storage.cache import read
+from monitor.storage.deliveries import Stage
 from monitor.system.sd_notify import Passed, notices
 from tests.app.factories import Rig, until
 from tests.end_to_end.crowd import uses
 from tests.end_to_end.world import free_port
 from tests.fakes import FakeClock
+from tests.storage.factories import MOST_STALL_SECS, Stalls, held
+from tools.kill.lives import stored
 
 
 async def scraped(url: str) -> tuple[int, str]:
@@ -266,6 +269,36 @@ async def test_what_is_learnt_is_written_down_once_there_is_room(user: Rig) -> N
     known = read(state / "state.db", settings_id(os.environ, user.config))
     assert known.accounts.keys() == known.memories.keys() == {p.email for p in user.people}
     assert known.facts
+
+
+async def test_while_another_process_holds_the_database_all_goes_on_and_is_written_afterwards(
+    user: Rig,
+) -> None:
+    user.settle(listen="127.0.0.1:0", more=telling(user.home))
+    file = user.home / "state" / "claude-tracker" / "state.db"
+    rows, name, stalls = settings_id(os.environ, user.config), user.people[0].email, Stalls()
+    async with user.leader() as leader:
+        await user.polled()
+        health = (await url_of(leader)).replace("/metrics", "/-/healthy")
+        watch = asyncio.create_task(stalls.watch())
+        with held(file):
+            uses(user.people[0], 85)
+            await user.poll_now(leader)
+            await user.seen(lambda s: s.storage_failure is not None)
+            assert await told(user, 1) == ["told"]
+            assert (await scraped(health))[0] == 200
+            await leader.reload()
+            uses(user.people[0], 86)
+            await user.poll_now(leader)
+            newest = user.view.state.accounts[name].usage
+            assert newest is not None
+            assert read(file, rows).accounts[name].usage != newest
+        await user.seen(lambda s: s.storage_failure is None)
+        watch.cancel()
+        assert stalls.longest < MOST_STALL_SECS
+    assert read(file, rows).accounts[name].usage == newest
+    (alert,) = stored(file.parent, rows)
+    assert alert.stage is Stage.SENT
 
 
 async def test_a_command_beside_a_reload_is_not_undone_by_it(user: Rig) -> None:

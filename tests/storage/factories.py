@@ -1,6 +1,10 @@
-"""Short ways to make a state database that an earlier process has left."""
+"""Short ways to make a state database that an earlier process has left, and one that another process holds."""
 
+import asyncio
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,6 +16,16 @@ from monitor.storage import cache
 from monitor.storage.db import StateFile
 
 T = TypeVar("T")
+
+MOST_STALL_SECS = 0.1
+
+HOLDER = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 def write(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -43,3 +57,41 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+@contextmanager
+def held(path: Path) -> Iterator[Callable[[], None]]:
+    """Another process holds the database, until the block ends or what is given is called."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        try:
+            yield holder.stdin.close
+        finally:
+            holder.stdin.close()
+
+
+class Stalls:
+    """How long the loop stood still at most, without the time in which the machine gave its thread no processor."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def watch(self) -> None:
+        while True:
+            began, queued = time.monotonic(), _queued_secs()
+            await asyncio.sleep(0.01)
+            stall = time.monotonic() - began - 0.01 - (_queued_secs() - queued)
+            self.longest = max(self.longest, stall)
+
+
+def _queued_secs() -> float:
+    """So long this thread has waited for a processor, where the system counts it."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -26,37 +26,13 @@ from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database, Done
 from monitor.store import Store
 from tests.builders import NOW, after
+from tests.storage.factories import MOST_STALL_SECS, Stalls, held
 from tools.kill.lives import stored
 from tools.kill.restarts import loaded, sample
 
 T = TypeVar("T")
 
 HELD_SECS = 3.0
-MOST_STALL_SECS = 0.1
-
-HOLDER = """
-import sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.execute("BEGIN IMMEDIATE")
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def held(path: Path) -> Iterator[Callable[[], None]]:
-    """Another process holds the database, until the block ends or what is given is called."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with holder:
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        try:
-            yield holder.stdin.close
-        finally:
-            holder.stdin.close()
 
 
 class Program:
@@ -94,28 +70,6 @@ async def program(folder: Path) -> AsyncIterator[Program]:
     finally:
         await running.recorder.close()
         await running.recorder.database.close()
-
-
-class Stalls:
-    """How long the loop stood still at most, without the time in which the machine gave its thread no processor."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-
-    async def watch(self) -> None:
-        while True:
-            began, queued = time.monotonic(), _queued_secs()
-            await asyncio.sleep(0.01)
-            stall = time.monotonic() - began - 0.01 - (_queued_secs() - queued)
-            self.longest = max(self.longest, stall)
-
-
-def _queued_secs() -> float:
-    """So long this thread has waited for a processor, where the system counts it."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    except OSError:
-        return 0.0
 
 
 async def test_while_another_process_holds_the_database_nothing_on_the_loop_waits(

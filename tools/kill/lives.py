@@ -46,8 +46,8 @@ class Life(Bench):
         return {one.alert.account: one.stage for one in self.stored()}
 
 
-def stored(folder: Path) -> list[StoredAlert]:
+def stored(folder: Path, settings: str = "") -> list[StoredAlert]:
     """Every alert that was decided, oldest first, as another process reads it."""
     nothing: list[StoredAlert] = []
     path = folder / "state.db"
-    return read_only(path, lambda db: deliveries.since(db, "", before(days=99)), nothing)
+    return read_only(path, lambda db: deliveries.since(db, settings, before(days=99)), nothing)

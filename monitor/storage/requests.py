@@ -28,14 +28,14 @@ AHEAD: Final = timedelta(seconds=5)
 LATEST: Final = timedelta(days=1)
 """The same of a back-off's end."""
 
-_REQUESTS: Final = "SELECT at FROM requests WHERE whose IN (?, ?, ?) AND at BETWEEN ? AND ?"
+_REQUESTS: Final = "SELECT at FROM requests WHERE whose IN (?, ?, ?, ?) AND at BETWEEN ? AND ?"
 _BACKOFF: Final = (
-    "SELECT max(until) FROM backoffs WHERE whose IN (?, ?, ?) AND until BETWEEN ? AND ?"
+    "SELECT max(until) FROM backoffs WHERE whose IN (?, ?, ?, ?) AND until BETWEEN ? AND ?"
 )
 _ADD: Final = "INSERT OR IGNORE INTO requests VALUES (?, ?)"
 _DROP: Final = "DELETE FROM requests WHERE at NOT BETWEEN ? AND ?"
 _BACK_OFF: Final = "INSERT OR REPLACE INTO backoffs VALUES (?, ?)"
-_GO_ON: Final = "DELETE FROM backoffs WHERE whose IN (?, ?, ?)"
+_GO_ON: Final = "DELETE FROM backoffs WHERE whose IN (?, ?, ?, ?)"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
@@ -99,7 +99,9 @@ def acquire(
     database.execute(_DROP, _span(now))
     if decided.allowed:
         counted = (*decided.requests, now)
-        database.executemany(_ADD, [(_key(account), _ticks(at)) for at in counted])
+        database.executemany(
+            _ADD, [(key, _ticks(at)) for at in counted for key in _written_keys(account)]
+        )
     return decided
 
 
@@ -117,7 +119,8 @@ def sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> 
 def put_backoff(database: sqlite3.Connection, account: AccountState) -> None:
     """Have all processes respect the account's back-off, or its end; a mere failure says nothing of either."""
     if account.backoff_until is not None:
-        database.execute(_BACK_OFF, (_key(account), _ticks(account.backoff_until)))
+        until = _ticks(account.backoff_until)
+        database.executemany(_BACK_OFF, [(key, until) for key in _written_keys(account)])
     elif not account.failures_in_a_row:
         database.execute(_GO_ON, _keys(account))
 
@@ -126,18 +129,21 @@ def _span(now: datetime) -> tuple[int, int]:
     return _ticks(now - BUDGET_SPAN), _ticks(now + AHEAD)
 
 
-def _keys(account: AccountState) -> tuple[str, str, str]:
+def _keys(account: AccountState) -> tuple[str, str, str, str]:
     """All under which its requests may have been counted, the best first: as more becomes known of it, that changes."""
     identity, organization = account.identity, account.org_id
     return (
         f"account {identity.account_uuid} {identity.org_uuid}" if identity else "",
         f"organization {organization}" if organization else "",
+        f"name {account.account.name} of {organization}" if organization else "",
         f"name {account.account.name}",
     )
 
 
-def _key(account: AccountState) -> str:
-    return next(filter(None, _keys(account)))
+def _written_keys(account: AccountState) -> set[str]:
+    """The best key; and that of a process which has yet to learn whose the account is."""
+    keys = _keys(account)
+    return {next(filter(None, keys)), *filter(None, [keys[2]])}
 
 
 def _ticks(at: datetime) -> int:

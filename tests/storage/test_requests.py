@@ -119,6 +119,14 @@ def test_requests_from_before_the_account_was_identified_count_on(
     assert known(file, account()).requests == (before(minutes=1),)
 
 
+def test_a_process_that_does_not_know_whose_the_account_is_counts_its_requests(
+    file: StateFile,
+) -> None:
+    assert takes(file, before(minutes=1), account())
+    assert known(file, account(identity=None)).requests == (before(minutes=1),)
+    assert known(file, account("b", identity=None)).requests == ()
+
+
 def test_another_member_of_the_organization_has_an_hour_of_its_own(file: StateFile) -> None:
     other = account("b", identity=Identity("you", "org-1"))
     assert takes(file, before(minutes=1))

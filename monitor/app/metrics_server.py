@@ -10,7 +10,7 @@ from typing import Final
 from exporters.server import Site
 from monitor.core.errors import TrackerError
 from monitor.core.state import State
-from monitor.settings import ExporterSettings
+from monitor.settings import Address
 from monitor.system.clock import Clock
 from monitor.system.urls import is_loopback
 
@@ -28,19 +28,19 @@ class MetricsServer:
         self._retry_secs = retry_secs
         self._state = state
         self._clock = clock
-        self._address: ExporterSettings | None = None
+        self._address: Address | None = None
         self._passed: socket.socket | None = None
         self._moved = asyncio.Event()
         self.url = ""
         self.failure = ""
 
-    def move_to(self, address: ExporterSettings, passed: socket.socket | None = None) -> None:
+    def move_to(self, address: Address, passed: socket.socket | None = None) -> None:
         """Serve there from now on; on a socket that the service manager has `passed`, where there is one."""
         if address != self._address:
             self._address, self._passed = address, passed
             self._moved.set()
 
-    async def check(self, address: ExporterSettings) -> None:
+    async def check(self, address: Address) -> None:
         """Raise TrackerError where that is another address than now, and cannot be listened on.
 
         Of another host with the port that we have ourselves, nothing can be said before it is given up.
@@ -66,7 +66,7 @@ class MetricsServer:
                 finally:
                     await site.stop()
 
-    def _at(self, address: ExporterSettings, passed: socket.socket | None = None) -> Site | None:
+    def _at(self, address: Address, passed: socket.socket | None = None) -> Site | None:
         if address.host is None or address.port is None:
             return None
         # The site closes its socket with itself; the one that was passed is for later sites, too.

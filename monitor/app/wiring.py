@@ -46,8 +46,8 @@ from monitor.notify.channels.terminal import Write
 from monitor.notify.journal import DeliveryLog
 from monitor.paths import refuse_missing
 from monitor.settings import (
+    Address,
     ApiSettings,
-    ExporterSettings,
     Settings,
     SettingsFile,
     load,
@@ -194,7 +194,7 @@ class CliOptions:
     """The options of a run that polls. `write` reaches the terminal that it has, if it has one."""
 
     config: Path
-    listen: ExporterSettings | None = None
+    listen: Address | None = None
     notify: bool = True
     write: Write | None = None
     clock: Clock = field(default_factory=SystemClock)
@@ -206,7 +206,7 @@ class RunConfig:
 
     settings: Settings
     channels: ChannelSet
-    address: ExporterSettings
+    address: Address
     policy: Policy
     hosts: ApiHosts
 
@@ -217,7 +217,7 @@ class RunConfig:
         channels = ChannelSet()
         if options.notify:
             channels = build_channel_set(settings, options.write, options.clock)
-        address = options.listen or settings.exporter
+        address = options.listen or settings.exporter.listen
         return RunConfig(settings, channels, address, policy_of(settings), hosts_of(settings.api))
 
     @staticmethod

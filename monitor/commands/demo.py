@@ -17,7 +17,7 @@ from monitor.commands.opening import StopSignal
 from monitor.notify.build import build_demo_channel_set
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Write
-from monitor.settings import ExporterSettings, parse_listen
+from monitor.settings import Address, parse_listen
 from monitor.system import logs
 
 _log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 @asynccontextmanager
 async def _open(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
     """The demo's program, and where its metrics are. Raises TrackerError where they cannot be served."""
-    address = parse_listen(arguments.listen) if arguments.listen else ExporterSettings()
+    address = parse_listen(arguments.listen) if arguments.listen else Address()
     async with build_demo() as app:
         if address.host is None or address.port is None:
             yield app, ""

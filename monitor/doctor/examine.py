@@ -186,7 +186,7 @@ class _Examination:
         return api_checks(facts, self._world.platform, self._world.environ)
 
     async def _port(self, running: InstanceFacts) -> list[Check]:
-        facts = await port_facts(self._settings.exporter)
+        facts = await port_facts(self._settings.exporter.listen)
         return [port_check(facts, running.who, self._world.platform)]
 
     async def _channels(self, has_keyring: bool) -> list[Check]:

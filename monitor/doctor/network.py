@@ -15,7 +15,7 @@ from monitor.api.client import Reached
 from monitor.core.errors import TrackerError
 from monitor.core.format import duration
 from monitor.doctor.report import Check, Question
-from monitor.settings import ExporterSettings
+from monitor.settings import Address
 from monitor.system.aio import DaemonThreads
 from monitor.system.urls import is_loopback, split_url
 from monitor.system.web import Obstacle
@@ -215,9 +215,9 @@ class PortFacts:
     bind: Bind
 
 
-async def port_facts(exporter: ExporterSettings, ask_secs: float = PORT_SECS) -> PortFacts | None:
+async def port_facts(address: Address, ask_secs: float = PORT_SECS) -> PortFacts | None:
     """Listens for a moment; where somebody else does, asks who it is. None where nothing is to be served."""
-    host, port = exporter.host, exporter.port
+    host, port = address.host, address.port
     if host is None or port is None:
         return None
     try:

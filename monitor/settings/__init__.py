@@ -1,10 +1,6 @@
 """The settings file: typed values out of it, and edits that keep all the rest of it as it was."""
 
-from monitor.settings.alerts import rule_book
-from monitor.settings.checks import check_name, parse_listen
-from monitor.settings.durations import parse_duration, parse_since, render_duration
 from monitor.settings.file import SettingsFile
-from monitor.settings.load import load, parse
 from monitor.settings.model import (
     CHANNELS,
     AlertmanagerSettings,
@@ -14,9 +10,9 @@ from monitor.settings.model import (
     CommandSettings,
     ExporterSettings,
     NotificationSettings,
-    Quiet,
     Settings,
     WebhookSettings,
+    rule_book,
 )
 from monitor.settings.paths import (
     STATE_DB,
@@ -25,10 +21,21 @@ from monitor.settings.paths import (
     state_db,
     state_folder,
 )
+from monitor.settings.reader import load, parse
+from monitor.settings.values import (
+    Address,
+    Quiet,
+    check_name,
+    parse_duration,
+    parse_listen,
+    parse_since,
+    render_duration,
+)
 
 __all__ = [
     "CHANNELS",
     "STATE_DB",
+    "Address",
     "AlertmanagerSettings",
     "ApiSettings",
     "AppriseSettings",

@@ -1,22 +1,29 @@
-"""The one door to changing the settings file: under a lock, whole or not at all, never into one that does not load."""
+"""Edits of the settings file: under a lock, whole or not at all, never into one that does not load.
+
+`tomlkit` makes the edits, of one table at a time where that has a header of its own. Given the whole file, tomlkit
+0.15 moves accounts that stand apart from each other, puts a new key below the comments that head the next table, and
+leaves the heading of an account that it removes to the next one (tests/settings/test_tomlkit.py). What it is not
+given stays as it was to the byte.
+"""
 
 import codecs
+import re
 import shlex
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account
-from monitor.settings import edit
-from monitor.settings.checks import check_account, check_not_an_entry
-from monitor.settings.load import load, parse
-from monitor.settings.model import Settings
-from monitor.settings.renaming import renamed_in_rules
+from monitor.settings.model import ACCOUNT, Settings, check_no_entry, check_unique
+from monitor.settings.reader import load, parse
+from monitor.settings.schema import KeyPath
+from monitor.settings.source import places_in
 from monitor.system.files import locked, write_private
 
+Value = str | int | tuple[str, ...]
 Change = Callable[[Settings, str], tuple[Settings, str]]
 """From the settings and their text to the settings that are meant and the text that is to say so."""
 
@@ -24,19 +31,20 @@ Change = Callable[[Settings, str], tuple[Settings, str]]
 class SettingsFile:
     """A settings file that people edit too: comments, order and formatting stay as they are.
 
-    Every method reads the file anew, may block for some milliseconds, and raises SettingsError where the change
-    makes no sense and another TrackerError where the file cannot be written; the file is then as it was.
+    Every method reads the file again, may wait for a lock and a disk, and raises SettingsError where the change makes
+    no sense and another TrackerError where the file cannot be written; the file is then as it was.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> Settings:
+        """The settings as they are now."""
         return load(self.path)
 
     def check(self, account: Account, instead_of: str | None = None) -> None:
         """Raise what adding the account, or putting it in the place of that one, would; nothing is written."""
-        change = _addition(account) if instead_of is None else _exchange(instead_of, account)
+        change = _addition(account) if instead_of is None else _replacement(instead_of, account)
         self._edited(self._content(), change)
 
     def add_account(self, account: Account) -> None:
@@ -48,63 +56,28 @@ class SettingsFile:
 
         What the file says of the account's alerts goes on, also under a new name.
         """
-        self._apply(_exchange(name, account))
+        self._apply(_replacement(name, account))
 
     def remove_account(self, name: str) -> None:
         """Drop the account; the active one stays the same, and is the first where it was this one."""
-
-        def change(settings: Settings, text: str) -> tuple[Settings, str]:
-            index = _index(settings, name)
-            before, _, after = _split(settings.accounts, index)
-            active = _active_without(settings, index)
-            edited = edit.without_account(text, index)
-            if active != settings.active_account:
-                edited = edit.with_values(edited, ("settings",), {"active_account": active})
-            others = {other: o for other, o in settings.overrides.items() if other != name}
-            meant = replace(settings, accounts=before + after, overrides=others)
-            return replace(meant, active_account=active), edited
-
-        self._apply(change)
+        self._apply(_removal(name))
 
     def set_active(self, name: str) -> None:
         """Make the account the active one."""
-
-        def change(settings: Settings, text: str) -> tuple[Settings, str]:
-            index = _index(settings, name)
-            if index == settings.active_account:
-                return settings, text
-            edited = edit.with_values(text, ("settings",), {"active_account": index})
-            return replace(settings, active_account=index), edited
-
-        self._apply(change)
+        self._apply(_activation(name))
 
     def _apply(self, change: Change) -> None:
-        with self._turn():
-            content = self._content()
-            edited = self._edited(content, change)
-            if edited != content:
-                self._refuse_read_only()
-                write_private(self.path, edited)
-
-    def _refuse_read_only(self) -> None:
-        """Replacing a file asks nobody; one that its owner may not write is not meant to change."""
-        if self.path.exists() and not self.path.stat().st_mode & stat.S_IWUSR:
-            words = f"is read-only: chmod u+w {shlex.quote(str(self.path))}"
-            raise TrackerError(f"{self.path}: {words}")
-
-    def _edited(self, content: bytes, change: Change) -> bytes:
-        mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-        settings = parse(content, self.path)
-        meant, text = change(settings, content.removeprefix(mark).decode())
-        edited = mark + text.encode()
-        self._check(edited, meant)
-        return edited
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
         try:
             with locked(self.path):
-                yield
+                content = self._content()
+                edited = self._edited(content, change)
+                if edited == content:
+                    return
+                # Replacing a file asks nobody; one that its owner may not write is not meant to change.
+                if self.path.exists() and not self.path.stat().st_mode & stat.S_IWUSR:
+                    words = f"is read-only: chmod u+w {shlex.quote(str(self.path))}"
+                    raise TrackerError(f"{self.path}: {words}")
+                write_private(self.path, edited)
         except OSError as error:
             raise TrackerError(f"{self.path}: cannot be changed: {error.strerror}") from None
 
@@ -114,8 +87,12 @@ class SettingsFile:
         except FileNotFoundError:
             return b""
 
-    def _check(self, edited: bytes, meant: Settings) -> None:
-        """Nothing is written that would not load, or would say something else than what was meant."""
+    def _edited(self, content: bytes, change: Change) -> bytes:
+        """The new content, which says what is meant, and nothing else."""
+        mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+        settings = parse(content, self.path)
+        meant, text = change(settings, content.removeprefix(mark).decode())
+        edited = mark + text.encode()
         try:
             done = parse(edited, self.path) == meant
         except SettingsError:
@@ -125,29 +102,60 @@ class SettingsFile:
                 f"{self.path}: this change cannot be made in a file written like this: give each account "
                 "an [[accounts]] table and the other settings their [table], or change it by hand"
             )
+        return edited
+
+
+# Changes
 
 
 def _addition(account: Account) -> Change:
     def change(settings: Settings, text: str) -> tuple[Settings, str]:
-        check_account(account, settings.accounts)
-        check_not_an_entry(account, settings.channels.entries)
+        _check(account, settings.accounts, settings)
         accounts = (*settings.accounts, account)
-        return replace(settings, accounts=accounts), edit.with_account(text, account)
+        return replace(settings, accounts=accounts), _with_account(text, account)
 
     return change
 
 
-def _exchange(name: str, account: Account) -> Change:
+def _replacement(name: str, account: Account) -> Change:
     def change(settings: Settings, text: str) -> tuple[Settings, str]:
         index = _index(settings, name)
-        before, old, after = _split(settings.accounts, index)
-        check_account(account, (*before, *after))
-        check_not_an_entry(account, settings.channels.entries)
-        known = edit.account_values(old)
-        changed = {k: v for k, v in edit.account_values(account).items() if v != known[k]}
-        edited = edit.with_values(text, ("accounts", index), changed)
-        meant, edited = renamed_in_rules(settings, edited, name, account.name)
-        return replace(meant, accounts=(*before, account, *after)), edited
+        accounts = list(settings.accounts)
+        old = _values(accounts.pop(index))
+        _check(account, accounts, settings)
+        accounts.insert(index, account)
+        changed = {key: value for key, value in _values(account).items() if value != old[key]}
+        text = _with_values(text, ("accounts", index), changed)
+        meant, text = _renamed_in_rules(settings, text, name, account.name)
+        return replace(meant, accounts=tuple(accounts)), text
+
+    return change
+
+
+def _removal(name: str) -> Change:
+    def change(settings: Settings, text: str) -> tuple[Settings, str]:
+        index, active = _index(settings, name), settings.active_account
+        text = _without_account(text, index)
+        # One that lies outside of the accounts is left alone.
+        if active < len(settings.accounts) and active >= index:
+            active = 0 if active == index else active - 1
+        if active != settings.active_account:
+            text = _with_values(text, ("settings",), {"active_account": active})
+        accounts = settings.accounts[:index] + settings.accounts[index + 1 :]
+        overrides = {other: o for other, o in settings.overrides.items() if other != name}
+        meant = replace(settings, accounts=accounts, overrides=overrides, active_account=active)
+        return meant, text
+
+    return change
+
+
+def _activation(name: str) -> Change:
+    def change(settings: Settings, text: str) -> tuple[Settings, str]:
+        index = _index(settings, name)
+        if index == settings.active_account:
+            return settings, text
+        text = _with_values(text, ("settings",), {"active_account": index})
+        return replace(settings, active_account=index), text
 
     return change
 
@@ -159,15 +167,157 @@ def _index(settings: Settings, name: str) -> int:
     return names.index(name)
 
 
-def _split(
-    accounts: tuple[Account, ...], index: int
-) -> tuple[tuple[Account, ...], Account, tuple[Account, ...]]:
-    return accounts[:index], accounts[index], accounts[index + 1 :]
+def _check(account: Account, others: list[Account] | tuple[Account, ...], all_: Settings) -> None:
+    """Raise SettingsError where this account cannot stand in the file beside the others."""
+    ACCOUNT(_given(_values(account)))
+    check_unique(account, others)
+    check_no_entry(account, all_.channels.entries)
 
 
-def _active_without(settings: Settings, index: int) -> int:
-    """The index of the active account once that one is gone; one that lies outside is left alone."""
-    active = settings.active_account
-    if active >= len(settings.accounts) or active < index:
-        return active
-    return 0 if active == index else active - 1
+def _values(account: Account) -> dict[str, Value | None]:
+    """What the file says of an account; None is for a key that it has not."""
+    return {
+        "name": account.name,
+        "org_id": account.org_id or None,
+        "auth_method": str(account.auth_method),
+        "label": account.label,
+        "storage": account.storage and str(account.storage),
+        "config_dir": account.config_dir,
+        "token_command": account.token_command or None,
+    }
+
+
+def _renamed_in_rules(settings: Settings, text: str, old: str, new: str) -> tuple[Settings, str]:
+    """The settings and their text with the new name wherever rules and exceptions know the account by the old one."""
+    rules = dict(settings.notifications.rules)
+    for kind, rule in rules.items():
+        if old != new and old in (rule.accounts or ()):
+            names = list(rule.accounts or ())
+            at = names.index(old)
+            names[at] = new
+            rules[kind] = replace(rule, accounts=tuple(names))
+
+            def rename(table: Any, at: int = at) -> None:
+                table["accounts"][at] = new
+
+            text = _with_table(text, ("notifications", "rules", str(kind)), rename)
+    overrides = {new if name == old else name: o for name, o in settings.overrides.items()}
+    notifications = replace(settings.notifications, rules=rules)
+    return replace(settings, notifications=notifications, overrides=overrides), text
+
+
+# Texts
+
+
+def _with_values(text: str, table: KeyPath, values: Mapping[str, Value | None]) -> str:
+    """The text with these values in the table, which is made at the end where it is missing; None removes a key."""
+    import tomlkit
+
+    place = places_in(text).get(table)
+    if place is None:
+        return _with_block(text, len(text), {str(table[-1]): _given(values)})
+    indent = re.match(r"[ \t]*", text[_line_start(text, place.end) :])
+
+    def change(found: Any) -> None:
+        for key in values.keys() - _given(values).keys():
+            found.pop(key, None)
+        for key, value in _given(values).items():
+            if key in found:
+                found[key] = value
+            else:
+                item = tomlkit.item(value)
+                item.trivia.indent = indent[0] if indent else ""
+                item.trivia.trail = _newline(text)
+                found.append(key, item)
+
+    return _with_table(text, table, change)
+
+
+def _with_table(text: str, table: KeyPath, change: Callable[[Any], None]) -> str:
+    """The text with the table changed; as it was where tomlkit cannot do that, which is found out afterwards."""
+    import tomlkit  # only when something is written: it takes as long to import as all the rest
+    from tomlkit.exceptions import TOMLKitError
+
+    place = places_in(text)[table]
+    alone = place.is_header(text)
+    start, end = (place.start, _line_end(text, place.end)) if alone else (0, len(text))
+    try:
+        document = tomlkit.parse(text[start:end])
+        if document.as_string() != text[start:end]:
+            return text
+        found: Any = document
+        for part in table:
+            found = found[0 if alone and isinstance(part, int) else part]
+        change(found)
+    except TOMLKitError:
+        return text
+    return text[:start] + document.as_string() + text[end:]
+
+
+def _with_account(text: str, account: Account) -> str:
+    """The account as one more `[[accounts]]` table, below the last of them and the comments that follow it."""
+    tables = [place for path, place in places_in(text).items() if _is_account(path)]
+    at = len(text)
+    if tables:
+        at = _line_end(text, max(place.end for place in tables))
+        while comment := re.compile(r"[ \t]*#[^\n]*(?:\n|\Z)").match(text, at):
+            at = comment.end()
+    return _with_block(text, at, {"accounts": [_given(_values(account))]})
+
+
+def _without_account(text: str, index: int) -> str:
+    """The text without the account's table, and without the comment that is its heading.
+
+    All other comments above and below the table stay: they may be about others.
+    """
+    place = places_in(text)[("accounts", index)]
+    before, after = text[: _line_start(text, place.start)], text[_line_end(text, place.end) :]
+    # Comments that a blank line stands above are about what follows them.
+    before = re.sub(r"(?<=\n)([ \t]*\r?\n)(?:[ \t]*#[^\n]*\n)+\Z", r"\1", before)
+    if not before or _ends_blank(before):
+        after = re.sub(r"\A(?:[ \t]*\r?\n)+", "", after)
+    return before + after
+
+
+def _with_block(text: str, at: int, block: Mapping[str, Any]) -> str:
+    """One more table between blank lines, but not more of them than are needed."""
+    import tomlkit
+
+    newline = _newline(text)
+    before, after = text[:at], text[at:]
+    if before and not before.endswith("\n"):
+        before += newline
+    above = newline if before.strip() and not _ends_blank(before) else ""
+    below = newline if re.match(r"[ \t]*[^\s]", after) else ""
+    return before + above + tomlkit.dumps(block).replace("\n", newline) + below + after
+
+
+def _given(values: Mapping[str, Value | None]) -> dict[str, Any]:
+    """The values as TOML has them, without those that are to go."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _is_account(path: KeyPath) -> bool:
+    return len(path) == 2 and path[0] == "accounts"
+
+
+def _ends_blank(text: str) -> bool:
+    return bool(re.search(r"\n[ \t]*\r?\n\Z", text))
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _line_start(text: str, at: int) -> int:
+    return text.rfind("\n", 0, at) + 1
+
+
+def _line_end(text: str, at: int) -> int:
+    """After the line's end, which may be that of the text."""
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end + 1

@@ -1,14 +1,56 @@
-"""What the settings file says, as typed values. Every default of the public interface is here."""
+"""Every key of the settings file, declared once, with its default; and the typed values that come of them.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta, tzinfo
+A new key is one more field here: `ascii: bool = key(flag, False)`.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule
+from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.core.effects import AlertKind
-from monitor.core.model import Account, Storage
+from monitor.core.errors import SettingsError
+from monitor.core.model import Account, AuthMethod, Storage
+from monitor.core.sanitize import printable
+from monitor.settings.schema import (
+    InvalidValueError,
+    Key,
+    Parser,
+    Table,
+    flag,
+    items,
+    key,
+    keys_of,
+    number,
+    parse_at,
+    refused,
+    required,
+    table,
+    text,
+    typed,
+)
+from monitor.settings.values import (
+    Address,
+    Quiet,
+    check_alertmanager_url,
+    check_api_url,
+    check_config_dir,
+    check_label,
+    check_name,
+    check_org_id,
+    check_user_agent,
+    check_webhook_url,
+    check_window,
+    choice,
+    parse_duration,
+    parse_listen,
+    parse_quiet_hours,
+)
 
 REMOTE_CHANNELS: Final = ("command", "webhook", "alertmanager", "apprise")
 """The channels that need a table of their own: `[channels.webhook]`."""
@@ -16,100 +58,112 @@ REMOTE_CHANNELS: Final = ("command", "webhook", "alertmanager", "apprise")
 CHANNELS: Final = ("desktop", "terminal", "bell", *REMOTE_CHANNELS)
 """The channels that `notifications.channels` may name."""
 
-WEBHOOK_FORMS: Final = ("json", "ntfy", "slack")
-
-DEFAULT_POLL_INTERVAL_SECS: Final = 180
 MIN_POLL_INTERVAL_SECS: Final = 30
 MAX_POLL_INTERVAL_SECS: Final = 365 * 24 * 60 * 60
-MIN_TIMEOUT_SECS: Final = 0.1
-MAX_TIMEOUT_SECS: Final = 300
-DEFAULT_CHANNEL_TIMEOUT_SECS: Final = 10
+
+_LONGEST_ENTRY: Final = 60
+_LONGEST_SUGGESTION: Final = 90
+_ENTRY_SECRET: Final = re.compile(
+    r"(?i)sk-|tk_|xox[a-z]-|gh[a-z]_|glpat-|eyJ|bearer\s|[a-z]+://|[0-9a-f]{32,}"
+)
+"""The beginnings of tokens and URLs, as opposed to the name of a keyring entry."""
+_ARGUMENT_SECRET: Final = re.compile(r"sk-ant-|eyJ[\w-]{20}")
+_EXAMPLE: Final = '["pass", "show", "claude/work"]'
+_EMPTY: Final = "is empty: remove it, or set enabled = false"
 
 
 @dataclass(frozen=True, slots=True)
 class ExporterSettings:
-    """Where `/metrics` is served; nowhere if `host` is None. Port 0 is any free one."""
+    """The `[exporter]` table."""
 
-    host: str | None = "127.0.0.1"
-    port: int | None = 15707
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """Quiet hours, in local time; an end that is not after the start is on the next day."""
-
-    start: time
-    end: time
-
-    def until(self, now: datetime, zone: tzinfo | None = None) -> datetime | None:
-        """When the quiet hours end that `now` lies in, else None; a `zone` of None is the machine's."""
-        local = now.astimezone(zone).replace(tzinfo=None)
-        for day in (local.date() - timedelta(days=1), local.date()):
-            start = datetime.combine(day, self.start)
-            last = day if self.start < self.end else day + timedelta(days=1)
-            end = datetime.combine(last, self.end)
-            if start <= local < end:
-                return (end if zone is None else end.replace(tzinfo=zone)).astimezone(now.tzinfo)
-        return None
+    listen: Address = key(text(parse_listen), Address())
 
 
-@dataclass(frozen=True, slots=True)
-class NotificationSettings:
-    """What to tell the user, and on which channels, in order of preference. Thresholds are rising ratios.
+# Channels
 
-    `fan_out` tells each alert on all channels instead of the first that works. `rules` has every rule, with what
-    the file says of it; a `reset` of False silences two of them whatever they say.
-    """
+_timeout_secs: Final = number(float, 0.1, 300)
 
-    enabled: bool = True
-    channels: tuple[str, ...] = ("desktop",)
-    thresholds: tuple[float, ...] = (0.80, 0.95, 1.00)
-    reset: bool = True
-    fan_out: bool = False
-    quiet_hours: Quiet | None = None
-    rules: Mapping[AlertKind, Rule] = field(default_factory=lambda: DEFAULT_RULES)
+
+def _argv(missing: str) -> Parser[tuple[str, ...]]:
+    """A program and its arguments."""
+
+    def word(value: Any) -> str:
+        found = typed(str)(value)
+        if "\0" in found:
+            raise InvalidValueError("contains a null character, which no program takes")
+        return found
+
+    def parse(value: Any) -> tuple[str, ...]:
+        words = [parse_at(at, word, each) for at, each in enumerate(typed(list)(value))]
+        if not words or not words[0].strip():
+            raise InvalidValueError(missing)
+        return tuple(words)
+
+    return parse
+
+
+def _entry(name: str, example: str) -> Parser[str]:
+    """The name of a keyring entry. A secret that stands in its place is not repeated in the error."""
+
+    def parse(value: Any) -> str:
+        entry = typed(str)(value)
+        if len(entry) > _LONGEST_ENTRY or _ENTRY_SECRET.match(entry):
+            raise InvalidValueError(
+                "secrets are not kept in this file: store it in the keyring "
+                f'(`keyring set claude-tracker {example}`), and write {name} = "{example}"',
+                hidden=True,
+            )
+        return check_name(entry, "the entry's name")
+
+    return parse
+
+
+_PROGRAM: Final = 'which program? add argv = ["/path/to/program"]'
 
 
 @dataclass(frozen=True, slots=True)
 class CommandSettings:
     """A program that is run for each alert."""
 
-    argv: tuple[str, ...]
-    timeout_secs: float = DEFAULT_CHANNEL_TIMEOUT_SECS
+    argv: tuple[str, ...] = required(_argv(_PROGRAM), _PROGRAM)
+    timeout_secs: float = key(_timeout_secs, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
     """A URL that each alert is posted to. `token` is the name of an entry in the keyring, never the token itself."""
 
-    url: str
-    form: str = "json"
-    token: str | None = None
-    timeout_secs: float = DEFAULT_CHANNEL_TIMEOUT_SECS
+    url: str = required(text(check_webhook_url), 'where to? add url = "https://ntfy.sh/my-topic"')
+    form: str = key(text(choice("form", {f: f for f in ("json", "ntfy", "slack")})), "json")
+    token: str | None = key(_entry("token", "webhook"), None)
+    timeout_secs: float = key(_timeout_secs, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class AlertmanagerSettings:
-    """Where Prometheus's Alertmanager is, without a trailing slash."""
+    """The address of Prometheus's Alertmanager, without a trailing slash."""
 
-    url: str
+    url: str = required(text(check_alertmanager_url), 'where to? add url = "http://127.0.0.1:9093"')
 
 
 @dataclass(frozen=True, slots=True)
 class AppriseSettings:
     """`urls` is the name of an entry in the keyring that holds Apprise's URLs, one a line."""
 
-    urls: str
+    urls: str = required(
+        _entry("urls", "apprise"),
+        'which URLs? add urls = "apprise", the name of an entry in the keyring',
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What the channels with a table of their own need; None for those without one."""
+    """The `[channels]` tables: what a channel needs to know; None for those that are not set up."""
 
-    command: CommandSettings | None = None
-    webhook: WebhookSettings | None = None
-    alertmanager: AlertmanagerSettings | None = None
-    apprise: AppriseSettings | None = None
+    command: CommandSettings | None = key(table(CommandSettings), None)
+    webhook: WebhookSettings | None = key(table(WebhookSettings), None)
+    alertmanager: AlertmanagerSettings | None = key(table(AlertmanagerSettings), None)
+    apprise: AppriseSettings | None = key(table(AppriseSettings), None)
 
     @property
     def names(self) -> frozenset[str]:
@@ -124,18 +178,199 @@ class ChannelSettings:
         return {key: entry for key, entry in named.items() if entry}
 
 
-@dataclass(frozen=True, slots=True)
-class ApiSettings:
-    """Whom to ask. URLs have no trailing slash; a `user_agent` of None is the program's own.
+# Alerts
 
-    Unless `enabled`, nothing is asked of anybody.
+_channels: Final = text(choice("channel", {name: name for name in CHANNELS}))
+_WINDOWED: Final = frozenset(
+    {
+        AlertKind.THRESHOLD,
+        AlertKind.LIMIT,
+        AlertKind.RESET,
+        AlertKind.EARLY_RESET,
+        AlertKind.PACE,
+    }
+)
+_AT_ONCE: Final = frozenset({AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.FREE})
+_RESETS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET)
+
+
+def _percentage(value: Any) -> float:
+    percent = typed(float)(value)
+    if not 1 <= percent <= 100:
+        raise InvalidValueError("must be a percentage from 1 to 100")
+    return percent / 100
+
+
+def _thresholds(value: Any) -> tuple[float, ...]:
+    return tuple(sorted(items(_percentage)(value)))
+
+
+def _rule(kind: AlertKind) -> Table[Rule]:
+    """The table of a rule, which keeps what its table does not say."""
+    keys = {
+        "enabled": Key(flag),
+        "windows": Key(items(text(check_window), if_empty=_EMPTY)),
+        "accounts": Key(items(text(check_name), if_empty=_EMPTY)),
+        "for": Key(text(parse_duration), "hold"),
+        "channels": Key(items(_channels, if_empty=_EMPTY)),
+        "urgency": Key(text(choice("urgency", {str(each): each for each in Urgency}))),
+    }
+    if kind not in _WINDOWED:
+        keys["windows"] = Key(refused("this rule is not about single windows: remove it"))
+    if kind is AlertKind.EXHAUSTED:
+        keys["accounts"] = Key(refused("this rule is about all accounts: remove it"))
+    if kind in _AT_ONCE:
+        keys["for"] = Key(refused("this rule is about a moment, which has no length: remove it"))
+    return Table(keys, lambda given: replace(DEFAULT_RULES[kind], **given))
+
+
+RULES: Final[Table[Mapping[AlertKind, Rule]]] = Table(
+    {str(kind): Key(_rule(kind)) for kind in DEFAULT_RULES},
+    lambda given: {kind: given.get(kind, rule) for kind, rule in DEFAULT_RULES.items()},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationSettings:
+    """The `[notifications]` table. Channels are in order of preference; thresholds are rising ratios.
+
+    `fan_out` sends each alert on all channels instead of the first that works. `rules` has every rule, with what
+    the file says of it; a `reset` of False silences two of them whatever they say.
     """
 
-    url: str = "https://api.anthropic.com"
-    web_url: str = "https://claude.ai"
-    timeout_secs: float = 10
-    user_agent: str | None = None
-    enabled: bool = True
+    enabled: bool = key(flag, True)
+    channels: tuple[str, ...] = key(items(_channels), ("desktop",))
+    thresholds: tuple[float, ...] = key(_thresholds, (0.80, 0.95, 1.00))
+    reset: bool = key(flag, True)
+    fan_out: bool = key(flag, False)
+    quiet_hours: Quiet | None = key(text(parse_quiet_hours), None)
+    rules: Mapping[AlertKind, Rule] = key(RULES, DEFAULT_RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The `[api]` table. URLs have no trailing slash; a `user_agent` of None is the program's own.
+
+    Unless `enabled`, nothing is requested.
+    """
+
+    url: str = key(text(check_api_url), "https://api.anthropic.com")
+    web_url: str = key(text(check_api_url), "https://claude.ai")
+    timeout_secs: float = key(_timeout_secs, 10.0)
+    user_agent: str | None = key(text(check_user_agent), None)
+    enabled: bool = key(flag, True)
+
+
+# Accounts
+
+
+def _auth_method(word: str) -> AuthMethod:
+    older = {"o_auth": "oauth"}
+    return choice("method", {str(each): each for each in AuthMethod})(older.get(word, word))
+
+
+def _token_command(value: Any) -> tuple[str, ...]:
+    """Every process of the machine may read the arguments of a program: none of them may be a token."""
+    for word in [value] if isinstance(value, str) else typed(list)(value):
+        if isinstance(word, str) and _ARGUMENT_SECRET.search(word):
+            raise InvalidValueError(
+                "a token must not be an argument: name a program that prints it, such as "
+                + _EXAMPLE,
+                hidden=True,
+            )
+    if isinstance(value, str):
+        raise InvalidValueError(
+            f"must be a list, since no shell is used: write {_as_list(value) or _EXAMPLE}"
+        )
+    return _argv(f"which program? write {_EXAMPLE}")(value)
+
+
+def _as_list(command: str) -> str | None:
+    """The list that a shell would have made of the text, where that is plain."""
+    try:
+        argv = json.dumps(shlex.split(command), ensure_ascii=False)
+    except ValueError:
+        return None
+    fits = argv != "[]" and len(argv) <= _LONGEST_SUGGESTION and argv == printable(argv)
+    return argv if fits else None
+
+
+AccountTable = tuple[Account, Override | None]
+"""An `[[accounts]]` table: the account, and what is different for its alerts, where that is said."""
+
+
+def _account(given: dict[str, Any]) -> AccountTable:
+    exceptions = {name: given.pop(name) for name in ("thresholds", "silent") if name in given}
+    silent = frozenset(exceptions.get("silent", ()))
+    override = Override(exceptions.get("thresholds"), silent) if exceptions else None
+    # Older files name no method for the accounts that were entered by hand.
+    given = {"auth_method": AuthMethod.SESSION_KEY, **given}
+    command, storage = given.get("token_command"), given.get("storage")
+    if command and storage not in (None, Storage.COMMAND):
+        raise InvalidValueError(
+            'there is a token_command as well: write "command", or remove that', "storage"
+        )
+    if command:
+        given["storage"] = Storage.COMMAND
+    elif storage is Storage.COMMAND:
+        raise InvalidValueError(f"which command? add token_command = {_EXAMPLE}", "storage")
+    elif storage is Storage.LINKED and given["auth_method"] is not AuthMethod.OAUTH:
+        raise InvalidValueError(
+            'Claude Code keeps no session keys: remove this, or write auth_method = "oauth"',
+            "storage",
+        )
+    return Account(**given), override
+
+
+ACCOUNT: Final = Table(
+    {
+        "name": Key(
+            text(check_name), missing='an account needs a name: add name = "user@example.com"'
+        ),
+        "org_id": Key(text(check_org_id)),
+        "auth_method": Key(text(_auth_method)),
+        "label": Key(text(check_label)),
+        "storage": Key(text(choice("place", {str(each): each for each in Storage}))),
+        "config_dir": Key(text(check_config_dir)),
+        "token_command": Key(_token_command),
+        "thresholds": Key(_thresholds),
+        "silent": Key(items(text(choice("rule", {str(kind): kind for kind in DEFAULT_RULES})))),
+    },
+    _account,
+)
+
+
+def check_unique(account: Account, others: Sequence[Account]) -> None:
+    """Names are what the keyring and the commands know accounts by; titles are series of metrics."""
+    if account.name in {other.name for other in others}:
+        raise InvalidValueError(
+            f"there is an account {account.name!r} already: choose another name", "name"
+        )
+    if account.title in {other.title for other in others}:
+        raise InvalidValueError(
+            f"metrics call another account {account.title!r} already: choose another label",
+            "label",
+        )
+
+
+def _accounts(value: Any) -> tuple[AccountTable, ...]:
+    if isinstance(value, dict):
+        raise InvalidValueError("write [[accounts]], in two brackets, for each of them")
+    found = [parse_at(place, ACCOUNT, each) for place, each in enumerate(typed(list)(value))]
+    accounts = [account for account, _ in found]
+    for place, account in enumerate(accounts):
+        parse_at(place, partial(check_unique, others=accounts[:place]), account)
+    return tuple(found)
+
+
+# The whole file
+
+_DEFAULT_STORAGES: Final = {str(each): each for each in (Storage.KEYRING, Storage.LINKED)}
+"""The others need words of their own for each account."""
+
+
+def _poll_interval_secs(value: Any) -> int:
+    return max(number(int, most=MAX_POLL_INTERVAL_SECS)(value), MIN_POLL_INTERVAL_SECS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +378,52 @@ class Settings:
     """The whole file. `active_account` is an index into `accounts` and may lie outside of them.
 
     `overrides` are the exceptions to the alert rules, by the name of the account that they are about.
-    `storage` is where tokens are had from for accounts that say nothing; None is for wherever they can be had.
+    `storage` is where the tokens of accounts without one of their own are kept; None is for wherever there is one.
     `warnings` are lines about what is allowed, and still doubtful; they are no part of what the file means.
     """
 
     path: Path
-    poll_interval_secs: int = DEFAULT_POLL_INTERVAL_SECS
-    active_account: int = 0
-    exporter: ExporterSettings = ExporterSettings()
-    notifications: NotificationSettings = NotificationSettings()
-    channels: ChannelSettings = ChannelSettings()
-    api: ApiSettings = ApiSettings()
+    poll_interval_secs: int = key(_poll_interval_secs, 180, table="settings")
+    active_account: int = key(number(int, 0), 0, table="settings")
+    storage: Storage | None = key(text(choice("place", _DEFAULT_STORAGES)), None, table="settings")
+    exporter: ExporterSettings = key(table(ExporterSettings), ExporterSettings())
+    notifications: NotificationSettings = key(table(NotificationSettings), NotificationSettings())
+    channels: ChannelSettings = key(table(ChannelSettings), ChannelSettings())
+    api: ApiSettings = key(table(ApiSettings), ApiSettings())
     accounts: tuple[Account, ...] = ()
     overrides: Mapping[str, Override] = field(default_factory=dict)
-    storage: Storage | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+
+
+FILE: Final[Table[dict[str, Any]]] = Table(
+    {
+        "settings": Key(Table(keys_of(Settings, "settings"), dict)),
+        **keys_of(Settings),
+        "accounts": Key(_accounts),
+    },
+    dict,
+)
+"""The tables of the file; what comes of them are `Settings` once they have been looked at together."""
+
+
+def check_no_entry(account: Account, entries: Mapping[str, str]) -> None:
+    """An account's token would be sent to whatever channel uses the entry of that name."""
+    for name, entry in entries.items():
+        if entry == account.name:
+            raise SettingsError(
+                f"channels.{name} uses the keyring entry {entry!r} already: choose another name"
+            )
+
+
+def rule_book(settings: Settings) -> RuleBook:
+    """The rules that the settings make."""
+    notifications = settings.notifications
+    rules = dict(notifications.rules)
+    if not notifications.reset:
+        rules |= {kind: replace(rules[kind], enabled=False) for kind in _RESETS}
+    return RuleBook(
+        thresholds=notifications.thresholds,
+        rules=rules,
+        overrides=settings.overrides,
+        enabled=notifications.enabled,
+    )

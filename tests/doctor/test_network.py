@@ -12,7 +12,7 @@ from monitor.api.client import Reached, reach
 from monitor.demo.server import SimulatedApi
 from monitor.doctor.network import ApiFacts, Bind, PortFacts, api_checks, port_check, port_facts
 from monitor.doctor.report import Outcome
-from monitor.settings import ExporterSettings
+from monitor.settings import Address
 from monitor.system.web import Obstacle
 from tests.builders import NOW, after, state
 from tests.doctor.factories import ALONE, Machine
@@ -112,14 +112,14 @@ async def test_a_free_port_is_free_again_after_the_look() -> None:
     with listener() as port:
         pass
     for _ in range(2):
-        assert await port_facts(ExporterSettings("127.0.0.1", port)) == PortFacts(
+        assert await port_facts(Address("127.0.0.1", port)) == PortFacts(
             "127.0.0.1", port, Bind.FREE
         )
 
 
 async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
     with listener() as port:
-        facts = await port_facts(ExporterSettings("127.0.0.1", port), ask_secs=0.1)
+        facts = await port_facts(Address("127.0.0.1", port), ask_secs=0.1)
     assert facts == PortFacts("127.0.0.1", port, Bind.TAKEN)
     check = port_check(facts, None, "linux")
     assert check.outcome is FAIL and check.found == f"another program has 127.0.0.1:{port}"
@@ -129,30 +129,30 @@ async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
 
 async def test_a_port_on_which_a_monitor_serves_is_ours() -> None:
     async with Site(state, lambda: NOW, "127.0.0.1", 0) as site:
-        facts = await port_facts(ExporterSettings("127.0.0.1", site.port))
+        facts = await port_facts(Address("127.0.0.1", site.port))
     assert facts is not None and facts.bind is Bind.OURS
     assert port_check(facts, {"pid": 1}, "linux").outcome is OK
     assert port_check(facts, None, "linux").outcome is WARN
 
 
 async def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
-    facts = await port_facts(ExporterSettings("192.0.2.1", 15707))
+    facts = await port_facts(Address("192.0.2.1", 15707))
     assert facts is not None and facts.bind is Bind.NO_SUCH_ADDRESS
 
 
 async def test_a_host_that_nobody_knows_is_told() -> None:
-    facts = await port_facts(ExporterSettings("no-such-host.invalid", 15707))
+    facts = await port_facts(Address("no-such-host.invalid", 15707))
     assert facts is not None and facts.bind is Bind.UNKNOWN_HOST
 
 
 async def test_nothing_is_to_be_served() -> None:
-    assert await port_facts(ExporterSettings(None, None)) is None
+    assert await port_facts(Address(None, None)) is None
     assert port_check(None, None, "linux").outcome is SKIP
 
 
 async def test_a_port_of_the_system_is_forbidden() -> None:
     with unprivileged():
-        facts = await port_facts(ExporterSettings("127.0.0.1", 1))
+        facts = await port_facts(Address("127.0.0.1", 1))
     assert facts is not None and facts.bind is Bind.FORBIDDEN
 
 

@@ -29,7 +29,7 @@ from monitor.settings import (
     render_duration,
     rule_book,
 )
-from monitor.settings.durations import LONGEST
+from monitor.settings.values import LONGEST_DURATION as LONGEST
 from tests.builders import NOW
 
 PATH = Path("config.toml")

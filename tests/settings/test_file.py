@@ -245,6 +245,11 @@ listen = "off"
         activate("a"),
         "settings.active_account = 0\n[[accounts]]\nname='a'\n[[accounts]]\nname='b'\n",
     ),
+    "a new key is added to an inline table": (
+        "settings = {}  # none\naccounts = [{name='a'}, {name='b'}]\n",
+        activate("b"),
+        "settings = {active_account = 1}  # none\naccounts = [{name='a'}, {name='b'}]\n",
+    ),
     "an account of an inline list can be renamed": (
         "accounts = [ {name='a', auth_method='oauth'}, # c\n]\n",
         change("a", Account("z", "", AuthMethod.OAUTH)),
@@ -277,11 +282,6 @@ REFUSED: dict[str, tuple[str, Edit, str]] = {
     "a removal from an inline list": (
         "accounts = [{name='a'}, {name='b'}]\n",
         remove("a"),
-        "[[accounts]]",
-    ),
-    "a new key in an inline table": (
-        "settings = {}\naccounts = [{name='a'}, {name='b'}]\n",
-        activate("b"),
         "[[accounts]]",
     ),
 }

@@ -9,7 +9,8 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.settings.spans import KeyPath, places_in
+from monitor.settings.schema import KeyPath
+from monitor.settings.source import places_in
 
 ODD = """\
 a.b."c.d" = 'x' # comment [no] = "table"

@@ -1,0 +1,259 @@
+"""Values as people write them in the settings, in a dialog and on the command line. Pure.
+
+Each function takes a text and raises SettingsError in plain words, which name neither file nor key.
+"""
+
+import difflib
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from pathlib import PurePosixPath
+from typing import Final, TypeVar
+from urllib.parse import SplitResult
+
+from monitor.core.errors import SettingsError
+from monitor.system.urls import is_loopback, split_url
+
+T = TypeVar("T")
+
+LONGEST_DURATION: Final = timedelta(days=365)
+
+_BIDI_CONTROLS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_PORT_MAX: Final = 65535
+_DURATION: Final = re.compile(
+    r"(?=\d)(?:(?P<days>\d{1,5})d)?(?:(?P<hours>\d{1,5})h)?"
+    r"(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,8})s)?",
+    re.ASCII,
+)
+_TIME: Final = r"([01]?\d|2[0-3]):([0-5]\d)"
+_QUIET: Final = re.compile(rf"{_TIME}\s*-\s*{_TIME}", re.ASCII)
+_WINDOW: Final = re.compile(r"5h|7d|7d_[a-z0-9]+(?:_[a-z0-9]+)*")
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Which of the known words may have been meant."""
+    words = list(known)
+    near = difflib.get_close_matches(word.lower(), words, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(words)}"
+
+
+def choice(what: str, known: Mapping[str, T]) -> Callable[[str], T]:
+    """A parser of one word out of several."""
+
+    def parse(word: str) -> T:
+        if word not in known:
+            raise SettingsError(f"no such {what}; {suggestion(word, known)}")
+        return known[word]
+
+    return parse
+
+
+# Names
+
+
+def check_name(name: str, what: str = "the name") -> str:
+    """A name that is safe in tables, metrics and notifications."""
+    if not name.strip():
+        raise SettingsError(f"{what} is empty: give one, such as an e-mail address")
+    if name != name.strip():
+        raise SettingsError(f"{what} begins or ends with a space: remove it")
+    if _has_control(name):
+        raise SettingsError(f"{what} contains an invisible control character: type it again")
+    return name
+
+
+def check_label(label: str) -> str:
+    """What metrics call an account instead of its name."""
+    return check_name(label, "the label")
+
+
+def _has_control(text: str) -> bool:
+    """Line ends, escapes, and the marks that make text run the other way."""
+    return any(
+        unicodedata.category(character) in {"Cc", "Zl", "Zp"}
+        or unicodedata.bidirectional(character) in _BIDI_CONTROLS
+        for character in text
+    )
+
+
+def check_org_id(org_id: str) -> str:
+    """An organization's id, which becomes part of a URL; empty where it is not known."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*", org_id) or org_id in (".", ".."):
+        raise SettingsError(
+            "an organization id has only letters, digits, dots and dashes: copy it again"
+        )
+    return org_id
+
+
+def check_window(window: str) -> str:
+    """The name of a window that a rule may be about."""
+    if not _WINDOW.fullmatch(window):
+        raise SettingsError(
+            'no window: write "5h", "7d", or 7d_ and a model\'s name, such as "7d_opus"'
+        )
+    return window
+
+
+def check_config_dir(folder: str) -> str:
+    """Claude Code's folder, exactly as it is spelled: on macOS each spelling is a login of its own."""
+    if not folder.strip():
+        raise SettingsError('is empty: write a folder such as "~/.claude-work", or remove it')
+    if _has_control(folder):
+        raise SettingsError("contains an invisible control character: type it again")
+    if not (folder.startswith("~") or PurePosixPath(folder).is_absolute()):
+        raise SettingsError(
+            'depends on where the program is started: write the whole path, or one from "~/" on'
+        )
+    return folder
+
+
+# Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where `/metrics` is served; nowhere if `host` is None. Port 0 is any free one."""
+
+    host: str | None = "127.0.0.1"
+    port: int | None = 15707
+
+
+def parse_listen(text: str) -> Address:
+    """`HOST:PORT`, an IPv6 address in brackets; or `off`."""
+    if text == "off":
+        return Address(host=None, port=None)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > _PORT_MAX or not _is_host(match[1], match[2]):
+        raise SettingsError(
+            'not an address to listen on: write HOST:PORT, such as "127.0.0.1:15707" or '
+            '"[::1]:15707", or "off" to serve nothing'
+        )
+    return Address(host=match[1] or match[2], port=int(match[3]))
+
+
+def _is_host(bracketed: str | None, plain: str) -> bool:
+    try:
+        if bracketed is not None:
+            ipaddress.IPv6Address(bracketed)
+        elif re.fullmatch(r"[0-9.]+", plain):
+            ipaddress.IPv4Address(plain)
+    except ValueError:
+        return False
+    return bracketed is not None or bool(re.fullmatch(r"[A-Za-z0-9._-]+", plain))
+
+
+def check_api_url(url: str) -> str:
+    """https, or http on a loopback address; without trailing slash."""
+    return _base_url(url, "tokens are sent there", "https://api.anthropic.com")
+
+
+def check_alertmanager_url(url: str) -> str:
+    """The URL of an Alertmanager, without trailing slash."""
+    return _base_url(url, "names of accounts are sent there", "http://127.0.0.1:9093")
+
+
+def check_webhook_url(url: str) -> str:
+    """A URL to post to, exactly as it was given; it may have a query."""
+    parts = _safe(url, "names of accounts are sent there", "https://ntfy.sh/my-topic")
+    if parts.username or parts.password or parts.fragment:
+        raise SettingsError(
+            "a webhook's URL has no user or fragment: leave those out, and name a keyring entry as token"
+        )
+    return url
+
+
+def _base_url(url: str, why: str, example: str) -> str:
+    parts = _safe(url, why, example)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsError("a URL here has no user, query or fragment: leave those out")
+    return url.rstrip("/")
+
+
+def _safe(url: str, why: str, example: str) -> SplitResult:
+    """The parts of a URL that nobody on the way can read along."""
+    parts = split_url(url)
+    if parts is None or not parts.hostname:
+        raise SettingsError(f"not a URL: write one such as {example}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise SettingsError(f"{why}: use https (http only on a loopback address)")
+    return parts
+
+
+def check_user_agent(text: str) -> str:
+    """What may stand in a header: printable ASCII."""
+    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
+        raise SettingsError("a user agent is made of plain ASCII characters on one line")
+    return text
+
+
+# Times
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Quiet hours, in local time; an end that is not after the start is on the next day."""
+
+    start: time
+    end: time
+
+    def until(self, now: datetime, zone: tzinfo | None = None) -> datetime | None:
+        """The end of the quiet hours that `now` lies in, else None; a `zone` of None is the machine's."""
+        local = now.astimezone(zone).replace(tzinfo=None)
+        for day in (local.date() - timedelta(days=1), local.date()):
+            start = datetime.combine(day, self.start)
+            last = day if self.start < self.end else day + timedelta(days=1)
+            end = datetime.combine(last, self.end)
+            if start <= local < end:
+                return (end if zone is None else end.replace(tzinfo=zone)).astimezone(now.tzinfo)
+        return None
+
+
+def parse_quiet_hours(text: str) -> Quiet:
+    """`22:00-07:00`."""
+    match = _QUIET.fullmatch(text.strip())
+    if match is None:
+        raise SettingsError('not two times of day: write "22:00-07:00"; midnight is 00:00')
+    hour, minute, end_hour, end_minute = map(int, match.groups())
+    start, end = time(hour, minute), time(end_hour, end_minute)
+    if start == end:
+        raise SettingsError("begin and end at the same time: write two different ones")
+    return Quiet(start, end)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`30s`, `10m`, `2h`, `1d`, or several of these, the largest first: `1h30m`."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise SettingsError('not a duration: write one such as "30s", "10m", "2h" or "1d"')
+    amounts = {unit: int(amount) for unit, amount in match.groupdict().items() if amount}
+    duration = timedelta(**amounts)
+    if duration > LONGEST_DURATION:
+        raise SettingsError(f"too long: {LONGEST_DURATION.days}d is the most")
+    return duration
+
+
+def render_duration(duration: timedelta) -> str:
+    """As `parse_duration` reads it, to the second: `1h30m`."""
+    rest, parts = int(duration.total_seconds()), []
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        amount, rest = divmod(rest, seconds)
+        parts.append(f"{amount}{unit}" if amount else "")
+    return "".join(parts) or "0s"
+
+
+def parse_since(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """A duration back from `now`, or an ISO 8601 instant; one without an offset is in `zone` (None: the machine's)."""
+    if _DURATION.fullmatch(text):
+        return now - parse_duration(text)
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None and zone is not None:
+            instant = instant.replace(tzinfo=zone)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            f'"{text}" is neither a duration nor a date: write one such as 12h, 7d or 2026-11-22T08:00'
+        ) from None

@@ -1,4 +1,4 @@
-"""Where settings, state, lock and socket are: strings only, and light, for a prompt asks through this.
+"""The places of settings, state, lock and socket: strings only, and light, for a prompt asks through this.
 
 Imports nothing that a bare interpreter has not loaded: `typing` alone would cost as much as starting one.
 """
@@ -32,36 +32,26 @@ def refuse_missing(environ: "Mapping[str, str]", override: str) -> None:
     One that the environment names may be made later.
     """
     path = config_path(environ, override)
-    if _is_there(path):
-        return
-    from monitor.core.errors import SettingsError
-
-    raise SettingsError(f"no such file: {path}")
-
-
-def _is_there(path: str) -> bool:
-    """Also where it cannot be looked at, which reading it says better."""
     try:
         os.stat(path)
     except FileNotFoundError:
-        return False
+        from monitor.core.errors import SettingsError
+
+        raise SettingsError(f"no such file: {path}") from None
     except OSError:
-        pass
-    return True
+        pass  # reading it says better why it cannot be looked at
 
 
 def state_folder(environ: "Mapping[str, str]") -> str:
-    """Where the state database and the log are kept. It need not exist."""
+    """The folder of the state database and the log. It need not exist."""
     return os.path.join(_xdg_folder(environ, "XDG_STATE_HOME", ".local/state"), FOLDER)
 
 
 def runtime_folder(environ: "Mapping[str, str]", platform: str = sys.platform) -> str:
-    """Where lock and socket are. It need not exist, and may be somebody else's: it is to be checked on use.
+    """The folder of lock and socket. It need not exist, and may be somebody else's: it is to be checked on use.
 
     Where the environment names none, it is the same for all shells, services and jobs of the user.
     """
-    if platform == "win32":
-        return os.path.join(environ.get("LOCALAPPDATA") or _home(environ), FOLDER)
     own = f"{_USERS}/{os.getuid()}" if platform == "linux" else ""
     for base in (environ.get("XDG_RUNTIME_DIR", ""), own, _darwin_folder(platform)):
         if os.path.isabs(base) and _is_own_folder(base):
@@ -70,7 +60,7 @@ def runtime_folder(environ: "Mapping[str, str]", platform: str = sys.platform) -
 
 
 def instance_key(environ: "Mapping[str, str]", config: str) -> str:
-    """What tells this settings file's instance from the user's others: empty for the ordinary file.
+    """A key that tells this settings file's instance from the user's others: empty for the ordinary file.
 
     That is the one in the home folder that the system knows: a file is told from it whether `--config`,
     `$MONITOR_CONFIG`, `$XDG_CONFIG_HOME` or `$HOME` is what leads elsewhere.
@@ -87,15 +77,15 @@ def instance(environ: "Mapping[str, str]", config: "str | os.PathLike[str]") -> 
 
 
 def lock_path(folder: str, key: str) -> str:
-    """The file that the owner of this instance keeps locked."""
+    """The file that the leader of this instance keeps locked."""
     return os.path.join(folder, f"lock-{key}" if key else "lock")
 
 
 def socket_path(folder: str, key: str, platform: str = sys.platform) -> str:
-    """Where the owner of this instance listens; a shorter place where the system cannot take so long a path."""
+    """The socket of this instance's leader; in a shorter place where the system cannot take so long a path."""
     path = os.path.join(folder, f"socket-{key}" if key else "socket")
     room = _SOCKET_BYTES.get(platform, 104) - len("~\0")  # it is bound as `socket~` first
-    if platform == "win32" or len(os.fsencode(path)) <= room:
+    if len(os.fsencode(path)) <= room:
         return path
     return os.path.join(_shared_folder(), f"socket-{_short_hash(path)}")
 
@@ -123,11 +113,11 @@ def _home(environ: "Mapping[str, str]") -> str:
 
 def _system_home(environ: "Mapping[str, str]") -> str:
     """The home folder by the system's list of users, where it has one of this user."""
-    try:
-        import pwd
+    import pwd
 
+    try:
         return pwd.getpwuid(os.getuid()).pw_dir
-    except (ImportError, KeyError):
+    except KeyError:
         return environ.get("HOME") or os.path.expanduser("~")
 
 

@@ -16,9 +16,8 @@ def service(arguments: Namespace) -> int:
     supervisor = supervisor_for(os.environ)
     match arguments.verb:
         case "install":
-            load(
-                config_path(os.environ, arguments.config)
-            )  # a wrong setting fails here, not in the service
+            # A wrong setting fails here, and not in the service.
+            load(config_path(os.environ, arguments.config))
             start = start_of(
                 sys.argv[0], sys.executable, os.environ, named_settings(arguments, os.environ)
             )
@@ -26,10 +25,10 @@ def service(arguments: Namespace) -> int:
         case "uninstall":
             lines = supervisor.uninstall()
         case _:
-            standing = supervisor.standing()
-            if not standing.is_running:
-                raise TrackerError(standing.words())
-            lines = [standing.words()]
+            status = supervisor.status()
+            if not status.is_running:
+                raise TrackerError(status.render())
+            lines = [status.render()]
     print("\n".join(lines))
     return 0
 

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from monitor.core.errors import TrackerError
-from monitor.service.command import Start
-from monitor.service.file import ServiceFile, note
-from monitor.service.runner import Answer, Calls
-from monitor.service.status import Standing
+from monitor.service.supervisor import NOTE, Result, ServiceFile, ServiceStatus, Start, Tool
 from monitor.system.files import private_folder
 
 LABEL: Final = "claude-tracker"
@@ -38,17 +35,20 @@ class LaunchAgent:
         self._log = state / LOG
         self._domain = f"gui/{uid}"
         self._path = environ.get("PATH", "")
-        self._launchctl = Calls("launchctl", environ)
+        self._launchctl = Tool("launchctl", environ)
         self._sleep = sleep
 
     def install(self, start: Start, *, force: bool) -> list[str]:
         self._file.check(force=force)
-        self._reach()
-        self._make_log_folder()
+        self._check_tool()
+        try:
+            private_folder(self._log.parent)  # launchd makes the log, not its folder
+        except OSError as error:
+            raise TrackerError(f"{self._log.parent}: cannot be made: {error.strerror}") from None
         self._file.write(render_agent(start, self._log, self._path))
         self._unload()
-        self._launchctl.do("enable", self._target)
-        self._launchctl.do("bootstrap", self._domain, str(self._file.path))
+        self._launchctl.check("enable", self._target)
+        self._launchctl.check("bootstrap", self._domain, str(self._file.path))
         return [
             f"installed and started: {self._file.path}",
             "it starts whenever you log in on this Mac",
@@ -57,50 +57,48 @@ class LaunchAgent:
 
     def uninstall(self) -> list[str]:
         was_there = self._file.exists()
-        if self._launchctl.is_there():
+        if self._launchctl.exists():
             was_there |= self._unload()
         self._file.remove()
         ServiceFile(self._log).remove()
         return ["the service is removed" if was_there else "there was no service to remove"]
 
-    def standing(self) -> Standing:
-        self._reach()
-        told = self._told()
-        state = re.search(r"^\s*state = (.+)$", told.out, re.MULTILINE) if told.is_good else None
+    def status(self) -> ServiceStatus:
+        self._check_tool()
+        printed = self._print()
+        state = (
+            re.search(r"^\s*state = (.+)$", printed.out, re.MULTILINE) if printed.is_good else None
+        )
         detail = state[1] if state else "not loaded"
-        is_running = detail == "running"
-        return Standing(
-            self._file.exists(), told.is_good, is_running, detail=detail, logs=str(self._log)
+        return ServiceStatus(
+            is_installed=self._file.exists(),
+            is_enabled=printed.is_good,
+            is_running=detail == "running",
+            detail=detail,
+            logs=str(self._log),
         )
 
     @property
     def _target(self) -> str:
         return f"{self._domain}/{LABEL}"
 
-    def _reach(self) -> None:
-        if not self._launchctl.is_there():
+    def _check_tool(self) -> None:
+        if not self._launchctl.exists():
             raise TrackerError("`launchctl` is not on the PATH: add /bin to it")
 
-    def _told(self) -> Answer:
-        return self._launchctl.ask("print", self._target)
+    def _print(self) -> Result:
+        return self._launchctl.run("print", self._target)
 
     def _unload(self) -> bool:
-        """Whether it was loaded. launchd takes its time, and refuses to load anew what it has not let go of yet."""
-        if not self._told().is_good:
+        """Return whether it was loaded. launchd takes its time, and refuses to load again what it has not let go of."""
+        if not self._print().is_good:
             return False
-        self._launchctl.ask("bootout", self._target)
+        self._launchctl.run("bootout", self._target)
         for _ in range(round(_UNLOAD_SECS / _TICK_SECS)):
-            if not self._told().is_good:
+            if not self._print().is_good:
                 return True
             self._sleep(_TICK_SECS)
         raise TrackerError(f"launchd does not let go of it: try `launchctl bootout {self._target}`")
-
-    def _make_log_folder(self) -> None:
-        """launchd makes the file, not its folder."""
-        try:
-            private_folder(self._log.parent)
-        except OSError as error:
-            raise TrackerError(f"{self._log.parent}: cannot be made: {error.strerror}") from None
 
 
 def render_agent(start: Start, log: Path, path: str) -> str:
@@ -121,4 +119,4 @@ def render_agent(start: Start, log: Path, path: str) -> str:
         sort_keys=False,
     ).decode()
     head, rest = document.split("<plist", 1)
-    return f"{head}<!-- {note()} -->\n<plist{rest}"
+    return f"{head}<!-- {NOTE} -->\n<plist{rest}"

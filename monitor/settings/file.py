@@ -21,7 +21,7 @@ from monitor.settings.model import ACCOUNT, Settings, check_no_entry, check_uniq
 from monitor.settings.reader import load, parse
 from monitor.settings.schema import KeyPath
 from monitor.settings.source import places_in
-from monitor.system.files import locked, write_private
+from monitor.system.files import LOCK_SECS, locked, write_private
 
 Value = str | int | tuple[str, ...]
 Change = Callable[[Settings, str], tuple[Settings, str]]
@@ -35,8 +35,9 @@ class SettingsFile:
     no sense and another TrackerError where the file cannot be written; the file is then as it was.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock_secs: float = LOCK_SECS) -> None:
         self.path = path
+        self._lock_secs = lock_secs
 
     def read(self) -> Settings:
         """The settings as they are now."""
@@ -68,7 +69,7 @@ class SettingsFile:
 
     def _apply(self, change: Change) -> None:
         try:
-            with locked(self.path):
+            with locked(self.path, self._lock_secs):
                 content = self._content()
                 edited = self._edited(content, change)
                 if edited == content:
@@ -175,7 +176,7 @@ def _check(account: Account, others: list[Account] | tuple[Account, ...], all_: 
 
 
 def _values(account: Account) -> dict[str, Value | None]:
-    """What the file says of an account; None is for a key that it has not."""
+    """An account as the file has it; None is for a key that is not there."""
     return {
         "name": account.name,
         "org_id": account.org_id or None,

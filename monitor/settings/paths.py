@@ -1,4 +1,4 @@
-"""Where settings and state are kept, as paths; `monitor.paths` has the rules."""
+"""The places of settings and state, as `Path`; `monitor.paths` has the rules."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def config_path(environ: Mapping[str, str], override: str | Path | None = None) 
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """Where the state database and the log are kept. It need not exist."""
+    """The folder of the state database and the log. It need not exist."""
     return Path(paths.state_folder(environ))
 
 
@@ -26,5 +26,5 @@ def state_db(environ: Mapping[str, str]) -> Path:
 
 
 def settings_id(environ: Mapping[str, str], config: Path) -> str:
-    """What tells this settings file's rows from another's; empty for the ordinary file."""
+    """A key that tells this settings file's rows from another's; empty for the ordinary file."""
     return paths.instance_key(environ, str(config))

@@ -79,7 +79,7 @@ def _check_references(settings: Settings) -> None:
 
 
 def _warnings(document: dict[str, Any], settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """What is allowed and still doubtful; the default interval needs no warning."""
+    """Yield what is allowed and still doubtful, by its key; the default interval needs no warning."""
     key = ("settings", "poll_interval_secs")
     used = settings.poll_interval_secs
     given = document.get("settings", {}).get("poll_interval_secs", used)

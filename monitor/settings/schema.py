@@ -45,7 +45,7 @@ class InvalidValueError(SettingsError):
 
 
 def parse_at(part: str | int, parse: Parser[T], value: Any) -> T:
-    """What the parser returns; its error is placed at this key or index."""
+    """Parse a value; the error is placed at this key or index."""
     try:
         return parse(value)
     except InvalidValueError as error:
@@ -56,7 +56,7 @@ def parse_at(part: str | int, parse: Parser[T], value: Any) -> T:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its parser, the field for its value if not of the same name, and what to say where it must be there."""
+    """One key: its parser, its field where that has another name, and the error if it must not be missing."""
 
     parse: Parser[Any]
     field: str = ""
@@ -131,7 +131,7 @@ flag: Final = typed(bool)
 
 
 def text(check: Callable[[str], T]) -> Parser[T]:
-    """What the function makes of a text."""
+    """A text, as the function parses it."""
     return lambda value: check(typed(str)(value))
 
 

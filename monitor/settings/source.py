@@ -55,7 +55,7 @@ class Source:
     text: str
 
     def document(self) -> dict[str, Any]:
-        """What tomllib makes of the text; raises SettingsError where that is nothing."""
+        """The text as tomllib reads it. Raises SettingsError where it is no TOML."""
         try:
             return tomllib.loads(self.text)
         except RecursionError:
@@ -64,7 +64,7 @@ class Source:
             raise self._syntax_error(str(error)) from None
 
     def error(self, key: KeyPath, words: str, *, hidden: bool = False) -> SettingsError:
-        """What is wrong at this key, with its line and a caret below it; a `hidden` value is not shown."""
+        """An error at this key, with its line and carets below it; a `hidden` value is not shown."""
         place = self._place(key)
         if hidden:
             name = self.text[place.start : place.value].rstrip("= \t")

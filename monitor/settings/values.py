@@ -34,7 +34,7 @@ _WINDOW: Final = re.compile(r"5h|7d|7d_[a-z0-9]+(?:_[a-z0-9]+)*")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Which of the known words may have been meant."""
+    """A hint at the known word that may have been meant, else all of them."""
     words = list(known)
     near = difflib.get_close_matches(word.lower(), words, n=1)
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(words)}"
@@ -66,7 +66,7 @@ def check_name(name: str, what: str = "the name") -> str:
 
 
 def check_label(label: str) -> str:
-    """What metrics call an account instead of its name."""
+    """An account's label, which metrics have instead of its name."""
     return check_name(label, "the label")
 
 
@@ -115,7 +115,7 @@ def check_config_dir(folder: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where `/metrics` is served; nowhere if `host` is None. Port 0 is any free one."""
+    """The address that `/metrics` is served on; none if `host` is None. Port 0 is any free one."""
 
     host: str | None = "127.0.0.1"
     port: int | None = 15707
@@ -183,7 +183,7 @@ def _safe(url: str, why: str, example: str) -> SplitResult:
 
 
 def check_user_agent(text: str) -> str:
-    """What may stand in a header: printable ASCII."""
+    """Text that is fit for a header: printable ASCII."""
     if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
         raise SettingsError("a user agent is made of plain ASCII characters on one line")
     return text

@@ -2,14 +2,14 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 LOCK_SECS: Final = 5.0
 _RETRY_SECS: Final = 0.01
@@ -35,43 +35,27 @@ def write_private(path: Path, content: bytes) -> None:
     After a crash there is the old file or the new one, never a part of either.
     """
     target = target_of(path)
-    _refuse_special(target)
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        # A device or a pipe would be replaced by a plain file, which nobody wants of /dev/null.
+        raise OSError(errno.EINVAL, "Not a regular file", str(target))
     private_folder(target.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _write_durably(file, content)
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
-
-
-def _refuse_special(target: Path) -> None:
-    """A device or a pipe would be replaced by a plain file, which nobody wants of /dev/null."""
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", str(target))
-
-
-def _write_durably(file: IO[bytes], content: bytes) -> None:
-    if sys.platform != "win32":
-        os.fchmod(file.fileno(), 0o600)
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without this, a power cut may undo the rename. Windows cannot open folders, nor needs to."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        os.fsync(folder)  # without this, a power cut may undo the rename
     finally:
-        os.close(descriptor)
+        os.close(folder)
 
 
 @contextlib.contextmanager
@@ -91,43 +75,28 @@ def locked(path: Path, limit_secs: float = LOCK_SECS) -> Iterator[None]:
                 break
             time.sleep(_RETRY_SECS)
         else:
-            raise TimeoutError(errno.ETIMEDOUT, "Another program keeps it locked", str(target))
+            raise TimeoutError(errno.ETIMEDOUT, "another program keeps it locked", str(target))
         yield
     finally:
         os.close(descriptor)
 
 
 def _lockable(target: Path) -> int:
-    """The file's folder, opened; where that cannot be locked (Windows, some network file systems), `<name>.lock`."""
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):
-            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                _acquired(folder)  # or not yet: it can be
-            except OSError:
-                os.close(folder)
-                raise
-            return folder
+    """The file's folder, opened; where that cannot be locked (some network file systems), `<name>.lock`."""
+    with contextlib.suppress(OSError):
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _acquired(folder)  # or not yet: it can be
+        except OSError:
+            os.close(folder)
+            raise
+        return folder
     return os.open(target.with_name(f"{target.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _acquired(descriptor: int) -> bool:
     try:
-        _lock(descriptor)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return False
-        raise
-    return True
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

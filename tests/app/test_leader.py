@@ -5,6 +5,9 @@ import contextlib
 import os
 import re
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -299,6 +302,49 @@ async def test_while_another_process_holds_the_database_all_goes_on_and_is_writt
     assert read(file, rows).accounts[name].usage == newest
     (alert,) = stored(file.parent, rows)
     assert alert.stage is Stage.SENT
+
+
+@contextlib.contextmanager
+def locked_elsewhere(folder: Path) -> Iterator[None]:
+    """Another process keeps the folder locked for the time of the block."""
+    code = "import fcntl, os, sys\n"
+    code += "fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)\n"
+    code += "print('locked', flush=True)\nsys.stdin.read()"
+    argv = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        try:
+            yield
+        finally:
+            process.communicate()
+
+
+async def test_while_another_process_locks_the_settings_all_goes_on_and_they_are_edited_afterwards(
+    user: Rig,
+) -> None:
+    user.settle(listen="127.0.0.1:0")
+    name, other, stalls = user.people[0].email, user.people[1].email, Stalls()
+    async with user.leader() as leader:
+        await user.polled()
+        health = (await url_of(leader)).replace("/metrics", "/-/healthy")
+        watch = asyncio.create_task(stalls.watch())
+        with locked_elsewhere(user.home):
+            edit = asyncio.create_task(leader.execute(UseAccount(other)))
+            for used in (81, 82, 83):
+                uses(user.people[0], used)
+                await user.poll_now(leader)
+                usage = user.view.state.accounts[name].usage
+                assert usage is not None and usage.windows[0].utilization == used / 100
+                assert (await scraped(health))[0] == 200
+                await asyncio.sleep(0.5)
+            assert not edit.done()
+            assert "active_account" not in user.config.read_text()
+        await edit
+        watch.cancel()
+        assert user.view.state.active == 1
+        assert "active_account = 1\n" in user.config.read_text()
+        assert stalls.longest < MOST_STALL_SECS
 
 
 async def test_a_command_beside_a_reload_is_not_undone_by_it(user: Rig) -> None:

@@ -33,7 +33,7 @@ def test_installing_writes_and_loads_the_agent(mac: StandIn) -> None:
     log = Path(plistlib.loads(file.read_bytes())["StandardErrorPath"])
     assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
     assert str(log) in lines[-1]
-    assert agent_of(mac).standing().words() == "the service is installed, enabled, running"
+    assert agent_of(mac).status().render() == "the service is installed, enabled, running"
 
 
 def test_installing_again_waits_until_launchd_has_let_go(mac: StandIn) -> None:
@@ -90,9 +90,9 @@ def test_an_agent_that_does_not_run_is_said(mac: StandIn, state: str | None, wor
         mac.forget("loaded")
     else:
         mac.note("loaded", state)
-    standing = agent_of(mac).standing()
-    assert not standing.is_running
-    assert f"installed, {words}" in standing.words()
+    status = agent_of(mac).status()
+    assert not status.is_running
+    assert f"installed, {words}" in status.render()
 
 
 def test_without_launchd_it_is_one_clear_line(tmp_path: Path) -> None:

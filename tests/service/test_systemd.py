@@ -34,7 +34,7 @@ def test_installing_writes_enables_and_starts_the_unit(systemd: StandIn) -> None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert str(file) in lines[0]
     assert "loginctl enable-linger" in lines[1]
-    assert service.standing().words() == "the service is installed, enabled, running"
+    assert service.status().render() == "the service is installed, enabled, running"
 
 
 def test_uninstalling_leaves_nothing_behind(systemd: StandIn) -> None:
@@ -100,7 +100,7 @@ def test_a_start_that_fails_is_said_with_where_to_look(systemd: StandIn) -> None
     service = supervisor_for(systemd.environ, "linux")
     with pytest.raises(TrackerError, match=r"service failed; see `journalctl --user"):
         service.install(START, force=False)
-    words = service.standing().words()
+    words = service.status().render()
     assert words.startswith("the service is installed, enabled, not running (inactive); see `jour")
 
 
@@ -138,16 +138,11 @@ def test_additions_of_the_user_s_own_and_other_units_are_kept(systemd: StandIn) 
 
 def test_without_systemd_it_is_one_clear_line(tmp_path: Path) -> None:
     service = supervisor_for({"HOME": str(tmp_path), "PATH": str(tmp_path)}, "linux")
-    for act in (lambda: service.install(START, force=False), service.standing):
+    for act in (lambda: service.install(START, force=False), service.status):
         with pytest.raises(TrackerError, match=r"no systemd here .* run `monitor serve`$"):
             act()
     assert service.uninstall() == ["there was no service to remove"]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_windows_is_not_supported() -> None:
-    with pytest.raises(TrackerError, match="not supported on Windows"):
-        supervisor_for({}, "win32")
 
 
 def ran(systemd: StandIn, *words: str) -> subprocess.CompletedProcess[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from monitor.service import Start, start_of
-from monitor.service.file import is_unedited, stamped
 from monitor.service.launchd import render_agent
-from monitor.service.unit import render_unit
+from monitor.service.supervisor import is_unedited, stamped
+from monitor.service.systemd import render_unit
 from tests.real.need import need
 
 PLAIN = Start(("/home/u/.local/bin/monitor", "serve"))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account, AuthMethod, Storage
 from monitor.settings import SettingsFile, load
+from monitor.system.files import locked
 
 NEW = Account("new@example.com", "org-n", AuthMethod.OAUTH)
 
@@ -349,6 +350,14 @@ def test_a_file_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -
     path = tmp_path / "file" / "config.toml"
     with pytest.raises(TrackerError, match=r"config\.toml: cannot be changed: Not a directory"):
         SettingsFile(path).add_account(NEW)
+
+
+def test_a_file_that_stays_locked_is_an_error_of_one_line(file: SettingsFile) -> None:
+    write(file, COMMENTED.encode())
+    words = r"config\.toml: cannot be changed: another program keeps it locked$"
+    with locked(file.path), pytest.raises(TrackerError, match=words):
+        SettingsFile(file.path, lock_secs=0.05).add_account(NEW)
+    assert file.path.read_text() == COMMENTED
 
 
 def test_a_device_is_not_replaced_by_a_settings_file() -> None:

@@ -103,15 +103,16 @@ class Resolver:
 
     async def inspect(self, account: Account) -> TokenStatus:
         """Say which source the account's token comes from, or what forbids it; asks nobody whose it is."""
+        folder = self._folder_of_token(account.name) if _is_login(account) else None
         try:
             chosen = await self._chosen(account)
         except CredentialError as error:
-            return TokenStatus(self._stores.wanted(account), failure=error.failure)
+            return TokenStatus(self._stores.wanted(account), folder, failure=error.failure)
         credential = chosen.credential
         dead = credential is None or self._is_dead(account, credential)
         return TokenStatus(
             chosen.storage,
-            self._folder_of_token(account.name) if _is_login(account) else None,
+            folder,
             credential.expires_at if credential else None,
             await self._failure(account, chosen) if dead else None,
         )

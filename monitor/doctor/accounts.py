@@ -1,29 +1,18 @@
-"""The checks of the settings' accounts: where each one's token is to be had from, and why one cannot be read."""
+"""The checks of the settings' accounts: where each one's token comes from, and why one cannot be read."""
 
-import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
-from monitor.core.errors import CredentialError, Failure, Reason, command, explain
+from monitor.core.errors import Cause, Failure, Reason, Source, command, explain
 from monitor.core.format import age, duration
-from monitor.core.model import (
-    LOGIN_REASONS,
-    Account,
-    AccountState,
-    AuthMethod,
-    Credential,
-    Down,
-    Storage,
-)
-from monitor.credentials.account_cache import AccountCache, CachedAccount
-from monitor.credentials.command import TokenCommand
-from monitor.credentials.folders import for_claude_code, home
-from monitor.doctor.logins import LoginFacts, minute
-from monitor.doctor.report import Check, Outcome, Question, masked, title
-from monitor.settings import Settings
-from monitor.system.clock import Clock
+from monitor.core.model import LOGIN_REASONS, Account, AccountState, AuthMethod, Down, Storage
+from monitor.credentials.account_cache import CachedAccount
+from monitor.credentials.folders import DEFAULT, for_claude_code
+from monitor.credentials.resolver import TokenStatus
+from monitor.doctor.logins import minute
+from monitor.doctor.report import Check, Outcome, Question, masked
 
 ACCOUNT: Final = Question("account", "without a token that holds, its usage cannot be asked for")
 
@@ -35,138 +24,36 @@ _PLACES: Final = {
 }
 
 
-class Vault(Protocol):
-    async def read(self, name: str) -> Credential | None: ...
-
-
-class Given(Protocol):
-    async def read(self, name: str, label: str | None = None) -> Credential | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """What is known of one account's token, but for the token. `title` is what the account is called here.
+    """One account, called `title` here, and what the resolver says of its token.
 
-    `folder` is where its login is believed to live: "" is the default place, None that nobody knows.
-    `is_asked` says that the place could be asked from here; a `login` is what a linked account's token is in.
+    `keyring` is why the keyring cannot be asked; `is_given` says that systemd hands credentials to this process.
     """
 
     title: str
-    storage: Storage
-    auth_method: AuthMethod = AuthMethod.OAUTH
-    folder: str | None = None
-    is_there: bool = False
-    expires_at: datetime | None = None
-    failure: Failure | None = None
-    is_asked: bool = True
-    login: LoginFacts | None = None
+    account: Account
+    status: TokenStatus
+    keyring: Failure | None = None
+    is_given: bool = False
 
+    @property
+    def start(self) -> str:
+        """The command that logs in where the account's login is believed to live."""
+        folder, said = self.status.folder, self.account.config_dir
+        if folder is None and said is not None:
+            folder = for_claude_code(said)
+        return f"`{command(folder)}`, then /login"
 
-class Tokens:
-    """Looks for the token of each account, in the order in which the program itself does."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        learnt: AccountCache,
-        logins: Sequence[LoginFacts],
-        *,
-        vault: Vault,
-        given: Given,
-        clock: Clock,
-        environ: Mapping[str, str],
-        has_keyring: bool,
-    ) -> None:
-        self._settings = settings
-        self._learnt = learnt
-        self._logins = logins
-        self._vault = vault
-        self._given = given
-        self._clock = clock
-        self._environ = environ
-        self._has_keyring = has_keyring
-
-    async def facts(self, place: int, account: Account) -> TokenFacts:
-        """Never raises; takes some seconds where a program or keyring is silent."""
-        facts = TokenFacts(
-            title(place, account),
-            Storage.KEYRING,
-            account.auth_method,
-            self._folder(account),
-        )
-        match wanted(self._settings, account):
-            case Storage.LINKED:
-                return self._linked(facts)
-            case Storage.SYSTEMD:
-                return await self._from_systemd(facts, account)
-            case Storage.COMMAND:
-                return await self._from_command(facts, account)
-            case Storage.KEYRING:
-                return await self._from_keyring(facts, account)
-        return await self._from_anywhere(facts, account)
-
-    def _folder(self, account: Account) -> str | None:
-        if account.config_dir is not None:
-            return for_claude_code(account.config_dir, str(home(self._environ) / ".claude"))
-        folders = self._learnt[account.name].folders
-        return folders[0] if folders else None
-
-    def _linked(self, facts: TokenFacts) -> TokenFacts:
-        if facts.folder is None:
-            return replace(facts, storage=Storage.LINKED)
-        key = os.path.realpath(facts.folder or home(self._environ) / ".claude")
-        login = next((login for login in self._logins if login.key == key), None)
-        return replace(facts, storage=Storage.LINKED, login=login)
-
-    async def _from_systemd(self, facts: TokenFacts, account: Account) -> TokenFacts:
-        facts = replace(
-            facts, storage=Storage.SYSTEMD, is_asked="CREDENTIALS_DIRECTORY" in self._environ
-        )
-        try:
-            return self._seen(facts, account, await self._given.read(account.name, account.label))
-        except CredentialError as error:
-            return replace(facts, failure=error.failure)
-
-    async def _from_command(self, facts: TokenFacts, account: Account) -> TokenFacts:
-        facts = replace(facts, storage=Storage.COMMAND)
-        try:
-            found = await TokenCommand(account.token_command, self._clock).read()
-        except CredentialError as error:
-            return replace(facts, failure=error.failure)
-        return self._seen(facts, account, found)
-
-    async def _from_keyring(self, facts: TokenFacts, account: Account) -> TokenFacts:
-        if not self._has_keyring:
-            return replace(facts, is_asked=False)
-        try:
-            return self._seen(facts, account, await self._vault.read(account.name))
-        except CredentialError as error:
-            return replace(facts, failure=error.failure)
-
-    async def _from_anywhere(self, facts: TokenFacts, account: Account) -> TokenFacts:
-        given = await self._from_systemd(facts, account)
-        if given.is_there:
-            return given
-        kept = await self._from_keyring(facts, account)
-        if kept.is_there or account.auth_method is not AuthMethod.OAUTH:
-            return kept
-        linked = self._linked(facts)
-        return linked if linked.folder is not None and linked.login is not None else kept
-
-    def _seen(self, facts: TokenFacts, account: Account, found: Credential | None) -> TokenFacts:
-        """The date is told, and the token let go."""
-        if found is None:
-            return facts
-        expires_at = self._learnt[account.name].expiry_of(found)
-        return replace(facts, is_there=True, expires_at=expires_at)
-
-
-def wanted(settings: Settings, account: Account) -> Storage | None:
-    """Where the settings say that the account's token is; None is wherever one can be had."""
-    if account.storage is not None:
-        return account.storage
-    alien = settings.storage is Storage.LINKED and account.auth_method is not AuthMethod.OAUTH
-    return None if alien else settings.storage
+    @property
+    def place(self) -> str:
+        """The source of the token; a keyring that cannot be asked is not where it comes from."""
+        storage, folder = self.status.storage or Storage.KEYRING, self.status.folder
+        if storage is Storage.KEYRING and self.keyring is not None:
+            storage = Storage.LINKED
+        if storage is Storage.LINKED and folder is not None:
+            return f"{_PLACES[storage]}, {folder or DEFAULT},"
+        return _PLACES[storage]
 
 
 UNSENT: Final = Question("account", "figures are booked on the account that Claude Code names")
@@ -186,63 +73,47 @@ def unsent_check(title: str, account: Account, facts: CachedAccount) -> Check:
 
 
 def token_check(facts: TokenFacts, now: datetime) -> Check:
-    where = f"{facts.title}: {_PLACES[facts.storage]}"
-    if facts.storage is Storage.LINKED:
-        return _of_login(facts, where, now)
-    if not facts.is_asked:
-        return ACCOUNT.skip(f"{where}: {_NOT_ASKED[facts.storage]}")
-    if facts.failure is not None:
-        problem, advice = explain(facts.failure)
-        return ACCOUNT.fail(f"{where}: {problem}", advice or "look whether it works by hand")
-    if not facts.is_there:
-        return ACCOUNT.fail(f"{where} has none", bring(facts))
-    if facts.expires_at is not None and facts.expires_at <= now:
-        found = f"{where}: expired {age(now - facts.expires_at)} ago, at {minute(facts.expires_at)}"
-        return ACCOUNT.warn(found, renew(facts))
-    holds = f" for {duration(facts.expires_at - now)}" if facts.expires_at else ", no end known"
-    return ACCOUNT.ok(f"{where} has its token{holds}")
+    """A token that has only ended is a warning, since Claude Code renews it; one that is missing is a failure."""
+    status, failure, title = facts.status, facts.status.failure, facts.title
+    ends = status.expires_at
+    if failure is None:
+        holds = f" for {duration(ends - now)}" if ends else ", no end known"
+        return ACCOUNT.ok(f"{title}: {facts.place} has its token{holds}")
+    if status.storage is Storage.SYSTEMD and not facts.is_given:
+        found = "only the service itself is given them"
+        return ACCOUNT.skip(f"{title}: {_PLACES[Storage.SYSTEMD]}: {found}")
+    if facts.keyring is not None and _is_of_keyring(failure, facts.keyring):
+        return ACCOUNT.skip(f"{title}: the keyring could not be asked, see above")
+    if failure.cause is Cause.UNIDENTIFIED:
+        return ACCOUNT.skip(f"{title}: only the API can tell whose login is there; it is not asked")
+    problem, advice = explain(failure)
+    fix = _without_login(facts, failure) or advice or "look whether it works by hand"
+    if ends is not None and ends <= now and failure.cause is not Cause.LOGIN_ENDED:
+        expired = f"expired {age(now - ends)} ago, at {minute(ends)}"
+        return ACCOUNT.warn(f"{title}: {facts.place}: {expired} ({problem})", fix)
+    check = ACCOUNT.warn if failure.cause is Cause.WAITING else ACCOUNT.fail
+    return check(f"{title}: {problem}", fix)
 
 
-_NOT_ASKED: Final = {
-    Storage.KEYRING: "it could not be asked, see above",
-    Storage.SYSTEMD: "only the service itself is given them",
-}
+def _is_of_keyring(failure: Failure, keyring: Failure) -> bool:
+    return failure == keyring or (
+        failure.cause is Cause.NO_KEYRING and failure.source is not Source.KEYCHAIN
+    )
 
 
-def _of_login(facts: TokenFacts, where: str, now: datetime) -> Check:
-    """What is wrong with the login is said of the login."""
-    start = f"`{command(facts.folder)}`, then /login"
-    if facts.folder is None:
-        fix = '`monitor accounts import`, or name its folder: config_dir = "~/.claude"'
-        return ACCOUNT.fail(f"{where}: nobody knows which login is its own", fix)
-    if facts.login is None:
-        return ACCOUNT.fail(f"{where}: no login is found there", start)
-    login = facts.login.login
-    if login is None:
-        return ACCOUNT.fail(f"{where}: {facts.login.place} has no login that can be read", start)
-    if login.is_setup_token:
-        return ACCOUNT.fail(f"{where}: {facts.login.place} has a setup-token", start)
-    if login.credential.is_dead(now):
-        return ACCOUNT.warn(f"{where}: the token in {facts.login.place} has expired", renew(facts))
-    return ACCOUNT.ok(f"{where}, {facts.login.place}, has its token")
+def _without_login(facts: TokenFacts, failure: Failure) -> str:
+    """The advice for an account that never had a token, where the doctor knows better than the table on the screen."""
+    if failure.cause is not Cause.ABSENT:
+        return ""
+    if failure.source is Source.SESSION_KEY:
+        return _ENTER_KEY
+    if failure.source is Source.LOGIN and facts.status.storage is Storage.LINKED:
+        named = failure.folder is not None
+        return "" if named else f'{facts.start}; or name its folder: config_dir = "~/.claude"'
+    return ""
 
 
-def bring(facts: TokenFacts) -> str:
-    """What gives the account a token."""
-    if facts.storage is Storage.SYSTEMD:
-        return "add LoadCredentialEncrypted=NAME:/path to the unit, and start it anew"
-    if facts.auth_method is AuthMethod.SESSION_KEY:
-        return "`monitor accounts edit NAME --session-key`"
-    return f"`{command(facts.folder)}`, then /login: we take the login over"
-
-
-def renew(facts: TokenFacts) -> str:
-    """What replaces the account's token by one that holds."""
-    if facts.storage is Storage.COMMAND:
-        return "let the command print a new one"
-    if facts.storage is Storage.SYSTEMD:
-        return "encrypt a new one, and start the unit anew"
-    return f"`{command(facts.folder)}`: it renews the token when it starts, and we take that over"
+_ENTER_KEY: Final = "`monitor accounts edit NAME --session-key`"
 
 
 READING: Final = Question(
@@ -273,10 +144,18 @@ class Failed:
 
     def without(self, names: Set[str]) -> "Failed":
         """The same with these accounts' names masked, fit for a page that strangers may see."""
-        failure = self.failure
-        name = masked(failure.name) if failure.name in names else failure.name
-        owner = masked(failure.owner or "") if failure.owner in names else failure.owner
-        return replace(self, failure=replace(failure, name=name, owner=owner))
+        return replace(self, failure=_masked(self.failure, names))
+
+
+def without_names(status: TokenStatus, names: Set[str]) -> TokenStatus:
+    """The status with these accounts' names masked in its failure."""
+    return replace(status, failure=status.failure and _masked(status.failure, names))
+
+
+def _masked(failure: Failure, names: Set[str]) -> Failure:
+    name = masked(failure.name) if failure.name in names else failure.name
+    owner = masked(failure.owner or "") if failure.owner in names else failure.owner
+    return replace(failure, name=name, owner=owner)
 
 
 def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> dict[str, Failed]:
@@ -319,22 +198,20 @@ def _problem(failed: Failed, facts: TokenFacts) -> tuple[str, str]:
         return problem, "`pip install --upgrade claude-tracker`: the API may have changed"
     if advice:
         return problem, advice
-    return problem, f"`monitor accounts import`; if it stays so, {_start(facts)}"
+    return problem, f"`monitor accounts import`; if it stays so, {facts.start}"
 
 
 def _login(reason: Reason, facts: TokenFacts) -> str:
-    if facts.auth_method is AuthMethod.SESSION_KEY:
-        return bring(facts)
-    if reason is Reason.AUTH:
-        given = facts.storage in (Storage.COMMAND, Storage.SYSTEMD)
-        return renew(facts) if given else _start(facts)
-    match facts.storage:
+    if facts.account.auth_method is AuthMethod.SESSION_KEY:
+        return _ENTER_KEY
+    token = "a new one" if reason is Reason.AUTH else _NOT_OF_SETUP
+    match facts.status.storage:
         case Storage.COMMAND:
-            return f"let the command print {_NOT_OF_SETUP}"
+            return f"let the command print {token}"
         case Storage.SYSTEMD:
-            return f"encrypt {_NOT_OF_SETUP}, and start the unit anew"
-    return f"{_start(facts)}; and then `monitor accounts import`"
-
-
-def _start(facts: TokenFacts) -> str:
-    return f"`{command(facts.folder)}`, then /login"
+            return f"encrypt {token}, and start the unit anew"
+    return (
+        facts.start
+        if reason is Reason.AUTH
+        else f"{facts.start}; and then `monitor accounts import`"
+    )

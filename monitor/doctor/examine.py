@@ -9,22 +9,25 @@ from typing import Final
 
 from monitor.api.client import Reached, reach
 from monitor.app.wiring import user_agent
-from monitor.core.errors import TrackerError
+from monitor.core.errors import CredentialError, Failure, TrackerError
 from monitor.core.model import AuthMethod, Storage
 from monitor.credentials.account_cache import AccountCache
+from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.folders import home
+from monitor.credentials.inspection import inspect_tokens
 from monitor.credentials.keychain import LIMIT_SECS, SECURITY
 from monitor.credentials.keyring import Backend, Keyring, system_backend
+from monitor.credentials.stores import wanted
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.doctor.accounts import (
     ACCOUNT,
     Failed,
-    Tokens,
+    TokenFacts,
     token_check,
     unsent_check,
-    wanted,
     with_failure,
+    without_names,
 )
 from monitor.doctor.channels import (
     CHANNEL,
@@ -46,7 +49,7 @@ from monitor.doctor.keyring import keyring_check, keyring_facts
 from monitor.doctor.logins import (
     LOGIN,
     UNWATCHED,
-    LoginFacts,
+    ReadLogin,
     environment_check,
     login_check,
     login_facts,
@@ -134,7 +137,8 @@ class _Examination:
         self._folder = state_path(world.environ)
         rows = settings_id(world.environ, world.config)
         facts = cache.read(state_db(world.environ), rows).facts
-        self._learnt = AccountCache(FactsDocument(facts))
+        self._document = FactsDocument(facts)
+        self._learnt = AccountCache(self._document)
         self._vault = Keyring(world.backend)
 
     async def checks(self) -> list[Check]:
@@ -145,7 +149,7 @@ class _Examination:
             running = group.create_task(instance_facts(world.who))
             vault = await keyring_facts(world.backend, is_needed=self._is_needed())
             has_keyring = vault.name is not None
-            secrets = self._logins_and_accounts(has_keyring)
+            secrets = self._logins_and_accounts(vault.failure)
             logged_in = group.create_task(_answered(LOGIN, secrets))
             channels = self._channels(has_keyring)
             told = group.create_task(_answered(NOTIFICATIONS, channels))
@@ -165,7 +169,7 @@ class _Examination:
         """Whether some secret may only be in the keyring."""
         settings = self._settings
         for account in settings.accounts if settings.api.enabled else ():
-            storage = wanted(settings, account)
+            storage = wanted(account, settings.storage)
             alone = storage is None and account.auth_method is not AuthMethod.OAUTH
             if storage is Storage.KEYRING or alone:
                 return True
@@ -201,35 +205,43 @@ class _Examination:
         enabled = self._settings.notifications.enabled
         return channel_checks(self._settings, await channels.facts() if enabled else [])
 
-    async def _logins_and_accounts(self, has_keyring: bool) -> list[Check]:
+    async def _logins_and_accounts(self, keyring: Failure | None) -> list[Check]:
         world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled
-        found = await self._logins()
+        read = await self._logins()
+        found = [login.found for login in read]
         places = [login_check(f, now(), world.platform, world.environ, asks=asks) for f in found]
         unwatched = unwatched_checks(found, self._settings.accounts, self._learnt, now())
-        accounts = await self._tokens(found, has_keyring) if asks else self._unsent()
+        accounts = await self._tokens(read, keyring) if asks else self._unsent()
         return [*places, *unwatched, *accounts]
 
     def _unsent(self) -> list[Check]:
         accounts = enumerate(self._settings.accounts, 1)
         return [unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in accounts]
 
-    async def _tokens(self, found: Sequence[LoginFacts], has_keyring: bool) -> list[Check]:
-        world, now = self._world, self._world.clock.now
-        tokens = Tokens(
-            self._settings,
-            self._learnt,
-            found,
-            vault=self._vault,
+    async def _tokens(self, logins: Sequence[ReadLogin], keyring: Failure | None) -> list[Check]:
+        world, settings, now = self._world, self._settings, self._world.clock.now
+
+        def fail() -> Backend:
+            assert keyring is not None  # noqa: S101 - it has failed once, and is not waited for again
+            raise CredentialError(keyring)
+
+        statuses = await inspect_tokens(
+            settings.accounts,
+            self._document,
+            logins,
+            world.clock,
+            keyring=self._vault if keyring is None else Keyring(fail),
             given=CredentialsDirectory(world.environ),
-            clock=world.clock,
-            environ=world.environ,
-            has_keyring=has_keyring,
+            command=lambda argv: TokenCommand(argv, world.clock),
+            default=settings.storage,
         )
         failures = await self._failures()
-        names = {account.name for account in self._settings.accounts}
+        names = {account.name for account in settings.accounts}
+        is_given = "CREDENTIALS_DIRECTORY" in world.environ
         checks = []
-        for place, account in enumerate(self._settings.accounts, 1):
-            facts = await tokens.facts(place, account)
+        for place, account in enumerate(settings.accounts, 1):
+            status = without_names(statuses[account.name], names)
+            facts = TokenFacts(title(place, account), account, status, keyring, is_given)
             failed = failures.get(account.name)
             shown = failed.without(names) if failed else None
             checks.append(with_failure(token_check(facts, now()), facts, shown))
@@ -242,7 +254,7 @@ class _Examination:
         except (TimeoutError, TrackerError):
             return {}
 
-    async def _logins(self) -> list[LoginFacts]:
+    async def _logins(self) -> list[ReadLogin]:
         """Each login that can be read in time; the rest are silent, too."""
         world = self._world
         discovery = Discovery(
@@ -258,7 +270,10 @@ class _Examination:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOGINS_SECS
         return [
-            await login_facts(source, is_current=place == 0, limit_secs=deadline - loop.time())
+            ReadLogin(
+                source,
+                await login_facts(source, is_current=place == 0, limit_secs=deadline - loop.time()),
+            )
             for place, source in enumerate(sources)
         ]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os.path
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from monitor.core.errors import (
     Cause,
     CredentialError,
     Failure,
+    NotLoggedInError,
     Reason,
     Source,
     describe,
@@ -23,7 +24,7 @@ from monitor.core.model import Account, AuthMethod, Identity, Login
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
 from monitor.credentials.accounts import is_of_email
 from monitor.credentials.folders import absolute
-from monitor.credentials.ports import LoginSource, folder_of
+from monitor.credentials.ports import FactsSource, LoginSource, folder_of
 from monitor.doctor.report import Check, Question, shell
 
 LOGIN: Final = Question(
@@ -40,6 +41,7 @@ NOTED_SECS: Final = 2.0
 
 _OVERRIDES: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _SILENT: Final = Failure(Reason.CREDENTIALS, Cause.SILENT, detail="nothing has answered in time")
+_NOBODY: Final = frozenset({Cause.ABSENT, Cause.MCP_ONLY})
 _DEFAULT: Final = "~/.claude"
 _KEYCHAIN_PREFIX: Final = "keychain:"
 
@@ -72,6 +74,39 @@ class LoginFacts:
     def start(self) -> str:
         """What starts Claude Code with this login."""
         return of_login(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLogin:
+    """A place that was read already, to be looked at without reading it again."""
+
+    source: LoginSource
+    found: LoginFacts
+
+    @property
+    def key(self) -> str:
+        return self.found.key
+
+    @property
+    def folder(self) -> str | None:
+        return self.source.folder
+
+    @property
+    def facts(self) -> FactsSource | None:
+        return self.source.facts
+
+    def peek(self) -> Hashable:
+        return self.key
+
+    async def stamp(self) -> Hashable:
+        return self.key
+
+    async def read(self) -> Login:
+        if self.found.login is not None:
+            return self.found.login
+        failure = self.found.failure or _SILENT
+        kind = NotLoggedInError if failure.cause in _NOBODY else CredentialError
+        raise kind(failure)
 
 
 async def login_facts(source: LoginSource, *, is_current: bool, limit_secs: float) -> LoginFacts:
@@ -162,7 +197,7 @@ def _words(login: Login, now: datetime) -> str:
 def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Check:
     start = f"{facts.start}, then /login"
     failure = facts.failure or _SILENT
-    if failure.cause in (Cause.ABSENT, Cause.MCP_ONLY):
+    if failure.cause in _NOBODY:
         words = (
             "logins of MCP servers, and none of Claude"
             if failure.cause is Cause.MCP_ONLY

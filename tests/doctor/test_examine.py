@@ -1,5 +1,7 @@
 """The whole examination on machines with one thing wrong: each is told from the others, with what mends it."""
 
+import json
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -247,15 +249,15 @@ ACCOUNTS: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         "storage = 'keyring'",
         lambda _: None,
         FAIL,
-        "the keyring has none",
-        "`claude`, then /login: we take the login over",
+        "no login found yet",
+        "run `claude` and use /login",
     ),
     "expired in the keyring": (
         "storage = 'keyring'",
         lambda m: m.box.entries.update({"user@example.com": login_text(expires=before(hours=2))}),
         WARN,
-        "expired 2h ago, at 2026-11-22 10:00 UTC",
-        "`claude`: it renews",
+        "the keyring: expired 2h ago, at 2026-11-22 10:00 UTC (logged out)",
+        "run `claude` and use /login",
     ),
     "damaged in the keyring": (
         "",
@@ -282,7 +284,7 @@ ACCOUNTS: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         "storage = 'systemd'",
         lambda m: m.set(environ={"CREDENTIALS_DIRECTORY": str(m.home)}),
         FAIL,
-        "systemd's credentials has none",
+        "there is no systemd credential",
         "LoadCredentialEncrypted",
     ),
     "by a command": (
@@ -322,7 +324,7 @@ async def test_what_is_said_of_an_account(machine: Machine, case: str) -> None:
     "changes, outcome, found",
     [
         ({}, OK, "~/.claude-work, has its token"),
-        ({"expires": before(hours=1)}, WARN, "has expired"),
+        ({"expires": before(hours=1)}, WARN, "waiting for Claude Code"),
         ({"scopes": ["user:inference"]}, FAIL, "a setup-token"),
     ],
 )
@@ -330,9 +332,34 @@ async def test_what_is_said_of_an_account_that_is_linked(
     machine: Machine, changes: dict[str, object], outcome: Outcome, found: str
 ) -> None:
     folder = machine.login(".claude-work", **changes).parent
+    identify(machine, folder)
     machine.settings(f"{ACCOUNT}storage = 'linked'\nconfig_dir = '{folder}'\n")
     check = await machine.answer("account")
     assert check.outcome is outcome and found in check.found
+
+
+def identify(machine: Machine, folder: Path) -> None:
+    """An earlier run has learnt whose the folder's login is, and Claude Code says the same."""
+    identity = {"account_uuid": "a", "org_uuid": "o"}
+    machine.learns("user@example.com", identity=identity, folders=[str(folder)])
+    noted = {"accountUuid": "a", "organizationUuid": "o", "emailAddress": "user@example.com"}
+    (folder / ".claude.json").write_text(json.dumps({"oauthAccount": noted}))
+
+
+async def test_whose_a_login_is_that_nobody_knows_is_left_to_the_api(machine: Machine) -> None:
+    folder = machine.login(".claude-work").parent
+    machine.settings(f"{ACCOUNT}storage = 'linked'\nconfig_dir = '{folder}'\n")
+    check = await machine.answer("account")
+    assert check.outcome is SKIP and "only the API can tell whose" in check.found
+
+
+async def test_a_login_at_hand_needs_no_keyring(machine: Machine) -> None:
+    folder = machine.login(".claude-work").parent
+    identify(machine, folder)
+    machine.settings(ACCOUNT)
+    machine.box.failure = CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED))
+    check = await machine.answer("account")
+    assert check.outcome is OK and "Claude Code's own place, ~/.claude-work" in check.found
 
 
 async def test_without_an_api_no_token_matters(machine: Machine) -> None:
@@ -434,7 +461,7 @@ FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         lambda m: (fails(Failure(Reason.AUTH, Cause.WAITING))(m), m.box.entries.update(EXPIRED)),
         WARN,
         "expired 2h ago",
-        "`claude`: it renews",
+        "run `claude`",
     ),
     "one whose new login cannot be identified": (
         "storage = 'keyring'",
@@ -450,8 +477,8 @@ FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         "storage = 'keyring'",
         lambda m: (fails(REFUSED)(m), m.box.entries.popitem()),
         FAIL,
-        "the keyring has none",
-        "`claude`, then /login",
+        "no login found yet",
+        "run `claude` and use /login",
     ),
 }
 
@@ -479,10 +506,14 @@ async def test_a_monitor_that_does_not_say_it_hides_no_account(machine: Machine)
 async def test_a_linked_account_without_a_login_is_a_failure(machine: Machine) -> None:
     machine.settings(ACCOUNT + "storage = 'linked'\n")
     check = await machine.answer("account")
-    assert check.outcome is FAIL and "which login is its own" in check.found
+    assert check.outcome is FAIL and "no login found yet" in check.found
+    assert check.fix is not None and "or name its folder: config_dir" in check.fix
     machine.settings(f"{ACCOUNT}storage = 'linked'\nconfig_dir = '{machine.home}/gone'\n")
     check = await machine.answer("account")
-    assert check.outcome is FAIL and "~/gone has no login" in check.found
+    assert (
+        check.outcome is FAIL
+        and check.fix == "run `CLAUDE_CONFIG_DIR=~/gone claude` and use /login"
+    )
 
 
 async def test_wrong_settings_are_told_by_their_line_and_hide_nothing_else(

@@ -171,7 +171,7 @@ def _index(settings: Settings, name: str) -> int:
 def _check(account: Account, others: list[Account] | tuple[Account, ...], all_: Settings) -> None:
     """Raise SettingsError where this account cannot stand in the file beside the others."""
     ACCOUNT(_given(_values(account)))
-    check_unique(account, others)
+    check_unique(account, {each.name for each in others}, {each.title for each in others})
     check_no_entry(account, all_.channels.entries)
 
 

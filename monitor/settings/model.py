@@ -6,7 +6,7 @@ A new key is one more field here: `ascii: bool = key(flag, False)`.
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -88,13 +88,13 @@ def _argv(missing: str) -> Parser[tuple[str, ...]]:
     """A program and its arguments."""
 
     def word(value: Any) -> str:
-        found = typed(str)(value)
+        found = typed(str, value)
         if "\0" in found:
             raise InvalidValueError("contains a null character, which no program takes")
         return found
 
     def parse(value: Any) -> tuple[str, ...]:
-        words = [parse_at(at, word, each) for at, each in enumerate(typed(list)(value))]
+        words = [parse_at(at, word, each) for at, each in enumerate(typed(list, value))]
         if not words or not words[0].strip():
             raise InvalidValueError(missing)
         return tuple(words)
@@ -106,7 +106,7 @@ def _entry(name: str, example: str) -> Parser[str]:
     """The name of a keyring entry. A secret that stands in its place is not repeated in the error."""
 
     def parse(value: Any) -> str:
-        entry = typed(str)(value)
+        entry = typed(str, value)
         if len(entry) > _LONGEST_ENTRY or _ENTRY_SECRET.match(entry):
             raise InvalidValueError(
                 "secrets are not kept in this file: store it in the keyring "
@@ -173,9 +173,12 @@ class ChannelSettings:
     @property
     def entries(self) -> Mapping[str, str]:
         """The entries of the keyring that channels use, by the keys that name them."""
-        token = self.webhook.token if self.webhook else None
-        named = {"webhook.token": token, "apprise.urls": self.apprise and self.apprise.urls}
-        return {key: entry for key, entry in named.items() if entry}
+        entries = {}
+        if self.webhook and self.webhook.token:
+            entries["webhook.token"] = self.webhook.token
+        if self.apprise:
+            entries["apprise.urls"] = self.apprise.urls
+        return entries
 
 
 # Alerts
@@ -195,7 +198,7 @@ _RESETS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET)
 
 
 def _percentage(value: Any) -> float:
-    percent = typed(float)(value)
+    percent = typed(float, value)
     if not 1 <= percent <= 100:
         raise InvalidValueError("must be a percentage from 1 to 100")
     return percent / 100
@@ -264,14 +267,16 @@ class ApiSettings:
 # Accounts
 
 
+_AUTH_METHODS: Final = choice("method", {str(each): each for each in AuthMethod})
+
+
 def _auth_method(word: str) -> AuthMethod:
-    older = {"o_auth": "oauth"}
-    return choice("method", {str(each): each for each in AuthMethod})(older.get(word, word))
+    return AuthMethod.OAUTH if word == "o_auth" else _AUTH_METHODS(word)  # an older spelling
 
 
 def _token_command(value: Any) -> tuple[str, ...]:
     """Every process of the machine may read the arguments of a program: none of them may be a token."""
-    for word in [value] if isinstance(value, str) else typed(list)(value):
+    for word in [value] if isinstance(value, str) else typed(list, value):
         if isinstance(word, str) and _ARGUMENT_SECRET.search(word):
             raise InvalidValueError(
                 "a token must not be an argument: name a program that prints it, such as "
@@ -340,27 +345,32 @@ ACCOUNT: Final = Table(
 )
 
 
-def check_unique(account: Account, others: Sequence[Account]) -> None:
-    """Names are what the keyring and the commands know accounts by; titles are series of metrics."""
-    if account.name in {other.name for other in others}:
+def check_unique(account: Account, names: Container[str], titles: Container[str]) -> None:
+    """The keyring and the commands know accounts by names; their titles are series of metrics."""
+    if account.name in names:
         raise InvalidValueError(
             f"there is an account {account.name!r} already: choose another name", "name"
         )
-    if account.title in {other.title for other in others}:
+    if account.title in titles:
         raise InvalidValueError(
             f"metrics call another account {account.title!r} already: choose another label",
             "label",
         )
 
 
-def _accounts(value: Any) -> tuple[AccountTable, ...]:
+def _accounts(value: Any) -> list[AccountTable]:
     if isinstance(value, dict):
         raise InvalidValueError("write [[accounts]], in two brackets, for each of them")
-    found = [parse_at(place, ACCOUNT, each) for place, each in enumerate(typed(list)(value))]
-    accounts = [account for account, _ in found]
-    for place, account in enumerate(accounts):
-        parse_at(place, partial(check_unique, others=accounts[:place]), account)
-    return tuple(found)
+    found: list[AccountTable] = []
+    names: set[str] = set()
+    titles: set[str] = set()
+    for place, each in enumerate(typed(list, value)):
+        account, override = parse_at(place, ACCOUNT, each)
+        parse_at(place, partial(check_unique, names=names, titles=titles), account)
+        names.add(account.name)
+        titles.add(account.title)
+        found.append((account, override))
+    return found
 
 
 # The whole file
@@ -369,8 +379,11 @@ _DEFAULT_STORAGES: Final = {str(each): each for each in (Storage.KEYRING, Storag
 """The others need words of their own for each account."""
 
 
+_interval: Final = number(int, most=MAX_POLL_INTERVAL_SECS)
+
+
 def _poll_interval_secs(value: Any) -> int:
-    return max(number(int, most=MAX_POLL_INTERVAL_SECS)(value), MIN_POLL_INTERVAL_SECS)
+    return max(_interval(value), MIN_POLL_INTERVAL_SECS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,52 +25,39 @@ def load(path: Path) -> Settings:
 
 def parse(content: bytes, path: Path) -> Settings:
     """The settings in this content; `path` is what errors call it. Raises SettingsError."""
-    source = Source(path, _decode(content, path))
-    document = source.document()
     try:
-        settings = _assemble(path, FILE(document))
-        _check_references(settings)
-    except InvalidValueError as error:
-        raise source.error(error.path, str(error), hidden=error.hidden) from None
-    lines = tuple(f"{source.line(at)}: {words}" for at, words in _warnings(document, settings))
-    return settings if not lines else replace(settings, warnings=lines)
-
-
-def _decode(content: bytes, path: Path) -> str:
-    """The text, without the byte order mark that some editors put in front."""
-    try:
-        return content.decode("utf-8-sig")
+        source = Source(path, content.decode("utf-8-sig"))  # some editors put a mark in front
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{path}:{line}: not UTF-8 text: save the file as UTF-8") from None
-
-
-def _assemble(path: Path, given: dict[str, Any]) -> Settings:
-    accounts = given.pop("accounts", ())
-    return Settings(
-        path,
-        **given.pop("settings", {}),
-        **given,
-        accounts=tuple(account for account, _ in accounts),
-        overrides={account.name: override for account, override in accounts if override},
-    )
+    document = source.document()
+    try:
+        given = FILE(document)
+        accounts = given.pop("accounts", ())
+        settings = Settings(
+            path,
+            **given.pop("settings", {}),
+            **given,
+            accounts=tuple([account for account, _ in accounts]),
+            overrides={account.name: override for account, override in accounts if override},
+        )
+        _check_references(settings)
+    except InvalidValueError as error:
+        raise source.error(error.path, str(error), hidden=error.hidden) from None
+    warnings = tuple([f"{source.line(at)}: {words}" for at, words in _warnings(document, settings)])
+    return replace(settings, warnings=warnings) if warnings else settings
 
 
 def _check_references(settings: Settings) -> None:
     """A channel needs its table, and none may send an account's own token anywhere."""
-    rules = settings.notifications.rules.items()
-    lists: dict[KeyPath, tuple[str, ...]] = {
-        ("notifications", "channels"): settings.notifications.channels,
-        **{
-            ("notifications", "rules", kind, "channels"): rule.channels or ()
-            for kind, rule in rules
-        },
-    }
+    notifications, ready = settings.notifications, settings.channels.names
+    lists: dict[KeyPath, tuple[str, ...]] = {("notifications", "channels"): notifications.channels}
+    for kind, rule in notifications.rules.items():
+        lists["notifications", "rules", kind, "channels"] = rule.channels or ()
     for path, names in lists.items():
         for place, name in enumerate(names):
-            if name in REMOTE_CHANNELS and name not in settings.channels.names:
-                words = f"has no target: add [channels.{name}]"
-                raise InvalidValueError(words, *path, place)
+            if name in REMOTE_CHANNELS and name not in ready:
+                raise InvalidValueError(f"has no target: add [channels.{name}]", *path, place)
     accounts = {account.name for account in settings.accounts}
     for key, entry in settings.channels.entries.items():
         if entry in accounts:

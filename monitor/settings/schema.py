@@ -92,7 +92,7 @@ class Table(Generic[T]):
     make: Callable[[dict[str, Any]], T]
 
     def __call__(self, value: Any) -> T:
-        values = typed(dict)(value)
+        values = typed(dict, value)
         for name in values:
             if name not in self.keys:
                 raise InvalidValueError(_unknown(name, self.keys), name, hidden=True)
@@ -113,33 +113,31 @@ def table(schema: type[T]) -> Table[T]:
     return Table(keys_of(schema), lambda given: schema(**given))
 
 
-def typed(kind: type[T]) -> Parser[T]:
-    """A value of that TOML type: a whole number is a number, but true is neither."""
-
-    def parse(value: Any) -> T:
-        allowed: tuple[type[Any], ...] = (int, float) if kind is float else (kind,)
-        if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-            found = "a decimal number" if isinstance(value, float) else _TYPES.get(type(value))
-            raise InvalidValueError(f"must be {_TYPES[kind]}, not {found or 'a date or time'}")
-        found_value: T = value
-        return found_value
-
-    return parse
+def typed(kind: type[T], value: Any) -> T:
+    """The value, if it is of that TOML type: a whole number is a number, but true is neither."""
+    allowed: tuple[type[Any], ...] = (int, float) if kind is float else (kind,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        found = "a decimal number" if isinstance(value, float) else _TYPES.get(type(value))
+        raise InvalidValueError(f"must be {_TYPES[kind]}, not {found or 'a date or time'}")
+    of_kind: T = value
+    return of_kind
 
 
-flag: Final = typed(bool)
+def flag(value: Any) -> bool:
+    """True or false."""
+    return typed(bool, value)
 
 
 def text(check: Callable[[str], T]) -> Parser[T]:
     """A text, as the function parses it."""
-    return lambda value: check(typed(str)(value))
+    return lambda value: check(typed(str, value))
 
 
 def number(kind: type[N], least: float = -math.inf, most: float = math.inf) -> Parser[N]:
     """A number in that range, both ends included."""
 
     def parse(value: Any) -> N:
-        found: N = typed(kind)(value)
+        found: N = typed(kind, value)
         if least <= found <= most:
             return found
         if math.isinf(most):
@@ -155,7 +153,7 @@ def items(parse: Parser[T], *, if_empty: str = "") -> Parser[tuple[T, ...]]:
     """A list of different items; an empty one is refused where there are words for it."""
 
     def parse_all(value: Any) -> tuple[T, ...]:
-        found = tuple(parse_at(place, parse, item) for place, item in enumerate(typed(list)(value)))
+        found = tuple(parse_at(place, parse, item) for place, item in enumerate(typed(list, value)))
         for place, item in enumerate(found):
             if item in found[:place]:
                 raise InvalidValueError("is here a second time: remove one", place)

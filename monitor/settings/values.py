@@ -6,7 +6,6 @@ Each function takes a text and raises SettingsError in plain words, which name n
 import difflib
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
@@ -21,7 +20,9 @@ T = TypeVar("T")
 
 LONGEST_DURATION: Final = timedelta(days=365)
 
-_BIDI_CONTROLS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Line ends, escapes, and the marks that make text run the other way."""
+
 _PORT_MAX: Final = 65535
 _DURATION: Final = re.compile(
     r"(?=\d)(?:(?P<days>\d{1,5})d)?(?:(?P<hours>\d{1,5})h)?"
@@ -60,7 +61,7 @@ def check_name(name: str, what: str = "the name") -> str:
         raise SettingsError(f"{what} is empty: give one, such as an e-mail address")
     if name != name.strip():
         raise SettingsError(f"{what} begins or ends with a space: remove it")
-    if _has_control(name):
+    if _CONTROL.search(name):
         raise SettingsError(f"{what} contains an invisible control character: type it again")
     return name
 
@@ -68,15 +69,6 @@ def check_name(name: str, what: str = "the name") -> str:
 def check_label(label: str) -> str:
     """An account's label, which metrics have instead of its name."""
     return check_name(label, "the label")
-
-
-def _has_control(text: str) -> bool:
-    """Line ends, escapes, and the marks that make text run the other way."""
-    return any(
-        unicodedata.category(character) in {"Cc", "Zl", "Zp"}
-        or unicodedata.bidirectional(character) in _BIDI_CONTROLS
-        for character in text
-    )
 
 
 def check_org_id(org_id: str) -> str:
@@ -101,7 +93,7 @@ def check_config_dir(folder: str) -> str:
     """Claude Code's folder, exactly as it is spelled: on macOS each spelling is a login of its own."""
     if not folder.strip():
         raise SettingsError('is empty: write a folder such as "~/.claude-work", or remove it')
-    if _has_control(folder):
+    if _CONTROL.search(folder):
         raise SettingsError("contains an invisible control character: type it again")
     if not (folder.startswith("~") or PurePosixPath(folder).is_absolute()):
         raise SettingsError(

@@ -2,8 +2,10 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,8 @@ from monitor import settings
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage
 from monitor.settings import STATE_DB
+from monitor.settings.model import ACCOUNT, FILE
+from monitor.settings.schema import Table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,6 +55,37 @@ def test_the_settings_are_accepted_as_they_stand_there() -> None:
     assert client.token_command == ("pass", "show", "claude/client")
     loaded = settings.parse(tuned.encode(), Path("config.toml"))
     assert loaded.channels.names == {"webhook", "command", "alertmanager", "apprise"}
+
+
+def test_every_declared_setting_is_in_the_readme() -> None:
+    """Of rules, and of channels, any one may show a key that several have."""
+    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    loaded = [tomllib.loads(re.sub(r"(?m)^# (?=\w+ = )", "", block)) for block in blocks]
+    shown = {path for document in loaded for path in keys_in(document)}
+    assert (declared(FILE) | declared(ACCOUNT, "accounts.")) - shown == set()
+
+
+def declared(table: Table[Any], above: str = "") -> set[str]:
+    paths: set[str] = set()
+    for name, key in table.keys.items():
+        path = above + ("*" if above in ANY_OF else name)
+        paths |= declared(key.parse, f"{path}.") if isinstance(key.parse, Table) else {path}
+    return paths - {"accounts"}
+
+
+def keys_in(document: dict[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in document.items():
+        path = above + ("*" if above in ANY_OF else name)
+        if isinstance(value, dict):
+            yield from keys_in(value, f"{path}.")
+        elif path == "accounts":
+            for account in value:
+                yield from keys_in(account, "accounts.")
+        else:
+            yield path
+
+
+ANY_OF = ("notifications.rules.", "channels.")
 
 
 def helped(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -4,6 +4,13 @@ import os
 import sys
 from pathlib import Path
 
+from monitor.service import Start
+
+ODD = Start(
+    ("/opt/odd % $HOME/monitor", "serve", "--config", '/home/u/a b/$x %h "q" \\ \n\té.toml'),
+    {"CLAUDE_CONFIG_DIR": '/home/u/%h $x "q" \\ \né'},
+)
+
 SYSTEMCTL = r"""
 echo "$*" >> "$STAND_IN/calls"
 [ -e "$STAND_IN/no-bus" ] && { echo "Failed to connect to bus: No medium found" >&2; exit 1; }

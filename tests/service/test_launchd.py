@@ -1,3 +1,5 @@
+"""The launchd agent: its property list, and its file and state by a stand-in."""
+
 import plistlib
 import stat
 from pathlib import Path
@@ -6,12 +8,25 @@ import pytest
 
 from monitor.core.errors import TrackerError
 from monitor.service import Start
-from monitor.service.launchd import LaunchAgent
-from tests.service.fakes import LAUNCHCTL, StandIn
+from monitor.service.launchd import LaunchAgent, render_agent
+from monitor.service.supervisor import stamped
+from tests.service.fakes import LAUNCHCTL, ODD, StandIn
 
 START = Start(("/Users/u/.local/bin/monitor", "serve"))
+
 PLIST = "Library/LaunchAgents/claude-tracker.plist"
+
 TARGET = "gui/501/claude-tracker"
+
+
+def test_the_agent_is_a_property_list_that_starts_this_program() -> None:
+    text = stamped(render_agent(ODD, Path("/Users/u/state & more/service.log"), "/opt/brew/bin"))
+    agent = plistlib.loads(text.encode())
+    assert agent["ProgramArguments"] == list(ODD.argv)
+    assert agent["EnvironmentVariables"] == {"PATH": "/opt/brew/bin", **ODD.variables}
+    assert agent["StandardErrorPath"] == "/Users/u/state & more/service.log"
+    assert agent["KeepAlive"] == {"SuccessfulExit": False}
+    assert (agent["RunAtLoad"], agent["ProcessType"]) == (True, "Background")
 
 
 @pytest.fixture

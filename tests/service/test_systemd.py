@@ -1,3 +1,6 @@
+"""The systemd user unit: its text, which systemd itself checks, and its file, links and state by a stand-in."""
+
+import configparser
 import os
 import stat
 import subprocess
@@ -8,11 +11,75 @@ import pytest
 
 from monitor.core.errors import TrackerError
 from monitor.service import Start, supervisor_for
-from tests.service.fakes import SYSTEMCTL, StandIn
+from monitor.service.supervisor import stamped
+from monitor.service.systemd import render_unit
+from tests.real.need import need
+from tests.service.fakes import ODD, SYSTEMCTL, StandIn
 
 START = Start(("/home/u/.local/bin/monitor", "serve"))
+
 UNIT = ".config/systemd/user/claude-tracker.service"
+
 LINK = ".config/systemd/user/default.target.wants/claude-tracker.service"
+
+
+def unit(start: Start) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(stamped(render_unit(start)))
+    return parser
+
+
+def test_the_unit_starts_this_program_and_keeps_it_running() -> None:
+    service = unit(START)["Service"]
+    assert service["ExecStart"] == "/home/u/.local/bin/monitor serve"
+    assert (service["Type"], service["Restart"], service["WatchdogSec"]) == (
+        "notify",
+        "on-failure",
+        "60",
+    )
+    assert service["NoNewPrivileges"] == "yes"
+    assert "Environment" not in service
+    assert unit(START)["Install"]["WantedBy"] == "default.target"
+
+
+def test_no_path_can_add_a_line_a_variable_or_a_specifier_to_the_unit() -> None:
+    service = unit(ODD)["Service"]
+    program, rest = service["ExecStart"].split(" serve --config ")
+    assert program == '"/opt/odd %% $HOME/monitor"'
+    assert rest == '"/home/u/a b/$$x %%h \\"q\\" \\\\ \\x0a\\x09é.toml"'
+    assert service["Environment"] == '"CLAUDE_CONFIG_DIR=/home/u/%%h $x \\"q\\" \\\\ \\x0aé"'
+
+
+@pytest.mark.parametrize("folder", ["bin", "odd % $HOME", 'o\'brien $HOME % "q"'])
+def test_systemd_itself_finds_no_fault_with_the_unit(tmp_path: Path, folder: str) -> None:
+    need("systemd-analyze")
+    program = tmp_path / folder / "monitor"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    file = tmp_path / "claude-tracker.service"
+    start = Start((str(program), "serve", *ODD.argv[2:]), ODD.variables)
+    file.write_text(stamped(render_unit(start)))
+    argv = ["systemd-analyze", "--user", "verify", "--man=no", str(file)]
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_program_whose_path_systemd_refuses_is_started_by_another() -> None:
+    started = unit(Start(("/home/o'brien/$x/monitor", "serve")))["Service"]["ExecStart"]
+    assert started == '/usr/bin/env "/home/o\'brien/$$x/monitor" serve'
+
+
+def test_systemd_does_find_fault_where_there_is_one(tmp_path: Path) -> None:
+    need("systemd-analyze")
+    file = tmp_path / "claude-tracker.service"
+    file.write_text(render_unit(Start(("/nonexistent/monitor", "serve"))))
+    argv = ["systemd-analyze", "--user", "verify", "--man=no", str(file)]
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    assert "/nonexistent/monitor" in done.stderr
 
 
 @pytest.fixture

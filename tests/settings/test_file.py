@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.alerts.rules import Override
+from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account, AuthMethod, Storage
-from monitor.settings import SettingsFile, load
+from monitor.settings import (
+    SettingsFile,
+    load,
+)
 from monitor.system.files import locked
 
 NEW = Account("new@example.com", "org-n", AuthMethod.OAUTH)
@@ -300,6 +305,77 @@ def test_an_edit_that_is_refused_leaves_the_file_as_it_was(
     assert file.path.read_bytes() == content
 
 
+WITH_RULES = """\
+[[accounts]]
+name = "a"
+thresholds = [50, 90]  # mine
+silent = ["pace"]
+
+[[accounts]]
+name = "b"
+
+[channels.webhook]
+url = "https://ntfy.sh/x"
+token = "hook"
+
+[notifications.rules.pace]
+accounts = [
+  "b",
+  'a', # that one
+]
+"""
+
+
+@pytest.fixture
+def with_rules(tmp_path: Path) -> SettingsFile:
+    (tmp_path / "config.toml").write_text(WITH_RULES)
+    return SettingsFile(tmp_path / "config.toml")
+
+
+def test_an_edit_of_an_account_keeps_its_exceptions(with_rules: SettingsFile) -> None:
+    with_rules.replace_account("a", Account("a", "org", AuthMethod.OAUTH))
+    assert with_rules.read().overrides == {"a": Override((0.5, 0.9), frozenset({AlertKind.PACE}))}
+    assert "thresholds = [50, 90]  # mine\n" in with_rules.path.read_text()
+
+
+def test_a_renamed_account_is_renamed_wherever_rules_name_it(with_rules: SettingsFile) -> None:
+    with_rules.replace_account("a", Account("z", "", AuthMethod.SESSION_KEY))
+    assert with_rules.path.read_text() == WITH_RULES.replace('name = "a"', 'name = "z"').replace(
+        "'a',", '"z",'
+    )
+    assert list(with_rules.read().overrides) == ["z"]
+
+
+def test_a_removed_account_takes_its_exceptions_along(with_rules: SettingsFile) -> None:
+    with_rules.remove_account("a")
+    assert with_rules.read().overrides == {}
+    assert "mine" not in with_rules.path.read_text()
+
+
+def test_edits_of_other_accounts_leave_exceptions_alone(with_rules: SettingsFile) -> None:
+    before = with_rules.read().overrides
+    with_rules.add_account(Account("c"))
+    with_rules.set_active("b")
+    with_rules.remove_account("b")
+    assert with_rules.read().overrides == before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda file: file.add_account(Account("hook")),
+        lambda file: file.replace_account("b", Account("hook")),
+    ],
+    ids=["added", "renamed"],
+)
+def test_no_account_takes_the_name_of_a_channels_keyring_entry(
+    with_rules: SettingsFile, edit: Callable[[SettingsFile], None]
+) -> None:
+    with pytest.raises(SettingsError, match="uses the keyring entry 'hook'"):
+        edit(with_rules)
+    assert with_rules.path.read_text() == WITH_RULES
+
+
 def test_a_missing_file_is_made_privately(file: SettingsFile) -> None:
     file.add_account(NEW)
     assert file.read().accounts == (NEW,)
@@ -397,6 +473,7 @@ def test_processes_that_edit_at_the_same_time_lose_nothing(file: SettingsFile) -
 
 
 names = st.sampled_from(["a", "b", "new", 'q"\\', "é 😀", "c#]", "x = 1"])
+
 accounts = st.builds(
     Account,
     names,
@@ -404,6 +481,7 @@ accounts = st.builds(
     st.sampled_from(AuthMethod),
     st.sampled_from([None, "l1", "l2"]),
 )
+
 edits = st.lists(
     st.one_of(
         st.builds(add, accounts),

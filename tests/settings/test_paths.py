@@ -1,10 +1,48 @@
-"""What keeps the rows of one settings file from those of another."""
+"""The places of settings and state, by flag and environment."""
 
 import os
 import pwd
 from pathlib import Path
 
-from monitor.settings import settings_id
+import pytest
+
+from monitor.settings import (
+    config_path,
+    settings_id,
+    state_folder,
+)
+
+
+@pytest.mark.parametrize(
+    "override, environ, path",
+    [
+        (None, {"HOME": "/h"}, "/h/.config/claude-tracker/config.toml"),
+        (None, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}, "/x/claude-tracker/config.toml"),
+        (
+            None,
+            {"HOME": "/h", "XDG_CONFIG_HOME": "rel"},
+            "/h/.config/claude-tracker/config.toml",
+        ),
+        (None, {"HOME": "/h", "XDG_CONFIG_HOME": ""}, "/h/.config/claude-tracker/config.toml"),
+        (None, {"HOME": "/h", "MONITOR_CONFIG": "/m.toml"}, "/m.toml"),
+        ("/o.toml", {"HOME": "/h", "MONITOR_CONFIG": "/m.toml"}, "/o.toml"),
+        (None, {"HOME": "/h", "MONITOR_CONFIG": ""}, "/h/.config/claude-tracker/config.toml"),
+        ("~/o.toml", {"HOME": "/h"}, "/h/o.toml"),
+    ],
+)
+def test_where_the_settings_are(override: str | None, environ: dict[str, str], path: str) -> None:
+    assert config_path(environ, override) == Path(path)
+
+
+@pytest.mark.parametrize(
+    "environ, folder",
+    [
+        ({"HOME": "/h"}, "/h/.local/state/claude-tracker"),
+        ({"HOME": "/h", "XDG_STATE_HOME": "/x"}, "/x/claude-tracker"),
+    ],
+)
+def test_where_state_is_kept(environ: dict[str, str], folder: str) -> None:
+    assert state_folder(environ) == Path(folder)
 
 
 def test_each_settings_file_has_rows_of_its_own(tmp_path: Path) -> None:

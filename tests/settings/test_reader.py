@@ -1,4 +1,4 @@
-"""What the settings file says, as values: defaults, every key, older files, and where the file is."""
+"""The settings file as values: defaults, every key, older files, and what is doubtful."""
 
 import subprocess
 import sys
@@ -14,11 +14,8 @@ from monitor.settings import (
     ExporterSettings,
     NotificationSettings,
     Settings,
-    config_path,
     load,
     parse,
-    parse_listen,
-    state_folder,
 )
 
 PATH = Path("/c/config.toml")
@@ -202,30 +199,6 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, host, port",
-    [
-        ("off", None, None),
-        ("127.0.0.1:15707", "127.0.0.1", 15707),
-        ("localhost:80", "localhost", 80),
-        ("10.0.0.1:0", "10.0.0.1", 0),
-        ("[::]:65535", "::", 65535),
-    ],
-)
-def test_addresses_to_listen_on(text: str, host: str | None, port: int | None) -> None:
-    assert parse_listen(text) == Address(host, port)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "127.0.0.1", ":80", "80", "a:65536", "::1:80", "[::1]", "[x]:1", "a b:1", "a:-1", "OFF:x",
-     "999.1.1.1:80", "1.2.3:80", "0:80"],
-)  # fmt: skip
-def test_what_is_no_address_to_listen_on(text: str) -> None:
-    with pytest.raises(SettingsError, match="HOST:PORT"):
-        parse_listen(text)
-
-
-@pytest.mark.parametrize(
     "url",
     [
         "https://api.anthropic.com",
@@ -264,38 +237,6 @@ def test_urls_that_are_safe_for_tokens(url: str) -> None:
 def test_urls_that_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"config\.toml:2: api\.url: "):
         settings(f'[api]\nurl = "{url}"')
-
-
-@pytest.mark.parametrize(
-    "override, environ, path",
-    [
-        (None, {"HOME": "/h"}, "/h/.config/claude-tracker/config.toml"),
-        (None, {"HOME": "/h", "XDG_CONFIG_HOME": "/x"}, "/x/claude-tracker/config.toml"),
-        (
-            None,
-            {"HOME": "/h", "XDG_CONFIG_HOME": "rel"},
-            "/h/.config/claude-tracker/config.toml",
-        ),
-        (None, {"HOME": "/h", "XDG_CONFIG_HOME": ""}, "/h/.config/claude-tracker/config.toml"),
-        (None, {"HOME": "/h", "MONITOR_CONFIG": "/m.toml"}, "/m.toml"),
-        ("/o.toml", {"HOME": "/h", "MONITOR_CONFIG": "/m.toml"}, "/o.toml"),
-        (None, {"HOME": "/h", "MONITOR_CONFIG": ""}, "/h/.config/claude-tracker/config.toml"),
-        ("~/o.toml", {"HOME": "/h"}, "/h/o.toml"),
-    ],
-)
-def test_where_the_settings_are(override: str | None, environ: dict[str, str], path: str) -> None:
-    assert config_path(environ, override) == Path(path)
-
-
-@pytest.mark.parametrize(
-    "environ, folder",
-    [
-        ({"HOME": "/h"}, "/h/.local/state/claude-tracker"),
-        ({"HOME": "/h", "XDG_STATE_HOME": "/x"}, "/x/claude-tracker"),
-    ],
-)
-def test_where_state_is_kept(environ: dict[str, str], folder: str) -> None:
-    assert state_folder(environ) == Path(folder)
 
 
 def test_reading_settings_does_not_import_what_only_edits_need() -> None:

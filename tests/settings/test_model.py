@@ -1,18 +1,14 @@
-"""What the settings say of alerts: rules, channels, quiet hours and an account's exceptions."""
+"""The settings of alerts: rules, channels and an account's exceptions, and the rule book that they make."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import time, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
-from monitor.core.model import Account, AuthMethod
 from monitor.settings import (
     AlertmanagerSettings,
     AppriseSettings,
@@ -21,16 +17,10 @@ from monitor.settings import (
     NotificationSettings,
     Quiet,
     Settings,
-    SettingsFile,
     WebhookSettings,
     parse,
-    parse_duration,
-    parse_since,
-    render_duration,
     rule_book,
 )
-from monitor.settings.values import LONGEST_DURATION as LONGEST
-from tests.builders import NOW
 
 PATH = Path("config.toml")
 
@@ -156,6 +146,7 @@ def test_an_accounts_thresholds_take_the_place_of_the_usual_ones() -> None:
 
 
 WEBHOOK = "[channels.webhook]\n"
+
 PACE = "[notifications.rules.pace]\n"
 
 MISTAKES = [
@@ -246,164 +237,3 @@ def test_a_secret_in_the_place_of_its_entrys_name_is_not_repeated(secret: str) -
     said = words(f"{WEBHOOK}url = 'https://ntfy.sh/x'\ntoken = '{secret}'")
     assert secret not in said
     assert "keyring set claude-tracker webhook" in said
-
-
-EDITED = """\
-[[accounts]]
-name = "a"
-thresholds = [50, 90]  # mine
-silent = ["pace"]
-
-[[accounts]]
-name = "b"
-
-[channels.webhook]
-url = "https://ntfy.sh/x"
-token = "hook"
-
-[notifications.rules.pace]
-accounts = [
-  "b",
-  'a', # that one
-]
-"""
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> SettingsFile:
-    (tmp_path / "config.toml").write_text(EDITED)
-    return SettingsFile(tmp_path / "config.toml")
-
-
-def test_an_edit_of_an_account_keeps_its_exceptions(file: SettingsFile) -> None:
-    file.replace_account("a", Account("a", "org", AuthMethod.OAUTH))
-    assert file.read().overrides == {"a": Override((0.5, 0.9), frozenset({AlertKind.PACE}))}
-    assert "thresholds = [50, 90]  # mine\n" in file.path.read_text()
-
-
-def test_a_renamed_account_is_renamed_wherever_rules_name_it(file: SettingsFile) -> None:
-    file.replace_account("a", Account("z", "", AuthMethod.SESSION_KEY))
-    assert file.path.read_text() == EDITED.replace('name = "a"', 'name = "z"').replace(
-        "'a',", '"z",'
-    )
-    assert list(file.read().overrides) == ["z"]
-
-
-def test_a_removed_account_takes_its_exceptions_along(file: SettingsFile) -> None:
-    file.remove_account("a")
-    assert file.read().overrides == {}
-    assert "mine" not in file.path.read_text()
-
-
-def test_edits_of_other_accounts_leave_exceptions_alone(file: SettingsFile) -> None:
-    before = file.read().overrides
-    file.add_account(Account("c"))
-    file.set_active("b")
-    file.remove_account("b")
-    assert file.read().overrides == before
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda file: file.add_account(Account("hook")),
-        lambda file: file.replace_account("b", Account("hook")),
-    ],
-    ids=["added", "renamed"],
-)
-def test_no_account_takes_the_name_of_a_channels_keyring_entry(
-    file: SettingsFile, edit: Callable[[SettingsFile], None]
-) -> None:
-    with pytest.raises(SettingsError, match="uses the keyring entry 'hook'"):
-        edit(file)
-    assert file.path.read_text() == EDITED
-
-
-@pytest.mark.parametrize(
-    ("text", "duration"),
-    [
-        ("30s", timedelta(seconds=30)),
-        ("10m", timedelta(minutes=10)),
-        ("2h", timedelta(hours=2)),
-        ("1d", timedelta(days=1)),
-        ("1h30m", timedelta(minutes=90)),
-        ("0s", timedelta(0)),
-        ("365d", LONGEST),
-    ],
-)
-def test_durations(text: str, duration: timedelta) -> None:
-    assert parse_duration(text) == duration
-
-
-@pytest.mark.parametrize("text", ["", "10", "m", "-5m", "5m1h", "1.5h", "5 m", "٣m", "366d", "1w"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(SettingsError):
-        parse_duration(text)
-
-
-@given(st.timedeltas(min_value=timedelta(0), max_value=LONGEST))
-def test_a_duration_that_is_written_is_read_back_to_the_second(duration: timedelta) -> None:
-    whole = timedelta(seconds=int(duration.total_seconds()))
-    assert parse_duration(render_duration(duration)) == whole
-
-
-@pytest.mark.parametrize(
-    ("text", "instant"),
-    [
-        ("2h", NOW - timedelta(hours=2)),
-        ("2026-11-20", datetime(2026, 11, 19, 23, tzinfo=UTC)),
-        ("2026-11-20T08:00", datetime(2026, 11, 20, 7, tzinfo=UTC)),
-        ("2026-11-20T08:00:00Z", datetime(2026, 11, 20, 8, tzinfo=UTC)),
-        ("2026-11-20 08:00+02:00", datetime(2026, 11, 20, 6, tzinfo=UTC)),
-    ],
-)
-def test_since_when(text: str, instant: datetime) -> None:
-    assert parse_since(text, NOW, ZoneInfo("Europe/Berlin")) == instant
-
-
-@pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "9999-12-31T23:59-23:59"])
-def test_what_is_no_since(text: str) -> None:
-    with pytest.raises(SettingsError, match="neither a duration nor a date"):
-        parse_since(text, NOW)
-
-
-def test_a_duration_back_that_is_too_long_is_called_so() -> None:
-    with pytest.raises(SettingsError, match="too long: 365d is the most"):
-        parse_since("400d", NOW)
-
-
-NIGHT = Quiet(time(22), time(7))
-NOON = Quiet(time(12), time(13, 30))
-BERLIN = ZoneInfo("Europe/Berlin")
-
-
-@pytest.mark.parametrize(
-    ("quiet", "local", "until"),
-    [
-        (NIGHT, "2026-11-22T21:59", None),
-        (NIGHT, "2026-11-22T22:00", "2026-11-23T07:00"),
-        (NIGHT, "2026-11-23T00:00", "2026-11-23T07:00"),
-        (NIGHT, "2026-11-23T06:59:59", "2026-11-23T07:00"),
-        (NIGHT, "2026-11-23T07:00", None),
-        (NOON, "2026-11-22T12:00", "2026-11-22T13:30"),
-        (NOON, "2026-11-22T13:30", None),
-        (NOON, "2026-11-22T23:00", None),
-        (NIGHT, "2026-10-24T23:00", "2026-10-25T07:00"),
-        (NIGHT, "2026-03-28T23:00", "2026-03-29T07:00"),
-    ],
-)
-def test_quiet_hours(quiet: Quiet, local: str, until: str | None) -> None:
-    now = datetime.fromisoformat(local).replace(tzinfo=BERLIN)
-    end = until and datetime.fromisoformat(until).replace(tzinfo=BERLIN)
-    assert quiet.until(now.astimezone(UTC), BERLIN) == end
-
-
-@given(
-    st.builds(Quiet, st.times(), st.times()).filter(lambda quiet: quiet.start != quiet.end),
-    st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda later: NOW + later),
-)
-def test_quiet_hours_end_within_a_day_and_are_then_over(quiet: Quiet, now: datetime) -> None:
-    end = quiet.until(now, UTC)
-    if end is not None:
-        assert now < end <= now + timedelta(days=1)
-        assert quiet.until(end, UTC) is None

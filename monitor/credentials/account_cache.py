@@ -5,16 +5,13 @@ Kept beside the settings, which hold only what the user said. It holds no secret
 """
 
 import hashlib
-import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from monitor.core.codec import DecodeError, decode, encode
-from monitor.core.errors import TrackerError
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret
 from monitor.credentials.folders import remembered
 
@@ -27,21 +24,19 @@ MOST_PROFILES: Final = 32
 _PROFILES: Final = ""
 """The entry of what is of no one account, which has no such name."""
 
-_log = logging.getLogger(__name__)
-
 _Profiles = dict[str, Profile]
 
 T = TypeVar("T")
 
 
 class Document(Protocol):
-    """One JSON document that outlives the process."""
+    """JSON entries by account name that outlive the process; "" names what is of no one account."""
 
     def load(self) -> Mapping[str, Any]:
-        """Empty where there is none, or none that can be read."""
+        """Every entry that was saved before, as far as it can be read."""
 
-    def save(self, document: Mapping[str, Any]) -> None:
-        """Raises TrackerError where it cannot be written."""
+    def save(self, name: str, entry: Any) -> None:
+        """Have the entry written in the place of the one before; None deletes it. Never waits, and never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +97,13 @@ def digest(secret: Secret) -> str:
 
 
 class AccountCache:
-    """The facts by account name; every change is saved at once, but in a batch."""
+    """The facts by account name; every change of one saves that one at once."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._is_owed = False
-        self._batches = 0
-        self._has_changed = False
         self._elsewhere: set[str] = set()
         """What the settings do not name, or not any more."""
         self._facts: dict[str, CachedAccount] = {}
-        self._entries: dict[str, Any] = {}
         self._names: defaultdict[object, set[str]] = defaultdict(set)
         """The accounts by what they are looked for: an identity, a token's digest, a folder that they live in."""
         entries = dict(document.load())
@@ -126,14 +117,13 @@ class AccountCache:
     def __setitem__(self, name: str, facts: CachedAccount) -> None:
         if self._facts.get(name) != facts:
             self._put(name, facts)
-            self._save()
+            self._document.save(name, encode(CachedAccount, facts))
 
     def _put(self, name: str, facts: CachedAccount | None) -> None:
         for key in _keys(self._facts.pop(name, None)):
             self._names[key].discard(name)
-        self._entries.pop(name, None)
         if facts is not None:
-            self._facts[name], self._entries[name] = facts, encode(CachedAccount, facts)
+            self._facts[name] = facts
             for key in _keys(facts):
                 self._names[key].add(name)
 
@@ -141,15 +131,14 @@ class AccountCache:
         """Nothing of the account is remembered, nor whose its tokens were."""
         facts = self._facts.get(name)
         if facts is not None:
+            self._drop(name)
             known = self._profiles.items()
-            self._profiles = {key: p for key, p in known if p.identity != facts.identity}
-            self._put(name, None)
-            self._save()
+            self._keep_profiles({key: p for key, p in known if p.identity != facts.identity})
 
     def rename(self, old: str, new: str) -> None:
         facts = self._facts.get(old)
         if facts is not None:
-            self._put(old, None)
+            self._drop(old)
             self[new] = facts
 
     def profile_of(self, secret: Secret) -> Profile | None:
@@ -159,8 +148,7 @@ class AccountCache:
     def remember(self, secret: Secret, profile: Profile) -> None:
         """This is whose token it is."""
         newest = {**self._profiles, digest(secret): profile}
-        self._profiles = dict(list(newest.items())[-MOST_PROFILES:])
-        self._save()
+        self._keep_profiles(dict(list(newest.items())[-MOST_PROFILES:]))
 
     def recognise(self, accounts: Sequence[Account]) -> None:
         """These are the accounts of the settings. Those that somebody has renamed there are taken for what they were.
@@ -194,38 +182,14 @@ class AccountCache:
     def _named(self, key: object) -> set[str]:
         return self._names.get(key, set()) - self._elsewhere
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
-        """Save once at the end of the block, however much changes in it: each save writes all entries."""
-        self._batches += 1
-        try:
-            yield
-        finally:
-            self._batches -= 1
-            if self._has_changed:
-                self._save()
+    def _drop(self, name: str) -> None:
+        self._put(name, None)
+        self._document.save(name, None)
 
-    def save_owed(self) -> None:
-        """Try again what could not be saved."""
-        if self._is_owed:
-            self._save()
-
-    def _save(self) -> None:
-        """A full disk costs a question later, and must not end a poll: it is logged, once until it works again."""
-        self._has_changed = self._batches > 0
-        if self._has_changed:
-            return
-        entries = dict(self._entries)
-        if self._profiles:
-            entries[_PROFILES] = encode(_Profiles, self._profiles)
-        try:
-            self._document.save(entries)
-        except TrackerError as error:
-            if not self._is_owed:
-                _log.warning("%s", error)
-            self._is_owed = True
-        else:
-            self._is_owed = False
+    def _keep_profiles(self, profiles: _Profiles) -> None:
+        if profiles != self._profiles:
+            self._profiles = profiles
+            self._document.save(_PROFILES, encode(_Profiles, profiles) or None)
 
 
 def _keys(facts: CachedAccount | None) -> list[object]:

@@ -25,14 +25,14 @@ from monitor.system.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class _Unwritten:
-    """The document as it is kept; what is learnt meanwhile is not saved."""
+    """The entries as they are kept; what is learnt meanwhile is not saved."""
 
     document: Document
 
     def load(self) -> Mapping[str, Any]:
         return self.document.load()
 
-    def save(self, document: Mapping[str, Any]) -> None:
+    def save(self, name: str, entry: Any) -> None:
         """Nothing is written."""
 
 

@@ -259,8 +259,7 @@ class Resolver:
                 await self._settle(state.account)
 
     async def mend(self) -> None:
-        """Try again what a full disk or a locked keyring did not let us do; then the account is polled at once."""
-        self._cache.save_owed()
+        """Try again what a locked keyring did not let us do; then the account is polled at once."""
         now, names = self._clock.now(), sorted(self._unreadable | self._unsaved)
         if not names or (self._mend_at is not None and now < self._mend_at):
             return

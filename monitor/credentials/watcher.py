@@ -120,11 +120,10 @@ class LoginWatcher:
         sources = await self._sources()
         stamps = await self._peek(sources)
         await self._follow(sources)
-        with self._accounts.cache.batch():
-            for source in sources:
-                followed, stamp = self._followed[source.key], stamps.get(source.key)
-                if stamp is None or followed.dealt_with != (stamp, self._names()):
-                    await self._look_at(followed)
+        for source in sources:
+            followed, stamp = self._followed[source.key], stamps.get(source.key)
+            if stamp is None or followed.dealt_with != (stamp, self._names()):
+                await self._look_at(followed)
         await self._resolver.mend()
 
     async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:

@@ -73,16 +73,19 @@ class MemoryAccounts:
 
 
 class MemoryDocument:
-    """A document that does not outlive the process."""
+    """Entries that do not outlive the process."""
 
     def __init__(self) -> None:
-        self._document: Mapping[str, Any] = {}
+        self.entries: dict[str, Any] = {}
 
     def load(self) -> Mapping[str, Any]:
-        return self._document
+        return self.entries
 
-    def save(self, document: Mapping[str, Any]) -> None:
-        self._document = document
+    def save(self, name: str, entry: Any) -> None:
+        if entry is None:
+            self.entries.pop(name, None)
+        else:
+            self.entries[name] = entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,16 +49,16 @@ class Cached:
 
 @dataclass(frozen=True, slots=True)
 class FactsDocument:
-    """The facts of accounts as one JSON document, which was read before. `keep` has a newer one written, or nothing."""
+    """The facts of accounts, a JSON document for each, which were read before. `keep` has a newer one written."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
-    keep: Callable[[Mapping[str, Any]], None] = lambda _: None
+    keep: Callable[[str, Any], None] = lambda _name, _entry: None
 
     def load(self) -> Mapping[str, Any]:
         return self.facts
 
-    def save(self, facts: Mapping[str, Any]) -> None:
-        self.keep(facts)
+    def save(self, name: str, entry: Any) -> None:
+        self.keep(name, entry)
 
 
 def load(database: sqlite3.Connection, settings: str) -> Cached:
@@ -67,7 +67,7 @@ def load(database: sqlite3.Connection, settings: str) -> Cached:
         accounts = {n: decode(AccountState, d) for n, d in _rows(database, settings, ACCOUNT)}
         memories = {n: decode(Remembered, d) for n, d in _rows(database, settings, MEMORY)}
         fleet = memories.pop(FLEET, Remembered())
-        facts = dict(_rows(database, settings, FACTS)).get("", {})
+        facts = dict(_rows(database, settings, FACTS))
         return Cached(accounts, memories, fleet.conditions, facts)
 
 

@@ -8,7 +8,7 @@ released all the same, once, and enter the database when there is room.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -63,14 +63,14 @@ class Batch:
     accounts: dict[str, AccountState | None] = field(default_factory=dict)
     memories: dict[str, Remembered | None] = field(default_factory=dict)
     backoffs: dict[str, AccountState] = field(default_factory=dict)
-    facts: Mapping[str, Any] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     samples: list[tuple[str, Usage]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     prune_at: datetime | None = None
 
     def __bool__(self) -> bool:
-        rows = self.accounts or self.memories or self.backoffs or self.facts is not None
+        rows = self.accounts or self.memories or self.backoffs or self.facts
         return bool(rows or self.decisions or self.samples or self.statements or self.prune_at)
 
     def followed_by(self, newer: "Batch") -> "Batch":
@@ -79,7 +79,7 @@ class Batch:
             {**self.accounts, **newer.accounts},
             {**self.memories, **newer.memories},
             {**self.backoffs, **newer.backoffs},
-            self.facts if newer.facts is None else newer.facts,
+            {**self.facts, **newer.facts},
             self.decisions + newer.decisions,
             (self.samples + newer.samples)[-MOST_SAMPLES:],
             self.statements + newer.statements,
@@ -94,8 +94,8 @@ class Batch:
             cache.put_memory(database, settings, name, memory)
         for account in self.backoffs.values():
             requests.put_backoff(database, account)
-        if self.facts is not None:
-            cache.put(database, settings, cache.FACTS, "", dict(self.facts))
+        for name, facts in self.facts.items():
+            cache.put(database, settings, cache.FACTS, name, facts)
         new = {
             d.key for d in self.decisions if deliveries.insert(database, settings, d.key, d.alert)
         }
@@ -119,7 +119,7 @@ class Recorder:
         self.database = database
         self.settings = settings
         self.failure: str | None = None
-        self._facts: Mapping[str, Any] | None = None
+        self._facts: dict[str, Any] = {}
         self._keeps_alerts = keeps_alerts
         self._pending = Batch()
         self._in_flight: Batch | None = None
@@ -137,7 +137,8 @@ class Recorder:
             )
         except StorageError as error:
             self._failed(error)
-        return cached if self._facts is None else replace(cached, facts=self._facts)
+        facts = {n: f for n, f in {**cached.facts, **self._facts}.items() if f is not None}
+        return replace(cached, facts=facts)
 
     def record(
         self, before: State, after: State, effects: Sequence[Effect], release: Release
@@ -165,9 +166,9 @@ class Recorder:
         self._pending.backoffs[account.account.name] = account
         self._flush()
 
-    def record_facts(self, facts: Mapping[str, Any]) -> None:
-        """Keep these facts of accounts in the place of the ones before."""
-        self._facts = self._pending.facts = facts
+    def record_facts(self, name: str, facts: Any) -> None:
+        """Keep these facts of the account in the place of the ones before; None forgets them."""
+        self._facts[name] = self._pending.facts[name] = facts
         self._flush()
 
     def write(self, statements: Sequence[Statement]) -> None:

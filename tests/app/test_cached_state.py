@@ -38,7 +38,7 @@ class Home:
             name: {"token_digest": digest(Secret(token)), "folders": folders}
             for name, (token, folders) in facts.items()
         }
-        self.document.save(entries)
+        self.document.entries = entries
 
     def says(self, shown: State | None = None, **environ: str) -> LoggedIn:
         shown = shown or state(live("work"), live("home"))

@@ -1,10 +1,8 @@
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from monitor.core.errors import TrackerError
 from monitor.core.model import Account, AuthMethod, Identity, Secret
 from monitor.credentials.account_cache import MOST_LEFT, MOST_PROFILES, AccountCache, CachedAccount
 from monitor.demo.memory import MemoryDocument
@@ -14,14 +12,14 @@ from tests.credentials.factories import profile
 
 def learnt(**entry: object) -> AccountCache:
     document = MemoryDocument()
-    document.save({"a": entry})
+    document.entries["a"] = entry
     return AccountCache(document)
 
 
 @pytest.mark.parametrize("entry", [None, 5, [], {"folders": 7}, {"identity": {"x": 1}}])
 def test_an_entry_that_cannot_be_read_is_learnt_again(entry: object) -> None:
     document = MemoryDocument()
-    document.save({"a": entry, "b": {"plan": "pro"}})
+    document.entries.update({"a": entry, "b": {"plan": "pro"}})
     known = AccountCache(document)
     assert (known["a"], known["b"].plan) == (CachedAccount(), "pro")
 
@@ -87,7 +85,7 @@ def test_of_tokens_without_end_the_newest_are_remembered() -> None:
 @pytest.mark.parametrize("entry", [None, 7, {"t": 7}, {"t": {"email": "e"}}, {"t": {}}])
 def test_odd_profiles_are_left_out(entry: object) -> None:
     document = MemoryDocument()
-    document.save({"": {"profiles": entry}, "a": {"plan": "pro"}})
+    document.entries.update({"": {"profiles": entry}, "a": {"plan": "pro"}})
     assert AccountCache(document)["a"].plan == "pro"
 
 
@@ -131,31 +129,6 @@ def test_where_several_accounts_of_the_organization_are_gone_none_is_recognised(
     assert known["new"] == CachedAccount()
 
 
-class FullDisk(MemoryDocument):
-    """A document that cannot be saved while the disk is full."""
-
-    full = True
-
-    def save(self, document: Mapping[str, Any]) -> None:
-        if self.full:
-            raise TrackerError("the disk is full")
-        super().save(document)
-
-
-def test_what_could_not_be_saved_is_saved_later_and_complained_of_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    disk = FullDisk()
-    known = AccountCache(disk)
-    known["a"] = FORMER
-    known["b"] = FORMER
-    known.save_owed()
-    assert [record.message for record in caplog.records] == ["the disk is full"]
-    disk.full = False
-    known.save_owed()
-    assert AccountCache(disk)["a"] == FORMER
-
-
 def test_a_copy_that_claude_swap_keeps_outlives_the_last_folder_and_a_restart() -> None:
     document = MemoryDocument()
     before = AccountCache(document)
@@ -164,13 +137,20 @@ def test_a_copy_that_claude_swap_keeps_outlives_the_last_folder_and_a_restart() 
     assert AccountCache(document)["a"].login_expires_at == after(days=2)
 
 
-def test_a_batch_is_saved_once_at_its_end_even_where_it_fails() -> None:
-    document = MemoryDocument()
-    known = AccountCache(document)
-    with pytest.raises(ZeroDivisionError), known.batch():
-        known["a"] = CachedAccount(plan="pro")
-        with known.batch():
-            known["b"] = CachedAccount(plan="team")
-        assert document.load() == {}
-        raise ZeroDivisionError
-    assert document.load().keys() == {"a", "b"}
+def test_a_change_of_one_account_saves_that_one_alone() -> None:
+    document, saved = MemoryDocument(), []
+
+    class Watched(MemoryDocument):
+        def save(self, name: str, entry: Any) -> None:
+            saved.append(name)
+            document.save(name, entry)
+
+    known = AccountCache(Watched())
+    known["a"] = CachedAccount(plan="pro")
+    known["b"] = CachedAccount(plan="team")
+    known["a"] = CachedAccount(plan="pro")
+    known.remember(Secret("t"), profile("me@example.com"))
+    known.rename("b", "c")
+    known.forget("a")
+    assert saved == ["a", "b", "", "b", "c", "a"]
+    assert document.load().keys() == {"", "c"}

@@ -47,7 +47,12 @@ def keep_accounts(environ: Mapping[str, str], config: Path, *accounts: AccountSt
 def keep_facts(environ: Mapping[str, str], config: Path, facts: Mapping[str, Any]) -> None:
     """What was learnt of accounts by whoever polled by these settings."""
     settings = settings_id(environ, config)
-    write(state_db(environ), lambda db: cache.put(db, settings, cache.FACTS, "", dict(facts)))
+
+    def work(database: sqlite3.Connection) -> None:
+        for name, entry in facts.items():
+            cache.put(database, settings, cache.FACTS, name, entry)
+
+    write(state_db(environ), work)
 
 
 @contextmanager

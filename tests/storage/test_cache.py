@@ -109,7 +109,9 @@ async def test_facts_of_accounts_come_back_and_the_last_word_holds(path: Path) -
     recorder = inline_recorder(path.parent)
     odd = os.fsdecode(b"/home/zo\xeb/.claude")
     for plan in ("pro", "max_20x"):
-        recorder.record_facts({"user@example.com": {"plan": plan, "folders": [odd]}})
+        recorder.record_facts("user@example.com", {"plan": plan, "folders": [odd]})
+    recorder.record_facts("gone", {"plan": "pro"})
+    recorder.record_facts("gone", None)
     assert cache.read(path, "").facts == {"user@example.com": {"plan": "max_20x", "folders": [odd]}}
     assert (await recorder.load()).facts == cache.read(path, "").facts
 

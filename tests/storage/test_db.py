@@ -187,7 +187,7 @@ async def lived(folder: Path) -> None:
     process = Process(folder, NOW)
     for n in range(40):
         process.lives_through(sample("a", 3 * n, 70 + n / 2), sample("b", 3 * n, 85))
-    process.recorder.record_facts({"a": {"plan": "pro", "folders": ["/home/a/.claude"]}})
+    process.recorder.record_facts("a", {"plan": "pro", "folders": ["/home/a/.claude"]})
     await process.dies()
     with closing(sqlite3.connect(folder / "state.db")) as database:
         database.execute("PRAGMA journal_mode = DELETE")

@@ -243,7 +243,8 @@ def window_durations(state: State) -> Metric:
     seen = [w.key for a in state.accounts.values() if a.usage for w in a.usage.windows]
     lengths = {label_text(key): window_duration(key) for key in (FIVE_HOURS, SEVEN_DAYS, *seen)}
     for key, length in lengths.items():
-        _add(family, (key,), length.total_seconds())
+        if length is not None:
+            _add(family, (key,), length.total_seconds())
     return family
 
 

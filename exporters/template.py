@@ -18,6 +18,7 @@ from typing import Final
 
 from monitor.core import format
 from monitor.core.errors import SettingsError, describe
+from monitor.core.limits import is_window_key
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
@@ -235,7 +236,11 @@ _SPEC: Final = re.compile(
     r"(?:(?P<fill>[^{}])?(?P<align>[<>^]))?(?P<width>\d{1,3})?(?:\.(?P<precision>\d{1,2}))?"
 )
 _UNSPEAKABLE: Final = re.compile("[\ud800-\udfff]")
-_WINDOW: Final = re.compile(rf"5h|7d(?:_\w+)?|{WORST}")
+
+
+def _is_window(name: str) -> bool:
+    return name == WORST or is_window_key(name)
+
 
 ESCAPES: Final[Mapping[str, Callable[[str], str]]] = {
     "": str,
@@ -337,7 +342,7 @@ def _field(name: str, conversion: str, spec: str, place: int) -> Field:
     window, _, rest = name.rpartition(".")
     if name in ACCOUNT_FIELDS:
         shows = ACCOUNT_FIELDS[name]
-    elif rest in WINDOW_FIELDS and _WINDOW.fullmatch(window):
+    elif rest in WINDOW_FIELDS and _is_window(window):
         shows = WINDOW_FIELDS[rest].of(window)
     else:
         raise _wrong(f"no field {{{clean(name)}}} at character {place}: {_advice(name)}")
@@ -360,7 +365,7 @@ def _field(name: str, conversion: str, spec: str, place: int) -> Field:
 def _advice(name: str) -> str:
     """Name the nearest field, and all that there are."""
     window = name.partition(".")[0]
-    windows = (window,) if _WINDOW.fullmatch(window) else (FIVE_HOURS, SEVEN_DAYS, WORST)
+    windows = (window,) if _is_window(window) else (FIVE_HOURS, SEVEN_DAYS, WORST)
     known = [*ACCOUNT_FIELDS, *(f"{one}.{field}" for one in windows for field in WINDOW_FIELDS)]
     near = get_close_matches(name, known, n=1)
     meant = f"did you mean {{{near[0]}}}? " if near else ""

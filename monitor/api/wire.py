@@ -5,50 +5,24 @@ Utilization is always a percentage, 0 to 100: 1.0 means 1 %. It is never guessed
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from monitor.api.http_times import parse_retry_after
 from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
-from monitor.core.model import (
-    FIVE_HOURS,
-    SEVEN_DAYS,
-    AuthMethod,
-    ExtraUsage,
-    Identity,
-    Profile,
-    Usage,
-    Window,
-)
+from monitor.core.limits import is_flat_limit, read_limits
+from monitor.core.model import AuthMethod, ExtraUsage, Identity, Profile, Usage
 
-FLAT_WINDOWS: Final = {
-    "five_hour": FIVE_HOURS,
-    "seven_day": SEVEN_DAYS,
-    "seven_day_opus": "7d_opus",
-    "seven_day_sonnet": "7d_sonnet",
-}
-"""The flat windows that are limits. Others are codenames, credits or metadata and would raise false alarms."""
-
-KNOWN_KEYS: Final = {*FLAT_WINDOWS, "seven_day_oauth_apps", "cinder_cove", "extra_usage", "limits"}
-"""Claude Code itself takes a 200 without any of these for an error."""
-
-WOBBLE: Final = timedelta(seconds=2.5)
-"""`resets_at` is computed anew for each answer, up to 1.9 s off the round minute that is meant."""
-
-MOST_WINDOWS: Final = 32
-"""So many limits of one account are shown; each becomes a series of metrics, and more are no plan's."""
+KNOWN_KEYS: Final = {"cinder_cove", "extra_usage", "limits", "spend"}
+"""Claude Code itself takes a 200 without any of these, and without a flat limit, for an error."""
 
 MOST_TEXT: Final = 254
 """Characters of an e-mail address, says RFC 5321; no name or id is longer."""
 
 MOST_MONEY: Final = Decimal(10**12)
-
-_YEARS: Final = range(2000, 3000)
-"""A time beyond them is none, and the next sum would leave the calendar."""
 
 ERROR_TYPES: Final = {
     "rate_limit_error": Reason.RATE_LIMITED,
@@ -68,11 +42,12 @@ def parse_usage(body: bytes, at: datetime) -> Usage:
     Raises ApiError: SCHEMA where it is no usage, or the reason of an error body that came with a 200.
     """
     answer = _object(body)
-    if not KNOWN_KEYS & answer.keys():
+    if not (KNOWN_KEYS & answer.keys() or any(map(is_flat_limit, answer))):
         raise _error_in(answer)
-    windows = {**_flat_windows(answer), **_limit_windows(answer)}
-    ordered = sorted(windows.values(), key=lambda window: window.key)
-    return Usage(at, tuple(ordered), _extra_usage(answer.get("extra_usage")))
+    limits = read_limits(answer, "utilization")
+    if limits.is_unreadable:
+        raise _odd(f"no limit of the answer can be read ({'; '.join(limits.left_out)})")
+    return Usage(at, limits.windows, _extra_usage(answer.get("extra_usage")), limits.left_out)
 
 
 def _object(body: bytes) -> Json:
@@ -110,105 +85,6 @@ def _odd(detail: str) -> ApiError:
 def _word(text: object) -> str:
     """A server's word, fit for a message: short, and of plain characters only."""
     return re.sub(r"[^a-zA-Z0-9_.-]+", " ", str(text))[:40].strip()
-
-
-def _limit_windows(answer: Json) -> dict[str, Window]:
-    rows = answer.get("limits")
-    if rows is None:
-        return {}
-    if not isinstance(rows, list):
-        raise _odd("`limits` is not a list")
-    windows: dict[str, Window] = {}
-    for place, row in enumerate(rows):
-        key = _limit_key(row)
-        if key is not None and key not in windows and len(windows) < MOST_WINDOWS:
-            where = f"limits[{place}]"
-            windows[key] = _window(key, row, "percent", where, _locked_reason(answer, key))
-    return windows
-
-
-def _limit_key(row: object) -> str | None:
-    """The window that a row of `limits` is about; None for one that is no window of ours."""
-    if not isinstance(row, dict):
-        return None
-    kind = row.get("kind")
-    if kind == "session":
-        return FIVE_HOURS
-    if kind == "weekly_all":
-        return SEVEN_DAYS
-    return _model_key(row.get("scope")) if kind == "weekly_scoped" else None
-
-
-def _model_key(scope: object) -> str | None:
-    model = scope.get("model") if isinstance(scope, dict) else None
-    name = model.get("display_name") if isinstance(model, dict) else None
-    if not isinstance(name, str):
-        return None
-    word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40]
-    return f"{SEVEN_DAYS}_{word}" if word else None
-
-
-def _locked_reason(answer: Json, key: str) -> str | None:
-    flat = next((answer.get(name) for name, window in FLAT_WINDOWS.items() if window == key), None)
-    reason = flat.get("locked_reason") if isinstance(flat, dict) else None
-    return _word(reason) if reason else None
-
-
-def _flat_windows(answer: Json) -> dict[str, Window]:
-    windows: dict[str, Window] = {}
-    for name, key in FLAT_WINDOWS.items():
-        flat = answer.get(name)
-        if flat is not None:
-            locked = _locked_reason(answer, key)
-            windows[key] = _window(key, flat, "utilization", name, locked)
-    return windows
-
-
-def _window(key: str, row: object, field: str, where: str, locked_reason: str | None) -> Window:
-    if not isinstance(row, dict) or field not in row:
-        raise _odd(f"`{where}` holds no `{field}`")
-    utilization = _percentage(row[field], f"{where}.{field}") / 100
-    return Window(key, utilization, _instant(row.get("resets_at"), where), locked_reason)
-
-
-def _percentage(value: object, where: str) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type] # ours to find out
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or number < 0:
-        raise _odd(f"`{where}` is not a percentage")
-    return number
-
-
-def _instant(value: object, where: str) -> datetime | None:
-    """ISO 8601 text or epoch seconds, freed of the server's wobble; None is "no window open"."""
-    if value is None:
-        return None
-    try:
-        moment = _parse_instant(value)
-        if moment.year not in _YEARS:
-            raise ValueError
-        return _without_wobble(moment)
-    except (TypeError, ValueError, OverflowError, OSError):
-        raise _odd(f"`{where}.resets_at` is not a time") from None
-
-
-def _parse_instant(value: object) -> datetime:
-    if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    return datetime.fromtimestamp(value, UTC)
-
-
-def _without_wobble(moment: datetime) -> datetime:
-    """The round minute where it is within the wobble, else the whole second."""
-    minute = (moment + timedelta(seconds=30)).replace(second=0, microsecond=0)
-    if abs(moment - minute) <= WOBBLE:
-        return minute
-    return (moment + timedelta(seconds=0.5)).replace(microsecond=0)
 
 
 def _extra_usage(block: object) -> ExtraUsage | None:

@@ -5,6 +5,7 @@ looked up in short ticks, and each tick starts as few polls as keep up with the 
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from monitor.core.events import (
 from monitor.core.model import Account, AccountState, Credential, Usage
 from monitor.store import Store
 from monitor.system.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 TICK: Final = 0.5
 STEP: Final = timedelta(seconds=5)
@@ -95,6 +98,7 @@ class Poller:
         self._chance = chance
         self._budget = budget
         self._newest: dict[str, _Poll] = {}
+        self._logged: dict[str, tuple[str, ...]] = {}
 
     async def run(self) -> None:
         """Poll until cancelled. Anything but an expected failure is a bug, and is raised."""
@@ -183,6 +187,9 @@ class Poller:
         if usage is None:
             self._store.dispatch(PollPostponed(self._clock.now(), poll.name))
             return
+        if usage.left_out and usage.left_out != self._logged.get(poll.name):
+            self._logged[poll.name] = usage.left_out
+            _log.warning("%s: not understood: %s", poll.name, "; ".join(usage.left_out))
         now, duration = self._clock.now(), self._since(poll.started)
         self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
         self._budget.record_backoff(self._store.state.accounts[poll.name])

@@ -109,6 +109,10 @@ class Cause(StrEnum):
     """There is a token, and nobody can be asked now whose it is."""
     NOT_ASKED = "not_asked"
     """Nobody may be asked whose it is: `api.enabled` is false."""
+    NO_LIMITS = "no_limits"
+    """The answer holds no limit, where limits were known."""
+    LEFT_OUT = "left_out"
+    """There was usage, but not every figure of it could be read."""
     NO_KEYRING = "no_keyring"
     """No keyring is available."""
     MISCONFIGURED = "misconfigured"
@@ -340,6 +344,14 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     (Cause.WRONG_ORGANIZATION, None): (
         "the stored login belongs to another organization",
         "import the account again",
+    ),
+    (Cause.NO_LIMITS, None): (
+        "the answer holds no figure at all",
+        "the last ones are kept until it does",
+    ),
+    (Cause.LEFT_OUT, None): (
+        "some of its figures could not be read ({detail})",
+        "",
     ),
     (Cause.WRONG_ACCOUNT, None): (
         "the token that is given for {name!r} is of {owner}, which is another account",

@@ -1,7 +1,6 @@
 """Whether an account is still below a percentage: what scripts and agents ask before they go on. Pure."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -9,11 +8,11 @@ from enum import IntEnum
 from typing import Final
 
 from monitor.core.errors import SettingsError
+from monitor.core.limits import is_window_key
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
 from monitor.core.state import State
 
 DEFAULT_MAX: Final = 1.0
-_WINDOW: Final = re.compile(r"5h|7d(_\w+)?")
 
 
 class Verdict(IntEnum):
@@ -36,7 +35,8 @@ def guarded(
     Without an account it is the current one, without a window the fuller one of 5h and 7d. A window that should
     have been reset by now counts as empty. Raises SettingsError for an account or a window that cannot be.
     """
-    if window is not None and not _WINDOW.fullmatch(window):
+    known_keys = {w.key for a in state.accounts.values() if a.usage for w in a.usage.windows}
+    if window is not None and window not in known_keys and not is_window_key(window):
         raise SettingsError(f"no such window: {window!r}: it is 5h, 7d, or 7d_ and a model's name")
     asked = current_account(state) if account is None else named_account(state, account)
     if asked is None or not asked.values_are_fresh(now, state.policy.interval):

@@ -9,15 +9,47 @@ before it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.alerts.machine import SAME_END
 from monitor.core.alerts.memory import WindowMemory
-from monitor.core.model import Usage, Window
+from monitor.core.model import Usage, Window, window_duration
 
 NOISE: Final = 1e-6
 """Ratios closer than this are the same figure, written in another way."""
+
+
+SLIDING: Final = timedelta(hours=5)
+"""The windows of this length open when they are first used; a week begins and ends by itself."""
+
+STEP: Final = timedelta(minutes=15)
+"""A sliding end may be rounded: ends have been on 10-minute marks, and on full hours."""
+
+
+def settled(old: Usage | None, seen: Usage) -> Usage:
+    """The usage without the ends that idle 5h windows seem to have: such an end slides with the clock.
+
+    An end of an empty window that has moved since the last answer is none. It may move in steps: until something is
+    used, one that still lies nearly a whole window ahead is none either.
+    """
+    if old is None:
+        return seen
+    windows = tuple(_settled(old.window(window.key), window, seen.at) for window in seen.windows)
+    return replace(seen, windows=windows) if windows != seen.windows else seen
+
+
+def _settled(known: Window | None, seen: Window, at: datetime) -> Window:
+    length = window_duration(seen.key)
+    if known is None or known.utilization or seen.utilization or length != SLIDING:
+        return seen
+    before, end = known.sliding_end or known.resets_at, seen.resets_at
+    if before is None or end is None or before <= at:
+        return seen
+    waits = known.sliding_end is not None and end - at > length - STEP
+    if end - before > SAME_END or waits:
+        return replace(seen, resets_at=None, sliding_end=end)
+    return seen
 
 
 def merged(old: Usage | None, seen: Usage) -> Usage | None:
@@ -36,13 +68,15 @@ def merged(old: Usage | None, seen: Usage) -> Usage | None:
 def answered(
     old: Usage | None, answer: Usage, memories: Mapping[str, WindowMemory]
 ) -> Usage | None:
-    """The usage with a dated answer; None where all of it was known, or newer.
+    """The usage with a dated answer; None where all of it was known, or newer, or it holds no limit.
 
     A status line may have overtaken the answer, and speaks of fewer windows: those that it left alone, as the
     `memories` of their last samples say, are the answer's.
     """
-    if old is None or answer.at > old.at:
+    if old is None:
         return answer
+    if answer.at > old.at:
+        return answer if answer.windows else None
     newer = {
         window.key: window
         for window in answer.windows

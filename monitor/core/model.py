@@ -13,6 +13,11 @@ from monitor.core.errors import Failure, Reason
 FIVE_HOURS: Final = "5h"
 SEVEN_DAYS: Final = "7d"
 
+_DURATIONS: Final = {FIVE_HOURS: timedelta(hours=5), SEVEN_DAYS: timedelta(days=7)}
+
+LONGEST_EXPECTED: Final = timedelta(days=7)
+"""A window of unknown length is expected to be empty for so long after its reset."""
+
 LIVE_FOR: Final = timedelta(minutes=2)
 """Usage fetched within this time is called live."""
 
@@ -154,6 +159,7 @@ class Window:
     """One limit. `utilization` is a ratio and may exceed 1; `resets_at` is None while no window is open.
 
     `confirmed` is false for a value that no poll has said: the 0 that is expected once `resets_at` has passed.
+    `sliding_end` is the end that the API names of a window that is not open, and moves with the clock.
     """
 
     key: str
@@ -161,11 +167,14 @@ class Window:
     resets_at: datetime | None = None
     locked_reason: str | None = None
     confirmed: bool = True
+    sliding_end: datetime | None = None
 
-    def at(self, now: datetime) -> "Window":
-        """The window as it is to be shown at `now`."""
+    def at(self, now: datetime) -> "Window | None":
+        """The window as it is to be shown at `now`; None once the next one may have come and gone unseen."""
         if self.resets_at is None or now < self.resets_at:
             return self
+        if now - self.resets_at >= (window_duration(self.key) or LONGEST_EXPECTED):
+            return None
         return Window(self.key, 0.0, confirmed=False)
 
     def resets_in(self, now: datetime) -> timedelta | None:
@@ -175,9 +184,9 @@ class Window:
         return max(self.resets_at - now, timedelta(0))
 
 
-def window_duration(key: str) -> timedelta:
-    """Length of the window with this key: `5h`, `7d`, or a per-model week such as `7d_opus`."""
-    return timedelta(hours=5) if key == FIVE_HOURS else timedelta(days=7)
+def window_duration(key: str) -> timedelta | None:
+    """Length of the window with this key: `5h`, `7d`, or one of a model such as `7d_opus`; None for any other."""
+    return _DURATIONS.get(key.partition("_")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,18 +201,22 @@ class ExtraUsage:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One account's windows at one moment. A limit that the plan does not have is absent."""
+    """One account's windows at one moment. A limit that the plan does not have is absent.
+
+    `left_out` names, in short words, what the answer held besides and could not be read.
+    """
 
     at: datetime
     windows: tuple[Window, ...] = ()
     extra_usage: ExtraUsage | None = None
+    left_out: tuple[str, ...] = ()
 
     def window(self, key: str) -> Window | None:
         return next((window for window in self.windows if window.key == key), None)
 
     def shown_at(self, now: datetime) -> tuple[Window, ...]:
         """The windows as they are to be shown at `now`."""
-        return tuple(window.at(now) for window in self.windows)
+        return tuple(shown for window in self.windows if (shown := window.at(now)) is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, Effect, Notify
+from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
@@ -35,8 +36,8 @@ from monitor.core.events import (
     StorageFailed,
     Ticked,
 )
-from monitor.core.merge import answered, merged
-from monitor.core.model import Account, AccountState, Down, Unpolled, Up, Usage
+from monitor.core.merge import answered, merged, settled
+from monitor.core.model import LONGEST_EXPECTED, Account, AccountState, Down, Unpolled, Up, Usage
 from monitor.core.state import NotificationLog, State
 
 Outcome = tuple[State, tuple[Effect, ...]]
@@ -228,12 +229,18 @@ def _poll_succeeded(event: PollSucceeded, state: State) -> Outcome:
     old = state.accounts.get(event.account)
     if old is None:
         return state, ()
-    memories, told = observe(event.account, old.alerts, event.usage, state.policy.alerts)
+    if not event.usage.windows and _has_limits(old, event.at):
+        failure = Failure(Reason.SCHEMA, Cause.NO_LIMITS)
+        return _poll_failed(
+            PollFailed(event.at, event.account, failure, event.duration, event.jitter), state
+        )
+    usage = settled(old.usage, event.usage)
+    memories, told = observe(event.account, old.alerts, usage, state.policy.alerts)
     new = replace(
         old,
-        usage=event.usage,
+        usage=usage,
         health=old.health if isinstance(old.health, Up) else Up(event.at),
-        last_success_at=event.usage.at,
+        last_success_at=usage.at,
         polling=False,
         poll_duration=event.duration,
         alerts=memories,
@@ -243,11 +250,18 @@ def _poll_succeeded(event: PollSucceeded, state: State) -> Outcome:
     return state, _told(state, told, event.at)
 
 
+def _has_limits(account: AccountState, at: datetime) -> bool:
+    """Say whether the account had limits of late: in an outage every figure of an answer may be null."""
+    seen_at = account.last_success_at
+    return seen_at is not None and at - seen_at < LONGEST_EXPECTED and bool(account.windows(at))
+
+
 @_update.register
 def _figures_seen(event: FiguresSeen, state: State) -> Outcome:
     """Figures without a request mend no failing poll, and leave the schedule as it is."""
     old = state.accounts.get(event.account)
     seen = replace(event.usage, at=min(event.usage.at, event.at))
+    seen = settled(old.usage if old else None, seen)
     usage = merged(old.usage, seen) if old is not None else None
     if old is None or usage is None:
         return state, ()
@@ -263,6 +277,7 @@ def _answer_seen(event: AnswerSeen, state: State) -> Outcome:
     """As a poll's, but for the schedule and the health; it is found later than it came, and so are its alerts."""
     old = state.accounts.get(event.account)
     seen = replace(event.usage, at=min(event.usage.at, event.at))
+    seen = settled(old.usage if old else None, seen)
     usage = answered(old.usage, seen, old.alerts) if old is not None else None
     if old is None or usage is None:
         return state, ()

@@ -4,60 +4,44 @@
 them now and then missing, since Claude Code 2.1.80: code.claude.com/docs/en/statusline.
 """
 
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 from monitor.core.errors import TrackerError
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_duration
-
-WINDOWS: Final = {"five_hour": FIVE_HOURS, "seven_day": SEVEN_DAYS}
-MOST_PERCENT: Final = 1000.0
-"""A little more than 100 has been seen; so much more is no percentage."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST: Final = 1e11
+from monitor.core.limits import read_limits
+from monitor.core.model import Usage, Window, window_duration
 
 
 def parse_rate_limits(document: Mapping[str, Any], now: datetime) -> Usage | None:
-    """The usage at `now`; None where nothing is said of it. Raises TrackerError for what cannot be true.
+    """The usage at `now`; None where nothing is said of it. Raises TrackerError where no figure can be read.
 
     A window that has ended is left out: an idle terminal shows its last answer for ever.
     """
-    limits = document.get("rate_limits")
-    if limits is None:
+    rate_limits = document.get("rate_limits")
+    if rate_limits is None:
         return None
-    if not isinstance(limits, Mapping):
+    if not isinstance(rate_limits, Mapping):
         raise _odd("rate_limits")
-    found = (_window(name, key, limits.get(name), now) for name, key in WINDOWS.items())
-    windows = tuple(window for window in found if window is not None)
-    return Usage(now, windows) if windows else None
+    limits = read_limits(rate_limits, "used_percentage")
+    if limits.is_unreadable:
+        raise _odd("; ".join(limits.left_out))
+    far = {window.key for window in limits.windows if _ends_too_late(window, now)}
+    windows = tuple(
+        replace(window, resets_at=None) if window.key in far else window
+        for window in limits.windows
+        if window.resets_at is None or window.resets_at > now
+    )
+    left_out = (*limits.left_out, *(f"{key}: resets_at is too far ahead" for key in sorted(far)))
+    return Usage(now, windows, left_out=left_out) if windows else None
 
 
-def _window(name: str, key: str, row: object, now: datetime) -> Window | None:
-    if row is None:
-        return None
-    if not isinstance(row, Mapping):
-        raise _odd(name)
-    if row.get("used_percentage") is None:
-        return None
-    used = _number(row["used_percentage"], f"{name}.used_percentage", MOST_PERCENT)
-    if row.get("resets_at") is None:
-        return Window(key, used / 100)
-    where = f"{name}.resets_at"
-    resets_at = _EPOCH + timedelta(seconds=round(_number(row["resets_at"], where, _LATEST)))
-    if resets_at > now + 2 * window_duration(key):
-        raise _odd(where)
-    return Window(key, used / 100, resets_at) if resets_at > now else None
-
-
-def _number(value: object, where: str, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _odd(where)
-    if not (0 <= value <= most and math.isfinite(value)):
-        raise _odd(where)
-    return float(value)
+def _ends_too_late(window: Window, now: datetime) -> bool:
+    length = window_duration(window.key)
+    if length is None or window.resets_at is None:
+        return False
+    return window.resets_at > now + 2 * length
 
 
 def _odd(where: str) -> TrackerError:

@@ -8,6 +8,7 @@ from typing import Final
 from monitor.core.errors import Cause, Failure, Reason, Source, command, explain
 from monitor.core.format import age, duration
 from monitor.core.model import LOGIN_REASONS, Account, AccountState, AuthMethod, Down, Storage
+from monitor.core.sanitize import clean
 from monitor.credentials.account_cache import CachedAccount
 from monitor.credentials.folders import DEFAULT, for_claude_code
 from monitor.credentials.resolver import TokenStatus
@@ -159,13 +160,16 @@ def _masked(failure: Failure, names: Set[str]) -> Failure:
 
 
 def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> dict[str, Failed]:
-    """By account, those that fail."""
-    healths = {name: account.health for name, account in accounts.items()}
-    return {
-        name: Failed(health.failure, is_running)
-        for name, health in healths.items()
-        if isinstance(health, Down)
-    }
+    """By account, those that fail, if only to read some of their figures."""
+    failed = {}
+    for name, account in accounts.items():
+        if isinstance(account.health, Down):
+            failed[name] = Failed(account.health.failure, is_running)
+        elif account.usage is not None and account.usage.left_out:
+            words = clean("; ".join(account.usage.left_out))
+            partial = Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)
+            failed[name] = Failed(partial, is_running)
+    return failed
 
 
 def with_failure(check: Check, facts: TokenFacts, failed: Failed | None) -> Check:
@@ -174,6 +178,8 @@ def with_failure(check: Check, facts: TokenFacts, failed: Failed | None) -> Chec
         return check
     whose = "cannot be read" if failed.is_running else "could not be read when it was asked last"
     problem, fix = _problem(failed, facts)
+    if failed.failure.cause is Cause.LEFT_OUT:
+        return READING.warn(f"{facts.title}: {problem}", fix)
     found = f"{facts.title}: it {whose} ({failed.failure.reason}): {problem}"
     if failed.failure.reason in _PASSING:
         return READING.warn(found, fix)

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from urllib.parse import SplitResult
 
 from monitor.core.errors import SettingsError
+from monitor.core.limits import is_window_key
 from monitor.system.urls import is_loopback, split_url
 
 T = TypeVar("T")
@@ -31,7 +32,6 @@ _DURATION: Final = re.compile(
 )
 _TIME: Final = r"([01]?\d|2[0-3]):([0-5]\d)"
 _QUIET: Final = re.compile(rf"{_TIME}\s*-\s*{_TIME}", re.ASCII)
-_WINDOW: Final = re.compile(r"5h|7d|7d_[a-z0-9]+(?:_[a-z0-9]+)*")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -82,7 +82,7 @@ def check_org_id(org_id: str) -> str:
 
 def check_window(window: str) -> str:
     """The name of a window that a rule may be about."""
-    if not _WINDOW.fullmatch(window):
+    if not is_window_key(window):
         raise SettingsError(
             'no window: write "5h", "7d", or 7d_ and a model\'s name, such as "7d_opus"'
         )

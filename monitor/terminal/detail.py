@@ -104,6 +104,8 @@ def _windows(account: AccountState, moment: _Moment, *, is_wide: bool) -> Iterat
     if not windows:
         nothing = "none" if account.usage else "not known yet"
         yield "Limits", text_line(nothing, Style.DIM)
+    if account.usage and account.usage.left_out:
+        yield "Not understood", text_line(clean("; ".join(account.usage.left_out)), Style.PROBLEM)
     extra = account.usage.extra_usage if account.usage else None
     if extra is None:
         return

@@ -12,7 +12,13 @@ import pytest
 from monitor.app.poller import OwnRequests, Poller, RequestAllowance
 from monitor.core.budget import Sent
 from monitor.core.errors import ApiError, CredentialError, Failure, Reason, describe
-from monitor.core.events import AccountIdentified, AccountsLoaded, PolicyChanged, RefreshRequested
+from monitor.core.events import (
+    AccountIdentified,
+    AccountsLoaded,
+    PolicyChanged,
+    PollStarted,
+    RefreshRequested,
+)
 from monitor.core.model import Account, AccountState, Credential, Down, Identity, Secret, Usage
 from monitor.core.policy import Policy
 from monitor.core.state import State
@@ -410,6 +416,26 @@ async def test_an_account_that_is_removed_as_its_poll_begins_is_not_asked_about(
     rig.load("b")
     await poll
     assert rig.api.asked == []
+
+
+async def test_what_is_left_out_of_an_answer_is_logged_once_per_account_and_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    texts = iter(["7d: no number", "7d: no number", "5h: no time", "5h: no time"])
+
+    def answer(*_: object) -> Usage:
+        seen = (window("7d", 5, timedelta(days=3)),)
+        return Usage(rig.clock.now(), seen, left_out=(next(texts),))
+
+    rig = Rig("a")
+    rig.api.answer = answer
+    for _ in range(4):
+        rig.store.dispatch(PollStarted(rig.clock.now(), "a"))
+        await rig.poller.poll("a")
+    assert [record.message for record in caplog.records] == [
+        "a: not understood: 7d: no number",
+        "a: not understood: 5h: no time",
+    ]
 
 
 async def test_a_bug_ends_the_poller_loudly() -> None:

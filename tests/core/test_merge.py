@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monitor.core.alerts.machine import observe
 from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import RuleBook
-from monitor.core.merge import answered, merged
+from monitor.core.merge import answered, merged, settled
 from monitor.core.model import ExtraUsage, Usage, Window
 from tests.builders import NOW, after, before, usage
 
@@ -137,3 +137,59 @@ def test_no_window_is_lost_and_none_falls_within_its_period(old: Usage | None, s
         if now.resets_at == window.resets_at:
             assert now.utilization >= window.utilization
     assert merged(new, seen) is None, "what was said twice is no news"
+
+
+def slid(old: Usage | None, *ends: datetime | None, percent: float = 0) -> list[Usage]:
+    """What is made of answers three minutes apart that name these ends."""
+    found = []
+    for number, end in enumerate(ends):
+        old = settled(old, usage(five(percent, end), at=after(minutes=3 * number)))
+        found.append(old)
+    return found
+
+
+def ends_of(found: list[Usage]) -> list[datetime | None]:
+    return [one.windows[0].resets_at for one in found]
+
+
+def test_an_idle_window_whose_end_slides_with_the_clock_is_not_open() -> None:
+    sliding = [after(hours=5, minutes=3 * n) for n in range(4)]
+    assert ends_of(slid(None, *sliding)) == [sliding[0], None, None, None]
+
+
+def test_an_end_that_slides_in_steps_is_none_either() -> None:
+    steps = [after(hours=5), after(hours=5), after(hours=5, minutes=10), after(hours=5, minutes=10)]
+    assert ends_of(slid(None, *steps)) == [steps[0], steps[1], None, None]
+
+
+def test_a_sliding_window_that_is_used_is_open() -> None:
+    idle = slid(None, after(hours=5), after(hours=5, minutes=3))[-1]
+    opened = usage(five(1, after(hours=5)), at=after(minutes=6))
+    assert settled(idle, opened) == opened
+
+
+def test_an_idle_window_whose_end_stays_is_open_after_a_while() -> None:
+    idle = slid(None, after(hours=5), after(hours=5, minutes=3))[-1]
+    later = usage(five(0, after(hours=5, minutes=3)), at=after(minutes=30))
+    assert settled(idle, later) == later
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (five(0, after(hours=1)), five(0, after(hours=1, seconds=90))),
+        (five(0, before(minutes=1)), five(0, after(hours=5))),
+        (five(40, after(hours=1)), five(0, after(hours=5))),
+        (five(0, after(hours=1)), five(3, after(hours=5))),
+        (Window("7d", 0, after(days=1)), Window("7d", 0, after(days=2))),
+        (five(0, None), five(0, after(hours=5))),
+    ],
+    ids=["wobbles", "rolled over", "was used", "is used", "a week", "was not open"],
+)
+def test_an_end_that_does_not_slide_is_kept(first: Window, second: Window) -> None:
+    seen = usage(second)
+    assert settled(usage(first, at=before(minutes=3)), seen) == seen
+
+
+def test_an_answer_without_any_limit_is_no_news() -> None:
+    assert answered(KNOWN, usage(), {}) is None

@@ -425,3 +425,46 @@ def test_a_crash_report_names_the_event(kind: type[Event]) -> None:
         update(state(live("a")), empty)
     frames = {entry.name.replace("_", "") for entry in crash.traceback}
     assert kind.__name__.lower() in frames
+
+
+def test_an_answer_without_any_limit_keeps_the_last_figures_and_is_a_failed_poll() -> None:
+    start = loaded("a")
+    start, _ = update(start, success("a", 97))
+    start, effects = update(start, success("a", 98, minute=3))
+    assert effects == ()
+    empty = PollSucceeded(after(minutes=6), "a", usage(at=after(minutes=6)), SECOND)
+    now, effects = update(start, empty)
+    account = now.accounts["a"]
+    assert effects == ()
+    assert isinstance(account.health, Down)
+    assert account.health.failure == Failure(Reason.SCHEMA, Cause.NO_LIMITS)
+    assert account.failures == {Reason.SCHEMA: 1}
+    assert account.last_success_at == after(minutes=3)
+    assert [w.utilization for w in account.windows(after(minutes=6))] == [0.98]
+    now, effects = update(now, success("a", 98, minute=9))
+    assert effects == (), "no threshold is told twice"
+    assert isinstance(now.accounts["a"].health, Up)
+
+
+def test_an_account_that_never_had_a_limit_is_up() -> None:
+    now = changed(loaded("a"), PollSucceeded(NOW, "a", usage(), SECOND))
+    assert isinstance(now.accounts["a"].health, Up)
+
+
+def test_limits_that_are_long_gone_are_not_waited_for() -> None:
+    start = changed(loaded("a"), success("a", 97))
+    later = after(days=8)
+    now = changed(start, PollSucceeded(later, "a", usage(at=later), SECOND))
+    assert isinstance(now.accounts["a"].health, Up)
+
+
+@pytest.mark.parametrize(
+    ("key", "length"), [("5h", 5), ("5h_opus", 5), ("7d", 168), ("7d_opus", 168), ("odd", 168)]
+)
+def test_an_expected_reset_is_shown_for_one_length_of_the_window(key: str, length: int) -> None:
+    seen = window(key, 97, timedelta(hours=1))
+    assert seen.at(after(minutes=59)) == seen
+    expected = seen.at(after(hours=length))
+    assert expected is not None and (expected.utilization, expected.confirmed) == (0, False)
+    assert seen.at(after(hours=1 + length)) is None
+    assert usage(seen).shown_at(after(hours=1 + length)) == ()

@@ -268,5 +268,5 @@ async def test_an_odd_status_line_changes_nothing() -> None:
     rig = rig_at(FakeLogin("t1", facts=facts()))
     figures = await figures_of(rig)
     with pytest.raises(TrackerError, match="not understood"):
-        await figures.ingest(said("61"), None)
+        await figures.ingest(said("much"), None)
     assert used(rig) is None

@@ -17,7 +17,18 @@ from tests.builders import NOW, after, before
 SOON = after(hours=2)
 NEXT_WEEK = after(days=6)
 
-NO_PERCENTAGE: list[object] = [math.nan, math.inf, -1, -0.001, 1e308, 1001, True, "42", [], 10**400]
+NO_PERCENTAGE: list[object] = [
+    math.nan,
+    math.inf,
+    -1,
+    -0.001,
+    1e308,
+    1795888800,
+    True,
+    "much",
+    [],
+    10**400,
+]
 NO_INSTANT: list[object] = [math.nan, -math.inf, -1, 1e308, 1e12, True, "soon", {}, 10**400]
 
 
@@ -61,8 +72,14 @@ def test_both_windows() -> None:
             (Window("7d", 0.07, NEXT_WEEK),),
         ),
         (limits(five_hour=row(80, before(seconds=1).timestamp())), None),
-        (limits(five_hour=row(80, 0)), None),
-        (limits(seven_day_opus=row(80), spend_limit=row(90)), None),
+        (limits(five_hour=row(80, 0)), (Window("5h", 0.8),)),
+        (limits(seven_day_opus=row(80)), (Window("7d_opus", 0.8, SOON),)),
+        (limits(five_hour=row("42", SOON.isoformat())), (Window("5h", 0.42, SOON),)),
+        (limits(five_hour=row(42), seven_day=row(math.nan)), (Window("5h", 0.42, SOON),)),
+        (limits(five_hour=row(1795888800), seven_day=row(8)), (Window("7d", 0.08, SOON),)),
+        (limits(five_hour=row(42, after(hours=13.6).timestamp())), (Window("5h", 0.42),)),
+        (limits(seven_day=row(42, after(days=15).timestamp())), (Window("7d", 0.42),)),
+        *((limits(five_hour=row(42, at)), (Window("5h", 0.42),)) for at in NO_INSTANT),
     ],
 )
 def test_each_part_may_be_missing(
@@ -80,15 +97,20 @@ def test_each_part_may_be_missing(
         limits(five_hour=3),
         limits(five_hour=[row(1)]),
         *(limits(five_hour=row(used)) for used in NO_PERCENTAGE),
-        *(limits(five_hour=row(42, resets_at)) for resets_at in NO_INSTANT),
-        limits(five_hour=row(42, after(hours=11).timestamp())),
-        limits(seven_day=row(42, after(days=15).timestamp())),
-        limits(five_hour=row(42), seven_day=row(math.nan)),
     ],
 )
-def test_what_cannot_be_true_is_refused_whole(document: dict[str, Any]) -> None:
+def test_what_holds_no_figure_that_can_be_true_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(TrackerError, match="not understood: nothing was taken"):
         parsed(document)
+
+
+def test_what_is_left_out_of_a_document_is_named() -> None:
+    usage = parsed(limits(five_hour=row(42, after(hours=13.6).timestamp()), seven_day=row("much")))
+    assert usage is not None
+    assert usage.left_out == (
+        "7d: used_percentage is no number",
+        "5h: resets_at is too far ahead",
+    )
 
 
 JSON = st.recursive(
@@ -107,5 +129,5 @@ def test_any_document_gives_sound_usage_or_a_sentence(rate_limits: object) -> No
         assert "\n" not in str(error)
         return
     for window in usage.windows if usage else ():
-        assert 0 <= window.utilization <= 10
+        assert 0 <= window.utilization <= 100
         assert window.resets_at is None or timedelta(0) < window.resets_at - NOW

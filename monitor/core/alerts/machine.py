@@ -162,7 +162,8 @@ class _Machine:
             return self._new_period(memory, AlertKind.RESET, ended_at=end)
         if new_end - end <= SAME_END:
             return replace(memory, at=self._at, resets_at=new_end), ()
-        too_early = new_end - end < window_duration(self._sample.key) - SAME_END
+        length = window_duration(self._sample.key)
+        too_early = length is not None and new_end - end < length - SAME_END
         if too_early and memory.utilization - self._sample.utilization < DROP:
             return self._with_thresholds(self._one_sample_on(memory))
         return self._new_period(memory, AlertKind.RESET, ended_at=end)

@@ -28,7 +28,7 @@ class Forecast:
 
 def look_back(key: str) -> timedelta:
     """How far back the pace of the window with this key is measured."""
-    return LOOK_BACK.get(key, LOOK_BACK_WEEK)
+    return LOOK_BACK.get(key.partition("_")[0], LOOK_BACK_WEEK)
 
 
 def with_point(track: Sequence[Point], point: Point, key: str) -> tuple[Point, ...]:

@@ -1,0 +1,332 @@
+"""The one reader of limits: for the usage API, Claude Code's copy of its answer, and the status line. Pure.
+
+All of them tell a limit in one of two shapes, and the API tells most limits in both at once:
+
+    flat    {"seven_day_opus": {"utilization": 12.0, "resets_at": "2026-07-08T09:00:00.28+00:00"}}
+    row     {"limits": [{"kind": "weekly_scoped", "group": "weekly", "percent": 12, "resets_at": …,
+                         "scope": {"model": {"id": null, "display_name": "Opus"}, "surface": null}}]}
+
+Each is judged alone. Null, or a missing field, says "no such figure". A number that is none leaves out that figure
+alone; a time that is none leaves its reset unknown. Every row with a number is a limit, whatever it is named by; of
+the flat ones those that name a plan, a model or a surface: others are codenames and credits, full without harm.
+
+A flat limit and a row of one name are the same limit, told twice, where they agree to a point; the higher figure
+stands. All else that shares a name is kept apart: by what else the rows name, else by numbers, the highest figure
+first. As the figures of a period only grow, so do the first, the second and so on of them, whatever their order.
+"""
+
+import math
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Window
+from monitor.core.sanitize import one_line
+
+MOST_PERCENT: Final = 10_000.0
+"""A plan that shrinks may leave a week twentyfold full; so much more is no percentage but an epoch, or nothing."""
+
+MOST_WINDOWS: Final = 32
+"""So many limits of one account are shown; each becomes a series of metrics, and more are no plan's."""
+
+LONGEST_WORD: Final = 40
+MOST_LEFT_OUT: Final = 8
+
+WOBBLE: Final = timedelta(seconds=2.5)
+"""`resets_at` is computed anew for each answer, up to 1.9 s off the round minute that is meant."""
+
+SAME_FIGURE: Final = 1.0
+"""Points that a flat limit and its row may differ by: one of them may be rounded."""
+
+PERIODS: Final = {
+    "five_hour": FIVE_HOURS,
+    "session": FIVE_HOURS,
+    "seven_day": SEVEN_DAYS,
+    "weekly": SEVEN_DAYS,
+}
+FLAT: Final = ("five_hour", "seven_day")
+
+FLAT_NAMES: Final = frozenset(
+    {"opus", "sonnet", "haiku", "fable", "mythos", "claude"}  # models
+    | {"cowork", "routines", "code", "chat", "oauth", "overage"}  # surfaces
+)
+"""First words of flat limits. `seven_day_omelette` is a codename, and `seven_day_breakdown` no limit at all."""
+
+_YEARS: Final = range(2000, 3000)
+"""A time beyond them is none, and the next sum would leave the calendar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What was read. `left_out` names in short words what was there and could not be read.
+
+    `is_unreadable` says that there was something, and that no figure of it could be read.
+    """
+
+    windows: tuple[Window, ...] = ()
+    left_out: tuple[str, ...] = ()
+    is_unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One limit as one place tells it; without a `percent` it has no figure. `others` is what else it is named by."""
+
+    key: str
+    percent: float | None = None
+    resets_at: datetime | None = None
+    locked_reason: str | None = None
+    others: tuple[str, ...] = ()
+    bad_number: str = ""
+    bad_time: str = ""
+
+
+def is_flat_limit(name: str) -> bool:
+    """Say whether a key of the answer is that of a flat limit."""
+    return _flat_key(name) is not None
+
+
+def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
+    """Read the flat limits of the answer, and the rows of its `limits`. The figure is the first of the `fields`."""
+    flats = [
+        _judged(key, block, fields)
+        for name, block in answer.items()
+        if (key := _flat_key(name)) is not None
+    ]
+    rows, strange = _rows(answer.get("limits"))
+    readings = _with_flats(_told_apart(rows), flats)
+    windows, cut = _windows(readings)
+    shown = {reading.key for reading in readings if reading.percent is not None}
+    ends = {window.key for window in windows if window.resets_at is not None}
+    left_out = [
+        *strange,
+        *(f"{r.key}: {r.bad_number}" for r in readings if r.bad_number and r.key not in shown),
+        *(f"{r.key}: {r.bad_time}" for r in readings if r.bad_time and r.key not in ends),
+        *([f"{cut} more limits"] if cut else []),
+    ]
+    unread = bool(strange) or any(reading.bad_number for reading in readings)
+    return Limits(
+        windows,
+        tuple(dict.fromkeys(left_out))[:MOST_LEFT_OUT],
+        is_unreadable=unread and not windows,
+    )
+
+
+def _flat_key(name: str) -> str | None:
+    for flat in FLAT:
+        if name == flat:
+            return PERIODS[flat]
+        if name.startswith(f"{flat}_"):
+            word = window_word(name.removeprefix(f"{flat}_"))
+            return f"{PERIODS[flat]}_{word}" if word.split("_")[0] in FLAT_NAMES else None
+    return None
+
+
+def _rows(limits: object) -> tuple[list[_Reading], list[str]]:
+    """The rows, and what is none. An empty object in place of the list is as good as none."""
+    if limits is None or limits == {}:
+        return [], []
+    if not isinstance(limits, list):
+        return [], ["limits: no list"]
+    readings, strange = [], []
+    for place, row in enumerate(limits):
+        if isinstance(row, dict):
+            key, others = _row_names(row)
+            readings.append(replace(_judged(key, row, ("percent", "utilization")), others=others))
+        elif row is not None:
+            strange.append(f"limits[{place}]: no limit")
+    return readings, strange
+
+
+def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """What the row is called: by its period, and the first that it is named by; and the rest of its names."""
+    scope = row.get("scope")
+    block = scope if isinstance(scope, dict) else {"label": scope}
+    model = block.get("model")
+    ways = (
+        _named(model, "display_name", "name"),
+        _named(model, "id"),
+        _named(block.get("surface"), "display_name", "name", "id"),
+        _named(block.get("label"), "display_name", "name") or _named(row.get("label")),
+    )
+    names = [word for way in ways if (word := window_word(way))]
+    period, rest = _period(row)
+    if period is not None:
+        word = names[0] if names else rest.removeprefix("all")
+        key = f"{period}_{word}" if word else period
+    else:
+        kind = rest.removesuffix("_scoped")
+        key = "_".join(dict.fromkeys(word for word in (kind, *names[:1]) if word)) or "limit"
+    # Of equal length for all, so that rows can be told apart by one after the other.
+    return key, (*(window_word(way) for way in (*ways[2:], *ways[:2])), rest)
+
+
+def _named(value: object, *fields: str) -> str:
+    """The text, or the first text in these fields of an object; empty where there is none."""
+    if isinstance(value, dict):
+        texts = (value.get(field) for field in fields)
+        return next((text for text in texts if isinstance(text, str) and window_word(text)), "")
+    return value if isinstance(value, str) and "id" not in fields[:1] else ""
+
+
+def _period(row: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The row's period, None for one that is not known, and the rest of its kind."""
+    kind = row.get("kind")
+    word = window_word(kind) if isinstance(kind, str) else ""
+    for name, period in PERIODS.items():
+        if word == name or word.startswith(f"{name}_"):
+            return period, word.removeprefix(name).strip("_")
+    group = row.get("group")
+    return (PERIODS.get(group) if isinstance(group, str) else None), word
+
+
+def is_window_key(text: str) -> bool:
+    """Say whether a window can be called so: `5h`, `7d` or `extra`; `7d_opus`; or `monthly_new`, of any two words."""
+    period, _, rest = text.partition("_")
+    if not rest:
+        return text in (FIVE_HOURS, SEVEN_DAYS, "extra")
+    is_known = period in (FIVE_HOURS, SEVEN_DAYS) or period.isalpha()
+    return is_known and window_word(text, 4 * LONGEST_WORD) == text
+
+
+def window_word(text: str, longest: int = LONGEST_WORD) -> str:
+    """A name as part of a window's key: letters and digits of any script, in lower case, joined by underscores."""
+    text = unicodedata.normalize("NFKC", text[: 4 * longest]).lower()
+    seen = (char for char in text if unicodedata.category(char) != "Cf")
+    spaced = "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in seen)
+    return "_".join(spaced.split())[:longest].strip("_")
+
+
+def _judged(key: str, block: object, fields: Iterable[str]) -> _Reading:
+    if block is None:
+        return _Reading(key)
+    if not isinstance(block, Mapping):
+        return _Reading(key, bad_number="no limit")
+    field = next((field for field in fields if block.get(field) is not None), None)
+    locked = block.get("locked_reason")
+    reading = _Reading(key, locked_reason=one_line(str(locked), LONGEST_WORD) if locked else None)
+    if field is None:
+        return reading
+    percent = _percentage(block[field])
+    if percent is None:
+        return replace(reading, bad_number=f"{field} is no number")
+    try:
+        return replace(reading, percent=percent, resets_at=_instant(block.get("resets_at")))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return replace(reading, percent=percent, bad_time="resets_at is no time")
+
+
+def _percentage(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and 0 <= number <= MOST_PERCENT else None
+
+
+def _instant(value: object) -> datetime | None:
+    """ISO 8601 text or epoch seconds, freed of the server's wobble; None is "no window open"."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        moment = datetime.fromtimestamp(value, UTC)
+    else:
+        raise TypeError
+    if moment.year not in _YEARS:
+        raise ValueError
+    minute = (moment + timedelta(seconds=30)).replace(second=0, microsecond=0)
+    if abs(moment - minute) <= WOBBLE:
+        return minute
+    return (moment + timedelta(seconds=0.5)).replace(microsecond=0)
+
+
+def _told_apart(rows: Sequence[_Reading]) -> list[_Reading]:
+    """The rows with longer names where their names are equal, and something else that they name is not."""
+    told = list(rows)
+    for place in range(len(rows[0].others) if rows else 0):
+        words: defaultdict[str, set[str]] = defaultdict(set)
+        for row in told:
+            words[row.key].add(row.others[place])
+        told = [_longer(row, row.others[place]) if len(words[row.key]) > 1 else row for row in told]
+    return told
+
+
+def _longer(row: _Reading, word: str) -> _Reading:
+    return (
+        replace(row, key=f"{row.key}_{word}") if word and not row.key.endswith(f"_{word}") else row
+    )
+
+
+def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Reading]:
+    """The readings, each limit once; a flat one comes first."""
+    named: defaultdict[str, list[_Reading]] = defaultdict(list)
+    for row in rows:
+        named[row.key].append(row)
+    for flat in flats:
+        same = named[flat.key]
+        agreeing = [place for place, row in enumerate(same) if _agree(row, flat)]
+        if agreeing:
+            place = min(agreeing, key=lambda place: same[place].percent is None)
+            same[place] = _one_of(same[place], flat)
+        else:
+            same.insert(0, flat)
+    return [reading for readings in named.values() for reading in readings]
+
+
+def _agree(row: _Reading, flat: _Reading) -> bool:
+    """Say whether they are the same limit; one of them may give no figure."""
+    if row.percent is None or flat.percent is None:
+        return True
+    return abs(row.percent - flat.percent) <= SAME_FIGURE
+
+
+def _one_of(row: _Reading, flat: _Reading) -> _Reading:
+    known = [reading.percent for reading in (row, flat) if reading.percent is not None]
+    return replace(
+        row,
+        percent=max(known, default=None),
+        resets_at=row.resets_at or flat.resets_at,
+        locked_reason=row.locked_reason or flat.locked_reason,
+        bad_number=row.bad_number or flat.bad_number,
+        bad_time=row.bad_time or flat.bad_time,
+    )
+
+
+def _windows(readings: Iterable[_Reading]) -> tuple[tuple[Window, ...], int]:
+    """The windows by key, and how many more there are: the plan's own and the fullest are kept."""
+    found = [reading for reading in readings if reading.percent is not None]
+    found.sort(key=lambda reading: (reading.key not in PERIODS.values(), -_known(reading)))
+    taken: set[str] = set()
+    doubled = Counter(reading.key for reading in found)
+    names = _names(found[:MOST_WINDOWS], taken, doubled)
+    windows = [
+        Window(name, _known(reading) / 100, reading.resets_at, reading.locked_reason)
+        for name, reading in names
+    ]
+    ordered = sorted(windows, key=lambda window: window.key)
+    return tuple(ordered), max(len(found) - MOST_WINDOWS, 0)
+
+
+def _known(reading: _Reading) -> float:
+    return reading.percent or 0.0
+
+
+def _names(
+    found: Iterable[_Reading], taken: set[str], doubled: Counter[str]
+) -> Iterator[tuple[str, _Reading]]:
+    """A key for each: its own for the first of a name, then with numbers that no other key has."""
+    for reading in found:
+        key, number = reading.key, 1
+        while key in taken or (number > 1 and key in doubled):
+            number += 1
+            key = f"{reading.key}_{number}"
+        taken.add(key)
+        yield key, reading

@@ -126,8 +126,6 @@ HELLO_BYTES: Final = 1 << 16
 HELLO: Final = "/api/hello"
 """What Claude Code itself asks for, to see whether it is connected: a word of JSON, without any login."""
 
-_PAGES: Final = (b"<!doctype", b"<html")
-
 
 @dataclass(frozen=True, slots=True)
 class Reached:
@@ -160,9 +158,5 @@ def _reached(answer: Answer) -> Reached:
     date = parse_http_date(answer.headers.get("Date", ""))
     now = date or datetime.now(UTC)
     refusal = wire.refusal(answer.status, answer.headers, answer.body, now)
-    return Reached(answer.status, date, refusal.reason is Reason.CHALLENGE, _is_page(answer))
-
-
-def _is_page(answer: Answer) -> bool:
-    kind = answer.headers.get("Content-Type", "").lower()
-    return kind.startswith("text/html") or answer.body.lstrip()[:9].lower().startswith(_PAGES)
+    is_page = wire.is_page(answer.headers, answer.body)
+    return Reached(answer.status, date, refusal.reason is Reason.CHALLENGE, is_page)

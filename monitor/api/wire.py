@@ -4,17 +4,21 @@ The endpoints are undocumented; shapes are those of public captures from 2026-03
 Utilization is always a percentage, 0 to 100: 1.0 means 1 %. It is never guessed from its size.
 """
 
+import html
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from monitor.api.http_times import parse_retry_after
 from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
 from monitor.core.limits import is_flat_limit, read_limits
 from monitor.core.model import AuthMethod, ExtraUsage, Identity, Profile, Usage
+from monitor.core.sanitize import one_line
 
 KNOWN_KEYS: Final = {"cinder_cove", "extra_usage", "limits", "spend"}
 """Claude Code itself takes a 200 without any of these, and without a flat limit, for an error."""
@@ -26,12 +30,37 @@ MOST_MONEY: Final = Decimal(10**12)
 
 ERROR_TYPES: Final = {
     "rate_limit_error": Reason.RATE_LIMITED,
-    "authentication_error": Reason.AUTH,
-    "permission_error": Reason.SCOPE,
     "overloaded_error": Reason.SERVER,
     "api_error": Reason.SERVER,
     "timeout_error": Reason.SERVER,
 }
+"""Of the errors that are none of a login's."""
+
+LOGIN_ERRORS: Final = ("authentication_error", "permission_error")
+
+_SCOPE: Final = re.compile(r"\bscopes?\b|\buser:\w+", re.IGNORECASE)
+_NOT_ALLOWED: Final = re.compile(
+    r"not (?:currently )?(?:allowed|permitted|enabled|supported|available)|unsupported"
+    r"|\b(?:disabled|suspended|banned|deactivated|restricted)\b"
+    r"|\bip\b|allow[ _-]?list|\bregion\b|\bcountry\b|\blocation\b",
+    re.IGNORECASE,
+)
+"""What is said of an organization, an address or a region; no other login would do."""
+
+_DISABLED: Final = re.compile(
+    r"\b(?:organization|account|workspace)\b.*\b(?:disabled|suspended|banned|deactivated)\b"
+    r"|\bunsupported_country|not available in your",
+    re.IGNORECASE,
+)
+"""The same, where the status says less."""
+
+_TOKEN: Final = re.compile(r"\b(?:token|login|credentials?|session)\b", re.IGNORECASE)
+_PROXY_STATUSES: Final = frozenset({407, 511})
+_PROXY_LOGIN: Final = re.compile(r"\s*(?:basic|digest|ntlm|negotiate|kerberos)\b", re.IGNORECASE)
+_TITLE: Final = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
+_PAGES: Final = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"<!--")
+
+MOST_WORDS: Final = 120
 
 Json = Mapping[str, Any]
 
@@ -54,6 +83,8 @@ def _object(body: bytes) -> Json:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
+        if is_page({}, body):
+            raise ApiError(_not_the_apis(200, {}, body)) from None
         raise _odd(f"the answer is not JSON but {_looks_like(body)}") from None
     if not isinstance(answer, dict):
         raise _odd("the answer is JSON, but not an object")
@@ -61,21 +92,21 @@ def _object(body: bytes) -> Json:
 
 
 def _looks_like(body: bytes) -> str:
-    start = body.lstrip()[:20].lower()
+    start = body.lstrip()[:20]
     if not start:
         return "empty"
-    if start.startswith(b"<"):
-        return "a web page"
     return "cut off" if start.startswith(b"{") else "something else"
 
 
 def _error_in(answer: Json) -> ApiError:
-    error = answer.get("error")
-    kind = error.get("type") if isinstance(error, dict) else None
-    if kind is None:
+    """The error that came with a status of 200."""
+    error = _Error.of(answer)
+    if error is None:
         return _odd("the answer holds no usage that this version knows")
-    reason = ERROR_TYPES.get(str(kind), Reason.SCHEMA)
-    return ApiError(Failure(reason, detail=f"the API answered with an error: {_word(kind)}"))
+    if error.kind in LOGIN_ERRORS:
+        return ApiError(_of_login(403 if error.kind == "permission_error" else 401, error))
+    reason = ERROR_TYPES.get(error.kind, Reason.SCHEMA)
+    return ApiError(Failure(reason, detail=f"the API answered with an error: {error.words}"))
 
 
 def _odd(detail: str) -> ApiError:
@@ -143,6 +174,33 @@ def plan_word(kind: object, tier: object) -> str | None:
     return name or limit or None
 
 
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """The API's own error: its type, and what it says, fit to be shown."""
+
+    kind: str
+    message: str
+
+    @staticmethod
+    def of(answer: object) -> "_Error | None":
+        error = answer.get("error") if isinstance(answer, dict) else None
+        kind = error.get("type") if isinstance(error, dict) else None
+        message = error.get("message") if isinstance(error, dict) else None
+        if not isinstance(kind, str) and not isinstance(message, str):
+            return None
+        return _Error(str(kind or ""), _server_words(message) if isinstance(message, str) else "")
+
+    @property
+    def words(self) -> str:
+        return self.message or _word(self.kind)
+
+
+def _server_words(text: str) -> str:
+    """What a server says, cleaned and short; nothing of it where it may repeat a secret."""
+    words = one_line(text, MOST_WORDS)
+    return "" if "sk-ant" in re.sub(r"[^a-z-]", "", words.lower()) else words
+
+
 def refusal(
     status: int,
     headers: Mapping[str, str],
@@ -150,33 +208,88 @@ def refusal(
     now: datetime,
     auth_method: AuthMethod = AuthMethod.OAUTH,
 ) -> ApiError:
-    """The error that an answer with any other status than 200 stands for."""
+    """The error that an answer with any other status than 200 stands for, as its body has it."""
     retry_after = parse_retry_after(headers, now)
-    kind = _error_type(body)
-    if status == 429 or kind == "rate_limit_error":
+    error = _error_of(body)
+    if status == 429 or (error and error.kind == "rate_limit_error"):
         failure = Failure(Reason.RATE_LIMITED, retry_after=retry_after)
-    elif status == 403 and _is_challenge(headers, body):
+    elif status in (403, 503) and _is_challenge(headers, body):
         failure = Failure(Reason.CHALLENGE)
-    elif status in (401, 403) and auth_method is AuthMethod.SESSION_KEY:
-        failure = Failure(Reason.AUTH, Cause.REFUSED, Source.SESSION_KEY)
-    elif status == 401:
-        failure = Failure(Reason.AUTH, Cause.REFUSED)
-    elif status == 403 and kind == "permission_error":
-        failure = Failure(Reason.SCOPE, Cause.NO_SCOPE)
-    elif status == 403:
-        failure = Failure(Reason.SCOPE, Cause.FORBIDDEN)
-    elif 300 <= status < 400:
-        failure = Failure(Reason.SERVER, detail=f"unexpected redirect (HTTP {status})")
+    elif error is None and _is_alien(status, headers, body):
+        failure = _not_the_apis(status, headers, body)
+    elif status in (401, 403, 451) or (error and _DISABLED.search(error.message)):
+        failure = _of_login(status, error, auth_method)
     else:
-        failure = Failure(Reason.SERVER, detail=f"HTTP {status}", retry_after=retry_after)
+        said = f": {error.words}" if error else ""
+        failure = Failure(Reason.SERVER, detail=f"HTTP {status}{said}", retry_after=retry_after)
     return ApiError(failure)
 
 
-def _error_type(body: bytes) -> str | None:
+def _of_login(
+    status: int, error: _Error | None, auth_method: AuthMethod = AuthMethod.OAUTH
+) -> Failure:
+    """What the API has against this login."""
+    said = error.message if error else ""
+    is_oauth = auth_method is AuthMethod.OAUTH
+    if is_oauth and error and error.kind == "permission_error" and _SCOPE.search(said):
+        return Failure(Reason.SCOPE, Cause.NO_SCOPE)
+    if _NOT_ALLOWED.search(said) or status not in (401, 403):
+        return Failure(Reason.REFUSED, Cause.FORBIDDEN, detail=said or f"HTTP {status}")
+    if not is_oauth:
+        return Failure(Reason.AUTH, Cause.REFUSED, Source.SESSION_KEY)
+    if status == 401 or (error and error.kind == "authentication_error") or _TOKEN.search(said):
+        return Failure(Reason.AUTH, Cause.REFUSED)
+    words = f": {error.words}" if error else ""
+    return Failure(Reason.REFUSED, Cause.FORBIDDEN, detail=f"HTTP {status}{words}")
+
+
+def _error_of(body: bytes) -> _Error | None:
     try:
-        return str(json.loads(body)["error"]["type"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return _Error.of(json.loads(body))
+    except (ValueError, RecursionError):
         return None
+
+
+def _is_alien(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Say whether an answer without an error of the API's cannot be the API's at all.
+
+    The API shows no pages, leads nowhere else and says why it forbids; its own front has pages for 5xx. A session key
+    or token that has ended is told by a 401 of few words, or of none.
+    """
+    if status in _PROXY_STATUSES or 300 <= status < 400 or status in (403, 451):
+        return True
+    asks = status == 401 and _PROXY_LOGIN.match(headers.get("WWW-Authenticate", ""))
+    return bool(asks) or (400 <= status < 500 and is_page(headers, body))
+
+
+def is_page(headers: Mapping[str, str], body: bytes) -> bool:
+    """Say whether it is made for a browser."""
+    start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower()
+    is_html = headers.get("Content-Type", "").lower().startswith("text/html")
+    return start.startswith(_PAGES) or (is_html and bool(start))
+
+
+def _not_the_apis(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """With the status, and who it says that it is: a page by its title, a redirect by the host that it leads to."""
+    title = _TITLE.search(body[:65536])
+    host = _host_of(headers.get("Location", ""))
+    if 300 <= status < 400:
+        what = f"a redirect to {host}" if host else "a redirect"
+    elif is_page(headers, body):
+        name = _server_words(html.unescape(title[1].decode(errors="replace"))) if title else ""
+        what = f"a web page, “{name}”" if name else "a web page"
+    elif status == 407:
+        what = "the proxy wants a login"
+    else:
+        what = "without a word of the API's"
+    return Failure(Reason.BLOCKED, Cause.ALIEN, detail=f"HTTP {status}, {what}")
+
+
+def _host_of(url: str) -> str:
+    try:
+        return one_line(urlsplit(url).hostname or "", 60)
+    except ValueError:
+        return ""
 
 
 def _is_challenge(headers: Mapping[str, str], body: bytes) -> bool:

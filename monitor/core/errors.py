@@ -32,6 +32,10 @@ class Reason(StrEnum):
     SCHEMA = "schema"
     CHALLENGE = "challenge"
     CREDENTIALS = "credentials"
+    BLOCKED = "blocked"
+    """Something on the way answered instead of the API."""
+    REFUSED = "refused"
+    """The API knows the login, and its organization or its place may not use it."""
 
 
 class Source(StrEnum):
@@ -98,7 +102,9 @@ class Cause(StrEnum):
     NO_SCOPE = "no_scope"
     """The token may not read usage: that of `claude setup-token`, mostly."""
     FORBIDDEN = "forbidden"
-    """The API knows the login, and refuses it."""
+    """The API knows the login, and does not allow it what it asks for."""
+    ALIEN = "alien"
+    """The answer cannot be the API's: a page, or what a proxy says."""
     WRONG_ORGANIZATION = "wrong_organization"
     """The answer was of another organization than the account."""
     NO_ORGANIZATION = "no_organization"
@@ -337,8 +343,12 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
         "",
     ),
     (Cause.FORBIDDEN, None): (
-        "the API refuses this login (HTTP 403)",
-        "check the organization, or log in again",
+        "the API does not allow it ({detail})",
+        "ask the organization's administrator",
+    ),
+    (Cause.ALIEN, None): (
+        "something on the way answered instead of the API ({detail})",
+        "look at the proxy, the VPN or the network's login page",
     ),
     (Cause.NO_ORGANIZATION, None): ("the answer does not say whose usage it is", ""),
     (Cause.WRONG_ORGANIZATION, None): (

@@ -28,10 +28,11 @@ STEP: Final = timedelta(minutes=15)
 
 
 def settled(old: Usage | None, seen: Usage) -> Usage:
-    """The usage without the ends that idle 5h windows seem to have: such an end slides with the clock.
+    """The usage without ends that are none, and with those that it does not tell.
 
-    An end of an empty window that has moved since the last answer is none. It may move in steps: until something is
-    used, one that still lies nearly a whole window ahead is none either.
+    Some idle 5h windows seem to have an end that slides with the clock: an end of an empty window that has moved since
+    the last answer is none. It may move in steps: until something is used, one that still lies nearly a whole window
+    ahead is none either. The end of a window that has not fallen, but tells none, is the one that was known.
     """
     if old is None:
         return seen
@@ -40,8 +41,13 @@ def settled(old: Usage | None, seen: Usage) -> Usage:
 
 
 def _settled(known: Window | None, seen: Window, at: datetime) -> Window:
+    if known is None:
+        return seen
+    if seen.resets_at is None and 0 < known.utilization <= seen.utilization:
+        goes_on = known.resets_at is not None and known.resets_at > at
+        return replace(seen, resets_at=known.resets_at) if goes_on else seen
     length = window_duration(seen.key)
-    if known is None or known.utilization or seen.utilization or length != SLIDING:
+    if known.utilization or seen.utilization or length != SLIDING:
         return seen
     before, end = known.sliding_end or known.resets_at, seen.resets_at
     if before is None or end is None or before <= at:

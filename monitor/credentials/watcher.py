@@ -46,6 +46,7 @@ HALF_WRITTEN: Final = timedelta(seconds=1)
 
 UNANSWERED: Final = frozenset(
     {Reason.RATE_LIMITED, Reason.SERVER, Reason.TIMEOUT, Reason.SCHEMA, Reason.CHALLENGE}
+    | {Reason.BLOCKED, Reason.REFUSED}
 )
 """The profile API does not say whose a token is, and yet the usage API may answer."""
 
@@ -304,7 +305,8 @@ class FreshCredentials:
 
 def _why_unknown(error: ApiError | CredentialError) -> Failure:
     """Why the token that is there cannot be used."""
-    if isinstance(error, CredentialError) or error.reason in LOGIN_REASONS:
+    says_itself = LOGIN_REASONS | {Reason.BLOCKED, Reason.REFUSED}
+    if isinstance(error, CredentialError) or error.reason in says_itself:
         return error.failure
     reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
     return Failure(reason, Cause.UNIDENTIFIED, detail=str(error))

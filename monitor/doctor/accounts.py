@@ -127,6 +127,7 @@ _PASSING: Final = {
     Reason.TIMEOUT: f"see the API above; {_BY_ITSELF}",
     Reason.CONNECTION: f"see the API above; {_BY_ITSELF}",
     Reason.SERVER: f"see the API above; {_BY_ITSELF}",
+    Reason.BLOCKED: f"look at the proxy, the VPN or the network's login page; {_BY_ITSELF}",
     Reason.CHALLENGE: f"leave the VPN or proxy, or log in by OAuth: `monitor accounts import`; {_BY_ITSELF}",
 }
 """What mends the failures that may pass without anybody doing anything."""
@@ -200,6 +201,8 @@ def _problem(failed: Failed, facts: TokenFacts) -> tuple[str, str]:
         return problem, _PASSING[failed.failure.reason]
     if failed.failure.reason in LOGIN_REASONS:
         return problem, _login(failed.failure.reason, facts)
+    if failed.failure.cause is Cause.NO_LIMITS:
+        return problem, f"wait: {_BY_ITSELF}"
     if failed.failure.reason is Reason.SCHEMA:
         return problem, "`pip install --upgrade claude-tracker`: the API may have changed"
     if advice:

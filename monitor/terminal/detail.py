@@ -121,7 +121,9 @@ def _windows(account: AccountState, moment: _Moment, *, is_wide: bool) -> Iterat
 def _reset(window: Window, moment: _Moment) -> str:
     if window.resets_at is not None:
         return f"resets {moment.until(window.resets_at)}"
-    return "not open" if window.confirmed else "reset expected, not yet confirmed"
+    if not window.confirmed:
+        return "reset expected, not yet confirmed"
+    return "reset not known" if window.utilization else "not open"
 
 
 def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:

@@ -21,6 +21,8 @@ _FAILURES: Final = {
     Reason.CONNECTION: ("No network",),
     Reason.SERVER: ("Anthropic has an error", "API error"),
     Reason.SCHEMA: ("Answer not understood", "Bad answer"),
+    Reason.BLOCKED: ("Something else answered", "Blocked"),
+    Reason.REFUSED: ("The API does not allow it", "Not allowed"),
     Reason.CHALLENGE: (
         "Cloudflare asks for a browser — import with i",
         "Cloudflare — import, i",
@@ -39,6 +41,9 @@ _BRIEFER: Final = {
     Cause.LOGIN_ENDED: ("Login ended — claude /login", "claude /login", "Log in"),
     Cause.LOGGED_OUT: ("Logged out — claude /login", "Logged out", "Log in"),
     Cause.EXPIRED: ("The token has expired", "Expired"),
+    Cause.NO_LIMITS: ("No figures in the answer", "No figures"),
+    Cause.ALIEN: ("Something else answered", "Blocked"),
+    Cause.FORBIDDEN: ("The API does not allow it", "Not allowed"),
 }
 """The whole sentence names the folder; these are for less room."""
 
@@ -101,7 +106,9 @@ def failure_phrases(
     match failure.reason:
         case Reason.AUTH if account.account.auth_method is AuthMethod.SESSION_KEY:
             return _KEY_DEAD
-        case Reason.AUTH if failure.cause in _BRIEFER:
+        case Reason.AUTH | Reason.SCHEMA | Reason.BLOCKED | Reason.REFUSED if (
+            failure.cause in _BRIEFER
+        ):
             return sentence(describe(failure)), *_BRIEFER[failure.cause]
         case Reason.AUTH:
             is_given = account.account.storage in (Storage.SYSTEMD, Storage.COMMAND)
@@ -113,6 +120,9 @@ def failure_phrases(
             problem = sentence(explain(failure)[0])
             phrases = sentence(describe(failure)), problem, clip(problem, _LEAST_CELLS), "No access"
             return tuple(filter(None, phrases))
+        case Reason.SERVER if failure.detail:
+            phrases = _FAILURES[failure.reason]
+            return f"{phrases[0]} ({clean(failure.detail)})", *phrases
         case reason:
             return _FAILURES[reason]
 

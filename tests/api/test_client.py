@@ -122,14 +122,14 @@ async def test_a_foreign_user_agent_is_throttled_as_the_real_api_does(api: Simul
     ("fault", "reason"),
     [
         pytest.param(Fault(401), Reason.AUTH, id="401"),
-        pytest.param(Fault(403), Reason.SCOPE, id="403"),
+        pytest.param(Fault(403), Reason.BLOCKED, id="403"),
         pytest.param(
             Fault(403, b"", {"cf-mitigated": "challenge"}), Reason.CHALLENGE, id="challenge"
         ),
         pytest.param(rate_limited("7"), Reason.RATE_LIMITED, id="429"),
         pytest.param(Fault(500, b"oops"), Reason.SERVER, id="500"),
-        pytest.param(Fault(302, b"", {"Location": "/api/oauth/profile"}), Reason.SERVER, id="302"),
-        pytest.param(Fault(200, b"<html>"), Reason.SCHEMA, id="a web page"),
+        pytest.param(Fault(302, b"", {"Location": "/api/oauth/profile"}), Reason.BLOCKED, id="302"),
+        pytest.param(Fault(200, b"<html>"), Reason.BLOCKED, id="a web page"),
         pytest.param(
             Fault(200, {"error": {"type": "api_error"}}), Reason.SERVER, id="200 with error"
         ),

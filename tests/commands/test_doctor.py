@@ -7,18 +7,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monitor.commands.doctor import failures, running
-from monitor.core.errors import Failure, Reason, TrackerError
+from monitor.core.errors import Cause, Failure, Reason, TrackerError
 from monitor.doctor.accounts import Failed
 from monitor.ipc.server import Server
 from monitor.paths import instance
 from tests.app.leader_process import leader
-from tests.builders import failing, live, state
+from tests.builders import failing, live, state, usage
 from tests.storage.factories import keep_accounts
 
 SETTINGS = "[api]\nenabled = false\n[notifications]\nenabled = false\n[exporter]\nlisten = {!r}\n"
@@ -119,6 +120,16 @@ def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Pa
     keep_accounts(environ, tmp_path / "config.toml", REFUSED, live("b"))
     told = failures(tmp_path / "config.toml", environ)
     assert told == {"a": Failed(Failure(Reason.SCOPE, detail="a setup-token"), is_running=False)}
+
+
+def test_figures_that_could_not_be_read_are_told_of_an_account_that_is_well(tmp_path: Path) -> None:
+    environ = environ_of(tmp_path)
+    seen = replace(usage(), left_out=("7d: utilization is no number",))
+    keep_accounts(environ, tmp_path / "config.toml", live("a", usage=seen), live("b"))
+    told = failures(tmp_path / "config.toml", environ)
+    words = "7d: utilization is no number"
+    failure = Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)
+    assert told == {"a": Failed(failure, is_running=False)}
 
 
 async def test_what_another_version_says_in_other_words_is_an_error(tmp_path: Path) -> None:

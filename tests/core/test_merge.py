@@ -191,5 +191,13 @@ def test_an_end_that_does_not_slide_is_kept(first: Window, second: Window) -> No
     assert settled(usage(first, at=before(minutes=3)), seen) == seen
 
 
+def test_a_window_that_has_not_fallen_keeps_the_end_that_an_answer_does_not_tell() -> None:
+    assert settled(KNOWN, usage(five(42, None))) == usage(five(42))
+    assert settled(KNOWN, usage(five(3, None))) == usage(five(3, None))
+    assert settled(usage(five(0)), usage(five(0, None))) == usage(five(0, None))
+    ended = usage(five(40, before(minutes=1)), at=before(minutes=9))
+    assert settled(ended, usage(five(42, None))) == usage(five(42, None))
+
+
 def test_an_answer_without_any_limit_is_no_news() -> None:
     assert answered(KNOWN, usage(), {}) is None

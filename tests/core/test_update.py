@@ -468,3 +468,14 @@ def test_an_expected_reset_is_shown_for_one_length_of_the_window(key: str, lengt
     assert expected is not None and (expected.utilization, expected.confirmed) == (0, False)
     assert seen.at(after(hours=1 + length)) is None
     assert usage(seen).shown_at(after(hours=1 + length)) == ()
+
+
+def test_an_end_that_cannot_be_read_tells_no_threshold_twice() -> None:
+    start = changed(loaded("a"), success("a", 40))
+    start, effects = update(start, success("a", 97, minute=3))
+    assert len(effects) == 1
+    for minute in (6, 9, 12):
+        at = after(minutes=minute)
+        event = PollSucceeded(at, "a", usage(window("5h", 97), at=at), SECOND)
+        start, effects = update(start, event)
+        assert effects == ()

@@ -1,9 +1,11 @@
 """The facts of one account."""
 
+from dataclasses import replace
 from datetime import UTC, timedelta
 
 import pytest
 
+from monitor.core.model import Usage, Window
 from monitor.core.policy import Policy
 from monitor.terminal.detail import detail_lines
 from monitor.terminal.text import Style, plain
@@ -37,3 +39,13 @@ def test_the_requests_of_the_hour_stand_beside_what_the_api_allows(
     line = next(line for line in lines if plain(line).startswith(" Requests"))
     assert plain(line).removeprefix(" Requests").strip() == text
     assert line[-1].style is style
+
+
+def test_what_an_answer_held_and_could_not_be_read_is_named() -> None:
+    seen = Usage(NOW, (Window("5h", 0.97),), left_out=("7d: utilization is no number",))
+    shown = replace(account(NOW, "user@work.com"), usage=seen)
+    lines = [plain(line) for line in detail_lines(state_of(shown), shown, NOW, 100, UTC)]
+    assert any(
+        "Not understood" in line and "7d: utilization is no number" in line for line in lines
+    )
+    assert any("5h limit" in line and "reset not known" in line for line in lines)

@@ -59,7 +59,24 @@ def test_an_account_without_numbers_has_none() -> None:
         (Failure(Reason.TIMEOUT), "Timeout"),
         (Failure(Reason.CONNECTION), "No network"),
         (Failure(Reason.SERVER), "Anthropic has an error"),
+        (Failure(Reason.SERVER, detail="HTTP 404: x"), "Anthropic has an error (HTTP 404: x)"),
         (Failure(Reason.SCHEMA), "Answer not understood"),
+        (
+            Failure(Reason.SCHEMA, Cause.NO_LIMITS),
+            "The answer holds no figure at all: the last ones are kept until it does",
+        ),
+        (Failure(Reason.BLOCKED), "Something else answered"),
+        (
+            Failure(Reason.BLOCKED, Cause.ALIEN, detail="HTTP 407"),
+            "Something on the way answered instead of the API (HTTP 407): "
+            "look at the proxy, the VPN or the network's login page",
+        ),
+        (Failure(Reason.REFUSED), "The API does not allow it"),
+        (
+            Failure(Reason.REFUSED, Cause.FORBIDDEN, detail="This organization has been disabled."),
+            "The API does not allow it (This organization has been disabled.): "
+            "ask the organization's administrator",
+        ),
         (Failure(Reason.CHALLENGE), "Cloudflare asks for a browser — import with i"),
         (Failure(Reason.CREDENTIALS, detail="the keyring is locked"), "The keyring is locked"),
         (Failure(Reason.CREDENTIALS), "No access"),

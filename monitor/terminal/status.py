@@ -121,8 +121,8 @@ def failure_phrases(
             phrases = sentence(describe(failure)), problem, clip(problem, _LEAST_CELLS), "No access"
             return tuple(filter(None, phrases))
         case Reason.SERVER if failure.detail:
-            phrases = _FAILURES[failure.reason]
-            return f"{phrases[0]} ({clean(failure.detail)})", *phrases
+            words = _FAILURES[failure.reason]
+            return f"{words[0]} ({clean(failure.detail)})", *words
         case reason:
             return _FAILURES[reason]
 

@@ -12,6 +12,7 @@ import shlex
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,35 @@ class SettingsFile:
 
     def remove_account(self, name: str) -> None:
         """Drop the account; the active one stays the same, and is the first where it was this one."""
-        self._apply(_removal(name))
+
+        def change(settings: Settings, text: str) -> tuple[Settings, str]:
+            index, active = _index(settings, name), settings.active_account
+            text = _without_account(text, index)
+            # One that lies outside of the accounts is left alone.
+            if index <= active < len(settings.accounts):
+                active = 0 if active == index else active - 1
+            if active != settings.active_account:
+                text = _with_values(text, ("settings",), {"active_account": active})
+            accounts = settings.accounts[:index] + settings.accounts[index + 1 :]
+            overrides = {other: o for other, o in settings.overrides.items() if other != name}
+            return (
+                replace(settings, accounts=accounts, overrides=overrides, active_account=active),
+                text,
+            )
+
+        self._apply(change)
 
     def set_active(self, name: str) -> None:
         """Make the account the active one."""
-        self._apply(_activation(name))
+
+        def change(settings: Settings, text: str) -> tuple[Settings, str]:
+            index = _index(settings, name)
+            if index == settings.active_account:
+                return settings, text
+            text = _with_values(text, ("settings",), {"active_account": index})
+            return replace(settings, active_account=index), text
+
+        self._apply(change)
 
     def _apply(self, change: Change) -> None:
         try:
@@ -133,34 +158,6 @@ def _replacement(name: str, account: Account) -> Change:
     return change
 
 
-def _removal(name: str) -> Change:
-    def change(settings: Settings, text: str) -> tuple[Settings, str]:
-        index, active = _index(settings, name), settings.active_account
-        text = _without_account(text, index)
-        # One that lies outside of the accounts is left alone.
-        if active < len(settings.accounts) and active >= index:
-            active = 0 if active == index else active - 1
-        if active != settings.active_account:
-            text = _with_values(text, ("settings",), {"active_account": active})
-        accounts = settings.accounts[:index] + settings.accounts[index + 1 :]
-        overrides = {other: o for other, o in settings.overrides.items() if other != name}
-        meant = replace(settings, accounts=accounts, overrides=overrides, active_account=active)
-        return meant, text
-
-    return change
-
-
-def _activation(name: str) -> Change:
-    def change(settings: Settings, text: str) -> tuple[Settings, str]:
-        index = _index(settings, name)
-        if index == settings.active_account:
-            return settings, text
-        text = _with_values(text, ("settings",), {"active_account": index})
-        return replace(settings, active_account=index), text
-
-    return change
-
-
 def _index(settings: Settings, name: str) -> int:
     names = [account.name for account in settings.accounts]
     if name not in names:
@@ -192,16 +189,12 @@ def _renamed_in_rules(settings: Settings, text: str, old: str, new: str) -> tupl
     """The settings and their text with the new name wherever rules and exceptions know the account by the old one."""
     rules = dict(settings.notifications.rules)
     for kind, rule in rules.items():
-        if old != new and old in (rule.accounts or ()):
-            names = list(rule.accounts or ())
-            at = names.index(old)
-            names[at] = new
-            rules[kind] = replace(rule, accounts=tuple(names))
-
-            def rename(table: Any, at: int = at) -> None:
-                table["accounts"][at] = new
-
-            text = _with_table(text, ("notifications", "rules", str(kind)), rename)
+        if old != new and rule.accounts and old in rule.accounts:
+            at = rule.accounts.index(old)
+            names = (*rule.accounts[:at], new, *rule.accounts[at + 1 :])
+            rules[kind] = replace(rule, accounts=names)
+            path = ("notifications", "rules", str(kind))
+            text = _with_table(text, path, partial(_set_item, "accounts", at, new))
     overrides = {new if name == old else name: o for name, o in settings.overrides.items()}
     notifications = replace(settings.notifications, rules=rules)
     return replace(settings, notifications=notifications, overrides=overrides), text
@@ -255,12 +248,17 @@ def _with_table(text: str, table: KeyPath, change: Callable[[Any], None]) -> str
     return text[:start] + document.as_string() + text[end:]
 
 
+def _set_item(key: str, at: int, value: Value, table: Any) -> None:
+    table[key][at] = value
+
+
 def _with_account(text: str, account: Account) -> str:
     """The account as one more `[[accounts]]` table, below the last of them and the comments that follow it."""
-    tables = [place for path, place in places_in(text).items() if _is_account(path)]
+    places = places_in(text).items()
+    ends = [place.end for path, place in places if path[0] == "accounts" and len(path) == 2]
     at = len(text)
-    if tables:
-        at = _line_end(text, max(place.end for place in tables))
+    if ends:
+        at = _line_end(text, max(ends))
         while comment := re.compile(r"[ \t]*#[^\n]*(?:\n|\Z)").match(text, at):
             at = comment.end()
     return _with_block(text, at, {"accounts": [_given(_values(account))]})
@@ -300,10 +298,6 @@ def _given(values: Mapping[str, Value | None]) -> dict[str, Any]:
         for key, value in values.items()
         if value is not None
     }
-
-
-def _is_account(path: KeyPath) -> bool:
-    return len(path) == 2 and path[0] == "accounts"
 
 
 def _ends_blank(text: str) -> bool:

@@ -493,7 +493,18 @@ edits = st.lists(
 )
 
 
-@given(edits, st.sampled_from(["", COMMENTED, COMMENTED.replace("\n", "\r\n")]))
+APART = """\
+[[accounts]]
+name = "a"
+[exporter]
+# the end
+[notifications.rules]
+pace.accounts = ["a", "b"]
+[[accounts]]
+name = 'b'"""
+
+
+@given(edits, st.sampled_from(["", COMMENTED, COMMENTED.replace("\n", "\r\n"), APART]))
 def test_no_edits_lose_a_comment_or_another_account(
     tmp_path_factory: pytest.TempPathFactory, edits: list[Edit], text: str
 ) -> None:

@@ -2,16 +2,19 @@
 
 One codec serves the state that followers mirror, the rows of the state database and the requests on the socket: a new
 field is carried by all of them without a line here. A field equal to its default is left out, and read as its default
-where it is missing, so documents are small and older ones stay readable. Unknown fields are ignored.
+where it is missing, so documents are small and older ones stay readable. Unknown fields are ignored: a follower of the
+version before goes on, and loses only what it could not show anyway.
 
     dataclass                 object of its fields; in a union with others, its class name stands under "type"
     datetime, timedelta       whole microseconds, of an instant since 1970
     Decimal, enum             its text, its value
     tuple, frozenset          list; a set is sorted
     mapping                   object; a list of pairs where keys are no texts
+    Any                       as it is, unchecked: what another program has sent, for its reader to judge
 
-Of the libraries for this, msgspec refuses a union of dataclasses, and cattrs has to be taught most of these types and
-imports several times as long as json does, which every follower would wait for.
+Of the libraries for this, msgspec refuses a union of two dataclasses, so it takes neither the state nor the requests.
+cattrs has to be taught datetime, timedelta, Decimal and the union, and then still reads true as 1.0, "no" as True and
+NaN as a number, passes a Secret on, and raises groups that are no ValueError.
 """
 
 import math
@@ -20,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from enum import Enum
+from enum import StrEnum
 from functools import cache
 from typing import (
     Any,
@@ -29,7 +32,6 @@ from typing import (
     NoReturn,
     TypeVar,
     Union,
-    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -43,6 +45,8 @@ TAG: Final = "type"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
+_LARGEST: Final = 2**1023
+"""No whole number is larger: metrics and the table make a float of it."""
 
 T = TypeVar("T")
 
@@ -57,9 +61,8 @@ class DecodeError(ValueError):
 
     def inside(self, step: str) -> "DecodeError":
         """The same error, seen from one level further out."""
-        self.place = step + (
-            f".{self.place}" if self.place and not self.place.startswith("[") else self.place
-        )
+        joint = "." if self.place and not self.place.startswith("[") else ""
+        self.place = f"{step}{joint}{self.place}"
         return self
 
     def __str__(self) -> str:
@@ -74,7 +77,8 @@ class _Codec(NamedTuple):
 def encode(kind: Any, value: Any, *, secrets: bool = False) -> Any:
     """Make plain JSON values of a value that is declared to be of this type, which may be a union.
 
-    Raises TypeError for a Secret, unless the caller wants secrets carried: only requests on the socket do.
+    Raises TypeError for a type that could hold a Secret, whether or not the value has one, unless the caller wants
+    secrets carried: only requests on the socket do. Raises ValueError for a number that JSON has no word for.
     """
     return _compiled(kind, secrets).encode(value)
 
@@ -93,10 +97,12 @@ def _compiled(kind: Any, secrets: bool) -> _Codec:
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind is Secret:
-        return _SECRET if secrets else _NO_SECRET
-    if isinstance(kind, type) and issubclass(kind, Enum):
+        if not secrets:
+            raise TypeError("a secret stands in no document")
+        return _Codec(Secret.reveal, lambda plain: Secret(_text(plain)))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
         return _enum(kind)
-    if is_dataclass(kind) and isinstance(kind, type):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _dataclass(kind, secrets)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
@@ -106,39 +112,48 @@ def _compiled(kind: Any, secrets: bool) -> _Codec:
     if origin in (tuple, frozenset):
         return _sequence(origin, _compiled(arguments[0], secrets))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _mapping(*arguments, secrets=secrets)
+        key, value = (_compiled(one, secrets) for one in arguments)
+        has_text_keys = isinstance(arguments[0], type) and issubclass(arguments[0], str)
+        return _object(key, value) if has_text_keys else _pairs(key, value)
     raise TypeError(f"values of the type {kind} cannot be encoded")
 
 
 def _dataclass(kind: type, secrets: bool) -> _Codec:
     hints = get_type_hints(kind)
-    own = [(one.name, _compiled(hints[one.name], secrets), _default(one)) for one in fields(kind)]
-    required = [name for name, _, default in own if default is MISSING]
+    codecs = {one.name: _compiled(hints[one.name], secrets) for one in fields(kind)}
+    defaults = {one.name: _default(one) for one in fields(kind)}
+    required = frozenset(name for name, default in defaults.items() if default is MISSING)
+    own = [(name, codec.encode, defaults[name]) for name, codec in codecs.items()]
+    find = {name: codec.decode for name, codec in codecs.items()}.get
 
     def encode(value: Any) -> dict[str, Any]:
         plain = {}
-        for name, codec, default in own:
+        for name, encode_field, default in own:
             item = getattr(value, name)
-            if default is MISSING or item != default:
-                plain[name] = codec.encode(item)
+            if item is not default and (default is MISSING or item != default):
+                plain[name] = encode_field(item)
         return plain
 
     def decode(plain: Any) -> Any:
         if not isinstance(plain, dict):
             _refuse("an object", plain)
         found = {}
-        for name, codec, _ in own:
-            if name in plain:
-                try:
-                    found[name] = codec.decode(plain[name])
-                except DecodeError as error:
-                    raise error.inside(name) from None
-        for name in required:
-            if name not in found:
-                raise DecodeError(f"{name} is missing")
+        name = ""
+        try:
+            for name, item in plain.items():
+                if decode_field := find(name):
+                    found[name] = decode_field(item)
+        except DecodeError as error:
+            raise error.inside(name) from None
+        if not found.keys() >= required:
+            raise DecodeError(f"{min(required - found.keys())} is missing")
         return kind(**found)
 
     return _Codec(encode, decode)
+
+
+def _names(kind: Any) -> list[str]:
+    return [one.name for one in fields(kind)]
 
 
 def _default(field: Field[Any]) -> Any:
@@ -146,26 +161,30 @@ def _default(field: Field[Any]) -> Any:
 
 
 def _union(arguments: tuple[Any, ...], secrets: bool) -> _Codec:
-    """At most one member that is no dataclass may stand beside None; dataclasses are told apart by their tag."""
-    members = [one for one in arguments if one is not types.NoneType]
-    if len(members) == 1:
-        return _optional(_compiled(members[0], secrets))
-    codecs = {one.__name__: _compiled(one, secrets) for one in members}
+    """None, and either one member of any type or dataclasses alone, which are told apart by their tag."""
+    has_none = types.NoneType in arguments
+    members = {one.__name__: one for one in arguments if one is not types.NoneType}
+    codecs = {tag: _compiled(one, secrets) for tag, one in members.items()}
+    if has_none and len(arguments) == 2:
+        return _optional(*codecs.values())
+    if any(not is_dataclass(one) or TAG in _names(one) for one in members.values()):
+        raise TypeError(f"a union of these cannot be told apart by a tag: {', '.join(members)}")
 
     def encode(value: Any) -> Any:
-        if value is None:
+        if value is None and has_none:
             return None
         tag = type(value).__name__
+        if members.get(tag) is not type(value):
+            raise TypeError(f"{tag} is none of {', '.join(members)}")
         return {TAG: tag, **codecs[tag].encode(value)}
 
     def decode(plain: Any) -> Any:
-        if plain is None and len(members) < len(arguments):
+        if plain is None and has_none:
             return None
         tag = plain.get(TAG) if isinstance(plain, dict) else None
-        codec = codecs.get(tag) if isinstance(tag, str) else None
-        if codec is None:
+        if not isinstance(tag, str) or tag not in codecs:
             raise DecodeError(f"{TAG} has to be one of {', '.join(codecs)}")
-        return codec.decode(plain)
+        return codecs[tag].decode(plain)
 
     return _Codec(encode, decode)
 
@@ -178,78 +197,79 @@ def _optional(codec: _Codec) -> _Codec:
 
 
 def _sequence(kind: Callable[[Iterable[Any]], Any], codec: _Codec) -> _Codec:
+    encode_item, decode_item = codec
     ordered: Callable[[Iterable[Any]], Iterable[Any]] = sorted if kind is frozenset else iter
 
     def decode(plain: Any) -> Any:
         if not isinstance(plain, list):
             _refuse("a list", plain)
-        return kind(_each(codec, plain))
+        items: list[Any] = []
+        try:
+            for item in plain:
+                items.append(decode_item(item))
+        except DecodeError as error:
+            raise error.inside(f"[{len(items)}]") from None
+        return kind(items)
 
-    return _Codec(lambda value: [codec.encode(item) for item in ordered(value)], decode)
+    return _Codec(lambda value: [encode_item(item) for item in ordered(value)], decode)
 
 
 def _fixed_tuple(codecs: list[_Codec]) -> _Codec:
+    def encode(value: Any) -> list[Any]:
+        return [codec.encode(item) for codec, item in zip(codecs, value, strict=True)]
+
     def decode(plain: Any) -> Any:
         if not isinstance(plain, list) or len(plain) != len(codecs):
             _refuse(f"a list of {len(codecs)}", plain)
-        return tuple(
-            item for codec, one in zip(codecs, plain, strict=True) for item in _each(codec, [one])
-        )
-
-    return _Codec(
-        lambda value: [c.encode(one) for c, one in zip(codecs, value, strict=True)], decode
-    )
-
-
-def _each(codec: _Codec, plain: list[Any]) -> list[Any]:
-    items = []
-    for place, one in enumerate(plain):
+        items: list[Any] = []
         try:
-            items.append(codec.decode(one))
+            for codec, item in zip(codecs, plain, strict=True):
+                items.append(codec.decode(item))
         except DecodeError as error:
-            raise error.inside(f"[{place}]") from None
-    return items
-
-
-def _mapping(key_kind: Any, value_kind: Any, *, secrets: bool) -> _Codec:
-    key, value = _compiled(key_kind, secrets), _compiled(value_kind, secrets)
-    has_text_keys = isinstance(key_kind, type) and issubclass(key_kind, str)
-
-    def decode_pairs(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-        found = {}
-        for name, item in pairs:
-            try:
-                found[key.decode(name)] = value.decode(item)
-            except DecodeError as error:
-                raise error.inside(str(name)[:40]) from None
-        return found
-
-    def decode(plain: Any) -> dict[Any, Any]:
-        if has_text_keys:
-            if not isinstance(plain, dict):
-                _refuse("an object", plain)
-            return decode_pairs(plain.items())
-        if not isinstance(plain, list) or not all(
-            isinstance(p, list) and len(p) == 2 for p in plain
-        ):
-            _refuse("a list of pairs", plain)
-        return decode_pairs((name, item) for name, item in plain)
-
-    def encode(mapping: Mapping[Any, Any]) -> Any:
-        pairs = ((key.encode(name), value.encode(item)) for name, item in mapping.items())
-        return dict(pairs) if has_text_keys else [list(pair) for pair in pairs]
+            raise error.inside(f"[{len(items)}]") from None
+        return tuple(items)
 
     return _Codec(encode, decode)
 
 
-def _enum(kind: type[Enum]) -> _Codec:
-    def decode(plain: Any) -> Enum:
+def _object(key: _Codec, value: _Codec) -> _Codec:
+    def encode(mapping: Mapping[Any, Any]) -> Any:
+        return {key.encode(name): value.encode(item) for name, item in mapping.items()}
+
+    def decode(plain: Any) -> Any:
+        if not isinstance(plain, dict):
+            _refuse("an object", plain)
+        found = {}
+        name = None
         try:
-            return kind(plain)
-        except ValueError:
-            raise DecodeError(
-                f"has to be one of {', '.join(str(one.value) for one in kind)}"
-            ) from None
+            for name, item in plain.items():
+                found[key.decode(name)] = value.decode(item)
+        except DecodeError as error:
+            raise error.inside(_step(name)) from None
+        return found
+
+    return _Codec(encode, decode)
+
+
+def _step(name: Any) -> str:
+    """The key as a step of a path: a strange one is escaped, so that any log and terminal can take the path."""
+    return name[:40] if isinstance(name, str) and name.isprintable() else ascii(name)[:40]
+
+
+def _pairs(key: _Codec, value: _Codec) -> _Codec:
+    pairs = _sequence(tuple, _fixed_tuple([key, value]))
+    return _Codec(
+        lambda mapping: pairs.encode(mapping.items()), lambda plain: dict(pairs.decode(plain))
+    )
+
+
+def _enum(kind: type[StrEnum]) -> _Codec:
+    members: dict[str, StrEnum] = {one.value: one for one in kind}
+
+    def decode(plain: Any) -> StrEnum:
+        if not isinstance(plain, str) or plain not in members:
+            raise DecodeError(f"has to be one of {', '.join(members)}")
+        return members[plain]
 
     return _Codec(lambda value: value.value, decode)
 
@@ -270,35 +290,42 @@ def _bool(plain: Any) -> bool:
 
 
 def _int(plain: Any) -> int:
-    return (
-        plain
-        if isinstance(plain, int) and not isinstance(plain, bool)
-        else _refuse("a whole number", plain)
-    )
+    if type(plain) is not int:  # a bool is an instance of int, too
+        _refuse("a whole number", plain)
+    if not -_LARGEST <= plain <= _LARGEST:
+        raise DecodeError("is too large a number")
+    return plain
 
 
 def _float(plain: Any) -> float:
     if isinstance(plain, bool) or not isinstance(plain, int | float):
         _refuse("a number", plain)
-    try:
-        number = float(plain)
-    except OverflowError:
-        number = math.inf
+    number = plain if isinstance(plain, float) else float(_int(plain))
     if not math.isfinite(number):
         raise DecodeError("is no finite number")
     return number
 
 
+def _encode_float(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"JSON has no word for {value}")
+    return value
+
+
 def _duration(plain: Any) -> timedelta:
+    if type(plain) is not int:
+        _refuse("a whole number", plain)
     try:
-        return timedelta(microseconds=_int(plain))
+        return timedelta(0, 0, plain)
     except OverflowError:
         raise DecodeError("is too long a time") from None
 
 
 def _instant(plain: Any) -> datetime:
+    if type(plain) is not int:
+        _refuse("a whole number", plain)
     try:
-        return _EPOCH + _duration(plain)
+        return _EPOCH + timedelta(0, 0, plain)
     except OverflowError:
         raise DecodeError("is no instant of the calendar") from None
 
@@ -308,30 +335,24 @@ def _decimal(plain: Any) -> Decimal:
         number = Decimal(_text(plain))
     except InvalidOperation:
         raise DecodeError("is no decimal number") from None
-    return number if number.is_finite() else _refuse("a finite number", plain)
+    if not number.is_finite() or not math.isfinite(float(number)):
+        raise DecodeError("is no finite number")
+    return number
 
 
 def _refuse(wanted: str, plain: Any) -> NoReturn:
     raise DecodeError(f"has to be {wanted}, not {type(plain).__name__}")
 
 
-def _refuse_secret(_: Any) -> NoReturn:
-    raise TypeError("a secret stands in no document")
-
-
 def _same(value: Any) -> Any:
     return value
 
 
-_NO_SECRET: Final = _Codec(_refuse_secret, _refuse_secret)
-_SECRET: Final = _Codec(
-    lambda value: cast("Secret", value).reveal(), lambda plain: Secret(_text(plain))
-)
 _SIMPLE: Final[Mapping[Any, _Codec]] = {
     str: _Codec(_same, _text),
     bool: _Codec(_same, _bool),
     int: _Codec(_same, _int),
-    float: _Codec(_same, _float),
+    float: _Codec(_encode_float, _float),
     datetime: _Codec(lambda value: (value - _EPOCH) // _TICK, _instant),
     timedelta: _Codec(lambda value: value // _TICK, _duration),
     Decimal: _Codec(str, _decimal),

@@ -2,10 +2,11 @@
 
 import copy
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.codec import DecodeError, decode, encode
+from monitor.core.commands import EditAccount
 from monitor.core.effects import Alert
+from monitor.core.errors import Reason
 from monitor.core.model import (
     AccountState,
     Credential,
@@ -68,6 +71,19 @@ class Odd:
     steps: tuple[int, str] = (0, "")
     money: Decimal | None = None
     flags: frozenset[bool] = frozenset()
+    reason: Reason | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def nested(depth: int) -> Any:
+    inner: Any = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+DEEP = nested(100_000)
+"""More than Python's stack takes, so that even its repr is an error."""
 
 
 def test_keys_that_are_no_texts_become_pairs() -> None:
@@ -90,7 +106,8 @@ def test_keys_that_are_no_texts_become_pairs() -> None:
         (Usage, {"at": True}, "at: "),
         (Usage, {"at": 0, "windows": {}}, "windows: has to be a list"),
         (Window, {"key": "\ud800", "utilization": 0}, "key: is no valid text"),
-        (Window, {"key": "5h", "utilization": 10**400}, "utilization: is no finite number"),
+        (Window, {"key": "5h", "utilization": 10**400}, "utilization: is too large a number"),
+        (Window, {"key": "5h", "utilization": math.inf}, "utilization: is no finite number"),
         (Window, {"key": "5h", "utilization": True}, "utilization: has to be a number, not bool"),
         (
             Window,
@@ -99,7 +116,15 @@ def test_keys_that_are_no_texts_become_pairs() -> None:
         ),
         (Window, [], "an object, not list"),
         (Odd, {"steps": [1]}, "steps: has to be a list of 2"),
-        (Odd, {"pairs": [["a"]]}, "pairs: has to be a list of pairs"),
+        (Odd, {"steps": [1, 2]}, r"steps\[1\]: has to be a text"),
+        (Odd, {"steps": [10**400, ""]}, r"steps\[0\]: is too large a number"),
+        (Odd, {"pairs": {}}, "pairs: has to be a list, not dict"),
+        (Odd, {"pairs": [["a"]]}, r"pairs\[0\]: has to be a list of 2"),
+        (Odd, {"pairs": [[["a", "b"], "x"]]}, r"pairs\[0\]\[1\]: has to be a whole number"),
+        (Odd, {"pairs": [[DEEP, 1]]}, r"pairs\[0\]\[0\]: has to be a list of 2"),
+        (Odd, {"money": "1E+999999"}, "money: is no finite number"),
+        (Odd, {"reason": ["auth"]}, "reason: has to be one of auth, scope"),
+        (Odd, {"reason": "\ud800"}, "reason: has to be one of auth, scope"),
         (Odd, {"money": "nan"}, "money: "),
         (Odd, {"money": "ten"}, "money: is no decimal number"),
         (Health, {"type": "Sideways"}, "type has to be one of Unpolled, Up, Down"),
@@ -108,6 +133,43 @@ def test_keys_that_are_no_texts_become_pairs() -> None:
 def test_a_wrong_document_names_the_place(kind: Any, plain: Any, problem: str) -> None:
     with pytest.raises(DecodeError, match=problem):
         decode(kind, plain)
+
+
+def test_a_strange_key_is_escaped_in_the_path() -> None:
+    plain = {"counts": {"a\n\x1b[31m\ud800": "x"}}
+    with pytest.raises(DecodeError) as refused:
+        decode(Odd, plain)
+    assert str(refused.value).isprintable()
+    assert str(refused.value).encode().startswith(b"counts.'a\\n\\x1b[31m\\ud800': has to be")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_has_no_word_for_is_not_written(number: float) -> None:
+    with pytest.raises(ValueError, match="JSON has no word for"):
+        encode(Window, Window("5h", number))
+
+
+def test_a_value_of_another_union_is_not_written() -> None:
+    with pytest.raises(TypeError, match="Window is none of Unpolled, Up, Down"):
+        encode(Health, Window("5h", 0.4))
+
+
+@dataclass(frozen=True)
+class Typed:
+    type: str
+
+
+@pytest.mark.parametrize("kind", [Typed | Window, int | str, complex, list[int]])
+def test_a_type_that_could_not_be_read_back_is_refused_at_once(kind: Any) -> None:
+    with pytest.raises(TypeError):
+        encode(kind, Typed("x"))
+
+
+def test_instants_keep_their_microsecond_wherever_their_clock_stands() -> None:
+    east = datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=timezone(timedelta(hours=5, minutes=45)))
+    assert decode(Up, encode(Up, Up(east))).since == east
+    for end in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        assert decode(Up, encode(Up, Up(end))).since == end
 
 
 junk = st.recursive(
@@ -141,5 +203,12 @@ def test_a_secret_stands_in_no_document_unless_that_is_wanted() -> None:
     with pytest.raises(TypeError, match="a secret stands in no document") as refused:
         encode(Credential, credential)
     assert "sk-ant" not in str(refused.value)
+    with pytest.raises(TypeError, match="a secret stands in no document"):
+        decode(Credential, {"secret": "sk-ant-x"})
     plain = encode(Credential, credential, secrets=True)
     assert decode(Credential, plain, secrets=True) == credential
+
+
+def test_what_could_hold_a_secret_is_refused_though_it_has_none() -> None:
+    with pytest.raises(TypeError, match="a secret stands in no document"):
+        encode(EditAccount, EditAccount("work", "home", "org"))

@@ -1,0 +1,344 @@
+"""Which account to use now, and which one when: choice by pressure, and a plan ahead. Pure.
+
+A week that is not used up expires at its reset, and a 5-hour window, which begins with its first use, limits how fast a
+week can be used up. The *pressure* of an account is what is left of its week over what can still be used of it before
+the reset, through the windows that fit into the time: from 1 on, some of it is already lost. The account under the
+highest pressure is used first; the current one is kept unless another's is a good deal higher, since a switch
+costs a cold prompt cache.
+
+Windows are opened on a *ring*: where one begins every 5 h / n, one of n accounts is soon free again at any time. The
+program opens none, it only says when.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+FIVE_HOURS: Final = timedelta(hours=5)
+WEEK: Final = timedelta(days=7)
+
+STICKINESS: Final = 1.3
+"""Another account has to be under so many times the pressure before the current one is left."""
+
+ENDING: Final = 0.3
+"""An open window about to end counts for so much more pressure. It saves switches later."""
+
+SPENT: Final = 10.0
+"""Points of a 5-hour window. An account with less is nearly spent: it is begun only where there is no other."""
+
+USUAL_COST: Final = 1 / 7
+"""The part of a week that one full 5-hour window costs, until it is learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What is left of one limit, as a ratio of 0 to 1, and when it resets; None where no window is open."""
+
+    left: float
+    resets_at: datetime | None = None
+
+    def at(self, now: datetime) -> "Limit":
+        """The limit at a later time, if nothing more is used of it."""
+        return self if self.resets_at is None or now < self.resets_at else Limit(1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """The limits of one account. `models` are per-model weeks by the model's name in lower case.
+
+    `week_cost` is the part of the week that one full 5-hour window costs; `plan_weight` the size of its windows beside
+    those of other plans; `reserve` the share of its week that is left to others.
+    """
+
+    name: str
+    five_hours: Limit
+    week: Limit
+    models: Mapping[str, Limit] = field(default_factory=dict)
+    week_cost: float = USUAL_COST
+    plan_weight: float = 1.0
+    reserve: float = 0.0
+
+    def at(self, now: datetime) -> "AccountLimits":
+        """The limits at a later time, if nothing more is used of them."""
+        models = {model: limit.at(now) for model, limit in self.models.items()}
+        return replace(self, five_hours=self.five_hours.at(now), week=self.week.at(now), models=models)
+
+    def week_for(self, model: str | None) -> Limit:
+        """The week that binds, less the reserve: the model's own one where it has less left."""
+        own = self.models.get(model) if model else None
+        week = own if own is not None and own.left < self.week.left else self.week
+        return Limit(max(week.left - self.reserve, 0.0), week.resets_at)
+
+    def points(self, model: str | None = None) -> float:
+        """Points of a 5-hour window that can be used at once."""
+        return min(self.five_hours.left, self.week_for(model).left / self.week_cost) * 100
+
+    def free_at(self, now: datetime, model: str | None = None) -> datetime | None:
+        """The instant from which something can be used of it; None where that is not known."""
+        waits = [
+            limit.resets_at
+            for limit in (self.five_hours, self.week_for(model))
+            if limit.left < FREE
+        ]
+        known = [instant for instant in waits if instant is not None]
+        return max((now, *known)) if len(known) == len(waits) else None
+
+
+FREE: Final = 0.005
+"""A limit with less left is full: readings are whole percents."""
+
+
+def pressure(account: AccountLimits, now: datetime, model: str | None = None) -> float:
+    """What is left of the week over what can be used of it before its reset; 0 for one that is full."""
+    week = account.week_for(model)
+    windows_left = week.left / account.week_cost
+    until_reset = (week.resets_at or now + WEEK) - now
+    five = account.five_hours
+    rest = min(five.resets_at - now, until_reset) if five.resets_at else timedelta(0)
+    usable = (five.left if five.resets_at else 0.0) + (until_reset - rest) / FIVE_HOURS
+    return windows_left / max(usable, 0.01)
+
+
+def urgency(account: AccountLimits, now: datetime, model: str | None = None) -> float:
+    """The pressure, a little more the nearer an open window's end is: what is left of the window expires then, too."""
+    ends = account.five_hours.resets_at
+    gone = 0.0 if ends is None else 1 - min(max((ends - now) / FIVE_HOURS, 0.0), 1.0)
+    return pressure(account, now, model) * (1 + ENDING * gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The account to use now, and why, in one line; where all are full, None and when the first is `free_at`."""
+
+    account: str | None
+    reason: str
+    free_at: datetime | None = None
+    urgency: Mapping[str, float] = field(default_factory=dict)
+
+
+def choose(
+    accounts: Sequence[AccountLimits],
+    now: datetime,
+    current: str | None = None,
+    model: str | None = None,
+    stickiness: float = STICKINESS,
+) -> Choice:
+    """The account to use now: under the highest pressure, and the current one unless that is much higher."""
+    if not accounts:
+        return Choice(None, "no accounts yet")
+    accounts = [account.at(now) for account in accounts]
+    open_ones = [account for account in accounts if account.points(model) >= FREE * 100]
+    urgencies = {account.name: urgency(account, now, model) for account in open_ones}
+    if not open_ones:
+        return _none_free(accounts, now, model)
+    roomy = [a for a in open_ones if a.points(model) >= SPENT or a.name == current]
+    best = max(roomy or open_ones, key=lambda a: urgencies[a.name])
+    kept = next((a for a in roomy if a.name == current), None)
+    if kept and urgencies[best.name] < stickiness * urgencies[kept.name]:
+        best = kept
+    return Choice(best.name, _reason(best, open_ones, now, current, model), None, urgencies)
+
+
+def _none_free(accounts: Sequence[AccountLimits], now: datetime, model: str | None) -> Choice:
+    waits = {account.name: account.free_at(now, model) for account in accounts}
+    first = min(
+        (account for account in accounts if waits[account.name]),
+        key=lambda account: waits[account.name] or now,
+        default=None,
+    )
+    if first is None:
+        return Choice(None, "all accounts are full")
+    free_at = waits[first.name]
+    assert free_at is not None
+    return Choice(None, f"all accounts are full: {first.name} is free in {span(free_at - now)}", free_at)
+
+
+def _reason(
+    account: AccountLimits,
+    others: Sequence[AccountLimits],
+    now: datetime,
+    current: str | None,
+    model: str | None,
+) -> str:
+    """Why this account, in one line."""
+    if len(others) == 1:
+        return "the only account with room"
+    week = account.week_for(model)
+    until = f" in {span(week.resets_at - now)}" if week.resets_at else ""
+    left = f"{week.left * 100:.0f} % of its week is left and resets{until}"
+    if account.name == current:
+        return f"stay: no other account's week is much more urgent ({left})"
+    if pressure(account, now, model) >= 1:
+        return f"{left}: more than can still be used of it"
+    if week.resets_at is None:
+        return f"{left}"
+    return f"{left}: the most for the time"
+
+
+def span(time: timedelta) -> str:
+    """A duration in the two largest units: `2d 4h`, `3h 05m`, `12m`."""
+    minutes = max(round(time / timedelta(minutes=1)), 0)
+    days, minutes = divmod(minutes, 1440)
+    hours, minutes = divmod(minutes, 60)
+    if days:
+        return f"{days}d {hours}h"
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m"
+
+
+def window_to_open(
+    accounts: Sequence[AccountLimits],
+    now: datetime,
+    last_opened: datetime | None,
+    model: str | None = None,
+) -> str | None:
+    """The account on which the ring wants a window opened now, if any; `last_opened` is when any was opened last.
+
+    It is the one, of those without an open window, under the highest pressure; a week that is nearly used up is
+    left alone.
+    """
+    if not accounts or (
+        last_opened is not None and now - last_opened < FIVE_HOURS / len(accounts)
+    ):
+        return None
+    closed = [
+        account
+        for account in (account.at(now) for account in accounts)
+        if account.five_hours.resets_at is None
+        and account.points(model) >= SPENT
+    ]
+    best = max(closed, key=lambda account: pressure(account, now, model), default=None)
+    return best.name if best else None
+
+
+def spend(account: AccountLimits, points: float, now: datetime) -> AccountLimits:
+    """The account after so many points of a 5-hour window were used of it; this opens a window where none is."""
+    five, week = account.five_hours, account.week
+    part = points / 100
+    cost = part * account.week_cost
+    return replace(
+        account,
+        five_hours=Limit(max(five.left - part, 0.0), five.resets_at or now + FIVE_HOURS),
+        week=Limit(max(week.left - cost, 0.0), week.resets_at or now + WEEK),
+    )
+
+
+class Action(StrEnum):
+    USE = "use"
+    OPEN = "open"
+    LEAVE = "leave"
+    WAIT = "wait"
+    EXPIRES = "expires"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One line of a plan: what to do with the account from `at` on, until `until` where that is known, and why.
+
+    `account` is None where there is nothing to use.
+    """
+
+    at: datetime
+    until: datetime | None
+    action: Action
+    account: str | None
+    reason: str
+
+
+PLAN_STEP: Final = timedelta(minutes=10)
+
+
+def plan(
+    accounts: Sequence[AccountLimits],
+    now: datetime,
+    duration: timedelta,
+    points_per_hour: Callable[[datetime], float],
+    current: str | None = None,
+    model: str | None = None,
+) -> tuple[Advice, ...]:
+    """What to use when, for so long: the choice at each step, if work comes as `points_per_hour` expects it.
+
+    Points are those of a 5-hour window of plan weight 1. The lines are in order of time; accounts that are not needed,
+    and weeks of which something expires all the same, come last.
+    """
+    end = now + duration
+    by_name = {account.name: account.at(now) for account in accounts}
+    began = [a.five_hours.resets_at - FIVE_HOURS for a in by_name.values() if a.five_hours.resets_at]
+    last_opened = max(began, default=None)
+    lines: list[Advice] = []
+    expiring: list[Advice] = []
+    at = now
+    while at < end:
+        for name, account in by_name.items():
+            resets_at = account.week.resets_at
+            if resets_at is not None and resets_at <= at and account.week.left >= 0.01:
+                expiring.append(_expires(account, resets_at))
+            by_name[name] = account.at(at)
+        work = points_per_hour(at) * (PLAN_STEP / timedelta(hours=1))
+        if work > 0:
+            choice = choose(tuple(by_name.values()), at, current, model)
+            _note_use(lines, choice, at)
+            if choice.account is not None:
+                current = choice.account
+                if by_name[current].five_hours.resets_at is None:
+                    last_opened = at
+                used = by_name[current]
+                by_name[current] = spend(used, work / used.plan_weight, at)
+        opened = window_to_open(tuple(by_name.values()), at, last_opened, model)
+        if opened is not None and _work_within(points_per_hour, at, FIVE_HOURS * 1.5):
+            by_name[opened] = spend(by_name[opened], 0.0, at)
+            last_opened = at
+            again = f"{at + FIVE_HOURS:%H:%M}"
+            lines.append(Advice(at, None, Action.OPEN, opened, f"starts its 5 hours: full again from {again} UTC"))
+        at += PLAN_STEP
+    named = {line.account for line in lines}
+    idle = [
+        Advice(now, end, Action.LEAVE, a.name, _why_left(a, now, model))
+        for a in accounts
+        if a.name not in named
+    ]
+    return (*_closed(lines, end), *idle, *expiring)
+
+
+def _note_use(lines: list[Advice], choice: Choice, at: datetime) -> None:
+    """Begin a line where the choice is another one than in the line before."""
+    before = next((line for line in reversed(lines) if line.action is not Action.OPEN), None)
+    if before is None or before.account != choice.account:
+        action = Action.WAIT if choice.account is None else Action.USE
+        lines.append(Advice(at, choice.free_at, action, choice.account, choice.reason))
+
+
+def _closed(lines: Sequence[Advice], end: datetime) -> list[Advice]:
+    """The lines, each use with the time at which the next one begins."""
+    closed = []
+    until = end
+    for line in reversed(lines):
+        if line.action is Action.OPEN:
+            closed.append(line)
+        else:
+            closed.append(replace(line, until=until))
+            until = line.at
+    return closed[::-1]
+
+
+def _work_within(
+    points_per_hour: Callable[[datetime], float], at: datetime, time: timedelta
+) -> bool:
+    """Whether work is expected in that time: a window that nobody uses need not be opened."""
+    hours = int(time / timedelta(hours=1)) + 1
+    return any(points_per_hour(at + timedelta(hours=hour)) >= 1 for hour in range(hours))
+
+
+def _why_left(account: AccountLimits, now: datetime, model: str | None) -> str:
+    account = account.at(now)
+    if account.points(model) < FREE * 100:
+        free_at = account.free_at(now, model)
+        return f"full, free in {span(free_at - now)}" if free_at else "full"
+    return "not needed: others expire sooner"
+
+
+def _expires(account: AccountLimits, resets_at: datetime) -> Advice:
+    left = f"{account.week.left * 100:.0f} % of its week expires unused"
+    kept = f", {account.reserve * 100:.0f} % of it reserved" if account.reserve else ""
+    return Advice(resets_at, None, Action.EXPIRES, account.name, left + kept)

@@ -1,0 +1,3 @@
+import sys
+from tools.backtest.report import main
+sys.exit(main())

@@ -12,40 +12,32 @@ nobody works all of the window.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Final
 
-HOUR: Final = timedelta(hours=1)
+from monitor.core.profiles import (
+    FIVE_HOURLY,
+    FULL,
+    HOUR,
+    WEEKLY,
+    Activity,
+    Period,
+    Profile,
+    Sample,
+    Tuning,
+    is_active,
+    split_periods,
+    until,
+)
+
 KNOWN_AFTER: Final = timedelta(days=2)
 """Less history than this is too little to say anything."""
 
-LONGEST_GAP: Final = 1.5
-"""Hours. Use between two samples further apart cannot be laid to an hour of the day. (Old history is hourly.)"""
-
-FULL: Final = 0.995
-"""From here on a window counts as full: readings are whole percents, and stop at 100."""
-
-FALL: Final = 0.03
-"""A level that falls by more than this was reset; less is the API correcting itself."""
-
-RESET_MOVED: Final = timedelta(hours=1)
-"""`resets_at` jitters by seconds, and slides with the clock while an idle window is empty; a new period moves it
-further than this."""
-
-BLINK: Final = timedelta(minutes=30)
-"""A level that is back where it was within this time had not been reset: one reading was wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading of one window. `utilization` is a ratio; `resets_at` is None while no window is open."""
-
-    at: datetime
-    utilization: float
-    resets_at: datetime | None = None
+CHUNK: Final = timedelta(hours=3)
+"""The pace is measured in pieces of this length, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,290 +63,6 @@ class RateChange:
 
     at: datetime
     factor: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """Parameters of the model; chosen on simulated users by `make backtest ARGS=--tune`, never on real weeks.
-
-    Points are percents of the window, hours are hours of observation.
-    """
-
-    half_life_days: float = 28.0  # of the profile's memory
-    even_hours: float = 24.0  # at the even pace, added to the observed hours
-    hour_shrink: float = 2.0  # hours at the mean, added to each hour of the day
-    weekend: float = 0.7  # weekend use per use on all days, before any weekend was seen
-    weekend_shrink: float = 15.0  # points
-    weekday_shrink: float = 60.0  # points
-    pace_shape: float = 6.0
-    pace_points: float = 5.0
-    pace_half_life_days: float = 6.0
-    burst: float = 2.0  # points
-
-
-WEEKLY: Final = Tuning()
-FIVE_HOURLY: Final = Tuning(
-    half_life_days=28.0, pace_shape=4.0, pace_points=10.0, burst=6.0, hour_shrink=2.0
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """The samples of one window between two resets, in order. It is `closed` where a later one has begun."""
-
-    samples: tuple[Sample, ...]
-    closed: bool
-
-    @property
-    def first(self) -> Sample:
-        return self.samples[0]
-
-    @property
-    def last(self) -> Sample:
-        return self.samples[-1]
-
-    @property
-    def full_since(self) -> datetime | None:
-        """The instant of the first reading at the limit."""
-        return next((s.at for s in self.samples if s.utilization >= FULL), None)
-
-
-def split_periods(samples: Iterable[Sample]) -> list[Period]:
-    """The samples of one window, which come in order of time, cut at each reset, early ones too."""
-    runs: list[list[Sample]] = []
-    for sample in samples:
-        if not runs or _is_reset(runs[-1][-1], sample):
-            runs.append([sample])
-        else:
-            runs[-1].append(sample)
-    runs = _without_blinks(runs)
-    return [Period(tuple(run), closed=run is not runs[-1]) for run in runs]
-
-
-def _is_reset(before: Sample, after: Sample) -> bool:
-    if before.utilization - after.utilization > FALL:
-        return True
-    if before.resets_at is None or after.resets_at is None:
-        return before.resets_at is not None and after.at >= before.resets_at
-    return after.resets_at - before.resets_at > RESET_MOVED
-
-
-def _without_blinks(runs: list[list[Sample]]) -> list[list[Sample]]:
-    """Join what a wrong reading had cut: a fall that is undone within half an hour was none."""
-    kept: list[list[Sample]] = []
-    position = 0
-    while position < len(runs):
-        run = runs[position]
-        after = runs[position + 1] if position + 1 < len(runs) else None
-        if (
-            kept
-            and after
-            and after[0].at - kept[-1][-1].at <= BLINK
-            and abs(after[0].utilization - kept[-1][-1].utilization) <= FALL
-            and not _is_reset(kept[-1][-1], after[0])
-        ):
-            kept[-1].extend(after)
-            position += 2
-        else:
-            kept.append(run)
-            position += 1
-    return kept
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Mean use of one window by local hour of the week (Monday 0:00 first), in points per hour.
-
-    `observed` is the time that it was learned from, without gaps and full hours.
-    """
-
-    points_per_hour: tuple[float, ...]
-    observed: timedelta
-    tz: tzinfo
-
-    def between(self, start: datetime, end: datetime) -> float:
-        """Expected use in points from `start` to `end`."""
-        return sum(points for _, points in self.steps(start, end))
-
-    def steps(self, start: datetime, end: datetime) -> Iterable[tuple[float, float]]:
-        """(hours from `start`, expected points in the step) for each step that ends on a full local hour, or at `end`."""
-        local = start.astimezone(self.tz)
-        total = (end - start) / HOUR
-        hour_of_week = local.weekday() * 24 + local.hour
-        into = local.minute / 60 + local.second / 3600
-        done = 0.0
-        while done < total:
-            step = min(1 - into, total - done)
-            done, into = done + step, 0.0
-            yield done, step * self.points_per_hour[hour_of_week]
-            hour_of_week = (hour_of_week + 1) % 168
-
-
-def learn_profile(
-    periods: Sequence[Period], duration: timedelta, tz: tzinfo, now: datetime, tuning: Tuning = WEEKLY
-) -> Profile:
-    """The profile of all that was observed until `now`, newer use counting more.
-
-    Full hours are left out: what would have been used there is not known. Each hour is drawn to the mean, and
-    the weekend and the days of the week to what is usual, as far as there is little of them.
-    """
-    use, seen = [0.0] * 168, [0.0] * 168
-    observed = 0.0
-    for period in periods:
-        for before, after in zip(period.samples, period.samples[1:]):
-            gap = (after.at - before.at) / HOUR
-            if not 0 < gap <= LONGEST_GAP or after.utilization >= FULL:
-                continue
-            observed += gap
-            weight = 0.5 ** ((now - after.at) / timedelta(days=tuning.half_life_days))
-            points = max(after.utilization - before.utilization, 0.0) * 100
-            local = before.at.astimezone(tz)
-            cell = local.weekday() * 24 + local.hour
-            into = local.minute / 60 + local.second / 3600
-            left = gap
-            while left > 1e-9:
-                step = min(1 - into, left)
-                use[cell] += weight * points * step / gap
-                seen[cell] += weight * step
-                left, into, cell = left - step, 0.0, (cell + 1) % 168
-    return Profile(_smooth(use, seen, duration, tuning), timedelta(hours=observed), tz)
-
-
-def _smooth(
-    use: Sequence[float], seen: Sequence[float], duration: timedelta, tuning: Tuning
-) -> tuple[float, ...]:
-    even = 100 / (duration / HOUR)
-    mean = (sum(use) + tuning.even_hours * even) / (sum(seen) + tuning.even_hours)
-    by_hour = [
-        (sum(use[h::24]) + tuning.hour_shrink * mean) / (sum(seen[h::24]) + tuning.hour_shrink)
-        for h in range(24)
-    ]
-    expected = [sum(by_hour[h] * seen[d * 24 + h] for h in range(24)) for d in range(7)]
-    used = [sum(use[d * 24 : d * 24 + 24]) for d in range(7)]
-    rates = []
-    for day in range(7):
-        kind = range(5, 7) if day >= 5 else range(5)
-        usual = tuning.weekend if day >= 5 else 1.0
-        of_kind = (sum(used[d] for d in kind) + tuning.weekend_shrink * usual) / (
-            sum(expected[d] for d in kind) + tuning.weekend_shrink
-        )
-        factor = (used[day] + tuning.weekday_shrink * of_kind) / (
-            expected[day] + tuning.weekday_shrink
-        )
-        rates.extend(by_hour[h] * factor for h in range(24))
-    return tuple(rates)
-
-
-SLOT: Final = timedelta(minutes=30)
-"""Activity is learned by slots of this length: in whole percents a shorter one often shows no use where there was."""
-
-CHUNK: Final = timedelta(hours=3)
-"""The pace is measured in pieces of this length, at least."""
-
-STEP: Final = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """How somebody works through a day: `chance` to be active in each half hour of a working day, then of a
-    weekend's day (96 in all), points per hour while active, and the likelihood to stay as one is, a slot later.
-    """
-
-    chance: tuple[float, ...]
-    points_per_hour: float
-    persistence: float
-    observed: timedelta
-    tz: tzinfo
-
-    def steps(self, start: datetime, end: datetime, active: bool) -> Iterable[tuple[float, float]]:
-        """(hours from `start`, expected points in the step) for steps of five minutes until `end`."""
-        local = start.astimezone(self.tz)
-        minute = local.weekday() * 1440 + local.hour * 60 + local.minute
-        memory = (1.0 if active else 0.0) - self.chance[_slot_of(minute)]
-        fading = self.persistence ** (STEP / SLOT)
-        total, length = (end - start) / HOUR, STEP / HOUR
-        done = 0.0
-        while done < total:
-            step = min(length, total - done)
-            memory *= fading
-            chance = min(max(self.chance[_slot_of(minute)] + memory, 0.0), 1.0)
-            done, minute = done + step, minute + 5
-            yield done, step * chance * self.points_per_hour
-
-
-def _slot_of(minute_of_week: int) -> int:
-    day, minute = divmod(minute_of_week % 10080, 1440)
-    return minute // 30 + (48 if day >= 5 else 0)
-
-
-def learn_activity(
-    periods: Sequence[Period], tz: tzinfo, now: datetime, tuning: Tuning = FIVE_HOURLY
-) -> Activity:
-    """The activity of all that was observed until `now`; full times are left out, gaps break the chain."""
-    slots: dict[int, list[float]] = {}  # half hours since 1970: points used, hours seen
-    observed = 0.0
-    for period in periods:
-        for before, after in zip(period.samples, period.samples[1:]):
-            gap = (after.at - before.at) / HOUR
-            if not 0 < gap <= LONGEST_GAP or after.utilization >= FULL:
-                continue
-            observed += gap
-            points = max(after.utilization - before.utilization, 0.0) * 100
-            start = before.at.timestamp() / 1800
-            end = after.at.timestamp() / 1800
-            slot = int(start)
-            while slot < end:
-                step = min(end, slot + 1) - max(start, slot)
-                cell = slots.setdefault(slot, [0.0, 0.0])
-                cell[0] += points * step / (end - start)
-                cell[1] += step / 2
-                slot += 1
-    return _activity(slots, observed, tz, now, tuning)
-
-
-def _activity(
-    slots: dict[int, list[float]], observed: float, tz: tzinfo, now: datetime, tuning: Tuning
-) -> Activity:
-    active, seen = [0.0] * 96, [0.0] * 96
-    use, hours = 0.0, 0.0
-    stayed, left, came = 1.4, 0.6, 0.6  # what is usual, before much was seen
-    away = 1.4
-    today = now.timestamp() / 1800
-    for slot, (points, exposure) in slots.items():
-        is_active = points >= 0.5
-        weight = 0.5 ** ((today - slot) / 48 / tuning.half_life_days) * exposure * 2
-        local = datetime.fromtimestamp(slot * 1800, tz)
-        cell = _slot_of(local.weekday() * 1440 + local.hour * 60 + local.minute)
-        seen[cell] += weight
-        if is_active:
-            active[cell] += weight
-            use, hours = use + weight * points, hours + weight * exposure
-        after = slots.get(slot + 1)
-        if after is not None:
-            stays = (after[0] >= 0.5) == is_active
-            if is_active:
-                stayed, left = stayed + stays, left + (not stays)
-            else:
-                away, came = away + stays, came + (not stays)
-    mean = (sum(active) + 1) / (sum(seen) + 4)
-    by_time = [
-        (active[i] + active[i + 48] + tuning.hour_shrink * mean)
-        / (seen[i] + seen[i + 48] + tuning.hour_shrink)
-        for i in range(48)
-    ]
-    chance = []
-    for offset, usual in ((0, 1.0), (48, tuning.weekend)):
-        expected = sum(by_time[i] * seen[offset + i] for i in range(48))
-        factor = (sum(active[offset : offset + 48]) + 10 * usual) / (expected + 10)
-        chance.extend(min(value * factor, 0.98) for value in by_time)
-    persistence = stayed / (stayed + left) - came / (came + away)
-    return Activity(
-        tuple(chance),
-        (use + 4 * 20.0) / (hours + 4),
-        min(max(persistence, 0.05), 0.95),
-        timedelta(hours=observed),
-        tz,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,23 +128,6 @@ class RunOut:
         return sum(upper_gamma(pace * scaled, need) for pace in self.paces) / len(self.paces)
 
 
-def learn(
-    samples: Sequence[Sample],
-    now: datetime,
-    duration: timedelta,
-    tz: tzinfo = UTC,
-    tuning: Tuning | None = None,
-) -> Profile | Activity:
-    """What `run_out` needs to know of the past, of samples of one window in order of time until `now`.
-
-    It takes longer than the forecast itself, grows with the history, and may be up to a day old.
-    """
-    periods = split_periods(_until(samples, now))
-    if duration < timedelta(days=1):
-        return learn_activity(periods, tz, now, tuning or FIVE_HOURLY)
-    return learn_profile(periods, duration, tz, now, tuning or WEEKLY)
-
-
 def run_out(
     samples: Sequence[Sample],
     now: datetime,
@@ -451,7 +142,7 @@ def run_out(
     Samples are those of one window in order of time; the last two periods are enough, and what is later than `now` is
     not looked at. `duration` is the length of the window. `calibration` scales the size of bursts (see `calibrate`).
     """
-    periods = split_periods(_until(samples, now, since=now - 2 * duration))
+    periods = split_periods(until(samples, now, since=now - 2 * duration))
     if not periods or learned.observed < KNOWN_AFTER:
         return None
     period = periods[-1]
@@ -488,14 +179,6 @@ def run_out(
     return RunOut(last.at, resets_at, tuple(hours), tuple(total[1:]), paces, need, burst)
 
 
-def _until(
-    samples: Sequence[Sample], now: datetime, since: datetime | None = None
-) -> Sequence[Sample]:
-    end = bisect_right(samples, now, key=lambda sample: sample.at)
-    begin = bisect_left(samples, since, key=lambda sample: sample.at) if since else 0
-    return samples[begin:end]
-
-
 def forecast(
     samples: Sequence[Sample],
     now: datetime,
@@ -509,7 +192,7 @@ def forecast(
     if found is None:
         return None
     if found.need <= 0:
-        since = split_periods(_until(samples, now))[-1].full_since or now
+        since = split_periods(until(samples, now))[-1].full_since or now
         return Forecast(1.0, FullAt(since, since, since))
     probability = found.probability
     if probability < 0.5:
@@ -517,8 +200,28 @@ def forecast(
     return Forecast(probability, FullAt(found.at(0.1), found.at(0.5), found.at(0.9)))
 
 
+def fits(windows: Iterable[tuple[RunOut, float]], lasting: timedelta) -> float:
+    """The probability that a task fits before any limit, beside what the account is used for anyway.
+
+    Each window comes with the points of it that the task needs; `lasting` is how long the task takes. What is left
+    to do at a reset is done in the new window.
+    """
+    return min((_fits(window, points, lasting) for window, points in windows), default=0.0)
+
+
+def _fits(window: RunOut, points: float, lasting: timedelta) -> float:
+    end = min(window.start + lasting, window.resets_at)
+    share = (end - window.start) / lasting if lasting else 1.0
+    left = window.need - points * share
+    return 1 - window.uses(left, end) if left > 0 else 0.0
+
+
 def _evidence(
-    periods: Sequence[Period], start: datetime, profile: Profile, now: datetime, half_life: timedelta
+    periods: Sequence[Period],
+    start: datetime,
+    profile: Profile,
+    now: datetime,
+    half_life: timedelta,
 ) -> tuple[float, float]:
     """Points used of late, and expected of the same time; from `start` on, older use counting less.
 
@@ -564,22 +267,15 @@ def _worked(period: Period, start: datetime, activity: Activity) -> tuple[float,
     return used, hours * activity.points_per_hour
 
 
-def is_active(samples: Sequence[Sample], now: datetime) -> bool:
-    """Whether the level rose within the last half hour."""
-    recent = [sample for sample in samples if now - SLOT <= sample.at <= now]
-    return len(recent) > 1 and recent[-1].utilization - recent[0].utilization >= 0.005
-
-
-_NORMAL: Final = (-1.7317, -1.1503, -0.8122, -0.5485, -0.3186, -0.1046, 0.1046, 0.3186, 0.5485, 0.8122, 1.1503, 1.7317)  # fmt: skip
+_HALF: Final = (0.1046, 0.3186, 0.5485, 0.8122, 1.1503, 1.7317)
+_NORMAL: Final = (*(-z for z in reversed(_HALF)), *_HALF)
 """Quantiles of the normal distribution at 1/24, 3/24, …, 23/24."""
 
 
 def gamma_quantiles(shape: float, rate: float) -> tuple[float, ...]:
     """Twelve equally likely values of a Gamma distribution, by the approximation of Wilson and Hilferty."""
     ninth = 1 / (9 * shape)
-    return tuple(
-        max(shape / rate * (1 - ninth + z * math.sqrt(ninth)) ** 3, 1e-6) for z in _NORMAL
-    )
+    return tuple(max(shape / rate * (1 - ninth + z * math.sqrt(ninth)) ** 3, 1e-6) for z in _NORMAL)
 
 
 def upper_gamma(shape: float, x: float) -> float:
@@ -587,7 +283,9 @@ def upper_gamma(shape: float, x: float) -> float:
     if shape <= 1e-9:
         return 0.0
     front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x < shape + 1:  # the series of the lower function, else Lentz's continued fraction: Numerical Recipes 6.2
+    if (
+        x < shape + 1
+    ):  # the series of the lower function, else Lentz's continued fraction: Numerical Recipes 6.2
         term = total = 1 / shape
         a = shape
         while abs(term) > abs(total) * 1e-7:

@@ -63,7 +63,9 @@ class AccountLimits:
     def at(self, now: datetime) -> "AccountLimits":
         """The limits at a later time, if nothing more is used of them."""
         models = {model: limit.at(now) for model, limit in self.models.items()}
-        return replace(self, five_hours=self.five_hours.at(now), week=self.week.at(now), models=models)
+        return replace(
+            self, five_hours=self.five_hours.at(now), week=self.week.at(now), models=models
+        )
 
     def week_for(self, model: str | None) -> Limit:
         """The week that binds, less the reserve: the model's own one where it has less left."""
@@ -142,17 +144,15 @@ def choose(
 
 
 def _none_free(accounts: Sequence[AccountLimits], now: datetime, model: str | None) -> Choice:
-    waits = {account.name: account.free_at(now, model) for account in accounts}
-    first = min(
-        (account for account in accounts if waits[account.name]),
-        key=lambda account: waits[account.name] or now,
-        default=None,
-    )
-    if first is None:
+    waits = [
+        (free_at, account.name)
+        for account in accounts
+        if (free_at := account.free_at(now, model)) is not None
+    ]
+    if not waits:
         return Choice(None, "all accounts are full")
-    free_at = waits[first.name]
-    assert free_at is not None
-    return Choice(None, f"all accounts are full: {first.name} is free in {span(free_at - now)}", free_at)
+    free_at, name = min(waits)
+    return Choice(None, f"all accounts are full: {name} is free in {span(free_at - now)}", free_at)
 
 
 def _reason(
@@ -198,15 +198,12 @@ def window_to_open(
     It is the one, of those without an open window, under the highest pressure; a week that is nearly used up is
     left alone.
     """
-    if not accounts or (
-        last_opened is not None and now - last_opened < FIVE_HOURS / len(accounts)
-    ):
+    if not accounts or (last_opened is not None and now - last_opened < FIVE_HOURS / len(accounts)):
         return None
     closed = [
         account
         for account in (account.at(now) for account in accounts)
-        if account.five_hours.resets_at is None
-        and account.points(model) >= SPENT
+        if account.five_hours.resets_at is None and account.points(model) >= SPENT
     ]
     best = max(closed, key=lambda account: pressure(account, now, model), default=None)
     return best.name if best else None
@@ -264,7 +261,9 @@ def plan(
     """
     end = now + duration
     by_name = {account.name: account.at(now) for account in accounts}
-    began = [a.five_hours.resets_at - FIVE_HOURS for a in by_name.values() if a.five_hours.resets_at]
+    began = [
+        a.five_hours.resets_at - FIVE_HOURS for a in by_name.values() if a.five_hours.resets_at
+    ]
     last_opened = max(began, default=None)
     lines: list[Advice] = []
     expiring: list[Advice] = []
@@ -290,7 +289,15 @@ def plan(
             by_name[opened] = spend(by_name[opened], 0.0, at)
             last_opened = at
             again = f"{at + FIVE_HOURS:%H:%M}"
-            lines.append(Advice(at, None, Action.OPEN, opened, f"starts its 5 hours: full again from {again} UTC"))
+            lines.append(
+                Advice(
+                    at,
+                    None,
+                    Action.OPEN,
+                    opened,
+                    f"starts its 5 hours: full again from {again} UTC",
+                )
+            )
         at += PLAN_STEP
     named = {line.account for line in lines}
     idle = [

@@ -107,4 +107,4 @@ def looks(
 
 def _known(period: Period, now: datetime) -> Period | None:
     samples = tuple(sample for sample in period.samples if sample.at <= now)
-    return Period(samples, closed=False) if samples else None
+    return Period(samples) if samples else None

@@ -1,0 +1,182 @@
+"""What one full 5-hour window costs of the week, learned from both counters, and when that changed. Pure.
+
+Both counters are whole percents, so a single reading says little: 14.3 points of the week are read as 14 or 15. Over a
+stretch of use the ends alone are rounded, and the ratio gets sharper with every window. Limits do change: a step of a
+fifth is recognized within two full windows. The mix of models moves the ratio too, by less; that is why a step has to
+stand out from the noise of the readings *and* from the usual scatter, and why what tells of it names the mix as
+the other possible reason.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from monitor.core.forecast import RateChange
+from monitor.core.profiles import FALL, FULL, RESET_MOVED
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The 5-hour and the 7-day window of one account at one instant, as ratios with the times of their resets."""
+
+    at: datetime
+    five_hours: float
+    week: float
+    five_hours_resets_at: datetime | None = None
+    week_resets_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeekCost:
+    """The part of the week that one full 5-hour window costs, with its standard error, both ratios.
+
+    `windows` is how many full windows it was learned from; `change` the last step of it, if any.
+    """
+
+    ratio: float
+    error: float
+    windows: float
+    change: RateChange | None = None
+
+    def windows_left(self, week_left: float) -> float:
+        """How many full 5-hour windows fit into what is left of the week (a ratio)."""
+        return week_left / self.ratio
+
+
+SMALLEST_STEP: Final = 0.15
+"""Of the logarithm: a step of a fifth is 0.18, and is read with an error of its own."""
+
+SCATTER: Final = 0.03
+"""Of the logarithm: by so much the mix of models moves the ratio from one window to the next."""
+
+SCALES: Final = ((80.0, 6.0), (120.0, 5.0), (150.0, 4.6), (190.0, 4.0))
+"""Points of 5-hour windows, and how many standard errors a step has to stand out over so much use.
+
+A large step is seen at once; only a small one needs the longest stretch. Every scale is one more chance to be wrong.
+"""
+
+BEFORE: Final = 250.0
+"""Points of use that have to lie before a step, so that there is something to compare it with."""
+
+MEMORY: Final = 1500.0
+"""Points of use that the ratio is learned from at most."""
+
+LEARNED_AFTER: Final = 100.0
+"""Points of use before the ratio is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Use within one 5-hour window and one week, in points of each; it begins `at`.
+
+    `joined` says that the week's counter stood still between the stretch before and this one: the rounding of the two
+    then cancels out.
+    """
+
+    at: datetime
+    five_hours: float
+    week: float
+    joined: bool
+
+
+def learn_cost(readings: Iterable[Reading]) -> WeekCost | None:
+    """What a full window costs, of the account's readings in order of time; None until a full window was seen.
+
+    Only what lies after the last step counts.
+    """
+    pieces: list[Stretch] = []
+    change: RateChange | None = None
+    for piece in stretches(readings):
+        pieces.append(piece)
+        found = _step(pieces)
+        if found is not None:
+            begin, factor = found
+            change = RateChange(pieces[begin].at, factor)
+            pieces = pieces[begin:]
+        while sum(p.five_hours for p in pieces[1:]) > MEMORY:
+            pieces.pop(0)
+    used, cost, error = _summed(pieces)
+    if cost <= 0 or (change is None and used < LEARNED_AFTER):
+        return None
+    return WeekCost(cost / used, error * cost / used, used / 100, change)
+
+
+SHORT_GAP: Final = timedelta(minutes=15)
+"""So long after a reading without an open window, the first use of a window is still seen from its beginning."""
+
+PIECE: Final = 20.0
+"""Points of the 5-hour window: use is looked at in pieces of this size."""
+
+
+def stretches(readings: Iterable[Reading]) -> Iterable[Stretch]:
+    """The use between readings, cut at resets and every `PIECE` points; what is over when readings end is left out."""
+    mark: Reading | None = None
+    last: Reading | None = None
+    joined = False
+    for reading in readings:
+        if reading.week >= FULL:
+            mark = last = None  # the counter stands still there
+            continue
+        if mark is None or last is None or _was_reset(last, reading):
+            if mark is not None and last is not None and last.five_hours > mark.five_hours:
+                yield _stretch(mark, last, joined)
+                joined = last.week == reading.week
+            elif mark is None or last is None or last.week != reading.week:
+                joined = False
+            mark = reading
+        elif (reading.five_hours - mark.five_hours) * 100 >= PIECE:
+            yield _stretch(mark, reading, joined)
+            mark, joined = reading, True
+        last = reading
+
+
+def _stretch(start: Reading, end: Reading, joined: bool) -> Stretch:
+    five_hours = (end.five_hours - start.five_hours) * 100
+    return Stretch(start.at, five_hours, (end.week - start.week) * 100, joined)
+
+
+def _was_reset(before: Reading, after: Reading) -> bool:
+    if before.five_hours - after.five_hours > FALL or before.week - after.week > FALL:
+        return True
+    if before.five_hours_resets_at is None and after.at - before.at > SHORT_GAP:
+        return True  # windows may have come and gone in between
+    pairs = (
+        (before.five_hours_resets_at, after.five_hours_resets_at),
+        (before.week_resets_at, after.week_resets_at),
+    )
+    return any(b is not None and (a is None or a - b > RESET_MOVED) for b, a in pairs)
+
+
+def _summed(pieces: Sequence[Stretch]) -> tuple[float, float, float]:
+    """Points of 5-hour windows, points of the week, and the relative error of their ratio."""
+    used = sum(piece.five_hours for piece in pieces)
+    cost = sum(piece.week for piece in pieces)
+    if used <= 0 or cost <= 0:
+        return used, cost, 1.0
+    ends = 2 + 2 * sum(
+        not piece.joined for piece in pieces[1:]
+    )  # each is rounded by a variance of 1/12
+    rounding = ends / 12 / cost**2 + ends / 12 / used**2
+    return used, cost, math.sqrt(rounding + SCATTER**2 * min(100 / used, 1.0))
+
+
+def _step(pieces: Sequence[Stretch]) -> tuple[int, float] | None:
+    """Where the ratio stepped, and by which factor; None where it did not."""
+    for scale, sigmas in SCALES:
+        recent, begin = 0.0, len(pieces)
+        while begin > 0 and recent < scale:
+            begin -= 1
+            recent += pieces[begin].five_hours
+        used_before, cost_before, error_before = _summed(pieces[:begin])
+        if recent < scale or used_before < BEFORE:
+            return None
+        used, cost, error = _summed(pieces[begin:])
+        if cost <= 0 or cost_before <= 0:
+            continue
+        factor = (cost / used) / (cost_before / used_before)
+        noise = math.hypot(error, error_before)
+        if abs(math.log(factor)) >= max(SMALLEST_STEP, sigmas * noise):
+            return begin, factor
+    return None

@@ -1,0 +1,173 @@
+"""All accounts together: how many are free in some hours, and whether they all run out. Pure.
+
+One person's work moves from account to account, so the accounts are not forecast one by one: the *demand* of the person
+(learned from all accounts together) is set against the *supply*, which is what is left of the windows that are open, and
+a new window at each reset, as far as the weeks go. All are exhausted as soon as the demand has caught up with the supply.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from monitor.core.forecast import RunOut, gamma_quantiles
+from monitor.core.planning import FIVE_HOURS, FREE, AccountLimits
+from monitor.core.profiles import FIVE_HOURLY, Activity, Tuning
+
+HORIZONS: Final = (timedelta(0), timedelta(hours=1), timedelta(hours=3), timedelta(hours=8))
+
+AHEAD: Final = timedelta(hours=2)
+"""So far ahead the exhaustion of all accounts is looked for."""
+
+SOON: Final = 0.35
+NO_LONGER: Final = 0.1
+"""Probabilities from which on, and below which, it is said that all accounts are exhausted soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreeAccounts:
+    """How many accounts are free at an instant: most likely, and between which numbers with 80 % probability."""
+
+    at: datetime
+    low: int
+    likely: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolForecast:
+    """The accounts together. `exhausted_probability` is that all are full within `AHEAD`; `exhausted_at` is when they
+    most likely are, None where they most likely are not within the last horizon.
+    """
+
+    free: tuple[FreeAccounts, ...]
+    exhausted_probability: float
+    exhausted_at: datetime | None
+
+
+def forecast_pool(
+    accounts: Sequence[AccountLimits],
+    now: datetime,
+    demand: Activity,
+    active: bool,
+    recent: tuple[float, float] = (0.0, 0.0),
+    horizons: Sequence[timedelta] = HORIZONS,
+    tuning: Tuning = FIVE_HOURLY,
+) -> PoolForecast:
+    """What becomes of the accounts, in the order in which they will be used.
+
+    `active` says whether somebody works now; `recent` is what was used in the last hours, and what was expected of the
+    active ones among them, in points of a 5-hour window of plan weight 1.
+    """
+    accounts = [account.at(now) for account in accounts]
+    end = now + max((*horizons, AHEAD))
+    use = expected_use(demand, now, end, active, recent, tuning)
+    free = []
+    for horizon in horizons:
+        at = now + horizon
+        heavy, usual, light = (_used_by(use, at, q) for q in (0.1, 0.5, 0.9))
+        counts = [_free(accounts, now, at, points) for points in (heavy, usual, light)]
+        free.append(FreeAccounts(at, counts[0], counts[1], counts[2]))
+    probability = exhausted_by(accounts, now, now + AHEAD, use)
+    return PoolForecast(tuple(free), probability, _exhausted_at(accounts, now, end, use))
+
+
+def expected_use(
+    demand: Activity,
+    now: datetime,
+    end: datetime,
+    active: bool,
+    recent: tuple[float, float],
+    tuning: Tuning = FIVE_HOURLY,
+) -> RunOut:
+    """The distribution of the points that will be wanted."""
+    hours, total = [], [0.0]
+    for done, points in demand.steps(now, end, active):
+        hours.append(done)
+        total.append(total[-1] + points)
+    used, expected = recent
+    shape = tuning.pace_shape
+    scale = max(tuning.pace_points, demand.points_per_hour / 2)
+    paces = gamma_quantiles(shape + used / scale, shape + expected / scale)
+    burst = max(tuning.burst, demand.points_per_hour / 4)
+    return RunOut(now, end, tuple(hours), tuple(total[1:]), paces, 0.0, burst)
+
+
+def supply(account: AccountLimits, now: datetime, at: datetime) -> float:
+    """Points of plan weight 1 that can be used of the account from now until then."""
+    five = account.five_hours
+    first = five.resets_at if five.resets_at is not None else now + FIVE_HOURS
+    windows = five.left
+    if at >= first:
+        windows += 1 + (at - first) // FIVE_HOURS
+    week = max(account.week.left - account.reserve, 0.0) / account.week_cost
+    renewed = account.week.resets_at
+    if renewed is None or at < renewed:
+        return min(windows, week) * 100 * account.plan_weight
+    before = min(five.left + max((renewed - first) // FIVE_HOURS + 1, 0), week)
+    return min(windows, before + (1 - account.reserve) / account.week_cost) * 100 * account.plan_weight
+
+
+def exhausted_by(
+    accounts: Sequence[AccountLimits], now: datetime, at: datetime, use: RunOut
+) -> float:
+    """The probability that the demand catches up with the supply until then."""
+    return max(
+        use.uses(sum(supply(account, now, instant) for account in accounts), instant)
+        if sum(supply(account, now, instant) for account in accounts) >= FREE * 100
+        else 1.0
+        for instant in _instants(accounts, now, at)
+    )
+
+
+MOMENT: Final = timedelta(seconds=1)
+
+
+def _instants(accounts: Sequence[AccountLimits], now: datetime, at: datetime) -> list[datetime]:
+    """The instants just before the supply grows, and the last one."""
+    resets = [
+        instant
+        for account in accounts
+        for limit in (account.five_hours, account.week)
+        if (instant := limit.resets_at) is not None and now < instant <= at
+    ]
+    return [now, *(instant - MOMENT for instant in sorted(resets)), at]
+
+
+def _exhausted_at(
+    accounts: Sequence[AccountLimits], now: datetime, end: datetime, use: RunOut
+) -> datetime | None:
+    step = timedelta(minutes=15)
+    at = now
+    while at <= end:
+        if exhausted_by(accounts, now, at, use) >= 0.5:
+            return at
+        at += step
+    return None
+
+
+def _used_by(use: RunOut, at: datetime, probability: float) -> float:
+    """Points of which at least so many are used by then with this probability."""
+    low, high = 0.0, 4 * use.expected[-1] + 100 if use.expected else 0.0
+    if at <= use.start:
+        return 0.0
+    while high - low > 0.5:
+        middle = (low + high) / 2
+        low, high = (middle, high) if use.uses(middle, at) >= probability else (low, middle)
+    return low
+
+
+def _free(accounts: Sequence[AccountLimits], now: datetime, at: datetime, points: float) -> int:
+    """How many accounts have something left at that time, if so much is used, in their order."""
+    free = 0
+    for account in accounts:
+        holds = supply(account, now, at)
+        if holds - points >= FREE * 100:
+            free += 1
+        points = max(points - holds, 0.0)
+    return free
+
+
+def is_exhausted_soon(forecast: PoolForecast, before: bool) -> bool:
+    """Whether to say that all accounts are exhausted soon; `before` is what was said at the last look."""
+    return forecast.exhausted_probability >= (NO_LONGER if before else SOON)

@@ -1,0 +1,99 @@
+"""Is it told ahead that all accounts run out? Simulated people of `make plan`, who use accounts by our choice."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Final
+
+from monitor.core.planning import choose
+from monitor.core.pool import forecast_pool, is_exhausted_soon
+from monitor.core.profiles import Activity, Sample, learn_demand
+from datetime import UTC
+from tools.plan import SETTINGS, START, STEP, STEPS_A_DAY, STEPS_A_WEEK, Account, Setting, World, ours, work_of
+
+WEEKS: Final = 4
+LEARNED: Final = 7  # days before it is judged
+LOOK: Final = 2  # steps
+TOLERATED: Final = 4 * 12  # steps after which an alert without exhaustion was false
+RECENT: Final = 3 * 12
+AGAIN: Final = 12  # steps that accounts have been free for, before the next exhaustion is another event
+
+
+@dataclass(slots=True)
+class Alarms:
+    """What was told of the exhaustions of one person."""
+
+    weeks: float = 0.0
+    events: int = 0
+    leads: list[float] = field(default_factory=list)  # hours; 0 where it was not told
+    told: int = 0
+    false: int = 0
+
+
+def watch(setting: Setting, seed: str) -> Alarms:
+    rng = Random(seed)
+    work = work_of(setting, rng)
+    ends = [rng.randrange(1, STEPS_A_WEEK) for _ in range(setting.accounts)]
+    world = World([Account(index, end) for index, end in enumerate(ends)])
+    for account in world.accounts:
+        account.week *= account.week_ends / STEPS_A_WEEK
+    samples: dict[str, list[Sample]] = {str(a.index): [] for a in world.accounts}
+    demand: Activity | None = None
+    used: list[float] = []
+    found = Alarms(weeks=WEEKS - LEARNED / 7)
+    said_at: int | None = None  # since when it is said, and not yet come true
+    holds = settled = False
+    free_since = 0
+    for step in range(WEEKS * STEPS_A_WEEK):
+        world.advance(step)
+        now = START + step * STEP
+        for account in world.accounts:
+            ends_at = None if account.window_ends is None else START + account.window_ends * STEP
+            level = int(100 - account.left) / 100
+            samples[str(account.index)].append(Sample(now, level, ends_at))
+        if step % STEPS_A_DAY == 0 and step >= 3 * STEPS_A_DAY:
+            demand = learn_demand(samples, {}, UTC, now)
+        judged = step >= LEARNED * STEPS_A_DAY
+        exhausted = not world.free
+        if exhausted and step - free_since >= AGAIN and judged:
+            found.events += 1
+            found.leads.append((step - said_at) / 12 if said_at is not None else 0.0)
+        if exhausted:
+            said_at, holds, free_since = None, False, step
+        elif demand is not None and step % LOOK == 0:
+            recent = used[-RECENT:]
+            active_hours = _active_hours(recent)
+            ranked = sorted(
+                (a.limits() for a in world.accounts),
+                key=lambda a: world.current is None or a.name != str(world.current.index),
+            )
+            told = forecast_pool(
+                ranked,
+                now,
+                demand,
+                active=sum(used[-6:]) > 0,
+                recent=(sum(recent), active_hours * demand.points_per_hour),
+                horizons=(timedelta(0),),
+            )
+            holds = is_exhausted_soon(told, holds)
+            if holds and said_at is None and not settled:
+                said_at = step
+                found.told += judged
+        if said_at is not None and step - said_at >= TOLERATED:
+            found.false += judged
+            said_at, settled = None, True  # not told again before it is no longer said
+        if not holds:
+            settled = False
+        used.append(0.0)
+        wanted = work.points[step]
+        while wanted > 1e-9 and (chosen := ours(world)) is not None:
+            world.current = chosen
+            part = chosen.use(wanted, step)
+            used[-1] += part
+            wanted -= part
+    return found
+
+
+def _active_hours(recent: list[float]) -> float:
+    """Half hours with some use."""
+    return sum(0.5 for i in range(0, len(recent), 6) if sum(recent[i : i + 6]) > 0.5)

@@ -180,9 +180,7 @@ def most_room(world: World) -> Account | None:
     current = world.current
     if current is not None and current.is_free and not world.new_session:
         return current
-    return max(
-        world.free, key=lambda a: min(a.left / 100, a.week / WEEK_POINTS), default=None
-    )
+    return max(world.free, key=lambda a: min(a.left / 100, a.week / WEEK_POINTS), default=None)
 
 
 def soonest_reset(world: World) -> Account | None:
@@ -322,15 +320,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     tally.switches / (WEEKS * 7),
                 )
                 sums[name] = [a + b for a, b in zip(sums[name], figures, strict=True)]
-    keys = ("avoidable_loss_points", "none_free_percent", "week_expired_percent", "switches_per_day")
-    document: dict[str, object] = {"settings": len(SETTINGS), "seeds": options.seeds, "weeks": WEEKS}
-    print(f"{'policy':18}{'avoidable loss':>16}{'none free':>11}{'week expired':>14}{'switches a day':>16}")
+    keys = (
+        "avoidable_loss_points",
+        "none_free_percent",
+        "week_expired_percent",
+        "switches_per_day",
+    )
+    document: dict[str, object] = {
+        "settings": len(SETTINGS),
+        "seeds": options.seeds,
+        "weeks": WEEKS,
+    }
+    print(
+        f"{'policy':18}{'avoidable loss':>16}{'none free':>11}{'week expired':>14}{'switches a day':>16}"
+    )
     for name, values in sums.items():
         means = [round(value / runs, 2) for value in values]
         document[name] = dict(zip(keys, means, strict=True))
         print(f"{name:18}{means[0]:>16.2f}{means[1]:>10.2f}%{means[2]:>13.2f}%{means[3]:>16.2f}")
     document["bound_loss_percent"] = round(lost_at_least / runs, 2)
-    print(f"the bound loses {lost_at_least / runs:.2f} % of the work; {time.monotonic() - began:.0f} s", file=sys.stderr)
+    print(
+        f"the bound loses {lost_at_least / runs:.2f} % of the work; {time.monotonic() - began:.0f} s",
+        file=sys.stderr,
+    )
     print(json.dumps(document))
     return 0
 

@@ -171,11 +171,11 @@ def run_out(
     for done, points in steps:
         hours.append(done)
         total.append(total[-1] + points)
-    paces = gamma_quantiles(
-        shape + used / tuning.pace_points, shape / mean + expected / tuning.pace_points
-    )
+    burst = calibration * (learned.burst if isinstance(learned, Profile) else tuning.burst)
+    burst *= tuning.burst_factor
+    scale = tuning.pace_points * burst
+    paces = gamma_quantiles(shape + used / scale, shape / mean + expected / scale)
     need = max(99.5 - last.utilization * 100, 0.25) if last.utilization < FULL else 0.0
-    burst = tuning.burst * calibration
     return RunOut(last.at, resets_at, tuple(hours), tuple(total[1:]), paces, need, burst)
 
 

@@ -12,14 +12,21 @@ from typing import Final
 
 from monitor.core.forecast import RunOut, gamma_quantiles
 from monitor.core.planning import FIVE_HOURS, FREE, AccountLimits
-from monitor.core.profiles import FIVE_HOURLY, Activity, Tuning
+from monitor.core.profiles import Activity
 
 HORIZONS: Final = (timedelta(0), timedelta(hours=1), timedelta(hours=3), timedelta(hours=8))
 
-AHEAD: Final = timedelta(hours=2)
+RECENT: Final = timedelta(hours=6)
+"""Today's pace is measured over so many hours."""
+
+PACE_SHAPE: Final = 2.0
+BURST: Final = 18.0
+"""As of one 5-hour window (see `Tuning`); today says more of the pace of all accounts than of that of one window."""
+
+AHEAD: Final = timedelta(hours=3)
 """So far ahead the exhaustion of all accounts is looked for."""
 
-SOON: Final = 0.35
+SOON: Final = 0.27
 NO_LONGER: Final = 0.1
 """Probabilities from which on, and below which, it is said that all accounts are exhausted soon."""
 
@@ -52,16 +59,15 @@ def forecast_pool(
     active: bool,
     recent: tuple[float, float] = (0.0, 0.0),
     horizons: Sequence[timedelta] = HORIZONS,
-    tuning: Tuning = FIVE_HOURLY,
 ) -> PoolForecast:
     """What becomes of the accounts, in the order in which they will be used.
 
-    `active` says whether somebody works now; `recent` is what was used in the last hours, and what was expected of the
-    active ones among them, in points of a 5-hour window of plan weight 1.
+    `active` says whether somebody works now; `recent` is what was used within `RECENT`, and what was expected of the
+    half hours with some use among them, in points of a 5-hour window of plan weight 1.
     """
     accounts = [account.at(now) for account in accounts]
     end = now + max((*horizons, AHEAD))
-    use = expected_use(demand, now, end, active, recent, tuning)
+    use = expected_use(demand, now, end, active, recent)
     free = []
     for horizon in horizons:
         at = now + horizon
@@ -78,7 +84,6 @@ def expected_use(
     end: datetime,
     active: bool,
     recent: tuple[float, float],
-    tuning: Tuning = FIVE_HOURLY,
 ) -> RunOut:
     """The distribution of the points that will be wanted."""
     hours, total = [], [0.0]
@@ -86,10 +91,9 @@ def expected_use(
         hours.append(done)
         total.append(total[-1] + points)
     used, expected = recent
-    shape = tuning.pace_shape
-    scale = max(tuning.pace_points, demand.points_per_hour / 2)
-    paces = gamma_quantiles(shape + used / scale, shape + expected / scale)
-    burst = max(tuning.burst, demand.points_per_hour / 4)
+    scale = demand.points_per_hour / 2
+    paces = gamma_quantiles(PACE_SHAPE + used / scale, PACE_SHAPE + expected / scale)
+    burst = max(BURST, demand.points_per_hour / 4)
     return RunOut(now, end, tuple(hours), tuple(total[1:]), paces, 0.0, burst)
 
 
@@ -105,7 +109,9 @@ def supply(account: AccountLimits, now: datetime, at: datetime) -> float:
     if renewed is None or at < renewed:
         return min(windows, week) * 100 * account.plan_weight
     before = min(five.left + max((renewed - first) // FIVE_HOURS + 1, 0), week)
-    return min(windows, before + (1 - account.reserve) / account.week_cost) * 100 * account.plan_weight
+    return (
+        min(windows, before + (1 - account.reserve) / account.week_cost) * 100 * account.plan_weight
+    )
 
 
 def exhausted_by(

@@ -7,12 +7,13 @@ nobody works all of the window.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
 LONGEST_GAP: Final = 1.5
 """Hours. Use between two samples further apart cannot be laid to an hour of the day. (Old history is hourly.)"""
 
@@ -53,14 +54,16 @@ class Tuning:
     weekend_shrink: float = 40.0  # points
     weekday_shrink: float = 150.0  # points
     pace_shape: float = 6.0
-    pace_points: float = 8.0
+    pace_points: float = 0.9  # bursts that count as much as one of the shape
     pace_half_life_days: float = 2.0
-    burst: float = 9.0  # points
+    burst: float = 9.0  # points, before it is learned
+    burst_days: float = 10.0
+    burst_factor: float = 1.0
 
 
 WEEKLY: Final = Tuning()
 FIVE_HOURLY: Final = Tuning(
-    half_life_days=60.0, weekend=0.7, pace_shape=4.0, pace_points=15.0, burst=18.0
+    half_life_days=60.0, weekend=0.7, pace_shape=4.0, pace_points=0.83, burst=18.0
 )
 
 
@@ -85,14 +88,21 @@ class Period:
 
 
 def split_periods(samples: Iterable[Sample]) -> list[Period]:
-    """The samples of one window, which come in order of time, cut at each reset, early ones too."""
+    """The samples of one window, which come in order of time, cut at each reset, early ones too.
+
+    A fall that is undone within half an hour was a wrong reading, which is left out, and no reset.
+    """
     runs: list[list[Sample]] = []
-    for sample in samples:
-        if not runs or _is_reset(runs[-1][-1], sample):
+    in_order = tuple(samples)
+    for index, sample in enumerate(in_order):
+        before = runs[-1][-1] if runs else None
+        if before is None or _is_reset(before, sample):
+            if before is not None and _is_blink(before, in_order, index):
+                continue
             runs.append([sample])
         else:
             runs[-1].append(sample)
-    return [Period(tuple(run)) for run in _without_blinks(runs)]
+    return [Period(tuple(run)) for run in runs]
 
 
 def _is_reset(before: Sample, after: Sample) -> bool:
@@ -103,36 +113,26 @@ def _is_reset(before: Sample, after: Sample) -> bool:
     return after.resets_at - before.resets_at > RESET_MOVED
 
 
-def _without_blinks(runs: list[list[Sample]]) -> list[list[Sample]]:
-    """Join what a wrong reading had cut: a fall that is undone within half an hour was none."""
-    kept: list[list[Sample]] = []
-    position = 0
-    while position < len(runs):
-        run = runs[position]
-        after = runs[position + 1] if position + 1 < len(runs) else None
-        if (
-            kept
-            and after
-            and after[0].at - kept[-1][-1].at <= BLINK
-            and abs(after[0].utilization - kept[-1][-1].utilization) <= FALL
-            and not _is_reset(kept[-1][-1], after[0])
-        ):
-            kept[-1].extend(after)
-            position += 2
-        else:
-            kept.append(run)
-            position += 1
-    return kept
+def _is_blink(before: Sample, samples: Sequence[Sample], index: int) -> bool:
+    """Whether the level from before the fall at `index` is read again within half an hour."""
+    for sample in islice(samples, index + 1, None):
+        if sample.at - before.at > BLINK:
+            return False
+        if sample.utilization >= before.utilization - FALL and not _is_reset(before, sample):
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Mean use of one window by local hour of the week (Monday 0:00 first), in points per hour.
 
-    `observed` is the time that it was learned from, without gaps and full hours.
+    `burst` is how unsteady the use is: the variance of a day's use over its mean, in points. `observed` is the time
+    that it was learned from, without gaps and full hours.
     """
 
     points_per_hour: tuple[float, ...]
+    burst: float
     observed: timedelta
     tz: tzinfo
 
@@ -185,7 +185,38 @@ def learn_profile(
                 use[cell] += weight * points * step / gap
                 seen[cell] += weight * step
                 left, into, cell = left - step, 0.0, (cell + 1) % 168
-    return Profile(_smooth(use, seen, duration, tuning), timedelta(hours=observed), tz)
+    rates = _smooth(use, seen, duration, tuning)
+    profile = Profile(rates, tuning.burst, timedelta(hours=observed), tz)
+    return replace(profile, burst=_burst(periods, profile, now, tuning))
+
+
+def _burst(periods: Sequence[Period], profile: Profile, now: datetime, tuning: Tuning) -> float:
+    """How far each day's use was from what the profile and the days before had let expect."""
+    even = sum(profile.points_per_hour) / 7  # points a day
+    squares = tuning.burst_days * even * tuning.burst
+    total = tuning.burst_days * even
+    fading = 0.5 ** (1 / tuning.pace_half_life_days)
+    used, expected = 0.0, 0.0
+    weight = tuning.pace_shape * tuning.burst * tuning.pace_points
+    for period in periods:
+        mark = period.first
+        for sample in period.samples:
+            if sample.utilization >= FULL:
+                break
+            if sample.at - mark.at < DAY:
+                continue
+            days = (sample.at - mark.at) / DAY
+            points = max(sample.utilization - mark.utilization, 0.0) * 100
+            usual = profile.between(mark.at, sample.at)
+            said = max((weight + used) / (weight + expected) * usual, 0.5)
+            if days < 1.5:
+                recency = 0.5 ** ((now - sample.at) / DAY / tuning.half_life_days)
+                squares += recency * min((points - said) ** 2, 16 * said * tuning.burst)
+                total += recency * said
+            used = (used + points) * fading**days
+            expected = (expected + usual) * fading**days
+            mark = sample
+    return squares / total
 
 
 def _smooth(
@@ -298,9 +329,7 @@ def _slots(periods: Sequence[Period]) -> dict[int, list[float]]:
     return slots
 
 
-def _activity(
-    slots: dict[int, list[float]], tz: tzinfo, now: datetime, tuning: Tuning
-) -> Activity:
+def _activity(slots: dict[int, list[float]], tz: tzinfo, now: datetime, tuning: Tuning) -> Activity:
     active, seen = [0.0] * 96, [0.0] * 96
     use, hours = 0.0, 0.0
     stayed, left, came = 1.4, 0.6, 0.6  # what is usual, before much was seen

@@ -1,3 +1,5 @@
 import sys
+
 from tools.backtest.report import main
+
 sys.exit(main())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from monitor.core.exchange import Reading, learn_cost
 
@@ -53,7 +53,13 @@ def metered(rng: Random, weeks: int, factor: float = 1.0, step_after: float = 60
         at += EVERY
         if at >= gap_until and (rate > 0 or at.minute == 0):
             readings.append(
-                Reading(at, math.floor(five) / 100, math.floor(week) / 100, five_resets_at, week_resets_at)
+                Reading(
+                    at,
+                    math.floor(five) / 100,
+                    math.floor(week) / 100,
+                    five_resets_at,
+                    week_resets_at,
+                )
             )
             since.append(total - step_after)
     return Metered(readings, since)
@@ -92,3 +98,16 @@ def told_after(seed: int, accounts: int, factor: float) -> Iterator[float | None
             else:
                 first = middle + 1
         yield account.since_step[first] / 100
+
+
+def report(seed: int, account_weeks: int, accounts: int) -> dict[str, Any]:
+    """Print how steps of the exchange rate are told; its part of the document."""
+    false = false_steps(seed, account_weeks)
+    print(f"\nlimit_changed: {false} false in {account_weeks} account-weeks without a step")
+    document: dict[str, Any] = {"account_weeks": account_weeks, "false": false}
+    for factor in (2.0, 0.5, 1.25, 0.8, 1.2):
+        told = list(told_after(seed, accounts, factor))
+        within = sum(windows is not None and 0 <= windows <= 2 for windows in told)
+        print(f"  × {factor}: {within} of {len(told)} told within two full windows")
+        document[f"told_{factor}"] = {"steps": len(told), "within_two_windows": within}
+    return document

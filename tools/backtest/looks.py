@@ -5,26 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitor.core.forecast import (
-    HOUR,
-    Activity,
-    Period,
-    Profile,
-    Tuning,
-    calibrate,
-    learn,
-    run_out,
-    score,
-    split_periods,
-    Finished,
-)
+from monitor.core.forecast import Finished, calibrate, run_out, score
+from monitor.core.profiles import HOUR, Activity, Period, Profile, Tuning, learn, split_periods
 from tools.backtest.methods import Answer, Look, Method
 from tools.backtest.users import Track
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a look ended. `covered` is the share of the 80 % interval's claim that came true (see `score`)."""
+    """How a look ended; `full_at` is None where the window lasted. Looks of one period share a `group`."""
 
     group: str
     now: datetime
@@ -89,7 +78,7 @@ def looks(
                     spent = (time.perf_counter() - began) * 1000
                     ended.append(score(found, full_at))
                     if since is None or now >= since:
-                        look = Look(now, start, resets_at, known, periods[:index], None)
+                        look = Look(now, start, resets_at, known, periods[:index])
                         answers = {name: method(look) for name, method in naive.items()}
                         yield Outcome(
                             f"{track.name} {start:%Y-%m-%d}",

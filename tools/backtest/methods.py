@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.forecast import FULL, HOUR, Period, Profile, Sample
+from monitor.core.profiles import FULL, HOUR, Period, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """One question at one instant: a period up to `now`, and what was known before it began.
 
-    `start` is when the period began; `past` are the earlier periods, `profile` what was learned until now.
+    `start` is when the period began; `past` are the earlier periods.
     """
 
     now: datetime
@@ -21,7 +21,6 @@ class Look:
     resets_at: datetime
     period: Period
     past: Sequence[Period]
-    profile: Profile | None
 
     @property
     def level(self) -> float:
@@ -112,7 +111,9 @@ def past_curves(look: Look) -> Answer:
             (s.at for s in period.samples if s.at > began + into and s.utilization * scale >= 1),
             None,
         )
-        times.append(min(look.start + (crossed - began), look.resets_at) if crossed else look.resets_at)
+        times.append(
+            min(look.start + (crossed - began), look.resets_at) if crossed else look.resets_at
+        )
     if not times:
         return window_average(look)
     times.sort()

@@ -1,22 +1,33 @@
 """Is it told ahead that all accounts run out? Simulated people of `make plan`, who use accounts by our choice."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from random import Random
-from typing import Final
+from typing import Any, Final
 
-from monitor.core.planning import choose
-from monitor.core.pool import forecast_pool, is_exhausted_soon
+from monitor.core.pool import RECENT, forecast_pool, is_exhausted_soon
 from monitor.core.profiles import Activity, Sample, learn_demand
-from datetime import UTC
-from tools.plan import SETTINGS, START, STEP, STEPS_A_DAY, STEPS_A_WEEK, Account, Setting, World, ours, work_of
+from tools.plan import (
+    SETTINGS,
+    START,
+    STEP,
+    STEPS_A_DAY,
+    STEPS_A_WEEK,
+    Account,
+    Setting,
+    World,
+    ours,
+    work_of,
+)
 
 WEEKS: Final = 4
 LEARNED: Final = 7  # days before it is judged
 LOOK: Final = 2  # steps
 TOLERATED: Final = 4 * 12  # steps after which an alert without exhaustion was false
-RECENT: Final = 3 * 12
-AGAIN: Final = 12  # steps that accounts have been free for, before the next exhaustion is another event
+STEPS_RECENT: Final = RECENT // STEP
+AGAIN: Final = (
+    24  # steps that an account has been free for, before the next exhaustion is another event
+)
 
 
 @dataclass(slots=True)
@@ -61,7 +72,7 @@ def watch(setting: Setting, seed: str) -> Alarms:
         if exhausted:
             said_at, holds, free_since = None, False, step
         elif demand is not None and step % LOOK == 0:
-            recent = used[-RECENT:]
+            recent = used[-STEPS_RECENT:]
             active_hours = _active_hours(recent)
             ranked = sorted(
                 (a.limits() for a in world.accounts),
@@ -97,3 +108,25 @@ def watch(setting: Setting, seed: str) -> Alarms:
 def _active_hours(recent: list[float]) -> float:
     """Half hours with some use."""
     return sum(0.5 for i in range(0, len(recent), 6) if sum(recent[i : i + 6]) > 0.5)
+
+
+def report(seed: int) -> dict[str, Any]:
+    """Print how exhaustions are told ahead; its part of the document."""
+    total = Alarms()
+    for setting in SETTINGS:
+        found = watch(setting, f"pool {seed} {setting}")
+        total.weeks += found.weeks
+        total.events += found.events
+        total.told += found.told
+        total.false += found.false
+        total.leads += found.leads
+    in_time = sum(lead >= 1 for lead in total.leads)
+    print(
+        f"\nexhausted_soon: {in_time} of {total.events} exhaustions told at least an hour ahead, "
+        f"{total.false} false in {total.weeks:.0f} weeks"
+    )
+    return {
+        "events": total.events,
+        "told_an_hour_ahead": in_time,
+        "false_per_week": round(total.false / total.weeks, 3),
+    }

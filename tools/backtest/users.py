@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from monitor.core.forecast import Sample
+from monitor.core.profiles import Sample
 
 PARAMETERS: Final = Path(__file__).with_name("users.toml")
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday

@@ -87,19 +87,21 @@ def learn_cost(readings: Iterable[Reading]) -> WeekCost | None:
     Only what lies after the last step counts.
     """
     pieces: list[Stretch] = []
-    change: RateChange | None = None
+    changed_at: datetime | None = None
+    ratio_before = 0.0
     for piece in stretches(readings):
         pieces.append(piece)
-        found = _step(pieces)
-        if found is not None:
-            begin, factor = found
-            change = RateChange(pieces[begin].at, factor)
+        begin = _step(pieces)
+        if begin is not None:
+            used, cost, _ = _summed(pieces[:begin])
+            changed_at, ratio_before = pieces[begin].at, cost / used
             pieces = pieces[begin:]
         while sum(p.five_hours for p in pieces[1:]) > MEMORY:
             pieces.pop(0)
     used, cost, error = _summed(pieces)
-    if cost <= 0 or (change is None and used < LEARNED_AFTER):
+    if cost <= 0 or (changed_at is None and used < LEARNED_AFTER):
         return None
+    change = RateChange(changed_at, cost / used / ratio_before) if changed_at else None
     return WeekCost(cost / used, error * cost / used, used / 100, change)
 
 
@@ -162,21 +164,39 @@ def _summed(pieces: Sequence[Stretch]) -> tuple[float, float, float]:
     return used, cost, math.sqrt(rounding + SCATTER**2 * min(100 / used, 1.0))
 
 
-def _step(pieces: Sequence[Stretch]) -> tuple[int, float] | None:
-    """Where the ratio stepped, and by which factor; None where it did not."""
+def _step(pieces: Sequence[Stretch]) -> int | None:
+    """The first piece after a step of the ratio; None where it did not step."""
     for scale, sigmas in SCALES:
-        recent, begin = 0.0, len(pieces)
-        while begin > 0 and recent < scale:
-            begin -= 1
-            recent += pieces[begin].five_hours
-        used_before, cost_before, error_before = _summed(pieces[:begin])
-        if recent < scale or used_before < BEFORE:
+        begin = _last(pieces, scale)
+        if begin is None or sum(piece.five_hours for piece in pieces[:begin]) < BEFORE:
             return None
-        used, cost, error = _summed(pieces[begin:])
-        if cost <= 0 or cost_before <= 0:
-            continue
-        factor = (cost / used) / (cost_before / used_before)
-        noise = math.hypot(error, error_before)
-        if abs(math.log(factor)) >= max(SMALLEST_STEP, sigmas * noise):
-            return begin, factor
+        step, noise = _contrast(pieces, begin)
+        if step >= max(SMALLEST_STEP, sigmas * noise):
+            near = range(_last(pieces, scale + PIECE) or begin, len(pieces))
+            return max(near, key=lambda split: _sharpness(pieces, split))
     return None
+
+
+def _last(pieces: Sequence[Stretch], points: float) -> int | None:
+    """The first of the last pieces that come to so many points; None where all are fewer."""
+    total = 0.0
+    for begin in range(len(pieces) - 1, -1, -1):
+        total += pieces[begin].five_hours
+        if total >= points:
+            return begin
+    return None
+
+
+def _contrast(pieces: Sequence[Stretch], begin: int) -> tuple[float, float]:
+    """How far the ratio since a piece is from that before it, and the error of that, in logarithms."""
+    used_before, cost_before, error_before = _summed(pieces[:begin])
+    used, cost, error = _summed(pieces[begin:])
+    if min(cost_before, cost, used_before, used) <= 0:
+        return 0.0, 1.0
+    step = abs(math.log((cost / used) / (cost_before / used_before)))
+    return step, math.hypot(error, error_before)
+
+
+def _sharpness(pieces: Sequence[Stretch], begin: int) -> float:
+    step, noise = _contrast(pieces, begin)
+    return step / noise

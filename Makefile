@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests tools
 
-.PHONY: run demo test check lint types contracts simulate kill bench load size dashboards pictures format clean
+.PHONY: run demo test check lint types contracts simulate backtest plan kill bench load size dashboards pictures format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -33,6 +33,12 @@ contracts: $(VENV)/.installed-dev
 
 simulate: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.simulate $(ARGS)
+
+backtest: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.backtest $(ARGS)
+
+plan: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.plan $(ARGS)
 
 kill: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.kill --kills 500 --seed 1 $(ARGS)

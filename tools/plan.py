@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
@@ -208,14 +208,13 @@ class Tally:
     switches: int = 0
     expired: float = 0.0
     ended: float = 0.0
-    exhausted_at: list[int] = field(default_factory=list)
 
 
 AWAKE: Final = (7, 23)
 """Advice to open a window is followed within these hours of the day, and not at night."""
 
 
-def run(setting: Setting, work: Work, week_ends: Sequence[int], rule: Rule, advised: bool) -> Tally:
+def run(work: Work, week_ends: Sequence[int], rule: Rule, advised: bool) -> Tally:
     accounts = [Account(index, ends) for index, ends in enumerate(week_ends)]
     for account in accounts:
         account.week *= account.week_ends / STEPS_A_WEEK  # a week that has begun before
@@ -233,17 +232,17 @@ def run(setting: Setting, work: Work, week_ends: Sequence[int], rule: Rule, advi
         world.new_session = work.session[step] != last_session
         last_session = work.session[step]
         while wanted > 1e-9:
-            account = rule(world)
-            if account is None:
+            chosen = rule(world)
+            if chosen is None:
                 tally.lost += wanted
                 break
             world.new_session = False
-            if account is not world.current:
+            if chosen is not world.current:
                 tally.switches += world.current is not None
-                world.current = account
-            if account.window_ends is None:
+                world.current = chosen
+            if chosen.window_ends is None:
                 world.last_opened = step
-            wanted -= account.use(wanted, step)
+            wanted -= chosen.use(wanted, step)
     tally.expired, tally.ended = world.expired, world.ended
     return tally
 
@@ -312,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lost_at_least += 100 * least / sum(work.points)
             runs += 1
             for name, (rule, advised) in POLICIES.items():
-                tally = run(setting, work, ends, rule, advised)
+                tally = run(work, ends, rule, advised)
                 figures = (
                     100 * (tally.lost - least) / tally.wanted,
                     100 * tally.none_free / len(work.points),
@@ -337,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, values in sums.items():
         means = [round(value / runs, 2) for value in values]
         document[name] = dict(zip(keys, means, strict=True))
-        print(f"{name:18}{means[0]:>16.2f}{means[1]:>10.2f}%{means[2]:>13.2f}%{means[3]:>16.2f}")
+        print(f"{name:18}" + "".join(f"{value:>16.2f}" for value in means))
     document["bound_loss_percent"] = round(lost_at_least / runs, 2)
     print(
         f"the bound loses {lost_at_least / runs:.2f} % of the work; {time.monotonic() - began:.0f} s",

@@ -13,7 +13,7 @@ nobody works all of the window.
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -92,14 +92,34 @@ class RunOut:
 
     def uses(self, points: float, instant: datetime) -> float:
         """The probability that at least so many points more are used by then, or by the reset."""
+        return self._by(self.expected_by(instant), points)
+
+    def catches_up(
+        self, instants: Sequence[datetime], supply: Callable[[datetime, float], float]
+    ) -> float:
+        """The probability that use reaches `supply` (points, at an instant and a pace) at one of the instants at least.
+
+        It is taken for each pace apart: whoever is fast catches up at one instant or at another.
+        """
+        expected = [(at, self.expected_by(at)) for at in instants]
+        total = 0.0
+        for pace in self.paces:
+            total += max(self._reaches(supply(at, pace), pace * points) for at, points in expected)
+        return total / len(self.paces)
+
+    def _reaches(self, need: float, mean: float) -> float:
+        return upper_gamma(mean / self.burst, need / self.burst) if need > 0 else 1.0
+
+    def expected_by(self, instant: datetime) -> float:
+        """Expected use in points by then, at a pace of 1."""
         wanted = (instant - self.start) / HOUR
         index = bisect_right(self.hours, wanted)
         if index >= len(self.hours):
-            return self._by(self.expected[-1], points) if self.expected else 0.0
+            return self.expected[-1] if self.expected else 0.0
         before = self.expected[index - 1] if index else 0.0
         since = self.hours[index - 1] if index else 0.0
         share = max(wanted - since, 0.0) / (self.hours[index] - since)
-        return self._by(before + share * (self.expected[index] - before), points)
+        return before + share * (self.expected[index] - before)
 
     def at(self, probability: float) -> datetime:
         """The instant by which it is full with this probability; the reset where it is less likely than that."""

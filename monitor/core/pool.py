@@ -1,8 +1,8 @@
 """All accounts together: how many are free in some hours, and whether they all run out. Pure.
 
-One person's work moves from account to account, so the accounts are not forecast one by one: the *demand* of the person
-(learned from all accounts together) is set against the *supply*, which is what is left of the windows that are open, and
-a new window at each reset, as far as the weeks go. All are exhausted as soon as the demand has caught up with the supply.
+One person's work moves from account to account, so the accounts are not forecast one by one: the *demand* of the
+person (learned from all accounts together) is set against the *supply*, which is what is left of the windows that are
+open, and a new window at each reset, as far as the weeks go. All are exhausted as soon as the demand has caught up.
 """
 
 from collections.abc import Sequence
@@ -118,12 +118,29 @@ def exhausted_by(
     accounts: Sequence[AccountLimits], now: datetime, at: datetime, use: RunOut
 ) -> float:
     """The probability that the demand catches up with the supply until then."""
-    return max(
-        use.uses(sum(supply(account, now, instant) for account in accounts), instant)
-        if sum(supply(account, now, instant) for account in accounts) >= FREE * 100
-        else 1.0
-        for instant in _instants(accounts, now, at)
-    )
+
+    def left(instant: datetime, pace: float) -> float:
+        return usable(accounts, now, instant, use, pace) - FREE * 100
+
+    return use.catches_up(_instants(accounts, now, at), left)
+
+
+def usable(
+    accounts: Sequence[AccountLimits], now: datetime, at: datetime, use: RunOut, pace: float
+) -> float:
+    """Points that can be used until then by somebody of this pace, who takes the accounts in their order.
+
+    What is left in a window at its reset expires; it counts only as far as it is used before.
+    """
+    total, before = 0.0, 0.0
+    for account in accounts:
+        held = supply(account, now, now)
+        resets_at = account.five_hours.resets_at
+        expires = resets_at is not None and resets_at <= at
+        wanted = max(pace * use.expected_by(resets_at) - before, 0.0) if expires and resets_at else held
+        total += min(held, wanted) + supply(account, now, at) - held
+        before += held
+    return total
 
 
 MOMENT: Final = timedelta(seconds=1)

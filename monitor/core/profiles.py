@@ -54,11 +54,11 @@ class Tuning:
     weekend_shrink: float = 40.0  # points
     weekday_shrink: float = 150.0  # points
     pace_shape: float = 6.0
-    pace_points: float = 0.9  # bursts that count as much as one of the shape
-    pace_half_life_days: float = 2.0
+    pace_points: float = 0.6  # bursts that count as much as one of the shape
+    pace_half_life_days: float = 1.5
     burst: float = 9.0  # points, before it is learned
-    burst_days: float = 10.0
-    burst_factor: float = 1.0
+    burst_days: float = 6.0
+    burst_factor: float = 1.1
 
 
 WEEKLY: Final = Tuning()
@@ -141,7 +141,7 @@ class Profile:
         return sum(points for _, points in self.steps(start, end))
 
     def steps(self, start: datetime, end: datetime) -> Iterable[tuple[float, float]]:
-        """(hours from `start`, expected points in the step) for each step; they end on full local hours, and at `end`."""
+        """(hours from `start`, expected points) of each step; they end on full local hours, and at `end`."""
         local = start.astimezone(self.tz)
         total = (end - start) / HOUR
         hour_of_week = local.weekday() * 24 + local.hour

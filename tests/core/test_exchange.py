@@ -57,7 +57,9 @@ def test_resets_are_no_negative_use() -> None:
 
 def test_windows_that_passed_unseen_teach_nothing() -> None:
     seen = list(readings(6, 0.1))
-    gap = [r for r in seen if not START + 6 * timedelta(hours=1) < r.at < START + timedelta(hours=17)]
+    gap = [
+        r for r in seen if not START + 6 * timedelta(hours=1) < r.at < START + timedelta(hours=17)
+    ]
     assert cost_of(learn_cost(gap)).ratio == pytest.approx(0.1, abs=0.003)
 
 
@@ -76,9 +78,7 @@ def test_it_is_told_once_and_the_way_back_is_another_step() -> None:
     told = cost_of(learn_cost(first)).change
     later = cost_of(learn_cost([*first, *readings(2, 0.2, START + 2 * WEEK)])).change
     assert told is not None and later is not None and later.at == told.at
-    back = cost_of(
-        learn_cost([*first, *readings(4, 0.1, START + 2 * WEEK)])
-    ).change
+    back = cost_of(learn_cost([*first, *readings(4, 0.1, START + 2 * WEEK)])).change
     assert back is not None
     assert back.factor == pytest.approx(0.5, abs=0.05)
 
@@ -96,6 +96,6 @@ def test_steady_accounts_tell_nothing_in_a_thousand_weeks_of_gaps_and_mixes() ->
 def test_order_is_all_that_counts() -> None:
     """Readings that repeat change nothing."""
     seen = list(readings(4, 0.143))
-    rng = Random(1)
+    rng = Random(1)  # noqa: S311
     twice = [r for r in seen for _ in range(rng.choice((1, 2)))]
     assert cost_of(learn_cost(twice)).ratio == cost_of(learn_cost(seen)).ratio

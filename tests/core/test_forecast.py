@@ -1,6 +1,7 @@
 """Forecasts of single windows: what they say, and what they must never do."""
 
 import math
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -56,7 +57,7 @@ def office(weeks: float, points_per_hour: float, start: datetime = MONDAY) -> li
 
 def unsteady(seed: int, weeks: int, mean: float = 0.8) -> list[Sample]:
     """Hourly samples of somebody whose hours and days differ."""
-    rng = Random(seed)
+    rng = Random(seed)  # noqa: S311
     samples = []
     level, resets_at, day = 0.0, MONDAY + WEEK, 1.0
     for hour in range(weeks * 168):
@@ -134,9 +135,7 @@ class TestWeek:
     def test_a_single_wrong_zero_is_no_reset(self) -> None:
         samples = office(1.5, 2.0)
         index = len(samples) - 10
-        wrong = Sample(
-            samples[index].at + timedelta(minutes=10), 0.0, samples[index].resets_at
-        )
+        wrong = Sample(samples[index].at + timedelta(minutes=10), 0.0, samples[index].resets_at)
         soon = Sample(
             samples[index].at + timedelta(minutes=20),
             samples[index].utilization,
@@ -352,8 +351,6 @@ class TestGamma:
 
 def test_a_forecast_takes_less_than_20_milliseconds() -> None:
     """Measured by the processor's time, the best of some: others load the machine."""
-    import time
-
     week, short = unsteady(1, 8), five_hours(8, 25)
     for samples, duration in ((week, WEEK), (short, FIVE_HOURS)):
         now = next(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,9 +74,7 @@ class TestChoose:
         assert choose([reserved], NOW).account is None
 
     def test_it_can_do_the_model(self) -> None:
-        without = replace(
-            account("a", resets_in=DAY), models={"opus": Limit(0.0, NOW + DAY)}
-        )
+        without = replace(account("a", resets_in=DAY), models={"opus": Limit(0.0, NOW + DAY)})
         assert choose([without, account("b")], NOW).account == "a"
         assert choose([without, account("b")], NOW, model="opus").account == "b"
 
@@ -152,13 +151,15 @@ class TestRing:
 class TestPlan:
     def test_it_says_what_to_use_when_and_why(self) -> None:
         accounts = [account("a", resets_in=DAY), account("b", week=0.5)]
-        lines = plan(accounts, NOW, 8 * HOUR, lambda at: 60.0)
+        lines = plan(accounts, NOW, 8 * HOUR, lambda _: 60.0)
         used = [line for line in lines if line.action is Action.USE]
         assert [line.account for line in used][:2] == ["a", "b"]
         assert used[0].at == NOW
         assert abs(used[1].at - (NOW + 1.6 * HOUR)) < HOUR / 2
         assert all(line.reason for line in lines)
-        assert all(a.until is not None and a.until <= b.at for a, b in zip(used, used[1:], strict=False))
+        assert all(
+            a.until is not None and a.until <= b.at for a, b in pairwise(used)
+        )
 
     def test_it_opens_windows_ahead_of_work(self) -> None:
         lines = plan([account("a"), account("b")], NOW, 10 * HOUR, at_noon)
@@ -167,18 +168,18 @@ class TestPlan:
         assert "full again from" in opened[0].reason
 
     def test_it_opens_none_where_nobody_will_work(self) -> None:
-        lines = plan([account("a"), account("b")], NOW, 10 * HOUR, lambda at: 0.0)
+        lines = plan([account("a"), account("b")], NOW, 10 * HOUR, lambda _: 0.0)
         assert {line.action for line in lines} == {Action.LEAVE}
 
     def test_it_says_what_expires(self) -> None:
-        lines = plan([account("a", resets_in=3 * HOUR)], NOW, 12 * HOUR, lambda at: 10.0)
+        lines = plan([account("a", resets_in=3 * HOUR)], NOW, 12 * HOUR, lambda _: 10.0)
         expiring = [line for line in lines if line.action is Action.EXPIRES]
         assert len(expiring) == 1
         assert expiring[0].at == NOW + 3 * HOUR
         assert expiring[0].reason == "96 % of its week expires unused"
 
     def test_it_says_when_to_wait(self) -> None:
-        lines = plan([account("a")], NOW, 5 * HOUR, lambda at: 60.0)
+        lines = plan([account("a")], NOW, 5 * HOUR, lambda _: 60.0)
         waits = [line for line in lines if line.action is Action.WAIT]
         assert len(waits) == 1
         assert waits[0].account is None

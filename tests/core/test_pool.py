@@ -20,7 +20,9 @@ def demand(points_per_hour: float) -> Activity:
     return Activity((0.95,) * 96, points_per_hour, 0.8, 14 * DAY, UTC)
 
 
-def account(name: str, five: float, resets_in: timedelta = 4 * HOUR, week: float = 0.8) -> AccountLimits:
+def account(
+    name: str, five: float, resets_in: timedelta = 4 * HOUR, week: float = 0.8
+) -> AccountLimits:
     return AccountLimits(name, Limit(five, NOW + resets_in), Limit(week, NOW + 3 * DAY))
 
 

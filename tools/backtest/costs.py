@@ -1,4 +1,4 @@
-"""Does a change of the limit show, and nothing else? Simulated accounts with whole percents, gaps and changing mixes."""
+"""Does a change of the limit show, and nothing else? Simulated accounts, read in whole percents and with gaps."""
 
 import math
 from collections.abc import Iterator

@@ -68,9 +68,8 @@ def looks(
             known = _known(period, now)
             if known is not None:
                 began = time.perf_counter()
-                if learned_at is None or now - learned_at >= rhythm.learn_every:
+                if learned is None or learned_at is None or now - learned_at >= rhythm.learn_every:
                     learned, learned_at = learn(track.samples, now, duration, tuning=tuning), now
-                assert learned is not None
                 found = run_out(track.samples, now, duration, learned, calibration, tuning=tuning)
                 if found is not None and found.need > 0:
                     interval = found.at(0.1), found.at(0.9)

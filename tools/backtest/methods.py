@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from monitor.core.profiles import FULL, HOUR, Period, Sample
@@ -81,7 +82,7 @@ def hour_profile_point(look: Look) -> Answer:
     """By the mean use of each hour of the day, of all that is known; no weekdays, no pace of its own."""
     use, seen = [0.0] * 24, [0.0] * 24
     for period in (*look.past, look.period):
-        for before, after in zip(period.samples, period.samples[1:]):
+        for before, after in pairwise(period.samples):
             if after.at - before.at <= 1.5 * HOUR and after.utilization < FULL:
                 use[before.at.hour] += max(after.utilization - before.utilization, 0.0)
                 seen[before.at.hour] += (after.at - before.at) / HOUR

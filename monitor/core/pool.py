@@ -26,7 +26,7 @@ BURST: Final = 18.0
 AHEAD: Final = timedelta(hours=3)
 """So far ahead the exhaustion of all accounts is looked for."""
 
-SOON: Final = 0.27
+SOON: Final = 0.33
 NO_LONGER: Final = 0.1
 """Probabilities from which on, and below which, it is said that all accounts are exhausted soon."""
 
@@ -160,13 +160,17 @@ def _instants(accounts: Sequence[AccountLimits], now: datetime, at: datetime) ->
 def _exhausted_at(
     accounts: Sequence[AccountLimits], now: datetime, end: datetime, use: RunOut
 ) -> datetime | None:
-    step = timedelta(minutes=15)
-    at = now
-    while at <= end:
-        if exhausted_by(accounts, now, at, use) >= 0.5:
-            return at
-        at += step
-    return None
+    """To the next five minutes; the probability never falls with time."""
+    if exhausted_by(accounts, now, end, use) < 0.5:
+        return None
+    low, high = now, end
+    while high - low > timedelta(minutes=5):
+        middle = low + (high - low) / 2
+        if exhausted_by(accounts, now, middle, use) >= 0.5:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def _used_by(use: RunOut, at: datetime, probability: float) -> float:

@@ -220,6 +220,19 @@ def forecast(
     return Forecast(probability, FullAt(found.at(0.1), found.at(0.5), found.at(0.9)))
 
 
+SAID: Final = 0.7
+NO_LONGER: Final = 0.4
+"""Probabilities from which on, and below which, it is said that a window runs out."""
+
+
+def is_running_out(forecast: Forecast | None, before: bool) -> bool:
+    """Whether to say that the window runs out before its reset; `before` is what was said of this period so far.
+
+    The two thresholds lie far apart, so that the answer does not flip from look to look.
+    """
+    return forecast is not None and forecast.run_out_probability >= (NO_LONGER if before else SAID)
+
+
 def fits(windows: Iterable[tuple[RunOut, float]], lasting: timedelta) -> float:
     """The probability that a task fits before any limit, beside what the account is used for anyway.
 

@@ -21,6 +21,7 @@ from monitor.core.forecast import (
     fits,
     forecast,
     gamma_quantiles,
+    is_running_out,
     run_out,
     score,
     upper_gamma,
@@ -284,6 +285,15 @@ class TestFiveHours:
         night = sum(p for _, p in demand.steps(start, start + 3 * HOUR, False))
         assert night < 0.1 * morning
         assert morning == pytest.approx(noon, rel=0.2)  # the rate while active is one figure
+
+
+def test_what_is_said_holds_until_it_is_clearly_wrong() -> None:
+    said, vague, unlikely = (Forecast(p, None) for p in (0.8, 0.55, 0.3))
+    assert is_running_out(said, before=False)
+    assert not is_running_out(vague, before=False)
+    assert is_running_out(vague, before=True)
+    assert not is_running_out(unlikely, before=True)
+    assert not is_running_out(None, before=True)
 
 
 class TestFits:

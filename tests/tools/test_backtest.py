@@ -99,7 +99,12 @@ def test_plan_prints_every_policy_and_nobody_beats_the_bound(
     assert plan.main(["--seeds", "1"]) == 0
     found = document(capsys)
     assert found["settings"] == 8
-    keys = {"avoidable_loss_points", "none_free_percent", "week_expired_percent", "switches_per_day"}
+    keys = {
+        "avoidable_loss_points",
+        "none_free_percent",
+        "week_expired_percent",
+        "switches_per_day",
+    }
     for name in plan.POLICIES:
         assert keys <= found[name].keys()
         assert found[name]["avoidable_loss_points"] >= 0

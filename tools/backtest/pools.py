@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
+from itertools import product
 from random import Random
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from tools.plan import (
     work_of,
 )
 
+RUNS: Final = 3
 WEEKS: Final = 4
 LEARNED: Final = 7  # days before it is judged
 LOOK: Final = 2  # steps
@@ -113,8 +115,8 @@ def _active_hours(recent: list[float]) -> float:
 def report(seed: int) -> dict[str, Any]:
     """Print how exhaustions are told ahead; its part of the document."""
     total = Alarms()
-    for setting in SETTINGS:
-        found = watch(setting, f"pool {seed} {setting}")
+    for number, setting in product(range(RUNS), SETTINGS):
+        found = watch(setting, f"pool {seed + number} {setting}")
         total.weeks += found.weeks
         total.events += found.events
         total.told += found.told

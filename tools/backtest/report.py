@@ -63,6 +63,7 @@ def report(title: str, found: Sequence[Outcome], naive: Mapping[str, Method]) ->
         )
     ours = figures["ours"]
     ours.update(scores.interval(found))
+    ours["flips_of_alert"] = scores.flips_of_alert(found)
     ours["intervals_over_periods"] = scores.bootstrap(found)
     for key, (low, high) in ours["intervals_over_periods"].items():
         print(f"  {key}: 95 % of resampled sets of periods between {low} and {high}")
@@ -70,6 +71,7 @@ def report(title: str, found: Sequence[Outcome], naive: Mapping[str, Method]) ->
         f"  the 80 % interval covers {ours['interval_coverage']:.3f}, is "
         f"{ours['interval_width_hours']} h wide in the middle; {ours['ms']} ms a forecast"
     )
+    print(f"  the alert turns {ours['flips_of_alert']} times after it fired")
     ours["reliability"] = scores.reliability(
         [(o.answers["ours"].probability, o.full_at is not None) for o in found]
     )

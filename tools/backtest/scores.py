@@ -6,6 +6,7 @@ from random import Random
 from statistics import median
 from typing import Any, Final
 
+from monitor.core.forecast import Forecast, is_running_out
 from tools.backtest.looks import Outcome
 
 RESAMPLES: Final = 200
@@ -105,6 +106,19 @@ def reliability(said_and_was: Sequence[tuple[float, bool]]) -> list[dict[str, fl
                 }
             )
     return table
+
+
+def flips_of_alert(outcomes: Sequence[Outcome]) -> int:
+    """How often what the alert says turned within a period (see `is_running_out`); the first time is no turn."""
+    turned = 0
+    before, group, spoke = False, "", False
+    for outcome in outcomes:
+        if outcome.group != group:
+            before, group, spoke = False, outcome.group, False
+        said = is_running_out(Forecast(outcome.answers["ours"].probability, None), before)
+        turned += said != before and spoke
+        before, spoke = said, spoke or said
+    return turned
 
 
 def mean(values: Sequence[float]) -> float:

@@ -137,7 +137,9 @@ def usable(
         held = supply(account, now, now)
         resets_at = account.five_hours.resets_at
         expires = resets_at is not None and resets_at <= at
-        wanted = max(pace * use.expected_by(resets_at) - before, 0.0) if expires and resets_at else held
+        wanted = (
+            max(pace * use.expected_by(resets_at) - before, 0.0) if expires and resets_at else held
+        )
         total += min(held, wanted) + supply(account, now, at) - held
         before += held
     return total

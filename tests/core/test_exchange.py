@@ -96,6 +96,6 @@ def test_steady_accounts_tell_nothing_in_a_thousand_weeks_of_gaps_and_mixes() ->
 def test_order_is_all_that_counts() -> None:
     """Readings that repeat change nothing."""
     seen = list(readings(4, 0.143))
-    rng = Random(1)  # noqa: S311
+    rng = Random(1)
     twice = [r for r in seen for _ in range(rng.choice((1, 2)))]
     assert cost_of(learn_cost(twice)).ratio == cost_of(learn_cost(seen)).ratio

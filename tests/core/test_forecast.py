@@ -58,7 +58,7 @@ def office(weeks: float, points_per_hour: float, start: datetime = MONDAY) -> li
 
 def unsteady(seed: int, weeks: int, mean: float = 0.8) -> list[Sample]:
     """Hourly samples of somebody whose hours and days differ."""
-    rng = Random(seed)  # noqa: S311
+    rng = Random(seed)
     samples = []
     level, resets_at, day = 0.0, MONDAY + WEEK, 1.0
     for hour in range(weeks * 168):

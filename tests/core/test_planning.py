@@ -157,9 +157,7 @@ class TestPlan:
         assert used[0].at == NOW
         assert abs(used[1].at - (NOW + 1.6 * HOUR)) < HOUR / 2
         assert all(line.reason for line in lines)
-        assert all(
-            a.until is not None and a.until <= b.at for a, b in pairwise(used)
-        )
+        assert all(a.until is not None and a.until <= b.at for a, b in pairwise(used))
 
     def test_it_opens_windows_ahead_of_work(self) -> None:
         lines = plan([account("a"), account("b")], NOW, 10 * HOUR, at_noon)

@@ -230,7 +230,7 @@ def _smooth(
     ]
     expected = [sum(by_hour[h] * seen[d * 24 + h] for h in range(24)) for d in range(7)]
     used = [sum(use[d * 24 : d * 24 + 24]) for d in range(7)]
-    rates = []
+    rates: list[float] = []
     for day in range(7):
         kind = range(5, 7) if day >= 5 else range(5)
         usual = tuning.weekend if day >= 5 else 1.0
@@ -357,7 +357,7 @@ def _activity(slots: dict[int, list[float]], tz: tzinfo, now: datetime, tuning: 
         / (seen[i] + seen[i + 48] + tuning.hour_shrink)
         for i in range(48)
     ]
-    chance = []
+    chance: list[float] = []
     for offset, usual in ((0, 1.0), (48, tuning.weekend)):
         expected = sum(by_time[i] * seen[offset + i] for i in range(48))
         factor = (sum(active[offset : offset + 48]) + 10 * usual) / (expected + 10)

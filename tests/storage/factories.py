@@ -19,12 +19,21 @@ T = TypeVar("T")
 
 MOST_STALL_SECS = 0.1
 
-HOLDER = """
+HOLD_DATABASE = """
 import sqlite3, sys
 database = sqlite3.connect(sys.argv[1], isolation_level=None)
 database.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
+"""
+
+HOLD_FOLDER = """
+import sys
+from pathlib import Path
+from monitor.system.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
 """
 
 
@@ -65,10 +74,10 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[Callable[[], None]]:
-    """Another process holds the database, until the block ends or what is given is called."""
+def held(path: Path, program: str = HOLD_DATABASE) -> Iterator[Callable[[], None]]:
+    """Another process holds the database, or the folder of a file, until the block ends or what is given is called."""
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with holder:
         assert holder.stdin is not None

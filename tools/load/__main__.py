@@ -1,6 +1,7 @@
 """`make load`: whether an owner of 100 accounts notices 200 viewers, and what an idle owner and viewer cost.
 
-Prints a table, and a last line of JSON. The viewers run on the same machine, and take their share of it.
+With `--linked`: whether one owner keeps up with very many accounts. Prints a table, and a last line of JSON. The
+viewers run on the same machine, and take their share of it.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Any, Final
 from tests.end_to_end.world import MONITOR
 from tests.real.pty import Terminal, terminal, terminal_env
 from tools.bench.measure import cpu_seconds, rss_mb
-from tools.load.figures import Figures, measured
+from tools.load.figures import Figures, answers, first_round, measured
 from tools.load.world import World, viewers, world
 
 SETTLED_SECS: Final = 5.0
@@ -27,11 +28,15 @@ def main() -> int:
     parser.add_argument("--viewers", type=int, default=200, help="default: 200")
     parser.add_argument("--processes", type=int, default=4, help="of the viewers; default: 4")
     parser.add_argument("--accounts", type=int, default=100, help="default: 100")
+    parser.add_argument("--linked", type=int, metavar="COUNT", help="only so many accounts, alone")
     parser.add_argument("--interval", type=int, default=30, help="seconds; default: 30")
     parser.add_argument("--seconds", type=float, default=60, help="of each part; default: 60")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        document = {**_crowded(Path(folder), wanted), **_idle(Path(folder), wanted.seconds)}
+        if wanted.linked is not None:
+            document = _linked(Path(folder), wanted)
+        else:
+            document = {**_crowded(Path(folder), wanted), **_idle(Path(folder), wanted.seconds)}
     print(json.dumps(document))
     return 0
 
@@ -54,6 +59,19 @@ def _crowded(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     }
     _print(alone, watched, shown)
     return {"alone": alone, "watched": watched, "viewers": shown}
+
+
+def _linked(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    print(
+        f"{wanted.linked} accounts every {wanted.interval} s, {wanted.seconds:g} s after the first round",
+        flush=True,
+    )
+    with world(folder / "linked", wanted.linked, wanted.interval, polls=0) as found:
+        first, after = first_round(found, 2 * wanted.interval), answers(found, wanted.seconds)
+    print(f"{'':18} {'first round':>12} {'after it':>12}")
+    for name, value in first.items():
+        print(f"{name:18} {value:12g} {after[name]:12g}")
+    return {"linked": {"first": first, "after": after}}
 
 
 def _print(alone: Figures, watched: Figures, shown: dict[str, float]) -> None:

@@ -28,12 +28,13 @@ POLLED_SECS: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`pid` is that of the monitor that polls."""
+    """`pid` is that of the monitor that polls, which was `started` at that instant of the monotonic clock."""
 
     env: dict[str, str]
     socket: str
     port: int
     pid: int
+    started: float
 
     def state(self) -> State:
         """The whole state, as followers get it."""
@@ -61,11 +62,13 @@ def world(folder: Path, accounts: int, interval: int, polls: int = 1) -> Iterato
         file.write_text(file.read_text().replace("= 30\n", f"= {interval}\n", 1))
         argv = [*MONITOR, "serve", "--no-notify", "--log-level", "warning"]
         log = stack.enter_context((folder / "serve.log").open("wb"))
+        started = time.monotonic()
         serving = stack.enter_context(ended(subprocess.Popen(argv, env=env, stderr=log)))
         path = instance(env, file)[1]
-        found = World(env, path, port, serving.pid)
+        found = World(env, path, port, serving.pid, started)
         wait_until(lambda: ask(path, {"type": "Who"}) is not None, "the monitor")
-        wait_until(lambda: polls_of(found) >= polls, "a poll of every account", POLLED_SECS)
+        if polls:
+            wait_until(lambda: polls_of(found) >= polls, "a poll of every account", POLLED_SECS)
         yield found
 
 

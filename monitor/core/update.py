@@ -48,12 +48,13 @@ def update(state: State, event: Event) -> Outcome:
     state, effects = _update(event, state)
     if not isinstance(event, WATCHED):
         return state, effects
-    state, alerts = evaluate_conditions(state, event.at)
+    account = None if isinstance(event, Ticked) else event.account
+    state, alerts = evaluate_conditions(state, event.at, account)
     return state, (*effects, *_told(state, alerts, event.at))
 
 
 WATCHED = PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Ticked | CredentialSeen
-"""The events after which lasting conditions are looked at."""
+"""The events after which lasting conditions are looked at: those of the event's account; of all, at each tick."""
 
 
 def _told(state: State, alerts: Sequence[Alert], at: datetime) -> tuple[Effect, ...]:
@@ -109,8 +110,10 @@ def _policy_changed(event: PolicyChanged, state: State) -> Outcome:
 @_update.register
 def _accounts_loaded(event: AccountsLoaded, state: State) -> Outcome:
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
+    new = [account.name for account in event.accounts if account.name not in known]
+    queue = {name: place for place, name in enumerate(new)}
     accounts = {
-        account.name: _loaded(event, state, known, place, account)
+        account.name: _loaded(event, state, known, queue, place, account)
         for place, account in enumerate(event.accounts)
     }
     logged_in = event.renamed.get(state.logged_in or "", state.logged_in)
@@ -128,6 +131,7 @@ def _loaded(
     event: AccountsLoaded,
     state: State,
     known: Mapping[str, AccountState],
+    queue: Mapping[str, int],
     place: int,
     account: Account,
 ) -> AccountState:
@@ -136,12 +140,10 @@ def _loaded(
     if old is not None and account.has_limits_of(old.account.org_id):
         in_flight = old.polling and old.account.name == account.name
         return replace(old, account=account, polling=in_flight)
-    new = [a for a in event.accounts if a.name not in known]
-    interval = state.policy.interval
-    queue = new.index(account) if account in new else 0
+    interval, turn = state.policy.interval, queue.get(account.name, 0)
     fresh = AccountState(
         account=account,
-        next_poll_at=schedule.first_poll_at(event.at, queue, len(new), interval),
+        next_poll_at=schedule.first_poll_at(event.at, turn, len(queue), interval),
         interval=interval,
         phase=place / len(event.accounts),
     )

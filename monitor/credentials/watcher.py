@@ -121,10 +121,12 @@ class LoginWatcher:
         sources = await self._sources()
         stamps = await self._peek(sources)
         await self._follow(sources)
+        names = self._names()
         for source in sources:
             followed, stamp = self._followed[source.key], stamps.get(source.key)
-            if stamp is None or followed.dealt_with != (stamp, self._names()):
+            if stamp is None or followed.dealt_with != (stamp, names):
                 await self._look_at(followed)
+                names = self._names()  # it may have taken its time
         await self._resolver.mend()
 
     async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:

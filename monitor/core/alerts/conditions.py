@@ -65,23 +65,34 @@ def condition_key(kind: AlertKind, window: str = "") -> str:
     return f"{kind}:{window}"
 
 
-def evaluate_conditions(state: State, at: datetime) -> tuple[State, tuple[Alert, ...]]:
-    """The state with every condition one step on, and what is to be told of them."""
+def evaluate_conditions(
+    state: State, at: datetime, name: str | None = None
+) -> tuple[State, tuple[Alert, ...]]:
+    """The state with every condition one step on, and what is to be told of them.
+
+    With a name it is the conditions of that account, and of all accounts together: the others wait for their turn.
+    """
     alerts: list[Alert] = []
-    accounts = {}
+    accounts = dict(state.accounts)
     rules = state.policy.alerts
-    for name, account in state.accounts.items():
+    for account in _chosen(state, name):
         conditions, told = _stepped(
             account.conditions, account_facts(account, rules, at), rules, at
         )
-        accounts[name] = (
-            account if conditions == account.conditions else replace(account, conditions=conditions)
-        )
+        if conditions != account.conditions:
+            accounts[account.account.name] = replace(account, conditions=conditions)
         alerts.extend(told)
     fleet, told = _stepped(state.conditions, fleet_facts(state, at), rules, at)
     fleet, freed = _first_free(state, fleet, at)
     alerts.extend([*told, *freed])
     return replace(state, accounts=accounts, conditions=fleet), tuple(alerts)
+
+
+def _chosen(state: State, name: str | None) -> list[AccountState]:
+    """All accounts, or the one of that name, which need not be there any more."""
+    if name is None:
+        return list(state.accounts.values())
+    return [state.accounts[name]] if name in state.accounts else []
 
 
 def _stepped(
@@ -186,13 +197,18 @@ def _full_at(key: str, memory: WindowMemory, at: datetime) -> datetime | None:
 
 def fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
     """What is so of all accounts together: none of two or more that can be used has room."""
-    usable = [a for a in state.accounts.values() if not a.login_required]
-    if not usable or not may_be_exhausted(state):
+    if not may_be_exhausted(state):
         return
-    frees = [(full_until(account), account.account.name) for account in usable]
-    known = [(until, name) for until, name in frees if until is not None]
-    if len(known) == len(usable):
-        until, name = min(known)
+    frees: list[tuple[datetime, str]] = []
+    for account in state.accounts.values():
+        if account.login_required:
+            continue
+        until = full_until(account)
+        if until is None:  # so it mostly is, and the others need no look
+            return
+        frees.append((until, account.account.name))
+    if frees:
+        until, name = min(frees)
         yield Fact(Alert(AlertKind.EXHAUSTED, "", "", at, resets_at=until, detail=name))
 
 
@@ -225,8 +241,10 @@ def _first_free(state: State, fleet: Conditions, at: datetime) -> tuple[Conditio
     """The first account that is free again, once all of them had been told to be full."""
     key = condition_key(AlertKind.EXHAUSTED)
     told = fleet.get(key)
+    if told is None or told.ceased_at is None or told.freed_at is not None:
+        return fleet, []
     free = next((a.account.name for a in state.accounts.values() if _has_room(a)), None)
-    if told is None or told.ceased_at is None or told.freed_at is not None or free is None:
+    if free is None:
         return fleet, []
     alert = Alert(AlertKind.FREE, free, "", at, resets_at=at)
     speaks = state.policy.alerts.applies(alert.kind, free)

@@ -94,6 +94,17 @@ def test_an_account_that_stays_down_is_told(
     assert (alert.kind, alert.account, alert.detail) == (kind, "a", "the detail")
 
 
+def test_the_conditions_of_one_account_go_on_without_the_others_but_for_what_is_of_all() -> None:
+    now, _ = evaluate_conditions(state(down("a", Reason.AUTH), down("b", Reason.AUTH)), NOW)
+    now, (alert,) = evaluate_conditions(now, after(minutes=6), "b")
+    assert alert.account == "b"
+    _, (alert,) = evaluate_conditions(now, after(minutes=7))
+    assert alert.account == "a"
+    _, (alert,) = evaluate_conditions(state(full("a", 99), full("b", 99)), NOW, "b")
+    assert alert.kind is AlertKind.EXHAUSTED
+    assert evaluate_conditions(now, after(minutes=7), "gone")[1] == ()
+
+
 def test_an_account_that_waits_for_claude_code_to_renew_its_token_is_no_matter() -> None:
     rests = Down(NOW, Failure(Reason.AUTH, Cause.WAITING))
     now = state(replace(live("a"), health=rests))

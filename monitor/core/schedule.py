@@ -22,6 +22,9 @@ AFTER_RESET: Final = timedelta(seconds=30)
 FIRST_STAGGER: Final = timedelta(seconds=1)
 """The first polls after the start are at most this far apart."""
 
+FIRST_ROUND: Final = 0.9
+"""The share of the interval in which all accounts are polled first: the start takes a moment, too."""
+
 REFRESH_FLOOR: Final = timedelta(seconds=15)
 """A refresh follows the account's last request by at least this."""
 
@@ -43,7 +46,7 @@ FAILING_MOST: Final = timedelta(seconds=1800)
 
 def first_poll_at(now: datetime, place: int, count: int, interval: timedelta) -> datetime:
     """When the account at `place` (from 0) of `count` is polled first: soon, but not all at once."""
-    return now + place * min(FIRST_STAGGER, interval / max(count, 1))
+    return now + place * min(FIRST_STAGGER, FIRST_ROUND * interval / max(count, 1))
 
 
 def after_success(

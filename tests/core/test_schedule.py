@@ -35,8 +35,8 @@ def test_the_first_polls_come_soon_but_not_at_once() -> None:
     assert dues == [after(seconds=place) for place in range(20)]
 
 
-def test_the_first_polls_of_many_accounts_take_no_longer_than_the_interval() -> None:
-    assert schedule.first_poll_at(NOW, 999, 1000, BASE) < NOW + BASE
+def test_the_first_polls_of_many_accounts_end_well_within_the_interval() -> None:
+    assert schedule.first_poll_at(NOW, 999, 1000, BASE) < NOW + 0.9 * BASE
 
 
 def test_the_second_polls_are_spread_over_the_interval() -> None:

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests tools
 
-.PHONY: run demo test check lint types contracts simulate backtest plan kill bench load size dashboards pictures format clean
+.PHONY: run demo test test-all check lint types contracts simulate backtest plan kill bench load size dashboards pictures format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -17,9 +17,12 @@ demo: $(VENV)/.installed
 	@$(BIN)/monitor tui --demo
 
 test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not whole" $(ARGS)
+
+test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-check: lint types contracts test
+check: lint types contracts test-all
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(SOURCES)

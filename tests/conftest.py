@@ -22,6 +22,15 @@ st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=F
 
 GOLDEN = Path(__file__).parent / "golden"
 
+WHOLE = ("end_to_end", "scenarios", "grafana")
+"""Folders of tests that start whole programs and services, or take minutes: `make check` runs them, `make test` not."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(GOLDEN.parent).parts[0] in WHOLE:
+            item.add_marker(pytest.mark.whole)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="rewrite the golden files")

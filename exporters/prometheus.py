@@ -117,6 +117,7 @@ def families(state: State, now: datetime) -> Iterator[Metric]:
     yield from window_gauges(rows)
     yield window_durations(state)
     yield from account_gauges(rows)
+    yield from extra_amounts(rows)
     yield alerts_firing(state, rows, now)
     yield muted_until(state, now)
     yield polls(rows)
@@ -234,6 +235,29 @@ def account_gauges(rows: Sequence[Row]) -> Iterator[Metric]:
         for row in rows:
             _add(family, (row.title,), gauge.value(row))
         yield family
+
+
+def extra_amounts(rows: Sequence[Row]) -> Iterator[Metric]:
+    used = _gauge(
+        "claude_usage_extra_used_amount",
+        f"Money spent on extra usage, in whole units of the currency. {AGE}",
+        "account",
+        "currency",
+    )
+    limit = _gauge(
+        "claude_usage_extra_limit_amount",
+        f"Limit of the money for extra usage, in whole units; absent where there is none. {AGE}",
+        "account",
+        "currency",
+    )
+    for row in rows:
+        extra = row.account.usage.extra_usage if row.fresh and row.account.usage else None
+        if extra is not None and extra.enabled:
+            labels = (row.title, extra.currency)
+            _add(used, labels, None if extra.used is None else float(extra.used))
+            _add(limit, labels, None if extra.limit is None else float(extra.limit))
+    yield used
+    yield limit
 
 
 def window_durations(state: State) -> Metric:

@@ -41,6 +41,7 @@ def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
         "last_success_at": account.last_success_at and iso(account.last_success_at),
         "failure": _failure(account),
         "windows": [_window(window, now) for window in account.windows(now)],
+        "extra": _extra(account),
     }
 
 
@@ -53,6 +54,18 @@ def _failure(account: AccountState) -> dict[str, Any] | None:
         "reason": failure.reason,
         "detail": describe(failure),
         "retry_at": retry_at and iso(retry_at),
+    }
+
+
+def _extra(account: AccountState) -> dict[str, Any] | None:
+    """Money in whole units of its currency; None without a limit of it."""
+    extra = account.usage.extra_usage if account.usage else None
+    if extra is None or not extra.is_limited or extra.limit is None:
+        return None
+    return {
+        "used": None if extra.used is None else float(extra.used),
+        "limit": float(extra.limit),
+        "currency": extra.currency,
     }
 
 

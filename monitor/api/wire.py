@@ -8,7 +8,7 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from monitor.api.http_times import parse_retry_after
 from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
-from monitor.core.limits import is_flat_limit, read_limits
-from monitor.core.model import AuthMethod, ExtraUsage, Identity, Profile, Usage
+from monitor.core.limits import SPEND_LIMIT, is_flat_limit, read_limits
+from monitor.core.model import EXTRA, AuthMethod, ExtraUsage, Identity, Profile, Usage, Window
 from monitor.core.sanitize import one_line
 
 KNOWN_KEYS: Final = {"cinder_cove", "extra_usage", "limits", "spend"}
@@ -73,10 +73,16 @@ def parse_usage(body: bytes, at: datetime) -> Usage:
     answer = _object(body)
     if not (KNOWN_KEYS & answer.keys() or any(map(is_flat_limit, answer))):
         raise _error_in(answer)
-    limits = read_limits(answer, "utilization")
-    if limits.is_unreadable:
+    limits, extra = read_limits(answer, "utilization"), _extra_usage(answer)
+    money = _money_window(extra, answer.get("extra_usage"))
+    if limits.is_unreadable and money is None:
         raise _odd(f"no limit of the answer can be read ({'; '.join(limits.left_out)})")
-    return Usage(at, limits.windows, _extra_usage(answer.get("extra_usage")), limits.left_out)
+    named = [
+        replace(window, key=f"{EXTRA}_2") if money and window.key == EXTRA else window
+        for window in limits.windows
+    ]
+    windows = sorted([*named, *([money] if money else [])], key=lambda window: window.key)
+    return Usage(at, tuple(windows), extra, limits.left_out)
 
 
 def _object(body: bytes) -> Json:
@@ -118,18 +124,52 @@ def _word(text: object) -> str:
     return re.sub(r"[^a-zA-Z0-9_.-]+", " ", str(text))[:40].strip()
 
 
-def _extra_usage(block: object) -> ExtraUsage | None:
-    """Money on top of the plan; a malformed block is left out, since no limit depends on it."""
-    if not isinstance(block, dict) or not isinstance(block.get("is_enabled"), bool):
+def _extra_usage(answer: Json) -> ExtraUsage | None:
+    """Money on top of the plan, or in place of one: told as `extra_usage`, or as `spend` alone."""
+    block, spend = answer.get("extra_usage"), answer.get("spend")
+    if isinstance(block, dict) and isinstance(block.get("is_enabled"), bool):
+        exponent = _exponent(block.get("decimal_places"))
+        return ExtraUsage(
+            enabled=block["is_enabled"],
+            used=_money(block.get("used_credits"), exponent),
+            limit=_money(block.get("monthly_limit"), exponent),
+            currency=_currency(block),
+        )
+    if not isinstance(spend, dict):
         return None
-    places = block.get("decimal_places")
-    exponent = places if isinstance(places, int) and 0 <= places <= 6 else 2
-    return ExtraUsage(
-        enabled=block["is_enabled"],
-        used=_money(block.get("used_credits"), exponent),
-        limit=_money(block.get("monthly_limit"), exponent),
-        currency=_word(block.get("currency") or "USD"),
-    )
+    used, limit = spend.get("used"), spend.get("limit")
+    known = next((amount for amount in (limit, used) if isinstance(amount, dict)), None)
+    if known is None:
+        return None
+    return ExtraUsage(True, _amount(used), _amount(limit), _currency(known))
+
+
+def _currency(block: Json) -> str:
+    return _word(block.get("currency") or "USD")[:8] or "USD"
+
+
+def _amount(block: object) -> Decimal | None:
+    if not isinstance(block, dict):
+        return None
+    return _money(block.get("amount_minor"), _exponent(block.get("exponent")))
+
+
+def _exponent(places: object) -> int:
+    return places if isinstance(places, int) and 0 <= places <= 6 else 2
+
+
+def _money_window(extra: ExtraUsage | None, block: object) -> Window | None:
+    """The limit of the money; None where there is none, or nobody says what was used of it."""
+    if extra is None or not extra.is_limited or extra.limit is None:
+        return None
+    told: object = block
+    if extra.used is not None:
+        try:
+            told = {"utilization": max(float(100 * extra.used / extra.limit), 0.0)}
+        except ArithmeticError:  # a limit of next to nothing
+            return None
+    windows = read_limits({SPEND_LIMIT: told}, "utilization").windows
+    return windows[0] if windows else None
 
 
 def _money(minor_units: object, exponent: int) -> Decimal | None:

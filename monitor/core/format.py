@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
 from typing import Final
 
 from monitor.core.model import Window
@@ -35,6 +36,16 @@ def duration(span: timedelta, *, seconds: bool = True) -> str:
     if not seconds:
         return f"{minutes}m" if minutes else "less than a minute"
     return f"{minutes}m {second:02}s" if minutes else f"{second}s"
+
+
+_SYMBOLS: Final = {"USD": "$", "EUR": "€", "GBP": "£"}
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """An amount with its currency: `$1,000`, `$21.50`, `995 CHF`; whole ones without a fraction."""
+    text = f"{amount:,.2f}".removesuffix(".00")
+    symbol = _SYMBOLS.get(currency)
+    return f"{symbol}{text}" if symbol else f"{text} {currency}"
 
 
 def reset(window: Window, now: datetime) -> str | None:

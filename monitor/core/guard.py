@@ -9,7 +9,7 @@ from typing import Final
 
 from monitor.core.errors import SettingsError
 from monitor.core.limits import is_window_key
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
+from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
 from monitor.core.state import State
 
 DEFAULT_MAX: Final = 1.0
@@ -32,8 +32,9 @@ def guarded(
 ) -> Verdict:
     """Whether the account's window is at `most` (a ratio) or above, or locked.
 
-    Without an account it is the current one, without a window the fuller one of 5h and 7d. A window that should
-    have been reset by now counts as empty. Raises SettingsError for an account or a window that cannot be.
+    Without an account it is the current one, without a window the fuller one of 5h and 7d, or the money of one that
+    has neither. A window that should have been reset by now counts as empty. Raises SettingsError for an account or a
+    window that cannot be.
     """
     known_keys = {w.key for a in state.accounts.values() if a.usage for w in a.usage.windows}
     if window is not None and window not in known_keys and not is_window_key(window):
@@ -41,7 +42,9 @@ def guarded(
     asked = current_account(state) if account is None else named_account(state, account)
     if asked is None or not asked.values_are_fresh(now, state.policy.interval):
         return Verdict.UNKNOWN
-    keys = (FIVE_HOURS, SEVEN_DAYS) if window is None else (window,)
+    keys: tuple[str, ...] = (FIVE_HOURS, SEVEN_DAYS) if window is None else (window,)
+    if window is None and not any(asked.window(key, now) for key in keys):
+        keys = (EXTRA,)
     known = [found for key in keys if (found := asked.window(key, now)) and _is_known(found)]
     if not known:
         return Verdict.UNKNOWN

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Window
+from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Window
 from monitor.core.sanitize import one_line
 
 MOST_PERCENT: Final = 10_000.0
@@ -48,6 +48,8 @@ PERIODS: Final = {
     "weekly": SEVEN_DAYS,
 }
 FLAT: Final = ("five_hour", "seven_day")
+SPEND_LIMIT: Final = "spend_limit"
+"""Of the status line, behind a gateway: money spent of a limit."""
 
 FLAT_NAMES: Final = frozenset(
     {"opus", "sonnet", "haiku", "fable", "mythos", "claude"}  # models
@@ -116,6 +118,8 @@ def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
 
 
 def _flat_key(name: str) -> str | None:
+    if name == SPEND_LIMIT:
+        return EXTRA
     for flat in FLAT:
         if name == flat:
             return PERIODS[flat]
@@ -187,7 +191,7 @@ def is_window_key(text: str) -> bool:
     """Say whether a window can be called so: `5h`, `7d` or `extra`; `7d_opus`; or `monthly_new`, of any two words."""
     period, _, rest = text.partition("_")
     if not rest:
-        return text in (FIVE_HOURS, SEVEN_DAYS, "extra")
+        return text in (FIVE_HOURS, SEVEN_DAYS, EXTRA)
     is_known = period in (FIVE_HOURS, SEVEN_DAYS) or period.isalpha()
     return is_known and window_word(text, 4 * LONGEST_WORD) == text
 

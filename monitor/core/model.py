@@ -12,6 +12,8 @@ from monitor.core.errors import Failure, Reason
 
 FIVE_HOURS: Final = "5h"
 SEVEN_DAYS: Final = "7d"
+EXTRA: Final = "extra"
+"""Money: credits spent of a limit. It has no length, and no reset that anybody tells."""
 
 _DURATIONS: Final = {FIVE_HOURS: timedelta(hours=5), SEVEN_DAYS: timedelta(days=7)}
 
@@ -197,6 +199,11 @@ class ExtraUsage:
     used: Decimal | None = None
     limit: Decimal | None = None
     currency: str = "USD"
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is a limit, and a window `extra` stands for it."""
+        return self.enabled and self.limit is not None and self.limit > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 from monitor.core import format
 from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.errors import describe
-from monitor.core.model import AccountState, AuthMethod, Down, Window
+from monitor.core.model import EXTRA, AccountState, AuthMethod, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal import table
@@ -121,6 +121,8 @@ def _windows(account: AccountState, moment: _Moment, *, is_wide: bool) -> Iterat
 def _reset(window: Window, moment: _Moment) -> str:
     if window.resets_at is not None:
         return f"resets {moment.until(window.resets_at)}"
+    if window.key == EXTRA:
+        return "of the money"
     if not window.confirmed:
         return "reset expected, not yet confirmed"
     return "reset not known" if window.utilization else "not open"

@@ -6,7 +6,7 @@ from typing import Final
 
 from monitor.core import format
 from monitor.core.errors import Cause, Reason, describe, explain
-from monitor.core.model import AccountState, AuthMethod, Down, Status, Storage
+from monitor.core.model import EXTRA, AccountState, AuthMethod, Down, Status, Storage
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.text import Style, clip, width
@@ -91,11 +91,24 @@ def status_words(
         phrase, style = "Live", Style.PLAIN
     else:
         phrase, style = format.NOTHING, Style.DIM
+    money = _money(account, now)
+    if money:
+        return StatusWords((f"{money}, {phrase}", money), style)
     # A window can be locked whatever its percentage.
     locked = [window.key for window in account.windows(now) if window.locked_reason is not None]
     if locked:
         return StatusWords((f"{phrase}, {clean(' '.join(locked))} locked", phrase), style)
     return StatusWords((phrase,), style)
+
+
+def _money(account: AccountState, now: datetime) -> str:
+    """The money that was spent, of an account that has no other limit."""
+    extra = account.usage.extra_usage if account.usage else None
+    is_all = [window.key for window in account.windows(now)] == [EXTRA]
+    if not is_all or extra is None or extra.used is None or extra.limit is None:
+        return ""
+    currency = clean(extra.currency)
+    return f"{format.money(extra.used, currency)} of {format.money(extra.limit, currency)}"
 
 
 def failure_phrases(

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import format
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Down, Window
+from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.status import StatusWords, status_words
@@ -113,10 +113,15 @@ class Row:
     is_selected: bool = False
 
     def window(self, column: str) -> Window | None:
-        """The window of a column such as `5h bar`; of `worst`, the fullest one."""
+        """The window of a column such as `5h bar`; of `worst`, the fullest one, or else the money."""
         if column != "worst":
             return self.windows[column.split()[0]]
-        known = [window for window in self.windows.values() if window is not None]
+        plan_wide = self.windows[FIVE_HOURS] or self.windows[SEVEN_DAYS]
+        known = [
+            window
+            for key, window in self.windows.items()
+            if window is not None and (key != EXTRA or plan_wide is None)
+        ]
         return max(known, key=lambda window: window.utilization, default=None)
 
 
@@ -131,7 +136,7 @@ def rows(
         row = Row(
             number=number,
             name=clean(name),
-            windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS)},
+            windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS, EXTRA)},
             status=status_words(state, account, now, tz),
             now=now,
             is_troubled=is_old or isinstance(account.health, Down),

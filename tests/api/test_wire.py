@@ -159,6 +159,56 @@ def test_an_answer_of_thousands_of_limits_is_cut() -> None:
     assert usage.left_out == (f"{5001 - MOST_WINDOWS} more limits",)
 
 
+def money(used: object, limit: object, **more: object) -> dict[str, object]:
+    return {"is_enabled": True, "used_credits": used, "monthly_limit": limit, **more}
+
+
+def minor(amount: object, exponent: object = 2, currency: object = "USD") -> dict[str, object]:
+    return {"amount_minor": amount, "currency": currency, "exponent": exponent}
+
+
+MONEY: dict[str, tuple[dict[str, Any], float | None]] = {
+    "of a limit": ({"extra_usage": money(99500, 100000)}, 0.995),
+    "nothing yet": ({"extra_usage": money(0, 100000)}, 0),
+    "more than the limit": ({"extra_usage": money(15000, 10000)}, 1.5),
+    "as text": ({"extra_usage": money("500", "1000")}, 0.5),
+    "of no fraction": ({"extra_usage": money(5, 10, decimal_places=0, currency="JPY")}, 0.5),
+    "no amount, but a utilization": ({"extra_usage": money(None, 1000, utilization=42.0)}, 0.42),
+    "no amount at all": ({"extra_usage": money(None, 1000, utilization=None)}, None),
+    "without a limit": ({"extra_usage": money(20847, None)}, None),
+    "a limit of nothing": ({"extra_usage": money(0, 0)}, None),
+    "a limit of next to nothing": ({"extra_usage": money(5, "1e-9999999")}, None),
+    "switched off": ({"extra_usage": {**money(5, 10), "is_enabled": False}}, None),
+    "null": ({"extra_usage": None}, None),
+    "null in every place": ({"extra_usage": dict.fromkeys(money(1, 2))}, None),
+    "a refund": ({"extra_usage": money(-5, 10)}, 0),
+    "spend alone": ({"spend": {"used": minor(500), "limit": minor(1000)}}, 0.5),
+    "spend of other exponents": ({"spend": {"used": minor(5, 0), "limit": minor(1000)}}, 0.5),
+    "spend without a limit": ({"spend": {"used": minor(500), "limit": None, "percent": 0}}, None),
+    "spend of nulls": ({"spend": {"used": None, "limit": None}}, None),
+    "spend as text": ({"spend": "much"}, None),
+    "both": ({"extra_usage": money(1, 4), "spend": {"used": minor(1), "limit": minor(2)}}, 0.25),
+}
+
+
+@pytest.mark.parametrize(("answer", "ratio"), MONEY.values(), ids=list(MONEY))
+def test_money_with_a_limit_is_a_window(answer: dict[str, Any], ratio: float | None) -> None:
+    window = parsed(five_hour=limit(5), **answer).window("extra")
+    assert (window and window.utilization) == (ratio if ratio is None else pytest.approx(ratio))
+
+
+def test_money_is_never_merged_with_a_limit_of_its_name() -> None:
+    row = {"percent": 7, "scope": {"label": "Extra"}}
+    usage = parsed(extra_usage=money(1, 2), limits=[row])
+    assert [(w.key, w.utilization) for w in usage.windows] == [("extra", 0.5), ("extra_2", 0.07)]
+
+
+def test_an_answer_of_odd_limits_with_money_is_not_refused() -> None:
+    usage = parsed(five_hour=limit("x"), extra_usage=money(1, 2))
+    assert [w.key for w in usage.windows] == ["extra"]
+    assert usage.left_out == ("5h: utilization is no number",)
+
+
 PROFILE: dict[str, Any] = {
     "account": {"uuid": "a-1", "email": "user@example.com"},
     "organization": {

@@ -1,6 +1,7 @@
 """Numbers, durations and instants in words."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -169,3 +170,17 @@ def test_an_instant_at_the_end_of_the_calendar_has_words_too() -> None:
 def test_an_instant_for_programs_is_in_utc_and_whole_seconds() -> None:
     at = datetime(2026, 11, 22, 23, 14, 0, 999999, TOKYO)
     assert format.iso(at) == "2026-11-22T14:14:00Z"
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        ("995", "USD", "$995"),
+        ("1000", "USD", "$1,000"),
+        ("21.5", "EUR", "€21.50"),
+        ("0.001", "GBP", "£0"),
+        ("12345.678", "CHF", "12,345.68 CHF"),
+    ],
+)
+def test_money_is_short(amount: str, currency: str, text: str) -> None:
+    assert format.money(Decimal(amount), currency) == text

@@ -101,3 +101,19 @@ def test_more_room_for_use_never_turns_below_into_reached(least: float, more: fl
     low, high = sorted((least, more))
     one = state(live("a", Window("5h", 0.5)))
     assert guarded(one, NOW, most=high) <= guarded(one, NOW, most=low)
+
+
+def test_money_counts_where_an_account_has_nothing_else() -> None:
+    spent = live("a", window("extra", 100))
+    assert guarded(state(spent), NOW) is Verdict.REACHED
+    assert guarded(state(live("a", window("extra", 100), window("5h", 3))), NOW) is Verdict.BELOW
+    assert guarded(
+        state(live("a", window("extra", 100), window("5h", 3))), NOW, window="extra"
+    ) is (Verdict.REACHED)
+
+
+def test_a_window_of_any_name_that_is_known_can_be_asked_for() -> None:
+    known = state(live("a", window("opus", 100), window("5h", 3)))
+    assert guarded(known, NOW, window="opus") is Verdict.REACHED
+    with pytest.raises(SettingsError, match="no such window"):
+        guarded(known, NOW, window="sonnet")

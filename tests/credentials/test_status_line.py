@@ -73,6 +73,10 @@ def test_both_windows() -> None:
         ),
         (limits(five_hour=row(80, before(seconds=1).timestamp())), None),
         (limits(five_hour=row(80, 0)), (Window("5h", 0.8),)),
+        (
+            limits(spend_limit={"used_percentage": 90, "used_usd": 12.5}),
+            (Window("extra", 0.9),),
+        ),
         (limits(seven_day_opus=row(80)), (Window("7d_opus", 0.8, SOON),)),
         (limits(five_hour=row("42", SOON.isoformat())), (Window("5h", 0.42, SOON),)),
         (limits(five_hour=row(42), seven_day=row(math.nan)), (Window("5h", 0.42, SOON),)),

@@ -13,6 +13,8 @@ CONTRACT = {
     ("claude_usage_login_expiry_timestamp_seconds", "gauge"): {"account"},
     ("claude_usage_backoff_until_timestamp_seconds", "gauge"): {"account"},
     ("claude_usage_requests_last_hour", "gauge"): {"account"},
+    ("claude_usage_extra_used_amount", "gauge"): {"account", "currency"},
+    ("claude_usage_extra_limit_amount", "gauge"): {"account", "currency"},
     ("claude_usage_alert_firing", "gauge"): {"account", "rule"},
     ("claude_usage_alerts_muted_until_timestamp_seconds", "gauge"): set(),
     ("claude_usage_poll_duration_seconds", "gauge"): {"account"},

@@ -1,10 +1,12 @@
 """A state with an account in every condition, at any instant: what the golden pages and the dashboard are shown."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
-from monitor.core.model import Account, AccountState, Down, Window
+from monitor.core.model import Account, AccountState, Down, ExtraUsage, Window
 from monitor.core.state import NotificationLog, State
 from tests.builders import live, state, waiting
 
@@ -30,12 +32,13 @@ def rich_state(now: datetime) -> State:
 
 
 def healthy(now: datetime) -> AccountState:
-    """With a label, a plan and a week of one model."""
-    return live(
+    """With a label, a plan, a week of one model and money."""
+    known = live(
         "user@personal.com",
         Window("5h", 0.42, now + timedelta(hours=2, minutes=14)),
         Window("7d", 0.18, now + timedelta(days=6, hours=23)),
         Window("7d_opus", 0.03),
+        Window("extra", 0.215),
         at=now - timedelta(seconds=12),
         account=Account("user@personal.com", org_id="65f10de7-0000", label="home"),
         plan="max_20x",
@@ -46,6 +49,9 @@ def healthy(now: datetime) -> AccountState:
         token_expires_at=now + timedelta(hours=7),
         login_expires_at=now + timedelta(days=300),
     )
+    assert known.usage is not None
+    money = ExtraUsage(True, Decimal("21.50"), Decimal("100.00"))
+    return replace(known, usage=replace(known.usage, extra_usage=money))
 
 
 def rate_limited(now: datetime) -> AccountState:

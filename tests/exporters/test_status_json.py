@@ -1,6 +1,8 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporters.status_json import render_json, status_document
 from monitor.core.errors import Reason
-from monitor.core.model import Account, AccountState, Window
+from monitor.core.model import Account, AccountState, ExtraUsage, Window
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.factories import rich_state
 
@@ -18,7 +20,8 @@ EXAMPLE = """
  "accounts": [{"name": "user@example.com", "org_id": "65f1", "plan": "max_20x", "active": true, "logged_in": true,
    "status": "live", "last_success_at": "2026-11-22T11:59:48Z", "failure": null,
    "windows": [{"window": "5h", "utilization": 0.42, "confirmed": true, "resets_at": "2026-11-22T14:14:00Z",
-     "resets_in_seconds": 8040}]}]}
+     "resets_in_seconds": 8040}],
+   "extra": {"used": 21.50, "limit": 100.00, "currency": "USD"}}]}
 """
 
 
@@ -30,11 +33,23 @@ def test_the_document_is_that_of_the_public_interface() -> None:
         account=Account("user@example.com", org_id="65f1"),
         plan="max_20x",
     )
+    account = with_money(account, "21.50", "100")
     shown = state(account, logged_in="user@example.com")
     assert json.loads(render_json(shown, NOW)) == json.loads(EXAMPLE)
     assert list(status_document(shown, NOW)["accounts"][0]) == list(
         json.loads(EXAMPLE)["accounts"][0]
     )
+
+
+def with_money(account: AccountState, used: str | None, limit: str | None) -> AccountState:
+    assert account.usage is not None
+    extra = ExtraUsage(True, Decimal(used) if used else None, Decimal(limit) if limit else None)
+    return replace(account, usage=replace(account.usage, extra_usage=extra))
+
+
+@pytest.mark.parametrize("account", [live("a"), waiting("a"), with_money(live("a"), "5", None)])
+def test_without_a_limit_of_money_there_is_no_extra(account: AccountState) -> None:
+    assert document(account)["extra"] is None
 
 
 def test_the_document_of_every_condition(golden: Callable[[str, str], None]) -> None:

@@ -1,12 +1,15 @@
 """The table's lines, and which of its columns a width holds."""
 
+from dataclasses import replace
 from datetime import UTC
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import Reason
+from monitor.core.model import ExtraUsage, Usage, Window
 from monitor.core.state import State
 from monitor.terminal import table
 from monitor.terminal.table import column_widths, render_plain
@@ -37,6 +40,17 @@ def row_at(state: State, place: int = 0) -> str:
 
 def test_a_limit_that_does_not_exist_is_not_zero() -> None:
     assert "|   -- | ────────── | --       |   -- |" in row_at(state_of(account(NOW, "a@b.c")))
+
+
+def test_an_account_that_has_nothing_but_money_shows_that() -> None:
+    extra = ExtraUsage(True, Decimal(995), Decimal(1000), "USD")
+    seen = Usage(NOW, (Window("extra", 0.995),), extra)
+    paid = replace(account(NOW, "a@b.c"), usage=seen)
+    assert row_at(state_of(paid)).endswith("| $995 of $1,000, Live")
+    assert shown(state_of(paid), 16)[1].endswith("99%")
+    also = replace(seen, windows=(Window("5h", 0.1), *seen.windows))
+    assert row_at(state_of(replace(paid, usage=also))).endswith("| Live")
+    assert shown(state_of(replace(paid, usage=also)), 16)[1].endswith("10%")
 
 
 def test_a_window_that_is_not_open_is_zero_without_a_reset() -> None:

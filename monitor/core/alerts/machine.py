@@ -170,13 +170,19 @@ class _Machine:
 
     def _looks_reset(self, memory: WindowMemory) -> bool:
         if memory.resets_at is None:
-            return False
+            lasts = window_duration(self._sample.key) is not None
+            return not lasts and self._has_fallen(memory) and self._has_halved(memory)
         end = self._sample.resets_at
         if end is None or self._has_stayed_moved(memory):
             return True
-        fell = memory.utilization - self._sample.utilization >= DROP
-        halved = self._sample.utilization < memory.utilization / 2
-        return fell and (halved or abs(end - memory.resets_at) > SAME_END)
+        is_elsewhere = abs(end - memory.resets_at) > SAME_END
+        return self._has_fallen(memory) and (is_elsewhere or self._has_halved(memory))
+
+    def _has_fallen(self, memory: WindowMemory) -> bool:
+        return memory.utilization - self._sample.utilization >= DROP
+
+    def _has_halved(self, memory: WindowMemory) -> bool:
+        return self._sample.utilization < memory.utilization / 2
 
     def _has_stayed_moved(self, memory: WindowMemory) -> bool:
         """Whether the end is still where a hint of an early reset had moved it to: use may have grown again."""

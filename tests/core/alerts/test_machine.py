@@ -296,6 +296,17 @@ def test_a_threshold_that_was_set_speaks_beside_the_limit() -> None:
     assert told(S(0, 70), S(3, 100), rules=RuleBook(thresholds=(0.8, 0.95))) == ["95@3", "limit@3"]
 
 
+def test_money_that_is_reset_tells_its_thresholds_anew() -> None:
+    memories: Mapping[str, WindowMemory] = {}
+    told = []
+    for minute, percent in enumerate([40, 97, 97, 2, 96, 2, 2, 2, 97, 97]):
+        at = NOW + timedelta(minutes=3 * minute)
+        seen = Usage(at, (Window("extra", percent / 100),))
+        memories, alerts = observe("a", memories, seen, DEFAULT)
+        told += [f"{_word(alert)}@{minute}" for alert in alerts]
+    assert told == ["95@1", "early_reset@6", "95@8"], "one low sample is a hint, two are a reset"
+
+
 def test_each_window_has_a_memory_of_its_own() -> None:
     first = usage(window("5h", 70), window("7d", 70))
     second = usage(window("5h", 85), window("7d", 70), at=NOW + timedelta(minutes=3))

@@ -101,7 +101,7 @@ async def test_a_change_of_locked_settings_is_made_afterwards_or_refused_and_sta
             assert await using == f"{second} is the active account"
             assert user.view.state.active == active(user.config) == 1
             with held(user.config, HOLD_FOLDER):
-                with pytest.raises(TrackerError, match="Another program keeps it locked"):
+                with pytest.raises(TrackerError, match="another program keeps it locked"):
                     await leader.execute(UseAccount(first))
                 await user.poll_now(leader)
             assert user.view.state.active == active(user.config) == 1

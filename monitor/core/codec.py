@@ -344,12 +344,19 @@ def _refuse(wanted: str, plain: Any) -> NoReturn:
     raise DecodeError(f"has to be {wanted}, not {type(plain).__name__}")
 
 
+def _encode_text(value: str) -> str:
+    """Replace half characters, as a folder whose name is no text has them: the reader would refuse the document."""
+    if value.isascii():
+        return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _same(value: Any) -> Any:
     return value
 
 
 _SIMPLE: Final[Mapping[Any, _Codec]] = {
-    str: _Codec(_same, _text),
+    str: _Codec(_encode_text, _text),
     bool: _Codec(_same, _bool),
     int: _Codec(_same, _int),
     float: _Codec(_encode_float, _float),

@@ -212,3 +212,8 @@ def test_a_secret_stands_in_no_document_unless_that_is_wanted() -> None:
 def test_what_could_hold_a_secret_is_refused_though_it_has_none() -> None:
     with pytest.raises(TypeError, match="a secret stands in no document"):
         encode(EditAccount, EditAccount("work", "home", "org"))
+
+
+def test_half_a_character_is_replaced_and_the_document_can_be_read() -> None:
+    window = decode(Window, through_text(encode(Window, Window("caf\udce9 ünï 😀", 0.4))))
+    assert window.key == "caf\N{REPLACEMENT CHARACTER} ünï 😀"

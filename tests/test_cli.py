@@ -1,5 +1,6 @@
 """The command line as a process: exit codes, one-line errors, and what is imported when."""
 
+import contextlib
 import json
 import os
 import re
@@ -217,6 +218,22 @@ def test_a_port_in_use_ends_the_demo_and_is_named_with_its_setting(env: dict[str
     last = done.stderr.splitlines()[-1]
     assert str(port) in last
     assert "exporter.listen" in last
+
+
+def test_the_demo_takes_another_port_where_the_usual_one_is_taken(env: dict[str, str]) -> None:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # where it is taken already, all the better
+            stack.enter_context(socket.create_server(("127.0.0.1", 15707)))
+        argv = [*MONITOR, "serve", "--demo"]
+        demo = stack.enter_context(
+            subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True)
+        )
+        assert demo.stderr is not None
+        said = demo.stderr.readline()
+        demo.send_signal(signal.SIGTERM)
+        demo.wait(timeout=10)
+    assert "metrics on http://127.0.0.1:" in said
+    assert ":15707/" not in said
 
 
 def test_a_service_stays_while_its_port_is_in_use_and_has_it_later(env: dict[str, str]) -> None:

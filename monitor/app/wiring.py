@@ -68,7 +68,7 @@ from monitor.system.rlimits import leave_no_core
 PINNED_CLAUDE_CODE = "2.1.282"
 """The version that the User-Agent names where no Claude Code is installed."""
 
-DEMO_INTERVAL = timedelta(seconds=5)
+DEMO_INTERVAL = timedelta(seconds=2)
 
 SYSTEM_CLOCK: Final = SystemClock()
 

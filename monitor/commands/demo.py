@@ -14,6 +14,7 @@ from monitor.app.app import App
 from monitor.app.handlers import execute
 from monitor.app.wiring import build_demo
 from monitor.commands.opening import StopSignal
+from monitor.core.errors import TrackerError
 from monitor.notify.build import build_demo_channel_set
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Write
@@ -25,14 +26,27 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def _open(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
-    """The demo's program, and where its metrics are. Raises TrackerError where they cannot be served."""
+    """The demo's program, and where its metrics are: on any free port where the usual one is taken.
+
+    Raises TrackerError where they cannot be served on the address that was asked for.
+    """
     address = parse_listen(arguments.listen) if arguments.listen else Address()
     async with build_demo() as app:
         if address.host is None or address.port is None:
             yield app, ""
             return
-        async with Site(app.state, app.clock.now, address.host, address.port) as site:
+        site = Site(app.state, app.clock.now, address.host, address.port)
+        try:
+            await site.start()
+        except TrackerError:
+            if arguments.listen:
+                raise
+            site = Site(app.state, app.clock.now, address.host, 0)
+            await site.start()
+        try:
             yield app, f"{site.url}metrics"
+        finally:
+            await site.stop()
 
 
 def demo_table(arguments: Namespace) -> int:
@@ -44,6 +58,7 @@ def demo_table(arguments: Namespace) -> int:
 
 async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
+    from monitor.terminal.screen import Pane, Screen
     from monitor.terminal.tty import Tty, terminal_path
 
     async with _open(arguments) as (app, metrics):
@@ -54,6 +69,7 @@ async def _table(arguments: Namespace) -> int:
             partial(execute, app),
             tty,
             lambda: metrics and f"metrics on {metrics}",
+            Screen(pane=Pane.DETAIL, badge="DEMO"),
         )
         await app.run(program.run, _channels(arguments, tty.write))
     return 0

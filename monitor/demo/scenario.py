@@ -1,4 +1,13 @@
-"""The invented accounts of the demo: usage that climbs, crosses thresholds, fills up and resets within minutes."""
+"""The invented accounts of the demo, and their story, told by the seconds since the program began.
+
+    8 s   user@work.com passes 80 %
+    20 s  user@client.com is full
+    35 s  its window resets, from 100 to 0 %
+    50 s  user@personal.com, which is in use, is full: another account is the one to use now
+    62 s  two accounts fail: one is rate limited, the login of the other has ended
+
+After that the windows go on climbing and resetting, each in its own time. Pure but for the wobble of the resets.
+"""
 
 import math
 import random
@@ -11,24 +20,49 @@ from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import Fault, SimulatedAccount, rate_limited
 
 WOBBLE_SECONDS: Final = 0.9
-
-Curve = Callable[[datetime], Limits]
+FAILURES_FROM: Final = timedelta(seconds=62)
+ENDED_FROM: Final = timedelta(seconds=68)
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
-    """A window of whole minutes that climbs from `start` to beyond `end` percent, then resets."""
+class Period:
+    """One window period: utilization in percent at some seconds of the story, straight in between.
 
-    minutes: int
-    start: float
-    end: float
+    It is open until the second `resets`, which the table shows as its reset.
+    """
 
-    def limit(self, now: datetime) -> Limit:
-        length = timedelta(minutes=self.minutes).total_seconds()
-        elapsed = now.timestamp() % length
-        percent = self.start + (self.end - self.start) * elapsed / length
-        ends_at = now + timedelta(seconds=length - elapsed)
-        return Limit(min(math.floor(percent), 100), _wobbling(ends_at))
+    resets: float
+    points: tuple[tuple[float, float], ...]
+
+    def percent(self, second: float) -> int:
+        """Whole percents, as the API reads them."""
+        before = [point for point in self.points if point[0] <= second] or [self.points[0]]
+        later = [point for point in self.points if point[0] > second] or [self.points[-1]]
+        (begun, low), (ended, high) = before[-1], later[0]
+        share = (second - begun) / (ended - begun) if ended > begun else 0.0
+        return min(math.floor(low + (high - low) * max(share, 0.0)), 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The periods of one account's 5h window, two at least; the last one comes again and again."""
+
+    periods: tuple[Period, ...]
+
+    def limit(self, start: datetime, now: datetime) -> Limit:
+        second = (now - start).total_seconds()
+        period, earlier = self._period(second)
+        ends_at = start + timedelta(seconds=period.resets + earlier)
+        return Limit(period.percent(second - earlier), _wobbling(ends_at))
+
+    def _period(self, second: float) -> tuple[Period, float]:
+        """The period that is open, and the seconds that its earlier rounds took."""
+        for period in self.periods:
+            if second < period.resets:
+                return period, 0.0
+        before, last = self.periods[-2:]
+        length = last.resets - before.resets
+        return last, (second - before.resets) // length * length
 
 
 def _wobbling(moment: datetime) -> datetime:
@@ -36,47 +70,69 @@ def _wobbling(moment: datetime) -> datetime:
     return moment + timedelta(seconds=random.uniform(-1, 1) * WOBBLE_SECONDS)  # noqa: S311 - no secret
 
 
-def _limits(climb: Climb, week: float, week_ends_at: datetime, **models: float) -> Curve:
-    def at(now: datetime) -> Limits:
-        return Limits(
-            five_hour=climb.limit(now),
-            seven_day=Limit(week, _wobbling(week_ends_at)),
-            models={
-                name.title(): Limit(percent, _wobbling(week_ends_at))
-                for name, percent in models.items()
-            },
-            extra_cents=1240 if models else None,
-        )
+HOURS: Final = 3600.0
 
-    return at
+IN_USE: Final = Story((
+    Period(110, ((0, 22), (48, 34.9), (48.01, 100))),
+    Period(350, ((110, 0), (350, 76))),
+))  # fmt: skip
+CROSSING: Final = Story((
+    Period(150, ((0, 72), (7, 79), (7.01, 80), (60, 85), (100, 93), (150, 99))),
+    Period(390, ((150, 0), (390, 99))),
+))  # fmt: skip
+FULL: Final = Story((
+    Period(33, ((0, 96), (19, 99), (19.01, 100))),
+    Period(333, ((33, 0), (333, 104))),
+))  # fmt: skip
 
 
-def _account(name: str, number: int, limits: Curve) -> SimulatedAccount:
-    return SimulatedAccount(
-        email=name,
-        account_uuid=f"00000000-0000-4000-8000-00000000000{number}",
-        org_uuid=f"00000000-0000-4000-9000-00000000000{number}",
-        tokens={f"sk-ant-oat01-demo-{number}"},
-        limits=limits,
-    )
+def _steady(hours: float, percent: float) -> Story:
+    """A window that climbs slowly and resets in so many hours."""
+    end = hours * HOURS
+    return Story((
+        Period(end, ((0, percent), (600, percent + 19))),
+        Period(end + 5 * HOURS, ((end, 0), (end + 5 * HOURS, 50))),
+    ))  # fmt: skip
 
 
 def demo_accounts(start: datetime) -> list[SimulatedAccount]:
     """The accounts of the demo, the logged-in one first; the last is not imported yet."""
     hour = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     soon, later, late = (hour + timedelta(days=days) for days in (2.25, 4.5, 6.9))
-    throttled = _account("night@shift.example", 5, _limits(Climb(9, 20, 70), 35, soon))
-    throttled.fault = _after(start + timedelta(seconds=8), rate_limited("900"))
-    expired = _account("old@login.example", 6, _limits(Climb(9, 0, 50), 12, late))
-    expired.fault = _after(start + timedelta(seconds=14), Fault(401))
+
+    def account(
+        name: str, number: int, story: Story, week: float, ends: datetime, **models: float
+    ) -> SimulatedAccount:
+        def limits(now: datetime) -> Limits:
+            return Limits(
+                five_hour=story.limit(start, now),
+                seven_day=Limit(week, _wobbling(ends)),
+                models={
+                    key.title(): Limit(percent, _wobbling(ends)) for key, percent in models.items()
+                },
+                extra_cents=1240 if models else None,
+            )
+
+        return SimulatedAccount(
+            email=name,
+            account_uuid=f"00000000-0000-4000-8000-00000000000{number}",
+            org_uuid=f"00000000-0000-4000-9000-00000000000{number}",
+            tokens={f"sk-ant-oat01-demo-{number}"},
+            limits=limits,
+        )
+
+    throttled = account("night@shift.example", 5, _steady(3.7, 8), 60, soon)
+    throttled.fault = _after(start + FAILURES_FROM, rate_limited("900"))
+    expired = account("old@login.example", 6, _steady(0.9, 27), 55, late)
+    expired.fault = _after(start + ENDED_FROM, Fault(401))
     return [
-        _account("user@personal.com", 1, _limits(Climb(15, 12, 96), 18, late)),
-        _account("user@work.com", 2, _limits(Climb(3, 68, 104), 65, later)),
-        _account("user@client.com", 3, _limits(Climb(2, 88, 130), 91, soon)),
-        _account("models@lab.example", 4, _limits(Climb(5, 0, 70), 48, late, opus=83, fable=21)),
+        account("user@personal.com", 1, IN_USE, 31, soon),
+        account("user@work.com", 2, CROSSING, 65, later),
+        account("user@client.com", 3, FULL, 58, late),
+        account("models@lab.example", 4, _steady(2.4, 41), 48, late, opus=83, fable=21),
         throttled,
         expired,
-        _account("spare@login.example", 7, _limits(Climb(4, 0, 30), 3, late)),
+        account("spare@login.example", 7, _steady(4.2, 3), 3, late),
     ]
 
 

@@ -109,7 +109,10 @@ def frame(
 def _title(view: _View, body: Size) -> Line:
     """The name and what is going on at the left, the last refresh at the right, as far as there is room."""
     news = _news(view)
-    name, short = (Span(f" {text}", Style.TITLE, bold=True) for text in (NAME, NAME.split()[0]))
+    badge = view.screen.badge and f" {view.screen.badge}"
+    name, short = (
+        Span(f" {text}{badge}", Style.TITLE, bold=True) for text in (NAME, NAME.split()[0])
+    )
     lefts = [(name, Span("  "), *news), (Span(" "), *news)] if news else [(name,), (short,)]
     at = view.state.last_success_at
     ago = format.NOTHING if at is None else f"{format.age(view.now - at)} ago"

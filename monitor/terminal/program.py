@@ -50,14 +50,20 @@ class Program:
     """
 
     def __init__(
-        self, view: View, clock: Clock, execute: Execute, tty: Tty, footer: Footer
+        self,
+        view: View,
+        clock: Clock,
+        execute: Execute,
+        tty: Tty,
+        footer: Footer,
+        screen: Screen | None = None,
     ) -> None:
         self._view = view
         self._clock = clock
         self._execute = execute
         self._tty = tty
         self._footer = footer
-        self._screen = Screen()
+        self._screen = screen or Screen()
         self._shown: tuple[Size, Picture] | None = None
         self._commands: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()

@@ -37,6 +37,7 @@ class Screen:
     """The selection is an account's name, so that it survives a new order; `place` serves once the name is gone.
 
     `page` counts the open pane's screenfuls from 0; `busy` names the command that is still being carried out.
+    `badge` stands beside the program's name.
     """
 
     selected: str | None = None
@@ -46,6 +47,7 @@ class Screen:
     dialog: Form | Question | None = None
     message: Message | None = None
     busy: str = ""
+    badge: str = ""
 
     def selection(self, state: State) -> str | None:
         """The name of the selected account; None where there is no account."""

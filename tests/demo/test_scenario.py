@@ -1,51 +1,67 @@
-"""The demo is worth watching: within a few minutes everything that the program can show has happened."""
+"""The demo tells its story by the seconds since it began, whatever the time of day is."""
 
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import pytest
+
 from monitor.api.wire import parse_usage
 from monitor.core.alerts.machine import observe
 from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import RuleBook
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Usage
 from monitor.demo.bodies import usage_body
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount
 from tests.builders import NOW, after
 
+TIMES_OF_DAY = [NOW + timedelta(hours=7 * n, minutes=13 * n, seconds=29 * n) for n in range(4)]
+
 
 def seen(account: SimulatedAccount, at: datetime) -> Usage:
     return parse_usage(json.dumps(usage_body(account.limits(at))).encode(), at)
 
 
-def told(account: SimulatedAccount, minutes: int) -> list[Alert]:
-    memories: Mapping[str, WindowMemory] = {}
-    alerts: list[Alert] = []
-    for tick in range(0, minutes * 60, 5):
-        memories, news = observe(
-            account.email, memories, seen(account, NOW + timedelta(seconds=tick)), RuleBook()
-        )
-        alerts.extend(news)
-    return alerts
+def alerts_of(start: datetime, seconds: int, interval: int = 2) -> list[tuple[int, str, str]]:
+    """The alerts of the imported accounts: second, account and rule."""
+    fired: list[tuple[int, str, str]] = []
+    for account in demo_accounts(start)[:-1]:
+        memories: Mapping[str, WindowMemory] = {}
+        for second in range(0, seconds, interval):
+            usage = seen(account, start + timedelta(seconds=second))
+            memories, alerts = observe(account.email, memories, usage, RuleBook())
+            fired += [(second, account.email, alert.rule) for alert in alerts]
+    return sorted(fired)
 
 
-def test_some_account_crosses_thresholds_and_resets_within_four_minutes() -> None:
-    kinds = {alert.kind for account in demo_accounts(NOW) for alert in told(account, 4)}
-    assert kinds == {AlertKind.THRESHOLD, AlertKind.RESET}
+@pytest.mark.parametrize("start", TIMES_OF_DAY)
+def test_its_alerts_come_at_the_same_seconds_at_any_time_of_day(start: datetime) -> None:
+    assert alerts_of(start, 60) == [
+        (8, "user@work.com", "threshold_80"),
+        (20, "user@client.com", "threshold_100"),
+        (34, "user@client.com", "reset"),
+        (50, "user@personal.com", "threshold_100"),
+    ]
 
 
-def test_some_account_reaches_its_limit() -> None:
-    full = [a for a in demo_accounts(NOW) if any(x.threshold == 1 for x in told(a, 4))]
-    assert full
+def test_it_goes_on_with_alerts_and_resets_after_the_story() -> None:
+    rules = {rule for second, _, rule in alerts_of(NOW, 420) if second > 60}
+    assert rules >= {"threshold_80", "threshold_95", "reset"}
 
 
-def test_one_is_rate_limited_one_has_expired_and_one_has_per_model_weeks() -> None:
-    accounts = demo_accounts(NOW)
-    faults = [fault.status for a in accounts if (fault := a.fault(after(seconds=30)))]
-    assert sorted(faults) == [401, 429]
-    assert any(seen(account, NOW).window("7d_opus") for account in accounts)
+@pytest.mark.parametrize("start", TIMES_OF_DAY)
+def test_failures_come_only_after_a_minute(start: datetime) -> None:
+    def faults(second: int) -> list[int]:
+        at = start + timedelta(seconds=second)
+        return [fault.status for a in demo_accounts(start) if (fault := a.fault(at))]
+
+    assert not any(map(faults, range(61)))
+    assert sorted(faults(75)) == [401, 429]
+
+
+def test_one_account_has_per_model_weeks() -> None:
+    assert any(seen(account, NOW).window("7d_opus") for account in demo_accounts(NOW))
 
 
 def test_the_week_ends_at_one_instant_however_long_the_demo_runs() -> None:

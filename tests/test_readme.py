@@ -1,4 +1,4 @@
-"""README and docs tell the truth: the picture is a golden screen; flags, fields, settings, recipes and paths exist."""
+"""README and docs are true: the picture is a golden screen; flags, fields, settings, recipes and paths exist."""
 
 import json
 import re
@@ -18,10 +18,11 @@ from monitor.settings.model import ACCOUNT, FILE
 from monitor.settings.schema import Table
 
 ROOT = Path(__file__).parents[1]
+DOCS = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-STATUS_LINES = (ROOT / "docs" / "status-lines.md").read_text(encoding="utf-8")
-SERVICE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
-ALL = "\n".join((README, STATUS_LINES, SERVICE))
+COMMAND_PAGE, STATUS_LINES = DOCS["commands"], DOCS["status-lines"]
+ALL = "\n".join((README, *(text for name, text in DOCS.items() if name != "teams")))
+TOML = r"```toml\n(.*?)```"
 PICTURE = (ROOT / "tests" / "golden" / "screen-three-100x12.txt").read_text(encoding="utf-8")
 
 COMMANDS = (
@@ -43,8 +44,15 @@ def test_the_picture_is_a_golden_screen() -> None:
     assert shown[2].splitlines() == lines
 
 
+def test_a_person_reads_it_to_the_end() -> None:
+    assert len(README.encode()) <= 8_000
+
+
 def test_the_settings_are_accepted_as_they_stand_there() -> None:
-    usual, stored, tuned = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    usual, stored = re.findall(TOML, DOCS["configuration"], re.DOTALL)
+    [tuned] = re.findall(TOML, DOCS["alerts"], re.DOTALL)
+    [minimal] = re.findall(TOML, README, re.DOTALL)
+    assert settings.parse(minimal.encode(), Path("config.toml")).accounts[0].label == "work"
     loaded = settings.parse(usual.encode(), Path("config.toml"))
     assert loaded.accounts[0].label == "work"
     asked = settings.parse(usual.replace("# storage", "storage").encode(), Path("config.toml"))
@@ -57,9 +65,9 @@ def test_the_settings_are_accepted_as_they_stand_there() -> None:
     assert loaded.channels.names == {"webhook", "command", "alertmanager", "apprise"}
 
 
-def test_every_declared_setting_is_in_the_readme() -> None:
+def test_every_declared_setting_is_documented() -> None:
     """Of rules, and of channels, any one may show a key that several have."""
-    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(TOML, DOCS["configuration"] + DOCS["alerts"], re.DOTALL)
     loaded = [tomllib.loads(re.sub(r"(?m)^# (?=\w+ = )", "", block)) for block in blocks]
     shown = {path for document in loaded for path in keys_in(document)}
     assert (declared(FILE) | declared(ACCOUNT, "accounts.")) - shown == set()
@@ -99,12 +107,12 @@ def flags_in(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--help"}
 
 
-def test_every_command_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     known = re.findall(r"^    (?! )([a-z-]+)", helped([], capsys), re.MULTILINE)
     assert sorted(known) == sorted(COMMANDS)
-    assert [command for command in COMMANDS if f"| `monitor {command}" not in README] == []
+    assert [command for command in COMMANDS if f"| `monitor {command}" not in COMMAND_PAGE] == []
     for command, verbs in VERBS.items():
-        row = re.findall(rf"`monitor {command}[ `].*", README)
+        row = re.findall(rf"`monitor {command}[ `].*", COMMAND_PAGE)
         assert [verb for verb in verbs if verb not in "\n".join(row)] == []
 
 
@@ -113,10 +121,10 @@ def test_every_command_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> N
     [[c] for c in COMMANDS] + [[c, verb] for c, verbs in VERBS.items() for verb in verbs],
     ids=" ".join,
 )
-def test_every_flag_of_a_command_is_in_the_readme(
+def test_every_flag_of_a_command_is_documented(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert flags_in(helped(words, capsys)) - flags_in(README) == set()
+    assert flags_in(helped(words, capsys)) - flags_in(COMMAND_PAGE) == set()
 
 
 def code(text: str) -> Iterator[str]:
@@ -195,16 +203,23 @@ def test_whatever_stands_in_braces_is_a_field(form: str) -> None:
 
 def test_what_is_kept_is_named() -> None:
     names = [STATE_DB, "monitor.log"]
-    assert [name for name in names if f"`{name}`" not in README] == []
+    assert [name for name in names if f"`{name}`" not in DOCS["privacy"]] == []
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "SECURITY.md", "docs/status-lines.md", "docs/service.md"]
+    "page", ["README.md", "SECURITY.md", *(f"docs/{name}.md" for name in sorted(DOCS))]
 )
 def test_the_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert ((ROOT / page).parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]+)(?:#([^)]+))?\)", text):
+        page_there = (ROOT / page).parent / target
+        assert page_there.exists(), target
+        assert not anchor or anchor in anchors(page_there.read_text(encoding="utf-8"))
     for anchor in re.findall(r"\]\(#([^)]+)\)", text):
-        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-        assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+        assert anchor in anchors(text)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}

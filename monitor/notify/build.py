@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from monitor.core.alerts.rules import RuleBook
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, CredentialError, SecretRefusedError
 from monitor.core.model import Secret
@@ -19,7 +20,6 @@ from monitor.notify.channels.command import Command
 from monitor.notify.channels.desktop import Desktop, Osascript, TerminalNotifier
 from monitor.notify.channels.terminal import Bell, Terminal, Write
 from monitor.notify.channels.webhook import Form, Webhook
-from monitor.notify.text import Message
 from monitor.settings import ChannelSettings, Settings, WebhookSettings, rule_book
 from monitor.system.clock import Clock
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.text import Message, format_alerts
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
-from monitor.notify.text import Message, format_alerts
 from monitor.system.aio import done_within
 from monitor.system.clock import Clock
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.text import Message, format_alerts
 from monitor.core.effects import Alert
-from monitor.notify.text import Message, format_alerts
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -8,10 +8,10 @@ import pytest
 from desktop_notifier import Capability, Urgency
 
 from monitor.core.alerts import rules
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.notify.channels.desktop import Desktop, Library
-from monitor.notify.text import Message
 from tests.builders import NOW
 
 ALERT = Alert(AlertKind.TEST, "a", "5h", NOW)

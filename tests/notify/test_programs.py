@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.notify.channels.desktop import Osascript, TerminalNotifier
-from monitor.notify.text import Message
 from tests.builders import NOW
 from tests.real.bus import wait_until
 

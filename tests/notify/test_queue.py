@@ -5,12 +5,12 @@ from contextlib import suppress
 
 import pytest
 
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
 from monitor.notify.channel import GRACE_SECS, LIMIT_SECS, REST_SECS
 from monitor.notify.channels import desktop, http
-from monitor.notify.text import Message
 from tests.builders import after
 from tests.fakes import settle
 from tools.kill.bench import Bench, FakeChannel, rules_with, running

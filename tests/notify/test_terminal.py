@@ -8,10 +8,10 @@ from zlib import crc32
 import pytest
 
 from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.notify.channels.terminal import Bell, Terminal, render_notification
-from monitor.notify.text import Message
 from tests.builders import NOW
 from tests.real.bus import wait_until
 from tests.real.need import need
@@ -115,7 +115,7 @@ PROGRAM = """
 import asyncio, os, time
 from datetime import UTC, datetime
 from monitor.notify.channels.terminal import Terminal
-from monitor.notify.text import format_alerts
+from monitor.core.alerts.text import format_alerts
 from monitor.core.effects import Alert, AlertKind
 alert = Alert(AlertKind.TEST, "a", "5h", datetime.now(UTC))
 write = lambda data: os.write(1, data)

@@ -10,6 +10,7 @@ from pathlib import Path
 from monitor.app.app import App, Persistence
 from monitor.app.poller import TICK
 from monitor.app.wiring import Places, client_for, connect
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.policy import Policy
 from monitor.core.state import State
@@ -20,7 +21,6 @@ from monitor.credentials.ports import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
 from monitor.notify.journal import DeliveryLog
-from monitor.notify.text import Message
 from monitor.settings import SettingsFile, load, settings_id, state_folder
 from monitor.storage.cache import FactsDocument
 from monitor.storage.mute import Mute

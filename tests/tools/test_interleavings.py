@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind, Effect
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
@@ -24,7 +25,6 @@ from monitor.core.update import update
 from monitor.notify.channel import ChannelSet
 from monitor.notify.journal import DeliveryLog
 from monitor.notify.queue import Notifier
-from monitor.notify.text import Message
 from monitor.storage.cache import read
 from monitor.storage.deliveries import key_of
 from monitor.store import Store

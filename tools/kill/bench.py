@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.events import Notified
 from monitor.core.policy import Policy
@@ -14,7 +15,6 @@ from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
 from monitor.notify.journal import Journal, NoJournal
 from monitor.notify.queue import Notifier
-from monitor.notify.text import Message
 from tests.builders import NOW
 from tests.fakes import FakeClock
 

@@ -16,13 +16,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
 from monitor.notify.channel import ChannelSet
 from monitor.notify.journal import DeliveryLog
 from monitor.notify.queue import Notifier
-from monitor.notify.text import Message
 from monitor.storage.db import StateFile
 from monitor.storage.deliveries import StoredAlert, unfinished
 from monitor.storage.recorder import Recorder

@@ -16,12 +16,12 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
+from monitor.core.alerts.text import Message, format_alert
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
 from monitor.notify.channel import Channel
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
-from monitor.notify.text import Message, format_alert
 
 LEASE: Final = timedelta(minutes=4)
 """An alert that lasts holds so long without a refresh: three of them, at one a minute, and some time to spare."""

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, Final
 
 from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, SecretRefusedError
 from monitor.core.model import Secret
 from monitor.notify.channel import Channel
-from monitor.notify.text import Message
 from monitor.system.aio import Daemon
 
 LIMIT_SECS: Final = 10.0

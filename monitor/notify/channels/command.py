@@ -11,11 +11,11 @@ import shutil
 from collections.abc import Awaitable, Sequence
 from typing import Final, TypeVar
 
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, SettingsError
 from monitor.notify.channel import Channel
 from monitor.notify.document import environment, render_document
-from monitor.notify.text import Message
 from monitor.system.subprocesses import code_of, complaint_of, ending
 
 LIMIT_SECS: Final = 10.0

@@ -6,15 +6,16 @@ On macOS it works only in a Python that is an application bundle, which Homebrew
 """
 
 import asyncio
+import html
 import importlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import Channel
 from monitor.notify.channels.command import run
-from monitor.notify.text import Message, escape_markup
 
 if TYPE_CHECKING:
     from desktop_notifier import Capability, Urgency
@@ -96,7 +97,7 @@ class Desktop(Channel):
             forbidden = "notifications are not allowed in the system's settings"
             raise ChannelError(ChannelReason.DENIED, forbidden)
         dispatched = asyncio.Event()
-        body = escape_markup(message.body) if self._markup else message.body
+        body = html.escape(message.body, quote=False) if self._markup else message.body
         await library.send(message.title, body, _urgency(message), on_dispatched=dispatched.set)
         if not dispatched.is_set():
             refused = "the notification service did not take it"

@@ -8,10 +8,10 @@ from typing import Final
 from zlib import crc32
 
 from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import Channel
-from monitor.notify.text import Message
 
 Write = Callable[[bytes], None]
 

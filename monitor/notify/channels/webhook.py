@@ -1,5 +1,6 @@
 """Sends alerts to any HTTP receiver: with our own JSON document, or in the form that ntfy or Slack reads."""
 
+import html
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,12 @@ from enum import StrEnum
 from typing import Final
 
 from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
 from monitor.notify.channel import Channel
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
 from monitor.notify.document import identity, render_document
-from monitor.notify.text import Message, escape_markup
 
 
 class Form(StrEnum):
@@ -78,7 +79,7 @@ def _render_ntfy(message: Message, alerts: Sequence[Alert]) -> HttpBody:
 
 def _render_slack(message: Message, _: Sequence[Alert]) -> HttpBody:
     """https://api.slack.com/messaging/webhooks; what it wants escaped is what HTML does."""
-    text = escape_markup(f"{message.title}\n{message.body}")
+    text = html.escape(f"{message.title}\n{message.body}", quote=False)
     return HttpBody(json.dumps({"text": text}).encode(), {"Content-Type": "application/json"})
 
 

@@ -1,4 +1,3 @@
-import html
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -11,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import Urgency
-from monitor.core.effects import Alert, AlertKind
-from monitor.notify.text import (
+from monitor.core.alerts.text import (
     SUMMARY_LINES,
     Message,
-    escape_markup,
     format_alert,
     format_alerts,
+    headline,
     sentences,
     summarize,
 )
+from monitor.core.effects import Alert, AlertKind
 from tests.builders import NOW, after, before
 
 CRITICAL = Urgency.CRITICAL
@@ -315,7 +314,42 @@ def test_sentences_are_ended_and_joined_and_empty_ones_left_out() -> None:
     assert joined == "The API said no. Try again! It may help…"
 
 
-@given(st.text(alphabet="<>&;alt\"' "))
-def test_escaped_markup_reads_as_typed(text: str) -> None:
-    assert "<" not in escape_markup(text)
-    assert html.unescape(escape_markup(text)) == text
+RESETS = after(hours=2, minutes=14)
+
+
+@pytest.mark.parametrize(
+    ("alert", "words"),
+    [
+        (CROSSED, "5h passed 80% · resets 14:14"),
+        (replace(CROSSED, utilization=1.0, threshold=1.0), "5h full · resets 14:14"),
+        (replace(CROSSED, resets_at=None), "5h passed 80%"),
+        (
+            Alert(AlertKind.LIMIT, "a", "7d_opus", NOW, 1.0, resets_at=RESETS),
+            "7d opus full · resets 14:14",
+        ),
+        (REOPENED, "5h open again, was 97%"),
+        (replace(REOPENED, kind=AlertKind.EARLY_RESET), "5h open again early, was 97%"),
+        (
+            Alert(AlertKind.PACE, "a", "5h", NOW, 0.6, resets_at=RESETS),
+            "5h full at about 14:14 at this pace",
+        ),
+        (Alert(AlertKind.LOGIN, "a", "", NOW), "login needed"),
+        (Alert(AlertKind.EXPIRY, "a", "", NOW, resets_at=RESETS), "login ends 14:14"),
+        (
+            Alert(AlertKind.UNREADABLE, "a", "", NOW, detail="no network"),
+            "cannot be read: no network",
+        ),
+        (
+            Alert(AlertKind.EXHAUSTED, "", "", NOW, detail="finn@work.com", resets_at=RESETS),
+            "all accounts full · finn@work.com free 14:14",
+        ),
+        (Alert(AlertKind.FREE, "a", "", NOW), "free again"),
+        (Alert(AlertKind.TEST, "", "", NOW), "test"),
+    ],
+)
+def test_a_headline_is_one_line_without_the_account(alert: Alert, words: str) -> None:
+    assert headline(alert, NOW, UTC) == words
+
+
+def test_every_kind_of_alert_has_a_headline() -> None:
+    assert all(headline(Alert(kind, "a", "5h", NOW), NOW, UTC) for kind in AlertKind)

@@ -1,6 +1,5 @@
 """The text of alerts. Pure: the time zone is an argument, and an alert's own instant is the present."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
@@ -8,7 +7,7 @@ from typing import Final
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.format import duration, exact_percent, percent
+from monitor.core.format import clock, duration, exact_percent, percent
 from monitor.core.sanitize import one_line
 
 
@@ -48,22 +47,60 @@ def format_alert(alert: Alert, zone: tzinfo | None = None) -> Message:
     return _FORMATS[alert.kind](alert, zone)
 
 
+def headline(alert: Alert, now: datetime, zone: tzinfo | None = None) -> str:
+    """The alert in one line for a list, without its account: `5h passed 95% · resets 14:11`."""
+    window = one_line(alert.window.replace("_", " "))
+    at = "" if alert.resets_at is None else clock(to_the_minute(alert.resets_at), now, zone)
+    match alert.kind:
+        case AlertKind.THRESHOLD | AlertKind.LIMIT:
+            is_ahead = alert.resets_at is not None and alert.resets_at > alert.at
+            return f"{window} {_fact(alert)}{f' · resets {at}' if is_ahead else ''}"
+        case AlertKind.RESET:
+            return f"{window} open again, was {percent(alert.utilization)}"
+        case AlertKind.EARLY_RESET:
+            return f"{window} open again early, was {percent(alert.utilization)}"
+        case AlertKind.PACE:
+            return f"{window} full {f'at about {at}' if at else 'before its reset'} at this pace"
+        case AlertKind.LOGIN:
+            return "login needed"
+        case AlertKind.EXPIRY:
+            return f"login ends {at or 'soon'}"
+        case AlertKind.UNREADABLE:
+            return f"cannot be read: {_detail(alert)}" if alert.detail else "cannot be read"
+        case AlertKind.EXHAUSTED:
+            first = f" · {one_line(alert.detail)} free {at}" if alert.detail and at else ""
+            return f"all accounts full{first}"
+        case AlertKind.FREE:
+            return "free again"
+        case _:
+            return _detail(alert) or str(alert.kind)
+
+
+def _fact(alert: Alert) -> str:
+    if _is_full(alert):
+        return "full"
+    if alert.threshold is None:
+        return f"at {percent(alert.utilization)}"
+    return f"passed {exact_percent(alert.threshold)}"
+
+
 def summarize(alerts: Sequence[Alert], zone: tzinfo | None = None) -> Message:
     """Several alerts in one message, a line each: the most urgent first, and of these the newest."""
     lines = [_line(alert, zone) for alert in sorted(alerts, key=_place)]
     left_out = len(lines) - SUMMARY_LINES
     if left_out > 0:
         lines[SUMMARY_LINES:] = [f"and {left_out} more"]
-    loudest = Urgency.CRITICAL if any(map(_is_critical, alerts)) else Urgency.NORMAL
+    loudest = Urgency.CRITICAL if any(map(is_critical, alerts)) else Urgency.NORMAL
     return Message(f"Claude Tracker: {len(alerts)} alerts", "\n".join(lines), loudest)
 
 
 def _place(alert: Alert) -> tuple[bool, int, float]:
     rank = next((n for n, kinds in enumerate(_ORDER) if alert.kind in kinds), len(_ORDER))
-    return not _is_critical(alert), rank, -alert.at.timestamp()
+    return not is_critical(alert), rank, -alert.at.timestamp()
 
 
-def _is_critical(alert: Alert) -> bool:
+def is_critical(alert: Alert) -> bool:
+    """Tell a limit that is reached from all that is only coming."""
     return alert.kind in (AlertKind.LIMIT, AlertKind.EXHAUSTED) or _is_full(alert)
 
 
@@ -91,7 +128,7 @@ def _limit(alert: Alert, zone: tzinfo | None) -> Message:
 def _high(alert: Alert, fact: str, zone: tzinfo | None) -> Message:
     news = "limit reached" if _is_full(alert) else f"at {percent(alert.utilization)}"
     body = sentences(fact, _resets(alert, zone))
-    urgency = Urgency.CRITICAL if _is_critical(alert) else Urgency.NORMAL
+    urgency = Urgency.CRITICAL if is_critical(alert) else Urgency.NORMAL
     return Message(f"{_window(alert)} {news}", body, urgency)
 
 
@@ -200,21 +237,16 @@ def _detail(alert: Alert) -> str:
     return one_line(alert.detail, DETAIL_LENGTH)
 
 
-def escape_markup(text: str) -> str:
-    """Escape the text for notification daemons and chats that read it as markup."""
-    return html.escape(text, quote=False)
-
-
 def moment(at: datetime, now: datetime, zone: tzinfo | None) -> str:
     """`at 14:14` today, `on Fri 27 Nov at 14:14` on any other day; a `zone` of None is the machine's own.
 
     Longer than `format.clock`: an alert may be read days later, when a mere `Fri` is another day.
     """
     local = to_the_minute(at).astimezone(zone)
-    clock = f"at {local:%H:%M}"
+    local_clock = f"at {local:%H:%M}"
     if local.date() == now.astimezone(zone).date():
-        return clock
-    return f"on {local:%a} {local.day} {local:%b} {clock}"
+        return local_clock
+    return f"on {local:%a} {local.day} {local:%b} {local_clock}"
 
 
 def to_the_minute(at: datetime) -> datetime:

@@ -85,7 +85,7 @@ class App:
         now, polls = self.clock.now(), self.state().policy.polls
         known = cached.accounts if polls else unasked(cached.accounts)
         self.store.dispatch(Restored(now, known))
-        self.store.dispatch(Recalled(now, cached.memories, cached.conditions))
+        self.store.dispatch(Recalled(now, cached.memories, cached.conditions, cached.log))
         background.report_storage(self.persistence.recorder, self.store, now)
         self.credentials.accounts.load(listing)
         await background.count_requests(self.persistence.budget, self.store, now)

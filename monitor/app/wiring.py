@@ -119,7 +119,7 @@ async def build(
         client = await stack.enter_async_context(client_for(settings.api, clock))
         app = connect(places, persistence, client, policy_of(settings), clock)
         if not alerts:
-            cached = replace(cached, memories={}, conditions={})
+            cached = replace(cached, memories={}, conditions={}, log=())
         await app.load(settings, cached)
         yield app
 

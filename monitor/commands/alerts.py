@@ -193,7 +193,7 @@ def _row(alert: Alert, now: datetime) -> str:
 def _outcome(entry: StoredAlert) -> str:
     tries = f", {entry.attempts} tries" if entry.attempts > 1 else ""
     if entry.stage is Stage.SENT:
-        return f"{entry.outcome}{tries}"  # such as `sent by desktop`
+        return f"{entry.outcome}{tries}"  # such as `sent (desktop)`
     words = f": {entry.outcome}" if entry.outcome else ""
     return f"{entry.stage}{words}{tries}"
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.core.alerts.memory import Condition
+from monitor.core.effects import Alert
 from monitor.core.errors import Failure
 from monitor.core.model import Account, AccountState, Identity, Usage
 from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
+from monitor.core.state import LoggedAlert
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Recalled:
     at: datetime
     accounts: Mapping[str, Remembered]
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+    log: tuple[LoggedAlert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +177,13 @@ class LookedAround:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """One channel told an alert of this kind, or (`failure` is a short reason word) could not."""
+    """One channel has sent `alerts`, as one of this kind, or (`failure` is a short reason word) could not."""
 
     at: datetime
     channel: str
     kind: str
     failure: str | None = None
+    alerts: tuple[Alert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

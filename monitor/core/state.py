@@ -1,13 +1,34 @@
 """The one state that the screen, the metrics and the JSON document are views of. Replaced, never edited."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from monitor.core.alerts.memory import Condition
+from monitor.core.effects import Alert
 from monitor.core.model import AccountState
 from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
+
+LOG_LENGTH: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAlert:
+    """An alert that was decided at `fired_at`, and in words what became of it: empty while it waits to be sent."""
+
+    alert: Alert
+    fired_at: datetime
+    is_sent: bool = False
+    outcome: str = ""
+
+    def after(self, channel: str, failure: str | None) -> "LoggedAlert":
+        """The entry after an attempt on one channel; once it was sent somewhere, failures elsewhere are no news."""
+        if failure is None:
+            sent = f"{self.outcome}, sent ({channel})" if self.is_sent else f"sent ({channel})"
+            return replace(self, is_sent=True, outcome=sent)
+        return self if self.is_sent else replace(self, outcome=f"not sent ({channel}: {failure})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +47,8 @@ class State:
     """Accounts by name, in the order of the settings; `active` is an index into them.
 
     `recalled` and `restored` wait for the accounts to be loaded. `storage_failure` says why alerts are not being
-    written down, `looked_around` that figures are had without polls, and were looked for.
+    written down, `looked_around` that figures are had without polls, and were looked for. `log` has the newest alerts,
+    the oldest of them first.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -40,6 +62,7 @@ class State:
     restored: Mapping[str, AccountState] = field(default_factory=dict)
     storage_failure: str | None = None
     looked_around: bool = False
+    log: tuple[LoggedAlert, ...] = ()
 
     @property
     def active_account(self) -> str | None:

@@ -38,7 +38,7 @@ from monitor.core.events import (
 )
 from monitor.core.merge import answered, merged, settled
 from monitor.core.model import LONGEST_EXPECTED, Account, AccountState, Down, Unpolled, Up, Usage
-from monitor.core.state import NotificationLog, State
+from monitor.core.state import LOG_LENGTH, LoggedAlert, NotificationLog, State
 
 Outcome = tuple[State, tuple[Effect, ...]]
 
@@ -50,18 +50,20 @@ def update(state: State, event: Event) -> Outcome:
         return state, effects
     account = None if isinstance(event, Ticked) else event.account
     state, alerts = evaluate_conditions(state, event.at, account)
-    return state, (*effects, *_told(state, alerts, event.at))
+    state, fired = _fired(state, alerts, event.at)
+    return state, (*effects, *fired)
 
 
 WATCHED = PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Ticked | CredentialSeen
 """The events after which lasting conditions are looked at: those of the event's account; of all, at each tick."""
 
 
-def _told(state: State, alerts: Sequence[Alert], at: datetime) -> tuple[Effect, ...]:
-    """The alerts as effects; none while the user wants none."""
-    if state.muted_until is not None and at < state.muted_until:
-        return ()
-    return tuple(Notify(alert) for alert in alerts)
+def _fired(state: State, alerts: Sequence[Alert], at: datetime) -> Outcome:
+    """The alerts in the log and as effects; none while the user wants none."""
+    if not alerts or (state.muted_until is not None and at < state.muted_until):
+        return state, ()
+    log = (*state.log, *(LoggedAlert(alert, at) for alert in alerts))[-LOG_LENGTH:]
+    return replace(state, log=log), tuple(Notify(alert) for alert in alerts)
 
 
 @singledispatch
@@ -79,7 +81,8 @@ def _changed(state: State, name: str, change: Callable[[AccountState], AccountSt
 @_update.register
 def _recalled(event: Recalled, state: State) -> Outcome:
     """Accounts that are not loaded yet find their memory when they are."""
-    waiting = replace(state, recalled=event.accounts)
+    log = (*event.log, *state.log)[-LOG_LENGTH:]
+    waiting = replace(state, recalled=event.accounts, log=log)
     accounts = {name: _recalling(waiting, old, event.at) for name, old in state.accounts.items()}
     conditions = {**event.conditions, **state.conditions}
     return replace(waiting, accounts=accounts, conditions=conditions), ()
@@ -249,7 +252,7 @@ def _poll_succeeded(event: PollSucceeded, state: State) -> Outcome:
     )
     new = schedule.after_success(new, event.at, state.policy.interval, event.jitter)
     state, _ = _changed(state, event.account, lambda _: new)
-    return state, _told(state, told, event.at)
+    return _fired(state, told, event.at)
 
 
 def _has_limits(account: AccountState, at: datetime) -> bool:
@@ -271,7 +274,7 @@ def _figures_seen(event: FiguresSeen, state: State) -> Outcome:
     news = {w.key for w in usage.windows if before is None or before.window(w.key) != w}
     new, told = _with_news(new, usage, news, state.policy.alerts)
     state, _ = _changed(state, event.account, lambda _: new)
-    return state, _told(state, told, event.at)
+    return _fired(state, told, event.at)
 
 
 @_update.register
@@ -286,7 +289,7 @@ def _answer_seen(event: AnswerSeen, state: State) -> Outcome:
     new, news = _shown(old, usage, event.at), {window.key for window in seen.windows}
     new, told = _with_news(new, replace(usage, at=seen.at), news, state.policy.alerts)
     state, _ = _changed(state, event.account, lambda _: new)
-    return state, _told(state, [a for a in told if is_still_news(a, event.at)], event.at)
+    return _fired(state, [a for a in told if is_still_news(a, event.at)], event.at)
 
 
 def _shown(account: AccountState, usage: Usage, at: datetime) -> AccountState:
@@ -341,8 +344,13 @@ def _notified(event: Notified, state: State) -> Outcome:
     outcome = event.failure or event.kind
     counts = dict(log.failed if event.failure else log.told)
     counts[event.channel, outcome] = counts.get((event.channel, outcome), 0) + 1
+    alerts = frozenset(event.alerts)
     return replace(
         state,
+        log=tuple(
+            entry.after(event.channel, event.failure) if entry.alert in alerts else entry
+            for entry in state.log
+        ),
         notifications=NotificationLog(
             told=log.told if event.failure else counts,
             failed=counts if event.failure else log.failed,

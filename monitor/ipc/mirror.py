@@ -19,7 +19,7 @@ from monitor.core.codec import decode, encode
 from monitor.core.commands import WatchState, encode_request
 from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState
-from monitor.core.state import State
+from monitor.core.state import LoggedAlert, State
 from monitor.ipc.client import connect, stream
 from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
 from monitor.system.aio import Daemon
@@ -34,16 +34,22 @@ _OTHER_VERSION: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StateDelta:
-    """The state without its accounts, and those accounts that have changed; or all of them, of a `whole` one."""
+    """The state without its accounts, and those accounts that have changed; or all of them, of a `whole` one.
+
+    `log` is None where it has not changed.
+    """
 
     state: State
     accounts: tuple[AccountState, ...]
     whole: bool = False
+    log: tuple[LoggedAlert, ...] | None = None
 
 
 def encode_state(state: State) -> str:
     """Make the line of a whole state."""
-    return _line(StateDelta(_shared(state), tuple(state.accounts.values()), whole=True))
+    return _line(
+        StateDelta(_shared(state), tuple(state.accounts.values()), whole=True, log=state.log)
+    )
 
 
 def encode_change(before: State, after: State) -> str:
@@ -51,7 +57,8 @@ def encode_change(before: State, after: State) -> str:
     if list(before.accounts) != list(after.accounts):
         return encode_state(after)
     changed = (new for name, new in after.accounts.items() if new is not before.accounts[name])
-    return _line(StateDelta(_shared(after), tuple(changed)))
+    log = None if after.log is before.log else after.log
+    return _line(StateDelta(_shared(after), tuple(changed), log=log))
 
 
 def apply_line(line: bytes, before: State) -> State:
@@ -62,12 +69,15 @@ def apply_line(line: bytes, before: State) -> State:
         raise TrackerError(_OTHER_VERSION) from None
     known: Mapping[str, AccountState] = {} if delta.whole else before.accounts
     changed = {account.account.name: account for account in delta.accounts}
-    return replace(delta.state, accounts={**known, **changed})
+    log = before.log if delta.log is None else delta.log
+    return replace(delta.state, accounts={**known, **changed}, log=log)
 
 
 def _shared(state: State) -> State:
     policy = replace(state.policy, alerts=RuleBook())
-    return replace(state, policy=policy, accounts={}, conditions={}, recalled={}, restored={})
+    return replace(
+        state, policy=policy, accounts={}, conditions={}, recalled={}, restored={}, log=()
+    )
 
 
 def _line(delta: StateDelta) -> str:

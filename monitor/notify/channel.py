@@ -171,7 +171,9 @@ class Sender:
         if outcome.failure is ChannelReason.TIMEOUT:
             self._rests_until[outcome.channel] = self._clock.monotonic() + REST_SECS
         kind = alerts[0].kind if len(alerts) == 1 else AlertKind.SUMMARY
-        self._dispatch(Notified(self._clock.now(), outcome.channel, kind, outcome.failure))
+        self._dispatch(
+            Notified(self._clock.now(), outcome.channel, kind, outcome.failure, tuple(alerts))
+        )
 
 
 async def send_to_each(

@@ -197,8 +197,8 @@ class Queue:
 
     def _finish_sent(self, group: list[Delivery], channel: str) -> None:
         again = [d for d in group if self._was_in_flight(d.stored)]
-        self._finish([d for d in group if d not in again], Stage.SENT, f"sent by {channel}")
-        self._finish(again, Stage.SENT, f"sent by {channel}, perhaps for the second time")
+        self._finish([d for d in group if d not in again], Stage.SENT, f"sent ({channel})")
+        self._finish(again, Stage.SENT, f"sent ({channel}), perhaps for the second time")
         now, wall = self._clock.monotonic(), self._clock.now()
         for delivery in self._waiting:
             if delivery.is_stale(wall) and channel in {c.name for c in delivery.channels}:

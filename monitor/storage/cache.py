@@ -16,6 +16,8 @@ from monitor.core.alerts.memory import Condition
 from monitor.core.codec import decode, encode
 from monitor.core.model import AccountState
 from monitor.core.restore import Remembered
+from monitor.core.state import LoggedAlert
+from monitor.storage import deliveries
 from monitor.storage.db import StorageError, damage, read_only, render_row, verify
 
 ACCOUNT: Final = "account"
@@ -36,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What an earlier process has left of one settings file: account states, alert memories, facts of accounts.
+    """What an earlier process has left of one settings file: account states, alert memories, facts of accounts, alerts.
 
     `conditions` are the lasting conditions of all accounts together.
     """
@@ -45,6 +47,7 @@ class Cached:
     memories: Mapping[str, Remembered] = field(default_factory=dict)
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    log: tuple[LoggedAlert, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def load(database: sqlite3.Connection, settings: str) -> Cached:
         memories = {n: decode(Remembered, d) for n, d in _rows(database, settings, MEMORY)}
         fleet = memories.pop(FLEET, Remembered())
         facts = dict(_rows(database, settings, FACTS))
-        return Cached(accounts, memories, fleet.conditions, facts)
+        log = deliveries.newest(database, settings)
+        return Cached(accounts, memories, fleet.conditions, facts, log)
 
 
 def read(path: Path, settings: str) -> Cached:

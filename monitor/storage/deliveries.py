@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from monitor.core.codec import decode, encode
 from monitor.core.effects import Alert, Notify
+from monitor.core.state import LOG_LENGTH, LoggedAlert
 from monitor.storage.db import damage, render_row, verify
 
 KEPT: Final = timedelta(days=60)
@@ -29,6 +30,8 @@ _SELECT: Final = """
 """
 _OPEN: Final = f"{_SELECT} AND ended_at IS NULL ORDER BY id, channel"
 _SINCE: Final = f"{_SELECT} AND (decided_at >= ? OR ended_at IS NULL) ORDER BY id, channel"
+_NEWEST_IDS: Final = "SELECT id FROM alerts WHERE settings = ? ORDER BY id DESC LIMIT ?"
+_NEWEST: Final = f"{_SELECT} AND id IN ({_NEWEST_IDS}) ORDER BY id, channel"
 _INSERT: Final = """
     INSERT OR IGNORE INTO alerts (settings, key, document, checksum, decided_at) VALUES (?, ?, ?, ?, ?)
 """
@@ -130,6 +133,18 @@ def since(database: sqlite3.Connection, settings: str, moment: datetime) -> list
     """Every alert that was decided since then or is not done, oldest first. Raises DamagedError."""
     rows = database.execute(_SINCE, (settings, moment.timestamp())).fetchall()
     return list(_parse(rows, settings))
+
+
+def newest(database: sqlite3.Connection, settings: str) -> tuple[LoggedAlert, ...]:
+    """The newest alerts for the state's log, oldest first. Raises DamagedError."""
+    rows = database.execute(_NEWEST, (settings, settings, LOG_LENGTH)).fetchall()
+    return tuple(_logged(stored) for stored in _parse(rows, settings))
+
+
+def _logged(stored: StoredAlert) -> LoggedAlert:
+    is_sent, outcome = stored.stage is Stage.SENT, stored.outcome
+    words = outcome if is_sent or not outcome else f"not sent ({outcome})"
+    return LoggedAlert(stored.alert, stored.alert.at, is_sent, words)
 
 
 def is_sent(database: sqlite3.Connection, settings: str, key: str, channel: str) -> bool:

@@ -87,7 +87,7 @@ def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
         journal = DeliveryLog(recorder)
         first = (await journal.unfinished())[:1]
         await journal.begin(first, "desktop")
-        journal.finish(first, "desktop", Stage.SENT, "sent by desktop", first, now)
+        journal.finish(first, "desktop", Stage.SENT, "sent (desktop)", first, now)
         await recorder.database.close()
 
     asyncio.run(live_through())
@@ -135,7 +135,7 @@ def test_the_list_says_what_fires_and_what_became_of_each_alert(
         "threshold_95",
     ]
     assert re.findall(r"  a@b.com  5h  (\S+)  (\d+)%  (.*)\n", decided) == [
-        ("threshold_80", "85", "sent by desktop"),
+        ("threshold_80", "85", "sent (desktop)"),
         ("threshold_95", "96", "decided"),
     ]
     assert ran() == (0, out, "")
@@ -164,7 +164,7 @@ def test_the_list_as_json(ran: Ran, folder: Path, now: datetime) -> None:
         "resets_at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
         "stage": "sent",
         "attempts": 1,
-        "outcome": "sent by desktop",
+        "outcome": "sent (desktop)",
     }
     assert (decided["stage"], decided["attempts"]) == ("decided", 0)
 

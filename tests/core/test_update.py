@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.effects import AlertKind, Notify
+from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
     AccountIdentified,
@@ -17,11 +18,13 @@ from monitor.core.events import (
     FiguresSeen,
     LoginSeen,
     LookedAround,
+    Muted,
     Notified,
     PolicyChanged,
     PollFailed,
     PollStarted,
     PollSucceeded,
+    Recalled,
     RefreshRequested,
     RequestSent,
     Restored,
@@ -29,7 +32,7 @@ from monitor.core.events import (
 )
 from monitor.core.model import Account, Down, Identity, Status, Up
 from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import LoggedAlert, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, usage, waiting, window
 
@@ -203,6 +206,42 @@ def test_notifications_are_counted() -> None:
     assert now.told == {("terminal", "threshold"): 2}
     assert now.failed == {("desktop", "timeout"): 1}
     assert (now.last_channel, now.last_failure) == ("terminal", None)
+
+
+def test_an_alert_is_in_the_log_with_what_became_of_it() -> None:
+    fired = changed(state(waiting("a")), success("a", 70), success("a", 97, 3))
+    (entry,) = fired.log
+    assert (entry.alert.rule, entry.fired_at, entry.is_sent, entry.outcome) == (
+        "threshold_95", after(minutes=3), False, "",
+    )  # fmt: skip
+    failed = changed(fired, Notified(NOW, "desktop", "threshold", "timeout", (entry.alert,)))
+    assert failed.log[0].outcome == "not sent (desktop: timeout)"
+    sent = changed(failed, Notified(NOW, "bell", "threshold", None, (entry.alert,)))
+    assert (sent.log[0].is_sent, sent.log[0].outcome) == (True, "sent (bell)")
+    assert changed(
+        sent, Notified(NOW, "webhook", "threshold", "timeout", (entry.alert,))
+    ) == replace(
+        sent,
+        notifications=changed(sent, Notified(NOW, "webhook", "threshold", "timeout")).notifications,
+    )
+    twice = changed(sent, Notified(NOW, "webhook", "threshold", None, (entry.alert,)))
+    assert twice.log[0].outcome == "sent (bell), sent (webhook)"
+
+
+def test_the_log_has_the_newest_fifty_and_goes_on_behind_what_an_earlier_process_logged() -> None:
+    old = tuple(LoggedAlert(Alert(AlertKind.LOGIN, str(n), "", NOW), NOW) for n in range(60))
+    now = changed(
+        state(waiting("a")), Recalled(NOW, {}, log=old), success("a", 70), success("a", 97, 3)
+    )
+    assert len(now.log) == 50
+    assert [entry.alert.account for entry in now.log[-2:]] == ["59", "a"]
+
+
+def test_what_is_muted_is_not_in_the_log() -> None:
+    muted = changed(
+        state(waiting("a")), Muted(NOW, after(hours=1)), success("a", 70), success("a", 97, 3)
+    )
+    assert muted.log == ()
 
 
 def test_a_clock_set_back_moves_what_is_ours() -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import Muted
 from monitor.core.model import Account
+from monitor.core.state import LoggedAlert, State
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import (
     LeaderGone,
@@ -202,6 +204,17 @@ def test_a_change_sends_only_the_accounts_that_changed() -> None:
 
 def test_another_list_of_accounts_is_sent_whole() -> None:
     assert apply_line(encode_change(FIRST, SECOND).encode(), FIRST).accounts == SECOND.accounts
+
+
+def test_the_log_of_alerts_is_sent_when_it_changes() -> None:
+    entry = LoggedAlert(Alert(AlertKind.LOGIN, "first@example.com", "", NOW), NOW)
+    logged = replace(FIRST, log=(entry,))
+    assert apply_line(encode_state(logged).encode(), State()).log == (entry,)
+    assert apply_line(encode_change(FIRST, logged).encode(), FIRST).log == (entry,)
+    muted = replace(logged, muted_until=NOW)
+    line = encode_change(logged, muted)
+    assert "login" not in line
+    assert apply_line(line.encode(), logged).log == (entry,)
 
 
 def test_what_may_be_private_is_not_sent() -> None:

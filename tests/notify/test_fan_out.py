@@ -65,7 +65,7 @@ async def test_what_one_channel_told_is_told_even_where_another_gave_up(tmp_path
             await life.clock.advance(1000, tick=100)
     (entry,) = life.stored()
     assert (entry.stage, entry.ended) == (Stage.SENT, True)
-    assert entry.outcome.startswith("sent by desktop; given up after a day")
+    assert entry.outcome.startswith("sent (desktop); given up after a day")
 
 
 async def test_other_channels_than_before_do_not_tell_again(tmp_path: Path) -> None:

@@ -305,4 +305,5 @@ async def test_each_try_is_dispatched_with_its_instant() -> None:
         await bench.decide_each("a")
     (event,) = bench.events
     assert after() < event.at <= after(seconds=0.4)
-    assert event == Notified(event.at, "only", "threshold")
+    assert event == Notified(event.at, "only", "threshold", alerts=event.alerts)
+    assert [alert.account for alert in event.alerts] == ["a"]

@@ -23,7 +23,7 @@ async def test_what_was_told_is_noted(tmp_path: Path) -> None:
     async with running(life):
         await life.decide("a")
     assert life.stages() == {"a": Stage.SENT}
-    assert [entry.outcome for entry in life.stored()] == ["sent by only"]
+    assert [entry.outcome for entry in life.stored()] == ["sent (only)"]
 
 
 async def test_it_is_noted_that_an_alert_is_being_told_before_anybody_is(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_what_was_in_flight_is_told_again_and_marked(
         await again.pass_by(0.5)
     assert channel.sent == [["a"]]
     (entry,) = again.stored()
-    assert entry.outcome == "sent by only, perhaps for the second time"
+    assert entry.outcome == "sent (only), perhaps for the second time"
     assert "an alert was being sent when the program ended, and is sent again" in caplog.messages
 
 

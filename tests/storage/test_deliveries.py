@@ -1,5 +1,6 @@
 """Alerts in the state database: each is written once in its period, and how far it has come on each channel."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -82,20 +83,23 @@ async def test_an_alert_goes_from_decided_to_sent(log: Log, tmp_path: Path) -> N
     assert [one.stage for one in await log.journal.unfinished()] == [Stage.DECIDED]
     assert await log.journal.begin(alerts, "*") == alerts
     assert [one.stage for one in await log.journal.unfinished()] == [Stage.SENDING]
-    log.journal.finish(alerts, "*", Stage.SENT, "sent by desktop", alerts, NOW)
+    log.journal.finish(alerts, "*", Stage.SENT, "sent (desktop)", alerts, NOW)
     assert await log.journal.unfinished() == []
     (one,) = stored(tmp_path)
-    assert (one.stage, one.attempts, one.outcome) == (Stage.SENT, 1, "sent by desktop")
+    assert (one.stage, one.attempts, one.outcome) == (Stage.SENT, 1, "sent (desktop)")
     assert one.alert == alert("a")
 
 
-async def test_an_alert_that_failed_is_to_be_sent_again(log: Log) -> None:
+async def test_an_alert_that_failed_is_to_be_sent_again(log: Log, tmp_path: Path) -> None:
     alerts = log.decide(alert("a"))
     for _ in range(2):
         await log.journal.begin(alerts, "*")
         log.journal.put_back(alerts, "*", "timeout")
     (one,) = await log.journal.unfinished()
     assert (one.stage, one.attempts, one.outcome) == (Stage.DECIDED, 2, "timeout")
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
+        kept = deliveries.newest(database, "")
+    assert [(one.is_sent, one.outcome) for one in kept] == [(False, "not sent (timeout)")]
 
 
 async def test_channels_are_written_apart_and_one_that_sent_is_enough(

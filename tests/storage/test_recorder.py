@@ -126,6 +126,7 @@ async def test_an_alert_is_released_once_it_is_written(tmp_path: Path) -> None:
         (alert,) = await running.released(10)
         assert [one.alert for one in stored(tmp_path)] == [alert.alert]
         assert running.kept().memories["a"].windows["5h"].told == frozenset({0.8})
+        assert [entry.alert for entry in running.kept().log] == [alert.alert]
 
 
 async def test_an_alert_that_cannot_be_written_is_released_soon_and_once(tmp_path: Path) -> None:
@@ -135,10 +136,10 @@ async def test_an_alert_that_cannot_be_written_is_released_soon_and_once(tmp_pat
             (alert,) = await running.released(RELEASE_SECS + 5)
             assert stored(tmp_path) == []
             assert await running.journal.begin([alert], "*") == [alert]
-            running.journal.finish([alert], "*", Stage.SENT, "sent by desktop", [alert], NOW)
+            running.journal.finish([alert], "*", Stage.SENT, "sent (desktop)", [alert], NOW)
         assert await running.recorder.drain(10)
         (one,) = stored(tmp_path)
-        assert (one.stage, one.attempts, one.outcome) == (Stage.SENT, 1, "sent by desktop")
+        assert (one.stage, one.attempts, one.outcome) == (Stage.SENT, 1, "sent (desktop)")
         assert await running.released(RETRY_SECS) == []
         assert await running.journal.unfinished() == []
 

@@ -24,9 +24,7 @@ def parse_input(document: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        raise _trouble(
-            "standard input is not what Claude Code tells its status line: an object of JSON"
-        )
+        raise _trouble("standard input is not Claude Code's status line input: a JSON object")
     limits, session = said.get("rate_limits"), said.get("session_id")
     if not isinstance(limits, dict) or not limits:
         return {}

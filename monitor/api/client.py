@@ -26,7 +26,7 @@ _WORDS: Final = {
     Obstacle.NO_ROUTE: "{host} cannot be reached",
     Obstacle.CERTIFICATE: "no trusted TLS connection: a proxy in between?",
     Obstacle.TLS: "no trusted TLS connection: a proxy in between?",
-    Obstacle.PROXY: "the proxy does not let us through",
+    Obstacle.PROXY: "the proxy refused the connection",
     Obstacle.TIMEOUT: "no answer within {limit:g} s",
     Obstacle.NOT_HTTP: "the answer is not proper HTTP",
     Obstacle.CUT: "the connection was lost before all of the answer had come",

@@ -133,7 +133,7 @@ async def execute(app: App, command: Command) -> str:
             name = await app.credentials.local_usage.ingest(document or {}, config_dir)
             return lines_of(app.state(), app.clock.now(), parsed, name).rstrip("\n")
         case Reload():
-            raise TrackerError("there is no running monitor that could read its settings anew")
+            raise TrackerError("no running monitor to reload")
 
 
 def _refresh(app: App, account: str | None) -> str:

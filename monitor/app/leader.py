@@ -153,7 +153,7 @@ class Leader:
         try:
             await self._server.start()
         except TrackerError as error:
-            _log.warning("nobody can watch: %s", error)
+            _log.warning("other processes cannot attach: %s", error)
 
 
 def _words(settings: Settings) -> str:

@@ -64,7 +64,7 @@ class Service:
 
     def _make_leader(self, socket_path: str) -> Leader:
         if self._stood_by:
-            _log.info("no other monitor polls any more: this one does")
+            _log.info("took over polling")
         self._leader = Leader(
             self._options,
             self._view,
@@ -81,7 +81,7 @@ class Service:
         try:
             self._config = RunConfig.of(self._options)
         except TrackerError as error:
-            _log.error("the settings are wrong, those from before hold: %s", error)
+            _log.error("invalid settings; still using the previous ones: %s", error)
         return self._config
 
     def _step_down(self) -> None:

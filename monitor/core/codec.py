@@ -168,7 +168,7 @@ def _union(arguments: tuple[Any, ...], secrets: bool) -> _Codec:
     if has_none and len(arguments) == 2:
         return _optional(*codecs.values())
     if any(not is_dataclass(one) or TAG in _names(one) for one in members.values()):
-        raise TypeError(f"a union of these cannot be told apart by a tag: {', '.join(members)}")
+        raise TypeError(f"a tag cannot distinguish the members of this union: {', '.join(members)}")
 
     def encode(value: Any) -> Any:
         if value is None and has_none:

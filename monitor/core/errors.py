@@ -4,7 +4,7 @@
     ├── SettingsError            a wrong setting or usage, exit code 2
     ├── ApiError                 a request to Anthropic failed, with its Failure
     ├── CredentialError          no usable credential could be had, with its Failure
-    │   └── NotLoggedInError     nobody is logged in where one looked
+    │   └── NotLoggedInError     no login where one looked
     ├── ChannelError             one channel could not send an alert, with its ChannelReason
     ├── NoFolderError            there can be no lock and no socket
     └── SilentLeaderError        the process that polls does not answer
@@ -531,7 +531,7 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     ),
     (Cause.SILENT, Source.COMMAND): (
         "the token command {name} took longer than {detail} and was ended",
-        "it may ask for a passphrase where nobody sees it, so unlock what it reads first",
+        "it may be waiting for a passphrase: unlock what it reads first",
     ),
     (Cause.TOO_LARGE, Source.COMMAND): (
         "the token command {name} prints more than a token",

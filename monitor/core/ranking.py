@@ -190,7 +190,7 @@ def choose(state: State, now: datetime) -> Choice:
             ("there are no accounts yet: `monitor accounts import` takes over a login",),
         )
     if all(candidate.room is None for candidate in ranking):
-        reason = "nothing is known of any account yet"
+        reason = "no usage data yet"
         return Choice(None, False, (reason, *_named_doubts(ranking)), ranking=ranking)
     best = ranking[0]
     usable = best.standing is not Confidence.FULL

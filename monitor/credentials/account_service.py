@@ -64,7 +64,7 @@ class NotImported:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody is logged in there, which is no failure."""
+        """True where there is no login, which is not a failure."""
         return isinstance(self.error, NotLoggedInError)
 
     @property

@@ -20,7 +20,7 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class PlaceContent:
-    """What one place holds. Without a login nobody is logged in there; `failure` says that it cannot be read."""
+    """What one place holds. No login is no failure; `failure` says that it cannot be read."""
 
     folder: str | None
     login: Login | None = None
@@ -178,7 +178,7 @@ class LoginRegistry:
         return next((f for f in failures if f.cause is Cause.UNIDENTIFIED), None)
 
     def is_empty(self, folder: str) -> bool:
-        """Whether it is known that nobody is logged in there."""
+        """True where it is known that there is no login."""
         found = self._in(folder)
         return bool(found) and all(p.login is None and p.failure is None for p in found)
 

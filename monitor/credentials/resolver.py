@@ -358,7 +358,7 @@ class Resolver:
     def _announce_token(
         self, name: str, expires_at: datetime | None, *, renewed: bool = False
     ) -> None:
-        """Views are drawn at each event, so there is none for what is known already."""
+        """Views are drawn at each event, so there is none for what has not changed."""
         state = self._store.state.accounts.get(name)
         if state is None:
             return

@@ -15,7 +15,7 @@ from monitor.credentials.resolver import TokenStatus
 from monitor.doctor.logins import minute
 from monitor.doctor.report import Check, Outcome, Question, masked
 
-ACCOUNT: Final = Question("account", "without a token that holds, its usage cannot be asked for")
+ACCOUNT: Final = Question("account", "without a valid token its usage can't be read")
 
 _PLACES: Final = {
     Storage.KEYRING: "the keyring",
@@ -86,7 +86,7 @@ def token_check(facts: TokenFacts, now: datetime) -> Check:
     if facts.keyring is not None and _is_of_keyring(failure, facts.keyring):
         return ACCOUNT.skip(f"{title}: the keyring could not be asked, see above")
     if failure.cause is Cause.UNIDENTIFIED:
-        return ACCOUNT.skip(f"{title}: only the API can tell whose login is there; it is not asked")
+        return ACCOUNT.skip(f"{title}: only the API knows whose login is there; it is not asked")
     problem, advice = explain(failure)
     fix = _without_login(facts, failure) or advice or "look whether it works by hand"
     if ends is not None and ends <= now and failure.cause is not Cause.LOGIN_ENDED:
@@ -117,11 +117,9 @@ def _without_login(facts: TokenFacts, failure: Failure) -> str:
 _ENTER_KEY: Final = "`monitor accounts edit NAME --session-key`"
 
 
-READING: Final = Question(
-    "account", "while it cannot be read, its figures grow old and its alerts stay silent"
-)
+READING: Final = Question("account", "its data is stale and it sends no alerts")
 
-_BY_ITSELF: Final = "it is asked again by itself; `monitor status` says when"
+_BY_ITSELF: Final = "it is polled again automatically; `monitor status` shows when"
 _PASSING: Final = {
     Reason.RATE_LIMITED: f"wait: {_BY_ITSELF}",
     Reason.TIMEOUT: f"see the API above; {_BY_ITSELF}",
@@ -218,7 +216,7 @@ def _login(reason: Reason, facts: TokenFacts) -> str:
         case Storage.COMMAND:
             return f"let the command print {token}"
         case Storage.SYSTEMD:
-            return f"encrypt {token}, and start the unit anew"
+            return f"encrypt {token}, and restart the unit"
     return (
         facts.start
         if reason is Reason.AUTH

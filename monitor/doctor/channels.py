@@ -17,9 +17,7 @@ from monitor.notify.channels.desktop import Desktop, Library
 from monitor.settings import Settings
 
 NOTIFICATIONS: Final = Question("notifications", "alerts reach you through them while you work")
-CHANNEL: Final = Question(
-    "channel", "a channel that cannot tell drops its alerts, or leaves them to the next"
-)
+CHANNEL: Final = Question("channel", "a failing channel loses alerts or falls back to the next one")
 
 _MAC_PROGRAMS: Final = ("terminal-notifier", "osascript")
 
@@ -134,7 +132,7 @@ class Channels:
 def _silence(error: ChannelError, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """Why the desktop would show nothing, and what to do."""
     if error.reason is ChannelReason.TIMEOUT:
-        return "the notification service does not answer", "start it anew, or log out and in again"
+        return "the notification service does not answer", "restart it, or log out and in again"
     if error.reason is ChannelReason.NO_CAPABILITY:
         return "this Python's notifications vanish without a word", (
             "`brew install terminal-notifier`" if platform == "darwin" else _OTHERWISE
@@ -153,10 +151,10 @@ def channel_checks(settings: Settings, channels: list[ChannelFacts]) -> list[Che
     """One answer for all of them, and one for each that lacks something."""
     notifications = settings.notifications
     if not notifications.enabled:
-        return [NOTIFICATIONS.skip("notifications.enabled = false: no alert is told")]
+        return [NOTIFICATIONS.skip("notifications.enabled = false: no alerts are sent")]
     if not channels:
         fix = 'notifications.channels = ["desktop"]'
-        return [NOTIFICATIONS.warn("no channel is named: no alert is told", fix)]
+        return [NOTIFICATIONS.warn("no channel is set: no alerts are sent", fix)]
     ready = [channel for channel in channels if channel.lacks is None]
     each = [
         CHANNEL.warn(f"{channel.name}: {channel.lacks}", channel.fix)
@@ -173,7 +171,7 @@ def _all(fan_out: bool, ready: list[ChannelFacts]) -> Check:
             "no channel works: alerts are shown in the table alone", "see each channel below"
         )
     names = " and ".join(c.name for c in ready) if fan_out else f"{ready[0].name} first"
-    return NOTIFICATIONS.ok(f"alerts are told by {names}; `monitor notify-test` shows one")
+    return NOTIFICATIONS.ok(f"alerts are sent by {names}; `monitor notify-test` shows one")
 
 
 TERMINAL: Final = Question("terminal", "the table is drawn there")
@@ -185,7 +183,7 @@ LEAST: Final = (40, 8)
 
 @dataclass(frozen=True, slots=True)
 class ScreenFacts:
-    """`size` is columns and lines, None where standard output is no terminal."""
+    """`size` is columns and lines, None where standard output is not a terminal."""
 
     size: tuple[int, int] | None
     encoding: str
@@ -207,7 +205,7 @@ def screen_checks(facts: ScreenFacts, environ: Mapping[str, str]) -> list[Check]
 def _terminal(facts: ScreenFacts, environ: Mapping[str, str]) -> Check:
     term = environ.get("TERM", "")
     if facts.size is None:
-        return TERMINAL.skip("standard output is no terminal")
+        return TERMINAL.skip("not a terminal")
     if term in ("", "dumb"):
         found = f"$TERM is {term or 'empty'}: there is no table, only plain lines"
         return TERMINAL.warn(found, "`export TERM=xterm-256color`, if it is such a terminal")

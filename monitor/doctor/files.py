@@ -18,11 +18,9 @@ from monitor.storage.db import StorageError, check, set_aside
 SETTINGS: Final = Question(
     "settings", "accounts, alerts and channels are named there; nothing runs while it is wrong"
 )
-ACCESS: Final = Question(
-    "settings-access", "it names programs that are run as you, and it names your accounts"
-)
+ACCESS: Final = Question("settings-access", "it can run commands as you and lists your accounts")
 INTERVAL: Final = Question(
-    "interval", "an account that asks more than some 28 times an hour is throttled for an hour"
+    "interval", "over about 28 requests an hour an account is rate limited for an hour"
 )
 
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
@@ -90,7 +88,7 @@ def _file(facts: SettingsFacts) -> Check:
         fix = "edit that line; nothing else in the file needs to change"
         return SETTINGS.fail(facts.wrong or f"{path} cannot be used", fix)
     if not facts.exists:
-        return SETTINGS.ok(f"{path} is not there: the defaults hold")
+        return SETTINGS.ok(f"{path} does not exist; using defaults")
     count = len(facts.settings.accounts)
     return SETTINGS.ok(f"{path}: {count} account{'' if count == 1 else 's'}")
 
@@ -107,12 +105,12 @@ def _access(path: Path, mode: int) -> Check:
 def _interval(settings: Settings) -> Check:
     if settings.warnings:
         return INTERVAL.warn("; ".join(settings.warnings), "poll_interval_secs = 180")
-    return INTERVAL.ok(f"each account is asked every {settings.poll_interval_secs} s")
+    return INTERVAL.ok(f"each account is polled every {settings.poll_interval_secs} s")
 
 
 STATE: Final = Question(
     "state",
-    "back-off deadlines and told alerts are kept there: without it a restart asks and tells again",
+    "back-off deadlines and sent alerts are kept there: without it a restart polls and alerts again",
 )
 
 _PROBE_BYTES: Final = 16384

@@ -27,9 +27,7 @@ from monitor.credentials.folders import absolute
 from monitor.credentials.ports import FactsSource, LoginSource, folder_of
 from monitor.doctor.report import Check, Question, shell
 
-LOGIN: Final = Question(
-    "login", "tokens live some 8 hours, and only Claude Code itself renews those of its logins"
-)
+LOGIN: Final = Question("login", "tokens last about 8 h; only Claude Code can renew them")
 ENVIRONMENT: Final = Question(
     "environment", "these variables make Claude Code work with something else than its login"
 )
@@ -201,7 +199,7 @@ def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Ch
         words = (
             "logins of MCP servers, and none of Claude"
             if failure.cause is Cause.MCP_ONLY
-            else "nobody is logged in"
+            else "no login"
         )
         found = f"{facts.place}: {words}"
         return LOGIN.warn(found, start) if facts.is_current else LOGIN.skip(found)
@@ -227,7 +225,7 @@ def _blocked(
         case Cause.DENIED | Cause.CANCELLED:
             return words, (
                 "in Keychain Access, under Access Control of the item 'Claude Code-credentials', allow "
-                "/usr/bin/security; or `claude` and /login, which writes the item anew"
+                "/usr/bin/security; or `claude` and /login, which writes the item again"
             )
         case Cause.SILENT:
             return words, (
@@ -246,9 +244,7 @@ def day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
 
 
-UNWATCHED: Final = Question(
-    "unwatched", "of a login that is no account yet, no usage is asked for and no alert is told"
-)
+UNWATCHED: Final = Question("unwatched", "this login is not imported, so it is not monitored")
 
 
 def unwatched_checks(

@@ -20,7 +20,7 @@ from monitor.system.aio import DaemonThreads
 from monitor.system.urls import is_loopback, split_url
 from monitor.system.web import Obstacle
 
-API: Final = Question("api", "usage is asked for there, and nowhere else")
+API: Final = Question("api", "usage is requested there, and nowhere else")
 CLOCK: Final = Question(
     "clock", "countdowns, expiry dates and alerts compare the server's instants with this clock"
 )
@@ -50,7 +50,7 @@ _IN_THE_WAY: Final = {
         "if that is meant: `export SSL_CERT_FILE=/path/to/the-company-ca.pem`",
     ),
     Obstacle.TLS: (
-        "no TLS with {host}: what answers there speaks something else",
+        "no TLS with {host}: the server there is not a TLS server",
         "see whether api.url or $HTTPS_PROXY is meant",
     ),
     Obstacle.PROXY: (
@@ -62,7 +62,7 @@ _IN_THE_WAY: Final = {
         "check the network, the VPN and the firewall; api.timeout_secs is the limit",
     ),
     Obstacle.NOT_HTTP: (
-        "what answers at {host} does not speak HTTP",
+        "what answers at {host} is not an HTTP server's answer",
         "see whether api.url in the settings is meant",
     ),
     Obstacle.CUT: (
@@ -90,9 +90,12 @@ def api_checks(facts: ApiFacts, platform: str, environ: Mapping[str, str]) -> li
     """The way first; the clock is only judged where somebody told the time."""
     match facts.answer:
         case Obstacle():
-            return [_blocked(facts.url, facts.answer), CLOCK.skip("nobody told the time")]
+            return [_blocked(facts.url, facts.answer), CLOCK.skip("clock not checked")]
         case Reached(is_challenge=False, is_alien=True):
-            return [_alien(facts.url, facts.answer), CLOCK.skip("the API's time was not told")]
+            return [
+                _alien(facts.url, facts.answer),
+                CLOCK.skip("clock not checked: the API sent no time"),
+            ]
         case Reached(date=None):
             return [_reached(facts.url, facts.answer, environ), CLOCK.skip("no Date was sent")]
         case Reached(date=datetime() as date):
@@ -103,7 +106,7 @@ def api_checks(facts: ApiFacts, platform: str, environ: Mapping[str, str]) -> li
 
 def api_skipped() -> list[Check]:
     """Where the settings say that nobody is to be asked."""
-    words = "api.enabled = false: nothing is asked of anybody"
+    words = "api.enabled = false: no network requests"
     return [API.skip(words), CLOCK.skip("the API is not asked for the time")]
 
 
@@ -126,7 +129,7 @@ def _reached(url: str, answer: Reached, environ: Mapping[str, str]) -> Check:
     host = _host(url)
     if answer.is_challenge:
         found = f"{host} wants a browser (a Cloudflare challenge): it does not trust this network"
-        fix = "leave the VPN or proxy, or wait; accounts by OAuth are asked for less of this than session keys"
+        fix = "leave the VPN or proxy, or wait; OAuth accounts meet this less often than session keys"
         return API.fail(found, fix)
     if answer.status >= 500:
         return API.warn(f"{host} has troubles of its own (HTTP {answer.status})", "wait")
@@ -179,13 +182,13 @@ async def instance_facts(who: Who) -> InstanceFacts:
 def instance_check(facts: InstanceFacts, version: str = __version__) -> Check:
     if facts.cause is not None:
         problem = facts.cause.partition("\n")[0]
-        return INSTANCE.fail(problem, "end that process, and start it anew")
+        return INSTANCE.fail(problem, "end that process, and restart it")
     if facts.who is None:
         return INSTANCE.ok("none runs: the next `monitor tui` or `monitor serve` polls")
     pid, theirs = facts.who.get("pid"), facts.who.get("version")
     if theirs != version:
         found = f"process {pid} polls, and is of version {theirs}, not {version}"
-        return INSTANCE.warn(found, "end it and start it anew: it is the older program that polls")
+        return INSTANCE.warn(found, "end it and restart it: the older program is polling")
     return INSTANCE.ok(f"process {pid} polls, version {theirs}")
 
 

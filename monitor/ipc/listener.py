@@ -46,7 +46,7 @@ class UnixListener:
         except OSError as error:
             listener.close()
             raise TrackerError(
-                f"{self._path}: viewers cannot be let in: {error.strerror or error}"
+                f"{self._path}: cannot open the control socket: {error.strerror or error}"
             ) from None
         except BaseException:
             listener.close()

@@ -178,7 +178,7 @@ class Server:
 
     async def _answer(self, request: dict[str, Any]) -> Answer | Stream:
         if request.pop("v", None) != VERSION:
-            return 1, f"{_who()} speaks another protocol: restart it"
+            return 1, f"{_who()} uses another protocol version: restart it"
         try:
             return await self._handler.answer(request)
         except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business

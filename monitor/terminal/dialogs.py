@@ -165,7 +165,7 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     if not name:
         return replace(form, focus=0, error="Give the account a name"), None
     if is_new and name in set(names):
-        return replace(form, focus=0, error="There is an account of this name already"), None
+        return replace(form, focus=0, error="An account with this name already exists"), None
     for place, entry in enumerate(form.fields):
         if not entry.text.strip() and not (entry.masked and form.editing):
             return replace(form, focus=place, error=f"{entry.label} is still missing"), None

@@ -140,7 +140,7 @@ def _news(view: _View) -> Line:
         until = format.clock(state.muted_until, view.now, view.tz)
         return text_line(f"muted until {until}", Style.NOTICE)
     if state.storage_failure is not None:
-        return text_line("alerts cannot be written down", Style.PROBLEM)
+        return text_line("cannot save alerts (disk?)", Style.PROBLEM)
     log = state.notifications
     if log.last_failure:
         channel = f"{log.last_channel} alert" if log.last_channel else "Alert"

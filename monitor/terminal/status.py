@@ -13,14 +13,14 @@ from monitor.terminal.text import Style, clip, width
 
 _FAILURES: Final = {
     Reason.SCOPE: (
-        "No scope to read usage — log in by claude /login",
+        "Token can't read usage — run claude, then /login",
         "Log in: claude /login",
         "No scope",
     ),
     Reason.TIMEOUT: ("Timeout",),
     Reason.CONNECTION: ("No network",),
-    Reason.SERVER: ("Anthropic has an error", "API error"),
-    Reason.SCHEMA: ("Answer not understood", "Bad answer"),
+    Reason.SERVER: ("Anthropic server error", "API error"),
+    Reason.SCHEMA: ("Unexpected API answer", "Bad answer"),
     Reason.BLOCKED: ("Something else answered", "Blocked"),
     Reason.REFUSED: ("The API does not allow it", "Not allowed"),
     Reason.CHALLENGE: (
@@ -33,7 +33,7 @@ _LEAST_CELLS: Final = 16
 """Of a problem's beginning; less would leave its reader guessing."""
 
 _TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
-_GIVEN_DEAD: Final = ("Token refused — renew it where it is from", "Token refused", "Refused")
+_GIVEN_DEAD: Final = ("Token refused — renew it at its source", "Token refused", "Refused")
 """Claude Code renews neither what systemd gives nor what a program prints."""
 
 _BRIEFER: Final = {

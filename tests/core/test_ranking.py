@@ -140,7 +140,7 @@ def test_where_nothing_is_known_that_is_said() -> None:
     assert "monitor accounts import" in choice().reasons[0]
     made = choice(waiting("a"), failing(waiting("b"), Reason.AUTH))
     assert (made.account, made.usable) == (None, False)
-    assert made.reasons[0] == "nothing is known of any account yet"
+    assert made.reasons[0] == "no usage data yet"
     assert "b: its token was refused" in made.reasons[2]
 
 

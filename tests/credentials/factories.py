@@ -76,7 +76,7 @@ class FakeFacts:
 
 @dataclass
 class FakeLogin:
-    """One folder of Claude Code; `token` None means that nobody is logged in there."""
+    """One folder of Claude Code; `token` None means that there is no login."""
 
     token: str | None = None
     folder: str | None = None

@@ -11,7 +11,7 @@ OK, WARN, FAIL, SKIP = Outcome
 @pytest.mark.parametrize(
     "size, environ, outcome, words",
     [
-        (None, {}, SKIP, "no terminal"),
+        (None, {}, SKIP, "not a terminal"),
         ((80, 24), {"TERM": "dumb"}, WARN, "$TERM is dumb"),
         ((80, 24), {}, WARN, "$TERM is empty"),
         ((30, 24), {"TERM": "xterm"}, WARN, "30 columns, 24 lines, few colours"),

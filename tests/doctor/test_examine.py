@@ -43,7 +43,7 @@ async def test_a_machine_without_anything_is_examined_too(machine: Machine) -> N
 
 LOGINS: dict[str, tuple[Edit, Outcome, str, str]] = {
     "good": (lambda m: m.login(), OK, "logged in (max_20x), token for 2h 00m", ""),
-    "nobody": (lambda _: None, WARN, "nobody is logged in", "`claude`, then /login"),
+    "nobody": (lambda _: None, WARN, "no login", "`claude`, then /login"),
     "expired": (
         lambda m: m.login(expires=before(hours=3)),
         WARN,
@@ -149,7 +149,7 @@ async def test_what_is_said_of_a_login_in_the_keychain(machine: Machine, case: s
 
 async def test_an_absent_item_is_told_from_one_of_mcp_servers_only(machine: Machine) -> None:
     fake = mac(machine)
-    assert "nobody is logged in" in (await machine.answer("login")).found
+    assert "no login" in (await machine.answer("login")).found
     fake.put(SERVICE, '{"mcpOAuth": {}}', account="alice", at=after())
     assert "logins of MCP servers" in (await machine.answer("login")).found
 
@@ -350,7 +350,7 @@ async def test_whose_a_login_is_that_nobody_knows_is_left_to_the_api(machine: Ma
     folder = machine.login(".claude-work").parent
     machine.settings(f"{ACCOUNT}storage = 'linked'\nconfig_dir = '{folder}'\n")
     check = await machine.answer("account")
-    assert check.outcome is SKIP and "only the API can tell whose" in check.found
+    assert check.outcome is SKIP and "only the API knows whose" in check.found
 
 
 async def test_a_login_at_hand_needs_no_keyring(machine: Machine) -> None:

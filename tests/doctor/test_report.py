@@ -176,7 +176,7 @@ CHECKS = [
         "login",
         Outcome.WARN,
         "~/.claude-work: the token expired 3h ago, at 2026-11-22 09:00 UTC; the login holds until 2026-12-12",
-        "tokens live some 8 hours, and only Claude Code itself renews those of its logins",
+        "tokens last about 8 h; only Claude Code can renew them",
         "`CLAUDE_CONFIG_DIR=~/.claude-work claude`: it renews the token when it starts",
     ),
     Check(
@@ -187,7 +187,7 @@ CHECKS = [
         "`ss -ltnp 'sport = :15707'` says which; another port in the settings, "
         'exporter.listen = "127.0.0.1:15708", or "off"',
     ),
-    Check("clock", Outcome.SKIP, "nobody told the time", "countdowns"),
+    Check("clock", Outcome.SKIP, "clock not checked", "countdowns"),
 ]
 
 

@@ -83,7 +83,7 @@ async def test_another_protocol_is_told_who_runs(path: Path, version: object) ->
     async with serving(path) as handler:
         reply = await said(path, json.dumps({"v": version, "type": "echo"}).encode() + b"\n")
     assert reply.startswith(f"1\nthe running monitor (pid {os.getpid()}, version ".encode())
-    assert reply.endswith(b") speaks another protocol: restart it")
+    assert reply.endswith(b") uses another protocol version: restart it")
     assert not handler.asked
 
 

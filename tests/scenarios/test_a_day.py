@@ -192,7 +192,7 @@ LIVE, LOGGED_IN, WAITING = "Live", "Logged In", "Waiting for Claude Code"
 LOGGED_OUT = "Logged out — claude /login"
 DAMAGED = "Half-written or damaged"
 NO_SCOPE = "Log in: claude /login"
-"""What is left, in 120 columns, of "No scope to read usage — log in by claude /login"."""
+"""What is left, in 120 columns, of "Token can't read usage — run claude, then /login"."""
 
 BEN = hours(
     (4, LIVE), (8, WAITING), (15, LIVE), (16, DAMAGED), (23, LIVE), (28, WAITING), (HOURS, LIVE)

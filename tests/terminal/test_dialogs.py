@@ -130,7 +130,7 @@ def test_a_name_is_unique() -> None:
     form = filled_in(add_form(), "user@work.com", TAB, "key", TAB, "org")
     form, command = submit(form, ["user@work.com"])
     assert command is None
-    assert form.error == "There is an account of this name already"
+    assert form.error == "An account with this name already exists"
 
 
 def test_an_imported_account_has_only_its_name_to_edit() -> None:

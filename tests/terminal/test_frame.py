@@ -144,7 +144,7 @@ def test_the_title_shows_messages_then_what_goes_on_then_what_is_wrong() -> None
 
 def test_the_title_says_that_alerts_cannot_be_written_down() -> None:
     broken = replace(STATES["three"](NOW), storage_failure="/x/state.db: the disk is full")
-    assert "alerts cannot be written down" in title(Screen(), broken)
+    assert "cannot save alerts (disk?)" in title(Screen(), broken)
     assert "written down" not in title(Screen())
 
 

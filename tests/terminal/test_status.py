@@ -54,13 +54,13 @@ def test_an_account_without_numbers_has_none() -> None:
     ("failure", "text"),
     [
         (Failure(Reason.AUTH), "Expired — run claude"),
-        (Failure(Reason.SCOPE), "No scope to read usage — log in by claude /login"),
+        (Failure(Reason.SCOPE), "Token can't read usage — run claude, then /login"),
         (Failure(Reason.RATE_LIMITED), "Rate limited until 14:05"),
         (Failure(Reason.TIMEOUT), "Timeout"),
         (Failure(Reason.CONNECTION), "No network"),
-        (Failure(Reason.SERVER), "Anthropic has an error"),
-        (Failure(Reason.SERVER, detail="HTTP 404: x"), "Anthropic has an error (HTTP 404: x)"),
-        (Failure(Reason.SCHEMA), "Answer not understood"),
+        (Failure(Reason.SERVER), "Anthropic server error"),
+        (Failure(Reason.SERVER, detail="HTTP 404: x"), "Anthropic server error (HTTP 404: x)"),
+        (Failure(Reason.SCHEMA), "Unexpected API answer"),
         (
             Failure(Reason.SCHEMA, Cause.NO_LIMITS),
             "The answer holds no figure at all: the last ones are kept until it does",
@@ -155,8 +155,8 @@ def test_a_refused_session_key_asks_for_a_new_one() -> None:
         (None, "Expired — run claude"),
         (Storage.KEYRING, "Expired — run claude"),
         (Storage.LINKED, "Expired — run claude"),
-        (Storage.SYSTEMD, "Token refused — renew it where it is from"),
-        (Storage.COMMAND, "Token refused — renew it where it is from"),
+        (Storage.SYSTEMD, "Token refused — renew it at its source"),
+        (Storage.COMMAND, "Token refused — renew it at its source"),
     ],
 )
 def test_claude_code_renews_its_own_tokens_alone(storage: Storage | None, text: str) -> None:

@@ -33,7 +33,7 @@ EARLY = Window("5h", 5 * HOUR, [period(0, 0, 100, END, early=True), period(1, 10
 
 @dataclass(frozen=True)
 class S:
-    """One answer and what was told at it: `told` are thresholds, or None for a reset."""
+    """One answer and what was sent at it: `told` are thresholds, or None for a reset."""
 
     minute: float
     percent: float
@@ -153,7 +153,7 @@ def test_faults_around_a_reset_that_is_due(samples: list[S], found: list[str]) -
         pytest.param(
             [S(95, 90), S(101, 1, place=1), S(106, 2, place=1, told=(None,))],
             [],
-            id="told at the second look",
+            id="sent at the second look",
         ),
         pytest.param(
             [S(95, 90), S(101, 1, place=1), S(106, 2, place=1)], ["missed"], id="told by nobody"

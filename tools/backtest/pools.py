@@ -124,7 +124,7 @@ def report(seed: int) -> dict[str, Any]:
         total.leads += found.leads
     in_time = sum(lead >= 1 for lead in total.leads)
     print(
-        f"\nexhausted_soon: {in_time} of {total.events} exhaustions told at least an hour ahead, "
+        f"\nexhausted_soon: {in_time} of {total.events} exhaustions sent at least an hour ahead, "
         f"{total.false} false in {total.weeks:.0f} weeks"
     )
     return {

@@ -249,7 +249,7 @@ class _Desk:
             self._tell(t, self.watched[name], [(name, alert)])
 
     def _tell(self, t: float, watched: _Watched, told: list[tuple[str, Told]]) -> None:
-        """Note what was told at anything but an answer."""
+        """Note what was sent at anything but an answer."""
         if told:
             watched.log.entries.append(Entry(t, t + self._skew, watched.attempts, {}, late=True))
             place = len(watched.log.entries) - 1

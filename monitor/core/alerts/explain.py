@@ -99,7 +99,11 @@ class _Telling:
 
     def lasting(self, kind: AlertKind, conditions: Mapping[str, Condition]) -> str:
         condition = conditions.get(condition_key(kind))
-        said = "inactive: it is not so" if condition is None else self._condition(kind, condition)
+        said = (
+            "not firing: condition is false"
+            if condition is None
+            else self._condition(kind, condition)
+        )
         return self._rule(kind, "", said)
 
     def _rule(self, kind: AlertKind, window: str, said: str, name: str = "") -> str:
@@ -140,8 +144,8 @@ class _Telling:
         since = memory.reached.get(threshold)
         if threshold in memory.told:
             done = self._done(rule, threshold, key, memory)
-            below = "" if since is not None else "; that usage is below it now does not arm it anew"
-            return f"{done}; silent until the period ends{below}"
+            below = "" if since is not None else "; usage below it now does not re-arm it"
+            return f"{done}; not again until the window resets{below}"
         if since is None:
             return f"waits for {format.exact_percent(threshold)}: {_points(threshold - memory.utilization)} more"
         return f"reached at {self._clock(since)}; {self._hold(kind, since)}"
@@ -155,40 +159,40 @@ class _Telling:
         higher = (one for one in period if (one.alert.threshold or 0) > threshold)
         instead = next(higher, None)
         if instead is not None:
-            return f"counts as told with {instead.alert.rule}: {self._standing(instead)}"
-        return "counts as told: so at the first sample, or a higher one spoke at once"
+            return f"skipped, covered by {instead.alert.rule}: {self._standing(instead)}"
+        return "skipped: already exceeded at the first reading, or covered by a higher threshold"
 
     def _standing(self, decided: Decided) -> str:
         at = self._clock(decided.alert.at)
         if decided.is_told:
-            return f"spoke at {at}"
+            return f"fired at {at}"
         tried = f" ({decided.outcome})" if decided.outcome else ""
-        return f"decided at {at}, {'never' if decided.is_given_up else 'not yet'} told{tried}"
+        return f"decided at {at}, {'never' if decided.is_given_up else 'not yet'} sent{tried}"
 
     def _limit(self, key: str, memory: WindowMemory) -> str:
         if FULL in self.rules.thresholds_of(self.account):
-            return f"leaves it to {threshold_rule(FULL)}"
+            return f"covered by {threshold_rule(FULL)}"
         return self._threshold(AlertKind.LIMIT, AlertKind.LIMIT, FULL, key, memory)
 
     def _reset(self, memory: WindowMemory) -> str:
         lowest = min(self.rules.thresholds_of(self.account), default=None)
         if lowest is None:
-            return "waits for nothing: it speaks after high use, and there are no thresholds"
+            return "never fires: no thresholds are set"
         if memory.peak < lowest:
             return (
-                f"would stay silent: the period was at {_percent(memory.peak)} at most, "
+                f"will not fire: the period was at {_percent(memory.peak)} at most, "
                 f"below {format.exact_percent(lowest)}"
             )
         if memory.resets_at is None:
             return "waits for a window to open"
         return (
-            f"speaks at the first sample after {self._clock(memory.resets_at)} that is below "
+            f"fires at the first sample after {self._clock(memory.resets_at)} that is below "
             f"{format.exact_percent(lowest)}: the period was at {_percent(memory.peak)}"
         )
 
     def _early_reset(self, memory: WindowMemory) -> str:
         if memory.low_since is None:
-            return "no sample has fallen by 10 points to less than half"
+            return "no sudden drop seen"
         least = int(CONFIRM_AFTER.total_seconds())
         return (
             f"a low sample at {self._clock(memory.low_since)} hints at one: "
@@ -210,7 +214,7 @@ class _Telling:
         if memory.utilization >= FULL:
             return "the window is full"
         if memory.utilization < WORTH_A_FORECAST:
-            return f"below {format.exact_percent(WORTH_A_FORECAST)} no pace is worth a word"
+            return f"pace is only checked from {format.exact_percent(WORTH_A_FORECAST)} up"
         if ahead is None:
             least = format.duration(look_back(key) / 2, seconds=False)
             return f"it does not climb, or has been known for less than {least}"
@@ -223,18 +227,18 @@ class _Telling:
         if condition.told_at is None:
             since = f"pending: so since {self._clock(condition.since)}"
             return f"{since}; {self._hold(kind, condition.since)}"
-        told = f"told at {self._clock(condition.told_at)}"
+        told = f"sent at {self._clock(condition.told_at)}"
         if condition.ceased_at is None:
             return f"firing: so since {self._clock(condition.since)}, {told}"
         again = condition.ceased_at + RESOLVED_AFTER
         if condition.until is not None:
             again = max(again, condition.until)
         ceased = f"{told}, not so since {self._clock(condition.ceased_at)}"
-        return f"resolved: {ceased}; speaks of it anew from {self._clock(again)} on"
+        return f"resolved: {ceased}; can fire again after {self._clock(again)}"
 
     def _hold(self, kind: AlertKind, since: datetime) -> str:
         hold = self.rules.rule(kind).hold
-        return f"speaks if that is still so at {self._clock(since + hold)}"
+        return f"fires if that still holds at {self._clock(since + hold)}"
 
     def _clock(self, at: datetime) -> str:
         return format.clock(at, self.now, self.zone, seconds=True)

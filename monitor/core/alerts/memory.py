@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 class Condition:
     """What the alert machine remembers of a lasting condition; see `monitor.core.alerts.conditions`.
 
-    It holds `since`; it was told at `told_at`; it has ceased at `ceased_at`. Once told it is not told again
+    It holds `since`; it was sent at `told_at`; it has ceased at `ceased_at`. Once told it is not told again
     before `until`, where that is set: the end of the window period that it is about. `freed_at` is when an
     account was called free again, where the condition is that none had room.
     """

@@ -96,33 +96,33 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(0, 70), (3, 81), (6, 82)]),
         None,
         "threshold_80",
-        "spoke at 12:03:00; silent until the period ends",
+        "fired at 12:03:00; not again until the window resets",
     ),
     "a threshold that has spoken and is out of reach again": (
         polled([(0, 70), (3, 81), (6, 79)]),
         None,
         "threshold_80",
-        "spoke at 12:03:00; silent until the period ends; "
-        "that usage is below it now does not arm it anew",
+        "fired at 12:03:00; not again until the window resets; "
+        "usage below it now does not re-arm it",
     ),
     "a threshold below the first sample": (
         polled([(0, 85)]),
         None,
         "threshold_80",
-        "counts as told: so at the first sample, or a higher one spoke at once; "
-        "silent until the period ends",
+        "skipped: already exceeded at the first reading, or covered by a higher threshold; "
+        "not again until the window resets",
     ),
     "a threshold that was passed together with a higher one": (
         polled([(0, 70), (3, 97)]),
         None,
         "threshold_80",
-        "counts as told with threshold_95: spoke at 12:03:00; silent until the period ends",
+        "skipped, covered by threshold_95: fired at 12:03:00; not again until the window resets",
     ),
     "a threshold that is held": (
         polled([(0, 70), (3, 81)]),
         HELD,
         "threshold_80",
-        "reached at 12:03:00; speaks if that is still so at 12:13:00",
+        "reached at 12:03:00; fires if that still holds at 12:13:00",
     ),
     "an account's own threshold": (
         polled([(0, 70)]),
@@ -134,31 +134,31 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(0, 70)]),
         None,
         "limit",
-        "leaves it to threshold_100",
+        "covered by threshold_100",
     ),
     "the limit by itself": (
         polled([(0, 70), (3, 100)]),
         RuleBook(thresholds=(0.8,)),
         "limit",
-        "spoke at 12:03:00; silent until the period ends",
+        "fired at 12:03:00; not again until the window resets",
     ),
     "a reset after low use": (
         polled([(0, 70)]),
         None,
         "reset",
-        "would stay silent: the period was at 70% at most, below 80%",
+        "will not fire: the period was at 70% at most, below 80%",
     ),
     "a reset to come": (
         polled([(0, 70), (3, 85)]),
         None,
         "reset",
-        "speaks at the first sample after 15:00:00 that is below 80%: the period was at 85%",
+        "fires at the first sample after 15:00:00 that is below 80%: the period was at 85%",
     ),
     "a reset without thresholds": (
         polled([(0, 70)]),
         RuleBook(thresholds=()),
         "reset",
-        "waits for nothing: it speaks after high use, and there are no thresholds",
+        "never fires: no thresholds are set",
     ),
     "a reset of a window that is not open": (
         polled([(0, 90)], None),
@@ -170,7 +170,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(0, 70)]),
         None,
         "early_reset",
-        "no sample has fallen by 10 points to less than half",
+        "no sudden drop seen",
     ),
     "a hint of an early reset": (
         polled([(0, 70), (3, 5)]),
@@ -182,7 +182,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(0, 10)]),
         None,
         "pace",
-        "inactive: below 50% no pace is worth a word",
+        "inactive: pace is only checked from 50% up",
     ),
     "no pace after a hint": (
         polled([(0, 70), (3, 5)]),
@@ -218,13 +218,13 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(m, 50 + m) for m in range(0, 16, 3)]),
         None,
         "pace",
-        "pending: so since 12:15:00; speaks if that is still so at 12:20:00",
+        "pending: so since 12:15:00; fires if that still holds at 12:20:00",
     ),
     "a pace that does not last, told": (
         polled([(m, 50 + m) for m in range(0, 22, 3)]),
         None,
         "pace",
-        "firing: so since 12:15:00, told at 12:21:00",
+        "firing: so since 12:15:00, sent at 12:21:00",
     ),
     "a pace that has slowed": (
         [
@@ -233,20 +233,25 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         ],
         None,
         "pace",
-        "resolved: told at 12:21:00, not so since 12:45:00; speaks of it anew from 15:00:00 on",
+        "resolved: sent at 12:21:00, not so since 12:45:00; can fire again after 15:00:00",
     ),
-    "a login that is not needed": (polled([(0, 1)]), None, "login", "inactive: it is not so"),
+    "a login that is not needed": (
+        polled([(0, 1)]),
+        None,
+        "login",
+        "not firing: condition is false",
+    ),
     "a login that is needed": (
         [PollFailed(NOW, "a", Failure(Reason.AUTH, detail="expired"))],
         None,
         "login",
-        "pending: so since 12:00:00; speaks if that is still so at 12:05:00",
+        "pending: so since 12:00:00; fires if that still holds at 12:05:00",
     ),
     "a login that was told": (
         [PollFailed(NOW, "a", Failure(Reason.AUTH, detail="expired")), Ticked(after(minutes=5))],
         None,
         "login",
-        "firing: so since 12:00:00, told at 12:05:00",
+        "firing: so since 12:00:00, sent at 12:05:00",
     ),
     "a login that was told and is there again": (
         [
@@ -256,7 +261,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         ],
         None,
         "login",
-        "resolved: told at 12:05:00, not so since 12:06:00; speaks of it anew from 12:16:00 on",
+        "resolved: sent at 12:05:00, not so since 12:06:00; can fire again after 12:16:00",
     ),
     "all is off": (
         polled([(0, 85)]),
@@ -294,18 +299,18 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
 @pytest.mark.parametrize(
     ("standing", "words"),
     [
-        (Decided, "spoke at 12:03:00; silent until"),
+        (Decided, "fired at 12:03:00; not again until"),
         (
             partial(Decided, is_told=False),
-            "decided at 12:03:00, not yet told; silent until",
+            "decided at 12:03:00, not yet sent; not again until",
         ),
         (
             partial(Decided, is_told=False, outcome="desktop: unavailable"),
-            "decided at 12:03:00, not yet told (desktop: unavailable); silent until",
+            "decided at 12:03:00, not yet sent (desktop: unavailable); not again until",
         ),
         (
             partial(Decided, is_told=False, is_given_up=True, outcome="given up after a day"),
-            "decided at 12:03:00, never told (given up after a day); silent until",
+            "decided at 12:03:00, never sent (given up after a day); not again until",
         ),
     ],
 )
@@ -315,13 +320,13 @@ def test_an_alert_has_spoken_once_it_was_told(
     said = explained(polled([(0, 70), (3, 81)]), standing=standing)
     assert said["threshold_80"].startswith(words)
     higher = explained(polled([(0, 70), (3, 97)]), standing=standing)["threshold_80"]
-    assert higher.startswith(f"counts as told with threshold_95: {words}")
+    assert higher.startswith(f"skipped, covered by threshold_95: {words}")
 
 
 def test_an_end_that_wobbles_across_a_minute_makes_no_other_period() -> None:
     polls = ((0, 70, 29), (3, 81, 29), (6, 82, 31))
     events = [polled([(m, p)], END + timedelta(seconds=s))[0] for m, p, s in polls]
-    assert explained(events)["threshold_80"].startswith("spoke at 12:03:00")
+    assert explained(events)["threshold_80"].startswith("fired at 12:03:00")
 
 
 @pytest.mark.parametrize(("events", "rules", "rule", "words"), CASES.values(), ids=CASES)
@@ -360,7 +365,7 @@ def test_all_accounts_together() -> None:
         accounts, _ = update(accounts, PollSucceeded(NOW, name, full, SECOND))
     assert explain_all(accounts.conditions, RuleBook(), NOW, UTC) == [
         "all accounts",
-        "  exhausted       firing: so since 12:00:00, told at 12:00:00",
+        "  exhausted       firing: so since 12:00:00, sent at 12:00:00",
     ]
     assert explain_all({}, RuleBook(enabled=False), NOW, UTC)[1:] == [
         "  exhausted       silent: notifications.enabled is false"

@@ -1,4 +1,4 @@
-"""The alert machine by tables: a list of samples, and what is told at each of them."""
+"""The alert machine by tables: a list of samples, and what is sent at each of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ def parser(wanted: str | None = None) -> ArgumentParser:
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
         epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
-        "of guard also 4 at or above the percentage, 5 not known",
+        "of guard also 4 at or above the percentage, 5 unknown",
     )
     whole.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
     whole.set_defaults(command=None, parser=whole, whole=whole)
@@ -65,19 +65,19 @@ def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
     """Each command's name, help, options, and whether it reads settings that it would not make."""
     # fmt: off
     return (
-        ("tui", "the terminal table; also polls, serves /metrics and notifies", _running, False),
+        ("tui", "live table (polls, alerts and serves /metrics)", _running, False),
         ("serve", "the same without a terminal, for a service manager", _serving, True),
         ("status", "one table, one JSON document or one line for each account", _status, True),
         ("next", "which account to use now, and why", _next, True),
-        ("guard", "whether an account is below a percentage: exits 0, 4 or (not known) 5", _guard, True),
-        ("ingest", "read what Claude Code tells its status line from standard input", _format, False),
+        ("guard", "check a limit in scripts: exit 0 below, 4 at or above it, 5 unknown", _guard, True),
+        ("ingest", "take usage from Claude Code's status line (stdin)", _format, False),
         ("accounts", "list, import, add, edit, remove or mark accounts", _accounts, True),
-        ("alerts", "what fires, what would have been told, and why a rule spoke or not", _alerts, True),
-        ("mute", "tell no alerts for a while; a running instance notices within seconds", _mute, False),
-        ("reload", "have the running monitor reload its settings, whole or not at all", _nothing, False),
-        ("notify-test", "send one notification through every channel, and say what became of each", _nothing, True),
-        ("doctor", "look for what is wrong on this machine, and say what mends it", _json, False),
-        ("service", "start with your session and stay: a systemd unit or launchd agent", _service, False),
+        ("alerts", "list, replay or explain alerts", _alerts, True),
+        ("mute", "silence alerts for a while", _mute, False),
+        ("reload", "reload settings in the running monitor", _nothing, False),
+        ("notify-test", "send a test notification through every channel", _nothing, True),
+        ("doctor", "diagnose problems and suggest fixes", _json, False),
+        ("service", "run in the background (systemd or launchd)", _service, False),
         ("completion", "print the completion script of a shell", _completion, False),
     )
     # fmt: on
@@ -97,7 +97,7 @@ def _status(parser: ArgumentParser) -> None:
     _json(forms)
     _format(forms)
     parser.add_argument(
-        "--watch", action="store_true", help="lines without end: a new one whenever it differs"
+        "--watch", action="store_true", help="keep running; print a line on every change"
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--account", metavar="NAME", help="this account only")
@@ -122,7 +122,7 @@ def _next(parser: ArgumentParser) -> None:
     forms.add_argument(
         "--config-dir",
         action="store_true",
-        help="its folder alone, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
+        help="print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
     )
 
 
@@ -156,7 +156,7 @@ def _running(parser: ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where /metrics is served, or off (else exporter.listen)",
     )
-    parser.add_argument("--no-notify", action="store_true", help="tell no alerts")
+    parser.add_argument("--no-notify", action="store_true", help="send no alerts")
     parser.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
@@ -191,7 +191,7 @@ def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> 
         metavar="PATH",
         type=path,
         default=SUPPRESS,
-        help="the settings file, as before the verb",
+        help="settings file",
     )
     added.set_defaults(parser=added)
     return added
@@ -213,7 +213,7 @@ def _accounts(parser: ArgumentParser) -> None:
         _verb(
             verbs,
             "add",
-            "add an account by session key, which is asked for or read from standard input",
+            "add an account by session key, prompted for, or read from standard input",
         )
     )
     _editing(
@@ -236,12 +236,12 @@ def _importing(parser: ArgumentParser) -> None:
     which.add_argument(
         "--config-dir",
         metavar="DIR",
-        help="that of this configuration folder (else $CLAUDE_CONFIG_DIR or ~/.claude)",
+        help="import the login in DIR (default: $CLAUDE_CONFIG_DIR or ~/.claude)",
     )
     parser.add_argument(
         "--from-cswap",
         action="store_true",
-        help="add the accounts that claude-swap knows, without its tokens: they wait for a login of Claude Code",
+        help="also add claude-swap's accounts (without tokens; log in to each with Claude Code)",
     )
 
 
@@ -271,18 +271,16 @@ def _which(parser: ArgumentParser) -> None:
 
 def _alerts(parser: ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    listing = _verb(verbs, "list", "what fires now, and what was decided (the default)")
+    listing = _verb(verbs, "list", "active and recent alerts (the default)")
     _since(listing, "1d")
-    replaying = _verb(
-        verbs, "replay", "what the present rules would have told of the samples that are kept"
-    )
+    replaying = _verb(verbs, "replay", "replay stored history through the current rules")
     _since(replaying, "1d, of the demo 1h")
     replaying.add_argument(
-        "--demo", action="store_true", help="of the demo's accounts instead; nothing is read"
+        "--demo", action="store_true", help="use the demo's accounts instead; nothing is read"
     )
-    explaining = _verb(verbs, "explain", "why each rule has or has not spoken")
-    explaining.add_argument("--account", metavar="NAME", help="of this account only")
-    explaining.add_argument("--window", metavar="W", help="of this window only, such as 5h")
+    explaining = _verb(verbs, "explain", "why each rule has or has not fired")
+    explaining.add_argument("--account", metavar="NAME", help="only this account")
+    explaining.add_argument("--window", metavar="W", help="only this window, such as 5h")
     parser.set_defaults(since=None, json=False)
 
 

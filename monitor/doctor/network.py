@@ -129,7 +129,9 @@ def _reached(url: str, answer: Reached, environ: Mapping[str, str]) -> Check:
     host = _host(url)
     if answer.is_challenge:
         found = f"{host} wants a browser (a Cloudflare challenge): it does not trust this network"
-        fix = "leave the VPN or proxy, or wait; OAuth accounts meet this less often than session keys"
+        fix = (
+            "leave the VPN or proxy, or wait; OAuth accounts meet this less often than session keys"
+        )
         return API.fail(found, fix)
     if answer.status >= 500:
         return API.warn(f"{host} has troubles of its own (HTTP {answer.status})", "wait")

@@ -194,7 +194,7 @@ async def test_a_hanging_program_is_ended_with_all_that_it_started(
     started = time.monotonic()
     error = await failure(program.command(limit_secs=0.3))
     assert time.monotonic() - started < 5
-    assert "took longer than 0.3 s and was ended: it may ask for a passphrase" in str(error)
+    assert "took longer than 0.3 s and was ended: it may be waiting for a passphrase" in str(error)
     assert error.cause is Cause.SILENT
     child = int((tmp_path / "child").read_text())
     for _ in range(100):

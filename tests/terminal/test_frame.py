@@ -179,7 +179,7 @@ def test_a_narrow_title_holds_what_it_can() -> None:
 
 
 def test_the_help_names_the_key_that_mutes() -> None:
-    assert "mute alerts for an hour" in draw("three", screen=after_keys("three", "?")).text
+    assert "mute alerts for 1 h" in draw("three", screen=after_keys("three", "?")).text
 
 
 def test_a_long_message_goes_before_the_name_and_the_last_refresh() -> None:

@@ -11,27 +11,11 @@ from monitor.api import wire
 from monitor.api.http_times import parse_http_date
 from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
-from monitor.system.web import Answer, BlockedError, Obstacle, ask, session_of
+from monitor.system.web import Answer, BlockedError, ask, session_of
 
 MOST_BYTES: Final = 1 << 20
 OAUTH_BETA: Final = "oauth-2025-04-20"
 ORGANIZATION_HEADER: Final = "anthropic-organization-id"
-
-_REASONS: Final = {Obstacle.TIMEOUT: Reason.TIMEOUT, Obstacle.NOT_HTTP: Reason.SERVER}
-"""All others are of the connection."""
-
-_WORDS: Final = {
-    Obstacle.DNS: "no network: {host} cannot be found",
-    Obstacle.REFUSED: "{host} cannot be reached",
-    Obstacle.NO_ROUTE: "{host} cannot be reached",
-    Obstacle.CERTIFICATE: "no trusted TLS connection: a proxy in between?",
-    Obstacle.TLS: "no trusted TLS connection: a proxy in between?",
-    Obstacle.PROXY: "the proxy refused the connection",
-    Obstacle.TIMEOUT: "no answer within {limit:g} s",
-    Obstacle.NOT_HTTP: "the answer is not proper HTTP",
-    Obstacle.CUT: "the connection was lost before all of the answer had come",
-    Obstacle.UNSENT: "the request could not be sent",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +78,16 @@ class Client:
         return answer
 
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> Answer:
-        user_agent, limit = self.hosts.user_agent, self.hosts.timeout_secs
-        headers = {"Accept": "application/json", "User-Agent": user_agent, **headers}
+        headers = {
+            "Accept": "application/json",
+            "User-Agent": self.hosts.user_agent,
+            **headers,
+        }
+        limit = self.hosts.timeout_secs
         try:
             answer = await ask(self._session, url, headers, most=MOST_BYTES, limit_secs=limit)
         except BlockedError as blocked:
-            words = _WORDS[blocked.obstacle].format(host=blocked.host, limit=limit)
-            reason = _REASONS.get(blocked.obstacle, Reason.CONNECTION)
-            raise ApiError(Failure(reason, detail=words)) from None
+            raise ApiError(blocked.failure) from None
         if len(answer.body) > MOST_BYTES:
             words = f"the answer is larger than {MOST_BYTES >> 20} MiB"
             raise ApiError(Failure(Reason.SCHEMA, detail=words))
@@ -145,13 +131,13 @@ class Reached:
         return 300 <= self.status < 400 or (self.is_page and self.status < 500)
 
 
-async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Obstacle:
+async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Failure:
     """Ask the host of this URL. Never raises for what a network can do."""
     try:
         async with session_of(user_agent, timeout_secs) as session:
             return _reached(await ask(session, f"{url}{HELLO}", {}, most=HELLO_BYTES))
     except BlockedError as blocked:
-        return blocked.obstacle
+        return blocked.failure
 
 
 def _reached(answer: Answer) -> Reached:

@@ -22,6 +22,10 @@ def service(arguments: Namespace) -> int:
                 sys.argv[0], sys.executable, os.environ, named_settings(arguments, os.environ)
             )
             lines = supervisor.install(start, force=arguments.force)
+            lines += [
+                f"left out: the user and password in {name}, which would stand in a file as plain text"
+                for name in start.without_login
+            ]
         case "uninstall":
             lines = supervisor.uninstall()
         case _:

@@ -119,6 +119,32 @@ class Cause(StrEnum):
     """The answer holds no limit, where limits were known."""
     LEFT_OUT = "left_out"
     """There was usage, but not every figure of it could be read."""
+    NO_HOST = "no_host"
+    """The name of the host is not found."""
+    UNREACHED = "unreached"
+    """No connection to the host could be made."""
+    UNTRUSTED = "untrusted"
+    """The host's certificate is not trusted: it has ended, or something on the way has put its own in place of it."""
+    NO_TLS = "no_tls"
+    """What answers does not speak TLS, or none that is safe."""
+    PROXY_DOWN = "proxy_down"
+    """The proxy itself cannot be reached."""
+    PROXY_LOGIN = "proxy_login"
+    """The proxy wants a user and a password, or others."""
+    PROXY_REFUSED = "proxy_refused"
+    """The proxy makes no connection to the host."""
+    PROXY_ODD = "proxy_odd"
+    """What is named as a proxy is none."""
+    SOCKS = "socks"
+    """A SOCKS proxy is named, which the HTTP library does not speak to."""
+    LATE = "late"
+    """No answer came within the limit."""
+    NOT_HTTP = "not_http"
+    """What answers does not speak HTTP."""
+    CUT = "cut"
+    """The connection was lost before all of the answer had come."""
+    UNSENT = "unsent"
+    """No request can be made of this address or these headers."""
     NO_KEYRING = "no_keyring"
     """No keyring is available."""
     MISCONFIGURED = "misconfigured"
@@ -138,6 +164,17 @@ UNLOCKABLE: Final = frozenset({Cause.LOCKED, Cause.NO_COLLECTION})
 
 KEYRINGLESS: Final = frozenset({Cause.NO_KEYRING, Cause.MISCONFIGURED})
 """There is no keyring to be used."""
+
+NEVER_CONNECTED: Final = frozenset(
+    {
+        Cause.NO_HOST,
+        Cause.UNREACHED,
+        Cause.PROXY_DOWN,
+        Cause.PROXY_LOGIN,
+        Cause.PROXY_REFUSED,
+    }
+)
+"""With one of these in the way, the host has seen nothing of the request."""
 
 REJECTED: Final = frozenset({Cause.DENIED, Cause.CANCELLED})
 """Asking again would ask somebody anew."""
@@ -349,6 +386,59 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     (Cause.ALIEN, None): (
         "something on the way answered instead of the API ({detail})",
         "look at the proxy, the VPN or the network's login page",
+    ),
+    # The way to a host.
+    (Cause.NO_HOST, None): (
+        "{name} cannot be found (no network, or no DNS)",
+        "check the network; `getent hosts {name}` says whether the name is found",
+    ),
+    (Cause.UNREACHED, None): (
+        "{name} cannot be reached{detail}",
+        "check the network, the VPN and the firewall",
+    ),
+    (Cause.UNTRUSTED, None): (
+        "certificate not trusted ({name}: {detail})",
+        "if your company's proxy reads along, run `export NODE_EXTRA_CA_CERTS=/path/to/company-ca.pem`",
+    ),
+    (Cause.NO_TLS, None): (
+        "no TLS with {name}, what answers there speaks something else",
+        "correct HTTPS_PROXY, or api.url in the settings",
+    ),
+    (Cause.PROXY_DOWN, None): (
+        "the proxy {name} cannot be reached",
+        "correct HTTPS_PROXY, or unset it",
+    ),
+    (Cause.PROXY_LOGIN, None): (
+        "the proxy {name} wants a login (HTTP 407)",
+        "put it into the variable, as in `export HTTPS_PROXY=http://USER:PASSWORD@{name}:PORT`",
+    ),
+    (Cause.PROXY_REFUSED, None): (
+        "the proxy refused a connection to {name} ({detail})",
+        "ask for that host to be allowed, or go around the proxy by `export NO_PROXY={name}`",
+    ),
+    (Cause.PROXY_ODD, None): (
+        "HTTPS_PROXY or ALL_PROXY names no proxy that can be used",
+        "write it as http://HOST:PORT, or as HOST:PORT",
+    ),
+    (Cause.SOCKS, None): (
+        "SOCKS proxies are not supported",
+        "name an HTTP proxy in HTTPS_PROXY, or go around it by `export NO_PROXY={name}`",
+    ),
+    (Cause.LATE, None): (
+        "no answer of {name}{detail}",
+        "check the network, the VPN and the firewall",
+    ),
+    (Cause.NOT_HTTP, None): (
+        "what {name} answered is not HTTP",
+        "see whether api.url in the settings is meant",
+    ),
+    (Cause.CUT, None): (
+        "{name} ended the connection before it had answered",
+        "if that stays so, look at the proxy, the VPN and the firewall",
+    ),
+    (Cause.UNSENT, None): (
+        "no request can be made to {name}",
+        "check the address, and the token or key",
     ),
     (Cause.NO_ORGANIZATION, None): ("the answer does not say whose usage it is", ""),
     (Cause.WRONG_ORGANIZATION, None): (

@@ -77,7 +77,6 @@ from monitor.storage import cache
 from monitor.storage.cache import FactsDocument
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
-from monitor.system.web import Obstacle
 
 LOGINS_SECS: Final = 20.0
 """All of Claude Code's logins are asked within this time: each may hang for some seconds, one after the other."""
@@ -100,7 +99,7 @@ class World:
     failures: Callable[[], Mapping[str, Failed]] = dict
     """Why the last poll of each account failed, as the running monitor says or the last one has left it; blocks."""
 
-    reach: Callable[[str, float, str], Awaitable[Reached | Obstacle]] = reach
+    reach: Callable[[str, float, str], Awaitable[Reached | Failure]] = reach
 
 
 async def examine(world: World) -> list[Check]:

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from monitor import __version__
 from monitor.api.client import Reached
-from monitor.core.errors import TrackerError
+from monitor.core.errors import Failure, TrackerError, explain
 from monitor.core.format import duration
 from monitor.doctor.report import Check, Question
 from monitor.settings import Address
 from monitor.system.aio import DaemonThreads
 from monitor.system.urls import is_loopback, split_url
-from monitor.system.web import Obstacle
+from monitor.system.web import trust_problem
 
 API: Final = Question("api", "usage is requested there, and nowhere else")
 CLOCK: Final = Question(
@@ -32,48 +32,6 @@ _SET_CLOCK: Final = {
     "darwin": "`sudo sntp -sS time.apple.com`",
     "win32": "`w32tm /resync`",
 }
-_IN_THE_WAY: Final = {
-    Obstacle.DNS: (
-        "{host} cannot be found: no network, or no DNS",
-        "check the network; `getent hosts {host}` says whether the name is found",
-    ),
-    Obstacle.REFUSED: (
-        "{host} refuses the connection: a firewall, or nothing listens there",
-        "see whether api.url in the settings is meant, and what the firewall allows",
-    ),
-    Obstacle.NO_ROUTE: (
-        "{host} cannot be reached",
-        "check the network, the VPN and the firewall",
-    ),
-    Obstacle.CERTIFICATE: (
-        "the certificate of {host} is not trusted: somebody reads along, mostly a company's proxy",
-        "if that is meant: `export SSL_CERT_FILE=/path/to/the-company-ca.pem`",
-    ),
-    Obstacle.TLS: (
-        "no TLS with {host}: the server there is not a TLS server",
-        "see whether api.url or $HTTPS_PROXY is meant",
-    ),
-    Obstacle.PROXY: (
-        "the proxy of $HTTPS_PROXY, or of the system, does not let us through to {host}",
-        "correct $HTTPS_PROXY, or leave the host out by `export NO_PROXY={host}`",
-    ),
-    Obstacle.TIMEOUT: (
-        "{host} does not answer in time",
-        "check the network, the VPN and the firewall; api.timeout_secs is the limit",
-    ),
-    Obstacle.NOT_HTTP: (
-        "what answers at {host} is not an HTTP server's answer",
-        "see whether api.url in the settings is meant",
-    ),
-    Obstacle.CUT: (
-        "{host} ended the connection before it had answered",
-        "try again; if it stays, look at the proxy, the VPN and the firewall",
-    ),
-    Obstacle.UNSENT: (
-        "no request can be made to {host}",
-        "see whether api.url in the settings is meant, and $HTTPS_PROXY",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +39,7 @@ class ApiFacts:
     """What became of one request. `asked_at` and `answered_at` are this machine's own time."""
 
     url: str
-    answer: Reached | Obstacle
+    answer: Reached | Failure
     asked_at: datetime
     answered_at: datetime
 
@@ -89,8 +47,8 @@ class ApiFacts:
 def api_checks(facts: ApiFacts, platform: str, environ: Mapping[str, str]) -> list[Check]:
     """The way first; the clock is only judged where somebody told the time."""
     match facts.answer:
-        case Obstacle():
-            return [_blocked(facts.url, facts.answer), CLOCK.skip("clock not checked")]
+        case Failure():
+            return [API.fail(*explain(facts.answer)), CLOCK.skip("clock not checked")]
         case Reached(is_challenge=False, is_alien=True):
             return [
                 _alien(facts.url, facts.answer),
@@ -108,11 +66,6 @@ def api_skipped() -> list[Check]:
     """Where the settings say that nobody is to be asked."""
     words = "api.enabled = false: no network requests"
     return [API.skip(words), CLOCK.skip("the API is not asked for the time")]
-
-
-def _blocked(url: str, obstacle: Obstacle) -> Check:
-    found, fix = (words.format(host=_host(url)) for words in _IN_THE_WAY[obstacle])
-    return API.fail(found, fix)
 
 
 def _alien(url: str, answer: Reached) -> Check:
@@ -135,7 +88,11 @@ def _reached(url: str, answer: Reached, environ: Mapping[str, str]) -> Check:
         return API.fail(found, fix)
     if answer.status >= 500:
         return API.warn(f"{host} has troubles of its own (HTTP {answer.status})", "wait")
-    through = " through a proxy" if environ.get("HTTPS_PROXY") or environ.get("https_proxy") else ""
+    problem = trust_problem(environ)
+    if problem:
+        return API.warn(f"{host} answers, but {problem}", "correct the variable, or unset it")
+    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    through = " through a proxy" if any(map(environ.get, names)) else ""
     return API.ok(f"{host} answers{through}")
 
 

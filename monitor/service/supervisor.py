@@ -14,13 +14,23 @@ from monitor.core.errors import TrackerError
 from monitor.core.sanitize import printable
 from monitor.system.files import write_private
 
+PROXIES: Final[tuple[str, ...]] = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 KEPT: Final = (
     "XDG_CONFIG_HOME",
     "XDG_STATE_HOME",
     "CLAUDE_CONFIG_DIR",
     "CLAUDE_SECURESTORAGE_CONFIG_DIR",
+    *PROXIES,
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
 )
-"""Variables that say where things are, and that a service would not inherit from the shell. None is a secret."""
+"""Variables that say where things are and how to get out, and that a service would not inherit from the shell.
+
+None is a secret, but for the login that a proxy's address may have in it, which is left out.
+"""
 
 LIMIT_SECS: Final = 130
 """More than systemd grants a service for its start, and for its end before that."""
@@ -37,10 +47,14 @@ NOTE: Final = _NOTE + _BLANK
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The command of the service: absolute paths, and the variables to set."""
+    """The command of the service: absolute paths, and the variables to set.
+
+    `without_login` names those that a login was taken out of.
+    """
 
     argv: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
+    without_login: tuple[str, ...] = ()
 
 
 def start_of(
@@ -55,7 +69,14 @@ def start_of(
             break
     flags = ("--config", os.path.abspath(config)) if config is not None else ()  # noqa: PTH100 - as above
     variables = {name: environ[name] for name in KEPT if environ.get(name)}
-    return Start((*program, "serve", *flags), variables)
+    bare = {name: _without_login(variables[name]) for name in PROXIES if name in variables}
+    without = tuple(name for name, address in bare.items() if address != variables[name])
+    return Start((*program, "serve", *flags), {**variables, **bare}, without)
+
+
+def _without_login(proxy: str) -> str:
+    """The proxy's address without the user and password in it, in whatever form it is written."""
+    return re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1", proxy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What may be asked of a URL before anything is sent there: its parts, whether it is this machine, its proxy."""
+"""What may be asked of a URL before anything is sent there: its parts, and whether it is this machine."""
 
 import ipaddress
 import re
@@ -23,16 +23,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
-
-
-def proxy_of(url: str) -> str | None:
-    """The proxy that the environment (or the system) names for this URL; never one for plain http.
-
-    aiohttp's own `trust_env` would also take logins from ~/.netrc, and send them.
-    """
-    import urllib.request  # it brings TLS, and settings with URLs are read without that
-
-    parts = urlsplit(url)
-    if parts.scheme != "https" or urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get("https")

@@ -4,45 +4,37 @@ The exceptions of aiohttp end here; their texts may quote a request, and so a to
 """
 
 import errno
+import functools
+import os
 import ssl
+import stat
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from monitor.system.urls import proxy_of, split_url
+from monitor.core.errors import Cause, Failure, Reason
+from monitor.core.sanitize import one_line
+from monitor.system.urls import split_url
 
 _PIECE: Final = 1 << 16
 
+CA_FILES: Final = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+"""Certificates to trust, in place of the system's or beside them; the second is what Claude Code goes by."""
 
-class Obstacle(StrEnum):
-    """What is in the way to a host."""
-
-    DNS = "dns"
-    REFUSED = "refused"
-    NO_ROUTE = "no_route"
-    CERTIFICATE = "certificate"
-    TLS = "tls"
-    PROXY = "proxy"
-    TIMEOUT = "timeout"
-    NOT_HTTP = "not_http"
-    CUT = "cut"
-    UNSENT = "unsent"
-
-
-NEVER_CONNECTED: Final = {Obstacle.DNS, Obstacle.REFUSED, Obstacle.NO_ROUTE, Obstacle.PROXY}
-"""With one of these in the way, the host has seen nothing of the request."""
+MOST_CA_BYTES: Final = 8 << 20
 
 
 class BlockedError(Exception):
-    """No whole answer came. `host` is what could not be reached: the URL's, or that of a proxy."""
+    """No whole answer came; `failure` says why, and its `name` is the host it was about: the URL's, or a proxy's."""
 
-    def __init__(self, obstacle: Obstacle, host: str) -> None:
-        super().__init__(str(obstacle))
-        self.obstacle = obstacle
-        self.host = host
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure.cause))
+        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +52,10 @@ def session_of(user_agent: str, timeout_secs: float | None = None) -> aiohttp.Cl
     Requests are minutes apart and machines sleep: a kept connection would be a dead one.
     """
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
+        connector=aiohttp.TCPConnector(
+            force_close=True,
+            ssl=_trust(*map(os.environ.get, (*CA_FILES, "SSL_CERT_DIR"))),
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout_secs),
         headers={"User-Agent": user_agent},
@@ -97,7 +92,7 @@ async def ask(
             body = await _body(response, most) if most else b""
             return Answer(response.status, response.headers, body)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise BlockedError(obstacle(error), _host(error, url)) from None
+        raise BlockedError(failure_of(error, url, timeout.total)) from None
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -110,41 +105,123 @@ async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(body)
 
 
-def obstacle(error: Exception) -> Obstacle:
-    """The order matters: the classes of aiohttp are subclasses of one another."""
+def failure_of(error: Exception, url: str, limit_secs: float | None = None) -> Failure:
+    """What this error of a request says. The order matters: the classes of aiohttp are subclasses of one another."""
+    parts = split_url(url)
+    host = (parts.hostname if parts else None) or "the host"
+    proxy = urlsplit(proxy_of(url) or "").hostname or ""
     match error:
         case TimeoutError():
-            return Obstacle.TIMEOUT
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return Obstacle.PROXY
+            limit = f" within {limit_secs:g} s" if limit_secs else ""
+            return Failure(Reason.TIMEOUT, Cause.LATE, name=host, detail=limit)
+        case aiohttp.ClientHttpProxyError(status=407):
+            return Failure(Reason.BLOCKED, Cause.PROXY_LOGIN, name=proxy)
+        case aiohttp.ClientHttpProxyError(status=status):
+            reason = Reason.BLOCKED if status < 500 else Reason.CONNECTION
+            return Failure(reason, Cause.PROXY_REFUSED, name=host, detail=f"HTTP {status}")
+        case aiohttp.ClientProxyConnectionError():
+            cause, detail = Cause.PROXY_DOWN, ""
         case aiohttp.ClientConnectorDNSError():
-            return Obstacle.DNS
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
-            return Obstacle.CERTIFICATE
+            cause, detail = (Cause.PROXY_DOWN if error.host == proxy else Cause.NO_HOST), ""
+        case aiohttp.ClientConnectorCertificateError():
+            cause, detail = Cause.UNTRUSTED, _distrust(error.certificate_error)
+        case ssl.SSLCertVerificationError():
+            cause, detail = Cause.UNTRUSTED, _distrust(error)
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Obstacle.TLS
-        case aiohttp.ClientConnectorError() if _is_refused(error.os_error):
-            return Obstacle.REFUSED
+            cause, detail = Cause.NO_TLS, ""
         case aiohttp.ClientConnectorError():
-            return Obstacle.NO_ROUTE
+            cause, detail = (
+                Cause.UNREACHED,
+                ", the connection is refused" if _refused(error) else "",
+            )
         case aiohttp.ClientResponseError():
-            return Obstacle.NOT_HTTP
+            return Failure(Reason.SERVER, Cause.NOT_HTTP, name=host)
         case aiohttp.InvalidURL():
-            return Obstacle.UNSENT
+            cause, detail = Cause.UNSENT, ""
         case aiohttp.ClientError() | OSError():
-            return Obstacle.CUT
-    return Obstacle.UNSENT
+            cause, detail = Cause.CUT, ""
+        case _:
+            cause, detail = Cause.UNSENT, ""
+    name = proxy if cause is Cause.PROXY_DOWN else host
+    return Failure(Reason.CONNECTION, cause, name=name, detail=detail)
 
 
-def _is_refused(error: OSError) -> bool:
+def _refused(error: aiohttp.ClientConnectorError) -> bool:
     """Where a name has several addresses, one error may stand for all of them, and has no number."""
-    return isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(
-        error
+    refusal = f"[Errno {errno.ECONNREFUSED}]"
+    return isinstance(error.os_error, ConnectionRefusedError) or refusal in str(error.os_error)
+
+
+def _distrust(error: Exception) -> str:
+    """Why a certificate is not trusted: as OpenSSL has it, unless a variable of ours is why."""
+    return (
+        trust_problem() or one_line(getattr(error, "verify_message", ""), 120) or "unknown issuer"
     )
 
 
-def _host(error: Exception, url: str) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.host
-    parts = split_url(url)
-    return (parts.hostname if parts else None) or "the host"
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment (or the system) names for this URL; never one for plain http.
+
+    aiohttp's own `trust_env` would also take logins from ~/.netrc, and send them. Raises BlockedError where what is
+    named is no proxy that can be used.
+    """
+    parts = urlsplit(url) if split_url(url) else None
+    if parts is None or parts.scheme != "https" or not parts.hostname:
+        return None
+    if urllib.request.proxy_bypass(f"{parts.hostname}:{parts.port or 443}"):
+        return None
+    proxies = urllib.request.getproxies()
+    named = proxies.get("https") or proxies.get("all") or ""
+    if not named:
+        return None
+    proxy = split_url(named if "://" in named else f"http://{named}")
+    if proxy is not None and proxy.scheme.startswith("socks"):
+        raise BlockedError(Failure(Reason.CONNECTION, Cause.SOCKS, name=parts.hostname))
+    if proxy is None or not proxy.hostname or proxy.scheme not in ("http", "https"):
+        raise BlockedError(Failure(Reason.CONNECTION, Cause.PROXY_ODD, name=parts.hostname))
+    return proxy.geturl()
+
+
+@functools.lru_cache(maxsize=4)
+def _trust(own: str | None, extra: str | None, folder: str | None) -> ssl.SSLContext | bool:
+    """What TLS trusts by the variables of `CA_FILES` and SSL_CERT_DIR; True is aiohttp's own, as nothing is named."""
+    if not (own or extra or folder):
+        return True
+    context = ssl.create_default_context()  # goes by SSL_CERT_FILE and SSL_CERT_DIR itself
+    context.set_alpn_protocols(["http/1.1"])
+    if extra and not _unusable(extra):
+        context.load_verify_locations(cadata=_certificates(extra))
+    return context
+
+
+def trust_problem(environ: Mapping[str, str] = os.environ) -> str:
+    """Say which variable names no certificates; empty where all that are set do. Blocks."""
+    for name in CA_FILES:
+        if environ.get(name) and (why := _unusable(environ[name])):
+            return f"{name} {why}"
+    folders = environ.get("SSL_CERT_DIR", "").split(os.pathsep)
+    if any(folders) and not any(Path(folder).is_dir() for folder in folders if folder):
+        return "SSL_CERT_DIR names no folder"
+    return ""
+
+
+def _unusable(path: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=_certificates(path))
+    except (OSError, ValueError) as error:  # of ssl, too
+        is_there = isinstance(error, ssl.SSLError | ValueError)
+        return "names a file without certificates" if is_there else "names no file to be read"
+    return ""
+
+
+def _certificates(path: str) -> str:
+    """The certificates in a PEM file. A pipe or device is not waited for. Raises OSError or ValueError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        text = file.read(MOST_CA_BYTES).decode("ascii", errors="ignore")
+    begins = text.find("-----BEGIN")
+    if begins < 0:
+        raise ValueError("no certificates")
+    return text[begins:]

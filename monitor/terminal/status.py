@@ -43,6 +43,19 @@ _BRIEFER: Final = {
     Cause.EXPIRED: ("The token has expired", "Expired"),
     Cause.NO_LIMITS: ("No figures in the answer", "No figures"),
     Cause.ALIEN: ("Something else answered", "Blocked"),
+    Cause.NO_HOST: ("No network",),
+    Cause.UNREACHED: ("No connection",),
+    Cause.UNTRUSTED: ("Certificate not trusted", "Untrusted TLS"),
+    Cause.NO_TLS: ("No TLS there", "No TLS"),
+    Cause.PROXY_DOWN: ("Proxy not reached", "No proxy"),
+    Cause.PROXY_LOGIN: ("Proxy wants a login", "Proxy login"),
+    Cause.PROXY_REFUSED: ("Proxy refused", "Proxy"),
+    Cause.PROXY_ODD: ("No such proxy", "Proxy"),
+    Cause.SOCKS: ("SOCKS not supported", "SOCKS"),
+    Cause.LATE: ("Timeout",),
+    Cause.NOT_HTTP: ("No HTTP there", "No HTTP"),
+    Cause.CUT: ("Connection lost", "Cut off"),
+    Cause.UNSENT: ("Request not possible", "Not sent"),
     Cause.FORBIDDEN: ("The API does not allow it", "Not allowed"),
 }
 """The whole sentence names the folder; these are for less room."""
@@ -119,20 +132,20 @@ def failure_phrases(
     match failure.reason:
         case Reason.AUTH if account.account.auth_method is AuthMethod.SESSION_KEY:
             return _KEY_DEAD
-        case Reason.AUTH | Reason.SCHEMA | Reason.BLOCKED | Reason.REFUSED if (
-            failure.cause in _BRIEFER
-        ):
-            return sentence(describe(failure)), *_BRIEFER[failure.cause]
+        case Reason.CREDENTIALS:
+            problem = sentence(explain(failure)[0])
+            phrases = sentence(describe(failure)), problem, clip(problem, _LEAST_CELLS), "No access"
+            return tuple(filter(None, phrases))
+        case _ if failure.cause in _BRIEFER:
+            is_far = failure.reason in (Reason.CONNECTION, Reason.TIMEOUT)
+            shorter = [sentence(explain(failure)[0])] if is_far else []
+            return sentence(describe(failure)), *shorter, *_BRIEFER[failure.cause]
         case Reason.AUTH:
             is_given = account.account.storage in (Storage.SYSTEMD, Storage.COMMAND)
             return _GIVEN_DEAD if is_given else _TOKEN_DEAD
         case Reason.RATE_LIMITED:
             until = format.clock(account.backoff_until or account.next_poll_at, now, tz)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
-        case Reason.CREDENTIALS:
-            problem = sentence(explain(failure)[0])
-            phrases = sentence(describe(failure)), problem, clip(problem, _LEAST_CELLS), "No access"
-            return tuple(filter(None, phrases))
         case Reason.SERVER if failure.detail:
             words = _FAILURES[failure.reason]
             return f"{words[0]} ({clean(failure.detail)})", *words

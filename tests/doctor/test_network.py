@@ -9,11 +9,11 @@ import pytest
 
 from exporters.server import Site
 from monitor.api.client import Reached, reach
+from monitor.core.errors import NEVER_CONNECTED, Cause, Failure, Reason
 from monitor.demo.server import SimulatedApi
 from monitor.doctor.network import ApiFacts, Bind, PortFacts, api_checks, port_check, port_facts
 from monitor.doctor.report import Outcome
 from monitor.settings import Address
-from monitor.system.web import Obstacle
 from tests.builders import NOW, after, state
 from tests.doctor.factories import ALONE, Machine
 from tests.real.need import unprivileged
@@ -23,18 +23,27 @@ OK, WARN, FAIL, SKIP = Outcome
 URL = "https://api.anthropic.com"
 
 
-def facts(answer: Reached | Obstacle) -> ApiFacts:
+def facts(answer: Reached | Failure) -> ApiFacts:
     return ApiFacts(URL, answer, NOW, after(seconds=2))
 
 
-@pytest.mark.parametrize("obstacle", Obstacle)
-def test_every_obstacle_has_words_and_a_remedy_of_its_own(obstacle: Obstacle) -> None:
-    way, clock = api_checks(facts(obstacle), "linux", {})
-    assert (way.outcome, clock.outcome) == (FAIL, SKIP)
-    assert "api.anthropic.com" in way.found
-    others = [api_checks(facts(o), "linux", {})[0].found for o in Obstacle if o is not obstacle]
-    assert way.found not in others
-    assert way.fix is not None and "{" not in way.found + way.fix
+@pytest.mark.parametrize("cause", sorted(NEVER_CONNECTED))
+def test_each_obstacle_has_a_remedy_of_its_own(cause: Cause) -> None:
+    def found(cause: Cause) -> str:
+        failure = Failure(Reason.CONNECTION, cause, name="api.anthropic.com", detail="HTTP 403")
+        way, clock = api_checks(facts(failure), "linux", {})
+        assert (way.outcome, clock.outcome) == (FAIL, SKIP)
+        assert "api.anthropic.com" in way.found
+        assert way.fix and "{" not in way.found + way.fix
+        return way.found
+
+    assert found(cause) not in map(found, NEVER_CONNECTED - {cause})
+
+
+def test_a_variable_without_certificates_is_told_where_the_api_answers() -> None:
+    answered = facts(Reached(404, NOW, False))
+    way, _ = api_checks(answered, "linux", {"SSL_CERT_FILE": "/none"})
+    assert way.outcome is WARN and "SSL_CERT_FILE names no file to be read" in way.found
 
 
 @pytest.mark.parametrize(
@@ -76,8 +85,9 @@ def test_the_clock_of_a_login_page_is_not_the_server_s() -> None:
     assert clock.outcome is SKIP
 
 
-def test_a_proxy_is_mentioned_without_its_address() -> None:
-    environ = {"HTTPS_PROXY": "http://u:word@proxy.example:1"}
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_is_mentioned_without_its_address(name: str) -> None:
+    environ = {name: "http://u:word@proxy.example:1"}
     way, _ = api_checks(facts(Reached(404, NOW, False)), "linux", environ)
     assert way.found == "api.anthropic.com answers through a proxy"
 

@@ -10,7 +10,6 @@ import pytest
 from monitor.core.errors import ChannelError, SecretRefusedError, SettingsError, TrackerError
 from monitor.core.model import Secret
 from monitor.notify.channels.http import Poster, check_url
-from monitor.system.urls import proxy_of
 from tests.notify.receiver import OK, Answer, garbage, hang, receiver, reset, status
 from tests.real.prometheus import free_port
 
@@ -59,8 +58,8 @@ async def test_a_receiver_that_took_nothing_is_asked_once_more(refusal: Answer) 
         pytest.param([status(404), OK], "error", "HTTP 404", 1, id="another address"),
         pytest.param([status(401), OK], "error", "HTTP 401: check the token", 1, id="token"),
         pytest.param([status(403), OK], "error", "HTTP 403: check the token", 1, id="forbidden"),
-        pytest.param([reset, OK], "unavailable", "connection to .* was lost", 1, id="reset"),
-        pytest.param([garbage, OK], "error", "not proper HTTP", 1, id="another protocol"),
+        pytest.param([reset, OK], "unavailable", "ended the connection before", 1, id="reset"),
+        pytest.param([garbage, OK], "error", "is not HTTP", 1, id="another protocol"),
     ],
 )
 async def test_a_failure_is_told_and_what_may_have_arrived_is_not_sent_again(
@@ -133,11 +132,10 @@ async def test_a_host_that_does_not_exist_is_reported_by_its_name() -> None:
         await Poster("https://nowhere.invalid/x", limit=10, pause=0).post(b"", {})
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
-    """A server without TLS serves as well: the handshake fails."""
+async def test_a_server_without_tls_gets_no_request_that_was_meant_for_tls() -> None:
     async with receiver() as server:
         url = server.url.replace("http:", "https:")
-        with pytest.raises(ChannelError, match="no certificate that is trusted here"):
+        with pytest.raises(ChannelError, match=r"no TLS with 127\.0\.0\.1"):
             await Poster(url, limit=10, pause=0).post(b"", {})
     assert server.requests == []
 
@@ -147,7 +145,7 @@ async def test_a_token_that_is_no_header_is_reported_without_being_shown(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         async with receiver() as server:
-            with pytest.raises(ChannelError, match="check address and token") as failure:
+            with pytest.raises(ChannelError, match="check the address, and the token") as failure:
                 await post(server.url, token=Secret("tk_very\r\nsecret"))
     assert "secret" not in failure.value.detail + caplog.text
 
@@ -172,18 +170,11 @@ async def test_https_goes_through_the_environment_s_proxy_and_loopback_does_not(
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
         await post(server.url)
-        with pytest.raises(ChannelError, match="the proxy refused the connection"):
+        with pytest.raises(
+            ChannelError, match=r"the proxy refused a connection to hooks\.example\.com"
+        ):
             await Poster("https://hooks.example.com/x", limit=10, pause=0).post(b"", {})
     assert len(server.requests) == 1
-
-
-def test_a_host_that_the_environment_excepts_is_reached_without_the_proxy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "example.com")
-    assert proxy_of("https://hooks.example.com/x") is None
-    assert proxy_of("https://ntfy.sh/x") == "http://127.0.0.1:1"
 
 
 @pytest.mark.parametrize(

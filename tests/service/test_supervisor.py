@@ -58,3 +58,20 @@ def test_the_settings_and_folders_of_this_shell_are_kept(
     start = start_of(str(bin_folder / "monitor"), "python", environ, Path("a/../b.toml"))
     assert start.argv[1:] == ("serve", "--config", str(bin_folder / "b.toml"))
     assert start.variables == {"CLAUDE_CONFIG_DIR": "/c"}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "kept"),
+    [
+        ("http://proxy.corp:3128", "http://proxy.corp:3128"),
+        ("proxy.corp:3128", "proxy.corp:3128"),
+        ("http://me:sesame@proxy.corp:3128", "http://proxy.corp:3128"),
+        ("me:ses@me@proxy.corp:3128", "proxy.corp:3128"),
+        ("http://me:ses://ame@proxy.corp", "http://proxy.corp"),
+    ],
+)
+def test_a_proxy_is_kept_without_the_login_in_it(bin_folder: Path, proxy: str, kept: str) -> None:
+    environ = {"https_proxy": proxy, "NO_PROXY": "corp", "NODE_EXTRA_CA_CERTS": "/ca.pem"}
+    start = start_of(str(bin_folder / "monitor"), "python", environ)
+    assert start.variables == {**environ, "https_proxy": kept}
+    assert start.without_login == (("https_proxy",) if kept != proxy else ())

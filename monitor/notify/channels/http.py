@@ -10,31 +10,30 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitor.api.http_times import parse_retry_after
-from monitor.core.errors import ChannelError, ChannelReason, SecretRefusedError, SettingsError
+from monitor.core.errors import (
+    NEVER_CONNECTED,
+    Cause,
+    ChannelError,
+    ChannelReason,
+    Failure,
+    SecretRefusedError,
+    SettingsError,
+    explain,
+)
 from monitor.core.model import Secret
 from monitor.system.urls import is_loopback, split_url
-from monitor.system.web import NEVER_CONNECTED, BlockedError, Obstacle, ask, session_of
+from monitor.system.web import BlockedError, ask, session_of
 
 LIMIT_SECS: Final = 5.0
 PAUSE_SECS: Final = 0.5
 TRIES: Final = 2
 
-_BLOCKED: Final = {
-    Obstacle.DNS: (ChannelReason.UNAVAILABLE, "{host} cannot be found"),
-    Obstacle.REFUSED: (ChannelReason.UNAVAILABLE, "{host} cannot be reached"),
-    Obstacle.NO_ROUTE: (ChannelReason.UNAVAILABLE, "{host} cannot be reached"),
-    Obstacle.CERTIFICATE: (
-        ChannelReason.UNAVAILABLE,
-        "{host} has no certificate that is trusted here",
-    ),
-    Obstacle.TLS: (ChannelReason.UNAVAILABLE, "{host} has no certificate that is trusted here"),
-    Obstacle.PROXY: (ChannelReason.UNAVAILABLE, "the proxy refused the connection to {host}"),
-    Obstacle.TIMEOUT: (ChannelReason.TIMEOUT, "the connection to {host} came to a halt"),
-    Obstacle.NOT_HTTP: (ChannelReason.ERROR, "what {host} answered is not proper HTTP"),
-    Obstacle.CUT: (ChannelReason.UNAVAILABLE, "the connection to {host} was lost"),
-    Obstacle.UNSENT: (ChannelReason.ERROR, "the request cannot be made: check address and token"),
+_REASONS: Final = {
+    Cause.LATE: ChannelReason.TIMEOUT,
+    Cause.NOT_HTTP: ChannelReason.ERROR,
+    Cause.UNSENT: ChannelReason.ERROR,
 }
-"""The reason of each obstacle, and a sentence for people."""
+"""Of what is in the way; all else makes the receiver unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Poster:
                     answer = await ask(session, self._url, headers, post=body)
                 refusal = self._judge(answer.status, answer.headers)
             except BlockedError as blocked:
-                refusal = self._blocked(blocked.obstacle)
+                refusal = self._blocked(blocked.failure)
             if refusal is None:
                 return
             if not tries_left or refusal.wait is None:
@@ -106,10 +105,12 @@ class Poster:
             return Refusal(SecretRefusedError(f"{detail}: check the token"))
         return Refusal(ChannelError(ChannelReason.ERROR, detail))
 
-    def _blocked(self, obstacle: Obstacle) -> Refusal:
-        reason, detail = _BLOCKED[obstacle]
-        wait = self._pause if obstacle in NEVER_CONNECTED else None
-        return Refusal(ChannelError(reason, detail.format(host=self._host)), wait)
+    def _blocked(self, failure: Failure) -> Refusal:
+        reason = _REASONS.get(failure.cause or Cause.UNSENT, ChannelReason.UNAVAILABLE)
+        problem, advice = explain(failure)
+        detail = f"{problem}: {advice}" if failure.cause is Cause.UNSENT else problem
+        wait = self._pause if failure.cause in NEVER_CONNECTED else None
+        return Refusal(ChannelError(reason, detail), wait)
 
 
 def check_url(url: str) -> str:

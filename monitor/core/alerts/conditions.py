@@ -16,6 +16,8 @@ left. Each condition is, in Prometheus's words:
 The ten minutes keep a condition that flickers from being told again and again; the end of the period keeps a
 forecast that wavers to one alert in each window period.
 
+Accounts that cannot be read for the same reason, and since about the same time, are told in one alert.
+
 That no account has room is the one condition whose end is told as well: at once, as soon as an account is seen to
 have room, and once in the condition's life, however often it flickers.
 """
@@ -30,7 +32,7 @@ from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.pace import forecast
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import describe
+from monitor.core.errors import Reason, describe
 from monitor.core.model import AccountState, Down, Window
 from monitor.core.state import State
 
@@ -44,6 +46,12 @@ TIME_TO_ACT: Final = timedelta(minutes=15)
 
 OF_ACCOUNTS: Final = (AlertKind.LOGIN, AlertKind.UNREADABLE, AlertKind.EXPIRY)
 """What is so of a whole account."""
+
+OF_THE_WAY: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.BLOCKED, Reason.SERVER})
+"""Failures of the network or of the API, which turn into one another; none is an account's own."""
+
+NAMED: Final = 3
+"""So many accounts are named in an alert about several."""
 
 Conditions = Mapping[str, Condition]
 
@@ -82,6 +90,7 @@ def evaluate_conditions(
         if conditions != account.conditions:
             accounts[account.account.name] = replace(account, conditions=conditions)
         alerts.extend(told)
+    alerts = _gathered(accounts, alerts, 2 * state.policy.interval, at)
     fleet, told = _stepped(state.conditions, fleet_facts(state, at), rules, at)
     fleet, freed = _first_free(state, fleet, at)
     alerts.extend([*told, *freed])
@@ -108,6 +117,54 @@ def _stepped(
             if fact is not None and condition.told_at == at and _was_silent(old.get(key)):
                 alerts.append(replace(fact.alert, at=at))
     return conditions, alerts
+
+
+def _gathered(
+    accounts: dict[str, AccountState], alerts: Iterable[Alert], span: timedelta, at: datetime
+) -> list[Alert]:
+    """The alerts, with one for all accounts that cannot be read for the same reason since within this span.
+
+    Whoever is to be told of next belongs to it at once; of one that joins later nothing more is told.
+    """
+    key = condition_key(AlertKind.UNREADABLE)
+    gathered: list[Alert] = []
+    done: set[str] = set()
+    for alert in alerts:
+        if alert.kind is not AlertKind.UNREADABLE:
+            gathered.append(alert)
+            continue
+        if alert.account in done:
+            continue
+        first = accounts[alert.account]
+        since = first.conditions[key].since
+        alike = {
+            name: other.conditions[key]
+            for name, other in accounts.items()
+            if key in other.conditions
+            and _fails_alike(first, other)
+            and abs(other.conditions[key].since - since) <= span
+        }
+        done |= alike.keys()
+        if any(condition.told_at not in (None, at) for condition in alike.values()):
+            continue
+        for name, condition in alike.items():
+            conditions = {**accounts[name].conditions, key: replace(condition, told_at=at)}
+            accounts[name] = replace(accounts[name], conditions=conditions)
+        if len(alike) > 1:
+            more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+            detail = f"{', '.join(sorted(alike)[:NAMED])}{more}: {alert.detail}"
+            alert = replace(alert, account="", detail=detail)
+        gathered.append(alert)
+    return gathered
+
+
+def _fails_alike(one: AccountState, other: AccountState) -> bool:
+    if not (isinstance(one.health, Down) and isinstance(other.health, Down)):
+        return False
+    ours, theirs = one.health.failure, other.health.failure
+    if ours.reason in OF_THE_WAY:
+        return theirs.reason in OF_THE_WAY
+    return describe(ours) == describe(theirs)
 
 
 def _was_silent(old: Condition | None) -> bool:

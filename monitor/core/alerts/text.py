@@ -176,7 +176,10 @@ def _expiry(alert: Alert, zone: tzinfo | None) -> Message:
 
 def _unreadable(alert: Alert, _: tzinfo | None) -> Message:
     body = sentences(_detail(alert), "Data is stale until this is fixed")
-    return Message(f"{_name(alert)}: cannot be read", body)
+    title = (
+        f"{_name(alert)}: cannot be read" if alert.account else "Several accounts cannot be read"
+    )
+    return Message(title, body)
 
 
 def _exhausted(alert: Alert, zone: tzinfo | None) -> Message:

@@ -91,8 +91,14 @@ class Alertmanager(Channel):
         message: Message,  # noqa: ARG002 - each alert has a text and a severity of its own
         alerts: Sequence[Alert],
     ) -> None:
-        """Send each alert by itself: to fold them is Alertmanager's work. Raises ChannelError."""
-        sent = {key_of(alert): Sent(alert) for alert in alerts}
+        """Send each alert by itself: to fold them is Alertmanager's work. Raises ChannelError.
+
+        One that stands for several accounts is left to `refresh`, which sends that of each.
+        """
+        alone = (a for a in alerts if a.account or a.kind is not AlertKind.UNREADABLE)
+        sent = {key_of(alert): Sent(alert) for alert in alone}
+        if not sent:
+            return
         await self._post(sent.values(), self._now())
         self._sent |= {key: one for key, one in sent.items() if one.alert.kind in _LASTING}
 

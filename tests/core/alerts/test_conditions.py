@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from monitor.core.alerts.conditions import Fact, evaluate_conditions, step
 from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import Rule, RuleBook
+from monitor.core.alerts.text import format_alert
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import PollSucceeded
@@ -103,6 +104,57 @@ def test_the_conditions_of_one_account_go_on_without_the_others_but_for_what_is_
     _, (alert,) = evaluate_conditions(state(full("a", 99), full("b", 99)), NOW, "b")
     assert alert.kind is AlertKind.EXHAUSTED
     assert evaluate_conditions(now, after(minutes=7), "gone")[1] == ()
+
+
+def failing(name: str, since: datetime, reason: Reason, detail: str = "") -> AccountState:
+    return replace(live(name), health=Down(since, Failure(reason, detail=detail)))
+
+
+def told_of(*rounds: tuple[int, AccountState]) -> list[tuple[int, Alert]]:
+    """What is told in which minute, as each account's state comes in then; a tick is at each minute."""
+    now, told = (
+        state(*{a.account.name: live(a.account.name) for _, a in rounds}.values()),
+        list[tuple[int, Alert]](),
+    )
+    for minute in range(60):
+        for _, account in (r for r in rounds if r[0] == minute):
+            now = replace(now, accounts={**now.accounts, account.account.name: account})
+        now, alerts = evaluate_conditions(now, after(minutes=minute))
+        told += [(minute, alert) for alert in alerts]
+    return told
+
+
+def test_accounts_that_fail_alike_at_one_moment_are_one_alert() -> None:
+    rounds = [(n % 3, failing(f"a{n}", NOW, Reason.BLOCKED, f"HTTP 403, {n}")) for n in range(5)]
+    ((minute, alert),) = told_of(*rounds)
+    assert (minute, alert.kind, alert.account) == (15, AlertKind.UNREADABLE, "")
+    assert alert.detail.startswith("a0, a1, a2 and 2 more: ")
+    assert "login" not in format_alert(alert).title
+
+
+def test_one_that_joins_a_failure_that_was_told_is_part_of_it_and_one_of_much_later_is_not() -> (
+    None
+):
+    first = (0, failing("a", NOW, Reason.CONNECTION))
+    assert len(told_of(first, (5, failing("b", NOW, Reason.TIMEOUT)))) == 1
+    alerts = told_of(first, (20, failing("b", NOW, Reason.TIMEOUT)))
+    assert [(minute, alert.account) for minute, alert in alerts] == [(15, "a"), (35, "b")]
+
+
+def test_other_failures_are_alike_only_where_they_say_the_same() -> None:
+    def names(*details: str) -> list[str]:
+        rounds = [
+            (0, failing(n, NOW, Reason.REFUSED, d)) for n, d in zip("ab", details, strict=True)
+        ]
+        return [alert.account for _, alert in told_of(*rounds)]
+
+    assert names("organization is disabled", "organization is disabled") == [""]
+    assert names("organization is disabled", "not from this address") == ["a", "b"]
+
+
+def test_each_login_that_is_needed_is_told_by_itself() -> None:
+    rounds = [(0, failing(name, NOW, Reason.AUTH)) for name in "ab"]
+    assert [alert.account for _, alert in told_of(*rounds)] == ["a", "b"]
 
 
 def test_an_account_that_waits_for_claude_code_to_renew_its_token_is_no_matter() -> None:

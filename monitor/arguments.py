@@ -3,6 +3,7 @@
 `reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
 """
 
+import sys
 from argparse import (
     SUPPRESS,
     ArgumentParser,
@@ -14,7 +15,7 @@ from argparse import (
 from collections.abc import Callable
 
 from monitor import __version__
-from monitor.system.stdio import terminal_columns
+from monitor.system.stdio import complain, terminal_columns
 
 Fill = Callable[[ArgumentParser], object]
 
@@ -31,6 +32,13 @@ class _Formatter(HelpFormatter):
 class _Parser(ArgumentParser):
     def __init__(self, prog: str, **options: str | bool) -> None:
         super().__init__(prog, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Errors may quote a token that was typed in a wrong place, and standard error may be gone."""
+        if file is None or file is sys.stderr:
+            complain(message)
+        else:
+            super()._print_message(message, file)  # type: ignore[arg-type]
 
 
 def parser(wanted: str | None = None) -> ArgumentParser:

@@ -11,7 +11,7 @@ from argparse import Namespace
 
 from monitor.ipc.client import ask, stream
 from monitor.paths import config_path, instance
-from monitor.system.stdio import terminal_columns
+from monitor.system.stdio import complain, terminal_columns
 
 LIMIT_SECS = 2.0
 """Limit of an answer of the running monitor, which takes some milliseconds."""
@@ -216,7 +216,10 @@ def _config_dir() -> str | None:
 
 def _write(text: bytes, *, to_error: bool = False) -> None:
     """Write the text, in whatever a terminal of another encoding can show of it."""
-    file = sys.stderr if to_error else sys.stdout
+    if to_error:
+        complain(text.decode(errors="replace"))
+        return
+    file = sys.stdout
     encoding = file.encoding or "utf-8"
     if encoding.lower() not in ("utf-8", "utf8"):
         text = text.decode(errors="replace").encode(encoding, "replace")

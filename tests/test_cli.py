@@ -334,3 +334,50 @@ def test_a_machine_without_a_desktop_is_told_in_plain_words(env: dict[str, str])
     done = ran(env, "notify-test")
     words = "no D-Bus session: desktop notifications unavailable"
     assert done.stdout == f"desktop: unavailable: {words}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status --account KEY",
+        "status --KEY",
+        "next KEY",
+        "guard --account KEY",
+        "accounts KEY",
+        "accounts edit KEY --name x",
+        "accounts add --name KEY --org-id org",
+        "accounts add --name a --org-id KEY",
+        "accounts edit a --label KEY",
+        "accounts edit a --name KEY",
+        "serve --listen KEY",
+        "status --config /tmp/KEY",
+    ],
+)
+def test_a_session_key_that_is_typed_in_a_wrong_place_is_not_repeated(
+    env: dict[str, str], words: str
+) -> None:
+    file = settings(env, '[[accounts]]\nname = "a"\norg_id = "org"\n')
+    before = file.read_text()
+    key = "sk-ant-sid01-SECRET"
+    done = ran(env, *words.replace("KEY", key).split(), stdin="sk-ant-sid01-other\n")
+    assert done.returncode in (1, 2, 5)
+    assert "SECRET" not in done.stdout + done.stderr
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize("words", ["status --account x", "next", "bogus", "guard", "serve --x", ""])
+def test_a_standard_error_that_nobody_reads_changes_no_exit_code(
+    env: dict[str, str], words: str
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*MONITOR, *words.split()],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=writer,
+        timeout=60,
+    )
+    os.close(writer)
+    assert done.returncode == ran(env, *words.split()).returncode

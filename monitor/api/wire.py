@@ -18,7 +18,7 @@ from monitor.api.http_times import parse_retry_after
 from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
 from monitor.core.limits import SPEND_LIMIT, is_flat_limit, read_limits
 from monitor.core.model import EXTRA, AuthMethod, ExtraUsage, Identity, Profile, Usage, Window
-from monitor.core.sanitize import one_line
+from monitor.core.sanitize import cleaned, holds_secret, one_line
 
 KNOWN_KEYS: Final = {"cinder_cove", "extra_usage", "limits", "spend"}
 """Claude Code itself takes a 200 without any of these, and without a flat limit, for an error."""
@@ -191,16 +191,18 @@ def parse_profile(body: bytes) -> Profile:
     return Profile(
         Identity(_text(account, "uuid", "account"), _text(organization, "uuid", "organization")),
         email=_text(account, "email", "account"),
-        organization_name=str(organization.get("name") or "")[:MOST_TEXT],
+        organization_name=cleaned(str(organization.get("name") or ""), MOST_TEXT).strip(),
         plan=plan_word(organization.get("organization_type"), organization.get("rate_limit_tier")),
     )
 
 
 def _text(block: Json, key: str, where: str) -> str:
+    """Made of visible characters: it becomes a name, in files and tables."""
     value = block.get(key)
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_TEXT:
+    text = cleaned(value, MOST_TEXT + 1).strip() if isinstance(value, str) else ""
+    if not 0 < len(text) <= MOST_TEXT:
         raise _odd(f"`{where}.{key}` is missing in the profile")
-    return value
+    return text
 
 
 def plan_word(kind: object, tier: object) -> str | None:
@@ -238,7 +240,7 @@ class _Error:
 def _server_words(text: str) -> str:
     """What a server says, cleaned and short; nothing of it where it may repeat a secret."""
     words = one_line(text, MOST_WORDS)
-    return "" if "sk-ant" in re.sub(r"[^a-z-]", "", words.lower()) else words
+    return "" if holds_secret(words) or "sk-ant" in re.sub(r"[^a-z-]", "", words.lower()) else words
 
 
 def refusal(
@@ -257,6 +259,8 @@ def refusal(
         failure = Failure(Reason.CHALLENGE)
     elif error is None and _is_alien(status, headers, body):
         failure = _not_the_apis(status, headers, body)
+    elif auth_method is AuthMethod.SESSION_KEY and _is_of_organization(status, error):
+        failure = Failure(Reason.CREDENTIALS, Cause.WRONG_ORGANIZATION, Source.SESSION_KEY)
     elif status in (401, 403, 451) or (error and _DISABLED.search(error.message)):
         failure = _of_login(status, error, auth_method)
     else:
@@ -281,6 +285,13 @@ def _of_login(
         return Failure(Reason.AUTH, Cause.REFUSED)
     words = f": {error.words}" if error else ""
     return Failure(Reason.REFUSED, Cause.FORBIDDEN, detail=f"HTTP {status}{words}")
+
+
+def _is_of_organization(status: int, error: _Error | None) -> bool:
+    """Say whether a session key's request failed by the organization in its address, and not by the key."""
+    if error is None or status not in (403, 404) or _NOT_ALLOWED.search(error.message):
+        return False
+    return status == 404 or "organization" in error.message.lower()
 
 
 def _error_of(body: bytes) -> _Error | None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from monitor.core.budget import Sent, may_send
-from monitor.core.errors import ApiError, CredentialError, Reason
+from monitor.core.errors import ApiError, Cause, CredentialError, Reason
 from monitor.core.events import (
     ClockStepped,
     PollFailed,
@@ -154,7 +154,12 @@ class Poller:
         except ApiError as refusal:
             if refusal.reason not in REFUSALS:
                 raise
-            other = await self._credentials.credential(account, rejected=credential)
+            try:
+                other = await self._credentials.credential(account, rejected=credential)
+            except CredentialError:
+                if refusal.cause is Cause.WRONG_ORGANIZATION:  # it is good, for another one
+                    raise refusal from None
+                raise
             if other == credential or not await self._may_ask(account.name):
                 raise
         return await self._ask(account, other)

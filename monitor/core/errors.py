@@ -376,7 +376,7 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     # What the API says of a credential.
     (Cause.REFUSED, None): ("the API refused the login (it has expired or was revoked)", ""),
     (Cause.REFUSED, Source.SESSION_KEY): (
-        "claude.ai refused the session key (it has expired, or belongs to another organization)",
+        "claude.ai refused the session key (it has expired, or is of another account)",
         "",
     ),
     (Cause.FORBIDDEN, None): (
@@ -442,8 +442,12 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     ),
     (Cause.NO_ORGANIZATION, None): ("the answer does not say whose usage it is", ""),
     (Cause.WRONG_ORGANIZATION, None): (
-        "the stored login belongs to another organization",
-        "import the account again",
+        "the login belongs to another organization than org_id in the settings says",
+        "correct org_id, or import the account again",
+    ),
+    (Cause.WRONG_ORGANIZATION, Source.SESSION_KEY): (
+        "the session key is not of the organization that org_id in the settings names",
+        "correct org_id by `monitor accounts edit`",
     ),
     (Cause.NO_LIMITS, None): (
         "the answer holds no figure at all",

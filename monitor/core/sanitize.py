@@ -19,6 +19,7 @@ _ESCAPE_SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]?",
     re.DOTALL,
 )
+_SECRET: Final = re.compile(r"sk-?ant-|eyJ[\w-]{20}", re.IGNORECASE)
 _SPACES = {"Zl", "Zp", "Zs"}
 _UNSEEN = {"Cc", "Cf"}
 _REPLACEMENT: Final = "\ufffd"
@@ -44,6 +45,11 @@ def one_line(text: str, length: int = SHOWN_OF_A_NAME) -> str:
     """The text cleaned, with single spaces between its words; an ellipsis ends one that is longer."""
     line = " ".join(cleaned(text, 4 * length).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def holds_secret(text: str) -> bool:
+    """Say whether there is a token or session key in the text, be it broken up by characters that nobody sees."""
+    return _SECRET.search(cleaned(text)) is not None
 
 
 def printable(text: str) -> str:

@@ -16,7 +16,7 @@ from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, U
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
-from monitor.core.sanitize import printable
+from monitor.core.sanitize import holds_secret, printable
 from monitor.settings.schema import (
     InvalidValueError,
     Key,
@@ -67,7 +67,6 @@ _ENTRY_SECRET: Final = re.compile(
     r"(?i)sk-|tk_|xox[a-z]-|gh[a-z]_|glpat-|eyJ|bearer\s|[a-z]+://|[0-9a-f]{32,}"
 )
 """The beginnings of tokens and URLs, as opposed to the name of a keyring entry."""
-_ARGUMENT_SECRET: Final = re.compile(r"sk-ant-|eyJ[\w-]{20}")
 _EXAMPLE: Final = '["pass", "show", "claude/work"]'
 _EMPTY: Final = "is empty: remove it, or set enabled = false"
 
@@ -277,7 +276,7 @@ def _auth_method(word: str) -> AuthMethod:
 def _token_command(value: Any) -> tuple[str, ...]:
     """Every process of the machine may read the arguments of a program: none of them may be a token."""
     for word in [value] if isinstance(value, str) else typed(list, value):
-        if isinstance(word, str) and _ARGUMENT_SECRET.search(word):
+        if isinstance(word, str) and holds_secret(word):
             raise InvalidValueError(
                 "a token must not be an argument: name a program that prints it, such as "
                 + _EXAMPLE,

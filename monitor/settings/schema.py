@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Generic, TypeVar
 
 from monitor.core.errors import SettingsError
-from monitor.settings.values import suggestion
+from monitor.settings.values import MisplacedSecretError, suggestion
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -51,7 +51,8 @@ def parse_at(part: str | int, parse: Parser[T], value: Any) -> T:
     except InvalidValueError as error:
         raise InvalidValueError(str(error), part, *error.path, hidden=error.hidden) from None
     except SettingsError as error:
-        raise InvalidValueError(str(error), part) from None
+        hidden = isinstance(error, MisplacedSecretError)
+        raise InvalidValueError(str(error), part, hidden=hidden) from None
 
 
 @dataclass(frozen=True, slots=True)

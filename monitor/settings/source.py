@@ -15,7 +15,8 @@ from monitor.core.sanitize import printable
 from monitor.settings.schema import KeyPath
 
 _WIDTH: Final = 90
-_SECRET: Final = re.compile(r"sk-[\w-]+|(?<=://)[^/\s@]+(?=@)")
+_SECRET: Final = re.compile(r"(?i)sk-[\w-]+")
+_URL: Final = re.compile(r"(?<=://)([^/\s\"'@?#]*)([^\s\"']*)")
 _TOMLLIB_ERROR: Final = re.compile(
     r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.S
 )
@@ -110,7 +111,7 @@ class Source:
         column = start - first
         excerpt = ""
         if line and column <= _WIDTH:
-            shown = printable(_SECRET.sub(lambda found: "*" * len(found[0]), line))[:_WIDTH]
+            shown = printable(_masked(line))[:_WIDTH]
             carets = "^" * max(1, min(end - start, len(shown) - column))
             excerpt = f"\n    {shown}\n    {' ' * column}{carets}"
         return SettingsError(f"{self.path}:{self._line(start)}: {words}{excerpt}")
@@ -119,7 +120,17 @@ class Source:
 def render_key(key: KeyPath) -> str:
     """A key as people write it: `accounts[0].name`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-    return printable("".join(parts).removeprefix("."))[:_WIDTH]
+    return printable(_masked("".join(parts)).removeprefix("."))[:_WIDTH]
+
+
+def _masked(text: str) -> str:
+    """The text with stars for its tokens, and for all of a URL but its host: a webhook's path is its secret."""
+
+    def mask(url: re.Match[str]) -> str:
+        host, rest = url[1], "*" * len(url[2])
+        return ("*" * len(host) if url[2].startswith("@") else host) + rest
+
+    return _URL.sub(mask, _SECRET.sub(lambda found: "*" * len(found[0]), text))
 
 
 # Places

@@ -15,14 +15,17 @@ from urllib.parse import SplitResult
 
 from monitor.core.errors import SettingsError
 from monitor.core.limits import is_window_key
+from monitor.core.sanitize import holds_secret
 from monitor.system.urls import is_loopback, split_url
 
 T = TypeVar("T")
 
 LONGEST_DURATION: Final = timedelta(days=365)
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Line ends, escapes, and the marks that make text run the other way."""
+_CONTROL: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""Line ends, escapes, halves of characters, and marks that nobody sees or that make text run the other way."""
 
 _PORT_MAX: Final = 65535
 _DURATION: Final = re.compile(
@@ -32,6 +35,18 @@ _DURATION: Final = re.compile(
 )
 _TIME: Final = r"([01]?\d|2[0-3]):([0-5]\d)"
 _QUIET: Final = re.compile(rf"{_TIME}\s*-\s*{_TIME}", re.ASCII)
+
+
+class MisplacedSecretError(SettingsError):
+    """A token or session key stands where it would be shown; it is not to be repeated."""
+
+
+def refuse_secret(text: str, what: str) -> None:
+    """Raise MisplacedSecretError where the text holds a token or session key."""
+    if holds_secret(text):
+        raise MisplacedSecretError(
+            f"{what} is public, and this is a session key or token: enter it where `monitor accounts add` asks for it"
+        )
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -57,6 +72,7 @@ def choice(what: str, known: Mapping[str, T]) -> Callable[[str], T]:
 
 def check_name(name: str, what: str = "the name") -> str:
     """A name that is safe in tables, metrics and notifications."""
+    refuse_secret(name, what)
     if not name.strip():
         raise SettingsError(f"{what} is empty: give one, such as an e-mail address")
     if name != name.strip():
@@ -73,6 +89,7 @@ def check_label(label: str) -> str:
 
 def check_org_id(org_id: str) -> str:
     """An organization's id, which becomes part of a URL; empty where it is not known."""
+    refuse_secret(org_id, "an organization id")
     if not re.fullmatch(r"[A-Za-z0-9_.-]*", org_id) or org_id in (".", ".."):
         raise SettingsError(
             "an organization id has only letters, digits, dots and dashes: copy it again"

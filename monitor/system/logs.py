@@ -18,9 +18,9 @@ from typing import Final, TextIO
 
 from monitor import __version__
 from monitor.core.errors import TrackerError
+from monitor.system import stdio
 from monitor.system.files import private_folder
 
-_TOKEN: Final = re.compile(r"sk-ant-[\w-]+")
 _CREDENTIAL: Final = re.compile(
     r"""(?i)(bearer\s+|sessionkey=|["'](?:access|refresh)_?token["']\s*:\s*["'])[^\s"',;&]{12,}"""
 )
@@ -36,7 +36,7 @@ _DEBUG: Final = 7
 
 def redact(text: str) -> str:
     """The text without tokens and session keys."""
-    return _CREDENTIAL.sub(r"\1…", _TOKEN.sub("sk-ant-…", text))
+    return _CREDENTIAL.sub(r"\1…", stdio.redact(text))
 
 
 def visible_lines(text: str) -> str:

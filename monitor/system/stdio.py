@@ -32,12 +32,21 @@ def output_trouble(last: str = "") -> OSError | None:
 
 
 def complain(text: str) -> None:
-    """Write to standard error, if that can be."""
+    """Write to standard error, if that can be, without any token that was typed in a wrong place."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(redact(text))
         sys.stderr.flush()
     except OSError:
         _to_nowhere(2)
+
+
+def redact(text: str) -> str:
+    """The text without the tokens and session keys in it."""
+    if "ant" not in text.lower():
+        return text
+    import re
+
+    return re.sub(r"(?i)(sk-?ant-)[\w-]+", r"\1…", text)
 
 
 def terminal_columns(otherwise: int) -> int:

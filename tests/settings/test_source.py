@@ -150,10 +150,34 @@ def test_lines_are_counted_with_windows_line_ends_too() -> None:
         "[[accounts]]\nname = 'a'\ntoken_command = ['echo', 'sk-ant-SECRET']",
         "[[accounts]]\nname = 'a'\ntoken_command = 'echo sk-ant-SECRET'",
         "[[accounts]]\nname = 'a'\ntoken_cmd = 'SECRET'",
+        "[[accounts]]\nname = 'a'\nlabel = ['xSK-ant-SECRET']",
+        "'sk-ant-SECRET' = 1",
+        "[channels.webhook]\n'https://hooks.example.com/SECRET' = 1",
+        "[channels.webhook]\nurl = ['https://hooks.example.com/SECRET']",
+        "[channels.webhook]\nurl = 'https://hooks.example.com/SECRET",
+        "[channels.webhook]\nurl = 'https://me:SECRET@hooks.example.com/SECRET'",
+        *(
+            f"[[accounts]]\nname = 'a'\n{key} = '{secret}'".replace("name = 'a'\nname", "name")
+            for key in ("name", "label", "org_id")
+            for secret in ("sk-ant-sid01-SECRET", "me sk-ant-SECRET", "s\u200bk-ant-SECRET")
+        ),
+        "[[accounts]]\nname = 'a'\norg_id = \"\\u0073k-ant-SECRET\"",
     ],
 )
 def test_a_secret_that_does_not_belong_there_is_not_repeated(text: str) -> None:
     assert "SECRET" not in words(text.encode())
+
+
+@pytest.mark.parametrize("key", ["name", "label", "org_id"])
+def test_a_session_key_in_a_public_place_is_told_where_it_belongs(key: str) -> None:
+    name = "" if key == "name" else "name = 'a'\n"
+    said = words(f"[[accounts]]\n{name}{key} = 'sk-ant-sid01-x'".encode())
+    assert "is public, and this is a session key or token: enter it where" in said
+
+
+def test_a_name_with_a_character_that_nobody_sees_is_refused() -> None:
+    said = words("[[accounts]]\nname = 'me\u200b'".encode())
+    assert "contains an invisible control character" in said
 
 
 TABLES = ["settings", "exporter", "notifications", "api", "accounts", "x"]

@@ -136,35 +136,62 @@ def stream_lines(arguments: Namespace) -> None:
 def ingest(arguments: Namespace) -> int:
     """Hand the figures on standard input to the running monitor; returns the exit code. Raises TrackerError.
 
-    Where none runs, a line is made of them all the same: Claude Code shows it.
+    With a format, Claude Code shows what is printed: there is always a line, of what is known, and all complaints go
+    to standard error.
     """
     from monitor.statusline import read_within
 
     deadline = time.monotonic() + INGEST_SECS
+    if arguments.format is not None:
+        return _line(arguments, deadline)
     document = read_within(deadline)
-    if not document and arguments.format is None:
-        return 0
-    folder = _config_dir()
+    reply = _hand_over(arguments, document, deadline) if document else (0, b"")
+    if reply is None:
+        reply = 1, b"no monitor runs that could take the figures: start `monitor serve`"
+    return write(reply[0], reply[1] if reply[0] else b"")
+
+
+def _line(arguments: Namespace, deadline: float) -> int:
+    """Print the line of the account: the running monitor's, else one of the input alone. Raises TrackerError."""
+    from monitor.statusline import read_within
+
+    document: dict[str, object] = {}
+    reply: tuple[int, bytes] | None = None
+    try:
+        document = read_within(deadline)
+        reply = _hand_over(arguments, document, deadline)
+        if reply is not None and reply[0] == 1 and document:
+            note(reply[1].decode(errors="replace").rstrip())
+            reply = _hand_over(arguments, {}, deadline)  # what it knows, without what is odd
+    except Exception as error:
+        if getattr(error, "exit_code", 0) != 1:
+            raise
+        note(str(error))
+    if reply is not None and reply[0] != 1:
+        return write(*reply)
+    from datetime import UTC, datetime
+
+    from monitor.app.cached_state import line_of_input
+
+    now = datetime.now(UTC)
+    line, complaint = line_of_input(
+        document, _config_dir(), arguments.format, arguments.config, now
+    )
+    if complaint and reply is None:
+        note(complaint)
+    return write(0, line.encode(errors="replace"))
+
+
+def _hand_over(
+    arguments: Namespace, document: dict[str, object], deadline: float
+) -> tuple[int, bytes] | None:
     request = {
         "type": "Ingest",
         "document": document,
-        "config_dir": folder,
+        "config_dir": _config_dir(),
         "format": arguments.format,
     }
-    reply = ask(socket_of(arguments), request, max(deadline - time.monotonic(), 0.05))
-    if reply is None and arguments.format is None:
-        reply = 1, b"no monitor runs that could take the figures: start `monitor serve`"
-    elif reply is None:
-        from datetime import UTC, datetime
-
-        from monitor.app.cached_state import line_of_input
-
-        now = datetime.now(UTC)
-        line = line_of_input(document, folder, arguments.format, arguments.config, now)
-        reply = 0, line.encode(errors="replace")
-    code, text = reply
-    wanted = code != 0 or arguments.format is not None  # what is printed is what Claude Code shows
-    return write(code, text if wanted else b"")
+    return ask(socket_of(arguments), request, max(deadline - time.monotonic(), 0.05))
 
 
 def _watch(arguments: Namespace) -> None:

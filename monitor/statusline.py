@@ -20,7 +20,7 @@ def read_within(deadline: float, descriptor: int = 0) -> dict[str, object]:
 def parse_input(document: bytes) -> dict[str, object]:
     """Parse one document. Raises TrackerError for what is no JSON object."""
     try:
-        said = json.loads(document)
+        said = json.loads(document.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):

@@ -443,15 +443,53 @@ def test_the_settings_say_whose_folder_it_is_that_was_never_seen(env: dict[str, 
     assert ran(env, "ingest", "--format", "{label} {active}", stdin=said_now()).stdout == "w *\n"
 
 
+def test_a_format_that_is_none_is_wrong_usage(env: dict[str, str]) -> None:
+    done = ran(env, "ingest", "--format", "{nme}", stdin="{}")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
 @pytest.mark.parametrize(
-    ("form", "stdin", "code"),
-    [("{nme}", "{}", 2), ("{name}", '{"rate_limits": {"five_hour": 5}}', 1)],
+    "stdin",
+    [
+        "",
+        "no json",
+        "[]",
+        "\ufeff[",
+        '{"rate_limits": {"five_hour": 5}}',
+        '{"rate_limits": 5, "x": [1',
+    ],
 )
-def test_what_is_wrong_is_one_line_without_a_running_monitor(
-    env: dict[str, str], form: str, stdin: str, code: int
+def test_a_line_is_printed_whatever_claude_code_says_and_complaints_go_to_standard_error(
+    env: dict[str, str], stdin: str
 ) -> None:
-    done = ran(env, "ingest", "--format", form, stdin=stdin)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
+    settings(env, "home")
+    saved(env, "home")
+    lives(env, home="")
+    done = ran(env, "ingest", "--format", EVERY, stdin=stdin)
+    assert (done.returncode, done.stdout) == (0, "home|home|1|–|–|–|waiting\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_one_odd_field_costs_that_field(env: dict[str, str]) -> None:
+    settings(env, "home")
+    saved(env, "home")
+    lives(env, home="")
+    limits = {
+        "five_hour": {"used_percentage": 14, "resets_at": "soon"},
+        "seven_day": {"used_percentage": 1779188400, "resets_at": None},
+    }
+    said = {"model": "\udcff", "rate_limits": limits, "session_id": ["s"]}
+    done = ran(env, "ingest", "--format", EVERY, stdin="\ufeff" + json.dumps(said))
+    assert (done.returncode, done.stdout) == (0, "home|home|1|14%|–|–|live\n")
+
+
+def test_a_line_does_not_wait_for_standard_input_that_never_ends(env: dict[str, str]) -> None:
+    argv = [*MONITOR, "ingest", "--format", "{status}"]
+    with subprocess.Popen(
+        argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as asking:
+        assert asking.wait(10) == 0
+        assert asking.stdout and asking.stdout.read() == b"waiting\n"
 
 
 def lives(env: dict[str, str], **folders: str) -> None:

@@ -23,6 +23,7 @@ from monitor.core.errors import (
     Reason,
     SettingsError,
     Source,
+    TrackerError,
 )
 from monitor.core.events import AccountsLoaded, Restored
 from monitor.core.model import (
@@ -73,13 +74,18 @@ def saved_state(settings: Settings, known: Mapping[str, AccountState], at: datet
 
 def line_of_input(
     document: Mapping[str, Any], folder: str | None, form: str, config: str | None, at: datetime
-) -> str:
+) -> tuple[str, str]:
     """Render what Claude Code tells its status line in this folder (None is `~/.claude`), with a newline.
 
-    The saved state says whose folder that is, and gives no figures: they may be old. Raises TrackerError.
+    The second text is what is wrong with the figures. The saved state says whose folder that is, and gives no
+    figures: they may be old. Raises SettingsError for a format that is none.
     """
     parsed = parse_format(form)
-    usage = parse_rate_limits(document, at)
+    usage, complaint = None, ""
+    try:
+        usage = parse_rate_limits(document, at)
+    except TrackerError as error:
+        complaint = str(error)
     state, facts = State(active=-1), Cached().facts
     with suppress(SettingsError):  # what is wrong with them is said by other commands
         settings = load(config_path(os.environ, config))
@@ -88,7 +94,7 @@ def line_of_input(
     name = _account_in(folder or "", state, AccountCache(FactsDocument(facts)))
     account = state.accounts.get(name) or AccountState(Account(NOBODY), at, state.policy.interval)
     accounts = {**state.accounts, name: _with_usage(account, usage, at)}
-    return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n"
+    return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n", complaint
 
 
 def _with_usage(account: AccountState, usage: Usage | None, at: datetime) -> AccountState:

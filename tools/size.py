@@ -33,6 +33,7 @@ from monitor.app.wiring import CliOptions
 from monitor.ipc.mirror import StateView
 from monitor.settings import load
 from monitor.system.clock import SystemClock
+from monitor.terminal.frame import Footer
 from monitor.terminal.program import Program
 from monitor.terminal.tty import Tty
 from tests.app.factories import Rig, rig, until
@@ -181,7 +182,7 @@ async def _key(user: Rig) -> Hops:
 
     election = Election(lock, user.socket, never)
     tty = await Tty.open(os.ttyname(slave))
-    program = Program(view, SystemClock(), election.execute, tty, lambda: "")
+    program = Program(view, SystemClock(), election.execute, tty, Footer)
     task = asyncio.ensure_future(program.run())
     following = asyncio.ensure_future(election.lead_or_follow(task, view))
     shown = b""

@@ -62,6 +62,11 @@ class Election:
         return self._leader is not None
 
     @property
+    def is_well(self) -> bool:
+        """Return whether somebody polls, and metrics are served where this process is to serve them."""
+        return self._is_following if self._leader is None else not self._leader.exporting.failure
+
+    @property
     def status(self) -> str:
         """Say for the foot of the table where the figures come from, and where metrics are."""
         if self._leader is not None:

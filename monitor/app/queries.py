@@ -15,11 +15,10 @@ from monitor.core.commands import CURRENT, Guard, Next, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.guard import current_account, guarded, named_account
-from monitor.core.model import AccountState
 from monitor.core.ranking import Candidate, Choice, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.credentials.folders import for_claude_code, remembered
+from monitor.credentials.folders import config_dir
 from monitor.terminal.table import render_plain
 
 _WIDEST: Final = 1000
@@ -113,18 +112,6 @@ def _config_dir(state: State, now: datetime) -> Answer:
         return Answer(1, _NO_PLACE.format("any account"))
     choice = choose(replace(state, accounts=placed), now)
     return _named(choice, lambda name: config_dir(placed[name]) or "")
-
-
-def config_dir(account: AccountState) -> str | None:
-    """Return the `CLAUDE_CONFIG_DIR` that makes Claude Code use this account; None where that is not known.
-
-    The settings' word goes before what was learnt of its login, which only knows better how it is spelled: on macOS
-    that names the Keychain's item, and the default place spelled out would name another one than the default.
-    """
-    named = account.account.config_dir
-    if named is None or account.config_dir in remembered(named):
-        return account.config_dir
-    return for_claude_code(named)
 
 
 def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:

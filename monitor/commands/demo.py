@@ -57,6 +57,7 @@ def demo_table(arguments: Namespace) -> int:
 
 
 async def _table(arguments: Namespace) -> int:
+    from monitor.terminal.frame import Footer
     from monitor.terminal.program import Program
     from monitor.terminal.screen import Pane, Screen
     from monitor.terminal.tty import Tty, terminal_path
@@ -68,7 +69,7 @@ async def _table(arguments: Namespace) -> int:
             app.clock,
             partial(execute, app),
             tty,
-            lambda: metrics and f"metrics on {metrics}",
+            lambda: Footer(metrics and f"metrics on {metrics}"),
             Screen(pane=Pane.DETAIL, badge="DEMO"),
         )
         await app.run(program.run, _channels(arguments, tty.write))

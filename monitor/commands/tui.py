@@ -19,6 +19,7 @@ from monitor.system.clock import SystemClock
 
 if TYPE_CHECKING:
     from monitor.app.leader import Leader
+    from monitor.terminal.frame import Footer
     from monitor.terminal.program import Program
     from monitor.terminal.tty import Tty
 
@@ -74,11 +75,13 @@ def _idle_options(arguments: Namespace) -> str:
     return " and ".join(option for option, is_given in given.items() if is_given)
 
 
-def _footer(election: Election, idle: str) -> str:
+def _footer(election: Election, idle: str) -> "Footer":
     """Say where the figures come from, and which options mean nothing until this process polls."""
+    from monitor.terminal.frame import Footer
+
     if election.leads or not idle:
-        return election.status
-    return f"{election.status}; {idle}: not before this one polls"
+        return Footer(election.status, is_problem=not election.is_well)
+    return Footer(f"{election.status}; {idle}: not before this one polls", is_problem=True)
 
 
 def _leader(arguments: Namespace, view: StateView, path: str, tty: "Tty") -> "Leader":

@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from monitor.core.model import AccountState
+
 DEFAULT: Final = "~/.claude"
 
 MAX_NAMES: Final = 10_000
@@ -31,6 +33,18 @@ def remembered(folder: str | None) -> tuple[str, ...]:
     if folder is None:
         return ()
     return tuple(dict.fromkeys((_expanded(folder), for_claude_code(folder))))
+
+
+def config_dir(account: AccountState) -> str | None:
+    """Return the `CLAUDE_CONFIG_DIR` that makes Claude Code use this account; None where that is not known.
+
+    The settings' word goes before what was learnt of its login, which only knows better how it is spelled: on macOS
+    that names the Keychain's item, and the default place spelled out would name another one than the default.
+    """
+    named = account.account.config_dir
+    if named is None or account.config_dir in remembered(named):
+        return account.config_dir
+    return for_claude_code(named)
 
 
 def _expanded(folder: str) -> str:

@@ -1,5 +1,6 @@
 """Keys: what each does, `press(screen, key, state, now) -> (screen, command)`, and the help that names them. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -12,55 +13,76 @@ from monitor.core.commands import (
     ToggleMute,
     UseAccount,
 )
+from monitor.core.errors import command
+from monitor.core.model import AccountState
 from monitor.core.state import State
-from monitor.terminal.dialogs import Form, Question, add_form, edit_form, submit, type_into
+from monitor.credentials.folders import config_dir
+from monitor.terminal.dialogs import (
+    Field,
+    Filter,
+    Form,
+    Question,
+    add_form,
+    edit,
+    edit_form,
+    prefill,
+    submit,
+    type_into,
+)
+from monitor.terminal.fleet import Order
 from monitor.terminal.keys import Key
-from monitor.terminal.screen import Pane, Screen, show
+from monitor.terminal.screen import Pane, Screen, show, show_error, show_long
+from monitor.terminal.table import ALERTED, BEST
 
 HELP: Final = (
     ("j k ↓ ↑", "move; also g G, Home End, PgUp PgDn"),
     ("Space", "details of the selected account"),
-    ("r", "refresh all accounts"),
-    ("R", "refresh the selected account"),
+    ("l", "log of the last 50 alerts"),
+    ("o", "order of the rows: settings, room, reset, fullest"),
+    ("/", "filter the rows by name, label or plan"),
+    ("c", "copy the command that starts Claude Code with it"),
+    ("r  R", "refresh all accounts; the selected one"),
     ("s  Enter", "mark it as the active account (*)"),
-    ("i", "import all logins of Claude Code found here"),
-    ("a", "add an account by its session key"),
-    ("e", "edit the account"),
-    ("d  x", "delete the account"),
+    ("i  a", "import Claude Code's logins; add one by session key"),
+    ("e  d  x", "edit the account; delete it"),
     ("m", "mute alerts for 1 h; again to unmute"),
-    ("Ctrl+L", "redraw"),
-    ("?", "this page"),
-    ("Esc", "close what is open"),
-    ("q  Ctrl+C", "quit; Ctrl+Z suspends"),
-    ("", ""),
-    ("Logged In", "Claude Code would use this account now"),
+    ("?  Esc", "this page; close what is open"),
+    ("q  Ctrl+C", "quit; Ctrl+Z suspends, Ctrl+L redraws"),
+    ("*", "marked by you with s; changes nothing else"),
+    ("Logged In", "Claude Code uses this account now"),
+    (BEST, "the account to use next"),
+    (ALERTED, "an alert that you have not looked at: l, Esc"),
     ("Live", "fetched within the last 2 minutes"),
     ("~0%", "reset as expected, not yet confirmed"),
     ("--", "no such limit, or nothing known yet"),
 )
 TABLE_KEYS: Final = (
     ("j/k", "move", 3),
-    ("Space", "details", 4),
-    ("r", "refresh", 5),
-    ("R", "one", 1),
-    ("s", "mark active", 2),
+    ("Space", "details", 7),
+    ("l", "log", 5),
+    ("r", "refresh", 6),
+    ("c", "copy command", 4),
+    ("o", "order", 3),
+    ("/", "filter", 2),
+    ("s", "mark", 1),
     ("i", "import", 5),
     ("a", "add", 4),
     ("e", "edit", 2),
-    ("d", "delete", 2),
+    ("d", "delete", 1),
     ("m", "mute", 0),
     ("?", "help", 8),
     ("q", "quit", 9),
 )
 """Key, what it does, and how much it is missed where there is no room."""
 
-HELP_KEYS: Final = (("Space", "more", 1), ("q", "close", 2))
+PAGE_KEYS: Final = (("Space", "more", 1), ("q", "close", 2))
 EMPTY_KEYS: Final = (("i", "import", 2), ("a", "add", 1), ("?", "help", 3), ("q", "quit", 4))
 
+_NO_ACCOUNT: Final = "No account yet: press i to import, or a to add one"
 _PAGE: Final = 10
 _STEPS: Final = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": _PAGE, "pgup": -_PAGE}
 _ENDS: Final = {"g": 0, "home": 0, "G": -1, "end": -1}
-_ON_ACCOUNT: Final = frozenset(("R", "s", "enter", "e", "d", "x", " "))
+_ON_ACCOUNT: Final = frozenset(("R", "s", "enter", "e", "d", "x", "c", " "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +95,19 @@ class Redraw:
     """Draw the whole screen again; something else wrote on it."""
 
 
-Pressed = tuple[Screen, Command | Quit | Redraw | None]
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Put the text into the clipboard of whoever looks at the terminal."""
+
+    text: str
+
+
+Pressed = tuple[Screen, Command | Quit | Redraw | Copy | None]
 
 
 def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
     """The screen after a key, and what the program is to do."""
+    screen = replace(screen, key_at=now)
     if key.name == "ctrl+l":
         return screen, Redraw()
     match screen.dialog:
@@ -88,12 +118,14 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
             if key.name in ("y", "Y"):  # only a plain yes deletes
                 return replace(screen, busy="Deleting…"), RemoveAccount(account)
             return show(screen, f"{account} stays", now), None
-    if screen.pane is Pane.HELP:
+        case Filter(field):
+            return _press_in_filter(screen, field, key, state, now), None
+    if screen.pane in (Pane.HELP, Pane.LOG):
         if key.name in _STEPS or key.name == " ":
             return _turn_page(screen, key), None
         return replace(screen, pane=Pane.NONE, page=0), None
     if key.name in _STEPS or key.name in _ENDS:
-        return _move(screen, key, state), None
+        return _move(screen, key, screen.names(state, now)), None
     if key.name in _ON_ACCOUNT:
         return _press_on_account(screen, key, state, now)
     return _press_anywhere(screen, key, now)
@@ -110,12 +142,24 @@ def _press_in_form(screen: Screen, form: Form, key: Key, state: State) -> Presse
     return replace(screen, dialog=form, busy="Saving…" if command else screen.busy), command
 
 
-def _move(screen: Screen, key: Key, state: State) -> Screen:
+def _press_in_filter(screen: Screen, field: Field, key: Key, state: State, now: datetime) -> Screen:
+    """The rows follow what is typed."""
+    match key.name:
+        case "enter":
+            return replace(screen, dialog=None)
+        case "esc":
+            return replace(screen, dialog=None, pattern="")
+        case "up" | "down":
+            return _move(screen, key, screen.names(state, now))
+    field = edit(field, key)
+    return replace(screen, dialog=Filter(field), pattern=field.text)
+
+
+def _move(screen: Screen, key: Key, names: Sequence[str]) -> Screen:
     """Move the selection; over an open detail pane, the page keys turn its pages."""
     if screen.pane is Pane.DETAIL and key.name in ("pgdn", "pgup"):
         return _turn_page(screen, key)
-    names = list(state.accounts)
-    selected = screen.selection(state)
+    selected = screen.selection(names)
     if selected is None:
         return screen
     place = _ENDS[key.name] % len(names) if key.name in _ENDS else names.index(selected)
@@ -129,9 +173,10 @@ def _turn_page(screen: Screen, key: Key) -> Screen:
 
 
 def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
-    name = screen.selection(state)
+    name = screen.selection(screen.names(state, now))
     if name is None:
-        return show(screen, "No account yet: press i to import, or a to add one", now), None
+        lack = "No account matches: Esc shows all" if state.accounts else _NO_ACCOUNT
+        return show(screen, lack, now), None
     match key.name:
         case "R":
             return screen, Refresh(name)
@@ -139,6 +184,8 @@ def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> 
             return _start(screen, UseAccount(name), "Marking…", now)
         case "e":
             return _open(screen, edit_form(state.accounts[name].account), now), None
+        case "c":
+            return _copy(screen, state.accounts[name], now)
         case "d" | "x":
             return _open(screen, Question(name), now), None
     pane = Pane.NONE if screen.pane is Pane.DETAIL else Pane.DETAIL
@@ -159,9 +206,32 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
             return _open(screen, add_form(), now), None
         case "?":
             return replace(screen, pane=Pane.HELP, page=0), None
+        case "l":
+            return replace(screen, pane=Pane.LOG, page=0, cleared_at=now), None
+        case "o":
+            orders = list(Order)
+            order = orders[(orders.index(screen.order) + 1) % len(orders)]
+            return show(replace(screen, order=order), f"Order: {order}", now), None
+        case "/":
+            dialog = Filter(prefill("", screen.pattern))
+            return screen if screen.busy else replace(screen, dialog=dialog), None
         case "esc":
-            return replace(screen, pane=Pane.NONE, page=0, message=None), None
+            pattern = screen.pattern if screen.pane is not Pane.NONE else ""
+            closed = replace(screen, pane=Pane.NONE, page=0, message=None, pattern=pattern)
+            return replace(closed, cleared_at=now), None
+    if key.text and key.name != "paste" and not screen.is_hinted:
+        return replace(show(screen, "? for help", now), is_hinted=True), None
     return screen, None
+
+
+def _copy(screen: Screen, account: AccountState, now: datetime) -> Pressed:
+    """Copy the command that starts Claude Code with this account, and show it: not every terminal takes it."""
+    folder = config_dir(account)
+    if folder is None:
+        title = account.account.title
+        return show_error(screen, f"{title}: no login of Claude Code is known here", now), None
+    text = command(folder)
+    return show_long(screen, f"Copied: {text}", now), Copy(text)
 
 
 def _start(screen: Screen, command: Command, doing: str, now: datetime) -> Pressed:

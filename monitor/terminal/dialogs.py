@@ -23,6 +23,7 @@ from monitor.terminal.text import (
 )
 
 FORM_KEYS: Final = (("Tab", "next field", 1), ("Enter", "save", 3), ("Esc", "cancel", 2))
+FILTER_KEYS: Final = (("Enter", "keep", 2), ("Esc", "show all", 1))
 QUESTION_KEYS: Final = (("y", "delete", 2), ("n", "keep", 1))
 
 _MASK: Final = "•"
@@ -129,6 +130,13 @@ class Question:
     """Asks for a yes before the account is deleted."""
 
     account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The pattern that the rows are filtered by, while it is typed."""
+
+    field: Field
 
 
 def add_form() -> Form:

@@ -6,13 +6,23 @@ from typing import Final
 
 from monitor.core import format
 from monitor.core.sanitize import clean
-from monitor.core.state import State
-from monitor.terminal.bindings import EMPTY_KEYS, HELP, HELP_KEYS, TABLE_KEYS
+from monitor.core.state import LoggedAlert, State
+from monitor.terminal.alerts import alert_line, log_lines
+from monitor.terminal.bindings import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS
 from monitor.terminal.canvas import Picture, Size, box, center_over, paginate, scroll_to
 from monitor.terminal.detail import detail_lines
-from monitor.terminal.dialogs import FORM_KEYS, QUESTION_KEYS, Form, Question, with_dialog
+from monitor.terminal.dialogs import (
+    FILTER_KEYS,
+    FORM_KEYS,
+    QUESTION_KEYS,
+    Filter,
+    Form,
+    Question,
+    with_dialog,
+)
+from monitor.terminal.fleet import Fleet, fleet, fleet_line, window_title
 from monitor.terminal.screen import Message, Pane, Screen
-from monitor.terminal.table import table_lines
+from monitor.terminal.table import Marks, table_lines
 from monitor.terminal.text import (
     Line,
     Span,
@@ -39,18 +49,33 @@ _LEAST_SPLIT: Final = 6
 
 _HELP_KEY_CELLS: Final = 12
 
+_ROOM_FOR_BOTH: Final = 5
+"""So many more lines are wanted for a title below the line of alerts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One screenful; `page` is the page of the open pane that is really shown."""
+    """One screenful, and the `title` of the terminal's window; `page` is the open pane's page that is really shown."""
 
     picture: Picture
     page: int = 0
+    title: str = ""
 
     @property
     def text(self) -> str:
         """The lines without their styles."""
         return "\n".join(plain(line).rstrip() for line in self.picture.lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """Where the figures come from, and where metrics are; a problem stays in sight, the rest is in the help."""
+
+    text: str = ""
+    is_problem: bool = False
+
+
+NO_FOOTER: Final = Footer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +87,14 @@ class _View:
     now: datetime
     tz: tzinfo | None
     size: Size
-    footer: str
+    footer: Footer
+    names: tuple[str, ...]
+    fleet: Fleet
+    alerts: list[LoggedAlert]
 
     @property
     def selection(self) -> str | None:
-        return self.screen.selection(self.state)
+        return self.screen.selection(self.names)
 
     @property
     def message(self) -> Message | None:
@@ -91,19 +119,35 @@ def frame(
     now: datetime,
     size: Size,
     tz: tzinfo | None = None,
-    footer: str = "",
+    footer: Footer = NO_FOOTER,
 ) -> Frame:
     """The screen of this size; clock times are those of `tz` (None: the machine's)."""
-    view = _View(state, screen, now, tz, size, clean(footer))
+    names, alerts = screen.names(state, now), screen.announced(state, now)
+    found = fleet(state, now)
+    view = _View(state, screen, now, tz, size, footer, names, found, alerts)
     below = _below(view)
-    room = Size(size.width, size.height - len(below) - (size.height >= 3))
-    above = [_title(view, room)] if size.height >= 3 else []
+    top = [alert_line(state, alerts, now, size.width, tz)] if alerts else []
+    has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
+    room = Size(size.width, size.height - len(below) - has_title - len(top))
+    above = [*top, *([_title(view, room)] if has_title else [])]
     body, page = _body(view, room)
     lines = (*above, *body.fit(room).lines, *below)
-    if not above and view.message:
+    if not has_title and not top and view.message:
         lines = (*lines[:-1], _message_line(view.message))
     picture = Picture(lines, body.shift_cursor(0, len(above)).cursor)
-    return Frame(picture.fit(size), page)
+    if isinstance(screen.dialog, Filter):
+        typed, cell = screen.dialog.field.view(max(size.width - 2, 1))
+        picture = Picture(
+            (*lines[:-1], _filter_line(typed, size.width)), (cell + 1, size.height - 1)
+        )
+    return Frame(picture.fit(size), page, window_title(state, found))
+
+
+def _filter_line(typed: str, cells: int) -> Line:
+    """What is typed behind a slash, and the keys where there is room for them."""
+    line: Line = (Span("/", Style.KEY, bold=True), Span(f"{typed} "))
+    keys = key_bar(FILTER_KEYS, max(cells - line_width(line), 0))
+    return (*line, *keys)
 
 
 def _title(view: _View, body: Size) -> Line:
@@ -117,10 +161,13 @@ def _title(view: _View, body: Size) -> Line:
     at = view.state.last_success_at
     ago = format.NOTHING if at is None else f"{format.age(view.now - at)} ago"
     rights = [f"Last refresh: {ago}", ago]
-    names = list(view.state.accounts)
-    if view.selection is not None and len(names) >= body.height:  # not all rows are in sight
+    names, place = view.names, ""
+    if view.screen.pattern:
+        place = f"/{clean(view.screen.pattern)}: {len(names)} of {len(view.state.accounts)}"
+    elif view.selection is not None and len(names) >= body.height:  # not all rows are in sight
         place = f"{names.index(view.selection) + 1} of {len(names)}"
-        rights = [*(f"{place} · {text}" for text in rights), *rights]
+    if place:
+        rights = [*(f"{place} · {text}" for text in rights), place, *rights]
     for left in lefts:
         for right in rights:
             gap = body.width - line_width(left) - width(right) - 1
@@ -156,9 +203,12 @@ def _below(view: _View) -> list[Line]:
     """The lines under the table, as far as there is height for them."""
     message, size, screen = view.long_message, view.size, view.screen
     footer: list[Line] = []
-    if view.footer and size.height >= min(max(len(view.state.accounts) + 4, 8), 20):
+    if size.height >= min(max(len(view.state.accounts) + 4, 8), 20):
         # It costs no account its row, or there are rows enough.
-        footer = [text_line(f" {view.footer}", Style.DIM)]
+        if view.footer.is_problem:
+            footer = [text_line(f" {clean(view.footer.text)}", Style.PROBLEM)]
+        if len(view.state.accounts) > 1:
+            footer.insert(0, fleet_line(view.state, view.fleet, view.now, size.width, view.tz))
     if size.height < 4 + len(message):
         return message + footer
     keys: tuple[tuple[str, str, int], ...] = TABLE_KEYS if view.state.accounts else EMPTY_KEYS
@@ -167,21 +217,23 @@ def _below(view: _View) -> list[Line]:
             keys = FORM_KEYS
         case Question():
             keys = QUESTION_KEYS
-        case None if screen.pane is Pane.HELP:
-            keys = HELP_KEYS
+        case None if screen.pane in (Pane.HELP, Pane.LOG):
+            keys = PAGE_KEYS
     return [*message, *footer, key_bar(keys, size.width)]
 
 
 def _body(view: _View, size: Size) -> tuple[Picture, int]:
     """The part between the title and the keys, and the open pane's page."""
-    if view.screen.pane is Pane.DETAIL and view.state.accounts:
+    if view.screen.pane is Pane.LOG:
+        base, page = _log(view, size)
+    elif view.screen.pane is Pane.DETAIL and view.selection is not None:
         base, page = _table_and_detail(view, size)
     else:
         base, page = _table(view, size), 0
-    if view.screen.dialog is not None:
+    if isinstance(view.screen.dialog, Form | Question):
         return with_dialog(base.fit(size), view.screen.dialog, size), page
     if view.screen.pane is Pane.HELP:
-        return _with_help(base.fit(size), view.screen.page, size)
+        return _with_help(base.fit(size), view, size)
     return base, page
 
 
@@ -191,10 +243,27 @@ def _table(view: _View, size: Size) -> Picture:
         if len(texts) > size.height:
             texts = wrap(_NO_ACCOUNTS_BRIEFLY, size.width - 2)
         return Picture(tuple(text_line(f" {text}") for text in texts))
-    header, *lines = table_lines(view.state, view.now, size.width, view.selection, view.tz)
+    unseen = view.screen.unseen(view.state, view.now)
+    alerted = frozenset(entry.alert.account for entry in unseen)
+    marks = Marks(view.selection, view.fleet.best, alerted)
+    header, *lines = table_lines(view.state, view.now, size.width, marks, view.tz, view.names)
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
-    selected = list(view.state.accounts).index(view.selection or "")
+    if view.selection is None:
+        none = "No account matches this filter: Esc shows all"
+        return Picture((*titles, *(text_line(f" {part}") for part in wrap(none, size.width - 2))))
+    selected = view.names.index(view.selection)
     return Picture((*titles, *scroll_to(lines, size.height - len(titles), selected)))
+
+
+def _log(view: _View, size: Size) -> tuple[Picture, int]:
+    """The alerts of the log in the table's place, page by page."""
+    lines = log_lines(view.state, view.now, size.width, view.tz)
+    lines = lines or [text_line(" no alerts yet", Style.DIM)]
+    room = max(size.height - 1, 1)
+    visible, page = paginate(lines, room, view.screen.page)
+    more = f" {page + 1}/{-(-len(lines) // room)} Space ─" if room < len(lines) else ""
+    titles = [_rule("alerts", more, size.width)] if size.height > 1 else []
+    return Picture((*titles, *visible)), page
 
 
 def _table_and_detail(view: _View, size: Size) -> tuple[Picture, int]:
@@ -206,9 +275,7 @@ def _table_and_detail(view: _View, size: Size) -> tuple[Picture, int]:
             [_rule(name, "", size.width), *lines], size.height, view.screen.page
         )
         return Picture(visible), page
-    table_height = min(
-        len(view.state.accounts) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE)
-    )
+    table_height = min(len(view.names) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE))
     table = _table(view, Size(size.width, table_height)).lines
     room = size.height - table_height - 1
     visible, page = paginate(lines, room, view.screen.page)
@@ -222,20 +289,21 @@ def _rule(name: str, more: str, cells: int) -> Line:
     return (Span(f"{title}{'─' * (cells - width(title + more))}{more}", Style.BORDER),)
 
 
-def _with_help(base: Picture, page: int, size: Size) -> tuple[Picture, int]:
+def _with_help(base: Picture, view: _View, size: Size) -> tuple[Picture, int]:
     """A box over the table; in a smaller size, pages in the table's place."""
+    entries = [*HELP, *([("Running", clean(view.footer.text))] if view.footer.text else [])]
     lines: list[Line] = [
         (Span(pad(f" {key}", _HELP_KEY_CELLS), Style.KEY, bold=True), Span(f" {meaning} "))
-        for key, meaning in HELP
+        for key, meaning in entries
     ]
     cells = max(map(line_width, lines)) + 2
     if cells <= size.width and len(lines) + 2 <= size.height:
         return center_over(base, box("Help", Picture(tuple(lines)), cells), size.width), 0
     narrow: list[Line] = []
-    for wide, (key, meaning) in zip(lines, HELP, strict=True):
+    for wide, (key, meaning) in zip(lines, entries, strict=True):
         if line_width(wide) <= size.width:
             narrow.append(wide)
         else:
             narrow += [(Span(f" {part}"),) for part in wrap(f"{key}  {meaning}", size.width - 1)]
-    visible, page = paginate(narrow, size.height, page)
+    visible, page = paginate(narrow, size.height, view.screen.page)
     return Picture(visible), page

@@ -3,6 +3,7 @@
 Of a picture that follows another one only the lines that differ are written.
 """
 
+import base64
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,13 @@ COLOURS: Final = {
 _BEGIN: Final = "\x1b[?2026h"
 _END: Final = "\x1b[?2026l"
 """Synchronized output: terminals that do not know it ignore it, so nobody is asked."""
+
+_KEEP_TITLE: Final = "\x1b[22;2t"
+_GIVE_TITLE_BACK: Final = "\x1b[23;2t"
+_WITH_TITLE: Final = (
+    "xterm", "tmux", "screen", "rxvt", "alacritty", "kitty", "ghostty", "foot", "wezterm", "konsole", "vte",
+    "st-", "contour",
+)  # fmt: skip
 
 _PASTE_ON: Final = "\x1b[?2004h"
 _PASTE_OFF: Final = "\x1b[?2004l"
@@ -67,16 +75,32 @@ class Painter:
 
     def __init__(self, term: blessed.Terminal, *, coloured: bool = True) -> None:
         self.term = term
-        self.enter = f"{term.enter_fullscreen}{term.hide_cursor}{term.disable_line_wrap}{_PASTE_ON}"
+        # The console of the kernel and old terminals would show a title's text in their midst.
+        self._has_title = str(term.kind).startswith(_WITH_TITLE)
+        keeps_it = _KEEP_TITLE[:4] in term.enter_fullscreen or not self._has_title
+        keep, give_back = ("", "") if keeps_it else (_KEEP_TITLE, _GIVE_TITLE_BACK)
+        self.enter = (
+            f"{term.enter_fullscreen}{keep}{term.hide_cursor}{term.disable_line_wrap}{_PASTE_ON}"
+        )
         self.leave = (
             f"{_PASTE_OFF}{term.normal}{term.enable_line_wrap}"
-            f"{term.normal_cursor}{term.exit_fullscreen}"
+            f"{term.normal_cursor}{term.exit_fullscreen}{give_back}"
         )
         self._styles = {
             style: str(term.color_rgb(*colour))
             for style, colour in (COLOURS.items() if coloured and term.number_of_colors else ())
             if style is not Style.DIM or term.number_of_colors > 8  # of eight, none is grey
         }
+
+    def title(self, text: str) -> bytes:
+        """The bytes that name the terminal's window, which `leave` undoes; none where it may have no title."""
+        return f"\x1b]2;{text}\x1b\\".encode("utf-8", "replace") if self._has_title else b""
+
+    def copy(self, text: str) -> bytes:
+        """The bytes that put the text into the clipboard at the user's end (OSC 52); few terminals refuse them."""
+        if not self._has_title:
+            return b""
+        return b"\x1b]52;c;" + base64.b64encode(text.encode("utf-8", "replace")) + b"\x1b\\"
 
     def repaint(self, old: Picture | None, new: Picture, size: Size) -> bytes:
         """The bytes that turn `old`, which is shown, into `new`; without `old`, the screen is cleared first."""

@@ -15,9 +15,9 @@ from monitor.core.commands import Command, Refresh, ToggleMute
 from monitor.core.errors import TrackerError
 from monitor.core.state import State
 from monitor.system.clock import Clock
-from monitor.terminal.bindings import Quit, Redraw, press
+from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
-from monitor.terminal.frame import frame
+from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keys import Key
 from monitor.terminal.screen import Screen, fail, finish, show, show_error
 from monitor.terminal.tty import Tty
@@ -30,9 +30,6 @@ LAST_COMMAND_SECONDS: Final = 2.0
 
 Execute = Callable[[Command], Awaitable[str]]
 """Carries a command out and returns one line for the user, or raises TrackerError."""
-
-Footer = Callable[[], str]
-"""The words at the bottom of the table, called whenever it is drawn."""
 
 
 class View(Protocol):
@@ -55,7 +52,7 @@ class Program:
         clock: Clock,
         execute: Execute,
         tty: Tty,
-        footer: Footer,
+        footer: Callable[[], Footer],
         screen: Screen | None = None,
     ) -> None:
         self._view = view
@@ -63,7 +60,8 @@ class Program:
         self._execute = execute
         self._tty = tty
         self._footer = footer
-        self._screen = screen or Screen()
+        self._screen = replace(screen or Screen(), opened_at=clock.now())
+        self._title = ""
         self._shown: tuple[Size, Picture] | None = None
         self._commands: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -140,13 +138,16 @@ class Program:
         new = frame(self._view.state, self._screen, self._clock.now(), size, footer=self._footer())
         self._screen = replace(self._screen, page=new.page)
         known = self._shown if self._shown and self._shown[0] == size else None
-        data = self._tty.painter.repaint(known[1] if known else None, new.picture, size)
+        painter = self._tty.painter
+        data = painter.repaint(known[1] if known else None, new.picture, size)
+        if new.title != self._title:
+            data += painter.title(new.title)
         if not data or self._tty.offer(data):
-            self._shown = size, new.picture
+            self._shown, self._title = (size, new.picture), new.title
 
     def _redraw(self) -> None:
         """Draw all of it: what is on the screen is not known."""
-        self._shown = None
+        self._shown, self._title = None, ""
         self._draw()
 
     async def _listen(self) -> None:
@@ -166,6 +167,8 @@ class Program:
                 self._end()
             case Redraw():
                 self._redraw()
+            case Copy(text):
+                self._tty.write(self._tty.painter.copy(text))
             case _:
                 self._commands.add(self._spawn(self._carry_out(command)))
 

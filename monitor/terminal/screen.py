@@ -1,18 +1,26 @@
-"""The screen's own model: what is selected, what is open, which message is shown. Pure.
+"""The screen's own model: what is selected, listed and open, and which message and alerts are shown. Pure.
 
 `bindings.press` is how keys change it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from monitor.core.state import State
-from monitor.terminal.dialogs import Form, Question
+from monitor.core.alerts.text import is_critical
+from monitor.core.state import LoggedAlert, State
+from monitor.terminal.dialogs import Filter, Form, Question
+from monitor.terminal.fleet import Order, listed
 
 _MESSAGE_STAYS: Final = timedelta(seconds=6)
 _ERROR_STAYS: Final = timedelta(seconds=20)
+_ALERT_STAYS: Final = timedelta(seconds=30)
+_READING: Final = timedelta(seconds=2)
+"""A key that was pressed so soon after an alert was meant for something else."""
+
+_KEPT_UNSEEN: Final = timedelta(days=1)
 
 
 class Pane(StrEnum):
@@ -21,6 +29,7 @@ class Pane(StrEnum):
     NONE = "none"
     DETAIL = "detail"
     HELP = "help"
+    LOG = "log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +46,57 @@ class Screen:
     """The selection is an account's name, so that it survives a new order; `place` serves once the name is gone.
 
     `page` counts the open pane's screenfuls from 0; `busy` names the command that is still being carried out.
-    `badge` stands beside the program's name.
+    `badge` stands beside the program's name. `order` and `pattern` say which accounts are listed. Alerts are news
+    after `opened_at`, `key_at` and `cleared_at`: when the table was opened, when a key was last pressed, and when
+    somebody looked at the log or closed the line.
     """
 
     selected: str | None = None
     place: int = 0
     pane: Pane = Pane.NONE
     page: int = 0
-    dialog: Form | Question | None = None
+    dialog: Form | Question | Filter | None = None
     message: Message | None = None
     busy: str = ""
     badge: str = ""
+    order: Order = Order.SETTINGS
+    pattern: str = ""
+    opened_at: datetime | None = None
+    key_at: datetime | None = None
+    cleared_at: datetime | None = None
+    is_hinted: bool = False
 
-    def selection(self, state: State) -> str | None:
-        """The name of the selected account; None where there is no account."""
-        if self.selected in state.accounts:
+    def names(self, state: State, now: datetime) -> tuple[str, ...]:
+        """The names of the accounts that are listed, in their order."""
+        return listed(state, self.order, self.pattern, now)
+
+    def selection(self, names: Sequence[str]) -> str | None:
+        """The name of the selected one of the accounts that are listed; None where none is."""
+        if self.selected in names:
             return self.selected
-        names = list(state.accounts)
         return names[min(self.place, len(names) - 1)] if names else None
+
+    def unseen(self, state: State, now: datetime) -> list[LoggedAlert]:
+        """The alerts that nobody has looked at here: those since the table was opened, and any that was never sent."""
+        return [entry for entry in state.log if self._is_unseen(entry, now)]
+
+    def _is_unseen(self, entry: LoggedAlert, now: datetime) -> bool:
+        if self.cleared_at is not None and entry.fired_at <= self.cleared_at:
+            return False
+        if self.opened_at is None or entry.fired_at >= self.opened_at:
+            return True
+        return not entry.is_sent and now - entry.fired_at < _KEPT_UNSEEN
+
+    def announced(self, state: State, now: datetime) -> list[LoggedAlert]:
+        """The alerts of the line at the top, the most urgent first: for half a minute, critical ones until a key."""
+        found = [entry for entry in self.unseen(state, now) if self._is_announced(entry, now)]
+        return sorted(found, key=lambda e: (not is_critical(e.alert), -e.fired_at.timestamp()))
+
+    def _is_announced(self, entry: LoggedAlert, now: datetime) -> bool:
+        if now - entry.fired_at < _ALERT_STAYS:
+            return True
+        was_read = self.key_at is not None and self.key_at - entry.fired_at >= _READING
+        return is_critical(entry.alert) and not was_read
 
     def current_message(self, now: datetime) -> Message | None:
         """The message, until it expires."""
@@ -64,6 +106,11 @@ class Screen:
 def show(screen: Screen, text: str, now: datetime) -> Screen:
     """The screen with a message."""
     return replace(screen, message=Message(text, now + _MESSAGE_STAYS))
+
+
+def show_long(screen: Screen, text: str, now: datetime) -> Screen:
+    """The screen with a message that somebody may want to copy by hand."""
+    return replace(screen, message=Message(text, now + _ERROR_STAYS))
 
 
 def show_error(screen: Screen, text: str, now: datetime) -> Screen:

@@ -7,6 +7,7 @@ from typing import Final
 from monitor.core import format
 from monitor.core.errors import Cause, Reason, describe, explain
 from monitor.core.model import EXTRA, AccountState, AuthMethod, Down, Status, Storage
+from monitor.core.ranking import Confidence, candidate_of
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.text import Style, clip, width
@@ -96,7 +97,7 @@ def status_words(
         return StatusWords(phrases, Style.PROBLEM)
     status = account.status(now)
     if state.logged_in == account.account.name:
-        phrase = f"Logged In {age}" if status is Status.STALE else "Logged In"
+        phrase = f"Logged In, {age} old" if status is Status.STALE else "Logged In"
         style = Style.GOOD
     elif status is Status.STALE:
         phrase, style = f"{age} ago", Style.NOTICE
@@ -111,6 +112,14 @@ def status_words(
     locked = [window.key for window in account.windows(now) if window.locked_reason is not None]
     if locked:
         return StatusWords((f"{phrase}, {clean(' '.join(locked))} locked", phrase), style)
+    candidate = candidate_of(state, account, now)
+    if candidate.standing is Confidence.FULL:
+        until = (
+            ""
+            if candidate.free_at is None
+            else f" until {format.clock(candidate.free_at, now, tz)}"
+        )
+        return StatusWords((f"{phrase}, full{until}", f"{phrase}, full", phrase), style)
     return StatusWords((phrase,), style)
 
 

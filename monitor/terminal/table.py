@@ -55,6 +55,10 @@ _CHOICES: Final = (
 )  # fmt: skip
 """The columns, from the fullest table to the narrowest."""
 
+BEST: Final = "←"
+ALERTED: Final = "⚠"
+"""Marks behind a name: the account to use next, and an alert that nobody has looked at."""
+
 _SHORTEST_NAME: Final = 12
 _LONGEST_NAME: Final = 48
 _SHORTEST_STATUS: Final = 10
@@ -64,21 +68,38 @@ _ROOM_FOR_MARK: Final = 2
 _WIDTHS: Final = {"mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8}
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The accounts that are marked in the table: the selected one, the best one to use next, and those with alerts."""
+
+    selected: str | None = None
+    best: str | None = None
+    alerted: frozenset[str] = frozenset()
+
+
+NO_MARKS: Final = Marks()
+
+
 def table_lines(
-    state: State, now: datetime, room: int, selected: str | None = None, tz: tzinfo | None = None
+    state: State,
+    now: datetime,
+    room: int,
+    marks: Marks = NO_MARKS,
+    tz: tzinfo | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Line]:
-    """The line of column titles, and one for each account, in the order of the settings and `room` cells."""
-    shown = rows(state, now, selected, tz)
+    """The line of column titles, and one for each account in `room` cells: those of `names`, or (None) all."""
+    shown = rows(state, now, marks, tz, names)
     statuses = [row.status for row in shown]
     levels = max((len(status.phrases) for status in statuses), default=1)
     widths = column_widths(
         room,
-        longest_name=max((width(row.name) + 2 * row.is_active for row in shown), default=0),
+        longest_name=max((width(row.name + row.suffix) for row in shown), default=0),
         statuses=[
             max([len(_TITLES["status"]), *(status.width(level) for status in statuses)])
             for level in range(levels)
         ],
-        number=max(len(str(len(shown))) + 1, 2),
+        number=max(len(str(len(state.accounts))) + 1, 2),
     )
     titles = [(Span(pad(_TITLES[c], cells), Style.DIM, bold=True),) for c, cells in widths.items()]
     lines = [titles] + [
@@ -109,8 +130,8 @@ class Row:
     status: StatusWords
     now: datetime
     is_troubled: bool = False
-    is_active: bool = False
     is_selected: bool = False
+    suffix: str = ""
 
     def window(self, column: str) -> Window | None:
         """The window of a column such as `5h bar`; of `worst`, the fullest one, or else the money."""
@@ -126,22 +147,34 @@ class Row:
 
 
 def rows(
-    state: State, now: datetime, selected: str | None = None, tz: tzinfo | None = None
+    state: State,
+    now: datetime,
+    marks: Marks = NO_MARKS,
+    tz: tzinfo | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Row]:
-    """The accounts in the order of the settings; clock times are those of `tz`."""
+    """The accounts, each with its number in the settings; clock times are those of `tz`."""
     found = []
-    for number, (name, account) in enumerate(state.accounts.items(), 1):
+    numbers = {name: number for number, name in enumerate(state.accounts, 1)}
+    for name in numbers if names is None else names:
+        account = state.accounts[name]
+        is_marked = {
+            "*": name == state.active_account,
+            BEST: name == marks.best,
+            ALERTED: name in marks.alerted,
+        }
+        suffix = "".join(mark for mark, is_set in is_marked.items() if is_set)
         is_fresh = account.values_are_fresh(now, state.policy.interval)
         is_old = account.last_success_at is not None and not is_fresh
         row = Row(
-            number=number,
+            number=numbers[name],
             name=clean(name),
             windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS, EXTRA)},
             status=status_words(state, account, now, tz),
             now=now,
             is_troubled=is_old or isinstance(account.health, Down),
-            is_active=name == state.active_account,
-            is_selected=name == selected,
+            is_selected=name == marks.selected,
+            suffix=f" {suffix}" if suffix else "",
         )
         found.append(row)
     return found
@@ -192,10 +225,9 @@ def _cell(row: Row, column: str, room: int, *, is_alone: bool) -> Line:
         case "name":
             # Alone, without a status, a mark stands for a failure or old numbers.
             mark = "! " if row.is_troubled and is_alone else ""
-            star = " *" if row.is_active else ""
-            name = clip(row.name, room - len(mark) - len(star))
+            name = clip(row.name, room - width(mark + row.suffix))
             style = Style.PROBLEM if mark else Style.PLAIN
-            return (Span(pad(f"{mark}{name}{star}", room), style, bold=row.is_selected),)
+            return (Span(pad(f"{mark}{name}{row.suffix}", room), style, bold=row.is_selected),)
         case "status":
             return (Span(row.status.within(room), row.status.style),)
         case "bar":

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from monitor.app.queries import Answer, answer_query, config_dir
+from monitor.app.queries import Answer, answer_query
 from monitor.core.commands import Guard, Next, Status
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
+from monitor.credentials.folders import config_dir
 from tests.builders import NOW, live, state, waiting, window
 
 HOUR = timedelta(hours=1)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import (
     Account,
@@ -18,7 +19,7 @@ from monitor.core.model import (
     Usage,
     Window,
 )
-from monitor.core.state import NotificationLog, State
+from monitor.core.state import LoggedAlert, NotificationLog, State
 from monitor.terminal.keys import Key
 from monitor.terminal.screen import Screen
 from tests.builders import NOW
@@ -88,10 +89,35 @@ accounts = st.builds(
 )
 
 
-def _state(found: list[AccountState], active: int, log: NotificationLog) -> State:
+entries = st.builds(
+    LoggedAlert,
+    st.builds(
+        Alert,
+        kind=st.sampled_from(AlertKind),
+        account=texts,
+        window=texts,
+        at=instants,
+        utilization=st.floats(),
+        threshold=st.none() | st.floats(0, 1),
+        resets_at=st.none() | instants,
+        detail=texts,
+    ),
+    fired_at=instants,
+    is_sent=st.booleans(),
+    outcome=texts,
+)
+
+
+def _state(
+    found: list[AccountState], active: int, outcomes: NotificationLog, log: list[LoggedAlert]
+) -> State:
     named = {each.account.name: each for each in found}
     return State(
-        accounts=named, active=active, logged_in=next(iter(named), None), notifications=log
+        accounts=named,
+        active=active,
+        logged_in=next(iter(named), None),
+        notifications=outcomes,
+        log=tuple(log),
     )
 
 
@@ -100,6 +126,7 @@ states = st.builds(
     st.lists(accounts, max_size=6),
     st.integers(-1, 7),
     st.builds(NotificationLog, last_channel=st.none() | texts, last_failure=st.none() | texts),
+    st.lists(entries, max_size=4),
 )
 _NAMED_KEYS = (
     "up", "down", "left", "right", "home", "end", "pgup", "pgdn", "enter", "esc", "tab", "backtab",
@@ -107,7 +134,7 @@ _NAMED_KEYS = (
 )  # fmt: skip
 keys = st.one_of(
     st.sampled_from(_NAMED_KEYS).map(Key),
-    st.sampled_from("jkgGrRisaedx? yYnN").map(lambda char: Key(char, char)),
+    st.sampled_from("jkgGrRisaedxlocz/? yYnN").map(lambda char: Key(char, char)),
     texts.map(lambda text: Key("paste", text)),
 )
 screens = st.builds(Screen, selected=st.none() | texts, place=st.integers(0, 9))

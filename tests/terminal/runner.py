@@ -15,6 +15,7 @@ from monitor.core.events import PollFailed
 from monitor.core.state import State
 from monitor.store import Store
 from monitor.system.clock import SystemClock
+from monitor.terminal.frame import Footer
 from monitor.terminal.program import Program
 from monitor.terminal.tty import Tty, terminal_path
 from tests.terminal.factories import STATES
@@ -86,7 +87,7 @@ async def main(arguments: argparse.Namespace) -> None:
         tasks.append(asyncio.ensure_future(rattle(store)))
     try:
         tty = await Tty.open(terminal_path())
-        await Program(store, clock, recorder.execute, tty, lambda: arguments.footer).run()
+        await Program(store, clock, recorder.execute, tty, lambda: Footer(arguments.footer)).run()
     finally:
         for task in tasks:
             task.cancel()

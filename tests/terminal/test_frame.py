@@ -12,7 +12,7 @@ from wcwidth import wcswidth
 from monitor.core.state import NotificationLog, State
 from monitor.terminal.bindings import press
 from monitor.terminal.canvas import Size
-from monitor.terminal.frame import Frame, frame
+from monitor.terminal.frame import Footer, Frame, frame
 from monitor.terminal.keys import Key
 from monitor.terminal.screen import Screen, fail, show, show_error
 from monitor.terminal.text import line_width, plain
@@ -29,7 +29,7 @@ def draw(
     state: State | str, size: tuple[int, int] = WIDE, screen: Screen | None = None, footer: str = ""
 ) -> Frame:
     state = STATES[state](NOW) if isinstance(state, str) else state
-    return frame(state, screen or Screen(), NOW, Size(*size), UTC, footer)
+    return frame(state, screen or Screen(), NOW, Size(*size), UTC, Footer(footer))
 
 
 def after_keys(state: State | str, *keys: str | Key) -> Screen:
@@ -232,7 +232,9 @@ sizes = st.one_of(
 )
 
 
-openers = st.sampled_from([[], [], ["?"], [" "], ["a"], ["e"], ["d"], ["e", "enter"]])
+openers = st.sampled_from(
+    [[], [], ["?"], [" "], ["a"], ["e"], ["d"], ["e", "enter"], ["l"], ["/"], ["o"]]
+)
 
 
 @settings(max_examples=300)
@@ -255,7 +257,7 @@ def test_a_frame_never_exceeds_the_screen(
     screen = after_keys(state, *opener, *keys)
     if error is not None:
         screen = fail(screen, error, NOW)
-    shown = frame(state, screen, NOW, Size(*size), UTC, footer)
+    shown = frame(state, screen, NOW, Size(*size), UTC, Footer(footer, is_problem=True))
     width, height = size
     assert len(shown.picture.lines) == height
     for line in shown.picture.lines:

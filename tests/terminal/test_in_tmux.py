@@ -11,7 +11,7 @@ from tests.real.bus import wait_until
 from tests.real.tmux import Tmux, tmux
 
 RUNNER = [sys.executable, "-m", "tests.terminal.runner"]
-ROW = ">1 | user@personal.com *"
+ROW = ">1 | user@personal.com *←"
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_table_back() -> N
 
 @pytest.mark.parametrize(
     ("width", "height", "text"),
-    [(20, 4, "> user@perso… *  42%"), (60, 12, "| Status"), (120, 40, ROW), (300, 50, ROW)],
+    [(20, 4, "> user@pers… *←  42%"), (60, 12, "| Status"), (120, 40, ROW), (300, 50, ROW)],
 )
 def test_it_is_usable_at_every_size(width: int, height: int, text: str) -> None:
     with table() as shown:

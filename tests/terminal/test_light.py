@@ -18,7 +18,7 @@ import monitor.commands.tui
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
 from monitor.terminal.canvas import Size
-from monitor.terminal.frame import frame
+from monitor.terminal.frame import Footer, frame
 from monitor.terminal.paint import Painter, open_terminal
 from monitor.terminal.program import Program
 from monitor.terminal.screen import Pane, Screen
@@ -28,7 +28,7 @@ now, size = datetime.now(UTC), Size(120, 40)
 names = [f"jörg{number}@example.com" for number in range(20)]
 accounts = {name: AccountState(Account(name), now, timedelta(minutes=3)) for name in names}
 for pane in Pane:
-    picture = frame(State(accounts=accounts), Screen(pane=pane), now, size, UTC, "watching").picture
+    picture = frame(State(accounts=accounts), Screen(pane=pane), now, size, UTC, Footer("watching")).picture
     assert Painter(open_terminal(int(sys.argv[1]))).repaint(None, picture, size)
 print(*sys.modules)
 """

@@ -13,7 +13,7 @@ from tests.real.bus import wait_until
 from tests.real.pty import Terminal, terminal, terminal_env
 
 LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l")
-ROW = ">1 | user@personal.com *"
+ROW = ">1 | user@personal.com *←"
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def test_a_resize_and_back() -> None:
         shown.wait_for("5h Bar")
         shown.resize(20, 4)
         text = shown.wait_for("? help  q quit")
-        assert "> user@perso… *  42%" in text
+        assert "> user@pers… *←  42%" in text
         shown.resize(100, 16)
         assert ROW in shown.wait_for("5h Bar")
 

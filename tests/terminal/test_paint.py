@@ -49,7 +49,7 @@ def test_only_lines_that_differ_are_written() -> None:
     data = PAINTER.repaint(picture(), picture(1), SIZE).decode()
     assert "Last refresh: 13s ago" in data
     assert "37m 59s" in data
-    assert "user@personal.com" in data  # 2h 14m has just become 2h 13m
+    assert "user@personal.c" in data  # 2h 14m has just become 2h 13m
     assert "5h Bar" not in data
     assert len(PAINTER.repaint(picture(1), picture(2), SIZE)) < 1000
 
@@ -133,6 +133,25 @@ def test_grey_is_left_to_terminals_that_have_one(
 ) -> None:
     assert paint(painter(slave, monkeypatch, "xterm-256color"), Style.DIM) == "\x1b[38;5;245m"
     assert paint(painter(slave, monkeypatch, "xterm"), Style.DIM) == ""
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "tmux-256color", "screen-256color"])
+def test_the_window_has_a_title_and_gets_its_own_back(
+    slave: int, monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    one = painter(slave, monkeypatch, term)
+    assert one.title("97% work@ 5h") == b"\x1b]2;97% work@ 5h\x1b\\"
+    assert ("\x1b[22;" in one.enter, "\x1b[23;" in one.leave) == (True, True)
+    assert one.copy("claude") == b"\x1b]52;c;Y2xhdWRl\x1b\\"
+
+
+@pytest.mark.parametrize("term", ["linux", "vt100", "cons25"])
+def test_a_console_is_sent_no_title_and_nothing_to_copy(
+    slave: int, monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    one = painter(slave, monkeypatch, term)
+    assert one.title("97%") + one.copy("claude") == b""
+    assert "\x1b[22;" not in one.enter
 
 
 @pytest.mark.parametrize("term", ["xterm-256color", "no-such-terminal"])

@@ -24,6 +24,7 @@ from monitor.core.events import LoginSeen
 from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.store import Store
+from monitor.terminal.frame import Footer
 from monitor.terminal.program import Program
 from monitor.terminal.tty import Tty
 from tests.builders import NOW
@@ -60,7 +61,11 @@ class Table:
         table = cls(state, width, height)
         tty = await Tty.open(os.ttyname(table.slave))
         program = Program(
-            table.store, table.clock, table.executor.execute, tty, lambda: table.footer
+            table.store,
+            table.clock,
+            table.executor.execute,
+            tty,
+            lambda: Footer(table.footer, is_problem=True),
         )
         table.run = asyncio.ensure_future(program.run())
         return table

@@ -40,9 +40,17 @@ def test_numbers_are_live_for_two_minutes_and_then_have_an_age(
     assert status(aged(age)) == StatusWords((text,), style)
 
 
-@pytest.mark.parametrize(("age", "text"), [("12s", "Logged In"), ("5m", "Logged In 5m")])
+@pytest.mark.parametrize(("age", "text"), [("12s", "Logged In"), ("5m", "Logged In, 5m old")])
 def test_the_account_of_claude_code_is_logged_in(age: str, text: str) -> None:
     assert status(aged(age), logged_in=NAME).phrases == (text,)
+
+
+def test_a_full_account_says_until_when() -> None:
+    full = account(NOW, NAME, ("5h", 100, "1h 4m"), ("7d", 18, "6d"))
+    assert status(full).phrases == ("Live, full until 13:04", "Live, full", "Live")
+    assert status(full, logged_in=NAME).phrases[0] == "Logged In, full until 13:04"
+    week = account(NOW, NAME, ("5h", 100, "1h 4m"), ("7d", 100, "2d"), age="5m")
+    assert status(week).phrases[0] == "5m ago, full until Tue 12:00"
 
 
 def test_an_account_without_numbers_has_none() -> None:

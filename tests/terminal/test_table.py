@@ -21,7 +21,7 @@ from tests.terminal.factories import STATES, account, down, state_of
 
 
 def shown(state: State, width: int = 100, selected: str | None = None) -> list[str]:
-    lines = table.table_lines(state, NOW, width, selected, UTC)
+    lines = table.table_lines(state, NOW, width, table.Marks(selected), UTC)
     return [plain(line).rstrip() for line in lines]
 
 
@@ -30,7 +30,7 @@ def test_the_table_looks_like_the_picture_in_the_readme() -> None:
         " #  | Name                | 5h % | 5h Bar     | 5h Reset | 7d % | 7d Bar     | 7d Reset | Status",
         " >1 | user@personal.com * |  42% | ████░░░░░░ | 2h 14m   |  18% | ██░░░░░░░░ | 6d 23h   | Logged In",
         "  2 | user@work.com       |  87% | █████████░ | 38m 00s  |  65% | ███████░░░ | 4d 11h   | Live",
-        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live",
+        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live, full",
     ]
 
 
@@ -159,7 +159,7 @@ def test_the_plain_table_has_no_selection_and_no_space_at_the_end_of_lines() -> 
         " #  | Name                | 5h % | 5h Bar     | 5h Reset | 7d % | 7d Bar     | 7d Reset | Status",
         "  1 | user@personal.com * |  42% | ████░░░░░░ | 2h 14m   |  18% | ██░░░░░░░░ | 6d 23h   | Logged In",
         "  2 | user@work.com       |  87% | █████████░ | 38m 00s  |  65% | ███████░░░ | 4d 11h   | Live",
-        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live",
+        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live, full",
     ]
 
 

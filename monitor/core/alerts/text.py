@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core.alerts.rules import Urgency
@@ -22,6 +22,9 @@ class Message:
 
 SUMMARY_LINES: Final = 6
 DETAIL_LENGTH: Final = 300
+
+_LAST_MINUTE: Final = datetime.max.replace(tzinfo=UTC) - timedelta(minutes=1)
+"""Of the calendar; nothing is rounded past it."""
 
 _HIGH: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
 _ORDER: Final = (
@@ -254,7 +257,8 @@ def moment(at: datetime, now: datetime, zone: tzinfo | None) -> str:
 
 def to_the_minute(at: datetime) -> datetime:
     """Round to the minute: the server's instants wobble by seconds around a full one."""
-    return (at + timedelta(seconds=30)).replace(second=0, microsecond=0)
+    near = at if at.second < 30 or at >= _LAST_MINUTE else at + timedelta(minutes=1)
+    return near.replace(second=0, microsecond=0)
 
 
 def sentences(*parts: str) -> str:

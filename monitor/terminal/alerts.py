@@ -1,0 +1,85 @@
+"""Alerts on the screen: the line at its top, and the log. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Final
+
+from monitor.core import format
+from monitor.core.alerts.text import headline, is_critical
+from monitor.core.effects import AlertKind
+from monitor.core.sanitize import clean
+from monitor.core.state import LoggedAlert, State
+from monitor.terminal.fleet import short_names
+from monitor.terminal.text import Line, Span, Style, fit, line_width, pad, width, wrap
+
+WAITING: Final = "not sent yet"
+_GOOD_NEWS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.FREE)
+_TIME_CELLS: Final = 14
+_LEAST_WHAT: Final = 24
+
+
+def alert_line(
+    state: State, shown: Sequence[LoggedAlert], now: datetime, room: int, tz: tzinfo | None = None
+) -> Line:
+    """The first of the alerts in words, `⚠ work@ 5h passed 95% · resets 14:11`, and how many more there are."""
+    first = shown[0]
+    style = _style(first)
+    mark = "✓" if style is Style.GOOD else "⚠"
+    text = f" {mark} {_words(state, first, now, tz)}"
+    more = f" · {len(shown) - 1} more" if len(shown) > 1 else ""
+    line = *fit((Span(text, style, bold=True),), room - width(more)), Span(more, style)
+    keys = (Span("l", Style.KEY, bold=True), Span(" log  ", Style.DIM)), (
+        Span("Esc", Style.KEY, bold=True), Span(" close ", Style.DIM),
+    )  # fmt: skip
+    hint = (*keys[0], *keys[1])
+    gap = room - line_width(line) - line_width(hint)
+    return (*line, Span(" " * gap), *hint) if gap >= 2 else line
+
+
+def _style(entry: LoggedAlert) -> Style:
+    if entry.alert.kind in _GOOD_NEWS:
+        return Style.GOOD
+    return Style.PROBLEM if is_critical(entry.alert) else Style.NOTICE
+
+
+def _words(state: State, entry: LoggedAlert, now: datetime, tz: tzinfo | None) -> str:
+    alert = entry.alert
+    who = short_names(state).get(alert.account, clean(alert.account))
+    return " ".join(filter(None, (who, headline(alert, now, tz))))
+
+
+def log_lines(
+    state: State, now: datetime, room: int, tz: tzinfo | None = None, account: str | None = None
+) -> list[Line]:
+    """The alerts of the log, the newest first: when, of which account, what, and what became of it.
+
+    With an `account`, its own, without its name.
+    """
+    entries = [e for e in reversed(state.log) if account is None or e.alert.account == account]
+    names = short_names(state)
+    who = [names.get(e.alert.account, clean(e.alert.account)) for e in entries]
+    name_cells = 0 if account is not None else max(map(width, who), default=0)
+    whats = [headline(e.alert, now, tz) for e in entries]
+    what_cells = max(map(width, whats), default=0)
+    lines: list[Line] = []
+    for entry, name, what in zip(entries, who, whats, strict=True):
+        time = format.clock(entry.alert.at, now, tz, seconds=True)
+        outcome = clean(entry.outcome) or WAITING
+        style = Style.PLAIN if entry.is_sent else Style.NOTICE
+        lead = [Span(pad(f" {time}", _TIME_CELLS), Style.DIM)]
+        if name_cells:
+            lead.append(Span(f"{pad(name, name_cells)}  "))
+        left = room - line_width(tuple(lead))
+        if left >= what_cells + width(outcome) + 2:
+            lines.append(
+                (*lead, Span(pad(what, what_cells + 2), _style(entry)), Span(outcome, style))
+            )
+        elif left >= _LEAST_WHAT:
+            lines.append((*lead, *fit((Span(what, _style(entry)),), left)))
+            indent = Span(" " * (room - left))
+            lines += [(indent, Span(part, style)) for part in wrap(outcome, left)]
+        else:
+            text = " ".join(filter(None, (time, name * bool(name_cells), what)))
+            lines += [(Span(part, _style(entry)),) for part in wrap(text, room)]
+            lines += [(Span(f" {part}", style),) for part in wrap(outcome, room - 1)]
+    return lines

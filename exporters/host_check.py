@@ -1,26 +1,31 @@
 """Which requests the site refuses: those that a foreign web page in the user's browser could have sent. Pure.
 
 A page on the web can make a browser ask a loopback port in two ways: under the name of a site of its own that
-resolves to 127.0.0.1 (then `Host` is that name), or directly (then `Origin` or `Sec-Fetch-Site` says so).
+resolves to 127.0.0.1 (then `Host` is that name), or directly (then `Origin` or `Sec-Fetch-Site` says so). A link that
+the user follows is neither: the page that it stands on sees nothing of what the browser then shows.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_LONGEST: Final = 253
 _HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/\s]+))(?::\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The names under which the site may be asked; `any_ip` where it listens on every address of the machine."""
+    """The names under which the site may be asked, and patterns of names; `any_ip` where it listens everywhere."""
 
     names: frozenset[str]
+    patterns: tuple[str, ...] = ()
     any_ip: bool = False
 
     def refusal(self, headers: Mapping[str, str]) -> HTTPStatus | None:
@@ -28,27 +33,58 @@ class Guard:
         host = headers.get("Host", "")
         if not self.knows(host):
             return HTTPStatus.MISDIRECTED_REQUEST
-        if headers.get("Origin", f"http://{host}") != f"http://{host}":
+        if "Origin" in headers and _host_of(headers["Origin"]) != host.lower():
             return HTTPStatus.FORBIDDEN
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            return HTTPStatus.FORBIDDEN
-        return None
+        foreign = headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        return HTTPStatus.FORBIDDEN if foreign and not _is_navigation(headers) else None
 
     def knows(self, host: str) -> bool:
         """Whether a `Host` header, with or without a port, is one of ours."""
         name = parse_host(host)
-        return name in self.names or (self.any_ip and is_ip(name))
+        return (
+            name in self.names
+            or (self.any_ip and is_ip(name))
+            or any(fnmatchcase(name, pattern) for pattern in self.patterns)
+        )
 
 
-def guard_for(listen: str, machine: str) -> Guard:
-    """The guard of a site that listens on the address or name `listen`, on a machine named `machine`."""
+def guard_for(listen: str, machine: str, hosts: tuple[str, ...] = ()) -> Guard:
+    """The guard of a site that listens on the address or name `listen`, on a machine named `machine`.
+
+    `hosts` are further names or patterns, such as "*.svc.cluster.local".
+    """
     everywhere = listens_everywhere(listen)
     own = machine if everywhere else listen
-    return Guard(LOOPBACK_NAMES | {own.lower()}, any_ip=everywhere)
+    patterns = tuple(pattern.lower().strip("[]") for pattern in hosts)
+    return Guard(LOOPBACK_NAMES | {own.lower()}, patterns, any_ip=everywhere)
+
+
+def _host_of(origin: str) -> str:
+    """Name and port of an origin. The scheme is left out: a proxy in front may speak TLS where we do not."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _is_navigation(headers: Mapping[str, str]) -> bool:
+    """Whether a person follows a link, as opposed to a page that loads, frames or reads another."""
+    wanted = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
+    return wanted == ("navigate", "document")
 
 
 def listens_everywhere(listen: str) -> bool:
     return not listen or (is_ip(listen) and ip_address(listen).is_unspecified)
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can connect there; a name other than localhost may be anywhere."""
+    return ip_address(listen).is_loopback if is_ip(listen) else listen.lower() == "localhost"
+
+
+def address(host: str, port: int) -> str:
+    """The address as a URL or a setting has it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_host(host: str) -> str:
@@ -63,3 +99,13 @@ def is_ip(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_name(host: str) -> bool:
+    """Whether this, parsed from a `Host` header, is a name or address that a setting can name."""
+    return len(host) <= _LONGEST and re.fullmatch(r"[a-z0-9._:-]+", host) is not None
+
+
+def setting(*hosts: str) -> str:
+    """The line of the settings that lets these names through."""
+    return "exporter.hosts = [{}]".format(", ".join(f'"{host}"' for host in hosts))

@@ -1,22 +1,34 @@
 """The site on `exporter.listen`: metrics, two probes and the landing page. It reads the state; it causes nothing."""
 
-import errno
+import asyncio
 import gzip
 import logging
 import socket
+from asyncio import to_thread
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Self
+from http import HTTPStatus
+from typing import Final, Self
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 from prometheus_client import ProcessCollector
 
-from exporters.host_check import guard_for, listens_everywhere
+from exporters.host_check import (
+    address,
+    guard_for,
+    is_name,
+    listens_everywhere,
+    parse_host,
+    setting,
+)
+from exporters.listener import MAX_REQUESTS, Listener, cannot_listen, open_sockets
 from exporters.negotiation import accepts_gzip
 from exporters.page import STYLE_HASH, render_page
 from exporters.prometheus import render
+from exporters.web_config import SiteConfig
 from monitor.core.errors import TrackerError
 from monitor.core.model import Unpolled
 from monitor.core.state import State
@@ -35,6 +47,12 @@ HEADERS: Final = {
 SHUTDOWN_SECONDS: Final = 0.1
 """How long a request that still arrives may hold up the stop. Answers take no time; and 0 would mean no limit."""
 
+KEEP_ALIVE_SECONDS: Final = 310.0
+"""A Prometheus keeps its connection for 5 minutes: let it be the one that ends it."""
+
+MOST_REFUSED: Final = 20
+"""How many refused names are remembered: whoever asks could make up any number of them."""
+
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Not what is wrong with a request: anybody on the machine could fill the log with that. It is answered by 400."""
@@ -47,7 +65,7 @@ _log.addFilter(_is_ours)
 
 
 class Site:
-    """Serves views of `state()` at `now()` on one address. Use it as an async context, or start and stop it.
+    """Serves views of `state()` at `now()`. Use it as an async context, or start and stop it.
 
     A `sock` that listens already is served on instead, and closed in the end; its address is then the site's.
     """
@@ -56,40 +74,54 @@ class Site:
         self,
         state: Callable[[], State],
         now: Callable[[], datetime],
-        host: str,
-        port: int,
+        config: SiteConfig,
         sock: socket.socket | None = None,
     ) -> None:
         if sock is not None:
             host, port = sock.getsockname()[:2]
+            config = replace(config, host=host, port=port)
         self._state = state
         self._now = now
-        self._host = host
-        self._port = port
+        self.config = config
         self._sock = sock
-        self._guard = guard_for(host, socket.gethostname())
+        self._port = config.port
+        self._guard = guard_for(config.host, socket.gethostname(), config.hosts)
         self._process = ProcessCollector(registry=None)
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self.refused_hosts: tuple[str, ...] = ()
+        """The first names that were asked for and are none of ours, each once."""
 
     async def start(self) -> None:
         """Listen. Raises a `TrackerError` that names the address where that is not possible."""
-        runner = web.AppRunner(
+        host, port = self.config.host, self.config.port
+        try:
+            sockets = [self._sock] if self._sock else await to_thread(open_sockets, host, port)
+        except (OSError, OverflowError, UnicodeError) as error:
+            raise TrackerError(cannot_listen(address(host, port), error)) from error
+        self._port = int(sockets[0].getsockname()[1])
+        self._runner = web.AppRunner(
             self._application(),
             access_log=None,
             logger=_log,
             shutdown_timeout=SHUTDOWN_SECONDS,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            lingering_time=1.0,
         )
-        await runner.setup()
-        try:
-            await self._listener(runner).start()
-        except (OSError, OverflowError, UnicodeError) as error:
-            await runner.cleanup()
-            raise TrackerError(cannot_listen(address(self._host, self._port), error)) from error
-        self._runner = runner
+        await self._runner.setup()
+        assert self._runner.server is not None  # noqa: S101 - it is set up
+        self._listener = Listener(sockets, self._runner.server, lambda: None)
+        self._listening = asyncio.create_task(self._listener.run())
 
     async def stop(self) -> None:
         """Close the port and every connection, at once; and the socket that was passed, also one never served on."""
         runner, self._runner = self._runner, None
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+        if self._listener is not None:
+            self._listener.close()
         if runner is not None:
             await runner.cleanup()
         if self._sock is not None:
@@ -105,35 +137,55 @@ class Site:
     @property
     def port(self) -> int:
         """The port that is listened on: the system's choice where 0 was asked for."""
-        bound: list[Any] = self._runner.addresses if self._runner else []
-        return int(bound[0][1]) if bound else self._port
+        return self._port
 
     @property
     def url(self) -> str:
         """Where a browser on this machine finds the landing page."""
-        host = "localhost" if listens_everywhere(self._host) else self._host
+        host = "localhost" if listens_everywhere(self.config.host) else self.config.host
         return f"http://{address(host, self.port)}/"
 
-    def _listener(self, runner: web.AppRunner) -> web.BaseSite:
-        if self._sock is not None:
-            return web.SockSite(runner, self._sock)
-        return web.TCPSite(runner, self._host, self._port)
+    @property
+    def metrics_url(self) -> str:
+        """Where the metrics are, for a client on this machine."""
+        return f"{self.url.rstrip('/')}{self.config.metrics_path}"
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._refuse_strangers])
+        application = web.Application(middlewares=[self._answer])
         application.on_response_prepare.append(_harden)
         application.router.add_get("/", self._page)
-        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get(self.config.metrics_path, self._metrics)
         application.router.add_get("/-/healthy", self._healthy)
         application.router.add_get("/-/ready", self._ready)
         return application
 
     @web.middleware
-    async def _refuse_strangers(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refusal = self._guard.refusal(request.headers)
-        if refusal is not None:
-            return web.Response(status=refusal, text=f"{refusal.phrase}: open {self.url} itself.\n")
-        return await handler(request)
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse strangers, and whoever comes when too many are here; answer the others until they have read all."""
+        assert self._listener is not None  # noqa: S101 - it brought the request
+        with self._listener.answering(request.transport) as has_room:
+            refusal = self._guard.refusal(request.headers)
+            if refusal is not None:
+                response: web.StreamResponse = self._refuse(refusal, request.host)
+            elif not has_room:
+                response = web.Response(status=503, text=f"More than {MAX_REQUESTS} requests.\n")
+            else:
+                response = await handler(request)
+            await response.prepare(request)
+            await response.write_eof()
+            return response
+
+    def _refuse(self, refusal: HTTPStatus, host: str) -> web.Response:
+        text = f"{refusal.phrase}: open {self.url} itself.\n"
+        name = parse_host(host)
+        if refusal is HTTPStatus.MISDIRECTED_REQUEST and is_name(name):
+            allowed = setting(*self.config.hosts, name)
+            advice = f'"{name}" is not a name of this site; to allow it, set {allowed}'
+            text += f"{advice}\n"
+            if name not in self.refused_hosts and len(self.refused_hosts) < MOST_REFUSED:
+                self.refused_hosts += (name,)
+                _log.warning("refused a request: %s", advice)
+        return web.Response(status=refusal, text=text)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         accept = request.headers.get("Accept", "")
@@ -169,26 +221,3 @@ def is_ready(state: State) -> bool:
     return state.looked_around or not any(
         isinstance(account.health, Unpolled) for account in state.accounts.values()
     )
-
-
-def address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def cannot_listen(where: str, error: Exception) -> str:
-    """One line for the user: what is wrong, where, and what to do."""
-    what = _WORDS.get(error.errno) if isinstance(error, OSError) else None
-    what = what or "this is no address that can be listened on"
-    return (
-        f"cannot serve metrics on {where}: {what};"
-        " set exporter.listen in the settings, or pass --listen HOST:PORT|off"
-    )
-
-
-_WORDS: Final[dict[int | None, str]] = {
-    errno.EADDRINUSE: "the port is in use by another program",
-    errno.EACCES: "permission denied (ports below 1024 are privileged)",
-    errno.EADDRNOTAVAIL: "this machine has no such address",
-    None: "this machine has no such address",  # newer Pythons raise it without a number
-    socket.EAI_NONAME: "the name is not known",
-}

@@ -13,6 +13,7 @@ from argparse import (
     _SubParsersAction,
 )
 from collections.abc import Callable
+from re import fullmatch
 
 from monitor import __version__
 from monitor.system.stdio import complain, terminal_columns
@@ -149,6 +150,13 @@ def path(text: str) -> str:
     return text
 
 
+def url_path(text: str) -> str:
+    """Refuse a path of a URL that is none, or has a meaning already."""
+    if not fullmatch(r"/[A-Za-z0-9/._~-]+", text) or text == "/events" or text.startswith("/-/"):
+        raise ArgumentTypeError("is not a path such as /metrics")
+    return text
+
+
 def percent(text: str) -> float:
     """Parse a percentage. Raises ValueError, which argparse words."""
     percent = float(text.removesuffix("%"))
@@ -161,8 +169,24 @@ def _running(parser: ArgumentParser) -> None:
     _demo(parser)
     parser.add_argument(
         "--listen",
+        "--web.listen-address",
         metavar="HOST:PORT",
         help="where /metrics is served, or off (else exporter.listen)",
+    )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config",
+        metavar="PATH",
+        type=path,
+        help="TLS, basic auth and headers, in the exporter toolkit's format (else exporter.web_config)",
+    )
+    parser.add_argument(
+        "--web.telemetry-path",
+        dest="metrics_path",
+        metavar="URL_PATH",
+        type=url_path,
+        default="/metrics",
+        help="default: /metrics",
     )
     parser.add_argument("--no-notify", action="store_true", help="send no alerts")
     parser.add_argument(

@@ -65,7 +65,12 @@ class Leader:
 
     def who(self) -> Mapping[str, Any]:
         """Say which process this is, for others."""
-        return {"pid": os.getpid(), "version": __version__, "metrics": self.exporting.url or None}
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "metrics": self.exporting.url or None,
+            "refused_hosts": list(self.exporting.refused_hosts),
+        }
 
     async def execute(self, command: Command) -> str:
         """Execute a command; its answer is for the user. Raises TrackerError."""
@@ -115,7 +120,7 @@ class Leader:
         """Read the settings as they are after all commands that have ended, and what these have written."""
         while True:
             executed, config = self._executed, await self._read()
-            await self.exporting.check(config.address)
+            await self.exporting.check(config.site)
             if executed == self._executed:
                 return config
 
@@ -130,7 +135,7 @@ class Leader:
     def _announce(self, config: RunConfig) -> None:
         """Serve metrics where these settings want them, and say what is doubtful in them."""
         sock = self._passed.metrics[0] if self._passed.metrics else None
-        self.exporting.move_to(config.address, sock)
+        self.exporting.move_to(config.site, sock)
         for warning in config.settings.warnings:
             _log.warning("%s", warning)
         self._notices.status(f"polls {_words(config.settings)}")

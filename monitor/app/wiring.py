@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from exporters.web_config import SiteConfig, refuse_plain
 from monitor import __version__
 from monitor.api.client import ApiHosts, Client
 from monitor.api.wire import parse_usage
@@ -195,6 +196,8 @@ class CliOptions:
 
     config: Path
     listen: Address | None = None
+    web_config: Path | None = None
+    metrics_path: str = "/metrics"
     notify: bool = True
     write: Write | None = None
     clock: Clock = field(default_factory=SystemClock)
@@ -206,7 +209,7 @@ class RunConfig:
 
     settings: Settings
     channels: ChannelSet
-    address: Address
+    site: SiteConfig | None
     policy: Policy
     hosts: ApiHosts
 
@@ -217,8 +220,8 @@ class RunConfig:
         channels = ChannelSet()
         if options.notify:
             channels = build_channel_set(settings, options.write, options.clock)
-        address = options.listen or settings.exporter.listen
-        return RunConfig(settings, channels, address, policy_of(settings), hosts_of(settings.api))
+        site = site_of(settings, options)
+        return RunConfig(settings, channels, site, policy_of(settings), hosts_of(settings.api))
 
     @staticmethod
     def again(options: CliOptions) -> "RunConfig":
@@ -234,6 +237,23 @@ class RunConfig:
             and ours.channels == others.channels
             and self.policy.alerts == other.policy.alerts
         )
+
+
+def site_of(settings: Settings, options: CliOptions) -> SiteConfig | None:
+    """Read how `/metrics` is to be served; None for not at all. Raises SettingsError."""
+    exporter = settings.exporter
+    address = options.listen or exporter.listen
+    if address.host is None or address.port is None:
+        return None
+    site = SiteConfig(
+        address.host,
+        address.port,
+        exporter.hosts,
+        options.metrics_path,
+        allow_plain=exporter.allow_plain,
+    )
+    refuse_plain(site)
+    return site
 
 
 def policy_of(settings: Settings) -> Policy:

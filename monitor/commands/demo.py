@@ -6,10 +6,12 @@ import os
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from exporters.server import Site
+from exporters.web_config import SiteConfig
 from monitor.app.app import App
 from monitor.app.handlers import execute
 from monitor.app.wiring import build_demo
@@ -35,16 +37,17 @@ async def _open(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
         if address.host is None or address.port is None:
             yield app, ""
             return
-        site = Site(app.state, app.clock.now, address.host, address.port)
+        config = SiteConfig(address.host, address.port, metrics_path=arguments.metrics_path)
+        site = Site(app.state, app.clock.now, config)
         try:
             await site.start()
         except TrackerError:
             if arguments.listen:
                 raise
-            site = Site(app.state, app.clock.now, address.host, 0)
+            site = Site(app.state, app.clock.now, replace(config, port=0))
             await site.start()
         try:
-            yield app, f"{site.url}metrics"
+            yield app, site.metrics_url
         finally:
             await site.stop()
 

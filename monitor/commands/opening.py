@@ -6,6 +6,7 @@ import signal
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 from monitor.app.app import App
 from monitor.app.wiring import CliOptions, build, build_demo
@@ -23,6 +24,8 @@ def cli_options(arguments: Namespace, write: Write | None) -> CliOptions:
     return CliOptions(
         config=config_path(os.environ, arguments.config),
         listen=None if arguments.listen is None else parse_listen(arguments.listen),
+        web_config=None if arguments.web_config is None else Path(arguments.web_config),
+        metrics_path=arguments.metrics_path,
         notify=not arguments.no_notify,
         write=write,
     )

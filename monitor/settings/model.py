@@ -40,10 +40,12 @@ from monitor.settings.values import (
     check_alertmanager_url,
     check_api_url,
     check_config_dir,
+    check_host,
     check_label,
     check_name,
     check_org_id,
     check_user_agent,
+    check_web_config,
     check_webhook_url,
     check_window,
     choice,
@@ -76,6 +78,9 @@ class ExporterSettings:
     """The `[exporter]` table."""
 
     listen: Address = key(text(parse_listen), Address())
+    hosts: tuple[str, ...] = key(items(text(check_host)), ())
+    web_config: str = key(text(check_web_config), "")
+    allow_plain: bool = key(flag, False)
 
 
 # Channels

@@ -131,10 +131,10 @@ class Address:
 
 
 def parse_listen(text: str) -> Address:
-    """`HOST:PORT`, an IPv6 address in brackets; or `off`."""
+    """`HOST:PORT`, an IPv6 address in brackets; `:PORT` for all addresses of the machine; or `off`."""
     if text == "off":
         return Address(host=None, port=None)
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+)):([0-9]{1,5})", text)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]*)):([0-9]{1,5})", text)
     if match is None or int(match[3]) > _PORT_MAX or not _is_host(match[1], match[2]):
         raise SettingsError(
             'not an address to listen on: write HOST:PORT, such as "127.0.0.1:15707" or '
@@ -151,7 +151,24 @@ def _is_host(bracketed: str | None, plain: str) -> bool:
             ipaddress.IPv4Address(plain)
     except ValueError:
         return False
-    return bracketed is not None or bool(re.fullmatch(r"[A-Za-z0-9._-]+", plain))
+    return bracketed is not None or bool(re.fullmatch(r"[A-Za-z0-9._-]*", plain))
+
+
+def check_host(pattern: str) -> str:
+    """A name, an address or a pattern such as "*.svc.cluster.local" that may stand in a request's `Host`."""
+    if not re.fullmatch(r"[A-Za-z0-9._*?-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]", pattern):
+        raise SettingsError(
+            "not a host name: write it without scheme and port, such as "
+            '"box.lan", "*.svc.cluster.local" or "*"'
+        )
+    return pattern
+
+
+def check_web_config(path: str) -> str:
+    """The path of a `web.yml`; one that is relative is beside the settings file."""
+    if not path.strip() or _CONTROL.search(path):
+        raise SettingsError('not a path: write one such as "web.yml", or remove it')
+    return path
 
 
 def check_api_url(url: str) -> str:

@@ -9,19 +9,19 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import ClientError, ClientSession
 
+from exporters.web_config import SiteConfig
 from monitor.app.metrics_server import RETRY_SECS, MetricsServer
 from monitor.core.errors import TrackerError
-from monitor.settings import Address
 from tests.app.factories import until
 from tests.builders import live, state
 from tests.end_to_end.world import free_port
 from tests.fakes import FakeClock
 
-OFF = Address(None, None)
+OFF = None
 
 
-def at(port: int) -> Address:
-    return Address("127.0.0.1", port)
+def at(port: int) -> SiteConfig:
+    return SiteConfig("127.0.0.1", port)
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ async def test_an_address_is_checked_before_the_old_one_is_given_up() -> None:
         taken = pytest.raises(TrackerError, match="in use")
         with socket.create_server(("127.0.0.1", 0)) as other, taken:
             await found.check(at(other.getsockname()[1]))
-        for good in (at(port), at(free_port()), OFF, Address("0.0.0.0", port)):  # noqa: S104
+        for good in (at(port), at(free_port()), OFF, SiteConfig("0.0.0.0", port)):  # noqa: S104
             await found.check(good)
         assert await status(found.url) == 200
 
@@ -74,10 +74,10 @@ async def test_it_is_said_where_other_machines_may_read(
     host: str, warns: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with exporting() as found:
-        found.move_to(Address(host, 0))
+        found.move_to(SiteConfig(host, allow_plain=True))
         await until(lambda: found.url)
     told = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    words = "other machines may read the metrics too: they are served on 0.0.0.0"
+    words = "other machines may read the metrics too: 0.0.0.0"
     assert told == ([words] if warns else [])
 
 

@@ -38,7 +38,7 @@ def test_what_the_help_shows_is_completed_and_nothing_else(
     with pytest.raises(SystemExit):
         main([*path, "--help"])
     shown = re.findall(r"^  (-[^\n]*?)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
-    flags = {name for line in shown for name in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", line)}
+    flags = {name for line in shown for name in re.findall(r"(?<![\w-])--?[a-zA-Z][\w.-]*", line)}
     assert set(bash.offered(" ".join(["monitor", *path, "-"]))) == flags
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from exporters.server import Site
+from exporters.web_config import SiteConfig
 from monitor.api.client import Reached, reach
 from monitor.core.errors import NEVER_CONNECTED, Cause, Failure, Reason
 from monitor.demo.server import SimulatedApi
@@ -138,7 +139,7 @@ async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
 
 
 async def test_a_port_on_which_a_monitor_serves_is_ours() -> None:
-    async with Site(state, lambda: NOW, "127.0.0.1", 0) as site:
+    async with Site(state, lambda: NOW, SiteConfig()) as site:
         facts = await port_facts(Address("127.0.0.1", site.port))
     assert facts is not None and facts.bind is Bind.OURS
     assert port_check(facts, {"pid": 1}, "linux").outcome is OK

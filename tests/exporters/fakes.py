@@ -8,7 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from exporters.server import Site
+from exporters.web_config import SiteConfig
 from monitor.core.state import State
+
+LOOPBACK = SiteConfig()
 
 
 @contextmanager
@@ -26,8 +29,10 @@ def loop_in_thread() -> Iterator[Callable[[Coroutine[Any, Any, None]], None]]:
 
 
 @contextmanager
-def served(state: Callable[[], State], now: Callable[[], datetime]) -> Iterator[Site]:
-    site = Site(state, now, "127.0.0.1", 0)
+def served(
+    state: Callable[[], State], now: Callable[[], datetime], config: SiteConfig = LOOPBACK
+) -> Iterator[Site]:
+    site = Site(state, now, config)
     with loop_in_thread() as run:
         run(site.start())
         try:

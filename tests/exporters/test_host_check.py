@@ -6,6 +6,7 @@ from exporters.host_check import guard_for
 
 ELSEWHERE = HTTPStatus.MISDIRECTED_REQUEST
 FORBIDDEN = HTTPStatus.FORBIDDEN
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 ANYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
 
 
@@ -56,11 +57,16 @@ def test_only_the_names_of_the_site_are_known(listen: str, host: str, known: boo
         ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:15707"}, None),
         ({"Origin": "https://evil.example"}, FORBIDDEN),
         ({"Origin": "http://localhost:8080"}, FORBIDDEN),
-        ({"Origin": "https://localhost:15707"}, FORBIDDEN),
+        ({"Origin": "https://localhost:15707"}, None),
+        ({"Origin": "http://[::1"}, FORBIDDEN),
         ({"Origin": "null"}, FORBIDDEN),
         ({"Origin": ""}, FORBIDDEN),
         ({"Sec-Fetch-Site": "cross-site"}, FORBIDDEN),
         ({"Sec-Fetch-Site": "same-site"}, FORBIDDEN),
+        ({"Sec-Fetch-Site": "cross-site", **NAVIGATION}, None),
+        ({"Sec-Fetch-Site": "cross-site", **NAVIGATION, "Sec-Fetch-Dest": "iframe"}, FORBIDDEN),
+        ({"Sec-Fetch-Site": "cross-site", **NAVIGATION, "Sec-Fetch-Mode": "no-cors"}, FORBIDDEN),
+        ({"Sec-Fetch-Site": "cross-site", **NAVIGATION, "Origin": "null"}, FORBIDDEN),
     ],
 )
 def test_what_another_site_asks_is_forbidden(
@@ -68,3 +74,22 @@ def test_what_another_site_asks_is_forbidden(
 ) -> None:
     guard = guard_for("127.0.0.1", machine="box")
     assert guard.refusal({"Host": "localhost:15707", **headers}) == refusal
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "known"),
+    [
+        (("host.docker.internal",), "host.docker.internal:15707", True),
+        (("Host.Docker.Internal",), "host.docker.internal.", True),
+        (("host.docker.internal",), "evil.example", False),
+        (("*.svc.cluster.local",), "tracker.default.svc.cluster.local", True),
+        (("*.svc.cluster.local",), "svc.cluster.local.evil.example", False),
+        (("[fd00::7]",), "[fd00::7]:15707", True),
+        (("*",), "anything.example", True),
+        (("a", "b"), "localhost", True),
+    ],
+)
+def test_the_settings_add_names_and_patterns(
+    hosts: tuple[str, ...], host: str, known: bool
+) -> None:
+    assert guard_for("127.0.0.1", "box", hosts).knows(host) is known

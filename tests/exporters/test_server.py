@@ -11,8 +11,10 @@ from html.parser import HTMLParser
 import pytest
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
 
+from exporters.listener import cannot_listen
 from exporters.negotiation import OPENMETRICS, TEXT
-from exporters.server import Site, cannot_listen
+from exporters.server import Site
+from exporters.web_config import SiteConfig
 from monitor.core.errors import Reason, TrackerError
 from monitor.core.model import Account
 from monitor.core.state import State
@@ -23,7 +25,7 @@ PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
 
 
 def site_of(shown: State, host: str = "127.0.0.1", port: int = 0) -> Site:
-    return Site(lambda: shown, lambda: NOW, host, port)
+    return Site(lambda: shown, lambda: NOW, SiteConfig(host, port))
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ async def test_an_unreadable_version_is_answered_in_plain_text(client: ClientSes
 async def test_a_scrape_sees_the_state_of_its_own_moment() -> None:
     shown = [state()]
     async with (
-        Site(lambda: shown[0], lambda: NOW, "127.0.0.1", 0) as site,
+        Site(lambda: shown[0], lambda: NOW, SiteConfig()) as site,
         ClientSession(site.url) as client,
     ):
         _, before = await answer(client, "/metrics")
@@ -96,7 +98,7 @@ async def test_a_scrape_sees_the_state_of_its_own_moment() -> None:
 @pytest.mark.parametrize("starts", [True, False])
 async def test_a_socket_that_was_passed_is_closed_in_the_end(starts: bool) -> None:
     sock = socket.create_server(("127.0.0.1", 0))
-    site = Site(state, lambda: NOW, "", 0, sock=sock)
+    site = Site(state, lambda: NOW, SiteConfig(), sock)
     if starts:
         await site.start()
     await site.stop()
@@ -189,7 +191,7 @@ async def test_a_bug_of_ours_is_logged(caplog: pytest.LogCaptureFixture) -> None
     def state_now() -> State:
         raise ZeroDivisionError
 
-    broken = Site(state_now, lambda: NOW, "127.0.0.1", 0)
+    broken = Site(state_now, lambda: NOW, SiteConfig())
     async with broken, ClientSession(broken.url) as asking:
         response, _ = await answer(asking, "/metrics")
     assert response.status == 500

@@ -28,6 +28,7 @@ from tests.builders import NOW
         ("localhost:80", "localhost", 80),
         ("10.0.0.1:0", "10.0.0.1", 0),
         ("[::]:65535", "::", 65535),
+        (":15707", "", 15707),
     ],
 )
 def test_addresses_to_listen_on(text: str, host: str | None, port: int | None) -> None:
@@ -36,7 +37,7 @@ def test_addresses_to_listen_on(text: str, host: str | None, port: int | None) -
 
 @pytest.mark.parametrize(
     "text",
-    ["", "127.0.0.1", ":80", "80", "a:65536", "::1:80", "[::1]", "[x]:1", "a b:1", "a:-1", "OFF:x",
+    ["", "127.0.0.1", ":", "80", "a:65536", "::1:80", "[::1]", "[x]:1", "a b:1", "a:-1", "OFF:x",
      "999.1.1.1:80", "1.2.3:80", "0:80"],
 )  # fmt: skip
 def test_what_is_no_address_to_listen_on(text: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import ClientSession
 
 from exporters.server import Site
+from exporters.web_config import SiteConfig
 from monitor.system.sd_notify import (
     Notices,
     notices,
@@ -229,7 +230,7 @@ async def test_the_site_serves_on_a_passed_socket() -> None:
     passed = socket.create_server(("127.0.0.1", 0))
     port = passed.getsockname()[1]
     kinds = sorted_out([passed])
-    site = Site(lambda: shown, lambda: NOW, "10.9.8.7", 1, sock=kinds.metrics[0])
+    site = Site(lambda: shown, lambda: NOW, SiteConfig("10.9.8.7", 1), kinds.metrics[0])
     async with site, ClientSession() as client:
         assert site.url == f"http://127.0.0.1:{port}/"
         async with client.get(f"{site.url}metrics") as response:

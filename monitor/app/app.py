@@ -8,7 +8,8 @@ from functools import partial
 from monitor.api.client import ApiHosts, Client
 from monitor.app import background
 from monitor.app.poller import OwnRequests, Poller, RequestAllowance
-from monitor.core.events import LookedAround, PolicyChanged, PollStarted, Recalled, Restored
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.events import LookedAround, PolicyChanged, PollStarted, Recalled, Restored, Tested
 from monitor.core.model import Storage
 from monitor.core.policy import Policy
 from monitor.core.restore import unasked
@@ -20,7 +21,8 @@ from monitor.credentials.local_usage import LocalUsage
 from monitor.credentials.ports import Listing, LoginSource
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
-from monitor.notify.channel import ChannelSet
+from monitor.notify.channel import ChannelSet, send_to_each
+from monitor.notify.channel import Outcome as ChannelOutcome
 from monitor.notify.journal import Journal, NoJournal
 from monitor.notify.queue import Notifier
 from monitor.storage.cache import Cached
@@ -107,6 +109,13 @@ class App:
         """Send alerts by these channels from now on, also those that others have not sent yet."""
         self._channels = channels
         self._channels_replaced.set()
+
+    async def test_channels(self) -> list[ChannelOutcome]:
+        """Send a test alert by every channel that alerts are sent by, whichever of them work."""
+        now = self.clock.now()
+        alert = Alert(AlertKind.TEST, "", "", now)
+        self.store.dispatch(Tested(now, alert))
+        return await send_to_each(self._channels, alert, self.store.dispatch, self.clock)
 
     def state(self) -> State:
         return self.store.state

@@ -1,7 +1,7 @@
 """Answers requests over the socket by views of the state, and executes commands, wherever they come from."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from exporters.template import parse_format
@@ -18,6 +18,7 @@ from monitor.core.commands import (
     Refresh,
     Reload,
     RemoveAccount,
+    SendTest,
     Status,
     ToggleMute,
     UseAccount,
@@ -30,6 +31,7 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import Muted, RefreshRequested
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import View, encode_change, encode_state
+from monitor.notify.channel import NOTIFICATIONS_OFF, Outcome
 from monitor.storage.mute import mute_words
 from monitor.system.clock import Clock
 
@@ -132,8 +134,20 @@ async def execute(app: App, command: Command) -> str:
             parsed = parse_format("{name}" if form is None else form)
             name = await app.credentials.local_usage.ingest(document or {}, config_dir)
             return lines_of(app.state(), app.clock.now(), parsed, name).rstrip("\n")
+        case SendTest():
+            return _tested(await app.test_channels())
         case Reload():
             raise TrackerError("no running monitor to reload")
+
+
+def _tested(outcomes: Sequence[Outcome]) -> str:
+    """Say what became of a test alert on each channel. Raises TrackerError where none could send it."""
+    lines = [f"{outcome.channel}: {outcome.detail}" for outcome in outcomes]
+    if not outcomes:
+        raise TrackerError(NOTIFICATIONS_OFF)
+    if all(outcome.failure for outcome in outcomes):
+        raise TrackerError(f"every channel failed: {'; '.join(lines)}: run `monitor doctor`")
+    return "\n".join(lines)
 
 
 def _refresh(app: App, account: str | None) -> str:

@@ -43,7 +43,7 @@ from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
 from monitor.notify.build import build_channel_set
 from monitor.notify.channel import ChannelSet
-from monitor.notify.channels.terminal import Write
+from monitor.notify.channels.terminal import Show
 from monitor.notify.journal import DeliveryLog
 from monitor.paths import refuse_missing
 from monitor.settings import (
@@ -192,14 +192,14 @@ async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
 
 @dataclass(frozen=True, slots=True)
 class CliOptions:
-    """The options of a run that polls. `write` reaches the terminal that it has, if it has one."""
+    """The options of a run that polls. `show` reaches the terminal that it has, if it has one."""
 
     config: Path
     listen: Address | None = None
     web_config: Path | None = None
     metrics_path: str = "/metrics"
     notify: bool = True
-    write: Write | None = None
+    show: Show | None = None
     clock: Clock = field(default_factory=SystemClock)
 
 
@@ -219,7 +219,7 @@ class RunConfig:
         settings = load(options.config)
         channels = ChannelSet()
         if options.notify:
-            channels = build_channel_set(settings, options.write, options.clock)
+            channels = build_channel_set(settings, options.show, options.clock)
         site = site_of(settings, options)
         return RunConfig(settings, channels, site, policy_of(settings), hosts_of(settings.api))
 

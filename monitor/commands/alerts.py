@@ -13,12 +13,14 @@ from monitor.core.alerts.explain import Decided, explain, explain_all
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.replay import replayed
 from monitor.core.alerts.rules import RuleBook
-from monitor.core.effects import Alert
+from monitor.core.alerts.text import headline
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import TrackerError
-from monitor.core.format import clock, iso, percent
+from monitor.core.format import clock, exact_percent, iso
 from monitor.core.guard import find_account
 from monitor.core.model import Account, AccountState, Usage
 from monitor.core.policy import Policy
+from monitor.core.sanitize import one_line
 from monitor.core.state import State
 from monitor.settings import (
     Settings,
@@ -70,12 +72,36 @@ def _list(arguments: Namespace, now: datetime) -> None:
             alerts=[_entry_document(entry) for entry in known.entries],
         )
         return
+    highest = {_subject(alert): alert for alert in sorted(firing, key=_height)}
     print("active alerts" if firing else "no alert is active")
-    for alert in firing:
-        print(f"  since {_row(alert, now)}")
+    for alert in sorted(highest.values(), key=lambda alert: alert.at, reverse=True):
+        print(f"  {_row(alert, now)}  since {clock(alert.at, now, seconds=True)}")
     print("recent alerts" if known.entries else "no recent alerts")
-    for entry in known.entries:
-        print(f"  {_row(entry.alert, now)}  {_outcome(entry)}")
+    for entry, lower in _by_window(known.entries):
+        steps = [f"{exact_percent(a.threshold)} {clock(a.at, now)}" for a in lower if a.threshold]
+        before = f" ({', '.join(steps)})" if steps else ""
+        time = clock(entry.alert.at, now, seconds=True)
+        print(f"  {time}  {_row(entry.alert, now)}{before}  {_outcome(entry)}")
+
+
+def _by_window(entries: Sequence[StoredAlert]) -> list[tuple[StoredAlert, list[Alert]]]:
+    """The newest first, with the lower thresholds that a window had passed in the same period."""
+    found: dict[tuple[str, ...], tuple[StoredAlert, list[Alert]]] = {}
+    for number, entry in enumerate(entries):
+        subject = _subject(entry.alert) if entry.alert.period else (str(number),)
+        before = found.pop(subject, None)
+        found[subject] = entry, [before[0].alert, *before[1]] if before else []
+    return list(reversed(found.values()))
+
+
+def _subject(alert: Alert) -> tuple[str, ...]:
+    """One window in one period; all thresholds of it are one subject."""
+    kind = AlertKind.THRESHOLD if alert.kind is AlertKind.LIMIT else alert.kind
+    return kind, alert.account, alert.window, alert.period
+
+
+def _height(alert: Alert) -> float:
+    return 1.0 if alert.threshold is None else alert.threshold
 
 
 def _replay(arguments: Namespace, now: datetime) -> None:
@@ -95,7 +121,7 @@ def _replay(arguments: Namespace, now: datetime) -> None:
         f"{len(fired) or 'no'} alert{'' if len(fired) == 1 else 's'} since {clock(since, now, seconds=True)}"
     )
     for alert in fired:
-        print(f"  {_row(alert, now)}")
+        print(f"  {clock(alert.at, now, seconds=True)}  {_row(alert, now)}")
 
 
 def _explain(arguments: Namespace, now: datetime) -> None:
@@ -184,10 +210,8 @@ def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage
 
 
 def _row(alert: Alert, now: datetime) -> str:
-    """One alert in one line."""
-    about = "  ".join(part for part in (alert.account, alert.window) if part) or "all accounts"
-    used = f"  {percent(alert.utilization, decimals=1)}" if alert.window else ""
-    return f"{clock(alert.at, now, seconds=True)}  {about}  {alert.rule}{used}"
+    """Of which account, and what."""
+    return "  ".join(filter(None, (one_line(alert.account), headline(alert, now))))
 
 
 def _outcome(entry: StoredAlert) -> str:
@@ -195,7 +219,7 @@ def _outcome(entry: StoredAlert) -> str:
     if entry.stage is Stage.SENT:
         return f"{entry.outcome}{tries}"  # such as `sent (desktop)`
     words = f": {entry.outcome}" if entry.outcome else ""
-    return f"{entry.stage}{words}{tries}"
+    return f"{'given up' if entry.stage is Stage.DROPPED else 'not sent yet'}{words}{tries}"
 
 
 def _document(alert: Alert) -> dict[str, Any]:

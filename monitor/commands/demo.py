@@ -19,7 +19,7 @@ from monitor.commands.opening import StopSignal
 from monitor.core.errors import TrackerError
 from monitor.notify.build import build_demo_channel_set
 from monitor.notify.channel import ChannelSet
-from monitor.notify.channels.terminal import Write
+from monitor.notify.channels.terminal import Show
 from monitor.settings import Address, parse_listen
 from monitor.system import logs
 
@@ -75,7 +75,7 @@ async def _table(arguments: Namespace) -> int:
             lambda: Footer(metrics and f"metrics on {metrics}"),
             Screen(pane=Pane.DETAIL, badge="DEMO"),
         )
-        await app.run(program.run, _channels(arguments, tty.write))
+        await app.run(program.run, _channels(arguments, program.show))
     return 0
 
 
@@ -95,5 +95,5 @@ async def _service(arguments: Namespace) -> int:
     return stop.code
 
 
-def _channels(arguments: Namespace, write: Write | None) -> ChannelSet:
-    return ChannelSet() if arguments.no_notify else build_demo_channel_set(write)
+def _channels(arguments: Namespace, show: Show | None) -> ChannelSet:
+    return ChannelSet() if arguments.no_notify else build_demo_channel_set(show)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monitor.app.app import App
 from monitor.app.wiring import CliOptions, build, build_demo
-from monitor.notify.channels.terminal import Write
+from monitor.notify.channels.terminal import Show
 from monitor.settings import Settings, config_path, load, parse_listen
 
 
@@ -19,7 +19,7 @@ def settings_of(arguments: Namespace) -> Settings:
     return load(config_path(os.environ, arguments.config))
 
 
-def cli_options(arguments: Namespace, write: Write | None) -> CliOptions:
+def cli_options(arguments: Namespace, show: Show | None) -> CliOptions:
     """The options of a run that polls. Raises SettingsError."""
     return CliOptions(
         config=config_path(os.environ, arguments.config),
@@ -27,7 +27,7 @@ def cli_options(arguments: Namespace, write: Write | None) -> CliOptions:
         web_config=None if arguments.web_config is None else Path(arguments.web_config),
         metrics_path=arguments.metrics_path,
         notify=not arguments.no_notify,
-        write=write,
+        show=show,
     )
 
 

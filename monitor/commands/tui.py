@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from monitor.app.leader import Leader
     from monitor.terminal.frame import Footer
     from monitor.terminal.program import Program
-    from monitor.terminal.tty import Tty
 
 FIRST_SIGHT_SECS: Final = 1.0
 """Limit of the wait for something to show."""
@@ -53,7 +52,7 @@ async def _table(arguments: Namespace) -> int:
     tty = await Tty.open(terminal_path())
     election = Election(
         *instance(os.environ, config_path(os.environ, arguments.config)),
-        lambda path: _leader(arguments, view, path, tty),
+        lambda path: _leader(arguments, view, path, program),
     )
     footer = partial(_footer, election, idle)
     program = Program(view, SystemClock(), election.execute, tty, footer)
@@ -84,7 +83,7 @@ def _footer(election: Election, idle: str) -> "Footer":
     return Footer(f"{election.status}; {idle}: not before this one polls", is_problem=True)
 
 
-def _leader(arguments: Namespace, view: StateView, path: str, tty: "Tty") -> "Leader":
+def _leader(arguments: Namespace, view: StateView, path: str, program: "Program") -> "Leader":
     """The leader that this process becomes; from now on there is something to log."""
     from monitor.app.leader import Leader
     from monitor.commands.opening import cli_options
@@ -92,7 +91,7 @@ def _leader(arguments: Namespace, view: StateView, path: str, tty: "Tty") -> "Le
     from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
-    return Leader(cli_options(arguments, tty.write), view, path)
+    return Leader(cli_options(arguments, program.show), view, path)
 
 
 async def _shown(program: "Program", view: StateView) -> None:

@@ -77,6 +77,11 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class SendTest:
+    """Send a test alert by every channel, and say for each what became of it, in a line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ingest:
     """Take the figures that Claude Code gave its status line; `document` is its JSON, None where there was none.
 
@@ -143,6 +148,7 @@ Command = (
     | RemoveAccount
     | UseAccount
     | Reload
+    | SendTest
     | Ingest
 )
 Query = Status | WatchLines | Next | Guard | WatchState | Who

@@ -187,6 +187,14 @@ class Notified:
 
 
 @dataclass(frozen=True, slots=True)
+class Tested:
+    """A test alert is about to be sent by every channel."""
+
+    at: datetime
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
 class StorageFailed:
     """The state database cannot be written, for this reason; None says that it can again."""
 
@@ -236,6 +244,7 @@ Event = (
     | PollFailed
     | LookedAround
     | Notified
+    | Tested
     | StorageFailed
     | Ticked
     | Muted

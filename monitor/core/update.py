@@ -34,6 +34,7 @@ from monitor.core.events import (
     RequestSent,
     Restored,
     StorageFailed,
+    Tested,
     Ticked,
 )
 from monitor.core.merge import answered, merged, settled
@@ -359,6 +360,12 @@ def _notified(event: Notified, state: State) -> Outcome:
             last_failure=event.failure,
         ),
     ), ()
+
+
+@_update.register
+def _tested(event: Tested, state: State) -> Outcome:
+    log = (*state.log, LoggedAlert(event.alert, event.at))[-LOG_LENGTH:]
+    return replace(state, log=log), ()
 
 
 @_update.register

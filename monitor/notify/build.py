@@ -18,7 +18,7 @@ from monitor.notify.channels.apprise import LIMIT_SECS as APPRISE_SECS
 from monitor.notify.channels.apprise import Apprise
 from monitor.notify.channels.command import Command
 from monitor.notify.channels.desktop import Desktop, Osascript, TerminalNotifier
-from monitor.notify.channels.terminal import Bell, Terminal, Write
+from monitor.notify.channels.terminal import Bell, Show, Terminal
 from monitor.notify.channels.webhook import Form, Webhook
 from monitor.settings import ChannelSettings, Settings, WebhookSettings, rule_book
 from monitor.system.clock import Clock
@@ -31,23 +31,23 @@ Make = Callable[[], Channel]
 
 def build_channel_set(
     settings: Settings,
-    write: Write | None,
+    show: Show | None,
     clock: Clock,
     *,
     keyring: Keyring | None = None,
     platform: str = sys.platform,
 ) -> ChannelSet:
-    """The user's own channels; `write` reaches the terminal that we run on.
+    """The user's own channels; `show` reaches the terminal that we run on.
 
     Raises SettingsError where one of them cannot be used as it is set.
     """
     notifications = settings.notifications
     if not notifications.enabled:
         return ChannelSet()
-    make = _built_in(write, platform) | _configured(
+    make = _built_in(show, platform) | _configured(
         settings.channels, keyring or Keyring(), rule_book(settings), clock
     )
-    resorts = LAST_RESORTS if write is not None and "desktop" in notifications.channels else ()
+    resorts = LAST_RESORTS if show is not None and "desktop" in notifications.channels else ()
     fallbacks = MAC_FALLBACKS if platform == "darwin" else ()
     if notifications.fan_out:
         names, fallbacks = notifications.channels, (*fallbacks, *resorts)
@@ -66,22 +66,22 @@ def build_channel_set(
     )
 
 
-def build_demo_channel_set(write: Write | None) -> ChannelSet:
+def build_demo_channel_set(show: Show | None) -> ChannelSet:
     """The demo's channels touch no D-Bus: they are those of the terminal alone."""
-    if write is None:
+    if show is None:
         return ChannelSet()
-    make = _built_in(write, sys.platform)
+    make = _built_in(show, sys.platform)
     return ChannelSet({name: [make[name]()] for name in LAST_RESORTS})
 
 
-def _built_in(write: Write | None, platform: str) -> dict[str, Make]:
+def _built_in(show: Show | None, platform: str) -> dict[str, Make]:
     """The channels that need no settings, by their names."""
     return {
         "desktop": lambda: Desktop(markup=platform != "darwin"),
         "terminal-notifier": TerminalNotifier,
         "osascript": Osascript,
-        "terminal": lambda: Terminal(write, os.environ),
-        "bell": lambda: Bell(write),
+        "terminal": lambda: Terminal(show, os.environ),
+        "bell": lambda: Bell(show),
     }
 
 

@@ -24,6 +24,9 @@ REST_SECS: Final = 60.0
 GRACE_SECS: Final = 1.0
 """What is cancelled has so long to end what it began."""
 
+NOTIFICATIONS_OFF: Final = (
+    "notifications are off: see notifications.enabled and notifications.channels"
+)
 ANY: Final = "*"
 """The one queue where the first channel that works is enough."""
 

@@ -7,19 +7,20 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from monitor.core.commands import Command, Refresh, ToggleMute
-from monitor.core.errors import TrackerError
+from monitor.core.effects import Alert
+from monitor.core.errors import ChannelError, ChannelReason, TrackerError
 from monitor.core.state import State
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
 from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keys import Key
-from monitor.terminal.screen import Screen, fail, finish, show, show_error
+from monitor.terminal.screen import Screen, fail, finish, push, show, show_error
 from monitor.terminal.tty import Tty
 
 LAST_WRITE_SECONDS: Final = 1.0
@@ -62,6 +63,7 @@ class Program:
         self._footer = footer
         self._screen = replace(screen or Screen(), opened_at=clock.now())
         self._title = ""
+        self._in_sight = False
         self._shown: tuple[Size, Picture] | None = None
         self._commands: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -76,9 +78,11 @@ class Program:
         with self._signals():
             try:
                 self._tty.enter()
+                self._in_sight = True
                 self._draw()
                 await self._ended
             finally:
+                self._in_sight = False
                 await self._leave(views)
 
     async def _leave(self, views: list[asyncio.Task[None]]) -> None:
@@ -130,10 +134,10 @@ class Program:
             await self._view.changed()
             self._draw()
 
-    def _draw(self) -> None:
-        """Show the newest state; a stalled terminal goes without, and then gets the newest one."""
+    def _draw(self) -> bool:
+        """Show the newest state; a stalled terminal goes without (False), and then gets the newest one."""
         if self._ended.done():
-            return
+            return False
         size = self._tty.size()
         new = frame(self._view.state, self._screen, self._clock.now(), size, footer=self._footer())
         self._screen = replace(self._screen, page=new.page)
@@ -142,8 +146,19 @@ class Program:
         data = painter.repaint(known[1] if known else None, new.picture, size)
         if new.title != self._title:
             data += painter.title(new.title)
-        if not data or self._tty.offer(data):
+        is_taken = not data or self._tty.offer(data)
+        if is_taken:
             self._shown, self._title = (size, new.picture), new.title
+        return is_taken
+
+    async def show(self, alerts: Sequence[Alert], sequence: bytes) -> None:
+        """Write the sequence once the line of alerts stands on the screen. Raises ChannelError where it does not."""
+        if not self._in_sight or {entry.alert for entry in self._view.state.log}.isdisjoint(alerts):
+            raise ChannelError(ChannelReason.UNAVAILABLE, "the table is not on a screen")
+        self._screen = push(self._screen, alerts, self._clock.now())
+        if not self._draw() or not await self._tty.drained(LAST_WRITE_SECONDS):
+            raise ChannelError(ChannelReason.UNAVAILABLE, "the terminal takes no output")
+        self._tty.write(sequence)
 
     def _redraw(self) -> None:
         """Draw all of it: what is on the screen is not known."""
@@ -187,7 +202,7 @@ class Program:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        reactions: dict[signal.Signals, Callable[[], None]] = {
+        reactions: dict[signal.Signals, Callable[[], object]] = {
             signal.SIGINT: self._end,
             signal.SIGTERM: self._end,
             signal.SIGHUP: self._end,
@@ -208,6 +223,7 @@ class Program:
         """Ctrl-Z: give the terminal back, and stop, with all of the job, until it is continued."""
         if self._ended.done():
             return
+        self._in_sight = False
         self._tty.leave()
         loop = asyncio.get_running_loop()
         loop.remove_signal_handler(signal.SIGTSTP)
@@ -218,4 +234,5 @@ class Program:
     def _resume(self) -> None:
         if not self._ended.done():
             self._tty.enter()
+            self._in_sight = True
             self._redraw()

@@ -3,14 +3,15 @@
 `bindings.press` is how keys change it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from monitor.core.alerts.text import is_critical
-from monitor.core.state import LoggedAlert, State
+from monitor.core.effects import Alert
+from monitor.core.state import LOG_LENGTH, LoggedAlert, State
 from monitor.terminal.dialogs import Filter, Form, Question
 from monitor.terminal.fleet import Order, listed
 
@@ -48,7 +49,7 @@ class Screen:
     `page` counts the open pane's screenfuls from 0; `busy` names the command that is still being carried out.
     `badge` stands beside the program's name. `order` and `pattern` say which accounts are listed. Alerts are news
     after `opened_at`, `key_at` and `cleared_at`: when the table was opened, when a key was last pressed, and when
-    somebody looked at the log or closed the line.
+    somebody looked at the log or closed the line; and since they were `pushed`, where they were sent here again.
     """
 
     selected: str | None = None
@@ -64,6 +65,7 @@ class Screen:
     opened_at: datetime | None = None
     key_at: datetime | None = None
     cleared_at: datetime | None = None
+    pushed: Mapping[Alert, datetime] = field(default_factory=dict)
     is_hinted: bool = False
 
     def names(self, state: State, now: datetime) -> tuple[str, ...]:
@@ -81,9 +83,10 @@ class Screen:
         return [entry for entry in state.log if self._is_unseen(entry, now)]
 
     def _is_unseen(self, entry: LoggedAlert, now: datetime) -> bool:
-        if self.cleared_at is not None and entry.fired_at <= self.cleared_at:
+        since = self.pushed.get(entry.alert, entry.fired_at)
+        if self.cleared_at is not None and since <= self.cleared_at:
             return False
-        if self.opened_at is None or entry.fired_at >= self.opened_at:
+        if self.opened_at is None or since >= self.opened_at:
             return True
         return not entry.is_sent and now - entry.fired_at < _KEPT_UNSEEN
 
@@ -93,14 +96,21 @@ class Screen:
         return sorted(found, key=lambda e: (not is_critical(e.alert), -e.fired_at.timestamp()))
 
     def _is_announced(self, entry: LoggedAlert, now: datetime) -> bool:
-        if now - entry.fired_at < _ALERT_STAYS:
+        since = self.pushed.get(entry.alert, entry.fired_at)
+        if now - since < _ALERT_STAYS:
             return True
-        was_read = self.key_at is not None and self.key_at - entry.fired_at >= _READING
+        was_read = self.key_at is not None and self.key_at - since >= _READING
         return is_critical(entry.alert) and not was_read
 
     def current_message(self, now: datetime) -> Message | None:
         """The message, until it expires."""
         return self.message if self.message and now < self.message.until else None
+
+
+def push(screen: Screen, alerts: Sequence[Alert], now: datetime) -> Screen:
+    """The screen that shows these alerts of the log as if they were decided now."""
+    newest = {**screen.pushed, **dict.fromkeys(alerts, now)}
+    return replace(screen, pushed=dict([*newest.items()][-LOG_LENGTH:]))
 
 
 def show(screen: Screen, text: str, now: datetime) -> Screen:

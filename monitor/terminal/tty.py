@@ -101,6 +101,13 @@ class Tty:
         self.write(frame)
         return True
 
+    async def drained(self, seconds: float) -> bool:
+        """Wait until all is written, but no longer than this; false where it is not."""
+        with contextlib.suppress(TimeoutError, OSError):
+            await asyncio.wait_for(self._writer.drain(), seconds)
+            return True
+        return False
+
     async def keys(self) -> list[Key]:
         """Wait for the next keys; the rest of an unfinished one is waited for a moment. Raises EOFError at the end."""
         patience = None
@@ -121,8 +128,7 @@ class Tty:
 
     async def close(self, seconds: float) -> None:
         """Wait until all is written, but no longer than this, and give the terminal back."""
-        with contextlib.suppress(TimeoutError, OSError):
-            await asyncio.wait_for(self._writer.drain(), seconds)
+        await self.drained(seconds)
         if not self._writer.is_closing():
             self._writer.transport.abort()
         self._reading.close()

@@ -130,14 +130,13 @@ def test_the_list_says_what_fires_and_what_became_of_each_alert(
     code, out, _ = ran("list")
     firing, decided = out.split("recent alerts\n")
     assert code == 0
-    assert re.findall(r"  since .*  a@b.com  5h  (\S+)  96%\n", firing) == [
-        "threshold_80",
-        "threshold_95",
-    ]
-    assert re.findall(r"  a@b.com  5h  (\S+)  (\d+)%  (.*)\n", decided) == [
-        ("threshold_80", "85", "sent (desktop)"),
-        ("threshold_95", "96", "decided"),
-    ]
+    at = r"(?:\w+ )*[\d:]+"
+    assert re.fullmatch(
+        rf"active alerts\n  a@b.com  5h passed 95% · resets {at}  since {at}\n", firing
+    ), "one window is one line"
+    assert re.fullmatch(
+        rf"  {at}  a@b.com  5h passed 95% · resets {at} \(80% {at}\)  not sent yet\n", decided
+    )
     assert ran() == (0, out, "")
 
 
@@ -145,7 +144,25 @@ def test_the_list_calls_nothing_full_that_is_not(ran: Ran, folder: Path, now: da
     end = now + timedelta(hours=2)
     polls = [poll(now - timedelta(minutes=m), used, end) for m, used in ((15, 70.0), (10, 99.96))]
     remembered(folder, polls, now)
-    assert ran()[1].count("threshold_95  99.9%") == 2
+    assert ran()[1].count("passed 95%") == 2
+    assert "full" not in ran()[1]
+
+
+def test_the_newest_alert_comes_first(ran: Ran, folder: Path, now: datetime) -> None:
+    first, second = now - timedelta(minutes=50), now + timedelta(hours=4)
+    remembered(
+        folder,
+        [
+            poll(now - timedelta(minutes=70), 70.0, first),
+            poll(now - timedelta(minutes=60), 100.0, first),
+            poll(now - timedelta(minutes=45), 70.0, second),
+            poll(now - timedelta(minutes=10), 85.0, second),
+        ],
+        now,
+    )
+    listed = ran()[1].split("recent alerts\n")[1].splitlines()
+    words = [line.split("a@b.com  ")[1].split("  ")[0].split(" · ")[0] for line in listed]
+    assert words == ["5h passed 80%", "5h open again, was 100%", "5h full"]
 
 
 def test_the_list_as_json(ran: Ran, folder: Path, now: datetime) -> None:
@@ -186,9 +203,9 @@ def test_a_rule_that_is_off_does_not_fire(ran: Ran, folder: Path, now: datetime)
 def test_a_replay_tells_what_would_have_been_told(ran: Ran, folder: Path, now: datetime) -> None:
     samples(folder, climb(now))
     code, out, _ = ran("replay", "--since", "1h")
-    assert (code, re.findall(r"  a@b.com  5h  (\S+)  (\d+)%\n", out)) == (
+    assert (code, re.findall(r"  a@b.com  5h passed (\d+)% · resets .*\n", out)) == (
         0,
-        [("threshold_80", "85"), ("threshold_95", "96")],
+        ["80", "95"],
     )
 
 

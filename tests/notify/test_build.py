@@ -1,5 +1,6 @@
 """The settings become channels: which, in what order, with what limits, and with secrets that may come later."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ SERVICES = '[channels.apprise]\nurls = "services"\n'
 MAC = ["desktop", "terminal-notifier", "osascript"]
 
 
-def ignore(_: bytes) -> None: ...
+async def ignore(_: Sequence[Alert], __: bytes) -> None: ...
 
 
 def channel_set(
@@ -46,8 +47,8 @@ def channel_set(
 ) -> ChannelSet:
     file = folder / "config.toml"
     file.write_text(f"[notifications]\nchannels = {names}\n{more}")
-    write = ignore if has_terminal else None
-    return build_channel_set(load(file), write, FakeClock(), keyring=entries, platform=platform)
+    show = ignore if has_terminal else None
+    return build_channel_set(load(file), show, FakeClock(), keyring=entries, platform=platform)
 
 
 @pytest.mark.parametrize(

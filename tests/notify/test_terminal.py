@@ -1,7 +1,7 @@
 import errno
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -10,8 +10,8 @@ import pytest
 from monitor.core.alerts.rules import Urgency
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import ChannelError
-from monitor.notify.channels.terminal import Bell, Terminal, render_notification
+from monitor.core.errors import ChannelError, ChannelReason
+from monitor.notify.channels.terminal import Bell, Show, Terminal, render_notification
 from tests.builders import NOW
 from tests.real.bus import wait_until
 from tests.real.need import need
@@ -73,27 +73,46 @@ def test_kitty_is_told_how_urgent_it_is_and_keeps_two_alerts_apart() -> None:
     assert calm.split(":")[0] != urgent.split(":")[0]
 
 
-async def test_the_sequence_goes_to_the_terminal_s_owner() -> None:
-    out: list[bytes] = []
-    await Terminal(out.append, {"TERM": "foot"}).send(MESSAGE, [ALERT])
-    assert out == [OSC_777.encode()]
+class FakeTable:
+    """A table that shows each alert, or (`error`) cannot."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.shown: list[tuple[list[Alert], bytes]] = []
+        self._error = error
+
+    async def show(self, alerts: Sequence[Alert], sequence: bytes) -> None:
+        if self._error is not None:
+            raise self._error
+        self.shown.append(([*alerts], sequence))
+
+
+async def test_the_sequence_goes_to_the_table_with_its_alerts() -> None:
+    table = FakeTable()
+    await Terminal(table.show, {"TERM": "foot"}).send(MESSAGE, [ALERT])
+    assert table.shown == [([ALERT], OSC_777.encode())]
 
 
 async def test_a_terminal_that_shows_no_notifications_is_a_failure() -> None:
-    out: list[bytes] = []
+    table = FakeTable()
     with pytest.raises(ChannelError, match="not known to show") as failure:
-        await Terminal(out.append, {"TERM": "xterm"}).send(MESSAGE, [ALERT])
-    assert (failure.value.reason, out) == ("no_capability", [])
+        await Terminal(table.show, {"TERM": "xterm"}).send(MESSAGE, [ALERT])
+    assert (failure.value.reason, table.shown) == ("no_capability", [])
 
 
 async def test_the_bell_is_one_byte() -> None:
-    out: list[bytes] = []
-    await Bell(out.append).send(MESSAGE, [ALERT])
-    assert out == [b"\a"]
+    table = FakeTable()
+    await Bell(table.show).send(MESSAGE, [ALERT])
+    assert table.shown == [([ALERT], b"\a")]
 
 
-def _gone(_: bytes) -> None:
-    raise OSError(errno.EIO, "Input/output error")
+@pytest.mark.parametrize("make", [Bell, lambda show: Terminal(show, {"TERM": "foot"})])
+async def test_what_no_screen_shows_is_not_sent(make: Callable[[Show], Bell | Terminal]) -> None:
+    hidden = FakeTable(ChannelError(ChannelReason.UNAVAILABLE, "the table is not on a screen"))
+    with pytest.raises(ChannelError, match="not on a screen"):
+        await make(hidden.show).send(MESSAGE, [ALERT])
+
+
+GONE = FakeTable(OSError(errno.EIO, "Input/output error")).show
 
 
 @pytest.mark.parametrize(
@@ -101,8 +120,8 @@ def _gone(_: bytes) -> None:
     [
         (Bell(None), "there is no terminal here"),
         (Terminal(None, {"TERM": "foot"}), "there is no terminal here"),
-        (Bell(_gone), "the terminal is gone: Input/output error"),
-        (Terminal(_gone, {"TERM": "foot"}), "the terminal is gone"),
+        (Bell(GONE), "the terminal is gone: Input/output error"),
+        (Terminal(GONE, {"TERM": "foot"}), "the terminal is gone"),
     ],
 )
 async def test_without_a_terminal_nothing_is_told(channel: Bell | Terminal, words: str) -> None:
@@ -118,8 +137,9 @@ from monitor.notify.channels.terminal import Terminal
 from monitor.core.alerts.text import format_alerts
 from monitor.core.effects import Alert, AlertKind
 alert = Alert(AlertKind.TEST, "a", "5h", datetime.now(UTC))
-write = lambda data: os.write(1, data)
-asyncio.run(Terminal(write, os.environ).send(format_alerts([alert]), [alert]))
+async def show(alerts, sequence):
+    os.write(1, sequence)
+asyncio.run(Terminal(show, os.environ).send(format_alerts([alert]), [alert]))
 print("written", flush=True)
 time.sleep(60)
 """

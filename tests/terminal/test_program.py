@@ -1,10 +1,13 @@
 """The running table on a pseudo-terminal, in this process and on a clock turned by hand."""
 
 import asyncio
+import base64
 import os
 import pty
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pyte
@@ -19,10 +22,11 @@ from monitor.core.commands import (
     RemoveAccount,
     ToggleMute,
 )
-from monitor.core.errors import TrackerError
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import ChannelError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.model import Secret
-from monitor.core.state import State
+from monitor.core.state import LoggedAlert, State
 from monitor.store import Store
 from monitor.terminal.frame import Footer
 from monitor.terminal.program import Program
@@ -67,6 +71,7 @@ class Table:
             tty,
             lambda: Footer(table.footer, is_problem=True),
         )
+        table.program = program
         table.run = asyncio.ensure_future(program.run())
         return table
 
@@ -80,6 +85,7 @@ class Table:
         self._display = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self._display)
         self.footer = "a footer"
+        self.program: Program
         self.run: asyncio.Future[None]
 
     def read(self) -> bytes:
@@ -394,3 +400,72 @@ async def test_a_resize_is_drawn_at_the_new_size() -> None:
         shown.resize(100, 16)
         await shown.clock.advance(1)
         await shown.shows("5h Bar")
+
+
+FIRED = Alert(AlertKind.THRESHOLD, "user@work.com", "5h", NOW, 0.97, 0.95)
+
+
+def fired() -> State:
+    return replace(STATES["three"](NOW), log=(LoggedAlert(FIRED, NOW),))
+
+
+async def test_an_alert_is_sent_once_its_text_stands_on_the_screen() -> None:
+    async with table(fired()) as shown:
+        await shown.shows("user@client.com")
+        await shown.program.show([FIRED], b"\a")
+        data = shown.read()
+        assert data.endswith(b"\a")
+        assert "⚠ user@work.com 5h passed 95%" in shown.screen
+
+
+async def test_an_alert_that_is_sent_late_is_shown_as_if_it_were_new() -> None:
+    async with table(fired()) as shown:
+        await shown.clock.advance(31)
+        await shown.shows("Last refresh: 43s ago")
+        assert "passed 95%" not in shown.screen
+        await shown.program.show([FIRED], b"\a")
+        await shown.shows("⚠ user@work.com 5h passed 95%")
+
+
+async def test_an_alert_is_not_sent_where_nobody_can_see_it() -> None:
+    async with table(fired()) as shown:
+        await shown.shows("user@client.com")
+        with pytest.raises(ChannelError, match="not on a screen"):
+            await shown.program.show([replace(FIRED, account="another")], b"\a")
+        await shown.press("q")
+        await shown.ends()
+        shown.read()
+        with pytest.raises(ChannelError, match="not on a screen"):
+            await shown.program.show([FIRED], b"\a")
+        assert b"\a" not in shown.read()
+
+
+async def test_an_alert_is_not_sent_to_a_terminal_that_takes_nothing() -> None:
+    async with table(
+        replace(STATES["hundred"](NOW), log=(LoggedAlert(FIRED, NOW),)), 200, 60
+    ) as shown:
+        await shown.clock.advance(600)  # far more than a pty holds, and nobody reads
+        with pytest.raises(ChannelError, match="takes no output"):
+            await shown.program.show([FIRED], b"\a")
+        shown.read()
+
+
+async def test_the_title_of_the_window_is_the_worst_figure_and_is_written_when_it_changes() -> None:
+    async with table() as shown:
+        await shown.settled()
+        assert b"\x1b]2;100% user@client.com 5h" in shown.read()
+        await shown.clock.advance(1)
+        assert b"\x1b]2;" not in shown.read()
+
+
+async def test_what_is_copied_goes_to_the_terminal_s_clipboard() -> None:
+    state = STATES["three"](NOW)
+    one = replace(state.accounts["user@personal.com"], config_dir="/home/me/.claude-x")
+    async with table(
+        replace(state, accounts={**state.accounts, "user@personal.com": one})
+    ) as shown:
+        await shown.press("c")
+        data = shown.read()
+        (copied,) = re.findall(rb"\x1b]52;c;([^\x1b]+)\x1b", data)
+        assert base64.b64decode(copied) == b"CLAUDE_CONFIG_DIR=/home/me/.claude-x claude"
+        await shown.shows("Copied: CLAUDE_CONFIG_DIR=/home/me/.claude-x claude")

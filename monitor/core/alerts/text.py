@@ -75,6 +75,8 @@ def headline(alert: Alert, now: datetime, zone: tzinfo | None = None) -> str:
             return f"all accounts full{first}"
         case AlertKind.FREE:
             return "free again"
+        case AlertKind.TEST:
+            return "test: alerts are shown here"
         case _:
             return _detail(alert) or str(alert.kind)
 

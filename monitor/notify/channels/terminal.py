@@ -1,9 +1,11 @@
 """Notifications of the terminal that the program runs on, which also work over ssh, and its bell.
 
+Neither counts as sent unless the text of the alert stood on the screen: a bell says nothing, and no terminal answers.
+
 Terminals disagree on the escape sequence, and cannot be asked safely: the environment says which one it is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -13,7 +15,8 @@ from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import Channel
 
-Write = Callable[[bytes], None]
+Show = Callable[[Sequence[Alert], bytes], Awaitable[None]]
+"""Writes a sequence to the terminal once the text of the alerts stands on it. Raises ChannelError where it does not."""
 
 _OSC: Final = "\x1b]"
 _END: Final = "\x1b\\"
@@ -27,38 +30,37 @@ class Terminal(Channel):
 
     name = "terminal"
 
-    def __init__(self, write: Write | None, environ: Mapping[str, str]) -> None:
-        self._write = write
+    def __init__(self, show: Show | None, environ: Mapping[str, str]) -> None:
+        self._show = show
         self._environ = environ
 
-    async def send(self, message: Message, _: Sequence[Alert]) -> None:
+    async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError."""
         sequence = render_notification(message, self._environ)
         if sequence is None:
             unknown = "this terminal is not known to show notifications"
             raise ChannelError(ChannelReason.NO_CAPABILITY, unknown)
-        _write(self._write, sequence.encode())
+        await _shown(self._show, alerts, sequence.encode())
 
 
 class Bell(Channel):
-    """The last resort, which says only that there is something to look at."""
+    """The last resort, which says only that there is something to look at in the table."""
 
     name = "bell"
 
-    def __init__(self, write: Write | None) -> None:
-        self._write = write
+    def __init__(self, show: Show | None) -> None:
+        self._show = show
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:  # noqa: ARG002 - it only rings
         """Raises ChannelError."""
-        _write(self._write, b"\a")
+        await _shown(self._show, alerts, b"\a")
 
 
-def _write(write: Write | None, sequence: bytes) -> None:
-    """Hand the sequence to the terminal's owner. Raises ChannelError where there is no terminal, or it is gone."""
-    if write is None:
+async def _shown(show: Show | None, alerts: Sequence[Alert], sequence: bytes) -> None:
+    if show is None:
         raise ChannelError(ChannelReason.UNAVAILABLE, "there is no terminal here")
     try:
-        write(sequence)
+        await show(alerts, sequence)
     except OSError as error:
         gone = f"the terminal is gone: {error.strerror}"
         raise ChannelError(ChannelReason.UNAVAILABLE, gone) from error

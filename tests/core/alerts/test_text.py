@@ -344,7 +344,7 @@ RESETS = after(hours=2, minutes=14)
             "all accounts full · finn@work.com free 14:14",
         ),
         (Alert(AlertKind.FREE, "a", "", NOW), "free again"),
-        (Alert(AlertKind.TEST, "", "", NOW), "test"),
+        (Alert(AlertKind.TEST, "", "", NOW), "test: alerts are shown here"),
     ],
 )
 def test_a_headline_is_one_line_without_the_account(alert: Alert, words: str) -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Protocol
 
+from monitor.core.alerts.text import Message
 from monitor.core.errors import Cause, ChannelError, ChannelReason, CredentialError
 from monitor.core.model import Credential
 from monitor.doctor.report import Check, Question
 from monitor.notify.channels.desktop import Desktop, Library
+from monitor.notify.channels.terminal import render_notification
 from monitor.settings import Settings
 
 NOTIFICATIONS: Final = Question("notifications", "alerts reach you through them while you work")
@@ -70,7 +72,10 @@ class Channels:
                 return await self._with_entry(name)
             case "alertmanager":
                 return ChannelFacts(name, "its URL is set")
-        return ChannelFacts(name, "through the terminal that `monitor tui` runs on")
+            case "terminal" if render_notification(Message("", ""), self._environ) is None:
+                lacks = "this terminal is not known to show notifications"
+                return ChannelFacts(name, lacks=lacks, fix='"bell" rings in any terminal')
+        return ChannelFacts(name, f"a line at the top of an open `monitor tui`, with its {name}")
 
     async def _desktop(self) -> ChannelFacts:
         desktop = Desktop(markup=False, make=self._sender)
@@ -168,7 +173,8 @@ def channel_checks(settings: Settings, channels: list[ChannelFacts]) -> list[Che
 def _all(fan_out: bool, ready: list[ChannelFacts]) -> Check:
     if not ready:
         return NOTIFICATIONS.warn(
-            "no channel works: alerts are shown in the table alone", "see each channel below"
+            "only an open `monitor tui` shows alerts: a line at its top, and a bell",
+            "see each channel below",
         )
     names = " and ".join(c.name for c in ready) if fan_out else f"{ready[0].name} first"
     return NOTIFICATIONS.ok(f"alerts are sent by {names}; `monitor notify-test` shows one")

@@ -69,6 +69,9 @@ def _command(arguments: Namespace) -> int:
         from monitor.paths import refuse_missing
 
         refuse_missing(os.environ, arguments.config)
+    from monitor.paths import find_session_bus
+
+    find_session_bus(os.environ)
     name = arguments.command.replace("-", "_")
     command = import_module(f"monitor.commands.{name}")
     code: int = getattr(command, name)(arguments)

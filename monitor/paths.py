@@ -8,7 +8,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 FOLDER = "claude-tracker"
 
@@ -24,6 +24,20 @@ def config_path(environ: "Mapping[str, str]", override: str | None = None) -> st
     if named:
         return _expanded(named, environ)
     return os.path.join(_xdg_folder(environ, "XDG_CONFIG_HOME", ".config"), FOLDER, "config.toml")
+
+
+def find_session_bus(environ: "MutableMapping[str, str]", platform: str = sys.platform) -> None:
+    """Name the session bus in a shell that was not told of it, as over ssh, if its socket is the user's own."""
+    folder = environ.get("XDG_RUNTIME_DIR", "")
+    if platform != "linux" or environ.get("DBUS_SESSION_BUS_ADDRESS") or not os.path.isabs(folder):
+        return
+    socket = os.path.join(folder, "bus")
+    try:
+        found = os.stat(socket)
+    except OSError:
+        return
+    if found.st_mode & 0o170000 == 0o140000 and found.st_uid == os.getuid():
+        environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={socket}"
 
 
 def refuse_missing(environ: "Mapping[str, str]", override: str) -> None:

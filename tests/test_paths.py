@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from monitor.paths import (
     config_path,
+    find_session_bus,
     instance,
     instance_key,
     lock_path,
@@ -124,3 +126,25 @@ print(" ".join(set(sys.modules) - before))
     root = Path(__file__).parents[1]
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == {"monitor", "monitor.paths"}
+
+
+def test_a_shell_that_was_told_of_no_session_bus_has_the_user_s_own(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(f"{tmp_path}/bus")
+        ours = {"XDG_RUNTIME_DIR": str(tmp_path)}
+        named = {**ours, "DBUS_SESSION_BUS_ADDRESS": "unix:path=/named"}
+        mac = dict(ours)
+        find_session_bus(ours, "linux")
+        find_session_bus(named, "linux")
+        find_session_bus(mac, "darwin")
+    assert ours["DBUS_SESSION_BUS_ADDRESS"] == f"unix:path={tmp_path}/bus"
+    assert named["DBUS_SESSION_BUS_ADDRESS"] == "unix:path=/named"
+    assert "DBUS_SESSION_BUS_ADDRESS" not in mac
+
+
+@pytest.mark.parametrize("folder", ["", "relative", "/no/such/folder", "FILE"])
+def test_what_is_no_socket_of_ours_is_no_session_bus(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "bus").touch()
+    environ = {"XDG_RUNTIME_DIR": folder.replace("FILE", str(tmp_path))}
+    find_session_bus(environ, "linux")
+    assert "DBUS_SESSION_BUS_ADDRESS" not in environ

@@ -17,7 +17,16 @@ from urllib.parse import urlsplit
 from monitor.api.http_times import parse_retry_after
 from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
 from monitor.core.limits import SPEND_LIMIT, is_flat_limit, read_limits
-from monitor.core.model import EXTRA, AuthMethod, ExtraUsage, Identity, Profile, Usage, Window
+from monitor.core.model import (
+    EXTRA,
+    AuthMethod,
+    ExtraUsage,
+    Identity,
+    Profile,
+    Usage,
+    Window,
+    plan_word,
+)
 from monitor.core.sanitize import cleaned, holds_secret, one_line
 
 KNOWN_KEYS: Final = {"cinder_cove", "extra_usage", "limits", "spend"}
@@ -203,17 +212,6 @@ def _text(block: Json, key: str, where: str) -> str:
     if not 0 < len(text) <= MOST_TEXT:
         raise _odd(f"`{where}.{key}` is missing in the profile")
     return text
-
-
-def plan_word(kind: object, tier: object) -> str | None:
-    """A short word for a plan: `max_20x`, `pro`, `team`; None where nothing is said."""
-    name = _word(kind).removeprefix("claude_") if kind else ""
-    limit = _word(tier).removeprefix("default_claude_").removeprefix("default_") if tier else ""
-    if name in ("", "max") and limit.startswith("max"):
-        return limit
-    if not name and limit == "ai":
-        return "pro"
-    return name or limit or None
 
 
 @dataclass(frozen=True, slots=True)

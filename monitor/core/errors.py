@@ -344,6 +344,7 @@ _REASONS: Final = {
 }
 
 _LOGIN: Final = "run {claude} and use /login"
+_OR_LINKED: Final = 'or read Claude Code\'s own logins, by storage = "linked" in the settings'
 _START_KEYRING: Final = "start GNOME Keyring, KWallet or KeePassXC, or log in to the desktop"
 
 _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
@@ -479,31 +480,31 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     # The keyring.
     (Cause.NO_KEYRING, None): (
         "no keyring answers here",
-        f"{_START_KEYRING}; nothing is ever stored in plaintext",
+        f"{_START_KEYRING}, {_OR_LINKED}; nothing is ever stored in plaintext",
     ),
     (Cause.MISCONFIGURED, None): (
         "the keyring that PYTHON_KEYRING_BACKEND or keyringrc.cfg names does not work here",
-        "start it, or take it out there",
+        f"start it, or take it out there, {_OR_LINKED}",
     ),
     (Cause.MISCONFIGURED, Source.KEYRING): (
         "{name} is configured, but only the system's own keyring is used, never plaintext",
-        "take it out of PYTHON_KEYRING_BACKEND or keyringrc.cfg",
+        f"take it out of PYTHON_KEYRING_BACKEND or keyringrc.cfg, {_OR_LINKED}",
     ),
     (Cause.LOCKED, None): (
         "your keyring is locked",
-        "unlock it (log in to the desktop, or open its password manager)",
+        f"unlock it (log in to the desktop, or open its password manager), {_OR_LINKED}",
     ),
     (Cause.NO_COLLECTION, None): (
         "your keyring is locked, or has no default collection",
-        "unlock or make one in its password manager",
+        f"unlock or make one in its password manager, {_OR_LINKED}",
     ),
     (Cause.DENIED, Source.KEYRING): (
         "macOS does not let this Python use the Keychain",
-        "allow it in Keychain Access, or use a Python that is signed",
+        f"allow it in Keychain Access, or use a Python that is signed, {_OR_LINKED}",
     ),
     (Cause.NOT_STORED, None): (
         "your keyring refused to store the entry",
-        "unlock it, or see whether it is full",
+        f"unlock it, or see whether it is full, {_OR_LINKED}",
     ),
     (Cause.NOT_DELETED, None): (
         "your keyring refused to delete the entry",
@@ -512,7 +513,7 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     (Cause.NOT_KEPT, None): ("your keyring does not keep what is written", "use another one"),
     (Cause.SILENT, Source.KEYRING): (
         "your keyring does not answer",
-        "close the question that it may have opened, or restart it",
+        f"close the question that it may have opened, or restart it, {_OR_LINKED}",
     ),
     (Cause.DAMAGED, Source.KEYRING): (
         "the entry in the keyring is not a token",
@@ -520,7 +521,7 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     ),
     (Cause.FAILED, Source.KEYRING): (
         "your keyring failed ({detail})",
-        "look whether it works at all",
+        f"look whether it works at all, {_OR_LINKED}",
     ),
     (Cause.SILENT, None): ("{detail}", ""),
     # The macOS Keychain, through `security`.
@@ -566,12 +567,12 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
     ),
     (Cause.DAMAGED, None): (
         "half-written or damaged",
-        "try again in a moment, or look at {name}",
+        "{detail}look at {name}, or have `claude` write it again by /login",
     ),
     (Cause.ABSENT, Source.CLAUDE_JSON): ("there is no {name}", "start `claude` once"),
     (Cause.DAMAGED, Source.CLAUDE_JSON): (
         "{name} is half-written or damaged",
-        "try again in a moment",
+        "{detail}start `claude` there, which writes it",
     ),
     (Cause.TOO_LARGE, Source.FILE): (
         "too large to be what it is named for",

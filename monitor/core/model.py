@@ -1,5 +1,6 @@
 """The values that everything else speaks of. Ratios for utilization, aware UTC datetimes for instants."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -154,6 +155,23 @@ class Profile:
     email: str
     organization_name: str = ""
     plan: str | None = None
+
+
+def plan_word(kind: object, tier: object) -> str | None:
+    """A short word for a plan, by its type and its rate limit's tier: `max_20x`, `pro`, `team`; None if nothing says.
+
+    The API and Claude Code's files write the type with and without `claude_` before it, and the tier in versions.
+    """
+    name = _plain(kind).removeprefix("claude_")
+    limit = re.sub(r"^(?:v[0-9]+_)?(?:default_)?(?:claude_)?", "", _plain(tier))
+    if name in ("", "max") and re.fullmatch(r"max_[0-9]+x", limit):
+        return limit
+    return name or ("pro" if limit == "ai" else limit) or None
+
+
+def _plain(word: object) -> str:
+    text = "_".join(word.lower().split()) if isinstance(word, str) else ""
+    return text if re.fullmatch(r"[a-z0-9_.-]{1,40}", text) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,10 @@ def _standing(
     if known and not account.values_are_fresh(now, state.policy.interval):
         standing = Confidence.OLD
         doubts.append(f"its figures are {_age(account, now)} old")
+    health = account.health
+    if known and isinstance(health, Down) and health.failure.renewable:
+        standing = Confidence.OLD
+        doubts.append("its token has ended, which Claude Code renews when it runs")
     if account.login_required:
         standing = Confidence.LOGIN_NEEDED
         doubts.append(_login_words(account))

@@ -8,9 +8,10 @@ import errno
 import json
 import re
 import stat
+import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,9 @@ MAX_BYTES: Final = 1024 * 1024
 
 JSON_LIMIT_SECS: Final = 10.0
 JSON_MAX_BYTES: Final = 32 * 1024 * 1024
+
+WRITING_SECS: Final = 10.0
+"""A file that has not changed for so long is not being written."""
 
 _UUID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 
@@ -67,7 +71,7 @@ class WholeFile:
     async def read(self, parse: Callable[[bytes], T]) -> T | None:
         """What `parse` makes of the content, in a thread; None where there is no file. Raises CredentialError."""
         try:
-            return await self._threads.run(lambda: parse(self._content()))
+            return await self._threads.run(lambda: self._parsed(parse))
         except FileNotFoundError:
             return None
         except TimeoutError:
@@ -76,6 +80,17 @@ class WholeFile:
             raise self._unread(Cause.DENIED, error.strerror) from None
         except OSError as error:
             raise self._unread(Cause.FAILED, error.strerror) from None
+
+    def _parsed(self, parse: Callable[[bytes], T]) -> T:
+        """A file that is damaged and was written just now may only be half-written."""
+        try:
+            return parse(self._content())
+        except CredentialError as error:
+            is_new = time.time() - self.path.stat().st_mtime < WRITING_SECS
+            if error.cause is not Cause.DAMAGED or not is_new:
+                raise
+            failure = replace(error.failure, detail="try again in a moment, or ")
+        raise CredentialError(failure)
 
     def _content(self) -> bytes:
         if not stat.S_ISREG(self.path.stat().st_mode):
@@ -187,7 +202,7 @@ def _failure(cause: Cause, where: str) -> Failure:
 def _object(content: bytes) -> Mapping[str, Any] | None:
     """The parser's own error is let go, since it holds the whole text."""
     try:
-        document = json.loads(content)
+        document = json.loads(content.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

@@ -12,6 +12,7 @@ from monitor.credentials.folders import (
     absolute,
     has_signs,
     home,
+    nests,
     place_of,
     siblings,
 )
@@ -56,7 +57,8 @@ class Discovery:
         self._found: Sequence[ClaudeCode] = ()
 
     async def discovered(self, folders: Iterable[str] = ()) -> list[ClaudeCode]:
-        """Each login once: the one in use, `~/.claude`, these folders, those beside them, lone Keychain items.
+        """Each login once: the one in use, `~/.claude`, these folders, those beside them, those of programs that keep
+        several, lone Keychain items.
 
         The first is there whether or not anybody is logged in, as are the given ones. A folder of several
         spellings keeps the first of them, which names its Keychain item.
@@ -85,7 +87,8 @@ class Discovery:
             yield self._default()
         yield from map(self._at, given)
         known = [*given, *([current.folder] if current.folder else [])]
-        parents = dict.fromkeys([self._home, *(Path(folder).parent for folder in known)])
+        named = (Path(folder).parent for folder in known)
+        parents = dict.fromkeys([self._home, *named, *nests(self._home)])
         yield from map(self._at, siblings(parents, self._looks_used(listed)))
 
     def _looks_used(self, listed: frozenset[str]) -> Callable[[str], bool]:

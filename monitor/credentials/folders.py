@@ -19,6 +19,12 @@ MAX_NAMES: Final = 10_000
 MAX_LOOKS: Final = 300
 """So many names of a folder are read, and so many folders in it looked into."""
 
+MAX_NESTS: Final = 30
+"""So many folders are looked through besides the home folder."""
+
+_NESTED: Final = ("", "accounts", "instances", "profiles")
+"""Where programs that keep several logins put them: `~/.ccs/instances/work`, `~/.claude-accounts/work`."""
+
 _SIGNS: Final = (".credentials.json", ".claude.json")
 
 
@@ -83,6 +89,15 @@ def place_of(folder: str) -> Place:
 def siblings(parents: Iterable[Path], is_login: Callable[[str], bool]) -> list[str]:
     """The folders right in these that are somebody's login and ours, sorted within each parent."""
     return [folder for parent in parents for folder in _logins_in(parent, is_login)]
+
+
+def nests(home: Path) -> list[Path]:
+    """Folders of the home folder and of `~/.config` that speak of Claude, and what is mostly below them."""
+    config = home / ".config"
+    folders = [parent / name for parent in (home, config) for name in _names(parent)]
+    named = [folder for folder in folders if "claude" in folder.name.lower()]
+    nests = [folder / name for folder in [*named, home / ".ccs"] for name in _NESTED]
+    return [config, *islice((nest for nest in nests if _is_our_folder(str(nest))), MAX_NESTS)]
 
 
 def has_signs(folder: str) -> bool:

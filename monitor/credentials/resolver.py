@@ -23,7 +23,7 @@ from monitor.core.errors import (
     TrackerError,
 )
 from monitor.core.events import AccountIdentified, CredentialSeen
-from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Storage
+from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Down, Storage
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
 from monitor.credentials.accounts import Profiles
 from monitor.credentials.command import program_name
@@ -257,6 +257,20 @@ class Resolver:
             state = self._store.state.accounts.get(name)
             if state is not None:
                 await self._settle(state.account)
+
+    def notice_ends(self) -> None:
+        """Have each account whose token has ended polled now: nothing is sent, and it says so at once."""
+        now = self._clock.now()
+        for name, state in self._store.state.accounts.items():
+            ends = state.token_expires_at
+            if (
+                ends is not None
+                and ends <= now < state.next_poll_at
+                and not isinstance(state.health, Down)
+            ):
+                login_ends, folder = state.login_expires_at, state.config_dir
+                event = CredentialSeen(now, name, ends, login_ends, renewed=True, config_dir=folder)
+                self._store.dispatch(event)
 
     async def mend(self) -> None:
         """Try again what a locked keyring did not let us do; then the account is polled at once."""

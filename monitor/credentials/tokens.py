@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason
-from monitor.core.model import Credential, Login, Secret
+from monitor.core.model import Credential, Login, Secret, plan_word
 
 _KEPT: Final = frozenset(
     {
@@ -22,8 +22,13 @@ _KEPT: Final = frozenset(
         "rateLimitTier",
     }
 )
+BOM: Final = "\ufeff"
+"""Editors of Windows put it at the head of a file."""
+
 _PRESENCE: Final = frozenset({"refreshToken"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST: Final = 1e9
+"""Seconds to September 2001: a hundred times as many are the year 5138, and told from milliseconds."""
 
 
 def parse_without_refresh_tokens(text: str) -> Mapping[str, Any] | None:
@@ -34,7 +39,7 @@ def parse_without_refresh_tokens(text: str) -> Mapping[str, Any] | None:
     None where the text is no JSON object. The parser's own error is let go, since it holds the whole text.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_kept)
+        document = json.loads(text.removeprefix(BOM), object_pairs_hook=_kept)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
@@ -52,6 +57,7 @@ def _kept_value(key: str, value: Any) -> Any:
 
 def parse_token(text: str) -> Credential | None:
     """A plain token or key, or JSON as Claude Code and older versions write it; None for anything else."""
+    text = text.removeprefix(BOM)
     if not text.lstrip().startswith("{"):
         secret = parse_secret(text)
         return None if secret is None else Credential(secret)
@@ -77,11 +83,32 @@ def parse_secret(text: object) -> Secret | None:
     return Secret(stripped) if re.fullmatch(r"[!-~]+", stripped) else None
 
 
-def parse_instant(milliseconds: object) -> datetime | None:
-    """An instant from milliseconds since 1970; None for anything else, and for 0, which means unknown."""
-    if not isinstance(milliseconds, int | float) or not 0 < milliseconds < 1e14:
+def parse_instant(value: object) -> datetime | None:
+    """An instant from milliseconds or seconds since 1970, or ISO 8601 text; None for anything else.
+
+    0 means unknown, and what would be an instant before this century is none.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return _iso(str(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    if _FIRST <= value < _FIRST * 100:
+        value *= 1000
+    if not _FIRST * 1000 <= value < _FIRST * 100_000:
+        return None
+    return _EPOCH + timedelta(milliseconds=value)
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.year >= 2001 else None
 
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -101,7 +128,7 @@ def parse_login(text: str, where: str) -> Login:
         credential,
         login_expires_at=parse_instant(entry.get("refreshTokenExpiresAt")),
         scopes=_scopes(entry.get("scopes")),
-        plan=_plan(entry),
+        plan=plan_word(entry.get("subscriptionType"), entry.get("rateLimitTier")),
         renewable=entry.get("refreshToken") is True,
     )
 
@@ -114,14 +141,3 @@ def expiry(login: Login) -> datetime:
 def _scopes(value: object) -> tuple[str, ...]:
     items = value if isinstance(value, list) else []
     return tuple(item for item in items if isinstance(item, str))
-
-
-def _plan(entry: Mapping[str, Any]) -> str | None:
-    """A short word: `max_20x` of the tier `default_claude_max_20x`, else the type of subscription."""
-    kind, tier = (_word(entry.get(key)) for key in ("subscriptionType", "rateLimitTier"))
-    sized = re.search(r"max_[0-9]+x$", tier or "")
-    return sized[0] if sized and kind in (None, "max") else kind
-
-
-def _word(value: object) -> str | None:
-    return value if isinstance(value, str) and re.fullmatch(r"[a-z0-9_]{1,40}", value) else None

@@ -128,6 +128,7 @@ class LoginWatcher:
                 await self._look_at(followed)
                 names = self._names()  # it may have taken its time
         await self._resolver.mend()
+        self._resolver.notice_ends()
 
     async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:
         """The stamps of all files in one go, since most of them have not changed."""

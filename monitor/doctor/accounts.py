@@ -202,7 +202,7 @@ def _problem(failed: Failed, facts: TokenFacts) -> tuple[str, str]:
     if failed.failure.cause is Cause.NO_LIMITS:
         return problem, f"wait: {_BY_ITSELF}"
     if failed.failure.reason is Reason.SCHEMA:
-        return problem, "`pip install --upgrade claude-tracker`: the API may have changed"
+        return problem, "install the newest version of this program: the API may have changed"
     if advice:
         return problem, advice
     return problem, f"`monitor accounts import`; if it stays so, {facts.start}"

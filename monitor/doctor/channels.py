@@ -111,7 +111,7 @@ class Channels:
     async def _with_entry(self, name: str) -> ChannelFacts:
         """The entry is only looked for: neither it nor its name is told."""
         if name == "apprise" and importlib.util.find_spec("apprise") is None:
-            fix = "`pip install 'claude-tracker[apprise]'`"
+            fix = "`pip install apprise`"
             return ChannelFacts(name, lacks="the library is not installed", fix=fix)
         entries = self._settings.channels.entries
         entry = next((e for key, e in entries.items() if key.startswith(f"{name}.")), None)

@@ -53,6 +53,7 @@ from monitor.doctor.logins import (
     environment_check,
     login_check,
     login_facts,
+    override_checks,
     unwatched_checks,
 )
 from monitor.doctor.network import (
@@ -211,7 +212,11 @@ class _Examination:
         places = [login_check(f, now(), world.platform, world.environ, asks=asks) for f in found]
         unwatched = unwatched_checks(found, self._settings.accounts, self._learnt, now())
         accounts = await self._tokens(read, keyring) if asks else self._unsent()
-        return [*places, *unwatched, *accounts]
+        default = home(world.environ) / ".claude"
+        folders = {
+            one.place: Path(one.folder or default) for one in found if one.folder is not None
+        }
+        return [*await override_checks(folders), *places, *unwatched, *accounts]
 
     def _unsent(self) -> list[Check]:
         accounts = enumerate(self._settings.accounts, 1)

@@ -1,11 +1,13 @@
 """The checks of Claude Code's logins: what is in each place, whether an account watches it, and what overrides it."""
 
 import asyncio
+import json
 import os.path
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from monitor.core.errors import (
@@ -23,6 +25,7 @@ from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Identity, Login
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
 from monitor.credentials.accounts import is_of_email
+from monitor.credentials.claude_files import WholeFile
 from monitor.credentials.folders import absolute
 from monitor.credentials.ports import FactsSource, LoginSource, folder_of
 from monitor.doctor.report import Check, Question, shell
@@ -37,7 +40,18 @@ ENDS_SOON: Final = timedelta(days=3)
 NOTED_SECS: Final = 2.0
 """For what Claude Code notes beside a login, which a disk may hold up."""
 
-_OVERRIDES: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_TOKENS: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_ELSEWHERE: Final = (
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+)
+_OVERRIDES: Final = (*_TOKENS, *_ELSEWHERE)
+"""Variables by which Claude Code uses another login, or none of Anthropic's at all."""
+
+_HELPER: Final = "apiKeyHelper"
+MOST_SETTINGS_BYTES: Final = 1 << 20
 _SILENT: Final = Failure(Reason.CREDENTIALS, Cause.SILENT, detail="nothing has answered in time")
 _NOBODY: Final = frozenset({Cause.ABSENT, Cause.MCP_ONLY})
 _DEFAULT: Final = "~/.claude"
@@ -147,14 +161,48 @@ def login_check(
     return _present(facts, facts.login, now)
 
 
+def overrides_in(document: object) -> list[str]:
+    """What in a `settings.json` of Claude Code makes it work with something else than its login."""
+    settings = document if isinstance(document, dict) else {}
+    env = settings.get("env")
+    names = [name for name in _OVERRIDES if isinstance(env, dict) and env.get(name)]
+    return [*([_HELPER] if settings.get(_HELPER) else []), *(f"env.{name}" for name in names)]
+
+
+async def override_checks(folders: Mapping[str, Path]) -> list[Check]:
+    """One for each folder of Claude Code, by what people call it, whose settings override its login."""
+    checks = []
+    for place, folder in folders.items():
+        file = WholeFile(folder / "settings.json", max_bytes=MOST_SETTINGS_BYTES)
+        try:
+            found = await file.read(lambda content: overrides_in(_document(content)))
+        except CredentialError:
+            found = None
+        if found:
+            words = (
+                f"{place}/settings.json sets {', '.join(found)}: its login is not the one in use"
+            )
+            fix = f"take that out of {place}/settings.json, then `claude` and /login"
+            checks.append(ENVIRONMENT.warn(words, fix))
+    return checks
+
+
+def _document(content: bytes) -> object:
+    try:
+        return json.loads(content.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError):
+        return None
+
+
 def environment_check(environ: Mapping[str, str]) -> Check:
     """Names the variables, never what is in them."""
     there = [name for name in _OVERRIDES if environ.get(name)]
     if not there:
-        return ENVIRONMENT.ok("nothing overrides Claude Code's login")
-    kind = (
-        " (mostly a setup-token, which may not ask for usage)" if there[0] in _OVERRIDES[:1] else ""
-    )
+        return ENVIRONMENT.ok("no variable overrides Claude Code's login")
+    if not set(there) & {*_TOKENS}:
+        found = f"{', '.join(there)} set: Claude Code asks another API than the one that is watched"
+        return ENVIRONMENT.warn(found, f"`unset {' '.join(there)}`")
+    kind = " (mostly a setup-token, which may not ask for usage)" if there[0] == _TOKENS[0] else ""
     found = f"{', '.join(there)} set{kind}: the account marked as logged in is not the one in use"
     return ENVIRONMENT.warn(found, f"`unset {' '.join(there)}`, then `claude` and /login")
 
@@ -205,7 +253,7 @@ def _missing(facts: LoginFacts, platform: str, environ: Mapping[str, str]) -> Ch
         return LOGIN.warn(found, start) if facts.is_current else LOGIN.skip(found)
     if failure.cause is Cause.DAMAGED:
         found = f"{facts.place}: half-written or damaged"
-        return LOGIN.warn(found, f"ask again in a moment; if it stays so: {start}")
+        return LOGIN.warn(found, f"{failure.detail}{start}")
     words, fix = _blocked(facts.place, failure, platform, environ)
     return LOGIN.fail(f"{facts.place}: {words}", fix)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from monitor.api import wire
 from monitor.core.errors import ApiError, Reason
 from monitor.core.limits import MOST_WINDOWS
-from monitor.core.model import AuthMethod, Identity
+from monitor.core.model import AuthMethod, Identity, plan_word
 from tests.builders import NOW
 
 SAMPLES = sorted(p.parent for p in (Path(__file__).parents[1] / "samples").glob("*/body.json"))
@@ -251,11 +251,16 @@ def test_a_profile_of_absurd_length_is_none(block: str, key: str) -> None:
         ("claude_enterprise", "default_claude_zero", "enterprise"),
         (None, "default_claude_max_20x", "max_20x"),
         (None, "default_claude_ai", "pro"),
+        ("claude_max", "v2_default_claude_max_20x", "max_20x"),
+        ("max", "default_claude_max_5x", "max_5x"),
+        ("team", "default_claude_max_5x", "team"),
+        ("Claude_Pro", None, "pro"),
+        (["max"], 7, None),
         (None, None, None),
     ],
 )
 def test_a_plan_has_a_short_word(kind: str | None, tier: str | None, plan: str | None) -> None:
-    assert wire.plan_word(kind, tier) == plan
+    assert plan_word(kind, tier) == plan
 
 
 def refused(status: int, body: bytes = b"", **headers: str) -> ApiError:

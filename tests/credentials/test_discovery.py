@@ -8,7 +8,7 @@ import pytest
 
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.folders import MAX_LOOKS, has_signs, siblings
+from monitor.credentials.folders import MAX_LOOKS, MAX_NESTS, has_signs, siblings
 from monitor.credentials.keychain import parse_services, services
 from monitor.credentials.ports import folder_of
 from tests.credentials.fake_security import FakeSecurity
@@ -275,3 +275,21 @@ def test_a_login_has_one_key_however_it_is_spelled(home: Path) -> None:
     spellings = (work, f"{work}/", f"{home}/link", f"{home}/x/../work")
     environ = {"HOME": str(home)}
     assert {ClaudeCode(s, environ=environ, platform="linux").key for s in spellings} == {work}
+
+
+async def test_logins_of_programs_that_keep_several_are_found(home: Path) -> None:
+    folders = [
+        used(home / ".config" / "claude"),
+        used(home / ".config" / "claude-work"),
+        used(home / ".ccs" / "instances" / "a", ".credentials.json"),
+        used(home / ".claude-accounts" / "b"),
+        used(home / ".claude" / "accounts" / "c"),
+    ]
+    used(home / ".config" / "claude-work" / "deep" / "deeper")
+    assert set(await keys(on_linux(home))) == {str(home / ".claude"), *folders}
+
+
+async def test_very_many_folders_of_programs_are_looked_through_to_a_bound(home: Path) -> None:
+    for number in range(100):
+        used(home / f".claude-{number:03}" / "x")
+    assert 2 < len(await keys(on_linux(home))) <= 1 + MAX_NESTS

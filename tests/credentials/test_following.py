@@ -7,8 +7,9 @@ import pytest
 
 from monitor.core.commands import EditAccount
 from monitor.core.errors import ApiError, Cause, CredentialError, Failure, Reason, Source
+from monitor.core.events import PollSucceeded
 from monitor.core.model import PROFILE_SCOPE, Account, Credential, Identity, Secret, Storage
-from tests.builders import NOW, after
+from tests.builders import NOW, after, usage, window
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
 from tests.fakes import settle
 
@@ -643,3 +644,41 @@ async def test_after_a_logout_there_is_no_last_token() -> None:
     rig.logins[0].log_out()
     await rig.watcher.look()
     assert await refused(rig, YOU) == "logged out: run `CLAUDE_CONFIG_DIR=/y claude` and use /login"
+
+
+def is_due(rig: Rig) -> bool:
+    return rig.store.state.accounts[ME].next_poll_at <= rig.clock.now()
+
+
+async def polled(rig: Rig) -> Rig:
+    """Some polls have brought usage, and the next one is minutes away."""
+    now = rig.clock.now()
+    rig.store.dispatch(PollSucceeded(now, ME, usage(window("5h", 42), at=now), timedelta(0)))
+    assert not is_due(rig)
+    return rig
+
+
+async def test_a_token_that_ends_is_told_at_the_next_look() -> None:
+    rig = await polled(await rig_with(FakeLogin("t1", expires_at=after(minutes=2)), t1=ME))
+    await rig.clock.advance(60)
+    await rig.watcher.look()
+    assert not is_due(rig)
+    await rig.clock.advance(61)
+    await rig.watcher.look()
+    assert is_due(rig), "which sends nothing"
+    assert "waiting for Claude Code" in await refused(rig)
+
+
+async def test_a_linked_login_that_is_replaced_by_an_ended_one_is_told_at_the_next_look() -> None:
+    rig = Rig()
+    rig.prefers(Storage.LINKED)
+    rig.knows("t1", ME)
+    rig.logins = [FakeLogin("t1", expires_at=after(hours=2))]
+    await rig.book.import_all(rig.logins)
+    await rig.watcher.look()
+    await polled(rig)
+    await rig.clock.advance(20)
+    rig.logins[0].renews("t2", NOW - timedelta(hours=1))
+    await rig.watcher.look()
+    assert is_due(rig), "which sends nothing"
+    await refused(rig)

@@ -84,7 +84,7 @@ LOGINS: dict[str, tuple[Edit, Outcome, str, str]] = {
         lambda m: m.login().write_text(login_text()[:-20]),
         WARN,
         "half-written or damaged",
-        "ask again in a moment",
+        "try again in a moment",
     ),
     "unreadable": (
         lambda m: (m.home / ".claude/.credentials.json").mkdir(parents=True),
@@ -123,6 +123,27 @@ async def test_a_variable_that_overrides_the_login_is_named_without_its_value(
     check = await machine.answer("environment")
     assert check.outcome is WARN and "setup-token" in check.found
     assert check.fix is not None and check.fix.startswith("`unset CLAUDE_CODE_OAUTH_TOKEN`")
+
+
+async def test_another_api_of_claude_code_is_named(machine: Machine) -> None:
+    machine.settings("")
+    machine.set(environ={"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "https://gw.corp"})
+    check = await machine.answer("environment")
+    assert check.outcome is WARN and "gw.corp" not in check.found
+    assert check.fix == "`unset ANTHROPIC_BASE_URL CLAUDE_CODE_USE_BEDROCK`"
+
+
+async def test_settings_of_claude_code_that_override_its_login_are_named(machine: Machine) -> None:
+    machine.settings("")
+    machine.login()
+    machine.login(".claude-work")
+    settings = {"apiKeyHelper": "secret.sh", "env": {"ANTHROPIC_AUTH_TOKEN": "sk-ant-x", "A": "b"}}
+    file = machine.home / ".claude-work" / "settings.json"
+    file.write_text("\ufeff" + json.dumps(settings))
+    (machine.home / ".claude" / "settings.json").write_text('{"env": [')
+    variables, found = await machine.answers("environment")
+    assert (variables.outcome, found.outcome) == (OK, WARN)
+    assert "~/.claude-work/settings.json sets apiKeyHelper, env.ANTHROPIC_AUTH_TOKEN" in found.found
 
 
 SERVICE = "Claude Code-credentials"
@@ -447,7 +468,7 @@ FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         fails(Failure(Reason.SCHEMA, detail="no known window")),
         FAIL,
         "(schema): no known window",
-        "pip install --upgrade",
+        "install the newest version",
     ),
     "an answer that is not the API's": (
         "",
@@ -475,7 +496,7 @@ FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         fails(Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail="7d: utilization is no number")),
         WARN,
         "account 1 (u…@example.com): some of its figures could not be read (7d: utilization",
-        "pip install --upgrade",
+        "install the newest version",
     ),
     "one of the last run": (
         "",

@@ -20,7 +20,7 @@ from monitor.notify.channel import Channel
 from monitor.system.aio import Daemon
 
 LIMIT_SECS: Final = 10.0
-MISSING: Final = "Apprise is not installed: pip install 'claude-tracker[apprise]'"
+MISSING: Final = "Apprise is not installed: pip install apprise"
 _TYPES: Final = {Urgency.LOW: "info", Urgency.NORMAL: "warning", Urgency.CRITICAL: "failure"}
 
 _log = logging.getLogger(__name__)

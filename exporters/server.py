@@ -28,7 +28,7 @@ from exporters.listener import MAX_REQUESTS, Listener, cannot_listen, open_socke
 from exporters.negotiation import accepts_gzip
 from exporters.page import STYLE_HASH, render_page
 from exporters.prometheus import render
-from exporters.web_config import SiteConfig
+from exporters.web_config import SiteConfig, WebConfigFile
 from monitor.core.errors import TrackerError
 from monitor.core.model import Unpolled
 from monitor.core.state import State
@@ -89,13 +89,15 @@ class Site:
         self._process = ProcessCollector(registry=None)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._web = WebConfigFile(config.web_config)
         self.refused_hosts: tuple[str, ...] = ()
         """The first names that were asked for and are none of ours, each once."""
 
     async def start(self) -> None:
-        """Listen. Raises a `TrackerError` that names the address where that is not possible."""
+        """Listen. Raises a `TrackerError` that names the address or the file where that is not possible."""
         host, port = self.config.host, self.config.port
+        await self._web.load()
         try:
             sockets = [self._sock] if self._sock else await to_thread(open_sockets, host, port)
         except (OSError, OverflowError, UnicodeError) as error:
@@ -111,15 +113,18 @@ class Site:
         )
         await self._runner.setup()
         assert self._runner.server is not None  # noqa: S101 - it is set up
-        self._listener = Listener(sockets, self._runner.server, lambda: None)
-        self._listening = asyncio.create_task(self._listener.run())
+        self._listener = Listener(sockets, self._runner.server, lambda: self._web.current.tls)
+        self._tasks = [
+            asyncio.create_task(self._listener.run()),
+            asyncio.create_task(self._web.follow()),
+        ]
 
     async def stop(self) -> None:
         """Close the port and every connection, at once; and the socket that was passed, also one never served on."""
         runner, self._runner = self._runner, None
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._listener is not None:
             self._listener.close()
         if runner is not None:
@@ -143,7 +148,8 @@ class Site:
     def url(self) -> str:
         """Where a browser on this machine finds the landing page."""
         host = "localhost" if listens_everywhere(self.config.host) else self.config.host
-        return f"http://{address(host, self.port)}/"
+        scheme = "https" if self._web.current.tls else "http"
+        return f"{scheme}://{address(host, self.port)}/"
 
     @property
     def metrics_url(self) -> str:
@@ -152,12 +158,15 @@ class Site:
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._answer])
-        application.on_response_prepare.append(_harden)
+        application.on_response_prepare.append(self._harden)
         application.router.add_get("/", self._page)
         application.router.add_get(self.config.metrics_path, self._metrics)
         application.router.add_get("/-/healthy", self._healthy)
         application.router.add_get("/-/ready", self._ready)
         return application
+
+    async def _harden(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(HEADERS | self._web.current.headers)
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -170,10 +179,27 @@ class Site:
             elif not has_room:
                 response = web.Response(status=503, text=f"More than {MAX_REQUESTS} requests.\n")
             else:
-                response = await handler(request)
+                response = await self._unauthorized(request) or await handler(request)
             await response.prepare(request)
             await response.write_eof()
             return response
+
+    async def _unauthorized(self, request: web.Request) -> web.Response | None:
+        """Refuse who does not show what the web configuration demands; None for all others."""
+        certificate = request.get_extra_info("peercert")
+        if not self._web.current.knows_client(certificate):
+            return web.Response(
+                status=403, text="Forbidden: this certificate has no allowed name.\n"
+            )
+        if not self._web.current.users:
+            return None
+        allowed = await self._web.allows(request.headers.get("Authorization", ""))
+        if allowed is None:
+            return web.Response(status=429, text="Too many logins at once.\n")
+        challenge = {"WWW-Authenticate": "Basic"}
+        return (
+            None if allowed else web.Response(status=401, text="Unauthorized\n", headers=challenge)
+        )
 
     def _refuse(self, refusal: HTTPStatus, host: str) -> web.Response:
         text = f"{refusal.phrase}: open {self.url} itself.\n"
@@ -207,10 +233,6 @@ class Site:
         if is_ready(self._state()):
             return web.Response(text="Ready.\n")
         return web.Response(status=503, text="Not ready: a first poll has not ended yet.\n")
-
-
-async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
 
 
 def is_ready(state: State) -> bool:

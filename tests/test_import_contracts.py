@@ -17,12 +17,14 @@ PROBES = {
         f"import {library}"
         for library in (
             "aiohttp",
+            "bcrypt",
             "blessed",
             "desktop_notifier",
             "keyring",
             "prometheus_client",
             "sqlite3",
             "tomlkit",
+            "yaml",
         )
     ),
 }

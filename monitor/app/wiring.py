@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from exporters.web_config import SiteConfig, refuse_plain
+from exporters.web_config import SiteConfig, load_web_config, refuse_plain
 from monitor import __version__
 from monitor.api.client import ApiHosts, Client
 from monitor.api.wire import parse_usage
@@ -250,9 +250,12 @@ def site_of(settings: Settings, options: CliOptions) -> SiteConfig | None:
         address.port,
         exporter.hosts,
         options.metrics_path,
-        allow_plain=exporter.allow_plain,
+        options.web_config or exporter.web_config_of(settings.path),
+        exporter.allow_plain,
     )
     refuse_plain(site)
+    if site.web_config is not None:
+        load_web_config(site.web_config)
     return site
 
 

@@ -37,7 +37,12 @@ async def _open(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
         if address.host is None or address.port is None:
             yield app, ""
             return
-        config = SiteConfig(address.host, address.port, metrics_path=arguments.metrics_path)
+        config = SiteConfig(
+            address.host,
+            address.port,
+            metrics_path=arguments.metrics_path,
+            web_config=Path(arguments.web_config) if arguments.web_config else None,
+        )
         site = Site(app.state, app.clock.now, config)
         try:
             await site.start()

@@ -82,6 +82,10 @@ class ExporterSettings:
     web_config: str = key(text(check_web_config), "")
     allow_plain: bool = key(flag, False)
 
+    def web_config_of(self, settings: Path) -> Path | None:
+        """The path of the web configuration; one that is relative is beside the settings file."""
+        return settings.parent / Path(self.web_config).expanduser() if self.web_config else None
+
 
 # Channels
 

@@ -23,6 +23,7 @@ scrape_configs:
   - job_name: claude-tracker
     static_configs:
       - targets: ["{target}"]
+{more}
 """
 
 
@@ -63,11 +64,16 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str, scrape_seconds: int = 1) -> Iterator[Prometheus]:
-    """It is ready, but has its first sample only some 6 s later: share one, and use `wait_for`."""
+def prometheus(
+    folder: Path, target: str, scrape_seconds: int = 1, more: str = ""
+) -> Iterator[Prometheus]:
+    """It is ready, but has its first sample only some 6 s later: share one, and use `wait_for`.
+
+    `more` are further keys of the scrape, in YAML that is indented by 4.
+    """
     need("prometheus")
     config = folder / "prometheus.yml"
-    config.write_text(_CONFIG.format(seconds=scrape_seconds, target=target))
+    config.write_text(_CONFIG.format(seconds=scrape_seconds, target=target, more=more))
     port = free_port()
     argv = [
         "prometheus",

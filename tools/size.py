@@ -196,7 +196,7 @@ async def _key(user: Rig) -> Hops:
     await until(lambda: has(b"Live"))
     with followed() as hops:
         os.write(master, b"r")
-        await until(lambda: has(b"next request in") or has(b"efreshing"))
+        await until(lambda: has(b"refreshed") or has(b"wait"))
     os.write(master, b"q")
     await following
     for descriptor in (master, slave, holder):

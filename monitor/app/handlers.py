@@ -1,8 +1,11 @@
 """Answers requests over the socket by views of the state, and executes commands, wherever they come from."""
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from exporters.template import parse_format
 from monitor.app.app import App
@@ -27,13 +30,20 @@ from monitor.core.commands import (
     Who,
     decode_request,
 )
-from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.errors import SettingsError, TrackerError, describe
 from monitor.core.events import Muted, RefreshRequested
+from monitor.core.format import clock, duration
+from monitor.core.model import AccountState, Down
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import View, encode_change, encode_state
 from monitor.notify.channel import NOTIFICATIONS_OFF, Outcome
 from monitor.storage.mute import mute_words
 from monitor.system.clock import Clock
+
+REFRESH_SECS: Final = 30.0
+"""Limit of the wait for the polls of a refresh, which have limits of their own."""
+
+MINUTE: Final = timedelta(minutes=1)
 
 Execute = Callable[[Command], Awaitable[str]]
 """Carries a command out, here or in the leader, and answers with text for the user. Raises TrackerError."""
@@ -108,7 +118,7 @@ async def execute(app: App, command: Command) -> str:
     """Carry the command out on this program; as `Execute` has it."""
     match command:
         case Refresh(account):
-            return _refresh(app, account)
+            return await _refresh(app, account)
         case ToggleMute():
             now = app.clock.now()
             until = await app.persistence.mute.toggle(now)
@@ -150,19 +160,48 @@ def _tested(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _refresh(app: App, account: str | None) -> str:
-    """Ask for new figures; the answer says where the server, or the budget of the hour, makes us wait instead."""
-    now = app.clock.now()
-    app.store.dispatch(RefreshRequested(now, account))
-    asked = [a for name, a in app.state().accounts.items() if account in (None, name)]
-    if account is not None and not asked:
+async def _refresh(app: App, account: str | None) -> str:
+    """Poll now, as far as server and budget allow, and say what came of it: `17 refreshed, 3 wait until 14:05`."""
+    now, before = app.clock.now(), app.state().accounts
+    names = [name for name in before if account in (None, name)]
+    if account is not None and not names:
         raise TrackerError(f"there is no account {account!r}: see `monitor accounts list`")
-    waiting = [a for a in asked if a.next_poll_at > now]
-    whom = "all accounts" if account is None else account
-    if waiting and len(waiting) == len(asked):
-        soonest = min(a.next_poll_at for a in waiting) - now
-        return f"{whom}: next request in {int(soonest.total_seconds()) + 1}s"
-    return f"refreshing {whom}"
+    if not app.state().policy.polls:
+        raise TrackerError("nothing is polled: the settings have api.enabled = false")
+    app.store.dispatch(RefreshRequested(now, account))
+
+    def is_due(name: str) -> bool:
+        found = app.state().accounts.get(name)
+        return found is not None and (found.polling or found.next_poll_at <= now)
+
+    due = [name for name in names if is_due(name)]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REFRESH_SECS):
+            while any(map(is_due, due)):
+                await app.store.changed()
+    after = app.state().accounts
+    pairs = [(before[name], after[name]) for name in names if name in after]
+    return refresh_words(pairs, app.clock.now(), account)
+
+
+def refresh_words(
+    pairs: Sequence[tuple[AccountState, AccountState]], now: datetime, account: str | None = None
+) -> str:
+    """Say what came of a refresh, from the accounts before and after it; `account` is the only one that was meant."""
+    done = [new for old, new in pairs if new.last_success_at != old.last_success_at]
+    failed = [new for old, new in pairs if new.failures_in_a_row > old.failures_in_a_row]
+    waits = [new.next_poll_at for _, new in pairs if new not in done and new not in failed]
+    left = max(waits, default=now) - now
+    wait = f"until {clock(now + left, now)}" if left >= MINUTE else duration(left)
+    if account is not None:
+        down = [new.health.failure for new in failed if isinstance(new.health, Down)]
+        if down:
+            return f"{account}: {describe(down[0]) or down[0].reason}"
+        return f"{account}: next refresh in {duration(left)}" if waits else f"{account} refreshed"
+    parts = [f"{len(done)} refreshed"] if done else []
+    parts += [f"{len(failed)} failed"] if failed else []
+    parts += [f"{len(waits)} wait{'s' * (len(waits) == 1)} {wait}"] if waits else []
+    return ", ".join(parts) or "no account to refresh"
 
 
 async def _import(app: App, folder: str | None) -> str:

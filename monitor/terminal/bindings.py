@@ -179,7 +179,7 @@ def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> 
         return show(screen, lack, now), None
     match key.name:
         case "R":
-            return screen, Refresh(name)
+            return show(screen, f"Refreshing {name}…", now), Refresh(name)
         case "s" | "enter":
             return _start(screen, UseAccount(name), "Marking…", now)
         case "e":
@@ -197,7 +197,7 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
         case "q" | "ctrl+c":
             return screen, Quit()
         case "r":
-            return screen, Refresh()
+            return show(screen, "Refreshing…", now), Refresh()
         case "m":
             return screen, ToggleMute()
         case "i":

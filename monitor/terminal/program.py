@@ -188,9 +188,9 @@ class Program:
                 self._commands.add(self._spawn(self._carry_out(command)))
 
     async def _carry_out(self, command: Command) -> None:
-        """Quick commands take turns, so that the last answer to be read is that to the last key."""
+        """Toggles take turns, so that the last answer to be read is that to the last key."""
         is_quick = isinstance(command, Refresh | ToggleMute)
-        async with self._turn if is_quick else contextlib.nullcontext():
+        async with self._turn if isinstance(command, ToggleMute) else contextlib.nullcontext():
             try:
                 answer = await self._execute(command)
             except TrackerError as error:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from monitor.app.handlers import RequestHandler
+from monitor.app.handlers import RequestHandler, refresh_words
 from monitor.app.queries import Answer
 from monitor.core.commands import (
     AddAccount,
@@ -23,12 +23,13 @@ from monitor.core.commands import (
     Who,
     encode_request,
 )
-from monitor.core.errors import SettingsError, TrackerError
-from monitor.core.model import Secret
+from monitor.core.errors import Failure, Reason, SettingsError, TrackerError
+from monitor.core.format import clock
+from monitor.core.model import AccountState, Down, Secret
 from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import apply_line
-from tests.builders import live, state, window
+from tests.builders import NOW, after, live, state, window
 from tests.fakes import FakeClock
 
 KEY = "sk-ant-sid01-never-to-be-shown"
@@ -155,3 +156,51 @@ async def test_a_stream_of_an_account_that_is_removed_goes_on_without_lines(
     lines = await handling.stream(WatchLines(format="{name}", account="b@example.com"))
     handling.view.state = state(live("a@example.com"))
     assert lines.render() == ""
+
+
+def poll(name: str, minutes: float, failures: int = 0) -> AccountState:
+    """An account that was polled well a minute ago, and is due in so many minutes."""
+    return live(name, next_poll_at=after(minutes=minutes), failures_in_a_row=failures)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "account", "words"),
+    [
+        (
+            [(poll("a", 0), replace(poll("a", 3), last_success_at=after(seconds=1)))],
+            "a",
+            "a refreshed",
+        ),
+        (
+            [(poll("a", 0), replace(poll("a", 3), last_success_at=after(seconds=1)))],
+            None,
+            "1 refreshed",
+        ),
+        ([(poll("a", 0.2), poll("a", 0.2))], "a", "a: next refresh in 12s"),
+        (
+            [
+                *[(poll("a", 0), replace(poll("a", 3), last_success_at=after(seconds=1)))] * 17,
+                *[(poll("b", 5), poll("b", 5))] * 3,
+            ],
+            None,
+            f"17 refreshed, 3 wait until {clock(after(minutes=5), NOW)}",
+        ),
+        ([(poll("b", 0.2), poll("b", 0.2))], None, "1 waits 12s"),
+        (
+            [
+                (
+                    poll("a", 0),
+                    replace(poll("a", 3, 1), health=Down(NOW, Failure(Reason.CONNECTION))),
+                )
+            ],
+            "a",
+            "a: connection",
+        ),
+        ([(poll("a", 0), poll("a", 3, 1))], None, "1 failed"),
+        ([], None, "no account to refresh"),
+    ],
+)
+def test_a_refresh_says_what_came_of_it(
+    pairs: list[tuple[AccountState, AccountState]], account: str | None, words: str
+) -> None:
+    assert refresh_words(pairs, NOW, account) == words

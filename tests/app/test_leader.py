@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from monitor.app.leader import Leader
-from monitor.core.commands import Reload, Status, UseAccount
+from monitor.core.commands import Refresh, Reload, Status, UseAccount
 from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState, Down, Up
 from monitor.core.state import State
@@ -465,3 +465,15 @@ def heard(manager: socket.socket) -> list[str]:
         while True:
             found.append(manager.recv(4096).decode().split("\n")[0])
     return found
+
+
+async def test_a_refresh_waits_for_its_polls_and_counts_them(user: Rig) -> None:
+    async with user.leader():
+        await user.polled()
+        code, text = await user.ask(Refresh())
+        assert (code, re.fullmatch(r"2 wait \d+s\n", text) is not None) == (0, True), (
+            "right after a poll"
+        )
+        user.settle([*user.people], more="enabled = false\n")
+        await user.ask(Reload())
+        assert (await user.ask(Refresh()))[1].startswith("nothing is polled")

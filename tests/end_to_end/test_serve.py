@@ -417,7 +417,7 @@ def test_what_is_typed_in_one_viewer_is_done_by_the_owner_and_seen_in_the_other(
 def refreshes(mine: Terminal) -> None:
     """It is too early for another request: the answer says when it will be sent."""
     mine.keys("R")
-    mine.wait_for("user-0@example.com: next request in")
+    mine.wait_for("user-0@example.com: next refresh in")
 
 
 def adds(many: Crowd, mine: Terminal, other: Terminal) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from monitor.api.client import Reached, reach
-from monitor.app.wiring import user_agent
-from monitor.core.errors import CredentialError, Failure, TrackerError
+from monitor.app.wiring import CliOptions, site_of, user_agent
+from monitor.core.errors import CredentialError, Failure, SettingsError, TrackerError
 from monitor.core.model import AuthMethod, Storage
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.command import TokenCommand
@@ -190,8 +190,12 @@ class _Examination:
         return api_checks(facts, self._world.platform, self._world.environ)
 
     async def _port(self, running: InstanceFacts) -> list[Check]:
-        facts = await port_facts(self._settings.exporter.listen)
-        return [port_check(facts, running.who, self._world.platform)]
+        options = CliOptions(self._world.config)
+        try:
+            site = await asyncio.to_thread(site_of, self._settings, options)
+        except SettingsError as error:
+            return [PORT.fail(str(error), "correct that file, or the settings that name it")]
+        return [port_check(await port_facts(site), running.who, self._world.platform)]
 
     async def _channels(self, has_keyring: bool) -> list[Check]:
         channels = Channels(

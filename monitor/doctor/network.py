@@ -1,23 +1,26 @@
 """The checks of the way to the API, of this machine's clock, of the running monitor and of the exporter's port."""
 
 import asyncio
+import contextlib
 import errno
-import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from exporters.host_check import address, is_loopback, setting
+from exporters.listener import open_sockets
+from exporters.web_config import SiteConfig
 from monitor import __version__
 from monitor.api.client import Reached
 from monitor.core.errors import Failure, TrackerError, explain
 from monitor.core.format import duration
 from monitor.doctor.report import Check, Question
-from monitor.settings import Address
 from monitor.system.aio import DaemonThreads
-from monitor.system.urls import is_loopback, split_url
+from monitor.system.urls import split_url
 from monitor.system.web import trust_problem
 
 API: Final = Question("api", "usage is requested there, and nowhere else")
@@ -172,47 +175,32 @@ class Bind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PortFacts:
-    host: str
-    port: int
+    site: SiteConfig
     bind: Bind
 
 
-async def port_facts(address: Address, ask_secs: float = PORT_SECS) -> PortFacts | None:
+async def port_facts(site: SiteConfig | None, ask_secs: float = PORT_SECS) -> PortFacts | None:
     """Listens for a moment; where somebody else does, asks who it is. None where nothing is to be served."""
-    host, port = address.host, address.port
-    if host is None or port is None:
+    if site is None:
         return None
     try:
-        bind = await DaemonThreads(LOOKUP_SECS).run(lambda: _tried(host, port))
+        bind = await DaemonThreads(LOOKUP_SECS).run(lambda: _tried(site))
     except TimeoutError:
         bind = Bind.UNKNOWN_HOST
-    if bind is Bind.TAKEN and await _is_ours(host, port, ask_secs):
+    if bind is Bind.TAKEN and await _is_ours(site, ask_secs):
         bind = Bind.OURS
-    return PortFacts(host, port, bind)
+    return PortFacts(site, bind)
 
 
-def _tried(host: str, port: int) -> Bind:
-    """As the server itself listens: on every address that the name has."""
+def _tried(site: SiteConfig) -> Bind:
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
+        for listening in open_sockets(site.host, site.port):
+            listening.close()
+    except (socket.gaierror, UnicodeError):
         return Bind.UNKNOWN_HOST
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(addresses):
-            _listen(family, kind, protocol, address)
     except OSError as error:
         return _BINDS.get(error.errno or 0, Bind.FAILED)
     return Bind.FREE
-
-
-def _listen(family: int, kind: int, protocol: int, address: Any) -> None:
-    with socket.socket(family, kind, protocol) as listening:
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.bind(address)
-        listening.listen(1)
 
 
 _BINDS: Final = {
@@ -223,59 +211,78 @@ _BINDS: Final = {
 }
 
 
-async def _is_ours(host: str, port: int, ask_secs: float) -> bool:
-    """Whether what listens there says that it is this program."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is connected to
-    request = f"GET /-/healthy HTTP/1.0\r\nHost: localhost:{port}\r\n\r\n".encode()
-    try:
-        async with asyncio.timeout(ask_secs):
-            reader, writer = await asyncio.open_connection(reachable, port)
-            try:
-                writer.write(request)
-                answer = await reader.read(4096)
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return False
-    return _OURS in answer.lower()
+async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
+    """Whether what listens there says that it is this program; it says so also to who has no password."""
+    reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(site.host, site.host)  # noqa: S104 - it is connected to
+    request = f"GET /-/healthy HTTP/1.0\r\nHost: localhost:{site.port}\r\n\r\n".encode()
+    tls = ssl.create_default_context()
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE  # nothing secret is sent
+    for context in (tls, None) if site.web_config else (None,):
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(ask_secs):
+                reader, writer = await asyncio.open_connection(reachable, site.port, ssl=context)
+                try:
+                    writer.write(request)
+                    answer = await reader.read(4096)
+                finally:
+                    writer.close()
+            if _OURS in answer.lower():
+                return True
+    return False
 
 
 def port_check(facts: PortFacts | None, who: Mapping[str, Any] | None, platform: str) -> Check:
     """`who` is the running instance of these settings, if there is one."""
     if facts is None:
         return PORT.skip('exporter.listen = "off": nothing is served')
-    address = f"[{facts.host}]:{facts.port}" if ":" in facts.host else f"{facts.host}:{facts.port}"
+    host, port = facts.site.host, facts.site.port
+    where = address(host, port)
     match facts.bind:
         case Bind.FREE:
-            return _free(facts, address)
+            return _free(facts.site, where)
         case Bind.OURS if who is not None:
-            return PORT.ok(f"the running monitor serves on {address}")
+            return _serving(facts.site, where, who)
         case Bind.OURS:
-            found = f"another monitor has {address}: one with other settings, or of another user"
-            return PORT.warn(found, _elsewhere(facts.port))
+            found = f"another monitor has {where}: one with other settings, or of another user"
+            return PORT.warn(found, _elsewhere(port))
         case Bind.TAKEN:
             return PORT.fail(
-                f"another program has {address}",
-                f"{_culprit(facts.port, platform)}; {_elsewhere(facts.port)}",
+                f"another program has {where}",
+                f"{_culprit(port, platform)}; {_elsewhere(port)}",
             )
         case Bind.FORBIDDEN:
-            found = f"this user may not listen on {address}: ports below 1024 are the system's"
+            found = f"this user may not listen on {where}: ports below 1024 are the system's"
             return PORT.fail(found, _elsewhere(15706))
         case Bind.NO_SUCH_ADDRESS | Bind.UNKNOWN_HOST:
-            found = f"{facts.host} is no address of this machine"
+            found = f"{host} is no address of this machine"
             return PORT.fail(found, 'exporter.listen = "127.0.0.1:15707"')
-    return PORT.fail(f"{address} cannot be listened on", _elsewhere(facts.port))
+    return PORT.fail(f"{where} cannot be listened on", _elsewhere(port))
 
 
-def _free(facts: PortFacts, address: str) -> Check:
-    if facts.port == 0:
+def _free(site: SiteConfig, where: str) -> Check:
+    if site.port == 0:
         return PORT.ok("any free port is taken when it starts")
-    if not is_loopback(facts.host):
-        found = f"{address} is free, and open to other machines: /metrics names your accounts"
-        return PORT.warn(
-            found, f'exporter.listen = "127.0.0.1:{facts.port}", or give accounts a label'
-        )
-    return PORT.ok(f"{address} is free")
+    if not is_loopback(site.host) and site.web_config is None:
+        return _open_to_others(site, f"{where} is free")
+    return PORT.ok(f"{where} is free")
+
+
+def _serving(site: SiteConfig, where: str, who: Mapping[str, Any]) -> Check:
+    refused = [str(name) for name in who.get("refused_hosts", ())]
+    if refused:
+        found = f"requests are refused that ask {where} by the name {', '.join(refused)}"
+        return PORT.warn(found, f"if it is your scraper's: {setting(*site.hosts, *refused)}")
+    if not is_loopback(site.host) and site.web_config is None:
+        return _open_to_others(site, f"the running monitor serves on {where}")
+    return PORT.ok(f"the running monitor serves on {where}")
+
+
+def _open_to_others(site: SiteConfig, found: str) -> Check:
+    advice = (
+        "exporter.web_config (TLS and a password), accounts with a label, or"
+        f' exporter.listen = "127.0.0.1:{site.port}"'
+    )
+    return PORT.warn(f"{found}, and open to other machines: /metrics names your accounts", advice)
 
 
 def _elsewhere(port: int) -> str:

@@ -3,7 +3,9 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +16,10 @@ from monitor.core.errors import NEVER_CONNECTED, Cause, Failure, Reason
 from monitor.demo.server import SimulatedApi
 from monitor.doctor.network import ApiFacts, Bind, PortFacts, api_checks, port_check, port_facts
 from monitor.doctor.report import Outcome
-from monitor.settings import Address
 from tests.builders import NOW, after, state
 from tests.doctor.factories import ALONE, Machine
 from tests.real.need import unprivileged
+from tests.real.tls import self_signed
 
 OK, WARN, FAIL, SKIP = Outcome
 
@@ -123,15 +125,15 @@ async def test_a_free_port_is_free_again_after_the_look() -> None:
     with listener() as port:
         pass
     for _ in range(2):
-        assert await port_facts(Address("127.0.0.1", port)) == PortFacts(
-            "127.0.0.1", port, Bind.FREE
+        assert await port_facts(SiteConfig("127.0.0.1", port)) == PortFacts(
+            SiteConfig("127.0.0.1", port), Bind.FREE
         )
 
 
 async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
     with listener() as port:
-        facts = await port_facts(Address("127.0.0.1", port), ask_secs=0.1)
-    assert facts == PortFacts("127.0.0.1", port, Bind.TAKEN)
+        facts = await port_facts(SiteConfig("127.0.0.1", port), ask_secs=0.1)
+    assert facts == PortFacts(SiteConfig("127.0.0.1", port), Bind.TAKEN)
     check = port_check(facts, None, "linux")
     assert check.outcome is FAIL and check.found == f"another program has 127.0.0.1:{port}"
     assert check.fix is not None and f"`ss -ltnp 'sport = :{port}'`" in check.fix
@@ -140,44 +142,87 @@ async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
 
 async def test_a_port_on_which_a_monitor_serves_is_ours() -> None:
     async with Site(state, lambda: NOW, SiteConfig()) as site:
-        facts = await port_facts(Address("127.0.0.1", site.port))
+        facts = await port_facts(SiteConfig("127.0.0.1", site.port))
     assert facts is not None and facts.bind is Bind.OURS
     assert port_check(facts, {"pid": 1}, "linux").outcome is OK
     assert port_check(facts, None, "linux").outcome is WARN
 
 
 async def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
-    facts = await port_facts(Address("192.0.2.1", 15707))
+    facts = await port_facts(SiteConfig("192.0.2.1", 15707))
     assert facts is not None and facts.bind is Bind.NO_SUCH_ADDRESS
 
 
 async def test_a_host_that_nobody_knows_is_told() -> None:
-    facts = await port_facts(Address("no-such-host.invalid", 15707))
+    facts = await port_facts(SiteConfig("no-such-host.invalid", 15707))
     assert facts is not None and facts.bind is Bind.UNKNOWN_HOST
 
 
 async def test_nothing_is_to_be_served() -> None:
-    assert await port_facts(Address(None, None)) is None
+    assert await port_facts(None) is None
     assert port_check(None, None, "linux").outcome is SKIP
 
 
 async def test_a_port_of_the_system_is_forbidden() -> None:
     with unprivileged():
-        facts = await port_facts(Address("127.0.0.1", 1))
+        facts = await port_facts(SiteConfig("127.0.0.1", 1))
     assert facts is not None and facts.bind is Bind.FORBIDDEN
 
 
 @pytest.mark.parametrize(
     "facts, outcome, words",
     [
-        (PortFacts("::1", 9, Bind.FREE), OK, "[::1]:9 is free"),
-        (PortFacts("127.0.0.1", 0, Bind.FREE), OK, "any free port"),
-        (PortFacts("198.51.100.7", 9, Bind.FREE), WARN, "open to other machines"),
-        (PortFacts("127.0.0.1", 9, Bind.FORBIDDEN), FAIL, "may not listen"),
-        (PortFacts("192.0.2.1", 9, Bind.NO_SUCH_ADDRESS), FAIL, "no address of this machine"),
-        (PortFacts("x", 9, Bind.FAILED), FAIL, "cannot be listened on"),
+        (PortFacts(SiteConfig("::1", 9), Bind.FREE), OK, "[::1]:9 is free"),
+        (PortFacts(SiteConfig("127.0.0.1", 0), Bind.FREE), OK, "any free port"),
+        (PortFacts(SiteConfig("198.51.100.7", 9), Bind.FREE), WARN, "open to other machines"),
+        (PortFacts(SiteConfig("", 9, web_config=Path("w")), Bind.FREE), OK, ":9 is free"),
+        (PortFacts(SiteConfig("127.0.0.1", 9), Bind.FORBIDDEN), FAIL, "may not listen"),
+        (
+            PortFacts(SiteConfig("192.0.2.1", 9), Bind.NO_SUCH_ADDRESS),
+            FAIL,
+            "no address of this machine",
+        ),
+        (PortFacts(SiteConfig("x", 9), Bind.FAILED), FAIL, "cannot be listened on"),
     ],
 )
 def test_what_is_said_of_a_port(facts: PortFacts, outcome: Outcome, words: str) -> None:
     check = port_check(facts, None, "darwin")
     assert (check.outcome, words in check.found) == (outcome, True)
+
+
+async def test_a_monitor_that_speaks_tls_and_wants_a_password_is_ours(tmp_path: Path) -> None:
+    tls = self_signed(tmp_path)
+    hashed = "$2b$04$abcdefghijklmnopqrstuuPp7HPfoAs8I2dCQCQ/fW7zEJv8I8C8e"
+    (tmp_path / "web.yml").write_text(
+        f"tls_server_config: {{cert_file: {tls.cert}, key_file: {tls.key}}}\n"
+        f"basic_auth_users: {{ann: {hashed}}}\n"
+    )
+    config = SiteConfig(web_config=tmp_path / "web.yml")
+    async with Site(state, lambda: NOW, config) as site:
+        facts = await port_facts(replace(config, port=site.port))
+    assert facts is not None and facts.bind is Bind.OURS
+
+
+def test_names_that_were_refused_are_named_with_the_setting() -> None:
+    facts = PortFacts(SiteConfig("127.0.0.1", 9, ("box.lan",)), Bind.OURS)
+    check = port_check(facts, {"pid": 1, "refused_hosts": ["host.docker.internal"]}, "linux")
+    assert check.outcome is WARN
+    assert check.found.endswith("by the name host.docker.internal")
+    assert check.fix == (
+        'if it is your scraper\'s: exporter.hosts = ["box.lan", "host.docker.internal"]'
+    )
+
+
+@pytest.mark.parametrize(
+    ("exporter", "words"),
+    [
+        ('listen = ":15707"', "open to other machines"),
+        ('web_config = "missing.yml"', "missing.yml: cannot be read"),
+    ],
+)
+async def test_what_the_exporter_refuses_to_start_by_is_told(
+    machine: Machine, exporter: str, words: str
+) -> None:
+    machine.config.write_text(f"[api]\nenabled = false\n[exporter]\n{exporter}\n")
+    check = await machine.answer("port")
+    assert check.outcome is FAIL and words in check.found

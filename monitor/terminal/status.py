@@ -37,13 +37,14 @@ _TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
 _GIVEN_DEAD: Final = ("Token refused — renew it at its source", "Token refused", "Refused")
 """Claude Code renews neither what systemd gives nor what a program prints."""
 
-_BRIEFER: Final = {
+_BRIEFER: Final[dict[Cause | None, tuple[str, ...]]] = {
     Cause.WAITING: ("Waiting for Claude Code", "Run claude", "Waiting"),
     Cause.LOGIN_ENDED: ("Login ended — claude /login", "claude /login", "Log in"),
     Cause.LOGGED_OUT: ("Logged out — claude /login", "Logged out", "Log in"),
     Cause.EXPIRED: ("The token has expired", "Expired"),
     Cause.NO_LIMITS: ("No figures in the answer", "No figures"),
     Cause.ALIEN: ("Something else answered", "Blocked"),
+    Cause.WRONG_ORGANIZATION: ("org_id is wrong", "Wrong org_id"),
     Cause.NO_HOST: ("No network",),
     Cause.UNREACHED: ("No connection",),
     Cause.UNTRUSTED: ("Certificate not trusted", "Untrusted TLS"),
@@ -143,8 +144,8 @@ def failure_phrases(
             return _KEY_DEAD
         case Reason.CREDENTIALS:
             problem = sentence(explain(failure)[0])
-            phrases = sentence(describe(failure)), problem, clip(problem, _LEAST_CELLS), "No access"
-            return tuple(filter(None, phrases))
+            last = _BRIEFER.get(failure.cause, (clip(problem, _LEAST_CELLS), "No access"))
+            return tuple(filter(None, (sentence(describe(failure)), problem, *last)))
         case _ if failure.cause in _BRIEFER:
             is_far = failure.reason in (Reason.CONNECTION, Reason.TIMEOUT)
             shorter = [sentence(explain(failure)[0])] if is_far else []

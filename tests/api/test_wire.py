@@ -167,36 +167,6 @@ def minor(amount: object, exponent: object = 2, currency: object = "USD") -> dic
     return {"amount_minor": amount, "currency": currency, "exponent": exponent}
 
 
-MONEY: dict[str, tuple[dict[str, Any], float | None]] = {
-    "of a limit": ({"extra_usage": money(99500, 100000)}, 0.995),
-    "nothing yet": ({"extra_usage": money(0, 100000)}, 0),
-    "more than the limit": ({"extra_usage": money(15000, 10000)}, 1.5),
-    "as text": ({"extra_usage": money("500", "1000")}, 0.5),
-    "of no fraction": ({"extra_usage": money(5, 10, decimal_places=0, currency="JPY")}, 0.5),
-    "no amount, but a utilization": ({"extra_usage": money(None, 1000, utilization=42.0)}, 0.42),
-    "no amount at all": ({"extra_usage": money(None, 1000, utilization=None)}, None),
-    "without a limit": ({"extra_usage": money(20847, None)}, None),
-    "a limit of nothing": ({"extra_usage": money(0, 0)}, None),
-    "a limit of next to nothing": ({"extra_usage": money(5, "1e-9999999")}, None),
-    "switched off": ({"extra_usage": {**money(5, 10), "is_enabled": False}}, None),
-    "null": ({"extra_usage": None}, None),
-    "null in every place": ({"extra_usage": dict.fromkeys(money(1, 2))}, None),
-    "a refund": ({"extra_usage": money(-5, 10)}, 0),
-    "spend alone": ({"spend": {"used": minor(500), "limit": minor(1000)}}, 0.5),
-    "spend of other exponents": ({"spend": {"used": minor(5, 0), "limit": minor(1000)}}, 0.5),
-    "spend without a limit": ({"spend": {"used": minor(500), "limit": None, "percent": 0}}, None),
-    "spend of nulls": ({"spend": {"used": None, "limit": None}}, None),
-    "spend as text": ({"spend": "much"}, None),
-    "both": ({"extra_usage": money(1, 4), "spend": {"used": minor(1), "limit": minor(2)}}, 0.25),
-}
-
-
-@pytest.mark.parametrize(("answer", "ratio"), MONEY.values(), ids=list(MONEY))
-def test_money_with_a_limit_is_a_window(answer: dict[str, Any], ratio: float | None) -> None:
-    window = parsed(five_hour=limit(5), **answer).window("extra")
-    assert (window and window.utilization) == (ratio if ratio is None else pytest.approx(ratio))
-
-
 def test_money_is_never_merged_with_a_limit_of_its_name() -> None:
     row = {"percent": 7, "scope": {"label": "Extra"}}
     usage = parsed(extra_usage=money(1, 2), limits=[row])
@@ -263,11 +233,6 @@ def test_a_plan_has_a_short_word(kind: str | None, tier: str | None, plan: str |
     assert plan_word(kind, tier) == plan
 
 
-def refused(status: int, body: bytes = b"", **headers: str) -> ApiError:
-    named = {key.replace("_", "-"): value for key, value in headers.items()}
-    return wire.refusal(status, named, body, NOW)
-
-
 PERMISSION = b'{"error": {"type": "permission_error", "message": "user:profile"}}'
 
 
@@ -282,117 +247,6 @@ def authentication(message: str) -> bytes:
 PAGE = b"<!DOCTYPE html><html><head><title>Access &amp; Denied\n- Corp</title></head></html>"
 SCOPE = "OAuth token does not meet scope requirement user:profile"
 DISABLED = "This organization has been disabled."
-NOT_ALLOWED = "OAuth authentication is currently not allowed for this organization."
-REGION = "Claude is not available in your region."
-ALLOWLIST = "Your IP address is not on the allow list of this organization."
-
-REFUSALS: dict[str, tuple[ApiError, Reason, str]] = {
-    # A login.
-    "401 empty": (refused(401), Reason.AUTH, "expired"),
-    "401 expired": (
-        refused(401, authentication("OAuth token has expired.")),
-        Reason.AUTH,
-        "revoked",
-    ),
-    "401 invalid": (refused(401, authentication("Invalid bearer token")), Reason.AUTH, "revoked"),
-    "401 in plain text": (refused(401, b"401: Unauthorized"), Reason.AUTH, "revoked"),
-    "401 in other JSON": (refused(401, b'{"error": "unauthorized"}'), Reason.AUTH, "revoked"),
-    "403 revoked": (refused(403, said("OAuth token has been revoked.")), Reason.AUTH, "revoked"),
-    "403 authentication": (
-        refused(403, authentication("Nobody knows you")),
-        Reason.AUTH,
-        "revoked",
-    ),
-    # Its scope.
-    "403 scope": (refused(403, said(SCOPE)), Reason.SCOPE, "setup-token"),
-    "403 scope in short": (refused(403, PERMISSION), Reason.SCOPE, "setup-token"),
-    "401 scope": (refused(401, said(SCOPE)), Reason.SCOPE, "setup-token"),
-    # What is not allowed, whoever logs in.
-    "401 not allowed": (refused(401, authentication(NOT_ALLOWED)), Reason.REFUSED, NOT_ALLOWED),
-    "403 not allowed": (refused(403, said(NOT_ALLOWED)), Reason.REFUSED, NOT_ALLOWED),
-    "403 disabled": (refused(403, said(DISABLED)), Reason.REFUSED, DISABLED),
-    "400 disabled": (
-        refused(400, said(DISABLED, "invalid_request_error")),
-        Reason.REFUSED,
-        DISABLED,
-    ),
-    "403 region": (refused(403, said(REGION, "forbidden")), Reason.REFUSED, REGION),
-    "451 region": (refused(451, said(REGION)), Reason.REFUSED, REGION),
-    "403 address": (refused(403, said(ALLOWLIST)), Reason.REFUSED, ALLOWLIST),
-    "403 otherwise": (refused(403, said("Ask somebody")), Reason.REFUSED, "HTTP 403: Ask somebody"),
-    "403 without a message": (refused(403, said(None)), Reason.REFUSED, "HTTP 403: permission"),
-    "403 without a type": (
-        refused(403, said("No seat", None)),
-        Reason.REFUSED,
-        "HTTP 403: No seat",
-    ),
-    # What is not the API's.
-    "403 empty": (refused(403), Reason.BLOCKED, "HTTP 403"),
-    "403 page": (refused(403, PAGE), Reason.BLOCKED, "“Access & Denied - Corp”"),
-    "403 in plain text": (refused(403, b"Forbidden by policy"), Reason.BLOCKED, "HTTP 403"),
-    "403 in other JSON": (refused(403, b'{"message": "Forbidden"}'), Reason.BLOCKED, "HTTP 403"),
-    "401 page": (refused(401, PAGE), Reason.BLOCKED, "HTTP 401"),
-    "401 of a proxy": (refused(401, WWW_Authenticate="NTLM"), Reason.BLOCKED, "HTTP 401"),
-    "407": (refused(407), Reason.BLOCKED, "the proxy wants a login"),
-    "407 page": (refused(407, PAGE), Reason.BLOCKED, "Access & Denied"),
-    "451 page": (refused(451, PAGE), Reason.BLOCKED, "HTTP 451"),
-    "451 empty": (refused(451), Reason.BLOCKED, "HTTP 451"),
-    "404 page": (refused(404, PAGE), Reason.BLOCKED, "HTTP 404"),
-    "404 by its type": (refused(404, b"Not here", Content_Type="text/html"), Reason.BLOCKED, "404"),
-    "511": (refused(511), Reason.BLOCKED, "HTTP 511"),
-    "a redirect": (
-        refused(302, Location="https://login.corp.example/x?token=y"),
-        Reason.BLOCKED,
-        "HTTP 302, a redirect to login.corp.example",
-    ),
-    "a redirect to nowhere": (refused(302, Location="https://[x"), Reason.BLOCKED, "a redirect)"),
-    "403 challenge": (refused(403, cf_mitigated="challenge"), Reason.CHALLENGE, "may well be good"),
-    "503 challenge": (refused(503, cf_mitigated="challenge"), Reason.CHALLENGE, "Cloudflare"),
-    "403 challenge by its page": (
-        refused(403, b"<title>Just a moment...</title>"),
-        Reason.CHALLENGE,
-        "Cloudflare",
-    ),
-    # All the rest, with its status and words.
-    "429": (refused(429), Reason.RATE_LIMITED, "rate limited"),
-    "429 page": (refused(429, PAGE), Reason.RATE_LIMITED, "rate limited"),
-    "400 rate limit": (refused(400, said("x", "rate_limit_error")), Reason.RATE_LIMITED, "limited"),
-    "400": (refused(400, said("No such beta", "x")), Reason.SERVER, "HTTP 400: No such beta"),
-    "404": (
-        refused(404, said("Not found", "not_found_error")),
-        Reason.SERVER,
-        "HTTP 404: Not found",
-    ),
-    "404 without words": (refused(404), Reason.SERVER, "HTTP 404"),
-    "418": (refused(418), Reason.SERVER, "HTTP 418"),
-    "500": (refused(500), Reason.SERVER, "HTTP 500"),
-    "502 page": (refused(502, PAGE), Reason.SERVER, "HTTP 502"),
-    "529": (refused(529, said("Overloaded", "overloaded_error")), Reason.SERVER, "529: Overloaded"),
-    # Words of a server are foreign.
-    "an escape sequence": (refused(403, said("\x1b[2JNo\nseat")), Reason.REFUSED, "403: No seat"),
-    "a secret": (
-        refused(404, said("no sk-ant-oat01-abc", "not_found")),
-        Reason.SERVER,
-        "404: not_found",
-    ),
-    "a broken secret": (
-        refused(404, said("s\u200bk-ant-x", "not_found")),
-        Reason.SERVER,
-        "not_found",
-    ),
-    "odd types": (refused(403, said(["x"], {"y": 1})), Reason.BLOCKED, "HTTP 403"),
-}
-
-
-@pytest.mark.parametrize(("error", "reason", "words"), REFUSALS.values(), ids=list(REFUSALS))
-def test_a_refusal_has_its_reason(error: ApiError, reason: Reason, words: str) -> None:
-    assert error.reason is reason
-    assert words in str(error)
-    assert "\n" not in str(error)
-    assert "sk-ant" not in str(error)
-    assert len(error.failure.detail) < 200
-    is_of_login = reason in (Reason.AUTH, Reason.SCOPE)
-    assert is_of_login or "claude`" not in str(error), "no login is advised where none helps"
 
 
 @given(

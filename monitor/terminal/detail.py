@@ -1,4 +1,4 @@
-"""The detail pane: all that is known of one account, each fact under its label. Pure."""
+"""The detail pane: all that is known of one account, each fact under its label, and first what a person wants. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core import format
+from monitor.core.alerts.text import headline
 from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
-from monitor.core.errors import describe
+from monitor.core.errors import command, explain
 from monitor.core.model import EXTRA, AccountState, AuthMethod, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
+from monitor.credentials.folders import DEFAULT, config_dir
 from monitor.terminal import table
+from monitor.terminal.alerts import WAITING
 from monitor.terminal.status import failure_phrases, sentence, status_words
 from monitor.terminal.text import (
     Line,
@@ -31,7 +34,8 @@ _WIDE: Final = 50
 """From this width on, a fact stands beside its label, not under it."""
 
 _BAR_CELLS: Final = 20
-_METHODS: Final = {AuthMethod.OAUTH: "Claude Code login", AuthMethod.SESSION_KEY: "session key"}
+_ALERTS: Final = 5
+"""So many of the newest ones are shown."""
 
 _SHORTEST_INTERVAL: Final = timedelta(seconds=30)
 """Settings allow no shorter one: below, it is the demo's, whose API takes it."""
@@ -63,6 +67,8 @@ def detail_lines(
     facts = [
         *_windows(account, moment, is_wide=room >= _WIDE),
         *_condition(state, account, moment),
+        *_use(state, account),
+        *_alerts(state, account, moment),
         *_schedule(state, account, moment),
         *_identity(account, moment),
     ]
@@ -135,14 +141,37 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
         yield "Status", text_line(phrases[0], Style.PROBLEM)
         times = account.failures_in_a_row
         count = f", {times} times in a row" if times > 1 else ""
-        problem = sentence(describe(down.failure)) or down.failure.reason
-        failure = f"{problem} — since {moment.since(down.since)}{count}"
+        problem, advice = map(sentence, explain(down.failure))
+        failure = f"{problem or down.failure.reason} — since {moment.since(down.since)}{count}"
         yield "Failure", text_line(failure, Style.PROBLEM)
+        if advice:
+            yield "Fix", text_line(advice, Style.NOTICE)
     else:
         status = status_words(state, account, moment.now, moment.tz)
         yield "Status", text_line(status.phrases[0], status.style)
     if account.last_success_at is not None:
         yield "Last success", text_line(moment.since(account.last_success_at))
+
+
+def _use(state: State, account: AccountState) -> Iterator[Fact]:
+    name, folder = account.account.name, config_dir(account)
+    marks = ["Claude Code is logged in here now"] if name == state.logged_in else []
+    marks += ["marked by you (*)"] if name == state.active_account else []
+    if marks:
+        yield "In use", text_line(", ".join(marks))
+    if folder is not None:
+        yield "Command", text_line(f"{clean(command(folder))}  (c copies it)")
+
+
+def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
+    """The newest alerts of the account, and what became of each."""
+    own = [e for e in reversed(state.log) if e.alert.account == account.account.name][:_ALERTS]
+    for number, entry in enumerate(own):
+        time = format.clock(entry.alert.at, moment.now, moment.tz)
+        what = headline(entry.alert, moment.now, moment.tz)
+        outcome = clean(entry.outcome) or WAITING
+        style = Style.PLAIN if entry.is_sent else Style.NOTICE
+        yield "" if number else "Alerts", text_line(f"{time}  {what}  {outcome}", style)
 
 
 def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
@@ -152,22 +181,30 @@ def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[
     yield "Next poll", text_line(due)
     # Those of the last hour, whichever process sent them.
     recent = [at for at in account.requests if moment.now - at < HOUR]
-    requests = f"{len(recent)} of some {REQUESTS_PER_HOUR} in the last hour"
+    requests = f"{len(recent)} of about {REQUESTS_PER_HOUR} this hour"
     interval = state.policy.interval
     if interval < _SHORTEST_INTERVAL or over_budget(interval) is None:
         yield "Requests", text_line(requests)
     else:
-        planned = f"every {interval.total_seconds():g} s is {-(-HOUR // interval)}: expect 429"
+        needed = -(-HOUR // interval)
+        planned = f"a {interval.total_seconds():g} s interval needs {needed}: expect rate limits"
         yield "Requests", text_line(f"{requests}; {planned}", Style.NOTICE)
 
 
 def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
     yield "Plan", text_line(clean(account.plan or format.NOTHING))
-    yield "Signed in by", text_line(_METHODS[account.account.auth_method])
+    if account.account.label:
+        yield "Label", text_line(clean(account.account.label))
+    yield "Login", text_line(_login(account))
     if account.token_expires_at is not None:
         yield "Token expires", text_line(moment.until(account.token_expires_at, past="expired"))
     if account.login_expires_at is not None:
         yield "Login expires", text_line(moment.until(account.login_expires_at, past="expired"))
     yield "Organization", text_line(clean(account.org_id) or format.NOTHING)
-    if account.account.label:
-        yield "Label", text_line(clean(account.account.label))
+
+
+def _login(account: AccountState) -> str:
+    if account.account.auth_method is AuthMethod.SESSION_KEY:
+        return "session key of claude.ai"
+    folder = config_dir(account)
+    return "Claude Code" if folder is None else f"Claude Code, {clean(folder) or DEFAULT}"

@@ -5,28 +5,36 @@ from datetime import UTC, timedelta
 
 import pytest
 
+from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.model import Usage, Window
 from monitor.core.policy import Policy
+from monitor.core.state import LoggedAlert, State
 from monitor.terminal.detail import detail_lines
 from monitor.terminal.text import Style, plain
 from tests.builders import NOW
-from tests.terminal.factories import account, state_of
+from tests.terminal.factories import account, down, full, state_of
 
 
 @pytest.mark.parametrize(
     ("every", "ago", "text", "style"),
     [
-        (180, (), "0 of some 28 in the last hour", Style.PLAIN),
-        (180, (1, 59, 60, 61), "2 of some 28 in the last hour", Style.PLAIN),
-        (180, range(40), "40 of some 28 in the last hour", Style.PLAIN),
+        (180, (), "0 of about 28 this hour", Style.PLAIN),
+        (180, (1, 59, 60, 61), "2 of about 28 this hour", Style.PLAIN),
+        (180, range(40), "40 of about 28 this hour", Style.PLAIN),
         (
             120,
             (1, 3),
-            "2 of some 28 in the last hour; every 120 s is 30: expect 429",
+            "2 of about 28 this hour; a 120 s interval needs 30: expect rate limits",
             Style.NOTICE,
         ),
-        (5, (1, 3), "2 of some 28 in the last hour", Style.PLAIN),  # of the demo
-        (30, (), "0 of some 28 in the last hour; every 30 s is 120: expect 429", Style.NOTICE),
+        (5, (1, 3), "2 of about 28 this hour", Style.PLAIN),  # of the demo
+        (
+            30,
+            (),
+            "0 of about 28 this hour; a 30 s interval needs 120: expect rate limits",
+            Style.NOTICE,
+        ),
     ],
 )
 def test_the_requests_of_the_hour_stand_beside_what_the_api_allows(
@@ -49,3 +57,56 @@ def test_what_an_answer_held_and_could_not_be_read_is_named() -> None:
         "Not understood" in line and "7d: utilization is no number" in line for line in lines
     )
     assert any("5h limit" in line and "reset not known" in line for line in lines)
+
+
+def facts(state: State, name: str) -> dict[str, str]:
+    """The pane's facts by their labels, each on one line."""
+    found: dict[str, str] = {}
+    label = ""
+    for line in detail_lines(state, state.accounts[name], NOW, 120, UTC):
+        text = plain(line)
+        label = text[:15].strip() or label
+        found[label] = f"{found[label]} / {text[15:]}" if label in found else text[15:]
+    return found
+
+
+FAILING = down(
+    NOW,
+    account(NOW, "user@work.com", ("5h", 42, "2h"), config_dir="/home/me/.claude-work"),
+    Failure(Reason.AUTH, Cause.WAITING, folder="/home/me/.claude-work"),
+)
+
+
+def test_the_fix_names_its_exact_command_and_folder() -> None:
+    found = facts(state_of(FAILING), "user@work.com")
+    assert "CLAUDE_CONFIG_DIR=/home/me/.claude-work claude" in found["Fix"]
+    assert "CLAUDE_CONFIG_DIR" not in found["Failure"]
+    assert found["Command"] == "CLAUDE_CONFIG_DIR=/home/me/.claude-work claude  (c copies it)"
+    assert found["Login"] == "Claude Code, /home/me/.claude-work"
+
+
+def test_what_you_have_marked_and_what_claude_code_uses_are_told_apart() -> None:
+    two = state_of(account(NOW, "a"), account(NOW, "b", config_dir=""), logged_in="b")
+    assert facts(two, "a")["In use"] == "marked by you (*)"
+    assert facts(two, "b")["In use"] == "Claude Code is logged in here now"
+    assert facts(two, "b")["Login"] == "Claude Code, ~/.claude"
+    assert "In use" not in facts(replace(two, logged_in="a", active=0), "b")
+
+
+def test_the_last_five_alerts_of_the_account_are_shown_with_their_outcome() -> None:
+    alerts = [
+        Alert(AlertKind.THRESHOLD, "user@work.com", "5h", NOW - timedelta(minutes=n), 0.9, 0.8)
+        for n in range(7, 0, -1)
+    ]
+    log = [LoggedAlert(alert, alert.at, True, "sent (desktop)") for alert in alerts]
+    other = LoggedAlert(replace(alerts[0], account="other"), NOW)
+    state = state_of(FAILING, log=(*log[:-1], other, replace(log[-1], is_sent=False, outcome="")))
+    shown = facts(state, "user@work.com")["Alerts"].split(" / ")
+    assert shown[0] == "11:59  5h passed 80%  not sent yet"
+    assert shown[1:] == [f"11:5{n}  5h passed 80%  sent (desktop)" for n in (8, 7, 6, 5)]
+
+
+def test_the_pane_begins_with_the_limits_and_ends_with_the_organization() -> None:
+    labels = list(facts(state_of(full(NOW)), "user@work.com"))
+    assert labels[:2] == ["5h limit", "7d limit"]
+    assert labels[-1] == "Organization"

@@ -152,7 +152,7 @@ def _gathered(
             accounts[name] = replace(accounts[name], conditions=conditions)
         if len(alike) > 1:
             more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
-            detail = f"{', '.join(sorted(alike)[:NAMED])}{more}: {alert.detail}"
+            detail = f"for {', '.join(sorted(alike)[:NAMED])}{more}: {alert.detail}"
             alert = replace(alert, account="", detail=detail)
         gathered.append(alert)
     return gathered

@@ -128,7 +128,7 @@ def test_accounts_that_fail_alike_at_one_moment_are_one_alert() -> None:
     rounds = [(n % 3, failing(f"a{n}", NOW, Reason.BLOCKED, f"HTTP 403, {n}")) for n in range(5)]
     ((minute, alert),) = told_of(*rounds)
     assert (minute, alert.kind, alert.account) == (15, AlertKind.UNREADABLE, "")
-    assert alert.detail.startswith("a0, a1, a2 and 2 more: ")
+    assert alert.detail.startswith("for a0, a1, a2 and 2 more: ")
     assert "login" not in format_alert(alert).title
 
 

@@ -12,7 +12,7 @@ from monitor.app.app import App
 from monitor.app.handlers import RequestHandler, execute
 from monitor.app.metrics_server import MetricsServer
 from monitor.app.wiring import CliOptions, RunConfig, build
-from monitor.core.commands import Command, Reload
+from monitor.core.commands import Command, EditAccount, Reload
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.ipc.mirror import StateView
 from monitor.ipc.server import Server
@@ -77,9 +77,14 @@ class Leader:
         if isinstance(command, Reload):
             return await self.reload()
         try:
-            return await execute(await self.app(), command)
+            answer = await execute(await self.app(), command)
         finally:
             self._executed += 1
+        if isinstance(
+            command, EditAccount
+        ):  # the rules know the account by its name, and may be other ones
+            await self.reload()
+        return answer
 
     async def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Poll until `main` returns. Raises what that raises, and what a bug of our own does."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from monitor.core.alerts.rules import Override
 from monitor.core.codec import decode, encode
 from monitor.core.model import Secret
 
@@ -48,13 +49,17 @@ class AddAccount:
 
 @dataclass(frozen=True, slots=True)
 class EditAccount:
-    """Change an account. None keeps the session key or the label; an empty label removes it."""
+    """Change an account. None keeps the session key, the label or what is different for its alerts.
+
+    An empty label, and an override of nothing, remove what there was.
+    """
 
     name: str
     new_name: str
     org_id: str
     session_key: Secret | None = None
     label: str | None = None
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)

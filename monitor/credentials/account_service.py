@@ -191,7 +191,7 @@ class AccountService:
     # Changes
 
     async def edit(self, command: EditAccount) -> str:
-        """Rename an account, and change its session key, organization and label."""
+        """Rename an account, and change its session key, organization, label, and what is different for its alerts."""
         _check_filled(name=command.new_name)
         name, new_name, key = command.name, command.new_name, command.session_key
         async with self._order():
@@ -202,7 +202,9 @@ class AccountService:
             if key is None and new_name != name:
                 credential = await self._kept_under_old_name(account)
             async with self._kept(edited, credential):
-                await self._in_thread(lambda: self._file.replace_account(name, edited))
+                await self._in_thread(
+                    lambda: self._file.replace_account(name, edited, command.override)
+                )
             if new_name != name:
                 self._cache.rename(name, new_name)
                 self._resolver.registry.rename(name, new_name)

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from typing import Protocol
 
+from monitor.core.alerts.rules import Override
 from monitor.core.model import Account, Credential, Login, Profile, Secret
 from monitor.credentials.claude_files import ClaudeFacts
 
@@ -95,6 +96,10 @@ class AccountsFile(Protocol):
         """Raise what adding the account, or putting it in the place of that one, would; change nothing."""
 
     def add_account(self, account: Account) -> None: ...
-    def replace_account(self, name: str, account: Account) -> None: ...
+    def replace_account(
+        self, name: str, account: Account, override: Override | None = None
+    ) -> None:
+        """Put the account in the place of that one; `override`, unless it is None, in that of what was said before."""
+
     def remove_account(self, name: str) -> None: ...
     def set_active(self, name: str) -> None: ...

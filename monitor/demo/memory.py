@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from monitor.core.alerts.rules import Override
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, Credential, Login, Secret
 from monitor.demo.server import SimulatedAccount
@@ -50,7 +51,11 @@ class MemoryAccounts:
         self.check(account)
         self.listed.append(account)
 
-    def replace_account(self, name: str, account: Account) -> None:
+    def replace_account(
+        self, name: str, account: Account, override: Override | None = None
+    ) -> None:
+        """What is different for its alerts is not kept: the demo has the usual rules."""
+        del override
         self.check(account, name)
         self.listed[self._place(name)] = account
 

@@ -1,6 +1,6 @@
 """The leader's state in another process: what the leader sends of it, and the mirror that a follower makes of that.
 
-Left out is what nobody looks at elsewhere: the alert machine's memory, the rule book, and the argv of a token's
+Left out is what nobody looks at elsewhere: the alert machine's memory, the alert rules, and the argv of a token's
 program, which may be private.
 """
 
@@ -74,7 +74,11 @@ def apply_line(line: bytes, before: State) -> State:
 
 
 def _shared(state: State) -> State:
-    policy = replace(state.policy, alerts=RuleBook())
+    rules = state.policy.alerts
+    book = RuleBook(
+        rules.thresholds, overrides=rules.overrides
+    )  # what the form of an account shows
+    policy = replace(state.policy, alerts=book)
     return replace(
         state, policy=policy, accounts={}, conditions={}, recalled={}, restored={}, log=()
     )

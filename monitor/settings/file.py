@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from monitor.core.alerts.rules import Override
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account
 from monitor.settings.model import ACCOUNT, Settings, check_no_entry, check_unique
@@ -24,7 +25,7 @@ from monitor.settings.schema import KeyPath
 from monitor.settings.source import places_in
 from monitor.system.files import LOCK_SECS, locked, write_private
 
-Value = str | int | tuple[str, ...]
+Value = str | int | tuple[str | float, ...]
 Change = Callable[[Settings, str], tuple[Settings, str]]
 """From the settings and their text to the settings that are meant and the text that is to say so."""
 
@@ -53,12 +54,14 @@ class SettingsFile:
         """Append the account; its name, and what metrics call it, must be new."""
         self._apply(_addition(account))
 
-    def replace_account(self, name: str, account: Account) -> None:
+    def replace_account(
+        self, name: str, account: Account, override: Override | None = None
+    ) -> None:
         """Put the account in the place of the one of that name, and write only what differs.
 
-        What the file says of the account's alerts goes on, also under a new name.
+        What the file says of the account's alerts goes on, also under a new name, unless there is an `override`.
         """
-        self._apply(_replacement(name, account))
+        self._apply(_replacement(name, account, override))
 
     def remove_account(self, name: str) -> None:
         """Drop the account; the active one stays the same, and is the first where it was this one."""
@@ -143,7 +146,7 @@ def _addition(account: Account) -> Change:
     return change
 
 
-def _replacement(name: str, account: Account) -> Change:
+def _replacement(name: str, account: Account, override: Override | None = None) -> Change:
     def change(settings: Settings, text: str) -> tuple[Settings, str]:
         index = _index(settings, name)
         accounts = list(settings.accounts)
@@ -151,9 +154,17 @@ def _replacement(name: str, account: Account) -> Change:
         _check(account, accounts, settings)
         accounts.insert(index, account)
         changed = {key: value for key, value in _values(account).items() if value != old[key]}
+        before = settings.overrides.get(name, Override())
+        if override is not None and override != before:
+            was = _exceptions(before)
+            changed |= {k: value for k, value in _exceptions(override).items() if value != was[k]}
         text = _with_values(text, ("accounts", index), changed)
         meant, text = _renamed_in_rules(settings, text, name, account.name)
-        return replace(meant, accounts=tuple(accounts)), text
+        overrides = dict(meant.overrides)
+        if override is not None:
+            overrides.pop(account.name, None)
+            overrides |= {account.name: override} if override != Override() else {}
+        return replace(meant, accounts=tuple(accounts), overrides=overrides), text
 
     return change
 
@@ -182,6 +193,15 @@ def _values(account: Account) -> dict[str, Value | None]:
         "storage": account.storage and str(account.storage),
         "config_dir": account.config_dir,
         "token_command": account.token_command or None,
+    }
+
+
+def _exceptions(override: Override) -> dict[str, Value | None]:
+    """What is different for an account's alerts, as the file has it."""
+    percents = override.thresholds and tuple(round(ratio * 100, 6) for ratio in override.thresholds)
+    return {
+        "thresholds": percents and tuple(int(p) if p == int(p) else p for p in percents),
+        "silent": tuple(sorted(map(str, override.silent))) or None,
     }
 
 

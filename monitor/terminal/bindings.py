@@ -183,7 +183,9 @@ def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> 
         case "s" | "enter":
             return _start(screen, UseAccount(name), "Marking…", now)
         case "e":
-            return _open(screen, edit_form(state.accounts[name].account), now), None
+            return _open(
+                screen, edit_form(state.accounts[name].account, state.policy.alerts), now
+            ), None
         case "c":
             return _copy(screen, state.accounts[name], now)
         case "d" | "x":

@@ -1,9 +1,12 @@
 """The dialogs and their pictures: forms to type into, and the question before an account is deleted. Pure."""
 
+import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from monitor.core.alerts.rules import DEFAULT_RULES, Override, RuleBook
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.model import Account, AuthMethod, Secret
 from monitor.core.sanitize import clean, cleaned, shown
@@ -35,6 +38,10 @@ _BOX_CELLS: Final = 66
 _LEAST_BOX: Final = Size(48, 9)
 """A dialog is a box over the table from this size on; below, it takes the table's place."""
 
+_AROUND_FIELDS: Final = 4
+"""Lines of a box besides its fields: the border, a blank line and the remark."""
+
+_NO_THRESHOLDS: Final = "none"
 _LEAST_BESIDE: Final = 12
 """Cells left and right of a box together."""
 
@@ -50,6 +57,7 @@ class Field:
     cursor: int = 0
     masked: bool = False
     hint: str = ""
+    optional: bool = False
 
     def view(self, room: int) -> tuple[str, int]:
         """The text around the cursor in `room` cells, and the cursor's cell in them."""
@@ -60,9 +68,9 @@ class Field:
         return head(visible[start:], room), used
 
 
-def prefill(label: str, text: str) -> Field:
+def prefill(label: str, text: str, hint: str = "", *, optional: bool = False) -> Field:
     """A field with a text in it, and the cursor at its end."""
-    return Field(label, text, len(text))
+    return Field(label, text, len(text), hint=hint, optional=optional)
 
 
 def edit(old: Field, key: Key) -> Field:
@@ -145,14 +153,22 @@ def add_form() -> Form:
     return Form("Add an account", (Field("Name"), key, Field("Org ID", hint=_ORG_HINT)))
 
 
-def edit_form(account: Account) -> Form:
-    """An imported account has only its name to change: the rest comes with its login."""
+def edit_form(account: Account, rules: RuleBook) -> Form:
+    """Of an imported account neither key nor organization is changed: they come with its login."""
+    own = rules.overrides.get(account.name, Override())
+    usual = _percents(rules.thresholds)
     fields = [prefill("Name", account.name)]
     if account.auth_method is AuthMethod.SESSION_KEY:
         fields += [
-            Field("Session key", masked=True, hint="empty: the key stays as it is"),
+            Field("Session key", masked=True, hint="empty: the key stays as it is", optional=True),
             prefill("Org ID", account.org_id),
         ]
+    silent = ", ".join(sorted(map(str, own.silent)))
+    fields += [
+        prefill("Label", account.label or "", "what metrics call it", optional=True),
+        prefill("Thresholds", _percents(own.thresholds), f"{usual}, as usual", optional=True),
+        prefill("Silent", silent, "no rule; such as reset, pace", optional=True),
+    ]
     return Form("Edit the account", tuple(fields), account)
 
 
@@ -175,18 +191,66 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     if is_new and name in set(names):
         return replace(form, focus=0, error="An account with this name already exists"), None
     for place, entry in enumerate(form.fields):
-        if not entry.text.strip() and not (entry.masked and form.editing):
+        if not entry.text.strip() and not entry.optional:
             return replace(form, focus=place, error=f"{entry.label} is still missing"), None
-    form = replace(form, error="", saving=True)
-    if form.editing is None:
-        return form, AddAccount(name, Secret(key or ""), org_id or "")
-    org_id = form.editing.org_id if org_id is None else org_id
-    return form, EditAccount(form.editing.name, name, org_id, Secret(key) if key else None)
+    saved, account = replace(form, error="", saving=True), form.editing
+    if account is None:
+        return saved, AddAccount(name, Secret(key or ""), org_id or "")
+    try:
+        override = _parse_override(form.text("Thresholds") or "", form.text("Silent") or "")
+    except _WrongFieldError as wrong:
+        place = next(n for n, entry in enumerate(form.fields) if entry.label == wrong.label)
+        return replace(form, focus=place, error=str(wrong)), None
+    return saved, EditAccount(
+        account.name,
+        name,
+        account.org_id if org_id is None else org_id,
+        Secret(key) if key else None,
+        form.text("Label"),
+        override,
+    )
+
+
+class _WrongFieldError(ValueError):
+    def __init__(self, label: str, words: str) -> None:
+        super().__init__(words)
+        self.label = label
+
+
+def _percents(thresholds: tuple[float, ...] | None) -> str:
+    """Thresholds as they are typed: `80, 95`, `none`, or nothing where the usual ones apply."""
+    if thresholds is None:
+        return ""
+    return ", ".join(f"{round(ratio * 100, 6):g}" for ratio in thresholds) or _NO_THRESHOLDS
+
+
+def _parse_override(thresholds: str, silent: str) -> Override:
+    """What was typed of an account's alerts. Raises _WrongFieldError."""
+    own: tuple[float, ...] | None = None
+    if thresholds == _NO_THRESHOLDS:
+        own = ()
+    elif thresholds:
+        percents = [part.removesuffix("%") for part in re.split(r"[,\s]+", thresholds) if part]
+        try:
+            own = tuple(sorted({float(percent) / 100 for percent in percents}))
+        except ValueError:
+            own = (math.nan,)
+        if not all(0.01 <= ratio <= 1 for ratio in own):
+            words = f"Thresholds are percentages from 1 to 100, or {_NO_THRESHOLDS}"
+            raise _WrongFieldError("Thresholds", words)
+    names = [word for word in re.split(r"[,\s]+", silent) if word]
+    known = {str(kind): kind for kind in DEFAULT_RULES}
+    if unknown := [name for name in names if name not in known]:
+        words = f"{unknown[0]} is not a rule: {', '.join(known)}"
+        raise _WrongFieldError("Silent", words)
+    return Override(own, frozenset(known[name] for name in names))
 
 
 def with_dialog(base: Picture, dialog: Form | Question, size: Size) -> Picture:
     """The table's picture with the dialog on it."""
-    is_small = size.width < _LEAST_BOX.width or size.height < _LEAST_BOX.height
+    rows = len(dialog.fields) if isinstance(dialog, Form) else 0
+    least = max(_LEAST_BOX.height, rows + _AROUND_FIELDS)
+    is_small = size.width < _LEAST_BOX.width or size.height < least
     if is_small:
         return _alone(dialog, size).fit(size)
     # The whole width, where the table beside the box would be no more than scraps of words.

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from monitor.core.alerts.rules import Override
 from monitor.core.errors import (
     ApiError,
     Cause,
@@ -209,9 +210,11 @@ class FragileAccounts(MemoryAccounts):
         self._check()
         MemoryAccounts.add_account(self, account)
 
-    def replace_account(self, name: str, account: Account) -> None:
+    def replace_account(
+        self, name: str, account: Account, override: Override | None = None
+    ) -> None:
         self._check()
-        MemoryAccounts.replace_account(self, name, account)
+        MemoryAccounts.replace_account(self, name, account, override)
 
     def remove_account(self, name: str) -> None:
         self._check()

@@ -338,6 +338,19 @@ def test_an_edit_of_an_account_keeps_its_exceptions(with_rules: SettingsFile) ->
     assert "thresholds = [50, 90]  # mine\n" in with_rules.path.read_text()
 
 
+def test_what_is_different_for_an_accounts_alerts_is_written(with_rules: SettingsFile) -> None:
+    own = Override((0.8, 0.975), frozenset({AlertKind.RESET, AlertKind.PACE}))
+    with_rules.replace_account("a", Account("z", "", AuthMethod.SESSION_KEY), own)
+    assert with_rules.read().overrides == {"z": own}
+    text = with_rules.path.read_text()
+    assert "thresholds = [80, 97.5]  # mine" in text
+    assert 'silent = ["pace", "reset"]' in text
+    with_rules.replace_account("z", Account("z", "", AuthMethod.SESSION_KEY), Override())
+    with_rules.replace_account("b", Account("b", "", AuthMethod.SESSION_KEY), Override(()))
+    assert with_rules.read().overrides == {"b": Override(())}
+    assert "silent" not in with_rules.path.read_text()
+
+
 def test_a_renamed_account_is_renamed_wherever_rules_name_it(with_rules: SettingsFile) -> None:
     with_rules.replace_account("a", Account("z", "", AuthMethod.SESSION_KEY))
     assert with_rules.path.read_text() == WITH_RULES.replace('name = "a"', 'name = "z"').replace(

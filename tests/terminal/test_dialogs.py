@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.alerts.rules import Override, RuleBook
 from monitor.core.commands import AddAccount, EditAccount
+from monitor.core.effects import AlertKind
 from monitor.core.model import Account, AuthMethod, Secret
 from monitor.terminal.dialogs import (
     Field,
@@ -133,21 +135,70 @@ def test_a_name_is_unique() -> None:
     assert form.error == "An account with this name already exists"
 
 
-def test_an_imported_account_has_only_its_name_to_edit() -> None:
-    form = edit_form(OAUTH)
-    assert [field.label for field in form.fields] == ["Name"]
-    _, command = submit(filled_in(form, "!"), ["user@work.com"])
-    assert command == EditAccount("user@work.com", "user@work.com!", "org-1")
+RULES = RuleBook(overrides={"user@work.com": Override((0.5, 0.975), frozenset({AlertKind.PACE}))})
+ALERTS = ["Label", "Thresholds", "Silent"]
+
+
+def test_of_an_imported_account_name_label_and_alerts_are_edited() -> None:
+    form = edit_form(OAUTH, RULES)
+    assert [field.label for field in form.fields] == ["Name", *ALERTS]
+    assert [field.text for field in form.fields] == ["user@work.com", "", "50, 97.5", "pace"]
+    _, command = submit(filled_in(form, "!", TAB, "work"), ["user@work.com"])
+    override = RULES.overrides["user@work.com"]
+    assert command == EditAccount(
+        "user@work.com", "user@work.com!", "org-1", None, "work", override
+    )
 
 
 def test_an_edited_account_keeps_its_name_and_its_key_where_nothing_was_type_into() -> None:
-    _, command = submit(edit_form(SESSION), ["key@web.com"])
-    assert command == EditAccount("key@web.com", "key@web.com", "org-2")
+    _, command = submit(edit_form(SESSION, RULES), ["key@web.com"])
+    assert command == EditAccount("key@web.com", "key@web.com", "org-2", None, "", Override())
 
 
 def test_an_edited_account_gets_the_new_key_that_was_type_into() -> None:
-    _, command = submit(filled_in(edit_form(SESSION), TAB, "sk-new"), ["key@web.com"])
-    assert command == EditAccount("key@web.com", "key@web.com", "org-2", Secret("sk-new"))
+    _, command = submit(filled_in(edit_form(SESSION, RULES), TAB, "sk-new"), ["key@web.com"])
+    assert command == EditAccount(
+        "key@web.com", "key@web.com", "org-2", Secret("sk-new"), "", Override()
+    )
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "silent", "override"),
+    [
+        ("", "", Override()),
+        (
+            "90 80%, 100",
+            "reset, pace",
+            Override((0.8, 0.9, 1.0), frozenset({AlertKind.RESET, AlertKind.PACE})),
+        ),
+        ("none", "", Override(())),
+    ],
+)
+def test_what_is_typed_of_the_alerts_is_different_for_this_account(
+    thresholds: str, silent: str, override: Override
+) -> None:
+    _, command = submit(
+        filled_in(edit_form(OAUTH, RuleBook()), TAB, TAB, thresholds, TAB, silent), []
+    )
+    assert isinstance(command, EditAccount)
+    assert command.override == override
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "silent", "words", "focus"),
+    [
+        ("high", "", "Thresholds are percentages from 1 to 100, or none", 2),
+        ("80, 101", "", "Thresholds are percentages from 1 to 100, or none", 2),
+        ("nan", "", "Thresholds are percentages from 1 to 100, or none", 2),
+        ("80", "pase", "pase is not a rule: threshold, limit, reset", 3),
+    ],
+)
+def test_wrong_thresholds_and_rules_are_named_and_focused(
+    thresholds: str, silent: str, words: str, focus: int
+) -> None:
+    form = filled_in(edit_form(OAUTH, RuleBook()), TAB, TAB, thresholds, TAB, silent)
+    form, command = submit(form, [])
+    assert (command, form.focus, form.error.startswith(words)) == (None, focus, True)
 
 
 def test_tab_goes_round_the_fields() -> None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 import pyte
 import pytest
 
+from monitor.core.alerts.rules import Override
 from monitor.core.commands import (
     AddAccount,
     Command,
@@ -295,7 +296,8 @@ async def test_a_dialog_that_could_not_be_saved_says_why_and_stays() -> None:
         text = await shown.shows("The keyring is locked: unlock it")
         assert "renamed" in text
         org_id = STATES["three"](NOW).accounts["user@personal.com"].account.org_id
-        assert shown.executor.commands == [EditAccount("user@personal.com", "renamed", org_id)]
+        edited = EditAccount("user@personal.com", "renamed", org_id, None, "", Override())
+        assert shown.executor.commands == [edited]
 
 
 async def test_an_account_is_deleted_after_a_yes() -> None:

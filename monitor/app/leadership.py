@@ -71,7 +71,7 @@ class Election:
         """Say for the foot of the table where the figures come from, and where metrics are."""
         if self._leader is not None:
             exporting = self._leader.exporting
-            return exporting.failure or (exporting.url and f"metrics on {exporting.url}")
+            return exporting.failure or exporting.url
         return self._status
 
     async def execute(self, command: Command) -> str:

@@ -77,7 +77,7 @@ async def _table(arguments: Namespace) -> int:
             app.clock,
             partial(execute, app),
             tty,
-            lambda: Footer(metrics and f"metrics on {metrics}"),
+            lambda: Footer(metrics=metrics),
             Screen(pane=Pane.DETAIL, badge="DEMO"),
         )
         await app.run(program.run, _channels(arguments, program.show))

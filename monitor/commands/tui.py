@@ -78,6 +78,8 @@ def _footer(election: Election, idle: str) -> "Footer":
     """Say where the figures come from, and which options mean nothing until this process polls."""
     from monitor.terminal.frame import Footer
 
+    if election.leads and election.is_well:
+        return Footer(metrics=election.status)
     if election.leads or not idle:
         return Footer(election.status, is_problem=not election.is_well)
     return Footer(f"{election.status}; {idle}: not before this one polls", is_problem=True)

@@ -69,10 +69,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Where the figures come from, and where metrics are; a problem stays in sight, the rest is in the help."""
+    """Where the figures come from, which stays in sight, and where metrics are, which the help says."""
 
     text: str = ""
     is_problem: bool = False
+    metrics: str = ""
 
 
 NO_FOOTER: Final = Footer()
@@ -205,10 +206,16 @@ def _below(view: _View) -> list[Line]:
     footer: list[Line] = []
     if size.height >= min(max(len(view.state.accounts) + 4, 8), 20):
         # It costs no account its row, or there are rows enough.
-        if view.footer.is_problem:
-            footer = [text_line(f" {clean(view.footer.text)}", Style.PROBLEM)]
+        sums: Line = ()
         if len(view.state.accounts) > 1:
-            footer.insert(0, fleet_line(view.state, view.fleet, view.now, size.width, view.tz))
+            sums = fleet_line(view.state, view.fleet, view.now, size.width, view.tz)
+        source = clean(view.footer.text)
+        gap = size.width - line_width(sums) - width(source) - 1
+        if view.footer.is_problem or (source and gap < 3):
+            style = Style.PROBLEM if view.footer.is_problem else Style.DIM
+            footer = [*([sums] if sums else []), text_line(f" {source}", style)]
+        elif sums or source:
+            footer = [(*sums, Span(" " * gap), Span(source, Style.DIM)) if source else sums]
     if size.height < 4 + len(message):
         return message + footer
     keys: tuple[tuple[str, str, int], ...] = TABLE_KEYS if view.state.accounts else EMPTY_KEYS
@@ -291,7 +298,8 @@ def _rule(name: str, more: str, cells: int) -> Line:
 
 def _with_help(base: Picture, view: _View, size: Size) -> tuple[Picture, int]:
     """A box over the table; in a smaller size, pages in the table's place."""
-    entries = [*HELP, *([("Running", clean(view.footer.text))] if view.footer.text else [])]
+    said = {"Figures": view.footer.text, "Metrics": view.footer.metrics}
+    entries = [*HELP, *((label, clean(text)) for label, text in said.items() if text)]
     lines: list[Line] = [
         (Span(pad(f" {key}", _HELP_KEY_CELLS), Style.KEY, bold=True), Span(f" {meaning} "))
         for key, meaning in entries

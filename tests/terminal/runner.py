@@ -87,7 +87,9 @@ async def main(arguments: argparse.Namespace) -> None:
         tasks.append(asyncio.ensure_future(rattle(store)))
     try:
         tty = await Tty.open(terminal_path())
-        await Program(store, clock, recorder.execute, tty, lambda: Footer(arguments.footer)).run()
+        await Program(
+            store, clock, recorder.execute, tty, lambda: Footer(metrics=arguments.footer)
+        ).run()
     finally:
         for task in tasks:
             task.cancel()

@@ -29,7 +29,7 @@ def draw(
     state: State | str, size: tuple[int, int] = WIDE, screen: Screen | None = None, footer: str = ""
 ) -> Frame:
     state = STATES[state](NOW) if isinstance(state, str) else state
-    return frame(state, screen or Screen(), NOW, Size(*size), UTC, Footer(footer))
+    return frame(state, screen or Screen(), NOW, Size(*size), UTC, Footer(metrics=footer))
 
 
 def after_keys(state: State | str, *keys: str | Key) -> Screen:
@@ -185,6 +185,24 @@ def test_the_help_names_the_key_that_mutes() -> None:
 def test_a_long_message_goes_before_the_name_and_the_last_refresh() -> None:
     text = "The configuration file was changed by hand; press r"
     assert title(show(Screen(), text, NOW), width=54).strip() == text
+
+
+def test_where_metrics_are_is_in_the_help_alone_and_who_polls_stays_in_sight() -> None:
+    state, footer = (
+        STATES["three"](NOW),
+        Footer("watching monitor (pid 42)", metrics="http://x/metrics"),
+    )
+    table = frame(state, Screen(), NOW, Size(140, 20), UTC, footer).text
+    assert table.splitlines()[-2].rstrip().endswith("watching monitor (pid 42)")
+    assert "http://x/metrics" not in table
+    assert (
+        "http://x/metrics"
+        in frame(state, after_keys(state, "?"), NOW, Size(140, 40), UTC, footer).text
+    )
+    broken = Footer("port 15707 is taken", is_problem=True)
+    assert frame(state, Screen(), NOW, Size(140, 20), UTC, broken).text.splitlines()[-2] == (
+        " port 15707 is taken"
+    )
 
 
 @pytest.mark.parametrize("size", [(60, 12), (40, 6), (20, 6)])

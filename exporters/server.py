@@ -1,4 +1,4 @@
-"""The site on `exporter.listen`: metrics, two probes and the landing page. It reads the state; it causes nothing."""
+"""The site on `exporter.listen`: metrics, two probes, and the status page. It reads the state; it causes nothing."""
 
 import asyncio
 import gzip
@@ -6,6 +6,7 @@ import logging
 import socket
 from asyncio import to_thread
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
@@ -26,7 +27,7 @@ from exporters.host_check import (
 )
 from exporters.listener import MAX_REQUESTS, Listener, cannot_listen, open_sockets
 from exporters.negotiation import accepts_gzip
-from exporters.page import STYLE_HASH, render_page
+from exporters.page import SECURITY_POLICY, render_page, render_status
 from exporters.prometheus import render
 from exporters.web_config import SiteConfig, WebConfigFile
 from monitor.core.errors import TrackerError
@@ -36,10 +37,7 @@ from monitor.core.state import State
 HEADERS: Final = {
     "Server": "claude-tracker",
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none';"
-        " form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": SECURITY_POLICY,
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -49,6 +47,10 @@ SHUTDOWN_SECONDS: Final = 0.1
 
 KEEP_ALIVE_SECONDS: Final = 310.0
 """A Prometheus keeps its connection for 5 minutes: let it be the one that ends it."""
+
+EVENT_SECONDS: Final = 1.0
+MOST_FOLLOWERS: Final = 10
+"""Open pages that are kept up to date: each is one of the requests that are answered at a time."""
 
 MOST_REFUSED: Final = 20
 """How many refused names are remembered: whoever asks could make up any number of them."""
@@ -87,6 +89,7 @@ class Site:
         self._port = config.port
         self._guard = guard_for(config.host, socket.gethostname(), config.hosts)
         self._process = ProcessCollector(registry=None)
+        self._followers = 0
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -146,7 +149,7 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the landing page."""
+        """Where a browser on this machine finds the status page."""
         host = "localhost" if listens_everywhere(self.config.host) else self.config.host
         scheme = "https" if self._web.current.tls else "http"
         return f"{scheme}://{address(host, self.port)}/"
@@ -160,6 +163,7 @@ class Site:
         application = web.Application(middlewares=[self._answer])
         application.on_response_prepare.append(self._harden)
         application.router.add_get("/", self._page)
+        application.router.add_get("/events", self._events, allow_head=False)
         application.router.add_get(self.config.metrics_path, self._metrics)
         application.router.add_get("/-/healthy", self._healthy)
         application.router.add_get("/-/ready", self._ready)
@@ -180,8 +184,9 @@ class Site:
                 response = web.Response(status=503, text=f"More than {MAX_REQUESTS} requests.\n")
             else:
                 response = await self._unauthorized(request) or await handler(request)
-            await response.prepare(request)
-            await response.write_eof()
+            with suppress(ConnectionError):  # the client is gone, as aiohttp will see too
+                await response.prepare(request)
+                await response.write_eof()
             return response
 
     async def _unauthorized(self, request: web.Request) -> web.Response | None:
@@ -223,8 +228,36 @@ class Site:
         return web.Response(body=body, headers=headers)
 
     async def _page(self, request: web.Request) -> web.Response:
-        page = render_page(self._state(), self._now(), request.host)
+        page = render_page(
+            self._state(),
+            self._now(),
+            request.host,
+            self.config.metrics_path,
+            secure=self._web.current.tls is not None,
+        )
         return web.Response(text=page, content_type="text/html")
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """The part of the page that changes, now and whenever it differs, as server-sent events."""
+        if self._followers >= MOST_FOLLOWERS:
+            return web.Response(status=503, text="Too many pages are open.\n")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        self._followers += 1
+        sent = ""
+        try:
+            while request.transport is not None and not request.transport.is_closing():
+                status = render_status(self._state(), self._now())
+                if status != sent:
+                    lines = "".join([f"data: {line}\n" for line in status.split("\n")])
+                    await response.write(f"{lines}\n".encode())
+                    sent = status
+                await asyncio.sleep(EVENT_SECONDS)
+        except ConnectionError:
+            pass
+        finally:
+            self._followers -= 1
+        return response
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="Healthy.\n")

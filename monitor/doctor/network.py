@@ -154,7 +154,7 @@ def instance_check(facts: InstanceFacts, version: str = __version__) -> Check:
     return INSTANCE.ok(f"process {pid} polls, version {theirs}")
 
 
-PORT: Final = Question("port", "Prometheus and the landing page find the figures there")
+PORT: Final = Question("port", "Prometheus and the status page find the figures there")
 
 PORT_SECS: Final = 2.0
 LOOKUP_SECS: Final = 5.0

@@ -183,7 +183,7 @@ CHECKS = [
         "port",
         Outcome.FAIL,
         "another program has 127.0.0.1:15707",
-        "Prometheus and the landing page find the figures there",
+        "Prometheus and the status page find the figures there",
         "`ss -ltnp 'sport = :15707'` says which; another port in the settings, "
         'exporter.listen = "127.0.0.1:15708", or "off"',
     ),

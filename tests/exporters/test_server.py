@@ -1,12 +1,9 @@
 import asyncio
-import base64
 import gzip
-import hashlib
 import re
 import socket
 import time
 from collections.abc import AsyncIterator
-from html.parser import HTMLParser
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
@@ -16,10 +13,9 @@ from exporters.negotiation import OPENMETRICS, TEXT
 from exporters.server import Site
 from exporters.web_config import SiteConfig
 from monitor.core.errors import Reason, TrackerError
-from monitor.core.model import Account
 from monitor.core.state import State
 from tests.builders import NOW, failing, live, state, waiting
-from tests.exporters.factories import HOSTILE, rich_state
+from tests.exporters.factories import rich_state
 
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
 
@@ -218,51 +214,6 @@ async def test_it_is_ready_once_a_poll_of_every_account_has_ended(
     assert (ready.status, healthy.status) == (status, 200)
 
 
-async def test_the_page_links_to_the_rest_and_names_the_accounts(client: ClientSession) -> None:
-    response, body = await answer(client, "/")
-    page = Page(body.decode())
-    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert page.links == ["/metrics", "/-/healthy", "/-/ready"]
-    assert "home live" in page.text
-    assert "user@work.com failing" in page.text
-    assert f'targets: ["127.0.0.1:{response.url.port}"]' in page.text
-
-
-async def test_the_page_takes_nothing_from_elsewhere_and_runs_nothing(
-    client: ClientSession,
-) -> None:
-    _, body = await answer(client, "/")
-    assert not {"script", "img", "link", "iframe"} & set(Page(body.decode()).tags)
-    assert not re.search(rb"https?://|url\(|@import", body)
-
-
-async def test_the_page_may_use_its_own_style_and_no_other(client: ClientSession) -> None:
-    response, body = await answer(client, "/")
-    style = body.partition(b"<style>")[2].partition(b"</style>")[0]
-    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
-    assert f"style-src 'sha256-{digest}';" in response.headers["Content-Security-Policy"]
-
-
-async def test_names_cannot_write_html(client: ClientSession) -> None:
-    _, body = await answer(client, "/")
-    page = Page(body.decode())
-    assert HOSTILE in page.text
-    assert "b" not in page.tags
-
-
-async def test_without_accounts_the_page_says_what_to_do() -> None:
-    async with site_of(state()) as site, ClientSession(site.url) as client:
-        _, body = await answer(client, "/")
-    assert "monitor accounts import" in Page(body.decode()).text
-
-
-async def test_the_label_stands_for_the_name_on_the_page() -> None:
-    named = live("user@example.com", account=Account("user@example.com", label="work"))
-    async with site_of(state(named)) as site, ClientSession(site.url) as client:
-        _, body = await answer(client, "/")
-    assert b"user@example.com" not in body
-
-
 async def test_a_port_in_use_is_named_with_the_setting(site: Site) -> None:
     second = site_of(state(), port=site.port)
     with pytest.raises(TrackerError) as failure:
@@ -352,22 +303,3 @@ async def connection(port: int, request: bytes) -> asyncio.StreamWriter:
     if request.count(b"\r\n\r\n"):
         await reader.readline()
     return writer
-
-
-class Page(HTMLParser):
-    """A page as its reader sees it: text with single spaces, tags and links."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.text = ""
-        self.tags: list[str] = []
-        self.links: list[str | None] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag == "a":
-            self.links.append(dict(attrs)["href"])
-
-    def handle_data(self, data: str) -> None:
-        self.text += data

@@ -402,7 +402,7 @@ _SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
         "if your company's proxy reads along, run `export NODE_EXTRA_CA_CERTS=/path/to/company-ca.pem`",
     ),
     (Cause.NO_TLS, None): (
-        "no TLS with {name}, what answers there speaks something else",
+        "no TLS with {name}, what answers there uses another protocol",
         "correct HTTPS_PROXY, or api.url in the settings",
     ),
     (Cause.PROXY_DOWN, None): (

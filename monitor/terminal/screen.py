@@ -91,8 +91,12 @@ class Screen:
         return not entry.is_sent and now - entry.fired_at < _KEPT_UNSEEN
 
     def announced(self, state: State, now: datetime) -> list[LoggedAlert]:
-        """The alerts of the line at the top, the most urgent first: for half a minute, critical ones until a key."""
-        found = [entry for entry in self.unseen(state, now) if self._is_announced(entry, now)]
+        """The alerts of the line at the top, the most urgent first: for half a minute, critical ones until a key.
+
+        Of a window only the newest: one that is open again is full no more.
+        """
+        newest = {(e.alert.account, e.alert.window): e for e in self.unseen(state, now)}
+        found = [entry for entry in newest.values() if self._is_announced(entry, now)]
         return sorted(found, key=lambda e: (not is_critical(e.alert), -e.fired_at.timestamp()))
 
     def _is_announced(self, entry: LoggedAlert, now: datetime) -> bool:

@@ -30,6 +30,9 @@ _FAILURES: Final = {
         "Cloudflare",
     ),
 }
+_FULL: Final = 0.999999
+"""From this utilization on a window may be full: as exactly as ranking asks."""
+
 _LEAST_CELLS: Final = 16
 """Of a problem's beginning; less would leave its reader guessing."""
 
@@ -113,8 +116,8 @@ def status_words(
     locked = [window.key for window in account.windows(now) if window.locked_reason is not None]
     if locked:
         return StatusWords((f"{phrase}, {clean(' '.join(locked))} locked", phrase), style)
-    candidate = candidate_of(state, account, now)
-    if candidate.standing is Confidence.FULL:
+    is_full = any(window.utilization >= _FULL for window in account.windows(now))
+    if is_full and (candidate := candidate_of(state, account, now)).standing is Confidence.FULL:
         until = (
             ""
             if candidate.free_at is None

@@ -87,7 +87,12 @@ def test_the_log_and_escape_end_the_line_and_the_marks(key: str) -> None:
 def test_of_several_the_most_urgent_is_named() -> None:
     other = replace(CROSSED, account="home@company.com")
     line = top(draw(logged(FULL, other, other)))
-    assert line.startswith("⚠ work@ 5h full · resets 14:11 · 2 more")
+    assert line.startswith("⚠ work@ 5h full · resets 14:11 · 1 more")
+
+
+def test_a_window_that_is_open_again_is_no_longer_called_full() -> None:
+    reset = Alert(AlertKind.RESET, "work@company.com", "5h", NOW, 1.0)
+    assert top(draw(logged(FULL, reset))).startswith("✓ work@ 5h open again")
 
 
 def test_good_news_is_no_warning() -> None:

@@ -168,7 +168,7 @@ def rows(
         is_old = account.last_success_at is not None and not is_fresh
         row = Row(
             number=numbers[name],
-            name=clean(name),
+            name=clean(account.account.title),
             windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS, EXTRA)},
             status=status_words(state, account, now, tz),
             now=now,

@@ -64,6 +64,14 @@ def test_a_passed_reset_shows_an_expected_zero_at_once() -> None:
     assert "|  ~0% | ░░░░░░░░░░ | expected |" in plain(row)
 
 
+def test_the_label_stands_in_the_table_where_it_is_set() -> None:
+    named = account(NOW, "user@work.com", ("5h", 42, "2h 14m"))
+    labelled = replace(named, account=replace(named.account, label="work"))
+    row = row_at(state_of(labelled))
+    assert "| work * | " in row
+    assert "user@work.com" not in row
+
+
 def test_a_failing_account_keeps_its_last_numbers() -> None:
     healthy = account(NOW, "a@b.c", ("5h", 42, "2h 14m"))
     row = row_at(state_of(down(NOW, healthy, Reason.CONNECTION)))

@@ -5,7 +5,10 @@
 
 import sys
 from argparse import (
+    REMAINDER,
     SUPPRESS,
+    Action,
+    ArgumentError,
     ArgumentParser,
     ArgumentTypeError,
     HelpFormatter,
@@ -22,6 +25,40 @@ Fill = Callable[[ArgumentParser], object]
 
 _COLUMNS = 80
 
+NAMED = "an account by its name, its label, its number in the table, or how one of these begins"
+
+
+EXAMPLES = {
+    "tui": "monitor tui --demo",
+    "serve": "monitor serve --log-format json",
+    "status": "monitor status --json",
+    "next": "monitor next --all",
+    "run": "monitor run -- claude",
+    "guard": "monitor guard --max 90 && claude -p 'go on'",
+    "ingest": "monitor ingest --format '{5h.used} {7d.used}'",
+    "accounts": "monitor accounts import --all",
+    "accounts list": "monitor accounts list --json",
+    "accounts import": "monitor accounts import --config-dir ~/.claude-work",
+    "accounts add": "monitor accounts add --name me@example.com --org-id 65f10de7-…",
+    "accounts edit": "monitor accounts edit me@example.com --label work",
+    "accounts remove": "monitor accounts remove work --yes",
+    "accounts use": "monitor accounts use 2",
+    "alerts": "monitor alerts explain --account work",
+    "alerts list": "monitor alerts list --since 7d",
+    "alerts replay": "monitor alerts replay --since 30d",
+    "alerts explain": "monitor alerts explain --window 5h",
+    "mute": "monitor mute 2h",
+    "reload": "monitor reload",
+    "notify-test": "monitor notify-test",
+    "doctor": "monitor doctor",
+    "service": "monitor service install",
+    "service install": "monitor service install",
+    "service uninstall": "monitor service uninstall",
+    "service status": "monitor service status",
+    "completion": 'eval "$(monitor completion bash)"',
+}
+"""The line with which the help of a command or of one of its verbs ends."""
+
 
 class _Formatter(HelpFormatter):
     """The formatter of argparse, which makes one for each option and imports shutil to learn how wide it may be."""
@@ -33,6 +70,19 @@ class _Formatter(HelpFormatter):
 class _Parser(ArgumentParser):
     def __init__(self, prog: str, **options: str | bool) -> None:
         super().__init__(prog, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
+
+    def _check_value(self, action: Action, value: str) -> None:
+        """Argparse would answer a misspelt command with a list of all."""
+        if action.choices is None or value in action.choices:
+            return
+        from difflib import get_close_matches
+
+        near = get_close_matches(value, list(action.choices), n=1)
+        instead = f"did you mean {near[0]!r}?" if near else f"see `{self.prog} --help`"
+        if isinstance(action, _SubParsersAction):
+            raise ArgumentError(None, f"there is no command {value!r}: {instead}")
+        known = ", ".join(map(str, action.choices))
+        raise ArgumentError(action, f"{value!r} is none of {known}")
 
     def _print_message(self, message: str, file: object = None) -> None:
         """Errors may quote a token that was typed in a wrong place, and standard error may be gone."""
@@ -59,6 +109,7 @@ def parser(wanted: str | None = None) -> ArgumentParser:
     known = () if wanted in ("-V", "--version") else _commands()
     for name, words, fill, reads_settings in [one for one in known if one[0] == wanted] or known:
         command = commands.add_parser(name, help=words, description=words)
+        command.epilog = _example(command)
         command.add_argument(
             "--config",
             metavar="PATH",
@@ -78,6 +129,7 @@ def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
         ("serve", "the same without a terminal, for a service manager", _serving, True),
         ("status", "one table, one JSON document or one line for each account", _status, True),
         ("next", "which account to use now, and why", _next, True),
+        ("run", "run a command as the account to use now; exit 4 if it has no room", _run, True),
         ("guard", "check a limit in scripts: exit 0 below, 4 at or above it, 5 unknown", _guard, True),
         ("ingest", "take usage from Claude Code's status line (stdin)", _format, False),
         ("accounts", "list, import, add, edit, remove or mark accounts", _accounts, True),
@@ -90,6 +142,10 @@ def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
         ("completion", "print the completion script of a shell", _completion, False),
     )
     # fmt: on
+
+
+def _example(command: ArgumentParser) -> str:
+    return f"example: {EXAMPLES[command.prog.removeprefix('monitor ')]}"
 
 
 def _nothing(_: ArgumentParser) -> None:
@@ -109,7 +165,9 @@ def _status(parser: ArgumentParser) -> None:
         "--watch", action="store_true", help="keep running; print a line on every change"
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--account", metavar="NAME", help="this account only")
+    which.add_argument(
+        "--account", metavar="NAME", help="only this account (name, label or number)"
+    )
     which.add_argument(
         "--current", action="store_true", help="only the account that Claude Code would use now"
     )
@@ -127,6 +185,7 @@ def _next(parser: ArgumentParser) -> None:
     _demo(parser)
     forms = parser.add_mutually_exclusive_group()
     _json(forms)
+    forms.add_argument("--all", action="store_true", help="all accounts, the best first")
     forms.add_argument("--name", action="store_true", help="the account's name alone")
     forms.add_argument(
         "--config-dir",
@@ -135,9 +194,29 @@ def _next(parser: ArgumentParser) -> None:
     )
 
 
+def _run(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--account", metavar="NAME", help=f"{NAMED}; default: the one that `monitor next` names"
+    )
+    parser.add_argument(
+        "--max",
+        metavar="PERCENT",
+        type=percent,
+        default=98,
+        help="do not run where 5h or 7d is at this percentage or above; default: 98",
+    )
+    parser.add_argument("--force", action="store_true", help="run it even where there is no room")
+    parser.usage = f"{parser.prog} [--account NAME] [--max PERCENT] [--force] -- COMMAND …"
+    parser.add_argument(
+        "words", metavar="-- COMMAND", nargs=REMAINDER, help="the command and its arguments"
+    )
+
+
 def _guard(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--account", metavar="NAME", help="default: the one that Claude Code would use now"
+        "--account",
+        metavar="NAME",
+        help=f"{NAMED}; default: the one that Claude Code would use now",
     )
     parser.add_argument("--window", metavar="W", help="5h, 7d or 7d_opus; default: 5h and 7d")
     parser.add_argument("--max", metavar="PERCENT", type=percent, default=100, help="default: 100")
@@ -218,6 +297,7 @@ def _demo(parser: ArgumentParser) -> None:
 def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> ArgumentParser:
     """A verb of a command; `--config` may stand behind it too, where nothing shorter is to be taken for it."""
     added = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
+    added.epilog = _example(added)
     added.add_argument(
         "--config",
         metavar="PATH",
@@ -231,30 +311,28 @@ def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> 
 
 def _accounts(parser: ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    where = "the accounts of the settings, and where each token comes from (the default)"
-    _json(_verb(verbs, "list", where))
-    parser.set_defaults(json=False)
-    _importing(
-        _verb(
-            verbs,
-            "import",
-            "import Claude Code's login: the one that it would use now, or those named",
-        )
+    listing = _verb(
+        verbs, "list", "the accounts of the settings, and where each token comes from (the default)"
     )
-    _adding(
-        _verb(
-            verbs,
-            "add",
-            "add an account by session key, prompted for, or read from standard input",
-        )
+    importing = _verb(
+        verbs, "import", "import Claude Code's login: the one that it would use now, or those named"
     )
-    _editing(
-        _verb(verbs, "edit", "rename an account, or change its label, organization or session key")
+    adding = _verb(
+        verbs, "add", "add an account by session key, prompted for, or read from standard input"
+    )
+    editing = _verb(
+        verbs, "edit", "rename an account, or change its label, organization or session key"
     )
     removing = _verb(verbs, "remove", "remove an account and its entry in the keyring")
+    using = _verb(verbs, "use", "mark an account as the active one")
+    _json(listing)
+    parser.set_defaults(json=False)
+    _importing(importing)
+    _adding(adding)
+    _editing(editing)
     _which(removing)
     removing.add_argument("--yes", action="store_true", help="do not ask")
-    _which(_verb(verbs, "use", "mark an account as the active one"))
+    _which(using)
 
 
 def _importing(parser: ArgumentParser) -> None:
@@ -298,20 +376,22 @@ def _editing(parser: ArgumentParser) -> None:
 
 
 def _which(parser: ArgumentParser) -> None:
-    parser.add_argument("account", metavar="NAME", help="the account's name or label")
+    parser.add_argument("account", metavar="NAME", help=NAMED)
 
 
 def _alerts(parser: ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     listing = _verb(verbs, "list", "active and recent alerts (the default)")
-    _since(listing, "1d")
     replaying = _verb(verbs, "replay", "replay stored history through the current rules")
+    explaining = _verb(verbs, "explain", "why each rule has or has not fired")
+    _since(listing, "1d")
     _since(replaying, "1d, of the demo 1h")
     replaying.add_argument(
         "--demo", action="store_true", help="use the demo's accounts instead; nothing is read"
     )
-    explaining = _verb(verbs, "explain", "why each rule has or has not fired")
-    explaining.add_argument("--account", metavar="NAME", help="only this account")
+    explaining.add_argument(
+        "--account", metavar="NAME", help="only this account (name, label or number)"
+    )
     explaining.add_argument("--window", metavar="W", help="only this window, such as 5h")
     parser.set_defaults(since=None, json=False)
 
@@ -336,13 +416,18 @@ def _mute(parser: ArgumentParser) -> None:
 
 def _service(parser: ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    installing = _verb(verbs, "install", "write the service, start it now and at each login")
+    install = "write the service, start it now and at each login"
+    installing = _verb(verbs, "install", install)
     installing.set_defaults(reads_settings=True)
     installing.add_argument(
         "--force", action="store_true", help="replace a service file that was edited"
     )
-    verbs.add_parser("uninstall", help="stop the service and remove all of it")
-    verbs.add_parser("status", help="say whether it is installed and runs (the default)")
+    for name, words in (
+        ("uninstall", "stop the service and remove all of it"),
+        ("status", "say whether it is installed and runs (the default)"),
+    ):
+        added = verbs.add_parser(name, help=words, description=words)
+        added.epilog = _example(added)
 
 
 def _completion(parser: ArgumentParser) -> None:

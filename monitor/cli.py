@@ -15,6 +15,17 @@ ASKS_LEADER = ("status", "next", "guard", "ingest")
 """The commands that answer at once where a monitor runs."""
 
 
+SUMMARY = """\
+monitor: the usage limits of several Claude accounts; on a terminal, it opens the live table
+  monitor accounts import --all   add every login found on this machine
+  monitor status                  print all figures once
+  monitor next                    say which account to use now
+  monitor serve                   poll, alert and serve /metrics without a terminal
+  monitor --help                  all commands; `monitor tui --demo` shows invented accounts
+"""
+"""Printed by `monitor` alone where there is no terminal for the table."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Expected failures are one line on standard error."""
     hold_places()
@@ -34,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     arguments = _parse(words)
     if arguments.command is None:
-        arguments.parser.print_help(sys.stderr)
-        return 2
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            sys.stdout.write(SUMMARY)
+            return 0
+        arguments = _parse(["tui"])
     if arguments.command in ASKS_LEADER:
         from monitor.fast_path import answer
 

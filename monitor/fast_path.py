@@ -52,6 +52,12 @@ def ask_leader(arguments: Namespace) -> int | None:
 
     Raises TrackerError.
     """
+    reply = leader_reply(arguments)
+    return None if reply is None else write(*reply)
+
+
+def leader_reply(arguments: Namespace) -> tuple[int, bytes] | None:
+    """Ask the running monitor for an exit code and a text; None and TrackerError as of `ask_leader`."""
     path = socket_of(arguments)
     if path in _silent or vars(arguments).get("demo"):
         return None
@@ -65,10 +71,9 @@ def ask_leader(arguments: Namespace) -> int | None:
         if arguments.command != "guard" or getattr(error, "exit_code", 0) != 1:
             raise
         reply = 1, str(error).encode()
-    if reply is None:
-        return None
-    code = write(*reply)
-    return UNKNOWN if arguments.command == "guard" and code == 1 else code
+    if reply is not None and reply[0] == 1 and arguments.command == "guard":
+        return UNKNOWN, reply[1]
+    return reply
 
 
 def is_silent(arguments: Namespace) -> bool:
@@ -107,8 +112,15 @@ def request_of(arguments: Namespace) -> dict[str, object]:
                 "max_utilization": arguments.max / 100,
             }
         case "next":
-            forms = [form for form in ("json", "name", "config_dir") if options[form]]
+            forms = [form for form in ("json", "name", "config_dir", "all") if options[form]]
             return {"type": "Next", "form": forms[0].replace("_", "-") if forms else "words"}
+        case "run":
+            return {
+                "type": "Run",
+                "account": arguments.account,
+                "max_utilization": arguments.max / 100,
+                "force": arguments.force,
+            }
     form = "json" if options.get("json") else "table" if options.get("format") is None else "line"
     return {
         "type": "Status",

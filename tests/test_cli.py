@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from monitor.arguments import EXAMPLES, parser
 from tests.end_to_end.world import MONITOR, free_port
 from tests.real.bus import wait_until
+from tests.real.pty import terminal
 
 NO_BUS = "unix:path=/nonexistent"
 
@@ -61,7 +64,7 @@ def test_what_answers_at_once_imports_no_library(env: dict[str, str], words: lis
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [([], 2), (["no-such-command"], 2), (["status", "--no-such-flag"], 2), (["--help"], 0)],
+    [(["no-such-command"], 2), (["status", "--no-such-flag"], 2), (["--help"], 0)],
 )
 def test_usage(env: dict[str, str], words: list[str], code: int) -> None:
     assert ran(env, *words).returncode == code
@@ -75,6 +78,11 @@ def test_usage(env: dict[str, str], words: list[str], code: int) -> None:
         ("alerts explain --json", "usage: monitor alerts explain ", "arguments: --json"),
         ("mute 1h 2h", "usage: monitor mute ", "unrecognized arguments: 2h"),
         ("--verson status", "usage: monitor status ", "unrecognized arguments: --verson"),
+        ("stats", "usage: monitor ", "error: there is no command 'stats': did you mean 'status'?"),
+        ("frobnicate", "usage: monitor ", "there is no command 'frobnicate': see `monitor --help`"),
+        ("accounts lst", "usage: monitor accounts ", "'lst': did you mean 'list'?"),
+        ("serve --log-level loud", "usage: monitor serve ", "'loud' is none of debug, info,"),
+        ("run --acount a -- true", "usage: monitor run ", "did you mean --account?"),
     ],
 )
 def test_what_is_not_recognized_is_answered_by_the_command_it_was_said_to(
@@ -84,6 +92,33 @@ def test_what_is_not_recognized_is_answered_by_the_command_it_was_said_to(
     assert done.returncode == 2
     assert done.stderr.startswith(usage)
     assert said in done.stderr
+
+
+def test_a_bare_command_without_a_terminal_says_in_six_lines_what_there_is(
+    env: dict[str, str],
+) -> None:
+    done = ran(env)
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 6, "")
+    assert all(line.startswith(("monitor", "  monitor ")) for line in done.stdout.splitlines())
+
+
+def test_a_bare_command_on_a_terminal_opens_the_table(env: dict[str, str]) -> None:
+    with terminal([*MONITOR], {**env, "TERM": "xterm-256color"}) as table:
+        table.wait_for("No account yet")
+        table.keys("q")
+        assert table.wait_for_exit() == 0
+
+
+@pytest.mark.parametrize("words", sorted(EXAMPLES))
+def test_each_help_page_ends_with_an_example_that_is_understood(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args([*words.split(), "--help"])
+    assert " ".join(capsys.readouterr().out.split()).endswith(f"example: {EXAMPLES[words]}")
+    command = EXAMPLES[words].replace("$(", " ").replace(')"', "").partition("monitor ")[2]
+    rest = parser().parse_known_args(shlex.split(command.partition(" && ")[0]))[1]
+    assert rest == []
 
 
 @pytest.mark.parametrize("command", [["status"], ["serve"], ["tui"], ["accounts"], ["notify-test"]])

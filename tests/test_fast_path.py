@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from monitor.arguments import parser
-from monitor.core.commands import Guard, Ingest, Next, Request, Status, decode_request
+from monitor.core.commands import Guard, Ingest, Next, Request, Run, Status, decode_request
 from monitor.core.model import AccountState, Secret, Up, Window
 from monitor.core.state import State
 from monitor.credentials.account_cache import digest
@@ -125,9 +125,9 @@ def test_the_running_monitor_is_asked(env: dict[str, str]) -> None:
     assert ran(env, "status", "--current", "--format={name}").stdout == "work\n"
     assert ran(env, "status", "--account", "home", "--format={name}").stdout == "home\n"
     assert ran(env, "next", "--name").stdout == "home\n"
-    assert ran(env, "next").stdout.splitlines() == [
-        "home", "  5h 10%, 7d 10% used", "  the most room",
-    ]  # fmt: skip
+    assert ran(env, "next").stdout == "home: 5h 10%, 7d 10% used; the most room\n"
+    first, second = ran(env, "next", "--all").stdout.splitlines()
+    assert (first[:14], second[:14]) == ("→ home  90% le", "  work  58% le")
     assert json.loads(ran(env, "next", "--json").stdout)["account"] == "home"
 
 
@@ -554,6 +554,9 @@ def test_documents_can_be_watched_one_a_line(env: dict[str, str], alone: bool) -
         ("status --format {name} --current", Status("line", "", "{name}", 1000)),
         ("next", Next()),
         ("next --config-dir", Next("config-dir")),
+        ("next --all", Next("all")),
+        ("run -- claude", Run(None, 0.98)),
+        ("run --account x --force --max 90 claude --max 3", Run("x", 0.9, True)),
         ("guard", Guard()),
         ("guard --max=90 --window 5h", Guard(None, "5h", 0.9)),
         ("guard --max 90.5% --account=x", Guard("x", None, 0.905)),

@@ -11,6 +11,7 @@ import pytest
 
 from exporters.template import ACCOUNT_FIELDS, WINDOW_FIELDS, parse_format
 from monitor import settings
+from monitor.arguments import EXAMPLES
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage
 from monitor.settings import STATE_DB
@@ -25,14 +26,10 @@ ALL = "\n".join((README, *(text for name, text in DOCS.items() if name != "teams
 TOML = r"```toml\n(.*?)```"
 PICTURE = (ROOT / "tests" / "golden" / "screen-three-100x12.txt").read_text(encoding="utf-8")
 
-COMMANDS = (
-    "tui", "serve", "status", "next", "guard", "ingest", "accounts", "alerts", "mute", "reload", "notify-test",
-    "doctor", "service", "completion",
-)  # fmt: skip
+COMMANDS = tuple(words for words in EXAMPLES if " " not in words)
 VERBS = {
-    "accounts": ("list", "import", "add", "edit", "remove", "use"),
-    "alerts": ("list", "replay", "explain"),
-    "service": ("install", "uninstall", "status"),
+    command: tuple(words.split()[1] for words in EXAMPLES if words.startswith(f"{command} "))
+    for command in COMMANDS
 }
 
 

@@ -21,6 +21,7 @@ from monitor.core.commands import (
     Refresh,
     Reload,
     RemoveAccount,
+    Run,
     SendTest,
     Status,
     ToggleMute,
@@ -72,7 +73,7 @@ class RequestHandler:
                 f"the running monitor does not know this request: {error}"
             ) from None
         match request:
-            case Status() | Next() | Guard():
+            case Status() | Next() | Guard() | Run():
                 return answer_query(self._view.state, self._clock.now(), request)
             case WatchState():
                 return self._states()

@@ -11,15 +11,17 @@ from typing import Any, Final, NamedTuple
 
 from exporters.status_json import render_json, render_json_line
 from exporters.template import DEFAULT, Format, parse_format, render_line
-from monitor.core.commands import CURRENT, Guard, Next, Status, WatchLines
+from monitor.core import format
+from monitor.core.commands import CURRENT, Guard, Next, Question, Run, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
-from monitor.core.guard import current_account, guarded, named_account
-from monitor.core.ranking import Candidate, Choice, choose
+from monitor.core.guard import Verdict, current_account, guarded, named_account
+from monitor.core.ranking import APPLICABLE, Candidate, Choice, Confidence, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
 from monitor.terminal.table import render_plain
+from monitor.terminal.text import pad, width
 
 _WIDEST: Final = 1000
 _NO_PLACE: Final = (
@@ -34,8 +36,8 @@ class Answer(NamedTuple):
     text: str = ""
 
 
-def answer_query(state: State, now: datetime, query: Status | Next | Guard) -> Answer:
-    """Answer `status`, `next` and `guard` from the state. Raises SettingsError for wrong usage."""
+def answer_query(state: State, now: datetime, query: Question) -> Answer:
+    """Answer `status`, `next`, `guard` and `run` from the state. Raises SettingsError for wrong usage."""
     match query:
         case Status():
             return _status(state, now, query)
@@ -43,6 +45,8 @@ def answer_query(state: State, now: datetime, query: Status | Next | Guard) -> A
             return _next(state, now, form)
         case Guard(account, window, most):
             return Answer(guarded(state, now, account, window, most))
+        case Run():
+            return _run(state, now, query)
 
 
 def render_watched(state: State, now: datetime, query: WatchLines) -> str:
@@ -84,7 +88,10 @@ def _narrowed(state: State, account: str | None) -> State:
 def _next(state: State, now: datetime, form: str) -> Answer:
     match form:
         case "words":
-            return _in_words(choose(state, now))
+            choice = choose(state, now)
+            return _named(choice, lambda name: f"{clean(name)}: {'; '.join(choice.reasons)}")
+        case "all":
+            return _ranking(choose(state, now), now)
         case "json":
             return Answer(0, f"{json.dumps(_document(state, choose(state, now), now), indent=2)}\n")
         case "name":
@@ -94,8 +101,62 @@ def _next(state: State, now: datetime, form: str) -> Answer:
     raise SettingsError(f"not understood: form = {form!r}")
 
 
-def _in_words(choice: Choice) -> Answer:
-    return _named(choice, lambda name: "\n  ".join((clean(name), *choice.reasons)))
+def _ranking(choice: Choice, now: datetime) -> Answer:
+    """A line for each account, the best first; an arrow stands before the one to use now."""
+    if not choice.ranking:
+        return _named(choice, clean)
+    names = [clean(candidate.account) for candidate in choice.ranking]
+    cells = max(map(width, names))
+    lines = [
+        f"{'→' if choice.usable and place == 0 else ' '} {pad(name, cells)}  {_room(candidate, now)}"
+        for place, (name, candidate) in enumerate(zip(names, choice.ranking, strict=True))
+    ]
+    return Answer(0, "\n".join(lines) + "\n")
+
+
+def _room(candidate: Candidate, now: datetime) -> str:
+    """What is left of it, or when it is free, and what is to be known of that."""
+    if candidate.standing is Confidence.FULL:
+        free = candidate.free_at
+        until = f"free in {format.duration(free - now)}" if free else "free at an unknown time"
+        return "; ".join(("full", until, *candidate.reasons))
+    left = "room unknown" if candidate.room is None else f"{candidate.percent_left}% left"
+    window = candidate.window
+    resets_in = window.resets_in(now) if window else None
+    when = (
+        f" of its {window.key}, which resets in {format.duration(resets_in)}"
+        if window and resets_in
+        else ""
+    )
+    return "; ".join((f"{left}{when}", *candidate.reasons))
+
+
+def _run(state: State, now: datetime, query: Run) -> Answer:
+    """The account to run a command as, and Claude Code's folder of it; code 4 where it has no room."""
+    if query.account is None:
+        placed = {n: one for n, one in state.accounts.items() if config_dir(one) is not None}
+        if state.accounts and not placed:
+            return Answer(1, _NO_PLACE.format("any account"))
+        choice = choose(replace(state, accounts=placed), now)
+        if choice.account is None:
+            return Answer(1, f"no account to use now: {'; '.join(choice.reasons)}")
+        account = state.accounts[choice.account]
+    else:
+        account = named_account(state, query.account)
+    name, folder = account.account.name, config_dir(account)
+    if folder is None:
+        return Answer(1, _NO_PLACE.format(clean(name)))
+    verdict = guarded(state, now, name, None, query.max_utilization)
+    if verdict is Verdict.REACHED and not query.force:
+        used = [
+            f"{w.key} {format.percent(w.utilization, confirmed=w.confirmed)}"
+            + (f", resets in {format.duration(left)}" if (left := w.resets_in(now)) else "")
+            for w in account.windows(now)
+            if w.key in APPLICABLE
+        ]
+        others = "" if query.account else "no account has room: "
+        return Answer(4, f"{others}{clean(name)} is at {'; '.join(used)}: not run (see --force)")
+    return Answer(0, json.dumps({"account": name, "config_dir": folder}))
 
 
 def _named(choice: Choice, what: Callable[[str], str]) -> Answer:

@@ -8,10 +8,10 @@ from monitor.commands.query_fallback import Saved, ask_locally
 
 def next(arguments: Namespace) -> int:
     """Print the account to use."""
-    return ask_locally(arguments, _is_enough)
+    return ask_locally(arguments, is_enough)
 
 
-def _is_enough(saved: Saved, at: datetime) -> bool:
+def is_enough(saved: Saved, at: datetime) -> bool:
     """True where a poll would change little."""
     interval = saved.state.policy.interval
     accounts = saved.state.accounts.values()

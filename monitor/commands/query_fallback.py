@@ -1,4 +1,4 @@
-"""Answers `status`, `next` and `guard` where no monitor runs: from what was saved last, or after one poll.
+"""Answers `status`, `next`, `guard` and `run` where no monitor runs: from what was saved last, or after one poll.
 
 Light on purpose: what polls is imported only where a poll is needed.
 """
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query
-from monitor.core.commands import Guard, Next, Status, decode_request
+from monitor.core.commands import Question, decode_request
 from monitor.core.errors import NoFolderError
 from monitor.core.events import LoginSeen
 from monitor.core.schedule import is_in_turn
@@ -55,10 +55,10 @@ class Saved(NamedTuple):
         return self.knows_login and policy.polls and not in_turn
 
 
-def query_of(arguments: Namespace) -> Status | Next | Guard:
-    """The query of `status`, `next` or `guard`."""
+def query_of(arguments: Namespace) -> Question:
+    """The query of `status`, `next`, `guard` or `run`."""
     query = decode_request(fast_path.request_of(arguments))
-    assert isinstance(query, Status | Next | Guard)  # noqa: S101 - the commands have no others
+    assert isinstance(query, Question)  # noqa: S101 - the commands have no others
     return query
 
 
@@ -72,20 +72,24 @@ def now() -> datetime:
 
 
 def ask_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> int:
+    """Print the answer of `answer_locally`; returns its exit code. Raises TrackerError."""
+    return write_answer(answer_locally(arguments, is_enough))
+
+
+def answer_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> Answer:
     """Answer by what was saved, if that is enough, else by what one poll brings. Raises TrackerError."""
     query = query_of(arguments)
-    if arguments.demo:
-        return write_answer(_polled(arguments, query))
+    if vars(arguments).get("demo"):
+        return _polled(arguments, query)
     at, found = now(), saved(arguments)
     state = found.asked_for(current=vars(arguments).get("current", False))
     answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
     if is_enough(found, at):
-        return write_answer(answer)
-    code = _after_poll(arguments, query)
-    return write_answer(answer) if code is None else code
+        return answer
+    return _after_poll(arguments, query) or answer
 
 
-def _after_poll(arguments: Namespace, query: Status | Next | Guard) -> int | None:
+def _after_poll(arguments: Namespace, query: Question) -> Answer | None:
     """Answer by what one poll brings or, if a monitor starts meanwhile, as that one does.
 
     Returns None where a monitor runs and does not answer: it may be stopped, and no other polls in its place.
@@ -93,9 +97,9 @@ def _after_poll(arguments: Namespace, query: Status | Next | Guard) -> int | Non
     lock = _lock(arguments)
     deadline = time.monotonic() + STARTING_SECS
     while not _acquired(lock):
-        code = fast_path.ask_leader(arguments)
-        if code is not None:
-            return code
+        reply = fast_path.leader_reply(arguments)
+        if reply is not None:
+            return Answer(reply[0], reply[1].decode(errors="replace"))
         if fast_path.is_silent(arguments):
             return None
         if time.monotonic() > deadline:
@@ -106,7 +110,7 @@ def _after_poll(arguments: Namespace, query: Status | Next | Guard) -> int | Non
             return None
         time.sleep(LOOK_SECS)
     try:
-        return write_answer(_polled(arguments, query))
+        return _polled(arguments, query)
     finally:
         lock.release()
 
@@ -123,7 +127,7 @@ def _lock(arguments: Namespace) -> Lock:
     return Lock(instance(os.environ, config_path(os.environ, arguments.config))[0])
 
 
-def _polled(arguments: Namespace, query: Status | Next | Guard) -> Answer:
+def _polled(arguments: Namespace, query: Question) -> Answer:
     import asyncio
 
     from monitor.commands.opening import open_app

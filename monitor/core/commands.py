@@ -120,7 +120,7 @@ class WatchLines:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Ask which account to use now, in words, or as json, name or config-dir."""
+    """Ask which account to use now, in words, all of them ranked, or as json, name or config-dir."""
 
     form: str = "words"
 
@@ -132,6 +132,18 @@ class Guard:
     account: str | None = None
     window: str | None = None
     max_utilization: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Ask in which folder a command is to run: that of the account, or (None) of the one to use now.
+
+    The answer is a JSON object; without room (at or above this ratio) it is a refusal, unless it is to `force`.
+    """
+
+    account: str | None = None
+    max_utilization: float = 1.0
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +168,10 @@ Command = (
     | SendTest
     | Ingest
 )
-Query = Status | WatchLines | Next | Guard | WatchState | Who
+Question = Status | Next | Guard | Run
+"""Those that one look at the state answers."""
+
+Query = Question | WatchLines | WatchState | Who
 Request = Command | Query
 
 

@@ -14,6 +14,9 @@ from monitor.core.state import State
 
 DEFAULT_MAX: Final = 1.0
 
+MOST_NAMED: Final = 3
+"""So many accounts does an error name that may be meant."""
+
 
 class Verdict(IntEnum):
     """The exit codes of the public interface."""
@@ -65,20 +68,40 @@ def current_account(state: State) -> AccountState | None:
 
 
 def named_account(state: State, name: str) -> AccountState:
-    """The account with this name or, where no other has it, this label. Raises SettingsError."""
+    """Finds the account of the state that `find_account` finds. Raises SettingsError."""
     accounts = [account.account for account in state.accounts.values()]
     return state.accounts[find_account(name, accounts).name]
 
 
 def find_account(name: str, accounts: Sequence[Account]) -> Account:
-    """As `named_account` has it, of accounts of which nothing else is known. Raises SettingsError."""
-    named = [account for account in accounts if account.name == name]
-    called = named or [account for account in accounts if account.label == name]
-    if len(called) == 1:
-        return called[0]
-    raise SettingsError(f"there is no account {name!r}{_instead(name, [a.name for a in accounts])}")
+    """Finds the account that a user means by its name, its label, its number in the settings (from 1 on) or how one
+    of the names or labels begins; the first of these that fits decides. Raises SettingsError for none or several.
+    """
+    begun = name.casefold()
+    found = (
+        [account for account in accounts if account.name == name]
+        or [account for account in accounts if account.label == name]
+        or [account for number, account in enumerate(accounts, 1) if str(number) == name]
+        or [
+            account
+            for account in accounts
+            if begun and any(known.casefold().startswith(begun) for known in _names_of(account))
+        ]
+    )
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SettingsError(f"{name!r} may be {_listed(found)}: name one of them")
+    near = get_close_matches(name, [known for a in accounts for known in _names_of(a)], n=1)
+    instead = f"did you mean {near[0]!r}?" if near else "see `monitor accounts list`"
+    raise SettingsError(f"there is no account {name!r}: {instead}")
 
 
-def _instead(name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name, names, n=1)
-    return f": did you mean {near[0]!r}?" if near else ": see `monitor accounts list`"
+def _names_of(account: Account) -> list[str]:
+    return [account.name, account.label] if account.label else [account.name]
+
+
+def _listed(accounts: Sequence[Account]) -> str:
+    shown = [repr(account.name) for account in accounts[:MOST_NAMED]]
+    more = len(accounts) - len(shown)
+    return " or ".join([*shown, f"{more} more"] if more else shown)

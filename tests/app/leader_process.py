@@ -13,6 +13,7 @@ from monitor.core.commands import (
     Guard,
     Next,
     Request,
+    Run,
     Status,
     WatchLines,
     WatchState,
@@ -42,7 +43,7 @@ class StandIn:
                 return self._lines(request)
             case WatchState():
                 return Stream(request, lambda: encode_state(self.state), asyncio.Event().wait)
-            case Status() | Next() | Guard():
+            case Status() | Next() | Guard() | Run():
                 self.asked.append(request)
                 return answer_query(self.state, datetime.now(UTC), request)
         self.asked.append(request)

@@ -48,7 +48,7 @@ def test_one_account_can_be_asked_for() -> None:
 
 
 def test_next_for_people_scripts_and_programs() -> None:
-    assert answer(Next()).text == "home\n  5h 10%, 7d 1% used\n  the most room\n"
+    assert answer(Next()).text == "home: 5h 10%, 7d 1% used; the most room\n"
     assert answer(Next("name")) == (0, "home\n")
     assert answer(Next("config-dir")) == (0, "/home/me/.claude-home\n")
     document = json.loads(answer(Next("json")).text)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import Reason, SettingsError
-from monitor.core.guard import Verdict, current_account, guarded
+from monitor.core.guard import Verdict, current_account, find_account, guarded
 from monitor.core.model import Account, Window
 from tests.builders import NOW, before, failing, live, state, usage, waiting, window
 
@@ -86,6 +86,9 @@ def test_an_account_can_be_called_by_its_label() -> None:
     [
         ("user@exmaple.com", None, "did you mean 'user@example.com'?"),
         ("ghost", None, "monitor accounts list"),
+        ("2", None, "there is no account '2'"),
+        ("0", None, "there is no account '0'"),
+        ("", None, "there is no account ''"),
         (None, "5hours", "5h, 7d"),
         (None, "", "5h, 7d"),
     ],
@@ -94,6 +97,42 @@ def test_a_wrong_name_is_wrong_usage(account: str | None, asked: str | None, wor
     one = state(live("user@example.com", window("5h", 10)))
     with pytest.raises(SettingsError, match=words.replace("?", r"\?")):
         guarded(one, NOW, account, asked)
+
+
+ACCOUNTS = [
+    Account("finn@work.com", label="work"),
+    Account("finn@home.org"),
+    Account("2nd@work.com"),
+    Account("Ben@x.org", label="finn@home"),
+    Account("work", label="4"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("finn@home.org", 1),
+        ("work", 4),
+        ("finn@home", 3),
+        ("1", 0),
+        ("2", 1),
+        ("4", 4),
+        ("2n", 2),
+        ("finn@w", 0),
+        ("BEN", 3),
+        ("wor", None),
+        ("finn", None),
+    ],
+)
+def test_an_account_is_called_by_name_label_number_or_beginning(
+    name: str, found: int | None
+) -> None:
+    if found is not None:
+        assert find_account(name, ACCOUNTS) is ACCOUNTS[found]
+        return
+    with pytest.raises(SettingsError, match=f"'{name}' may be 'finn@work.com' or ") as caught:
+        find_account(name, ACCOUNTS)
+    assert str(caught.value).endswith(": name one of them")
 
 
 @given(st.floats(0, 2), st.floats(0, 2))

@@ -30,6 +30,11 @@ class LoggedAlert:
             return replace(self, is_sent=True, outcome=sent)
         return self if self.is_sent else replace(self, outcome=f"not sent ({channel}: {failure})")
 
+    def renamed(self, names: Mapping[str, str]) -> "LoggedAlert":
+        """The entry under its account's new name, where it has one."""
+        new = names.get(self.alert.account)
+        return self if new is None else replace(self, alert=replace(self.alert, account=new))
+
 
 @dataclass(frozen=True, slots=True)
 class NotificationLog:

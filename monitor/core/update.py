@@ -126,6 +126,7 @@ def _accounts_loaded(event: AccountsLoaded, state: State) -> Outcome:
         accounts=accounts,
         active=event.active,
         logged_in=logged_in if logged_in in accounts else None,
+        log=tuple(entry.renamed(event.renamed) for entry in state.log),
         recalled={},
         restored={},
     ), ()

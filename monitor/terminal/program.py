@@ -139,7 +139,9 @@ class Program:
         if self._ended.done():
             return False
         size = self._tty.size()
-        new = frame(self._view.state, self._screen, self._clock.now(), size, footer=self._footer())
+        now = self._clock.now()
+        self._screen = self._screen.since(now)
+        new = frame(self._view.state, self._screen, now, size, footer=self._footer())
         self._screen = replace(self._screen, page=new.page)
         known = self._shown if self._shown and self._shown[0] == size else None
         painter = self._tty.painter

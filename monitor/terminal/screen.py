@@ -68,6 +68,12 @@ class Screen:
     pushed: Mapping[Alert, datetime] = field(default_factory=dict)
     is_hinted: bool = False
 
+    def since(self, now: datetime) -> "Screen":
+        """The screen for a clock that may have been set back: what is to come has not been seen."""
+        if self.opened_at is None or self.opened_at <= now:
+            return self
+        return replace(self, opened_at=now, key_at=None, cleared_at=None, pushed={})
+
     def names(self, state: State, now: datetime) -> tuple[str, ...]:
         """The names of the accounts that are listed, in their order."""
         return listed(state, self.order, self.pattern, now)

@@ -124,6 +124,10 @@ def status_words(
             else f" until {format.clock(candidate.free_at, now, tz)}"
         )
         return StatusWords((f"{phrase}, full{until}", f"{phrase}, full", phrase), style)
+    models = [w.key for w in account.windows(now) if w.utilization >= _FULL and w.key != EXTRA]
+    if models:
+        words = clean(" and ".join(models)).replace("_", " ")
+        return StatusWords((f"{phrase}, {words} full", phrase), style)
     return StatusWords((phrase,), style)
 
 

@@ -237,6 +237,12 @@ def test_the_log_has_the_newest_fifty_and_goes_on_behind_what_an_earlier_process
     assert [entry.alert.account for entry in now.log[-2:]] == ["59", "a"]
 
 
+def test_the_log_follows_an_account_to_its_new_name() -> None:
+    fired = changed(state(waiting("a")), success("a", 70), success("a", 97, 3))
+    renamed = AccountsLoaded(NOW, (Account("z", "org-a"),), renamed={"a": "z"})
+    assert [entry.alert.account for entry in changed(fired, renamed).log] == ["z"]
+
+
 def test_what_is_muted_is_not_in_the_log() -> None:
     muted = changed(
         state(waiting("a")), Muted(NOW, after(hours=1)), success("a", 70), success("a", 97, 3)

@@ -95,6 +95,11 @@ def test_a_window_that_is_open_again_is_no_longer_called_full() -> None:
     assert top(draw(logged(FULL, reset))).startswith("✓ work@ 5h open again")
 
 
+def test_an_alert_after_the_clock_was_set_back_is_news() -> None:
+    screen = Screen(opened_at=after(hours=1), cleared_at=after(hours=1)).since(NOW)
+    assert top(draw(logged(CROSSED), screen)).startswith("⚠ work@")
+
+
 def test_good_news_is_no_warning() -> None:
     reset = Alert(AlertKind.RESET, "work@company.com", "5h", NOW, 0.96)
     assert top(draw(logged(reset))).startswith("✓ work@ 5h open again, was 96%")

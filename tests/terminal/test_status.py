@@ -53,6 +53,11 @@ def test_a_full_account_says_until_when() -> None:
     assert status(week).phrases[0] == "5m ago, full until Tue 12:00"
 
 
+def test_a_full_week_of_one_model_is_named() -> None:
+    one = account(NOW, NAME, ("5h", 10, "1h"), ("7d", 18, "6d"), ("7d_opus", 100, "6d"))
+    assert status(one).phrases == ("Live, 7d opus full", "Live")
+
+
 def test_an_account_without_numbers_has_none() -> None:
     waiting = replace(aged("12s"), usage=None, last_success_at=None)
     assert status(waiting).phrases == ("--",)

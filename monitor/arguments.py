@@ -192,6 +192,14 @@ def _next(parser: ArgumentParser) -> None:
         action="store_true",
         help="print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
     )
+    forms.add_argument(
+        "--plan",
+        metavar="DURATION",
+        help="what to use when in the next hours, such as 12h, a line for each account",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME", help="for work with this model, such as opus, whose week counts"
+    )
 
 
 def _run(parser: ArgumentParser) -> None:
@@ -219,7 +227,21 @@ def _guard(parser: ArgumentParser) -> None:
         help=f"{NAMED}; default: the one that Claude Code would use now",
     )
     parser.add_argument("--window", metavar="W", help="5h, 7d or 7d_opus; default: 5h and 7d")
-    parser.add_argument("--max", metavar="PERCENT", type=percent, default=100, help="default: 100")
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--max", metavar="PERCENT", type=percent, default=100, help="default: 100")
+    asked.add_argument(
+        "--need",
+        metavar="POINTS",
+        type=percent,
+        help="instead, whether so many percents of a window fit before any limit",
+    )
+    parser.add_argument(
+        "--confidence",
+        metavar="PERCENT",
+        type=percent,
+        default=80,
+        help="of --need: with this probability; default: 80",
+    )
 
 
 def path(text: str) -> str:

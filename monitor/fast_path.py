@@ -110,10 +110,17 @@ def request_of(arguments: Namespace) -> dict[str, object]:
                 "account": arguments.account,
                 "window": arguments.window,
                 "max_utilization": arguments.max / 100,
+                "need": arguments.need,
+                "confidence": arguments.confidence / 100,
             }
         case "next":
             forms = [form for form in ("json", "name", "config_dir", "all") if options[form]]
-            return {"type": "Next", "form": forms[0].replace("_", "-") if forms else "words"}
+            return {
+                "type": "Next",
+                "form": forms[0].replace("_", "-") if forms else "words",
+                "model": arguments.model,
+                "plan": _microseconds(arguments.plan),
+            }
         case "run":
             return {
                 "type": "Run",
@@ -129,6 +136,14 @@ def request_of(arguments: Namespace) -> dict[str, object]:
         "account": _account(arguments),
         "columns": _columns(),
     }
+
+
+def _microseconds(duration: str | None) -> int | None:
+    if duration is None:
+        return None
+    from monitor.settings.values import parse_duration
+
+    return round(parse_duration(duration).total_seconds() * 1_000_000)
 
 
 def lines_request_of(arguments: Namespace) -> dict[str, object]:

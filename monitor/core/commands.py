@@ -5,6 +5,7 @@ A command changes something, and is answered with one line for the user. A query
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from monitor.core.alerts.rules import Override
@@ -120,18 +121,28 @@ class WatchLines:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Ask which account to use now, in words, all of them ranked, or as json, name or config-dir."""
+    """Ask which account to use now, in words, all of them ranked, or as json, name or config-dir.
+
+    With a `model` its own week counts, too; with a `plan` the answer is what to use when, in so much time from now.
+    """
 
     form: str = "words"
+    model: str | None = None
+    plan: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Ask for room in an account (None is the current one) and a window (None is any): at most this ratio used."""
+    """Ask for room in an account (None is the current one) and a window (None is any): at most this ratio used.
+
+    Or, with a `need` in points (percents of a window), whether that fits before any limit with this probability.
+    """
 
     account: str | None = None
     window: str | None = None
     max_utilization: float = 1.0
+    need: float | None = None
+    confidence: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)

@@ -389,6 +389,14 @@ def _editing(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--label", metavar="TEXT", help="what metrics call it; an empty one removes the label"
     )
+    parser.add_argument(
+        "--thresholds",
+        metavar="LIST",
+        help="its own ones, such as `80,95`, or none; empty for the usual ones",
+    )
+    parser.add_argument(
+        "--silent", metavar="RULES", help="rules that do not fire for it, such as `pace,reset`"
+    )
     parser.add_argument("--org-id")
     parser.add_argument(
         "--session-key",

@@ -23,7 +23,7 @@ from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
-from monitor.notify.journal import Journal, NoJournal
+from monitor.notify.journal import Journal
 from monitor.notify.queue import Notifier
 from monitor.storage.cache import Cached
 from monitor.storage.mute import Mute
@@ -57,7 +57,7 @@ class Persistence:
 
     mute: Mute = field(default_factory=Mute)
     recorder: Recorder | NoRecorder = field(default_factory=NoRecorder)
-    journal: Journal = field(default_factory=NoJournal)
+    journal: Journal = field(default_factory=Journal)
     budget: RequestAllowance = field(default_factory=OwnRequests)
 
 

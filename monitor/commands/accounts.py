@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from monitor.app.handlers import execute
 from monitor.app.leadership import execute_remotely
 from monitor.app.wiring import build
 from monitor.commands.opening import settings_of
+from monitor.core.alerts.rules import Override, parse_silent, parse_thresholds
 from monitor.core.commands import (
     AddAccount,
     Command,
@@ -146,15 +148,25 @@ def _add(arguments: Namespace) -> Command:
 
 def _edit(arguments: Namespace) -> Command:
     account = _account(arguments)
-    changes = (arguments.name, arguments.org_id, arguments.label)
-    if changes == (None, None, None) and not arguments.session_key:
+    thresholds, silent = arguments.thresholds, arguments.silent
+    changes = (arguments.name, arguments.org_id, arguments.label, thresholds, silent)
+    if all(change is None for change in changes) and not arguments.session_key:
         raise SettingsError("nothing to change: see `monitor accounts edit --help`")
+    override = settings_of(arguments).overrides.get(account.name, Override())
+    try:
+        if thresholds is not None:
+            override = replace(override, thresholds=parse_thresholds(thresholds))
+        if silent is not None:
+            override = replace(override, silent=parse_silent(silent))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     return EditAccount(
         account.name,
         arguments.name if arguments.name is not None else account.name,
         arguments.org_id if arguments.org_id is not None else account.org_id,
         _asked_secret("new session key: ") if arguments.session_key else None,
         arguments.label,
+        override,
     )
 
 

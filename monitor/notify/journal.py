@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from monitor.storage import deliveries
 from monitor.storage.db import Connection, StorageError
@@ -18,14 +18,16 @@ READ_SECS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Journal(Protocol):
-    """What cannot be written now is written when it can be."""
+class Journal:
+    """Remembers nothing, as the demo has it; what it would write is said here."""
 
     async def unfinished(self) -> list[StoredAlert]:
         """What an earlier process has not sent to the end, oldest first."""
+        return []
 
-    async def begin(self, alerts: Sequence[StoredAlert], channel: str) -> Sequence[StoredAlert]:
-        """Write, before anybody is told, that these are about to be sent. Returns those that are still to be."""
+    async def begin(self, alerts: Sequence[StoredAlert], channel: str) -> Sequence[StoredAlert]:  # noqa: ARG002
+        """Write, before anything is sent, that these are about to be. Returns those that are still to be."""
+        return alerts
 
     def put_back(self, alerts: Sequence[StoredAlert], channel: str, outcome: str) -> None:
         """Write that these were not sent, and are to be tried again."""
@@ -45,8 +47,8 @@ class Journal(Protocol):
         """Give these up without an attempt."""
 
 
-class DeliveryLog:
-    """The journal in the state database."""
+class DeliveryLog(Journal):
+    """The journal in the state database; what cannot be written now is written when it can be."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -98,30 +100,3 @@ class DeliveryLog:
 
     def drop(self, alerts: Collection[StoredAlert], note: str, at: datetime) -> None:
         self._recorder.write(deliveries.ends(self._settings, alerts, note, at))
-
-
-class NoJournal:
-    """Remembers nothing: for the demo."""
-
-    async def unfinished(self) -> list[StoredAlert]:
-        return []
-
-    async def begin(self, alerts: Sequence[StoredAlert], channel: str) -> Sequence[StoredAlert]:  # noqa: ARG002
-        return alerts
-
-    def put_back(self, alerts: Sequence[StoredAlert], channel: str, outcome: str) -> None:
-        """Nothing is written."""
-
-    def finish(
-        self,
-        alerts: Collection[StoredAlert],
-        channel: str,
-        stage: Stage,
-        outcome: str,
-        ended: Collection[StoredAlert],
-        at: datetime,
-    ) -> None:
-        """Nothing is written."""
-
-    def drop(self, alerts: Collection[StoredAlert], note: str, at: datetime) -> None:
-        """Nothing is written."""

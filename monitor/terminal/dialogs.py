@@ -1,12 +1,16 @@
 """The dialogs and their pictures: forms to type into, and the question before an account is deleted. Pure."""
 
-import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Override, RuleBook
+from monitor.core.alerts.rules import (
+    Override,
+    RuleBook,
+    parse_silent,
+    parse_thresholds,
+    render_thresholds,
+)
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.model import Account, AuthMethod, Secret
 from monitor.core.sanitize import clean, cleaned, shown
@@ -41,7 +45,8 @@ _LEAST_BOX: Final = Size(48, 9)
 _AROUND_FIELDS: Final = 4
 """Lines of a box besides its fields: the border, a blank line and the remark."""
 
-_NO_THRESHOLDS: Final = "none"
+_THRESHOLDS: Final = "Thresholds"
+_SILENT: Final = "Silent"
 _LEAST_BESIDE: Final = 12
 """Cells left and right of a box together."""
 
@@ -156,7 +161,7 @@ def add_form() -> Form:
 def edit_form(account: Account, rules: RuleBook) -> Form:
     """Of an imported account neither key nor organization is changed: they come with its login."""
     own = rules.overrides.get(account.name, Override())
-    usual = _percents(rules.thresholds)
+    usual = render_thresholds(rules.thresholds)
     fields = [prefill("Name", account.name)]
     if account.auth_method is AuthMethod.SESSION_KEY:
         fields += [
@@ -166,8 +171,10 @@ def edit_form(account: Account, rules: RuleBook) -> Form:
     silent = ", ".join(sorted(map(str, own.silent)))
     fields += [
         prefill("Label", account.label or "", "what metrics call it", optional=True),
-        prefill("Thresholds", _percents(own.thresholds), f"{usual}, as usual", optional=True),
-        prefill("Silent", silent, "no rule; such as reset, pace", optional=True),
+        prefill(
+            _THRESHOLDS, render_thresholds(own.thresholds), f"{usual}, as usual", optional=True
+        ),
+        prefill(_SILENT, silent, "no rule; such as reset, pace", optional=True),
     ]
     return Form("Edit the account", tuple(fields), account)
 
@@ -196,11 +203,13 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     saved, account = replace(form, error="", saving=True), form.editing
     if account is None:
         return saved, AddAccount(name, Secret(key or ""), org_id or "")
+    label = _THRESHOLDS
     try:
-        override = _parse_override(form.text("Thresholds") or "", form.text("Silent") or "")
-    except _WrongFieldError as wrong:
-        place = next(n for n, entry in enumerate(form.fields) if entry.label == wrong.label)
-        return replace(form, focus=place, error=str(wrong)), None
+        thresholds, label = parse_thresholds(form.text(_THRESHOLDS) or ""), _SILENT
+        override = Override(thresholds, parse_silent(form.text(_SILENT) or ""))
+    except ValueError as error:
+        place = [entry.label for entry in form.fields].index(label)
+        return replace(form, focus=place, error=str(error)), None
     return saved, EditAccount(
         account.name,
         name,
@@ -209,41 +218,6 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
         form.text("Label"),
         override,
     )
-
-
-class _WrongFieldError(ValueError):
-    def __init__(self, label: str, words: str) -> None:
-        super().__init__(words)
-        self.label = label
-
-
-def _percents(thresholds: tuple[float, ...] | None) -> str:
-    """Thresholds as they are typed: `80, 95`, `none`, or nothing where the usual ones apply."""
-    if thresholds is None:
-        return ""
-    return ", ".join(f"{round(ratio * 100, 6):g}" for ratio in thresholds) or _NO_THRESHOLDS
-
-
-def _parse_override(thresholds: str, silent: str) -> Override:
-    """What was typed of an account's alerts. Raises _WrongFieldError."""
-    own: tuple[float, ...] | None = None
-    if thresholds == _NO_THRESHOLDS:
-        own = ()
-    elif thresholds:
-        percents = [part.removesuffix("%") for part in re.split(r"[,\s]+", thresholds) if part]
-        try:
-            own = tuple(sorted({float(percent) / 100 for percent in percents}))
-        except ValueError:
-            own = (math.nan,)
-        if not all(0.01 <= ratio <= 1 for ratio in own):
-            words = f"Thresholds are percentages from 1 to 100, or {_NO_THRESHOLDS}"
-            raise _WrongFieldError("Thresholds", words)
-    names = [word for word in re.split(r"[,\s]+", silent) if word]
-    known = {str(kind): kind for kind in DEFAULT_RULES}
-    if unknown := [name for name in names if name not in known]:
-        words = f"{unknown[0]} is not a rule: {', '.join(known)}"
-        raise _WrongFieldError("Silent", words)
-    return Override(own, frozenset(known[name] for name in names))
 
 
 def with_dialog(base: Picture, dialog: Form | Question, size: Size) -> Picture:

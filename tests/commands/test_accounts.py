@@ -263,6 +263,18 @@ def test_an_account_that_is_not_there_is_wrong_usage(user: Machine, words: list[
     assert done.stderr.startswith("monitor: there is no account 'wrok'")
 
 
+def test_what_is_different_for_an_accounts_alerts_is_edited(user: Machine) -> None:
+    with user.settings.open("a") as file:
+        file.write(LABELLED.format(ME, "work"))
+    assert user.run("edit", ME, "--thresholds", "90, 97.5", "--silent", "pace").returncode == 0
+    assert "thresholds = [90, 97.5]" in user.settings.read_text()
+    assert user.run("edit", ME, "--thresholds", "").returncode == 0
+    assert "thresholds" not in user.settings.read_text()
+    assert 'silent = ["pace"]' in user.settings.read_text()
+    wrong = user.run("edit", ME, "--silent", "pase")
+    assert (wrong.returncode, "pase is not a rule" in wrong.stderr) == (2, True)
+
+
 def test_an_edit_of_nothing_is_wrong_usage(user: Machine) -> None:
     with user.settings.open("a") as file:
         file.write(LABELLED.format(ME, "work"))

@@ -11,7 +11,7 @@ import pytest
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.state import State
 from monitor.notify.build import build_channel_set
-from monitor.notify.journal import NoJournal
+from monitor.notify.journal import Journal
 from monitor.notify.queue import Notifier
 from monitor.settings import load
 from monitor.system.clock import SystemClock
@@ -46,7 +46,7 @@ async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[
     file.write_text(settings)
     channels = build_channel_set(load(file), None, SystemClock())
     source = FakeSource(State())
-    notifier = Notifier(channels, source, SystemClock(), NoJournal())
+    notifier = Notifier(channels, source, SystemClock(), Journal())
     task = asyncio.create_task(notifier.run())
     try:
         yield source.effects

@@ -187,9 +187,9 @@ def test_what_is_typed_of_the_alerts_is_different_for_this_account(
 @pytest.mark.parametrize(
     ("thresholds", "silent", "words", "focus"),
     [
-        ("high", "", "Thresholds are percentages from 1 to 100, or none", 2),
-        ("80, 101", "", "Thresholds are percentages from 1 to 100, or none", 2),
-        ("nan", "", "Thresholds are percentages from 1 to 100, or none", 2),
+        ("high", "", "thresholds are percentages from 1 to 100, or none", 2),
+        ("80, 101", "", "thresholds are percentages from 1 to 100, or none", 2),
+        ("nan", "", "thresholds are percentages from 1 to 100, or none", 2),
         ("80", "pase", "pase is not a rule: threshold, limit, reset", 3),
     ],
 )

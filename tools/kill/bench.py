@@ -13,7 +13,7 @@ from monitor.core.events import Notified
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
-from monitor.notify.journal import Journal, NoJournal
+from monitor.notify.journal import Journal
 from monitor.notify.queue import Notifier
 from tests.builders import NOW
 from tests.fakes import FakeClock
@@ -89,7 +89,7 @@ class Bench:
         self.effects, self.events = self.source.effects, self.source.events
         self.busy = False
         self.notifier = Notifier(
-            self.channels, self.source, self.clock, journal or NoJournal(), lambda: self.busy
+            self.channels, self.source, self.clock, journal or Journal(), lambda: self.busy
         )
 
     def notify(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:

@@ -63,6 +63,42 @@ class Override:
     silent: frozenset[AlertKind] = frozenset()
 
 
+NO_THRESHOLDS: Final = "none"
+
+
+def render_thresholds(thresholds: tuple[float, ...] | None) -> str:
+    """Thresholds as a person types them: `80, 97.5`, `none`; nothing for None, which is the usual ones."""
+    if thresholds is None:
+        return ""
+    return ", ".join(f"{round(ratio * 100, 6):g}" for ratio in thresholds) or NO_THRESHOLDS
+
+
+def parse_thresholds(text: str) -> tuple[float, ...] | None:
+    """Read what `render_thresholds` makes. Raises ValueError with words for the person."""
+    if text.strip() in ("", NO_THRESHOLDS):
+        return () if text.strip() else None
+    try:
+        percents = {float(part.removesuffix("%")) for part in _words(text)}
+    except ValueError:
+        percents = {0.0}
+    if not all(1 <= percent <= 100 for percent in percents):
+        raise ValueError(f"thresholds are percentages from 1 to 100, or {NO_THRESHOLDS}")
+    return tuple(sorted(percent / 100 for percent in percents))
+
+
+def parse_silent(text: str) -> frozenset[AlertKind]:
+    """Read names of rules. Raises ValueError with words for the person."""
+    known = {str(kind): kind for kind in DEFAULT_RULES}
+    names = _words(text)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{unknown[0]} is not a rule: {', '.join(known)}")
+    return frozenset(known[name] for name in names)
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
 @dataclass(frozen=True, slots=True)
 class RuleBook:
     """All rules and exceptions."""

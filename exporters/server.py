@@ -6,7 +6,6 @@ import logging
 import socket
 from asyncio import to_thread
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
@@ -57,9 +56,9 @@ MOST_REFUSED: Final = 20
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Not what is wrong with a request: anybody on the machine could fill the log with that. It is answered by 400."""
+    """Neither what is wrong with a request nor that a client is gone: anybody could fill the log with that."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 _log = logging.getLogger(__name__)
@@ -184,9 +183,8 @@ class Site:
                 response = web.Response(status=503, text=f"More than {MAX_REQUESTS} requests.\n")
             else:
                 response = await self._unauthorized(request) or await handler(request)
-            with suppress(ConnectionError):  # the client is gone, as aiohttp will see too
-                await response.prepare(request)
-                await response.write_eof()
+            await response.prepare(request)
+            await response.write_eof()
             return response
 
     async def _unauthorized(self, request: web.Request) -> web.Response | None:
@@ -253,8 +251,6 @@ class Site:
                     await response.write(f"{lines}\n".encode())
                     sent = status
                 await asyncio.sleep(EVENT_SECONDS)
-        except ConnectionError:
-            pass
         finally:
             self._followers -= 1
         return response

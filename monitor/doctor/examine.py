@@ -194,7 +194,9 @@ class _Examination:
         try:
             site = await asyncio.to_thread(site_of, self._settings, options)
         except SettingsError as error:
-            return [PORT.fail(str(error), "correct that file, or the settings that name it")]
+            found, _, advice = str(error).partition(": set ")
+            fix = f"set {advice}" if advice else "correct that file, or the setting that names it"
+            return [PORT.fail(found, fix)]
         return [port_check(await port_facts(site), running.who, self._world.platform)]
 
     async def _channels(self, has_keyring: bool) -> list[Check]:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -97,6 +97,34 @@ class JsonLines(Lines):
         return "\n".join(part for part in parts if part)
 
 
+class RepeatLimit(logging.Filter):
+    """Lets the same message through ten times a minute, and says afterwards how many were left out.
+
+    A library that retries without end, as asyncio does when descriptors run out, would fill the disk.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key, now = f"{record.name} {record.msg} {record.args}", self._now()
+        since, count = self._seen.get(key, (now, 0))
+        if now - since >= REPEAT_SECS:
+            if count > MOST_REPEATS:
+                left_out = count - MOST_REPEATS
+                record.msg, record.args = (
+                    f"{record.getMessage()} ({left_out} more were left out)",
+                    (),
+                )
+            since, count = now, 0
+        self._seen[key] = since, count + 1
+        if len(self._seen) > _MOST_MESSAGES:
+            self._seen = {k: v for k, v in self._seen.items() if now - v[0] < REPEAT_SECS}
+        return count < MOST_REPEATS
+
+
 def _priority(level: int) -> int:
     """syslog(3)'s number for a level."""
     return next((priority for least, priority in _PRIORITIES if level >= least), _DEBUG)
@@ -109,6 +137,9 @@ def _instant(seconds: float) -> str:
 
 __all__ = ["configure", "crash_report", "redact"]
 
+MOST_REPEATS: Final = 10
+REPEAT_SECS: Final = 60.0
+_MOST_MESSAGES: Final = 1000
 FILE_BYTES: Final = 1_000_000
 FILES_KEPT: Final = 1
 _NEVER: Final = logging.CRITICAL + 1
@@ -151,6 +182,7 @@ def configure(
     handler = logging.StreamHandler(stream) if file is None else _opened(file)
     into_journal = file is None and _is_journal(environ, stream or sys.stderr)
     handler.setFormatter(_FORMS[form, into_journal]())
+    handler.addFilter(RepeatLimit())
     _replace_handler(handler)
     logging.getLogger().setLevel(level)
     logging.captureWarnings(True)

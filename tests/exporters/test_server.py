@@ -4,6 +4,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
@@ -180,6 +181,53 @@ async def test_requests_that_are_none_are_answered_and_not_logged(
     writer.write(b"GET /metrics HTTP/1.1\r\n" + wrong + b"\r\n")
     assert b" 400 " in await reader.readline()
     writer.close()
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),  # TLS
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /metrics HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /%zz%00?\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 500 + b"\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: h\xf6st\xff\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: \x1b[31m\r\n\r\n",
+        b"\0" * 4096,
+    ],
+)
+async def test_garbage_leaves_no_line_in_the_log_and_the_site_as_it_was(
+    site: Site, client: ClientSession, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(sent)
+    writer.write_eof()
+    with suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            await reader.read()
+    writer.transport.abort()
+    assert (await answer(client, "/-/healthy"))[0].status == 200
+    assert [record for record in caplog.records if record.levelname != "DEBUG"] == []
+
+
+async def test_a_client_that_leaves_in_the_middle_leaves_no_line_in_the_log(
+    site: Site, client: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/metrics", "/", "/events") * 5:
+        writer = await connection(site.port, b"")
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 3)
+        await writer.drain()
+        writer.transport.abort()
+    for _ in range(20):
+        assert (await answer(client, "/-/healthy"))[0].status == 200
+    await asyncio.sleep(1.2)  # until what follows the page has looked once more
     assert caplog.records == []
 
 

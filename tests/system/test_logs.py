@@ -363,3 +363,17 @@ def lines_until(stream: IO[str], text: str) -> Iterator[str]:
         yield line
         if text in line:
             return
+
+
+def test_what_repeats_itself_is_left_out_and_counted(stream: io.StringIO) -> None:
+    times = iter([*range(30), 31.0, 70.0])
+    (handler,) = [h for h in logging.getLogger().handlers if h.filters]
+    handler.filters[:] = [logs.RepeatLimit(lambda: next(times))]
+    for number in range(30):
+        logging.getLogger("asyncio").error("out of %s", "descriptors")
+        assert stream.getvalue().count("out of descriptors") == min(number + 1, 10)
+    logging.getLogger("asyncio").error("out of %s", "patience")
+    logging.getLogger("asyncio").error("out of %s", "descriptors")
+    *_, other, last = stream.getvalue().splitlines()
+    assert other.endswith("out of patience")
+    assert last.endswith("out of descriptors (20 more were left out)")

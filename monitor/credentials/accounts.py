@@ -201,6 +201,8 @@ class Accounts:
             if account.org_id in ("", organization) and self.cache[account.name].identity is None
         ]
         for account in candidates:
+            if self.cache[account.name].identity is not None:  # found out meanwhile
+                continue
             if is_of_email(account, profile.email) and not self._is_told_from(account, profile):
                 return account
             if folder in remembered(account.config_dir):

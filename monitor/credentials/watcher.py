@@ -33,6 +33,12 @@ LOOK_EVERY: Final = 5.0
 FRESHEN_SECS: Final = 8.0
 """How long a look at Claude Code's places may hold up a poll."""
 
+FIND_SECS: Final = 60.0
+"""How long the first look at all places may hold up the polls of accounts of which none is known."""
+
+AT_ONCE: Final = 8
+"""So many places are dealt with at the same time: whose a new token is, the API takes a moment to say."""
+
 PEEK_SECS: Final = 2.0
 """How long the disks may take to say which files have changed, before each place is asked on its own."""
 
@@ -109,24 +115,39 @@ class LoginWatcher:
         self._followed: dict[str, _Followed] = {}
         self._in_folder: dict[str, list[_Followed]] = {}
         self._current: str | None = None
+        self._first_look = asyncio.Lock()
+        self._has_looked = False
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        await self.look_once()
         while True:
-            await self.look()
             await self._clock.sleep(LOOK_EVERY)
+            await self.look()
+
+    async def look_once(self) -> None:
+        """The first look, for all who need it: returns when it is over."""
+        async with self._first_look:
+            if not self._has_looked:
+                await self.look()
 
     async def look(self) -> None:
         """Deal with every place that has changed since the last look; the first one is where Claude Code looks."""
         sources = await self._sources()
         stamps = await self._peek(sources)
         await self._follow(sources)
-        names = self._names()
-        for source in sources:
-            followed, stamp = self._followed[source.key], stamps.get(source.key)
-            if stamp is None or followed.dealt_with != (stamp, names):
+        some, names = asyncio.Semaphore(AT_ONCE), self._names()
+
+        async def look_at(followed: _Followed) -> None:
+            async with some:
                 await self._look_at(followed)
-                names = self._names()  # it may have taken its time
+
+        async with asyncio.TaskGroup() as group:
+            for followed in list(self._followed.values()):
+                stamp = stamps.get(followed.source.key)
+                if stamp is None or followed.dealt_with != (stamp, names):
+                    group.create_task(look_at(followed))
+        self._has_looked = True
         await self._resolver.mend()
         self._resolver.notice_ends()
 
@@ -155,19 +176,19 @@ class LoginWatcher:
             followed.dealt_with, followed.not_before = _NEVER_LOOKED, None
 
     async def freshen(self, account: Account, again: bool = False) -> None:
-        """Look whether the account's token was renewed; `again` reads its places though they look unchanged.
-
-        An account of which no place is known may live in any that was never looked at.
-        """
-        if not self._followed:
-            await self._follow(await self._sources())
-        own = self._places_of(account)
-        new = [f for f in self._followed.values() if f.stamp is _NEVER_LOOKED]
-        for followed in own or new:
+        """Look whether the account's token was renewed; `again` reads its places though they look unchanged."""
+        for followed in self._places_of(account):
             await self._look_at(followed, again=again)
             if followed.is_half_written:
                 await self._clock.sleep(HALF_WRITTEN.total_seconds())
                 await self._look_at(followed)
+
+    async def find(self, account: Account) -> None:
+        """Where the account's login is not known to be, it may be in any place: all are looked at once."""
+        if not self._followed:
+            await self._follow(await self._sources())
+        if not self._places_of(account):
+            await self.look_once()
 
     def _places_of(self, account: Account) -> list[_Followed]:
         keys = self._registry.places_of(account.name)
@@ -294,6 +315,8 @@ class FreshCredentials:
             self._resolver.registry.refuse(rejected)
         if account.auth_method is AuthMethod.OAUTH:
             try:
+                async with asyncio.timeout(FIND_SECS):
+                    await self._watcher.find(account)
                 async with asyncio.timeout(self._freshen_secs):
                     await self._watcher.freshen(account, again=rejected is not None)
             except (TrackerError, TimeoutError) as error:

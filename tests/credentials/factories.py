@@ -43,10 +43,15 @@ class FakeProfiles:
     by_token: dict[str, Profile] = field(default_factory=dict)
     error: ApiError | None = None
     asked: list[str] = field(default_factory=list)
+    waiting: int = 0
+    most_waiting: int = 0
 
     async def profile(self, token: Secret) -> Profile:
         self.asked.append(token.reveal())
+        self.waiting += 1
+        self.most_waiting = max(self.waiting, self.most_waiting)
         await asyncio.sleep(0)  # as any answer, it lets others run meanwhile
+        self.waiting -= 1
         if self.error:
             raise self.error
         if token.reveal() not in self.by_token:

@@ -9,6 +9,7 @@ from monitor.core.commands import EditAccount
 from monitor.core.errors import ApiError, Cause, CredentialError, Failure, Reason, Source
 from monitor.core.events import PollSucceeded
 from monitor.core.model import PROFILE_SCOPE, Account, Credential, Identity, Secret, Storage
+from monitor.credentials.watcher import AT_ONCE
 from tests.builders import NOW, after, usage, window
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
 from tests.fakes import settle
@@ -682,3 +683,18 @@ async def test_a_linked_login_that_is_replaced_by_an_ended_one_is_told_at_the_ne
     await rig.watcher.look()
     assert is_due(rig), "which sends nothing"
     await refused(rig)
+
+
+async def test_very_many_logins_are_found_by_one_look_some_at_a_time() -> None:
+    """Polls of accounts of which no place is known start all at once, and need the same look."""
+    names = [f"user{number}@example.com" for number in range(400)]
+    rig = Rig(*(Account(name) for name in names))
+    rig.prefers(Storage.LINKED)
+    rig.logins = [FakeLogin(f"t{n}", f"/{n}", after(hours=8)) for n in range(len(names))]
+    for number, name in enumerate(names):
+        rig.knows(f"t{number}", name, account=f"acc-{number}")
+    found = await asyncio.gather(*(in_use(rig, name) for name in names))
+    assert found == [f"t{number}" for number in range(len(names))]
+    assert sorted(rig.profiles.asked) == sorted(found), "each is asked about once"
+    assert 1 < rig.profiles.most_waiting <= AT_ONCE
+    assert sum(login.reads for login in rig.logins) <= 2 * len(names)

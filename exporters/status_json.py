@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from monitor.core.errors import describe
+from monitor.core.forecast import Forecast
 from monitor.core.format import iso
 from monitor.core.model import AccountState, Down, Window
 from monitor.core.state import State
@@ -40,7 +41,7 @@ def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
         "status": account.status(now),
         "last_success_at": account.last_success_at and iso(account.last_success_at),
         "failure": _failure(account),
-        "windows": [_window(window, now) for window in account.windows(now)],
+        "windows": [_window(account, window, now) for window in account.windows(now)],
         "extra": _extra(account),
     }
 
@@ -69,12 +70,24 @@ def _extra(account: AccountState) -> dict[str, Any] | None:
     }
 
 
-def _window(window: Window, now: datetime) -> dict[str, Any]:
+def _window(account: AccountState, window: Window, now: datetime) -> dict[str, Any]:
     resets_in = window.resets_in(now)
+    forecast = account.forecast_of(window.key, now)
     return {
         "window": window.key,
         "utilization": window.utilization,
         "confirmed": window.confirmed,
         "resets_at": window.resets_at and iso(window.resets_at),
         "resets_in_seconds": None if resets_in is None else int(resets_in.total_seconds()),
+        "forecast": None if forecast is None else _forecast(forecast),
+    }
+
+
+def _forecast(forecast: Forecast) -> dict[str, Any]:
+    full_at = forecast.full_at
+    return {
+        "run_out_probability": round(forecast.run_out_probability, 4),
+        "full_at": None
+        if full_at is None
+        else {"p10": iso(full_at.p10), "p50": iso(full_at.p50), "p90": iso(full_at.p90)},
     }

@@ -203,6 +203,18 @@ def _resets_at(window: Window, subject: Subject) -> str | None:
     return None if at is None else format.clock(at, subject.now, subject.tz)
 
 
+def _run_out_percent(window: Window, subject: Subject) -> float | None:
+    forecast = subject.account.forecast_of(window.key, subject.now)
+    return None if forecast is None else forecast.run_out_probability * 100
+
+
+def _full_at(window: Window, subject: Subject) -> str | None:
+    forecast = subject.account.forecast_of(window.key, subject.now)
+    if forecast is None or forecast.full_at is None:
+        return None
+    return format.clock(forecast.full_at.p50, subject.now, subject.tz)
+
+
 def _level(window: Window) -> tuple[str, str]:
     if window.locked_reason is not None:
         return _LEVELS[0][1:]
@@ -221,6 +233,11 @@ WINDOW_FIELDS: Final[Mapping[str, WindowProperty]] = {
     "resets_in": WindowProperty(_resets_in),
     "resets_in_seconds": WindowProperty(_resets_in_seconds, Kind.NUMBER),
     "resets_at": WindowProperty(_resets_at),
+    "full": WindowProperty(
+        lambda w, s: format.outlook(s.account, w.key, s.now, s.tz).replace("--", "") or None
+    ),
+    "run_out_percent": WindowProperty(_run_out_percent, Kind.NUMBER),
+    "full_at": WindowProperty(_full_at),
     "locked": WindowProperty(lambda w, _: w.locked_reason is not None, Kind.FLAG, missing=False),
     "level": WindowProperty(lambda w, _: _level(w)[0], missing=_UNKNOWN[0]),
     "color": WindowProperty(lambda w, _: _level(w)[1], missing=_UNKNOWN[1]),

@@ -7,6 +7,7 @@ from functools import partial
 
 from monitor.api.client import ApiHosts, Client
 from monitor.app import background
+from monitor.app.forecaster import Forecaster, Read, no_history
 from monitor.app.poller import OwnRequests, Poller, RequestAllowance
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import LookedAround, PolicyChanged, PollStarted, Recalled, Restored, Tested
@@ -59,6 +60,7 @@ class Persistence:
     recorder: Recorder | NoRecorder = field(default_factory=NoRecorder)
     journal: Journal = field(default_factory=Journal)
     budget: RequestAllowance = field(default_factory=OwnRequests)
+    history: Read = no_history
 
 
 class App:
@@ -129,6 +131,7 @@ class App:
             "login watcher": self.credentials.watcher.run(),
             "local usage": self._follow_local_usage(),
             "notifier": self._notify(),
+            "forecaster": Forecaster(store, clock, kept.history).run(),
             "heartbeat": background.tick(store, clock),
             "mute watcher": background.follow_mute(kept.mute, store, clock),
             "requests": background.follow_requests(kept.budget, store, clock),

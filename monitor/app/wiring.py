@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,7 @@ from monitor.settings import (
     settings_id,
     state_db,
 )
+from monitor.storage import samples
 from monitor.storage.cache import FactsDocument
 from monitor.storage.db import StateFile
 from monitor.storage.mute import Mute
@@ -114,6 +116,7 @@ async def build(
             recorder,
             DeliveryLog(recorder),
             RequestBudget(database, recorder.record_backoff, is_brief=not stays),
+            partial(samples.read, state_db(environ), recorder.settings),
         )
         facts = FactsDocument(cached.facts, recorder.record_facts)
         places = _real_places(settings, facts, environ, clock)
@@ -262,7 +265,9 @@ def site_of(settings: Settings, options: CliOptions) -> SiteConfig | None:
 def policy_of(settings: Settings) -> Policy:
     """Pick what the core needs of the settings."""
     interval = timedelta(seconds=settings.poll_interval_secs)
-    return Policy(interval, rule_book(settings), polls=settings.api.enabled)
+    return Policy(
+        interval, rule_book(settings), settings.api.enabled, keeps_history=settings.history.enabled
+    )
 
 
 def hosts_of(api: ApiSettings) -> ApiHosts:

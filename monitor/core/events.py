@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from monitor.core.alerts.memory import Condition
 from monitor.core.effects import Alert
 from monitor.core.errors import Failure
-from monitor.core.model import Account, AccountState, Identity, Usage
+from monitor.core.model import Account, AccountForecast, AccountState, Identity, Usage
 from monitor.core.policy import Policy
+from monitor.core.pool import PoolForecast
 from monitor.core.restore import Remembered
 from monitor.core.state import LoggedAlert
 
@@ -169,6 +170,16 @@ class PollFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecasted:
+    """What is expected of an account was computed anew, and of all together; `forecast.at` is its sample's instant."""
+
+    at: datetime
+    account: str
+    forecast: AccountForecast
+    pool: PoolForecast | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LookedAround:
     """Where the API is not asked: whatever else there is to know was looked for once, and may have been nothing."""
 
@@ -242,6 +253,7 @@ Event = (
     | FiguresSeen
     | AnswerSeen
     | PollFailed
+    | Forecasted
     | LookedAround
     | Notified
     | Tested

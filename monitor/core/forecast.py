@@ -14,8 +14,8 @@ nobody works all of the window.
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core.profiles import (
@@ -29,6 +29,7 @@ from monitor.core.profiles import (
     Sample,
     Tuning,
     is_active,
+    learn,
     split_periods,
     until,
 )
@@ -51,10 +52,14 @@ class FullAt:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The probability (0 to 1) that a window is full before its reset; `full_at` is None where it most likely lasts."""
+    """The probability (0 to 1) that a window is full before its reset; `full_at` is None where it most likely lasts.
+
+    `distribution` is what both were read off.
+    """
 
     run_out_probability: float
     full_at: FullAt | None
+    distribution: "RunOut | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,42 @@ class RunOut:
     def uses(self, points: float, instant: datetime) -> float:
         """The probability that at least so many points more are used by then, or by the reset."""
         return self._by(self.expected_by(instant), points)
+
+    def used_by(self, instant: datetime, probability: float) -> float:
+        """Points of which at least so many are used by then with this probability."""
+        low, high = 0.0, 4 * self.expected[-1] + 100 if self.expected else 0.0
+        if instant <= self.start:
+            return 0.0
+        while high - low > 0.5:
+            middle = (low + high) / 2
+            is_reached = self.uses(middle, instant) >= probability
+            low, high = (middle, high) if is_reached else (low, middle)
+        return low
+
+    @property
+    def expiring(self) -> float:
+        """Points that are most likely left at the reset: the mean over all paces."""
+        left = (
+            max(self.need - pace * self.expected_by(self.resets_at), 0.0) for pace in self.paces
+        )
+        return sum(left) / len(self.paces)
+
+    def thinned(self) -> "RunOut":
+        """The same in few short numbers, to be kept and sent: finer for the coming hours than for later ones."""
+        marks: list[tuple[float, float]] = []
+        last = len(self.hours) - 1
+        for index, pair in enumerate(zip(self.hours, self.expected, strict=True)):
+            least = max(pair[0] / 12, 0.2)
+            if index == last or pair[0] - (marks[-1][0] if marks else 0.0) >= least:
+                marks.append((round(pair[0], 3), round(pair[1], 3)))
+        return replace(
+            self,
+            hours=tuple(hour for hour, _ in marks),
+            expected=tuple(points for _, points in marks),
+            paces=tuple(round(pace, 4) for pace in self.paces),
+            need=round(self.need, 2),
+            burst=round(self.burst, 2),
+        )
 
     def catches_up(
         self, instants: Sequence[datetime], supply: Callable[[datetime, float], float]
@@ -211,13 +252,14 @@ def forecast(
     found = run_out(samples, now, duration, learned, calibration, change)
     if found is None:
         return None
+    shown = found.thinned()
     if found.need <= 0:
         since = split_periods(until(samples, now))[-1].full_since or now
-        return Forecast(1.0, FullAt(since, since, since))
+        return Forecast(1.0, FullAt(since, since, since), shown)
     probability = found.probability
     if probability < 0.5:
-        return Forecast(probability, None)
-    return Forecast(probability, FullAt(found.at(0.1), found.at(0.5), found.at(0.9)))
+        return Forecast(probability, None, shown)
+    return Forecast(probability, FullAt(found.at(0.1), found.at(0.5), found.at(0.9)), shown)
 
 
 SAID: Final = 0.7
@@ -384,3 +426,34 @@ def calibrate(finished: Sequence[Finished]) -> float:
     if 0.75 <= covered <= 0.85:
         return 1.0
     return min(max(1 + 4 * (0.8 - covered), 0.5), 2.0)
+
+
+LOOK_EVERY: Final = {True: timedelta(hours=3), False: timedelta(minutes=15)}
+"""Between two looks at a finished period, by whether the window is one of days."""
+
+
+def calibration(
+    samples: Sequence[Sample], now: datetime, duration: timedelta, tz: tzinfo | None = None
+) -> float:
+    """The factor by which the newest finished periods, forecast as they would have been, correct the next forecasts.
+
+    At each look only what lay before its period was learned from.
+    """
+    finished: list[Finished] = []
+    every = LOOK_EVERY[duration >= timedelta(days=1)]
+    periods = split_periods(until(samples, now))
+    for index in range(len(periods) - 2, 0, -1):
+        period = periods[index]
+        resets_at, full_at = period.last.resets_at, period.full_since
+        is_whole = resets_at is not None and resets_at - period.last.at <= every
+        if len(finished) >= JUDGED or not (is_whole or full_at):
+            continue
+        learned = learn(samples, period.first.at, duration, tz)
+        look, scores = period.first.at + every, list[Finished]()
+        while look < (full_at or period.last.at):
+            found = run_out(samples, look, duration, learned)
+            if found is not None and found.need > 0:
+                scores.append(score(found, full_at))
+            look += every
+        finished[:0] = scores
+    return calibrate(finished)

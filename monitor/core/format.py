@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
-from monitor.core.model import Window
+from monitor.core.model import AccountState, Window
 
 NOTHING: Final = "--"
 """Where there is no such limit, or nothing is known yet."""
@@ -122,3 +122,30 @@ def filled_cells(utilization: float, cells: int = BAR_CELLS) -> int:
     if utilization >= 1:
         return cells
     return min(max(math.floor(utilization * cells + 0.5), 1), cells - 1)
+
+
+def outlook(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:
+    """What is expected of a window in a word or two: `full 15:10`, `lasts`, `too early`; a dash where none is open."""
+    window = account.window(key, now)
+    if window is None or window.resets_at is None:
+        return NOTHING
+    if window.utilization >= 1:
+        return "full"
+    forecast = account.forecast_of(key, now)
+    if forecast is None:
+        return "too early"
+    return f"full {clock(forecast.full_at.p50, now, tz)}" if forecast.full_at else "lasts"
+
+
+def outlook_words(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:
+    """The same in a sentence: `full 15:10, between 13:05 and 19:40 (80 %)`, `lasts to the reset (93 %)`."""
+    forecast = account.forecast_of(key, now)
+    if forecast is None:
+        return {"too early": "too early to say"}.get(short := outlook(account, key, now, tz), short)
+    full_at = forecast.full_at
+    if full_at is None:
+        return f"lasts to the reset ({100 - round(forecast.run_out_probability * 100)} %)"
+    if full_at.p10 == full_at.p90:
+        return f"full since {clock(full_at.p50, now, tz)}"
+    times = (clock(at, now, tz) for at in (full_at.p50, full_at.p10, full_at.p90))
+    return "full {}, between {} and {} (80 %)".format(*times)

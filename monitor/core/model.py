@@ -10,6 +10,8 @@ from typing import Final
 
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
+from monitor.core.exchange import WeekCost
+from monitor.core.forecast import Forecast
 
 FIVE_HOURS: Final = "5h"
 SEVEN_DAYS: Final = "7d"
@@ -20,6 +22,9 @@ _DURATIONS: Final = {FIVE_HOURS: timedelta(hours=5), SEVEN_DAYS: timedelta(days=
 
 LONGEST_EXPECTED: Final = timedelta(days=7)
 """A window of unknown length is expected to be empty for so long after its reset."""
+
+SAME_PERIOD: Final = timedelta(hours=1)
+"""The ends that are told of one period lie closer together than this."""
 
 LIVE_FOR: Final = timedelta(minutes=2)
 """Usage fetched within this time is called live."""
@@ -115,7 +120,8 @@ class Account:
     """One login that is watched, as the settings name it. `org_id` is empty where it is not known yet.
 
     Without a `storage` its token is looked for where one can be had. `config_dir` is Claude Code's folder as the
-    user spells it; `token_command` is the argv of a program that prints the token.
+    user spells it; `token_command` is the argv of a program that prints the token. `reserve` is the share of its week
+    that is left to others.
     """
 
     name: str
@@ -125,6 +131,7 @@ class Account:
     storage: Storage | None = None
     config_dir: str | None = None
     token_command: tuple[str, ...] = ()
+    reserve: float = 0.0
 
     @property
     def title(self) -> str:
@@ -245,6 +252,22 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountForecast:
+    """What is expected of an account after its sample of `at`; it is too early to say of a window that is left out.
+
+    `week_expiring` is the share of the week that most likely is unused at its reset. `points_per_hour` is how fast a
+    5-hour window is used while somebody works, and `hourly` what is expected of each of the coming 48 hours, in points.
+    """
+
+    at: datetime
+    windows: Mapping[str, Forecast] = field(default_factory=dict)
+    week_cost: WeekCost | None = None
+    week_expiring: float | None = None
+    points_per_hour: float | None = None
+    hourly: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Unpolled:
     """No poll has ended yet."""
 
@@ -311,6 +334,7 @@ class AccountState:
     config_dir: str | None = None
     alerts: Mapping[str, WindowMemory] = field(default_factory=dict)
     conditions: Mapping[str, Condition] = field(default_factory=dict)
+    forecast: AccountForecast | None = None
 
     @property
     def org_id(self) -> str:
@@ -338,6 +362,15 @@ class AccountState:
 
     def window(self, key: str, now: datetime) -> Window | None:
         return next((window for window in self.windows(now) if window.key == key), None)
+
+    def forecast_of(self, key: str, now: datetime) -> Forecast | None:
+        """The forecast of the window that is open at `now`; None where none is, or it is too early to say."""
+        window = self.window(key, now)
+        found = self.forecast.windows.get(key) if self.forecast else None
+        if window is None or window.resets_at is None or found is None:
+            return None
+        ends = found.distribution.resets_at if found.distribution else window.resets_at
+        return found if abs(ends - window.resets_at) < SAME_PERIOD else None
 
     def values_are_fresh(self, now: datetime, interval: timedelta) -> bool:
         """Whether usage is young enough to be exported: at most max(3 × interval, 15 minutes) old.

@@ -10,9 +10,11 @@ from monitor.core.alerts.rules import RuleBook
 class Policy:
     """How often each account is polled, and which alert rules hold.
 
-    Without `polls` the API is never asked, and figures come from Claude Code alone.
+    Without `polls` the API is never asked, and figures come from Claude Code alone. With `keeps_history` samples are
+    written down.
     """
 
     interval: timedelta = timedelta(seconds=180)
     alerts: RuleBook = field(default_factory=RuleBook)
     polls: bool = True
+    keeps_history: bool = True

@@ -71,7 +71,7 @@ def forecast_pool(
     free = []
     for horizon in horizons:
         at = now + horizon
-        heavy, usual, light = (_used_by(use, at, q) for q in (0.1, 0.5, 0.9))
+        heavy, usual, light = (use.used_by(at, q) for q in (0.1, 0.5, 0.9))
         counts = [_free(accounts, now, at, points) for points in (heavy, usual, light)]
         free.append(FreeAccounts(at, counts[0], counts[1], counts[2]))
     probability = exhausted_by(accounts, now, now + AHEAD, use)
@@ -173,17 +173,6 @@ def _exhausted_at(
         else:
             low = middle
     return high
-
-
-def _used_by(use: RunOut, at: datetime, probability: float) -> float:
-    """Points of which at least so many are used by then with this probability."""
-    low, high = 0.0, 4 * use.expected[-1] + 100 if use.expected else 0.0
-    if at <= use.start:
-        return 0.0
-    while high - low > 0.5:
-        middle = (low + high) / 2
-        low, high = (middle, high) if use.uses(middle, at) >= probability else (low, middle)
-    return low
 
 
 def _free(accounts: Sequence[AccountLimits], now: datetime, at: datetime, points: float) -> int:

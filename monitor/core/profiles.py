@@ -128,13 +128,13 @@ class Profile:
     """Mean use of one window by local hour of the week (Monday 0:00 first), in points per hour.
 
     `burst` is how unsteady the use is: the variance of a day's use over its mean, in points. `observed` is the time
-    that it was learned from, without gaps and full hours.
+    that it was learned from, without gaps and full hours. A `tz` of None is the machine's.
     """
 
     points_per_hour: tuple[float, ...]
     burst: float
     observed: timedelta
-    tz: tzinfo
+    tz: tzinfo | None
 
     def between(self, start: datetime, end: datetime) -> float:
         """Expected use in points from `start` to `end`."""
@@ -157,7 +157,7 @@ class Profile:
 def learn_profile(
     periods: Sequence[Period],
     duration: timedelta,
-    tz: tzinfo,
+    tz: tzinfo | None,
     now: datetime,
     tuning: Tuning = WEEKLY,
 ) -> Profile:
@@ -260,7 +260,7 @@ class Activity:
     points_per_hour: float
     persistence: float
     observed: timedelta
-    tz: tzinfo
+    tz: tzinfo | None
 
     def steps(self, start: datetime, end: datetime, active: bool) -> Iterable[tuple[float, float]]:
         """(hours from `start`, expected points in the step) for steps of five minutes until `end`."""
@@ -284,7 +284,7 @@ def _slot_of(minute_of_week: int) -> int:
 
 
 def learn_activity(
-    periods: Sequence[Period], tz: tzinfo, now: datetime, tuning: Tuning = FIVE_HOURLY
+    periods: Sequence[Period], tz: tzinfo | None, now: datetime, tuning: Tuning = FIVE_HOURLY
 ) -> Activity:
     """The activity of all that was observed until `now`; full times are left out, gaps break the chain."""
     return _activity(_slots(periods), tz, now, tuning)
@@ -293,7 +293,7 @@ def learn_activity(
 def learn_demand(
     accounts: Mapping[str, Sequence[Sample]],
     plan_weights: Mapping[str, float],
-    tz: tzinfo,
+    tz: tzinfo | None,
     now: datetime,
     tuning: Tuning = FIVE_HOURLY,
 ) -> Activity:
@@ -329,7 +329,9 @@ def _slots(periods: Sequence[Period]) -> dict[int, list[float]]:
     return slots
 
 
-def _activity(slots: dict[int, list[float]], tz: tzinfo, now: datetime, tuning: Tuning) -> Activity:
+def _activity(
+    slots: dict[int, list[float]], tz: tzinfo | None, now: datetime, tuning: Tuning
+) -> Activity:
     active, seen = [0.0] * 96, [0.0] * 96
     use, hours = 0.0, 0.0
     stayed, left, came = 1.4, 0.6, 0.6  # what is usual, before much was seen
@@ -376,7 +378,7 @@ def learn(
     samples: Sequence[Sample],
     now: datetime,
     duration: timedelta,
-    tz: tzinfo = UTC,
+    tz: tzinfo | None = UTC,
     tuning: Tuning | None = None,
 ) -> Profile | Activity:
     """What `run_out` needs to know of the past, of samples of one window in order of time until `now`.

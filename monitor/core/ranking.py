@@ -14,6 +14,7 @@ from typing import Final
 from monitor.core import format
 from monitor.core.errors import Reason
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.planning import USUAL_COST, AccountLimits, Limit
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 
@@ -157,6 +158,44 @@ def _hints(account: AccountState, windows: Sequence[Window], now: datetime) -> I
 
 def _until(at: datetime | None, now: datetime) -> str:
     return "" if at is None else f" for another {format.duration(at - now)}"
+
+
+PLAN_WEIGHTS: Final = {"pro": 1.0, "max_5x": 5.0, "max_20x": 20.0}
+"""The sizes of 5-hour windows beside each other, by plan, as their names say; any other plan counts as the smallest."""
+
+
+def all_limits(state: State, now: datetime) -> list[AccountLimits]:
+    """The limits of each account that can be used, as far as they are known; plans weigh beside the smallest one."""
+    usable = [a for a in state.accounts.values() if not a.login_required and applicable(a, now)]
+    weights = [PLAN_WEIGHTS.get(account.plan or "", 1.0) for account in usable]
+    return [
+        _limits(account, now, weight / min(weights))
+        for account, weight in zip(usable, weights, strict=True)
+    ]
+
+
+def _limits(account: AccountState, now: datetime, weight: float) -> AccountLimits:
+    """A window that is not open, or that the plan does not have, is free."""
+    left = {
+        w.key: Limit(0.0 if _stops(w) else max(1 - w.utilization, 0.0), w.resets_at)
+        for w in account.windows(now)
+        if not math.isnan(w.utilization)
+    }
+    models = {
+        key.partition("_")[2]: limit
+        for key, limit in left.items()
+        if key.startswith(f"{SEVEN_DAYS}_")
+    }
+    cost = account.forecast.week_cost if account.forecast else None
+    return AccountLimits(
+        account.account.name,
+        left.get(FIVE_HOURS, Limit(1.0)),
+        left.get(SEVEN_DAYS, Limit(1.0)),
+        models,
+        cost.ratio if cost else USUAL_COST,
+        weight,
+        account.account.reserve,
+    )
 
 
 def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -9,6 +9,7 @@ from monitor.core.alerts.memory import Condition
 from monitor.core.effects import Alert
 from monitor.core.model import AccountState
 from monitor.core.policy import Policy
+from monitor.core.pool import PoolForecast
 from monitor.core.restore import Remembered
 
 LOG_LENGTH: Final = 50
@@ -67,6 +68,7 @@ class State:
     restored: Mapping[str, AccountState] = field(default_factory=dict)
     storage_failure: str | None = None
     looked_around: bool = False
+    pool: PoolForecast | None = None
     log: tuple[LoggedAlert, ...] = ()
 
     @property

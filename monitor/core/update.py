@@ -19,6 +19,7 @@ from monitor.core.events import (
     CredentialSeen,
     Event,
     FiguresSeen,
+    Forecasted,
     LoginSeen,
     LookedAround,
     Muted,
@@ -55,7 +56,9 @@ def update(state: State, event: Event) -> Outcome:
     return state, (*effects, *fired)
 
 
-WATCHED = PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Ticked | CredentialSeen
+WATCHED = (
+    PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Forecasted | Ticked | CredentialSeen
+)
 """The events after which lasting conditions are looked at: those of the event's account; of all, at each tick."""
 
 
@@ -333,6 +336,12 @@ def _poll_failed(event: PollFailed, state: State) -> Outcome:
         )
 
     return _changed(state, event.account, change)
+
+
+@_update.register
+def _forecasted(event: Forecasted, state: State) -> Outcome:
+    state, _ = _changed(state, event.account, lambda old: replace(old, forecast=event.forecast))
+    return replace(state, pool=event.pool), ()
 
 
 @_update.register

@@ -25,7 +25,7 @@ from monitor.settings.schema import KeyPath
 from monitor.settings.source import places_in
 from monitor.system.files import LOCK_SECS, locked, write_private
 
-Value = str | int | tuple[str | float, ...]
+Value = str | int | float | tuple[str | float, ...]
 Change = Callable[[Settings, str], tuple[Settings, str]]
 """From the settings and their text to the settings that are meant and the text that is to say so."""
 
@@ -190,6 +190,7 @@ def _values(account: Account) -> dict[str, Value | None]:
         "org_id": account.org_id or None,
         "auth_method": str(account.auth_method),
         "label": account.label,
+        "reserve": account.reserve or None,
         "storage": account.storage and str(account.storage),
         "config_dir": account.config_dir,
         "token_command": account.token_command or None,

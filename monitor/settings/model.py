@@ -87,6 +87,13 @@ class ExporterSettings:
         return settings.parent / Path(self.web_config).expanduser() if self.web_config else None
 
 
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """The `[history]` table."""
+
+    enabled: bool = key(flag, True)
+
+
 # Channels
 
 _timeout_secs: Final = number(float, 0.1, 300)
@@ -343,6 +350,7 @@ ACCOUNT: Final = Table(
         "org_id": Key(text(check_org_id)),
         "auth_method": Key(text(_auth_method)),
         "label": Key(text(check_label)),
+        "reserve": Key(number(float, 0, 1)),
         "storage": Key(text(choice("place", {str(each): each for each in Storage}))),
         "config_dir": Key(text(check_config_dir)),
         "token_command": Key(_token_command),
@@ -408,6 +416,7 @@ class Settings:
     active_account: int = key(number(int, 0), 0, table="settings")
     storage: Storage | None = key(text(choice("place", _DEFAULT_STORAGES)), None, table="settings")
     exporter: ExporterSettings = key(table(ExporterSettings), ExporterSettings())
+    history: HistorySettings = key(table(HistorySettings), HistorySettings())
     notifications: NotificationSettings = key(table(NotificationSettings), NotificationSettings())
     channels: ChannelSettings = key(table(ChannelSettings), ChannelSettings())
     api: ApiSettings = key(table(ApiSettings), ApiSettings())

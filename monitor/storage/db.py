@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 from monitor.core.errors import TrackerError
 from monitor.system.files import locked, private_folder
 
-VERSION: Final = 1
+VERSION: Final = 2
 APPLICATION_ID: Final = 0x436C5472
 """`ClTr`, which `file` and SQLite's tools show of the file."""
 
@@ -59,14 +59,21 @@ _SCHEMA: Final = (
         outcome TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (settings, key, channel)
     ) WITHOUT ROWID""",
-    """CREATE TABLE samples (
+    # Samples are hourly up to `thinned_until`, and all that there were from then on.
+    """CREATE TABLE series (
+        id INTEGER PRIMARY KEY,
         settings TEXT NOT NULL,
-        at REAL NOT NULL,
         account TEXT NOT NULL,
         window TEXT NOT NULL,
+        thinned_until REAL NOT NULL DEFAULT 0,
+        UNIQUE (settings, account, window)
+    )""",
+    """CREATE TABLE samples (
+        series INTEGER NOT NULL,
+        at REAL NOT NULL,
         utilization REAL NOT NULL,
         resets_at REAL,
-        PRIMARY KEY (settings, at, account, window)
+        PRIMARY KEY (series, at)
     ) WITHOUT ROWID""",
     # The budget is of the account, whichever settings files name it.
     "CREATE TABLE requests (whose TEXT, at INTEGER, PRIMARY KEY (whose, at)) WITHOUT ROWID",

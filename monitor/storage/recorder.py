@@ -68,10 +68,12 @@ class Batch:
     samples: list[tuple[str, Usage]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     prune_at: datetime | None = None
+    forgets_history: bool = False
 
     def __bool__(self) -> bool:
         rows = self.accounts or self.memories or self.backoffs or self.facts
-        return bool(rows or self.decisions or self.samples or self.statements or self.prune_at)
+        others = self.decisions or self.samples or self.statements or self.prune_at
+        return bool(rows or others or self.forgets_history)
 
     def followed_by(self, newer: "Batch") -> "Batch":
         """Both in one: of each row the newer value."""
@@ -84,6 +86,7 @@ class Batch:
             (self.samples + newer.samples)[-MOST_SAMPLES:],
             self.statements + newer.statements,
             newer.prune_at or self.prune_at,
+            newer.forgets_history or self.forgets_history,
         )
 
     def write(self, database: sqlite3.Connection, settings: str) -> set[str]:
@@ -99,6 +102,8 @@ class Batch:
         new = {
             d.key for d in self.decisions if deliveries.insert(database, settings, d.key, d.alert)
         }
+        if self.forgets_history:
+            samples.forget(database, settings)
         for name, usage in self.samples:
             samples.insert(database, settings, name, usage)
         for statement, values in self.statements:
@@ -112,7 +117,8 @@ class Batch:
 class Recorder:
     """What one program writes of one settings file. `failure` says why it cannot; None while it can.
 
-    Only one that `keeps_alerts` writes what concerns alerts: their memory, what was decided, and the samples.
+    Only one that `keeps_alerts` writes what concerns alerts: their memory, what was decided, and the samples; without
+    history in its policy it deletes those that are there.
     """
 
     def __init__(self, database: Database, settings: str, *, keeps_alerts: bool = True) -> None:
@@ -127,6 +133,7 @@ class Recorder:
         self._settled = asyncio.Event()
         self._failure_changed = asyncio.Event()
         self._prune_at: datetime | None = None
+        self._keeps_history = True
 
     async def load(self) -> Cached:
         """What an earlier process has left; nothing, and a `failure`, where that cannot be read."""
@@ -212,6 +219,9 @@ class Recorder:
 
     def _compare(self, before: State, after: State) -> None:
         pending = self._pending
+        if self._keeps_alerts and self._keeps_history != after.policy.keeps_history:
+            self._keeps_history = after.policy.keeps_history
+            pending.forgets_history = not self._keeps_history
         for name in before.accounts.keys() - after.accounts.keys():
             pending.accounts[name] = None
             if self._keeps_alerts:
@@ -231,7 +241,7 @@ class Recorder:
         memory = Remembered.of(new)
         if memory != (Remembered() if old is None else Remembered.of(old)):
             self._pending.memories[name] = memory
-        usage = new.usage
+        usage = new.usage if self._keeps_history else None
         if usage is not None and (old is None or old.usage is None or old.usage.at != usage.at):
             self._pending.samples.append((name, usage))
             if self._prune_at is None or usage.at >= self._prune_at:

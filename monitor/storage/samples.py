@@ -1,38 +1,115 @@
-"""What was polled, for 60 days, that alerts can be replayed from: rows of the state database."""
+"""The history: what was polled, in full for days and hourly for months, as rows of the state database.
+
+A series is one window of one account of one settings file. Of what is older than `FULL_FOR` each hour keeps its last
+sample, and its highest where the window was reset after it: no use is lost, and no peak.
+"""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from monitor.core.model import Usage, Window
+from monitor.core.profiles import Sample
 from monitor.storage.db import read_only
 
-KEPT: Final = timedelta(days=60)
+FULL_FOR: Final = timedelta(days=8)
+KEPT: Final = timedelta(days=396)
+HOUR_SECS: Final = 3600
 
-_INSERT: Final = "INSERT OR IGNORE INTO samples VALUES (?, ?, ?, ?, ?, ?)"
+MOST_ROWS: Final = 100_000
+"""Of one series: more than the time above can bring at the shortest interval of polls."""
+
+_NEW_SERIES: Final = "INSERT OR IGNORE INTO series (settings, account, window) VALUES (?, ?, ?)"
+_INSERT: Final = """
+    INSERT OR IGNORE INTO samples SELECT id, ?, ?, ? FROM series
+    WHERE settings = ? AND account = ? AND window = ?
+"""
 _BETWEEN: Final = """
-    SELECT at, account, window, utilization, resets_at FROM samples
+    SELECT at, account, window, utilization, resets_at FROM series JOIN samples ON series = id
     WHERE settings = ? AND at BETWEEN ? AND ? ORDER BY at, account, window
 """
+_OF_ACCOUNT: Final = """
+    SELECT window, at, utilization, resets_at FROM series JOIN samples ON series = id
+    WHERE settings = ? AND account = ? AND at BETWEEN ? AND ? ORDER BY window, at
+"""
+_THIN: Final = """
+    DELETE FROM samples WHERE series = :series AND at >= :since AND at < :until
+    AND at NOT IN (SELECT max(at) FROM samples WHERE series = :series
+        AND at >= :since AND at < :until GROUP BY CAST(at / 3600 AS INTEGER))
+    AND at NOT IN (SELECT at FROM (SELECT max(utilization), at FROM samples WHERE series = :series
+        AND at >= :since AND at < :until GROUP BY CAST(at / 3600 AS INTEGER)))
+"""
+_OVERFLOW: Final = """
+    DELETE FROM samples WHERE series = :series AND at <= (SELECT at FROM samples
+        WHERE series = :series ORDER BY at DESC LIMIT 1 OFFSET :most)
+"""
+
+
+class Row(NamedTuple):
+    """One sample of one window of an account."""
+
+    at: datetime
+    account: str
+    window: str
+    utilization: float
+    resets_at: datetime | None = None
 
 
 def insert(database: sqlite3.Connection, settings: str, account: str, usage: Usage) -> None:
     """Keep what one poll brought of an account; a sample that is there already is not written again."""
-    at = usage.at.timestamp()
-    for window in usage.windows:
-        end = None if window.resets_at is None else window.resets_at.timestamp()
-        row = settings, at, account, window.key, window.utilization, end
-        database.execute(_INSERT, row)
+    rows = (Row(usage.at, account, w.key, w.utilization, w.resets_at) for w in usage.windows)
+    insert_many(database, settings, rows)
+
+
+def insert_many(database: sqlite3.Connection, settings: str, rows: Iterable[Row]) -> int:
+    """Keep these samples; returns how many of them were not there before."""
+    before, known = database.total_changes, set[tuple[str, str]]()
+    for at, account, window, utilization, resets_at in rows:
+        if (account, window) not in known:
+            known.add((account, window))
+            before += database.execute(_NEW_SERIES, (settings, account, window)).rowcount
+        end = None if resets_at is None else resets_at.timestamp()
+        where = settings, account, window
+        database.execute(_INSERT, (at.timestamp(), utilization, end, *where))
+    return database.total_changes - before
 
 
 def prune(database: sqlite3.Connection, settings: str, now: datetime) -> None:
-    """Drop what is older than `KEPT`."""
-    long_ago = (now - KEPT).timestamp()
-    database.execute("DELETE FROM samples WHERE settings = ? AND at < ?", (settings, long_ago))
+    """Thin what is older than `FULL_FOR`, and drop what is older than `KEPT`."""
+    until = (now - FULL_FOR).timestamp() // HOUR_SECS * HOUR_SECS
+    found = database.execute(
+        "SELECT id, thinned_until FROM series WHERE settings = ?", (settings,)
+    ).fetchall()
+    for series, since in found:
+        span = {"series": series, "since": since, "until": until, "most": MOST_ROWS}
+        oldest = (now - KEPT).timestamp()
+        database.execute("DELETE FROM samples WHERE series = ? AND at < ?", (series, oldest))
+        if until > since:
+            database.execute(_THIN, span)
+            database.execute("UPDATE series SET thinned_until = ? WHERE id = ?", (until, series))
+        database.execute(_OVERFLOW, span)
+        database.execute(
+            "DELETE FROM series WHERE id = ? AND NOT EXISTS (SELECT 1 FROM samples WHERE series = id)",
+            (series,),
+        )
+
+
+def thin_again(database: sqlite3.Connection, settings: str) -> None:
+    """Have the next `prune` look at all samples: older ones than those before were imported."""
+    database.execute("UPDATE series SET thinned_until = 0 WHERE settings = ?", (settings,))
+
+
+def forget(database: sqlite3.Connection, settings: str) -> None:
+    """Drop all samples of this settings file."""
+    database.execute(
+        "DELETE FROM samples WHERE series IN (SELECT id FROM series WHERE settings = ?)",
+        (settings,),
+    )
+    database.execute("DELETE FROM series WHERE settings = ?", (settings,))
 
 
 def usages(
@@ -48,6 +125,23 @@ def usages(
     for (at, account), samples in groupby(rows, itemgetter(0, 1)):
         windows = tuple(Window(key, used, _instant(end)) for _, _, key, used, end in samples)
         yield account, Usage(datetime.fromtimestamp(at, UTC), windows)
+
+
+def read(
+    path: Path, settings: str, account: str, since: datetime, until: datetime
+) -> dict[str, list[Sample]]:
+    """The samples of each window of one account from `since` to `until`, oldest first.
+
+    Nothing where there is no file. Raises StorageError where it cannot be read.
+    """
+    span = settings, account, since.timestamp(), until.timestamp()
+    nothing: list[tuple[str, float, float, float | None]] = []
+    rows = read_only(path, lambda database: database.execute(_OF_ACCOUNT, span).fetchall(), nothing)
+    found: dict[str, list[Sample]] = {}
+    for window, at, used, end in rows:
+        sample = Sample(datetime.fromtimestamp(at, UTC), used, _instant(end))
+        found.setdefault(window, []).append(sample)
+    return found
 
 
 def _instant(timestamp: float | None) -> datetime | None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from exporters.status_json import render_json, status_document
 from monitor.core.errors import Reason
-from monitor.core.model import Account, AccountState, ExtraUsage, Window
+from monitor.core.forecast import Forecast
+from monitor.core.model import Account, AccountForecast, AccountState, ExtraUsage, Window
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.factories import rich_state
 
@@ -20,7 +21,7 @@ EXAMPLE = """
  "accounts": [{"name": "user@example.com", "org_id": "65f1", "plan": "max_20x", "active": true, "logged_in": true,
    "status": "live", "last_success_at": "2026-11-22T11:59:48Z", "failure": null,
    "windows": [{"window": "5h", "utilization": 0.42, "confirmed": true, "resets_at": "2026-11-22T14:14:00Z",
-     "resets_in_seconds": 8040}],
+     "resets_in_seconds": 8040, "forecast": {"run_out_probability": 0.31, "full_at": null}}],
    "extra": {"used": 21.50, "limit": 100.00, "currency": "USD"}}]}
 """
 
@@ -34,6 +35,8 @@ def test_the_document_is_that_of_the_public_interface() -> None:
         plan="max_20x",
     )
     account = with_money(account, "21.50", "100")
+    expected = AccountForecast(NOW, {"5h": Forecast(0.31, None)})
+    account = replace(account, forecast=expected)
     shown = state(account, logged_in="user@example.com")
     assert json.loads(render_json(shown, NOW)) == json.loads(EXAMPLE)
     assert list(status_document(shown, NOW)["accounts"][0]) == list(
@@ -89,6 +92,7 @@ def test_a_window_whose_reset_has_passed_is_expected_to_be_empty() -> None:
             "confirmed": False,
             "resets_at": None,
             "resets_in_seconds": None,
+            "forecast": None,
         }
     ]
 

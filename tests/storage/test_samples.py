@@ -67,14 +67,76 @@ def test_a_sample_that_comes_twice_is_kept_once(path: Path) -> None:
     assert kept(path) == [("a", usage(window("5h", 42)))]
 
 
-def test_samples_are_kept_for_sixty_days(path: Path) -> None:
-    for days in (61, 59, 1, 0):
-        append(path, "a", usage(window("5h", days), at=before(days=days)))
-    append(path, "a", usage(window("5h", 1), at=before(days=61)), rows="another settings file")
-    write(path, lambda database: samples.prune(database, "", NOW))
-    assert [u.at for _, u in kept(path)] == [before(days=days) for days in (59, 1, 0)]
+def poll_every(path: Path, minutes: int, days: range) -> None:
+    """Samples of these days, counted back, whose utilization climbs and falls within each hour."""
+    rows = [
+        samples.Row(at, "a", "5h", (at.minute % 30) / 100, None)
+        for day in days
+        for step in range(24 * 60 // minutes)
+        if (at := before(days=day) + timedelta(minutes=step * minutes)) <= NOW
+    ]
+    write(path, lambda database: samples.insert_many(database, "", rows))
+
+
+def prune(path: Path, now: datetime = NOW) -> None:
+    write(path, lambda database: samples.prune(database, "", now))
+
+
+def test_samples_are_thinned_to_an_hour_after_eight_days_and_kept_for_thirteen_months(
+    path: Path,
+) -> None:
+    poll_every(path, 3, range(1, 11))
+    append(path, "a", usage(window("5h", 1), at=before(days=395)))
+    append(path, "a", usage(window("5h", 1), at=before(days=397)))
+    append(path, "a", usage(window("5h", 1), at=before(days=397)), rows="another settings file")
+    prune(path)
+    ages = [NOW - found.at for _, found in kept(path)]
+    assert max(ages) == timedelta(days=395)
+    assert sum(age <= timedelta(days=8) for age in ages) == 8 * 480
+    assert sum(timedelta(days=8) < age < timedelta(days=11) for age in ages) == 2 * 24 * 2
     assert len(kept(path, rows="another settings file")) == 1
-    assert timedelta(days=60) == samples.KEPT
+
+
+def test_a_thinned_hour_keeps_its_last_sample_and_its_highest(path: Path) -> None:
+    poll_every(path, 3, range(10, 11))
+    prune(path)
+    first_hour = [found for _, found in kept(path)][:2]
+    assert [round(found.windows[0].utilization, 2) for found in first_hour] == [0.27, 0.27]
+    assert [found.at.minute for found in first_hour] == [27, 57]
+
+
+def test_what_was_thinned_is_not_looked_at_again_unless_older_samples_came(path: Path) -> None:
+    prune_twice = range(10, 11)
+    poll_every(path, 3, prune_twice)
+    prune(path)
+    thinned = len(kept(path))
+    poll_every(path, 3, prune_twice)  # as an import brings them
+    prune(path)
+    assert len(kept(path)) > thinned
+    write(path, lambda database: samples.thin_again(database, ""))
+    prune(path)
+    assert len(kept(path)) == thinned
+
+
+def test_the_samples_of_one_account_are_read_by_window(path: Path) -> None:
+    append(path, "a", usage(window("5h", 42, timedelta(hours=2)), window("7d", 7)))
+    append(path, "a", usage(window("5h", 43), at=after(minutes=3)))
+    append(path, "b", usage(window("5h", 1)))
+    found = samples.read(path, "", "a", NOW, after(minutes=3))
+    assert {key: [s.utilization for s in series] for key, series in found.items()} == {
+        "5h": [0.42, 0.43],
+        "7d": [0.07],
+    }
+    assert found["5h"][0].resets_at == after(hours=2)
+    assert samples.read(path, "", "a", after(minutes=1), after(minutes=2)) == {}
+
+
+def test_a_history_that_is_not_wanted_is_deleted(path: Path) -> None:
+    append(path, "a", usage(window("5h", 42)))
+    append(path, "a", usage(window("5h", 42)), rows="another settings file")
+    write(path, lambda database: samples.forget(database, ""))
+    assert kept(path) == []
+    assert len(kept(path, rows="another settings file")) == 1
 
 
 def test_without_a_file_there_are_no_samples_and_none_is_made(path: Path) -> None:

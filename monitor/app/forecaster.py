@@ -1,0 +1,309 @@
+"""Has what is expected of each account computed anew whenever a sample of it comes, in a thread beside the loop.
+
+What is slow, learning the account's habits from its history, is done once a day for each window; the forecast itself
+takes milliseconds. The history is read from the state database. Where none is kept, what this process has seen itself
+is all there is.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from itertools import pairwise
+from typing import Final
+
+from monitor.core import forecast, profiles
+from monitor.core.events import Forecasted
+from monitor.core.exchange import PIECE, Reading, WeekCost, learn_cost
+from monitor.core.model import (
+    FIVE_HOURS,
+    SEVEN_DAYS,
+    AccountForecast,
+    AccountState,
+    Usage,
+    window_duration,
+)
+from monitor.core.pool import RECENT, PoolForecast, forecast_pool
+from monitor.core.profiles import HOUR, SLOT, Activity, Profile, Sample
+from monitor.core.ranking import all_limits
+from monitor.core.state import State
+from monitor.storage.db import StorageError
+from monitor.store import Store
+from monitor.system.aio import Daemon
+from monitor.system.clock import Clock
+
+LEARNED_FROM: Final = timedelta(days=90)
+"""The profile forgets half of what it knows in four weeks: what is older hardly counts."""
+
+LEARN_EVERY: Final = timedelta(days=1)
+REMEMBERED: Final = timedelta(days=14)
+"""A forecast looks at two periods of its window."""
+
+IN_FULL: Final = timedelta(hours=10)
+HOURS_AHEAD: Final = 48
+
+Read = Callable[[str, datetime, datetime], Mapping[str, Sequence[Sample]]]
+"""Reads an account's samples from one instant to another, by window, blocking. Raises StorageError."""
+
+_log = logging.getLogger(__name__)
+
+
+def no_history(_account: str, _since: datetime, _until: datetime) -> dict[str, list[Sample]]:
+    """Nothing is kept."""
+    return {}
+
+
+@dataclass(slots=True, eq=False)
+class WindowModel:
+    """What is known of one window: its habits, once learned, and its samples of two weeks."""
+
+    duration: timedelta
+    samples: list[Sample] = field(default_factory=list)
+    learned: Profile | Activity | None = None
+    calibration: float = 1.0
+
+    def add(self, sample: Sample) -> None:
+        """Remember a newer sample; of older half hours the last one, and the one before a reset, are enough."""
+        if self.samples and sample.at <= self.samples[-1].at:
+            return
+        self.samples.append(sample)
+        if (
+            sample.at - self.samples[0].at > REMEMBERED + timedelta(days=1)
+            or len(self.samples) > 2000
+        ):
+            self.samples = thinned(self.samples)
+
+
+def thinned(samples: Sequence[Sample]) -> list[Sample]:
+    """Two weeks of samples: those of the last hours in full, and of each half hour before the last one."""
+    now = samples[-1].at
+    kept = []
+    for sample, following in pairwise(samples):
+        if now - sample.at > REMEMBERED:
+            continue
+        in_full = now - sample.at <= IN_FULL or following.utilization < sample.utilization
+        if in_full or sample.at.timestamp() // 1800 != following.at.timestamp() // 1800:
+            kept.append(sample)
+    return [*kept, samples[-1]]
+
+
+@dataclass(slots=True, eq=False)
+class AccountModel:
+    """What has been learned of one account; made anew where its name comes to stand for other limits."""
+
+    org_id: str
+    tz: tzinfo | None = None
+    windows: dict[str, WindowModel] = field(default_factory=dict)
+    cost: WeekCost | None = None
+    learned_at: datetime | None = None
+    used_since: float = 0.0
+
+    def observe(self, usage: Usage) -> None:
+        """Add the newest sample of each window that has a length."""
+        for window in usage.windows:
+            duration = window_duration(window.key)
+            if duration is None or math.isnan(window.utilization):
+                continue
+            model = self.windows.setdefault(window.key, WindowModel(duration))
+            before = model.samples[-1].utilization if model.samples else window.utilization
+            model.add(Sample(usage.at, window.utilization, window.resets_at))
+            if window.key == FIVE_HOURS:
+                self.used_since += abs(window.utilization - before) * 100
+
+    def learn(self, history: Mapping[str, Sequence[Sample]], now: datetime) -> None:
+        """Learn the habits, and what a full window costs, of the samples that are kept, or else are remembered."""
+        for key, samples in history.items():
+            duration = window_duration(key)
+            if duration is not None and samples:
+                model = self.windows.setdefault(key, WindowModel(duration))
+                newer = [s for s in model.samples if s.at > samples[-1].at]
+                model.samples = [*thinned(samples), *newer]
+        for key, model in self.windows.items():
+            known = history.get(key) or model.samples
+            model.learned = profiles.learn(known, now, model.duration, self.tz)
+        self.learn_cost(history)
+        self.learned_at = now
+
+    def learn_cost(self, history: Mapping[str, Sequence[Sample]]) -> None:
+        """Learn what a full 5-hour window costs of the week."""
+        five, week = (
+            history.get(key) or (self.windows[key].samples if key in self.windows else ())
+            for key in (FIVE_HOURS, SEVEN_DAYS)
+        )
+        weeks = {sample.at: sample for sample in week}
+        pairs = ((sample, weeks[sample.at]) for sample in five if sample.at in weeks)
+        self.cost = learn_cost(
+            Reading(s.at, s.utilization, w.utilization, s.resets_at, w.resets_at) for s, w in pairs
+        )
+        self.used_since = 0.0
+
+    def calibrate(self, history: Mapping[str, Sequence[Sample]], now: datetime) -> None:
+        """Correct the forecasts by what became of those that could have been made before."""
+        for key, model in self.windows.items():
+            known = history.get(key) or model.samples
+            model.calibration = forecast.calibration(known, now, model.duration, self.tz)
+
+    def forecast(self, now: datetime) -> AccountForecast | None:
+        """What is expected after the newest sample; None before there is one."""
+        newest = max((m.samples[-1].at for m in self.windows.values() if m.samples), default=None)
+        if newest is None:
+            return None
+        change = self.cost.change if self.cost else None
+        found = {}
+        for key, model in self.windows.items():
+            if model.learned is not None and model.samples and model.samples[-1].at == newest:
+                is_five = key == FIVE_HOURS
+                one = forecast.forecast(
+                    model.samples,
+                    now,
+                    model.duration,
+                    model.learned,
+                    model.calibration,
+                    None if is_five else change,
+                )
+                if one is not None:
+                    found[key] = one
+        week = found.get(SEVEN_DAYS)
+        five = self.windows.get(FIVE_HOURS)
+        activity = five.learned if five else None
+        pace, hourly = None, tuple[float, ...]()
+        if isinstance(activity, Activity) and activity.observed >= forecast.KNOWN_AFTER:
+            pace = round(activity.points_per_hour, 2)
+            hourly = hourly_use(activity, now, self.is_active(now))
+        return AccountForecast(
+            newest,
+            found,
+            self.cost,
+            week.distribution.expiring / 100 if week and week.distribution else None,
+            pace,
+            hourly,
+        )
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether the 5-hour window was used within the last half hour."""
+        five = self.windows.get(FIVE_HOURS)
+        return five is not None and profiles.is_active(five.samples, now)
+
+    def used_by_slot(self, since: datetime) -> dict[int, float]:
+        """Points used of the 5-hour window in each half hour since then."""
+        five = self.windows.get(FIVE_HOURS)
+        slots: dict[int, float] = {}
+        for before, after in pairwise(five.samples if five else ()):
+            if after.at > since:
+                slot = int(after.at.timestamp() // 1800)
+                rise = max(after.utilization - before.utilization, 0.0) * 100
+                slots[slot] = slots.get(slot, 0.0) + rise
+        return slots
+
+
+def hourly_use(activity: Activity, now: datetime, active: bool) -> tuple[float, ...]:
+    """Points of the 5-hour window that are expected in each of the coming hours."""
+    hours = [0.0] * HOURS_AHEAD
+    for done, points in activity.steps(now, now + HOURS_AHEAD * HOUR, active):
+        hours[min(int(done - 1e-9), HOURS_AHEAD - 1)] += points
+    return tuple(round(points, 2) for points in hours)
+
+
+class Forecaster:
+    """Forecasts for as long as `run` does; `tz` is where the days of its user begin, None the machine's."""
+
+    def __init__(self, store: Store, clock: Clock, read: Read, tz: tzinfo | None = None) -> None:
+        self._store = store
+        self._clock = clock
+        self._read = read
+        self._tz = tz
+        self._models: dict[str, AccountModel] = {}
+        self._seen: dict[str, datetime] = {}
+        self._uncalibrated: list[str] = []
+        self._demand: Activity | None = None
+        self._demand_at: datetime | None = None
+
+    async def run(self) -> None:
+        """Forecast each account that has a new sample, until cancelled; calibrate while there is none."""
+        while True:
+            state = self._store.state
+            news = [a for a in state.accounts.values() if a.usage and self._is_new(a)]
+            for account in news:
+                if self._models.get(account.account.name):
+                    await self._forecast(account)
+            for account in news:
+                if not self._models.get(account.account.name):
+                    await self._forecast(account)
+            if news:
+                continue
+            if self._uncalibrated:
+                await Daemon(self._calibrate_one).future
+            else:
+                await self._store.changed()
+
+    def _is_new(self, account: AccountState) -> bool:
+        return (
+            account.usage is not None and self._seen.get(account.account.name) != account.usage.at
+        )
+
+    async def _forecast(self, account: AccountState) -> None:
+        name, state, now = account.account.name, self._store.state, self._clock.now()
+        if account.usage is not None:
+            self._seen[name] = account.usage.at
+        for gone in self._models.keys() - state.accounts.keys():
+            del self._models[gone]
+        found, pool = await Daemon(lambda: self._compute(account, state, now)).future
+        known = self._store.state.accounts.get(name)
+        if found is not None and known is not None and known.org_id == account.org_id:
+            self._store.dispatch(Forecasted(self._clock.now(), name, found, pool))
+
+    def _compute(
+        self, account: AccountState, state: State, now: datetime
+    ) -> tuple[AccountForecast | None, PoolForecast | None]:
+        name = account.account.name
+        model = self._models.get(name)
+        if model is None or not account.account.has_limits_of(model.org_id):
+            model = self._models[name] = AccountModel(account.account.org_id, self._tz)
+        if account.usage is not None:
+            model.observe(account.usage)
+        if model.learned_at is None or now - model.learned_at >= LEARN_EVERY:
+            model.learn(self._history(name, now), now)
+            self._uncalibrated.append(name)
+        elif model.used_since >= PIECE:
+            model.learn_cost(self._history(name, now))
+        return model.forecast(now), self._pool(state, now)
+
+    def _history(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
+        try:
+            return self._read(name, now - LEARNED_FROM, now)
+        except StorageError as error:
+            _log.debug("nothing is learned from the history: %s", error)
+            return {}
+
+    def _calibrate_one(self) -> None:
+        name, now = self._uncalibrated.pop(0), self._clock.now()
+        if name in self._models:
+            self._models[name].calibrate(self._history(name, now), now)
+
+    def _pool(self, state: State, now: datetime) -> PoolForecast | None:
+        """What is expected of the accounts that can be used; None for a single one, or while too little is known."""
+        limits = all_limits(state, now)
+        models = {one.name: self._models[one.name] for one in limits if one.name in self._models}
+        if len(limits) < 2 or len(models) < len(limits):
+            return None
+        weights = {one.name: one.plan_weight for one in limits}
+        if self._demand is None or self._demand_at is None or now - self._demand_at >= LEARN_EVERY:
+            samples = {
+                n: m.windows[FIVE_HOURS].samples
+                for n, m in models.items()
+                if FIVE_HOURS in m.windows
+            }
+            self._demand = profiles.learn_demand(samples, weights, self._tz, now)
+            self._demand_at = now
+        if self._demand.observed < forecast.KNOWN_AFTER:
+            self._demand_at = None
+            return None
+        slots: dict[int, float] = {}
+        for name, model in models.items():
+            for slot, points in model.used_by_slot(now - RECENT).items():
+                slots[slot] = slots.get(slot, 0.0) + points * weights[name]
+        hours = sum(SLOT / HOUR for points in slots.values() if points > 0.5)
+        recent = sum(slots.values()), hours * self._demand.points_per_hour
+        is_active = any(model.is_active(now) for model in models.values())
+        return forecast_pool(limits, now, self._demand, is_active, recent)

@@ -1,0 +1,70 @@
+"""Forecasts of a running program: computed when a sample comes, from the kept history, and dispatched to the state."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from monitor.app.forecaster import Forecaster, Read, no_history
+from monitor.core.events import AccountsLoaded, PollSucceeded
+from monitor.core.model import Account, AccountForecast
+from monitor.core.profiles import Sample
+from monitor.core.state import State
+from monitor.store import Store
+from tests.builders import NOW, usage, window
+from tests.fakes import FakeClock
+
+WEEK_ENDS = timedelta(days=3)
+
+
+def work_week(pace: float) -> Sequence[Sample]:
+    """Four weeks of hourly samples of the 7d window, used evenly from 9 to 17 o'clock, at so many points a week."""
+    ends = NOW + WEEK_ENDS - timedelta(days=28)
+    found, used = [], 0.0
+    for hour in range(28 * 24 - int(WEEK_ENDS / timedelta(hours=1))):
+        at = NOW + WEEK_ENDS - timedelta(days=28) + timedelta(hours=hour)
+        if at >= ends:
+            ends, used = ends + timedelta(days=7), 0.0
+        used += pace / 56 / 100 if 9 <= at.hour < 17 else 0.0
+        found.append(Sample(at, min(used, 1.0), ends))
+    return found
+
+
+def keeping(samples: Sequence[Sample]) -> Read:
+    def read(_: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Sample]]:
+        return {"7d": [s for s in samples if since <= s.at <= until]}
+
+    return read
+
+
+async def forecast_of(read: Read, percent: float) -> AccountForecast:
+    """What is in the state after one poll of an account."""
+    store = Store(State())
+    store.dispatch(AccountsLoaded(NOW, (Account("a"),)))
+    running = asyncio.create_task(Forecaster(store, FakeClock(NOW), read, UTC).run())
+    try:
+        store.dispatch(PollSucceeded(NOW, "a", usage(window("7d", percent, WEEK_ENDS)), WEEK_ENDS))
+        async with asyncio.timeout(10):
+            while (found := store.state.accounts["a"].forecast) is None:
+                await store.changed()
+        return found
+    finally:
+        running.cancel()
+
+
+async def test_a_week_that_is_used_too_fast_is_said_to_run_out() -> None:
+    samples = work_week(150)
+    found = (await forecast_of(keeping(samples), samples[-1].utilization * 100)).windows["7d"]
+    assert found.run_out_probability > 0.8
+    assert found.full_at is not None
+    assert NOW < found.full_at.p10 < found.full_at.p50 <= found.full_at.p90 <= NOW + WEEK_ENDS
+
+
+async def test_a_week_that_is_used_slowly_is_said_to_last() -> None:
+    samples = work_week(40)
+    found = (await forecast_of(keeping(samples), samples[-1].utilization * 100)).windows["7d"]
+    assert found.run_out_probability < 0.2
+    assert found.full_at is None
+
+
+async def test_without_a_history_it_is_too_early_to_say() -> None:
+    assert (await forecast_of(no_history, 50)).windows == {}

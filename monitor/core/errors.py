@@ -13,6 +13,7 @@ Anything else that is raised is a bug. Programs branch on `Failure.reason` and `
 `describe(failure)`, which says what is wrong, and after a colon what to do about it.
 """
 
+import re
 import shlex
 from dataclasses import dataclass
 from datetime import timedelta
@@ -57,24 +58,18 @@ class Source(StrEnum):
 
 
 class Cause(StrEnum):
-    """What kept a credential from being had, or an answer from being used."""
+    """What kept a credential from being had, or an answer from being used; the table of sentences has its words."""
 
     ABSENT = "absent"
-    """There is nothing in that place."""
     MCP_ONLY = "mcp_only"
-    """There are logins of MCP servers, and none of Claude."""
     LOCKED = "locked"
-    """The keyring or Keychain has to be unlocked first."""
     NO_COLLECTION = "no_collection"
     """The keyring is locked, or was never set up."""
     DENIED = "denied"
     """Somebody, or the system's rules, said no; asking again asks somebody anew."""
     CANCELLED = "cancelled"
-    """Somebody has closed the Keychain's question."""
     NOT_STORED = "not_stored"
-    """The keyring did not take the entry."""
     NOT_DELETED = "not_deleted"
-    """The keyring did not let go of the entry."""
     NOT_KEPT = "not_kept"
     """The keyring took the entry, and has another one now."""
     SILENT = "silent"
@@ -84,7 +79,6 @@ class Cause(StrEnum):
     DAMAGED = "damaged"
     """Half-written, or not of the expected form."""
     TOO_LARGE = "too_large"
-    """More than it can be if it is what it is named for."""
     ODD_KEY = "odd_key"
     """What was typed could not be sent in a header."""
     EXPIRED = "expired"
@@ -94,67 +88,43 @@ class Cause(StrEnum):
     LOGIN_ENDED = "login_ended"
     """Claude Code itself cannot renew the token any more."""
     LOGGED_OUT = "logged_out"
-    """The account was logged in once, and is nowhere now."""
     OTHER_LOGIN = "other_login"
-    """In the account's folder is the login of another one."""
     REFUSED = "refused"
-    """The API did not accept it."""
     NO_SCOPE = "no_scope"
     """The token may not read usage: that of `claude setup-token`, mostly."""
     FORBIDDEN = "forbidden"
-    """The API knows the login, and does not allow it what it asks for."""
     ALIEN = "alien"
     """The answer cannot be the API's: a page, or what a proxy says."""
     WRONG_ORGANIZATION = "wrong_organization"
-    """The answer was of another organization than the account."""
     NO_ORGANIZATION = "no_organization"
-    """The answer does not say of which organization it is, and that is needed to believe it."""
     WRONG_ACCOUNT = "wrong_account"
-    """The token that the user gives for this account is another one's."""
     UNIDENTIFIED = "unidentified"
     """There is a token, and nobody can be asked now whose it is."""
     NOT_ASKED = "not_asked"
-    """Nobody may be asked whose it is: `api.enabled` is false."""
     NO_LIMITS = "no_limits"
     """The answer holds no limit, where limits were known."""
     LEFT_OUT = "left_out"
     """There was usage, but not every figure of it could be read."""
     NO_HOST = "no_host"
-    """The name of the host is not found."""
     UNREACHED = "unreached"
-    """No connection to the host could be made."""
     UNTRUSTED = "untrusted"
     """The host's certificate is not trusted: it has ended, or something on the way has put its own in place of it."""
     NO_TLS = "no_tls"
-    """What answers does not speak TLS, or none that is safe."""
     PROXY_DOWN = "proxy_down"
-    """The proxy itself cannot be reached."""
     PROXY_LOGIN = "proxy_login"
-    """The proxy wants a user and a password, or others."""
     PROXY_REFUSED = "proxy_refused"
-    """The proxy makes no connection to the host."""
     PROXY_ODD = "proxy_odd"
-    """What is named as a proxy is none."""
     SOCKS = "socks"
-    """A SOCKS proxy is named, which the HTTP library does not speak to."""
     LATE = "late"
-    """No answer came within the limit."""
     NOT_HTTP = "not_http"
-    """What answers does not speak HTTP."""
     CUT = "cut"
-    """The connection was lost before all of the answer had come."""
     UNSENT = "unsent"
-    """No request can be made of this address or these headers."""
     NO_KEYRING = "no_keyring"
-    """No keyring is available."""
     MISCONFIGURED = "misconfigured"
     """The user has named a keyring that cannot be used; `name` is one that may not be."""
     MISSING = "missing"
-    """A program that is needed cannot be found."""
     NOT_STARTED = "not_started"
-    """A program that is needed cannot be started."""
     UNSET = "unset"
-    """The settings do not say which program to ask."""
     FAILED = "failed"
     """A program, library or file failed in a way of its own."""
 
@@ -309,6 +279,7 @@ def explain(failure: Failure) -> tuple[str, str]:
         "at": failure.folder or "~/.claude",
         "claude": f"`{command(failure.folder)}`",
         "there": _there(failure),
+        "linked": _OR_LINKED,
     }
     if failure.cause is Cause.OTHER_LOGIN and failure.owner is None:
         problem = "the login in {at} is not known to be this account's"
@@ -343,327 +314,156 @@ _REASONS: Final = {
     ),
 }
 
-_LOGIN: Final = "run {claude} and use /login"
 _OR_LINKED: Final = 'or read Claude Code\'s own logins, by storage = "linked" in the settings'
-_START_KEYRING: Final = "start GNOME Keyring, KWallet or KeePassXC, or log in to the desktop"
 
-_SENTENCES: Final[dict[tuple[Cause, Source | None], tuple[str, str]]] = {
-    # An account's login, wherever Claude Code keeps it.
-    (Cause.WAITING, None): ("waiting for Claude Code", "run {there}"),
-    (Cause.LOGIN_ENDED, None): ("Claude Code's login has ended", "run {there} and use /login"),
-    (Cause.LOGGED_OUT, None): ("logged out", _LOGIN),
-    (Cause.ABSENT, Source.LOGIN): ("no login found yet", _LOGIN),
-    (Cause.OTHER_LOGIN, None): (
-        "{at} holds the login of {owner!r}",
-        f"{_LOGIN}, or correct config_dir in the settings",
-    ),
-    (Cause.EXPIRED, Source.LOGIN): (
-        "the token there has expired",
-        "run {there}, then import again",
-    ),
-    (Cause.UNIDENTIFIED, None): (
-        "it cannot be asked now whose the new login is ({detail})",
-        "",
-    ),
-    (Cause.NOT_ASKED, None): ("it cannot be asked whose token this is (api.enabled is false)", ""),
-    (Cause.NOT_ASKED, Source.CLAUDE_JSON): (
-        "Claude Code's .claude.json does not say whose login this is, and api.enabled is false",
-        "",
-    ),
-    (Cause.NO_SCOPE, None): (
-        "the token may not read usage (a setup-token cannot)",
-        "log in by `claude` /login",
-    ),
-    # What the API says of a credential.
-    (Cause.REFUSED, None): ("the API refused the login (it has expired or was revoked)", ""),
-    (Cause.REFUSED, Source.SESSION_KEY): (
-        "claude.ai refused the session key (it has expired, or is of another account)",
-        "",
-    ),
-    (Cause.FORBIDDEN, None): (
-        "the API does not allow it ({detail})",
-        "ask the organization's administrator",
-    ),
-    (Cause.ALIEN, None): (
-        "something on the way answered instead of the API ({detail})",
-        "look at the proxy, the VPN or the network's login page",
-    ),
-    # The way to a host.
-    (Cause.NO_HOST, None): (
-        "{name} cannot be found (no network, or no DNS)",
-        "check the network; `getent hosts {name}` says whether the name is found",
-    ),
-    (Cause.UNREACHED, None): (
-        "{name} cannot be reached{detail}",
-        "check the network, the VPN and the firewall",
-    ),
-    (Cause.UNTRUSTED, None): (
-        "certificate not trusted ({name}: {detail})",
-        "if your company's proxy reads along, run `export NODE_EXTRA_CA_CERTS=/path/to/company-ca.pem`",
-    ),
-    (Cause.NO_TLS, None): (
-        "no TLS with {name}, what answers there uses another protocol",
-        "correct HTTPS_PROXY, or api.url in the settings",
-    ),
-    (Cause.PROXY_DOWN, None): (
-        "the proxy {name} cannot be reached",
-        "correct HTTPS_PROXY, or unset it",
-    ),
-    (Cause.PROXY_LOGIN, None): (
-        "the proxy {name} wants a login (HTTP 407)",
-        "put it into the variable, as in `export HTTPS_PROXY=http://USER:PASSWORD@{name}:PORT`",
-    ),
-    (Cause.PROXY_REFUSED, None): (
-        "the proxy refused a connection to {name} ({detail})",
-        "ask for that host to be allowed, or go around the proxy by `export NO_PROXY={name}`",
-    ),
-    (Cause.PROXY_ODD, None): (
-        "HTTPS_PROXY or ALL_PROXY names no proxy that can be used",
-        "write it as http://HOST:PORT, or as HOST:PORT",
-    ),
-    (Cause.SOCKS, None): (
-        "SOCKS proxies are not supported",
-        "name an HTTP proxy in HTTPS_PROXY, or go around it by `export NO_PROXY={name}`",
-    ),
-    (Cause.LATE, None): (
-        "no answer of {name}{detail}",
-        "check the network, the VPN and the firewall",
-    ),
-    (Cause.NOT_HTTP, None): (
-        "what {name} answered is not HTTP",
-        "see whether api.url in the settings is meant",
-    ),
-    (Cause.CUT, None): (
-        "{name} ended the connection before it had answered",
-        "if that stays so, look at the proxy, the VPN and the firewall",
-    ),
-    (Cause.UNSENT, None): (
-        "no request can be made to {name}",
-        "check the address, and the token or key",
-    ),
-    (Cause.NO_ORGANIZATION, None): ("the answer does not say whose usage it is", ""),
-    (Cause.WRONG_ORGANIZATION, None): (
-        "the login belongs to another organization than org_id in the settings says",
-        "correct org_id, or import the account again",
-    ),
-    (Cause.WRONG_ORGANIZATION, Source.SESSION_KEY): (
-        "the session key is not of the organization that org_id in the settings names",
-        "correct org_id by `monitor accounts edit`",
-    ),
-    (Cause.NO_LIMITS, None): (
-        "the answer holds no figure at all",
-        "the last ones are kept until it does",
-    ),
-    (Cause.LEFT_OUT, None): (
-        "some of its figures could not be read ({detail})",
-        "",
-    ),
-    (Cause.WRONG_ACCOUNT, None): (
-        "the token that is given for {name!r} is of {owner}, which is another account",
-        "",
-    ),
-    # Where the account might have its token, and has none.
-    (Cause.ABSENT, Source.SESSION_KEY): (
-        "no session key in the keyring",
-        "press e to enter it",
-    ),
-    (Cause.NO_KEYRING, Source.LOGIN): (
-        "no system keyring available",
-        'unlock or start a keyring, or give the account storage = "linked" (read live from Claude Code), '
-        "a token_command, or a systemd credential of its name",
-    ),
-    (Cause.NO_KEYRING, Source.SESSION_KEY): (
-        "no system keyring available",
-        "unlock or start a keyring, or give the account a token_command, or a systemd credential of its name",
-    ),
-    (Cause.ODD_KEY, None): ("the key holds a space or an odd character", "copy it again"),
-    # The keyring.
-    (Cause.NO_KEYRING, None): (
-        "no keyring answers here",
-        f"{_START_KEYRING}, {_OR_LINKED}; nothing is ever stored in plaintext",
-    ),
-    (Cause.MISCONFIGURED, None): (
-        "the keyring that PYTHON_KEYRING_BACKEND or keyringrc.cfg names does not work here",
-        f"start it, or take it out there, {_OR_LINKED}",
-    ),
-    (Cause.MISCONFIGURED, Source.KEYRING): (
-        "{name} is configured, but only the system's own keyring is used, never plaintext",
-        f"take it out of PYTHON_KEYRING_BACKEND or keyringrc.cfg, {_OR_LINKED}",
-    ),
-    (Cause.LOCKED, None): (
-        "your keyring is locked",
-        f"unlock it (log in to the desktop, or open its password manager), {_OR_LINKED}",
-    ),
-    (Cause.NO_COLLECTION, None): (
-        "your keyring is locked, or has no default collection",
-        f"unlock or make one in its password manager, {_OR_LINKED}",
-    ),
-    (Cause.DENIED, Source.KEYRING): (
-        "macOS does not let this Python use the Keychain",
-        f"allow it in Keychain Access, or use a Python that is signed, {_OR_LINKED}",
-    ),
-    (Cause.NOT_STORED, None): (
-        "your keyring refused to store the entry",
-        f"unlock it, or see whether it is full, {_OR_LINKED}",
-    ),
-    (Cause.NOT_DELETED, None): (
-        "your keyring refused to delete the entry",
-        "do so in its password manager",
-    ),
-    (Cause.NOT_KEPT, None): ("your keyring does not keep what is written", "use another one"),
-    (Cause.SILENT, Source.KEYRING): (
-        "your keyring does not answer",
-        f"close the question that it may have opened, or restart it, {_OR_LINKED}",
-    ),
-    (Cause.DAMAGED, Source.KEYRING): (
-        "the entry in the keyring is not a token",
-        "import or enter it again",
-    ),
-    (Cause.FAILED, Source.KEYRING): (
-        "your keyring failed ({detail})",
-        f"look whether it works at all, {_OR_LINKED}",
-    ),
-    (Cause.SILENT, None): ("{detail}", ""),
-    # The macOS Keychain, through `security`.
-    (Cause.ABSENT, Source.KEYCHAIN): (
-        "Claude Code is not logged in",
-        "start `claude` and use /login",
-    ),
-    (Cause.LOCKED, Source.KEYCHAIN): (
-        "the Keychain is locked",
-        "run `security unlock-keychain`, or start this from the desktop",
-    ),
-    (Cause.NO_KEYRING, Source.KEYCHAIN): (
-        "there is no login Keychain in this session",
-        "start this from the desktop",
-    ),
-    (Cause.DENIED, Source.KEYCHAIN): (
-        "the Keychain refuses access",
-        "allow `security` in Keychain Access, then import again",
-    ),
-    (Cause.CANCELLED, None): (
-        "the Keychain's question was cancelled",
-        "import again, and allow it",
-    ),
-    (Cause.SILENT, Source.KEYCHAIN): (
-        "the Keychain is silent",
-        "look for its question on the desktop, and try again in a minute",
-    ),
-    (Cause.TOO_LARGE, Source.KEYCHAIN): ("the Keychain holds too much", "look what it is"),
-    (Cause.NOT_STARTED, Source.KEYCHAIN): (
-        "{name} cannot be run ({detail})",
-        "look whether it is there",
-    ),
-    (Cause.FAILED, Source.KEYCHAIN): ("`security` failed with exit code {detail}", ""),
-    # Files of Claude Code.
-    (Cause.ABSENT, None): ("{name} holds no login", "start `claude` and use /login"),
-    (Cause.MCP_ONLY, None): (
-        "{name} holds only logins of MCP servers",
-        "start `claude` and use /login",
-    ),
-    (Cause.ABSENT, Source.FILE): (
-        "Claude Code is not logged in at {name}",
-        "start `claude` there and use /login",
-    ),
-    (Cause.DAMAGED, None): (
-        "half-written or damaged",
-        "{detail}look at {name}, or have `claude` write it again by /login",
-    ),
-    (Cause.ABSENT, Source.CLAUDE_JSON): ("there is no {name}", "start `claude` once"),
-    (Cause.DAMAGED, Source.CLAUDE_JSON): (
-        "{name} is half-written or damaged",
-        "{detail}start `claude` there, which writes it",
-    ),
-    (Cause.TOO_LARGE, Source.FILE): (
-        "too large to be what it is named for",
-        "look what {name} is",
-    ),
-    (Cause.SILENT, Source.FILE): (
-        "cannot be read (the disk is silent)",
-        "look what and whose {name} is",
-    ),
-    (Cause.DENIED, Source.FILE): (
-        "cannot be read ({detail})",
-        "look what and whose {name} is",
-    ),
-    (Cause.FAILED, Source.FILE): (
-        "cannot be read ({detail})",
-        "look what and whose {name} is",
-    ),
-    # What systemd hands over.
-    (Cause.ABSENT, Source.SYSTEMD): (
-        "there is no systemd credential {name!r}",
-        "name it in the unit (LoadCredentialEncrypted={name}:...), and restart it",
-    ),
-    (Cause.DAMAGED, Source.SYSTEMD): (
-        "the credential {name!r} in $CREDENTIALS_DIRECTORY is not a token",
-        "encrypt it again",
-    ),
-    (Cause.EXPIRED, Source.SYSTEMD): (
-        "the token has expired",
-        "renew the systemd credential",
-    ),
-    # The user's own program.
-    (Cause.EXPIRED, Source.COMMAND): (
-        "the token command {name} prints a token that has expired",
-        "give it a new one",
-    ),
-    (Cause.REFUSED, Source.COMMAND): (
-        "the token command {name} prints a token that was refused",
-        "give it a new one",
-    ),
-    (Cause.UNSET, Source.COMMAND): (
-        '{name!r} has storage = "command", but no token_command',
-        "give it one",
-    ),
-    (Cause.MISSING, Source.COMMAND): (
-        "the token command {name} is not on the PATH, or not a program",
-        "install it",
-    ),
-    (Cause.NOT_STARTED, Source.COMMAND): (
-        "the token command {name} cannot be started ({detail})",
-        "try it by hand",
-    ),
-    (Cause.SILENT, Source.COMMAND): (
-        "the token command {name} took longer than {detail} and was ended",
-        "it may be waiting for a passphrase: unlock what it reads first",
-    ),
-    (Cause.TOO_LARGE, Source.COMMAND): (
-        "the token command {name} prints more than a token",
-        "let it print that alone",
-    ),
-    (Cause.DAMAGED, Source.COMMAND): (
-        "the token command {name} prints no token",
-        "the first line must be one, or all of it JSON",
-    ),
-    (Cause.FAILED, Source.COMMAND): (
-        "the token command {name} {detail}",
-        "run it by hand in a terminal to see why",
-    ),
-    (Cause.INTERRUPTED, Source.COMMAND): (
-        "the token command was interrupted",
-        "wait for a minute",
-    ),
-    # claude-swap.
-    (Cause.MISSING, Source.CSWAP): (
-        "{name} is not on the PATH",
-        "install claude-swap, or import from Claude Code",
-    ),
-    (Cause.NOT_STARTED, Source.CSWAP): (
-        "{name} cannot be started ({detail})",
-        "reinstall claude-swap",
-    ),
-    (Cause.SILENT, Source.CSWAP): (
-        "`{name} list` took longer than {detail} and was ended",
-        "try it by hand",
-    ),
-    (Cause.DAMAGED, Source.CSWAP): (
-        "`{name} list --json` prints what is not understood",
-        "use claude-swap 0.26 or so",
-    ),
-    (Cause.FAILED, Source.CSWAP): (
-        "`{name} list` failed with {detail}",
-        "run it by hand to see why",
-    ),
-}
-"""What is wrong and what to do about it, by cause and source; with None, for any source that has none of its own."""
+_TABLE: Final = r"""
+# An account's login, wherever Claude Code keeps it.
+waiting                   waiting for Claude Code: run {there}
+login_ended               Claude Code's login has ended: run {there} and use /login
+logged_out                logged out: run {claude} and use /login
+absent login              no login found yet: run {claude} and use /login
+other_login               {at} holds the login of {owner!r}: run {claude} and use /login, or correct config_dir in the
+                          settings
+expired login             the token there has expired: run {there}, then import again
+unidentified              it cannot be asked now whose the new login is ({detail})
+not_asked                 it cannot be asked whose token this is (api.enabled is false)
+not_asked claude_json     Claude Code's .claude.json does not say whose login this is, and api.enabled is false
+no_scope                  the token may not read usage (a setup-token cannot): log in by `claude` /login
+
+# What the API says of a credential.
+refused                   the API refused the login (it has expired or was revoked)
+refused session_key       claude.ai refused the session key (it has expired, or is of another account)
+forbidden                 the API does not allow it ({detail}): ask the organization's administrator
+alien                     something on the way answered instead of the API ({detail}): look at the proxy, the VPN or
+                          the network's login page
+
+# The way to a host.
+no_host                   {name} cannot be found (no network, or no DNS): check the network; `getent hosts {name}`
+                          says whether the name is found
+unreached                 {name} cannot be reached{detail}: check the network, the VPN and the firewall
+untrusted                 certificate not trusted ({name}, {detail}): if your company's proxy reads along, run `export
+                          NODE_EXTRA_CA_CERTS=/path/to/company-ca.pem`
+no_tls                    no TLS with {name}, what answers there uses another protocol: correct HTTPS_PROXY, or
+                          api.url in the settings
+proxy_down                the proxy {name} cannot be reached: correct HTTPS_PROXY, or unset it
+proxy_login               the proxy {name} wants a login (HTTP 407): put it into the variable, as in `export
+                          HTTPS_PROXY=http://USER:PASSWORD@{name}:PORT`
+proxy_refused             the proxy refused a connection to {name} ({detail}): ask for that host to be allowed, or go
+                          around the proxy by `export NO_PROXY={name}`
+proxy_odd                 HTTPS_PROXY or ALL_PROXY names no proxy that can be used: write it as http://HOST:PORT, or
+                          as HOST:PORT
+socks                     SOCKS proxies are not supported: name an HTTP proxy in HTTPS_PROXY, or go around it by
+                          `export NO_PROXY={name}`
+late                      no answer of {name}{detail}: check the network, the VPN and the firewall
+not_http                  what {name} answered is not HTTP: see whether api.url in the settings is meant
+cut                       {name} ended the connection before it had answered: if that stays so, look at the proxy, the
+                          VPN and the firewall
+unsent                    no request can be made to {name}: check the address, and the token or key
+no_organization           the answer does not say whose usage it is
+wrong_organization        the login belongs to another organization than org_id in the settings says: correct org_id,
+                          or import the account again
+wrong_organization session_key
+                          the session key is not of the organization that org_id in the settings names: correct org_id
+                          by `monitor accounts edit`
+no_limits                 the answer holds no figure at all: the last ones are kept until it does
+left_out                  some of its figures could not be read ({detail})
+wrong_account             the token that is given for {name!r} is of {owner}, which is another account
+
+# Where the account might have its token, and has none.
+absent session_key        no session key in the keyring: press e to enter it
+no_keyring login          no system keyring available: unlock or start a keyring, or give the account storage =
+                          "linked" (read live from Claude Code), a token_command, or a systemd credential of its name
+no_keyring session_key    no system keyring available: unlock or start a keyring, or give the account a token_command,
+                          or a systemd credential of its name
+odd_key                   the key holds a space or an odd character: copy it again
+
+# The keyring.
+no_keyring                no keyring answers here: start GNOME Keyring, KWallet or KeePassXC, or log in to the
+                          desktop, {linked}; nothing is ever stored in plaintext
+misconfigured             the keyring that PYTHON_KEYRING_BACKEND or keyringrc.cfg names does not work here: start it,
+                          or take it out there, {linked}
+misconfigured keyring     {name} is configured, but only the system's own keyring is used, never plaintext: take it
+                          out of PYTHON_KEYRING_BACKEND or keyringrc.cfg, {linked}
+locked                    your keyring is locked: unlock it (log in to the desktop, or open its password manager),
+                          {linked}
+no_collection             your keyring is locked, or has no default collection: unlock or make one in its password
+                          manager, {linked}
+denied keyring            macOS does not let this Python use the Keychain: allow it in Keychain Access, or use a
+                          Python that is signed, {linked}
+not_stored                your keyring refused to store the entry: unlock it, or see whether it is full, {linked}
+not_deleted               your keyring refused to delete the entry: do so in its password manager
+not_kept                  your keyring does not keep what is written: use another one
+silent keyring            your keyring does not answer: close the question that it may have opened, or restart it,
+                          {linked}
+damaged keyring           the entry in the keyring is not a token: import or enter it again
+failed keyring            your keyring failed ({detail}): look whether it works at all, {linked}
+silent                    {detail}
+
+# The macOS Keychain, through `security`.
+absent keychain           Claude Code is not logged in: start `claude` and use /login
+locked keychain           the Keychain is locked: run `security unlock-keychain`, or start this from the desktop
+no_keyring keychain       there is no login Keychain in this session: start this from the desktop
+denied keychain           the Keychain refuses access: allow `security` in Keychain Access, then import again
+cancelled                 the Keychain's question was cancelled: import again, and allow it
+silent keychain           the Keychain is silent: look for its question on the desktop, and try again in a minute
+too_large keychain        the Keychain holds too much: look what it is
+not_started keychain      {name} cannot be run ({detail}): look whether it is there
+failed keychain           `security` failed with exit code {detail}
+
+# Files of Claude Code.
+absent                    {name} holds no login: start `claude` and use /login
+mcp_only                  {name} holds only logins of MCP servers: start `claude` and use /login
+absent file               Claude Code is not logged in at {name}: start `claude` there and use /login
+damaged                   half-written or damaged: {detail}look at {name}, or have `claude` write it again by /login
+absent claude_json        there is no {name}: start `claude` once
+damaged claude_json       {name} is half-written or damaged: {detail}start `claude` there, which writes it
+too_large file            too large to be what it is named for: look what {name} is
+silent file               cannot be read (the disk is silent): look what and whose {name} is
+denied file               cannot be read ({detail}): look what and whose {name} is
+failed file               cannot be read ({detail}): look what and whose {name} is
+
+# What systemd hands over.
+absent systemd            there is no systemd credential {name!r}: name it in the unit
+                          (LoadCredentialEncrypted={name}:...), and restart it
+damaged systemd           the credential {name!r} in $CREDENTIALS_DIRECTORY is not a token: encrypt it again
+expired systemd           the token has expired: renew the systemd credential
+
+# The user's own program.
+expired command           the token command {name} prints a token that has expired: give it a new one
+refused command           the token command {name} prints a token that was refused: give it a new one
+unset command             {name!r} has storage = "command", but no token_command: give it one
+missing command           the token command {name} is not on the PATH, or not a program: install it
+not_started command       the token command {name} cannot be started ({detail}): try it by hand
+silent command            the token command {name} took longer than {detail} and was ended: it may be waiting for a
+                          passphrase: unlock what it reads first
+too_large command         the token command {name} prints more than a token: let it print that alone
+damaged command           the token command {name} prints no token: the first line must be one, or all of it JSON
+failed command            the token command {name} {detail}: run it by hand in a terminal to see why
+interrupted command       the token command was interrupted: wait for a minute
+
+# claude-swap.
+missing cswap             {name} is not on the PATH: install claude-swap, or import from Claude Code
+not_started cswap         {name} cannot be started ({detail}): reinstall claude-swap
+silent cswap              `{name} list` took longer than {detail} and was ended: try it by hand
+damaged cswap             `{name} list --json` prints what is not understood: use claude-swap 0.26 or so
+failed cswap              `{name} list` failed with {detail}: run it by hand to see why
+"""
+"""By cause, and where that matters by source: what is wrong, and after a colon what to do about it.
+
+A line that is indented belongs to the one before it. Names in braces are those of `explain`.
+"""
+
+
+def _parsed(table: str) -> dict[tuple[Cause, Source | None], tuple[str, str]]:
+    """The sentences of the table; with None for a source, of any that has none of its own."""
+    lines = [line for line in table.splitlines() if line and not line.startswith("#")]
+    sentences = {}
+    for entry in re.split(r"\n(?! )", "\n".join(lines)):
+        key, *texts = re.split(r"\s{2,}", entry)
+        cause, _, source = key.partition(" ")
+        problem, _, advice = " ".join(texts).partition(": ")
+        sentences[Cause(cause), Source(source) if source else None] = problem, advice
+    return sentences
+
+
+_SENTENCES: Final = _parsed(_TABLE)

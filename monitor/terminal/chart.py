@@ -1,0 +1,260 @@
+"""Charts of a window's past: a sparkline, and a chart in braille or plain characters with resets and a forecast. Pure.
+
+A chart has one column of dots for each slice of time, two in a cell of braille. Each shows the lowest and the highest
+level within its slice. A level lasts until the next sample, unless that is far away or the window was reset meanwhile.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, tzinfo
+from typing import Final
+
+from monitor.core.profiles import Sample, split_periods
+from monitor.terminal.text import Line, Span, Style, utilization_style
+
+LEAST_CELLS: Final = 40
+"""A chart is never narrower, its labels included."""
+
+GAP: Final = timedelta(hours=2)
+"""Longer than this between two samples, nothing is known of the time between; older samples are an hour apart."""
+
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_PLAIN_BLOCKS: Final = "_.-=+*%#"
+
+_BRAILLE: Final = 0x2800
+_DOTS: Final = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
+"""The bits of the left and the right column of dots in a cell, from below."""
+
+_LABEL_CELLS: Final = 6
+_DAY: Final = timedelta(days=1)
+_STEPS: Final = tuple(
+    timedelta(hours=hours) for hours in (1, 2, 3, 6, 12, 24, 48, 72, 96, 168, 336, 720, 1440, 2160)
+)
+
+Expected = Callable[[datetime], tuple[float, float, float]]
+"""The level (a ratio) at an instant ahead: with 90 %, 50 % and 10 % probability it is at least that high."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is expected of a window until an instant, mostly its reset."""
+
+    until: datetime
+    expected: Expected
+
+
+@dataclass(slots=True)
+class _Column:
+    """The levels within one slice of time; `last` is the level at its end, which the next slice begins with."""
+
+    low: float
+    high: float
+    last: float
+    is_reset: bool = False
+
+
+def sparkline(
+    samples: Sequence[Sample], since: datetime, until: datetime, cells: int, *, ascii: bool = False
+) -> str:
+    """One character for each slice of the time, as high as the highest level in it; a space where none is known."""
+    blocks = _PLAIN_BLOCKS if ascii else _BLOCKS
+    found = _columns(samples, since, (until - since) / max(cells, 1), cells, until)
+    return "".join(
+        " " if one is None else blocks[-1 if one.high >= 1 else int(max(one.high, 0) * 7)]
+        for one in found
+    )
+
+
+def chart(
+    samples: Sequence[Sample],
+    since: datetime,
+    now: datetime,
+    size: tuple[int, int],
+    *,
+    forecast: Forecast | None = None,
+    ascii: bool = False,
+    tz: tzinfo | None = None,
+) -> list[Line]:
+    """Lines of at most `size` (cells, lines), two of which are the axis of time; clock times are those of `tz`.
+
+    The highest line is 100 %, or more where more was used. What is ahead of `now` is a band from the level that is
+    reached with 90 % probability to that of 10 %; the darker line in it is as likely as not.
+    """
+    width, rows = max(size[0], LEAST_CELLS) - _LABEL_CELLS, max(size[1] - 2, 2)
+    rows -= int(rows > 2 and rows % 2 == 0)  # one of them is the middle
+    until = max(now, forecast.until) if forecast else now
+    per_cell = max((until - since) / width, timedelta(seconds=1))
+    dots = 1 if ascii else 2
+    columns = _columns(samples, since, per_cell / dots, width * dots, now)
+    top = max(1.0, *(one.high for one in columns if one), 0.0)
+    cells = _draw_past(columns, rows, top, ascii=ascii)
+    resets = {index // dots for index, one in enumerate(columns) if one and one.is_reset}
+    if len(resets) > width // 4:  # so many would hide the levels
+        resets = set()
+    for cells_of_row in cells:
+        for column in resets:
+            cells_of_row[column] = cells_of_row[column] or Span("|" if ascii else "╎", Style.DIM)
+    if forecast is not None:
+        ahead = range(min(int((now - since) / per_cell) + 1, width), width)
+        levels = [forecast.expected(since + per_cell * (column + 0.5)) for column in ahead]
+        for column, (low, likely, high) in zip(ahead, levels, strict=True):
+            for row in range(rows):
+                bottom, above = top * (rows - row - 1) / rows, top * (rows - row) / rows
+                is_last = row == 0
+                if bottom <= likely < above or (is_last and likely >= above):
+                    cells[row][column] = Span("o" if ascii else "▓", Style.NOTICE)
+                elif low < above and high >= bottom:
+                    cells[row][column] = Span(":" if ascii else "░", Style.NOTICE)
+    lines = [
+        (
+            Span(_label(row, rows, top, ascii=ascii), Style.DIM),
+            *(one or Span(" ") for one in cells[row]),
+        )
+        for row in range(rows)
+    ]
+    return [_joined(line) for line in (*lines, *_axis(since, until, now, width, resets, tz, ascii))]
+
+
+def _columns(
+    samples: Sequence[Sample], since: datetime, slice_: timedelta, count: int, now: datetime
+) -> list[_Column | None]:
+    """The levels of each slice of time from `since` to `now`; None where nothing is known of it."""
+    columns: list[_Column | None] = [None] * count
+    start, secs = since.timestamp(), slice_.total_seconds()  # numbers: a year has 20,000 samples
+    gap = max(GAP.total_seconds(), secs * 2)
+
+    def note(first: int, last: int, level: float, *, begins: bool = False) -> None:
+        for index in range(max(first, 0), min(last, count - 1) + 1):
+            known = columns[index]
+            if known is None:
+                columns[index] = _Column(level, level, level, begins)
+            else:
+                known.low, known.high = min(known.low, level), max(known.high, level)
+                known.last, known.is_reset = level, known.is_reset or begins
+
+    before: Sample | None = None
+    known_from = 0.0
+    for period in split_periods(samples):
+        for sample in period.samples:
+            at = sample.at.timestamp()
+            begins = before is not None and sample is period.first
+            if before is not None:
+                end = min(at, known_from + gap)
+                if begins and before.resets_at is not None:
+                    end = min(end, before.resets_at.timestamp())
+                first, last = int((known_from - start) // secs) + 1, int((end - start) // secs)
+                if last >= first:
+                    note(first, last, before.utilization)
+            place = int((at - start) // secs)
+            note(place, place, sample.utilization, begins=begins)
+            before, known_from = sample, at
+    if before is not None:
+        end = min((at for at in (now, before.resets_at) if at), default=now).timestamp()
+        end = min(end, known_from + gap)
+        note(int((known_from - start) // secs) + 1, int((end - start) // secs), before.utilization)
+    return columns
+
+
+def _draw_past(
+    columns: Sequence[_Column | None], rows: int, top: float, *, ascii: bool
+) -> list[list[Span | None]]:
+    """A cell for each column and row from above, coloured by its level."""
+    dots, heights = (1, rows) if ascii else (2, rows * 4)
+    bits = [[0] * (len(columns) // dots) for _ in range(rows)]
+    before: float | None = None
+    for index, column in enumerate(columns):
+        if column is None:
+            before = None
+            continue
+        rises = before is not None and before < column.low and not column.is_reset
+        low, high = (
+            min(int(max(level, 0.0) / top * (heights - 1) + 0.5), heights - 1)
+            for level in (before if rises and before is not None else column.low, column.high)
+        )
+        for height in range(low, high + 1):
+            row, dot = (height, 0) if ascii else divmod(height, 4)
+            bits[rows - 1 - row][index // dots] |= 1 if ascii else _DOTS[index % 2][dot]
+        before = column.last
+    return [
+        [
+            Span(
+                "*" if ascii else chr(_BRAILLE + bit),
+                utilization_style((rows - row - 0.5) / rows * top),
+            )
+            if bit
+            else None
+            for bit in line
+        ]
+        for row, line in enumerate(bits)
+    ]
+
+
+def _label(row: int, rows: int, top: float, *, ascii: bool) -> str:
+    """The percentage at the height of a row, at the top, in the middle and at the bottom."""
+    tick, line = ("+", "|") if ascii else ("┤", "│")
+    shown = {0: top, rows - 1: 0.0}
+    if rows >= 5:
+        shown[rows // 2] = top * (rows - 1 - rows // 2) / (rows - 1)
+    if row not in shown:
+        return f"{line:>{_LABEL_CELLS}}"
+    return f"{round(shown[row] * 100):>{_LABEL_CELLS - 2}}%{tick}"
+
+
+def _axis(
+    since: datetime,
+    until: datetime,
+    now: datetime,
+    width: int,
+    resets: set[int],
+    tz: tzinfo | None,
+    ascii: bool,
+) -> Iterator[Line]:
+    """The line of time, with the resets and now; below it, times that do not touch each other."""
+    line = ["-" if ascii else "─"] * width
+    per_cell = (until - since) / width
+    for column in resets:
+        line[column] = "^" if ascii else "▲"
+    line[min(int((now - since) / per_cell), width - 1)] = "@" if ascii else "●"
+    yield (Span(f"{'+' if ascii else '└':>{_LABEL_CELLS}}{''.join(line)}", Style.DIM),)
+    step = next((one for one in _STEPS if one / per_cell >= 9), _STEPS[-1])
+    labels = [" "] * (_LABEL_CELLS + width)
+    free = 0
+    for at in _ticks(since, until, step, tz):
+        local = at.astimezone(tz)
+        text = f"{local:%H:%M}" if step < _DAY else f"{local:%a} {local.day}"
+        if step < _DAY and not (local.hour or local.minute):
+            text = f"{local:%a} {local.day}"
+        if step > timedelta(days=2):
+            text = f"{local.day} {local:%b}"
+        place = _LABEL_CELLS + int((at - since) / per_cell)
+        if place >= free and place + len(text) <= len(labels):
+            labels[place : place + len(text)] = text
+            free = place + len(text) + 1
+    yield (Span("".join(labels).rstrip(), Style.DIM),)
+
+
+def _ticks(
+    since: datetime, until: datetime, step: timedelta, tz: tzinfo | None
+) -> Iterator[datetime]:
+    """Instants at whole steps of the local day, or at midnights that are steps apart."""
+    day = since.astimezone(tz).date()
+    days = max(step // _DAY, 1)
+    while True:
+        midnight = datetime.combine(day, time()).replace(tzinfo=tz).astimezone(since.tzinfo)
+        if midnight > until:
+            return
+        for at in (midnight + step * part for part in range(max(_DAY // step, 1))):
+            if since <= at <= until:
+                yield at
+        day += timedelta(days=days)
+
+
+def _joined(line: Line) -> Line:
+    """The line with neighbours of one style in one span."""
+    spans: list[Span] = []
+    for span in line:
+        if spans and spans[-1].style is span.style:
+            spans[-1] = Span(spans[-1].text + span.text, span.style)
+        else:
+            spans.append(span)
+    return tuple(spans)

@@ -31,7 +31,6 @@ LOOK_SECS: Final = 1.0
 
 COMPLAIN_SECS: Final = 60.0
 
-_OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SEND_BUFFER: Final = 128 * 1024
 """Of each connection, in the system; by itself it grows to megabytes for a client that does not read."""
 _HIGHEST_PORT: Final = 65535
@@ -87,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._has_more = False
         self._unread = 0
+        self.handshake: asyncio.Task[None] | None = None
+        """What connects it, until it is connected."""
         self.requests = 0
         """How many of its requests are being answered: 1 or none."""
         self.head_since: float | None = self._loop.time()
@@ -158,6 +159,8 @@ class Connection(asyncio.Protocol):
             if self._transport.get_write_buffer_size() and sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
+        elif self.handshake is not None:
+            self.handshake.cancel()
 
 
 class Listener:
@@ -226,17 +229,18 @@ class Listener:
             except BlockingIOError:
                 await _readable(listening)
                 continue
-            except OSError as error:
-                if error.errno in _OUT_OF_DESCRIPTORS:
-                    self._complain(error)
-                    await asyncio.sleep(LOOK_SECS)
-                continue  # of another kind: the client is gone already
+            except ConnectionAbortedError:
+                continue  # the client is gone already
+            except OSError as error:  # there are no descriptors, mostly
+                self._complain(error)
+                await asyncio.sleep(LOOK_SECS)
+                continue
             if len(self._connections) >= self._most and not self._make_room():
                 accepted.close()
             else:
                 connection = Connection(self._answer(), self._active, self._forget)
                 self._connections[connection] = None
-                group.create_task(self._connect(connection, accepted))
+                connection.handshake = group.create_task(self._connect(connection, accepted))
             self._active.set()
             await asyncio.sleep(0)  # the others of this process have a turn, however many come
 

@@ -121,6 +121,10 @@ class Site:
             asyncio.create_task(self._web.follow()),
         ]
 
+    async def ended(self) -> None:
+        """Wait for as long as the site is served. Raises what a bug of ours has ended it with."""
+        await asyncio.gather(*self._tasks)
+
     async def stop(self) -> None:
         """Close the port and every connection, at once; and the socket that was passed, also one never served on."""
         runner, self._runner = self._runner, None

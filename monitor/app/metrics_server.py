@@ -12,6 +12,7 @@ from exporters.server import Site
 from exporters.web_config import SiteConfig, refuse_plain
 from monitor.core.errors import TrackerError
 from monitor.core.state import State
+from monitor.system.aio import first
 from monitor.system.clock import Clock
 
 RETRY_SECS: Final = 5.0
@@ -71,10 +72,20 @@ class MetricsServer:
             site = self._site = Site(self._state, self._clock.now, self._config, sock)
             try:
                 if await self._start(site):
-                    await self._moved.wait()
+                    await self._until_moved(site)
             finally:
                 self._site = None
                 await site.stop()
+
+    async def _until_moved(self, site: Site) -> None:
+        """Wait until another site is wanted. Raises what a bug of ours has ended this one with."""
+        ended = asyncio.ensure_future(site.ended())
+        try:
+            await first(ended, self._moved.wait())
+            if ended.done():
+                ended.result()
+        finally:
+            ended.cancel()
 
     async def _start(self, site: Site) -> bool:
         """Return whether the site is up; not so once another one is wanted."""

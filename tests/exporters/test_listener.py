@@ -20,6 +20,7 @@ from exporters.web_config import SiteConfig
 from monitor.core.state import State
 from tests.builders import NOW, live, state
 from tests.exporters.factories import rich_state
+from tests.real.tls import self_signed
 
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -131,6 +132,7 @@ async def test_who_does_not_end_a_request_or_read_the_answer_is_let_go() -> None
 
 FEW_DESCRIPTORS = """
 import asyncio, logging, resource, socket, sys
+from pathlib import Path
 sys.path[:0] = {path!r}
 logging.basicConfig(stream=sys.stderr, format="%(message)s")
 from exporters.server import Site
@@ -140,7 +142,8 @@ from tests.exporters.test_listener import scrape_seconds
 
 async def main():
     shown = state(live("a@example.com"))
-    async with Site(lambda: shown, lambda: NOW, SiteConfig()) as site:
+    web_config = Path({web_config!r}) if {web_config!r} else None
+    async with Site(lambda: shown, lambda: NOW, SiteConfig(web_config=web_config)) as site:
         flood = await asyncio.create_subprocess_exec(
             sys.executable, "-c", FLOOD, str(site.port), stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.PIPE
         )
@@ -150,7 +153,7 @@ async def main():
         await asyncio.sleep(1.5)
         with open("/dev/null"), open("/dev/null"):
             pass
-        again = await asyncio.create_subprocess_exec(sys.executable, "-c", SCRAPE, str(site.port))
+        again = await asyncio.create_subprocess_exec(sys.executable, "-c", SCRAPE, site.metrics_url)
         assert await again.wait() == 0
         flood.stdin.write_eof()
         await flood.wait()
@@ -177,17 +180,28 @@ print("connected", flush=True)
 sys.stdin.read()
 '''
 SCRAPE = '''
-import sys, urllib.request
-with urllib.request.urlopen(f"http://127.0.0.1:{{sys.argv[1]}}/metrics", timeout=20) as answer:
+import ssl, sys, urllib.request
+tls = ssl._create_unverified_context()
+with urllib.request.urlopen(sys.argv[1], timeout=20, context=tls) as answer:
     assert b"claude_usage_up" in answer.read()
 '''
 asyncio.run(main())
 """
 
 
+@pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize(("limit", "flood"), [(24, 300), (64, 300), (1024, 3000)])
-def test_descriptors_are_kept_back_for_the_rest_of_the_program(limit: int, flood: int) -> None:
-    script = FEW_DESCRIPTORS.format(path=sys.path, limit=limit, flood=flood)
+def test_descriptors_are_kept_back_for_the_rest_of_the_program(
+    limit: int, flood: int, tls: bool, tmp_path: Path
+) -> None:
+    path = ""
+    if tls:
+        made = self_signed(tmp_path)
+        path = str(tmp_path / "web.yml")
+        Path(path).write_text(
+            f"tls_server_config: {{cert_file: {made.cert}, key_file: {made.key}}}\n"
+        )
+    script = FEW_DESCRIPTORS.format(path=sys.path, limit=limit, flood=flood, web_config=path)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=90
     )

@@ -79,13 +79,18 @@ async def status(site: Site, context: ssl.SSLContext | bool = True, auth: str = 
         return answer.status
 
 
-async def test_tls_is_spoken_and_nothing_else(tls: Certificate, tmp_path: Path) -> None:
+async def test_tls_is_spoken_and_nothing_else(
+    tls: Certificate, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with site_of(written(tmp_path, secured(tls))) as site:
         assert site.url.startswith("https://")
         assert await status(site, trusting(tls)) == 200
         async with ClientSession() as session:
             with pytest.raises(ClientError):
                 await session.get(site.url.replace("https", "http"))
+        with pytest.raises(ClientError):
+            await status(site)  # nobody vouches for the certificate
+    assert [record for record in caplog.records if record.levelname != "DEBUG"] == []
 
 
 async def test_older_versions_are_refused(tls: Certificate, tmp_path: Path) -> None:

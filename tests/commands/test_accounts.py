@@ -288,4 +288,4 @@ def test_a_running_monitor_takes_a_label_over(user: Machine) -> None:
     with serving(user) as monitor:
         wait_until(lambda: user.owner() == monitor.pid, "a monitor that answers")
         assert user.run("edit", "work", "--label", "home").stdout == f"{ME} saved\n"
-        assert ME in user.status("--account", "home").stdout
+        assert " home " in user.status("--account", "home").stdout

@@ -78,7 +78,7 @@ def import_everyone(user: Machine) -> None:
 
 def in_table(screen: str) -> dict[str, float]:
     """Account names and their 5h percentage, as a person reads them."""
-    rows = re.findall(r"^ [ >]\d+ \| (\S+)[ *]*\| +(\d+)% \|", screen, re.MULTILINE)
+    rows = re.findall(r"^ [ >]\d+ \| (\S+)[ *←⚠]*\| +(\d+)% \|", screen, re.MULTILINE)
     return {name: int(percent) / 100 for name, percent in rows}
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from monitor import __version__
 from monitor.core.errors import Reason
+from monitor.core.forecast import Forecast
 from monitor.core.format import WORTH_TELLING, age, duration, iso, money, percent, reset
 from monitor.core.model import (
     EXTRA,
@@ -52,6 +53,8 @@ SECURITY_POLICY: Final = (
 """The page's own style, script and icon, its events, and nothing else."""
 
 HIGH: Final = 0.8
+WORTH_A_WORD: Final = 0.2
+"""From this probability to run out on it is shown."""
 
 
 def render_page(state: State, now: datetime, host: str, metrics: str, *, secure: bool) -> str:
@@ -138,7 +141,7 @@ def _row(
     if account.account.name == state.logged_in:
         marks.append("logged in")
     mark = f" <small>{' · '.join(marks)}</small>" if marks else ""
-    cells = [_window(windows.get(key), now) for key in (FIVE_HOURS, SEVEN_DAYS)]
+    cells = [_window(account, windows.get(key), now) for key in (FIVE_HOURS, SEVEN_DAYS)]
     others = "".join([f"<li>{_other(account, window, now)}</li>" for window in rest])
     cells.append(("", f"<ul>{others}</ul>" if others else ""))
     cells.append(_state(account, candidate, now))
@@ -152,8 +155,8 @@ def _row(
     return f'<tr{row}><th scope="row">{_name(account)}{mark}</th>{columns}</tr>'
 
 
-def _window(window: Window | None, now: datetime) -> tuple[str, str]:
-    """A cell's class and content: the bar with a line where an even pace would be, the share, and the time left."""
+def _window(account: AccountState, window: Window | None, now: datetime) -> tuple[str, str]:
+    """A cell's class and content: a bar with a line at an even pace, the share, the time left, and the forecast."""
     if window is None:
         return "", '<span class="soft">not known</span>'
     used = min(max(window.utilization, 0.0), 1.0) * 100
@@ -166,7 +169,20 @@ def _window(window: Window | None, now: datetime) -> tuple[str, str]:
         f'<rect class="track" width="100" height="8" rx="2"/><rect class="fill" width="{used:.1f}" height="8" rx="2"/>'
         f"{pace}</svg>"
     )
-    return _level(window), f"{bar}{_share(window)} {_left(window, now)}"
+    expected = (
+        "" if window.utilization >= 1 else _expected(account.forecast_of(window.key, now), now)
+    )
+    return _level(window), f"{bar}{_share(window)} {_left(window, now)}{expected}"
+
+
+def _expected(forecast: Forecast | None, now: datetime) -> str:
+    """When the window most likely is full before its reset; else how likely that is, where it is worth a word."""
+    if forecast is None or forecast.run_out_probability < WORTH_A_WORD:
+        return ""
+    if forecast.full_at is None:
+        return f' <span class="soft">{forecast.run_out_probability:.0%} likely to run out</span>'
+    ahead = duration(forecast.full_at.p50 - now, seconds=False)
+    return f' <span class="early">likely full in {_time(forecast.full_at.p50, ahead)}</span>'
 
 
 def _level(window: Window) -> str:

@@ -17,10 +17,11 @@ from aiohttp import ClientSession, web
 from exporters.page import render_page, render_status
 from exporters.server import MOST_FOLLOWERS, Site
 from exporters.web_config import SiteConfig
-from monitor.core.model import Account, Window
+from monitor.core.forecast import Forecast, FullAt
+from monitor.core.model import Account, AccountForecast, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
-from tests.builders import NOW, live, state
+from tests.builders import NOW, after, live, state
 from tests.exporters.factories import HOSTILE, rich_state
 from tests.real.chromium import Tab, chromium
 
@@ -112,6 +113,29 @@ def test_it_says_which_account_is_free_first_where_all_are_full() -> None:
     text = page_of(state(*full)).text
     assert "Free first" in text and "1@example.com" in text and "in 1h 00m" in text
     assert "3 full" in text
+
+
+@pytest.mark.parametrize(
+    ("used", "forecast", "words"),
+    [
+        (
+            0.5,
+            Forecast(0.9, FullAt(after(hours=1), after(hours=1.5), after(hours=2))),
+            "likely full in 1h 30m",
+        ),
+        (0.5, Forecast(0.31, None), "31% likely to run out"),
+        (0.5, Forecast(0.1, None), ""),
+        (1.0, Forecast(1.0, FullAt(NOW, NOW, NOW)), ""),
+        (0.5, None, ""),
+    ],
+)
+def test_it_says_what_is_expected_of_a_window(
+    used: float, forecast: Forecast | None, words: str
+) -> None:
+    window = Window("5h", used, after(hours=3))
+    expected = AccountForecast(NOW, {"5h": forecast} if forecast else {})
+    (_, row) = page_of(state(live("a@example.com", window, forecast=expected))).rows
+    assert row.split(" | ")[1] == f"{used:.0%} resets in 3h 00m {words}".strip()
 
 
 def test_another_path_of_the_metrics_is_named() -> None:

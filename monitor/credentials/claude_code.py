@@ -1,23 +1,18 @@
 """Claude Code on this machine: whose login it uses, and which version it is. Nothing of it is run or written."""
 
-import json
 import os
 import os.path
 import re
 import shutil
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
 
 from monitor.core.errors import CredentialError, NotLoggedInError
 from monitor.core.model import Login
 from monitor.credentials.claude_files import ClaudeJson, CredentialsFile, json_places
-from monitor.credentials.folders import (
-    absolute,
-    home,
-    rooted,
-)
+from monitor.credentials.folders import absolute, home, rooted
 from monitor.credentials.keychain import (
     SECURITY,
     SERVICE,
@@ -26,7 +21,7 @@ from monitor.credentials.keychain import (
     account_name,
     services,
 )
-from monitor.credentials.tokens import expiry
+from monitor.credentials.tokens import expiry, parse_object
 from monitor.system.clock import Clock, SystemClock
 
 PACKAGE: Final = "@anthropic-ai/claude-code"
@@ -106,12 +101,15 @@ class ClaudeCode:
         failures: list[CredentialError] = []
         for place in (self._keychain, self._file):
             try:
-                if place is not None:
+                if isinstance(place, Keychain):
                     logins.append(await place.read())
+                elif place is not None:
+                    logins.append(await place.login())
             except CredentialError as error:
                 failures.append(error)
         if not logins:
-            raise _most_telling(failures)
+            # That a place could not be read says more than that another one is empty.
+            raise next((f for f in failures if not isinstance(f, NotLoggedInError)), failures[0])
         return max(logins, key=expiry)
 
 
@@ -125,11 +123,6 @@ def _keychain(
     return Keychain(names, account_name(environ), security=program, clock=clock or SystemClock())
 
 
-def _most_telling(failures: list[CredentialError]) -> CredentialError:
-    """The failure to show: that a place could not be read says more than that another one is empty."""
-    return next((f for f in failures if not isinstance(f, NotLoggedInError)), failures[0])
-
-
 def _spelling(environ: Mapping[str, str]) -> str:
     """The folder of the stored login as the environment spells it; "" for the default one.
 
@@ -139,38 +132,32 @@ def _spelling(environ: Mapping[str, str]) -> str:
 
 
 def installed_version(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The version of the installed Claude Code, as its files tell it; None where there is none that tells."""
-    versions = (_version_at(program) for program in _programs(environ))
-    return next((version for version in versions if version), None)
+    """The version of the installed Claude Code, as its files tell it; None where there is none that tells.
 
-
-def _programs(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Where `claude` may be; a service manager's PATH often lacks the last two."""
-    found = shutil.which("claude", path=environ.get("PATH", ""))
-    folder = home(environ)
+    Of a native install, the path names the version; of an npm package, its `package.json` does.
+    """
+    found, folder = shutil.which("claude", path=environ.get("PATH", "")), home(environ)
     places = [Path(found)] if found else []
+    # A service manager's PATH often lacks these.
     places += [
         folder / ".local/bin/claude",
         folder / f".claude/local/node_modules/{PACKAGE}/cli.js",
     ]
-    return (Path(os.path.realpath(place)) for place in places if place.exists())
-
-
-def _version_at(program: Path) -> str | None:
-    """Of a native install, the path names the version; of an npm package, its `package.json` does."""
-    for part in reversed(program.parts):
-        if _VERSION.fullmatch(part):
-            return part
-    packages = (_package_version(folder) for folder in list(program.parents)[:3])
-    return next((version for version in packages if version), None)
+    for program in (Path(os.path.realpath(place)) for place in places if place.exists()):
+        for part in reversed(program.parts):
+            if _VERSION.fullmatch(part):
+                return part
+        for parent in list(program.parents)[:3]:
+            version = _package_version(parent)
+            if version:
+                return version
+    return None
 
 
 def _package_version(folder: Path) -> str | None:
     try:
-        package = json.loads((folder / "package.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
+        package = parse_object((folder / "package.json").read_bytes()) or {}
+    except OSError:
         return None
-    if not isinstance(package, dict) or package.get("name") != PACKAGE:
-        return None
-    version = package.get("version")
+    version = package.get("version") if package.get("name") == PACKAGE else None
     return version if isinstance(version, str) and _VERSION.fullmatch(version) else None

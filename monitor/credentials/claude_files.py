@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import Identity, Login
 from monitor.core.sanitize import ordinary
 from monitor.credentials.folders import home
-from monitor.credentials.tokens import parse_instant, parse_login
+from monitor.credentials.tokens import parse_instant, parse_login, parse_object
 from monitor.system.aio import DaemonThreads
 
 T = TypeVar("T")
@@ -106,30 +106,24 @@ class WholeFile:
         return CredentialError(failure)
 
 
-class CredentialsFile:
-    """The login that one folder's file holds; looked at as any `WholeFile` is."""
+class CredentialsFile(WholeFile):
+    """The login that one folder's file holds."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = WholeFile(folder / ".credentials.json")
+        super().__init__(folder / ".credentials.json")
 
-    def peek(self) -> Hashable:
-        return self._file.peek()
-
-    async def stamp(self) -> Hashable:
-        return await self._file.stamp()
-
-    async def read(self) -> Login:
+    async def login(self) -> Login:
         """Raises CredentialError."""
-        login = await self._file.read(self._login)
+        where = str(self.path)
+        login = await self.read(
+            lambda content: parse_login(content.decode(errors="replace"), where)
+        )
         if login is None:
-            where = str(self._file.path.parent)
+            where = str(self.path.parent)
             raise NotLoggedInError(
                 Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.FILE, name=where)
             )
         return login
-
-    def _login(self, content: bytes) -> Login:
-        return parse_login(content.decode(errors="replace"), str(self._file.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,43 +176,28 @@ def json_places(folder: str, environ: Mapping[str, str]) -> tuple[Path, Path]:
 
 def parse_facts(content: bytes, where: str) -> ClaudeFacts:
     """The facts in the file's content; `where` is what errors call its place. Raises CredentialError."""
-    document = _object(content)
+    document = parse_object(content)
     if document is None:
         raise CredentialError(_failure(Cause.DAMAGED, where))
-    account = _entry(document, "oauthAccount")
+    account, kept = (
+        entry if isinstance(entry, dict) else {}
+        for entry in map(document.get, ("oauthAccount", "cachedUsageUtilization"))
+    )
     account_uuid = _uuid(account.get("accountUuid"))
+    at, body = parse_instant(kept.get("fetchedAtMs")), kept.get("utilization")
+    cached = None
+    if at is not None and isinstance(body, dict):
+        cached = CachedUsage(at, _uuid(kept.get("accountUuid")), json.dumps(body).encode())
     return ClaudeFacts(
         Identity(account_uuid, _uuid(account.get("organizationUuid"))) if account_uuid else None,
         ordinary(account.get("emailAddress")),
         ordinary(account.get("organizationName")),
-        _cached(_entry(document, "cachedUsageUtilization")),
+        cached,
     )
 
 
 def _failure(cause: Cause, where: str) -> Failure:
     return Failure(Reason.CREDENTIALS, cause, Source.CLAUDE_JSON, name=where)
-
-
-def _object(content: bytes) -> Mapping[str, Any] | None:
-    """The parser's own error is let go, since it holds the whole text."""
-    try:
-        document = json.loads(content.decode("utf-8-sig", errors="replace"))
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _cached(entry: Mapping[str, Any]) -> CachedUsage | None:
-    at = parse_instant(entry.get("fetchedAtMs"))
-    body = entry.get("utilization")
-    if at is None or not isinstance(body, dict):
-        return None
-    return CachedUsage(at, _uuid(entry.get("accountUuid")), json.dumps(body).encode())
-
-
-def _entry(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    entry = document.get(key)
-    return entry if isinstance(entry, dict) else {}
 
 
 def _uuid(value: object) -> str:

@@ -40,25 +40,15 @@ class TokenCommand:
     async def read(self, rejected: Credential | None = None) -> Credential:
         """The token, unless it is the one that the API rejected. Raises CredentialError."""
         async with self._turn:
-            if self._is_of_no_use(rejected) and self._may_run():
-                self._run_at = self._clock.monotonic()
-                await self._renew()
+            held, now = self._credential, self._clock.monotonic()
+            is_of_use = held and not _is(held, rejected) and not held.is_dead(self._clock.now())
+            if not is_of_use and (self._run_at is None or now - self._run_at >= AT_MOST_EVERY_SECS):
+                self._run_at, self._credential, self._failure = now, None, None
+                try:
+                    self._credential = await self._printed()
+                except CredentialError as error:
+                    self._failure = error.failure
             return self._usable(rejected)
-
-    def _is_of_no_use(self, rejected: Credential | None) -> bool:
-        held = self._credential
-        return held is None or _is(held, rejected) or held.is_dead(self._clock.now())
-
-    def _may_run(self) -> bool:
-        elapsed = None if self._run_at is None else self._clock.monotonic() - self._run_at
-        return elapsed is None or elapsed >= AT_MOST_EVERY_SECS
-
-    async def _renew(self) -> None:
-        self._credential, self._failure = None, None
-        try:
-            self._credential = await self._printed()
-        except CredentialError as error:
-            self._failure = error.failure
 
     def _usable(self, rejected: Credential | None) -> Credential:
         held = self._credential
@@ -74,7 +64,9 @@ class TokenCommand:
         code, output = await self._output()
         if code != 0:
             raise CredentialError(self._failed(Cause.FAILED, ending(code)))
-        credential = parse_token(_meant(output.decode(errors="replace")))
+        # All of a JSON text, else the first line that has something in it: `pass` may keep notes below.
+        text = output.decode(errors="replace").strip()
+        credential = parse_token(text if text.startswith("{") else text.partition("\n")[0])
         if credential is None:
             raise CredentialError(self._failed(Cause.DAMAGED))
         return credential
@@ -106,9 +98,3 @@ def program_name(argv: Sequence[str]) -> str:
 
 def _is(credential: Credential, rejected: Credential | None) -> bool:
     return rejected is not None and credential.secret == rejected.secret
-
-
-def _meant(text: str) -> str:
-    """All of a JSON text, else the first line that has something in it: `pass` may keep notes below."""
-    stripped = text.strip()
-    return stripped if stripped.startswith("{") else stripped.partition("\n")[0]

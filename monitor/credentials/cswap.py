@@ -7,15 +7,14 @@ has no account uuids. To make it, claude-swap may ask the usage API for what its
 imports and not for a timer.
 """
 
-import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.sanitize import ordinary
+from monitor.credentials.tokens import parse_instant, parse_object
 from monitor.system.subprocesses import TooMuchOutputError, output_of
 
 LIMIT_SECS: Final = 30.0
@@ -58,53 +57,29 @@ async def listed(executable: str = "cswap", *, limit_secs: float = LIMIT_SECS) -
 
 def parse_list(output: bytes, code: int = 0, executable: str = "cswap") -> list[SwapAccount]:
     """The accounts in what `cswap list --json` prints. Raises CredentialError."""
-    document = _object(output)
-    error = document.get("error")
+    document = parse_object(output) or {}
+    error, rows = document.get("error"), document.get("accounts")
     if code != 0 or error is not None:
-        raise _failed(executable, Cause.FAILED, _ending(code, error))
-    rows = document.get("accounts")
+        # Of its own words only the name of the error is shown.
+        kind = ordinary(error.get("type")) if isinstance(error, dict) else ""
+        detail = f"exit code {code} ({kind})" if kind else f"exit code {code}"
+        raise _failed(executable, Cause.FAILED, detail)
     if document.get("schemaVersion") != VERSION or not isinstance(rows, list):
         raise _failed(executable, Cause.DAMAGED)
-    accounts = (_account(row) for row in rows if isinstance(row, dict))
-    return [account for account in accounts if account is not None]
-
-
-def _object(output: bytes) -> Mapping[str, Any]:
-    try:
-        document = json.loads(output)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    return [
+        SwapAccount(
+            ordinary(row["email"]),
+            ordinary(row.get("organizationUuid")),
+            ordinary(row.get("organizationName")),
+            ordinary(row.get("accountUuid")),
+            parse_instant(row.get("loginExpiresAt")),
+        )
+        for row in rows
+        if isinstance(row, dict) and ordinary(row.get("email"))
+        if row.get("usageStatus") != _API_KEY
+    ]
 
 
 def _failed(executable: str, cause: Cause, detail: str = "") -> CredentialError:
     failure = Failure(Reason.CREDENTIALS, cause, Source.CSWAP, executable, detail=detail)
     return CredentialError(failure)
-
-
-def _ending(code: int, error: object) -> str:
-    """Of its own words only the name of the error is shown."""
-    kind = ordinary(error.get("type")) if isinstance(error, dict) else ""
-    return f"exit code {code} ({kind})" if kind else f"exit code {code}"
-
-
-def _account(row: Mapping[str, Any]) -> SwapAccount | None:
-    email = ordinary(row.get("email"))
-    if not email or row.get("usageStatus") == _API_KEY:
-        return None
-    return SwapAccount(
-        email,
-        ordinary(row.get("organizationUuid")),
-        ordinary(row.get("organizationName")),
-        ordinary(row.get("accountUuid")),
-        _instant(row.get("loginExpiresAt")),
-    )
-
-
-def _instant(text: object) -> datetime | None:
-    """None for what is no date, or none that everybody agrees on."""
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-        return moment.astimezone(UTC) if moment and moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +53,7 @@ class Discovery:
         self._list = KeychainList(self._security, self._clock)
         self._threads = DaemonThreads(SCAN_SECS)
         self._home = home(environ)
-        self._kept: dict[str, ClaudeCode] = {}
+        self._kept: dict[tuple[str, str | None], ClaudeCode] = {}
         self._found: Sequence[ClaudeCode] = ()
 
     async def discovered(self, folders: Iterable[str] = ()) -> list[ClaudeCode]:
@@ -68,67 +68,45 @@ class Discovery:
         try:
             self._found = await self._threads.run(lambda: self._scan(given, frozenset(listed)))
         except TimeoutError:  # a disk is silent: it is as it was
-            self._found = self._found or [self._current()]
+            self._found = self._found or [self._login(None)]
         asked = {service for source in self._found for service in source.services}
-        lone = [service for service in listed if service not in asked]
         named = ["", str(self._home / ".claude"), *given]
+        lone = [one for one in listed if one not in asked]
         return [*self._found, *(self._item(one, spelling_of(one, named)) for one in lone)]
 
     def _scan(self, given: Sequence[str], listed: frozenset[str]) -> Sequence[ClaudeCode]:
-        found: dict[Place, ClaudeCode] = {}
-        for source in self._candidates(given, listed):
-            found.setdefault(place_of(source.key), source)
-        return list(found.values())
+        ours, current = place_of(str(self._home)), self._login(None)
 
-    def _candidates(self, given: Sequence[str], listed: frozenset[str]) -> Iterator[ClaudeCode]:
-        current = self._current()
-        yield current
-        if SERVICE in listed or os.path.isdir(self._home / ".claude"):  # noqa: PTH112 - never raises
-            yield self._default()
-        yield from map(self._at, given)
-        known = [*given, *([current.folder] if current.folder else [])]
-        named = (Path(folder).parent for folder in known)
-        parents = dict.fromkeys([self._home, *named, *nests(self._home)])
-        yield from map(self._at, siblings(parents, self._looks_used(listed)))
-
-    def _looks_used(self, listed: frozenset[str]) -> Callable[[str], bool]:
-        """The home folder itself holds the default one's `.claude.json`, but is none."""
-        ours = place_of(str(self._home))
-
-        def answer(folder: str) -> bool:
+        def looks_used(folder: str) -> bool:
+            """The home folder itself holds the default one's `.claude.json`, but is none."""
             is_listed = bool(listed) and not listed.isdisjoint(services(folder))
             return (is_listed or has_signs(folder)) and place_of(folder) != ours
 
-        return answer
+        known = [*given, *([current.folder] if current.folder else [])]
+        named = (Path(folder).parent for folder in known)
+        parents = dict.fromkeys([self._home, *named, *nests(self._home)])
+        is_default_there = SERVICE in listed or os.path.isdir(self._home / ".claude")  # noqa: PTH112 - never raises
+        folders = [*([""] if is_default_there else []), *given, *siblings(parents, looks_used)]
+        found: dict[Place, ClaudeCode] = {}
+        for source in (current, *map(self._login, folders)):
+            found.setdefault(place_of(source.key), source)
+        return list(found.values())
 
-    def _current(self) -> ClaudeCode:
-        return self._keep("", lambda: self._made(None))
-
-    def _default(self) -> ClaudeCode:
-        """That which Claude Code would use without any variable; mostly the current one."""
-        return self._keep("~", lambda: self._made(""))
-
-    def _at(self, folder: str) -> ClaudeCode:
-        return self._keep(folder, lambda: self._made(folder))
+    def _login(self, folder: str | None) -> ClaudeCode:
+        """The login of a folder; "" is the default one, None that which Claude Code would use now."""
+        if ("", folder) not in self._kept:
+            self._kept["", folder] = ClaudeCode(
+                folder,
+                environ=self._environ,
+                platform=self._platform,
+                security=self._security,
+                clock=self._clock,
+            )
+        return self._kept["", folder]
 
     def _item(self, service: str, folder: str | None) -> ClaudeCode:
-        return self._keep(
-            f"{service} {folder}",
-            lambda: ClaudeCode.of_service(
+        if (service, folder) not in self._kept:
+            self._kept[service, folder] = ClaudeCode.of_service(
                 service, folder, environ=self._environ, security=self._security, clock=self._clock
-            ),
-        )
-
-    def _made(self, folder: str | None) -> ClaudeCode:
-        return ClaudeCode(
-            folder,
-            environ=self._environ,
-            platform=self._platform,
-            security=self._security,
-            clock=self._clock,
-        )
-
-    def _keep(self, name: str, make: Callable[[], ClaudeCode]) -> ClaudeCode:
-        if name not in self._kept:
-            self._kept[name] = make()
-        return self._kept[name]
+            )
+        return self._kept[service, folder]

@@ -6,7 +6,7 @@ folder has no spelling: it is "". Nothing in a folder is read.
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -88,7 +88,8 @@ def place_of(folder: str) -> Place:
 
 def siblings(parents: Iterable[Path], is_login: Callable[[str], bool]) -> list[str]:
     """The folders right in these that are somebody's login and ours, sorted within each parent."""
-    return [folder for parent in parents for folder in _logins_in(parent, is_login)]
+    folders = (str(parent / name) for parent in parents for name in _names(parent)[:MAX_LOOKS])
+    return [folder for folder in folders if _is_our_folder(folder) and is_login(folder)]
 
 
 def nests(home: Path) -> list[Path]:
@@ -103,13 +104,6 @@ def nests(home: Path) -> list[Path]:
 def has_signs(folder: str) -> bool:
     """Whether Claude Code has been used with this configuration folder."""
     return any(os.path.lexists(os.path.join(folder, sign)) for sign in _SIGNS)  # noqa: PTH118 - as above
-
-
-def _logins_in(parent: Path, is_login: Callable[[str], bool]) -> Iterator[str]:
-    for name in islice(_names(parent), MAX_LOOKS):
-        folder = str(parent / name)
-        if _is_our_folder(folder) and is_login(folder):
-            yield folder
 
 
 def _names(parent: Path) -> list[str]:

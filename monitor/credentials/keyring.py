@@ -22,10 +22,7 @@ _LINUX: Final = (
     "keyring.backends.kwallet.DBusKeyring",
     "keyring.backends.libsecret.Keyring",
 )
-_ALLOWED: Final = {
-    "darwin": ("keyring.backends.macOS.Keyring",),
-    "win32": ("keyring.backends.Windows.WinVaultKeyring",),
-}
+_DARWIN: Final = ("keyring.backends.macOS.Keyring",)
 _SECRET_SERVICE: Final = ("keyring.backends.SecretService", "keyring.backends.libsecret")
 _DEFAULT_COLLECTION: Final = "/org/freedesktop/secrets/aliases/default"
 _CHAINER: Final = "keyring.backends.chainer.ChainerBackend"
@@ -60,7 +57,7 @@ def _chosen_backend() -> Backend:
 
 
 def _allowed() -> tuple[str, ...]:
-    return _ALLOWED.get(sys.platform, _LINUX)
+    return _DARWIN if sys.platform == "darwin" else _LINUX
 
 
 def _configured() -> Backend | None:

@@ -27,29 +27,19 @@ class CredentialsDirectory:
 
         Raises CredentialError where it cannot be read, or is no token.
         """
-        for title in (name, label or ""):
-            if self._folder and _is_file_name(title):
-                credential = await self._read(title)
-                if credential is not None:
-                    return credential
+        for title in filter(None, (name, label)):
+            # The name of a file right in the folder, and of no hidden one.
+            is_name = not title.startswith(".") and not {"/", "\\", "\0"} & set(title)
+            path = Path(self._folder, title)
+            text = await WholeFile(path).read(_text) if self._folder and is_name else None
+            if text is not None:
+                credential = parse_token(text)
+                if credential is None:
+                    failure = Failure(Reason.CREDENTIALS, Cause.DAMAGED, Source.SYSTEMD, name=title)
+                    raise CredentialError(failure)
+                return credential
         return None
-
-    async def _read(self, title: str) -> Credential | None:
-        text = await WholeFile(Path(self._folder, title)).read(_text)
-        if text is None:
-            return None
-        credential = parse_token(text)
-        if credential is None:
-            raise CredentialError(
-                Failure(Reason.CREDENTIALS, Cause.DAMAGED, Source.SYSTEMD, name=title)
-            )
-        return credential
 
 
 def _text(content: bytes) -> str:
     return content.decode(errors="replace")
-
-
-def _is_file_name(title: str) -> bool:
-    """Whether it names a file right in the folder, and no hidden one."""
-    return bool(title) and not title.startswith(".") and not {"/", "\\", "\0"} & set(title)

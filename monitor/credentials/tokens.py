@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -31,28 +31,33 @@ _FIRST: Final = 1e9
 """Seconds to September 2001: a hundred times as many are the year 5138, and told from milliseconds."""
 
 
-def parse_without_refresh_tokens(text: str) -> Mapping[str, Any] | None:
-    """The JSON object with the values of the few keys that we use, and None for each other key.
+Hook = Callable[[list[tuple[str, Any]]], dict[str, Any]]
 
-    Of a refresh token remains whether there is one.
 
-    None where the text is no JSON object. The parser's own error is let go, since it holds the whole text.
+def parse_object(content: bytes | str, hook: Hook | None = None) -> dict[str, Any] | None:
+    """The JSON object in another program's text; None where it is none.
+
+    The parser's own error is let go, since it holds the whole text.
     """
+    text = content if isinstance(content, str) else content.decode(errors="replace")
     try:
-        document = json.loads(text.removeprefix(BOM), object_pairs_hook=_kept)
+        document = json.loads(text.removeprefix(BOM), object_pairs_hook=hook)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 
 
-def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: _kept_value(key, value) for key, value in pairs}
+def parse_without_refresh_tokens(text: str) -> dict[str, Any] | None:
+    """The same with the values of the few keys that we use, and None for each other key.
 
+    Of a refresh token remains whether there is one.
+    """
 
-def _kept_value(key: str, value: Any) -> Any:
-    if key in _PRESENCE:
-        return bool(value)
-    return value if key in _KEPT else None
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        presence = {key: bool(value) for key, value in pairs if key in _PRESENCE}
+        return {key: value if key in _KEPT else None for key, value in pairs} | presence
+
+    return parse_object(text, kept)
 
 
 def parse_token(text: str) -> Credential | None:
@@ -124,10 +129,12 @@ def parse_login(text: str, where: str) -> Login:
     if credential is None or not isinstance(entry, dict):
         cause = Cause.MCP_ONLY if "mcpOAuth" in document else Cause.ABSENT
         raise NotLoggedInError(Failure(Reason.CREDENTIALS, cause, name=where))
+    scopes = entry.get("scopes")
+    scopes = scopes if isinstance(scopes, list) else []
     return Login(
         credential,
         login_expires_at=parse_instant(entry.get("refreshTokenExpiresAt")),
-        scopes=_scopes(entry.get("scopes")),
+        scopes=tuple(scope for scope in scopes if isinstance(scope, str)),
         plan=plan_word(entry.get("subscriptionType"), entry.get("rateLimitTier")),
         renewable=entry.get("refreshToken") is True,
     )
@@ -136,8 +143,3 @@ def parse_login(text: str, where: str) -> Login:
 def expiry(login: Login) -> datetime:
     """When the access token ends; long ago, where that is not known."""
     return login.credential.expires_at or _NEVER
-
-
-def _scopes(value: object) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else []
-    return tuple(item for item in items if isinstance(item, str))

@@ -20,7 +20,6 @@ _NAMES: Final = {
     "keyring.backends.libsecret": "libsecret",
     "keyring.backends.kwallet": "KWallet",
     "keyring.backends.macOS": "the macOS Keychain",
-    "keyring.backends.Windows": "the Windows Credential Manager",
 }
 _INSTEAD: Final = (
     'or use none: `storage = "linked"` under [settings] reads Claude Code\'s own logins, '

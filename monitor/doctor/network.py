@@ -33,7 +33,6 @@ MOST_SKEW: Final = timedelta(seconds=60)
 _SET_CLOCK: Final = {
     "linux": "`sudo timedatectl set-ntp true`",
     "darwin": "`sudo sntp -sS time.apple.com`",
-    "win32": "`w32tm /resync`",
 }
 
 

@@ -70,9 +70,7 @@ def test_rows_that_make_no_sense_are_passed_over() -> None:
     assert parse_list(json.dumps(document).encode()) == [SwapAccount("a@b")]
 
 
-@pytest.mark.parametrize(
-    "ends", [None, 0, "soon", "2026-07-20T10:00:00", "0001-01-01T00:00:00+14:00", ["2026-07-20"]]
-)
+@pytest.mark.parametrize("ends", [None, 0, "soon", "0001-01-01T00:00:00+14:00", ["2026-07-20"]])
 def test_a_date_that_makes_no_sense_is_unknown(ends: object) -> None:
     rows = [{"email": "a@b", "loginExpiresAt": ends}]
     document = {"schemaVersion": 1, "accounts": rows}

@@ -226,7 +226,7 @@ def _axis(
             text = f"{local:%a} {local.day}"
         if step > timedelta(days=2):
             text = f"{local.day} {local:%b}"
-        place = _LABEL_CELLS + int((at - since) / per_cell)
+        place = _LABEL_CELLS + int((at - since) / per_cell + 0.001)
         if place >= free and place + len(text) <= len(labels):
             labels[place : place + len(text)] = text
             free = place + len(text) + 1

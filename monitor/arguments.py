@@ -47,6 +47,7 @@ EXAMPLES = {
     "alerts list": "monitor alerts list --since 7d",
     "alerts replay": "monitor alerts replay --since 30d",
     "alerts explain": "monitor alerts explain --window 5h",
+    "history": "monitor history work --since 28d",
     "mute": "monitor mute 2h",
     "reload": "monitor reload",
     "notify-test": "monitor notify-test",
@@ -134,6 +135,7 @@ def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
         ("ingest", "take usage from Claude Code's status line (stdin)", _format, False),
         ("accounts", "list, import, add, edit, remove or mark accounts", _accounts, True),
         ("alerts", "list, replay or explain alerts", _alerts, True),
+        ("history", "a chart of the past, its samples for other programs, or import older ones", _history, True),
         ("mute", "silence alerts for a while", _mute, False),
         ("reload", "reload settings in the running monitor", _nothing, False),
         ("notify-test", "send a test notification through every channel", _nothing, True),
@@ -433,6 +435,55 @@ def _since(parser: ArgumentParser, default: str) -> None:
         help=f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}",
     )
     _json(parser)
+
+
+def _history(parser: ArgumentParser) -> None:
+    parser.usage = (
+        f"{parser.prog} [ACCOUNT] [--window W] [--since WHEN] [--csv | --json | --openmetrics]\n"
+        f"       {parser.prog} import [--from FILE | --from-prometheus URL] [--account NAME]"
+    )
+    parser.add_argument(
+        "account",
+        metavar="ACCOUNT",
+        nargs="?",
+        help=f"{NAMED}; default: all; or `import`, to take samples over",
+    )
+    parser.add_argument("--window", metavar="W", help="only this window, such as 5h")
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="a duration back (12h, 7d) or a date (2026-11-22T08:00); default: of a chart 1d for 5h and 7d for "
+        "others, else all",
+    )
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--csv", action="store_true", help="lines of at,account,window,utilization,resets_at"
+    )
+    _json(forms)
+    forms.add_argument(
+        "--openmetrics",
+        action="store_true",
+        help="for `promtool tsdb create-blocks-from openmetrics`",
+    )
+    importing = parser.add_argument_group("import")
+    sources = importing.add_mutually_exclusive_group()
+    sources.add_argument(
+        "--from",
+        dest="source",
+        metavar="PATH",
+        help="a CSV file as --csv writes it; default: stdin",
+    )
+    sources.add_argument(
+        "--from-prometheus",
+        metavar="URL",
+        help="a Prometheus that scraped /metrics, such as http://localhost:9090",
+    )
+    importing.add_argument(
+        "--account",
+        dest="into",
+        metavar="NAME",
+        help="import all samples as this account's, whatever account they name",
+    )
 
 
 def _mute(parser: ArgumentParser) -> None:

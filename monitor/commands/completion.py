@@ -133,7 +133,9 @@ def render_script(shell: str, parser: ArgumentParser) -> str:
     import shtab
 
     for action in _actions(parser):
-        complete = _ACCOUNT if action.dest == "account" else _BY_METAVAR.get(str(action.metavar))
+        complete = (
+            _ACCOUNT if action.dest in ("account", "into") else _BY_METAVAR.get(str(action.metavar))
+        )
         if complete is not None:
             action.complete = complete  # type: ignore[attr-defined] # the way that shtab wants it
     script = shtab.complete(parser, shell)

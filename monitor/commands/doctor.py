@@ -25,6 +25,7 @@ from monitor.settings import config_path, settings_id, state_db
 from monitor.storage import cache
 from monitor.system import logs
 from monitor.system.clock import SystemClock
+from monitor.system.stdio import has_colours
 
 
 def doctor(arguments: Namespace) -> int:
@@ -45,7 +46,7 @@ async def _doctor(config: Path, as_json: bool) -> int:
     )
     checks = await examine(world)
     columns = shutil.get_terminal_size().columns
-    page = render_text(checks, columns, colours=_has_colours())
+    page = render_text(checks, columns, colours=has_colours())
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a locale cannot show must not end the page
     sys.stdout.write(render_document(checks, __version__) if as_json else page)
@@ -86,11 +87,3 @@ def _said(
         words = text.decode(errors="replace").strip()
         raise TrackerError(words or "the running monitor answers in an unknown way")
     return document
-
-
-def _has_colours() -> bool:
-    return (
-        sys.stdout.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM", "") not in ("", "dumb")
-    )

@@ -68,3 +68,9 @@ def _to_nowhere(place: int, flags: int = os.O_WRONLY) -> None:
     if descriptor != place:
         os.dup2(descriptor, place)
         os.close(descriptor)
+
+
+def has_colours() -> bool:
+    """Return whether standard output is a terminal that shows colours, and the user wants them."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "") in ("", "dumb")
+    return not is_plain and sys.stdout.isatty()

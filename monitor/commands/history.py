@@ -1,0 +1,265 @@
+"""`monitor history`: windows' past as charts with what is expected of them, or as samples for other programs."""
+
+import csv
+import json
+import os
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from monitor.commands.query_fallback import now as now_of_clock
+from monitor.commands.query_fallback import saved
+from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.format import NOTHING, clock, duration, iso, outlook_words, percent
+from monitor.core.guard import find_account
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
+from monitor.core.profiles import Sample
+from monitor.core.sanitize import clean
+from monitor.settings import Settings, config_path, load, parse_since, settings_id, state_db
+from monitor.storage import samples
+from monitor.storage.samples import KEPT, Row
+from monitor.system.stdio import has_colours
+from monitor.terminal.chart import Forecast, chart, sparkline
+from monitor.terminal.text import Line, Span, Style, clip, pad, plain, width
+
+CSV_COLUMNS: Final = Row._fields
+LEAST_ROWS: Final = 8
+MOST_ROWS: Final = 17
+USUAL: Final[tuple[str, ...]] = (FIVE_HOURS, SEVEN_DAYS)
+_RECENT: Final = {FIVE_HOURS: timedelta(days=1)}
+_LATELY: Final = timedelta(days=7)
+"""Since when a chart of a window begins, where nothing is asked for."""
+
+_SGR: Final = {
+    Style.DIM: "2",
+    Style.NOTICE: "33",
+    Style.TITLE: "1",
+    Style.COOL: "32",
+    Style.MILD: "32",
+    Style.WARM: "33",
+    Style.HOT: "33",
+    Style.FULL: "31",
+}
+"""The terminal's own colours, which fit its background."""
+
+
+def history(arguments: Namespace) -> int:
+    """Print charts, or samples in a form for other programs; or import samples. Raises TrackerError."""
+    settings, now = load(config_path(os.environ, arguments.config)), now_of_clock()
+    if not settings.history.enabled:
+        raise TrackerError("no history is kept: the settings have [history] enabled = false")
+    if arguments.account == "import":
+        from monitor.commands.history_import import import_samples
+
+        return import_samples(arguments, settings, now)
+    for option in ("source", "from_prometheus", "into"):
+        if vars(arguments)[option] is not None:
+            raise SettingsError("to import, write `monitor history import`")
+    named = [find_account(arguments.account, settings.accounts)] if arguments.account else []
+    accounts = named or list(settings.accounts)
+    since = parse_since(arguments.since, now) if arguments.since else None
+    if arguments.csv or arguments.json or arguments.openmetrics:
+        rows = _rows(settings, accounts, arguments.window, since or now - KEPT, now)
+        if arguments.csv:
+            _write_csv(rows)
+        elif arguments.json:
+            _write_json(rows, now)
+        else:
+            _write_openmetrics(list(rows), {a.name: a.title for a in accounts})
+        return 0
+    state = saved(arguments).state
+    known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
+    columns = shutil.get_terminal_size().columns
+    colours, ascii = has_colours(), _needs_ascii()
+    if len(known) == 1:
+        lines = _charts(arguments, settings, known[0], since, now, ascii=ascii)
+    else:
+        lines = _overview(settings, known, arguments.window, since, now, columns, ascii=ascii)
+    for line in lines:
+        text = _coloured(line) if colours else plain(line).rstrip()
+        print(text.encode("ascii", "replace").decode() if ascii else text)
+    return 0
+
+
+def _needs_ascii() -> bool:
+    """Return whether the terminal, or where the output goes, has no braille: the kernel's console, another encoding."""
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    return encoding != "utf8" or (sys.stdout.isatty() and os.environ.get("TERM") == "linux")
+
+
+def _coloured(line: Line) -> str:
+    return "".join(
+        f"\x1b[{_SGR[span.style]}m{span.text}\x1b[m" if span.style in _SGR else span.text
+        for span in line
+    )
+
+
+# Charts
+
+
+def _charts(
+    arguments: Namespace,
+    settings: Settings,
+    account: AccountState,
+    since: datetime | None,
+    now: datetime,
+    *,
+    ascii: bool,
+) -> Iterator[Line]:
+    """A chart of each window of the account that is asked for, with a line above it that says how things are."""
+    name = account.account.name
+    found = _samples(settings, name, since or now - _LATELY, now)
+    usual = [key for key in USUAL if key in found] or list(found)
+    keys = [arguments.window] if arguments.window else usual
+    if not any(key in found for key in keys):
+        known = f"; known are {', '.join(map(clean, found))}" if found else ""
+        raise TrackerError(f"nothing is known of {clean(name)} since then{known}")
+    columns, rows = shutil.get_terminal_size()
+    rows = max(min(rows // len(keys) - 3, MOST_ROWS), LEAST_ROWS)
+    for number, key in enumerate(keys):
+        begin = since or now - _RECENT.get(key, _LATELY)
+        begin = max(begin, min(found[key][0].at, now - timedelta(hours=1)))
+        if number:
+            yield ()
+        yield _headline(account, key, now, columns)
+        yield from chart(
+            found[key],
+            begin,
+            now,
+            (columns, rows),
+            forecast=_forecast(account, key, now),
+            ascii=ascii,
+        )
+
+
+def _headline(account: AccountState, key: str, now: datetime, columns: int) -> Line:
+    window = account.window(key, now)
+    words = [f"{clean(account.account.name)}  {clean(key)}"]
+    if window is not None:
+        words[0] += f"  {percent(window.utilization, confirmed=window.confirmed)}"
+        resets_in = window.resets_in(now)
+        if window.resets_at is not None and resets_in is not None:
+            words.append(f"resets {clock(window.resets_at, now)} (in {duration(resets_in)})")
+            words.append(outlook_words(account, key, now))
+    return (Span(clip(", ".join(word for word in words if word != NOTHING), columns), Style.TITLE),)
+
+
+def _forecast(account: AccountState, key: str, now: datetime) -> Forecast | None:
+    """What is expected of the window until its reset, as the running monitor has computed it."""
+    known, window = account.forecast_of(key, now), account.window(key, now)
+    if known is None or known.distribution is None or window is None:
+        return None
+    used, level = known.distribution, window.utilization
+
+    def expected(at: datetime) -> tuple[float, float, float]:
+        low, likely, high = (min(level + used.used_by(at, p) / 100, 1.0) for p in (0.9, 0.5, 0.1))
+        return low, likely, high
+
+    return Forecast(used.resets_at, expected)
+
+
+def _overview(
+    settings: Settings,
+    accounts: list[AccountState],
+    window: str | None,
+    since: datetime | None,
+    now: datetime,
+    columns: int,
+    *,
+    ascii: bool,
+) -> Iterator[Line]:
+    """A sparkline of each usual window of each account, or of the one that is asked for."""
+    if not accounts:
+        raise TrackerError("no accounts yet: run `monitor accounts import --all`")
+    keys = [window] if window else list(USUAL)
+    names = [clean(account.account.label or account.account.name) for account in accounts]
+    name_cells = min(max(map(width, names)), columns // 3)
+    cells = max((columns - name_cells) // len(keys) - 8, 6)
+    head = [Span(" " * name_cells)]
+    for key in keys:
+        begin = since or now - _RECENT.get(key, _LATELY)
+        head.append(Span(pad(f"  {clean(key)} since {clock(begin, now)}", cells + 8), Style.DIM))
+    yield tuple(head)
+    for name, account in zip(names, accounts, strict=True):
+        spans = [Span(pad(name, name_cells))]
+        found = _samples(settings, account.account.name, since or now - _LATELY, now)
+        for key in keys:
+            begin = since or now - _RECENT.get(key, _LATELY)
+            line = sparkline(found.get(key, ()), begin, now, cells, ascii=ascii)
+            current = account.window(key, now)
+            used = percent(current.utilization, confirmed=current.confirmed) if current else NOTHING
+            spans.append(Span(f"  {line} {used:>5}"))
+        yield tuple(spans)
+
+
+def _samples(
+    settings: Settings, account: str, since: datetime, now: datetime
+) -> dict[str, list[Sample]]:
+    return samples.read(state_db(os.environ), _id(settings), account, since, now)
+
+
+def _id(settings: Settings) -> str:
+    return settings_id(os.environ, settings.path)
+
+
+# Samples for other programs
+
+
+def _rows(
+    settings: Settings, accounts: list[Account], window: str | None, since: datetime, now: datetime
+) -> Iterator[Row]:
+    names = {account.name for account in accounts}
+    for name, usage in samples.usages(state_db(os.environ), _id(settings), since, now):
+        for one in usage.windows if name in names else ():
+            if window in (None, one.key):
+                yield Row(usage.at, name, one.key, one.utilization, one.resets_at)
+
+
+def instant(at: datetime) -> str:
+    """ISO 8601 in UTC, with as much of a second as there is: what is imported again is the same sample."""
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+
+
+def _write_csv(rows: Iterator[Row]) -> None:
+    file = csv.writer(sys.stdout, lineterminator="\n")
+    file.writerow(CSV_COLUMNS)
+    for row in rows:
+        end = "" if row.resets_at is None else instant(row.resets_at)
+        file.writerow((instant(row.at), row.account, row.window, round(row.utilization, 6), end))
+
+
+def _write_json(rows: Iterator[Row], now: datetime) -> None:
+    """One document, with a sample on each line: a year of many accounts is not held as a whole."""
+    sys.stdout.write(f'{{"generated_at": "{iso(now)}", "samples": [')
+    for number, row in enumerate(rows):
+        document = {
+            "at": instant(row.at),
+            "account": row.account,
+            "window": row.window,
+            "utilization": round(row.utilization, 6),
+            "resets_at": row.resets_at and instant(row.resets_at),
+        }
+        sys.stdout.write(f"{',' if number else ''}\n{json.dumps(document, ensure_ascii=False)}")
+    sys.stdout.write("\n]}\n")
+
+
+def _write_openmetrics(rows: list[Row], called: dict[str, str]) -> None:
+    """The two series of a window that dashboards need, with the times of their samples, family by family."""
+    utilization = [(row, row.utilization) for row in rows]
+    resets = [(row, row.resets_at.timestamp()) for row in rows if row.resets_at]
+    for metric, found in (
+        ("claude_usage_utilization_ratio", utilization),
+        ("claude_usage_reset_timestamp_seconds", resets),
+    ):
+        print(f"# TYPE {metric} gauge")
+        for row, value in sorted(found, key=lambda pair: (pair[0].account, pair[0].window)):
+            labels = f'account="{_escaped(called[row.account])}",window="{_escaped(row.window)}"'
+            print(f"{metric}{{{labels}}} {value:.15g} {row.at.timestamp():.3f}")
+    print("# EOF")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

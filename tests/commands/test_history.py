@@ -1,0 +1,248 @@
+"""The past as charts and as samples: as processes over a state database, and in a circle through a real Prometheus."""
+
+import csv
+import io
+import json
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.commands.history_import import parse_csv
+from monitor.core.errors import TrackerError
+from monitor.core.forecast import Forecast, FullAt, RunOut
+from monitor.core.model import AccountForecast, Window
+from monitor.paths import config_path
+from monitor.settings import settings_id, state_db
+from monitor.storage import samples
+from monitor.storage.samples import Row
+from monitor.terminal.text import width
+from tests.builders import NOW
+from tests.real.need import need
+from tests.real.prometheus import prometheus
+from tests.storage.factories import keep_accounts, write
+from tests.test_fast_path import account, env, ran, settings  # noqa: F401 - a fixture
+
+HOUR = timedelta(hours=1)
+
+
+def kept(env: dict[str, str], *rows: Row) -> None:  # noqa: F811
+    """The history has these samples."""
+    name = settings_id(env, Path(config_path(env)))
+    write(state_db(env), lambda database: samples.insert_many(database, name, rows))
+
+
+def climbing(name: str, window: str, hours: int, now: datetime) -> list[Row]:
+    """A sample each hour, a percent more each time, with the reset an hour ahead."""
+    return [
+        Row(now - (hours - n) * HOUR, name, window, n / 100, now + HOUR) for n in range(hours + 1)
+    ]
+
+
+@pytest.fixture
+def world(env: dict[str, str]) -> dict[str, str]:  # noqa: F811
+    """Two accounts, with two days of history of the first one."""
+    settings(env, "work", "home")
+    now = datetime.now(UTC).replace(microsecond=250_000)
+    keep_accounts(env, Path(config_path(env)), account("work", 42))
+    kept(env, *climbing("work", "7d", 48, now), *climbing("work", "5h", 20, now))
+    return env
+
+
+def test_the_charts_of_an_account(world: dict[str, str]) -> None:
+    done = ran({**world, "COLUMNS": "60", "LINES": "40"}, "history", "wo")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.split("\n\n")
+    assert first.startswith("work  5h  42%, resets ")
+    assert second.startswith("work  7d  10%, resets ")
+    assert all(line.count("\n") == 18 for line in (first + "\n", second))
+    assert any("\u2800" < char < "\u2900" for char in first)
+    assert max(map(width, done.stdout.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("columns", [40, 41, 80, 200])
+def test_a_chart_fits_into_the_terminal_from_40_columns_on(
+    world: dict[str, str], columns: int
+) -> None:
+    done = ran({**world, "COLUMNS": str(columns), "LINES": "24"}, "history", "work")
+    assert columns - 1 <= max(map(width, done.stdout.splitlines())) <= columns
+
+
+def test_another_encoding_has_plain_characters(world: dict[str, str]) -> None:
+    plain = {**world, "PYTHONIOENCODING": "ascii"}
+    for words in (("history", "work", "--window", "7d"), ("history",)):
+        done = ran(plain, *words)
+        assert (done.returncode, done.stdout.isascii()) == (0, True)
+        assert "7d" in done.stdout and {"*", "="} & set(done.stdout)
+
+
+def test_several_accounts_are_a_line_each(world: dict[str, str]) -> None:
+    head, work, home = ran({**world, "COLUMNS": "80"}, "history").stdout.splitlines()
+    assert head.split() == ["5h", "since", *head.split()[2:4], "7d", "since", *head.split()[6:]]
+    assert work.startswith("work  ")
+    assert work.rstrip().endswith("10%")
+    assert "▂" in work
+    assert home.split() == ["home", "--", "--"]
+    assert max(map(width, (work, home))) <= 80
+
+
+def test_what_is_expected_is_a_band_up_to_the_reset(world: dict[str, str]) -> None:
+    now = datetime.now(UTC)
+    reset = now + 24 * HOUR
+    run_out = RunOut(
+        now, reset, tuple(range(1, 25)), tuple(3.0 * n for n in range(1, 25)), (0.7, 1.3), 58, 9
+    )
+    forecast = Forecast(0.6, FullAt(now + 8 * HOUR, now + 15 * HOUR, now + 22 * HOUR), run_out)
+    live = account("work", 10)
+    assert live.usage is not None
+    usage = replace(live.usage, windows=(Window("7d", 0.42, reset),))
+    known = replace(live, usage=usage, forecast=AccountForecast(now, {"7d": forecast}))
+    keep_accounts(world, Path(config_path(world)), known)
+    done = ran({**world, "COLUMNS": "90"}, "history", "work", "--window", "7d", "--since", "1d")
+    lines = done.stdout.splitlines()
+    assert ", full " in lines[0]
+    now_place = lines[-2].index("●")
+    assert 40 < now_place < 52, "a day before it, and a day after"
+    assert all("░" not in line[:now_place] for line in lines)
+    assert sum(line.count("▓") for line in lines) == len(lines[-2]) - now_place - 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("history ghost", 2, "there is no account 'ghost'"),
+        ("history home", 1, "nothing is known of home since then"),
+        (
+            "history work --window 7d_opus",
+            1,
+            "nothing is known of work since then; known are 5h, 7d",
+        ),
+        ("history --since soon", 2, "neither a duration nor a date"),
+        ("history work --from x.csv", 2, "write `monitor history import`"),
+        ("history import --from /nonexistent.csv", 1, "/nonexistent.csv: No such file"),
+        ("history import --from-prometheus http://127.0.0.1:9", 1, "http://127.0.0.1:9: "),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    world: dict[str, str], words: str, code: int, told: str
+) -> None:
+    done = ran(world, *words.split())
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
+    assert told in done.stderr
+
+
+def test_without_a_history_it_says_why(env: dict[str, str]) -> None:  # noqa: F811
+    settings(env, "work")
+    file = Path(env["HOME"]) / ".config/claude-tracker/config.toml"
+    file.write_text(f"[history]\nenabled = false\n{file.read_text()}")
+    done = ran(env, "history")
+    assert (done.returncode, "enabled = false" in done.stderr) == (1, True)
+
+
+def test_the_samples_as_documents(world: dict[str, str]) -> None:
+    table = list(csv.DictReader(io.StringIO(ran(world, "history", "--csv").stdout)))
+    document = json.loads(ran(world, "history", "--json").stdout)
+    assert len(table) == len(document["samples"]) == 49 + 21
+    assert list(table[0]) == ["at", "account", "window", "utilization", "resets_at"]
+    assert table[-1]["at"] == document["samples"][-1]["at"]
+    assert float(table[-1]["utilization"]) == document["samples"][-1]["utilization"]
+    some = ran(world, "history", "work", "--window", "5h", "--since", "5h", "--csv").stdout
+    assert some.count("\n") == 1 + 5
+    assert ran(world, "history", "home", "--csv").stdout.count("\n") == 1
+
+
+def test_what_was_exported_can_be_imported_once(world: dict[str, str]) -> None:
+    exported = ran(world, "history", "--csv").stdout
+    again = ran(world, "history", "import", stdin=exported)
+    assert (again.returncode, again.stdout) == (
+        0,
+        "imported 70 samples, 70 of them known before\n",
+    )
+    state_db(world).unlink()
+    file = Path(world["HOME"]) / "past.csv"
+    file.write_text(f"\ufeff{exported}", encoding="utf-8")
+    assert ran(world, "history", "import", "--from", str(file)).stdout == "imported 70 samples\n"
+    assert ran(world, "history", "--csv").stdout == exported
+    into = ran(world, "history", "import", "--from", str(file), "--account", "2")
+    assert into.stdout == "imported 70 samples\n"
+    assert ran(world, "history", "home", "--csv").stdout == exported.replace(",work,", ",home,")
+
+
+BAD = {
+    "2026-11-22T11:00:00Z,home,7d,0.5,": None,
+    "2026-11-22T11:00:00+02:00,home,7d,1.2,2026-11-24T00:00:00Z,more": None,
+    "yesterday,home,7d,0.5,": "at is not a time such as 2026-11-22T12:00:00Z: 'yesterday'",
+    "2026-11-22T11:00:00,home,7d,0.5,": "at has no time zone",
+    "2026-11-22T13:00:00Z,home,7d,0.5,": "at is in the future",
+    "2025-01-22T13:00:00Z,home,7d,0.5,": "at is longer ago than the 396 days",
+    "2026-11-22T11:00:00Z,home,7d,42,": "utilization is a ratio, 0.42 for 42 %: 42",
+    "2026-11-22T11:00:00Z,home,7d,nan,": "utilization is a ratio",
+    "2026-11-22T11:00:00Z,home,7d,much,": "utilization is not a number: 'much'",
+    "2026-11-22T11:00:00Z,home,,0.5,": "window is not a window's name: ''",
+    "2026-11-22T11:00:00Z,ghost,7d,0.5,": "there is no account 'ghost'",
+    "2026-11-22T11:00:00Z,home,7d,0.5,later": "resets_at is not a time",
+    "2026-11-22T11:00:00Z,home": "2 values instead of 5",
+}
+
+
+@pytest.mark.parametrize(("line", "words"), BAD.items())
+def test_a_bad_line_is_named_by_its_number_and_the_others_count(
+    line: str, words: str | None
+) -> None:
+    def find(name: str) -> str:
+        if name != "home":
+            raise TrackerError(f"there is no account {name!r}")
+        return name
+
+    good = "2026-11-22T10:00:00Z,home,7d,0.5,\n"
+    file = io.StringIO(f"at,account,window,utilization,resets_at\n{good}\n{line}\n{good}")
+    told: list[tuple[str, str]] = []
+    rows = list(parse_csv(file, "f.csv", find, lambda *said: told.append(said), NOW))
+    assert len(rows) == (2 if words else 3)
+    assert [where for where, _ in told] == (["f.csv: line 4"] if words else [])
+    assert all(words is not None and words in said for _, said in told)
+
+
+def test_a_file_with_bad_lines_ends_with_their_number_and_one_without_columns_is_refused(
+    world: dict[str, str],
+) -> None:
+    header = "account,window,at,utilization,resets_at\n"
+    bad = "home,7d,2026-11-22T11:00:00Z,50,\n"
+    done = ran(world, "history", "import", stdin=header + bad * 25)
+    assert (done.returncode, done.stdout) == (1, "imported 0 samples\n")
+    assert done.stderr.splitlines()[0].startswith("monitor: standard input: line 2: utilization")
+    assert done.stderr.splitlines()[-2:] == ["monitor: and 5 more", "monitor: 25 lines left out"]
+    done = ran(world, "history", "import", stdin="at,account\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "line 1: there is no column window" in done.stderr
+
+
+def test_the_history_goes_through_a_real_prometheus_and_back(
+    world: dict[str, str], tmp_path: Path
+) -> None:
+    need("promtool")
+    exported = ran(world, "history", "--openmetrics").stdout
+    assert exported.endswith("# EOF\n")
+    (tmp_path / "past.txt").write_text(exported)
+    blocks = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "past.txt", "data"]
+    made = subprocess.run(blocks, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    state_db(world).unlink()
+    with prometheus(tmp_path, "127.0.0.1:9") as server:
+        done = ran(world, "history", "import", "--from-prometheus", server.base_url)
+        nobody = {**world, "MONITOR_CONFIG": str(tmp_path / "none.toml")}
+        (tmp_path / "none.toml").write_text('[[accounts]]\nname = "else"\n')
+        unknown = ran(nobody, "history", "import", "--from-prometheus", f"{server.base_url}/")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(ran(world, "history", "--csv").stdout)))
+    levels = {
+        key: [float(row["utilization"]) for row in rows if row["window"] == key]
+        for key in ("7d", "5h")
+    }
+    assert levels["7d"] == [n / 100 for n in range(49)]
+    assert levels["5h"] == [n / 100 for n in range(21)]
+    assert all(row["resets_at"] for row in rows)
+    assert unknown.returncode == 1
+    assert "there is no account 'work'" in unknown.stderr

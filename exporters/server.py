@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import logging
 import socket
+import time
 from asyncio import to_thread
 from collections.abc import Callable
 from dataclasses import replace
@@ -230,13 +231,9 @@ class Site:
         return web.Response(body=body, headers=headers)
 
     async def _page(self, request: web.Request) -> web.Response:
-        page = render_page(
-            self._state(),
-            self._now(),
-            request.host,
-            self.config.metrics_path,
-            secure=self._web.current.tls is not None,
-        )
+        secure = self._web.current.tls is not None
+        path, host = self.config.metrics_path, request.host
+        page = await to_thread(render_page, self._state(), self._now(), host, path, secure=secure)
         return web.Response(text=page, content_type="text/html")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -249,12 +246,14 @@ class Site:
         sent = ""
         try:
             while request.transport is not None and not request.transport.is_closing():
-                status = render_status(self._state(), self._now())
+                begun = time.monotonic()
+                status = await to_thread(render_status, self._state(), self._now())
+                took = time.monotonic() - begun
                 if status != sent:
                     lines = "".join([f"data: {line}\n" for line in status.split("\n")])
                     await response.write(f"{lines}\n".encode())
                     sent = status
-                await asyncio.sleep(EVENT_SECONDS)
+                await asyncio.sleep(max(EVENT_SECONDS, 20 * took))  # many accounts: less often
         finally:
             self._followers -= 1
         return response

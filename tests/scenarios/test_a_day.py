@@ -34,7 +34,7 @@ TICK_SECS = 120
 MOMENT, LONG = 0.01, 0.6
 """Hours that a file is half-written: until the next look, or for longer than polls are apart."""
 
-WIDE, NARROW = Size(120, 12), Size(40, 12)
+WIDE, NARROW = Size(124, 12), Size(40, 12)
 SHOWN_HOME = "/home/somebody-here"
 
 
@@ -192,7 +192,7 @@ LIVE, LOGGED_IN, WAITING = "Live", "Logged In", "Waiting for Claude Code"
 LOGGED_OUT = "Logged out — claude /login"
 DAMAGED = "Half-written or damaged"
 NO_SCOPE = "Log in: claude /login"
-"""What is left, in 120 columns, of "Token can't read usage — run claude, then /login"."""
+"""What is left, in 124 columns, of "Token can't read usage — run claude, then /login"."""
 
 BEN = hours(
     (4, LIVE), (8, WAITING), (15, LIVE), (16, DAMAGED), (23, LIVE), (28, WAITING), (HOURS, LIVE)

@@ -168,6 +168,6 @@ async def test_without_the_library_the_channel_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
-    with pytest.raises(ChannelError, match=r"pip install 'claude-tracker\[apprise\]'") as failure:
+    with pytest.raises(ChannelError, match="pip install apprise") as failure:
         await channel("json://localhost").send(*delivery(ALERT))
     assert failure.value.reason == "unavailable"

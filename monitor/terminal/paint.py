@@ -82,9 +82,11 @@ class Painter:
         self.enter = (
             f"{term.enter_fullscreen}{keep}{term.hide_cursor}{term.disable_line_wrap}{_PASTE_ON}"
         )
+        # Without a screen of its own the table stays: the prompt then has the last line to itself.
+        below = "" if term.exit_fullscreen else f"{term.move_xy(0, 998)}{term.clear_eol}\r\n"
         self.leave = (
             f"{_PASTE_OFF}{term.normal}{term.enable_line_wrap}"
-            f"{term.normal_cursor}{term.exit_fullscreen}{give_back}"
+            f"{term.normal_cursor}{term.exit_fullscreen}{below}{give_back}"
         )
         self._styles = {
             style: str(term.color_rgb(*colour))

@@ -84,6 +84,17 @@ def test_many_kinds_of_terminal_show_it(term: str) -> None:
         assert shown.wait_for_exit() == 0
 
 
+@pytest.mark.parametrize("term", ["linux", "vt100", "vt220"])
+def test_a_terminal_without_another_screen_gets_its_prompt_on_a_line_of_its_own(term: str) -> None:
+    with table(TERM=term) as shown:
+        shown.wait_for(ROW)
+        shown.keys("q")
+        assert shown.wait_for_exit() == 0
+        assert shown.cursor == (0, len(shown.lines) - 1)
+        assert shown.lines[-1] == ""
+        assert ROW in shown.screen
+
+
 def test_utilization_has_colours_and_without_them_nothing_is_lost() -> None:
     with table() as coloured:
         coloured.wait_for("100%")

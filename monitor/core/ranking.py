@@ -56,7 +56,7 @@ class Candidate:
     @property
     def percent_left(self) -> int:
         """Its room as the table has it: what the percentage that is shown there leaves of 100."""
-        return min(math.ceil(round((self.room or 0.0) * 100, 6)), 100)
+        return math.ceil(round(min(self.room or 0.0, 1.0) * 100, 6))
 
     @property
     def lapses_at(self) -> datetime:

@@ -1,6 +1,6 @@
 """A picture: lines and a cursor, and how one is laid over another. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -75,10 +75,8 @@ def overlay(base: Line, top: Line, left: int) -> Line:
         before[-1] = _BLANK  # a wide character would reach under the top
     if after and not after[0].text:
         after[0] = _BLANK  # only the second half of a wide character is left
-    runs = groupby([*before, *top, *after], key=lambda span: (span.style, span.bold))
-    return tuple(
-        Span("".join(span.text for span in run), style, bold) for (style, bold), run in runs
-    )
+    runs = groupby([*before, *top, *after], key=lambda span: (span.style, span.bold, span.back))
+    return tuple(Span("".join(span.text for span in run), *look) for look, run in runs)
 
 
 def _split_into_cells(line: Line) -> list[Span]:
@@ -92,8 +90,8 @@ def _split_into_cells(line: Line) -> list[Span]:
             elif clusters:
                 clusters[-1] += char
         for cluster in clusters:
-            cells.append(Span(cluster, span.style, span.bold))
-            cells += [Span("", span.style, span.bold)] * (width(cluster) - 1)
+            cells.append(replace(span, text=cluster))
+            cells += [replace(span, text="")] * (width(cluster) - 1)
     return cells
 
 

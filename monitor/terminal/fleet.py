@@ -98,7 +98,9 @@ def fleet(state: State, now: datetime) -> Fleet:
         for name, account in state.accounts.items()
         for window in applicable(account, now)
     ]
-    weeks = [1 - min(window.utilization, 1) for _, window in windows if window.key == SEVEN_DAYS]
+    weeks = [
+        1 - min(max(window.utilization, 0), 1) for _, window in windows if window.key == SEVEN_DAYS
+    ]
     return Fleet(
         choice,
         free=sum(standing <= Confidence.OLD for standing in standings),

@@ -1,33 +1,93 @@
 """Pictures as the bytes that show them, in the sequences that blessed knows of the terminal.
 
-Of a picture that follows another one only the lines that differ are written.
+Of a picture that follows another one only the cells that differ are written.
 """
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Final
 
 import blessed
 
 from monitor.terminal.canvas import Picture, Size
-from monitor.terminal.text import Line, Style, line_width
+from monitor.terminal.text import ASCII, Back, Line, Span, Style, width
 
-COLOURS: Final = {
-    Style.DIM: (138, 138, 138),
-    Style.TITLE: (0, 175, 175),
-    Style.BORDER: (0, 175, 175),
-    Style.GOOD: (0, 175, 0),
-    Style.NOTICE: (215, 175, 0),
-    Style.PROBLEM: (255, 95, 95),
-    Style.COOL: (0, 175, 0),
-    Style.MILD: (135, 175, 0),
-    Style.WARM: (215, 175, 0),
-    Style.HOT: (255, 135, 0),
-    Style.FULL: (255, 0, 0),
+Colour = tuple[int, int, int]
+
+
+class Theme(StrEnum):
+    """What the colours are read on; the words of the settings file."""
+
+    DARK = "dark"
+    LIGHT = "light"
+    AUTO = "auto"
+
+
+COLOURS: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
+    Theme.DARK: {
+        Style.DIM: (158, 158, 158),
+        Style.TITLE: (95, 175, 215),
+        Style.KEY: (95, 175, 215),
+        Style.BORDER: (135, 175, 215),
+        Style.GOOD: (95, 215, 135),
+        Style.NOTICE: (215, 175, 95),
+        Style.PROBLEM: (255, 135, 135),
+        Style.COOL: (95, 175, 135),
+        Style.MILD: (175, 175, 95),
+        Style.WARM: (215, 175, 95),
+        Style.HOT: (255, 135, 95),
+        Style.FULL: (255, 95, 95),
+        Style.TRACK: (108, 108, 108),
+    },
+    Theme.LIGHT: {
+        Style.DIM: (88, 88, 88),
+        Style.TITLE: (0, 95, 135),
+        Style.KEY: (0, 95, 135),
+        Style.BORDER: (0, 95, 135),
+        Style.GOOD: (0, 95, 0),
+        Style.NOTICE: (135, 95, 0),
+        Style.PROBLEM: (175, 0, 0),
+        Style.COOL: (0, 95, 95),
+        Style.MILD: (95, 95, 0),
+        Style.WARM: (135, 95, 0),
+        Style.HOT: (175, 0, 0),
+        Style.FULL: (175, 0, 0),
+        Style.TRACK: (188, 188, 188),
+    },
 }
-"""Red, green and blue, from the palette of 256 colours; blessed finds the nearest one of a smaller palette."""
+"""Red, green and blue, from the palette of 256 colours; what is no text (TRACK) may be fainter."""
+
+BACKS: Final[Mapping[Theme, Mapping[Back, Colour]]] = {
+    Theme.DARK: {
+        Back.SELECTED: (38, 38, 38),
+        Back.TRACK: (58, 58, 58),
+        Back.STRIPE: (48, 48, 48),
+    },
+    Theme.LIGHT: {
+        Back.SELECTED: (228, 228, 228),
+        Back.TRACK: (218, 218, 218),
+        Back.STRIPE: (238, 238, 238),
+    },
+}
+_OF_FEW: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
+    Theme.DARK: {
+        **dict.fromkeys((Style.TITLE, Style.KEY), (0, 255, 255)),
+        **dict.fromkeys((Style.GOOD, Style.COOL, Style.MILD), (0, 255, 0)),
+        **dict.fromkeys((Style.NOTICE, Style.WARM), (255, 255, 0)),
+        **dict.fromkeys((Style.PROBLEM, Style.HOT, Style.FULL), (255, 0, 0)),
+    },
+    Theme.LIGHT: {
+        **dict.fromkeys((Style.TITLE, Style.KEY), (0, 0, 238)),
+        **dict.fromkeys((Style.PROBLEM, Style.HOT, Style.FULL), (205, 0, 0)),
+    },
+}
+"""For terminals of 8 or 16 colours, of which none is a readable grey; bold makes those of 8 bright."""
+
+_STRIPE: Final = {Theme.DARK: 0.78, Theme.LIGHT: 1.4}
+"""Every second bar is drawn in a darker or lighter shade, so that full ones do not melt into one block."""
 
 _BEGIN: Final = "\x1b[?2026h"
 _END: Final = "\x1b[?2026l"
@@ -42,6 +102,12 @@ _WITH_TITLE: Final = (
 
 _PASTE_ON: Final = "\x1b[?2004h"
 _PASTE_OFF: Final = "\x1b[?2004l"
+
+_WORTH_SYNCHRONIZING: Final = 512
+"""Bytes; fewer come in one piece anyway."""
+
+_CHEAPER_THAN_A_MOVE: Final = 3
+"""Cells that do not differ, and are written nevertheless, because it takes no more bytes than to leave them out."""
 
 
 def open_terminal(fd: int) -> blessed.Terminal:
@@ -73,7 +139,14 @@ class Painter:
     In that mode no cursor is shown, no line is wrapped, and a paste comes in brackets.
     """
 
-    def __init__(self, term: blessed.Terminal, *, coloured: bool = True) -> None:
+    def __init__(
+        self,
+        term: blessed.Terminal,
+        *,
+        coloured: bool = True,
+        theme: Theme = Theme.DARK,
+        ascii: bool = False,
+    ) -> None:
         self.term = term
         # The console of the kernel and old terminals would show a title's text in their midst.
         self._has_title = str(term.kind).startswith(_WITH_TITLE)
@@ -88,11 +161,20 @@ class Painter:
             f"{_PASTE_OFF}{term.normal}{term.enable_line_wrap}"
             f"{term.normal_cursor}{term.exit_fullscreen}{below}{give_back}"
         )
-        self._styles = {
-            style: str(term.color_rgb(*colour))
-            for style, colour in (COLOURS.items() if coloured and term.number_of_colors else ())
-            if style is not Style.DIM or term.number_of_colors > 8  # of eight, none is grey
-        }
+        # Of terminals that move their cursor as ECMA-48 says, shorter moves are known than to an absolute place.
+        self.moves_by_ecma = term.move_xy(0, 0) == "\x1b[1;1H"
+        self._is_coloured = coloured and term.number_of_colors > 0
+        self._has_backs = self._is_coloured and term.number_of_colors > 16
+        self._ascii = ascii
+        self.theme = theme
+        self._looks: dict[tuple[Style, bool, Back | None], str] = {}
+
+    def use(self, theme: Theme) -> bool:
+        """Take the colours of this theme from now on; True where the screen has to be drawn again for that."""
+        is_new = theme is not self.theme
+        self.theme = theme
+        self._looks.clear()
+        return is_new and self._is_coloured
 
     def title(self, text: str) -> bytes:
         """The bytes that name the terminal's window, which `leave` undoes; none where it may have no title."""
@@ -108,23 +190,127 @@ class Painter:
         """The bytes that turn `old`, which is shown, into `new`; without `old`, the screen is cleared first."""
         term = self.term
         known = old.lines if old else ((),) * len(new.lines)
-        lines = "".join(
-            term.move_xy(0, row) + self._line(line, size)
-            for row, (before, line) in enumerate(zip(known, new.lines, strict=True))
-            if before != line
-        )
-        if old is not None and not lines and old.cursor == new.cursor:
+        pen = _Pen(self)
+        for row, (before, line) in enumerate(zip(known, new.lines, strict=True)):
+            if before is not line and before != line:
+                pen.change(row, before, line, size.width)
+        if old is not None and not pen.written and old.cursor == new.cursor:
             return b""
         clear = f"{term.normal}{term.clear}" if old is None else ""
         cursor = f"{term.move_xy(*new.cursor)}{term.normal_cursor}" if new.cursor else ""
-        text = f"{_BEGIN}{term.hide_cursor}{clear}{lines}{cursor}{_END}"
+        hide = term.hide_cursor if old is None or old.cursor else ""
+        text = f"{hide}{clear}{pen.finish()}{cursor}"
+        if len(text) > _WORTH_SYNCHRONIZING:
+            text = f"{_BEGIN}{text}{_END}"
         return text.encode("utf-8", "replace")
 
-    def _line(self, line: Line, size: Size) -> str:
-        """A full line has nothing left to clear, and clearing there would eat its last character."""
-        written = []
-        for span in line:
-            style = self._styles.get(span.style, "") + (str(self.term.bold) if span.bold else "")
-            written.append(f"{style}{span.text}{self.term.normal}" if style else span.text)
-        full = line_width(line) >= size.width
-        return "".join(written) + ("" if full else str(self.term.clear_eol))
+    def look(self, span: Span) -> str:
+        """The sequence that turns the terminal's plain look into the span's; empty for plain text."""
+        known = (span.style, span.bold, span.back)
+        if known not in self._looks:
+            self._looks[known] = self._find_look(*known)
+        return self._looks[known]
+
+    def _find_look(self, style: Style, bold: bool, back: Back | None) -> str:
+        term, theme = self.term, Theme.LIGHT if self.theme is Theme.LIGHT else Theme.DARK
+        found = ""
+        colour = COLOURS[theme].get(style)
+        if self._has_backs and colour is not None:
+            shade = _STRIPE[theme] if back is Back.STRIPE else 1
+            red, green, blue = (min(round(part * shade), 255) for part in colour)
+            found = str(term.color_rgb(red, green, blue))
+        elif self._is_coloured and style in _OF_FEW[theme]:
+            found, bold = str(term.color_rgb(*_OF_FEW[theme][style])), bold or theme is Theme.DARK
+        if self._has_backs and back is not None:
+            found += str(term.on_color_rgb(*BACKS[theme][back]))
+        return found + (str(term.bold) if bold else "")
+
+    def letters(self, span: Span) -> str:
+        """The span's text in the characters of this terminal."""
+        text = span.text
+        if span.style is Style.TRACK and span.back and self._has_backs:
+            return " " * len(text)  # the background is the track
+        return text.translate(ASCII) if self._ascii else text
+
+
+class _Pen:
+    """What is written of one picture, where the cursor stands then, and in which look; None where that is not known."""
+
+    def __init__(self, painter: Painter) -> None:
+        self._painter = painter
+        self._parts: list[str] = []
+        self._at: tuple[int, int] | None = None
+        self._look = ""
+
+    @property
+    def written(self) -> bool:
+        return bool(self._parts)
+
+    def finish(self) -> str:
+        self._wear("")
+        return "".join(self._parts)
+
+    def change(self, row: int, before: Line, line: Line, cells: int) -> None:
+        """Turn one line into another: cell by cell as long as their spans stand in the same places."""
+        column = 0
+        for place, span in enumerate(line):
+            old = before[place] if place < len(before) else None
+            if old is None or len(old.text) != len(span.text) or not _is_certain(old, span):
+                self._rewrite(row, column, line[place:], cells)
+                return
+            if old != span:
+                self._change_span(row, column, old, span)
+            column += len(span.text)
+        if len(before) > len(line):
+            self._rewrite(row, column, (), cells)
+
+    def _change_span(self, row: int, column: int, old: Span, span: Span) -> None:
+        text = self._painter.letters(span)
+        if (old.style, old.bold, old.back) != (span.style, span.bold, span.back):
+            self._write(row, column, text, self._painter.look(span))
+            return
+        pairs = enumerate(zip(self._painter.letters(old), text, strict=True))
+        differing = [place for place, (a, b) in pairs if a != b]
+        while differing:
+            start = end = differing.pop(0)
+            while differing and differing[0] - end <= _CHEAPER_THAN_A_MOVE:
+                end = differing.pop(0)
+            self._write(row, column + start, text[start : end + 1], self._painter.look(span))
+
+    def _rewrite(self, row: int, column: int, spans: Line, cells: int) -> None:
+        """Write the line's end. A full one has nothing left to clear, and clearing would eat its last character."""
+        for span in spans:
+            self._write(row, column, self._painter.letters(span), self._painter.look(span))
+            column += width(span.text)
+        if column < cells:
+            self._write(row, column, str(self._painter.term.clear_eol), "")
+            self._at = (row, column)
+
+    def _write(self, row: int, column: int, text: str, look: str) -> None:
+        if self._at != (row, column):
+            self._parts.append(self._move(row, column))
+        self._wear(look)
+        self._parts.append(text)
+        self._at = (row, column + width(text))
+
+    def _move(self, row: int, column: int) -> str:
+        """The shortest move: mostly to the next line, one back."""
+        if self._at is not None and self._painter.moves_by_ecma:
+            down, right = row - self._at[0], column - self._at[1]
+            if down == 1 and -3 <= right <= 0:
+                return "\b" * -right + "\x1b[B"
+            if down == 0 and right > 0:
+                return f"\x1b[{right}C"
+        return str(self._painter.term.move_xy(column, row))
+
+    def _wear(self, look: str) -> None:
+        if look != self._look:
+            if self._look:
+                self._parts.append(str(self._painter.term.normal))
+            self._parts.append(look)
+            self._look = look
+
+
+def _is_certain(*spans: Span) -> bool:
+    """Whether every terminal agrees where each character stands: one cell each."""
+    return all(span.text.isascii() or width(span.text) == len(span.text) for span in spans)

@@ -5,7 +5,7 @@ are cleaned (`monitor.core.sanitize`) before they come here.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -13,6 +13,15 @@ from typing import Final
 import wcwidth
 
 ELLIPSIS: Final = "…"
+ASCII: Final = str.maketrans(
+    {
+        "…": "~", "─": "-", "│": "|", "┌": "+", "┐": "+", "└": "+", "┘": "+", "█": "#", "░": ".",
+        "▏": "-", "▎": "-", "▍": "-", "▌": "=", "▋": "=", "▊": "=", "▉": "=", "↑": "^", "↓": "v",
+        "←": "<", "→": ">", "⚠": "!", "•": "*", "·": "-", "≈": "~", "✓": "+", "—": "-", "–": "-",
+        "▁": "_", "▂": "_", "▃": ".", "▄": "-", "▅": "-", "▆": "=", "▇": "=",
+    }
+)  # fmt: skip
+"""Each character that we draw, by one that every terminal has; names stay as they are."""
 
 
 def width(text: str) -> int:
@@ -72,6 +81,15 @@ class Style(StrEnum):
     WARM = "warm"
     HOT = "hot"
     FULL = "full"
+    TRACK = "track"
+
+
+class Back(StrEnum):
+    """The ground that a piece of text stands on, where it is not the terminal's own."""
+
+    SELECTED = "selected"
+    TRACK = "track"
+    STRIPE = "stripe"
 
 
 _STEPS: Final = ((0.95, Style.FULL), (0.8, Style.HOT), (0.65, Style.WARM), (0.4, Style.MILD))
@@ -91,6 +109,7 @@ class Span:
     text: str
     style: Style = Style.PLAIN
     bold: bool = False
+    back: Back | None = None
 
 
 Line = tuple[Span, ...]
@@ -119,7 +138,7 @@ def fit(line: Line, room: int) -> Line:
     for span in line:
         rest = room - line_width(tuple(kept))
         if width(span.text) >= rest:
-            return (*kept, Span(clip(span.text + ELLIPSIS, rest), span.style, span.bold))
+            return (*kept, replace(span, text=clip(span.text + ELLIPSIS, rest)))
         kept.append(span)
     return tuple(kept)
 

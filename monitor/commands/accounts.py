@@ -3,9 +3,10 @@
 import asyncio
 import getpass
 import json
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -32,14 +33,19 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import iso
 from monitor.core.guard import find_account
 from monitor.core.model import Account, Secret
+from monitor.core.sanitize import clean
 from monitor.credentials.account_cache import AccountCache, CachedAccount
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.cswap import listed
-from monitor.credentials.folders import absolute
+from monitor.credentials.folders import DEFAULT, absolute, natural
 from monitor.fast_path import socket_of
 from monitor.ipc.client import ask
 from monitor.settings import Settings
 from monitor.storage.cache import FactsDocument
+from monitor.terminal.text import pad, width
+
+SHORT_ID: Final = 12
+"""A longer id of an organization is cut: `--json` has it whole."""
 
 Verb = Callable[[Namespace], Command]
 """Asks the user what is to be asked, and returns the command."""
@@ -78,8 +84,9 @@ def _list(arguments: Namespace) -> None:
         return
     if not settings.accounts:
         print("no accounts yet: log in with Claude Code, then run `monitor accounts import --all`")
-    for document in _documents(settings, learnt):
-        print(_line(document))
+        return
+    for line in _table(_documents(settings, learnt)):
+        print(line)
 
 
 def _documents(settings: Settings, learnt: AccountCache) -> list[dict[str, Any]]:
@@ -103,20 +110,38 @@ def _instant(at: datetime | None) -> str | None:
     return None if at is None else iso(at)
 
 
-def _line(document: Mapping[str, Any]) -> str:
-    mark = "*" if document["active"] else " "
-    end, label = document["login_expires_at"], document["label"]
-    words = [document["name"], document["auth_method"], document["org_id"] or "-"]
-    words += [document["storage"], *document["folders"]]
-    words += [f"login until {end.partition('T')[0]}"] if end else []
-    words += [f"({label})"] if label else []
-    return f"{mark} {'  '.join(words)}"
+def _table(documents: list[dict[str, Any]]) -> Iterator[str]:
+    """A header and a line for each account; a column without anything in it is left out."""
+    home = os.environ.get("HOME", "").rstrip("/")
+    rows = [("#", "Name", "Label", "Auth", "Organization", "Token", "Folders", "Login ends")]
+    for number, one in enumerate(documents, 1):
+        folders = [
+            f"~{folder.removeprefix(home)}" if home and folder.startswith(f"{home}/") else folder
+            for folder in one["folders"]
+        ]
+        organization = one["org_id"] or ""
+        rows.append(
+            (
+                f"{number}{' *' if one['active'] else ''}",
+                clean(one["name"]),
+                clean(one["label"] or ""),
+                one["auth_method"].replace("_", " "),
+                organization if len(organization) <= SHORT_ID else f"{organization[:8]}…",
+                one["storage"],
+                ", ".join(map(clean, folders)),
+                (one["login_expires_at"] or "").partition("T")[0],
+            )
+        )
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    cells = [max(map(width, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        yield "  ".join(map(pad, row, cells)).rstrip()
 
 
 def _folders(account: Account, facts: CachedAccount) -> list[str]:
     """The folders in which Claude Code has the account's login now, else the one that the settings name."""
     named = (account.config_dir,) if account.config_dir is not None else ()
-    return [folder or "~/.claude" for folder in facts.folders or named]
+    return sorted((folder or DEFAULT for folder in facts.folders or named), key=natural)
 
 
 def _import(arguments: Namespace) -> Command:

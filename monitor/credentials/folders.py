@@ -5,6 +5,7 @@ folder has no spelling: it is "". Nothing in a folder is read.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -51,6 +52,11 @@ def config_dir(account: AccountState) -> str | None:
     if named is None or account.config_dir in remembered(named):
         return account.config_dir
     return for_claude_code(named)
+
+
+def natural(text: str) -> list[tuple[str, int]]:
+    """A key that sorts `.claude-2` before `.claude-10`."""
+    return [(words, int(number or 0)) for words, number in re.findall(r"(\D*)(\d*)", text)]
 
 
 def _expanded(folder: str) -> str:
@@ -114,7 +120,7 @@ def _names(parent: Path) -> list[str]:
     except OSError:
         return []
     names = [name for name in names if name.isprintable()]
-    return sorted(names, key=lambda name: ("claude" not in name.lower(), name))
+    return sorted(names, key=lambda name: ("claude" not in name.lower(), natural(name)))
 
 
 def _is_our_folder(folder: str) -> bool:

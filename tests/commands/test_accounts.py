@@ -90,7 +90,7 @@ def test_every_login_of_the_machine_is_imported_with_a_line_for_each(user: Machi
     user.login(".claude", mine)
     user.login(".claude-work", work)
     user.login(".claude-ci", scopes=["user:inference"])
-    user.login(".claude-old", expiresAt=1000)
+    user.login(".claude-old", expiresAt=int((time.time() - 3600) * 1000))
     (user.home / ".claude-empty").mkdir()
     (user.home / ".claude-empty" / ".claude.json").write_text("{}")
     done = user.run("import", "--all")
@@ -107,8 +107,9 @@ def test_every_login_of_the_machine_is_imported_with_a_line_for_each(user: Machi
         ]
     )
     assert user.run("list").stdout.splitlines() == [
-        f"* {ME}  oauth  org-1  linked  ~/.claude",
-        f"  {WORK}  oauth  org-2  linked  {home}/.claude-work",
+        "#    Name              Auth   Organization  Token   Folders",
+        f"1 *  {ME}    oauth  org-1         linked  ~/.claude",
+        f"2    {WORK}  oauth  org-2         linked  ~/.claude-work",
     ]
     written = [f for f in home.rglob("*") if f.is_file() and f.name != ".credentials.json"]
     assert {f.name for f in written} >= {"config.toml", "state.db"}
@@ -121,7 +122,9 @@ def test_the_login_of_the_default_place_is_imported_without_a_folder(user: Machi
     user.login(".claude", user.accounts[0])
     assert user.run("import").stdout == f"{ME}: imported, read live from Claude Code\n"
     assert "config_dir" not in user.settings.read_text()
-    assert user.run("list").stdout == f"* {ME}  oauth  org-1  linked  ~/.claude\n"
+    assert user.run("list").stdout.splitlines()[1:] == [
+        f"1 *  {ME}  oauth  org-1         linked  ~/.claude"
+    ]
 
 
 def test_a_running_monitor_is_told_which_place_this_shell_means(user: Machine) -> None:
@@ -140,7 +143,7 @@ def test_one_login_is_imported_by_its_folder(user: Machine) -> None:
     user.login("elsewhere", user.accounts[1])
     done = user.run("import", "--config-dir", str(user.home / "elsewhere"))
     assert done.stdout == f"{WORK}: imported, read live from Claude Code\n"
-    assert f"{user.home}/elsewhere" in user.run("list").stdout
+    assert "  ~/elsewhere" in user.run("list").stdout
 
 
 def test_where_nothing_can_be_imported_it_fails_and_says_of_each_place_why(user: Machine) -> None:
@@ -201,8 +204,9 @@ def test_the_accounts_of_claude_swap_are_added_and_find_their_logins(user: Machi
         "",
     )
     assert user.run("list").stdout.splitlines() == [
-        f"* {WORK}  oauth  org-2  automatic  {user.home}/.claude-work",
-        "  far@example.com  oauth  org-9  automatic  login until 2027-01-20",
+        "#    Name              Auth   Organization  Token      Folders         Login ends",
+        f"1 *  {WORK}  oauth  org-2         automatic  ~/.claude-work",
+        "2    far@example.com   oauth  org-9         automatic                  2027-01-20",
     ]
     nothing = "nothing new: all of claude-swap's accounts are already added\n"
     assert user.run("import", "--from-cswap").stdout == nothing
@@ -250,7 +254,10 @@ def test_the_accounts_as_a_document(user: Machine) -> None:
             }
         ]
     }
-    assert user.run("list").stdout == f"* {ME}  oauth  org-1  automatic  (work)\n"
+    assert user.run("list").stdout.splitlines() == [
+        "#    Name            Label  Auth   Organization  Token",
+        f"1 *  {ME}  work   oauth  org-1         automatic",
+    ]
 
 
 @pytest.mark.parametrize("words", [["use"], ["remove", "--yes"], ["edit", "--label", "x"]])

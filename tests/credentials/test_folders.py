@@ -2,7 +2,7 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Account, Storage
-from monitor.credentials.folders import for_claude_code, remembered
+from monitor.credentials.folders import for_claude_code, natural, remembered
 from tests.credentials.factories import FakeLogin, Rig
 
 ME = "me@example.com"
@@ -59,3 +59,13 @@ async def test_why_the_default_place_cannot_be_read_is_said_of_the_account_that_
     await rig.watcher.look()
     with pytest.raises(CredentialError, match="locked"):
         await rig.credentials.credential(rig.account(ME))
+
+
+def test_numbers_in_names_are_counted_and_not_spelled() -> None:
+    names = ["~/.claude-10", "~/.claude", "~/.claude-2b", "~/.claude-2"]
+    assert sorted(names, key=natural) == [
+        "~/.claude",
+        "~/.claude-2",
+        "~/.claude-2b",
+        "~/.claude-10",
+    ]

@@ -17,8 +17,8 @@ first. As the figures of a period only grow, so do the first, the second and so 
 
 import math
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -259,14 +259,11 @@ def _told_apart(rows: Sequence[_Reading]) -> list[_Reading]:
         words: defaultdict[str, set[str]] = defaultdict(set)
         for row in told:
             words[row.key].add(row.others[place])
-        told = [_longer(row, row.others[place]) if len(words[row.key]) > 1 else row for row in told]
+        for at, row in enumerate(told):
+            word = row.others[place]
+            if word and len(words[row.key]) > 1 and not row.key.endswith(f"_{word}"):
+                told[at] = replace(row, key=f"{row.key}_{word}")
     return told
-
-
-def _longer(row: _Reading, word: str) -> _Reading:
-    return (
-        replace(row, key=f"{row.key}_{word}") if word and not row.key.endswith(f"_{word}") else row
-    )
 
 
 def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Reading]:
@@ -277,11 +274,20 @@ def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Re
     for flat in flats:
         same = named[flat.key]
         agreeing = [place for place, row in enumerate(same) if _agree(row, flat)]
-        if agreeing:
-            place = min(agreeing, key=lambda place: same[place].percent is None)
-            same[place] = _one_of(same[place], flat)
-        else:
+        if not agreeing:
             same.insert(0, flat)
+            continue
+        place = min(agreeing, key=lambda place: same[place].percent is None)
+        row = same[place]
+        known = [reading.percent for reading in (row, flat) if reading.percent is not None]
+        same[place] = replace(
+            row,
+            percent=max(known, default=None),
+            resets_at=row.resets_at or flat.resets_at,
+            locked_reason=row.locked_reason or flat.locked_reason,
+            bad_number=row.bad_number or flat.bad_number,
+            bad_time=row.bad_time or flat.bad_time,
+        )
     return [reading for readings in named.values() for reading in readings]
 
 
@@ -292,45 +298,20 @@ def _agree(row: _Reading, flat: _Reading) -> bool:
     return abs(row.percent - flat.percent) <= SAME_FIGURE
 
 
-def _one_of(row: _Reading, flat: _Reading) -> _Reading:
-    known = [reading.percent for reading in (row, flat) if reading.percent is not None]
-    return replace(
-        row,
-        percent=max(known, default=None),
-        resets_at=row.resets_at or flat.resets_at,
-        locked_reason=row.locked_reason or flat.locked_reason,
-        bad_number=row.bad_number or flat.bad_number,
-        bad_time=row.bad_time or flat.bad_time,
-    )
-
-
 def _windows(readings: Iterable[_Reading]) -> tuple[tuple[Window, ...], int]:
-    """The windows by key, and how many more there are: the plan's own and the fullest are kept."""
-    found = [reading for reading in readings if reading.percent is not None]
-    found.sort(key=lambda reading: (reading.key not in PERIODS.values(), -_known(reading)))
-    taken: set[str] = set()
-    doubled = Counter(reading.key for reading in found)
-    names = _names(found[:MOST_WINDOWS], taken, doubled)
-    windows = [
-        Window(name, _known(reading) / 100, reading.resets_at, reading.locked_reason)
-        for name, reading in names
-    ]
-    ordered = sorted(windows, key=lambda window: window.key)
-    return tuple(ordered), max(len(found) - MOST_WINDOWS, 0)
+    """The windows by key, and how many more there are: the plan's own and the fullest are kept.
 
-
-def _known(reading: _Reading) -> float:
-    return reading.percent or 0.0
-
-
-def _names(
-    found: Iterable[_Reading], taken: set[str], doubled: Counter[str]
-) -> Iterator[tuple[str, _Reading]]:
-    """A key for each: its own for the first of a name, then with numbers that no other key has."""
-    for reading in found:
+    The first of a name has it for its key; the others get numbers that no other key has.
+    """
+    found = [(reading.percent, reading) for reading in readings if reading.percent is not None]
+    found.sort(key=lambda pair: (pair[1].key not in PERIODS.values(), -pair[0]))
+    names = {reading.key for _, reading in found}
+    windows: dict[str, Window] = {}
+    for percent, reading in found[:MOST_WINDOWS]:
         key, number = reading.key, 1
-        while key in taken or (number > 1 and key in doubled):
+        while key in windows or (number > 1 and key in names):
             number += 1
             key = f"{reading.key}_{number}"
-        taken.add(key)
-        yield key, reading
+        windows[key] = Window(key, percent / 100, reading.resets_at, reading.locked_reason)
+    ordered = sorted(windows.values(), key=lambda window: window.key)
+    return tuple(ordered), max(len(found) - MOST_WINDOWS, 0)

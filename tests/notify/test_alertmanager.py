@@ -162,6 +162,17 @@ async def test_what_fired_before_we_were_started_is_sent_as_well() -> None:
         assert posted(server)[0]["startsAt"] == "2026-11-22T12:00:00Z"
 
 
+async def test_what_stands_for_several_accounts_is_sent_as_that_of_each() -> None:
+    several = Alert(AlertKind.UNREADABLE, "", "", NOW, detail="for a, b: no network")
+    each = [replace(several, account=name, detail="no network") for name in "ab"]
+    async with receiver() as server:
+        bench = Bench(server)
+        await bench.channel.send(*delivery(several))
+        assert server.requests == []
+        await bench.refresh(1, *each)
+        assert [one["labels"]["account"] for one in posted(server)] == ["a", "b"]
+
+
 async def test_what_has_ceased_is_sent_as_resolved_for_five_minutes() -> None:
     async with receiver() as server:
         bench = Bench(server)

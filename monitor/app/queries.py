@@ -6,7 +6,7 @@ Light on purpose: of what it imports, nothing loads a server, a client or a keyr
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from exporters.status_json import render_json, render_json_line
@@ -15,8 +15,9 @@ from monitor.core import format
 from monitor.core.commands import CURRENT, Guard, Next, Question, Run, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
-from monitor.core.guard import Verdict, current_account, guarded, named_account
-from monitor.core.ranking import APPLICABLE, Candidate, Choice, Confidence, choose
+from monitor.core.guard import Verdict, current_account, fitting, guarded, named_account
+from monitor.core.planning import Action, Advice, plan
+from monitor.core.ranking import APPLICABLE, Candidate, Choice, Confidence, all_limits, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
@@ -24,6 +25,7 @@ from monitor.terminal.table import render_plain
 from monitor.terminal.text import pad, width
 
 _WIDEST: Final = 1000
+HOUR: Final = timedelta(hours=1)
 _NO_PLACE: Final = (
     "no folder of Claude Code is known for {}: `monitor accounts import --config-dir DIR`"
 )
@@ -41,10 +43,14 @@ def answer_query(state: State, now: datetime, query: Question) -> Answer:
     match query:
         case Status():
             return _status(state, now, query)
-        case Next(form):
-            return _next(state, now, form)
-        case Guard(account, window, most):
-            return Answer(guarded(state, now, account, window, most))
+        case Next(form, model, duration):
+            if duration is None:
+                return _next(state, now, form, model)
+            return _plan(state, now, duration, query)
+        case Guard(account, window, most, need, confidence):
+            if need is None:
+                return Answer(guarded(state, now, account, window, most))
+            return Answer(fitting(state, now, account, window, need, confidence))
         case Run():
             return _run(state, now, query)
 
@@ -85,20 +91,65 @@ def _narrowed(state: State, account: str | None) -> State:
     return replace(state, accounts={name: one}, active=0 if name == state.active_account else -1)
 
 
-def _next(state: State, now: datetime, form: str) -> Answer:
+def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
+    choice = choose(state, now, model)
     match form:
         case "words":
-            choice = choose(state, now)
             return _named(choice, lambda name: f"{clean(name)}: {'; '.join(choice.reasons)}")
         case "all":
-            return _ranking(choose(state, now), now)
+            return _ranking(choice, now)
         case "json":
-            return Answer(0, f"{json.dumps(_document(state, choose(state, now), now), indent=2)}\n")
+            return Answer(0, f"{json.dumps(_document(state, choice, now), indent=2)}\n")
         case "name":
-            return _named(choose(state, now), lambda name: name)
+            return _named(choice, lambda name: name)
         case "config-dir":
-            return _config_dir(state, now)
+            return _config_dir(state, now, model)
     raise SettingsError(f"not understood: form = {form!r}")
+
+
+def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answer:
+    """A line for each piece of advice, or all of them as JSON."""
+    limits = all_limits(state, now)
+    if not limits:
+        return _named(choose(state, now), clean)
+    weights = {one.name: one.plan_weight for one in limits}
+    known = [
+        (forecast, weights[name])
+        for name, account in state.accounts.items()
+        if name in weights and (forecast := account.forecast) is not None and forecast.hourly
+    ]
+    if not known:
+        return Answer(1, "no plan yet: two days of history are needed")
+
+    def points_per_hour(at: datetime) -> float:
+        hours = ((one.hourly, int((at - one.at) / HOUR), weight) for one, weight in known)
+        return sum(each[hour] * weight for each, hour, weight in hours if 0 <= hour < len(each))
+
+    lines = plan(limits, now, duration, points_per_hour, state.logged_in, query.model)
+    if query.form == "json":
+        return Answer(0, f"{json.dumps([_advice(line) for line in lines], indent=2)}\n")
+    return Answer(0, "".join(f"{_advised(line, now)}\n" for line in lines))
+
+
+def _advised(line: Advice, now: datetime) -> str:
+    """`14:10 – 17:30  use     work: …`; a window that is to be opened, a week that expires, have one instant."""
+    clock = format.clock(line.at, now)
+    if line.action is Action.OPEN and line.until is not None:
+        return f"{clock:15} open    {clean(line.account or '')}: {line.reason}, at {format.clock(line.until, now)}"
+    if line.until is not None:
+        clock = f"{clock} – {format.clock(line.until, now)}"
+    name = f"{clean(line.account)}: " if line.account else ""
+    return f"{clock:15} {line.action:7} {name}{line.reason}"
+
+
+def _advice(line: Advice) -> Mapping[str, Any]:
+    return {
+        "at": iso(line.at),
+        "until": line.until and iso(line.until),
+        "action": line.action,
+        "account": line.account,
+        "reason": line.reason,
+    }
 
 
 def _ranking(choice: Choice, now: datetime) -> Answer:
@@ -166,12 +217,12 @@ def _named(choice: Choice, what: Callable[[str], str]) -> Answer:
     return Answer(0, f"{what(choice.account)}\n")
 
 
-def _config_dir(state: State, now: datetime) -> Answer:
+def _config_dir(state: State, now: datetime, model: str | None) -> Answer:
     """Choose among accounts with a folder of Claude Code; an empty line is its default place, here as there."""
     placed = {name: one for name, one in state.accounts.items() if config_dir(one) is not None}
     if state.accounts and not placed:
         return Answer(1, _NO_PLACE.format("any account"))
-    choice = choose(replace(state, accounts=placed), now)
+    choice = choose(replace(state, accounts=placed), now, model)
     return _named(choice, lambda name: config_dir(placed[name]) or "")
 
 
@@ -195,6 +246,7 @@ def _ranked(candidate: Candidate) -> Mapping[str, Any]:
         "standing": candidate.standing.name.lower(),
         "logged_in": candidate.logged_in,
         "room": None if candidate.room is None else round(candidate.room, 6),
+        "urgency": round(candidate.urgency, 4),
         "window": window.key if window else None,
         "resets_at": iso(window.resets_at) if window and window.resets_at else None,
         "free_at": candidate.free_at and iso(candidate.free_at),

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import Final
 
 from monitor.core.errors import SettingsError
+from monitor.core.forecast import fits
 from monitor.core.limits import is_window_key
 from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
+from monitor.core.planning import USUAL_COST
 from monitor.core.state import State
 
 DEFAULT_MAX: Final = 1.0
@@ -52,6 +54,48 @@ def guarded(
     if not known:
         return Verdict.UNKNOWN
     return Verdict.REACHED if _reached(known, most) else Verdict.BELOW
+
+
+SHORTEST_TASK: Final = timedelta(minutes=15)
+
+
+def fitting(
+    state: State,
+    now: datetime,
+    account: str | None,
+    window: str | None,
+    need: float,
+    confidence: float,
+) -> Verdict:
+    """Whether a task of `need` points of a 5-hour window fits before any limit, or that of one window.
+
+    `confidence` (0 to 1) is the probability with which it has to, beside what the account is used for anyway. Raises
+    SettingsError as `guarded` does.
+    """
+    plain = guarded(state, now, account, window)
+    asked = current_account(state) if account is None else named_account(state, account)
+    if plain is not Verdict.BELOW or asked is None:
+        return plain
+    expected = asked.forecast
+    cost = expected.week_cost.ratio if expected and expected.week_cost else USUAL_COST
+    forecasts, is_known = [], True
+    for key in (FIVE_HOURS, SEVEN_DAYS) if window is None else (window,):
+        found = asked.window(key, now)
+        if found is None:
+            continue
+        points = need if key.startswith(FIVE_HOURS) else need * cost
+        if (1 - found.utilization) * 100 < points:
+            return Verdict.REACHED
+        forecast = asked.forecast_of(key, now)
+        if forecast is not None and forecast.distribution is not None:
+            forecasts.append((forecast.distribution, points))
+        elif found.resets_at is not None:
+            is_known = False
+    pace = expected.points_per_hour if expected else None
+    lasting = max(timedelta(hours=need / pace), SHORTEST_TASK) if pace else SHORTEST_TASK
+    if forecasts and fits(forecasts, lasting) < confidence:
+        return Verdict.REACHED
+    return Verdict.BELOW if is_known else Verdict.UNKNOWN
 
 
 def _is_known(window: Window) -> bool:

@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from monitor.core import format
+
 FIVE_HOURS: Final = timedelta(hours=5)
 WEEK: Final = timedelta(days=7)
 
@@ -140,7 +142,7 @@ def choose(
     kept = next((a for a in roomy if a.name == current), None)
     if kept and urgencies[best.name] < stickiness * urgencies[kept.name]:
         best = kept
-    return Choice(best.name, _reason(best, open_ones, now, current, model), None, urgencies)
+    return Choice(best.name, why(best, open_ones, now, current, model), None, urgencies)
 
 
 def _none_free(accounts: Sequence[AccountLimits], now: datetime, model: str | None) -> Choice:
@@ -152,21 +154,25 @@ def _none_free(accounts: Sequence[AccountLimits], now: datetime, model: str | No
     if not waits:
         return Choice(None, "all accounts are full")
     free_at, name = min(waits)
-    return Choice(None, f"all accounts are full: {name} is free in {span(free_at - now)}", free_at)
+    return Choice(
+        None,
+        f"all accounts are full: {name} is free in {format.duration(free_at - now, seconds=False)}",
+        free_at,
+    )
 
 
-def _reason(
+def why(
     account: AccountLimits,
     others: Sequence[AccountLimits],
     now: datetime,
     current: str | None,
     model: str | None,
 ) -> str:
-    """Why this account, in one line."""
+    """The reason for this account among all that are open, in one line."""
     if len(others) == 1:
         return "the only account with room"
     week = account.week_for(model)
-    until = f" in {span(week.resets_at - now)}" if week.resets_at else ""
+    until = f" in {format.duration(week.resets_at - now, seconds=False)}" if week.resets_at else ""
     left = f"{week.left * 100:.0f} % of its week is left and resets{until}"
     if account.name == current:
         return f"stay: no other account's week is much more urgent ({left})"
@@ -175,16 +181,6 @@ def _reason(
     if week.resets_at is None:
         return f"{left}"
     return f"{left}: the most for the time"
-
-
-def span(time: timedelta) -> str:
-    """A duration in the two largest units: `2d 4h`, `3h 05m`, `12m`."""
-    minutes = max(round(time / timedelta(minutes=1)), 0)
-    days, minutes = divmod(minutes, 1440)
-    hours, minutes = divmod(minutes, 60)
-    if days:
-        return f"{days}d {hours}h"
-    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m"
 
 
 def window_to_open(
@@ -288,16 +284,8 @@ def plan(
         if opened is not None and _work_within(points_per_hour, at, FIVE_HOURS * 1.5):
             by_name[opened] = spend(by_name[opened], 0.0, at)
             last_opened = at
-            again = f"{at + FIVE_HOURS:%H:%M}"
-            lines.append(
-                Advice(
-                    at,
-                    None,
-                    Action.OPEN,
-                    opened,
-                    f"starts its 5 hours: full again from {again} UTC",
-                )
-            )
+            reason = "starts its 5 hours early, so that they end early"
+            lines.append(Advice(at, at + FIVE_HOURS, Action.OPEN, opened, reason))
         at += PLAN_STEP
     named = {line.account for line in lines}
     idle = [
@@ -341,7 +329,9 @@ def _why_left(account: AccountLimits, now: datetime, model: str | None) -> str:
     account = account.at(now)
     if account.points(model) < FREE * 100:
         free_at = account.free_at(now, model)
-        return f"full, free in {span(free_at - now)}" if free_at else "full"
+        return (
+            f"full, free in {format.duration(free_at - now, seconds=False)}" if free_at else "full"
+        )
     return "not needed: others expire sooner"
 
 

@@ -1,11 +1,12 @@
-"""Which account to use now: the room that each has, what that knowledge is worth, and the reasons in words.
+"""Which account to use now: how urgent each one's week is, what that knowledge is worth, and the reasons in words.
 
-Room is what is left of the fuller one of the 5-hour and the 7-day window. Per-model weeks are hints: a limit of one
-model stops nobody. First comes the most room, then the soonest reset, and of equals the login in use. Pure.
+First comes the account under the highest pressure (see `planning`): the one whose week expires first for what is left
+of it. The one in use is kept unless another's is a good deal higher. One with little left of its 5-hour window comes
+behind the others, one that is full last. Per-model weeks are hints, unless the question is about a model. Pure.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -14,7 +15,16 @@ from typing import Final
 from monitor.core import format
 from monitor.core.errors import Reason
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
-from monitor.core.planning import USUAL_COST, AccountLimits, Limit
+from monitor.core.planning import (
+    FREE,
+    SPENT,
+    STICKINESS,
+    USUAL_COST,
+    AccountLimits,
+    Limit,
+    urgency,
+    why,
+)
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 
@@ -41,8 +51,8 @@ class Confidence(IntEnum):
 class Candidate:
     """One account as a place to work. `room` is a ratio, and None where nothing is known of it.
 
-    `window` is the fuller one; `free_at` is when a full account is open again, where that is known. `reasons` are its
-    own: doubts and hints.
+    `window` is the fuller one; `free_at` is when a full account is open again, where that is known. `urgency` is its
+    pressure (see `planning`). `reasons` are its own: doubts and hints.
     """
 
     account: str
@@ -52,6 +62,12 @@ class Candidate:
     free_at: datetime | None = None
     logged_in: bool = False
     reasons: tuple[str, ...] = ()
+    urgency: float = 0.0
+
+    @property
+    def is_spent(self) -> bool:
+        """True where so little is left of it that it is begun only for want of another."""
+        return self.room is not None and self.room * 100 < SPENT
 
     @property
     def percent_left(self) -> int:
@@ -67,10 +83,16 @@ class Candidate:
         return (resets_at + MINUTE / 2).replace(second=0, microsecond=0)
 
 
-def candidate_of(state: State, account: AccountState, now: datetime) -> Candidate:
-    """The account as it stands at `now`."""
+def candidate_of(
+    state: State,
+    account: AccountState,
+    now: datetime,
+    limits: AccountLimits | None = None,
+    model: str | None = None,
+) -> Candidate:
+    """The account as it stands at `now`; `limits` are its own, where it can be used."""
     name = account.account.name
-    windows = applicable(account, now)
+    windows = applicable(account, now, model)
     blocking = [window for window in windows if _stops(window)]
     fullest = max(windows, key=lambda window: window.utilization, default=None)
     candidate = Candidate(
@@ -82,14 +104,24 @@ def candidate_of(state: State, account: AccountState, now: datetime) -> Candidat
     )
     if blocking:
         return _full(candidate, blocking)
+    if limits is not None:
+        candidate = replace(candidate, urgency=urgency(limits.at(now), now, model))
+        if limits.week_for(model).left < FREE:
+            return replace(
+                candidate,
+                standing=Confidence.FULL,
+                room=0.0,
+                free_at=limits.week_for(model).resets_at,
+                reasons=(f"only its reserve of {format.exact_percent(limits.reserve)} is left",),
+            )
     standing, doubts = _standing(state, account, now, known=fullest is not None)
     return replace(candidate, standing=standing, reasons=(*doubts, *_hints(account, windows, now)))
 
 
-def applicable(account: AccountState, now: datetime) -> list[Window]:
-    """The windows that stop all work when they are full, as far as they are known."""
-    windows = account.windows(now)
-    return [w for w in windows if w.key in APPLICABLE and not math.isnan(w.utilization)]
+def applicable(account: AccountState, now: datetime, model: str | None = None) -> list[Window]:
+    """The windows that stop all work, or that with the model, when they are full, as far as they are known."""
+    keys = (*APPLICABLE, f"{SEVEN_DAYS}_{model}") if model else APPLICABLE
+    return [w for w in account.windows(now) if w.key in keys and not math.isnan(w.utilization)]
 
 
 def _stops(window: Window) -> bool:
@@ -204,11 +236,13 @@ def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
-    """The most room, of equals the one whose room would lapse first, of those the one that is in use."""
+    """The highest pressure, of equals the one whose room would lapse first, of those the one that is in use."""
     if candidate.standing is Confidence.FULL:
         return candidate.standing, candidate.free_at or NO_END, not candidate.logged_in
-    room, lapses_at = candidate.percent_left, candidate.lapses_at
-    return candidate.standing, -room, lapses_at, not candidate.logged_in
+    kept = STICKINESS if candidate.logged_in and not candidate.is_spent else 1.0
+    urgency = round(candidate.urgency * kept, 6)
+    lapses_at = candidate.lapses_at
+    return candidate.standing, candidate.is_spent, -urgency, lapses_at, not candidate.logged_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +256,16 @@ class Choice:
     ranking: tuple[Candidate, ...] = ()
 
 
-def choose(state: State, now: datetime) -> Choice:
-    """The best account of the state, and all of them from the best to the worst."""
-    found = [candidate_of(state, account, now) for account in state.accounts.values()]
+def choose(state: State, now: datetime, model: str | None = None) -> Choice:
+    """The best account of the state, and all of them from the best to the worst.
+
+    With a `model`, its own week counts like the account's.
+    """
+    limits = {one.name: one for one in all_limits(state, now)}
+    found = [
+        candidate_of(state, account, now, limits.get(name), model)
+        for name, account in state.accounts.items()
+    ]
     ranking = tuple(ranked(found))
     if not ranking:
         return Choice(
@@ -237,21 +278,34 @@ def choose(state: State, now: datetime) -> Choice:
         return Choice(None, False, (reason, *_named_doubts(ranking)), ranking=ranking)
     best = ranking[0]
     usable = best.standing is not Confidence.FULL
-    reasons = _reasons_for(ranking, state, now) if usable else _reasons_when_full(ranking, now)
+    why_not = _reasons_when_full(ranking, now)
+    reasons = _reasons_for(ranking, limits, state, now, model) if usable else why_not
     return Choice(best.account, usable, (*reasons, *best.reasons), best.free_at, ranking)
 
 
-def _reasons_for(ranking: Sequence[Candidate], state: State, now: datetime) -> Iterator[str]:
-    """Why the first one is the best: what is used of it, and what it has before the next one."""
+def _reasons_for(
+    ranking: Sequence[Candidate],
+    limits: Mapping[str, AccountLimits],
+    state: State,
+    now: datetime,
+    model: str | None,
+) -> Iterator[str]:
+    """Why the first one is the best: what is used of it, and what it has before the others."""
     best = ranking[0]
     yield from _used(state.accounts[best.account], now)
     others = [c for c in ranking[1:] if c.standing is not Confidence.FULL]
+    peers = [
+        limits[c.account] for c in others if c.standing is best.standing and c.account in limits
+    ]
     if len(ranking) > 1 and not others:
         yield "all others are full" if len(ranking) > 2 else "the other one is full"
-    elif others and others[0].standing is best.standing:
-        yield _advantage(best, others, now)
-    elif others:
+    elif others and not peers:
         yield "less is known of the others" if len(others) > 1 else "less is known of the other one"
+    elif others and best.account in limits:
+        current = best.account if best.logged_in else None
+        yield why(limits[best.account], [limits[best.account], *peers], now, current, model)
+    if model and not any(model in one.models for one in limits.values()):
+        yield f"no account has a limit of its own for {clean(model)}"
 
 
 def _used(account: AccountState, now: datetime) -> Iterator[str]:
@@ -261,20 +315,6 @@ def _used(account: AccountState, now: datetime) -> Iterator[str]:
     ]
     if parts:
         yield f"{', '.join(parts)} used"
-
-
-def _advantage(best: Candidate, others: Sequence[Candidate], now: datetime) -> str:
-    """The first thing in which it is before all that are known as well as it is."""
-    peers = [candidate for candidate in others if candidate.standing is best.standing]
-    equals = [peer for peer in peers if peer.percent_left == best.percent_left]
-    if not equals:
-        return "the most room"
-    if best.window and best.window.resets_at and best.lapses_at < equals[0].lapses_at:
-        soon = format.duration(best.window.resets_at - now)
-        return f"as much room as any, and its {best.window.key} resets first, in {soon}"
-    if best.logged_in:
-        return "as much room as any, and Claude Code is logged in there"
-    return "as much room as any"
 
 
 def _reasons_when_full(ranking: Sequence[Candidate], now: datetime) -> Iterator[str]:

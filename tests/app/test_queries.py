@@ -2,6 +2,7 @@
 
 import json
 import os.path
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from monitor.app.queries import Answer, answer_query
 from monitor.core.commands import Guard, Next, Status
 from monitor.core.errors import SettingsError
-from monitor.core.model import Account, AccountState
+from monitor.core.model import Account, AccountForecast, AccountState
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
 from tests.builders import NOW, live, state, waiting, window
@@ -18,11 +19,14 @@ from tests.builders import NOW, live, state, waiting, window
 HOUR = timedelta(hours=1)
 
 
-def account(name: str, percent: float, **changes: Any) -> AccountState:
-    return live(name, window("5h", percent, HOUR), window("7d", 1, 24 * HOUR), **changes)
+def account(name: str, percent: float, week: int = 24, **changes: Any) -> AccountState:
+    """Whose week ends in so many hours."""
+    return live(name, window("5h", percent, HOUR), window("7d", 1, week * HOUR), **changes)
 
 
-TWO = state(account("work", 42), account("home", 10, config_dir="/home/me/.claude-home"), active=1)
+TWO = state(
+    account("work", 42, 96), account("home", 10, config_dir="/home/me/.claude-home"), active=1
+)
 
 
 def answer(query: Status | Next | Guard, shown: State = TWO) -> Answer:
@@ -48,7 +52,10 @@ def test_one_account_can_be_asked_for() -> None:
 
 
 def test_next_for_people_scripts_and_programs() -> None:
-    assert answer(Next()).text == "home: 5h 10%, 7d 1% used; the most room\n"
+    assert answer(Next()).text == (
+        "home: 5h 10%, 7d 1% used; "
+        "99 % of its week is left and resets in 1d 00h: more than can still be used of it\n"
+    )
     assert answer(Next("name")) == (0, "home\n")
     assert answer(Next("config-dir")) == (0, "/home/me/.claude-home\n")
     document = json.loads(answer(Next("json")).text)
@@ -59,6 +66,7 @@ def test_next_for_people_scripts_and_programs() -> None:
         "standing": "known",
         "logged_in": False,
         "room": 0.58,
+        "urgency": 0.4389,
         "window": "5h",
         "resets_at": "2026-11-22T13:00:00Z",
         "free_at": None,
@@ -125,3 +133,24 @@ def test_a_guard_takes_a_ratio() -> None:
 def test_what_cannot_be_understood_is_wrong_usage(query: Status | Next | Guard) -> None:
     with pytest.raises(SettingsError):
         answer(query)
+
+
+def working(name: str, hourly: float, **windows: float) -> AccountState:
+    """An account with forecasts, which expects so many points of work in each hour."""
+    expected = AccountForecast(NOW, points_per_hour=hourly, hourly=(hourly,) * 48)
+    return replace(account(name, **windows), forecast=expected)
+
+
+def test_a_plan_has_a_line_for_each_thing_to_do() -> None:
+    shown = state(working("work", 20, percent=90, week=96), working("home", 5, percent=0, week=96))
+    code, text = answer(Next(plan=6 * HOUR), shown)
+    lines = text.splitlines()
+    assert code == 0
+    assert any("use" in line and "home: " in line for line in lines)
+    planned = json.loads(answer(Next("json", plan=6 * HOUR), shown).text)
+    assert [line["account"] for line in planned if line["action"] == "use"]
+    assert planned[0]["at"] == "2026-11-22T12:00:00Z"
+
+
+def test_without_two_days_of_history_there_is_no_plan() -> None:
+    assert answer(Next(plan=HOUR)) == (1, "no plan yet: two days of history are needed")

@@ -1,5 +1,6 @@
 """What scripts ask before they go on: below, reached, or not to be known."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import Reason, SettingsError
-from monitor.core.guard import Verdict, current_account, find_account, guarded
-from monitor.core.model import Account, Window
+from monitor.core.forecast import Forecast, RunOut
+from monitor.core.guard import Verdict, current_account, find_account, fitting, guarded
+from monitor.core.model import Account, AccountForecast, Window
+from monitor.core.state import State
 from tests.builders import NOW, before, failing, live, state, usage, waiting, window
 
 HOUR = timedelta(hours=1)
@@ -156,3 +159,54 @@ def test_a_window_of_any_name_that_is_known_can_be_asked_for() -> None:
     assert guarded(known, NOW, window="opus") is Verdict.REACHED
     with pytest.raises(SettingsError, match="no such window"):
         guarded(known, NOW, window="sonnet")
+
+
+def expecting(percent: float, per_hour: float, resets_in: timedelta = timedelta(hours=3)) -> State:
+    """One account whose 5h window is used by about so many points an hour, forecast from its reset on."""
+    hours = int(resets_in / timedelta(hours=1))
+    spread = RunOut(
+        NOW,
+        NOW + resets_in,
+        tuple(float(n + 1) for n in range(hours)),
+        tuple(per_hour * (n + 1) for n in range(hours)),
+        (0.7, 1.0, 1.3),
+        100 - percent,
+        9.0,
+    )
+    forecasts = {"5h": Forecast(spread.probability, None, spread)}
+    expected = AccountForecast(NOW, forecasts, points_per_hour=30.0)
+    shown = live("a", window("5h", percent, resets_in), window("7d", 10))
+    return state(replace(shown, forecast=expected), logged_in="a")
+
+
+@pytest.mark.parametrize(
+    ("percent", "per_hour", "need", "confidence", "verdict"),
+    [
+        (20, 1, 15, 0.8, Verdict.BELOW),
+        (20, 1, 85, 0.8, Verdict.REACHED),  # more than is left, whatever else is used
+        (70, 20, 25, 0.8, Verdict.REACHED),  # what else is used takes the rest
+        (70, 20, 25, 0.01, Verdict.BELOW),
+        (100, 1, 1, 0.1, Verdict.REACHED),
+    ],
+)
+def test_whether_a_task_fits_beside_what_is_used_anyway(
+    percent: float, per_hour: float, need: float, confidence: float, verdict: Verdict
+) -> None:
+    assert fitting(expecting(percent, per_hour), NOW, None, None, need, confidence) is verdict
+
+
+def test_without_a_forecast_only_what_cannot_fit_is_known() -> None:
+    shown = state(live("a", window("5h", 60, timedelta(hours=2))), logged_in="a")
+    assert fitting(shown, NOW, None, None, 50, 0.8) is Verdict.REACHED
+    assert fitting(shown, NOW, None, None, 30, 0.8) is Verdict.UNKNOWN
+
+
+def test_a_window_that_nobody_has_opened_has_room_for_any_task() -> None:
+    shown = state(live("a", window("5h", 0)), logged_in="a")
+    assert fitting(shown, NOW, None, None, 90, 0.8) is Verdict.BELOW
+
+
+def test_of_the_week_a_task_takes_what_a_full_window_costs() -> None:
+    shown = state(live("a", window("5h", 0), window("7d", 95, timedelta(days=1))), logged_in="a")
+    assert fitting(shown, NOW, None, None, 50, 0.8) is Verdict.REACHED
+    assert fitting(shown, NOW, None, "7d", 20, 0.8) is Verdict.UNKNOWN

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import Reason
-from monitor.core.model import AccountState, Window
-from monitor.core.ranking import Choice, Confidence, choose
+from monitor.core.model import Account, AccountState, Window
+from monitor.core.ranking import Choice, Confidence, all_limits, choose
 from monitor.core.state import State
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 
@@ -28,45 +28,62 @@ def choice(*accounts: AccountState, logged_in: str | None = None) -> Choice:
     return choose(state(*accounts, logged_in=logged_in), NOW)
 
 
+def week(name: str, five: float, seven: float, days: float) -> AccountState:
+    """Whose 5-hour window ends in two hours, and its week in so many days."""
+    return live(name, window("5h", five, 2 * HOUR), window("7d", seven, days * DAY))
+
+
 @pytest.mark.parametrize(
     ("accounts", "logged_in", "best", "reason"),
     [
-        ([("a", 50, 10), ("b", 20, 10)], None, "b", "the most room"),
-        ([("a", 10, 90), ("b", 60, 10)], None, "b", "the most room"),
-        ([("a", 50, 10), ("b", 20, 10)], "a", "b", "the most room"),
-        ([("a", 43, 10), ("b", 40, 10)], "a", "b", "the most room"),
-        ([("a", 21, 10), ("b", 20.9, 10)], "a", "b", "the most room"),
-        ([("a", 20.9, 10), ("b", 20, 10)], "a", "a", "Claude Code is logged in there"),
-        ([("b", 20, 10), ("a", 20, 10)], "a", "a", "Claude Code is logged in there"),
-        ([("a", 20, 10), ("b", 20, 10)], None, "a", "as much room as any"),
-        ([("a", 100, 10), ("b", 99, 10)], "a", "b", "the other one is full"),
-        ([("a", 10, 100), ("b", 99, 10), ("c", 100, 10)], "a", "b", "all others are full"),
+        ([("a", 10, 20, 6), ("b", 40, 20, 1)], None, "b", "more than can still be used of it"),
+        ([("a", 10, 20, 6), ("b", 40, 20, 1)], "a", "b", "more than can still be used of it"),
+        ([("a", 10, 20, 5), ("b", 10, 20, 4.5)], "a", "a", "stay: no other"),
+        ([("a", 10, 20, 5), ("b", 10, 20, 4.5)], None, "b", "the most for the time"),
+        ([("a", 10, 60, 5), ("b", 10, 20, 5)], None, "b", "the most for the time"),
+        ([("a", 10, 80, 5), ("b", 92, 20, 5)], None, "a", "the most for the time"),
+        ([("a", 20, 10, 5), ("b", 20, 10, 5)], None, "a", "the most for the time"),
+        ([("a", 100, 10, 5), ("b", 99, 10, 5)], "a", "b", "the other one is full"),
+        ([("a", 10, 100, 5), ("b", 99, 10, 5), ("c", 100, 10, 5)], "a", "b", "all others are full"),
     ],
 )
-def test_the_account_to_use(
-    accounts: list[tuple[str, float, float]], logged_in: str | None, best: str, reason: str
+def test_the_account_whose_week_expires_first_for_what_is_left_of_it(
+    accounts: list[tuple[str, float, float, float]], logged_in: str | None, best: str, reason: str
 ) -> None:
-    made = choice(*(account(*figures) for figures in accounts), logged_in=logged_in)
+    made = choice(*(week(*figures) for figures in accounts), logged_in=logged_in)
     assert (made.account, made.usable, made.free_at) == (best, True, None)
     assert reason in " ".join(made.reasons)
 
 
-def test_of_equals_the_one_whose_room_would_lapse_first_also_before_the_login_in_use() -> None:
-    made = choice(
-        account("a", 20, 10, 3 * HOUR),
-        account("b", 20, 10, HOUR),
-        live("c", window("5h", 20)),
-        logged_in="a",
-    )
+def test_a_reserve_is_left_to_others() -> None:
+    kept = replace(week("a", 10, 80, 1), account=Account("a", reserve=0.25))
+    made = choice(kept, week("b", 10, 80, 6))
     assert made.account == "b"
-    assert made.reasons[1] == "as much room as any, and its 5h resets first, in 1h 00m"
-    assert [candidate.account for candidate in made.ranking] == ["b", "a", "c"]
+    assert made.ranking[1].reasons == ("only its reserve of 25% is left",)
+    alone = choice(kept)
+    assert (alone.usable, alone.free_at) == (False, after(days=1))
 
 
-@pytest.mark.parametrize(("apart", "best"), [(timedelta(seconds=20), "a"), (2 * MINUTE, "b")])
-def test_resets_are_told_apart_by_the_minute(apart: timedelta, best: str) -> None:
-    made = choice(account("b", 20, 10, HOUR), account("a", 20, 10, HOUR + apart), logged_in="a")
-    assert made.account == best
+def test_a_larger_plan_counts_by_its_own_windows() -> None:
+    """What is left is a share of each plan: a larger one is not used first for being larger."""
+    large = replace(week("large", 10, 50, 5), plan="max_20x")
+    small = replace(week("small", 10, 50, 3), plan="pro")
+    assert choice(large, small).account == "small"
+    assert [one.plan_weight for one in all_limits(state(large, small), NOW)] == [20.0, 1.0]
+
+
+def test_for_a_model_its_own_week_counts() -> None:
+    spent = live(
+        "a", window("5h", 10, HOUR), window("7d", 20, DAY), window("7d_opus", 100, 2 * DAY)
+    )
+    other = week("b", 10, 20, 6)
+    assert choose(state(spent, other), NOW).account == "a"
+    made = choose(state(spent, other), NOW, "opus")
+    assert made.account == "b"
+    assert made.ranking[1].standing is Confidence.FULL
+    assert (
+        "no account has a limit of its own for fable" in choose(state(spent), NOW, "fable").reasons
+    )
 
 
 def test_the_reasons_tell_the_figures() -> None:
@@ -93,15 +110,15 @@ def test_a_lock_without_an_end_is_free_last() -> None:
 
 
 def test_a_model_that_is_full_is_a_hint() -> None:
-    opus = live("a", window("5h", 10, HOUR), window("7d_opus", 100, DAY))
-    made = choice(opus, account("b", 40, 10))
+    opus = live("a", window("5h", 10, HOUR), window("7d", 1, DAY), window("7d_opus", 100, DAY))
+    made = choice(opus, account("b", 40, 90))
     assert made.account == "a"
     assert "7d_opus is full for another 1d 00h" in made.reasons
 
 
 def test_a_reset_that_has_passed_makes_room_that_is_not_confirmed() -> None:
     passed = live("a", window("5h", 100, timedelta(seconds=-5)), window("7d", 10, DAY))
-    made = choice(passed, account("b", 40, 10))
+    made = choice(passed, account("b", 40, 90))
     assert made.account == "a"
     assert any("no poll has confirmed" in reason for reason in made.reasons)
 
@@ -126,7 +143,7 @@ def test_doubtful_room_comes_after_known_room_and_before_none(
 
 
 def test_a_failure_that_is_not_the_login_is_no_doubt_while_figures_are_fresh() -> None:
-    made = choice(failing(account("a", 1, 1), Reason.CONNECTION), account("b", 40, 1))
+    made = choice(failing(account("a", 1, 1), Reason.CONNECTION), account("b", 40, 90))
     assert made.account == "a"
     assert made.ranking[0].standing is Confidence.KNOWN
 

@@ -135,10 +135,10 @@ def test_what_cannot_be_understood_is_wrong_usage(query: Status | Next | Guard) 
         answer(query)
 
 
-def working(name: str, hourly: float, **windows: float) -> AccountState:
+def working(name: str, hourly: float, percent: float, week: int) -> AccountState:
     """An account with forecasts, which expects so many points of work in each hour."""
     expected = AccountForecast(NOW, points_per_hour=hourly, hourly=(hourly,) * 48)
-    return replace(account(name, **windows), forecast=expected)
+    return replace(account(name, percent, week), forecast=expected)
 
 
 def test_a_plan_has_a_line_for_each_thing_to_do() -> None:

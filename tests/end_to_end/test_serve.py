@@ -494,7 +494,7 @@ def test_a_service_that_takes_over_goes_on_with_the_settings_that_were_right(man
     many.settings.write_text("[settings\n")
     many.kill_owner()
     assert many.wait_for_owner() == second.pid
-    assert f"those from before hold: {many.settings}:1: " in written(many, "second.log")
+    assert f"still using the previous ones: {many.settings}:1: " in written(many, "second.log")
     assert ask(many.socket, {"type": "Who"}) is not None
     many.settings.write_text(good)
     assert many.run("reload").returncode == 0

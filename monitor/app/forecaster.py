@@ -42,6 +42,7 @@ REMEMBERED: Final = timedelta(days=14)
 
 IN_FULL: Final = timedelta(hours=10)
 HOURS_AHEAD: Final = 48
+TREND_SLICES: Final = 24
 
 Read = Callable[[str, datetime, datetime], Mapping[str, Sequence[Sample]]]
 """Reads an account's samples from one instant to another, by window, blocking. Raises StorageError."""
@@ -73,6 +74,12 @@ class WindowModel:
             or len(self.samples) > 2000
         ):
             self.samples = thinned(self.samples)
+
+    def trend(self, now: datetime) -> tuple[float | None, ...]:
+        """The highest utilization in each slice of the last length of the window."""
+        since, length = now - self.duration, self.duration / TREND_SLICES
+        found = profiles.slices(self.samples, since, length, TREND_SLICES, now)
+        return tuple(None if one is None else round(one.high, 3) for one in found)
 
 
 def thinned(samples: Sequence[Sample]) -> list[Sample]:
@@ -178,6 +185,7 @@ class AccountModel:
             week.distribution.expiring / 100 if week and week.distribution else None,
             pace,
             hourly,
+            {key: model.trend(now) for key, model in self.windows.items() if model.samples},
         )
 
     def is_active(self, now: datetime) -> bool:

@@ -257,6 +257,7 @@ class AccountForecast:
 
     `week_expiring` is the share of the week that most likely is unused at its reset. `points_per_hour` is how fast a
     5-hour window is used while somebody works, and `hourly` what is expected of each of the coming 48 hours, in points.
+    `trends` has the highest utilization in each of equal slices of the last length of a window; None where unknown.
     """
 
     at: datetime
@@ -265,6 +266,7 @@ class AccountForecast:
     week_expiring: float | None = None
     points_per_hour: float | None = None
     hourly: tuple[float, ...] = ()
+    trends: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,60 @@ def split_periods(samples: Iterable[Sample]) -> list[Period]:
     return [Period(tuple(run)) for run in runs]
 
 
+@dataclass(slots=True)
+class Slice:
+    """The levels of one window within a slice of time; `last` is that at its end, which the next slice begins with."""
+
+    low: float
+    high: float
+    last: float
+    is_reset: bool = False
+
+
+GAP: Final = timedelta(hours=2)
+"""Longer than this between two samples, nothing is known of the time between; older samples are an hour apart."""
+
+
+def slices(
+    samples: Sequence[Sample], since: datetime, slice_: timedelta, count: int, now: datetime
+) -> list[Slice | None]:
+    """The levels of each slice of time from `since` to `now`; None where nothing is known of it."""
+    found: list[Slice | None] = [None] * count
+    start, secs = since.timestamp(), slice_.total_seconds()  # numbers: a year has 20,000 samples
+    gap = max(GAP.total_seconds(), secs * 2)
+
+    def note(first: int, last: int, level: float, *, begins: bool = False) -> None:
+        for index in range(max(first, 0), min(last, count - 1) + 1):
+            known = found[index]
+            if known is None:
+                found[index] = Slice(level, level, level, begins)
+            else:
+                known.low, known.high = min(known.low, level), max(known.high, level)
+                known.last, known.is_reset = level, known.is_reset or begins
+
+    before: Sample | None = None
+    known_from = 0.0
+    for period in split_periods(samples):
+        for sample in period.samples:
+            at = sample.at.timestamp()
+            begins = before is not None and sample is period.first
+            if before is not None:
+                end = min(at, known_from + gap)
+                if begins and before.resets_at is not None:
+                    end = min(end, before.resets_at.timestamp())
+                first, last = int((known_from - start) // secs) + 1, int((end - start) // secs)
+                if last >= first:
+                    note(first, last, before.utilization)
+            place = int((at - start) // secs)
+            note(place, place, sample.utilization, begins=begins)
+            before, known_from = sample, at
+    if before is not None:
+        end = min((at for at in (now, before.resets_at) if at), default=now).timestamp()
+        end = min(end, known_from + gap)
+        note(int((known_from - start) // secs) + 1, int((end - start) // secs), before.utilization)
+    return found
+
+
 def _is_reset(before: Sample, after: Sample) -> bool:
     if before.utilization - after.utilization > FALL:
         return True

@@ -4,19 +4,16 @@ A chart has one column of dots for each slice of time, two in a cell of braille.
 level within its slice. A level lasts until the next sample, unless that is far away or the window was reset meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Final
 
-from monitor.core.profiles import Sample, split_periods
+from monitor.core.profiles import Sample, Slice, slices
 from monitor.terminal.text import Line, Span, Style, utilization_style
 
 LEAST_CELLS: Final = 40
 """A chart is never narrower, its labels included."""
-
-GAP: Final = timedelta(hours=2)
-"""Longer than this between two samples, nothing is known of the time between; older samples are an hour apart."""
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _PLAIN_BLOCKS: Final = "_.-=+*%#"
@@ -43,25 +40,20 @@ class Forecast:
     expected: Expected
 
 
-@dataclass(slots=True)
-class _Column:
-    """The levels within one slice of time; `last` is the level at its end, which the next slice begins with."""
-
-    low: float
-    high: float
-    last: float
-    is_reset: bool = False
-
-
 def sparkline(
     samples: Sequence[Sample], since: datetime, until: datetime, cells: int, *, ascii: bool = False
 ) -> str:
     """One character for each slice of the time, as high as the highest level in it; a space where none is known."""
+    found = slices(samples, since, (until - since) / max(cells, 1), cells, until)
+    return spark([None if one is None else one.high for one in found], ascii=ascii)
+
+
+def spark(levels: Iterable[float | None], *, ascii: bool = False) -> str:
+    """One character for each level (a ratio); a space for None."""
     blocks = _PLAIN_BLOCKS if ascii else _BLOCKS
-    found = _columns(samples, since, (until - since) / max(cells, 1), cells, until)
     return "".join(
-        " " if one is None else blocks[-1 if one.high >= 1 else int(max(one.high, 0) * 7)]
-        for one in found
+        " " if level is None else blocks[-1 if level >= 1 else int(max(level, 0) * 7)]
+        for level in levels
     )
 
 
@@ -85,7 +77,7 @@ def chart(
     until = max(now, forecast.until) if forecast else now
     per_cell = max((until - since) / width, timedelta(seconds=1))
     dots = 1 if ascii else 2
-    columns = _columns(samples, since, per_cell / dots, width * dots, now)
+    columns = slices(samples, since, per_cell / dots, width * dots, now)
     top = max(1.0, *(one.high for one in columns if one), 0.0)
     cells = _draw_past(columns, rows, top, ascii=ascii)
     resets = {index // dots for index, one in enumerate(columns) if one and one.is_reset}
@@ -115,48 +107,8 @@ def chart(
     return [_joined(line) for line in (*lines, *_axis(since, until, now, width, resets, tz, ascii))]
 
 
-def _columns(
-    samples: Sequence[Sample], since: datetime, slice_: timedelta, count: int, now: datetime
-) -> list[_Column | None]:
-    """The levels of each slice of time from `since` to `now`; None where nothing is known of it."""
-    columns: list[_Column | None] = [None] * count
-    start, secs = since.timestamp(), slice_.total_seconds()  # numbers: a year has 20,000 samples
-    gap = max(GAP.total_seconds(), secs * 2)
-
-    def note(first: int, last: int, level: float, *, begins: bool = False) -> None:
-        for index in range(max(first, 0), min(last, count - 1) + 1):
-            known = columns[index]
-            if known is None:
-                columns[index] = _Column(level, level, level, begins)
-            else:
-                known.low, known.high = min(known.low, level), max(known.high, level)
-                known.last, known.is_reset = level, known.is_reset or begins
-
-    before: Sample | None = None
-    known_from = 0.0
-    for period in split_periods(samples):
-        for sample in period.samples:
-            at = sample.at.timestamp()
-            begins = before is not None and sample is period.first
-            if before is not None:
-                end = min(at, known_from + gap)
-                if begins and before.resets_at is not None:
-                    end = min(end, before.resets_at.timestamp())
-                first, last = int((known_from - start) // secs) + 1, int((end - start) // secs)
-                if last >= first:
-                    note(first, last, before.utilization)
-            place = int((at - start) // secs)
-            note(place, place, sample.utilization, begins=begins)
-            before, known_from = sample, at
-    if before is not None:
-        end = min((at for at in (now, before.resets_at) if at), default=now).timestamp()
-        end = min(end, known_from + gap)
-        note(int((known_from - start) // secs) + 1, int((end - start) // secs), before.utilization)
-    return columns
-
-
 def _draw_past(
-    columns: Sequence[_Column | None], rows: int, top: float, *, ascii: bool
+    columns: Sequence[Slice | None], rows: int, top: float, *, ascii: bool
 ) -> list[list[Span | None]]:
     """A cell for each column and row from above, coloured by its level."""
     dots, heights = (1, rows) if ascii else (2, rows * 4)

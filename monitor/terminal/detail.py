@@ -9,12 +9,13 @@ from monitor.core import format
 from monitor.core.alerts.text import headline
 from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.errors import command, explain
-from monitor.core.model import EXTRA, AccountState, AuthMethod, Down, Window
+from monitor.core.model import EXTRA, SEVEN_DAYS, AccountState, AuthMethod, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import DEFAULT, config_dir
 from monitor.terminal import table
 from monitor.terminal.alerts import WAITING
+from monitor.terminal.chart import spark
 from monitor.terminal.status import failure_phrases, sentence, status_words
 from monitor.terminal.text import (
     Line,
@@ -25,6 +26,7 @@ from monitor.terminal.text import (
     pad,
     plain,
     text_line,
+    utilization_style,
     width,
     wrap,
 )
@@ -34,6 +36,8 @@ _WIDE: Final = 50
 """From this width on, a fact stands beside its label, not under it."""
 
 _BAR_CELLS: Final = 20
+_TREND_CELLS: Final = 26
+"""Of a percentage and its bar, so that they end together."""
 _ALERTS: Final = 5
 """So many of the newest ones are shown."""
 
@@ -66,6 +70,7 @@ def detail_lines(
     moment = _Moment(now, tz)
     facts = [
         *_windows(account, moment, is_wide=room >= _WIDE),
+        *_pace(account, moment),
         *_condition(state, account, moment),
         *_use(state, account),
         *_alerts(state, account, moment),
@@ -105,8 +110,18 @@ def _windows(account: AccountState, moment: _Moment, *, is_wide: bool) -> Iterat
             reset = f"  {_reset(window, moment)}{lock}"
             bar = table.bar(window, _BAR_CELLS)
             yield f"{name} limit", (percent, Span("  "), *bar, Span(reset))
+            trend = spark(account.forecast.trends.get(window.key, ())) if account.forecast else ""
+            words = format.outlook_words(account, window.key, moment.now, moment.tz)
+            if trend.strip() or account.forecast_of(window.key, moment.now):
+                shown = Span(f"{trend:>{_TREND_CELLS}}", utilization_style(window.utilization))
+                yield "", (shown, Span(f"  {words}"))
         else:
             yield name, (percent, Span(f" {table.reset_words(window, moment.now)}"), Span(lock))
+            if account.forecast_of(window.key, moment.now):
+                yield (
+                    "",
+                    text_line(format.outlook_words(account, window.key, moment.now, moment.tz)),
+                )
     if not windows:
         nothing = "none" if account.usage else "not known yet"
         yield "Limits", text_line(nothing, Style.DIM)
@@ -151,6 +166,23 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
         yield "Status", text_line(status.phrases[0], status.style)
     if account.last_success_at is not None:
         yield "Last success", text_line(moment.since(account.last_success_at))
+
+
+def _pace(account: AccountState, moment: _Moment) -> Iterator[Fact]:
+    """How fast the limits are used, and what a full window costs."""
+    expected, week = account.forecast, account.window(SEVEN_DAYS, moment.now)
+    if expected is None:
+        return
+    if expected.points_per_hour is not None:
+        pace = f"{expected.points_per_hour:.0f}% of a 5h window in an hour of work"
+        yield "Pace", text_line(pace)
+    if (cost := expected.week_cost) is not None and week is not None:
+        left = cost.windows_left(max(1 - week.utilization, 0))
+        price = f"a full 5h window costs {cost.ratio * 100:.0f}% of it, {left:.0f} more fit"
+        yield "Week", text_line(price)
+    if expected.week_expiring is not None:
+        share = f"{expected.week_expiring * 100:.0f}% most likely expire unused"
+        yield "" if expected.week_cost else "Week", text_line(share)
 
 
 def _use(state: State, account: AccountState) -> Iterator[Fact]:

@@ -59,6 +59,15 @@ async def test_a_week_that_is_used_too_fast_is_said_to_run_out() -> None:
     assert NOW < found.full_at.p10 < found.full_at.p50 <= found.full_at.p90 <= NOW + WEEK_ENDS
 
 
+async def test_the_trend_has_the_highest_level_of_each_slice_of_the_last_week() -> None:
+    samples = work_week(150)
+    found = (await forecast_of(keeping(samples), samples[-1].utilization * 100)).trends["7d"]
+    assert len(found) == 24
+    known = [level for level in found if level is not None]
+    assert max(known) == 1.0, "of the last period, which ran out"
+    assert found[-1] == round(samples[-1].utilization, 3)
+
+
 async def test_a_week_that_is_used_slowly_is_said_to_last() -> None:
     samples = work_week(40)
     found = (await forecast_of(keeping(samples), samples[-1].utilization * 100)).windows["7d"]

@@ -7,7 +7,9 @@ import pytest
 
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
-from monitor.core.model import Usage, Window
+from monitor.core.exchange import WeekCost
+from monitor.core.forecast import Forecast, FullAt
+from monitor.core.model import AccountForecast, AccountState, Usage, Window
 from monitor.core.policy import Policy
 from monitor.core.state import LoggedAlert, State
 from monitor.terminal.detail import detail_lines
@@ -110,3 +112,51 @@ def test_the_pane_begins_with_the_limits_and_ends_with_the_organization() -> Non
     labels = list(facts(state_of(full(NOW)), "user@work.com"))
     assert labels[:2] == ["5h limit", "7d limit"]
     assert labels[-1] == "Organization"
+
+
+def expected(name: str = "user@work.com") -> AccountState:
+    """An account of which a forecast is known."""
+    at = [NOW + timedelta(minutes=m) for m in (20, 45, 90)]
+    full = Forecast(0.83, FullAt(*at))
+    found = AccountForecast(
+        NOW,
+        {"5h": full, "7d": Forecast(0.07, None)},
+        WeekCost(0.11, 0.01, 30),
+        0.23,
+        31.6,
+        trends={"5h": (None, *(n / 24 for n in range(23))), "7d": (0.1,) * 24},
+    )
+    one = account(NOW, name, ("5h", 91, "2h"), ("7d", 45, "4d"))
+    return replace(one, forecast=found)
+
+
+def test_each_limit_has_its_trend_and_when_it_is_full() -> None:
+    found = facts(state_of(expected()), "user@work.com")
+    five, seven = found["5h limit"].split(" / "), found["7d limit"].split(" / ")
+    assert five[1] == "  ".join(
+        ["   ▁▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇", "full 12:45, between 12:20 and 13:30 (80 %)"]
+    )
+    assert seven[1].split("  ")[-1] == "lasts to the reset (93 %)"
+
+
+def test_the_pace_and_the_cost_of_the_week_are_told() -> None:
+    found = facts(state_of(expected()), "user@work.com")
+    assert found["Pace"] == "32% of a 5h window in an hour of work"
+    assert (
+        found["Week"]
+        == "a full 5h window costs 11% of it, 5 more fit / 23% most likely expire unused"
+    )
+
+
+def test_without_a_forecast_nothing_is_said_of_one() -> None:
+    found = facts(state_of(full(NOW)), "user@work.com")
+    assert "Pace" not in found
+    assert " / " not in found["5h limit"]
+
+
+def test_a_narrow_pane_says_when_a_limit_is_full() -> None:
+    one = expected()
+    lines = [plain(line) for line in detail_lines(state_of(one), one, NOW, 40, UTC)]
+    assert " ".join(" ".join(lines).split()).startswith(
+        "5h 91% 2h 00m full 12:45, between 12:20 and 13:30 (80 %) 7d 45%"
+    )

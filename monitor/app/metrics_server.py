@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from exporters.host_check import is_loopback
+from exporters.host_check import address, is_loopback
 from exporters.server import Site
 from exporters.web_config import SiteConfig, refuse_plain
 from monitor.core.errors import TrackerError
@@ -100,10 +100,10 @@ class MetricsServer:
             else:
                 self.url, self.failure = site.metrics_url, ""
                 _log.info("metrics on %s", self.url)
-                if not is_loopback(
-                    site.config.host
-                ):  # which the URL for a browser here does not show
-                    _log.warning("other machines may read the metrics too: %s", site.config.host)
+                config = site.config
+                if config.web_config is None and not is_loopback(config.host):
+                    where = address(config.host, site.port)  # which the URL for here does not show
+                    _log.warning("other machines may read the metrics too: they are on %s", where)
                 return True
         return False
 

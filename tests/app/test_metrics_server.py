@@ -76,8 +76,9 @@ async def test_it_is_said_where_other_machines_may_read(
     async with exporting() as found:
         found.move_to(SiteConfig(host, allow_plain=True))
         await until(lambda: found.url)
+        port = found.url.split(":")[2].removesuffix("/metrics")
     told = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    words = "other machines may read the metrics too: 0.0.0.0"
+    words = f"other machines may read the metrics too: they are on 0.0.0.0:{port}"
     assert told == ([words] if warns else [])
 
 

@@ -139,7 +139,7 @@ def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
         ("mute", "silence alerts for a while", _mute, False),
         ("reload", "reload settings in the running monitor", _nothing, False),
         ("notify-test", "send a test notification through every channel", _nothing, True),
-        ("doctor", "diagnose problems and suggest fixes", _json, False),
+        ("doctor", "diagnose problems and suggest fixes", _doctor, False),
         ("service", "run in the background (systemd or launchd)", _service, False),
         ("completion", "print the completion script of a shell", _completion, False),
     )
@@ -483,6 +483,13 @@ def _history(parser: ArgumentParser) -> None:
         dest="into",
         metavar="NAME",
         help="import all samples as this account's, whatever account they name",
+    )
+
+
+def _doctor(parser: ArgumentParser) -> None:
+    _json(parser)
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="each check, those that are fine too"
     )
 
 

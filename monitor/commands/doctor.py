@@ -31,11 +31,12 @@ from monitor.system.stdio import has_colours
 def doctor(arguments: Namespace) -> int:
     """Exit code 1 where a check fails; warnings are none."""
     logs.configure("CRITICAL")
-    return asyncio.run(_doctor(config_path(os.environ, arguments.config), arguments.json))
+    return asyncio.run(_doctor(arguments))
 
 
-async def _doctor(config: Path, as_json: bool) -> int:
+async def _doctor(arguments: Namespace) -> int:
     """Prints before the loop ends, which a look-up without an answer may still hold up."""
+    config = config_path(os.environ, arguments.config)
     world = World(
         config,
         os.environ,
@@ -46,10 +47,10 @@ async def _doctor(config: Path, as_json: bool) -> int:
     )
     checks = await examine(world)
     columns = shutil.get_terminal_size().columns
-    page = render_text(checks, columns, colours=has_colours())
+    page = render_text(checks, columns, colours=has_colours(), verbose=arguments.verbose)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a locale cannot show must not end the page
-    sys.stdout.write(render_document(checks, __version__) if as_json else page)
+    sys.stdout.write(render_document(checks, __version__) if arguments.json else page)
     sys.stdout.flush()
     return exit_code(checks)
 

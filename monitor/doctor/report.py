@@ -111,6 +111,10 @@ _KEPT_SPACE: Final = "\0"
 """Within a command, while lines are broken."""
 
 _LEAST_COLUMNS: Final = 20
+
+MOST_NAMED: Final = 4
+"""So many of several that have one fix are shown, unless each is wanted."""
+
 _SGR: Final = {Outcome.OK: "32", Outcome.WARN: "33", Outcome.FAIL: "1;31", Outcome.SKIP: "2"}
 _COUNTED: Final = {
     Outcome.OK: ("ok", "ok"),
@@ -140,26 +144,92 @@ def _entry(check: Check) -> dict[str, str | None]:
     }
 
 
-def render_text(checks: Sequence[Check], columns: int, *, colours: bool = False) -> str:
-    """One paragraph for each check, and a last line that counts. A command is not broken, to be copied whole."""
+def render_text(
+    checks: Sequence[Check], columns: int, *, colours: bool = False, verbose: bool = False
+) -> str:
+    """The failures, the warnings, and in a line what is well, or (`verbose`) a paragraph for each of those too.
+
+    The last line counts. A command is not broken, to be copied whole; where one fixes several, they are one paragraph.
+    """
     width = max(columns, _LEAST_COLUMNS)
-    lines = [line for check in checks for line in _paragraph(check, width, colours)]
-    return "\n".join([*lines, "", *textwrap.wrap(_counts(checks), width)]) + "\n"
+    lines: list[str] = []
+    for outcome in (Outcome.FAIL, Outcome.WARN):
+        for alike in _grouped(check for check in checks if check.outcome is outcome):
+            first, founds = alike[0], [check.found for check in alike]
+            more = len(founds) - MOST_NAMED
+            if len(founds) > 1:
+                named = founds if verbose or more <= 1 else [*founds[:MOST_NAMED], f"{more} more"]
+                founds = [f"{len(founds)} of them: {'; '.join(named)}"]
+            lines += _paragraph(outcome, f"{first.name}: {founds[0]}", width, colours)
+            lines += _wrapped(f"why: {first.why}", width)
+            lines += _wrapped(f"fix: {common_fix([check.fix or '' for check in alike])}", width)
+    for outcome in (Outcome.OK, Outcome.SKIP):
+        fine = [check for check in checks if check.outcome is outcome]
+        if verbose:
+            texts = [f"{check.name}: {check.found}" for check in fine]
+        else:
+            counts = Counter(check.name for check in fine)
+            names = [name if n == 1 else f"{n} {_plural(name)}" for name, n in counts.items()]
+            texts = [", ".join(names)] if names else []
+        for text in texts:
+            lines += _paragraph(outcome, text, width, colours)
+    counted = _counts(checks) + (
+        "" if verbose or not checks else "; `monitor doctor -v` shows each"
+    )
+    return "\n".join([*lines, "", *_wrapped(counted, width, "")]) + "\n"
 
 
-def _paragraph(check: Check, width: int, colours: bool) -> Iterator[str]:
-    first, *rest = _wrapped(f"{check.name}: {check.found}", width)
-    word = f"{check.outcome:<4}"
-    coloured = f"\x1b[{_SGR[check.outcome]}m{word}\x1b[m" if colours else word
+def _grouped(checks: Iterable[Check]) -> list[list[Check]]:
+    """The checks in their order, with those together that one fix is for."""
+    groups: list[list[Check]] = []
+    for check in checks:
+        for group in groups:
+            same = (group[0].name, group[0].why) == (check.name, check.why)
+            if same and common_fix([one.fix or "" for one in [*group, check]]) is not None:
+                group.append(check)
+                break
+        else:
+            groups.append([check])
+    return groups
+
+
+_IN_FOLDER: Final = re.compile(r"`CLAUDE_CONFIG_DIR=(?P<place>\S+|'[^']*') claude`(?P<rest>.*)")
+_IMPORT: Final = re.compile(r"`monitor accounts import( --config-dir .*| --all)?`")
+_FILES: Final = re.compile(r"`(?P<command>chmod [0-7]+|rm) (?P<place>[^`]+)`")
+
+
+def common_fix(fixes: Sequence[str]) -> str | None:
+    """The one command, or loop of a shell, that does what all of these do; None where there is none."""
+    if len(set(fixes)) == 1:
+        return fixes[0]
+    if all(map(_IMPORT.fullmatch, fixes)):
+        return "`monitor accounts import --all`"
+    for pattern in (_IN_FOLDER, _FILES):
+        found = [match for fix in fixes if (match := pattern.fullmatch(fix))]
+        if len(found) < len(fixes):
+            continue
+        places = " ".join(match["place"] for match in found)
+        if pattern is _IN_FOLDER and len({match["rest"] for match in found}) == 1:
+            loop = f"for d in {places}; do CLAUDE_CONFIG_DIR=$d claude; done"
+            return f"`{loop}`{found[0]['rest']}"
+        if pattern is _FILES and len({match["command"] for match in found}) == 1:
+            return f"`{found[0]['command']} {places}`"
+    return None
+
+
+def _plural(name: str) -> str:
+    return f"{name[:-1]}ies" if name.endswith("y") else name if name.endswith("s") else f"{name}s"
+
+
+def _paragraph(outcome: Outcome, text: str, width: int, colours: bool) -> Iterator[str]:
+    first, *rest = _wrapped(text, width)
+    word = f"{outcome:<4}"
+    coloured = f"\x1b[{_SGR[outcome]}m{word}\x1b[m" if colours else word
     yield f"{coloured}{first[len(word) :]}"
     yield from rest
-    if check.outcome in (Outcome.WARN, Outcome.FAIL):
-        yield from _wrapped(f"why: {check.why}", width)
-        yield from _wrapped(f"fix: {check.fix}", width)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    margin = " " * _INDENT
+def _wrapped(text: str, width: int, margin: str = " " * _INDENT) -> list[str]:
     whole = re.sub(r"`[^`]*`", lambda found: found[0].replace(" ", _KEPT_SPACE), text)
     lines = textwrap.wrap(
         whole,

@@ -19,6 +19,7 @@ from monitor.doctor.report import (
     Check,
     Outcome,
     Privacy,
+    common_fix,
     exit_code,
     masked,
     render_document,
@@ -194,6 +195,62 @@ CHECKS = [
 @pytest.mark.parametrize("columns", [80, 40])
 def test_the_page_at_a_width(columns: int, golden: Callable[[str, str], None]) -> None:
     golden(f"doctor_{columns}.txt", render_text(CHECKS, columns))
+
+
+def login(number: int, fix: str, outcome: Outcome = Outcome.WARN) -> Check:
+    return Check("login", outcome, f"~/.claude-{number}: expired", "tokens last about 8 h", fix)
+
+
+def test_problems_come_first_and_what_is_fine_is_a_line() -> None:
+    fine = [Check("login", Outcome.OK, f"~/{n}", "x") for n in range(20)]
+    page = render_text([*fine, Check("interval", Outcome.OK, "180 s", "x"), *CHECKS], 200)
+    lines = page.splitlines()
+    assert lines[0].startswith("fail  port: ")
+    assert lines[3].startswith("warn  login: ")
+    assert lines[6:8] == ["ok    20 logins, interval, settings", "skip  clock"]
+    assert lines[-1] == (
+        "25 checks: 22 ok, 1 warning, 1 failure, 1 skipped; `monitor doctor -v` shows each"
+    )
+    each = render_text([*fine, *CHECKS], 200, verbose=True)
+    assert each.count("\nok    login: ~/") == 20
+
+
+FIXES = {
+    ("`monitor accounts import --config-dir ~/a`", "`monitor accounts import --config-dir ~/b`"): (
+        "`monitor accounts import --all`"
+    ),
+    (
+        "`CLAUDE_CONFIG_DIR=~/a claude`, then /login",
+        "`CLAUDE_CONFIG_DIR=~/'b c' claude`, then /login",
+    ): (None),
+    (
+        "`CLAUDE_CONFIG_DIR=~/a claude`, then /login",
+        "`CLAUDE_CONFIG_DIR=~/b claude`, then /login",
+    ): ("`for d in ~/a ~/b; do CLAUDE_CONFIG_DIR=$d claude; done`, then /login"),
+    (
+        "`CLAUDE_CONFIG_DIR=~/a claude`, then /login",
+        "`CLAUDE_CONFIG_DIR=~/b claude`: it renews",
+    ): None,
+    ("`chmod 600 ~/a`", "`chmod 600 ~/'b c'`"): "`chmod 600 ~/a ~/'b c'`",
+    ("`chmod 600 ~/a`", "`chmod 700 ~/b`"): None,
+    ("wait", "wait"): "wait",
+    ("`claude`", "`CLAUDE_CONFIG_DIR=~/b claude`"): None,
+}
+
+
+@pytest.mark.parametrize(("fixes", "one"), FIXES.items())
+def test_one_command_fixes_many(fixes: tuple[str, ...], one: str | None) -> None:
+    assert common_fix(fixes) == one
+    page = render_text([login(n, fix) for n, fix in enumerate(fixes)], 200)
+    assert page.count("fix: ") == (2 if one is None else 1)
+    assert one is None or f"fix: {one}\n" in page
+
+
+def test_of_many_with_one_fix_a_few_are_named() -> None:
+    many = [login(n, f"`monitor accounts import --config-dir ~/{n}`") for n in range(12)]
+    assert "login: 12 of them: ~/.claude-0: expired; " in render_text(many, 300)
+    assert "~/.claude-3: expired; 8 more\n" in render_text(many, 300)
+    assert "~/.claude-11: expired\n" in render_text(many, 600, verbose=True)
 
 
 def test_colours_are_all_that_colours_add() -> None:

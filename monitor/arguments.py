@@ -399,6 +399,9 @@ def _editing(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--silent", metavar="RULES", help="rules that do not fire for it, such as `pace,reset`"
     )
+    parser.add_argument(
+        "--reserve", metavar="PERCENT", help="the part of its week that `next` leaves to others"
+    )
     parser.add_argument("--org-id")
     parser.add_argument(
         "--session-key",

@@ -17,7 +17,7 @@ from monitor.app.handlers import execute
 from monitor.app.leadership import execute_remotely
 from monitor.app.wiring import build
 from monitor.commands.opening import settings_of
-from monitor.core.alerts.rules import Override, parse_silent, parse_thresholds
+from monitor.core.alerts.rules import Override, parse_share, parse_silent, parse_thresholds
 from monitor.core.commands import (
     AddAccount,
     Command,
@@ -174,7 +174,14 @@ def _add(arguments: Namespace) -> Command:
 def _edit(arguments: Namespace) -> Command:
     account = _account(arguments)
     thresholds, silent = arguments.thresholds, arguments.silent
-    changes = (arguments.name, arguments.org_id, arguments.label, thresholds, silent)
+    changes = (
+        arguments.name,
+        arguments.org_id,
+        arguments.label,
+        thresholds,
+        silent,
+        arguments.reserve,
+    )
     if all(change is None for change in changes) and not arguments.session_key:
         raise SettingsError("nothing to change: see `monitor accounts edit --help`")
     override = settings_of(arguments).overrides.get(account.name, Override())
@@ -183,6 +190,7 @@ def _edit(arguments: Namespace) -> Command:
             override = replace(override, thresholds=parse_thresholds(thresholds))
         if silent is not None:
             override = replace(override, silent=parse_silent(silent))
+        reserve = None if arguments.reserve is None else parse_share(arguments.reserve or "0")
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return EditAccount(
@@ -192,6 +200,7 @@ def _edit(arguments: Namespace) -> Command:
         _asked_secret("new session key: ") if arguments.session_key else None,
         arguments.label,
         override,
+        reserve,
     )
 
 

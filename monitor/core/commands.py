@@ -50,7 +50,7 @@ class AddAccount:
 
 @dataclass(frozen=True, slots=True)
 class EditAccount:
-    """Change an account. None keeps the session key, the label or what is different for its alerts.
+    """Change an account. None keeps the session key, the label, the reserve or what is different for its alerts.
 
     An empty label, and an override of nothing, remove what there was.
     """
@@ -61,6 +61,7 @@ class EditAccount:
     session_key: Secret | None = None
     label: str | None = None
     override: Override | None = None
+    reserve: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ class AccountService:
     # Changes
 
     async def edit(self, command: EditAccount) -> str:
-        """Rename an account, and change its session key, organization, label, and what is different for its alerts."""
+        """Rename an account, and change its session key, organization, label, reserve and alerts."""
         _check_filled(name=command.new_name)
         name, new_name, key = command.name, command.new_name, command.session_key
         async with self._order():
@@ -369,6 +369,8 @@ def _edited(account: Account, command: EditAccount) -> Account:
     edited = replace(account, name=command.new_name, org_id=command.org_id)
     if command.label is not None:
         edited = replace(edited, label=command.label or None)
+    if command.reserve is not None:
+        edited = replace(edited, reserve=command.reserve)
     if command.session_key is None:
         return edited
     linked = account.storage is Storage.LINKED

@@ -7,6 +7,7 @@ from typing import Final
 from monitor.core.alerts.rules import (
     Override,
     RuleBook,
+    parse_share,
     parse_silent,
     parse_thresholds,
     render_thresholds,
@@ -47,6 +48,7 @@ _AROUND_FIELDS: Final = 4
 
 _THRESHOLDS: Final = "Thresholds"
 _SILENT: Final = "Silent"
+_RESERVE: Final = "Reserve"
 _LEAST_BESIDE: Final = 12
 """Cells left and right of a box together."""
 
@@ -169,12 +171,14 @@ def edit_form(account: Account, rules: RuleBook) -> Form:
             prefill("Org ID", account.org_id),
         ]
     silent = ", ".join(sorted(map(str, own.silent)))
+    reserve = f"{round(account.reserve * 100, 6):g}" if account.reserve else ""
     fields += [
         prefill("Label", account.label or "", "what metrics call it", optional=True),
         prefill(
             _THRESHOLDS, render_thresholds(own.thresholds), f"{usual}, as usual", optional=True
         ),
         prefill(_SILENT, silent, "no rule; such as reset, pace", optional=True),
+        prefill(_RESERVE, reserve, "percent of the week that `next` leaves", optional=True),
     ]
     return Form("Edit the account", tuple(fields), account)
 
@@ -207,6 +211,8 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     try:
         thresholds, label = parse_thresholds(form.text(_THRESHOLDS) or ""), _SILENT
         override = Override(thresholds, parse_silent(form.text(_SILENT) or ""))
+        label = _RESERVE
+        reserve = parse_share(form.text(_RESERVE) or "0")
     except ValueError as error:
         place = [entry.label for entry in form.fields].index(label)
         return replace(form, focus=place, error=str(error)), None
@@ -217,6 +223,7 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
         Secret(key) if key else None,
         form.text("Label"),
         override,
+        reserve,
     )
 
 

@@ -274,6 +274,8 @@ def test_what_is_different_for_an_accounts_alerts_is_edited(user: Machine) -> No
     with user.settings.open("a") as file:
         file.write(LABELLED.format(ME, "work"))
     assert user.run("edit", ME, "--thresholds", "90, 97.5", "--silent", "pace").returncode == 0
+    assert user.run("edit", ME, "--reserve", "15").returncode == 0
+    assert "reserve = 0.15" in user.settings.read_text()
     assert "thresholds = [90, 97.5]" in user.settings.read_text()
     assert user.run("edit", ME, "--thresholds", "").returncode == 0
     assert "thresholds" not in user.settings.read_text()

@@ -1,5 +1,7 @@
 """Dialogs: the keys that edit a line of input, and what a form accepts."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,29 +138,29 @@ def test_a_name_is_unique() -> None:
 
 
 RULES = RuleBook(overrides={"user@work.com": Override((0.5, 0.975), frozenset({AlertKind.PACE}))})
-ALERTS = ["Label", "Thresholds", "Silent"]
+ALERTS = ["Label", "Thresholds", "Silent", "Reserve"]
 
 
 def test_of_an_imported_account_name_label_and_alerts_are_edited() -> None:
     form = edit_form(OAUTH, RULES)
     assert [field.label for field in form.fields] == ["Name", *ALERTS]
-    assert [field.text for field in form.fields] == ["user@work.com", "", "50, 97.5", "pace"]
+    assert [field.text for field in form.fields] == ["user@work.com", "", "50, 97.5", "pace", ""]
     _, command = submit(filled_in(form, "!", TAB, "work"), ["user@work.com"])
     override = RULES.overrides["user@work.com"]
     assert command == EditAccount(
-        "user@work.com", "user@work.com!", "org-1", None, "work", override
+        "user@work.com", "user@work.com!", "org-1", None, "work", override, 0
     )
 
 
 def test_an_edited_account_keeps_its_name_and_its_key_where_nothing_was_type_into() -> None:
     _, command = submit(edit_form(SESSION, RULES), ["key@web.com"])
-    assert command == EditAccount("key@web.com", "key@web.com", "org-2", None, "", Override())
+    assert command == EditAccount("key@web.com", "key@web.com", "org-2", None, "", Override(), 0)
 
 
 def test_an_edited_account_gets_the_new_key_that_was_type_into() -> None:
     _, command = submit(filled_in(edit_form(SESSION, RULES), TAB, "sk-new"), ["key@web.com"])
     assert command == EditAccount(
-        "key@web.com", "key@web.com", "org-2", Secret("sk-new"), "", Override()
+        "key@web.com", "key@web.com", "org-2", Secret("sk-new"), "", Override(), 0
     )
 
 
@@ -199,6 +201,21 @@ def test_wrong_thresholds_and_rules_are_named_and_focused(
     form = filled_in(edit_form(OAUTH, RuleBook()), TAB, TAB, thresholds, TAB, silent)
     form, command = submit(form, [])
     assert (command, form.focus, form.error.startswith(words)) == (None, focus, True)
+
+
+@pytest.mark.parametrize(("typed", "reserve"), [("15", 0.15), ("2.5 %", 0.025), ("", 0)])
+def test_the_reserve_is_a_percentage(typed: str, reserve: float) -> None:
+    form = filled_in(edit_form(replace(OAUTH, reserve=0.3), RuleBook()), BACKTAB)
+    assert form.focused.text == "30"
+    _, command = submit(filled_in(form, Key("ctrl+u"), typed), [])
+    assert isinstance(command, EditAccount)
+    assert command.reserve == reserve
+
+
+def test_a_wrong_reserve_is_named_and_focused() -> None:
+    form, command = submit(filled_in(edit_form(OAUTH, RuleBook()), BACKTAB, "120"), [])
+    assert (command, form.focused.label) == (None, "Reserve")
+    assert form.error == "the reserve is a percentage from 0 to 100"
 
 
 def test_tab_goes_round_the_fields() -> None:

@@ -296,7 +296,7 @@ async def test_a_dialog_that_could_not_be_saved_says_why_and_stays() -> None:
         text = await shown.shows("The keyring is locked: unlock it")
         assert "renamed" in text
         org_id = STATES["three"](NOW).accounts["user@personal.com"].account.org_id
-        edited = EditAccount("user@personal.com", "renamed", org_id, None, "", Override())
+        edited = EditAccount("user@personal.com", "renamed", org_id, None, "", Override(), 0)
         assert shown.executor.commands == [edited]
 
 

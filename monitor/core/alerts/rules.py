@@ -86,6 +86,17 @@ def parse_thresholds(text: str) -> tuple[float, ...] | None:
     return tuple(sorted(percent / 100 for percent in percents))
 
 
+def parse_share(text: str) -> float:
+    """Read a percentage as a ratio. Raises ValueError with words for the person."""
+    try:
+        percent = float(text.strip().removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise ValueError("the reserve is a percentage from 0 to 100")
+    return percent / 100
+
+
 def parse_silent(text: str) -> frozenset[AlertKind]:
     """Read names of rules. Raises ValueError with words for the person."""
     known = {str(kind): kind for kind in DEFAULT_RULES}

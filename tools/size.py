@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from monitor.app.leader import Leader
 from monitor.app.leadership import Election
-from monitor.app.wiring import CliOptions
+from monitor.core.errors import TrackerError
 from monitor.ipc.mirror import StateView
 from monitor.settings import load
 from monitor.system.clock import SystemClock
@@ -177,8 +177,8 @@ async def _key(user: Rig) -> Hops:
     holder = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(holder, fcntl.LOCK_EX)
 
-    def never(_: str) -> Leader:
-        return Leader(CliOptions(user.config), view, user.socket)
+    async def never(_: str) -> Leader:
+        raise TrackerError("another process leads")
 
     election = Election(lock, user.socket, never)
     tty = await Tty.open(os.ttyname(slave))

@@ -5,7 +5,6 @@ may ask the API whose a new token is: where a command would have to ask, it does
 """
 
 import os
-import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,13 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from exporters.template import parse_format, render_line
 from monitor.core.errors import (
-    Cause,
     CredentialError,
-    Failure,
     NotLoggedInError,
-    Reason,
     SettingsError,
-    Source,
     TrackerError,
 )
 from monitor.core.events import AccountsLoaded, Restored
@@ -46,14 +41,13 @@ from monitor.credentials.tokens import parse_login
 from monitor.settings import Settings, config_path, load, settings_id, state_db
 from monitor.storage import cache as cache_rows
 from monitor.storage.cache import Cached, FactsDocument
+from monitor.system.files import read_regular
 
 NOBODY: Final = ""
 """Instead of an account's name: nobody knows whose the folder is."""
 
 FOLDER_VARIABLES: Final = ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "CLAUDE_CONFIG_DIR")
 """The variables that lead Claude Code to another login, the stronger one first; empty, they mean the default place."""
-
-MOST_BYTES: Final = 1024 * 1024
 
 
 def cached(settings: Settings) -> Cached:
@@ -169,11 +163,7 @@ def _owner(secret: Secret, names: list[str], cache: AccountCache) -> LoggedIn | 
 
 def _read(place: Path) -> Login:
     """Read a login's file. Raises CredentialError or OSError."""
-    found = place.stat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
-        unusable = Failure(Reason.CREDENTIALS, Cause.TOO_LARGE, Source.FILE, str(place))
-        raise CredentialError(unusable)
-    return parse_login(place.read_bytes().decode(errors="replace"), str(place))
+    return parse_login(read_regular(place).decode(errors="replace"), str(place))
 
 
 def _real_folder(folder: str, environ: Mapping[str, str]) -> str:

@@ -24,31 +24,40 @@ from monitor.system.sd_notify import Notices, Passed
 SETTINGS_SECS: Final = 5.0
 """Limit of reading the settings: their disk may hang."""
 
+_settings_disk: Final = DaemonThreads(SETTINGS_SECS)
+
 _log = logging.getLogger(__name__)
 
 
-class Leader:
-    """Polls for as long as `run` does; the caller holds the lock.
+async def read_config(
+    options: CliOptions, read: Callable[[CliOptions], RunConfig] = RunConfig.of
+) -> RunConfig:
+    """Read the settings off the loop. Raises SettingsError, also where that takes too long."""
+    try:
+        return await _settings_disk.run(lambda: read(options))
+    except TimeoutError:
+        words = f"{options.config} cannot be read: its disk does not answer"
+        raise SettingsError(words) from None
 
-    The `config` is the newest that is valid; without one, it is read by the options, which raises SettingsError.
-    """
+
+class Leader:
+    """Polls for as long as `run` does; the caller holds the lock. The `config` is the newest that is valid."""
 
     def __init__(
         self,
         options: CliOptions,
+        config: RunConfig,
         view: StateView,
         socket_path: str,
         *,
-        config: RunConfig | None = None,
         passed: Passed | None = None,
         notices: Notices | None = None,
     ) -> None:
         self._options = options
-        self.config = config or RunConfig.of(options)
+        self.config = config
         self._view = view
         self._passed = passed or Passed()
         self._notices = notices or Notices(None)
-        self._disk = DaemonThreads(SETTINGS_SECS)
         self._app: App | None = None
         self._opened = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -124,18 +133,10 @@ class Leader:
     async def _read_and_check(self) -> RunConfig:
         """Read the settings as they are after all commands that have ended, and what these have written."""
         while True:
-            executed, config = self._executed, await self._read()
+            executed, config = self._executed, await read_config(self._options, RunConfig.again)
             await self.exporting.check(config.site)
             if executed == self._executed:
                 return config
-
-    async def _read(self) -> RunConfig:
-        """Read the settings off the loop. Raises SettingsError."""
-        try:
-            return await self._disk.run(lambda: RunConfig.again(self._options))
-        except TimeoutError:
-            words = f"{self._options.config} cannot be read: its disk does not answer"
-            raise SettingsError(words) from None
 
     def _announce(self, config: RunConfig) -> None:
         """Serve metrics where these settings want them, and say what is doubtful in them."""

@@ -160,8 +160,9 @@ def account_names(environ: Mapping[str, str], config: str | None = None) -> list
     import tomllib
 
     try:
-        with open(config_path(environ, config), encoding="utf-8-sig") as file:  # noqa: PTH123 - light
-            accounts = tomllib.loads(file.read()).get("accounts", [])
+        descriptor = os.open(config_path(environ, config), os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, encoding="utf-8-sig") as file:
+            accounts = tomllib.loads(file.read(1 << 20)).get("accounts", [])
         names = [account["name"] for account in accounts]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return []

@@ -6,7 +6,7 @@ import os
 from argparse import Namespace
 from datetime import datetime, tzinfo
 
-from monitor.app.leader import Leader
+from monitor.app.leader import Leader, read_config
 from monitor.app.leadership import Election
 from monitor.app.wiring import RunConfig
 from monitor.commands.opening import StopSignal, cli_options, on_signals
@@ -62,24 +62,25 @@ class Service:
         _log.info("stopped")
         return self._stop.code
 
-    def _make_leader(self, socket_path: str) -> Leader:
+    async def _make_leader(self, socket_path: str) -> Leader:
         if self._stood_by:
             _log.info("took over polling")
         self._leader = Leader(
             self._options,
+            await self._newest_config(),
             self._view,
             socket_path,
-            config=self._newest_config(),
             passed=self._passed,
             notices=self._notices,
         )
         return self._leader
 
-    def _newest_config(self) -> RunConfig:
-        """Read the settings as they are now; where those are wrong by now, the last that were not hold."""
+    async def _newest_config(self) -> RunConfig:
+        """Read the settings as they are now; where those are wrong or gone by now, the last that were not hold."""
         self._step_down()
         try:
-            self._config = RunConfig.of(self._options)
+            read = RunConfig.again if self._config.settings.accounts else RunConfig.of
+            self._config = await read_config(self._options, read)
         except TrackerError as error:
             _log.error("invalid settings; still using the previous ones: %s", error)
         return self._config

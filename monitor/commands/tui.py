@@ -85,15 +85,21 @@ def _footer(election: Election, idle: str) -> "Footer":
     return Footer(f"{election.status}; {idle}: not before this one polls", is_problem=True)
 
 
-def _leader(arguments: Namespace, view: StateView, path: str, program: "Program") -> "Leader":
-    """The leader that this process becomes; from now on there is something to log."""
-    from monitor.app.leader import Leader
+async def _leader(arguments: Namespace, view: StateView, path: str, program: "Program") -> "Leader":
+    """The leader that this process becomes; from now on there is something to log. Raises TrackerError.
+
+    Where accounts are in sight, settings that are gone are a mistake.
+    """
+    from monitor.app.leader import Leader, read_config
+    from monitor.app.wiring import RunConfig
     from monitor.commands.opening import cli_options
     from monitor.settings import state_folder
     from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
-    return Leader(cli_options(arguments, program.show), view, path)
+    options = cli_options(arguments, program.show)
+    read = RunConfig.again if view.state.accounts else RunConfig.of
+    return Leader(options, await read_config(options, read), view, path)
 
 
 async def _shown(program: "Program", view: StateView) -> None:

@@ -23,6 +23,7 @@ from monitor.credentials.keychain import (
 )
 from monitor.credentials.tokens import expiry, parse_object
 from monitor.system.clock import Clock, SystemClock
+from monitor.system.files import read_regular
 
 PACKAGE: Final = "@anthropic-ai/claude-code"
 
@@ -156,7 +157,7 @@ def installed_version(environ: Mapping[str, str] = os.environ) -> str | None:
 
 def _package_version(folder: Path) -> str | None:
     try:
-        package = parse_object((folder / "package.json").read_bytes()) or {}
+        package = parse_object(read_regular(folder / "package.json")) or {}
     except OSError:
         return None
     version = package.get("version") if package.get("name") == PACKAGE else None

@@ -7,7 +7,6 @@ out, and the rest is dropped, errors of the parser with it. Neither is ever writ
 import errno
 import json
 import re
-import stat
 import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from monitor.core.sanitize import ordinary
 from monitor.credentials.folders import home
 from monitor.credentials.tokens import parse_instant, parse_login, parse_object
 from monitor.system.aio import DaemonThreads
+from monitor.system.files import read_regular
 
 T = TypeVar("T")
 
@@ -93,13 +93,12 @@ class WholeFile:
         raise CredentialError(failure)
 
     def _content(self) -> bytes:
-        if not stat.S_ISREG(self.path.stat().st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file")
-        with self.path.open("rb") as file:
-            content = file.read(self._max_bytes + 1)
-        if len(content) > self._max_bytes:
-            raise self._unread(Cause.TOO_LARGE)
-        return content
+        try:
+            return read_regular(self.path, self._max_bytes)
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+        raise self._unread(Cause.TOO_LARGE)
 
     def _unread(self, cause: Cause, why: str | None = None) -> CredentialError:
         failure = Failure(Reason.CREDENTIALS, cause, Source.FILE, str(self.path), detail=why or "")

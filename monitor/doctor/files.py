@@ -14,6 +14,7 @@ from monitor.core.errors import SettingsError
 from monitor.doctor.report import Check, Question, shell
 from monitor.settings import Settings, load
 from monitor.storage.db import StorageError, check, set_aside
+from monitor.system.files import read_regular
 
 SETTINGS: Final = Question(
     "settings", "accounts, alerts and channels are named there; nothing runs while it is wrong"
@@ -46,7 +47,7 @@ def settings_facts(path: Path) -> SettingsFacts:
     """Reads the file; never raises."""
     try:
         mode = path.stat().st_mode
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         return SettingsFacts(path, Settings(path), exists=False)
     except OSError as error:

@@ -54,8 +54,11 @@ class Lock:
 def holder(path: str) -> int | None:
     """Return the pid of the process that holds the lock, for messages; None where none seems to."""
     try:
-        with open(path, encoding="ascii") as file:
-            pid = int(file.read(20))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            pid = int(os.read(descriptor, 20))
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
         return None
     return pid if _lives(pid) else None

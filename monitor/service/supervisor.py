@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from monitor.core.errors import TrackerError
 from monitor.core.sanitize import printable
-from monitor.system.files import write_private
+from monitor.system.files import read_regular, write_private
 
 PROXIES: Final[tuple[str, ...]] = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 KEPT: Final = (
@@ -130,7 +130,7 @@ class ServiceFile:
         if not self.exists() or force:
             return
         try:
-            found = self.path.read_text(encoding="utf-8", errors="replace")
+            found = read_regular(self.path).decode("utf-8", "replace")
         except OSError:
             found = ""
         if not is_unedited(found):

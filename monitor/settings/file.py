@@ -23,7 +23,7 @@ from monitor.settings.model import ACCOUNT, Settings, check_no_entry, check_uniq
 from monitor.settings.reader import load, parse
 from monitor.settings.schema import KeyPath
 from monitor.settings.source import places_in
-from monitor.system.files import LOCK_SECS, locked, write_private
+from monitor.system.files import LOCK_SECS, locked, read_regular, write_private
 
 Value = str | int | float | tuple[str | float, ...]
 Change = Callable[[Settings, str], tuple[Settings, str]]
@@ -112,7 +112,7 @@ class SettingsFile:
 
     def _content(self) -> bytes:
         try:
-            return self.path.read_bytes()
+            return read_regular(self.path)
         except FileNotFoundError:
             return b""
 

@@ -11,12 +11,13 @@ from monitor.core.errors import SettingsError
 from monitor.settings.model import FILE, REMOTE_CHANNELS, Settings
 from monitor.settings.schema import InvalidValueError, KeyPath
 from monitor.settings.source import Source
+from monitor.system.files import read_regular
 
 
 def load(path: Path) -> Settings:
     """The settings of the file, or the defaults where there is none. Raises SettingsError."""
     try:
-        return parse(path.read_bytes(), path)
+        return parse(read_regular(path), path)
     except FileNotFoundError:
         return Settings(path)
     except OSError as error:

@@ -1,20 +1,27 @@
-"""Where log lines go, how one looks, and what never gets into them: no token ever."""
+"""Where log lines go, how one looks, and what never gets into them: no token ever.
 
+Lines are written by a thread of their own: whoever reads them may have stopped, as a terminal does at Ctrl-S.
+"""
+
+import contextlib
+import errno
+import io
 import json
 import logging
 import logging.handlers
 import os
 import platform
+import queue
 import re
+import stat
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 from monitor import __version__
 from monitor.core.errors import TrackerError
@@ -121,7 +128,7 @@ class RepeatLimit(logging.Filter):
             since, count = now, 0
         self._seen[key] = since, count + 1
         if len(self._seen) > _MOST_MESSAGES:
-            self._seen = {k: v for k, v in self._seen.items() if now - v[0] < REPEAT_SECS}
+            self._seen.clear()  # to look for the old ones each time would cost more than a line
         return count < MOST_REPEATS
 
 
@@ -140,6 +147,12 @@ __all__ = ["configure", "crash_report", "redact"]
 MOST_REPEATS: Final = 10
 REPEAT_SECS: Final = 60.0
 _MOST_MESSAGES: Final = 1000
+LINES_KEPT: Final = 1000
+"""So many lines wait to be written; newer ones are dropped, and counted."""
+
+FLUSH_SECS: Final = 0.3
+"""So long the end of the process waits for lines that nobody reads."""
+
 FILE_BYTES: Final = 1_000_000
 FILES_KEPT: Final = 1
 _NEVER: Final = logging.CRITICAL + 1
@@ -179,9 +192,10 @@ def configure(
     The form is `plain` or `json`; plain lines are shorter where the stream leads to the journal. May be called
     again; the last call holds. Raises TrackerError where the file cannot be opened.
     """
-    handler = logging.StreamHandler(stream) if file is None else _opened(file)
+    target = _Stream(stream or sys.stderr) if file is None else _opened(file)
     into_journal = file is None and _is_journal(environ, stream or sys.stderr)
-    handler.setFormatter(_FORMS[form, into_journal]())
+    target.setFormatter(_FORMS[form, into_journal]())
+    handler = LogQueue(target)
     handler.addFilter(RepeatLimit())
     _replace_handler(handler)
     logging.getLogger().setLevel(level)
@@ -211,17 +225,103 @@ def _is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """Readable by the user alone, and never complaining on standard error, which may be the screen."""
+class LogQueue(logging.Handler):
+    """Passes records on to a thread that writes them, and never waits for it; `dropped` counts those without room."""
 
-    def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        if sys.platform != "win32":
-            os.fchmod(descriptor, 0o600)
-        return TextIOWrapper(os.fdopen(descriptor, "ab"), self.encoding, self.errors)
+    def __init__(self, target: logging.Handler) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._target = target
+        self._told = 0
+        self._records: queue.Queue[logging.LogRecord] = queue.Queue(LINES_KEPT)
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg, record.args = self._text(record), None
+        try:
+            self._records.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+    def flush(self) -> None:
+        """Wait a moment until all is written."""
+        records = self._records
+        with records.all_tasks_done:
+            records.all_tasks_done.wait_for(lambda: not records.unfinished_tasks, FLUSH_SECS)
+
+    def close(self) -> None:
+        self.flush()
+        super().close()
+
+    def _text(self, record: logging.LogRecord) -> str:
+        """Render the arguments now, for they may change; a wrong number of them is a bug that is told as a line."""
+        try:
+            return record.getMessage()
+        except Exception as error:  # noqa: BLE001 - whatever an argument's own method raises
+            return f"{record.msg} ({type(error).__name__}: {error})"
+
+    def _write(self) -> None:
+        while True:
+            record = self._records.get()
+            self._target.handle(record)
+            if self.dropped > self._told:
+                lost, self._told = self.dropped - self._told, self.dropped
+                words = f"{lost} log lines were dropped: nobody read them"
+                line = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
+                self._target.handle(logging.makeLogRecord(line | {"msg": words}))
+            self._records.task_done()
+
+
+class _Unlocked(logging.Handler):
+    """A handler of one thread: the end of the process must not wait for the lock of a write that is stuck."""
+
+    def createLock(self) -> None:  # noqa: N802 - the base class's name
+        self.lock = None
+
+    def flush(self) -> None:
+        """All is written at once, and what is not cannot be."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
-        """A full disk is no reason to stop, and there is nowhere to say it."""
+        """A full disk or a reader who is gone is no reason to stop, and there is nowhere to say it."""
+
+
+class _Stream(_Unlocked):
+    """Writes to the descriptor itself: Python would wait at its end for the buffer of a write that is stuck."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError, ValueError):  # io.StringIO has none
+            self._descriptor = stream.fileno()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = f"{self.format(record)}\n"
+            if self._descriptor is None:
+                self._stream.write(text)
+                return
+            left = text.encode("utf-8", "backslashreplace")
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except Exception:  # noqa: BLE001 - as every handler of the library
+            self.handleError(record)
+
+
+class _PrivateFile(_Unlocked, logging.handlers.RotatingFileHandler):
+    """Readable by the user alone, and never complaining on standard error, which may be the screen."""
+
+    def _open(self) -> io.TextIOWrapper:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+        descriptor = os.open(self.baseFilename, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "Not a regular file", self.baseFilename)
+        os.fchmod(descriptor, 0o600)
+        file = os.fdopen(descriptor, "ab", buffering=0)
+        return io.TextIOWrapper(
+            cast("io.BufferedWriter", file), self.encoding, self.errors, write_through=True
+        )
 
 
 def _opened(file: Path) -> _PrivateFile:
@@ -240,7 +340,7 @@ def _opened(file: Path) -> _PrivateFile:
 
 def _replace_handler(handler: logging.Handler) -> None:
     root = logging.getLogger()
-    for old in [h for h in root.handlers if isinstance(h.formatter, Lines)]:
+    for old in [h for h in root.handlers if isinstance(h, LogQueue)]:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)

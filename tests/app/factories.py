@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.app.leader import Leader
-from monitor.app.wiring import CliOptions
+from monitor.app.wiring import CliOptions, RunConfig
 from monitor.core.commands import Request, encode_request
 from monitor.core.events import PollStarted
 from monitor.core.state import State
@@ -72,7 +72,8 @@ class Rig:
     ) -> AsyncIterator[Leader]:
         address = None if listen is None else parse_listen(listen)
         options = CliOptions(self.config, address, clock=clock or SystemClock())
-        leader = Leader(options, self.view, self.socket, passed=passed, notices=notices)
+        config = RunConfig.of(options)
+        leader = Leader(options, config, self.view, self.socket, passed=passed, notices=notices)
         ended = asyncio.Event()
         task = asyncio.create_task(_run(leader, ended))
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app.leader import Leader
+from monitor.app.leader import Leader, read_config
 from monitor.app.leadership import Election
 from monitor.app.wiring import CliOptions
 from monitor.core.commands import Refresh
@@ -24,9 +24,11 @@ class Process:
         self.view = StateView()
         self.lock = str(user.home / "run" / "lock")
         options = CliOptions(user.config, notify=False)
-        self.election = Election(
-            self.lock, user.socket, lambda path: Leader(options, self.view, path), keep_secs=0.02
-        )
+
+        async def leader(path: str) -> Leader:
+            return Leader(options, await read_config(options), self.view, path)
+
+        self.election = Election(self.lock, user.socket, leader, keep_secs=0.02)
         self.main_task: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.told: list[str] = []
 

@@ -247,7 +247,7 @@ async def test_a_file_of_absurd_size_is_not_read(home: Path) -> None:
 async def test_a_file_that_cannot_be_read(home: Path) -> None:
     path = home / ".claude" / ".credentials.json"
     path.mkdir()
-    assert "cannot be read (Not a regular file" in str(await failure(on_linux(home)))
+    assert "cannot be read (Is a directory" in str(await failure(on_linux(home)))
     path.rmdir()
     os.mkfifo(path)
     assert "cannot be read (Not a regular file" in str(await failure(on_linux(home)))

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from monitor.system.files import locked, private_folder, write_private
+from monitor.system.files import locked, private_folder, read_regular, write_private
 
 NOBODY = 65534
 
@@ -165,3 +165,22 @@ def test_the_lock_of_a_symlink_is_that_of_its_target(tmp_path: Path) -> None:
         locked(tmp_path / "link", limit_secs=0.02),
     ):
         pass
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "large"])
+def test_a_whole_file_is_read_without_waiting_and_nothing_else_is(
+    tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "file"
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "device":
+            file.symlink_to("/dev/zero")
+        case "large":
+            file.write_bytes(b"x" * 101)
+    with pytest.raises(OSError, match=r"Not a regular file|larger than 0 KiB"):
+        read_regular(file, 100)
+    file.unlink()
+    file.write_bytes(b"x" * 100)
+    assert read_regular(file, 100) == b"x" * 100

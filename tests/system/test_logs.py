@@ -40,9 +40,22 @@ def _restored() -> Iterator[None]:
     sys.unraisablehook, threading.excepthook = hooks
 
 
+class Read(io.StringIO):
+    """A stream that is looked at once all is written."""
+
+    def getvalue(self) -> str:
+        written()
+        return super().getvalue()
+
+
+def written() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
 @pytest.fixture
 def stream() -> io.StringIO:
-    out = io.StringIO()
+    out = Read()
     logs.configure("INFO", stream=out)
     return out
 
@@ -161,7 +174,7 @@ def test_stray_exceptions_go_to_the_log_and_not_to_the_screen(
 
 @pytest.mark.parametrize("name", ["desktop_notifier.backends.base", "dbus_fast.x", "keyring"])
 def test_libraries_that_chatter_are_calmed(name: str) -> None:
-    out = io.StringIO()
+    out = Read()
     logs.configure("DEBUG", stream=out)
     logging.getLogger(name).info("chatter")
     logging.getLogger("monitor").debug("ours")
@@ -170,7 +183,7 @@ def test_libraries_that_chatter_are_calmed(name: str) -> None:
 
 
 def test_the_last_configuration_holds(stream: io.StringIO) -> None:
-    other = io.StringIO()
+    other = Read()
     logs.configure("WARNING", stream=other)
     logging.getLogger("x").warning("once")
     assert (stream.getvalue(), other.getvalue().count("once")) == ("", 1)
@@ -182,6 +195,7 @@ def test_a_file_is_private_and_nothing_reaches_the_screen(
     file = tmp_path / "state" / "monitor.log"
     logs.configure("INFO", file=file)
     logging.getLogger("x").error("for the file")
+    written()
     assert "ERROR x: for the file" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -194,6 +208,7 @@ def test_a_file_that_others_could_read_is_made_private(tmp_path: Path) -> None:
     file.chmod(0o644)
     logs.configure("INFO", file=file)
     logging.getLogger("x").error("newer")
+    written()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert re.fullmatch(r"older\n.*newer\n", file.read_text(), re.DOTALL)
 
@@ -203,6 +218,7 @@ def test_a_file_is_rotated_before_it_grows_large(tmp_path: Path) -> None:
     logs.configure("INFO", file=file)
     for _ in range(40):
         logging.getLogger("x").info("%s", "y" * (logs.FILE_BYTES // 10))
+    written()
     files = sorted(tmp_path.iterdir())
     assert [each.name for each in files] == ["monitor.log", "monitor.log.1"]
     assert all(each.stat().st_size <= logs.FILE_BYTES for each in files)
@@ -257,7 +273,7 @@ def test_a_crash_report_shows_every_bug_of_a_group() -> None:
 
 @pytest.fixture
 def objects() -> io.StringIO:
-    out = io.StringIO()
+    out = Read()
     logs.configure("DEBUG", stream=out, form="json")
     return out
 
@@ -314,6 +330,7 @@ def test_the_journal_gets_priorities_on_every_line_and_no_second_instant(tmp_pat
         except ValueError:
             log.exception("e")
         log.critical("c")
+        written()
         stream.seek(0)
         lines = stream.read().splitlines()
     assert lines[:4] == ["<7>x: d", "<6>x: i\\n<0>forged", "<4>x: w", "<3>x: e"]
@@ -323,7 +340,7 @@ def test_the_journal_gets_priorities_on_every_line_and_no_second_instant(tmp_pat
 
 @pytest.mark.parametrize("environ", [{}, {"JOURNAL_STREAM": "1:2"}, {"JOURNAL_STREAM": ""}])
 def test_a_stream_that_is_not_the_journal_gets_plain_lines(environ: dict[str, str]) -> None:
-    out = io.StringIO()
+    out = Read()
     logs.configure("INFO", stream=out, environ=environ)
     logging.getLogger("x").info("m")
     assert re.fullmatch(LINE + "INFO x: m\n", out.getvalue())
@@ -335,6 +352,7 @@ def test_a_log_beside_the_journal_keeps_its_instants(tmp_path: Path) -> None:
         environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
         logs.configure("INFO", stream=other, environ=environ)
         logging.getLogger("x").info("m")
+        written()
         other.seek(0)
         assert re.fullmatch(LINE + "INFO x: m\n", other.read())
 
@@ -377,3 +395,31 @@ def test_what_repeats_itself_is_left_out_and_counted(stream: io.StringIO) -> Non
     *_, other, last = stream.getvalue().splitlines()
     assert other.endswith("out of patience")
     assert last.endswith("out of descriptors (20 more were left out)")
+
+
+def test_a_pipe_that_nobody_reads_keeps_nobody_waiting_and_lost_lines_are_counted() -> None:
+    program = """
+import logging, sys
+from monitor.system import logs
+logs.configure("INFO")
+for number in range(20_000):
+    logging.getLogger("x").info("line %d %s", number, "y" * 100)
+print("done", flush=True)
+if sys.stdin.readline():
+    for _ in range(20):
+        logging.getLogger().handlers[0].flush()
+    logging.getLogger("x").info("the last")
+"""
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        _, told = process.communicate("go on\n", timeout=20)
+    assert re.search(r"WARNING monitor\.system\.logs: \d{4,5} log lines were dropped", told)
+    assert told.endswith("INFO x: the last\n")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as stuck:
+        assert stuck.stdin is not None
+        stuck.stdin.close()
+        assert stuck.wait(20) == 0

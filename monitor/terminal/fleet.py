@@ -5,15 +5,20 @@ Pure.
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
+from typing import Final
 
 from monitor.core import format
 from monitor.core.model import SEVEN_DAYS, AccountState, Window
+from monitor.core.pool import SOON
 from monitor.core.ranking import NO_END, Choice, Confidence, applicable, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.text import Line, Span, Style, line_width
+
+LASTS: Final = timedelta(seconds=15)
+"""So long a sum holds at most: figures grow old."""
 
 
 class Order(StrEnum):
@@ -74,7 +79,10 @@ def _beginning(name: str, beginnings: Counter[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All accounts at one moment. `worst` is the fullest window of any, with its account's name."""
+    """All accounts at one moment. `worst` is the fullest window of any, with its account's name.
+
+    It holds `until` then, unless the state changes.
+    """
 
     choice: Choice
     free: int
@@ -82,6 +90,7 @@ class Fleet:
     in_need: int
     week_left: float | None
     worst: tuple[str, Window] | None
+    until: datetime
 
     @property
     def best(self) -> str | None:
@@ -108,6 +117,7 @@ def fleet(state: State, now: datetime) -> Fleet:
         in_need=sum(account.login_required for account in state.accounts.values()),
         week_left=sum(weeks) / len(weeks) if weeks else None,
         worst=max(windows, key=lambda found: found[1].utilization, default=None),
+        until=min([now + LASTS, *(w.resets_at for _, w in windows if w.resets_at)]),
     )
 
 
@@ -129,6 +139,9 @@ def fleet_line(
     if frees:
         at, name = min(frees)
         parts.append(Span(f"next free {names[name]} {format.clock(at, now, tz)}"))
+    if state.pool and state.pool.exhausted_at and state.pool.exhausted_probability >= SOON:
+        at = state.pool.exhausted_at
+        parts.append(Span(f"all full about {format.clock(at, now, tz)}", Style.PROBLEM))
     if found.week_left is not None:
         parts.append(Span(f"week left {format.percent(found.week_left)}"))
     line: Line = (Span(" "),)

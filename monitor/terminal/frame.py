@@ -121,10 +121,11 @@ def frame(
     size: Size,
     tz: tzinfo | None = None,
     footer: Footer = NO_FOOTER,
+    sums: Fleet | None = None,
 ) -> Frame:
-    """The screen of this size; clock times are those of `tz` (None: the machine's)."""
+    """The screen of this size; clock times are those of `tz` (None: the machine's). `sums` spares summing up again."""
     names, alerts = screen.names(state, now), screen.announced(state, now)
-    found = fleet(state, now)
+    found = sums or fleet(state, now)
     view = _View(state, screen, now, tz, size, footer, names, found, alerts)
     below = _below(view)
     top = [alert_line(state, alerts, now, size.width, tz)] if alerts else []

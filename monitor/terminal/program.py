@@ -18,6 +18,7 @@ from monitor.core.state import State
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
+from monitor.terminal.fleet import Fleet, fleet
 from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keys import Key
 from monitor.terminal.screen import Screen, fail, finish, push, show, show_error
@@ -63,6 +64,7 @@ class Program:
         self._footer = footer
         self._screen = replace(screen or Screen(), opened_at=clock.now())
         self._title = ""
+        self._sums: tuple[State, Fleet] | None = None
         self._in_sight = False
         self._shown: tuple[Size, Picture] | None = None
         self._commands: set[asyncio.Task[None]] = set()
@@ -141,7 +143,10 @@ class Program:
         size = self._tty.size()
         now = self._clock.now()
         self._screen = self._screen.since(now)
-        new = frame(self._view.state, self._screen, now, size, footer=self._footer())
+        state = self._view.state
+        if self._sums is None or self._sums[0] is not state or now >= self._sums[1].until:
+            self._sums = state, fleet(state, now)
+        new = frame(state, self._screen, now, size, None, self._footer(), self._sums[1])
         self._screen = replace(self._screen, page=new.page)
         known = self._shown if self._shown and self._shown[0] == size else None
         painter = self._tty.painter

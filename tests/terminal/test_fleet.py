@@ -6,6 +6,7 @@ from datetime import UTC
 import pytest
 
 from monitor.core.errors import Reason
+from monitor.core.pool import PoolForecast
 from monitor.core.state import State
 from monitor.terminal.bindings import Copy, press
 from monitor.terminal.canvas import Size
@@ -140,6 +141,20 @@ def test_the_fleet_in_one_line() -> None:
         line_width(fleet_line(FIVE, fleet(FIVE, NOW), NOW, room, UTC)) <= room
         for room in range(1, 90)
     )
+
+
+def test_a_sum_holds_until_a_reset_and_for_a_moment_at_most() -> None:
+    assert fleet(FIVE, NOW).until == after(seconds=15)
+    before_reset = after(minutes=37, seconds=50)
+    assert fleet(FIVE, before_reset).until == after(minutes=38)
+
+
+def test_that_all_are_full_soon_is_told() -> None:
+    pool = PoolForecast((), 0.5, after(hours=3))
+    line = plain(fleet_line(replace(FIVE, pool=pool), fleet(FIVE, NOW), NOW, 140, UTC))
+    assert "all full about 15:00" in line
+    unlikely = replace(FIVE, pool=replace(pool, exhausted_probability=0.1))
+    assert "all full" not in plain(fleet_line(unlikely, fleet(FIVE, NOW), NOW, 140, UTC))
 
 
 def test_the_account_to_use_next_is_marked_and_of_one_account_none_is() -> None:

@@ -4,19 +4,21 @@ Light on purpose: what polls is imported only where a poll is needed.
 """
 
 import os
+import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query
-from monitor.core.commands import Question, decode_request
+from monitor.core.commands import Question, Status, decode_request
 from monitor.core.errors import NoFolderError
 from monitor.core.events import LoginSeen
+from monitor.core.sanitize import clean
 from monitor.core.schedule import is_in_turn
 from monitor.core.state import State
 from monitor.core.update import update
@@ -27,6 +29,13 @@ from monitor.settings import config_path, load
 from monitor.storage.cache import FactsDocument
 from monitor.system import logs
 from monitor.system.clock import SystemClock
+from monitor.system.stdio import can_move_cursor
+from monitor.terminal.text import clip, width
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from monitor.app.app import App
 
 STARTING_SECS: Final = 5.0
 """A monitor that has the lock may take so long until it answers."""
@@ -136,10 +145,54 @@ def _polled(arguments: Namespace, query: Question) -> Answer:
 
     async def polled() -> Answer:
         async with open_app(arguments) as app:
-            await app.poll_once()
+            polls = asyncio.ensure_future(app.poll_once())
+            if isinstance(query, Status) and query.form == "table" and can_move_cursor():
+                await _show_rows(app, polls, query)
+            await polls
             return answer_query(app.state(), app.clock.now(), query)
 
     return asyncio.run(polled())
+
+
+async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
+    """Draw the table over itself as its rows come, above a line that says what is waited for, until all have come."""
+    import asyncio
+    import shutil
+
+    size, drawn = shutil.get_terminal_size(), 0
+    while not polls.done():
+        state, at = app.state(), app.clock.now()
+        waiting = [
+            clean(account.account.title)
+            for account in state.accounts.values()
+            if account.polling or is_in_turn(account, at, state.policy.interval)
+        ]
+        lines = answer_query(state, at, query).text.splitlines()[: max(size.lines - 2, 0)]
+        lines.append(waiting_line(waiting, len(state.accounts), size.columns))
+        sys.stdout.write(f"{_erased(drawn)}{chr(10).join(lines)}\n")
+        sys.stdout.flush()
+        drawn = len(lines)
+        changed = asyncio.ensure_future(app.store.changed())
+        await asyncio.wait((polls, changed), return_when=asyncio.FIRST_COMPLETED)
+        changed.cancel()
+    sys.stdout.write(_erased(drawn))
+
+
+def _erased(lines: int) -> str:
+    """The sequence that takes back so many lines of a terminal."""
+    return f"\x1b[{lines}A\x1b[J" if lines else ""
+
+
+def waiting_line(waiting: Sequence[str], count: int, columns: int) -> str:
+    """Name as many of the accounts that are waited for as there is room for, and how many of all have come."""
+    come = f" ({count - len(waiting)} of {count} polled)" if waiting else ""
+    for shown in range(len(waiting), -1, -1):
+        more = len(waiting) - shown
+        names = [*waiting[:shown], *([f"{more} more"] if more and shown else [])]
+        words = f"waiting for {', '.join(names) or 'the API'}{come}"
+        if width(words) < columns:
+            return words
+    return clip("waiting …", columns - 1)
 
 
 def saved(arguments: Namespace) -> Saved:

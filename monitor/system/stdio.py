@@ -70,7 +70,11 @@ def _to_nowhere(place: int, flags: int = os.O_WRONLY) -> None:
         os.close(descriptor)
 
 
+def can_move_cursor() -> bool:
+    """Return whether standard output is a terminal on which what was written can be written over."""
+    return os.environ.get("TERM", "") not in ("", "dumb") and sys.stdout.isatty()
+
+
 def has_colours() -> bool:
     """Return whether standard output is a terminal that shows colours, and the user wants them."""
-    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "") in ("", "dumb")
-    return not is_plain and sys.stdout.isatty()
+    return can_move_cursor() and not os.environ.get("NO_COLOR")

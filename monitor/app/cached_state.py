@@ -21,6 +21,7 @@ from monitor.core.errors import (
     TrackerError,
 )
 from monitor.core.events import AccountsLoaded, Restored
+from monitor.core.limits import parse_rate_limits
 from monitor.core.model import (
     Account,
     AccountState,
@@ -36,7 +37,6 @@ from monitor.core.restore import unasked
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache, digest
-from monitor.credentials.status_line import parse_rate_limits
 from monitor.credentials.tokens import parse_login
 from monitor.settings import Settings, config_path, load, settings_id, state_db
 from monitor.storage import cache as cache_rows

@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Window
+from monitor.core.errors import TrackerError
+from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_duration
 from monitor.core.sanitize import one_line
 
 MOST_PERCENT: Final = 10_000.0
@@ -315,3 +316,33 @@ def _windows(readings: Iterable[_Reading]) -> tuple[tuple[Window, ...], int]:
         windows[key] = Window(key, percent / 100, reading.resets_at, reading.locked_reason)
     ordered = sorted(windows.values(), key=lambda window: window.key)
     return tuple(ordered), max(len(found) - MOST_WINDOWS, 0)
+
+
+def parse_rate_limits(document: Mapping[str, Any], now: datetime) -> Usage | None:
+    """The usage in what Claude Code gives to its status line (code.claude.com/docs/en/statusline); None where it is
+    silent. A window that has ended is left out: an idle terminal shows its last answer for ever.
+
+    Raises TrackerError where no figure can be read.
+    """
+    rate_limits = document.get("rate_limits")
+    if rate_limits is None:
+        return None
+    limits = Limits(left_out=("rate_limits",), is_unreadable=True)
+    if isinstance(rate_limits, Mapping):
+        limits = read_limits(rate_limits, "used_percentage")
+    if limits.is_unreadable:
+        what = "; ".join(limits.left_out)
+        raise TrackerError(f"the status line's {what} is not understood: nothing was taken from it")
+    far = {
+        window.key
+        for window in limits.windows
+        if window.resets_at is not None and (length := window_duration(window.key)) is not None
+        if window.resets_at > now + 2 * length
+    }
+    windows = tuple(
+        replace(window, resets_at=None) if window.key in far else window
+        for window in limits.windows
+        if window.resets_at is None or window.resets_at > now
+    )
+    left_out = (*limits.left_out, *(f"{key}: resets_at is too far ahead" for key in sorted(far)))
+    return Usage(now, windows, left_out=left_out) if windows else None

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from monitor.core.errors import ApiError, CredentialError, TrackerError, command
 from monitor.core.events import AnswerSeen, FiguresSeen
+from monitor.core.limits import parse_rate_limits
 from monitor.core.model import Identity, Usage
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_files import ClaudeFacts
 from monitor.credentials.ports import LoginSource, folder_of, place_name
 from monitor.credentials.registry import LoginRegistry
-from monitor.credentials.status_line import parse_rate_limits
 from monitor.credentials.watcher import Sources
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads

@@ -20,11 +20,10 @@ from monitor.api import wire
 from monitor.core.errors import Failure, FailureError, Reason, TrackerError, describe
 from monitor.core.events import Event, FiguresSeen, PollFailed, PollSucceeded
 from monitor.core.guard import guarded
-from monitor.core.limits import is_window_key
+from monitor.core.limits import is_window_key, parse_rate_limits
 from monitor.core.model import AuthMethod, Login, Usage
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.credentials.status_line import parse_rate_limits
 from monitor.credentials.tokens import parse_login
 from monitor.terminal.table import render_plain
 from tests.builders import NOW, live, state, usage, window

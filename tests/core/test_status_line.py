@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import TrackerError
+from monitor.core.limits import parse_rate_limits
 from monitor.core.model import Usage, Window
-from monitor.credentials.status_line import parse_rate_limits
 from tests.builders import NOW, after, before
 
 SOON = after(hours=2)

@@ -43,10 +43,13 @@ class FreeAccounts:
 
 @dataclass(frozen=True, slots=True)
 class PoolForecast:
-    """The accounts together. `exhausted_probability` is that all are full within `AHEAD`; `exhausted_at` is when they
-    most likely are, None where they most likely are not within the last horizon.
+    """The accounts together, as expected at `at`.
+
+    `exhausted_probability` is that all are full within `AHEAD`; `exhausted_at` is when they most likely are, None where
+    they most likely are not within the last horizon.
     """
 
+    at: datetime
     free: tuple[FreeAccounts, ...]
     exhausted_probability: float
     exhausted_at: datetime | None
@@ -75,7 +78,7 @@ def forecast_pool(
         counts = [_free(accounts, now, at, points) for points in (heavy, usual, light)]
         free.append(FreeAccounts(at, counts[0], counts[1], counts[2]))
     probability = exhausted_by(accounts, now, now + AHEAD, use)
-    return PoolForecast(tuple(free), probability, _exhausted_at(accounts, now, end, use))
+    return PoolForecast(now, tuple(free), probability, _exhausted_at(accounts, now, end, use))
 
 
 def expected_use(

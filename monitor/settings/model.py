@@ -235,7 +235,7 @@ def _rule(kind: AlertKind) -> Table[Rule]:
     }
     if kind not in _WINDOWED:
         keys["windows"] = Key(refused("this rule is not about single windows: remove it"))
-    if kind is AlertKind.EXHAUSTED:
+    if kind in (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON):
         keys["accounts"] = Key(refused("this rule is about all accounts: remove it"))
     if kind in _AT_ONCE:
         keys["for"] = Key(refused("this rule is about a moment, which has no length: remove it"))

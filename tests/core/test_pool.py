@@ -74,10 +74,10 @@ def test_supply_ends_with_the_week_and_its_reserve() -> None:
 
 
 def test_it_is_said_until_it_is_clearly_over() -> None:
-    vague = PoolForecast((), 0.2, None)
+    vague = PoolForecast(NOW, (), 0.2, None)
     assert not is_exhausted_soon(vague, before=False)
     assert is_exhausted_soon(vague, before=True)
-    assert not is_exhausted_soon(PoolForecast((), 0.05, None), before=True)
+    assert not is_exhausted_soon(PoolForecast(NOW, (), 0.05, None), before=True)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(1, 80))

@@ -25,7 +25,7 @@ from tests.real.need import need
 from tests.real.prometheus import prometheus
 from tests.real.tls import Certificate, self_signed
 
-HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+HASH = bcrypt.hashpw(b"right", b"$2b$04$abcdefghijklmnopqrstuu").decode()
 USERS = f"basic_auth_users:\n  ann: {HASH}\n"
 EXAMPLE = Path(__file__).parents[2] / "grafana" / "deploy" / "web.yml"
 

@@ -150,7 +150,7 @@ def test_a_sum_holds_until_a_reset_and_for_a_moment_at_most() -> None:
 
 
 def test_that_all_are_full_soon_is_told() -> None:
-    pool = PoolForecast((), 0.5, after(hours=3))
+    pool = PoolForecast(NOW, (), 0.5, after(hours=3))
     line = plain(fleet_line(replace(FIVE, pool=pool), fleet(FIVE, NOW), NOW, 140, UTC))
     assert "all full about 15:00" in line
     unlikely = replace(FIVE, pool=replace(pool, exhausted_probability=0.1))

@@ -33,7 +33,10 @@ from monitor.core.alerts.pace import forecast
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason, describe
-from monitor.core.model import AccountState, Down, Window
+from monitor.core.forecast import is_running_out
+from monitor.core.format import percent
+from monitor.core.model import FIVE_HOURS, AccountState, Down, Window
+from monitor.core.pool import AHEAD, is_exhausted_soon
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)
@@ -44,8 +47,19 @@ WORTH_A_FORECAST: Final = 0.5
 TIME_TO_ACT: Final = timedelta(minutes=15)
 """A window that fills within this time of its reset is no matter."""
 
-OF_ACCOUNTS: Final = (AlertKind.LOGIN, AlertKind.UNREADABLE, AlertKind.EXPIRY)
+OF_ACCOUNTS: Final = (
+    AlertKind.LOGIN,
+    AlertKind.UNREADABLE,
+    AlertKind.EXPIRY,
+    AlertKind.LIMIT_CHANGED,
+)
 """What is so of a whole account."""
+
+OF_ALL: Final = (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON)
+"""What is so of all accounts together."""
+
+CHANGE_IS_NEWS: Final = timedelta(days=7)
+"""So long a change of what a window costs fires; another one is sent after as long again."""
 
 OF_THE_WAY: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.BLOCKED, Reason.SERVER})
 """Failures of the network or of the API, which turn into one another; none is an account's own."""
@@ -202,6 +216,7 @@ def account_facts(account: AccountState, rules: RuleBook, at: datetime) -> Itera
         *_health_facts(account, at),
         *_expiry_facts(account, at),
         *_pace_facts(account, at),
+        *_change_facts(account, at),
     ):
         if rules.applies(fact.alert.kind, account.account.name, fact.alert.window):
             yield fact
@@ -227,8 +242,9 @@ def _expiry_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
 
 
 def _pace_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
+    """Each window that runs out before its reset, by its forecast."""
     for key, memory in account.alerts.items():
-        full_at = _full_at(key, memory, at)
+        full_at = _full_at(account, key, memory, at)
         if full_at is not None:
             alert = Alert(
                 AlertKind.PACE,
@@ -242,18 +258,44 @@ def _pace_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
             yield Fact(alert, until=memory.resets_at)
 
 
-def _full_at(key: str, memory: WindowMemory, at: datetime) -> datetime | None:
-    """When the window will be full, where that is before its reset and there is still something to be done."""
-    ahead = forecast(memory.track, key)
-    if ahead is None or memory.resets_at is None or memory.low_since is not None:
+def _full_at(
+    account: AccountState, key: str, memory: WindowMemory, at: datetime
+) -> datetime | None:
+    """When the window will be full, where that is before its reset and there is still something to be done.
+
+    The probability decides. Before there is one, a 5-hour window goes by its slope; of longer ones nothing is said.
+    """
+    if memory.resets_at is None or memory.low_since is not None or memory.resets_at <= at:
         return None
-    if not WORTH_A_FORECAST <= memory.utilization < 1 or memory.resets_at <= at:
+    if memory.utilization >= 1:
         return None
-    return ahead.full_at if ahead.full_at + TIME_TO_ACT <= memory.resets_at else None
+    found = account.forecast_of(key, at)
+    if found is not None:
+        said = condition_key(AlertKind.PACE, key) in account.conditions
+        full_at = found.full_at.p50 if found.full_at else memory.resets_at - TIME_TO_ACT
+        if not is_running_out(found, said):
+            return None
+    else:
+        ahead = forecast(memory.track, key) if key.startswith(FIVE_HOURS) else None
+        if ahead is None or memory.utilization < WORTH_A_FORECAST:
+            return None
+        full_at = ahead.full_at
+    return full_at if full_at + TIME_TO_ACT <= memory.resets_at else None
+
+
+def _change_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
+    """What a full 5-hour window costs of the week is not what it was."""
+    cost = account.forecast.week_cost if account.forecast else None
+    change = cost.change if cost else None
+    if cost is not None and change is not None and at - change.at < CHANGE_IS_NEWS:
+        before, now = cost.ratio / change.factor, cost.ratio
+        detail = f"a full 5h window costs {percent(now)} of the week, and cost {percent(before)}"
+        alert = Alert(AlertKind.LIMIT_CHANGED, account.account.name, "", at, detail=detail)
+        yield Fact(alert, until=change.at + 2 * CHANGE_IS_NEWS)
 
 
 def fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
-    """What is so of all accounts together: none of two or more that can be used has room."""
+    """What is so of all accounts together: none of two or more that can be used has room, or soon will have."""
     if not may_be_exhausted(state):
         return
     frees: list[tuple[datetime, str]] = []
@@ -262,16 +304,26 @@ def fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
             continue
         until = full_until(account)
         if until is None:  # so it mostly is, and the others need no look
+            yield from _soon_facts(state, at)
             return
         frees.append((until, account.account.name))
-    if frees:
+    if frees and state.policy.alerts.applies(AlertKind.EXHAUSTED, ""):
         until, name = min(frees)
         yield Fact(Alert(AlertKind.EXHAUSTED, "", "", at, resets_at=until, detail=name))
 
 
+def _soon_facts(state: State, at: datetime) -> Iterator[Fact]:
+    pool = state.pool
+    said = condition_key(AlertKind.EXHAUSTED_SOON) in state.conditions
+    applies = state.policy.alerts.applies(AlertKind.EXHAUSTED_SOON, "")
+    if pool is not None and applies and at < pool.at + AHEAD and is_exhausted_soon(pool, said):
+        alert = Alert(AlertKind.EXHAUSTED_SOON, "", "", at, resets_at=pool.exhausted_at)
+        yield Fact(alert, until=pool.at + AHEAD)
+
+
 def may_be_exhausted(state: State) -> bool:
     """Whether there are several accounts, and the settings let it be told that none of them has room."""
-    return len(state.accounts) > 1 and state.policy.alerts.applies(AlertKind.EXHAUSTED, "")
+    return len(state.accounts) > 1 and any(state.policy.alerts.applies(kind, "") for kind in OF_ALL)
 
 
 def full_until(account: AccountState) -> datetime | None:

@@ -12,6 +12,7 @@ from typing import Final
 from monitor.core import format
 from monitor.core.alerts.conditions import (
     OF_ACCOUNTS,
+    OF_ALL,
     RESOLVED_AFTER,
     TIME_TO_ACT,
     WORTH_A_FORECAST,
@@ -72,7 +73,7 @@ def explain_all(
 ) -> list[str]:
     """Lines about what concerns all accounts together."""
     telling = _Telling("", rules, now, zone)
-    return ["all accounts", telling.lasting(AlertKind.EXHAUSTED, conditions)]
+    return ["all accounts", *(telling.lasting(kind, conditions) for kind in OF_ALL)]
 
 
 @dataclass(frozen=True, slots=True)

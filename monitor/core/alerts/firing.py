@@ -12,10 +12,10 @@ from typing import Final
 
 from monitor.core.alerts.conditions import (
     OF_ACCOUNTS,
+    OF_ALL,
     RESOLVED_AFTER,
     account_facts,
     fleet_facts,
-    may_be_exhausted,
 )
 from monitor.core.alerts.machine import FULL
 from monitor.core.alerts.memory import Condition, WindowMemory
@@ -51,8 +51,8 @@ def may_fire(state: State) -> Iterator[tuple[str, str]]:
         for kind in OF_ACCOUNTS:
             if rules.applies(kind, account):
                 yield account, kind
-    if may_be_exhausted(state):
-        yield "", AlertKind.EXHAUSTED
+    if len(state.accounts) > 1:
+        yield from (("", kind) for kind in OF_ALL if rules.applies(kind, ""))
 
 
 def _thresholds(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:

@@ -50,7 +50,9 @@ DEFAULT_RULES: Final[Mapping[AlertKind, Rule]] = {
     AlertKind.LOGIN: Rule(hold=timedelta(minutes=5)),
     AlertKind.EXPIRY: Rule(),
     AlertKind.UNREADABLE: Rule(hold=timedelta(minutes=15)),
+    AlertKind.LIMIT_CHANGED: Rule(),
     AlertKind.EXHAUSTED: Rule(urgency=Urgency.CRITICAL),
+    AlertKind.EXHAUSTED_SOON: Rule(),
     AlertKind.FREE: Rule(),
 }
 

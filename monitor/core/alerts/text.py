@@ -29,7 +29,7 @@ _LAST_MINUTE: Final = datetime.max.replace(tzinfo=UTC) - timedelta(minutes=1)
 _HIGH: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
 _ORDER: Final = (
     frozenset({AlertKind.EXHAUSTED, AlertKind.LIMIT}),
-    frozenset({AlertKind.LOGIN, AlertKind.THRESHOLD, AlertKind.PACE}),
+    frozenset({AlertKind.EXHAUSTED_SOON, AlertKind.LOGIN, AlertKind.THRESHOLD, AlertKind.PACE}),
     frozenset({AlertKind.EXPIRY, AlertKind.UNREADABLE}),
 )
 """A summary begins with these; all other kinds come last."""
@@ -73,6 +73,10 @@ def headline(alert: Alert, now: datetime, zone: tzinfo | None = None) -> str:
         case AlertKind.EXHAUSTED:
             first = f" · {one_line(alert.detail)} free {at}" if alert.detail and at else ""
             return f"all accounts full{first}"
+        case AlertKind.EXHAUSTED_SOON:
+            return f"all accounts full {f'at about {at}' if at else 'soon'}"
+        case AlertKind.LIMIT_CHANGED:
+            return f"limit changed: {_detail(alert)}"
         case AlertKind.FREE:
             return "free again"
         case AlertKind.TEST:
@@ -194,6 +198,18 @@ def _exhausted(alert: Alert, zone: tzinfo | None) -> Message:
     return Message("All accounts are at their limit", sentences(first), Urgency.CRITICAL)
 
 
+def _exhausted_soon(alert: Alert, zone: tzinfo | None) -> Message:
+    body = "At the present pace no account will have room"
+    if alert.resets_at is not None and alert.resets_at > alert.at:
+        body += f" {_when(alert.resets_at, alert, zone)}"
+    return Message("All accounts will soon be at their limit", sentences(body))
+
+
+def _limit_changed(alert: Alert, _: tzinfo | None) -> Message:
+    body = sentences(_detail(alert), "The limits were changed, or the mix of models was")
+    return Message(f"{_name(alert)}: the week lasts for other use than before", body)
+
+
 def _free(alert: Alert, _: tzinfo | None) -> Message:
     return Message(f"{_name(alert)} is free again", "All accounts had been at their limit.")
 
@@ -216,7 +232,9 @@ _FORMATS: Final[Mapping[AlertKind, Callable[[Alert, tzinfo | None], Message]]] =
     AlertKind.LOGIN: _login,
     AlertKind.EXPIRY: _expiry,
     AlertKind.UNREADABLE: _unreadable,
+    AlertKind.LIMIT_CHANGED: _limit_changed,
     AlertKind.EXHAUSTED: _exhausted,
+    AlertKind.EXHAUSTED_SOON: _exhausted_soon,
     AlertKind.FREE: _free,
     AlertKind.SUMMARY: _summary,
     AlertKind.TEST: _test,

@@ -36,7 +36,9 @@ _LASTING: Final = _WINDOW_LONG | {
     AlertKind.LOGIN,
     AlertKind.EXPIRY,
     AlertKind.UNREADABLE,
+    AlertKind.LIMIT_CHANGED,
     AlertKind.EXHAUSTED,
+    AlertKind.EXHAUSTED_SOON,
 }
 _SEVERITY: Final = {
     Urgency.LOW: "info",

@@ -97,6 +97,8 @@ _TAGS: Final = {
     AlertKind.FREE: "white_check_mark",
     AlertKind.PACE: "chart_with_upwards_trend",
     AlertKind.LOGIN: "key",
+    AlertKind.EXHAUSTED_SOON: "chart_with_upwards_trend",
+    AlertKind.LIMIT_CHANGED: "straight_ruler",
     AlertKind.EXPIRY: "key",
     AlertKind.TEST: "bell",
 }

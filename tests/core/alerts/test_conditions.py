@@ -1,7 +1,7 @@
 """Lasting conditions by tables: what is so at which minute, and what is told when."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -14,9 +14,12 @@ from monitor.core.alerts.rules import Rule, RuleBook
 from monitor.core.alerts.text import format_alert
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
-from monitor.core.events import PollSucceeded
-from monitor.core.model import AccountState, Down, Up
+from monitor.core.events import Forecasted, PollSucceeded, Ticked
+from monitor.core.exchange import WeekCost
+from monitor.core.forecast import Forecast, FullAt, RateChange
+from monitor.core.model import AccountForecast, AccountState, Down, Up
 from monitor.core.policy import Policy
+from monitor.core.pool import PoolForecast
 from monitor.core.state import State
 from monitor.core.update import update
 from tests.builders import NOW, after, live, state, usage, window
@@ -208,6 +211,95 @@ def test_a_pace_that_will_not_last_is_told_once() -> None:
 )
 def test_a_pace_is_not_told_for_nothing(percents: list[float], resets: float) -> None:
     assert climbing(*percents, resets=resets) == []
+
+
+def forecast_alerts(*probabilities: float, percent: float = 30) -> list[Alert]:
+    """What is told of a 7d window whose probability to run out is this at each look, an hour apart."""
+    ends = timedelta(days=3)
+    now = state(replace(live("a"), usage=None))
+    alerts: list[Alert] = []
+    for place, probability in enumerate(probabilities):
+        at = after(hours=place)
+        full_at = FullAt(at, after(hours=30), NOW + ends) if probability >= 0.5 else None
+        seen = usage(window("7d", percent, ends), at=at)
+        for event in (
+            PollSucceeded(at, "a", seen, timedelta(seconds=1)),
+            Forecasted(at, "a", AccountForecast(at, {"7d": Forecast(probability, full_at)})),
+            Ticked(at + timedelta(minutes=6)),
+        ):
+            now, effects = update(now, event)
+            alerts.extend(effect.alert for effect in effects)
+    return [alert for alert in alerts if alert.kind is AlertKind.PACE]
+
+
+def test_a_window_that_most_likely_runs_out_is_told_once_a_period_with_the_time() -> None:
+    (alert,) = forecast_alerts(0.3, 0.6, 0.75, 0.9, 0.95)
+    assert (alert.at, alert.window) == (after(hours=2, minutes=6), "7d")
+    assert alert.resets_at == after(hours=30)
+
+
+@pytest.mark.parametrize(
+    "probabilities",
+    [
+        pytest.param((0.6, 0.65, 0.69), id="never likely enough"),
+        pytest.param((0.1, 0.2, 0.1), id="it lasts"),
+    ],
+)
+def test_what_is_not_likely_is_not_told(probabilities: tuple[float, ...]) -> None:
+    assert forecast_alerts(*probabilities) == []
+
+
+def test_a_probability_that_wavers_tells_no_second_time() -> None:
+    assert len(forecast_alerts(0.8, 0.45, 0.8, 0.2, 0.9, 0.1, 0.85)) == 1
+
+
+def test_before_there_is_a_forecast_a_week_is_not_judged_by_its_slope() -> None:
+    now = state(replace(live("a"), usage=None))
+    alerts: list[Alert] = []
+    for hour in range(8):
+        seen = usage(window("7d", 40 + 7 * hour, timedelta(days=3)), at=after(hours=hour))
+        now, effects = update(
+            now, PollSucceeded(after(hours=hour), "a", seen, timedelta(seconds=1))
+        )
+        alerts.extend(effect.alert for effect in effects)
+    assert not [alert for alert in alerts if alert.kind is AlertKind.PACE]
+
+
+def changed(factor: float, days_ago: float) -> AccountState:
+    cost = WeekCost(0.28, 0.01, 5, RateChange(NOW - timedelta(days=days_ago), factor))
+    return replace(live("a"), forecast=AccountForecast(NOW, week_cost=cost))
+
+
+def test_a_window_that_costs_more_of_the_week_is_told_with_both_figures() -> None:
+    (alert,) = alerts_at(state(changed(2.0, 0.5)), 0, 60, 24 * 60, 10 * 24 * 60)
+    assert alert.kind is AlertKind.LIMIT_CHANGED
+    assert alert.detail == "a full 5h window costs 28% of the week, and cost 14%"
+    assert "the mix of models" in format_alert(alert, UTC).body
+
+
+def test_a_change_of_long_ago_is_no_news() -> None:
+    assert alerts_at(state(changed(2.0, 8)), 0, 60) == []
+
+
+def pool(probability: float, at: datetime = NOW) -> PoolForecast:
+    return PoolForecast(at, (), probability, at + timedelta(minutes=90))
+
+
+def test_that_all_accounts_are_soon_exhausted_is_told_ahead_and_once() -> None:
+    now = replace(state(full("a", 3, 60), full("b", 1, 70)), pool=pool(0.5))
+    (alert,) = alerts_at(now, 0, 30, 60)
+    assert (alert.kind, alert.account, alert.resets_at) == (
+        AlertKind.EXHAUSTED_SOON,
+        "",
+        after(minutes=90),
+    )
+    assert alerts_at(replace(now, pool=pool(0.2)), 0, 30) == []
+    assert alerts_at(replace(now, pool=pool(0.5, NOW - timedelta(hours=4))), 0, 30) == []
+
+
+def test_once_all_are_exhausted_that_alone_is_told() -> None:
+    now = replace(state(full("a", 3), full("b", 1)), pool=pool(1.0))
+    assert [alert.kind for alert in alerts_at(now, 0, 5)] == [AlertKind.EXHAUSTED]
 
 
 def full(name: str, hours: float, percent: float = 100) -> AccountState:

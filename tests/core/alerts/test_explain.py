@@ -366,9 +366,11 @@ def test_all_accounts_together() -> None:
     assert explain_all(accounts.conditions, RuleBook(), NOW, UTC) == [
         "all accounts",
         "  exhausted       firing: so since 12:00:00, sent at 12:00:00",
+        "  exhausted_soon  not firing: condition is false",
     ]
     assert explain_all({}, RuleBook(enabled=False), NOW, UTC)[1:] == [
-        "  exhausted       silent: notifications.enabled is false"
+        "  exhausted       silent: notifications.enabled is false",
+        "  exhausted_soon  silent: notifications.enabled is false",
     ]
 
 

@@ -230,7 +230,13 @@ def _guard(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--window", metavar="W", help="5h, 7d or 7d_opus; default: 5h and 7d")
     asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("--max", metavar="PERCENT", type=percent, default=100, help="default: 100")
+    asked.add_argument(
+        "--max",
+        metavar="PERCENT",
+        type=percent,
+        default=100,
+        help="from here on there is no room; default: 100",
+    )
     asked.add_argument(
         "--need",
         metavar="POINTS",
@@ -289,14 +295,14 @@ def _running(parser: ArgumentParser) -> None:
         metavar="URL_PATH",
         type=url_path,
         default="/metrics",
-        help="default: /metrics",
+        help="where on the site the metrics are; default: /metrics",
     )
     parser.add_argument("--no-notify", action="store_true", help="send no alerts")
     parser.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
         default="info",
-        help="default: info",
+        help="the least important lines that are logged; default: info",
     )
 
 
@@ -381,8 +387,10 @@ def _importing(parser: ArgumentParser) -> None:
 
 def _adding(parser: ArgumentParser) -> None:
     parser.set_defaults(reads_settings=False)  # as above
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--org-id", required=True)
+    parser.add_argument(
+        "--name", required=True, metavar="NAME", help="its name, such as an e-mail address"
+    )
+    parser.add_argument("--org-id", required=True, metavar="ORG", help="its organization's id")
 
 
 def _editing(parser: ArgumentParser) -> None:
@@ -402,7 +410,7 @@ def _editing(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--reserve", metavar="PERCENT", help="the part of its week that `next` leaves to others"
     )
-    parser.add_argument("--org-id")
+    parser.add_argument("--org-id", metavar="ORG", help="the new organization's id")
     parser.add_argument(
         "--session-key",
         action="store_true",

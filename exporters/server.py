@@ -1,12 +1,12 @@
 """The site on `exporter.listen`: metrics, two probes, and the status page. It reads the state; it causes nothing."""
 
 import asyncio
-import gzip
 import logging
 import socket
 import time
 from asyncio import to_thread
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
@@ -16,6 +16,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 from prometheus_client import ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from exporters.host_check import (
     address,
@@ -28,7 +30,7 @@ from exporters.host_check import (
 from exporters.listener import MAX_REQUESTS, Listener, cannot_listen, open_sockets
 from exporters.negotiation import accepts_gzip
 from exporters.page import SECURITY_POLICY, render_page, render_status
-from exporters.prometheus import render
+from exporters.prometheus import Exposition, Page
 from exporters.web_config import SiteConfig, WebConfigFile
 from monitor.core.errors import TrackerError
 from monitor.core.model import Unpolled
@@ -52,6 +54,10 @@ EVENT_SECONDS: Final = 1.0
 MOST_FOLLOWERS: Final = 10
 """Open pages that are kept up to date: each is one of the requests that are answered at a time."""
 
+STEP_SECONDS: Final = 0.001
+LONG_PAGE: Final = 64 * 1024
+"""In bytes: a page that is compressed in a thread, for it takes longer than the way there."""
+
 MOST_REFUSED: Final = 20
 """How many refused names are remembered: whoever asks could make up any number of them."""
 
@@ -64,6 +70,40 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 _log = logging.getLogger(__name__)
 _log.addFilter(_is_ours)
+
+
+class LoopLag(Collector):
+    """How late the loop was at worst within the last minute: what was due waited for so long."""
+
+    EVERY: Final = 0.25
+    SPAN: Final = 60.0
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+
+    async def measure(self) -> None:
+        """Measure until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + self.EVERY
+            await asyncio.sleep(self.EVERY)
+            self.add(loop.time(), loop.time() - due)
+
+    def add(self, now: float, lag: float) -> None:
+        """Keep of the last minute what no later one exceeds."""
+        while self._seen and self._seen[-1][1] <= lag:
+            self._seen.pop()
+        self._seen.append((now, lag))
+        while self._seen[0][0] <= now - self.SPAN:
+            self._seen.popleft()
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "claude_usage_event_loop_lag_seconds",
+            "The longest time within the last minute that something due had to wait for the program, in seconds.",
+            value=self._seen[0][1] if self._seen else 0.0,
+            unit="seconds",
+        )
 
 
 class Site:
@@ -88,6 +128,8 @@ class Site:
         self._sock = sock
         self._port = config.port
         self._guard = guard_for(config.host, socket.gethostname(), config.hosts)
+        self._exposition = Exposition()
+        self._lag = LoopLag()
         self._process = ProcessCollector(registry=None)
         self._followers = 0
         self._runner: web.AppRunner | None = None
@@ -120,6 +162,7 @@ class Site:
         self._tasks = [
             asyncio.create_task(self._listener.run()),
             asyncio.create_task(self._web.follow()),
+            asyncio.create_task(self._lag.measure()),
         ]
 
     async def ended(self) -> None:
@@ -223,12 +266,31 @@ class Site:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         accept = request.headers.get("Accept", "")
-        body, content_type = render(self._state(), self._now(), accept, [self._process])
-        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            headers["Content-Encoding"] = "gzip"
-            body = gzip.compress(body, compresslevel=1, mtime=0)
+        page = await self._page_of(accept)
+        headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
+        if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            return web.Response(body=page.body(), headers=headers)
+        headers["Content-Encoding"] = "gzip"
+        is_long = page.size > LONG_PAGE
+        body = await to_thread(page.gzip) if is_long else page.gzip()
         return web.Response(body=body, headers=headers)
+
+    async def _page_of(self, accept: str) -> Page:
+        """One of the newest state. All else has its turn once a millisecond, however many accounts there are."""
+        loop = asyncio.get_running_loop()
+        steps = self._exposition.steps(
+            self._state(), self._now(), accept, [self._lag, self._process]
+        )
+        begun = loop.time()
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                page: Page = end.value
+                return page
+            if loop.time() - begun > STEP_SECONDS:
+                await asyncio.sleep(0)
+                begun = loop.time()
 
     async def _page(self, request: web.Request) -> web.Response:
         secure = self._web.current.tls is not None

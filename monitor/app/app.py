@@ -10,7 +10,16 @@ from monitor.app import background
 from monitor.app.forecaster import Forecaster, Read, no_history
 from monitor.app.poller import OwnRequests, Poller, RequestAllowance
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.events import LookedAround, PolicyChanged, PollStarted, Recalled, Restored, Tested
+from monitor.core.events import (
+    ChannelsReplaced,
+    LookedAround,
+    PolicyChanged,
+    PollStarted,
+    Recalled,
+    ReloadFailed,
+    Restored,
+    Tested,
+)
 from monitor.core.model import Storage
 from monitor.core.policy import Policy
 from monitor.core.restore import unasked
@@ -88,6 +97,7 @@ class App:
         """Load the accounts of the settings, and take up what an earlier process knew of them and of its alerts."""
         now, polls = self.clock.now(), self.state().policy.polls
         known = cached.accounts if polls else unasked(cached.accounts)
+        self.store.dispatch(PolicyChanged(now, self.state().policy))
         self.store.dispatch(Restored(now, known))
         self.store.dispatch(Recalled(now, cached.memories, cached.conditions, cached.log))
         background.report_storage(self.persistence.recorder, self.store, now)
@@ -106,6 +116,10 @@ class App:
         self.credentials.accounts.load(listing)
         self.credentials.watcher.look_again()
         await background.count_requests(self.persistence.budget, self.store, now)
+
+    def refuse_reload(self) -> None:
+        """Let the state say that the settings are wrong now, and that those before are still in force."""
+        self.store.dispatch(ReloadFailed(self.clock.now()))
 
     def send_by(self, channels: ChannelSet) -> None:
         """Send alerts by these channels from now on, also those that others have not sent yet."""
@@ -155,6 +169,8 @@ class App:
         while True:
             self._channels_replaced.clear()
             channels = self._channels
+            names = tuple(channel.name for channel in channels.channels)
+            self.store.dispatch(ChannelsReplaced(self.clock.now(), names))
             firing = background.refresh_firing(channels, self.store, self.clock)
             async with asyncio.TaskGroup() as group:
                 parts = (self._notifier(channels).run(), firing)

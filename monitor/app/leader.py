@@ -116,7 +116,11 @@ class Leader:
         self._notices.reloading()
         try:
             async with self._reloading:
-                before, config = self.config, await self._read_and_check()
+                try:
+                    before, config = self.config, await self._read_and_check()
+                except TrackerError:
+                    app.refuse_reload()
+                    raise
                 self.config = config
                 await app.reload(
                     config.settings, config.policy, config.hosts, config.settings.storage

@@ -34,10 +34,25 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChanged:
-    """The settings were reloaded."""
+    """The settings were read, at the start or again."""
 
     at: datetime
     policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadFailed:
+    """The settings were read again and are wrong: those before stay."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsReplaced:
+    """Alerts are sent by these channels from now on."""
+
+    at: datetime
+    channels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +255,8 @@ Event = (
     Recalled
     | Restored
     | PolicyChanged
+    | ReloadFailed
+    | ChannelsReplaced
     | AccountsLoaded
     | AccountIdentified
     | CredentialSeen

@@ -39,10 +39,15 @@ class LoggedAlert:
 
 @dataclass(frozen=True, slots=True)
 class NotificationLog:
-    """What became of notifications: counts by (channel, kind) and by (channel, reason), and the newest outcome."""
+    """What became of notifications: counts by (channel, kind) and by (channel, reason), and the newest outcome.
 
+    `channels` are those that alerts are sent by; `sent_at` is when a channel last worked.
+    """
+
+    channels: tuple[str, ...] = ()
     told: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failed: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    sent_at: Mapping[str, datetime] = field(default_factory=dict)
     last_at: datetime | None = None
     last_channel: str | None = None
     last_failure: str | None = None
@@ -54,7 +59,7 @@ class State:
 
     `recalled` and `restored` wait for the accounts to be loaded. `storage_failure` says why alerts are not being
     written down, `looked_around` that figures are had without polls, and were looked for. `log` has the newest alerts,
-    the oldest of them first.
+    the oldest of them first. `loaded_at` is when the settings were last read, `reload_failed` that they are wrong now.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -70,6 +75,8 @@ class State:
     looked_around: bool = False
     pool: PoolForecast | None = None
     log: tuple[LoggedAlert, ...] = ()
+    loaded_at: datetime | None = None
+    reload_failed: bool = False
 
     @property
     def active_account(self) -> str | None:

@@ -15,6 +15,7 @@ from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
     AnswerSeen,
+    ChannelsReplaced,
     ClockStepped,
     CredentialSeen,
     Event,
@@ -31,6 +32,7 @@ from monitor.core.events import (
     PollSucceeded,
     Recalled,
     RefreshRequested,
+    ReloadFailed,
     RequestsCounted,
     RequestSent,
     Restored,
@@ -111,7 +113,25 @@ def _policy_changed(event: PolicyChanged, state: State) -> Outcome:
     known = state.accounts if policy.polls else restore.unasked(state.accounts)
     accounts = {name: schedule.followed(old, policy.interval) for name, old in known.items()}
     looked_around = not policy.polls and (before.polls or state.looked_around)
-    return replace(state, policy=policy, accounts=accounts, looked_around=looked_around), ()
+    return replace(
+        state,
+        policy=policy,
+        loaded_at=event.at,
+        reload_failed=False,
+        accounts=accounts,
+        looked_around=looked_around,
+    ), ()
+
+
+@_update.register
+def _reload_failed(_: ReloadFailed, state: State) -> Outcome:
+    return replace(state, reload_failed=True), ()
+
+
+@_update.register
+def _channels_replaced(event: ChannelsReplaced, state: State) -> Outcome:
+    log = replace(state.notifications, channels=event.channels)
+    return replace(state, notifications=log), ()
 
 
 @_update.register
@@ -363,8 +383,10 @@ def _notified(event: Notified, state: State) -> Outcome:
             for entry in state.log
         ),
         notifications=NotificationLog(
+            log.channels,
             told=log.told if event.failure else counts,
             failed=counts if event.failure else log.failed,
+            sent_at=log.sent_at if event.failure else {**log.sent_at, event.channel: event.at},
             last_at=event.at,
             last_channel=event.channel,
             last_failure=event.failure,

@@ -12,6 +12,7 @@ from monitor.core.events import (
     AccountIdentified,
     AccountsLoaded,
     AnswerSeen,
+    ChannelsReplaced,
     ClockStepped,
     CredentialSeen,
     Event,
@@ -26,6 +27,7 @@ from monitor.core.events import (
     PollSucceeded,
     Recalled,
     RefreshRequested,
+    ReloadFailed,
     RequestSent,
     Restored,
     Ticked,
@@ -431,6 +433,8 @@ events = st.one_of(
     st.builds(FiguresSeen, instants, names, some_usage),
     st.builds(AnswerSeen, instants, names, some_usage),
     st.builds(LookedAround, instants),
+    st.builds(ReloadFailed, instants),
+    st.builds(ChannelsReplaced, instants, st.just(("desktop", "bell"))),
     st.builds(
         Restored,
         instants,
@@ -462,7 +466,7 @@ def test_update_never_raises_and_views_can_always_be_made(happened: list[Event])
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in get_args(Event) if kind not in (Ticked, LookedAround)]
+    "kind", [kind for kind in get_args(Event) if kind not in (Ticked, LookedAround, ReloadFailed)]
 )
 def test_a_crash_report_names_the_event(kind: type[Event]) -> None:
     empty = object.__new__(kind)  # whatever is read of it fails

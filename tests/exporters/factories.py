@@ -6,7 +6,16 @@ from decimal import Decimal
 
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
-from monitor.core.model import Account, AccountState, Down, ExtraUsage, Window
+from monitor.core.exchange import WeekCost
+from monitor.core.forecast import Forecast, FullAt
+from monitor.core.model import (
+    Account,
+    AccountForecast,
+    AccountState,
+    Down,
+    ExtraUsage,
+    Window,
+)
 from monitor.core.state import NotificationLog, State
 from tests.builders import live, state, waiting
 
@@ -27,7 +36,10 @@ def rich_state(now: datetime) -> State:
             failed={("desktop", "timeout"): 1},
             last_at=now,
             last_channel="bell",
+            channels=("desktop", "bell"),
+            sent_at={"bell": now},
         ),
+        loaded_at=now - timedelta(hours=3),
     )
 
 
@@ -48,6 +60,14 @@ def healthy(now: datetime) -> AccountState:
         requests=tuple(now - timedelta(minutes=9 * n) for n in range(9)),
         token_expires_at=now + timedelta(hours=7),
         login_expires_at=now + timedelta(days=300),
+        forecast=AccountForecast(
+            now - timedelta(seconds=12),
+            {
+                "5h": Forecast(0.63, FullAt(*(now + timedelta(minutes=m) for m in (70, 90, 134)))),
+                "7d": Forecast(0.04, None),
+            },
+            WeekCost(0.09, 0.01, 6.5),
+        ),
     )
     assert known.usage is not None
     money = ExtraUsage(True, Decimal("21.50"), Decimal("100.00"))

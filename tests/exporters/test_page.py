@@ -84,7 +84,7 @@ def test_it_has_a_row_for_each_account_and_links_to_the_rest() -> None:
     assert page.links == ["metrics", "-/healthy", "-/ready"]
     assert page.rows[0] == "Account | 5 hours | 7 days | Other limits | State |"
     assert page.rows[1] == (
-        "home use now · logged in | 42% resets in 2h 14m | 18% resets in 6d 23h |"
+        "home use now · logged in | 42% resets in 2h 14m likely full in 1h 30m | 18% resets in 6d 23h |"
         " opus 3% extra 21% $21.50 of $100 | live |"
     )
     assert page.rows[2] == (

@@ -1,3 +1,4 @@
+import gzip
 import math
 import platform
 import re
@@ -15,23 +16,26 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporters.families import titles_of
 from exporters.negotiation import OPENMETRICS, TEXT
-from exporters.prometheus import families, render, unique
+from exporters.prometheus import Exposition, Page, render
+from exporters.server import LoopLag
 from monitor import __version__
 from monitor.core.alerts.conditions import condition_key
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import AlertKind
-from monitor.core.errors import Cause, Failure, Reason
-from monitor.core.events import PollSucceeded
+from monitor.core.errors import Cause, ChannelReason, Failure, Reason
+from monitor.core.events import PolicyChanged, PollSucceeded, ReloadFailed
 from monitor.core.model import Account, Down, Window
 from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import NotificationLog, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT
 from tests.exporters.factories import HOSTILE, rich_state
+from tests.exporters.library import families, rendered
 from tests.real.need import need
 
 VALUES = (
@@ -55,7 +59,7 @@ def test_the_page_of_every_condition(
 def test_the_metrics_are_those_of_the_public_interface() -> None:
     seen = {
         (sample.name, family.type): set(sample.labels)
-        for family in families(rich_state(NOW), NOW)
+        for family in (*families(rich_state(NOW), NOW), *LoopLag().collect())
         for sample in family.samples
     }
     assert seen == CONTRACT
@@ -345,8 +349,8 @@ def test_accounts_of_one_title_are_told_apart() -> None:
 
 
 def test_a_number_never_makes_one_title_that_of_another() -> None:
-    assert unique(["a", "a (2)", "a", "a"]) == ["a", "a (2)", "a (3)", "a (4)"]
-    assert unique(["a", "a", "a (2)"]) == ["a", "a (2)", "a (2) (2)"]
+    assert titles_of(map(waiting, ["a", "a (2)", "a", "a"])) == ["a", "a (2)", "a (3)", "a (4)"]
+    assert titles_of(map(waiting, ["a", "a", "a (2)"])) == ["a", "a (2)", "a (2) (2)"]
 
 
 def test_what_no_scraper_can_read_in_a_name_is_replaced() -> None:
@@ -373,18 +377,137 @@ def test_other_collectors_follow_on_the_same_page() -> None:
     body, _ = render(
         state(), NOW, "application/openmetrics-text", [ProcessCollector(registry=None)]
     )
-    assert body.index(b"claude_usage_build_info") < body.index(b"process_start_time_seconds")
+    assert body.index(b"claude_usage_reset_seconds") < body.index(b"process_start_time_seconds")
     assert body.endswith(b"# EOF\n")
 
 
-titles = st.text(st.characters(), min_size=1)
-
-
-@given(
-    accounts=st.lists(
-        st.tuples(titles, st.floats(min_value=0, allow_infinity=False), titles), max_size=4
-    )
+titles = st.text(st.characters(), min_size=1) | st.text('\\\n"{},=', min_size=1)
+account_lists = st.lists(
+    st.tuples(titles, st.floats(min_value=0, allow_infinity=False), titles), max_size=4
 )
+
+
+def page_of(
+    exposition: Exposition,
+    shown: State,
+    now: datetime,
+    accept: str = "application/openmetrics-text",
+) -> Page:
+    steps = exposition.steps(shown, now, accept)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            page: Page = end.value
+            return page
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+@given(accounts=account_lists, minutes=st.integers(0, 90))
+def test_the_page_is_byte_for_byte_that_of_the_library(
+    accept: str, accounts: list[tuple[str, float, str]], minutes: int
+) -> None:
+    shown = rich_state(NOW)
+    more = {
+        f"{place}": live(name, usage=usage(Window("5h", ratio, after(hours=1)), Window(key, ratio)))
+        for place, (name, ratio, key) in enumerate(accounts)
+    }
+    shown, now = replace(shown, accounts={**shown.accounts, **more}), after(minutes=minutes)
+    body, content_type = render(shown, now, accept)
+    assert body == rendered(shown, now, openmetrics=content_type == OPENMETRICS)
+
+
+SECONDS = (0, 1, 300, 480, 600, 720.7, 888, 900, 1500, 3000, 3180, 3600, 8040, 17960, 18000, 700000)
+TURNS = [after(seconds=s) + timedelta(microseconds=m) for s in SECONDS for m in (-1, 0, 1)]
+"""Around each instant from which the page says something else of the state below, though nothing happens."""
+
+instants = st.sampled_from(TURNS) | st.integers(-100, 800_000).map(lambda s: after(seconds=s))
+CHANGES = ["poll", "mute", "log in", "remove", "rules", "label", "cease", "cease all", "nothing"]
+
+
+@given(scrapes=st.lists(st.tuples(instants, st.sampled_from(CHANGES)), max_size=6))
+def test_what_is_kept_from_one_scrape_to_the_next_is_never_old(
+    scrapes: list[tuple[datetime, str]],
+) -> None:
+    exposition, shown = Exposition(), rich_state(NOW)
+    for at, change in scrapes:
+        shown = changed(shown, change, at)
+        page = page_of(exposition, shown, at)
+        assert page.body() == rendered(shown, at, openmetrics=True)
+        assert gzip.decompress(page.gzip()) == page.body()
+
+
+@pytest.mark.parametrize("interval", [3, 400])
+@pytest.mark.parametrize("change", CHANGES)
+def test_nothing_is_kept_beyond_the_instant_that_changes_it(change: str, interval: int) -> None:
+    exposition, shown = Exposition(), changed(rich_state(NOW), change, NOW)
+    policy = replace(shown.policy, interval=timedelta(minutes=interval))
+    shown = replace(shown, policy=policy)
+    for at in TURNS:
+        assert page_of(exposition, shown, at).body() == rendered(shown, at, openmetrics=True)
+
+
+def changed(shown: State, change: str, at: datetime) -> State:
+    first = next(iter(shown.accounts), "")
+    match change:
+        case "poll" if first:
+            news = usage(Window("5h", 0.97, at + timedelta(hours=1)), at=at)
+            return update(shown, PollSucceeded(at, first, news, timedelta(seconds=1)))[0]
+        case "mute":
+            return replace(shown, muted_until=at + timedelta(minutes=5))
+        case "log in":
+            return replace(shown, logged_in=first)
+        case "remove":
+            return replace(shown, accounts=dict(list(shown.accounts.items())[1:]))
+        case "rules":
+            return replace(shown, policy=Policy(alerts=RuleBook(thresholds=(0.5,))))
+        case "cease" if first:
+            over = Condition(at - timedelta(minutes=9), told_at=at, ceased_at=at)
+            old = replace(shown.accounts[first], conditions={"login:": over})
+            return replace(shown, accounts={**shown.accounts, first: old})
+        case "cease all":
+            over = Condition(at - timedelta(minutes=9), told_at=at, ceased_at=at)
+            return replace(shown, conditions={"exhausted:": over})
+        case "label" if first:
+            old = shown.accounts[first]
+            new = replace(old, account=replace(old.account, label="new@example.com"))
+            return replace(shown, accounts={**shown.accounts, first: new})
+    return shown
+
+
+def test_a_counter_of_a_channel_is_there_before_its_first_notification() -> None:
+    fresh = state(notifications=NotificationLog(channels=("desktop",)))
+    for kind in AlertKind:
+        assert value(fresh, "claude_usage_notifications_total", channel="desktop", kind=kind) == 0
+    for reason in ChannelReason:
+        labels = {"channel": "desktop", "reason": reason}
+        assert value(fresh, "claude_usage_notification_failures_total", **labels) == 0
+    assert "claude_usage_notification_last_success_timestamp_seconds" not in names(fresh)
+
+
+def test_wrong_settings_are_seen_until_they_are_right_again() -> None:
+    successful, at = (
+        f"claude_usage_config_last_reload_{what}"
+        for what in ("successful", "success_timestamp_seconds")
+    )
+    shown, _ = update(state(), PolicyChanged(NOW, Policy()))
+    wrong, _ = update(shown, ReloadFailed(after(minutes=1)))
+    right, _ = update(wrong, PolicyChanged(after(minutes=2), Policy()))
+    assert [value(s, successful) for s in (shown, wrong, right)] == [1, 0, 1]
+    assert [value(s, at) for s in (shown, wrong)] == [NOW.timestamp()] * 2
+    assert value(right, at) == after(minutes=2).timestamp()
+
+
+def test_the_lag_of_the_loop_is_the_longest_of_the_last_minute() -> None:
+    lag = LoopLag()
+    said = []
+    for at, late in ((0.0, 0.1), (10.0, 0.5), (30.0, 0.2), (69.0, 0.0), (70.0, 0.0), (100.0, 0.0)):
+        lag.add(at, late)
+        said += [s.value for family in lag.collect() for s in family.samples]
+    assert said == [0.1, 0.5, 0.5, 0.5, 0.2, 0.0]
+
+
+@given(accounts=account_lists)
 def test_every_page_parses_without_doubles_or_nan(
     accounts: list[tuple[str, float, str]],
 ) -> None:
@@ -426,4 +549,5 @@ def value(shown: State, name: str, **labels: str) -> float:
 
 
 def without_versions(page: str) -> str:
+    page = re.sub('revision="[0-9a-f]*"', 'revision=""', page)
     return page.replace(platform.python_version(), "3.x").replace(f'"{__version__}"', '"0.0.0"')

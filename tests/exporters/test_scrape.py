@@ -1,8 +1,8 @@
 """What a real Prometheus makes of the real page."""
 
-from exporters.prometheus import families
 from tests.builders import NOW
 from tests.exporters.factories import HOSTILE, rich_state
+from tests.exporters.library import families
 from tests.real.prometheus import Prometheus
 
 
@@ -23,7 +23,10 @@ def test_the_figures_arrive_as_they_are(scraped: Prometheus) -> None:
 def test_every_sample_of_the_page_arrives(scraped: Prometheus) -> None:
     ours = [s.name for f in families(rich_state(NOW), NOW) for s in f.samples]
     theirs = scraped.query('count by (__name__) ({__name__=~"claude_usage_.+"})')
-    assert {s.labels["__name__"] for s in theirs} == set(ours)
+    assert {s.labels["__name__"] for s in theirs} == {
+        *ours,
+        "claude_usage_event_loop_lag_seconds",
+    }
 
 
 def test_the_countdown_is_that_of_the_scrape(scraped: Prometheus) -> None:

@@ -31,28 +31,49 @@ _KINDS: Final = {str(kind): kind for kind in AlertKind}
 def firing_alerts(state: State, now: datetime) -> tuple[Alert, ...]:
     """The firing alerts, each with `at` being since when. Muting changes nothing here: what is so stays so."""
     rules = state.policy.alerts
-    firing = [*_fleet(state, now)]
+    firing = [*fleet_firing(state, now)]
     for account in state.accounts.values():
-        firing += [*_thresholds(account, rules, now), *_conditions(account, rules, now)]
+        firing += account_firing(account, rules, now)
     return tuple(firing)
 
 
-def may_fire(state: State) -> Iterator[tuple[str, str]]:
-    """Name all that the settings let fire, as (account, rule); an empty account stands for all of them."""
-    rules = state.policy.alerts
-    for account in state.accounts:
-        thresholds = rules.thresholds_of(account)
-        if rules.applies(AlertKind.THRESHOLD, account):
-            yield from ((account, threshold_rule(threshold)) for threshold in thresholds)
-        if FULL not in thresholds and rules.applies(AlertKind.LIMIT, account):
-            yield account, AlertKind.LIMIT
-        if rules.applies(AlertKind.PACE, account):
-            yield account, AlertKind.PACE
-        for kind in OF_ACCOUNTS:
-            if rules.applies(kind, account):
-                yield account, kind
+def account_firing(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
+    """The alerts of one account among them."""
+    yield from _thresholds(account, rules, now)
+    yield from _conditions(account, rules, now)
+
+
+def turns(account: AccountState) -> Iterator[datetime]:
+    """The instants from which other alerts of the account may be firing, though nothing else happens."""
+    for memory in account.alerts.values():
+        if memory.resets_at is not None:
+            yield memory.resets_at
+    yield from condition_ends(account.conditions)
+
+
+def condition_ends(conditions: Conditions) -> Iterator[datetime]:
+    """The instants from which conditions that have ceased fire no more."""
+    for condition in conditions.values():
+        if condition.ceased_at is not None:
+            yield condition.ceased_at + RESOLVED_AFTER
+
+
+def may_fire(account: str, rules: RuleBook) -> Iterator[str]:
+    """Name the rules that the settings let fire for the account."""
+    thresholds = rules.thresholds_of(account)
+    if rules.applies(AlertKind.THRESHOLD, account):
+        yield from map(threshold_rule, thresholds)
+    if FULL not in thresholds and rules.applies(AlertKind.LIMIT, account):
+        yield AlertKind.LIMIT
+    for kind in (AlertKind.PACE, *OF_ACCOUNTS):
+        if rules.applies(kind, account):
+            yield kind
+
+
+def fleet_may_fire(state: State) -> Iterator[str]:
+    """Name the rules that the settings let fire for all accounts together."""
     if len(state.accounts) > 1:
-        yield from (("", kind) for kind in OF_ALL if rules.applies(kind, ""))
+        yield from (kind for kind in OF_ALL if state.policy.alerts.applies(kind, ""))
 
 
 def _thresholds(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
@@ -87,7 +108,8 @@ def _conditions(account: AccountState, rules: RuleBook, now: datetime) -> Iterat
             yield alert
 
 
-def _fleet(state: State, now: datetime) -> Iterator[Alert]:
+def fleet_firing(state: State, now: datetime) -> Iterator[Alert]:
+    """The alerts among them that concern all accounts together."""
     facts = (fact.alert for fact in fleet_facts(state, now))
     for alert in _lasting(state.conditions, "", facts, now):
         if _speaks(state.policy.alerts, alert):

@@ -1,0 +1,463 @@
+"""The metrics of the public interface: what each is called, what it says, and its samples of one account or of all.
+
+A value that is not known is left out: no series, rather than 0 or NaN. HELP texts are constant.
+"""
+
+import json
+import platform
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from monitor import __version__
+from monitor.core.alerts.firing import (
+    account_firing,
+    condition_ends,
+    fleet_firing,
+    fleet_may_fire,
+    may_fire,
+    turns,
+)
+from monitor.core.effects import AlertKind
+from monitor.core.errors import ChannelReason, Reason
+from monitor.core.model import (
+    FIVE_HOURS,
+    LONGEST_EXPECTED,
+    SEVEN_DAYS,
+    AccountState,
+    ExtraUsage,
+    Up,
+    Window,
+    window_duration,
+)
+from monitor.core.policy import Policy
+from monitor.core.state import State
+
+HOUR: Final = timedelta(hours=1)
+JUST_AFTER: Final = timedelta(microseconds=1)
+
+_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What no scraper can read in a label value, and what would cost it the whole page."""
+
+Labels = tuple[str, ...]
+Sample = tuple[Labels, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One account at one instant. `title` is its `account` label, which no other account has."""
+
+    title: str
+    account: AccountState
+    logged_in: bool
+    policy: Policy
+    now: datetime
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.account.values_are_fresh(self.now, self.policy.interval)
+
+    @property
+    def windows(self) -> Iterable[Window]:
+        """One for each label; none where the values are too old to be shown."""
+        shown = self.account.windows(self.now) if self.is_fresh else ()
+        return {label_text(window.key): window for window in shown}.values()
+
+    @property
+    def extra(self) -> ExtraUsage | None:
+        """The money, where there is any to spend."""
+        usage = self.account.usage if self.is_fresh else None
+        extra = usage.extra_usage if usage else None
+        return extra if extra is not None and extra.enabled else None
+
+    def next_turn(self) -> datetime | None:
+        """The first instant from which samples other than countdowns are different, though nothing happens."""
+        account, interval = self.account, self.policy.interval
+        at = [request + HOUR for request in account.requests]
+        at += turns(account)
+        if account.backoff_until is not None:
+            at.append(account.backoff_until)
+        if account.last_success_at is not None:
+            kept = max(3 * interval, timedelta(minutes=15))
+            at.append(account.last_success_at + kept + JUST_AFTER)
+        for window in account.usage.windows if account.usage else ():
+            if window.resets_at is not None:
+                length = window_duration(window.key) or LONGEST_EXPECTED
+                at += (window.resets_at, window.resets_at + length)
+        return min((instant for instant in at if instant > self.now), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All accounts together at one instant."""
+
+    state: State
+    now: datetime
+
+    def next_turn(self) -> datetime | None:
+        """As of a row."""
+        at = list(condition_ends(self.state.conditions))
+        if self.state.muted_until is not None:
+            at.append(self.state.muted_until)
+        return min((instant for instant in at if instant > self.now), default=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """One metric: the values of its `labels`, which are sorted, and None for what is not known.
+
+    `kind` is `gauge`, `counter` or `info`; the samples of a counter end in `_total`, those of an info in `_info`.
+    """
+
+    name: str
+    help: str
+    labels: Labels
+    of_account: Callable[[Row], Iterable[Sample]] = lambda _: ()
+    of_all: Callable[[Fleet], Iterable[Sample]] = lambda _: ()
+    kind: str = "gauge"
+
+    @property
+    def unit(self) -> str:
+        last = self.name.rpartition("_")[2]
+        return last if last in ("seconds", "ratio") else ""
+
+
+def titles_of(accounts: Iterable[AccountState]) -> list[str]:
+    """The `account` labels: a repeated title is numbered from its second use: `work`, `work (2)`."""
+    taken: dict[str, None] = {}
+    for account in accounts:
+        title = label_text(account.account.title)
+        new, number = title, 1
+        while new in taken:
+            number += 1
+            new = f"{title} ({number})"
+        taken[new] = None
+    return list(taken)
+
+
+def label_text(text: str) -> str:
+    return _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _of_window(name: str, text: str, value: Callable[[Window, Row], float | None]) -> Family:
+    def samples(row: Row) -> Iterator[Sample]:
+        for window in row.windows:
+            yield (row.title, window.key), value(window, row)
+
+    return Family(f"claude_usage_{name}", f"{text} {_AGE}", ("account", "window"), samples)
+
+
+def _of_account(name: str, text: str, value: Callable[[Row], float | None]) -> Family:
+    return Family(
+        f"claude_usage_{name}", text, ("account",), lambda row: [((row.title,), value(row))]
+    )
+
+
+def _of_all(name: str, text: str, value: Callable[[Fleet], float | None]) -> Family:
+    return Family(f"claude_usage_{name}", text, (), of_all=lambda fleet: [((), value(fleet))])
+
+
+_AGE: Final = (
+    "Polled: as old as the account's last success, and absent once that is older than"
+    " 15 minutes or 3 poll intervals, whichever is more."
+)
+
+
+def _run_out(window: Window, row: Row) -> float | None:
+    forecast = row.account.forecast_of(window.key, row.now)
+    return None if forecast is None else forecast.run_out_probability
+
+
+def _full_at(row: Row) -> Iterator[Sample]:
+    for window in row.windows:
+        forecast = row.account.forecast_of(window.key, row.now)
+        if forecast is not None and forecast.full_at is not None:
+            at = forecast.full_at
+            for percentile, instant in (("10", at.p10), ("50", at.p50), ("90", at.p90)):
+                yield (row.title, percentile, window.key), _timestamp(instant)
+
+
+def _week_cost(row: Row) -> float | None:
+    forecast = row.account.forecast
+    return forecast.week_cost.ratio if forecast and forecast.week_cost else None
+
+
+def _extra_used(row: Row) -> Iterator[Sample]:
+    if (extra := row.extra) is not None:
+        yield (row.title, extra.currency), None if extra.used is None else float(extra.used)
+
+
+def _extra_limit(row: Row) -> Iterator[Sample]:
+    if (extra := row.extra) is not None:
+        yield (row.title, extra.currency), None if extra.limit is None else float(extra.limit)
+
+
+def _alerts(row: Row) -> Iterator[Sample]:
+    """A series for each rule that may speak of the account, and in any case for what fires."""
+    rules = row.policy.alerts
+    fires = dict.fromkeys(may_fire(row.account.account.name, rules), 0)
+    fires |= {alert.rule: 1 for alert in account_firing(row.account, rules, row.now)}
+    return (((row.title, rule), value) for rule, value in fires.items())
+
+
+def _failures(row: Row) -> Iterator[Sample]:
+    """Every reason has its series from the start, so that a first failure is an increase."""
+    return (((row.title, reason), row.account.failures.get(reason, 0)) for reason in Reason)
+
+
+def _info(row: Row) -> Iterator[Sample]:
+    yield (row.title, row.account.org_id, row.account.plan or ""), 1
+
+
+def _durations(fleet: Fleet) -> Iterator[Sample]:
+    accounts = fleet.state.accounts.values()
+    seen = {w.key: None for a in accounts if a.usage for w in a.usage.windows}
+    for key in {FIVE_HOURS: None, SEVEN_DAYS: None, **seen}:
+        yield (key,), _seconds(window_duration(key))
+
+
+def _fleet_alerts(fleet: Fleet) -> Iterator[Sample]:
+    fires = dict.fromkeys(fleet_may_fire(fleet.state), 0)
+    fires |= {alert.rule: 1 for alert in fleet_firing(fleet.state, fleet.now)}
+    return ((("", kind), value) for kind, value in fires.items())
+
+
+def _sent(fleet: Fleet) -> Iterator[Sample]:
+    log = fleet.state.notifications
+    pairs = dict.fromkeys([(c, str(kind)) for c in log.channels for kind in AlertKind], 0)
+    return iter(sorted((pairs | dict(log.told)).items()))
+
+
+def _not_sent(fleet: Fleet) -> Iterator[Sample]:
+    log = fleet.state.notifications
+    pairs = dict.fromkeys([(c, str(reason)) for c in log.channels for reason in ChannelReason], 0)
+    return iter(sorted((pairs | dict(log.failed)).items()))
+
+
+@cache
+def revision() -> str:
+    """The commit that the program was installed or is run from; empty where that is not known."""
+    try:
+        installed = metadata.distribution("claude-tracker").read_text("direct_url.json")
+        known: str = json.loads(installed or "{}").get("vcs_info", {}).get("commit_id", "")
+        git = Path(__file__).parents[1] / ".git"
+        if known or not git.exists():
+            return known
+        if git.is_file():  # a work tree beside the repository
+            git = Path(git.read_text().removeprefix("gitdir:").strip())
+        head = (git / "HEAD").read_text().strip()
+        shared = git / "commondir"
+        if shared.exists():
+            git = git / shared.read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        loose = git / name
+        if loose.exists():
+            return loose.read_text().strip()
+        packed = (git / "packed-refs").read_text().splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
+    except (OSError, ValueError, metadata.PackageNotFoundError):
+        return ""
+
+
+COUNTDOWN: Final = _of_window(
+    "reset_seconds",
+    "Whole seconds from this scrape until the window resets; absent while no window is open.",
+    lambda window, row: _whole_seconds(window.resets_in(row.now)),
+)
+
+ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
+    _of_window(
+        "utilization_ratio",
+        "Used part of the window as a ratio: 1 is all of it, and more is possible.",
+        lambda window, _: window.utilization,
+    ),
+    _of_window(
+        "reset_timestamp_seconds",
+        "When the window resets, in seconds since 1970; absent while no window is open.",
+        lambda window, _: _timestamp(window.resets_at),
+    ),
+    _of_window(
+        "run_out_probability_ratio",
+        "Probability (0 to 1) that the window is full before its reset; absent while too little is known.",
+        _run_out,
+    ),
+    Family(
+        "claude_usage_full_timestamp_seconds",
+        "By when the window is full with a probability of 10, 50 and 90 in 100, in seconds since 1970;"
+        f" absent where it most likely lasts to its reset. {_AGE}",
+        ("account", "percentile", "window"),
+        _full_at,
+    ),
+    _of_account(
+        "week_cost_ratio",
+        "The part of the week that one full 5-hour window costs; absent until that is known.",
+        _week_cost,
+    ),
+    _of_account(
+        "up",
+        "1 if the last poll of the account succeeded, 0 if it failed or none has ended yet.",
+        lambda row: isinstance(row.account.health, Up),
+    ),
+    _of_account(
+        "login_required", "1 when only a new login helps.", lambda row: row.account.login_required
+    ),
+    _of_account(
+        "logged_in",
+        "1 for the account that Claude Code would use now.",
+        lambda row: row.logged_in,
+    ),
+    _of_account(
+        "last_success_timestamp_seconds",
+        "When the account's usage was last fetched, in seconds since 1970; 0 before the first time.",
+        lambda row: _timestamp(row.account.last_success_at) or 0,
+    ),
+    _of_account(
+        "token_expiry_timestamp_seconds",
+        "When the access token expires, in seconds since 1970; absent where that is not known.",
+        lambda row: _timestamp(row.account.token_expires_at),
+    ),
+    _of_account(
+        "login_expiry_timestamp_seconds",
+        "When Claude Code's own login expires, in seconds since 1970; absent where that is not known.",
+        lambda row: _timestamp(row.account.login_expires_at),
+    ),
+    _of_account(
+        "backoff_until_timestamp_seconds",
+        "Until when nothing is sent for the account, in seconds since 1970; absent while it need not wait.",
+        lambda row: _timestamp(_still_to_come(row.account.backoff_until, row.now)),
+    ),
+    _of_account(
+        "requests_last_hour",
+        "Requests sent for the account in the last 60 minutes, whichever process sent them.",
+        lambda row: sum(row.now - at < HOUR for at in row.account.requests),
+    ),
+    _of_account(
+        "poll_duration_seconds",
+        "How long the last poll took, in seconds; absent before the first.",
+        lambda row: _seconds(row.account.poll_duration),
+    ),
+    _of_account(
+        "poll_interval_seconds",
+        "Time between two polls of the account in seconds, its back-off included.",
+        lambda row: row.account.interval.total_seconds(),
+    ),
+    Family(
+        "claude_usage_extra_used_amount",
+        f"Money spent on extra usage, in whole units of the currency. {_AGE}",
+        ("account", "currency"),
+        _extra_used,
+    ),
+    Family(
+        "claude_usage_extra_limit_amount",
+        f"Limit of the money for extra usage, in whole units; absent where there is none. {_AGE}",
+        ("account", "currency"),
+        _extra_limit,
+    ),
+    Family(
+        "claude_usage_alert_firing",
+        "1 while the alert rule fires for a window of the account, else 0; absent where the settings silence it."
+        " An empty account stands for all of them.",
+        ("account", "rule"),
+        _alerts,
+        _fleet_alerts,
+    ),
+    Family(
+        "claude_usage_polls",
+        "Polls begun, failed ones included.",
+        ("account",),
+        lambda row: [((row.title,), row.account.polls)],
+        kind="counter",
+    ),
+    Family(
+        "claude_usage_poll_failures",
+        "Polls that failed, by reason.",
+        ("account", "reason"),
+        _failures,
+        kind="counter",
+    ),
+    Family(
+        "claude_usage_account",
+        "What is known of the account, empty where it is not; join with * on(account) group_left(plan).",
+        ("account", "org_id", "plan"),
+        _info,
+        kind="info",
+    ),
+)
+
+
+FLEET_FAMILIES: Final[Sequence[Family]] = (
+    Family(
+        "claude_usage_window_duration_seconds",
+        "Length of the window in seconds.",
+        ("window",),
+        of_all=_durations,
+    ),
+    _of_all(
+        "alerts_muted_until_timestamp_seconds",
+        "Until when alerts are muted, in seconds since 1970; absent while they are not.",
+        lambda fleet: _timestamp(_still_to_come(fleet.state.muted_until, fleet.now)),
+    ),
+    Family(
+        "claude_usage_notifications",
+        "Notifications that a channel delivered, by what they say.",
+        ("channel", "kind"),
+        of_all=_sent,
+        kind="counter",
+    ),
+    Family(
+        "claude_usage_notification_failures",
+        "Notifications that a channel could not deliver, by reason.",
+        ("channel", "reason"),
+        of_all=_not_sent,
+        kind="counter",
+    ),
+    Family(
+        "claude_usage_notification_last_success_timestamp_seconds",
+        "When the channel last delivered a notification, in seconds since 1970; absent before the first time.",
+        ("channel",),
+        of_all=lambda fleet: (
+            ((channel,), at.timestamp())
+            for channel, at in sorted(fleet.state.notifications.sent_at.items())
+        ),
+    ),
+    _of_all(
+        "config_last_reload_successful",
+        "1 if the settings were valid when they were last read, 0 if those before are still in force.",
+        lambda fleet: not fleet.state.reload_failed,
+    ),
+    _of_all(
+        "config_last_reload_success_timestamp_seconds",
+        "When the settings in force were read, in seconds since 1970.",
+        lambda fleet: _timestamp(fleet.state.loaded_at),
+    ),
+    Family(
+        "claude_usage_build",
+        "The program's version and revision, the latter empty where it is not known, and Python's version.",
+        ("pythonversion", "revision", "version"),
+        of_all=lambda _: [((platform.python_version(), revision(), __version__), 1)],
+        kind="info",
+    ),
+)
+
+
+def _timestamp(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _whole_seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
+
+
+def _still_to_come(at: datetime | None, now: datetime) -> datetime | None:
+    return at if at is not None and at > now else None

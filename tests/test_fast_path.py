@@ -139,6 +139,31 @@ def test_a_pipe_is_no_terminal_that_words_are_left_out_for(
     assert running.asked == [Status(columns=1000), Status(columns=80)]
 
 
+@pytest.mark.parametrize(("percent", "code"), [(10, 0), (100, 2), (None, 0)])
+def test_the_hook_of_the_docs_stops_a_prompt_that_has_no_room(
+    env: dict[str, str], tmp_path: Path, percent: float | None, code: int
+) -> None:
+    page = (Path(__file__).parents[1] / "docs/status-lines.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r'^(\{"hooks".*)$', page, re.MULTILINE)
+    hook = json.loads(block)["hooks"]["UserPromptSubmit"][0]["hooks"][0]["command"]
+    program = tmp_path / "bin" / "monitor"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m monitor "$@"\n')
+    program.chmod(0o755)
+    known = state() if percent is None else state(account("work", percent), logged_in="work")
+    with leader(env, known):
+        path = f"{program.parent}:{env['PATH']}"
+        done = subprocess.run(
+            ["sh", "-c", hook],
+            env={**env, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert ("no room before the limit" in done.stderr) == (code == 2)
+
+
 def test_unusual_spellings_are_asked_as_well(env: dict[str, str], running: StandIn) -> None:
     assert ran(env, "status", "--form", "{name}").stdout == "work\nhome\n"
     assert ran(env, "guard", "--max", "10.5%", "--account=home").returncode == 0

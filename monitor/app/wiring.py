@@ -39,6 +39,7 @@ from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.credentials.watcher import FreshCredentials, LoginWatcher
+from monitor.demo.history import DemoHistory
 from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
@@ -183,12 +184,15 @@ async def open_recorder(
 async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
     """Build the same program over invented accounts and a simulated API on loopback."""
     simulated = demo_accounts(clock.now())
+    history = DemoHistory(simulated, clock.now())
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
         logged_in = [SimulatedLogin(account) for account in simulated]
         policy = Policy(interval=DEMO_INTERVAL)
-        app = connect(_demo_places(logged_in), Persistence(), client, policy, clock)
+        app = connect(
+            _demo_places(logged_in), Persistence(history=history.read), client, policy, clock
+        )
         await app.credentials.accounts.import_from(logged_in[:-1])
         yield app
 

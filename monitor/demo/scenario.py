@@ -98,7 +98,7 @@ def _steady(hours: float, percent: float) -> Story:
 def demo_accounts(start: datetime) -> list[SimulatedAccount]:
     """The accounts of the demo, the logged-in one first; the last is not imported yet."""
     hour = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    soon, later, late = (hour + timedelta(days=days) for days in (2.25, 4.5, 6.9))
+    soon, middle, later = (hour + timedelta(days=days) for days in (2.25, 3.6, 5.1))
 
     def account(
         name: str, number: int, story: Story, week: float, ends: datetime, **models: float
@@ -121,18 +121,18 @@ def demo_accounts(start: datetime) -> list[SimulatedAccount]:
             limits=limits,
         )
 
-    throttled = account("night@shift.example", 5, _steady(3.7, 8), 60, soon)
+    throttled = account("night@shift.example", 5, _steady(3.7, 8), 60, later)
     throttled.fault = _after(start + FAILURES_FROM, rate_limited("900"))
-    expired = account("old@login.example", 6, _steady(0.9, 27), 55, late)
+    expired = account("old@login.example", 6, _steady(0.9, 27), 55, later)
     expired.fault = _after(start + ENDED_FROM, Fault(401))
     return [
         account("user@personal.com", 1, IN_USE, 31, soon),
         account("user@work.com", 2, CROSSING, 65, later),
-        account("user@client.com", 3, FULL, 58, late),
-        account("models@lab.example", 4, _steady(2.4, 41), 48, late, opus=83, fable=21),
+        account("user@client.com", 3, FULL, 58, middle),
+        account("models@lab.example", 4, _steady(2.4, 41), 48, later, opus=83, fable=21),
         throttled,
         expired,
-        account("spare@login.example", 7, _steady(4.2, 3), 3, late),
+        account("spare@login.example", 7, _steady(4.2, 3), 3, later),
     ]
 
 

@@ -12,6 +12,7 @@ from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.model import Usage
 from monitor.demo.bodies import usage_body
+from monitor.demo.history import DemoHistory
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount
 from tests.builders import NOW, after
@@ -71,3 +72,16 @@ def test_the_week_ends_at_one_instant_however_long_the_demo_runs() -> None:
         week = seen(account, after(hours=hours)).window("7d")
         ends.add(week and week.resets_at)
     assert len(ends) == 1
+
+
+def test_its_past_leads_to_the_figures_that_it_begins_with() -> None:
+    accounts = demo_accounts(NOW)
+    history = DemoHistory(accounts, NOW)
+    for account in accounts[:-1]:
+        samples = history.read(account.email, NOW - timedelta(days=60), NOW)
+        week = account.limits(NOW).seven_day
+        assert week is not None
+        assert samples["7d"][-1].utilization == pytest.approx(week.percent / 100, abs=0.06)
+        assert NOW - samples["7d"][0].at > timedelta(days=21)
+        assert all(0 <= s.utilization <= 1 for key in ("5h", "7d") for s in samples[key])
+    assert history.read("nobody@example.com", NOW, NOW) == {}

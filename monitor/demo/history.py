@@ -1,0 +1,75 @@
+"""The invented past of the demo's accounts: four weeks of office hours, for its forecasts to learn from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Final
+
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
+from monitor.core.planning import FIVE_HOURS as LENGTH
+from monitor.core.planning import USUAL_COST, WEEK
+from monitor.core.profiles import Sample
+from monitor.demo.server import SimulatedAccount
+
+WEEKS: Final = (1.0, 0.9, 1.15, 1.0)
+"""How heavy each week is beside the present one, the newest first."""
+
+STEP: Final = timedelta(minutes=10)
+
+
+class DemoHistory:
+    """The samples of each account up to `start`, the instant at which the demo begins."""
+
+    def __init__(self, accounts: Sequence[SimulatedAccount], start: datetime) -> None:
+        self._accounts = {account.email: account for account in accounts}
+        self._start = start
+        self._samples = cache(self._made)
+
+    def read(self, name: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Sample]]:
+        """As `storage.samples.read` does of what is kept."""
+        made = self._samples(name) if name in self._accounts else {}
+        return {
+            key: [s for s in samples if since <= s.at <= until] for key, samples in made.items()
+        }
+
+    def _made(self, name: str) -> dict[str, list[Sample]]:
+        week = self._accounts[name].limits(self._start).seven_day
+        if week is None or week.resets_at is None:
+            return {}
+        ends = week.resets_at.replace(second=0, microsecond=0)
+        per_step = (
+            week.percent / 100 / max(sum(_use(at) for at in _steps(ends - WEEK, self._start)), 1)
+        )
+        weeks: list[Sample] = []
+        windows: list[Sample] = []
+        opened, level = ends - 2 * len(WEEKS) * WEEK, 0.0
+        for number, factor in reversed(list(enumerate(WEEKS))):
+            resets_at, used = ends - number * WEEK, 0.0
+            for at in _steps(resets_at - WEEK, min(resets_at, self._start)):
+                more = per_step * factor * _use(at)
+                if at - opened >= LENGTH:
+                    level = 0.0
+                    opened = at if more else opened
+                used, level = min(used + more, 1.0), min(level + more / USUAL_COST, 1.0)
+                is_open = at - opened < LENGTH
+                windows.append(Sample(at, level, opened + LENGTH if is_open else None))
+                if at.minute < STEP / timedelta(minutes=1):
+                    weeks.append(Sample(at, used, resets_at))
+        return {SEVEN_DAYS: weeks, FIVE_HOURS: windows}
+
+
+def _steps(begin: datetime, end: datetime) -> Iterator[datetime]:
+    at = begin
+    while at < end:
+        yield at
+        at += STEP
+
+
+def _use(at: datetime) -> float:
+    """The use at this time of the local week beside that of an office hour: a break, and a little in the evening."""
+    local = at.astimezone()
+    if local.weekday() >= 5:
+        return 0.3 if 11 <= local.hour < 16 else 0.0
+    if 9 <= local.hour < 18:
+        return 0.2 if local.hour == 13 else 1.0
+    return 0.15 if 20 <= local.hour < 22 else 0.0

@@ -124,7 +124,7 @@ async def execute(app: App, command: Command) -> str:
             now = app.clock.now()
             until = await app.persistence.mute.toggle(now)
             app.store.dispatch(Muted(now, until))
-            return mute_words(until, now)
+            return mute_words(until, now) if until else "alerts are on again"
         case ImportLogins(None, brief=True):
             return (
                 (await app.credentials.accounts.import_all(await app.credentials.logins()))

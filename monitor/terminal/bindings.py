@@ -117,7 +117,7 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
             screen = replace(screen, dialog=None)
             if key.name in ("y", "Y"):  # only a plain yes deletes
                 return replace(screen, busy="Deleting…"), RemoveAccount(account)
-            return show(screen, f"{account} stays", now), None
+            return show(screen, f"kept {account}", now), None
         case Filter(field):
             return _press_in_filter(screen, field, key, state, now), None
     if screen.pane in (Pane.HELP, Pane.LOG):

@@ -65,7 +65,11 @@ _BRIEFER: Final[dict[Cause | None, tuple[str, ...]]] = {
 }
 """The whole sentence names the folder; these are for less room."""
 
-_KEY_DEAD: Final = ("Key refused — press e for a new one", "Key refused — e", "New key: e")
+_KEY_DEAD: Final = (
+    "Key refused — press e for a new one",
+    "Key refused: press e",
+    "press e: new key",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,8 +314,7 @@ class Field:
 def _bar(value: Value, cells: int) -> str:
     if not isinstance(value, float | int):
         return format.NO_BAR_CELL * cells
-    filled = format.filled_cells(value, cells)
-    return format.FULL_CELL * filled + format.EMPTY_CELL * (cells - filled)
+    return format.bar(value, cells).ljust(cells, format.EMPTY_CELL)
 
 
 @dataclass(frozen=True, slots=True)

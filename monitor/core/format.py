@@ -15,6 +15,7 @@ WORTH_TELLING: Final = timedelta(minutes=2)
 
 BAR_CELLS: Final = 10
 FULL_CELL: Final = "█"
+_EIGHTHS: Final = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 EMPTY_CELL: Final = "░"
 NO_BAR_CELL: Final = "─"
 
@@ -115,13 +116,14 @@ def exact_percent(ratio: float) -> str:
     return f"{ratio * 100:g}%"
 
 
-def filled_cells(utilization: float, cells: int = BAR_CELLS) -> int:
-    """How many of a bar's cells are filled: at least one above 0, all of them only from 100 % on."""
+def bar(utilization: float, cells: int = BAR_CELLS) -> str:
+    """The filled part of a bar, in eighths of a cell: not empty above 0, and as long as the bar only from 100 % on."""
     if math.isnan(utilization) or utilization <= 0:
-        return 0
+        return ""
     if utilization >= 1:
-        return cells
-    return min(max(math.floor(utilization * cells + 0.5), 1), cells - 1)
+        return FULL_CELL * cells
+    full, eighths = divmod(min(max(round(utilization * cells * 8), 1), cells * 8 - 1), 8)
+    return FULL_CELL * full + _EIGHTHS[eighths]
 
 
 def outlook(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:

@@ -1,21 +1,23 @@
 """The lines of the table: its header and one line for each account, in the columns that a width holds. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import format
-from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Down, Window
+from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.status import StatusWords, status_words
 from monitor.terminal.text import (
+    Back,
     Line,
     Span,
     Style,
     clip,
     fit,
+    line_width,
     pad,
     plain,
     utilization_style,
@@ -39,21 +41,26 @@ _TITLES: Final = {
     "7d reset": "7d Reset",
     "status": "Status",
     "worst": " Max",
+    "model": "Model 7d",
+    "full": "Full",
 }
-_CHOICES: Final = (
-    (
-        "number", "name", "5h percent", "5h bar", "5h reset",
-        "7d percent", "7d bar", "7d reset", "status",
-    ),
-    ("number", "name", "5h percent", "5h bar", "5h reset", "7d percent", "7d reset", "status"),
-    ("number", "name", "5h percent", "5h reset", "7d percent", "7d reset", "status"),
-    ("number", "name", "5h percent", "5h reset", "7d percent", "status"),
-    ("mark", "name", "5h percent", "5h reset", "7d percent", "status"),
-    ("mark", "name", "5h percent", "5h reset", "7d percent"),
-    ("mark", "name", "5h percent", "7d percent"),
-    ("mark", "name", "worst"),
+_STANDARD: Final = (
+    "number", "name", "5h percent", "5h bar", "5h reset", "7d percent", "7d bar", "7d reset", "status",
 )  # fmt: skip
-"""The columns, from the fullest table to the narrowest."""
+_CHOICES: Final = (
+    (130, " | ", (*_STANDARD[:-1], "model", "full", "status")),
+    (120, " | ", (*_STANDARD[:-1], "full", "status")),
+    (0, " | ", _STANDARD),
+    (0, " ", _STANDARD),
+    (0, " ", ("number", "name", "5h percent", "5h bar", "5h reset", "7d percent", "7d reset", "status")),
+    (0, " ", ("number", "name", "5h percent", "5h reset", "7d percent", "7d reset", "status")),
+    (0, " ", ("number", "name", "5h percent", "5h reset", "7d percent", "status")),
+    (0, " ", ("mark", "name", "5h percent", "5h reset", "7d percent", "status")),
+    (0, " ", ("mark", "name", "5h percent", "5h reset", "7d percent")),
+    (0, " ", ("mark", "name", "5h percent", "7d percent")),
+    (0, " ", ("mark", "name", "worst")),
+)  # fmt: skip
+"""From the fullest table to the narrowest: the least cells, what stands between columns, and the columns."""
 
 BEST: Final = "←"
 ALERTED: Final = "⚠"
@@ -65,7 +72,10 @@ _SHORTEST_STATUS: Final = 10
 _ROOM_FOR_MARK: Final = 2
 """Without a status, a mark before the name stands for a failure, and for old numbers."""
 
-_WIDTHS: Final = {"mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8}
+_SHORTEST_BAR: Final = 6
+_WIDTHS: Final = {
+    "mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8, "model": 11, "full": 9,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def table_lines(
     shown = rows(state, now, marks, tz, names)
     statuses = [row.status for row in shown]
     levels = max((len(status.phrases) for status in statuses), default=1)
-    widths = column_widths(
+    between, widths = column_widths(
         room,
         longest_name=max((width(row.name + row.suffix) for row in shown), default=0),
         statuses=[
@@ -101,23 +111,36 @@ def table_lines(
         ],
         number=max(len(str(len(state.accounts))) + 1, 2),
     )
-    titles = [(Span(pad(_TITLES[c], cells), Style.DIM, bold=True),) for c, cells in widths.items()]
-    lines = [titles] + [
-        [
-            _cell(row, column, cells, is_alone="status" not in widths)
-            for column, cells in widths.items()
+    titles: list[Span] = []
+    for column, cells in widths.items():
+        titles += [
+            Span(between, Style.DIM),
+            Span(pad(_TITLES[column], cells), Style.DIM, bold=True),
         ]
-        for row in shown
-    ]
-    is_wide = "number" in widths
-    between = Span(" | " if is_wide else " ", Style.DIM)
-    joined: list[Line] = []
-    for line in lines:
-        spans = [Span(" ")] if is_wide else []
-        for place, cell in enumerate(line):
-            spans += [between, *cell] if place else cell
-        joined.append(fit(tuple(span for span in spans if span.text), room))
-    return joined
+    lines = [fit(tuple(_begin(titles, widths)), room)]
+    for place, row in enumerate(shown):
+        spans: list[Span] = []
+        for column, cells in widths.items():
+            cell = _cell(row, column, cells, Back.STRIPE if place % 2 else Back.TRACK, widths)
+            spans += [Span(between, Style.DIM), *cell]
+        line = fit(tuple(_begin(spans, widths)), room)
+        lines.append(_select(line, room) if row.is_selected else line)
+    return lines
+
+
+def _begin(spans: list[Span], widths: Mapping[str, int]) -> Iterator[Span]:
+    """The line without what would stand before its first column, and without empty spans."""
+    if "number" in widths:
+        yield Span(" ")
+    yield from (span for span in spans[1:] if span.text)
+
+
+def _select(line: Line, room: int) -> Line:
+    """The line on the ground of the selected row, as wide as the table."""
+    rest = Span(" " * (room - line_width(line)))
+    return tuple(
+        replace(span, back=span.back or Back.SELECTED) for span in (*line, rest) if span.text
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +152,8 @@ class Row:
     windows: dict[str, Window | None]
     status: StatusWords
     now: datetime
+    model: Window | None = None
+    full: str = format.NOTHING
     is_troubled: bool = False
     is_selected: bool = False
     suffix: str = ""
@@ -172,6 +197,8 @@ def rows(
             windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS, EXTRA)},
             status=status_words(state, account, now, tz),
             now=now,
+            model=max(_model_weeks(account, now), key=lambda w: w.utilization, default=None),
+            full=_outlook(account, now, tz),
             is_troubled=is_old or isinstance(account.health, Down),
             is_selected=name == marks.selected,
             suffix=f" {suffix}" if suffix else "",
@@ -180,42 +207,61 @@ def rows(
     return found
 
 
+def _model_weeks(account: AccountState, now: datetime) -> list[Window]:
+    return [window for window in account.windows(now) if window.key.startswith(f"{SEVEN_DAYS}_")]
+
+
+def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:
+    """When the account most likely is full: by its 5-hour window, unless only its week is, or is already."""
+    five, week = (format.outlook(account, key, now, tz) for key in (FIVE_HOURS, SEVEN_DAYS))
+    is_week = week == "full" or (week.startswith("full") and not five.startswith("full"))
+    words = week if is_week or five == format.NOTHING else five
+    return "now" if words == "full" else words.removeprefix("full ")
+
+
 def column_widths(
     room: int, longest_name: int, statuses: Sequence[int], number: int = 2
-) -> dict[str, int]:
-    """The columns of the fullest table that `room` cells hold, and the cells of each.
+) -> tuple[str, dict[str, int]]:
+    """What stands between the columns of the fullest table that `room` cells hold, and the cells of each column.
 
-    As room shrinks, a status gets shorter, then a name is cut, then a column goes. `statuses` are the widths of the
-    Status column from its fullest words to its fewest.
+    As room shrinks, a status gets shorter, then bars do, then a name is cut, then a column goes. `statuses` are the
+    widths of the Status column from its fullest words to its fewest.
     """
     least_name = min(longest_name, _SHORTEST_NAME)
     least_status = max(_SHORTEST_STATUS, min(statuses))
-    choice = next(
-        (
-            each
-            for each in _CHOICES
-            if _spare(each, room, number) >= least_name + least_status * ("status" in each)
-        ),
-        _CHOICES[-1],
-    )
-    spare = _spare(choice, room, number)
-    status, wish = 0, longest_name + _ROOM_FOR_MARK
+    standard = _spare(" | ", _STANDARD, room, number) - min(longest_name, _LONGEST_NAME)
+    words = next((cells for cells in statuses if cells <= standard), min(statuses))
+
+    def fits(least: int, between: str, choice: Sequence[str]) -> bool:
+        spare = _spare(between, choice, room, number)
+        if least:  # a column more must not cost a status its words, nor a name its end
+            return room >= least and spare >= min(longest_name, _LONGEST_NAME) + words
+        return spare >= least_name + least_status * ("status" in choice)
+
+    _, between, choice = next((each for each in _CHOICES if fits(*each)), _CHOICES[-1])
+    spare = _spare(between, choice, room, number)
+    status, wish, bar = 0, longest_name + _ROOM_FOR_MARK, format.BAR_CELLS
     if "status" in choice:  # the fullest one that leaves the names whole, else the shortest one
         whole = spare - min(longest_name, _LONGEST_NAME)
         status = next((cells for cells in statuses if cells <= whole), min(statuses))
         wish = longest_name
+        bars = sum(column.endswith("bar") for column in choice)
+        if bars and between == " ":  # a name is worth more than some cells of a bar
+            bar = max(min(bar + (whole - status) // bars, bar), _SHORTEST_BAR)
+            spare += (format.BAR_CELLS - bar) * bars
     name = max(min(wish, _LONGEST_NAME, max(spare - status, least_name)), 1)
     flexible = {"number": number, "name": name, "status": max(spare - name, 1)}
-    return {column: flexible.get(column) or _WIDTHS[column.split()[-1]] for column in choice}
+    cells = {**_WIDTHS, "bar": bar}
+    return between, {column: flexible.get(column) or cells[column.split()[-1]] for column in choice}
 
 
-def _spare(choice: Sequence[str], room: int, number: int) -> int:
+def _spare(between: str, choice: Sequence[str], room: int, number: int) -> int:
     """The cells that a choice leaves for the name and the status together."""
-    between = 1 + 3 * (len(choice) - 1) + number if "number" in choice else len(choice) - 1
-    return room - between - sum(_WIDTHS.get(column.split()[-1], 0) for column in choice)
+    gaps = len(between) * (len(choice) - 1) + (1 + number if "number" in choice else 0)
+    return room - gaps - sum(_WIDTHS.get(column.split()[-1], 0) for column in choice)
 
 
-def _cell(row: Row, column: str, room: int, *, is_alone: bool) -> Line:
+def _cell(row: Row, column: str, room: int, back: Back, widths: Mapping[str, int]) -> Line:
     match column.split()[-1]:
         case "number":
             text = f"{'>' if row.is_selected else ' '}{row.number}"
@@ -224,16 +270,25 @@ def _cell(row: Row, column: str, room: int, *, is_alone: bool) -> Line:
             return (Span(">" if row.is_selected else " ", bold=True),)
         case "name":
             # Alone, without a status, a mark stands for a failure or old numbers.
-            mark = "! " if row.is_troubled and is_alone else ""
+            mark = "! " if row.is_troubled and "status" not in widths else ""
             name = clip(row.name, room - width(mark + row.suffix))
             style = Style.PROBLEM if mark else Style.PLAIN
             return (Span(pad(f"{mark}{name}{row.suffix}", room), style, bold=row.is_selected),)
         case "status":
             return (Span(row.status.within(room), row.status.style),)
         case "bar":
-            return bar(row.window(column), room)
+            return bar(row.window(column), room, back)
         case "reset":
             return (Span(pad(reset_words(row.window(column), row.now), room)),)
+        case "model":
+            if row.model is None:
+                return (Span(pad(format.NOTHING, room), Style.DIM),)
+            name = pad(clean(row.model.key.partition("_")[2]), room - 5)
+            return Span(f"{name} "), percent(row.model)
+        case "full":
+            style = Style.DIM if row.full in ("too early", format.NOTHING) else Style.PLAIN
+            style = Style.FULL if row.full == "now" else style
+            return (Span(pad(row.full, room), style),)
         case _:
             return (percent(row.window(column), room),)
 
@@ -251,13 +306,15 @@ def percent(window: Window | None, room: int = 4) -> Span:
     return Span(pad(text, room, right=True), utilization_style(window.utilization))
 
 
-def bar(window: Window | None, room: int = format.BAR_CELLS) -> Line:
-    """A window's utilization drawn in these cells."""
+def bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.TRACK) -> Line:
+    """A window's utilization drawn in these cells, on a track."""
     if window is None:
-        return (Span(format.NO_BAR_CELL * room, Style.DIM),)
-    filled = format.filled_cells(window.utilization, room)
-    full = Span(format.FULL_CELL * filled, utilization_style(window.utilization))
-    return full, Span(format.EMPTY_CELL * (room - filled), Style.DIM)
+        return (Span(format.NO_BAR_CELL * room, Style.TRACK),)
+    filled = format.bar(window.utilization, room)
+    return (
+        Span(filled, utilization_style(window.utilization), back=back),
+        Span(format.EMPTY_CELL * (room - len(filled)), Style.TRACK, back=back),
+    )
 
 
 def render_plain(state: State, now: datetime, room: int, tz: tzinfo | None = None) -> str:

@@ -121,22 +121,22 @@ def test_a_whole_percentage_comes_out_as_it_went_in(percent: int) -> None:
 @pytest.mark.parametrize(
     ("utilization", "cells"),
     [
-        (0.0, 0),
-        (0.001, 1),
-        (0.42, 4),
-        (0.65, 7),
-        (0.87, 9),
-        (0.91, 9),
-        (0.996, 9),
-        (1.0, 10),
-        (1.3, 10),
-        (float("nan"), 0),
+        (0.0, ""),
+        (0.001, "▏"),
+        (0.03, "▎"),
+        (0.12, "█▎"),
+        (0.42, "████▎"),
+        (0.65, "██████▌"),
+        (0.999, "█████████▉"),
+        (1.0, "██████████"),
+        (1.3, "██████████"),
+        (float("nan"), ""),
     ],
 )
 def test_a_bar_is_full_only_at_the_limit_and_empty_only_at_nothing(
-    utilization: float, cells: int
+    utilization: float, cells: str
 ) -> None:
-    assert format.filled_cells(utilization) == cells
+    assert format.bar(utilization) == cells
 
 
 TOKYO = timezone(timedelta(hours=9))

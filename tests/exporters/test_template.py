@@ -47,7 +47,7 @@ def line(text: str, account: str = "user@work.com") -> str:
         ("{login_expires_in_seconds}", "1738800"),
         ("{5h.used} {5h.left} {5h.ratio}", "42% 57 0.42"),
         ("{5h.resets_at} {5h.resets_in_seconds}", "14:14 8040"),
-        ("{5h.bar} {7d.bar}", "████░░░░░░ ██░░░░░░░░"),
+        ("{5h.bar} {7d.bar}", "████▎░░░░░ █▊░░░░░░░░"),
         ("{7d_opus.percent} {7d_opus.level} {7d_opus.color}", "99 critical #e0443e"),
         ("{7d_fable.used} {7d_fable.level} {7d_fable.locked}", "– unknown "),
         ("{worst.window} {worst.percent}", "5h 42"),
@@ -91,7 +91,7 @@ def test_an_account_that_fails_keeps_its_figures(text: str, shown: str) -> None:
     [
         ("{5h.percent:3}|{name:6.4}|{label:>6}|{label:_^8}", " 42|user  |  work|__work__"),
         ("{5h.percent:.1} {5h.ratio:.4} {7d_opus.percent:<4}|", "42.7 0.4270 99  |"),
-        ("{5h.bar:4}", "██░░"),
+        ("{5h.bar:4}", "█▊░░"),
     ],
 )
 def test_a_width_and_a_precision(text: str, shown: str) -> None:

@@ -28,7 +28,7 @@ def screen_state(shown: Tmux) -> str:
 def test_the_table_is_shown_and_left() -> None:
     with table() as shown:
         text = shown.wait_for(ROW)
-        assert "|  42% | ████░░░░░░ | 2h 1" in text
+        assert "|  42% | ████▎      | 2h 1" in text
         assert screen_state(shown) == "1 0"
         shown.keys("j", "Space")
         assert "Token expires" not in shown.wait_for("─ user@work.com ─")
@@ -62,7 +62,7 @@ def test_ctrl_z_gives_the_shell_its_terminal_and_fg_brings_the_table_back() -> N
 
 @pytest.mark.parametrize(
     ("width", "height", "text"),
-    [(20, 4, "> user@pers… *←  42%"), (60, 12, "| Status"), (120, 40, ROW), (300, 50, ROW)],
+    [(20, 4, "> user@pers… *←  42%"), (60, 12, " Status"), (120, 40, ROW), (300, 50, ROW)],
 )
 def test_it_is_usable_at_every_size(width: int, height: int, text: str) -> None:
     with table() as shown:

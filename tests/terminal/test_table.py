@@ -1,19 +1,20 @@
 """The table's lines, and which of its columns a width holds."""
 
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.errors import Reason
-from monitor.core.model import ExtraUsage, Usage, Window
+from monitor.core.errors import Cause, Failure, Reason
+from monitor.core.forecast import Forecast, FullAt
+from monitor.core.model import AccountForecast, ExtraUsage, Usage, Window
 from monitor.core.state import State
 from monitor.terminal import table
-from monitor.terminal.table import column_widths, render_plain
-from monitor.terminal.text import Style, line_width, plain
+from monitor.terminal.table import Marks, column_widths, render_plain
+from monitor.terminal.text import Back, Style, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
@@ -28,9 +29,9 @@ def shown(state: State, width: int = 100, selected: str | None = None) -> list[s
 def test_the_table_looks_like_the_picture_in_the_readme() -> None:
     assert shown(STATES["three"](NOW), selected="user@personal.com") == [
         " #  | Name                | 5h % | 5h Bar     | 5h Reset | 7d % | 7d Bar     | 7d Reset | Status",
-        " >1 | user@personal.com * |  42% | ████░░░░░░ | 2h 14m   |  18% | ██░░░░░░░░ | 6d 23h   | Logged In",
-        "  2 | user@work.com       |  87% | █████████░ | 38m 00s  |  65% | ███████░░░ | 4d 11h   | Live",
-        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live, full",
+        " >1 | user@personal.com * |  42% | ████▎░░░░░ | 2h 14m   |  18% | █▊░░░░░░░░ | 6d 23h   | Logged In",
+        "  2 | user@work.com       |  87% | ████████▊░ | 38m 00s  |  65% | ██████▌░░░ | 4d 11h   | Live",
+        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████▏ | 2d 06h   | Live, full",
     ]
 
 
@@ -75,7 +76,7 @@ def test_the_label_stands_in_the_table_where_it_is_set() -> None:
 def test_a_failing_account_keeps_its_last_numbers() -> None:
     healthy = account(NOW, "a@b.c", ("5h", 42, "2h 14m"))
     row = row_at(state_of(down(NOW, healthy, Reason.CONNECTION)))
-    assert "|  42% | ████░░░░░░ | 2h 14m   |" in row
+    assert "|  42% | ████▎░░░░░ | 2h 14m   |" in row
     assert row.endswith("| No network")
 
 
@@ -114,12 +115,14 @@ def test_utilization_is_coloured_from_green_to_red() -> None:
 @pytest.mark.parametrize(
     ("width", "first", "last", "count"),
     [
-        (120, "number", "status", 9),
-        (93, "number", "status", 9),
-        (92, "number", "status", 8),
-        (78, "number", "status", 7),
-        (60, "number", "status", 6),
-        (50, "mark", "status", 6),
+        (156, "number", "status", 11),
+        (142, "number", "status", 10),
+        (119, "number", "status", 9),
+        (77, "number", "status", 9),
+        (76, "number", "status", 8),
+        (65, "number", "status", 7),
+        (46, "number", "status", 6),
+        (45, "mark", "status", 6),
         (40, "mark", "7d percent", 5),
         (30, "mark", "7d percent", 4),
         (20, "mark", "worst", 3),
@@ -127,20 +130,79 @@ def test_utilization_is_coloured_from_green_to_red() -> None:
     ],
 )
 def test_columns_go_as_the_terminal_narrows(width: int, first: str, last: str, count: int) -> None:
-    shown = list(column_widths(width, 30, (24, 10)))
+    shown = list(column_widths(width, 30, (24, 10))[1])
     assert (shown[0], shown[-1], len(shown)) == (first, last, count)
 
 
 def test_a_name_is_shortened_before_a_column_goes() -> None:
-    assert [column_widths(width, 30, (10,))["name"] for width in (111, 101, 93)] == [30, 20, 12]
+    assert [column_widths(width, 30, (10,))[1]["name"] for width in (111, 101, 93)] == [30, 20, 12]
 
 
 @pytest.mark.parametrize(
-    ("width", "name", "status"), [(120, 20, 29), (112, 20, 21), (101, 20, 10), (95, 14, 10)]
+    ("width", "name", "status"), [(119, 20, 28), (112, 20, 21), (101, 20, 10), (95, 14, 10)]
 )
 def test_a_status_gets_shorter_before_a_name_is_cut(width: int, name: int, status: int) -> None:
-    widths = column_widths(width, 20, (28, 20, 10))
+    _, widths = column_widths(width, 20, (28, 20, 10))
     assert (widths["name"], widths["status"]) == (name, status)
+
+
+def test_bars_get_shorter_before_a_name_is_cut_where_columns_stand_close() -> None:
+    found = [column_widths(width, 20, (10,)) for width in (92, 85, 80, 77)]
+    shown = [(between, widths["5h bar"], widths["name"]) for between, widths in found]
+    assert shown == [(" ", 10, 20), (" ", 10, 20), (" ", 7, 20), (" ", 6, 20)]
+
+
+def test_every_standard_column_with_its_bars_fits_eighty_cells() -> None:
+    assert "5h Bar" in shown(STATES["twenty"](NOW), width=80)[0]
+    assert "7d Bar" in shown(STATES["twenty"](NOW), width=80)[0]
+
+
+def forecast(run_out: float, full_at: datetime | None = None) -> Forecast:
+    return Forecast(run_out, FullAt(full_at, full_at, full_at) if full_at else None)
+
+
+@pytest.mark.parametrize(
+    ("five", "week", "words"),
+    [
+        (None, None, "too early"),
+        (forecast(0.1), None, "lasts"),
+        (forecast(0.9, after(hours=1)), forecast(0.1), "13:00"),
+        (forecast(0.1), forecast(0.9, after(hours=30)), "Mon 18:00"),
+        (forecast(0.1), forecast(0.9, after(hours=3)), "15:00"),
+    ],
+)
+def test_from_120_cells_it_says_when_an_account_is_full(
+    five: Forecast | None, week: Forecast | None, words: str
+) -> None:
+    known = {key: each for key, each in (("5h", five), ("7d", week)) if each}
+    used = account(NOW, "a@b.c", ("5h", 42, "2h 14m"), ("7d", 91, "2d"))
+    state = state_of(replace(used, forecast=AccountForecast(NOW, known)))
+    header, row = shown(state, width=120)
+    assert row[header.index("Full") :].startswith(f"{words} ")
+    assert "Full" not in shown(state, width=119)[0]
+
+
+def test_a_column_more_costs_a_status_no_word() -> None:
+    waiting = Failure(Reason.AUTH, Cause.WAITING, folder="/home/me/.claude-work")
+    state = state_of(down(NOW, account(NOW, "user@personal.com", ("5h", 42, "2h")), waiting))
+    assert "Waiting for Claude Code" in shown(state, width=120)[1]
+    assert "Full" not in shown(state, width=120)[0]
+    assert "Full" in shown(state, width=140)[0]
+
+
+def test_from_130_cells_it_shows_the_fullest_week_of_a_model() -> None:
+    weeks = (("7d_opus", 12, "2d"), ("7d_fable", 88, "2d"))
+    header, row = shown(state_of(account(NOW, "a@b.c", ("5h", 42, "2h"), *weeks)), width=130)
+    assert row[header.index("Model 7d") :].startswith("fable   88% ")
+    _, without = shown(state_of(account(NOW, "a@b.c", ("5h", 42, "2h"))), width=130)
+    assert without[header.index("Model 7d") :].startswith("--  ")
+
+
+def test_the_selected_row_has_a_ground_of_its_own_to_the_edge() -> None:
+    lines = table.table_lines(STATES["three"](NOW), NOW, 100, Marks("user@work.com"), UTC)
+    assert line_width(lines[2]) == 100
+    assert all(span.back for span in lines[2])
+    assert {span.back for span in lines[1]} == {None, Back.TRACK}
 
 
 def test_a_star_survives_a_short_name() -> None:
@@ -165,9 +227,9 @@ def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> No
 def test_the_plain_table_has_no_selection_and_no_space_at_the_end_of_lines() -> None:
     assert render_plain(STATES["three"](NOW), NOW, 100, UTC).splitlines() == [
         " #  | Name                | 5h % | 5h Bar     | 5h Reset | 7d % | 7d Bar     | 7d Reset | Status",
-        "  1 | user@personal.com * |  42% | ████░░░░░░ | 2h 14m   |  18% | ██░░░░░░░░ | 6d 23h   | Logged In",
-        "  2 | user@work.com       |  87% | █████████░ | 38m 00s  |  65% | ███████░░░ | 4d 11h   | Live",
-        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████░ | 2d 06h   | Live, full",
+        "  1 | user@personal.com * |  42% | ████▎░░░░░ | 2h 14m   |  18% | █▊░░░░░░░░ | 6d 23h   | Logged In",
+        "  2 | user@work.com       |  87% | ████████▊░ | 38m 00s  |  65% | ██████▌░░░ | 4d 11h   | Live",
+        "  3 | user@client.com     | 100% | ██████████ | 12m 00s  |  91% | █████████▏ | 2d 06h   | Live, full",
     ]
 
 

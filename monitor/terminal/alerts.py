@@ -10,7 +10,7 @@ from monitor.core.effects import AlertKind
 from monitor.core.sanitize import clean
 from monitor.core.state import LoggedAlert, State
 from monitor.terminal.fleet import short_names
-from monitor.terminal.text import Line, Span, Style, fit, line_width, pad, width, wrap
+from monitor.terminal.text import Line, Span, Style, fit, key_bar, line_width, pad, width, wrap
 
 WAITING: Final = "not sent yet"
 _GOOD_NEWS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.FREE)
@@ -25,14 +25,12 @@ def alert_line(
     first = shown[0]
     style = _style(first)
     mark = "✓" if style is Style.GOOD else "⚠"
-    text = f" {mark} {_words(state, first, now, tz)}"
+    who = short_names(state).get(first.alert.account, clean(first.alert.account))
+    text = " ".join(filter(None, (f" {mark}", who, headline(first.alert, now, tz))))
     more = f" · {len(shown) - 1} more" if len(shown) > 1 else ""
     line = *fit((Span(text, style, bold=True),), room - width(more)), Span(more, style)
-    keys = (Span("l", Style.KEY, bold=True), Span(" log  ", Style.DIM)), (
-        Span("Esc", Style.KEY, bold=True), Span(" close ", Style.DIM),
-    )  # fmt: skip
-    hint = (*keys[0], *keys[1])
-    gap = room - line_width(line) - line_width(hint)
+    hint = key_bar((("l", "log", 1), ("Esc", "close", 2)), room)
+    gap = room - line_width(line) - line_width(hint) - 1
     return (*line, Span(" " * gap), *hint) if gap >= 2 else line
 
 
@@ -40,12 +38,6 @@ def _style(entry: LoggedAlert) -> Style:
     if entry.alert.kind in _GOOD_NEWS:
         return Style.GOOD
     return Style.PROBLEM if is_critical(entry.alert) else Style.NOTICE
-
-
-def _words(state: State, entry: LoggedAlert, now: datetime, tz: tzinfo | None) -> str:
-    alert = entry.alert
-    who = short_names(state).get(alert.account, clean(alert.account))
-    return " ".join(filter(None, (who, headline(alert, now, tz))))
 
 
 def log_lines(

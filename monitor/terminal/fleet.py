@@ -36,7 +36,10 @@ def listed(state: State, order: Order, pattern: str, now: datetime) -> tuple[str
     names = [
         name
         for name, account in state.accounts.items()
-        if all(word in _searched(account) for word in words)
+        if all(
+            word in f"{name} {account.account.label or ''} {account.plan or ''}".casefold()
+            for word in words
+        )
     ]
     match order:
         case Order.SETTINGS:
@@ -47,11 +50,7 @@ def listed(state: State, order: Order, pattern: str, now: datetime) -> tuple[str
         case Order.RESET:
             return tuple(sorted(names, key=lambda name: _next_reset(state.accounts[name], now)))
         case Order.WORST:
-            return tuple(sorted(names, key=lambda name: -_fullest(state.accounts[name], now)))
-
-
-def _searched(account: AccountState) -> str:
-    return f"{account.account.name} {account.account.label or ''} {account.plan or ''}".casefold()
+            return tuple(sorted(names, key=lambda name: _fullest(state.accounts[name], now)))
 
 
 def _next_reset(account: AccountState, now: datetime) -> datetime:
@@ -60,21 +59,19 @@ def _next_reset(account: AccountState, now: datetime) -> datetime:
 
 
 def _fullest(account: AccountState, now: datetime) -> float:
-    return max((window.utilization for window in applicable(account, now)), default=-1.0)
+    """Sorts the fullest account first, and last those of which nothing is known."""
+    return min((-window.utilization for window in applicable(account, now)), default=1.0)
 
 
 def short_names(state: State) -> dict[str, str]:
     """What each account is called where room is short: its label, `finn@` where no other is called so, or its name."""
     beginnings = Counter(name.partition("@")[0] for name in state.accounts)
-    return {
-        name: clean(account.account.label or _beginning(name, beginnings))
-        for name, account in state.accounts.items()
-    }
-
-
-def _beginning(name: str, beginnings: Counter[str]) -> str:
-    start, at, _ = name.partition("@")
-    return f"{start}@" if at and start and beginnings[start] == 1 else name
+    short = {}
+    for name, account in state.accounts.items():
+        start, at, _ = name.partition("@")
+        is_unique = at and start and beginnings[start] == 1
+        short[name] = clean(account.account.label or (f"{start}@" if is_unique else name))
+    return short
 
 
 @dataclass(frozen=True, slots=True)

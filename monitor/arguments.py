@@ -163,6 +163,11 @@ def _status(parser: ArgumentParser) -> None:
     forms = parser.add_mutually_exclusive_group()
     _json(forms)
     _format(forms)
+    forms.add_argument(
+        "--textfile",
+        metavar="PATH",
+        help="write the metrics to a file, for node_exporter's textfile collector",
+    )
     parser.add_argument(
         "--watch", action="store_true", help="keep running; print a line on every change"
     )

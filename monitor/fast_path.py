@@ -41,6 +41,8 @@ def answer(arguments: Namespace) -> int | None:
         return ingest(arguments)
     if vars(arguments).get("demo"):
         return None
+    if arguments.command == "status" and arguments.textfile:
+        return None
     if arguments.command == "status" and arguments.watch:
         _watch(arguments)
         return None
@@ -129,6 +131,7 @@ def request_of(arguments: Namespace) -> dict[str, object]:
                 "force": arguments.force,
             }
     form = "json" if options.get("json") else "table" if options.get("format") is None else "line"
+    form = "textfile" if options.get("textfile") else form
     return {
         "type": "Status",
         "form": form,

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
@@ -27,6 +29,10 @@ from monitor.statusline import parse_input
 from tests.app.leader_process import StandIn, leader, socket_of
 from tests.builders import live, state
 from tests.end_to_end.world import MONITOR
+from tests.real.bus import running as program
+from tests.real.bus import wait_until
+from tests.real.need import need
+from tests.real.prometheus import free_port
 from tests.storage.factories import keep_accounts, keep_facts
 
 LIMITS = {"five_hour": {"used_percentage": 14.000000000000002, "resets_at": 1779188400}}
@@ -601,3 +607,48 @@ def test_limits_are_an_object_with_something_in_it() -> None:
     assert parse_input(json.dumps(SAID).encode())["rate_limits"] == LIMITS
     assert parse_input(b'{"rate_limits": {}, "session_id": "s"}') == {}
     assert parse_input(b'{"rate_limits": 5}') == {}
+
+
+@pytest.mark.usefixtures("running")
+def test_node_exporter_serves_what_is_written_for_it(env: dict[str, str], tmp_path: Path) -> None:
+    need("prometheus-node-exporter")
+    path = tmp_path / "claude.prom"
+    path.write_text("an older one")
+    done = ran(env, "status", "--textfile", str(path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert path.stat().st_mode & 0o777 == 0o644, "others read it, as the umask lets them"
+    port = free_port()
+    argv = [
+        "prometheus-node-exporter",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={tmp_path}",
+    ]
+
+    def page() -> str:
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+                return str(response.read().decode())
+        except URLError:
+            return ""
+
+    with program(argv):
+        wait_until(page, "node_exporter serves")
+        served = page()
+    assert 'claude_usage_utilization_ratio{account="work",window="5h"} 0.42' in served
+    assert "node_textfile_scrape_error 0" in served
+    assert "claude_usage_reset_seconds" not in served, "a countdown would stand still"
+
+
+def test_without_a_monitor_the_textfile_is_of_what_was_kept(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "claude.prom"
+    done = ran(env, "status", "--textfile", str(path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "claude_usage_build_info{" in path.read_text()
+    wrong = ran(env, "status", "--textfile", str(tmp_path / "none" / "claude.prom"))
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert "No such file or directory" in wrong.stderr
+    assert ran(env, "status", "--textfile", str(path), "--watch").returncode == 2

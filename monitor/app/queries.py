@@ -74,6 +74,10 @@ def _status(state: State, now: datetime, query: Status) -> Answer:
             return Answer(0, f"{render_json(_narrowed(state, query.account), now)}\n")
         case "line":
             return Answer(0, lines_of(state, now, parse_format(query.format or ""), query.account))
+        case "textfile":
+            from exporters.prometheus import render_textfile  # loads what no other answer needs
+
+            return Answer(0, render_textfile(_narrowed(state, query.account), now))
         case "table":
             columns = min(max(query.columns, 1), _WIDEST)
             return Answer(0, render_plain(_narrowed(state, query.account), now, columns))

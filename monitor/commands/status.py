@@ -1,16 +1,19 @@
 """`monitor status`: one table, one JSON document or lines of a format: of the running monitor, else after one poll."""
 
+import os
 import sys
 import time
 from argparse import Namespace
+from pathlib import Path
 from typing import TextIO
 
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.queries import render_watched
-from monitor.commands.query_fallback import Saved, ask_locally, now, saved
+from monitor.commands.query_fallback import Saved, answer_locally, ask_locally, now, saved
 from monitor.core.commands import WatchLines, decode_request
 from monitor.core.errors import SettingsError, TrackerError
+from monitor.system.files import write_whole
 
 LOOK_SECS = 1.0
 """Between two looks for a monitor that runs, and for saved figures that have changed."""
@@ -21,8 +24,12 @@ QUIET_SECS = 15
 
 def status(arguments: Namespace) -> int:
     """Print what is known of every account, once or (`--watch`) whenever it changes."""
+    if arguments.textfile and arguments.watch:
+        raise SettingsError("--textfile writes once: not with --watch")
     if arguments.watch:
         return _watch(arguments)
+    if arguments.textfile:
+        return _write_textfile(arguments)
     return ask_locally(arguments, Saved.is_newest)
 
 
@@ -30,6 +37,24 @@ def status_table(arguments: Namespace) -> int:
     """The table, unless the arguments ask for another form: of the running monitor, else after one poll."""
     code = fast_path.ask_leader(arguments)
     return ask_locally(arguments, Saved.is_newest) if code is None else code
+
+
+def _write_textfile(arguments: Namespace) -> int:
+    """Replace the file in one step. Others read it, as far as the umask lets them: that is what it is for."""
+    reply = fast_path.leader_reply(arguments)
+    code, text = reply or (0, b"")
+    if reply is None:
+        answer = answer_locally(arguments, Saved.is_newest)
+        code, text = answer.code, answer.text.encode(errors="replace")
+    if code != 0:
+        return fast_path.write(code, text)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    try:
+        write_whole(Path(arguments.textfile), text, 0o666 & ~mask)
+    except OSError as error:
+        raise TrackerError(f"cannot write {arguments.textfile}: {error.strerror}") from error
+    return 0
 
 
 def _watch(arguments: Namespace) -> int:

@@ -103,7 +103,7 @@ class Ingest:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Ask for the table, JSON, or lines in a format, of one account or (None) of all."""
+    """Ask for the table, JSON, lines in a format, or a textfile of metrics, of one account or (None) of all."""
 
     form: str = "table"
     account: str | None = None

@@ -48,7 +48,13 @@ def target_of(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace the file's content in one step, with mode 0600, behind whatever symlink. Raises OSError.
+    """Replace the content of a file of our own in one step, with mode 0600. Raises OSError, as `write_whole` does."""
+    private_folder(target_of(path).parent)
+    write_whole(path, content, 0o600)
+
+
+def write_whole(path: Path, content: bytes, mode: int) -> None:
+    """Replace the file's content in one step, behind whatever symlink. Raises OSError.
 
     After a crash there is the old file or the new one, never a part of either.
     """
@@ -56,12 +62,11 @@ def write_private(path: Path, content: bytes) -> None:
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         # A device or a pipe would be replaced by a plain file, which nobody wants of /dev/null.
         raise OSError(errno.EINVAL, "Not a regular file", str(target))
-    private_folder(target.parent)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

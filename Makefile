@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests tools
 
-.PHONY: run demo test test-all check lint types contracts simulate backtest plan kill bench load size dashboards pictures format clean
+.PHONY: run demo test test-all check lint types contracts simulate backtest plan kill bench bench-scrape load size dashboards pictures format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -48,6 +48,9 @@ kill: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.bench $(ARGS)
+
+bench-scrape: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.bench.scrape $(ARGS)
 
 load: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.load $(ARGS)

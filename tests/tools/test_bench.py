@@ -20,3 +20,16 @@ def test_the_last_line_holds_the_figures() -> None:
     assert ours["version_ms"] > 0
     assert ours["ratios"]["version"] < 4
     assert ours["ratios"]["status"] < 6
+
+
+def test_the_scrapes_of_all_servers_are_measured() -> None:
+    argv = [sys.executable, "-m", "tools.bench.scrape", "--accounts", "2", "--rounds", "1"]
+    done = subprocess.run(
+        [*argv, "--seconds", "0.2"], capture_output=True, text=True, timeout=120, check=True
+    )
+    document = json.loads(done.stdout.splitlines()[-1])
+    figures = document["accounts"]["2"]
+    servers = ("ours", "library", "static", "go")
+    assert all(figures[f"{server}_rps"] > 0 for server in servers)
+    assert all(figures[f"{server}_cpu_ms"] >= 0 for server in servers)
+    assert figures["stall_ms"] > 0

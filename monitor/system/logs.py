@@ -266,7 +266,7 @@ class LogQueue(logging.Handler):
             self._target.handle(record)
             if self.dropped > self._told:
                 lost, self._told = self.dropped - self._told, self.dropped
-                words = f"{lost} log lines were dropped: nobody read them"
+                words = f"{lost} log lines were dropped: their reader was too slow"
                 line = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
                 self._target.handle(logging.makeLogRecord(line | {"msg": words}))
             self._records.task_done()

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from monitor.core.model import Up, Window
+from monitor.paths import config_path
 from tests.app.leader_process import leader
 from tests.builders import live, state
 from tests.end_to_end.world import MONITOR
-from tests.test_fast_path import env, ran, saved, settings  # noqa: F401 - a fixture
+from tests.storage.factories import keep_accounts
+from tests.test_fast_path import account, env, ran, saved, settings  # noqa: F401 - a fixture
 
 FAKE = """\
 #!{python}
@@ -37,7 +39,8 @@ def world(env: dict[str, str], tmp_path: Path) -> dict[str, str]:  # noqa: F811
     claude.write_text(FAKE.format(python=sys.executable))
     claude.chmod(0o755)
     settings(env, "work", "home")
-    saved(env, "work", "home")
+    known = account("work", 42), account("home", 90)
+    keep_accounts(env, Path(config_path(env)), *known)
     file = Path(env["HOME"]) / ".config/claude-tracker/config.toml"
     text = file.read_text()
     for name, place in (("work", "~/.claude-work"), ("home", "~/.claude")):
@@ -96,10 +99,10 @@ def test_a_broken_pipe_ends_the_command_as_it_would_in_a_shell(world: dict[str, 
 
 
 def test_a_full_account_is_not_run_unless_it_has_to(world: dict[str, str]) -> None:
-    done = ran(world, "run", "--account", "home", "--max", "43", "--", "claude")
+    done = ran(world, "run", "--account", "home", "--max", "90", "--", "claude")
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr.startswith("monitor: home is at 5h 43%, resets in 1h 5")
-    told(ran(world, "run", "--account", "home", "--max", "43", "--force", "--", "claude"))
+    assert done.stderr.startswith("monitor: home is at 5h 90%, resets in 1h 5")
+    told(ran(world, "run", "--account", "home", "--max", "90", "--force", "--", "claude"))
 
 
 def test_where_no_account_has_room_nothing_is_run(world: dict[str, str]) -> None:

@@ -73,7 +73,8 @@ def import_everyone(user: Machine) -> None:
             assert printed == f"{person.name}: imported\n"
     web = user.people[-1]
     user.run("accounts", "add", "--name", "web", "--org-id", "org-4", stdin=f"{web.secret}\n")
-    assert user.run("accounts", "list").split()[:2] == ["*", "user@personal.com"]
+    first = user.run("accounts", "list").splitlines()[1]
+    assert first.split()[:3] == ["1", "*", "user@personal.com"]
 
 
 def in_table(screen: str) -> dict[str, float]:

@@ -86,11 +86,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
-	@echo "installing into $(VENV) …"
+	@echo "installing Claude Tracker and its libraries into $(VENV), once, with $(if $(UV),uv,pip) (under a minute) …"
 	@$(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
-	@echo "installing into $(VENV) …"
+	@echo "installing Claude Tracker, its libraries and the tools of its tests into $(VENV), once, with $(if $(UV),uv,pip) …"
 	@$(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/.installed

@@ -157,7 +157,7 @@ def _press_in_filter(screen: Screen, field: Field, key: Key, state: State, now: 
 
 def _move(screen: Screen, key: Key, names: Sequence[str]) -> Screen:
     """Move the selection; over an open detail pane, the page keys turn its pages."""
-    if screen.pane is Pane.DETAIL and key.name in ("pgdn", "pgup"):
+    if _shows_detail(screen) and key.name in ("pgdn", "pgup"):
         return _turn_page(screen, key)
     selected = screen.selection(names)
     if selected is None:
@@ -190,8 +190,13 @@ def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> 
             return _copy(screen, state.accounts[name], now)
         case "d" | "x":
             return _open(screen, Question(name), now), None
-    pane = Pane.NONE if screen.pane is Pane.DETAIL else Pane.DETAIL
-    return replace(screen, pane=pane, page=0), None
+    is_closed = _shows_detail(screen)
+    pane = Pane.NONE if is_closed else Pane.DETAIL
+    return replace(screen, pane=pane, is_closed=is_closed, has_detail=not is_closed, page=0), None
+
+
+def _shows_detail(screen: Screen) -> bool:
+    return screen.pane is Pane.DETAIL or (screen.pane is Pane.NONE and screen.has_detail)
 
 
 def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
@@ -219,7 +224,14 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
             return screen if screen.busy else replace(screen, dialog=dialog), None
         case "esc":
             pattern = screen.pattern if screen.pane is not Pane.NONE else ""
-            closed = replace(screen, pane=Pane.NONE, page=0, message=None, pattern=pattern)
+            closed = replace(
+                screen,
+                pane=Pane.NONE,
+                is_closed=screen.is_closed or screen.pane is Pane.DETAIL,
+                page=0,
+                message=None,
+                pattern=pattern,
+            )
             return replace(closed, cleared_at=now), None
     if key.text and key.name != "paste" and not screen.is_hinted:
         return replace(show(screen, "? for help", now), is_hinted=True), None

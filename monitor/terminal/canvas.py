@@ -1,10 +1,13 @@
 """A picture: lines and a cursor, and how one is laid over another. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from monitor.terminal.text import Line, Span, Style, char_width, clip, fit, line_width, width
+
+T = TypeVar("T")
 
 
 class Size(NamedTuple):
@@ -95,7 +98,7 @@ def _split_into_cells(line: Line) -> list[Span]:
     return cells
 
 
-def scroll_to(lines: list[Line], height: int, place: int) -> tuple[Line, ...]:
+def scroll_to(lines: Sequence[T], height: int, place: int) -> tuple[T, ...]:
     """`height` of the lines, with that at `place` in their middle where they do not all fit."""
     first = max(min(place - height // 2, len(lines) - height), 0)
     return tuple(lines[first : first + height])

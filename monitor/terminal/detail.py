@@ -56,11 +56,11 @@ class _Moment:
 
     def until(self, at: datetime, past: str = "over") -> str:
         """A clock time, and how far ahead it is, or that it is `past`."""
-        ahead = f"in {format.duration(at - self.now)}" if at > self.now else past
+        ahead = f"in {format.duration(at - self.now, seconds=False)}" if at > self.now else past
         return f"{format.clock(at, self.now, self.tz)} ({ahead})"
 
     def since(self, at: datetime) -> str:
-        return f"{format.clock(at, self.now, self.tz)} ({format.age(self.now - at)} ago)"
+        return f"{format.clock(at, self.now, self.tz)} ({format.duration(self.now - at, seconds=False)} ago)"
 
 
 def detail_lines(

@@ -44,6 +44,13 @@ _NO_ACCOUNTS: Final = (
 )
 _NO_ACCOUNTS_BRIEFLY: Final = "No account yet: i imports, a adds"
 _LEAST_TABLE: Final = 2
+_LEAST_BESIDE: Final = 160
+_LEAST_DETAIL: Final = 56
+"""From this width on, details that wide stand beside the table."""
+
+_AMPLE: Final = 12
+"""Where so many lines are left below all rows, the details are open without being asked for."""
+
 _LEAST_SPLIT: Final = 6
 """From this height on, the details leave room for the selected row above them."""
 
@@ -55,11 +62,16 @@ _ROOM_FOR_BOTH: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One screenful, and the `title` of the terminal's window; `page` is the open pane's page that is really shown."""
+    """One screenful, and the `title` of the terminal's window; `page` is the open pane's page that is really shown.
+
+    `rows` has the account that each line belongs to, as far as one does; `has_detail` says that details are shown.
+    """
 
     picture: Picture
     page: int = 0
     title: str = ""
+    rows: tuple[str | None, ...] = ()
+    has_detail: bool = False
 
     @property
     def text(self) -> str:
@@ -77,6 +89,16 @@ class Footer:
 
 
 NO_FOOTER: Final = Footer()
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What stands between the title and the keys; the fields are those of the frame."""
+
+    picture: Picture
+    page: int = 0
+    rows: tuple[str | None, ...] = ()
+    has_detail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +154,18 @@ def frame(
     has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
     room = Size(size.width, size.height - len(below) - has_title - len(top))
     above = [*top, *([_title(view, room)] if has_title else [])]
-    body, page = _body(view, room)
-    lines = (*above, *body.fit(room).lines, *below)
+    body = _body(view, room)
+    lines = (*above, *body.picture.fit(room).lines, *below)
     if not has_title and not top and view.message:
         lines = (*lines[:-1], _message_line(view.message))
-    picture = Picture(lines, body.shift_cursor(0, len(above)).cursor)
+    picture = Picture(lines, body.picture.shift_cursor(0, len(above)).cursor)
     if isinstance(screen.dialog, Filter):
         typed, cell = screen.dialog.field.view(max(size.width - 2, 1))
         picture = Picture(
             (*lines[:-1], _filter_line(typed, size.width)), (cell + 1, size.height - 1)
         )
-    return Frame(picture.fit(size), page, window_title(state, found))
+    rows = (*[None] * len(above), *body.rows)
+    return Frame(picture.fit(size), body.page, window_title(state, found), rows, body.has_detail)
 
 
 def _filter_line(typed: str, cells: int) -> Line:
@@ -230,40 +253,49 @@ def _below(view: _View) -> list[Line]:
     return [*message, *footer, key_bar(keys, size.width)]
 
 
-def _body(view: _View, size: Size) -> tuple[Picture, int]:
-    """The part between the title and the keys, and the open pane's page."""
-    if view.screen.pane is Pane.LOG:
-        base, page = _log(view, size)
-    elif view.screen.pane is Pane.DETAIL and view.selection is not None:
-        base, page = _table_and_detail(view, size)
+def _body(view: _View, size: Size) -> _Body:
+    """The part between the title and the keys."""
+    pane = view.screen.pane
+    if pane is Pane.LOG:
+        body = _log(view, size)
+    elif view.selection is None:
+        body = _table(view, size)
+    elif size.width >= _LEAST_BESIDE and (pane is Pane.DETAIL or not view.screen.is_closed):
+        body = _table_beside_detail(view, size)
+    elif pane is Pane.DETAIL or (
+        not view.screen.is_closed and size.height - len(view.names) - 2 >= _AMPLE
+    ):
+        body = _table_above_detail(view, size)
     else:
-        base, page = _table(view, size), 0
+        body = _table(view, size)
     if isinstance(view.screen.dialog, Form | Question):
-        return with_dialog(base.fit(size), view.screen.dialog, size), page
-    if view.screen.pane is Pane.HELP:
-        return _with_help(base.fit(size), view, size)
-    return base, page
+        return _Body(with_dialog(body.picture.fit(size), view.screen.dialog, size), body.page)
+    if pane is Pane.HELP:
+        return _Body(*_with_help(body.picture.fit(size), view, size))
+    return body
 
 
-def _table(view: _View, size: Size) -> Picture:
+def _table(view: _View, size: Size) -> _Body:
     if not view.state.accounts:
         texts = [part for text in ("", *_NO_ACCOUNTS) for part in wrap(text, size.width - 2)]
         if len(texts) > size.height:
             texts = wrap(_NO_ACCOUNTS_BRIEFLY, size.width - 2)
-        return Picture(tuple(text_line(f" {text}") for text in texts))
+        return _Body(Picture(tuple(text_line(f" {text}") for text in texts)))
     unseen = view.screen.unseen(view.state, view.now)
     alerted = frozenset(entry.alert.account for entry in unseen)
     marks = Marks(view.selection, view.fleet.best, alerted)
     header, *lines = table_lines(view.state, view.now, size.width, marks, view.tz, view.names)
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
     if view.selection is None:
-        none = "No account matches this filter: Esc shows all"
-        return Picture((*titles, *(text_line(f" {part}") for part in wrap(none, size.width - 2))))
-    selected = view.names.index(view.selection)
-    return Picture((*titles, *scroll_to(lines, size.height - len(titles), selected)))
+        none = wrap("No account matches this filter: Esc shows all", size.width - 2)
+        return _Body(Picture((*titles, *(text_line(f" {part}") for part in none))))
+    room, selected = size.height - len(titles), view.names.index(view.selection)
+    visible = scroll_to(list(zip(lines, view.names, strict=True)), room, selected)
+    picture = Picture((*titles, *(line for line, _ in visible)))
+    return _Body(picture, rows=(*[None] * len(titles), *(name for _, name in visible)))
 
 
-def _log(view: _View, size: Size) -> tuple[Picture, int]:
+def _log(view: _View, size: Size) -> _Body:
     """The alerts of the log in the table's place, page by page."""
     lines = log_lines(view.state, view.now, size.width, view.tz)
     lines = lines or [text_line(" no alerts yet", Style.DIM)]
@@ -271,10 +303,10 @@ def _log(view: _View, size: Size) -> tuple[Picture, int]:
     visible, page = paginate(lines, room, view.screen.page)
     more = f" {page + 1}/{-(-len(lines) // room)} Space ─" if room < len(lines) else ""
     titles = [_rule("alerts", more, size.width)] if size.height > 1 else []
-    return Picture((*titles, *visible)), page
+    return _Body(Picture((*titles, *visible)), page)
 
 
-def _table_and_detail(view: _View, size: Size) -> tuple[Picture, int]:
+def _table_above_detail(view: _View, size: Size) -> _Body:
     """The table above, and below it the pane, which takes what it needs but leaves the selected row."""
     name = view.selection or ""
     lines = detail_lines(view.state, view.state.accounts[name], view.now, size.width, view.tz)
@@ -282,13 +314,34 @@ def _table_and_detail(view: _View, size: Size) -> tuple[Picture, int]:
         visible, page = paginate(
             [_rule(name, "", size.width), *lines], size.height, view.screen.page
         )
-        return Picture(visible), page
+        return _Body(Picture(visible), page, has_detail=True)
     table_height = min(len(view.names) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE))
-    table = _table(view, Size(size.width, table_height)).lines
-    room = size.height - table_height - 1
+    table = _table(view, Size(size.width, table_height))
+    pane, page = _detail(view, Size(size.width, size.height - table_height), lines)
+    return _Body(Picture((*table.picture.lines, *pane)), page, table.rows, has_detail=True)
+
+
+def _table_beside_detail(view: _View, size: Size) -> _Body:
+    """The pane at the right, in a third of the width, as high as both need."""
+    cells = max(size.width * 7 // 20, _LEAST_DETAIL)
+    table = _table(view, Size(size.width - cells - 1, size.height))
+    account = view.state.accounts[view.selection or ""]
+    lines = detail_lines(view.state, account, view.now, cells, view.tz)
+    pane, page = _detail(view, Size(cells, size.height), lines)
+    joined: list[Line] = []
+    for row in range(max(len(table.picture.lines), len(pane))):
+        line = table.picture.lines[row] if row < len(table.picture.lines) else ()
+        gap = Span(" " * (size.width - cells - line_width(line)))
+        joined.append((*line, gap, *pane[row]) if row < len(pane) else line)
+    return _Body(Picture(tuple(joined)), page, table.rows, has_detail=True)
+
+
+def _detail(view: _View, size: Size, lines: list[Line]) -> tuple[list[Line], int]:
+    """The pane under its title, page by page where it is too long, and the number of the page."""
+    room = size.height - 1
     visible, page = paginate(lines, room, view.screen.page)
-    more = f" {page + 1}/{-(-len(lines) // room)} PgDn ─" if room < len(lines) else ""
-    return Picture((*table, _rule(name, more, size.width), *visible)), page
+    more = f" {page + 1}/{-(-len(lines) // max(room, 1))} PgDn ─" if room < len(lines) else ""
+    return [_rule(view.selection or "", more, size.width), *visible], page
 
 
 def _rule(name: str, more: str, cells: int) -> Line:

@@ -147,7 +147,7 @@ class Program:
         if self._sums is None or self._sums[0] is not state or now >= self._sums[1].until:
             self._sums = state, fleet(state, now)
         new = frame(state, self._screen, now, size, None, self._footer(), self._sums[1])
-        self._screen = replace(self._screen, page=new.page)
+        self._screen = replace(self._screen, page=new.page, has_detail=new.has_detail)
         known = self._shown if self._shown and self._shown[0] == size else None
         painter = self._tty.painter
         data = painter.repaint(known[1] if known else None, new.picture, size)

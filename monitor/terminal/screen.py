@@ -46,6 +46,7 @@ class Message:
 class Screen:
     """The selection is an account's name, so that it survives a new order; `place` serves once the name is gone.
 
+    Details are open where there is room, unless they were closed (`is_closed`); `has_detail` says that they are shown.
     `page` counts the open pane's screenfuls from 0; `busy` names the command that is still being carried out.
     `badge` stands beside the program's name. `order` and `pattern` say which accounts are listed. Alerts are news
     after `opened_at`, `key_at` and `cleared_at`: when the table was opened, when a key was last pressed, and when
@@ -55,6 +56,8 @@ class Screen:
     selected: str | None = None
     place: int = 0
     pane: Pane = Pane.NONE
+    has_detail: bool = False
+    is_closed: bool = False
     page: int = 0
     dialog: Form | Question | Filter | None = None
     message: Message | None = None

@@ -227,6 +227,33 @@ def test_an_error_of_a_dialog_is_shown_in_it_at_every_size() -> None:
     assert "Keyring is locked" in draw("three", (20, 4), screen).text
 
 
+def test_details_stand_below_the_rows_where_there_is_room_for_both() -> None:
+    assert "─ user@personal.com ─" in draw("three", (120, 40)).text
+    assert "─ user01@example.com ─" in draw("twenty", (120, 40)).text
+    assert "─ user" not in draw("twenty", (120, 30)).text
+    assert "─ user" not in draw("three", (80, 18)).text
+
+
+def test_wide_screens_have_the_details_beside_the_table() -> None:
+    lines = draw("twenty", (160, 24)).text.splitlines()
+    assert "7d Bar" in lines[1]
+    assert lines[1].endswith("─" * 20)
+    assert "5h limit" in lines[2]
+    assert "user20@example.com" in draw("twenty", (200, 24)).text
+    assert "─ user" not in draw("twenty", (159, 24)).text
+
+
+def test_space_closes_the_details_that_are_open_and_opens_them_again() -> None:
+    state = STATES["twenty"](NOW)
+    screen, seen = Screen(), []
+    for _ in range(3):
+        shown = draw(state, (200, 24), screen)
+        seen.append("─ user01@example.com ─" in shown.text)
+        screen = replace(screen, has_detail=shown.has_detail)
+        screen, _ = press(screen, Key(" ", " "), state, NOW)
+    assert seen == [True, False, True]
+
+
 def test_details_are_read_page_by_page_on_a_small_screen() -> None:
     state = state_of(full(NOW))
     screen, seen = after_keys(state, " "), ""

@@ -133,6 +133,11 @@ def _charts(
             forecast=_forecast(account, key, now),
             ascii=ascii,
         )
+    others = [clean(key) for key in found if key not in keys]
+    if others and not arguments.window:
+        yield ()
+        words = f"also known: {', '.join(others)} (--window {others[0]})"
+        yield (Span(clip(words, columns), Style.DIM),)
 
 
 def _headline(account: AccountState, key: str, now: datetime, columns: int) -> Line:

@@ -88,6 +88,14 @@ def test_several_accounts_are_a_line_each(world: dict[str, str]) -> None:
     assert max(map(width, (work, home))) <= 80
 
 
+def test_other_windows_are_named_where_none_is_asked_for(world: dict[str, str]) -> None:
+    kept(world, Row(datetime.now(UTC) - HOUR, "work", "7d_opus", 0.5))
+    assert ran(world, "history", "work").stdout.endswith(
+        "\n\nalso known: 7d_opus (--window 7d_opus)\n"
+    )
+    assert "also" not in ran(world, "history", "work", "--window", "7d_opus").stdout
+
+
 def test_what_is_expected_is_a_band_up_to_the_reset(world: dict[str, str]) -> None:
     now = datetime.now(UTC)
     reset = now + 24 * HOUR

@@ -16,7 +16,9 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from monitor.app.leader import Leader
-from monitor.core.commands import Refresh, Reload, Status, UseAccount
+from monitor.core.alerts.rules import Override
+from monitor.core.commands import EditAccount, Refresh, Reload, SendTest, Status, UseAccount
+from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState, Down, Up
 from monitor.core.state import State
@@ -481,3 +483,31 @@ async def test_a_refresh_waits_for_its_polls_and_counts_them(user: Rig) -> None:
         user.settle([*user.people], more="enabled = false\n")
         await user.ask(Reload())
         assert (await user.ask(Refresh()))[1].startswith("nothing is polled")
+
+
+async def test_an_edit_of_an_account_changes_the_rules_at_once_and_under_its_new_name(
+    user: Rig,
+) -> None:
+    person = user.people[0]
+    async with user.leader():
+        await user.polled()
+        own = Override((0.5,), frozenset({AlertKind.PACE}))
+        edit = EditAccount(person.email, "work", person.org_uuid, None, None, own, 0.15)
+        assert (await user.ask(edit))[0] == 0
+        state = await user.seen(lambda state: "work" in state.accounts)
+        assert state.policy.alerts.overrides == {"work": own}
+        assert state.accounts["work"].account.reserve == 0.15
+        mirror = await StateMirror.connect(user.socket)
+        assert mirror is not None
+        with contextlib.closing(mirror):
+            assert mirror.state.policy.alerts.overrides == {"work": own}, (
+                "a follower's form shows it"
+            )
+
+
+async def test_a_test_alert_stands_in_the_log_whatever_becomes_of_it(user: Rig) -> None:
+    async with user.leader():
+        code, text = await user.ask(SendTest())
+        assert (code, "every channel failed: desktop: unavailable" in text) == (1, True)
+        state = await user.seen(lambda state: state.log and state.log[-1].outcome)
+        assert (state.log[-1].alert.kind, state.log[-1].is_sent) == (AlertKind.TEST, False)

@@ -7,7 +7,6 @@ import errno
 import functools
 import os
 import ssl
-import stat
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import aiohttp
 
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.sanitize import one_line
+from monitor.system.files import read_regular
 from monitor.system.urls import split_url
 
 _PIECE: Final = 1 << 16
@@ -215,13 +215,6 @@ def _unusable(path: str) -> str:
 
 
 def _certificates(path: str) -> str:
-    """The certificates in a PEM file. A pipe or device is not waited for. Raises OSError or ValueError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        text = file.read(MOST_CA_BYTES).decode("ascii", errors="ignore")
-    begins = text.find("-----BEGIN")
-    if begins < 0:
-        raise ValueError("no certificates")
-    return text[begins:]
+    """The certificates in a PEM file, with what may stand between them. Raises OSError or ValueError."""
+    text = read_regular(path, MOST_CA_BYTES).decode("ascii", errors="ignore")
+    return text[text.index("-----BEGIN") :]

@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from itertools import repeat
 from typing import Final
 
 from prometheus_client import generate_latest
@@ -51,11 +52,13 @@ _GZIP_HEAD: Final = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"
 class Block:
     """The lines of one account by family, which hold from `since` until `until` while it is the same account.
 
-    `countdowns` are the begun lines of its countdowns, and when they end, in microseconds since 1970.
+    `samples` are what `lines` say; `countdowns` are the begun lines of its countdowns, and when they end, in
+    microseconds since 1970.
     """
 
     row: Row
     until: datetime | None
+    samples: tuple[tuple[Sample, ...], ...]
     lines: tuple[str, ...]
     countdowns: tuple[tuple[str, int], ...]
 
@@ -184,7 +187,7 @@ class Exposition:
         for title, (name, account) in zip(self._titles, state.accounts.items(), strict=True):
             block, logged_in = self._blocks.get(name), name == state.logged_in
             if block is None or not block.holds(title, account, now, logged_in=logged_in):
-                block = _block(Row(title, account, logged_in, state.policy, now))
+                block = _block(Row(title, account, logged_in, state.policy, now), block)
                 yield
             blocks[name] = block
         self._blocks = blocks
@@ -230,7 +233,8 @@ def render_textfile(state: State, now: datetime) -> str:
             return stable.written(openmetrics=False).decode()
 
 
-def _block(row: Row) -> Block:
+def _block(row: Row, before: Block | None) -> Block:
+    """The block of an account; what says the same as `before` is taken from there."""
     countdowns = tuple(
         (
             _begun(COUNTDOWN, (row.title, window.key)),
@@ -239,8 +243,15 @@ def _block(row: Row) -> Block:
         for window in row.windows
         if window.resets_at is not None
     )
-    lines = tuple([lines_of(family, family.of_account(row)) for family in ACCOUNT_FAMILIES])
-    return Block(row, row.next_turn(), lines, countdowns)
+    samples = tuple([tuple(family.of_account(row)) for family in ACCOUNT_FAMILIES])
+    known = zip(before.samples, before.lines, strict=True) if before else repeat((None, ""))
+    lines = tuple(
+        [
+            old_lines if new == old else lines_of(family, new)
+            for family, new, (old, old_lines) in zip(ACCOUNT_FAMILIES, samples, known, strict=False)
+        ]
+    )
+    return Block(row, row.next_turn(), samples, lines, countdowns)
 
 
 def lines_of(family: Family, samples: Iterable[Sample]) -> str:
@@ -268,6 +279,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
+@lru_cache(10_000)
 def _number(value: float) -> str:
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # the library's own gap
     return text

@@ -199,7 +199,7 @@ def _next(parser: ArgumentParser) -> None:
         action="store_true",
         help="print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
     )
-    forms.add_argument(
+    parser.add_argument(
         "--plan",
         metavar="DURATION",
         help="what to use when in the next hours, such as 12h, a line for each account",
@@ -464,6 +464,7 @@ def _history(parser: ArgumentParser) -> None:
         nargs="?",
         help=f"{NAMED}; default: all; or `import`, to take samples over",
     )
+    _demo(parser)
     parser.add_argument("--window", metavar="W", help="only this window, such as 5h")
     parser.add_argument(
         "--since",

@@ -132,18 +132,20 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
     lines = plan(limits, now, duration, points_per_hour, state.logged_in, query.model)
     if query.form == "json":
         return Answer(0, f"{json.dumps([_advice(line) for line in lines], indent=2)}\n")
-    return Answer(0, "".join(f"{_advised(line, now)}\n" for line in lines))
+    advised = [_advised(line, now) for line in lines]
+    cells = max((len(when) for when, _ in advised), default=0)
+    return Answer(0, "".join(f"{when:{cells}}  {what}\n" for when, what in advised))
 
 
-def _advised(line: Advice, now: datetime) -> str:
-    """`14:10 – 17:30  use     work: …`; a window that is to be opened, a week that expires, have one instant."""
+def _advised(line: Advice, now: datetime) -> tuple[str, str]:
+    """When, and what to do: an instant, where a window is to be opened or a week expires, else a span of time."""
     clock = format.clock(line.at, now)
+    name = f"{clean(line.account)}: " if line.account else ""
     if line.action is Action.OPEN and line.until is not None:
-        return f"{clock:15} open    {clean(line.account or '')}: {line.reason}, at {format.clock(line.until, now)}"
+        return clock, f"{line.action:7} {name}{line.reason}, at {format.clock(line.until, now)}"
     if line.until is not None:
         clock = f"{clock} – {format.clock(line.until, now)}"
-    name = f"{clean(line.account)}: " if line.account else ""
-    return f"{clock:15} {line.action:7} {name}{line.reason}"
+    return clock, f"{line.action:7} {name}{line.reason}"
 
 
 def _advice(line: Advice) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """`monitor history`: windows' past as charts with what is expected of them, or as samples for other programs."""
 
+import asyncio
 import csv
 import json
 import os
@@ -10,13 +11,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from monitor.app.forecaster import Read
+from monitor.commands.query_fallback import look_ahead, saved
 from monitor.commands.query_fallback import now as now_of_clock
-from monitor.commands.query_fallback import saved
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook_words, percent
-from monitor.core.guard import find_account
+from monitor.core.guard import find_account, named_account
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
-from monitor.core.profiles import Sample
 from monitor.core.sanitize import clean
 from monitor.settings import Settings, config_path, load, parse_since, settings_id, state_db
 from monitor.storage import samples
@@ -48,6 +49,8 @@ _SGR: Final = {
 
 def history(arguments: Namespace) -> int:
     """Print charts, or samples in a form for other programs; or import samples. Raises TrackerError."""
+    if arguments.demo:
+        return asyncio.run(_demo(arguments))
     settings, now = load(config_path(os.environ, arguments.config)), now_of_clock()
     if not settings.history.enabled:
         raise TrackerError("no history is kept: the settings have [history] enabled = false")
@@ -72,16 +75,43 @@ def history(arguments: Namespace) -> int:
         return 0
     state = saved(arguments).state
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
-    columns = shutil.get_terminal_size().columns
+    path, rows_of = state_db(os.environ), _id(settings)
+    _print_past(arguments, known, lambda *asked: samples.read(path, rows_of, *asked), since, now)
+    return 0
+
+
+async def _demo(arguments: Namespace) -> int:
+    """The charts of the demo's accounts, which have a past of four weeks."""
+    from monitor.app.wiring import build_demo
+
+    async with build_demo() as app:
+        await app.poll_once()
+        await look_ahead(app)
+        state, now = app.state(), app.clock.now()
+        known = list(state.accounts.values())
+        if arguments.account:
+            known = [named_account(state, arguments.account)]
+        since = parse_since(arguments.since, now) if arguments.since else None
+        _print_past(arguments, known, app.persistence.history, since, now)
+    return 0
+
+
+def _print_past(
+    arguments: Namespace,
+    known: list[AccountState],
+    read: Read,
+    since: datetime | None,
+    now: datetime,
+) -> None:
+    """Charts of one account, or a line for each of several."""
     colours, ascii = has_colours(), _needs_ascii()
     if len(known) == 1:
-        lines = _charts(arguments, settings, known[0], since, now, ascii=ascii)
+        lines = _charts(known[0], read, arguments.window, since, now, ascii=ascii)
     else:
-        lines = _overview(settings, known, arguments.window, since, now, columns, ascii=ascii)
+        lines = _overview(known, read, arguments.window, since, now, ascii=ascii)
     for line in lines:
         text = _coloured(line) if colours else plain(line).rstrip()
         print(text.encode("ascii", "replace").decode() if ascii else text)
-    return 0
 
 
 def _needs_ascii() -> bool:
@@ -101,9 +131,9 @@ def _coloured(line: Line) -> str:
 
 
 def _charts(
-    arguments: Namespace,
-    settings: Settings,
     account: AccountState,
+    read: Read,
+    window: str | None,
     since: datetime | None,
     now: datetime,
     *,
@@ -111,9 +141,9 @@ def _charts(
 ) -> Iterator[Line]:
     """A chart of each window of the account that is asked for, with a line above it that says how things are."""
     name = account.account.name
-    found = _samples(settings, name, since or now - _LATELY, now)
+    found = read(name, since or now - _LATELY, now)
     usual = [key for key in USUAL if key in found] or list(found)
-    keys = [arguments.window] if arguments.window else usual
+    keys = [window] if window else usual
     if not any(key in found for key in keys):
         known = f"; known are {', '.join(map(clean, found))}" if found else ""
         raise TrackerError(f"nothing is known of {clean(name)} since then{known}")
@@ -134,7 +164,7 @@ def _charts(
             ascii=ascii,
         )
     others = [clean(key) for key in found if key not in keys]
-    if others and not arguments.window:
+    if others and not window:
         yield ()
         words = f"also known: {', '.join(others)} (--window {others[0]})"
         yield (Span(clip(words, columns), Style.DIM),)
@@ -167,19 +197,18 @@ def _forecast(account: AccountState, key: str, now: datetime) -> Forecast | None
 
 
 def _overview(
-    settings: Settings,
     accounts: list[AccountState],
+    read: Read,
     window: str | None,
     since: datetime | None,
     now: datetime,
-    columns: int,
     *,
     ascii: bool,
 ) -> Iterator[Line]:
     """A sparkline of each usual window of each account, or of the one that is asked for."""
     if not accounts:
         raise TrackerError("no accounts yet: run `monitor accounts import --all`")
-    keys = [window] if window else list(USUAL)
+    keys, columns = [window] if window else list(USUAL), shutil.get_terminal_size().columns
     names = [clean(account.account.label or account.account.name) for account in accounts]
     name_cells = min(max(map(width, names)), columns // 3)
     cells = max((columns - name_cells) // len(keys) - 8, 6)
@@ -190,7 +219,7 @@ def _overview(
     yield tuple(head)
     for name, account in zip(names, accounts, strict=True):
         spans = [Span(pad(name, name_cells))]
-        found = _samples(settings, account.account.name, since or now - _LATELY, now)
+        found = read(account.account.name, since or now - _LATELY, now)
         for key in keys:
             begin = since or now - _RECENT.get(key, _LATELY)
             line = sparkline(found.get(key, ()), begin, now, cells, ascii=ascii)
@@ -198,12 +227,6 @@ def _overview(
             used = percent(current.utilization, confirmed=current.confirmed) if current else NOTHING
             spans.append(Span(f"  {line} {used:>5}"))
         yield tuple(spans)
-
-
-def _samples(
-    settings: Settings, account: str, since: datetime, now: datetime
-) -> dict[str, list[Sample]]:
-    return samples.read(state_db(os.environ), _id(settings), account, since, now)
 
 
 def _id(settings: Settings) -> str:

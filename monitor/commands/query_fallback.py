@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query
-from monitor.core.commands import Question, Status, decode_request
+from monitor.core.commands import Next, Question, Status, decode_request
 from monitor.core.errors import NoFolderError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -41,6 +41,9 @@ STARTING_SECS: Final = 5.0
 """A monitor that has the lock may take so long until it answers."""
 
 LOOK_SECS: Final = 0.1
+
+FORECAST_SECS: Final = 2.0
+"""Limit of all forecasts; the state database has those of most accounts."""
 
 
 class Saved(NamedTuple):
@@ -149,9 +152,33 @@ def _polled(arguments: Namespace, query: Question) -> Answer:
             if isinstance(query, Status) and query.form == "table" and can_move_cursor():
                 await _show_rows(app, polls, query)
             await polls
+            if isinstance(query, Next):  # which is about what is expected
+                await look_ahead(app)
             return answer_query(app.state(), app.clock.now(), query)
 
     return asyncio.run(polled())
+
+
+async def look_ahead(app: "App") -> None:
+    """Compute the forecasts of the accounts that were polled, as a program that stays does; at most for a moment."""
+    import asyncio
+
+    from monitor.app.forecaster import Forecaster
+
+    def is_done() -> bool:
+        known = [account for account in app.state().accounts.values() if account.usage]
+        return all(one.forecast and one.usage and one.forecast.at >= one.usage.at for one in known)
+
+    forecaster = Forecaster(app.store, app.clock, app.persistence.history)
+    running = asyncio.ensure_future(forecaster.run())
+    try:
+        async with asyncio.timeout(FORECAST_SECS):
+            while not is_done():
+                await app.store.changed()
+    except TimeoutError:
+        pass
+    finally:
+        running.cancel()
 
 
 async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:

@@ -141,6 +141,16 @@ def test_what_cannot_be_shown_is_one_line(
     assert told in done.stderr
 
 
+def test_the_demo_has_a_past_and_expects_something(env: dict[str, str]) -> None:  # noqa: F811
+    whole = ran(env, "history", "--demo")
+    assert (whole.returncode, whole.stderr) == (0, "")
+    assert whole.stdout.count("@") == 6
+    one = ran({**env, "COLUMNS": "80"}, "history", "--demo", "2", "--window", "7d")
+    assert one.stdout.startswith("user@work.com  7d  ")
+    assert "▓" in one.stdout
+    assert not list(Path(env["HOME"]).rglob("state.db"))
+
+
 def test_without_a_history_it_says_why(env: dict[str, str]) -> None:  # noqa: F811
     settings(env, "work")
     file = Path(env["HOME"]) / ".config/claude-tracker/config.toml"

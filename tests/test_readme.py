@@ -1,4 +1,4 @@
-"""README and docs are true: the picture is a golden screen; flags, fields, settings, recipes and paths exist."""
+"""README and docs are true: flags, fields, settings, recipes and paths exist."""
 
 import json
 import re
@@ -24,21 +24,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND_PAGE, STATUS_LINES = DOCS["commands"], DOCS["status-lines"]
 ALL = "\n".join((README, *(text for name, text in DOCS.items() if name != "teams")))
 TOML = r"```toml\n(.*?)```"
-PICTURE = (ROOT / "tests" / "golden" / "screen-three-100x12.txt").read_text(encoding="utf-8")
 
 COMMANDS = tuple(words for words in EXAMPLES if " " not in words)
 VERBS = {
     command: tuple(words.split()[1] for words in EXAMPLES if words.startswith(f"{command} "))
     for command in COMMANDS
 }
-
-
-def test_the_picture_is_a_golden_screen() -> None:
-    shown = re.search(r"<!-- picture: (\S+) -->\n```\n(.*?)```\n", README, re.DOTALL)
-    assert shown is not None
-    assert shown[1] == "tests/golden/screen-three-100x12.txt"
-    lines = [line for line in PICTURE.splitlines() if line.strip()]
-    assert shown[2].splitlines() == lines
 
 
 def test_a_person_reads_it_to_the_end() -> None:
@@ -209,9 +200,9 @@ def test_what_is_kept_is_named() -> None:
 def test_the_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target, anchor in re.findall(r"\]\(([^)#:]+)(?:#([^)]+))?\)", text):
-        page_there = (ROOT / page).parent / target
-        assert page_there.exists(), target
-        assert not anchor or anchor in anchors(page_there.read_text(encoding="utf-8"))
+        there = (ROOT / page).parent / target
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there.read_text(encoding="utf-8"))
     for anchor in re.findall(r"\]\(#([^)]+)\)", text):
         assert anchor in anchors(text)
 

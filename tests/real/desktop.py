@@ -53,12 +53,16 @@ class Desktop:
 
 
 @contextmanager
-def desktop(folder: Path) -> Iterator[Desktop]:
-    """A session bus in `folder`, with dunst on it."""
+def desktop(folder: Path, look: str = "") -> Iterator[Desktop]:
+    """A session bus in `folder`, with dunst on it, which has this look."""
     need("dunst", "dunstctl", "Xvfb")
     for name in ("bus", "display"):
         (folder / name).unlink(missing_ok=True)  # of an earlier session in this folder
-    with private_bus(folder) as bus, screen(folder) as display, dunst(folder, bus, display) as it:
+    with (
+        private_bus(folder) as bus,
+        screen(folder) as display,
+        dunst(folder, bus, display, look) as it,
+    ):
         yield it
 
 
@@ -73,10 +77,10 @@ def screen(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def dunst(folder: Path, bus: Bus, display: str) -> Iterator[Desktop]:
+def dunst(folder: Path, bus: Bus, display: str, look: str = "") -> Iterator[Desktop]:
     """The daemon, once it answers on the bus."""
     config = folder / "dunstrc"
-    config.write_text(_DUNSTRC)
+    config.write_text(look or _DUNSTRC)
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),

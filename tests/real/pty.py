@@ -79,6 +79,11 @@ class Terminal:
         resized(self.master, width, height)
 
     @property
+    def display(self) -> pyte.Screen:
+        """The screen with its colours, as pyte has it."""
+        return self._display
+
+    @property
     def lines(self) -> list[str]:
         return [str(line).rstrip() for line in self._display.display]
 

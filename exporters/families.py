@@ -36,6 +36,7 @@ from monitor.core.model import (
     window_duration,
 )
 from monitor.core.policy import Policy
+from monitor.core.pool import PoolForecast
 from monitor.core.state import State
 
 HOUR: Final = timedelta(hours=1)
@@ -77,14 +78,13 @@ class Row:
 
     def next_turn(self) -> datetime | None:
         """The first instant from which samples other than countdowns are different, though nothing happens."""
-        account, interval = self.account, self.policy.interval
+        account = self.account
         at = [request + HOUR for request in account.requests]
         at += turns(account)
         if account.backoff_until is not None:
             at.append(account.backoff_until)
         if account.last_success_at is not None:
-            kept = max(3 * interval, timedelta(minutes=15))
-            at.append(account.last_success_at + kept + JUST_AFTER)
+            at.append(account.last_success_at + kept_for(self.policy) + JUST_AFTER)
         for window in account.usage.windows if account.usage else ():
             if window.resets_at is not None:
                 length = window_duration(window.key) or LONGEST_EXPECTED
@@ -99,9 +99,17 @@ class Fleet:
     state: State
     now: datetime
 
+    @property
+    def pool(self) -> PoolForecast | None:
+        """What is expected of the accounts together, while it is as young as values must be."""
+        pool, kept = self.state.pool, kept_for(self.state.policy)
+        return pool if pool is not None and self.now - pool.at <= kept else None
+
     def next_turn(self) -> datetime | None:
         """As of a row."""
         at = list(condition_ends(self.state.conditions))
+        if self.state.pool is not None:
+            at.append(self.state.pool.at + kept_for(self.state.policy) + JUST_AFTER)
         if self.state.muted_until is not None:
             at.append(self.state.muted_until)
         return min((instant for instant in at if instant > self.now), default=None)
@@ -125,6 +133,11 @@ class Family:
     def unit(self) -> str:
         last = self.name.rpartition("_")[2]
         return last if last in ("seconds", "ratio") else ""
+
+
+def kept_for(policy: Policy) -> timedelta:
+    """How old a value may be."""
+    return max(3 * policy.interval, timedelta(minutes=15))
 
 
 def titles_of(accounts: Iterable[AccountState]) -> list[str]:
@@ -187,6 +200,13 @@ def _week_cost(row: Row) -> float | None:
     return forecast.week_cost.ratio if forecast and forecast.week_cost else None
 
 
+def _week_expiring(row: Row) -> float | None:
+    """Absent once the week has reset, and where its forecast is as old as values that are no longer shown."""
+    forecast = row.account.forecast if row.is_fresh else None
+    week = next((window for window in row.windows if window.key == SEVEN_DAYS), None)
+    return forecast.week_expiring if forecast and week and week.confirmed else None
+
+
 def _extra_used(row: Row) -> Iterator[Sample]:
     if (extra := row.extra) is not None:
         yield (row.title, extra.currency), None if extra.used is None else float(extra.used)
@@ -237,6 +257,14 @@ def _not_sent(fleet: Fleet) -> Iterator[Sample]:
     log = fleet.state.notifications
     pairs = dict.fromkeys([(c, str(reason)) for c in log.channels for reason in ChannelReason], 0)
     return iter(sorted((pairs | dict(log.failed)).items()))
+
+
+def _free(fleet: Fleet) -> Iterator[Sample]:
+    if (pool := fleet.pool) is not None:
+        for free in pool.free:
+            horizon = f"{(free.at - pool.at) // HOUR}h"
+            for percentile, count in (("10", free.low), ("50", free.likely), ("90", free.high)):
+                yield (horizon, percentile), count
 
 
 @cache
@@ -299,6 +327,11 @@ ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
         "week_cost_ratio",
         "The part of the week that one full 5-hour window costs; absent until that is known.",
         _week_cost,
+    ),
+    _of_account(
+        "week_expiring_ratio",
+        f"The part of the week that most likely is unused at its reset; absent while too little is known. {_AGE}",
+        _week_expiring,
     ),
     _of_account(
         "up",
@@ -398,6 +431,24 @@ FLEET_FAMILIES: Final[Sequence[Family]] = (
         "Length of the window in seconds.",
         ("window",),
         of_all=_durations,
+    ),
+    Family(
+        "claude_usage_accounts_free",
+        "Accounts that have room, now and in some hours: at most so many with a probability of 10, 50 and 90 in 100;"
+        " absent of a single account, and while too little is known.",
+        ("horizon", "percentile"),
+        of_all=_free,
+    ),
+    _of_all(
+        "accounts_exhausted_probability_ratio",
+        "Probability (0 to 1) that all accounts are full within 3 hours; absent as the free accounts are.",
+        lambda fleet: fleet.pool.exhausted_probability if fleet.pool else None,
+    ),
+    _of_all(
+        "accounts_exhausted_timestamp_seconds",
+        "When all accounts most likely are full, in seconds since 1970; absent where they most likely are not within"
+        " 8 hours.",
+        lambda fleet: _timestamp(fleet.pool.exhausted_at) if fleet.pool else None,
     ),
     _of_all(
         "alerts_muted_until_timestamp_seconds",

@@ -16,6 +16,7 @@ from monitor.core.model import (
     ExtraUsage,
     Window,
 )
+from monitor.core.pool import FreeAccounts, PoolForecast
 from monitor.core.state import NotificationLog, State
 from tests.builders import live, state, waiting
 
@@ -40,6 +41,15 @@ def rich_state(now: datetime) -> State:
             sent_at={"bell": now},
         ),
         loaded_at=now - timedelta(hours=3),
+        pool=PoolForecast(
+            now - timedelta(seconds=12),
+            tuple(
+                FreeAccounts(now + timedelta(hours=hours, seconds=-12), 1, 2, 3)
+                for hours in (0, 1, 3, 8)
+            ),
+            0.2,
+            now + timedelta(hours=7),
+        ),
     )
 
 
@@ -67,6 +77,7 @@ def healthy(now: datetime) -> AccountState:
                 "7d": Forecast(0.04, None),
             },
             WeekCost(0.09, 0.01, 6.5),
+            week_expiring=0.35,
         ),
     )
     assert known.usage is not None

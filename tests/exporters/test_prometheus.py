@@ -28,8 +28,9 @@ from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import AlertKind
 from monitor.core.errors import Cause, ChannelReason, Failure, Reason
 from monitor.core.events import PolicyChanged, PollSucceeded, ReloadFailed
-from monitor.core.model import Account, Down, Window
+from monitor.core.model import Account, AccountForecast, Down, Window
 from monitor.core.policy import Policy
+from monitor.core.pool import FreeAccounts, PoolForecast
 from monitor.core.state import NotificationLog, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
@@ -323,6 +324,32 @@ def test_what_fires_to_the_program_fires_on_the_page_and_nothing_else(
 def test_without_alerts_none_has_a_series() -> None:
     quiet = state(live("a", window("5h", 99)), policy=Policy(alerts=RuleBook(enabled=False)))
     assert "claude_usage_alert_firing" not in names(quiet)
+
+
+def test_the_share_of_the_week_that_expires_ends_with_the_week() -> None:
+    expected = AccountForecast(NOW, week_expiring=0.35)
+    week = window("7d", 20, timedelta(hours=1))
+    assert "claude_usage_week_expiring_ratio" in names(state(live("a", week, forecast=expected)))
+    for shown in (
+        live("a", window("7d", 20, -timedelta(minutes=1)), forecast=expected),
+        live("a", week, at=before(minutes=16), forecast=expected),
+        live("a", week, forecast=AccountForecast(NOW)),
+    ):
+        assert "claude_usage_week_expiring_ratio" not in names(state(shown))
+
+
+def test_free_accounts_are_counted_by_horizon_until_that_is_old() -> None:
+    free = (FreeAccounts(NOW, 2, 2, 3), FreeAccounts(after(hours=8), 0, 1, 3))
+    pool = PoolForecast(NOW, free, 0.25, None)
+    shown = state(pool=pool)
+    name = "claude_usage_accounts_free"
+    assert value(shown, name, horizon="8h", percentile="10") == 0
+    assert value(shown, name, horizon="8h", percentile="50") == 1
+    assert value(shown, name, horizon="0h", percentile="90") == 3
+    assert value(shown, "claude_usage_accounts_exhausted_probability_ratio") == 0.25
+    assert "claude_usage_accounts_exhausted_timestamp_seconds" not in names(shown)
+    old = names(state(pool=replace(pool, at=before(minutes=16))))
+    assert not {each for each in old if "_accounts_" in each}
 
 
 def test_the_lengths_of_all_windows_are_known() -> None:

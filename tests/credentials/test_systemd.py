@@ -63,5 +63,5 @@ async def test_what_is_no_token_is_said_without_a_word_of_it(tmp_path: Path, tex
 
 async def test_a_folder_instead_of_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    with pytest.raises(CredentialError, match="Not a regular file"):
+    with pytest.raises(CredentialError, match="Is a directory"):
         await handed_over(tmp_path).read("work")

@@ -17,7 +17,7 @@ from monitor.core.model import AccountState
 DEFAULT: Final = "~/.claude"
 
 MAX_NAMES: Final = 10_000
-MAX_LOOKS: Final = 300
+MAX_LOOKS: Final = 1000
 """So many names of a folder are read, and so many folders in it looked into."""
 
 MAX_NESTS: Final = 30

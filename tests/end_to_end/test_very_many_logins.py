@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_hundreds_of_logins_are_identified_while_the_loop_goes_on(
         many.settings.write_text(re.sub(r"config_dir = .*\n", "", text))
         many.serve()
         many.wait_for_owner()
+        wait_until(lambda: listens(many), "the metrics")
         waits: list[float] = []
 
         def is_over() -> bool:
@@ -48,6 +50,11 @@ def test_hundreds_of_logins_are_identified_while_the_loop_goes_on(
         document = json.loads(many.run("status", "--json").stdout)
         failures = {str(account["failure"]) for account in document["accounts"]}
         assert failures == {"None"}, "nobody is told to log in"
+
+
+def listens(many: Crowd) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", many.port)) == 0
 
 
 def wait(many: Crowd) -> float:

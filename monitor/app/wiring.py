@@ -17,7 +17,7 @@ from monitor.api.wire import parse_usage
 from monitor.app.app import App, Credentials, Persistence
 from monitor.app.poller import Poller
 from monitor.core.model import Storage
-from monitor.core.policy import Policy
+from monitor.core.policy import Display, Policy
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, Document
 from monitor.credentials.account_service import AccountService
@@ -270,7 +270,11 @@ def policy_of(settings: Settings) -> Policy:
     """Pick what the core needs of the settings."""
     interval = timedelta(seconds=settings.poll_interval_secs)
     return Policy(
-        interval, rule_book(settings), settings.api.enabled, keeps_history=settings.history.enabled
+        interval,
+        rule_book(settings),
+        settings.api.enabled,
+        keeps_history=settings.history.enabled,
+        display=Display(settings.display.theme, settings.display.ascii),
     )
 
 

@@ -76,7 +76,14 @@ def history(arguments: Namespace) -> int:
     state = saved(arguments).state
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
     path, rows_of = state_db(os.environ), _id(settings)
-    _print_past(arguments, known, lambda *asked: samples.read(path, rows_of, *asked), since, now)
+    _print_past(
+        arguments,
+        known,
+        lambda *asked: samples.read(path, rows_of, *asked),
+        since,
+        now,
+        ascii=settings.display.ascii,
+    )
     return 0
 
 
@@ -102,9 +109,11 @@ def _print_past(
     read: Read,
     since: datetime | None,
     now: datetime,
+    *,
+    ascii: bool = False,
 ) -> None:
     """Charts of one account, or a line for each of several."""
-    colours, ascii = has_colours(), _needs_ascii()
+    colours, ascii = has_colours(), ascii or _needs_ascii()
     if len(known) == 1:
         lines = _charts(known[0], read, arguments.window, since, now, ascii=ascii)
     else:

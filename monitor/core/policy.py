@@ -2,8 +2,25 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 
 from monitor.core.alerts.rules import RuleBook
+
+
+class Theme(StrEnum):
+    """What colours are read on; `AUTO` finds out. The words of the settings file."""
+
+    DARK = "dark"
+    LIGHT = "light"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How the table is drawn; with `ascii`, without any character that not every terminal has."""
+
+    theme: Theme = Theme.AUTO
+    ascii: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +35,4 @@ class Policy:
     alerts: RuleBook = field(default_factory=RuleBook)
     polls: bool = True
     keeps_history: bool = True
+    display: Display = Display()

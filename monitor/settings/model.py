@@ -1,6 +1,6 @@
 """Every key of the settings file, declared once, with its default; and the typed values that come of them.
 
-A new key is one more field here: `ascii: bool = key(flag, False)`.
+A new key is one more field here: `enabled: bool = key(flag, True)`.
 """
 
 import json
@@ -16,6 +16,7 @@ from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, U
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
+from monitor.core.policy import Theme
 from monitor.core.sanitize import holds_secret, printable
 from monitor.settings.schema import (
     InvalidValueError,
@@ -85,6 +86,14 @@ class ExporterSettings:
     def web_config_of(self, settings: Path) -> Path | None:
         """The path of the web configuration; one that is relative is beside the settings file."""
         return settings.parent / Path(self.web_config).expanduser() if self.web_config else None
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySettings:
+    """The `[display]` table."""
+
+    theme: Theme = key(text(choice("theme", {theme.value: theme for theme in Theme})), Theme.AUTO)
+    ascii: bool = key(flag, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +426,7 @@ class Settings:
     storage: Storage | None = key(text(choice("place", _DEFAULT_STORAGES)), None, table="settings")
     exporter: ExporterSettings = key(table(ExporterSettings), ExporterSettings())
     history: HistorySettings = key(table(HistorySettings), HistorySettings())
+    display: DisplaySettings = key(table(DisplaySettings), DisplaySettings())
     notifications: NotificationSettings = key(table(NotificationSettings), NotificationSettings())
     channels: ChannelSettings = key(table(ChannelSettings), ChannelSettings())
     api: ApiSettings = key(table(ApiSettings), ApiSettings())

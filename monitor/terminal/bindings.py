@@ -30,12 +30,12 @@ from monitor.terminal.dialogs import (
     type_into,
 )
 from monitor.terminal.fleet import Order
-from monitor.terminal.keys import Key
+from monitor.terminal.keys import MOUSE, Key
 from monitor.terminal.screen import Pane, Screen, show, show_error, show_long
 from monitor.terminal.table import ALERTED, BEST
 
 HELP: Final = (
-    ("j k ↓ ↑", "move; also g G, Home End, PgUp PgDn"),
+    ("j k ↓ ↑", "move; also g G, Home End, PgUp PgDn, the mouse"),
     ("Space", "details of the selected account"),
     ("l", "log of the last 50 alerts"),
     ("o", "order of the rows: settings, room, reset, fullest"),
@@ -80,7 +80,9 @@ EMPTY_KEYS: Final = (("i", "import", 2), ("a", "add", 1), ("?", "help", 3), ("q"
 
 _NO_ACCOUNT: Final = "No account yet: press i to import, or a to add one"
 _PAGE: Final = 10
-_STEPS: Final = {"j": 1, "down": 1, "k": -1, "up": -1, "pgdn": _PAGE, "pgup": -_PAGE}
+_STEPS: Final = {
+    "j": 1, "down": 1, "k": -1, "up": -1, "wheeldown": 1, "wheelup": -1, "pgdn": _PAGE, "pgup": -_PAGE,
+}  # fmt: skip
 _ENDS: Final = {"g": 0, "home": 0, "G": -1, "end": -1}
 _ON_ACCOUNT: Final = frozenset(("R", "s", "enter", "e", "d", "x", "c", " "))
 
@@ -108,6 +110,10 @@ Pressed = tuple[Screen, Command | Quit | Redraw | Copy | None]
 def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
     """The screen after a key, and what the program is to do."""
     screen = replace(screen, key_at=now)
+    if key.name in MOUSE and screen.dialog is not None:
+        return screen, None
+    if key.name == "click":
+        return (_click(screen, key.text) if key.text else screen), None
     if key.name == "ctrl+l":
         return screen, Redraw()
     match screen.dialog:
@@ -190,13 +196,24 @@ def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> 
             return _copy(screen, state.accounts[name], now)
         case "d" | "x":
             return _open(screen, Question(name), now), None
+    return _toggle_detail(screen), None
+
+
+def _toggle_detail(screen: Screen) -> Screen:
     is_closed = _shows_detail(screen)
     pane = Pane.NONE if is_closed else Pane.DETAIL
-    return replace(screen, pane=pane, is_closed=is_closed, has_detail=not is_closed, page=0), None
+    return replace(screen, pane=pane, is_closed=is_closed, has_detail=not is_closed, page=0)
 
 
 def _shows_detail(screen: Screen) -> bool:
     return screen.pane is Pane.DETAIL or (screen.pane is Pane.NONE and screen.has_detail)
+
+
+def _click(screen: Screen, name: str) -> Screen:
+    """Select the account that was clicked; a second click closes its details, or opens them."""
+    if name == screen.selected:
+        return _toggle_detail(screen)
+    return replace(screen, selected=name, page=0)
 
 
 def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:

@@ -46,9 +46,19 @@ _NAMES_BY_CODE: Final = {
 """Of the keys that mean something here, with or without Shift and Ctrl."""
 
 
+_GROUND: Final = re.compile("\x1b\\]11;rgb:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)")
+_CLICK: Final = re.compile("\x1b\\[<(0|64|65);[0-9]+;([0-9]+)M")
+_BUTTONS: Final = {"0": "click", "64": "wheelup", "65": "wheeldown"}
+MOUSE: Final = frozenset(_BUTTONS.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One stroke, or one paste: `name` identifies it (`j`, `up`, `ctrl+u`, `paste`), `text` is what it writes."""
+    """One stroke, or one paste: `name` identifies it (`j`, `up`, `ctrl+u`, `paste`), `text` is what it writes.
+
+    What the mouse does is a key too (`click`, `wheelup`), whose text is the line from 0; and so is the terminal's
+    answer which ground it has (`ground`, with `dark` or `light`).
+    """
 
     name: str
     text: str = field(default="", repr=False)
@@ -94,6 +104,12 @@ def _resolve(term: blessed.Terminal, sequence: str) -> Key | None:
     """The key that sends this sequence or character; None for what is no key, or none that means anything here."""
     if len(sequence) == 1 and sequence.isprintable():
         return Key(sequence, sequence) if sequence != "\ufffd" else None
+    if click := _CLICK.fullmatch(sequence):
+        return Key(_BUTTONS[click[1]], str(int(click[2]) - 1))
+    if ground := _GROUND.match(sequence):
+        red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in ground.groups())
+        is_light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+        return Key("ground", "light" if is_light else "dark")
     term.ungetch(sequence)
     stroke = term.inkey(timeout=0)
     if term.flushinp():  # blessed has not taken all of it

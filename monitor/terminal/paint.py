@@ -7,23 +7,15 @@ import base64
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Final
 
 import blessed
 
+from monitor.core.policy import Display, Theme
 from monitor.terminal.canvas import Picture, Size
 from monitor.terminal.text import ASCII, Back, Line, Span, Style, width
 
 Colour = tuple[int, int, int]
-
-
-class Theme(StrEnum):
-    """What the colours are read on; the words of the settings file."""
-
-    DARK = "dark"
-    LIGHT = "light"
-    AUTO = "auto"
 
 
 COLOURS: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
@@ -103,6 +95,11 @@ _WITH_TITLE: Final = (
 _PASTE_ON: Final = "\x1b[?2004h"
 _PASTE_OFF: Final = "\x1b[?2004l"
 
+_MOUSE_ON: Final = "\x1b[?1000h\x1b[?1006h"
+_MOUSE_OFF: Final = "\x1b[?1006l\x1b[?1000l"
+_ASK_GROUND: Final = "\x1b]11;?\x1b\\"
+"""The answer comes among the keys, and nobody waits for it: blessed would, and asks more than this."""
+
 _WORTH_SYNCHRONIZING: Final = 512
 """Bytes; fewer come in one piece anyway."""
 
@@ -144,37 +141,46 @@ class Painter:
         term: blessed.Terminal,
         *,
         coloured: bool = True,
-        theme: Theme = Theme.DARK,
-        ascii: bool = False,
+        ground: Theme = Theme.DARK,
     ) -> None:
         self.term = term
         # The console of the kernel and old terminals would show a title's text in their midst.
         self._has_title = str(term.kind).startswith(_WITH_TITLE)
         keeps_it = _KEEP_TITLE[:4] in term.enter_fullscreen or not self._has_title
         keep, give_back = ("", "") if keeps_it else (_KEEP_TITLE, _GIVE_TITLE_BACK)
+        ask = _ASK_GROUND if self._has_title and coloured else ""
+        mouse_on, mouse_off = (_MOUSE_ON, _MOUSE_OFF) if self._has_title else ("", "")
         self.enter = (
-            f"{term.enter_fullscreen}{keep}{term.hide_cursor}{term.disable_line_wrap}{_PASTE_ON}"
+            f"{term.enter_fullscreen}{keep}{term.hide_cursor}{term.disable_line_wrap}{mouse_on}"
+            f"{ask}{_PASTE_ON}"
         )
         # Without a screen of its own the table stays: the prompt then has the last line to itself.
         below = "" if term.exit_fullscreen else f"{term.move_xy(0, 998)}{term.clear_eol}\r\n"
         self.leave = (
-            f"{_PASTE_OFF}{term.normal}{term.enable_line_wrap}"
+            f"{_PASTE_OFF}{mouse_off}{term.normal}{term.enable_line_wrap}"
             f"{term.normal_cursor}{term.exit_fullscreen}{below}{give_back}"
         )
         # Of terminals that move their cursor as ECMA-48 says, shorter moves are known than to an absolute place.
         self.moves_by_ecma = term.move_xy(0, 0) == "\x1b[1;1H"
         self._is_coloured = coloured and term.number_of_colors > 0
         self._has_backs = self._is_coloured and term.number_of_colors > 16
-        self._ascii = ascii
-        self.theme = theme
+        self._ground = ground
+        self._display = Display()
         self._looks: dict[tuple[Style, bool, Back | None], str] = {}
 
-    def use(self, theme: Theme) -> bool:
-        """Take the colours of this theme from now on; True where the screen has to be drawn again for that."""
-        is_new = theme is not self.theme
-        self.theme = theme
+    @property
+    def theme(self) -> Theme:
+        """That of the settings, or else of the ground that the terminal has."""
+        return self._ground if self._display.theme is Theme.AUTO else self._display.theme
+
+    def use(self, display: Display, ground: Theme | None = None) -> bool:
+        """Draw so from now on, on this ground (None: the same); True where all has to be drawn again."""
+        before = self.theme, self._display.ascii
+        self._display, self._ground = display, ground or self._ground
+        if before == (self.theme, display.ascii):
+            return False
         self._looks.clear()
-        return is_new and self._is_coloured
+        return True
 
     def title(self, text: str) -> bytes:
         """The bytes that name the terminal's window, which `leave` undoes; none where it may have no title."""
@@ -212,7 +218,7 @@ class Painter:
         return self._looks[known]
 
     def _find_look(self, style: Style, bold: bool, back: Back | None) -> str:
-        term, theme = self.term, Theme.LIGHT if self.theme is Theme.LIGHT else Theme.DARK
+        term, theme = self.term, self.theme
         found = ""
         colour = COLOURS[theme].get(style)
         if self._has_backs and colour is not None:
@@ -230,7 +236,7 @@ class Painter:
         text = span.text
         if span.style is Style.TRACK and span.back and self._has_backs:
             return " " * len(text)  # the background is the track
-        return text.translate(ASCII) if self._ascii else text
+        return text.translate(ASCII) if self._display.ascii else text
 
 
 class _Pen:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from monitor.core.commands import Command, Refresh, ToggleMute
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, TrackerError
+from monitor.core.policy import Theme
 from monitor.core.state import State
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
@@ -66,6 +67,7 @@ class Program:
         self._title = ""
         self._sums: tuple[State, Fleet] | None = None
         self._in_sight = False
+        self._rows: tuple[str | None, ...] = ()
         self._shown: tuple[Size, Picture] | None = None
         self._commands: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -140,7 +142,9 @@ class Program:
         """Show the newest state; a stalled terminal goes without (False), and then gets the newest one."""
         if self._ended.done():
             return False
-        size = self._tty.size()
+        size, painter = self._tty.size(), self._tty.painter
+        if painter.use(self._view.state.policy.display):
+            self._shown = None
         now = self._clock.now()
         self._screen = self._screen.since(now)
         state = self._view.state
@@ -149,12 +153,12 @@ class Program:
         new = frame(state, self._screen, now, size, None, self._footer(), self._sums[1])
         self._screen = replace(self._screen, page=new.page, has_detail=new.has_detail)
         known = self._shown if self._shown and self._shown[0] == size else None
-        painter = self._tty.painter
         data = painter.repaint(known[1] if known else None, new.picture, size)
         if new.title != self._title:
             data += painter.title(new.title)
         is_taken = not data or self._tty.offer(data)
         if is_taken:
+            self._rows = new.rows
             self._shown, self._title = (size, new.picture), new.title
         return is_taken
 
@@ -181,6 +185,13 @@ class Program:
         self._end()  # the terminal is gone
 
     def _press(self, key: Key) -> None:
+        if key.name == "ground":
+            if self._tty.painter.use(self._view.state.policy.display, Theme(key.text)):
+                self._redraw()
+            return
+        if key.name == "click":
+            row = int(key.text)
+            key = Key("click", (self._rows[row] if row < len(self._rows) else None) or "")
         self._screen, command = press(self._screen, key, self._view.state, self._clock.now())
         match command:
             case None:

@@ -11,6 +11,7 @@ from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.status import StatusWords, status_words
 from monitor.terminal.text import (
+    ASCII,
     Back,
     Line,
     Span,
@@ -321,4 +322,5 @@ def render_plain(state: State, now: datetime, room: int, tz: tzinfo | None = Non
     """The table as text in lines of at most `room` cells, for a pipe, a dumb terminal and `monitor status`."""
     if not state.accounts:
         return NO_ACCOUNTS
-    return "".join(f"{plain(line).rstrip()}\n" for line in table_lines(state, now, room, tz=tz))
+    text = "".join(f"{plain(line).rstrip()}\n" for line in table_lines(state, now, room, tz=tz))
+    return text.translate(ASCII) if state.policy.display.ascii else text

@@ -13,6 +13,7 @@ import tty
 from typing import Any, Final
 
 from monitor.core.errors import TrackerError
+from monitor.core.policy import Theme
 from monitor.terminal.canvas import Size
 from monitor.terminal.keys import PASTE_START, Key, parse_keys
 from monitor.terminal.paint import Painter, open_terminal
@@ -50,7 +51,10 @@ class Tty:
             fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
         except OSError as error:
             raise TrackerError(f"cannot open the terminal {path}: {error.strerror}") from None
-        painter = Painter(open_terminal(fd), coloured=not os.environ.get("NO_COLOR"))
+        # Some terminals tell their colours at once, by number: foreground;background.
+        number = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+        ground = Theme.LIGHT if number in ("7", "15") else Theme.DARK
+        painter = Painter(open_terminal(fd), coloured=not os.environ.get("NO_COLOR"), ground=ground)
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader()
         reading, _ = await loop.connect_read_pipe(

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.app.wiring import policy_of
 from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
+from monitor.core.policy import Display, Theme
 from monitor.settings import (
     AlertmanagerSettings,
     AppriseSettings,
@@ -21,6 +23,7 @@ from monitor.settings import (
     parse,
     rule_book,
 )
+from monitor.settings.model import DisplaySettings
 
 PATH = Path("config.toml")
 
@@ -96,6 +99,15 @@ def test_every_key_is_read() -> None:
         "user@example.com": Override((0.5, 0.9), frozenset({AlertKind.PACE, AlertKind.RESET})),
         "other@example.com": Override(None, frozenset()),
     }
+
+
+def test_how_the_table_is_drawn_is_read() -> None:
+    assert settings("").display == DisplaySettings(Theme.AUTO, ascii=False)
+    read = settings('[display]\ntheme = "light"\nascii = true\n')
+    assert read.display == DisplaySettings(Theme.LIGHT, ascii=True)
+    assert policy_of(read).display == Display(Theme.LIGHT, ascii=True)
+    with pytest.raises(SettingsError, match="theme"):
+        settings('[display]\ntheme = "lihgt"\n')
 
 
 def test_without_any_of_it_every_rule_is_as_it_was() -> None:

@@ -5,13 +5,14 @@ Usage: python -m tests.terminal.runner [three|twenty|none] [--heartbeat FILE] [-
 
 import argparse
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from monitor.core.commands import AddAccount, Command, ImportLogins, Refresh
 from monitor.core.errors import Failure, Reason, TrackerError
 from monitor.core.events import PollFailed
+from monitor.core.policy import Display, Theme
 from monitor.core.state import State
 from monitor.store import Store
 from monitor.system.clock import SystemClock
@@ -78,7 +79,8 @@ async def rattle(store: Store) -> None:
 async def main(arguments: argparse.Namespace) -> None:
     clock = SystemClock()
     state: State = STATES[arguments.state](clock.now())
-    store = Store(state)
+    display = Display(arguments.theme, arguments.ascii)
+    store = Store(replace(state, policy=replace(state.policy, display=display)))
     recorder = Recorder(arguments.calls, arguments.crash)
     tasks = []
     if arguments.heartbeat:
@@ -103,6 +105,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--calls", type=Path)
     parser.add_argument("--busy", action="store_true")
     parser.add_argument("--crash", action="store_true")
+    parser.add_argument("--ascii", action="store_true")
+    parser.add_argument("--theme", type=Theme, default=Theme.AUTO)
     parser.add_argument("--footer", default="metrics on http://127.0.0.1:15707/metrics")
     return parser.parse_args()
 

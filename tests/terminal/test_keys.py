@@ -69,10 +69,10 @@ def test_a_key_has_a_name(data: bytes, name: str) -> None:
         b"\x1b[?62;4c",
         b"\x1bP1+r544e=787465726d\x1b\\",
         b"\x1bP>|tmux 3.3a\x1b\\",
-        b"\x1b]11;rgb:0000/0000/0000\x07",
+        b"\x1b]10;rgb:0000/0000/0000\x07",
         b"\x1b[I",
         b"\x1b[O",
-        b"\x1b[<0;10;10M",
+        b"\x1b[<35;10;10M",
         b"\x1b[?2026;2$y",
         b"\x1b[[A",
         b"\x1bOP",
@@ -137,3 +137,21 @@ def test_it_does_not_matter_how_the_bytes_were_cut(parts: list[bytes], data: st.
     first, rest = parse_keys(whole[:cut])
     second, _ = parse_keys(rest + whole[cut:])
     assert first + second == parse_keys(whole)[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        (b"\x1b[<0;12;4M", Key("click", "3")),
+        (b"\x1b[<64;1;1M", Key("wheelup", "0")),
+        (b"\x1b[<65;1;1M", Key("wheeldown", "0")),
+        (b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\", Key("ground", "light")),
+        (b"\x1b]11;rgb:fd/f6/e3\x07", Key("ground", "light")),
+        (b"\x1b]11;rgb:1e1e/1e1e/1e1e\x1b\\", Key("ground", "dark")),
+        (b"\x1b[<0;12;4m", None),
+        (b"\x1b[<2;12;4M", None),
+        (b"\x1b]11;what\x07", None),
+    ],
+)
+def test_the_mouse_and_the_ground_are_keys(data: bytes, key: Key | None) -> None:
+    assert keys.parse_keys(TERM, data) == ([key] if key else [], b"")

@@ -107,6 +107,41 @@ def test_utilization_has_colours_and_without_them_nothing_is_lost() -> None:
             ]
 
 
+def test_the_mouse_selects_and_scrolls_and_a_second_click_opens_the_details() -> None:
+    with table() as shown:
+        shown.wait_for(ROW)
+        shown.wait_for_raw(b"\x1b[?1006h")
+        shown.keys("\x1b[<0;20;5M\x1b[<0;20;5m")
+        shown.wait_for(">3 | user@client.com")
+        shown.keys("\x1b[<64;20;5M")
+        shown.wait_for(">2 | user@work.com")
+        shown.keys("\x1b[<0;20;4M")
+        shown.wait_for("─ user@work.com ─")
+        shown.keys("q")
+        assert shown.wait_for_exit() == 0
+        assert b"\x1b[?1000l" in shown.raw
+
+
+def test_a_light_ground_is_found_by_the_terminals_answer_or_its_environment() -> None:
+    with table() as dark, table(COLORFGBG="0;15") as light:
+        dark.wait_for("100%")
+        dark.wait_for_raw(b"\x1b]11;?\x1b\\")
+        light.wait_for("100%")
+        before, wanted = dark.colours("100%"), light.colours("100%")
+        assert before != wanted
+        dark.keys("\x1b]11;rgb:ffff/ffff/ffff\x1b\\")
+        wait_until(lambda: dark.read(0.05) is None or dark.colours("100%") == wanted, "new colours")
+
+
+def test_the_settings_can_ask_for_plain_characters_and_for_a_theme() -> None:
+    with table("--ascii", "--theme", "light") as shown, table(COLORFGBG="0;15") as light:
+        text = shown.wait_for("100%")
+        assert "#####" in text
+        assert text.isascii()
+        light.wait_for("100%")
+        assert shown.colours("100%") == light.colours("100%")
+
+
 def test_the_countdown_ticks_while_nothing_changes() -> None:
     with table() as shown:
         shown.wait_for("37m 58s")

@@ -12,10 +12,11 @@ from blessed.colorspace import RGB_256TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.core.policy import Display, Theme
 from monitor.core.state import State
 from monitor.terminal.canvas import Picture, Size
 from monitor.terminal.frame import frame
-from monitor.terminal.paint import BACKS, Painter, Theme, open_terminal
+from monitor.terminal.paint import BACKS, Painter, open_terminal
 from monitor.terminal.screen import Screen
 from monitor.terminal.text import Back, Span, Style, plain, text_line
 from tests.builders import NOW, after
@@ -72,7 +73,7 @@ def shown_colour(sequence: str, theme: Theme) -> tuple[int, ...]:
 @pytest.mark.parametrize("theme", [Theme.DARK, Theme.LIGHT])
 def test_every_text_is_readable_on_its_ground(kind: str, theme: Theme) -> None:
     term = blessed.Terminal(kind=kind, stream=io.StringIO(), force_styling=True)
-    painter = Painter(term, theme=theme)
+    painter = Painter(term, ground=theme)
     looks = {style: painter.look(Span("x", style)) for style in Style if style is not Style.TRACK}
     faint = {
         (style, ground): round(contrast(shown_colour(look, theme), ground), 2)
@@ -89,10 +90,13 @@ def test_every_text_is_readable_on_its_ground(kind: str, theme: Theme) -> None:
 def test_a_new_theme_is_drawn_in_new_colours() -> None:
     painter = Painter(TERM)
     dark = painter.look(Span("x", Style.COOL))
-    assert painter.use(Theme.LIGHT)
-    assert painter.look(Span("x", Style.COOL)) != dark
-    assert not painter.use(Theme.LIGHT)
-    assert not Painter(TERM, coloured=False).use(Theme.LIGHT)
+    assert painter.use(Display(Theme.LIGHT))
+    light = painter.look(Span("x", Style.COOL))
+    assert light != dark
+    assert not painter.use(Display(Theme.LIGHT))
+    assert painter.use(Display())  # back to the ground that the terminal has
+    assert painter.use(Display(), Theme.LIGHT)
+    assert painter.look(Span("x", Style.COOL)) == light
 
 
 def test_a_track_is_a_ground_where_the_terminal_has_one_and_else_a_character() -> None:
@@ -108,7 +112,8 @@ def test_every_second_bar_has_another_shade() -> None:
 
 
 def test_plain_characters_stand_for_all_that_is_drawn() -> None:
-    plain_one = Painter(TERM, ascii=True)
+    plain_one = Painter(TERM)
+    assert plain_one.use(Display(ascii=True))
     data = plain_one.repaint(None, picture(state="twenty"), SIZE)
     assert data.isascii()
     assert plain_one.letters(Span("jörg…")) == "jörg~"

@@ -102,7 +102,7 @@ def parser(wanted: str | None = None) -> ArgumentParser:
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
         epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
-        "of guard also 4 at or above the percentage, 5 unknown",
+        "of guard and run also 4 no room, 5 unknown. Example: monitor tui --demo",
     )
     whole.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
     whole.set_defaults(command=None, parser=whole, whole=whole)

@@ -154,7 +154,16 @@ def test_what_is_written_is_private_and_holds_no_secret_wherever_tokens_live(
     assert leaks == []
 
 
-SAID = ("status", "status --json", "next --json", "accounts list", "doctor --json", "alerts")
+SAID = (
+    "status",
+    "status --json",
+    "next --json",
+    "accounts list",
+    "doctor --json",
+    "alerts",
+    "history",
+    "history --json",
+)
 
 
 def secrets_of(user: Crowd) -> list[str]:

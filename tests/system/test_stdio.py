@@ -14,6 +14,7 @@ CLOSED = "monitor: standard output: Bad file descriptor\n"
 PRINTING = (
     "status", "status --demo", "status --format x --demo", "--help", "status --help", "--version",
     "accounts", "accounts list", "completion bash", "mute", "alerts", "next --demo --json",
+    "history --csv", "history --demo", "",
 )  # fmt: skip
 SOME = ("status", "--help", "accounts list", "completion bash")
 

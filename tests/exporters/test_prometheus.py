@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,24 @@ def test_the_metrics_are_those_of_the_public_interface() -> None:
         for sample in family.samples
     }
     assert seen == CONTRACT
+
+
+def test_every_metric_is_documented(golden: Callable[[str, str], None]) -> None:
+    rows = []
+    for family in (*families(State(), NOW), *LoopLag().collect()):
+        [(sample, kind)] = [
+            (name, kind)
+            for name, kind in CONTRACT
+            if name in (family.name, f"{family.name}_total", f"{family.name}_info")
+        ]
+        labels = ", ".join(sorted(CONTRACT[sample, kind]))
+        text = family.documentation.partition(" Polled:")[0].rstrip(".")
+        rows.append(f"| `{sample}` | {kind} | {labels} | {text[:1].lower()}{text[1:]} |\n")
+    page = Path("docs/metrics.md").read_text(encoding="utf-8")
+    head, rule, rest = page.partition("| --- | --- | --- | --- |\n")
+    table = re.match(r"(\|.*\n)*", rest)
+    assert table
+    golden("../../docs/metrics.md", head + rule + "".join(sorted(rows)) + rest[table.end() :])
 
 
 def test_both_forms_say_the_same() -> None:

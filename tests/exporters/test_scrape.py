@@ -1,5 +1,7 @@
 """What a real Prometheus makes of the real page."""
 
+from pathlib import Path
+
 from tests.builders import NOW
 from tests.exporters.factories import HOSTILE, rich_state
 from tests.exporters.library import families
@@ -52,3 +54,11 @@ def test_it_scrapes_openmetrics_with_units(scraped: Prometheus) -> None:
 
 def test_the_process_is_measured_too(scraped: Prometheus) -> None:
     assert scraped.query("process_resident_memory_bytes > 1e6")
+
+
+def test_the_queries_of_the_documentation_are_understood(scraped: Prometheus) -> None:
+    page = Path("docs/metrics.md").read_text(encoding="utf-8")
+    queries = page.partition("## Queries\n\n```\n")[2].partition("```")[0].splitlines()
+    answers = [scraped.query(query) for query in queries]
+    assert all(answers[:2])
+    assert {s.labels.get("plan") for s in answers[3]} > {"max_20x"}

@@ -155,7 +155,7 @@ def connect(
     credentials = Credentials(
         stores,
         profiles,
-        AccountService(places.file, accounts, resolver, cache, store, clock),
+        AccountService(places.file, accounts, resolver, stores, store, clock),
         watcher,
         LocalUsage(logins, cache, registry, store, clock, parse_usage),
         logins,

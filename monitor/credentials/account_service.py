@@ -21,11 +21,11 @@ from monitor.core.errors import (
 )
 from monitor.core.events import AccountsLoaded, CredentialSeen
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Login, Profile, Storage
-from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import Accounts, is_of_email
 from monitor.credentials.cswap import SwapAccount
 from monitor.credentials.ports import AccountsFile, Listing, LoginSource, folder_of, place_name
 from monitor.credentials.resolver import Resolver
+from monitor.credentials.stores import SecretStores
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
@@ -105,14 +105,15 @@ class AccountService:
         file: AccountsFile,
         accounts: Accounts,
         resolver: Resolver,
-        cache: AccountCache,
+        stores: SecretStores,
         store: Store,
         clock: Clock,
     ) -> None:
         self._file = file
         self._accounts = accounts
         self._resolver = resolver
-        self._cache = cache
+        self._stores = stores
+        self._cache = accounts.cache
         self._store = store
         self._clock = clock
         self._threads = DaemonThreads(FILE_SECS)
@@ -181,7 +182,7 @@ class AccountService:
         if credential is None:
             yield
             return
-        async with self._resolver.kept_for(account, credential) as storage:
+        async with self._stores.kept_for(account, credential) as storage:
             if storage is not Storage.KEYRING:
                 raise TrackerError(
                     f"{account.name} has its key from elsewhere ({storage}): renew it there; nothing was changed"
@@ -209,7 +210,7 @@ class AccountService:
                 self._cache.rename(name, new_name)
                 self._resolver.registry.rename(name, new_name)
                 await self._reload(renamed=(name, new_name))
-                await self._resolver.drop(account)
+                await self._stores.delete(account)
             else:
                 await self._reload()
             if key is not None:
@@ -219,7 +220,7 @@ class AccountService:
 
     async def _kept_under_old_name(self, account: Account) -> Credential | None:
         try:
-            return await self._resolver.kept(account)
+            return await self._stores.kept(account)
         except CredentialError as error:
             if error.cause in KEYRINGLESS:
                 return None
@@ -232,7 +233,7 @@ class AccountService:
             await self._in_thread(lambda: self._file.remove_account(name))
             self._forget(name)
             await self._reload()
-            await self._resolver.drop(account)
+            await self._stores.delete(account)
         return f"{name} removed"
 
     async def use(self, name: str) -> str:
@@ -278,7 +279,7 @@ class AccountService:
         if known is not None:
             return await self._import_known(known, source, login, profile)
         await self._in_thread(lambda: self._file.check(account))
-        async with self._resolver.kept_for(account, login.credential) as storage:
+        async with self._stores.kept_for(account, login.credential) as storage:
             if storage is Storage.LINKED:
                 account = replace(account, storage=storage, config_dir=source.folder)
             self._take_over(account.name, source, login, profile)
@@ -293,7 +294,7 @@ class AccountService:
         before, registry = self._cache[account.name].token_digest, self._resolver.registry
         registry.assign(source, login, account.name)
         best = registry.login_of(account.name, self._clock.now()) or login
-        storage = await self._resolver.keep(account, best.credential)
+        storage = await self._stores.write(account, best.credential)
         self._take_over(account.name, source, login, profile)
         return Imported(
             account.name,

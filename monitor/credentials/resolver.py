@@ -5,8 +5,8 @@ Where there is none to be sent, one Failure says why: what the table, the log an
 
 import logging
 import os.path
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,7 +20,6 @@ from monitor.core.errors import (
     Failure,
     Reason,
     Source,
-    TrackerError,
 )
 from monitor.core.events import AccountIdentified, CredentialSeen
 from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Down, Storage
@@ -314,41 +313,11 @@ class Resolver:
 
     async def _save(self, account: Account, credential: Credential) -> None:
         """Keep the token in the keyring where it is not in it yet."""
-        kept = await self.kept(account)
+        kept = await self._stores.kept(account)
         if kept is not None and _same(kept, credential):
             return
         if await self._stores.write(account, credential) is not Storage.KEYRING:
             raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
-
-    async def kept(self, account: Account) -> Credential | None:
-        """What the keyring holds for the account. Raises CredentialError."""
-        stored = await self._stores.read(account)
-        return stored.credential if stored.storage is Storage.KEYRING else None
-
-    async def keep(self, account: Account, credential: Credential) -> Storage:
-        """Keep a new credential where the account's belong, and use it from now on. Raises CredentialError."""
-        return await self._stores.write(account, credential)
-
-    @asynccontextmanager
-    async def kept_for(self, account: Account, credential: Credential) -> AsyncIterator[Storage]:
-        """Keep the credential; where the block fails, what was kept under that name before is there again.
-
-        Raises CredentialError.
-        """
-        before = await self.kept(account)
-        storage = await self.keep(account, credential)
-        try:
-            yield storage
-        except TrackerError:
-            if before is None:
-                await self.drop(account)
-            else:
-                await self.keep(account, before)
-            raise
-
-    async def drop(self, account: Account) -> None:
-        """Delete what is kept for an account, in the keyring too. Raises CredentialError."""
-        await self._stores.delete(account)
 
     def use(self, name: str, credential: Credential) -> None:
         """This is the account's token from now on."""

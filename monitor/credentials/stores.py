@@ -4,11 +4,20 @@ The keyring alone is ever written; nothing is copied from one of the others into
 token in Claude Code's own place, and so nothing here.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.core.errors import KEYRINGLESS, Cause, CredentialError, Failure, Reason, Source
+from monitor.core.errors import (
+    KEYRINGLESS,
+    Cause,
+    CredentialError,
+    Failure,
+    Reason,
+    Source,
+    TrackerError,
+)
 from monitor.core.model import Account, AuthMethod, Credential, Storage
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.ports import GivenCredentials, SecretStore, TokenSource
@@ -105,6 +114,25 @@ class SecretStores:
             raise _with_options(error, account) from None
         self._kept[account.name] = credential
         return Storage.KEYRING
+
+    async def kept(self, account: Account) -> Credential | None:
+        """What the keyring holds for the account."""
+        stored = await self.read(account)
+        return stored.credential if stored.storage is Storage.KEYRING else None
+
+    @asynccontextmanager
+    async def kept_for(self, account: Account, credential: Credential) -> AsyncIterator[Storage]:
+        """Keep the credential; where the block fails, what was kept under that name before is there again."""
+        before = await self.kept(account)
+        storage = await self.write(account, credential)
+        try:
+            yield storage
+        except TrackerError:
+            if before is None:
+                await self.delete(account)
+            else:
+                await self.write(account, before)
+            raise
 
     async def delete(self, account: Account) -> None:
         """Delete what is kept for the account, in the keyring too."""

@@ -265,7 +265,7 @@ class Rig:
         )
         accounts = Accounts(self.store, self.learnt, self.stores, profiles, self.clock)
         self.book = AccountService(
-            self.file, accounts, self.resolver, self.learnt, self.store, self.clock
+            self.file, accounts, self.resolver, self.stores, self.store, self.clock
         )
         self.watcher = LoginWatcher(
             sources or self.sources,

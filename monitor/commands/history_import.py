@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 from urllib.parse import urlencode
 
-from monitor.core.errors import TrackerError, describe
+from monitor.core.errors import SettingsError, TrackerError, describe
 from monitor.core.guard import find_account
 from monitor.core.model import Account
 from monitor.core.sanitize import one_line
@@ -22,6 +22,7 @@ from monitor.storage.db import StateFile
 from monitor.storage.samples import FULL_FOR, KEPT, Row, insert_many, thin_again
 from monitor.storage.writer import run_now
 from monitor.system.stdio import complain
+from monitor.system.urls import split_url
 
 BUSY_SECS: Final = 5.0
 BATCH: Final = 5_000
@@ -68,8 +69,8 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
     """Import what can be imported, then say how much that was. Raises TrackerError where something was left out."""
     problems, find = _Problems(), _finder(settings.accounts, arguments.into)
     if arguments.from_prometheus is not None:
-        url, what = arguments.from_prometheus.rstrip("/"), "series"
-        rows = iter(asyncio.run(_from_prometheus(url, find, problems, now)))
+        what = "series"
+        rows = iter(asyncio.run(_from_prometheus(arguments.from_prometheus, find, problems, now)))
     else:
         source, what = arguments.source or "-", "lines"
         rows = _from_file(source, find, problems, now)
@@ -207,10 +208,16 @@ async def _from_prometheus(
 
     An answer of `query_range`: https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
     """
+    parts = split_url(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError("--from-prometheus wants a URL such as http://localhost:9090")
+    host = parts.netloc.rpartition("@")[2]  # a password is not to be repeated
     rows: list[Row] = []
     unknown: set[str] = set()
     for start, end, step in _spans(now):
-        levels, resets = [await _ask(url, metric, start, end, step) for metric in METRICS]
+        levels, resets = [
+            await _ask(url.rstrip("/"), host, metric, start, end, step) for metric in METRICS
+        ]
         ends = {_series(one): dict(map(_point, one["values"])) for one in resets}
         for one in levels:
             called, window = _series(one)
@@ -219,7 +226,7 @@ async def _from_prometheus(
             except TrackerError as error:
                 if called not in unknown:
                     unknown.add(called)
-                    problems.note(url, str(error))
+                    problems.note(host, str(error))
                 continue
             there = ends.get((called, window), {})
             for at, value in map(_point, one["values"]):
@@ -229,7 +236,7 @@ async def _from_prometheus(
                     instant = datetime.fromtimestamp(at, UTC)
                     rows.append(Row(instant, account, window, value, reset))
     if not rows and not unknown:
-        raise TrackerError(f"{url}: it has no {METRICS[0]}: does it scrape this program?")
+        raise TrackerError(f"{host} has no {METRICS[0]}: does it scrape this program?")
     return rows
 
 
@@ -258,7 +265,7 @@ def _point(pair: Sequence[Any]) -> tuple[float, float]:
 
 
 async def _ask(
-    url: str, metric: str, start: datetime, end: datetime, step: timedelta
+    url: str, host: str, metric: str, start: datetime, end: datetime, step: timedelta
 ) -> list[Mapping[str, Any]]:
     """Ask for a range of one metric. Raises TrackerError."""
     from monitor.system import web
@@ -277,13 +284,13 @@ async def _ask(
                 session, f"{url}/api/v1/query_range?{query}", {}, most=MOST_BYTES
             )
     except web.BlockedError as error:
-        raise TrackerError(f"{url}: {describe(error.failure)}") from None
+        raise TrackerError(f"{host}: {describe(error.failure)}") from None
     try:
         document = json.loads(answer.body)
         if document["status"] != "success":
-            raise TrackerError(f"{url}: {one_line(str(document.get('error')))}")
+            raise TrackerError(f"{host}: {one_line(str(document.get('error')))}")
         found: list[Mapping[str, Any]] = document["data"]["result"]
     except (ValueError, KeyError, TypeError):
         words = f"HTTP {answer.status}" if answer.status != 200 else "the answer is not understood"
-        raise TrackerError(f"{url}: no Prometheus answers there: {words}") from None
+        raise TrackerError(f"{host}: no Prometheus answers there: {words}") from None
     return found

@@ -4,8 +4,12 @@ import csv
 import io
 import json
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -78,6 +82,12 @@ def test_another_encoding_has_plain_characters(world: dict[str, str]) -> None:
         assert "7d" in done.stdout and {"*", "="} & set(done.stdout)
 
 
+def test_the_settings_may_want_plain_characters(world: dict[str, str]) -> None:
+    file = Path(world["HOME"]) / ".config/claude-tracker/config.toml"
+    file.write_text(f"[display]\nascii = true\n{file.read_text()}")
+    assert ran(world, "history", "work").stdout.isascii()
+
+
 def test_several_accounts_are_a_line_each(world: dict[str, str]) -> None:
     head, work, home = ran({**world, "COLUMNS": "80"}, "history").stdout.splitlines()
     assert head.split() == ["5h", "since", *head.split()[2:4], "7d", "since", *head.split()[6:]]
@@ -130,7 +140,13 @@ def test_what_is_expected_is_a_band_up_to_the_reset(world: dict[str, str]) -> No
         ("history --since soon", 2, "neither a duration nor a date"),
         ("history work --from x.csv", 2, "write `monitor history import`"),
         ("history import --from /nonexistent.csv", 1, "/nonexistent.csv: No such file"),
-        ("history import --from-prometheus http://127.0.0.1:9", 1, "http://127.0.0.1:9: "),
+        ("history import --from-prometheus http://127.0.0.1:9", 1, "monitor: 127.0.0.1:9: "),
+        (
+            "history import --from-prometheus http://u:secret@127.0.0.1:9",
+            1,
+            "monitor: 127.0.0.1:9: ",
+        ),
+        ("history import --from-prometheus localhost:9090", 2, "a URL such as http://localhost"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(
@@ -139,6 +155,7 @@ def test_what_cannot_be_shown_is_one_line(
     done = ran(world, *words.split())
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
     assert told in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_the_demo_has_a_past_and_expects_something(env: dict[str, str]) -> None:  # noqa: F811
@@ -235,6 +252,44 @@ def test_a_file_with_bad_lines_ends_with_their_number_and_one_without_columns_is
     done = ran(world, "history", "import", stdin="at,account\n")
     assert (done.returncode, done.stdout) == (1, "")
     assert "line 1: there is no column window" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, "<html>", "no Prometheus answers there: the answer is not understood"),
+        (404, "not found", "no Prometheus answers there: HTTP 404"),
+        (422, '{"status": "error", "error": "too many\\nsamples"}', "too many samples"),
+        (200, '{"status": "success", "data": {"result": []}}', "does it scrape this program?"),
+    ],
+)
+def test_what_is_no_prometheus_or_has_nothing_is_named(
+    world: dict[str, str], status: int, body: str, words: str
+) -> None:
+    with answering(status, body) as url:
+        done = ran(world, "history", "import", "--from-prometheus", url)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert words in done.stderr
+
+
+@contextmanager
+def answering(status: int, body: str) -> Iterator[str]:
+    """A server on loopback that answers everything so."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def test_the_history_goes_through_a_real_prometheus_and_back(

@@ -7,7 +7,8 @@ from functools import partial
 
 from monitor.api.client import ApiHosts, Client
 from monitor.app import background
-from monitor.app.forecaster import Forecaster, Read, no_history
+from monitor.app.forecaster import Forecaster, History
+from monitor.app.history import NoHistory
 from monitor.app.poller import OwnRequests, Poller, RequestAllowance
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import (
@@ -69,7 +70,7 @@ class Persistence:
     recorder: Recorder | NoRecorder = field(default_factory=NoRecorder)
     journal: Journal = field(default_factory=Journal)
     budget: RequestAllowance = field(default_factory=OwnRequests)
-    history: Read = no_history
+    history: History = field(default_factory=NoHistory)
 
 
 class App:

@@ -1,17 +1,16 @@
 """Has what is expected of each account computed anew whenever a sample of it comes, in a thread beside the loop.
 
 What is slow, learning the account's habits from its history, is done once a day for each window; the forecast itself
-takes milliseconds. The history is read from the state database. Where none is kept, what this process has seen itself
-is all there is.
+takes milliseconds. Where no history is kept, what this process has seen itself is all there is.
 """
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from monitor.core import forecast, profiles
 from monitor.core.events import Forecasted
@@ -44,15 +43,20 @@ IN_FULL: Final = timedelta(hours=10)
 HOURS_AHEAD: Final = 48
 TREND_SLICES: Final = 24
 
-Read = Callable[[str, datetime, datetime], Mapping[str, Sequence[Sample]]]
-"""Reads an account's samples from one instant to another, by window, blocking. Raises StorageError."""
+
+class History(Protocol):
+    """The samples that are kept, and more of them where an account has none yet."""
+
+    def read(
+        self, account: str, since: datetime, until: datetime
+    ) -> Mapping[str, Sequence[Sample]]:
+        """By window, blocking. Raises StorageError."""
+
+    async def fill(self, account: str, org_id: str, now: datetime) -> int:
+        """Take over what others have kept of the account; returns how many samples are new."""
+
 
 _log = logging.getLogger(__name__)
-
-
-def no_history(_account: str, _since: datetime, _until: datetime) -> dict[str, list[Sample]]:
-    """Nothing is kept."""
-    return {}
 
 
 @dataclass(slots=True, eq=False)
@@ -216,10 +220,13 @@ def hourly_use(activity: Activity, now: datetime, active: bool) -> tuple[float, 
 class Forecaster:
     """Forecasts for as long as `run` does; `tz` is where the days of its user begin, None the machine's."""
 
-    def __init__(self, store: Store, clock: Clock, read: Read, tz: tzinfo | None = None) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, history: History, tz: tzinfo | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._read = read
+        self._history = history
+        self._filled: set[tuple[str, str]] = set()
         self._tz = tz
         self._models: dict[str, AccountModel] = {}
         self._seen: dict[str, datetime] = {}
@@ -256,10 +263,23 @@ class Forecaster:
             self._seen[name] = account.usage.at
         for gone in self._models.keys() - state.accounts.keys():
             del self._models[gone]
+        await self._fill(name, account.org_id, now)
         found, pool = await Daemon(lambda: self._compute(account, state, now)).future
         known = self._store.state.accounts.get(name)
         if found is not None and known is not None and known.org_id == account.org_id:
             self._store.dispatch(Forecasted(self._clock.now(), name, found, pool))
+
+    async def _fill(self, name: str, org_id: str, now: datetime) -> None:
+        """Once for each account whose organization is known; what it brings is learned from at once."""
+        if (
+            not org_id
+            or (name, org_id) in self._filled
+            or not self._store.state.policy.keeps_history
+        ):
+            return
+        self._filled.add((name, org_id))
+        if await self._history.fill(name, org_id, now):
+            self._models.pop(name, None)
 
     def _compute(
         self, account: AccountState, state: State, now: datetime
@@ -271,15 +291,15 @@ class Forecaster:
         if account.usage is not None:
             model.observe(account.usage)
         if model.learned_at is None or now - model.learned_at >= LEARN_EVERY:
-            model.learn(self._history(name, now), now)
+            model.learn(self._kept(name, now), now)
             self._uncalibrated.append(name)
         elif model.used_since >= PIECE:
-            model.learn_cost(self._history(name, now))
+            model.learn_cost(self._kept(name, now))
         return model.forecast(now), self._pool(state, now)
 
-    def _history(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
+    def _kept(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
         try:
-            return self._read(name, now - LEARNED_FROM, now)
+            return self._history.read(name, now - LEARNED_FROM, now)
         except StorageError as error:
             _log.debug("nothing is learned from the history: %s", error)
             return {}
@@ -287,7 +307,7 @@ class Forecaster:
     def _calibrate_one(self) -> None:
         name, now = self._uncalibrated.pop(0), self._clock.now()
         if name in self._models:
-            self._models[name].calibrate(self._history(name, now), now)
+            self._models[name].calibrate(self._kept(name, now), now)
 
     def _pool(self, state: State, now: datetime) -> PoolForecast | None:
         """What is expected of the accounts that can be used; None for a single one, or while too little is known."""

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from monitor import __version__
 from monitor.api.client import ApiHosts, Client
 from monitor.api.wire import parse_usage
 from monitor.app.app import App, Credentials, Persistence
+from monitor.app.history import History
 from monitor.app.poller import Poller
 from monitor.core.model import Storage
 from monitor.core.policy import Display, Policy
@@ -58,7 +58,6 @@ from monitor.settings import (
     settings_id,
     state_db,
 )
-from monitor.storage import samples
 from monitor.storage.cache import FactsDocument
 from monitor.storage.db import StateFile
 from monitor.storage.mute import Mute
@@ -117,7 +116,7 @@ async def build(
             recorder,
             DeliveryLog(recorder),
             RequestBudget(database, recorder.record_backoff, is_brief=not stays),
-            partial(samples.read, state_db(environ), recorder.settings),
+            History(database, state_db(environ), recorder.settings, environ),
         )
         facts = FactsDocument(cached.facts, recorder.record_facts)
         places = _real_places(settings, facts, environ, clock)
@@ -190,9 +189,7 @@ async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
         logged_in = [SimulatedLogin(account) for account in simulated]
         policy = Policy(interval=DEMO_INTERVAL)
-        app = connect(
-            _demo_places(logged_in), Persistence(history=history.read), client, policy, clock
-        )
+        app = connect(_demo_places(logged_in), Persistence(history=history), client, policy, clock)
         await app.credentials.accounts.import_from(logged_in[:-1])
         yield app
 

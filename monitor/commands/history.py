@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from monitor.app.forecaster import Read
+from monitor.app.history import Read
 from monitor.commands.query_fallback import look_ahead, saved
 from monitor.commands.query_fallback import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
@@ -99,7 +99,7 @@ async def _demo(arguments: Namespace) -> int:
         if arguments.account:
             known = [named_account(state, arguments.account)]
         since = parse_since(arguments.since, now) if arguments.since else None
-        _print_past(arguments, known, app.persistence.history, since, now)
+        _print_past(arguments, known, app.persistence.history.read, since, now)
     return 0
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from monitor.app.forecaster import Forecaster, Read, no_history
+from monitor.app.forecaster import Forecaster, History
+from monitor.app.history import NoHistory
 from monitor.core.events import AccountsLoaded, PollSucceeded
 from monitor.core.model import Account, AccountForecast
 from monitor.core.profiles import Sample
@@ -29,18 +31,26 @@ def work_week(pace: float) -> Sequence[Sample]:
     return found
 
 
-def keeping(samples: Sequence[Sample]) -> Read:
-    def read(_: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Sample]]:
-        return {"7d": [s for s in samples if since <= s.at <= until]}
+@dataclass
+class Kept:
+    """A history that has these samples, or has them once it is filled."""
 
-    return read
+    samples: Sequence[Sample]
+    is_filled: bool = True
+
+    def read(self, _: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Sample]]:
+        return {"7d": [s for s in self.samples if since <= s.at <= until]} if self.is_filled else {}
+
+    async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
+        before, self.is_filled = self.is_filled, True
+        return 0 if before else len(self.samples)
 
 
-async def forecast_of(read: Read, percent: float) -> AccountForecast:
+async def forecast_of(history: History, percent: float) -> AccountForecast:
     """What is in the state after one poll of an account."""
     store = Store(State())
-    store.dispatch(AccountsLoaded(NOW, (Account("a"),)))
-    running = asyncio.create_task(Forecaster(store, FakeClock(NOW), read, UTC).run())
+    store.dispatch(AccountsLoaded(NOW, (Account("a", "org-a"),)))
+    running = asyncio.create_task(Forecaster(store, FakeClock(NOW), history, UTC).run())
     try:
         store.dispatch(PollSucceeded(NOW, "a", usage(window("7d", percent, WEEK_ENDS)), WEEK_ENDS))
         async with asyncio.timeout(10):
@@ -53,7 +63,7 @@ async def forecast_of(read: Read, percent: float) -> AccountForecast:
 
 async def test_a_week_that_is_used_too_fast_is_said_to_run_out() -> None:
     samples = work_week(150)
-    found = (await forecast_of(keeping(samples), samples[-1].utilization * 100)).windows["7d"]
+    found = (await forecast_of(Kept(samples), samples[-1].utilization * 100)).windows["7d"]
     assert found.run_out_probability > 0.8
     assert found.full_at is not None
     assert NOW < found.full_at.p10 < found.full_at.p50 <= found.full_at.p90 <= NOW + WEEK_ENDS
@@ -61,7 +71,7 @@ async def test_a_week_that_is_used_too_fast_is_said_to_run_out() -> None:
 
 async def test_the_trend_has_the_highest_level_of_each_slice_of_the_last_week() -> None:
     samples = work_week(150)
-    found = (await forecast_of(keeping(samples), samples[-1].utilization * 100)).trends["7d"]
+    found = (await forecast_of(Kept(samples), samples[-1].utilization * 100)).trends["7d"]
     assert len(found) == 24
     known = [level for level in found if level is not None]
     assert max(known) == 1.0, "of the last period, which ran out"
@@ -70,10 +80,17 @@ async def test_the_trend_has_the_highest_level_of_each_slice_of_the_last_week() 
 
 async def test_a_week_that_is_used_slowly_is_said_to_last() -> None:
     samples = work_week(40)
-    found = (await forecast_of(keeping(samples), samples[-1].utilization * 100)).windows["7d"]
+    found = (await forecast_of(Kept(samples), samples[-1].utilization * 100)).windows["7d"]
     assert found.run_out_probability < 0.2
     assert found.full_at is None
 
 
 async def test_without_a_history_it_is_too_early_to_say() -> None:
-    assert (await forecast_of(no_history, 50)).windows == {}
+    assert (await forecast_of(NoHistory(), 50)).windows == {}
+
+
+async def test_what_was_taken_over_from_elsewhere_is_learned_from_at_once() -> None:
+    samples = work_week(150)
+    kept = Kept(samples, is_filled=False)
+    found = await forecast_of(kept, samples[-1].utilization * 100)
+    assert found.windows["7d"].run_out_probability > 0.8

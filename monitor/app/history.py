@@ -1,0 +1,144 @@
+"""The kept samples that forecasts learn from; on the first day those that Claude Desktop has kept, too.
+
+Claude Desktop writes `plan-usage-history.json` into its folder: `{"version": 2, "samples": [{"t": ms, "org": uuid,
+"u": {"fh": percent, "sd": percent, …}}]}`, a sample every 5 to 15 minutes, of some 30 days, without times of resets
+(seen in 2026-09). It is read and never written.
+"""
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
+from monitor.core.profiles import Sample
+from monitor.storage import samples
+from monitor.storage.db import StorageError
+from monitor.storage.samples import Row
+from monitor.storage.writer import Database
+from monitor.system.aio import DaemonThreads
+from monitor.system.files import read_regular
+
+FIRST_DAY: Final = timedelta(days=1)
+READ_SECS: Final = 2.0
+WRITE_SECS: Final = 5.0
+MOST_BYTES: Final = 32 * 1024 * 1024
+
+FILE: Final = "plan-usage-history.json"
+_WINDOWS: Final = {"fh": FIVE_HOURS, "sd": SEVEN_DAYS}
+"""The codes whose meaning is certain."""
+
+Read = Callable[[str, datetime, datetime], Mapping[str, Sequence[Sample]]]
+"""Reads an account's samples from one instant to another, by window, blocking. Raises StorageError."""
+
+_log = logging.getLogger(__name__)
+
+
+class History:
+    """The history of the accounts of one settings file, in the state database at `path`."""
+
+    def __init__(
+        self, database: Database, path: Path, settings: str, environ: Mapping[str, str]
+    ) -> None:
+        self._database = database
+        self._path = path
+        self._settings = settings
+        self._environ = environ
+        self._disk = DaemonThreads(READ_SECS)
+
+    def read(
+        self, account: str, since: datetime, until: datetime
+    ) -> Mapping[str, Sequence[Sample]]:
+        """The samples of each window, oldest first, blocking. Raises StorageError."""
+        return samples.read(self._path, self._settings, account, since, until)
+
+    async def fill(self, account: str, org_id: str, now: datetime) -> int:
+        """Take over what Claude Desktop has kept of the organization, where our own samples are of one day at most.
+
+        Returns how many samples are new. Never raises.
+        """
+        try:
+            return await self._fill(account, org_id, now)
+        except (StorageError, TimeoutError, OSError) as error:
+            _log.debug("Claude Desktop's history is not taken over: %s", error)
+            return 0
+
+    async def _fill(self, account: str, org_id: str, now: datetime) -> int:
+        day_ago = now - FIRST_DAY
+        older = await self._disk.run(lambda: self.read(account, day_ago - samples.KEPT, day_ago))
+        if older:
+            return 0
+        found = await self._disk.run(
+            lambda: list(desktop_rows(self._environ, account, org_id, now))
+        )
+        if not found:
+            return 0
+
+        def work(database: Any) -> int:
+            return samples.insert_many(database, self._settings, found)
+
+        new = await self._database.write(work, within=WRITE_SECS)
+        if new:
+            _log.info("took over %s samples of %s from Claude Desktop's own history", new, account)
+        return new
+
+
+class NoHistory:
+    """Nothing is kept."""
+
+    def read(self, _account: str, _since: datetime, _until: datetime) -> dict[str, list[Sample]]:
+        return {}
+
+    async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
+        return 0
+
+
+def desktop_rows(
+    environ: Mapping[str, str], account: str, org_id: str, now: datetime
+) -> Iterator[Row]:
+    """What Claude Desktop has kept of this organization, blocking; what cannot be read is left out."""
+    for path in _files(environ):
+        try:
+            document = json.loads(read_regular(path, MOST_BYTES))
+        except (OSError, ValueError, RecursionError):
+            continue
+        kept = document.get("samples") if isinstance(document, dict) else None
+        for entry in kept if isinstance(kept, list) else ():
+            yield from _rows(entry, account, org_id, now)
+
+
+def _files(environ: Mapping[str, str]) -> list[Path]:
+    """Claude Desktop's folders, one for each of its profiles."""
+    home = Path(environ.get("HOME") or "~").expanduser()
+    if sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return sorted(base.glob(f"Claude*/{FILE}"))[:20]
+
+
+def _rows(entry: object, account: str, org_id: str, now: datetime) -> Iterator[Row]:
+    if not isinstance(entry, dict) or entry.get("org") != org_id:
+        return
+    used, milliseconds = entry.get("u"), _number(entry.get("t"))
+    if not isinstance(used, dict) or milliseconds is None:
+        return
+    try:
+        at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return
+    for code, window in _WINDOWS.items():
+        percent = _number(used.get(code))
+        if percent is not None and 0 <= percent <= 1000 and now - samples.KEPT < at < now:
+            yield Row(at, account, window, percent / 100)
+
+
+def _number(value: object) -> float | None:
+    """The value where it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value

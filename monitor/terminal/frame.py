@@ -155,7 +155,8 @@ def frame(
     room = Size(size.width, size.height - len(below) - has_title - len(top))
     above = [*top, *([_title(view, room)] if has_title else [])]
     body = _body(view, room)
-    lines = (*above, *body.picture.fit(room).lines, *below)
+    missing = ((),) * (room.height - len(body.picture.lines))
+    lines = (*above, *body.picture.lines[: room.height], *missing, *below)
     if not has_title and not top and view.message:
         lines = (*lines[:-1], _message_line(view.message))
     picture = Picture(lines, body.picture.shift_cursor(0, len(above)).cursor)

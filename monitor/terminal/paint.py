@@ -7,6 +7,7 @@ import base64
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 import blessed
@@ -260,13 +261,22 @@ class _Pen:
         """Turn one line into another: cell by cell as long as their spans stand in the same places."""
         column = 0
         for place, span in enumerate(line):
+            text = span.text
             old = before[place] if place < len(before) else None
-            if old is None or len(old.text) != len(span.text) or not _is_certain(old, span):
+            if old is span and text.isascii():  # nearly all of them
+                column += len(text)
+                continue
+            if (
+                old is None
+                or len(old.text) != len(text)
+                or not (text.isascii() or _is_certain(text))
+                or not (old.text.isascii() or _is_certain(old.text))
+            ):
                 self._rewrite(row, column, line[place:], cells)
                 return
-            if old != span:
+            if old is not span and old != span:
                 self._change_span(row, column, old, span)
-            column += len(span.text)
+            column += len(text)
         if len(before) > len(line):
             self._rewrite(row, column, (), cells)
 
@@ -304,7 +314,7 @@ class _Pen:
         if self._at is not None and self._painter.moves_by_ecma:
             down, right = row - self._at[0], column - self._at[1]
             if down == 1 and -3 <= right <= 0:
-                return "\b" * -right + "\x1b[B"
+                return "\b" * -right + "\x1bD"
             if down == 0 and right > 0:
                 return f"\x1b[{right}C"
         return str(self._painter.term.move_xy(column, row))
@@ -317,6 +327,7 @@ class _Pen:
             self._look = look
 
 
-def _is_certain(*spans: Span) -> bool:
+@lru_cache(maxsize=1024)
+def _is_certain(text: str) -> bool:
     """Whether every terminal agrees where each character stands: one cell each."""
-    return all(span.text.isascii() or width(span.text) == len(span.text) for span in spans)
+    return width(text) == len(text)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from monitor.core import format
@@ -119,12 +120,15 @@ def table_lines(
             Span(pad(_TITLES[column], cells), Style.DIM, bold=True),
         ]
     lines = [fit(tuple(_begin(titles, widths)), room)]
+    gap = Span(between, Style.DIM)
+    overflows = sum(widths.values()) + len(between) * (len(widths) - 1) + 1 > room
     for place, row in enumerate(shown):
         spans: list[Span] = []
         for column, cells in widths.items():
-            cell = _cell(row, column, cells, Back.STRIPE if place % 2 else Back.TRACK, widths)
-            spans += [Span(between, Style.DIM), *cell]
-        line = fit(tuple(_begin(spans, widths)), room)
+            spans.append(gap)
+            spans += _cell(row, column, cells, Back.STRIPE if place % 2 else Back.TRACK, widths)
+        line = tuple(_begin(spans, widths))
+        line = fit(line, room) if overflows else line
         lines.append(_select(line, room) if row.is_selected else line)
     return lines
 
@@ -150,11 +154,11 @@ class Row:
 
     number: int
     name: str
-    windows: dict[str, Window | None]
+    account: AccountState
+    windows: dict[str, Window]
     status: StatusWords
     now: datetime
-    model: Window | None = None
-    full: str = format.NOTHING
+    tz: tzinfo | None = None
     is_troubled: bool = False
     is_selected: bool = False
     suffix: str = ""
@@ -162,13 +166,10 @@ class Row:
     def window(self, column: str) -> Window | None:
         """The window of a column such as `5h bar`; of `worst`, the fullest one, or else the money."""
         if column != "worst":
-            return self.windows[column.split()[0]]
-        plan_wide = self.windows[FIVE_HOURS] or self.windows[SEVEN_DAYS]
-        known = [
-            window
-            for key, window in self.windows.items()
-            if window is not None and (key != EXTRA or plan_wide is None)
-        ]
+            return self.windows.get(column[:2])
+        usual = (FIVE_HOURS, SEVEN_DAYS)
+        keys = usual if self.windows.keys() & set(usual) else (EXTRA,)
+        known = [self.windows[key] for key in keys if key in self.windows]
         return max(known, key=lambda window: window.utilization, default=None)
 
 
@@ -195,21 +196,17 @@ def rows(
         row = Row(
             number=numbers[name],
             name=clean(account.account.title),
-            windows={key: account.window(key, now) for key in (FIVE_HOURS, SEVEN_DAYS, EXTRA)},
+            account=account,
+            windows={window.key: window for window in account.windows(now)},
             status=status_words(state, account, now, tz),
             now=now,
-            model=max(_model_weeks(account, now), key=lambda w: w.utilization, default=None),
-            full=_outlook(account, now, tz),
+            tz=tz,
             is_troubled=is_old or isinstance(account.health, Down),
             is_selected=name == marks.selected,
             suffix=f" {suffix}" if suffix else "",
         )
         found.append(row)
     return found
-
-
-def _model_weeks(account: AccountState, now: datetime) -> list[Window]:
-    return [window for window in account.windows(now) if window.key.startswith(f"{SEVEN_DAYS}_")]
 
 
 def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:
@@ -282,14 +279,16 @@ def _cell(row: Row, column: str, room: int, back: Back, widths: Mapping[str, int
         case "reset":
             return (Span(pad(reset_words(row.window(column), row.now), room)),)
         case "model":
-            if row.model is None:
+            weeks = [w for key, w in row.windows.items() if key.startswith(f"{SEVEN_DAYS}_")]
+            if not weeks:
                 return (Span(pad(format.NOTHING, room), Style.DIM),)
-            name = pad(clean(row.model.key.partition("_")[2]), room - 5)
-            return Span(f"{name} "), percent(row.model)
+            week = max(weeks, key=lambda window: window.utilization)
+            name = pad(clean(week.key.partition("_")[2]), room - 5)
+            return Span(f"{name} "), percent(week)
         case "full":
-            style = Style.DIM if row.full in ("too early", format.NOTHING) else Style.PLAIN
-            style = Style.FULL if row.full == "now" else style
-            return (Span(pad(row.full, room), style),)
+            full = _outlook(row.account, row.now, row.tz)
+            style = Style.DIM if full in ("too early", format.NOTHING) else Style.PLAIN
+            return (Span(pad(full, room), Style.FULL if full == "now" else style),)
         case _:
             return (percent(row.window(column), room),)
 
@@ -303,17 +302,28 @@ def percent(window: Window | None, room: int = 4) -> Span:
     """A window's percentage, at the right of these cells."""
     if window is None:
         return Span(pad(format.NOTHING, room, right=True), Style.DIM)
-    text = format.percent(window.utilization, confirmed=window.confirmed)
-    return Span(pad(text, room, right=True), utilization_style(window.utilization))
+    return _percent(window.utilization, window.confirmed, room)
+
+
+@lru_cache(maxsize=512)
+def _percent(utilization: float, confirmed: bool, room: int) -> Span:
+    """Made once, as bars are: a table is drawn each second, and its figures are mostly those of the second before."""
+    text = format.percent(utilization, confirmed=confirmed)
+    return Span(pad(text, room, right=True), utilization_style(utilization))
 
 
 def bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.TRACK) -> Line:
     """A window's utilization drawn in these cells, on a track."""
     if window is None:
         return (Span(format.NO_BAR_CELL * room, Style.TRACK),)
-    filled = format.bar(window.utilization, room)
+    return _bar(window.utilization, room, back)
+
+
+@lru_cache(maxsize=512)
+def _bar(utilization: float, room: int, back: Back) -> Line:
+    filled = format.bar(utilization, room)
     return (
-        Span(filled, utilization_style(window.utilization), back=back),
+        Span(filled, utilization_style(utilization), back=back),
         Span(format.EMPTY_CELL * (room - len(filled)), Style.TRACK, back=back),
     )
 

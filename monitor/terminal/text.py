@@ -24,6 +24,7 @@ ASCII: Final = str.maketrans(
 """Each character that we draw, by one that every terminal has; names stay as they are."""
 
 
+@lru_cache(maxsize=4096)
 def width(text: str) -> int:
     """The cells that a clean text takes."""
     return len(text) if text.isascii() else sum(map(char_width, text))
@@ -127,7 +128,7 @@ def plain(line: Line) -> str:
 
 def line_width(line: Line) -> int:
     """The cells that the line takes."""
-    return sum(width(span.text) for span in line)
+    return sum([width(span.text) for span in line])
 
 
 def fit(line: Line, room: int) -> Line:

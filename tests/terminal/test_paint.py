@@ -137,7 +137,7 @@ def test_the_same_frame_is_not_written_again() -> None:
 def test_only_cells_that_differ_are_written() -> None:
     data = PAINTER.repaint(picture(1), picture(2), SIZE).decode()
     assert data.startswith("\x1b[1;94H\x1b[38;5;247m4\x1b[")  # Last refresh: 14s ago
-    assert data.endswith("8\b\x1b[B8")  # 37m 58s, and 11m 58s below it
+    assert data.endswith("8\b\x1bD8")  # 37m 58s, and 11m 58s below it
     assert len(data) < 40
 
 

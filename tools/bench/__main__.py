@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -11,11 +10,12 @@ from statistics import median
 from typing import Any, Final
 
 from tools.bench.home import MONITOR, PYTHON, Home, home, stand_in
-from tools.bench.measure import Command, idle, install_mb, paired, ratio, rss_mb, table
+from tools.bench.measure import Command, idle, install_mb, paired, ratio, rss_mb, screen, table
+from tools.bench.peers import commands, install, screen_of_monitor
 
 FLOOR: Final = "python -c pass"
-PEERS: Final = ("ccusage", "claude-monitor", "cswap", "codexbar")
-"""Tools that people use instead; those that are on PATH are measured beside ours."""
+FEW: Final = 5
+"""Accounts of a second table, which is looked at while it is idle."""
 
 SAID: Final = json.dumps(
     {"rate_limits": {"five_hour": {"used_percentage": 14.0, "resets_at": 4102444800}}}
@@ -42,16 +42,46 @@ def main() -> int:
         "--stand-in", action="store_true", help="beside a bare socket; measures no table or poller"
     )
     wanted = parser.parse_args()
+    peers = {} if wanted.stand_in else install()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         opened = (stand_in if wanted.stand_in else home)(Path(folder), wanted.accounts)
         with opened as where:
-            document = _measured(where, wanted.runs, wanted.idle)
+            document = _measured(where, wanted.runs, wanted.idle, peers)
+    if not wanted.stand_in and sys.platform == "linux":  # elsewhere there is no /proc
+        document["ours"][f"table_of_{FEW}"] = _few(wanted.idle)
+        _look_at_peers(document["peers"], peers, wanted.idle)
+        _print_idle(document, wanted.accounts)
     print(json.dumps(document))
     return 0
 
 
-def _measured(where: Home, runs: int, seconds: float) -> Mapping[str, Any]:
-    peers = {name: Command([found, "--version"]) for name in PEERS if (found := shutil.which(name))}
+def _few(seconds: float) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, home(Path(folder), FEW) as where:
+        return table(where, seconds)
+
+
+def _look_at_peers(found: dict[str, Any], programs: dict[str, Path], seconds: float) -> None:
+    """Of the peers, claude-monitor alone has a live view."""
+    if "claude-monitor" in programs:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            argv, env = screen_of_monitor(programs["claude-monitor"], Path(folder))
+            found["claude-monitor"] |= screen(argv, env, "Token Usage", seconds)
+
+
+def _print_idle(document: Mapping[str, Any], accounts: int) -> None:
+    ours = document["ours"]
+    shown = {f"table of {FEW}": ours[f"table_of_{FEW}"], f"table of {accounts}": ours}
+    shown |= {name: each for name, each in document["peers"].items() if "rss_mb" in each}
+    print("\nidle on a terminal of 120 by 40, seconds ticking (ours: at most 0.2 %, 150 bytes/s)")
+    for name, each in shown.items():
+        print(
+            f"  {name:16} {each['idle_cpu_percent']:6.2f} % {each['bytes_per_second']:6} bytes/s"
+            f" {each['rss_mb']:6.1f} MB"
+        )
+
+
+def _measured(where: Home, runs: int, seconds: float, programs: dict[str, Path]) -> dict[str, Any]:
+    peers = commands(programs)
     floor = Command([PYTHON, "-c", "pass"])
     took = paired({FLOOR: floor, **OURS, **peers}, where.env, runs)
     ratios = {name: ratio(took[name], took[FLOOR]) for name in [*OURS, *peers]}

@@ -81,7 +81,7 @@ def _name(number: int) -> str:
 
 
 def _person(number: int) -> SimulatedAccount:
-    ends = datetime.now(UTC) + timedelta(hours=2, minutes=number)
+    ends = datetime.now(UTC) + timedelta(minutes=50, seconds=number)  # within the hour seconds tick
     limits = Limits(Limit(3.0 * number, ends), Limit(2.0 * number, ends + timedelta(days=3)))
     person = SimulatedAccount(_name(number), f"acc-{number}", f"org-{number}")
     person.tokens.add(f"sk-ant-oat01-bench-{number}")

@@ -1,6 +1,5 @@
 """How long programs run, and what they take of the machine: in pairs with a floor, since machines have moods."""
 
-import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -51,12 +50,19 @@ def _milliseconds(command: Command, env: Mapping[str, str]) -> float:
 
 def table(home: Home, seconds: float) -> dict[str, float]:
     """An attached table: until its last account is drawn, and what it then takes of the machine."""
+    return screen([MONITOR, "tui"], home.env, home.names[-1], seconds)
+
+
+def screen(
+    argv: Sequence[str], env: Mapping[str, str], wanted: str, seconds: float
+) -> dict[str, float]:
+    """A program on a terminal of 120 by 40: until the text stands there, and what it takes while nobody touches it."""
     began = time.perf_counter()
-    with terminal([MONITOR, "tui"], home.env, 120, len(home.names) + 10) as running:
-        running.wait_for(home.names[-1])
+    with terminal(argv, env, 120, 40) as running:
+        running.wait_for(wanted, 60)
         first = time.perf_counter() - began
-        row = next(line for line in running.lines if home.names[-1] in line)
-        assert "%" in row, f"the table came without figures: {row}"
+        row = next(line for line in running.lines if wanted in line)
+        assert "%" in row, f"it came without figures: {row}"
         settled = time.monotonic() + SETTLED_SECS
         while time.monotonic() < settled:
             running.read(0.1)
@@ -85,8 +91,9 @@ def _percent(before: float, pid: int, seconds: float) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Of all its threads, to the nanosecond; the ticks of `stat` are too coarse for what takes two a second."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def rss_mb(pid: int) -> float:

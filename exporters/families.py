@@ -6,10 +6,10 @@ A value that is not known is left out: no series, rather than 0 or NaN. HELP tex
 import json
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from monitor.core.alerts.firing import (
 )
 from monitor.core.effects import AlertKind
 from monitor.core.errors import ChannelReason, Reason
+from monitor.core.forecast import Forecast
 from monitor.core.model import (
     FIVE_HOURS,
     LONGEST_EXPECTED,
@@ -49,7 +50,7 @@ Labels = tuple[str, ...]
 Sample = tuple[Labels, float | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One account at one instant. `title` is its `account` label, which no other account has."""
 
@@ -59,15 +60,26 @@ class Row:
     policy: Policy
     now: datetime
 
-    @property
+    @cached_property
     def is_fresh(self) -> bool:
         return self.account.values_are_fresh(self.now, self.policy.interval)
 
-    @property
-    def windows(self) -> Iterable[Window]:
+    @cached_property
+    def windows(self) -> Sequence[Window]:
         """One for each label; none where the values are too old to be shown."""
         shown = self.account.windows(self.now) if self.is_fresh else ()
-        return {label_text(window.key): window for window in shown}.values()
+        return list({label_text(window.key): window for window in shown}.values())
+
+    @cached_property
+    def forecasts(self) -> Mapping[str, Forecast]:
+        """Those of the windows that are shown."""
+        known = self.account.forecast.windows if self.account.forecast else ()
+        found = {
+            window.key: self.account.forecast_of(window.key, self.now)
+            for window in self.windows
+            if window.key in known
+        }
+        return {key: forecast for key, forecast in found.items() if forecast is not None}
 
     @property
     def extra(self) -> ExtraUsage | None:
@@ -154,6 +166,8 @@ def titles_of(accounts: Iterable[AccountState]) -> list[str]:
 
 
 def label_text(text: str) -> str:
+    if text.isascii() and "\0" not in text:
+        return text
     return _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
@@ -181,18 +195,16 @@ _AGE: Final = (
 )
 
 
-def _run_out(window: Window, row: Row) -> float | None:
-    forecast = row.account.forecast_of(window.key, row.now)
-    return None if forecast is None else forecast.run_out_probability
+def _run_out(row: Row) -> Iterator[Sample]:
+    for key, forecast in row.forecasts.items():
+        yield (row.title, key), forecast.run_out_probability
 
 
 def _full_at(row: Row) -> Iterator[Sample]:
-    for window in row.windows:
-        forecast = row.account.forecast_of(window.key, row.now)
-        if forecast is not None and forecast.full_at is not None:
-            at = forecast.full_at
+    for key, forecast in row.forecasts.items():
+        if (at := forecast.full_at) is not None:
             for percentile, instant in (("10", at.p10), ("50", at.p50), ("90", at.p90)):
-                yield (row.title, percentile, window.key), _timestamp(instant)
+                yield (row.title, percentile, key), instant.timestamp()
 
 
 def _week_cost(row: Row) -> float | None:
@@ -311,9 +323,11 @@ ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
         "When the window resets, in seconds since 1970; absent while no window is open.",
         lambda window, _: _timestamp(window.resets_at),
     ),
-    _of_window(
-        "run_out_probability_ratio",
-        "Probability (0 to 1) that the window is full before its reset; absent while too little is known.",
+    Family(
+        "claude_usage_run_out_probability_ratio",
+        "Probability (0 to 1) that the window is full before its reset; absent while too little is known."
+        f" {_AGE}",
+        ("account", "window"),
         _run_out,
     ),
     Family(

@@ -129,6 +129,7 @@ class Site:
         self._port = config.port
         self._guard = guard_for(config.host, socket.gethostname(), config.hosts)
         self._exposition = Exposition()
+        self._writing = asyncio.Lock()
         self._lag = LoopLag()
         self._process = ProcessCollector(registry=None)
         self._followers = 0
@@ -266,7 +267,8 @@ class Site:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         accept = request.headers.get("Accept", "")
-        page = await self._page_of(accept)
+        async with self._writing:  # who asks at the same time then finds most of it made
+            page = await self._page_of(accept)
         headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
         if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
             return web.Response(body=page.body(), headers=headers)

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporters.families import titles_of
 from exporters.negotiation import OPENMETRICS, TEXT
-from exporters.prometheus import Exposition, Page, render
+from exporters.prometheus import Exposition, Page, finish, render
 from exporters.server import LoopLag
 from monitor import __version__
 from monitor.core.alerts.conditions import condition_key
@@ -439,13 +439,7 @@ def page_of(
     now: datetime,
     accept: str = "application/openmetrics-text",
 ) -> Page:
-    steps = exposition.steps(shown, now, accept)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            page: Page = end.value
-            return page
+    return finish(exposition.steps(shown, now, accept))
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
@@ -468,7 +462,18 @@ TURNS = [after(seconds=s) + timedelta(microseconds=m) for s in SECONDS for m in 
 """Around each instant from which the page says something else of the state below, though nothing happens."""
 
 instants = st.sampled_from(TURNS) | st.integers(-100, 800_000).map(lambda s: after(seconds=s))
-CHANGES = ["poll", "mute", "log in", "remove", "rules", "label", "cease", "cease all", "nothing"]
+CHANGES = [
+    "poll",
+    "mute",
+    "log in",
+    "remove",
+    "rules",
+    "label",
+    "cease",
+    "cease all",
+    "expect",
+    "nothing",
+]
 
 
 @given(scrapes=st.lists(st.tuples(instants, st.sampled_from(CHANGES)), max_size=6))
@@ -499,6 +504,9 @@ def changed(shown: State, change: str, at: datetime) -> State:
         case "poll" if first:
             news = usage(Window("5h", 0.97, at + timedelta(hours=1)), at=at)
             return update(shown, PollSucceeded(at, first, news, timedelta(seconds=1)))[0]
+        case "expect" if shown.pool is not None:
+            pool = replace(shown.pool, at=at, exhausted_probability=0.77)
+            return replace(shown, pool=pool)
         case "mute":
             return replace(shown, muted_until=at + timedelta(minutes=5))
         case "log in":

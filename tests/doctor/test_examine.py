@@ -89,7 +89,7 @@ LOGINS: dict[str, tuple[Edit, Outcome, str, str]] = {
     "unreadable": (
         lambda m: (m.home / ".claude/.credentials.json").mkdir(parents=True),
         FAIL,
-        "~/.claude: cannot be read (Not a regular file",
+        "~/.claude: cannot be read (Is a directory",
         "`ls -l ~/.claude/.credentials.json`",
     ),
 }

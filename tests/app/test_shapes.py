@@ -91,9 +91,10 @@ def seen(event: Event, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
     now, effects = update(known, event)
     document = status_document(now, NOW)["accounts"][0]
     failure = document["failure"]
-    row = render_plain(now, NOW, 160).splitlines()[1]
+    header, row = (line.split(" | ") for line in render_plain(now, NOW, 200).splitlines()[:2])
+    cells = dict(zip(map(str.strip, header), map(str.strip, row), strict=True))
     return {
-        "table": " ".join(row.split()[2:]),
+        "table": {name: cells[name] for name in ("5h %", "7d %", "Status")},
         "json": {
             "status": document["status"],
             **({"reason": failure["reason"], "detail": failure["detail"]} if failure else {}),

@@ -231,6 +231,23 @@ async def test_a_reload_repeats_no_alert_and_its_channels_tell_the_next(user: Ri
         assert await told(user, 2) == ["told", "anew"]
 
 
+async def test_metrics_tell_wrong_settings_and_every_channel_before_it_has_sent(user: Rig) -> None:
+    user.settle(listen="127.0.0.1:0", more=telling(user.home))
+    async with user.leader() as leader:
+        await user.seen(lambda state: state.notifications.channels == ("command",))
+        url, successful = await url_of(leader), "claude_usage_config_last_reload_successful"
+        _, page = await scraped(url)
+        sent = 'claude_usage_notifications_total{channel="command",kind="threshold"} 0.0'
+        assert {sent, f"{successful} 1.0"} <= set(page.splitlines())
+        right = user.config.read_text()
+        user.config.write_text("[settings\n")
+        assert (await user.ask(Reload()))[0] == 2
+        assert f"{successful} 0.0" in (await scraped(url))[1].splitlines()
+        user.config.write_text(right)
+        await leader.reload()
+        assert f"{successful} 1.0" in (await scraped(url))[1].splitlines()
+
+
 async def test_a_new_threshold_holds_from_the_next_poll_on(user: Rig) -> None:
     uses(user.people[0], 70)
     user.settle(more=telling(user.home))

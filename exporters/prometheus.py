@@ -130,7 +130,7 @@ class Stable:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One scrape in the form that was asked for. `size` is in bytes."""
+    """One scrape in the form that was asked for."""
 
     stable: Stable
     fresh: bytes
@@ -143,10 +143,25 @@ class Page:
 
     @property
     def size(self) -> int:
-        return sum(map(len, self.stable.families)) + len(self.fresh)
+        """In bytes."""
+        return sum(map(len, self._parts()))
 
     def body(self) -> bytes:
-        return b"".join((*self.stable.parts(openmetrics=self.openmetrics), self.fresh))
+        return b"".join(self._parts())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body, some ten thousand bytes or more at a time."""
+        waiting: list[bytes] = []
+        for part in self._parts():
+            waiting.append(part)
+            if len(part) > PIECE * 10:
+                yield b"".join(waiting)
+                waiting = []
+        yield b"".join(waiting)
+
+    def _parts(self) -> Iterator[bytes]:
+        yield from self.stable.parts(openmetrics=self.openmetrics)
+        yield self.fresh
 
     def gzip(self) -> bytes:
         """One gzip member; of a long page this takes milliseconds, in which other threads may run."""

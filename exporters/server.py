@@ -56,7 +56,7 @@ MOST_FOLLOWERS: Final = 10
 
 STEP_SECONDS: Final = 0.001
 LONG_PAGE: Final = 64 * 1024
-"""In bytes: a page that is compressed in a thread, for it takes longer than the way there."""
+"""In bytes: a page that is compressed in a thread, for it takes longer than the way there, or sent in pieces."""
 
 MOST_REFUSED: Final = 20
 """How many refused names are remembered: whoever asks could make up any number of them."""
@@ -106,6 +106,21 @@ class LoopLag(Collector):
         )
 
 
+class Figures(Collector):
+    """What a collector finds, looked at no more than once a second: the system takes long to tell it."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._found: list[Metric] = []
+        self._at = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        now = time.monotonic()
+        if not self._found or now - self._at >= 1:
+            self._found, self._at = list(self._collector.collect()), now
+        yield from self._found
+
+
 class Site:
     """Serves views of `state()` at `now()`. Use it as an async context, or start and stop it.
 
@@ -131,7 +146,7 @@ class Site:
         self._exposition = Exposition()
         self._writing = asyncio.Lock()
         self._lag = LoopLag()
-        self._process = ProcessCollector(registry=None)
+        self._process = Figures(ProcessCollector(registry=None))
         self._followers = 0
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -265,17 +280,24 @@ class Site:
                 _log.warning("refused a request: %s", advice)
         return web.Response(status=refusal, text=text)
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
         accept = request.headers.get("Accept", "")
         async with self._writing:  # who asks at the same time then finds most of it made
             page = await self._page_of(accept)
         headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
-        if not accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            return web.Response(body=page.body(), headers=headers)
-        headers["Content-Encoding"] = "gzip"
         is_long = page.size > LONG_PAGE
-        body = await to_thread(page.gzip) if is_long else page.gzip()
-        return web.Response(body=body, headers=headers)
+        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+            body = await to_thread(page.gzip) if is_long else page.gzip()
+            return web.Response(body=body, headers=headers)
+        if not is_long or request.method == "HEAD":
+            return web.Response(body=page.body(), headers=headers)
+        response = web.StreamResponse(headers=headers)
+        response.content_length = page.size
+        await response.prepare(request)
+        for piece in page.pieces():
+            await response.write(piece)
+        return response
 
     async def _page_of(self, accept: str) -> Page:
         """One of the newest state. All else has its turn once a millisecond, however many accounts there are."""

@@ -486,6 +486,8 @@ def test_what_is_kept_from_one_scrape_to_the_next_is_never_old(
         page = page_of(exposition, shown, at)
         assert page.body() == rendered(shown, at, openmetrics=True)
         assert gzip.decompress(page.gzip()) == page.body()
+        assert b"".join(page.pieces()) == page.body()
+        assert page.size == len(page.body())
 
 
 @pytest.mark.parametrize("interval", [3, 400])

@@ -3,19 +3,22 @@ import gzip
 import re
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from exporters.listener import cannot_listen
 from exporters.negotiation import OPENMETRICS, TEXT
-from exporters.server import Site
+from exporters.prometheus import render
+from exporters.server import LONG_PAGE, Figures, Site
 from exporters.web_config import SiteConfig
 from monitor.core.errors import Reason, TrackerError
 from monitor.core.state import State
-from tests.builders import NOW, failing, live, state, waiting
+from tests.builders import NOW, failing, live, state, waiting, window
 from tests.exporters.factories import rich_state
 
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
@@ -65,6 +68,33 @@ async def test_metrics_are_openmetrics_in_gzip_for_prometheus(client: ClientSess
     assert gzip.decompress(body).endswith(b"# EOF\n")
 
 
+async def test_a_long_page_is_the_same_in_pieces_and_compressed() -> None:
+    many = state(*[live(f"user{n}", window("5h", 42), window("7d", 18)) for n in range(300)])
+    async with (
+        Site(lambda: many, lambda: NOW, SiteConfig()) as site,
+        ClientSession(site.url, auto_decompress=False) as client,
+    ):
+        asked = {"Accept": "text/plain", "Accept_Encoding": "identity"}
+        plain, body = await answer(client, "/metrics", **asked)
+        _, zipped = await answer(client, "/metrics", Accept="text/plain", Accept_Encoding="gzip")
+        assert len(body) > LONG_PAGE
+        assert plain.headers["Content-Length"] == str(len(body))
+        ours = [
+            [
+                line
+                for line in page.splitlines()
+                if line.startswith(b"claude_usage_") and b"_lag_" not in line
+            ]
+            for page in (body, gzip.decompress(zipped), render(many, NOW, "text/plain")[0])
+        ]
+        assert ours[0] == ours[1] == ours[2]
+        headers = {"Accept": "text/plain", "Accept-Encoding": "identity"}
+        async with client.head("/metrics", headers=headers) as response:
+            assert int(response.headers["Content-Length"]) > LONG_PAGE
+        again, _ = await answer(client, "/metrics", **asked)
+        assert again.status == 200
+
+
 async def test_deflate_is_never_chosen(client: ClientSession) -> None:
     response, _ = await answer(client, "/metrics", Accept_Encoding="deflate, gzip")
     assert response.headers["Content-Encoding"] == "gzip"
@@ -77,6 +107,24 @@ async def test_an_unreadable_version_is_answered_in_plain_text(client: ClientSes
         client, "/metrics", Accept="application/openmetrics-text;version=abc"
     )
     assert (response.status, response.headers["Content-Type"]) == (200, TEXT)
+
+
+def test_the_figures_of_the_process_are_looked_at_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    looks: list[float] = []
+
+    class Looked(Collector):
+        def collect(self) -> Iterator[Metric]:
+            looks.append(clock[0])
+            yield GaugeMetricFamily("looks", "", value=len(looks))
+
+    figures = Figures(Looked())
+    for clock[0] in (100.0, 100.9, 101.0, 101.5):
+        assert [s.value for f in figures.collect() for s in f.samples] == [len(looks)]
+    assert looks == [100.0, 101.0]
 
 
 async def test_a_scrape_sees_the_state_of_its_own_moment() -> None:

@@ -36,6 +36,9 @@ _WIDE: Final = 50
 """From this width on, a fact stands beside its label, not under it."""
 
 _BAR_CELLS: Final = 20
+_ROOMY: Final = 76
+"""From this width on, a bar has all its cells."""
+
 _TREND_CELLS: Final = 26
 """Of a percentage and its bar, so that they end together."""
 _ALERTS: Final = 5
@@ -69,7 +72,7 @@ def detail_lines(
     """The pane's lines, in `room` cells; clock times are those of `tz`."""
     moment = _Moment(now, tz)
     facts = [
-        *_windows(account, moment, is_wide=room >= _WIDE),
+        *_windows(account, moment, room),
         *_pace(account, moment),
         *_condition(state, account, moment),
         *_use(state, account),
@@ -99,16 +102,16 @@ def _lay_out(fact: Fact, room: int) -> list[Line]:
     return [*above, *((Span(start, Style.DIM), *line) for start, line in beside)]
 
 
-def _windows(account: AccountState, moment: _Moment, *, is_wide: bool) -> Iterator[Fact]:
+def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact]:
     windows = account.windows(moment.now)
     for window in windows:
         name = clean(window.key).replace("_", " ")
         percent, lock = table.percent(window), ""
         if window.locked_reason is not None:
             lock = f", locked: {clean(window.locked_reason) or 'no reason given'}"
-        if is_wide:
+        if room >= _WIDE:
             reset = f"  {_reset(window, moment)}{lock}"
-            bar = table.bar(window, _BAR_CELLS)
+            bar = table.bar(window, _BAR_CELLS if room >= _ROOMY else _BAR_CELLS // 2)
             yield f"{name} limit", (percent, Span("  "), *bar, Span(reset))
             trend = spark(account.forecast.trends.get(window.key, ())) if account.forecast else ""
             words = format.outlook_words(account, window.key, moment.now, moment.tz)

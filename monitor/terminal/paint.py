@@ -79,8 +79,24 @@ _OF_FEW: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
 }
 """For terminals of 8 or 16 colours, of which none is a readable grey; bold makes those of 8 bright."""
 
-_STRIPE: Final = {Theme.DARK: 0.78, Theme.LIGHT: 1.4}
-"""Every second bar is drawn in a darker or lighter shade, so that full ones do not melt into one block."""
+_TRACKS: Final = frozenset((Back.TRACK, Back.STRIPE))
+_STRIPES: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
+    Theme.DARK: {
+        Style.COOL: (0, 135, 95),
+        Style.MILD: (135, 135, 0),
+        Style.WARM: (175, 135, 0),
+        Style.HOT: (215, 95, 0),
+        Style.FULL: (215, 0, 0),
+    },
+    Theme.LIGHT: {
+        Style.COOL: (0, 135, 135),
+        Style.MILD: (135, 135, 0),
+        Style.WARM: (175, 135, 0),
+        Style.HOT: (215, 95, 95),
+        Style.FULL: (215, 95, 95),
+    },
+}
+"""Every second bar is drawn in another shade, so that full ones do not melt into one block."""
 
 _BEGIN: Final = "\x1b[?2026h"
 _END: Final = "\x1b[?2026l"
@@ -221,11 +237,11 @@ class Painter:
     def _find_look(self, style: Style, bold: bool, back: Back | None) -> str:
         term, theme = self.term, self.theme
         found = ""
-        colour = COLOURS[theme].get(style)
-        if self._has_backs and colour is not None:
-            shade = _STRIPE[theme] if back is Back.STRIPE else 1
-            red, green, blue = (min(round(part * shade), 255) for part in colour)
-            found = str(term.color_rgb(red, green, blue))
+        colours = COLOURS[theme]
+        if back is Back.STRIPE:
+            colours = {**colours, **_STRIPES[theme]}
+        if self._has_backs and style in colours:
+            found = str(term.color_rgb(*colours[style]))
         elif self._is_coloured and style in _OF_FEW[theme]:
             found, bold = str(term.color_rgb(*_OF_FEW[theme][style])), bold or theme is Theme.DARK
         if self._has_backs and back is not None:
@@ -235,7 +251,7 @@ class Painter:
     def letters(self, span: Span) -> str:
         """The span's text in the characters of this terminal."""
         text = span.text
-        if span.style is Style.TRACK and span.back and self._has_backs:
+        if span.style is Style.TRACK and span.back in _TRACKS and self._has_backs:
             return " " * len(text)  # the background is the track
         return text.translate(ASCII) if self._display.ascii else text
 

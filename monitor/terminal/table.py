@@ -10,6 +10,7 @@ from monitor.core import format
 from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
+from monitor.terminal.chart import spark
 from monitor.terminal.status import StatusWords, status_words
 from monitor.terminal.text import (
     ASCII,
@@ -45,12 +46,14 @@ _TITLES: Final = {
     "worst": " Max",
     "model": "Model 7d",
     "full": "Full",
+    "trend": "5h Trend",
 }
 _STANDARD: Final = (
     "number", "name", "5h percent", "5h bar", "5h reset", "7d percent", "7d bar", "7d reset", "status",
 )  # fmt: skip
 _CHOICES: Final = (
-    (130, " | ", (*_STANDARD[:-1], "model", "full", "status")),
+    (130, " | ", (*_STANDARD[:-1], "trend", "model", "full", "status")),
+    (130, " | ", (*_STANDARD[:-1], "trend", "full", "status")),
     (120, " | ", (*_STANDARD[:-1], "full", "status")),
     (0, " | ", _STANDARD),
     (0, " ", _STANDARD),
@@ -76,7 +79,7 @@ _ROOM_FOR_MARK: Final = 2
 
 _SHORTEST_BAR: Final = 6
 _WIDTHS: Final = {
-    "mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8, "model": 11, "full": 9,
+    "mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8, "trend": 8, "model": 11, "full": 9,
 }  # fmt: skip
 
 
@@ -116,11 +119,11 @@ def table_lines(
     titles: list[Span] = []
     for column, cells in widths.items():
         titles += [
-            Span(between, Style.DIM),
+            Span(between, Style.TRACK),
             Span(pad(_TITLES[column], cells), Style.DIM, bold=True),
         ]
     lines = [fit(tuple(_begin(titles, widths)), room)]
-    gap = Span(between, Style.DIM)
+    gap = Span(between, Style.TRACK)
     overflows = sum(widths.values()) + len(between) * (len(widths) - 1) + 1 > room
     for place, row in enumerate(shown):
         spans: list[Span] = []
@@ -278,6 +281,11 @@ def _cell(row: Row, column: str, room: int, back: Back, widths: Mapping[str, int
             return bar(row.window(column), room, back)
         case "reset":
             return (Span(pad(reset_words(row.window(column), row.now), room)),)
+        case "trend":
+            levels = row.account.forecast.trends.get(FIVE_HOURS, ()) if row.account.forecast else ()
+            known = row.windows.get(FIVE_HOURS)
+            style = utilization_style(known.utilization) if known else Style.DIM
+            return (Span(pad(spark(levels[-room:]), room, right=True), style),)
         case "model":
             weeks = [w for key, w in row.windows.items() if key.startswith(f"{SEVEN_DAYS}_")]
             if not weeks:

@@ -130,26 +130,27 @@ class Terminal:
 
     def wait_for(self, text: str, seconds: float = 15) -> str:
         """Read until the text is on the screen, and return the screen."""
-        self._wait(lambda: text in self.screen, f"{text!r} on the screen", seconds)
+        self.wait_until(lambda: text in self.screen, f"{text!r} on the screen", seconds)
         return self.screen
 
     def wait_until_gone(self, text: str, seconds: float = 15) -> str:
         """Read until the text is no longer on the screen, and return the screen."""
-        self._wait(lambda: text not in self.screen, f"{text!r} gone from the screen", seconds)
+        self.wait_until(lambda: text not in self.screen, f"{text!r} gone from the screen", seconds)
         return self.screen
 
     def wait_for_raw(self, data: bytes, seconds: float = 15) -> None:
         """Read until the program has written these bytes."""
-        self._wait(lambda: data in self.raw, f"{data!r} in the output", seconds)
+        self.wait_until(lambda: data in self.raw, f"{data!r} in the output", seconds)
 
     def wait_for_exit(self, seconds: float = 15) -> int:
         """Read until the program has ended, and return its exit code; negative for a signal."""
-        self._wait(lambda: self.process.poll() is not None, "the program's end", seconds)
+        self.wait_until(lambda: self.process.poll() is not None, "the program's end", seconds)
         while self.read(0.05):
             pass
         return int(self.process.returncode)
 
-    def _wait(self, condition: Any, what: str, seconds: float) -> None:
+    def wait_until(self, condition: Any, what: str, seconds: float = 15) -> None:
+        """Read until the condition is met."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -151,6 +151,7 @@ def many(count: int) -> Callable[[datetime], State]:
 STATES: dict[str, Callable[[datetime], State]] = {
     "three": three,
     "mixed": mixed,
+    "five": many(5),
     "twenty": many(20),
     "hundred": many(100),
     "none": lambda _now: State(),

@@ -104,6 +104,7 @@ def test_a_track_is_a_ground_where_the_terminal_has_one_and_else_a_character() -
     assert PAINTER.letters(track) == "  "
     assert "48;5;" in PAINTER.look(track)
     assert Painter(TERM, coloured=False).letters(track) == "░░"
+    assert PAINTER.letters(Span(" | ", Style.TRACK, back=Back.SELECTED)) == " | "
 
 
 def test_every_second_bar_has_another_shade() -> None:

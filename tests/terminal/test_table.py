@@ -115,6 +115,7 @@ def test_utilization_is_coloured_from_green_to_red() -> None:
 @pytest.mark.parametrize(
     ("width", "first", "last", "count"),
     [
+        (168, "number", "status", 12),
         (156, "number", "status", 11),
         (142, "number", "status", 10),
         (119, "number", "status", 9),
@@ -196,6 +197,15 @@ def test_from_130_cells_it_shows_the_fullest_week_of_a_model() -> None:
     assert row[header.index("Model 7d") :].startswith("fable   88% ")
     _, without = shown(state_of(account(NOW, "a@b.c", ("5h", 42, "2h"))), width=130)
     assert without[header.index("Model 7d") :].startswith("--  ")
+
+
+def test_from_130_cells_it_shows_the_last_hours_of_the_5_hour_window() -> None:
+    trends = {"5h": (None, *[0.1] * 20, 0.5, 0.9, 1.0)}
+    used = replace(
+        account(NOW, "a@b.c", ("5h", 100, "2h")), forecast=AccountForecast(NOW, trends=trends)
+    )
+    header, row = shown(state_of(used), width=130)
+    assert row[header.index("5h Trend") :].startswith("▁▁▁▁▁▄▇█ |")
 
 
 def test_the_selected_row_has_a_ground_of_its_own_to_the_edge() -> None:

@@ -1,4 +1,4 @@
-"""`python -m tools.pictures`: draws the dashboards from a real Prometheus; fails where a picture has a problem.
+"""`python -m tools.pictures`: draws the table, and dashboards from a real Prometheus; fails where one has a problem.
 
 The last line is JSON: for each picture its file, its number of panels, and its problems.
 """
@@ -9,10 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from tools.pictures.backfill import END, NAMES
 from tools.pictures.drawing import Picture, draw
+from tools.pictures.screens import draw_screens
 from tools.pictures.store import query, run_prometheus
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +24,8 @@ DASHBOARDS = ("overview", "account", "exporter")
 def main() -> int:
     options = _options()
     pictures = []
-    for picture in draw_dashboards(options):
+    screens = draw_screens(options.output, options.themes) if not options.no_screens else ()
+    for picture in chain(screens, draw_dashboards(options)):
         pictures.append(picture)
         print(
             f"{picture.file}: {picture.panels} panels, {len(picture.problems)} problems", flush=True
@@ -33,7 +36,7 @@ def main() -> int:
 
 def draw_dashboards(options: argparse.Namespace) -> Iterator[Picture]:
     """Every dashboard for every number of accounts in every theme."""
-    for count in options.accounts:
+    for count in options.accounts if options.dashboards else ():
         with (
             tempfile.TemporaryDirectory() as folder,
             run_prometheus(Path(folder), count) as prometheus,
@@ -55,7 +58,8 @@ def _account_in_use(prometheus: str) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make pictures", description=__doc__)
-    parser.add_argument("--dashboards", nargs="+", choices=DASHBOARDS, default=DASHBOARDS)
+    parser.add_argument("--no-screens", action="store_true", help="draw the dashboards alone")
+    parser.add_argument("--dashboards", nargs="*", choices=DASHBOARDS, default=DASHBOARDS)
     parser.add_argument(
         "--accounts", nargs="+", type=int, choices=range(1, 31), metavar="1..30", default=[1, 5, 30]
     )

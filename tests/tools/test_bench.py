@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 
+from tests.real.need import need
 from tools.bench.home import BIN
+from tools.bench.servers import PUSHGATEWAY
 
 
 def test_the_last_line_holds_the_figures() -> None:
@@ -23,6 +25,7 @@ def test_the_last_line_holds_the_figures() -> None:
 
 
 def test_the_scrapes_of_all_servers_are_measured() -> None:
+    need(PUSHGATEWAY)
     argv = [sys.executable, "-m", "tools.bench.scrape", "--accounts", "2", "--rounds", "1"]
     done = subprocess.run(
         [*argv, "--seconds", "0.2"], capture_output=True, text=True, timeout=120, check=True

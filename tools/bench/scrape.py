@@ -8,6 +8,7 @@ seconds lie between two, so that one account in twelve has changed.
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from statistics import median
 from typing import Any, Final
 
 from tools.bench.measure import cpu_seconds
-from tools.bench.servers import KINDS, Server, go, python
+from tools.bench.servers import KINDS, PUSHGATEWAY, Server, go, python
 
 ASKED: Final[Mapping[str, Mapping[str, str]]] = {
     "text": {"Accept": "text/plain"},
@@ -48,6 +49,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of each server; default: 5")
     parser.add_argument("--seconds", type=float, default=1.5, help="of each round; default: 1.5")
     wanted = parser.parse_args()
+    if not shutil.which(PUSHGATEWAY):
+        print(f"{PUSHGATEWAY} is not on PATH: without the Go client")
     before = os.getloadavg()[0]
     print(
         f"{'accounts':>8} {'asked':10} {'server':10} {'scrapes/s':>10} {'cpu/scrape':>12} {'bytes':>9}"
@@ -64,7 +67,8 @@ def main() -> int:
 def _measured(accounts: int, rounds: int, seconds: float) -> dict[str, Any]:
     with ExitStack() as stack:
         servers = {kind: stack.enter_context(python(kind, accounts)) for kind in KINDS}
-        servers["go"] = stack.enter_context(go(accounts))
+        if shutil.which(PUSHGATEWAY):
+            servers["go"] = stack.enter_context(go(accounts))
         figures: dict[str, Any] = {}
         for asked, headers in ASKED.items():
             for server in servers.values():
@@ -79,6 +83,11 @@ def _measured(accounts: int, rounds: int, seconds: float) -> dict[str, Any]:
                     f"{accounts:8} {asked:10} {name:10} {each.rps:10.0f} {each.cpu_ms:9.3f} ms {each.size:9}",
                     flush=True,
                 )
+            ours, rate = middle["ours"], middle["ours"].rps / middle["static"].rps
+            said = f"{rate:.2f} of the static rate (at least 0.5)"
+            if "go" in middle:
+                said += f", {ours.cpu_ms / middle['go'].cpu_ms:.2f} of Go's processor time (at most 0.33)"
+            print(f"{accounts:8} {asked:10} ours: {said}")
             figures[asked] = {
                 **{f"{name}_rps": round(each.rps, 1) for name, each in middle.items()},
                 **{f"{name}_cpu_ms": round(each.cpu_ms, 3) for name, each in middle.items()},

@@ -30,7 +30,6 @@ from monitor.core.model import Account, AccountState, Up, Usage, Window
 from monitor.core.state import State
 from tests.exporters.factories import healthy
 from tests.real.bus import wait_until
-from tests.real.need import need
 from tests.real.prometheus import free_port
 
 APART: Final = timedelta(seconds=15)
@@ -171,6 +170,7 @@ async def _aiohttp(
         await runner.cleanup()
 
 
+PUSHGATEWAY: Final = "prometheus-pushgateway"
 KINDS: Final = {"ours": _ours, "ours_apart": _ours, "library": _library, "static": _static}
 """Scrapes of `ours_apart` are as far from each other, by the clock of its accounts, as a Prometheus' mostly are."""
 
@@ -251,10 +251,9 @@ def python(kind: str, accounts: int) -> Iterator[Server]:
 @contextmanager
 def go(accounts: int) -> Iterator[Server]:
     """Debian's Pushgateway: the Go client, holding the series of the page."""
-    need("prometheus-pushgateway")
     port = free_port()
     with TemporaryDirectory() as folder:
-        argv = ["prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{port}"]
+        argv = [PUSHGATEWAY, f"--web.listen-address=127.0.0.1:{port}"]
         with Popen(argv, cwd=Path(folder), stderr=DEVNULL, text=True) as process:
             try:
                 url = f"http://127.0.0.1:{port}"

@@ -83,10 +83,10 @@ _TRACKS: Final = frozenset((Back.TRACK, Back.STRIPE))
 _STRIPES: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
     Theme.DARK: {
         Style.COOL: (0, 135, 95),
-        Style.MILD: (135, 135, 0),
-        Style.WARM: (175, 135, 0),
-        Style.HOT: (215, 95, 0),
-        Style.FULL: (215, 0, 0),
+        Style.MILD: (135, 135, 95),
+        Style.WARM: (175, 135, 95),
+        Style.HOT: (215, 135, 95),
+        Style.FULL: (215, 95, 95),
     },
     Theme.LIGHT: {
         Style.COOL: (0, 135, 135),

@@ -23,7 +23,7 @@ from tools.pictures.terminal import (
 
 SIZES: Final = ((120, 40), (80, 24), (60, 12), (200, 50))
 STATES: Final = ("five", "twenty")
-PANES: Final = {"detail": " ", "log": "l", "help": "?"}
+PANES: Final = {"detail": " ", "help": "?"}
 DEMO_SECONDS: Final = (10, 25, 40, 60)
 THEMES: Final = {"dark": DARK, "light": LIGHT}
 RUNNER: Final = [sys.executable, "-m", "tests.terminal.runner"]
@@ -62,6 +62,9 @@ def _demo(output: Path) -> Iterator[Picture]:
             while time.monotonic() < began + seconds:
                 shown.read(0.2)
             yield _draw(shown, DARK, output / f"demo-{seconds:02}s-dark")
+        shown.keys("l")
+        shown.wait_for("─ alerts ─")
+        yield _draw(shown, DARK, output / "demo-log-dark")
 
 
 def _draw(shown: Terminal, theme: Theme, target: Path) -> Picture:
@@ -83,7 +86,7 @@ def _draw(shown: Terminal, theme: Theme, target: Path) -> Picture:
             ],
             capture_output=True, timeout=120,
         )  # fmt: skip
-    problems = [] if "quit" in shown.screen else [{"panel": "", "problem": "no table"}]
+    problems = [] if "Claude Tracker" in shown.screen else [{"panel": "", "problem": "no table"}]
     if done.returncode or not png.exists():
         problems.append({"panel": "", "problem": "chromium drew no PNG"})
     return Picture(str(png), 1, problems)

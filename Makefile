@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests tools
 
-.PHONY: run demo test test-all check lint types contracts simulate backtest plan kill bench bench-scrape load size dashboards pictures record format clean
+.PHONY: run demo test test-all check lint types contracts simulate backtest plan kill bench bench-scrape load size dashboards pictures record history format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -63,6 +63,9 @@ dashboards: $(VENV)/.installed-dev
 
 pictures: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.pictures $(ARGS)
+
+history: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.history
 
 record: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.record $(ARGS)

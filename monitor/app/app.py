@@ -24,7 +24,7 @@ from monitor.core.events import (
 from monitor.core.model import Storage
 from monitor.core.policy import Policy
 from monitor.core.restore import unasked
-from monitor.core.schedule import is_in_turn
+from monitor.core.schedule import FIRST_STAGGER, is_in_turn
 from monitor.core.state import State
 from monitor.credentials.account_service import AccountService
 from monitor.credentials.accounts import Profiles
@@ -41,8 +41,6 @@ from monitor.storage.mute import Mute
 from monitor.storage.recorder import NoRecorder, Recorder
 from monitor.store import Store
 from monitor.system.clock import Clock
-
-STATUS_STAGGER = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +188,7 @@ class App:
         await self.credentials.local_usage.look()
         async with asyncio.TaskGroup() as polls:
             for place, name in enumerate(self._in_turn()):
-                polls.create_task(self._poll_after(place * STATUS_STAGGER, name))
+                polls.create_task(self._poll_after(place * FIRST_STAGGER.total_seconds(), name))
 
     def _in_turn(self) -> list[str]:
         """Return the accounts to ask without costing more requests than a program that runs all the time."""

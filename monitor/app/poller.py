@@ -1,7 +1,8 @@
 """Polls each account when it is due, one request at a time for each, and never all accounts at once.
 
 Due times are wall-clock instants in the state: timers stop while a machine sleeps. What is due is
-looked up in short ticks, and each tick starts as few polls as keep up with the number of accounts.
+looked up in short ticks, and each tick starts as few polls as keep up with the number of accounts. Only the first
+polls go out a few together: somebody waits for the table.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ from monitor.system.clock import Clock
 _log = logging.getLogger(__name__)
 
 TICK: Final = 0.5
+FIRST_TICK: Final = 0.05
+FIRST_TOGETHER: Final = 8
 STEP: Final = timedelta(seconds=5)
 
 REFUSALS: Final = frozenset({Reason.AUTH, Reason.CREDENTIALS})
@@ -127,14 +130,23 @@ class Poller:
         now, policy = self._clock.now(), self._store.state.policy
         accounts = self._store.state.accounts if policy.polls else {}
         due = [(a.next_poll_at, name) for name, a in accounts.items() if not a.polling]
-        late = sorted((at, name) for at, name in due if at <= now)
+        late = [name for at, name in sorted(due) if at <= now]
+        first = [name for name in late if name not in self._newest]
+        room = FIRST_TOGETHER - (len(accounts) - len(due))
         at_once = math.ceil(2 * len(accounts) * TICK / policy.interval.total_seconds())
-        return [name for _, name in late[:at_once]]
+        return [*first[: max(room, 0)], *[name for name in late if name in self._newest][:at_once]]
+
+    def _tick_secs(self) -> float:
+        """The pause to the next look: short while first polls are due."""
+        soon, state = self._clock.now() + timedelta(seconds=TICK), self._store.state
+        accounts = state.accounts.items() if state.policy.polls else ()
+        is_first = any(n not in self._newest and a.next_poll_at <= soon for n, a in accounts)
+        return FIRST_TICK if is_first else TICK
 
     async def _tick(self) -> None:
         """Let a moment pass, and notice when the wall clock was set meanwhile."""
         wall, mono = self._clock.now(), self._clock.monotonic()
-        await self._clock.sleep(TICK)
+        await self._clock.sleep(self._tick_secs())
         passed = timedelta(seconds=self._clock.monotonic() - mono)
         step = self._clock.now() - wall - passed
         if abs(step) > STEP:

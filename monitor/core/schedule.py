@@ -19,11 +19,12 @@ JITTER: Final = 0.10
 AFTER_RESET: Final = timedelta(seconds=30)
 """The extra poll follows a reset by this, and by at most as much again."""
 
-FIRST_STAGGER: Final = timedelta(seconds=1)
-"""The first polls after the start are at most this far apart."""
+FIRST_STAGGER: Final = timedelta(milliseconds=50)
+"""The first polls of a table's length of accounts are this far apart: their budgets are separate."""
 
+FIRST_AT_ONCE: Final = 40
 FIRST_ROUND: Final = 0.9
-"""The share of the interval in which all accounts are polled first: the start takes a moment, too."""
+"""The share of the interval in which many accounts are polled first: the start takes a moment, too."""
 
 REFRESH_FLOOR: Final = timedelta(seconds=15)
 """A refresh follows the account's last request by at least this."""
@@ -46,7 +47,9 @@ FAILING_MOST: Final = timedelta(seconds=1800)
 
 def first_poll_at(now: datetime, place: int, count: int, interval: timedelta) -> datetime:
     """When the account at `place` (from 0) of `count` is polled first: soon, but not all at once."""
-    return now + place * min(FIRST_STAGGER, FIRST_ROUND * interval / max(count, 1))
+    spread = FIRST_ROUND * interval / max(count, 1)
+    together, others = min(place, FIRST_AT_ONCE), max(place - FIRST_AT_ONCE, 0)
+    return now + together * min(FIRST_STAGGER, spread) + others * min(timedelta(seconds=1), spread)
 
 
 def after_success(
@@ -56,8 +59,9 @@ def after_success(
     if state.throttled_at is not None and now - state.throttled_at >= HOUR:
         state = replace(state, throttled_at=None)
     interval = _interval(state, base)
-    spread = state.phase * interval if state.polls <= 1 else interval * JITTER * jitter
-    due = min([now + interval + spread, *_after_resets(state, now, jitter)])
+    share = 1 - 0.75 * state.phase if state.polls <= 1 else 1  # the second polls draw apart
+    due = now + interval * (share + JITTER * jitter)
+    due = min([due, *_after_resets(state, now, jitter)])
     return replace(
         state,
         interval=interval,

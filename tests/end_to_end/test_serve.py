@@ -403,11 +403,11 @@ def test_what_is_typed_in_one_viewer_is_done_by_the_owner_and_seen_in_the_other(
         renames(many, mine, other)
         deletes(many, mine, other)
         wait_until(lambda: asked(many)[0] == 2, "the poll that was asked for", 20)
-        mine.keys("g ")
+        mine.keys("g")
         mine.wait_for("2 of about 28 this hour")
         many.kill_owner()
         many.wait_for_owner()
-        other.keys("g ")
+        other.keys("g")
         other.wait_for("2 of about 28 this hour")
         line = f'claude_usage_requests_last_hour{{account="{many.api.accounts[0].email}"}} 2.0'
         wait_until(lambda: serves(many.port), "the metrics")

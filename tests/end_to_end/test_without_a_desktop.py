@@ -51,9 +51,10 @@ def test_the_table_shows_the_alert_and_all_say_the_same_of_the_channels(machine:
         shown.wait_for_raw(b"\x1b]2;97% user-0@ 5h")
 
         shown.keys("l")
+        shown.wait_for("─ alerts ─")
         shown.wait_for("sent (bell)")
         shown.keys("\x1b")
-        shown.wait_until_gone("sent (bell)")
+        shown.wait_until_gone("─ alerts ─")
         assert not [line for line in shown.lines if NAME in line and "⚠" in line]
 
         _, listed = ran(machine, "alerts")

@@ -31,7 +31,7 @@ from monitor.system.clock import Clock
 _log = logging.getLogger(__name__)
 
 TICK: Final = 0.5
-FIRST_TICK: Final = 0.05
+FIRST_TICK: Final = 0.02
 FIRST_TOGETHER: Final = 8
 STEP: Final = timedelta(seconds=5)
 

@@ -19,7 +19,7 @@ JITTER: Final = 0.10
 AFTER_RESET: Final = timedelta(seconds=30)
 """The extra poll follows a reset by this, and by at most as much again."""
 
-FIRST_STAGGER: Final = timedelta(milliseconds=50)
+FIRST_STAGGER: Final = timedelta(milliseconds=40)
 """The first polls of a table's length of accounts are this far apart: their budgets are separate."""
 
 FIRST_AT_ONCE: Final = 40

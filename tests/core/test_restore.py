@@ -90,7 +90,7 @@ def test_polls_that_fell_due_meanwhile_come_one_after_the_other() -> None:
         return live(name, at=before(hours=9), polls=9, next_poll_at=after(minutes=due))
 
     now = restored(left("a", -500), left("b", 1), left("c", -1))
-    assert [a.next_poll_at for a in now.values()] == [NOW, after(minutes=1), after(seconds=0.1)]
+    assert [a.next_poll_at for a in now.values()] == [NOW, after(minutes=1), after(seconds=0.08)]
     assert now["a"].requests == (), "nine hours ago counts no more"
 
 

@@ -61,7 +61,7 @@ def success(name: str, percent: float, minute: float = 0) -> PollSucceeded:
 def test_new_accounts_wait_for_their_first_poll() -> None:
     now = loaded("a", "b")
     assert [a.status(NOW) for a in now.accounts.values()] == [Status.WAITING] * 2
-    assert [a.next_poll_at for a in now.accounts.values()] == [NOW, after(seconds=0.05)]
+    assert [a.next_poll_at for a in now.accounts.values()] == [NOW, after(seconds=0.04)]
 
 
 def test_loading_again_keeps_what_is_known() -> None:

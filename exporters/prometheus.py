@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from exporters import negotiation
-from exporters.families import (
+from exporters.metrics import (
     ACCOUNT_FAMILIES,
     COUNTDOWN,
     FLEET_FAMILIES,

@@ -19,6 +19,7 @@ from prometheus_client import ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporters.connections import MAX_REQUESTS, Listener, cannot_listen, open_sockets
 from exporters.host_check import (
     address,
     guard_for,
@@ -27,7 +28,6 @@ from exporters.host_check import (
     parse_host,
     setting,
 )
-from exporters.listener import MAX_REQUESTS, Listener, cannot_listen, open_sockets
 from exporters.negotiation import accepts_gzip
 from exporters.page import SECURITY_POLICY, render_page, render_status
 from exporters.prometheus import Exposition, Page

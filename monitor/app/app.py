@@ -8,7 +8,7 @@ from functools import partial
 from monitor.api.client import ApiHosts, Client
 from monitor.app import background
 from monitor.app.forecaster import Forecaster, History
-from monitor.app.history import NoHistory
+from monitor.app.past_samples import NoHistory
 from monitor.app.poller import OwnRequests, Poller, RequestAllowance
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import (
@@ -34,7 +34,7 @@ from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
-from monitor.notify.journal import Journal
+from monitor.notify.delivery_log import Journal
 from monitor.notify.queue import Notifier
 from monitor.storage.cache import Cached
 from monitor.storage.mute import Mute

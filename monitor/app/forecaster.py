@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from monitor.core import forecast, profiles
 from monitor.core.events import Forecasted
-from monitor.core.exchange import PIECE, Reading, WeekCost, learn_cost
+from monitor.core.exhaustion import RECENT, PoolForecast, forecast_pool
 from monitor.core.model import (
     FIVE_HOURS,
     SEVEN_DAYS,
@@ -23,10 +23,10 @@ from monitor.core.model import (
     Usage,
     window_duration,
 )
-from monitor.core.pool import RECENT, PoolForecast, forecast_pool
 from monitor.core.profiles import HOUR, SLOT, Activity, Profile, Sample
 from monitor.core.ranking import all_limits
 from monitor.core.state import State
+from monitor.core.window_cost import PIECE, Reading, WeekCost, learn_cost
 from monitor.storage.db import StorageError
 from monitor.store import Store
 from monitor.system.aio import Daemon

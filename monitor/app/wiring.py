@@ -14,7 +14,7 @@ from monitor import __version__
 from monitor.api.client import ApiHosts, Client
 from monitor.api.wire import parse_usage
 from monitor.app.app import App, Credentials, Persistence
-from monitor.app.history import History
+from monitor.app.past_samples import History
 from monitor.app.poller import Poller
 from monitor.core.model import Storage
 from monitor.core.policy import Display, Policy
@@ -39,14 +39,14 @@ from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.credentials.watcher import FreshCredentials, LoginWatcher
-from monitor.demo.history import DemoHistory
 from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
+from monitor.demo.past_samples import DemoHistory
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
 from monitor.notify.build import build_channel_set
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Show
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.paths import refuse_missing
 from monitor.settings import (
     Address,

@@ -15,7 +15,7 @@ from exporters.web_config import SiteConfig
 from monitor.app.app import App
 from monitor.app.handlers import execute
 from monitor.app.wiring import build_demo
-from monitor.commands.opening import StopSignal
+from monitor.commands.startup import StopSignal
 from monitor.core.errors import TrackerError
 from monitor.notify.build import build_demo_channel_set
 from monitor.notify.channel import ChannelSet

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from monitor.app.history import Read
+from monitor.app.past_samples import Read
 from monitor.commands.query_fallback import look_ahead, saved
 from monitor.commands.query_fallback import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError

@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from monitor.commands.opening import settings_of
+from monitor.commands.startup import settings_of
 from monitor.core.alerts.text import format_alerts
 from monitor.core.commands import SendTest, encode_request
 from monitor.core.effects import Alert, AlertKind

@@ -142,7 +142,7 @@ def _lock(arguments: Namespace) -> Lock:
 def _polled(arguments: Namespace, query: Question) -> Answer:
     import asyncio
 
-    from monitor.commands.opening import open_app
+    from monitor.commands.startup import open_app
 
     logs.configure("ERROR")
 

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from monitor.app.leader import Leader, read_config
 from monitor.app.leadership import Election
 from monitor.app.wiring import RunConfig
-from monitor.commands.opening import StopSignal, cli_options, on_signals
+from monitor.commands.startup import StopSignal, cli_options, on_signals
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Unpolled

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from monitor.core.alerts.memory import Condition
 from monitor.core.effects import Alert
 from monitor.core.errors import Failure
+from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import Account, AccountForecast, AccountState, Identity, Usage
 from monitor.core.policy import Policy
-from monitor.core.pool import PoolForecast
 from monitor.core.restore import Remembered
 from monitor.core.state import LoggedAlert
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
-from monitor.core.exchange import WeekCost
 from monitor.core.forecast import Forecast
+from monitor.core.window_cost import WeekCost
 
 FIVE_HOURS: Final = "5h"
 SEVEN_DAYS: Final = "7d"

@@ -7,9 +7,9 @@ from typing import Final
 
 from monitor.core.alerts.memory import Condition
 from monitor.core.effects import Alert
+from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import AccountState
 from monitor.core.policy import Policy
-from monitor.core.pool import PoolForecast
 from monitor.core.restore import Remembered
 
 LOG_LENGTH: Final = 50

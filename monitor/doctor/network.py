@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from exporters.connections import open_sockets
 from exporters.host_check import address, is_loopback, setting
-from exporters.listener import open_sockets
 from exporters.web_config import SiteConfig
 from monitor import __version__
 from monitor.api.client import Reached

@@ -29,7 +29,7 @@ from monitor.core.effects import Effect
 from monitor.core.events import Notified
 from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, Sender
-from monitor.notify.journal import Journal
+from monitor.notify.delivery_log import Journal
 from monitor.storage.deliveries import Stage, StoredAlert
 from monitor.system.aio import see_through, woken
 from monitor.system.clock import Clock

@@ -9,7 +9,7 @@ from monitor.core.alerts.text import headline, is_critical
 from monitor.core.effects import AlertKind
 from monitor.core.sanitize import clean
 from monitor.core.state import LoggedAlert, State
-from monitor.terminal.fleet import short_names
+from monitor.terminal.fleet_line import short_names
 from monitor.terminal.text import Line, Span, Style, fit, key_bar, line_width, pad, width, wrap
 
 WAITING: Final = "not sent yet"

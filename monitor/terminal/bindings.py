@@ -29,8 +29,8 @@ from monitor.terminal.dialogs import (
     submit,
     type_into,
 )
-from monitor.terminal.fleet import Order
-from monitor.terminal.keys import MOUSE, Key
+from monitor.terminal.fleet_line import Order
+from monitor.terminal.keystrokes import MOUSE, Key
 from monitor.terminal.screen import Pane, Screen, show, show_error, show_long
 from monitor.terminal.table import ALERTED, BEST
 

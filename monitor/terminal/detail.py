@@ -16,7 +16,7 @@ from monitor.credentials.folders import DEFAULT, config_dir
 from monitor.terminal import table
 from monitor.terminal.alerts import WAITING
 from monitor.terminal.chart import spark
-from monitor.terminal.status import failure_phrases, sentence, status_words
+from monitor.terminal.status_words import failure_phrases, sentence, status_words
 from monitor.terminal.text import (
     Line,
     Span,

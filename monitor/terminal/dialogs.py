@@ -16,7 +16,7 @@ from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.model import Account, AuthMethod, Secret
 from monitor.core.sanitize import clean, cleaned, shown
 from monitor.terminal.canvas import Picture, Size, box, center_over
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import (
     Line,
     Span,

@@ -20,7 +20,7 @@ from monitor.terminal.dialogs import (
     Question,
     with_dialog,
 )
-from monitor.terminal.fleet import Fleet, fleet, fleet_line, window_title
+from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
 from monitor.terminal.screen import Message, Pane, Screen
 from monitor.terminal.table import Marks, table_lines
 from monitor.terminal.text import (

@@ -19,9 +19,9 @@ from monitor.core.state import State
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
-from monitor.terminal.fleet import Fleet, fleet
+from monitor.terminal.fleet_line import Fleet, fleet
 from monitor.terminal.frame import Footer, frame
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, fail, finish, push, show, show_error
 from monitor.terminal.tty import Tty
 

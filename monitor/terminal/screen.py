@@ -13,7 +13,7 @@ from monitor.core.alerts.text import is_critical
 from monitor.core.effects import Alert
 from monitor.core.state import LOG_LENGTH, LoggedAlert, State
 from monitor.terminal.dialogs import Filter, Form, Question
-from monitor.terminal.fleet import Order, listed
+from monitor.terminal.fleet_line import Order, listed
 
 _MESSAGE_STAYS: Final = timedelta(seconds=6)
 _ERROR_STAYS: Final = timedelta(seconds=20)

@@ -11,7 +11,7 @@ from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, AccountState, Down
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.chart import spark
-from monitor.terminal.status import StatusWords, status_words
+from monitor.terminal.status_words import StatusWords, status_words
 from monitor.terminal.text import (
     ASCII,
     Back,

@@ -15,7 +15,7 @@ from typing import Any, Final
 from monitor.core.errors import TrackerError
 from monitor.core.policy import Theme
 from monitor.terminal.canvas import Size
-from monitor.terminal.keys import PASTE_START, Key, parse_keys
+from monitor.terminal.keystrokes import PASTE_START, Key, parse_keys
 from monitor.terminal.paint import Painter, open_terminal
 
 _READ_SIZE: Final = 4096

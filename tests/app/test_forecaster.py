@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from monitor.app.forecaster import Forecaster, History
-from monitor.app.history import NoHistory
+from monitor.app.past_samples import NoHistory
 from monitor.core.events import AccountsLoaded, PollSucceeded
 from monitor.core.model import Account, AccountForecast
 from monitor.core.profiles import Sample

@@ -15,7 +15,7 @@ from monitor.cli import main
 from monitor.core.events import Event, PollSucceeded
 from monitor.core.model import Usage, Window
 from monitor.core.update import update
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.settings import settings_id
 from monitor.storage.deliveries import Stage
 from monitor.storage.samples import insert

@@ -12,7 +12,7 @@ from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.model import Usage
 from monitor.demo.bodies import usage_body
-from monitor.demo.history import DemoHistory
+from monitor.demo.past_samples import DemoHistory
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount
 from tests.builders import NOW, after

@@ -11,7 +11,7 @@ import pytest
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.state import State
 from monitor.notify.build import build_channel_set
-from monitor.notify.journal import Journal
+from monitor.notify.delivery_log import Journal
 from monitor.notify.queue import Notifier
 from monitor.settings import load
 from monitor.system.clock import SystemClock

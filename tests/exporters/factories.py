@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
-from monitor.core.exchange import WeekCost
+from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.forecast import Forecast, FullAt
 from monitor.core.model import (
     Account,
@@ -16,8 +16,8 @@ from monitor.core.model import (
     ExtraUsage,
     Window,
 )
-from monitor.core.pool import FreeAccounts, PoolForecast
 from monitor.core.state import NotificationLog, State
+from monitor.core.window_cost import WeekCost
 from tests.builders import live, state, waiting
 
 HOSTILE = 'sl\\ash "quote" <b>&amp;\nline 😀'

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
-from exporters.families import COUNTDOWN, Fleet, Row, label_text, titles_of
+from exporters.metrics import COUNTDOWN, Fleet, Row, label_text, titles_of
 from exporters.prometheus import FAMILIES, SUFFIXES
 from monitor.core.state import State
 

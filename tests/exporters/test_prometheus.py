@@ -17,7 +17,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporters.families import titles_of
+from exporters.metrics import titles_of
 from exporters.negotiation import OPENMETRICS, TEXT
 from exporters.prometheus import Exposition, Page, finish, render
 from exporters.server import LoopLag
@@ -29,9 +29,9 @@ from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import AlertKind
 from monitor.core.errors import Cause, ChannelReason, Failure, Reason
 from monitor.core.events import PolicyChanged, PollSucceeded, ReloadFailed
+from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.model import Account, AccountForecast, Down, Window
 from monitor.core.policy import Policy
-from monitor.core.pool import FreeAccounts, PoolForecast
 from monitor.core.state import NotificationLog, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window

@@ -11,7 +11,7 @@ from aiohttp import ClientResponse, ClientSession, DummyCookieJar
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from exporters.listener import cannot_listen
+from exporters.connections import cannot_listen
 from exporters.negotiation import OPENMETRICS, TEXT
 from exporters.prometheus import render
 from exporters.server import LONG_PAGE, Figures, Site

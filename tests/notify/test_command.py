@@ -12,8 +12,8 @@ import pytest
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, TrackerError
+from monitor.notify.alert_json import render_document
 from monitor.notify.channels.command import Command
-from monitor.notify.document import render_document
 from tests.builders import NOW
 from tests.notify.receiver import delivery
 from tests.real.bus import wait_until

@@ -12,8 +12,8 @@ from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, SettingsError
 from monitor.core.model import Secret
+from monitor.notify.alert_json import identity, render_document
 from monitor.notify.channels.webhook import Form, Webhook, encode_header
-from monitor.notify.document import identity, render_document
 from tests.builders import NOW
 from tests.notify.receiver import Received, delivery, receiver, status
 

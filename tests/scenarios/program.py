@@ -20,7 +20,7 @@ from monitor.credentials.discovery import Discovery
 from monitor.credentials.ports import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.settings import SettingsFile, load, settings_id, state_folder
 from monitor.storage.cache import FactsDocument
 from monitor.storage.mute import Mute

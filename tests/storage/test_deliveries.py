@@ -12,7 +12,7 @@ from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.core.update import update
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.storage import cache, deliveries
 from monitor.storage.db import StateFile
 from monitor.storage.deliveries import Stage, StoredAlert, key_of

@@ -17,7 +17,7 @@ from monitor.core.effects import Effect
 from monitor.core.events import AccountsLoaded, RequestSent
 from monitor.core.model import Account
 from monitor.core.state import State
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.storage import cache, recorder, samples
 from monitor.storage.db import StateFile, Work
 from monitor.storage.deliveries import Stage, StoredAlert

@@ -20,7 +20,7 @@ from monitor.core.model import (
     Window,
 )
 from monitor.core.state import LoggedAlert, NotificationLog, State
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
 from tests.builders import NOW
 

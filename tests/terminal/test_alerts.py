@@ -10,7 +10,7 @@ from monitor.core.state import LoggedAlert, State
 from monitor.terminal.bindings import press
 from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Frame, frame
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
 from monitor.terminal.text import line_width, plain
 from tests.builders import NOW, after, before

@@ -19,7 +19,7 @@ from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.terminal.bindings import HELP, Copy, Quit, Redraw, press
 from monitor.terminal.dialogs import Form, Question
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Pane, Screen, fail, finish, show, show_error
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts

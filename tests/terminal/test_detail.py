@@ -7,11 +7,11 @@ import pytest
 
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
-from monitor.core.exchange import WeekCost
 from monitor.core.forecast import Forecast, FullAt
 from monitor.core.model import AccountForecast, AccountState, Usage, Window
 from monitor.core.policy import Policy
 from monitor.core.state import LoggedAlert, State
+from monitor.core.window_cost import WeekCost
 from monitor.terminal.detail import detail_lines
 from monitor.terminal.text import Style, plain
 from tests.builders import NOW

@@ -20,7 +20,7 @@ from monitor.terminal.dialogs import (
     submit,
     type_into,
 )
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import width
 from tests.terminal import hostile_texts
 

@@ -13,7 +13,7 @@ from monitor.core.state import NotificationLog, State
 from monitor.terminal.bindings import press
 from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Footer, Frame, frame
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, fail, show, show_error
 from monitor.terminal.text import line_width, plain
 from monitor.terminal.text import width as width_of

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.core.errors import TrackerError
 from monitor.terminal.canvas import Size
-from monitor.terminal.keys import Key
+from monitor.terminal.keystrokes import Key
 from monitor.terminal.tty import Tty
 from tests.real.pty import resized
 

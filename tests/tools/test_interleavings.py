@@ -23,7 +23,7 @@ from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.notify.channel import ChannelSet
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.notify.queue import Notifier
 from monitor.storage.cache import read
 from monitor.storage.deliveries import key_of

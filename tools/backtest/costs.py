@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from monitor.core.exchange import Reading, learn_cost
+from monitor.core.window_cost import Reading, learn_cost
 
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 FIVE_HOURS: Final = timedelta(hours=5)

@@ -13,7 +13,7 @@ from monitor.core.events import Notified
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
-from monitor.notify.journal import Journal
+from monitor.notify.delivery_log import Journal
 from monitor.notify.queue import Notifier
 from tests.builders import NOW
 from tests.fakes import FakeClock

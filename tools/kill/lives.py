@@ -6,7 +6,7 @@ from typing import Any
 from monitor.core.effects import AlertKind, Notify
 from monitor.core.state import State
 from monitor.notify.channel import Channel
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.storage import deliveries
 from monitor.storage.db import read_only
 from monitor.storage.deliveries import Stage, StoredAlert

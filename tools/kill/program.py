@@ -21,7 +21,7 @@ from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
 from monitor.notify.channel import ChannelSet
-from monitor.notify.journal import DeliveryLog
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.notify.queue import Notifier
 from monitor.storage.db import StateFile
 from monitor.storage.deliveries import StoredAlert, unfinished

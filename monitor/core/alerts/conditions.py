@@ -33,10 +33,10 @@ from monitor.core.alerts.pace import forecast
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason, describe
+from monitor.core.exhaustion import AHEAD, is_exhausted_soon
 from monitor.core.forecast import is_running_out
 from monitor.core.format import percent
 from monitor.core.model import FIVE_HOURS, AccountState, Down, Window
-from monitor.core.pool import AHEAD, is_exhausted_soon
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)

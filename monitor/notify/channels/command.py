@@ -1,6 +1,6 @@
 """Gives alerts to a program of the user's choice: as JSON on its standard input, and in its environment.
 
-The document is that of `monitor.notify.document`. The environment is ours, and in addition has `CLAUDE_TRACKER_` and:
+The document is that of `monitor.notify.alert_json`. The environment is ours, and in addition has `CLAUDE_TRACKER_` and:
 `KIND` (`summary` for several alerts), `RULE`, `ACCOUNT`, `WINDOW`, `UTILIZATION`, `THRESHOLD`, `RESETS_AT`, `AT`,
 `DETAIL`, `TITLE`, `BODY`, `URGENCY` and `COUNT`. What the program prints is discarded; an exit code other than 0 says
 that it did not send them.
@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, SettingsError
+from monitor.notify.alert_json import environment, render_document
 from monitor.notify.channel import Channel
-from monitor.notify.document import environment, render_document
 from monitor.system.subprocesses import code_of, complaint_of, ending
 
 LIMIT_SECS: Final = 10.0

@@ -13,9 +13,9 @@ from monitor.core.alerts.rules import Urgency
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
+from monitor.notify.alert_json import identity, render_document
 from monitor.notify.channel import Channel
 from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
-from monitor.notify.document import identity, render_document
 
 
 class Form(StrEnum):

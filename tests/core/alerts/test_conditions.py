@@ -15,13 +15,13 @@ from monitor.core.alerts.text import format_alert
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import Forecasted, PollSucceeded, Ticked
-from monitor.core.exchange import WeekCost
+from monitor.core.exhaustion import PoolForecast
 from monitor.core.forecast import Forecast, FullAt, RateChange
 from monitor.core.model import AccountForecast, AccountState, Down, Up
 from monitor.core.policy import Policy
-from monitor.core.pool import PoolForecast
 from monitor.core.state import State
 from monitor.core.update import update
+from monitor.core.window_cost import WeekCost
 from tests.builders import NOW, after, live, state, usage, window
 
 HOLD = timedelta(minutes=5)

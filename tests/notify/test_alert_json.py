@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.notify.document import document, environment, identity, render_document
+from monitor.notify.alert_json import document, environment, identity, render_document
 from tests.builders import NOW, after
 from tests.notify.receiver import delivery
 

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from monitor.core.exchange import Reading, WeekCost, learn_cost
+from monitor.core.window_cost import Reading, WeekCost, learn_cost
 from tools.backtest.costs import false_steps, told_after
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.exhaustion import PoolForecast, forecast_pool, is_exhausted_soon, supply
 from monitor.core.planning import AccountLimits, Limit
-from monitor.core.pool import PoolForecast, forecast_pool, is_exhausted_soon, supply
 from monitor.core.profiles import Activity
 
 NOW = datetime(2026, 1, 7, 10, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitor.app.history import FILE, History, desktop_rows
+from monitor.app.past_samples import FILE, History, desktop_rows
 from monitor.storage import samples
 from monitor.storage.db import StateFile
 from monitor.storage.writer import Database

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from exporters.listener import HEAD_SECS, MAX_REQUESTS, READ_SECS, open_sockets
+from exporters.connections import HEAD_SECS, MAX_REQUESTS, READ_SECS, open_sockets
 from exporters.server import Site
 from exporters.web_config import SiteConfig
 from monitor.core.state import State
@@ -138,7 +138,7 @@ logging.basicConfig(stream=sys.stderr, format="%(message)s")
 from exporters.server import Site
 from exporters.web_config import SiteConfig
 from tests.builders import NOW, live, state
-from tests.exporters.test_listener import scrape_seconds
+from tests.exporters.test_connections import scrape_seconds
 
 async def main():
     shown = state(live("a@example.com"))

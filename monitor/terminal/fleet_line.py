@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from monitor.core import format
+from monitor.core.exhaustion import SOON
 from monitor.core.model import SEVEN_DAYS, AccountState, Window
-from monitor.core.pool import SOON
 from monitor.core.ranking import NO_END, Choice, Confidence, applicable, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State

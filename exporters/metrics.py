@@ -25,6 +25,7 @@ from monitor.core.alerts.firing import (
 )
 from monitor.core.effects import AlertKind
 from monitor.core.errors import ChannelReason, Reason
+from monitor.core.exhaustion import PoolForecast
 from monitor.core.forecast import Forecast
 from monitor.core.model import (
     FIVE_HOURS,
@@ -37,7 +38,6 @@ from monitor.core.model import (
     window_duration,
 )
 from monitor.core.policy import Policy
-from monitor.core.pool import PoolForecast
 from monitor.core.state import State
 
 HOUR: Final = timedelta(hours=1)

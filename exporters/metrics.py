@@ -502,6 +502,11 @@ FLEET_FAMILIES: Final[Sequence[Family]] = (
         "When the settings in force were read, in seconds since 1970.",
         lambda fleet: _timestamp(fleet.state.loaded_at),
     ),
+    _of_all(
+        "clock_offset_seconds",
+        "Seconds that the machine's clock is ahead of the API's, negative if behind; 0 within half a minute.",
+        lambda fleet: -fleet.state.clock_offset.total_seconds(),
+    ),
     Family(
         "claude_usage_build",
         "The program's version and revision, the latter empty where it is not known, and Python's version.",

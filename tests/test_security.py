@@ -20,10 +20,12 @@ from monitor.core.errors import ApiError, ChannelError
 from monitor.core.model import Account, Credential, Secret
 from monitor.notify.channels.http import Poster
 from monitor.settings import SettingsFile
+from monitor.system.clock import ServerClock
 from tests.builders import NOW, live, state, window
 from tests.credentials.factories import FakeLogin, Rig
 from tests.end_to_end.crowd import Crowd, crowd
 from tests.end_to_end.world import canary
+from tests.fakes import FakeClock
 from tests.real.bus import wait_until
 from tests.real.need import need
 from tests.real.pty import Terminal, terminal
@@ -97,7 +99,7 @@ async def test_nobody_whose_certificate_is_not_trusted_gets_a_token(tmp_path: Pa
 
 
 def client(url: str) -> Client:
-    return Client(ApiHosts(url, url, 10, "test"), now=lambda: NOW)
+    return Client(ApiHosts(url, url, 10, "test"), ServerClock(FakeClock()))
 
 
 def test_tmux_runs_nothing_that_a_name_says(tmp_path: Path) -> None:

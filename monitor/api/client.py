@@ -1,6 +1,6 @@
 """Asks Anthropic: one GET for each call, with one time limit. What is in the way becomes an `ApiError`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -11,6 +11,7 @@ from monitor.api import wire
 from monitor.api.http_times import parse_http_date
 from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
+from monitor.system.clock import ServerClock
 from monitor.system.web import Answer, BlockedError, ask, session_of
 
 MOST_BYTES: Final = 1 << 20
@@ -31,12 +32,12 @@ class ApiHosts:
 class Client:
     """Speaks to its two `hosts`, and to no other; they may be replaced, which no request under way notices.
 
-    An async context manager.
+    The `clock` hears what time each answer of theirs tells. An async context manager.
     """
 
-    def __init__(self, hosts: ApiHosts, now: Callable[[], datetime]) -> None:
+    def __init__(self, hosts: ApiHosts, clock: ServerClock) -> None:
         self.hosts = hosts
-        self._now = now
+        self._clock = clock
 
     async def __aenter__(self) -> Self:
         self._session = session_of(self.hosts.user_agent)
@@ -55,7 +56,7 @@ class Client:
         url, headers = self._usage_request(account, credential)
         answer = await self._ask(url, headers, credential.auth_method)
         _check_organization(answer, account, credential)
-        return wire.parse_usage(answer.body, self._now())
+        return wire.parse_usage(answer.body, self._clock.found_now())
 
     async def profile(self, token: Secret) -> Profile:
         """Whose token it is. Raises ApiError."""
@@ -72,9 +73,16 @@ class Client:
         return url, {"Cookie": f"sessionKey={credential.secret.reveal()}"}
 
     async def _ask(self, url: str, headers: Mapping[str, str], auth_method: AuthMethod) -> Answer:
+        sent = self._clock.machine.now()
         answer = await self._fetch(url, headers)
+        told = parse_http_date(answer.headers.get("Date", ""))
+        if told is not None and wire.is_json(
+            answer.body
+        ):  # a page is a proxy's, and so is its clock
+            self._clock.compare(told, sent)
         if answer.status != 200:
-            raise wire.refusal(answer.status, answer.headers, answer.body, self._now(), auth_method)
+            now = self._clock.found_now()
+            raise wire.refusal(answer.status, answer.headers, answer.body, now, auth_method)
         return answer
 
     async def _fetch(self, url: str, headers: Mapping[str, str]) -> Answer:

@@ -7,13 +7,16 @@ from typing import Final
 
 LONGEST_WAIT: Final = timedelta(days=1)
 _MOST_DIGITS: Final = 9
+_YEARS: Final = range(2000, 3000)
 
 
 def parse_http_date(text: str) -> datetime | None:
-    """The instant, in UTC where the text names no zone."""
+    """The instant, in UTC where the text names no zone; None also for one of another millennium."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.year not in _YEARS:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -311,6 +311,11 @@ def _is_alien(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     return bool(asks) or (400 <= status < 500 and is_page(headers, body))
 
 
+def is_json(body: bytes) -> bool:
+    """Say whether it begins as the API's own answers and errors do."""
+    return body.lstrip()[:1] == b"{"
+
+
 def is_page(headers: Mapping[str, str], body: bytes) -> bool:
     """Say whether it is made for a browser."""
     start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower()

@@ -13,6 +13,7 @@ from monitor.app.poller import OwnRequests, Poller, RequestAllowance
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import (
     ChannelsReplaced,
+    ClockCorrected,
     LookedAround,
     PolicyChanged,
     PollStarted,
@@ -97,6 +98,7 @@ class App:
         now, polls = self.clock.now(), self.state().policy.polls
         known = cached.accounts if polls else unasked(cached.accounts)
         self.store.dispatch(PolicyChanged(now, self.state().policy))
+        self.store.dispatch(ClockCorrected(now, cached.clock_offset))
         self.store.dispatch(Restored(now, known))
         self.store.dispatch(Recalled(now, cached.memories, cached.conditions, cached.log))
         background.report_storage(self.persistence.recorder, self.store, now)

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from monitor.core.budget import Sent, may_send
 from monitor.core.errors import ApiError, Cause, CredentialError, Reason
 from monitor.core.events import (
+    ClockCorrected,
     ClockStepped,
     PollFailed,
     PollPostponed,
@@ -26,7 +27,7 @@ from monitor.core.events import (
 )
 from monitor.core.model import Account, AccountState, Credential, Usage
 from monitor.store import Store
-from monitor.system.clock import Clock
+from monitor.system.clock import ServerClock
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Poller:
     def __init__(
         self,
         store: Store,
-        clock: Clock,
+        clock: ServerClock,
         credentials: CredentialSource,
         api: UsageSource,
         chance: Callable[[], float],
@@ -121,8 +122,10 @@ class Poller:
         try:
             usage = await self._usage(replace(state.account, org_id=state.org_id))
         except (ApiError, CredentialError) as error:
+            self._heed_clock()
             self._failed(poll, error)
         else:
+            self._heed_clock()
             self._answered(poll, usage)
 
     def _due(self) -> list[str]:
@@ -145,12 +148,23 @@ class Poller:
 
     async def _tick(self) -> None:
         """Let a moment pass, and notice when the wall clock was set meanwhile."""
-        wall, mono = self._clock.now(), self._clock.monotonic()
-        await self._clock.sleep(self._tick_secs())
-        passed = timedelta(seconds=self._clock.monotonic() - mono)
-        step = self._clock.now() - wall - passed
+        machine = self._clock.machine
+        wall, mono = machine.now(), machine.monotonic()
+        await machine.sleep(self._tick_secs())
+        passed = timedelta(seconds=machine.monotonic() - mono)
+        step = machine.now() - wall - passed
         if abs(step) > STEP:
             self._store.dispatch(ClockStepped(self._clock.now(), step))
+        self._heed_clock()
+
+    def _heed_clock(self) -> None:
+        """Let the state know by how much the machine's clock is off, before it gets what the answer says."""
+        offset = self._clock.found
+        if offset != self._clock.offset:
+            self._clock.offset = offset
+            words = f"{-offset.total_seconds():+.0f} s off" if offset else "right by"
+            _log.warning("this machine's clock is %s the API's, which figures go by", words)
+            self._store.dispatch(ClockCorrected(self._clock.now(), offset))
 
     async def _usage(self, account: Account) -> Usage | None:
         """One request; a second one only where the first credential was refused, a newer one is there, and room for it.

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
 
 from exporters.web_config import SiteConfig, load_web_config, refuse_plain
 from monitor import __version__
@@ -65,15 +64,13 @@ from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database
 from monitor.store import Store
-from monitor.system.clock import Clock, SystemClock
+from monitor.system.clock import ServerClock
 from monitor.system.rlimits import leave_no_core
 
 PINNED_CLAUDE_CODE = "2.1.282"
 """The version that the User-Agent names where no Claude Code is installed."""
 
 DEMO_INTERVAL = timedelta(seconds=2)
-
-SYSTEM_CLOCK: Final = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +97,19 @@ async def build(
     alerts: bool = False,
     stays: bool = False,
     environ: Mapping[str, str] = os.environ,
-    clock: Clock = SYSTEM_CLOCK,
+    clock: ServerClock | None = None,
 ) -> AsyncIterator[App]:
     """Build the program over the user's own settings, keyring and logins. With `alerts` it records them.
 
     One that `stays` polls on.
     """
     leave_no_core()
+    clock = clock or ServerClock()
     async with AsyncExitStack() as stack:
         opened = open_recorder(settings.path, alerts=alerts, environ=environ)
         recorder = await stack.enter_async_context(opened)
         cached, database = await recorder.load(), recorder.database
+        clock.offset = clock.found = cached.clock_offset
         persistence = Persistence(
             Mute(database),
             recorder,
@@ -133,7 +132,7 @@ def connect(
     persistence: Persistence,
     client: Client,
     policy: Policy,
-    clock: Clock,
+    clock: ServerClock,
     chance: Callable[[], float] = random.random,
 ) -> App:
     """Make the program of its parts; it has no accounts yet."""
@@ -180,8 +179,9 @@ async def open_recorder(
 
 
 @asynccontextmanager
-async def build_demo(clock: Clock = SYSTEM_CLOCK) -> AsyncIterator[App]:
+async def build_demo() -> AsyncIterator[App]:
     """Build the same program over invented accounts and a simulated API on loopback."""
+    clock = ServerClock()
     simulated = demo_accounts(clock.now())
     history = DemoHistory(simulated, clock.now())
     async with AsyncExitStack() as stack:
@@ -204,7 +204,7 @@ class CliOptions:
     metrics_path: str = "/metrics"
     notify: bool = True
     show: Show | None = None
-    clock: Clock = field(default_factory=SystemClock)
+    clock: ServerClock = field(default_factory=ServerClock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +280,9 @@ def hosts_of(api: ApiSettings) -> ApiHosts:
     return ApiHosts(api.url, api.web_url, api.timeout_secs, api.user_agent or user_agent())
 
 
-def client_for(api: ApiSettings, clock: Clock) -> Client:
+def client_for(api: ApiSettings, clock: ServerClock) -> Client:
     """A client of the hosts that the settings name."""
-    return Client(hosts_of(api), clock.now)
+    return Client(hosts_of(api), clock)
 
 
 def user_agent() -> str:
@@ -291,7 +291,7 @@ def user_agent() -> str:
 
 
 def _real_places(
-    settings: Settings, facts: Document, environ: Mapping[str, str], clock: Clock
+    settings: Settings, facts: Document, environ: Mapping[str, str], clock: ServerClock
 ) -> Places:
     discovery = Discovery(environ=environ, clock=clock)
 

@@ -32,10 +32,9 @@ from monitor.settings import (
     state_db,
 )
 from monitor.storage import cache, deliveries, samples
-from monitor.storage.cache import Cached
+from monitor.storage.cache import Cached, true_now
 from monitor.storage.db import Connection, read_only
 from monitor.storage.deliveries import Stage, StoredAlert
-from monitor.system.clock import SystemClock
 
 LATELY: Final = "1d"
 DEMO_LATELY: Final = "1h"
@@ -58,7 +57,7 @@ class Known:
 
 def alerts(arguments: Namespace) -> int:
     """Run one verb; without one, list."""
-    _VERBS[arguments.verb or "list"](arguments, SystemClock().now())
+    _VERBS[arguments.verb or "list"](arguments, true_now(state_db(os.environ)))
     return 0
 
 

@@ -11,14 +11,14 @@ from monitor.storage import cache
 from monitor.storage.db import StateFile, read_only
 from monitor.storage.mute import holding, mute_words
 from monitor.storage.writer import run_now
-from monitor.system.clock import SystemClock
 
 BUSY_SECS: Final = 5.0
 
 
 def mute(arguments: Namespace) -> int:
     """Mute for the duration, end the mute by `off`, or without either print the present one."""
-    path, now = state_db(os.environ), SystemClock().now()
+    path = state_db(os.environ)
+    now = cache.true_now(path)
     if arguments.duration is not None:
         until = _until(arguments.duration, now)
         file = StateFile(path, busy_secs=BUSY_SECS)

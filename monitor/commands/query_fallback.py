@@ -25,10 +25,9 @@ from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
 from monitor.paths import instance
-from monitor.settings import config_path, load
-from monitor.storage.cache import FactsDocument
+from monitor.settings import config_path, load, state_db
+from monitor.storage.cache import FactsDocument, true_now
 from monitor.system import logs
-from monitor.system.clock import SystemClock
 from monitor.system.stdio import can_move_cursor
 from monitor.terminal.text import clip, width
 
@@ -80,7 +79,7 @@ def write_answer(answer: Answer) -> int:
 
 
 def now() -> datetime:
-    return SystemClock().now()
+    return true_now(state_db(os.environ))
 
 
 def ask_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> int:

@@ -251,6 +251,14 @@ class ClockStepped:
     by: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class ClockCorrected:
+    """The API tells another time than the machine: this is what is added to the machine's from now on."""
+
+    at: datetime
+    offset: timedelta
+
+
 Event = (
     Recalled
     | Restored
@@ -278,4 +286,5 @@ Event = (
     | Ticked
     | Muted
     | ClockStepped
+    | ClockCorrected
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.alerts.memory import Condition
@@ -60,6 +60,7 @@ class State:
     `recalled` and `restored` wait for the accounts to be loaded. `storage_failure` says why alerts are not being
     written down, `looked_around` that figures are had without polls, and were looked for. `log` has the newest alerts,
     the oldest of them first. `loaded_at` is when the settings were last read, `reload_failed` that they are wrong now.
+    `clock_offset` is what the machine's clock lacks; all instants of the state are true ones.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -77,6 +78,7 @@ class State:
     log: tuple[LoggedAlert, ...] = ()
     loaded_at: datetime | None = None
     reload_failed: bool = False
+    clock_offset: timedelta = timedelta(0)
 
     @property
     def active_account(self) -> str | None:

@@ -16,6 +16,7 @@ from monitor.core.events import (
     AccountsLoaded,
     AnswerSeen,
     ChannelsReplaced,
+    ClockCorrected,
     ClockStepped,
     CredentialSeen,
     Event,
@@ -418,8 +419,17 @@ def _muted(event: Muted, state: State) -> Outcome:
 @_update.register
 def _clock_stepped(event: ClockStepped, state: State) -> Outcome:
     """A clock set back would make every sample look old and every due time far: what is ours moves with it."""
-    if event.by >= timedelta(0):
-        return state, ()
-    accounts = {name: restore.moved(old, event.by) for name, old in state.accounts.items()}
-    conditions = {key: c.moved(event.by) for key, c in state.conditions.items()}
-    return replace(state, accounts=accounts, conditions=conditions), ()
+    return (_moved(state, event.by) if event.by < timedelta(0) else state), ()
+
+
+@_update.register
+def _clock_corrected(event: ClockCorrected, state: State) -> Outcome:
+    """What was noted by the clock of before moves with it."""
+    corrected = replace(state, clock_offset=event.offset)
+    return _moved(corrected, event.offset - state.clock_offset), ()
+
+
+def _moved(state: State, by: timedelta) -> State:
+    accounts = {name: restore.moved(old, by) for name, old in state.accounts.items()}
+    conditions = {key: c.moved(by) for key, c in state.conditions.items()}
+    return replace(state, accounts=accounts, conditions=conditions)

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import format_datetime
 from typing import Final
 
 from aiohttp import web
@@ -81,6 +82,7 @@ class SimulatedApi:
 
     async def __aenter__(self) -> str:
         app = web.Application()
+        app.on_response_prepare.append(self._tell_time)
         app.router.add_get("/api/oauth/usage", self._oauth_usage)
         app.router.add_get("/api/oauth/profile", self._profile)
         app.router.add_get("/api/organizations/{org}/usage", self._web_usage)
@@ -102,6 +104,9 @@ class SimulatedApi:
     def requests_of(self, email: str, path: str = "/usage") -> list[Seen]:
         """The requests for one account whose path ends so."""
         return [s for s in self.seen if s.account == email and s.path.endswith(path)]
+
+    async def _tell_time(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(self._now(), usegmt=True)
 
     async def _oauth_usage(self, request: web.Request) -> web.StreamResponse:
         account = self._by_token(request)

@@ -1,4 +1,5 @@
-"""What is known now and can be had again at a price: account states, alert memories, facts of accounts, the mute.
+"""What is known now and can be had again at a price: account states, alert memories, facts of accounts, the
+mute, what the clock lacks.
 
 Rows of the state database, one JSON document each, with a checksum: a single bit that has changed is found.
 """
@@ -8,7 +9,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,12 +20,14 @@ from monitor.core.restore import Remembered
 from monitor.core.state import LoggedAlert
 from monitor.storage import deliveries
 from monitor.storage.db import StorageError, damage, read_only, render_row, verify
+from monitor.system.clock import SystemClock
 
 ACCOUNT: Final = "account"
 MEMORY: Final = "memory"
 FACTS: Final = "facts"
 MUTE: Final = "mute"
-"""The kinds of rows. The mute holds for all settings files: it stands under the ordinary one's id."""
+CLOCK: Final = "clock"
+"""The kinds of rows. Mute and clock are those of all settings files: they stand under the ordinary one's id."""
 
 FLEET: Final = ""
 """Under this name stands what is remembered of all accounts together."""
@@ -40,7 +43,7 @@ _log = logging.getLogger(__name__)
 class Cached:
     """What an earlier process has left of one settings file: account states, alert memories, facts of accounts, alerts.
 
-    `conditions` are the lasting conditions of all accounts together.
+    `conditions` are the lasting conditions of all accounts together, `clock_offset` is as in `State`.
     """
 
     accounts: Mapping[str, AccountState] = field(default_factory=dict)
@@ -48,6 +51,7 @@ class Cached:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     log: tuple[LoggedAlert, ...] = ()
+    clock_offset: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ def load(database: sqlite3.Connection, settings: str) -> Cached:
         fleet = memories.pop(FLEET, Remembered())
         facts = dict(_rows(database, settings, FACTS))
         log = deliveries.newest(database, settings)
-        return Cached(accounts, memories, fleet.conditions, facts, log)
+        offset = _clock_offset(database)
+        return Cached(accounts, memories, fleet.conditions, facts, log, offset)
 
 
 def read(path: Path, settings: str) -> Cached:
@@ -137,6 +142,24 @@ def muted_until(database: sqlite3.Connection) -> datetime | None:
 def put_mute(database: sqlite3.Connection, until: datetime | None) -> None:
     """Keep this as the end of the mute; None ends it."""
     put(database, "", MUTE, "", None if until is None else until.isoformat())
+
+
+def true_now(path: Path) -> datetime:
+    """What time it is by the machine's clock, set right as the last program that polled has found it to be."""
+    try:
+        return SystemClock().now() + read_only(path, _clock_offset, timedelta(0))
+    except StorageError:  # which those say who go on to read
+        return SystemClock().now()
+
+
+def _clock_offset(database: sqlite3.Connection) -> timedelta:
+    with damage():
+        return decode(timedelta, dict(_rows(database, "", CLOCK)).get("", 0))
+
+
+def put_clock_offset(database: sqlite3.Connection, offset: timedelta) -> None:
+    """Keep what the machine's clock lacks."""
+    put(database, "", CLOCK, "", encode(timedelta, offset) if offset else None)
 
 
 def _is_text(name: str) -> bool:

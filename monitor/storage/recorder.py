@@ -69,11 +69,13 @@ class Batch:
     statements: list[Statement] = field(default_factory=list)
     prune_at: datetime | None = None
     forgets_history: bool = False
+    clock_offset: timedelta | None = None
 
     def __bool__(self) -> bool:
         rows = self.accounts or self.memories or self.backoffs or self.facts
         others = self.decisions or self.samples or self.statements or self.prune_at
-        return bool(rows or others or self.forgets_history)
+        is_set = self.forgets_history or self.clock_offset is not None
+        return bool(rows or others or is_set)
 
     def followed_by(self, newer: "Batch") -> "Batch":
         """Both in one: of each row the newer value."""
@@ -87,6 +89,7 @@ class Batch:
             self.statements + newer.statements,
             newer.prune_at or self.prune_at,
             newer.forgets_history or self.forgets_history,
+            self.clock_offset if newer.clock_offset is None else newer.clock_offset,
         )
 
     def write(self, database: sqlite3.Connection, settings: str) -> set[str]:
@@ -102,6 +105,8 @@ class Batch:
         new = {
             d.key for d in self.decisions if deliveries.insert(database, settings, d.key, d.alert)
         }
+        if self.clock_offset is not None:
+            cache.put_clock_offset(database, self.clock_offset)
         if self.forgets_history:
             samples.forget(database, settings)
         for name, usage in self.samples:
@@ -222,6 +227,8 @@ class Recorder:
         if self._keeps_alerts and self._keeps_history != after.policy.keeps_history:
             self._keeps_history = after.policy.keeps_history
             pending.forgets_history = not self._keeps_history
+        if before.clock_offset != after.clock_offset:
+            pending.clock_offset = after.clock_offset
         for name in before.accounts.keys() - after.accounts.keys():
             pending.accounts[name] = None
             if self._keeps_alerts:

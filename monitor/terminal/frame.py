@@ -1,7 +1,7 @@
 """The whole screen as one picture: `frame(state, screen, now, size)`. Pure; it never exceeds its size."""
 
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core import format
@@ -212,6 +212,10 @@ def _news(view: _View) -> Line:
     if state.muted_until is not None and view.now < state.muted_until:
         until = format.clock(state.muted_until, view.now, view.tz)
         return text_line(f"muted until {until}", Style.NOTICE)
+    if state.clock_offset:
+        words = format.duration(abs(state.clock_offset), seconds=False)
+        way = "behind" if state.clock_offset > timedelta(0) else "ahead"
+        return text_line(f"this machine's clock is {words} {way}; figures go by the API's")
     if state.storage_failure is not None:
         return text_line("cannot save alerts (disk?)", Style.PROBLEM)
     log = state.notifications

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from monitor.core.commands import Command, Refresh, ToggleMute
@@ -138,6 +139,10 @@ class Program:
             await self._view.changed()
             self._draw()
 
+    def _now(self) -> datetime:
+        """The true time: the machine's clock may be off, and all instants of the state are true ones."""
+        return self._clock.now() + self._view.state.clock_offset
+
     def _draw(self) -> bool:
         """Show the newest state; a stalled terminal goes without (False), and then gets the newest one."""
         if self._ended.done():
@@ -145,7 +150,7 @@ class Program:
         size, painter = self._tty.size(), self._tty.painter
         if painter.use(self._view.state.policy.display):
             self._shown = None
-        now = self._clock.now()
+        now = self._now()
         self._screen = self._screen.since(now)
         state = self._view.state
         if self._sums is None or self._sums[0] is not state or now >= self._sums[1].until:
@@ -166,7 +171,7 @@ class Program:
         """Write the sequence once the line of alerts stands on the screen. Raises ChannelError where it does not."""
         if not self._in_sight or {entry.alert for entry in self._view.state.log}.isdisjoint(alerts):
             raise ChannelError(ChannelReason.UNAVAILABLE, "the table is not on a screen")
-        self._screen = push(self._screen, alerts, self._clock.now())
+        self._screen = push(self._screen, alerts, self._now())
         if not self._draw() or not await self._tty.drained(LAST_WRITE_SECONDS):
             raise ChannelError(ChannelReason.UNAVAILABLE, "the terminal takes no output")
         self._tty.write(sequence)
@@ -192,7 +197,7 @@ class Program:
         if key.name == "click":
             row = int(key.text)
             key = Key("click", (self._rows[row] if row < len(self._rows) else None) or "")
-        self._screen, command = press(self._screen, key, self._view.state, self._clock.now())
+        self._screen, command = press(self._screen, key, self._view.state, self._now())
         match command:
             case None:
                 return
@@ -215,7 +220,7 @@ class Program:
                 update, answer = (show_error if is_quick else fail), str(error)
             else:
                 update = show if is_quick else finish
-            self._screen = update(self._screen, answer, self._clock.now())
+            self._screen = update(self._screen, answer, self._now())
         self._draw()
 
     @contextlib.contextmanager

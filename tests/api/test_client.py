@@ -20,7 +20,9 @@ from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Secret
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import Fault, SimulatedAccount, SimulatedApi, rate_limited
+from monitor.system.clock import ServerClock
 from tests.builders import NOW, after
+from tests.fakes import FakeClock
 
 TOKEN = "sk-ant-oat01-client-test"
 KEY = "sk-ant-sid01-client-test"
@@ -50,7 +52,7 @@ async def api(simulated: SimulatedAccount) -> AsyncIterator[SimulatedApi]:
 
 
 def client(url: str, timeout: float = 5, agent: str = AGENT) -> Client:
-    return Client(ApiHosts(url, url, timeout, agent), now=lambda: NOW)
+    return Client(ApiHosts(url, url, timeout, agent), ServerClock(FakeClock()))
 
 
 async def refused(

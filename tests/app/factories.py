@@ -17,7 +17,7 @@ from monitor.demo.server import SimulatedAccount, SimulatedApi
 from monitor.ipc.client import ask
 from monitor.ipc.mirror import StateView
 from monitor.settings import parse_listen
-from monitor.system.clock import Clock, SystemClock
+from monitor.system.clock import Clock, ServerClock
 from monitor.system.sd_notify import Notices, Passed
 from tests.end_to_end.crowd import simulated_account, write_logins
 
@@ -71,7 +71,7 @@ class Rig:
         clock: Clock | None = None,
     ) -> AsyncIterator[Leader]:
         address = None if listen is None else parse_listen(listen)
-        options = CliOptions(self.config, address, clock=clock or SystemClock())
+        options = CliOptions(self.config, address, clock=ServerClock(clock))
         config = RunConfig.of(options)
         leader = Leader(options, config, self.view, self.socket, passed=passed, notices=notices)
         ended = asyncio.Event()

@@ -23,6 +23,7 @@ from monitor.core.model import Account, AccountState, Credential, Down, Identity
 from monitor.core.policy import Policy
 from monitor.core.state import State
 from monitor.store import Store
+from monitor.system.clock import ServerClock
 from tests.builders import window
 from tests.fakes import FakeClock, settle
 
@@ -81,6 +82,7 @@ class Rig:
 
     def __init__(self, *names: str, interval: float = 180) -> None:
         self.clock = FakeClock()
+        self.server_clock = ServerClock(self.clock)
         self.store = Store(State(policy=Policy(interval=timedelta(seconds=interval))))
         self.credentials = FakeCredentials()
         self.api = FakeApi(self.clock)
@@ -89,7 +91,7 @@ class Rig:
 
     def poller_with(self, budget: RequestAllowance) -> None:
         self.poller = Poller(
-            self.store, self.clock, self.credentials, self.api, lambda: 0.0, budget
+            self.store, self.server_clock, self.credentials, self.api, lambda: 0.0, budget
         )
 
     def load(self, *names: str, renamed: dict[str, str] | None = None) -> None:

@@ -13,6 +13,7 @@ from monitor.core.events import (
     AccountsLoaded,
     AnswerSeen,
     ChannelsReplaced,
+    ClockCorrected,
     ClockStepped,
     CredentialSeen,
     Event,
@@ -270,6 +271,18 @@ def test_a_clock_set_forward_changes_nothing() -> None:
     assert changed(start, ClockStepped(after(hours=1), timedelta(hours=1))) is start
 
 
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_clock_that_is_set_right_moves_what_was_noted_by_it(hours: float) -> None:
+    start, off = changed(state(waiting("a")), success("a", 70)), timedelta(hours=hours)
+    right = changed(start, ClockCorrected(NOW + off, off))
+    old, new = start.accounts["a"], right.accounts["a"]
+    assert right.clock_offset == off
+    assert new.next_poll_at == old.next_poll_at + off
+    assert new.last_success_at == NOW + off
+    assert new.windows(NOW)[0].resets_at == old.windows(NOW)[0].resets_at, "which the API said"
+    assert changed(right, ClockCorrected(NOW, timedelta(0))).accounts == start.accounts
+
+
 def figures(name: str, percent: float, minute: float = 0) -> FiguresSeen:
     at = after(minutes=minute)
     return FiguresSeen(at, name, usage(window("5h", percent, timedelta(hours=3)), at=at))
@@ -447,6 +460,7 @@ events = st.one_of(
     ),
     st.builds(CredentialSeen, instants, names, st.none() | instants, st.none(), st.booleans()),
     st.builds(ClockStepped, instants, st.timedeltas(-timedelta(days=1), timedelta(days=1))),
+    st.builds(ClockCorrected, instants, st.timedeltas(-timedelta(days=1), timedelta(days=1))),
     st.builds(
         AccountsLoaded,
         instants,

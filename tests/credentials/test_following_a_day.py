@@ -10,6 +10,7 @@ import pytest
 from monitor.app.poller import OwnRequests, Poller
 from monitor.core.errors import ApiError, Failure, Reason, describe
 from monitor.core.model import Account, Credential, Down, Storage, Usage
+from monitor.system.clock import ServerClock
 from tests.builders import after, window
 from tests.credentials.factories import FakeLogin, Rig
 
@@ -83,7 +84,12 @@ class Day:
         rig = self.rig
         await rig.book.import_all(rig.logins)
         poller = Poller(
-            rig.store, rig.clock, rig.credentials, self.tokens, lambda: 0.5, OwnRequests()
+            rig.store,
+            ServerClock(rig.clock),
+            rig.credentials,
+            self.tokens,
+            lambda: 0.5,
+            OwnRequests(),
         )
         running = [asyncio.create_task(part) for part in (poller.run(), rig.watcher.run())]
         for quarter in range(24 * 4):

@@ -18,6 +18,7 @@ from monitor.core.errors import (
 from monitor.core.events import PollStarted
 from monitor.core.model import Account, AuthMethod, Credential, Down, Secret, Storage, Usage
 from monitor.credentials.account_cache import CachedAccount
+from monitor.system.clock import ServerClock
 from tests.builders import after
 from tests.credentials.factories import FakeCommand, FakeLogin, Rig
 
@@ -298,7 +299,9 @@ async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlo
     rig = Rig(Account(ME, "org-1"))
     rig.vault.kept[ME] = Credential(Secret("kept"), expires_at=after(hours=8))
     rig.vault.locked = True
-    poller = Poller(rig.store, rig.clock, rig.credentials, NoUsage(), lambda: 0.0, OwnRequests())
+    poller = Poller(
+        rig.store, ServerClock(rig.clock), rig.credentials, NoUsage(), lambda: 0.0, OwnRequests()
+    )
     rig.store.dispatch(PollStarted(rig.clock.now(), ME))
     await poller.poll(ME)
     health = rig.store.state.accounts[ME].health

@@ -140,9 +140,10 @@ class Crowd:
 
 
 @contextmanager
-def crowd(folder: Path, accounts: int = 3) -> Iterator[Crowd]:
+def crowd(folder: Path, accounts: int = 3, ahead: timedelta = timedelta(0)) -> Iterator[Crowd]:
+    """The machine's clock is `ahead` of the API's."""
     people = [simulated_account(number) for number in range(accounts)]
-    with simulated(people) as api, TemporaryDirectory(prefix="run-") as run:
+    with simulated(people, ahead) as api, TemporaryDirectory(prefix="run-") as run:
         env = environment(folder, Path(run))
         port = free_port()
         write_logins(folder, people)

@@ -122,8 +122,11 @@ def machine(folder: Path) -> Iterator[Machine]:
 
 
 @contextmanager
-def simulated(accounts: list[SimulatedAccount]) -> Iterator[SimulatedApi]:
-    api = SimulatedApi(accounts, now=lambda: datetime.now(UTC))
+def simulated(
+    accounts: list[SimulatedAccount], ahead: timedelta = timedelta(0)
+) -> Iterator[SimulatedApi]:
+    """The API, whose clock the machine's is `ahead` of."""
+    api = SimulatedApi(accounts, now=lambda: datetime.now(UTC) - ahead)
 
     async def start() -> None:
         await api.__aenter__()

@@ -35,5 +35,6 @@ CONTRACT = {
     ("claude_usage_config_last_reload_successful", "gauge"): set(),
     ("claude_usage_config_last_reload_success_timestamp_seconds", "gauge"): set(),
     ("claude_usage_event_loop_lag_seconds", "gauge"): set(),
+    ("claude_usage_clock_offset_seconds", "gauge"): set(),
     ("claude_usage_build_info", "info"): {"version", "revision", "pythonversion"},
 }

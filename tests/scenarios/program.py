@@ -24,6 +24,7 @@ from monitor.notify.delivery_log import DeliveryLog
 from monitor.settings import SettingsFile, load, settings_id, state_folder
 from monitor.storage.cache import FactsDocument
 from monitor.storage.mute import Mute
+from monitor.system.clock import ServerClock
 from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock
 
@@ -64,13 +65,14 @@ class Machine:
         """The program, which runs for the time of the block."""
         settings = load(self.config)
         policy = Policy(interval=timedelta(seconds=settings.poll_interval_secs))
+        clock = ServerClock(self.clock)
         rows = settings_id(self.environ, self.config)
         recorder = inline_recorder(state_folder(self.environ), rows)
         cached = await recorder.load()
-        async with client_for(settings.api, self.clock) as client:
+        async with client_for(settings.api, clock) as client:
             kept = Persistence(Mute(recorder.database), recorder, DeliveryLog(recorder))
             places = self._places(FactsDocument(cached.facts, recorder.record_facts))
-            app = connect(places, kept, client, policy, self.clock, chance=lambda: 0.5)
+            app = connect(places, kept, client, policy, clock, chance=lambda: 0.5)
             await app.load(settings, cached)
             async with self._going(app) as running:
                 yield running

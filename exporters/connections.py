@@ -31,7 +31,7 @@ LOOK_SECS: Final = 1.0
 
 COMPLAIN_SECS: Final = 60.0
 
-_SEND_BUFFER: Final = 128 * 1024
+_SEND_BUFFER: Final = 256 * 1024
 """Of each connection, in the system; by itself it grows to megabytes for a client that does not read."""
 _HIGHEST_PORT: Final = 65535
 _BACKLOG: Final = 128

@@ -5,6 +5,7 @@ answers one that it does not speak under the name of that version; a test shows 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,6 +21,7 @@ class Preference:
     q: float
 
 
+@lru_cache(maxsize=32)  # a scraper asks by the same words each time
 def content_type(accept: str) -> str:
     """`OPENMETRICS` where the client names it in a version that we speak and likes text no better, else `TEXT`."""
     wanted = parse_preferences(accept)
@@ -40,6 +42,7 @@ def _text_quality(wanted: list[Preference]) -> float:
     return 0.0
 
 
+@lru_cache(maxsize=32)
 def accepts_gzip(accept_encoding: str) -> bool:
     wanted = {p.name: p.q for p in parse_preferences(accept_encoding)}
     return wanted.get("gzip", wanted.get("*", 0.0)) > 0

@@ -6,10 +6,11 @@ reached that changes what is said of it, and one that is new in each scrape: cou
 
 import struct
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import chain
 from typing import Final, TypeVar
 
 from prometheus_client import generate_latest
@@ -40,11 +41,15 @@ SUFFIXES: Final = {"gauge": "", "counter": "_total", "info": "_info"}
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 MILLION: Final = 1_000_000
-BATCH: Final = 500
-"""Countdowns that are written without a pause."""
+BATCH: Final = 250
+"""Accounts whose countdowns are written without a pause."""
 
 PIECE: Final = 2048
-"""In bytes: what is as long is compressed by itself, and kept."""
+"""In bytes: lines of a family that are as long are compressed by themselves, and kept."""
+
+SENT_AT_ONCE: Final = 512 * 1024
+LONG: Final = 64 * 1024
+"""In bytes: to compress so much takes longer than the way into a thread."""
 
 _GZIP_HEAD: Final = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"
 """A member that is deflated fast, at no time, on no system in particular (RFC 1952)."""
@@ -53,13 +58,11 @@ _END: Final = b"# EOF\n"
 
 Result = TypeVar("Result")
 
-Kept = dict[tuple[int, bool], tuple[bytes, bytes]]
-"""Lines and what they are compressed to, by the place of their family and the form of the page."""
-
+Written = dict[tuple[int, Labels], tuple[float, str]]
+Countdowns = tuple[bytes, tuple[int, ...]]
+"""Lines with a place for the seconds of each, and when each ends, in microseconds since 1970."""
 
 _OF_ALL: Final = tuple(field.name for field in fields(State) if field.name != "accounts")
-
-Written = dict[tuple[int, Labels], tuple[float, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,13 @@ class Block:
     """What is said of one account (or, of a fleet, of all together) by family, until this instant.
 
     `written` has each value and its line, by the place of the family and the labels; it goes on from block to block.
-    `countdowns` are lines up to their value, and when they end, in microseconds since 1970.
     """
 
     subject: Row | Fleet
     until: datetime | None
     written: Written
     lines: tuple[bytes, ...]
-    countdowns: tuple[tuple[str, int], ...] = ()
+    countdowns: Countdowns = (b"", ())
 
     def holds_of(
         self, title: str, account: AccountState, used: bool, state: State, now: datetime
@@ -115,7 +117,7 @@ class Stable:
     since: datetime
     until: datetime | None
     families: tuple[bytes, ...]
-    countdowns: tuple[tuple[str, int], ...]
+    countdowns: tuple[Countdowns, ...]
 
     def holds(self, state: State, now: datetime) -> bool:
         return (
@@ -129,64 +131,101 @@ class Stable:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """What one form of the page holds but for what is fresh: its bytes, and these deflated, once that was asked for."""
+
+    stable: Stable
+    body: bytes
+    check: int = 0
+    deflated: bytes = b""
+
+
+class Kept:
+    """What was made for the last scrapes in one form, for the next one."""
+
+    def __init__(self, *, openmetrics: bool) -> None:
+        self.openmetrics = openmetrics
+        self._form: Form | None = None
+        self._pieces: dict[int, tuple[tuple[bytes, ...], bytes]] = {}
+
+    def form(self, stable: Stable) -> Form:
+        """The form of these lines."""
+        form = self._form
+        if form is None or form.stable is not stable:
+            form = Form(stable, b"".join(stable.parts(openmetrics=self.openmetrics)))
+            self._form = form
+        return form
+
+    def deflated(self, stable: Stable) -> Form:
+        """The same with its deflated bytes, which another stream may follow. Other threads may run meanwhile."""
+        form = self.form(stable)
+        if not form.deflated:
+            deflated = b"".join(self._deflated_pieces(stable.families))
+            form = Form(stable, form.body, zlib.crc32(form.body), deflated)
+            self._form = form
+        return form
+
+    def _deflated_pieces(self, families: Sequence[bytes]) -> Iterator[bytes]:
+        """Each long family by itself, those between in one: most of them are as they were at the last scrape."""
+        start = 0
+        for end in range(1, len(families) + 1):
+            if end == len(families) or max(len(families[start]), len(families[end])) >= PIECE:
+                yield self._piece(start, tuple(families[start:end]))
+                start = end
+
+    def _piece(self, start: int, families: tuple[bytes, ...]) -> bytes:
+        before, compressed = self._pieces.get(start, ((), b""))
+        is_same = len(before) == len(families)
+        if not is_same or any(a is not b for a, b in zip(before, families, strict=True)):
+            deflate, parts = _deflate(), []
+            for family, lines in zip(FAMILIES[start:], families, strict=False):
+                head = head_of(family, openmetrics=self.openmetrics)
+                parts += [deflate.compress(head), deflate.compress(lines)]
+            compressed = b"".join((*parts, deflate.flush(zlib.Z_FULL_FLUSH)))
+            self._pieces[start] = families, compressed
+        return compressed
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One scrape in the form that was asked for."""
 
-    stable: Stable
+    form: Form
     fresh: bytes
-    openmetrics: bool
     kept: Kept
 
     @property
     def content_type(self) -> str:
-        return negotiation.OPENMETRICS if self.openmetrics else negotiation.TEXT
+        return negotiation.OPENMETRICS if self.kept.openmetrics else negotiation.TEXT
 
     @property
     def size(self) -> int:
         """In bytes."""
-        return sum(map(len, self._parts()))
+        return len(self.form.body) + len(self.fresh)
 
     def body(self) -> bytes:
-        return b"".join(self._parts())
+        return self.form.body + self.fresh
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body, some ten thousand bytes or more at a time."""
-        waiting: list[bytes] = []
-        for part in self._parts():
-            waiting.append(part)
-            if len(part) > PIECE * 10:
-                yield b"".join(waiting)
-                waiting = []
-        yield b"".join(waiting)
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """The body, half a million bytes at a time, or a little more."""
+        body = memoryview(self.form.body)
+        while len(body) > SENT_AT_ONCE:
+            yield body[:SENT_AT_ONCE]
+            body = body[SENT_AT_ONCE:]
+        yield b"".join((body, self.fresh))
 
-    def _parts(self) -> Iterator[bytes]:
-        yield from self.stable.parts(openmetrics=self.openmetrics)
-        yield self.fresh
+    @property
+    def is_soon_compressed(self) -> bool:
+        """Whether what is new to be compressed is short."""
+        return (len(self.fresh) if self.form.deflated else self.size) <= LONG
 
     def gzip(self) -> bytes:
-        """One gzip member; of a long page this takes milliseconds, in which other threads may run."""
-        check, size, deflate = 0, 0, _deflate()
-        written = [_GZIP_HEAD]
-        for place, lines in enumerate(self.stable.families):
-            head = head_of(FAMILIES[place], openmetrics=self.openmetrics)
-            check, size = zlib.crc32(lines, zlib.crc32(head, check)), size + len(head) + len(lines)
-            if len(lines) < PIECE:
-                written += (deflate.compress(head), deflate.compress(lines))
-            else:
-                written += (deflate.flush(zlib.Z_FULL_FLUSH), self._compressed(place, head, lines))
-        check, size = zlib.crc32(self.fresh, check), size + len(self.fresh)
-        written += (deflate.compress(self.fresh), deflate.flush())
-        return b"".join((*written, struct.pack("<II", check, size & 0xFFFF_FFFF)))
-
-    def _compressed(self, place: int, head: bytes, lines: bytes) -> bytes:
-        """A deflated stream that another may follow: that of the last scrape, if it was of the same lines."""
-        before, compressed = self.kept.get((place, self.openmetrics), (b"", b""))
-        if before is not lines:
-            deflate = _deflate()
-            parts = (deflate.compress(head), deflate.compress(lines))
-            compressed = b"".join((*parts, deflate.flush(zlib.Z_FULL_FLUSH)))
-            self.kept[place, self.openmetrics] = lines, compressed
-        return compressed
+        """One gzip member; where it is not soon compressed this takes milliseconds, in which other threads may run."""
+        form, deflate = self.kept.deflated(self.form.stable), _deflate()
+        check = zlib.crc32(self.fresh, form.check)
+        fresh = deflate.compress(self.fresh) + deflate.flush()
+        trailer = struct.pack("<II", check, self.size & 0xFFFF_FFFF)
+        return b"".join((_GZIP_HEAD, form.deflated, fresh, trailer))
 
 
 def _deflate() -> "zlib._Compress":
@@ -202,7 +241,7 @@ class Exposition:
         self._blocks: dict[str, Block] = {}
         self._fleet: Block | None = None
         self._stable: Stable | None = None
-        self._kept: Kept = {}
+        self._kept = {form: Kept(openmetrics=form) for form in (False, True)}
 
     def steps(
         self, state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
@@ -214,13 +253,12 @@ class Exposition:
             stable = yield from self.stable(state, now)
         fresh = [head_of(COUNTDOWN, openmetrics=openmetrics)]
         clock = (now - EPOCH) // MICROSECOND
-        for start in range(0, len(stable.countdowns), BATCH):
-            batch = stable.countdowns[start : start + BATCH]
-            lines = [f"{line}{_number(max((end - clock) // MILLION, 0))}\n" for line, end in batch]
-            fresh.append("".join(lines).encode())
+        for lines, ends in stable.countdowns:
+            fresh.append(_counted_down(lines, [(end - clock) // MILLION for end in ends]))
             yield
         fresh += _lines_of_others(others, openmetrics=openmetrics)
-        return Page(stable, b"".join(fresh), openmetrics, self._kept)
+        kept = self._kept[openmetrics]
+        return Page(kept.form(stable), b"".join(fresh), kept)
 
     def stable(self, state: State, now: datetime) -> Generator[None, None, Stable]:
         """The part without countdowns, of which only what has changed is made anew."""
@@ -258,7 +296,7 @@ class Exposition:
             now,
             min(ends, default=None),
             tuple(families),
-            tuple(countdown for block in blocks.values() for countdown in block.countdowns),
+            tuple(_in_batches([block.countdowns for block in blocks.values()])),
         )
         return self._stable
 
@@ -287,6 +325,20 @@ def finish(steps: Generator[None, None, Result]) -> Result:
             return result
 
 
+def _in_batches(countdowns: Sequence[Countdowns]) -> Iterator[Countdowns]:
+    for start in range(0, len(countdowns), BATCH):
+        lines, ends = zip(*countdowns[start : start + BATCH], strict=True)
+        yield b"".join(lines), tuple(chain.from_iterable(ends))
+
+
+def _counted_down(lines: bytes, seconds: Sequence[int]) -> bytes:
+    """The lines with their values, of which those of many days are not written as whole numbers."""
+    if max(seconds, default=0) < MILLION:
+        return lines % tuple(seconds)
+    values = [_number(value).encode() for value in seconds]
+    return lines.replace(b" %d.0\n", b" %b\n") % tuple(values)
+
+
 def _keys(account: AccountState) -> list[str]:
     return [window.key for window in account.usage.windows] if account.usage else []
 
@@ -294,11 +346,9 @@ def _keys(account: AccountState) -> list[str]:
 def _row_block(row: Row, old: Block | None) -> Block:
     is_same = old is not None and isinstance(old.subject, Row) and old.subject.title == row.title
     written = old.written if old is not None and is_same else {}
-    countdowns = tuple(
-        (_begun(COUNTDOWN, (row.title, window.key)), (window.resets_at - EPOCH) // MICROSECOND)
-        for window in row.windows
-        if window.resets_at is not None
-    )
+    ends = {w.key: (w.resets_at - EPOCH) // MICROSECOND for w in row.windows if w.resets_at}
+    begun = [_begun(COUNTDOWN, (row.title, key)).replace("%", "%%") for key in ends]
+    countdowns = "".join(f"{line}%d.0\n" for line in begun).encode(), tuple(ends.values())
     lines = [
         _lines_of(place, family.of_account(row), written)
         for place, family in enumerate(ACCOUNT_FAMILIES)

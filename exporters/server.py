@@ -56,7 +56,7 @@ MOST_FOLLOWERS: Final = 10
 
 STEP_SECONDS: Final = 0.001
 LONG_PAGE: Final = 64 * 1024
-"""In bytes: a page that is compressed in a thread, for it takes longer than the way there, or sent in pieces."""
+"""In bytes: a page that is sent in pieces."""
 
 MOST_REFUSED: Final = 20
 """How many refused names are remembered: whoever asks could make up any number of them."""
@@ -285,12 +285,11 @@ class Site:
         async with self._writing:  # who asks at the same time then finds most of it made
             page = await self._page_of(accept)
         headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
-        is_long = page.size > LONG_PAGE
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"
-            body = await to_thread(page.gzip) if is_long else page.gzip()
+            body = page.gzip() if page.is_soon_compressed else await to_thread(page.gzip)
             return web.Response(body=body, headers=headers)
-        if not is_long or request.method == "HEAD":
+        if page.size <= LONG_PAGE or request.method == "HEAD":
             return web.Response(body=page.body(), headers=headers)
         response = web.StreamResponse(headers=headers)
         response.content_length = page.size

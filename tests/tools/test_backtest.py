@@ -1,6 +1,7 @@
 """What `make backtest` and `make plan` print, and that they judge by the past alone."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ def test_what_comes_later_changes_no_answer() -> None:
     early = {o.now: o.answers for o in looks(cut, WEEK, WEEKLY, methods.WEEK_NAIVE)}
     assert len(early) > 20
     assert all(whole[now] == answers for now, answers in early.items())
+
+
+def test_a_week_that_is_read_as_unused_after_a_gap_begins_there() -> None:
+    first = [Sample(START + h * HOUR, 0.005 * h, START + WEEK) for h in range(168)]
+    begins = START + WEEK + 74 * HOUR
+    second = [Sample(begins + h * HOUR, 0.01 * h, START + 2 * WEEK) for h in range(94)]
+    track = Track("one", "7d", (*first, *second))
+    found = [o for o in looks(track, WEEK, WEEKLY, methods.WEEK_NAIVE) if o.now > begins]
+    assert found[0].now == begins + 12 * HOUR
+    resets_at = START + 2 * WEEK  # at 1 % an hour it lasts, and would from the week's first day on
+    assert {o.answers["window_average"] for o in found} == {Answer(0.0, resets_at)}
+    doubled = [replace(s, utilization=min(2 * s.utilization, 1)) for s in second]
+    track = Track("one", "7d", (*first, *doubled))
+    found = [o for o in looks(track, WEEK, WEEKLY, methods.WEEK_NAIVE) if o.now > begins]
+    full_at = [o.answers["window_average"].full_at - begins for o in found]
+    assert all(abs(after - 50 * HOUR) < HOUR for after in full_at)
 
 
 def test_simulated_users_are_the_same_by_their_seed() -> None:

@@ -58,6 +58,8 @@ def looks(
         start = resets_at - duration
         if index:
             start = max(start, periods[index - 1].last.at)
+        if period.first.utilization == 0:
+            start = max(start, period.first.at)  # after a gap: nothing was used of it before
         full_at = period.full_since
         if full_at is None and resets_at - period.last.at > rhythm.every:
             continue  # cut off by an early reset, a gap or the end of the data: nobody knows

@@ -35,6 +35,7 @@ from monitor.core.model import (
     ExtraUsage,
     Up,
     Window,
+    kept_for,
     window_duration,
 )
 from monitor.core.policy import Policy
@@ -96,7 +97,7 @@ class Row:
         if account.backoff_until is not None:
             at.append(account.backoff_until)
         if account.last_success_at is not None:
-            at.append(account.last_success_at + kept_for(self.policy) + JUST_AFTER)
+            at.append(account.last_success_at + kept_for(self.policy.interval) + JUST_AFTER)
         for window in account.usage.windows if account.usage else ():
             if window.resets_at is not None:
                 length = window_duration(window.key) or LONGEST_EXPECTED
@@ -114,14 +115,14 @@ class Fleet:
     @property
     def pool(self) -> PoolForecast | None:
         """What is expected of the accounts together, while it is as young as values must be."""
-        pool, kept = self.state.pool, kept_for(self.state.policy)
+        pool, kept = self.state.pool, kept_for(self.state.policy.interval)
         return pool if pool is not None and self.now - pool.at <= kept else None
 
     def next_turn(self) -> datetime | None:
         """As of a row."""
         at = list(condition_ends(self.state.conditions))
         if self.state.pool is not None:
-            at.append(self.state.pool.at + kept_for(self.state.policy) + JUST_AFTER)
+            at.append(self.state.pool.at + kept_for(self.state.policy.interval) + JUST_AFTER)
         if self.state.muted_until is not None:
             at.append(self.state.muted_until)
         return min((instant for instant in at if instant > self.now), default=None)
@@ -145,11 +146,6 @@ class Family:
     def unit(self) -> str:
         last = self.name.rpartition("_")[2]
         return last if last in ("seconds", "ratio") else ""
-
-
-def kept_for(policy: Policy) -> timedelta:
-    """How old a value may be."""
-    return max(3 * policy.interval, timedelta(minutes=15))
 
 
 def titles_of(accounts: Iterable[AccountState]) -> list[str]:

@@ -67,6 +67,11 @@ class _Formatter(HelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=terminal_columns(_COLUMNS) - 2)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Keep the lines of an epilog apart, so that an example can be copied."""
+        fill = super()._fill_text
+        return "\n".join(fill(line, width, indent) for line in text.splitlines())
+
 
 class _Parser(ArgumentParser):
     def __init__(self, prog: str, **options: str | bool) -> None:
@@ -102,7 +107,7 @@ def parser(wanted: str | None = None) -> ArgumentParser:
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
         epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
-        "of guard and run also 4 no room, 5 unknown. Example: monitor tui --demo",
+        "of guard and run also 4 no room, 5 unknown\nexample: monitor tui --demo",
     )
     whole.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
     whole.set_defaults(command=None, parser=whole, whole=whole)

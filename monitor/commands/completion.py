@@ -26,6 +26,12 @@ _ACCOUNT: Final = {
     "zsh": "_monitor_accounts",
     "fish": "(monitor completion --accounts 2>/dev/null)",
 }
+_ACCOUNT_OR_IMPORT: Final = {
+    "preamble": {"zsh": "_monitor_history() { compadd -- import; _monitor_accounts; }"},
+    "bash": "_monitor_history",
+    "zsh": "_monitor_history",
+    "fish": f"import {_ACCOUNT['fish']}",
+}
 _FISH_VALUE: Final = "(commandline -ct | string replace -r -- '^--[^=]*=' '')"
 _FILE: Final = {
     "bash": "_monitor_files",
@@ -37,7 +43,7 @@ _FOLDER: Final = {
     "zsh": "_files -/",
     "fish": f"(__fish_complete_directories {_FISH_VALUE})",
 }
-_BY_METAVAR: Final = {"PATH": _FILE, "DIR": _FOLDER}
+_BY_METAVAR: Final = {"PATH": _FILE, "DIR": _FOLDER, "ACCOUNT": _ACCOUNT_OR_IMPORT}
 
 # bash splits the line at `@`, `=` and `:` too, and leaves quotes in the words. So the line is split here, shtab's
 # function is given whole words, and account names are quoted in the way that the user began.
@@ -88,6 +94,8 @@ _monitor_accounts() {
     done < <(monitor completion --accounts 2>/dev/null)
 }
 
+_monitor_history() { compgen -W import -- "$1"; _monitor_accounts "$1"; }
+
 _monitor_files() { compgen -f -- "$1"; }
 
 _monitor_dirs() { compgen -d -- "$1"; }
@@ -133,9 +141,9 @@ def render_script(shell: str, parser: ArgumentParser) -> str:
     import shtab
 
     for action in _actions(parser):
-        complete = (
-            _ACCOUNT if action.dest in ("account", "into") else _BY_METAVAR.get(str(action.metavar))
-        )
+        complete = _BY_METAVAR.get(str(action.metavar))
+        if complete is None and action.dest in ("account", "into"):
+            complete = _ACCOUNT
         if complete is not None:
             action.complete = complete  # type: ignore[attr-defined] # the way that shtab wants it
     script = shtab.complete(parser, shell)

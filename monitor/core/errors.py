@@ -338,7 +338,7 @@ alien                     something on the way answered instead of the API ({det
                           the network's login page
 
 # The way to a host.
-no_host                   {name} cannot be found (no network, or no DNS): check the network; `getent hosts {name}`
+no_host                   {name} cannot be found (no network, or no DNS): check the network; `ping -c 1 {name}`
                           says whether the name is found
 unreached                 {name} cannot be reached{detail}: check the network, the VPN and the firewall
 untrusted                 certificate not trusted ({name}, {detail}): if your company's proxy reads along, run `export

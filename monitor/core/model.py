@@ -303,6 +303,11 @@ class Status(StrEnum):
     FAILING = "failing"
 
 
+def kept_for(interval: timedelta) -> timedelta:
+    """How old usage may be that is exported; the interval is the settings' own, which no back-off prolongs."""
+    return max(3 * interval, timedelta(minutes=15))
+
+
 @dataclass(frozen=True, slots=True)
 class AccountState:
     """All that is known of one account.
@@ -375,13 +380,10 @@ class AccountState:
         return found if abs(ends - window.resets_at) < SAME_PERIOD else None
 
     def values_are_fresh(self, now: datetime, interval: timedelta) -> bool:
-        """Whether usage is young enough to be exported: at most max(3 × interval, 15 minutes) old.
-
-        The interval is the one of the settings: a back-off must not prolong the life of what it keeps from us.
-        """
+        """Whether usage is young enough to be exported."""
         if self.last_success_at is None:
             return False
-        return now - self.last_success_at <= max(3 * interval, timedelta(minutes=15))
+        return now - self.last_success_at <= kept_for(interval)
 
     def retry_at(self) -> datetime | None:
         """When the next attempt follows a failure; None while polls succeed."""

@@ -22,8 +22,8 @@ _NAMES: Final = {
     "keyring.backends.macOS": "the macOS Keychain",
 }
 _INSTEAD: Final = (
-    'or use none: `storage = "linked"` under [settings] reads Claude Code\'s own logins, '
-    'token_command = ["pass", "show", "claude/work"] under [[accounts]] asks a program'
+    'or use none: `storage = "linked"` under [settings] takes Claude Code\'s own logins, '
+    "a token_command under [[accounts]] names a program that prints the token"
 )
 
 
@@ -81,8 +81,8 @@ def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> t
 def _start(environ: Mapping[str, str], platform: str) -> str:
     if platform == "linux" and not environ.get("DBUS_SESSION_BUS_ADDRESS"):
         return (
-            "this session has no D-Bus ($DBUS_SESSION_BUS_ADDRESS is not set): log in to the desktop, or run "
-            "`dbus-run-session -- sh`, and in it `gnome-keyring-daemon --unlock`"
+            "$DBUS_SESSION_BUS_ADDRESS is not set: log in to the desktop, or run `dbus-run-session -- sh` and in "
+            "it `gnome-keyring-daemon --unlock`"
         )
     return "start GNOME Keyring, KWallet or KeePassXC (`gnome-keyring-daemon --start`)"
 

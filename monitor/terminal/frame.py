@@ -22,7 +22,7 @@ from monitor.terminal.dialogs import (
 )
 from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
 from monitor.terminal.screen import Message, Pane, Screen
-from monitor.terminal.table import Marks, table_lines
+from monitor.terminal.table import Marks, Table
 from monitor.terminal.text import (
     Line,
     Span,
@@ -79,6 +79,20 @@ class Frame:
         return "\n".join(plain(line).rstrip() for line in self.picture.lines) + "\n"
 
 
+class Kept:
+    """What the next frame takes over of the last one."""
+
+    def __init__(self) -> None:
+        self.table = Table()
+        self._sums: tuple[State, Fleet] | None = None
+
+    def sums(self, state: State, now: datetime) -> Fleet:
+        """The accounts summed up, as long as that holds."""
+        if self._sums is None or self._sums[0] is not state or now >= self._sums[1].until:
+            self._sums = state, fleet(state, now)
+        return self._sums[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Footer:
     """Where the figures come from, which stays in sight, and where metrics are, which the help says."""
@@ -114,6 +128,7 @@ class _View:
     names: tuple[str, ...]
     fleet: Fleet
     alerts: list[LoggedAlert]
+    table: Table
 
     @property
     def selection(self) -> str | None:
@@ -143,12 +158,13 @@ def frame(
     size: Size,
     tz: tzinfo | None = None,
     footer: Footer = NO_FOOTER,
-    sums: Fleet | None = None,
+    kept: Kept | None = None,
 ) -> Frame:
-    """The screen of this size; clock times are those of `tz` (None: the machine's). `sums` spares summing up again."""
+    """The screen of this size; clock times are those of `tz` (None: the machine's). `kept` spares making all anew."""
     names, alerts = screen.names(state, now), screen.announced(state, now)
-    found = sums or fleet(state, now)
-    view = _View(state, screen, now, tz, size, footer, names, found, alerts)
+    kept = kept or Kept()
+    found = kept.sums(state, now)
+    view = _View(state, screen, now, tz, size, footer, names, found, alerts, kept.table)
     below = _below(view)
     top = [alert_line(state, alerts, now, size.width, tz)] if alerts else []
     has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
@@ -289,7 +305,7 @@ def _table(view: _View, size: Size) -> _Body:
     unseen = view.screen.unseen(view.state, view.now)
     alerted = frozenset(entry.alert.account for entry in unseen)
     marks = Marks(view.selection, view.fleet.best, alerted)
-    header, *lines = table_lines(view.state, view.now, size.width, marks, view.tz, view.names)
+    header, *lines = view.table.lines(view.state, view.now, size.width, marks, view.tz, view.names)
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
     if view.selection is None:
         none = wrap("No account matches this filter: Esc shows all", size.width - 2)

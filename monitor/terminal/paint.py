@@ -279,7 +279,7 @@ class _Pen:
         for place, span in enumerate(line):
             text = span.text
             old = before[place] if place < len(before) else None
-            if old is span and text.isascii():  # nearly all of them
+            if old is span and (text.isascii() or _is_certain(text)):  # nearly all of them
                 column += len(text)
                 continue
             if (
@@ -333,6 +333,8 @@ class _Pen:
                 return "\b" * -right + "\x1bD"
             if down == 0 and right > 0:
                 return f"\x1b[{right}C"
+        if self._painter.moves_by_ecma:  # as blessed says it, in a hundredth of the time
+            return f"\x1b[{row + 1};{column + 1}H"
         return str(self._painter.term.move_xy(column, row))
 
     def _wear(self, look: str) -> None:

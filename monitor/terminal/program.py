@@ -20,8 +20,7 @@ from monitor.core.state import State
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
-from monitor.terminal.fleet_line import Fleet, fleet
-from monitor.terminal.frame import Footer, frame
+from monitor.terminal.frame import Footer, Kept, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, fail, finish, push, show, show_error
 from monitor.terminal.tty import Tty
@@ -66,7 +65,7 @@ class Program:
         self._footer = footer
         self._screen = replace(screen or Screen(), opened_at=clock.now())
         self._title = ""
-        self._sums: tuple[State, Fleet] | None = None
+        self._kept = Kept()
         self._in_sight = False
         self._rows: tuple[str | None, ...] = ()
         self._shown: tuple[Size, Picture] | None = None
@@ -152,10 +151,7 @@ class Program:
             self._shown = None
         now = self._now()
         self._screen = self._screen.since(now)
-        state = self._view.state
-        if self._sums is None or self._sums[0] is not state or now >= self._sums[1].until:
-            self._sums = state, fleet(state, now)
-        new = frame(state, self._screen, now, size, None, self._footer(), self._sums[1])
+        new = frame(self._view.state, self._screen, now, size, None, self._footer(), self._kept)
         self._screen = replace(self._screen, page=new.page, has_detail=new.has_detail)
         known = self._shown if self._shown and self._shown[0] == size else None
         data = painter.repaint(known[1] if known else None, new.picture, size)

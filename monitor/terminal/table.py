@@ -1,13 +1,22 @@
 """The lines of the table: its header and one line for each account, in the columns that a width holds. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
 from monitor.core import format
-from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.model import (
+    EXTRA,
+    FIVE_HOURS,
+    SEVEN_DAYS,
+    AccountState,
+    Down,
+    Window,
+    kept_for,
+)
+from monitor.core.policy import Policy
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.chart import spark
@@ -26,6 +35,8 @@ from monitor.terminal.text import (
     utilization_style,
     width,
 )
+
+MINUTE: Final = timedelta(minutes=1)
 
 NO_ACCOUNTS: Final = (
     "No account yet: log in with `claude`, then run `monitor accounts import --all`.\n"
@@ -104,43 +115,62 @@ def table_lines(
     names: Sequence[str] | None = None,
 ) -> list[Line]:
     """The line of column titles, and one for each account in `room` cells: those of `names`, or (None) all."""
-    shown = rows(state, now, marks, tz, names)
-    statuses = [row.status for row in shown]
-    levels = max((len(status.phrases) for status in statuses), default=1)
-    between, widths = column_widths(
-        room,
-        longest_name=max((width(row.name + row.suffix) for row in shown), default=0),
-        statuses=[
-            max([len(_TITLES["status"]), *(status.width(level) for status in statuses)])
-            for level in range(levels)
-        ],
-        number=max(len(str(len(state.accounts))) + 1, 2),
-    )
-    titles: list[Span] = []
-    for column, cells in widths.items():
-        titles += [
-            Span(between, Style.TRACK),
-            Span(pad(_TITLES[column], cells), Style.DIM, bold=True),
-        ]
-    lines = [fit(tuple(_begin(titles, widths)), room)]
-    gap = Span(between, Style.TRACK)
-    overflows = sum(widths.values()) + len(between) * (len(widths) - 1) + 1 > room
-    for place, row in enumerate(shown):
-        spans: list[Span] = []
-        for column, cells in widths.items():
-            spans.append(gap)
-            spans += _cell(row, column, cells, Back.STRIPE if place % 2 else Back.TRACK, widths)
-        line = tuple(_begin(spans, widths))
-        line = fit(line, room) if overflows else line
-        lines.append(_select(line, room) if row.is_selected else line)
-    return lines
+    return Table().lines(state, now, room, marks, tz, names)
 
 
-def _begin(spans: list[Span], widths: Mapping[str, int]) -> Iterator[Span]:
-    """The line without what would stand before its first column, and without empty spans."""
-    if "number" in widths:
-        yield Span(" ")
-    yield from (span for span in spans[1:] if span.text)
+class Table:
+    """The table as it was drawn last: of a line that still holds, only the countdowns are made anew."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._lines: dict[str, DrawnLine] = {}
+        self._layout: Layout | None = None
+
+    def lines(
+        self,
+        state: State,
+        now: datetime,
+        room: int,
+        marks: Marks = NO_MARKS,
+        tz: tzinfo | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[Line]:
+        """As `table_lines`."""
+        before, shown = list(self._rows.values()), self.rows(state, now, marks, tz, names)
+        layout = self._layout
+        if layout is None or layout.room != room or shown != before:
+            layout = Layout.of(shown, room, max(len(str(len(state.accounts))) + 1, 2))
+        if layout != self._layout:
+            self._layout, self._lines = layout, {}
+        lines = {}
+        for place, row in enumerate(shown):
+            back, old = Back.STRIPE if place % 2 else Back.TRACK, self._lines.get(row.about.name)
+            is_same = old is not None and old.row is row and old.back is back
+            drawn = old.at(now) if old is not None and is_same else layout.line(row, now, back)
+            lines[row.about.name] = drawn
+        self._lines = lines
+        return [layout.titles, *(drawn.line for drawn in lines.values())]
+
+    def rows(
+        self,
+        state: State,
+        now: datetime,
+        marks: Marks = NO_MARKS,
+        tz: tzinfo | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list["Row"]:
+        """The accounts, each with its number in the settings; clock times are those of `tz`."""
+        numbers = {name: number for number, name in enumerate(state.accounts, 1)}
+        found = {}
+        for name in numbers if names is None else names:
+            old, about = self._rows.get(name), _about(state, name, numbers[name], marks, tz)
+            is_same = old is not None and old.about == about and old.account is about.account
+            if is_same and old is not None and old.at <= now < old.until:
+                found[name] = old
+            else:
+                found[name] = _row(state, about, now)
+        self._rows = found
+        return list(found.values())
 
 
 def _select(line: Line, room: int) -> Line:
@@ -152,19 +182,34 @@ def _select(line: Line, room: int) -> Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One account as the table shows it at `now`."""
+class _About:
+    """What a row is about, and all that it says follows from, but for the time."""
 
-    number: int
     name: str
-    account: AccountState
+    account: AccountState = field(compare=False)
+    policy: Policy
+    logged_in: str | None
+    number: int
+    suffix: str
+    is_selected: bool
+    tz: tzinfo | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One account as the table shows it from `at` until `until`, but for its countdowns."""
+
+    about: _About
+    at: datetime
+    until: datetime
+    name: str
     windows: dict[str, Window]
     status: StatusWords
-    now: datetime
-    tz: tzinfo | None = None
     is_troubled: bool = False
-    is_selected: bool = False
-    suffix: str = ""
+
+    @property
+    def account(self) -> AccountState:
+        return self.about.account
 
     def window(self, column: str) -> Window | None:
         """The window of a column such as `5h bar`; of `worst`, the fullest one, or else the money."""
@@ -176,40 +221,50 @@ class Row:
         return max(known, key=lambda window: window.utilization, default=None)
 
 
-def rows(
-    state: State,
-    now: datetime,
-    marks: Marks = NO_MARKS,
-    tz: tzinfo | None = None,
-    names: Sequence[str] | None = None,
-) -> list[Row]:
-    """The accounts, each with its number in the settings; clock times are those of `tz`."""
-    found = []
-    numbers = {name: number for number, name in enumerate(state.accounts, 1)}
-    for name in numbers if names is None else names:
-        account = state.accounts[name]
-        is_marked = {
-            "*": name == state.active_account,
-            BEST: name == marks.best,
-            ALERTED: name in marks.alerted,
-        }
-        suffix = "".join(mark for mark, is_set in is_marked.items() if is_set)
-        is_fresh = account.values_are_fresh(now, state.policy.interval)
-        is_old = account.last_success_at is not None and not is_fresh
-        row = Row(
-            number=numbers[name],
-            name=clean(account.account.title),
-            account=account,
-            windows={window.key: window for window in account.windows(now)},
-            status=status_words(state, account, now, tz),
-            now=now,
-            tz=tz,
-            is_troubled=is_old or isinstance(account.health, Down),
-            is_selected=name == marks.selected,
-            suffix=f" {suffix}" if suffix else "",
-        )
-        found.append(row)
-    return found
+def _about(state: State, name: str, number: int, marks: Marks, tz: tzinfo | None) -> _About:
+    is_marked = {
+        "*": name == state.active_account,
+        BEST: name == marks.best,
+        ALERTED: name in marks.alerted,
+    }
+    suffix = "".join(mark for mark, is_set in is_marked.items() if is_set)
+    return _About(
+        name,
+        state.accounts[name],
+        state.policy,
+        state.logged_in,
+        number,
+        f" {suffix}" if suffix else "",
+        name == marks.selected,
+        tz,
+    )
+
+
+def _row(state: State, about: _About, now: datetime) -> Row:
+    account = about.account
+    is_fresh = account.values_are_fresh(now, state.policy.interval)
+    is_old = account.last_success_at is not None and not is_fresh
+    return Row(
+        about,
+        at=now,
+        until=_next_turn(account, now, state.policy.interval),
+        name=clean(account.account.title),
+        windows={window.key: window for window in account.windows(now)},
+        status=status_words(state, account, now, about.tz),
+        is_troubled=is_old or isinstance(account.health, Down),
+    )
+
+
+def _next_turn(account: AccountState, now: datetime, interval: timedelta) -> datetime:
+    """When a row may say something else, though nothing happens: ages and clock times are told to the minute."""
+    known = [window.resets_at for window in account.usage.windows] if account.usage else []
+    ends = [end for end in known if end is not None and end > now]
+    if account.last_success_at is not None:
+        age = (now - account.last_success_at) % MINUTE
+        ends.append(now + (MINUTE - age if age else timedelta(microseconds=1)))
+        ends.append(account.last_success_at + kept_for(interval) + timedelta(microseconds=1))
+    next_minute = now + MINUTE - timedelta(seconds=now.second, microseconds=now.microsecond)
+    return min([next_minute, *(end for end in ends if end > now)])
 
 
 def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:
@@ -218,6 +273,80 @@ def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:
     is_week = week == "full" or (week.startswith("full") and not five.startswith("full"))
     words = week if is_week or five == format.NOTHING else five
     return "now" if words == "full" else words.removeprefix("full ")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The cells of each column, what stands between them, and the line of their titles, in `room` cells."""
+
+    room: int
+    between: str
+    widths: dict[str, int]
+    titles: Line = field(compare=False)
+    overflows: bool
+
+    @staticmethod
+    def of(rows: Sequence[Row], room: int, number: int) -> "Layout":
+        """The fullest one that these rows fit in; `number` is the cells of the column of that name."""
+        statuses = [row.status for row in rows]
+        levels = max((len(status.phrases) for status in statuses), default=1)
+        between, widths = column_widths(
+            room,
+            longest_name=max((width(row.name + row.about.suffix) for row in rows), default=0),
+            statuses=[
+                max([len(_TITLES["status"]), *(status.width(level) for status in statuses)])
+                for level in range(levels)
+            ],
+            number=number,
+        )
+        titles = [Span(" ")] if "number" in widths else []
+        for place, (column, cells) in enumerate(widths.items()):
+            if place:
+                titles.append(Span(between, Style.TRACK))
+            titles.append(Span(pad(_TITLES[column], cells), Style.DIM, bold=True))
+        overflows = sum(widths.values()) + len(between) * (len(widths) - 1) + 1 > room
+        return Layout(room, between, widths, fit(tuple(titles), room), overflows)
+
+    def line(self, row: Row, now: datetime, back: Back) -> "DrawnLine":
+        """One account; its bars stand on this ground."""
+        spans = [Span(" ")] if "number" in self.widths else []
+        countdowns = []
+        for place, (column, cells) in enumerate(self.widths.items()):
+            if place:
+                spans.append(Span(self.between, Style.TRACK))
+            if column.endswith("reset"):
+                countdowns.append((len(spans), column, cells))
+            spans += (s for s in _cell(row, column, cells, back, self.widths, now) if s.text)
+        line = tuple(spans)
+        if self.overflows:
+            line = fit(line, self.room)
+            countdowns = [each for each in countdowns if each[0] < len(line) - 1]
+        if row.about.is_selected:
+            line = _select(line, self.room)
+        return DrawnLine(row, back, line, countdowns)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnLine:
+    """A row's line; `countdowns` are the places of those among its spans, their columns and cells."""
+
+    row: Row
+    back: Back
+    line: Line
+    countdowns: Sequence[tuple[int, str, int]]
+
+    def at(self, now: datetime) -> "DrawnLine":
+        """The line at another moment of the row; spans that say the same are the same objects."""
+        line = None
+        for place, column, cells in self.countdowns:
+            text = pad(reset_words(self.row.window(column), now), cells)
+            before = self.line[place]
+            if text != before.text:
+                line = line or list(self.line)
+                line[place] = Span(text, before.style, before.bold, before.back)
+        if line is None:
+            return self
+        return DrawnLine(self.row, self.back, tuple(line), self.countdowns)
 
 
 def column_widths(
@@ -262,25 +391,31 @@ def _spare(between: str, choice: Sequence[str], room: int, number: int) -> int:
     return room - gaps - sum(_WIDTHS.get(column.split()[-1], 0) for column in choice)
 
 
-def _cell(row: Row, column: str, room: int, back: Back, widths: Mapping[str, int]) -> Line:
+def _cell(
+    row: Row, column: str, room: int, back: Back, widths: Mapping[str, int], now: datetime
+) -> Line:
     match column.split()[-1]:
         case "number":
-            text = f"{'>' if row.is_selected else ' '}{row.number}"
-            return (Span(pad(text, room), bold=row.is_selected),)
+            text = f"{'>' if row.about.is_selected else ' '}{row.about.number}"
+            return (Span(pad(text, room), bold=row.about.is_selected),)
         case "mark":
-            return (Span(">" if row.is_selected else " ", bold=True),)
+            return (Span(">" if row.about.is_selected else " ", bold=True),)
         case "name":
             # Alone, without a status, a mark stands for a failure or old numbers.
             mark = "! " if row.is_troubled and "status" not in widths else ""
-            name = clip(row.name, room - width(mark + row.suffix))
+            name = clip(row.name, room - width(mark + row.about.suffix))
             style = Style.PROBLEM if mark else Style.PLAIN
-            return (Span(pad(f"{mark}{name}{row.suffix}", room), style, bold=row.is_selected),)
+            return (
+                Span(
+                    pad(f"{mark}{name}{row.about.suffix}", room), style, bold=row.about.is_selected
+                ),
+            )
         case "status":
             return (Span(row.status.within(room), row.status.style),)
         case "bar":
             return bar(row.window(column), room, back)
         case "reset":
-            return (Span(pad(reset_words(row.window(column), row.now), room)),)
+            return (Span(pad(reset_words(row.window(column), now), room)),)
         case "trend":
             levels = row.account.forecast.trends.get(FIVE_HOURS, ()) if row.account.forecast else ()
             known = row.windows.get(FIVE_HOURS)
@@ -294,7 +429,7 @@ def _cell(row: Row, column: str, room: int, back: Back, widths: Mapping[str, int
             name = pad(clean(week.key.partition("_")[2]), room - 5)
             return Span(f"{name} "), percent(week)
         case "full":
-            full = _outlook(row.account, row.now, row.tz)
+            full = _outlook(row.account, now, row.about.tz)
             style = Style.DIM if full in ("too early", format.NOTHING) else Style.PLAIN
             return (Span(pad(full, room), Style.FULL if full == "now" else style),)
         case _:

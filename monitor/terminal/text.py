@@ -144,6 +144,7 @@ def fit(line: Line, room: int) -> Line:
     return tuple(kept)
 
 
+@lru_cache(maxsize=16)
 def key_bar(keys: tuple[tuple[str, str, int], ...], room: int) -> Line:
     """Keys and what they do, as many as these cells hold; those of the lowest third number are left out first."""
     kept = list(keys)

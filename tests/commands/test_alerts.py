@@ -228,6 +228,7 @@ def test_a_replay_knows_what_was_before_it_and_tells_only_what_is_in_it(
 def test_a_replay_without_samples(ran: Ran) -> None:
     code, out, _ = ran("replay")
     assert (code, out.startswith("no alerts since ")) == (0, True)
+    assert "pace goes by the slope of 5h" in out
 
 
 def test_a_replay_of_the_demo_touches_nothing(ran: Ran, folder: Path) -> None:

@@ -49,6 +49,8 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         ("monitor accounts remove --yes u", ["user@example.com"]),
         ("monitor accounts edit user u", []),
         ("monitor guard --account u", ["user@example.com"]),
+        ("monitor history u", ["user@example.com"]),
+        ("monitor history i", ["import"]),
     ],
 )
 def test_what_is_offered(asked: Rig, line: str, offered: list[str]) -> None:

@@ -1,0 +1,44 @@
+"""What a frame takes over of the last one: it never shows anything else than a frame that is made anew."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+from monitor.terminal.canvas import Size
+from monitor.terminal.frame import Kept, frame
+from monitor.terminal.screen import Screen
+from tests.builders import NOW
+from tests.terminal.factories import STATES
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_frames_over_hours_of_changes_are_those_of_nothing_kept(seed: int) -> None:
+    chance, now, kept = random.Random(seed), NOW, Kept()
+    state, screen, size = STATES["twenty"](NOW), Screen(), Size(120, 40)
+    for _ in range(150):
+        now += timedelta(seconds=chance.choice((0.3, 1, 1, 1, 7, 59, 60, 1800)))
+        names = list(state.accounts)
+        match chance.randrange(12):
+            case 0:
+                other = STATES[chance.choice(("twenty", "mixed"))](now)
+                state = replace(state, accounts=other.accounts, active=other.active)
+            case 1:
+                state = replace(state, logged_in=chance.choice(names))
+            case 2:
+                state = replace(state, active=chance.randrange(len(names)))
+            case 3:
+                screen = replace(screen, selected=chance.choice(names))
+            case 4:
+                size = Size(chance.choice((20, 60, 80, 120, 140, 200)), chance.choice((8, 24, 50)))
+            case 5:
+                name = chance.choice(names)
+                account = state.accounts[name]
+                health = STATES["mixed"](now).accounts
+                changed = replace(account, health=chance.choice(list(health.values())).health)
+                state = replace(state, accounts={**state.accounts, name: changed})
+        drawn = frame(state, screen, now, size, UTC, kept=kept)
+        anew = frame(state, screen, now, size, UTC)
+        assert drawn.text == anew.text, (seed, now)
+        assert drawn == anew, (seed, now)

@@ -50,27 +50,56 @@ _SHORTEST_INTERVAL: Final = timedelta(seconds=30)
 Fact = tuple[str, Line]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Moment:
-    """When and where it is being looked at."""
+    """When and where it is being looked at; `left` is how long what was said of times holds."""
 
     now: datetime
     tz: tzinfo | None
+    left: timedelta
+
+    def turns_in(self, span: timedelta) -> None:
+        """Something else may be said after this time, unless it has passed."""
+        if span > timedelta(0):
+            self.left = min(self.left, span)
 
     def until(self, at: datetime, past: str = "over") -> str:
         """A clock time, and how far ahead it is, or that it is `past`."""
+        self.turns_in(at - self.now)
+        if at > self.now:
+            self.turns_in((at - self.now) % table.MINUTE + table.MOMENT)
         ahead = f"in {format.duration(at - self.now, seconds=False)}" if at > self.now else past
         return f"{format.clock(at, self.now, self.tz)} ({ahead})"
 
     def since(self, at: datetime) -> str:
+        self.turns_in(table.MINUTE - (self.now - at) % table.MINUTE)
         return f"{format.clock(at, self.now, self.tz)} ({format.duration(self.now - at, seconds=False)} ago)"
 
 
-def detail_lines(
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The lines about one account, which hold from `at` until `until` while the state is the same."""
+
+    state: State
+    account: AccountState
+    room: int
+    tz: tzinfo | None
+    at: datetime
+    until: datetime
+    lines: list[Line]
+
+    def again(self, state: State, account: AccountState, now: datetime, room: int) -> "Detail":
+        """The same at another moment."""
+        is_same = state is self.state and account is self.account and room == self.room
+        holds = is_same and self.at <= now < self.until
+        return self if holds else detail(state, account, now, room, self.tz)
+
+
+def detail(
     state: State, account: AccountState, now: datetime, room: int, tz: tzinfo | None = None
-) -> list[Line]:
-    """The pane's lines, in `room` cells; clock times are those of `tz`."""
-    moment = _Moment(now, tz)
+) -> Detail:
+    """The pane, in `room` cells; clock times are those of `tz`."""
+    moment = _Moment(now, tz, table.next_turn(account, now, state.policy.interval))
     facts = [
         *_windows(account, moment, room),
         *_pace(account, moment),
@@ -80,7 +109,8 @@ def detail_lines(
         *_schedule(state, account, moment),
         *_identity(account, moment),
     ]
-    return [line for fact in facts for line in _lay_out(fact, room)]
+    lines = [line for fact in facts for line in _lay_out(fact, room)]
+    return Detail(state, account, room, tz, now, now + moment.left, lines)
 
 
 def _lay_out(fact: Fact, room: int) -> list[Line]:
@@ -119,6 +149,7 @@ def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact
                 shown = Span(f"{trend:>{_TREND_CELLS}}", utilization_style(window.utilization))
                 yield "", (shown, Span(f"  {words}"))
         else:
+            moment.turns_in(table.MOMENT)  # to the second
             yield name, (percent, Span(f" {table.reset_words(window, moment.now)}"), Span(lock))
             if account.forecast_of(window.key, moment.now):
                 yield (
@@ -211,11 +242,14 @@ def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fa
 
 def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
     if account.backoff_until is not None and account.backoff_until > moment.now:
+        moment.turns_in(account.backoff_until - moment.now)
         yield "Backing off", text_line(f"until {moment.until(account.backoff_until)}", Style.NOTICE)
     due = "now" if account.polling else moment.until(account.next_poll_at, past="now")
     yield "Next poll", text_line(due)
     # Those of the last hour, whichever process sent them.
     recent = [at for at in account.requests if moment.now - at < HOUR]
+    for at in recent:
+        moment.turns_in(HOUR - (moment.now - at))
     requests = f"{len(recent)} of about {REQUESTS_PER_HOUR} this hour"
     interval = state.policy.interval
     if interval < _SHORTEST_INTERVAL or over_budget(interval) is None:

@@ -10,7 +10,7 @@ from monitor.core.state import LoggedAlert, State
 from monitor.terminal.alerts import alert_line, log_lines
 from monitor.terminal.bindings import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS
 from monitor.terminal.canvas import Picture, Size, box, center_over, paginate, scroll_to
-from monitor.terminal.detail import detail_lines
+from monitor.terminal.detail import Detail, detail
 from monitor.terminal.dialogs import (
     FILTER_KEYS,
     FORM_KEYS,
@@ -84,7 +84,19 @@ class Kept:
 
     def __init__(self) -> None:
         self.table = Table()
+        self._detail: Detail | None = None
         self._sums: tuple[State, Fleet] | None = None
+
+    def detail(
+        self, state: State, name: str, now: datetime, room: int, tz: tzinfo | None
+    ) -> list[Line]:
+        """The lines about the account, as long as they hold."""
+        account, old = state.accounts[name], self._detail
+        if old is None or old.tz is not tz:
+            self._detail = detail(state, account, now, room, tz)
+        else:
+            self._detail = old.again(state, account, now, room)
+        return self._detail.lines
 
     def sums(self, state: State, now: datetime) -> Fleet:
         """The accounts summed up, as long as that holds."""
@@ -128,7 +140,7 @@ class _View:
     names: tuple[str, ...]
     fleet: Fleet
     alerts: list[LoggedAlert]
-    table: Table
+    kept: Kept
 
     @property
     def selection(self) -> str | None:
@@ -164,7 +176,7 @@ def frame(
     names, alerts = screen.names(state, now), screen.announced(state, now)
     kept = kept or Kept()
     found = kept.sums(state, now)
-    view = _View(state, screen, now, tz, size, footer, names, found, alerts, kept.table)
+    view = _View(state, screen, now, tz, size, footer, names, found, alerts, kept)
     below = _below(view)
     top = [alert_line(state, alerts, now, size.width, tz)] if alerts else []
     has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
@@ -305,7 +317,9 @@ def _table(view: _View, size: Size) -> _Body:
     unseen = view.screen.unseen(view.state, view.now)
     alerted = frozenset(entry.alert.account for entry in unseen)
     marks = Marks(view.selection, view.fleet.best, alerted)
-    header, *lines = view.table.lines(view.state, view.now, size.width, marks, view.tz, view.names)
+    header, *lines = view.kept.table.lines(
+        view.state, view.now, size.width, marks, view.tz, view.names
+    )
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
     if view.selection is None:
         none = wrap("No account matches this filter: Esc shows all", size.width - 2)
@@ -330,7 +344,7 @@ def _log(view: _View, size: Size) -> _Body:
 def _table_above_detail(view: _View, size: Size) -> _Body:
     """The table above, and below it the pane, which takes what it needs but leaves the selected row."""
     name = view.selection or ""
-    lines = detail_lines(view.state, view.state.accounts[name], view.now, size.width, view.tz)
+    lines = view.kept.detail(view.state, name, view.now, size.width, view.tz)
     if size.height < _LEAST_SPLIT:
         visible, page = paginate(
             [_rule(name, "", size.width), *lines], size.height, view.screen.page
@@ -346,8 +360,7 @@ def _table_beside_detail(view: _View, size: Size) -> _Body:
     """The pane at the right, in a third of the width, as high as both need."""
     cells = max(size.width * 7 // 20, _LEAST_DETAIL)
     table = _table(view, Size(size.width - cells - 1, size.height))
-    account = view.state.accounts[view.selection or ""]
-    lines = detail_lines(view.state, account, view.now, cells, view.tz)
+    lines = view.kept.detail(view.state, view.selection or "", view.now, cells, view.tz)
     pane, page = _detail(view, Size(cells, size.height), lines)
     joined: list[Line] = []
     for row in range(max(len(table.picture.lines), len(pane))):

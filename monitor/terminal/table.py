@@ -37,6 +37,7 @@ from monitor.terminal.text import (
 )
 
 MINUTE: Final = timedelta(minutes=1)
+MOMENT: Final = timedelta(microseconds=1)
 
 NO_ACCOUNTS: Final = (
     "No account yet: log in with `claude`, then run `monitor accounts import --all`.\n"
@@ -247,7 +248,7 @@ def _row(state: State, about: _About, now: datetime) -> Row:
     return Row(
         about,
         at=now,
-        until=_next_turn(account, now, state.policy.interval),
+        until=now + next_turn(account, now, state.policy.interval),
         name=clean(account.account.title),
         windows={window.key: window for window in account.windows(now)},
         status=status_words(state, account, now, about.tz),
@@ -255,16 +256,22 @@ def _row(state: State, about: _About, now: datetime) -> Row:
     )
 
 
-def _next_turn(account: AccountState, now: datetime, interval: timedelta) -> datetime:
-    """When a row may say something else, though nothing happens: ages and clock times are told to the minute."""
+def next_turn(account: AccountState, now: datetime, interval: timedelta) -> timedelta:
+    """How long what is said of the account holds, if nothing happens: ages are told to the minute."""
     known = [window.resets_at for window in account.usage.windows] if account.usage else []
-    ends = [end for end in known if end is not None and end > now]
+    left = [end - now for end in known if end is not None]
     if account.last_success_at is not None:
-        age = (now - account.last_success_at) % MINUTE
-        ends.append(now + (MINUTE - age if age else timedelta(microseconds=1)))
-        ends.append(account.last_success_at + kept_for(interval) + timedelta(microseconds=1))
-    next_minute = now + MINUTE - timedelta(seconds=now.second, microseconds=now.microsecond)
-    return min([next_minute, *(end for end in ends if end > now)])
+        age = now - account.last_success_at
+        left += (
+            MINUTE - age % MINUTE if age % MINUTE else MOMENT,
+            kept_for(interval) - age + MOMENT,
+        )
+    return min([until_next_minute(now), *(span for span in left if span > timedelta(0))])
+
+
+def until_next_minute(now: datetime) -> timedelta:
+    """The day of a clock time is another one from some minute on."""
+    return MINUTE - timedelta(seconds=now.second, microseconds=now.microsecond)
 
 
 def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:

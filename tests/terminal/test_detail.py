@@ -12,7 +12,7 @@ from monitor.core.model import AccountForecast, AccountState, Usage, Window
 from monitor.core.policy import Policy
 from monitor.core.state import LoggedAlert, State
 from monitor.core.window_cost import WeekCost
-from monitor.terminal.detail import detail_lines
+from monitor.terminal.detail import detail
 from monitor.terminal.text import Style, plain
 from tests.builders import NOW
 from tests.terminal.factories import account, down, full, state_of
@@ -45,7 +45,7 @@ def test_the_requests_of_the_hour_stand_beside_what_the_api_allows(
     requests = tuple(NOW - timedelta(minutes=minutes) for minutes in sorted(ago, reverse=True))
     shown = account(NOW, "user@work.com", requests=requests)
     state = state_of(shown, policy=Policy(timedelta(seconds=every)))
-    lines = detail_lines(state, shown, NOW, 100, UTC)
+    lines = detail(state, shown, NOW, 100, UTC).lines
     line = next(line for line in lines if plain(line).startswith(" Requests"))
     assert plain(line).removeprefix(" Requests").strip() == text
     assert line[-1].style is style
@@ -54,7 +54,7 @@ def test_the_requests_of_the_hour_stand_beside_what_the_api_allows(
 def test_what_an_answer_held_and_could_not_be_read_is_named() -> None:
     seen = Usage(NOW, (Window("5h", 0.97),), left_out=("7d: utilization is no number",))
     shown = replace(account(NOW, "user@work.com"), usage=seen)
-    lines = [plain(line) for line in detail_lines(state_of(shown), shown, NOW, 100, UTC)]
+    lines = [plain(line) for line in detail(state_of(shown), shown, NOW, 100, UTC).lines]
     assert any(
         "Not understood" in line and "7d: utilization is no number" in line for line in lines
     )
@@ -65,7 +65,7 @@ def facts(state: State, name: str) -> dict[str, str]:
     """The pane's facts by their labels, each on one line."""
     found: dict[str, str] = {}
     label = ""
-    for line in detail_lines(state, state.accounts[name], NOW, 120, UTC):
+    for line in detail(state, state.accounts[name], NOW, 120, UTC).lines:
         text = plain(line)
         label = text[:15].strip() or label
         found[label] = f"{found[label]} / {text[15:]}" if label in found else text[15:]
@@ -156,7 +156,7 @@ def test_without_a_forecast_nothing_is_said_of_one() -> None:
 
 def test_a_narrow_pane_says_when_a_limit_is_full() -> None:
     one = expected()
-    lines = [plain(line) for line in detail_lines(state_of(one), one, NOW, 40, UTC)]
+    lines = [plain(line) for line in detail(state_of(one), one, NOW, 40, UTC).lines]
     assert " ".join(" ".join(lines).split()).startswith(
         "5h 91% 2h 00m full 12:45, between 12:20 and 13:30 (80 %) 7d 45%"
     )

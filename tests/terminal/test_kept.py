@@ -8,7 +8,7 @@ import pytest
 
 from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Kept, frame
-from monitor.terminal.screen import Screen
+from monitor.terminal.screen import Pane, Screen
 from tests.builders import NOW
 from tests.terminal.factories import STATES
 
@@ -16,7 +16,7 @@ from tests.terminal.factories import STATES
 @pytest.mark.parametrize("seed", range(8))
 def test_frames_over_hours_of_changes_are_those_of_nothing_kept(seed: int) -> None:
     chance, now, kept = random.Random(seed), NOW, Kept()
-    state, screen, size = STATES["twenty"](NOW), Screen(), Size(120, 40)
+    state, screen, size = STATES["twenty"](NOW), Screen(pane=Pane.DETAIL), Size(120, 40)
     for _ in range(150):
         now += timedelta(seconds=chance.choice((0.3, 1, 1, 1, 7, 59, 60, 1800)))
         names = list(state.accounts)

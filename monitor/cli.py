@@ -14,6 +14,17 @@ BUG = 3
 ASKS_LEADER = ("status", "next", "guard", "ingest")
 """The commands that answer at once where a monitor runs."""
 
+SHARED = {
+    "next": "queries",
+    "guard": "queries",
+    "run": "queries",
+    "mute": "orders",
+    "reload": "orders",
+    "notify_test": "orders",
+    "service": "serve",
+}
+"""The files of commands that have none of their own."""
+
 
 SUMMARY = """\
 monitor: the usage limits of several Claude accounts; on a terminal, it opens the live table
@@ -86,7 +97,7 @@ def _command(arguments: Namespace) -> int:
 
     find_session_bus(os.environ)
     name = arguments.command.replace("-", "_")
-    command = import_module(f"monitor.commands.{name}")
+    command = import_module(f"monitor.commands.{SHARED.get(name, name)}")
     code: int = getattr(command, name)(arguments)
     return code
 

@@ -37,8 +37,7 @@ from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
 from monitor.notify.delivery_log import Journal
 from monitor.notify.queue import Notifier
-from monitor.storage.cache import Cached
-from monitor.storage.mute import Mute
+from monitor.storage.cache import Cached, Mute
 from monitor.storage.recorder import NoRecorder, Recorder
 from monitor.store import Store
 from monitor.system.clock import Clock

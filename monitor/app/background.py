@@ -12,7 +12,7 @@ from monitor.core.events import Muted, RequestsCounted, StorageFailed, Ticked
 from monitor.core.state import State
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.alertmanager import Alertmanager
-from monitor.storage.mute import Mute
+from monitor.storage.cache import Mute
 from monitor.storage.recorder import NoRecorder, Recorder
 from monitor.store import Store
 from monitor.system.clock import Clock

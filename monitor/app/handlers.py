@@ -38,7 +38,7 @@ from monitor.core.model import AccountState, Down
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import View, encode_change, encode_state
 from monitor.notify.channel import NOTIFICATIONS_OFF, Outcome
-from monitor.storage.mute import mute_words
+from monitor.storage.cache import mute_words
 from monitor.system.clock import Clock
 
 REFRESH_SECS: Final = 30.0

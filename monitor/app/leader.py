@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from typing import Any, Final
 
 from monitor import __version__
@@ -18,11 +19,13 @@ from monitor.ipc.mirror import StateView
 from monitor.ipc.server import Server
 from monitor.settings import Settings
 from monitor.system.aio import DaemonThreads
-from monitor.system.rlimits import allow_many_files
 from monitor.system.sd_notify import Notices, Passed
 
 SETTINGS_SECS: Final = 5.0
 """Limit of reading the settings: their disk may hang."""
+
+FILES: Final = 4096
+"""So many files, of which each follower is one, may be open at once where the system allows it."""
 
 _settings_disk: Final = DaemonThreads(SETTINGS_SECS)
 
@@ -164,7 +167,11 @@ class Leader:
 
     async def _let_in(self) -> None:
         """Without a socket there are no followers, which is no reason not to poll."""
-        allow_many_files()
+        with suppress(OSError, ValueError):  # some systems begin with 256
+            soft, hard = getrlimit(RLIMIT_NOFILE)
+            wanted = FILES if hard == RLIM_INFINITY else min(FILES, hard)
+            if soft != RLIM_INFINITY and soft < wanted:
+                setrlimit(RLIMIT_NOFILE, (wanted, hard))
         try:
             await self._server.start()
         except TrackerError as error:

@@ -3,10 +3,11 @@
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from resource import RLIMIT_CORE, getrlimit, setrlimit
 
 from exporters.web_config import SiteConfig, load_web_config, refuse_plain
 from monitor import __version__
@@ -57,15 +58,13 @@ from monitor.settings import (
     settings_id,
     state_db,
 )
-from monitor.storage.cache import FactsDocument
+from monitor.storage.cache import FactsDocument, Mute
 from monitor.storage.db import StateFile
-from monitor.storage.mute import Mute
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database
 from monitor.store import Store
 from monitor.system.clock import ServerClock
-from monitor.system.rlimits import leave_no_core
 
 PINNED_CLAUDE_CODE = "2.1.282"
 """The version that the User-Agent names where no Claude Code is installed."""
@@ -103,7 +102,8 @@ async def build(
 
     One that `stays` polls on.
     """
-    leave_no_core()
+    with suppress(OSError, ValueError):  # a core dump would put the tokens on the disk
+        setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))
     clock = clock or ServerClock()
     async with AsyncExitStack() as stack:
         opened = open_recorder(settings.path, alerts=alerts, environ=environ)

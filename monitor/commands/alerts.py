@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitor.core.alerts.explain import Decided, explain, explain_all
+from monitor.core.alerts.explain import Decided, explain, explain_all, replayed
 from monitor.core.alerts.firing import firing_alerts
-from monitor.core.alerts.replay import replayed
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.alerts.text import headline
 from monitor.core.effects import Alert, AlertKind

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from monitor.app.past_samples import Read
-from monitor.commands.query_fallback import look_ahead, saved
-from monitor.commands.query_fallback import now as now_of_clock
+from monitor.commands.queries import look_ahead, saved
+from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook_words, percent
 from monitor.core.guard import find_account, named_account

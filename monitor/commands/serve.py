@@ -1,8 +1,11 @@
-"""`monitor serve`: polls, exports and notifies without a terminal; logs to standard error."""
+"""`monitor serve`: polls, exports and notifies without a terminal; logs to standard error. `monitor service`: the
+same as a service of the user, which starts with the session and stays.
+"""
 
 import asyncio
 import logging
 import os
+import sys
 from argparse import Namespace
 from datetime import datetime, tzinfo
 
@@ -15,6 +18,8 @@ from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Unpolled
 from monitor.ipc.mirror import StateView
 from monitor.paths import instance
+from monitor.service import start_of, supervisor_for
+from monitor.settings import config_path, load
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 from monitor.system.sd_notify import notices, passed_sockets, sorted_out, watch, watchdog_secs
@@ -152,3 +157,29 @@ def health_words(account: AccountState, started: datetime, tz: tzinfo | None = N
     if last is not None and last < started:
         return f"kept figures of {clock(last, started, tz)}"
     return "polled"
+
+
+def service(arguments: Namespace) -> int:
+    """Run one verb; without one, print the status of the service."""
+    supervisor = supervisor_for(os.environ)
+    match arguments.verb:
+        case "install":
+            config = config_path(os.environ, arguments.config)
+            load(config)  # a wrong setting fails here, and not in the service
+            # Of a file that a flag or the environment names, a service would not know.
+            named = config if arguments.config or os.environ.get("MONITOR_CONFIG") else None
+            start = start_of(sys.argv[0], sys.executable, os.environ, named)
+            lines = supervisor.install(start, force=arguments.force)
+            lines += [
+                f"left out: the user and password in {name}, which would stand in a file as plain text"
+                for name in start.without_login
+            ]
+        case "uninstall":
+            lines = supervisor.uninstall()
+        case _:
+            status = supervisor.status()
+            if not status.is_running:
+                raise TrackerError(status.render())
+            lines = [status.render()]
+    print("\n".join(lines))
+    return 0

@@ -10,7 +10,7 @@ from typing import TextIO
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.queries import render_watched
-from monitor.commands.query_fallback import Saved, answer_locally, ask_locally, now, saved
+from monitor.commands.queries import Saved, answer_locally, ask_locally, now, saved
 from monitor.core.commands import WatchLines, decode_request
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.system.files import write_whole

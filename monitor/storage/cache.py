@@ -8,19 +8,24 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitor.core.alerts.memory import Condition
 from monitor.core.codec import decode, encode
+from monitor.core.format import clock
 from monitor.core.model import AccountState
 from monitor.core.restore import Remembered
 from monitor.core.state import LoggedAlert
 from monitor.storage import deliveries
 from monitor.storage.db import StorageError, damage, read_only, render_row, verify
 from monitor.system.clock import SystemClock
+
+if TYPE_CHECKING:
+    from monitor.storage.writer import Database
 
 ACCOUNT: Final = "account"
 MEMORY: Final = "memory"
@@ -35,6 +40,10 @@ FLEET: Final = ""
 _SELECT: Final = "SELECT name, document, checksum FROM cache WHERE settings = ? AND kind = ?"
 _PUT: Final = "INSERT OR REPLACE INTO cache VALUES (?, ?, ?, ?, ?)"
 _DELETE: Final = "DELETE FROM cache WHERE settings = ? AND kind = ? AND name = ?"
+
+KEY_MUTES_FOR: Final = timedelta(hours=1)
+
+MUTE_SECS: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -173,3 +182,47 @@ def _is_text(name: str) -> bool:
 def _rows(database: sqlite3.Connection, settings: str, kind: str) -> Iterator[tuple[str, Any]]:
     for name, text, checksum in database.execute(_SELECT, (settings, kind)).fetchall():
         yield name, json.loads(verify(text, checksum, settings, kind, name))
+
+
+# The mute
+
+
+class Mute:
+    """Until when the user wants no alerts. Every process reads and writes the row of it; it is over once its
+    instant has passed. Without a database it ends with the process.
+    """
+
+    def __init__(self, database: "Database | None" = None) -> None:
+        self._database = database
+        self._until: datetime | None = None
+
+    async def muted_until(self, now: datetime) -> datetime | None:
+        """When the mute ends that holds now; None where none does. What was read last holds while nothing can be."""
+        if self._database is not None:
+            with suppress(StorageError):  # which the recorder reports
+                self._until = await self._database.read(muted_until, within=MUTE_SECS)
+        return holding_mute(self._until, now)
+
+    async def set(self, until: datetime | None) -> None:
+        """Mute until then; None ends it. Raises StorageError."""
+        if self._database is not None:
+            await self._database.write(lambda database: put_mute(database, until), within=MUTE_SECS)
+        self._until = until
+
+    async def toggle(self, now: datetime) -> datetime | None:
+        """Mute for an hour, or end the mute that holds; returns until when it holds now. Raises StorageError."""
+        until = None if await self.muted_until(now) is not None else now + KEY_MUTES_FOR
+        await self.set(until)
+        return until
+
+
+def holding_mute(until: datetime | None, now: datetime) -> datetime | None:
+    """The end of the mute where it holds now."""
+    return until if until is not None and now < until else None
+
+
+def mute_words(until: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:
+    """What holds now, with a clock time in `zone`; None is the machine's own."""
+    if until is None:
+        return "alerts are not muted"
+    return f"alerts are muted until {clock(until, now, zone)}"

@@ -9,8 +9,8 @@ import pytest
 
 from monitor.cli import main
 from monitor.storage import cache
+from monitor.storage.cache import Mute, holding_mute, mute_words
 from monitor.storage.db import StateFile, StorageError, read_only
-from monitor.storage.mute import Mute, holding, mute_words
 from tests.builders import NOW, after, before
 from tests.fakes import InlineDatabase
 
@@ -87,7 +87,7 @@ async def test_a_mute_is_over_once_its_instant_has_come(
     tmp_path: Path, until: datetime | None, holds: datetime | None
 ) -> None:
     await mute_in(tmp_path).set(until)
-    assert await mute_in(tmp_path).muted_until(NOW) == holds == holding(until, NOW)
+    assert await mute_in(tmp_path).muted_until(NOW) == holds == holding_mute(until, NOW)
 
 
 def mute_in(folder: Path) -> Mute:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.commands.query_fallback import waiting_line
+from monitor.commands.queries import waiting_line
 from monitor.demo.bodies import Limit, Limits
 from monitor.demo.server import Fault
 from tests.commands.test_accounts import Machine, user  # noqa: F401 - a fixture

@@ -22,8 +22,7 @@ from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
 from monitor.notify.delivery_log import DeliveryLog
 from monitor.settings import SettingsFile, load, settings_id, state_folder
-from monitor.storage.cache import FactsDocument
-from monitor.storage.mute import Mute
+from monitor.storage.cache import FactsDocument, Mute
 from monitor.system.clock import ServerClock
 from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock

@@ -27,9 +27,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.alerts.machine import PLAN_WIDE
+from monitor.core.alerts.machine import PLAN_WIDE, forecast
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.pace import forecast
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason, describe

@@ -1,12 +1,12 @@
-"""Why a rule has or has not spoken: what the alert machine remembers of an account, in words. Pure.
+"""Why a rule has or has not fired, in words, and which alerts stored samples would fire. Pure.
 
-It reads the memory that decided at the last sample, so what it says is what was decided, and not a second opinion.
+An explanation reads the memory that decided at the last sample: it says what was decided, and is no second opinion.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core import format
@@ -17,13 +17,16 @@ from monitor.core.alerts.conditions import (
     TIME_TO_ACT,
     WORTH_A_FORECAST,
     condition_key,
+    evaluate_conditions,
 )
-from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, SAME_END
+from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, SAME_END, forecast, look_back, observe
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.pace import forecast, look_back
 from monitor.core.alerts.rules import Override, RuleBook
 from monitor.core.effects import Alert, AlertKind, threshold_rule
+from monitor.core.model import Account, AccountState, Up, Usage
+from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
+from monitor.core.state import State
 
 _RULE_CELLS: Final = 16
 
@@ -265,3 +268,35 @@ def _percent(utilization: float) -> str:
 def _points(missing: float) -> str:
     """Rounded up, as what is there is rounded down."""
     return f"{math.ceil(round(missing * 1000, 6)) / 10:g} points"
+
+
+def replayed(samples: Iterable[tuple[str, Usage]], rules: RuleBook) -> list[Alert]:
+    """The alerts over these samples of accounts by name, oldest first; nothing is known before the first one.
+
+    Samples are what polls brought. What polls did not bring (a login that was needed, say) cannot be replayed.
+    """
+    state, told = State(policy=Policy(alerts=rules)), list[Alert]()
+    for name, usage in samples:
+        state, alerts = _one_on(state, name, usage)
+        told.extend(alerts)
+    return told
+
+
+def _one_on(state: State, name: str, usage: Usage) -> tuple[State, list[Alert]]:
+    old = state.accounts.get(name) or AccountState(Account(name), usage.at, timedelta(0))
+    memories, observed = observe(name, old.alerts, usage, state.policy.alerts)
+    new = AccountState(
+        account=old.account,
+        next_poll_at=usage.at,
+        interval=old.interval,
+        usage=usage,
+        health=Up(usage.at),
+        last_success_at=usage.at,
+        alerts=memories,
+        conditions=old.conditions,
+    )
+    accounts = {**state.accounts, name: new}
+    state, lasting = evaluate_conditions(
+        State(state.policy, accounts, conditions=state.conditions), usage.at
+    )
+    return state, [*observed, *lasting]

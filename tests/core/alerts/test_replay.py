@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.alerts.explain import replayed
 from monitor.core.alerts.machine import observe
 from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.replay import replayed
 from monitor.core.alerts.rules import Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Usage, Window

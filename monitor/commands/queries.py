@@ -1,13 +1,15 @@
-"""Answers `status`, `next`, `guard` and `run` where no monitor runs: from what was saved last, or after one poll.
+"""`monitor next`, `guard` and `run`, and how they and `status` are answered where no monitor runs.
 
-Light on purpose: what polls is imported only where a poll is needed.
+By what was saved last, or after one poll. Light on purpose: what polls is imported only where a poll is needed.
 """
 
+import json
 import os
+import signal
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,7 +18,7 @@ from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query
 from monitor.core.commands import Next, Question, Status, decode_request
-from monitor.core.errors import NoFolderError
+from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
 from monitor.core.schedule import is_in_turn
@@ -44,6 +46,14 @@ LOOK_SECS: Final = 0.1
 FORECAST_SECS: Final = 2.0
 """Limit of all forecasts; the state database has those of most accounts."""
 
+OVERRIDES: Final = (
+    "CLAUDE_SECURESTORAGE_CONFIG_DIR",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+)
+"""The variables by which Claude Code would use another login than that of its folder."""
+
 
 class Saved(NamedTuple):
     """The state after the last poll; `knows_login` says that it has the account which Claude Code would use now."""
@@ -64,6 +74,65 @@ class Saved(NamedTuple):
         accounts = self.state.accounts.values()
         in_turn = any(is_in_turn(account, at, policy.interval) for account in accounts)
         return self.knows_login and policy.polls and not in_turn
+
+
+def next(arguments: Namespace) -> int:
+    """Print the account to use now, and why."""
+    return ask_locally(arguments, _is_fresh)
+
+
+def guard(arguments: Namespace) -> int:
+    """0 below, 4 at or above, 5 where that cannot be known now: by saved figures, where no monitor runs."""
+    state = saved(arguments).asked_for(current=arguments.account is None)
+    return write_answer(answer_query(state, now(), query_of(arguments)))
+
+
+def run(arguments: Namespace) -> int:
+    """Become the command, as the account to use now or a named one. Returns only where it is not run: 4 where the
+    account has no room. Raises TrackerError.
+
+    Claude Code finds its login by its folder, so the folder is all that the command is given; a token is not.
+    """
+    words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
+    if not words:
+        raise SettingsError("no command to run: `monitor run -- claude`")
+    reply = fast_path.leader_reply(arguments)
+    if reply is None:
+        answer = answer_locally(arguments, _is_fresh)
+    else:
+        answer = Answer(reply[0], reply[1].decode(errors="replace"))
+    if answer.code:
+        return write_answer(answer)
+    place = json.loads(answer.text)
+    left_out = [name for name in OVERRIDES if name in os.environ]
+    if left_out:
+        fast_path.note(f"left out {' and '.join(left_out)}: Claude Code would use that login")
+    if sys.stderr.isatty():
+        fast_path.note(f"using {clean(place['account'])}")
+    environ = environment(os.environ, place["config_dir"])
+    for name in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and the command inherits
+        signal.signal(name, signal.SIG_DFL)
+    try:
+        os.execvpe(words[0], words, environ)  # noqa: S606 - the user's own command, without a shell
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise TrackerError(f"cannot run {clean(words[0])!r}: {why}") from None
+
+
+def environment(environ: Mapping[str, str], folder: str) -> dict[str, str]:
+    """Returns the environment in which Claude Code uses the login of this folder; "" is its default one, which a
+    variable that names it is not.
+    """
+    kept = {n: v for n, v in environ.items() if n not in (*OVERRIDES, "CLAUDE_CONFIG_DIR")}
+    return {**kept, "CLAUDE_CONFIG_DIR": folder} if folder else kept
+
+
+def _is_fresh(saved: Saved, at: datetime) -> bool:
+    """True where a poll would change little."""
+    interval = saved.state.policy.interval
+    accounts = saved.state.accounts.values()
+    fresh = all(account.values_are_fresh(at, interval) for account in accounts)
+    return saved.knows_login and (fresh or saved.is_newest(at))
 
 
 def query_of(arguments: Namespace) -> Question:

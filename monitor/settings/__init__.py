@@ -14,14 +14,15 @@ from monitor.settings.model import (
     WebhookSettings,
     rule_book,
 )
-from monitor.settings.paths import (
+from monitor.settings.reader import (
     STATE_DB,
     config_path,
+    load,
+    parse,
     settings_id,
     state_db,
     state_folder,
 )
-from monitor.settings.reader import load, parse
 from monitor.settings.values import (
     Address,
     Quiet,
@@ -29,7 +30,6 @@ from monitor.settings.values import (
     parse_duration,
     parse_listen,
     parse_since,
-    render_duration,
 )
 
 __all__ = [
@@ -54,7 +54,6 @@ __all__ = [
     "parse_duration",
     "parse_listen",
     "parse_since",
-    "render_duration",
     "rule_book",
     "settings_id",
     "state_db",

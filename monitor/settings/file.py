@@ -20,9 +20,8 @@ from monitor.core.alerts.rules import Override
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account
 from monitor.settings.model import ACCOUNT, Settings, check_no_entry, check_unique
-from monitor.settings.reader import load, parse
+from monitor.settings.reader import load, parse, places_in
 from monitor.settings.schema import KeyPath
-from monitor.settings.source import places_in
 from monitor.system.files import LOCK_SECS, locked, read_regular, write_private
 
 Value = str | int | float | tuple[str | float, ...]

@@ -1,17 +1,80 @@
-"""From the settings file to `Settings`: every key known, every type and value checked. Changes nothing."""
+"""From the settings file to `Settings`: where it is, what is in it, and errors that point into it. Changes nothing.
 
-from collections.abc import Iterator
-from dataclasses import replace
+`tomllib` gives values without their places, and `tomlkit` keeps them to itself: `places_in` finds them, once there is
+an error to report, or a table to edit.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from monitor import paths
 from monitor.core.budget import over_budget
 from monitor.core.errors import SettingsError
+from monitor.core.sanitize import printable
 from monitor.settings.model import FILE, REMOTE_CHANNELS, Settings
 from monitor.settings.schema import InvalidValueError, KeyPath
-from monitor.settings.source import Source
 from monitor.system.files import read_regular
+
+STATE_DB: Final = "state.db"
+"""The file of the state folder that all settings files share; what is in it is kept apart by `settings_id`."""
+
+_WIDTH: Final = 90
+_SECRET: Final = re.compile(r"(?i)sk-[\w-]+")
+_URL: Final = re.compile(r"(?<=://)([^/\s\"'@?#]*)([^\s\"']*)")
+_TOMLLIB_ERROR: Final = re.compile(
+    r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.S
+)
+
+_WORDS: Final = {
+    "Invalid value": "not a value: text is in quotes, numbers are plain, true and false in lower case",
+    "Invalid statement": "neither a key nor a table: write key = value, or [table]",
+    "Expected '=' after a key": "a key without a value: write key = value",
+    "Expected newline or end of document": "not a value, or more than one on this line",
+    "Cannot overwrite a value": "this name is here a second time: remove one of the two",
+    "Cannot declare": "this table is here a second time: merge the two",
+    "Cannot mutate immutable namespace": "this name is here a second time: merge the two",
+    "Cannot redefine namespace": "this table is here a second time: merge the two",
+    "Duplicate inline table key": "this name is here a second time: remove one of the two",
+    "Unclosed array": "a list needs a comma between its items, and a ] at its end",
+    "Unclosed inline table": "a table in braces needs a } at its end",
+    "Unterminated string": "text without its closing quote",
+    'Expected "\'"': "text without its closing quote",
+    "Illegal character '\\n'": "text without its closing quote",
+    "Found invalid character '\\n'": "text without its closing quote",
+    "Illegal character": "an invisible control character: remove it",
+    "Found invalid character": "an invisible control character: remove it",
+    "Unescaped '\\' in a string": "a lone backslash: double it, or put the text in 'single quotes'",
+    "Invalid hex value": "a lone backslash: double it, or put the text in 'single quotes'",
+    "Expected ']' at the end": "a table's name needs a ] at its end",
+    "Expected ']]' at the end": "the name of an array's table needs a ]] at its end",
+    "Invalid initial character": "not a name: use letters, digits, - and _",
+}
+"""tomllib's messages, by their beginnings, in words for somebody who does not know TOML's grammar."""
+
+
+def config_path(environ: Mapping[str, str], override: str | Path | None = None) -> Path:
+    """The settings file: `--config`, else `$MONITOR_CONFIG`, else the user's own. It need not exist."""
+    return Path(paths.config_path(environ, str(override) if override else None))
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """The folder of the state database and the log. It need not exist."""
+    return Path(paths.state_folder(environ))
+
+
+def state_db(environ: Mapping[str, str]) -> Path:
+    """The state database. It need not exist."""
+    return state_folder(environ) / STATE_DB
+
+
+def settings_id(environ: Mapping[str, str], config: Path) -> str:
+    """A key that tells this settings file's rows from another's; empty for the ordinary file."""
+    return paths.instance_key(environ, str(config))
 
 
 def load(path: Path) -> Settings:
@@ -76,3 +139,228 @@ def _warnings(document: dict[str, Any], settings: Settings) -> Iterator[tuple[Ke
     often = over_budget(timedelta(seconds=used))
     if often:
         yield key, often
+
+
+# The text
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One settings text, with the path that errors name."""
+
+    path: Path
+    text: str
+
+    def document(self) -> dict[str, Any]:
+        """The text as tomllib reads it. Raises SettingsError where it is no TOML."""
+        try:
+            return tomllib.loads(self.text)
+        except RecursionError:
+            raise SettingsError(f"{self.path}: lists are nested too deeply") from None
+        except ValueError as error:
+            raise self._syntax_error(str(error)) from None
+
+    def error(self, key: KeyPath, words: str, *, hidden: bool = False) -> SettingsError:
+        """An error at this key, with its line and carets below it; a `hidden` value is not shown."""
+        place = self._place(key)
+        if hidden:
+            shown = self.text[place.start : place.value].rstrip("= \t")
+            start, end = place.start, place.start + len(shown)
+        elif place.is_header(self.text):
+            start, end = place.start, place.value
+        else:
+            start, end = place.value, place.end
+        parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+        name = printable(_masked("".join(parts)).removeprefix("."))[:_WIDTH]  # `accounts[0].name`
+        return self._pointing(start, end, f"{name}: {words}", end if hidden else None)
+
+    def line(self, key: KeyPath) -> str:
+        """File and line of the key, as errors name them."""
+        return f"{self.path}:{self._line(self._place(key).start)}"
+
+    def _place(self, key: KeyPath) -> "SourceSpan":
+        """The key's place, else that of what is around it."""
+        places = places_in(self.text)
+        while key and key not in places:
+            key = key[:-1]
+        return places.get(key, SourceSpan(0, 0, 0))
+
+    def _syntax_error(self, message: str) -> SettingsError:
+        match = _TOMLLIB_ERROR.fullmatch(message)
+        if match is None:
+            return SettingsError(f"{self.path}: a number is too long")
+        words = next((_WORDS[start] for start in _WORDS if match[1].startswith(start)), match[1])
+        start = len(self.text.rstrip())
+        if match[2]:
+            before = self.text.split("\n")[: int(match[2]) - 1]
+            start = sum(len(line) + 1 for line in before) + int(match[3]) - 1
+        return self._pointing(start, start + 1, words)
+
+    def _line(self, at: int) -> int:
+        return self.text.count("\n", 0, at) + 1
+
+    def _pointing(
+        self, start: int, end: int, words: str, shown_until: int | None = None
+    ) -> SettingsError:
+        """The words, the source line without tokens, and carets below what is meant."""
+        first = self.text.rfind("\n", 0, start) + 1
+        line = self.text[first:shown_until].split("\n")[0].rstrip()
+        column = start - first
+        excerpt = ""
+        if line and column <= _WIDTH:
+            shown = printable(_masked(line))[:_WIDTH]
+            carets = "^" * max(1, min(end - start, len(shown) - column))
+            excerpt = f"\n    {shown}\n    {' ' * column}{carets}"
+        return SettingsError(f"{self.path}:{self._line(start)}: {words}{excerpt}")
+
+
+def _masked(text: str) -> str:
+    """The text with stars for its tokens, and for all of a URL but its host: a webhook's path is its secret."""
+
+    def mask(url: re.Match[str]) -> str:
+        host, rest = url[1], "*" * len(url[2])
+        return ("*" * len(host) if url[2].startswith("@") else host) + rest
+
+    return _URL.sub(mask, _SECRET.sub(lambda found: "*" * len(found[0]), text))
+
+
+# Places
+
+_TRIVIA: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_SPACE: Final = re.compile(r"[ \t]*")
+_STRING: Final = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''.*?'{3,5}" r'|"(?:\\.|[^"\\])*"' r"|'[^']*'", re.DOTALL
+)
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_SCALAR: Final = re.compile(r"[^\r\n,\]}#]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpan:
+    """Offsets into the text. A key: its name, and its value from `value` to `end`.
+
+    A table: its header, up to `value`, and what belongs to it, up to the `end` of its last statement.
+    """
+
+    start: int
+    value: int
+    end: int
+
+    def is_header(self, text: str) -> bool:
+        """Return whether this is a table with a header of its own."""
+        return self.start < self.value and text.startswith("[", self.start)
+
+
+Places = dict[KeyPath, SourceSpan]
+
+
+def places_in(text: str) -> Places:
+    """The place of every key, table and array item of a text that `tomllib` has accepted.
+
+    A table without a header of its own has its first key's.
+    """
+    return _Scanner(text).document()
+
+
+class _Scanner:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._places: Places = {}
+        self._lengths: dict[KeyPath, int] = {}
+
+    def document(self) -> Places:
+        table: KeyPath = ()
+        while self._skip(_TRIVIA) < len(self._text):
+            if self._next() == "[":
+                table = self._header()
+            else:
+                self._statement(table)
+                if table:
+                    self._places[table] = replace(self._places[table], end=self._at)
+        return self._places
+
+    def _next(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _skip(self, pattern: re.Pattern[str]) -> int:
+        match = pattern.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+        return self._at
+
+    def _header(self) -> KeyPath:
+        """The path of the table: an array's name stands for its newest item."""
+        start = self._at
+        brackets = 2 if self._text.startswith("[[", start) else 1
+        self._at += brackets
+        path: KeyPath = ()
+        *outer, last = self._keys()
+        for key in outer:
+            path = self._newest((*path, key))
+        path = (*path, last)
+        if brackets == 2:
+            self._lengths[path] = self._lengths.get(path, 0) + 1
+            path = self._newest(path)
+        self._at += brackets
+        self._add(path, SourceSpan(start, self._at, self._at))
+        return path
+
+    def _newest(self, path: KeyPath) -> KeyPath:
+        return (*path, self._lengths[path] - 1) if path in self._lengths else path
+
+    def _keys(self) -> list[str]:
+        keys = [self._key()]
+        while self._next() == ".":
+            self._at += 1
+            keys.append(self._key())
+        return keys
+
+    def _key(self) -> str:
+        start = self._skip(_SPACE)
+        quoted = self._next() in "\"'"
+        text = self._text[start : self._skip(_STRING if quoted else _BARE_KEY)]
+        self._skip(_SPACE)
+        return next(iter(tomllib.loads(f"{text} = 0"))) if quoted else text
+
+    def _statement(self, table: KeyPath) -> None:
+        start = self._at
+        path = (*table, *self._keys())
+        self._at += 1  # the equals sign
+        value = self._skip(_SPACE)
+        self._value(path)
+        self._add(path, SourceSpan(start, value, self._at))
+
+    def _value(self, path: KeyPath) -> None:
+        opening = self._next()
+        if opening == "[":
+            self._at += 1
+            place = 0
+            while self._skip(_TRIVIA) < len(self._text) and self._next() != "]":
+                start = self._at
+                self._value((*path, place))
+                self._add((*path, place), SourceSpan(start, start, self._at))
+                self._comma()
+                place += 1
+            self._at += 1
+        elif opening == "{":
+            self._at += 1
+            while self._skip(_TRIVIA) < len(self._text) and self._next() != "}":
+                self._statement(path)
+                self._comma()
+            self._at += 1
+        elif opening in "\"'":
+            self._skip(_STRING)
+        else:
+            # A date may hold a space, so the end is only known from what follows.
+            text = self._text[self._at : self._skip(_SCALAR)]
+            self._at -= len(text) - len(text.rstrip())
+
+    def _comma(self) -> None:
+        self._skip(_TRIVIA)
+        if self._next() == ",":
+            self._at += 1
+
+    def _add(self, path: KeyPath, place: SourceSpan) -> None:
+        self._places[path] = place
+        for length in range(1, len(path)):
+            self._places.setdefault(path[:length], place)

@@ -82,11 +82,6 @@ def check_name(name: str, what: str = "the name") -> str:
     return name
 
 
-def check_label(label: str) -> str:
-    """An account's label, which metrics have instead of its name."""
-    return check_name(label, "the label")
-
-
 def check_org_id(org_id: str) -> str:
     """An organization's id, which becomes part of a URL; empty where it is not known."""
     refuse_secret(org_id, "an organization id")
@@ -259,15 +254,6 @@ def parse_duration(text: str) -> timedelta:
     if duration > LONGEST_DURATION:
         raise SettingsError(f"too long: {LONGEST_DURATION.days}d is the most")
     return duration
-
-
-def render_duration(duration: timedelta) -> str:
-    """As `parse_duration` reads it, to the second: `1h30m`."""
-    rest, parts = int(duration.total_seconds()), []
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        amount, rest = divmod(rest, seconds)
-        parts.append(f"{amount}{unit}" if amount else "")
-    return "".join(parts) or "0s"
 
 
 def parse_since(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from monitor.core.errors import SettingsError
 from monitor.settings import parse
+from monitor.settings.reader import places_in
 from monitor.settings.schema import KeyPath
-from monitor.settings.source import places_in
 
 PATH = Path("config.toml")
 

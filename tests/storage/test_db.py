@@ -98,7 +98,7 @@ def test_what_two_processes_find_damaged_is_set_aside_by_one(path: Path) -> None
     code = (
         "import sys; from pathlib import Path; from monitor.storage.db import StateFile;"
         "from tests.storage.test_db import put;"
-        "file = StateFile(Path(sys.argv[1])); sys.stdin.read(); put(file, sys.argv[2])"
+        "file = StateFile(Path(sys.argv[1]), busy_secs=30); sys.stdin.read(); put(file, sys.argv[2])"
     )
     children = [
         subprocess.Popen([sys.executable, "-c", code, path, name], stdin=subprocess.PIPE)

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Final, Protocol
+from typing import Final
 
 from monitor.core.alerts.text import Message
 from monitor.core.errors import Cause, ChannelError, ChannelReason, CredentialError
-from monitor.core.model import Credential
-from monitor.doctor.report import Check, Question
+from monitor.credentials.keyring import Keyring
+from monitor.doctor.report import Check, Outcome, Question
 from monitor.notify.channels.desktop import Desktop, Library
 from monitor.notify.channels.terminal import render_notification
 from monitor.settings import Settings
@@ -24,20 +24,6 @@ CHANNEL: Final = Question("channel", "a failing channel loses alerts or falls ba
 _MAC_PROGRAMS: Final = ("terminal-notifier", "osascript")
 
 
-class Vault(Protocol):
-    async def read(self, name: str) -> Credential | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFacts:
-    """One configured channel: `words` say what it uses, `lacks` what is missing, and `fix` what brings that."""
-
-    name: str
-    words: str = ""
-    lacks: str | None = None
-    fix: str = ""
-
-
 class Channels:
     """Looks at each channel that the settings name. `sender` makes desktop-notifier's object, None for its own."""
 
@@ -45,7 +31,7 @@ class Channels:
         self,
         settings: Settings,
         *,
-        vault: Vault,
+        vault: Keyring,
         environ: Mapping[str, str],
         platform: str,
         has_keyring: bool,
@@ -58,11 +44,28 @@ class Channels:
         self._has_keyring = has_keyring
         self._sender = sender
 
-    async def facts(self) -> list[ChannelFacts]:
-        """Takes some seconds where a daemon is silent; never raises."""
-        return [await self._channel(name) for name in self._settings.notifications.channels]
+    async def checks(self) -> list[Check]:
+        """One for all of them, and one for each. Takes some seconds where a daemon is silent; never raises."""
+        notifications = self._settings.notifications
+        if not notifications.enabled:
+            return [NOTIFICATIONS.skip("notifications.enabled = false: no alerts are sent")]
+        if not notifications.channels:
+            fix = 'notifications.channels = ["desktop"]'
+            return [NOTIFICATIONS.warn("no channel is set: no alerts are sent", fix)]
+        each = {name: await self._channel(name) for name in notifications.channels}
+        ready = [name for name, check in each.items() if check.outcome is Outcome.OK]
+        if not ready:
+            whole = NOTIFICATIONS.warn(
+                "only an open `monitor tui` shows alerts: a line at its top, and a bell",
+                "see each channel below",
+            )
+        else:
+            names = " and ".join(ready) if notifications.fan_out else f"{ready[0]} first"
+            whole = NOTIFICATIONS.ok(f"alerts are sent by {names}; `monitor notify-test` shows one")
+        return [whole, *each.values()]
 
-    async def _channel(self, name: str) -> ChannelFacts:
+    async def _channel(self, name: str) -> Check:
+        """What it uses, or what is missing, and what brings that."""
         match name:
             case "desktop":
                 return await self._desktop()
@@ -71,67 +74,58 @@ class Channels:
             case "webhook" | "apprise":
                 return await self._with_entry(name)
             case "alertmanager":
-                return ChannelFacts(name, "its URL is set")
+                return CHANNEL.ok("alertmanager: its URL is set")
             case "terminal" if render_notification(Message("", ""), self._environ) is None:
                 lacks = "this terminal is not known to show notifications"
-                return ChannelFacts(name, lacks=lacks, fix='"bell" rings in any terminal')
-        return ChannelFacts(name, f"a line at the top of an open `monitor tui`, with its {name}")
+                return CHANNEL.warn(f"terminal: {lacks}", '"bell" rings in any terminal')
+        return CHANNEL.ok(f"{name}: a line at the top of an open `monitor tui`, with its {name}")
 
-    async def _desktop(self) -> ChannelFacts:
+    async def _desktop(self) -> Check:
         desktop = Desktop(markup=False, make=self._sender)
         try:
             await desktop.check()
         except ChannelError as error:
-            return self._without_desktop(error)
+            found = [program for program in _MAC_PROGRAMS if self._which(program)]
+            if self._platform == "darwin" and found:
+                return CHANNEL.ok(f"desktop: this Python may not notify, so {found[0]} does")
+            lacks, fix = _silence(error, self._platform, self._environ)
+            return CHANNEL.warn(f"desktop: {lacks}", fix)
         finally:
             desktop.close()
-        return ChannelFacts("desktop", "the desktop's own notification service answers")
+        return CHANNEL.ok("desktop: the desktop's own notification service answers")
 
-    def _without_desktop(self, error: ChannelError) -> ChannelFacts:
-        if self._platform == "darwin":
-            found = [program for program in _MAC_PROGRAMS if self._which(program)]
-            if found:
-                words = f"this Python may not notify, so {found[0]} does"
-                return ChannelFacts("desktop", words)
-        words, fix = _silence(error, self._platform, self._environ)
-        return ChannelFacts("desktop", lacks=words, fix=fix)
-
-    def _command(self) -> ChannelFacts:
+    def _command(self) -> Check:
         table = self._settings.channels.command
         program = table.argv[0] if table else ""
         name = PurePath(program).name
         if self._which(program):
-            return ChannelFacts("command", f"{name} is there")
+            return CHANNEL.ok(f"command: {name} is there")
         fix = "install it, or name its whole path in channels.command.argv"
-        return ChannelFacts("command", lacks=f"{name} is not on the PATH, or no program", fix=fix)
+        return CHANNEL.warn(f"command: {name} is not on the PATH, or no program", fix)
 
     def _which(self, program: str) -> str | None:
         return shutil.which(program, path=self._environ.get("PATH", ""))
 
-    async def _with_entry(self, name: str) -> ChannelFacts:
+    async def _with_entry(self, name: str) -> Check:
         """The entry is only looked for: neither it nor its name is told."""
         if name == "apprise" and importlib.util.find_spec("apprise") is None:
-            fix = "`pip install apprise`"
-            return ChannelFacts(name, lacks="the library is not installed", fix=fix)
+            return CHANNEL.warn("apprise: the library is not installed", "`pip install apprise`")
         entries = self._settings.channels.entries
         entry = next((e for key, e in entries.items() if key.startswith(f"{name}.")), None)
         if entry is None:
-            return ChannelFacts(name, "its URL is set, and it needs no token")
+            return CHANNEL.ok(f"{name}: its URL is set, and it needs no token")
         if not self._has_keyring:
-            fix = "see the keyring above"
-            return ChannelFacts(name, lacks="its keyring entry cannot be read", fix=fix)
-        return await self._entry(name, entry)
-
-    async def _entry(self, name: str, entry: str) -> ChannelFacts:
+            lacks = "its keyring entry cannot be read"
+            return CHANNEL.warn(f"{name}: {lacks}", "see the keyring above")
         try:
             is_there = await self._vault.read(entry) is not None
         except CredentialError as error:
             # Apprise's URLs are several lines: that an entry is no token says only that it is there.
             is_there = error.cause is Cause.DAMAGED
         if is_there:
-            return ChannelFacts(name, "its keyring entry is there")
+            return CHANNEL.ok(f"{name}: its keyring entry is there")
         fix = "`keyring set claude-tracker NAME`, with the name that the settings give"
-        return ChannelFacts(name, lacks="its keyring entry is missing", fix=fix)
+        return CHANNEL.warn(f"{name}: its keyring entry is missing", fix)
 
 
 def _silence(error: ChannelError, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -150,34 +144,6 @@ def _silence(error: ChannelError, platform: str, environ: Mapping[str, str]) -> 
 _OTHERWISE: Final = (
     'another channel, such as notifications.channels = ["webhook"] with [channels.webhook]'
 )
-
-
-def channel_checks(settings: Settings, channels: list[ChannelFacts]) -> list[Check]:
-    """One answer for all of them, and one for each that lacks something."""
-    notifications = settings.notifications
-    if not notifications.enabled:
-        return [NOTIFICATIONS.skip("notifications.enabled = false: no alerts are sent")]
-    if not channels:
-        fix = 'notifications.channels = ["desktop"]'
-        return [NOTIFICATIONS.warn("no channel is set: no alerts are sent", fix)]
-    ready = [channel for channel in channels if channel.lacks is None]
-    each = [
-        CHANNEL.warn(f"{channel.name}: {channel.lacks}", channel.fix)
-        if channel.lacks
-        else CHANNEL.ok(f"{channel.name}: {channel.words}")
-        for channel in channels
-    ]
-    return [_all(notifications.fan_out, ready), *each]
-
-
-def _all(fan_out: bool, ready: list[ChannelFacts]) -> Check:
-    if not ready:
-        return NOTIFICATIONS.warn(
-            "only an open `monitor tui` shows alerts: a line at its top, and a bell",
-            "see each channel below",
-        )
-    names = " and ".join(c.name for c in ready) if fan_out else f"{ready[0].name} first"
-    return NOTIFICATIONS.ok(f"alerts are sent by {names}; `monitor notify-test` shows one")
 
 
 TERMINAL: Final = Question("terminal", "the table is drawn there")

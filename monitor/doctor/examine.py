@@ -34,16 +34,13 @@ from monitor.doctor.channels import (
     NOTIFICATIONS,
     Channels,
     ScreenFacts,
-    channel_checks,
     screen_checks,
 )
 from monitor.doctor.files import (
     STATE,
     database_checks,
     folder_check,
-    folder_facts,
     settings_checks,
-    settings_facts,
 )
 from monitor.doctor.keyring import keyring_check, keyring_facts
 from monitor.doctor.logins import (
@@ -105,11 +102,10 @@ class World:
 
 async def examine(world: World) -> list[Check]:
     """Every check, fit to be shown to strangers; takes as long as the slowest of them."""
-    facts = settings_facts(world.config)
-    settings = facts.settings or Settings(world.config)
-    examination = _Examination(world, settings)
-    checks = [*settings_checks(facts), *await examination.checks()]
-    if facts.settings is None:
+    usable, checks = settings_checks(world.config)
+    settings = usable or Settings(world.config)
+    checks += await _Examination(world, settings).checks()
+    if usable is None:
         checks = [check for check in checks if check.name not in _OF_SETTINGS]
     names = {account.name for account in settings.accounts}
     privacy = Privacy(str(home(world.environ)), names)
@@ -176,7 +172,7 @@ class _Examination:
         return bool(settings.channels.entries)
 
     async def _state(self) -> list[Check]:
-        folder = folder_check(folder_facts(self._folder))
+        folder = folder_check(self._folder)
         return [folder, *database_checks(state_db(self._world.environ))]
 
     async def _api(self) -> list[Check]:
@@ -208,8 +204,7 @@ class _Examination:
             has_keyring=has_keyring,
             sender=self._world.sender,
         )
-        enabled = self._settings.notifications.enabled
-        return channel_checks(self._settings, await channels.facts() if enabled else [])
+        return await channels.checks()
 
     async def _logins_and_accounts(self, keyring: Failure | None) -> list[Check]:
         world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled

@@ -4,9 +4,7 @@ import os
 import re
 import shlex
 import stat
-import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,36 +26,45 @@ _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFacts:
-    """What there is. `settings` are the defaults without a file, and None where it cannot be used.
+def settings_checks(path: Path) -> tuple[Settings | None, list[Check]]:
+    """Read the file: the settings, which are None where it cannot be used, and one to three checks, the file's first.
 
-    `unreadable` is the system's reason, `wrong` the first line of the error, without what the file says.
+    Without a file they are the defaults. Never raises.
     """
-
-    path: Path
-    settings: Settings | None = None
-    exists: bool = True
-    unreadable: str | None = None
-    wrong: str | None = None
-    mode: int | None = None
-
-
-def settings_facts(path: Path) -> SettingsFacts:
-    """Reads the file; never raises."""
     try:
-        mode = path.stat().st_mode
+        mode = stat.S_IMODE(path.stat().st_mode)
         content = read_regular(path)
     except FileNotFoundError:
-        return SettingsFacts(path, Settings(path), exists=False)
+        settings = Settings(path)
+        file = SETTINGS.ok(f"{path} does not exist; using defaults")
+        return settings, [file, _interval(settings)]
     except OSError as error:
-        return SettingsFacts(path, unreadable=error.strerror or "unknown error")
-    shown = None if sys.platform == "win32" else stat.S_IMODE(mode)
+        fix = f"{shell('ls', '-ld', str(path))} says what it is; {shell('chmod', 'u+r', str(path))}"
+        why = error.strerror or "unknown error"
+        return None, [SETTINGS.fail(f"{path} cannot be read: {why}", fix)]
+    access, fix = (
+        ACCESS.ok(f"it is yours alone (mode {mode:04o})"),
+        shell("chmod", "600", str(path)),
+    )
+    if mode & _OTHERS_WRITE:
+        access = ACCESS.fail(f"others may change it (mode {mode:04o})", fix)
+    elif mode & _OTHERS_READ:
+        access = ACCESS.warn(f"others may read it (mode {mode:04o})", fix)
     try:
-        return SettingsFacts(path, load(path), mode=shown)
+        settings = load(path)
     except SettingsError as error:
         wrong = _without_values(str(error).partition("\n")[0], content.decode(errors="replace"))
-        return SettingsFacts(path, wrong=wrong, mode=shown)
+        fix = "edit that line; nothing else in the file needs to change"
+        return None, [SETTINGS.fail(wrong, fix), access]
+    count = len(settings.accounts)
+    file = SETTINGS.ok(f"{path}: {count} account{'' if count == 1 else 's'}")
+    return settings, [file, access, _interval(settings)]
+
+
+def _interval(settings: Settings) -> Check:
+    if settings.warnings:
+        return INTERVAL.warn("; ".join(settings.warnings), "poll_interval_secs = 180")
+    return INTERVAL.ok(f"each account is polled every {settings.poll_interval_secs} s")
 
 
 def _without_values(line: str, text: str) -> str:
@@ -68,45 +75,6 @@ def _without_values(line: str, text: str) -> str:
         return f"{piece[0]}…{piece[-1]}" if piece[1:-1] in text or "\\" in piece else piece
 
     return re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", shown, line)
-
-
-def settings_checks(facts: SettingsFacts) -> list[Check]:
-    """One to three answers, the file itself first."""
-    checks = [_file(facts)]
-    if facts.exists and facts.mode is not None:
-        checks.append(_access(facts.path, facts.mode))
-    if facts.settings is not None:
-        checks.append(_interval(facts.settings))
-    return checks
-
-
-def _file(facts: SettingsFacts) -> Check:
-    path = str(facts.path)
-    if facts.unreadable:
-        fix = f"{shell('ls', '-ld', path)} says what it is; {shell('chmod', 'u+r', path)}"
-        return SETTINGS.fail(f"{path} cannot be read: {facts.unreadable}", fix)
-    if facts.wrong or facts.settings is None:
-        fix = "edit that line; nothing else in the file needs to change"
-        return SETTINGS.fail(facts.wrong or f"{path} cannot be used", fix)
-    if not facts.exists:
-        return SETTINGS.ok(f"{path} does not exist; using defaults")
-    count = len(facts.settings.accounts)
-    return SETTINGS.ok(f"{path}: {count} account{'' if count == 1 else 's'}")
-
-
-def _access(path: Path, mode: int) -> Check:
-    fix = shell("chmod", "600", str(path))
-    if mode & _OTHERS_WRITE:
-        return ACCESS.fail(f"others may change it (mode {mode:04o})", fix)
-    if mode & _OTHERS_READ:
-        return ACCESS.warn(f"others may read it (mode {mode:04o})", fix)
-    return ACCESS.ok(f"it is yours alone (mode {mode:04o})")
-
-
-def _interval(settings: Settings) -> Check:
-    if settings.warnings:
-        return INTERVAL.warn("; ".join(settings.warnings), "poll_interval_secs = 180")
-    return INTERVAL.ok(f"each account is polled every {settings.poll_interval_secs} s")
 
 
 STATE: Final = Question(
@@ -120,74 +88,34 @@ _PROBE_BYTES: Final = 16384
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True)
-class FolderFacts:
-    """`existing` is the folder itself, or the nearest one above it that is there; the rest is said of that.
-
-    `trouble` is the system's reason why nothing can be written there, such as a full disk. `mode` and `is_ours` are
-    None where the platform has no such thing.
-    """
-
-    path: Path
-    existing: Path
-    is_folder: bool
-    is_writable: bool
-    mode: int | None
-    is_ours: bool | None
-    cause: str | None = None
-
-
-def folder_facts(path: Path) -> FolderFacts:
-    """Looks, and writes a file that is gone at once. Raises OSError where not even looking is allowed."""
-    existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
-    found = existing.stat()
-    windows = sys.platform == "win32"
-    is_folder = stat.S_ISDIR(found.st_mode)
-    is_writable = os.access(existing, os.W_OK | os.X_OK)
-    return FolderFacts(
-        path,
-        existing,
-        is_folder=is_folder,
-        is_writable=is_writable,
-        mode=None if windows else stat.S_IMODE(found.st_mode),
-        is_ours=None if windows else found.st_uid == os.getuid(),
-        cause=_trouble(path) if is_folder and is_writable and existing == path else None,
-    )
-
-
-def _trouble(folder: Path) -> str | None:
-    """A full disk is known by writing alone, and by some file systems not before it is really done."""
-    try:
+def folder_check(folder: Path) -> Check:
+    """Look, and write a file that is gone at once. Raises OSError where not even looking is allowed."""
+    existing = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    found, there = existing.stat(), str(existing)
+    if not stat.S_ISDIR(found.st_mode):
+        return STATE.fail(
+            f"{there} is in the way: it is no folder", shell("mv", there, f"{there}.old")
+        )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        fix = f"{shell('ls', '-ld', there)} says whose it is; {shell('chmod', 'u+rwx', there)}"
+        return STATE.fail(f"{there} cannot be written", fix)
+    if existing != folder:
+        return STATE.ok(f"{folder} is not there yet, and can be made")
+    try:  # a full disk is known by writing alone, and by some file systems not before it is really done
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor.", buffering=0) as file:
             file.write(bytes(_PROBE_BYTES))
             os.fsync(file.fileno())
     except OSError as error:
-        return error.strerror or "unknown error"
-    return None
-
-
-def folder_check(facts: FolderFacts) -> Check:
-    path, existing = str(facts.path), str(facts.existing)
-    if not facts.is_folder:
-        moved = shell("mv", existing, f"{existing}.old")
-        return STATE.fail(f"{existing} is in the way: it is no folder", moved)
-    if not facts.is_writable:
-        fix = (
-            f"{shell('ls', '-ld', existing)} says whose it is; {shell('chmod', 'u+rwx', existing)}"
-        )
-        return STATE.fail(f"{existing} cannot be written", fix)
-    if facts.cause is not None:
-        return STATE.fail(f"nothing can be written to {path}: {facts.cause}", shell("df", path))
-    if facts.existing != facts.path:
-        return STATE.ok(f"{path} is not there yet, and can be made")
-    if facts.is_ours is False:
-        return STATE.fail(
-            f"{path} belongs to another user", f'`sudo chown -R "$USER" {shlex.quote(path)}`'
-        )
-    if facts.mode is not None and facts.mode & _OTHERS:
-        found = f"others may look into {path} (mode {facts.mode:04o})"
-        return STATE.warn(found, shell("chmod", "700", path))
-    return STATE.ok(f"{path} is yours alone, and can be written")
+        why = error.strerror or "unknown error"
+        return STATE.fail(f"nothing can be written to {folder}: {why}", shell("df", there))
+    if found.st_uid != os.getuid():
+        fix = f'`sudo chown -R "$USER" {shlex.quote(there)}`'
+        return STATE.fail(f"{folder} belongs to another user", fix)
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & _OTHERS:
+        words = f"others may look into {folder} (mode {mode:04o})"
+        return STATE.warn(words, shell("chmod", "700", there))
+    return STATE.ok(f"{folder} is yours alone, and can be written")
 
 
 def database_checks(path: Path) -> list[Check]:

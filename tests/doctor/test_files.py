@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from monitor.doctor.files import folder_check, folder_facts
+from monitor.doctor.files import folder_check
 from monitor.doctor.report import Outcome
 
 LOOK = (
     "import sys; from pathlib import Path;"
-    "from monitor.doctor.files import folder_check, folder_facts;"
-    "check = folder_check(folder_facts(Path(sys.argv[1]))); print(check.outcome, check.found)"
+    "from monitor.doctor.files import folder_check;"
+    "check = folder_check(Path(sys.argv[1])); print(check.outcome, check.found)"
 )
 
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_that_can_be_written_is_left_as_it_was(folder: Path) -> None:
-    assert folder_check(folder_facts(folder)).outcome is Outcome.OK
+    assert folder_check(folder).outcome is Outcome.OK
     assert list(folder.iterdir()) == []
 
 

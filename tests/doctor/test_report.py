@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import Account
 from monitor.doctor.accounts import Failed
-from monitor.doctor.files import settings_facts
+from monitor.doctor.files import settings_checks
 from monitor.doctor.report import (
     Check,
     Outcome,
@@ -101,9 +101,9 @@ def test_a_secret_in_the_wrong_place_of_the_settings_is_not_repeated(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.toml")
         path.write_text(form.format(secret))
-        facts = settings_facts(path)
-        assert facts.wrong is not None and CANARY not in facts.wrong
-        assert facts.wrong.startswith(f"{path}:")
+        usable, (check, *_) = settings_checks(path)
+        assert usable is None and CANARY not in check.found
+        assert check.found.startswith(f"{path}:")
 
 
 @settings(max_examples=12)

@@ -3,15 +3,11 @@
 `reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
 """
 
-import sys
 from argparse import (
     REMAINDER,
     SUPPRESS,
-    Action,
-    ArgumentError,
     ArgumentParser,
     ArgumentTypeError,
-    HelpFormatter,
     _ActionsContainer,
     _SubParsersAction,
 )
@@ -19,11 +15,9 @@ from collections.abc import Callable
 from re import fullmatch
 
 from monitor import __version__
-from monitor.system.stdio import complain, terminal_columns
+from monitor.parser import Parser
 
 Fill = Callable[[ArgumentParser], object]
-
-_COLUMNS = 80
 
 NAMED = "an account by its name, its label, its number in the table, or how one of these begins"
 
@@ -61,49 +55,12 @@ EXAMPLES = {
 """The line with which the help of a command or of one of its verbs ends."""
 
 
-class _Formatter(HelpFormatter):
-    """The formatter of argparse, which makes one for each option and imports shutil to learn how wide it may be."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=terminal_columns(_COLUMNS) - 2)
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        """Keep the lines of an epilog apart, so that an example can be copied."""
-        fill = super()._fill_text
-        return "\n".join(fill(line, width, indent) for line in text.splitlines())
-
-
-class _Parser(ArgumentParser):
-    def __init__(self, prog: str, **options: str | bool) -> None:
-        super().__init__(prog, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
-
-    def _check_value(self, action: Action, value: str) -> None:
-        """Argparse would answer a misspelt command with a list of all."""
-        if action.choices is None or value in action.choices:
-            return
-        from difflib import get_close_matches
-
-        near = get_close_matches(value, list(action.choices), n=1)
-        instead = f"did you mean {near[0]!r}?" if near else f"see `{self.prog} --help`"
-        if isinstance(action, _SubParsersAction):
-            raise ArgumentError(None, f"there is no command {value!r}: {instead}")
-        known = ", ".join(map(str, action.choices))
-        raise ArgumentError(action, f"{value!r} is none of {known}")
-
-    def _print_message(self, message: str, file: object = None) -> None:
-        """Errors may quote a token that was typed in a wrong place, and standard error may be gone."""
-        if file is None or file is sys.stderr:
-            complain(message)
-        else:
-            super()._print_message(message, file)  # type: ignore[arg-type]
-
-
 def parser(wanted: str | None = None) -> ArgumentParser:
     """Return the parser of all commands; a command's own is the attribute `parser` of what it has parsed.
 
     Where a `wanted` one is named, there are no others: building them all takes longer than most answers.
     """
-    whole = _Parser(
+    whole = Parser(
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
         epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
@@ -368,7 +325,11 @@ def _accounts(parser: ArgumentParser) -> None:
     _json(listing)
     parser.set_defaults(json=False)
     _importing(importing)
-    _adding(adding)
+    adding.set_defaults(reads_settings=False)  # makes the file where it is not there yet
+    adding.add_argument(
+        "--name", required=True, metavar="NAME", help="its name, such as an e-mail address"
+    )
+    adding.add_argument("--org-id", required=True, metavar="ORG", help="its organization's id")
     _editing(editing)
     _which(removing)
     removing.add_argument("--yes", action="store_true", help="do not ask")
@@ -376,7 +337,7 @@ def _accounts(parser: ArgumentParser) -> None:
 
 
 def _importing(parser: ArgumentParser) -> None:
-    parser.set_defaults(reads_settings=False)  # makes the file where it is not there yet
+    parser.set_defaults(reads_settings=False)  # as above
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--all",
@@ -393,14 +354,6 @@ def _importing(parser: ArgumentParser) -> None:
         action="store_true",
         help="also add claude-swap's accounts (without tokens; log in to each with Claude Code)",
     )
-
-
-def _adding(parser: ArgumentParser) -> None:
-    parser.set_defaults(reads_settings=False)  # as above
-    parser.add_argument(
-        "--name", required=True, metavar="NAME", help="its name, such as an e-mail address"
-    )
-    parser.add_argument("--org-id", required=True, metavar="ORG", help="its organization's id")
 
 
 def _editing(parser: ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 
 from monitor.arguments import parser
@@ -73,17 +73,8 @@ def _parse(words: list[str]) -> Namespace:
     """Parse as argparse does, but have what is not recognized answered by the command that it was said to."""
     arguments, rest = parser(words[0] if words else None).parse_known_args(words)
     if rest:
-        unknown = " ".join(rest)
-        arguments.parser.error(f"unrecognized arguments: {unknown}{_meant(arguments.parser, rest)}")
+        arguments.parser.refuse(rest)
     return arguments
-
-
-def _meant(command: ArgumentParser, rest: list[str]) -> str:
-    from difflib import get_close_matches
-
-    known = list(command._option_string_actions)
-    near = [match for word in rest for match in get_close_matches(word.partition("=")[0], known, 1)]
-    return f": did you mean {' '.join(near)}?" if near else ""
 
 
 def _command(arguments: Namespace) -> int:

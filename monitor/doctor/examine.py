@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from monitor.api.client import Reached, reach
 from monitor.app.wiring import CliOptions, site_of, user_agent
@@ -42,7 +42,7 @@ from monitor.doctor.files import (
     folder_check,
     settings_checks,
 )
-from monitor.doctor.keyring import keyring_check, keyring_facts
+from monitor.doctor.keyring import keyring_check
 from monitor.doctor.logins import (
     LOGIN,
     UNWATCHED,
@@ -58,12 +58,10 @@ from monitor.doctor.network import (
     LEADER_SECS,
     PORT,
     ApiFacts,
-    InstanceFacts,
     Who,
     api_checks,
     api_skipped,
     instance_check,
-    instance_facts,
     port_check,
     port_facts,
 )
@@ -142,21 +140,23 @@ class _Examination:
         async with asyncio.TaskGroup() as group:
             state = group.create_task(_answered(STATE, self._state()))
             reached = group.create_task(_answered(API, self._api()))
-            running = group.create_task(instance_facts(world.who))
-            vault = await keyring_facts(world.backend, is_needed=self._is_needed())
-            has_keyring = vault.name is not None
-            secrets = self._logins_and_accounts(vault.failure)
+            running = group.create_task(instance_check(world.who))
+            vault, failure = await keyring_check(
+                world.backend, world.environ, world.platform, is_needed=self._is_needed()
+            )
+            secrets = self._logins_and_accounts(failure)
             logged_in = group.create_task(_answered(LOGIN, secrets))
-            channels = self._channels(has_keyring)
+            channels = self._channels(failure is None)
             told = group.create_task(_answered(NOTIFICATIONS, channels))
+        instance, who = running.result()
         return [
             *state.result(),
-            keyring_check(vault, world.environ, world.platform),
+            vault,
             environment_check(world.environ),
             *logged_in.result(),
             *reached.result(),
-            instance_check(running.result()),
-            *await _answered(PORT, self._port(running.result())),
+            instance,
+            *await _answered(PORT, self._port(who)),
             *told.result(),
             *screen_checks(world.screen, world.environ),
         ]
@@ -185,7 +185,7 @@ class _Examination:
         facts = ApiFacts(settings.url, answer, asked_at, clock.now())
         return api_checks(facts, self._world.platform, self._world.environ)
 
-    async def _port(self, running: InstanceFacts) -> list[Check]:
+    async def _port(self, who: Mapping[str, Any] | None) -> list[Check]:
         options = CliOptions(self._world.config)
         try:
             site = await asyncio.to_thread(site_of, self._settings, options)
@@ -193,7 +193,7 @@ class _Examination:
             found, _, advice = str(error).partition(": set ")
             fix = f"set {advice}" if advice else "correct that file, or the setting that names it"
             return [PORT.fail(found, fix)]
-        return [port_check(await port_facts(site), running.who, self._world.platform)]
+        return [port_check(await port_facts(site), who, self._world.platform)]
 
     async def _channels(self, has_keyring: bool) -> list[Check]:
         channels = Channels(

@@ -1,7 +1,6 @@
 """The check of the OS keyring: is there one, is it the system's own, does it answer. Writes nothing into it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from monitor.core.errors import UNLOCKABLE, Cause, CredentialError, Failure, explain
@@ -27,20 +26,17 @@ _INSTEAD: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class KeyringFacts:
-    """`name` is that of the back end that answered; otherwise `failure` says what is wrong.
+async def keyring_check(
+    backend: Callable[[], Backend],
+    environ: Mapping[str, str],
+    platform: str,
+    *,
+    is_needed: bool,
+) -> tuple[Check, Failure | None]:
+    """Ask the keyring: the check, and why it cannot be asked; some seconds where it is silent. Never raises.
 
     `is_needed` says that the settings leave no other place for some secret.
     """
-
-    name: str | None
-    is_needed: bool = True
-    failure: Failure | None = None
-
-
-async def keyring_facts(backend: Callable[[], Backend], *, is_needed: bool) -> KeyringFacts:
-    """Takes some seconds where the keyring is silent; never raises."""
     used: list[str] = []
 
     def noted() -> Backend:
@@ -51,15 +47,10 @@ async def keyring_facts(backend: Callable[[], Backend], *, is_needed: bool) -> K
     try:
         await Keyring(noted).read(_NO_ENTRY)
     except CredentialError as error:
-        return KeyringFacts(None, is_needed, error.failure)
-    return KeyringFacts(used[0], is_needed)
-
-
-def keyring_check(facts: KeyringFacts, environ: Mapping[str, str], platform: str) -> Check:
-    if facts.failure is None:
-        return KEYRING.ok(f"{_NAMES.get(facts.name or '', facts.name)} answers")
-    found, fix = _explained(facts.failure, environ, platform)
-    return KEYRING.fail(found, fix) if facts.is_needed else KEYRING.warn(found, fix)
+        found, fix = _explained(error.failure, environ, platform)
+        check = KEYRING.fail if is_needed else KEYRING.warn
+        return check(found, fix), error.failure
+    return KEYRING.ok(f"{_NAMES.get(used[0], used[0])} answers"), None
 
 
 def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> tuple[str, str]:

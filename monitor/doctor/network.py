@@ -120,37 +120,26 @@ Who = Callable[[], Mapping[str, Any] | None]
 """Asks the running instance what it is; blocks. None where none runs; raises TrackerError where one does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceFacts:
-    """`who` is what the instance says of itself; `trouble` that it cannot be asked."""
-
-    who: Mapping[str, Any] | None = None
-    cause: str | None = None
-
-
-async def instance_facts(who: Who) -> InstanceFacts:
-    """Never raises."""
+async def instance_check(who: Who) -> tuple[Check, Mapping[str, Any] | None]:
+    """Ask the running instance: the check, and what it says of itself. Never raises."""
+    restart = "end that process, and restart it"
     try:
-        return InstanceFacts(await DaemonThreads(LEADER_SECS).run(who))
+        answer = await DaemonThreads(LEADER_SECS).run(who)
     except TimeoutError:
-        return InstanceFacts(cause="the running monitor does not answer")
+        return INSTANCE.fail("the running monitor does not answer", restart), None
     except TrackerError as error:
-        return InstanceFacts(cause=str(error))
+        return INSTANCE.fail(str(error).partition("\n")[0], restart), None
     except Exception as error:  # noqa: BLE001 - it must not hide what the other checks find
-        return InstanceFacts(cause=f"this check itself has failed ({type(error).__name__})")
-
-
-def instance_check(facts: InstanceFacts, version: str = __version__) -> Check:
-    if facts.cause is not None:
-        problem = facts.cause.partition("\n")[0]
-        return INSTANCE.fail(problem, "end that process, and restart it")
-    if facts.who is None:
-        return INSTANCE.ok("none runs: the next `monitor tui` or `monitor serve` polls")
-    pid, theirs = facts.who.get("pid"), facts.who.get("version")
-    if theirs != version:
-        found = f"process {pid} polls, and is of version {theirs}, not {version}"
-        return INSTANCE.warn(found, "end it and restart it: the older program is polling")
-    return INSTANCE.ok(f"process {pid} polls, version {theirs}")
+        words = f"this check itself has failed ({type(error).__name__})"
+        return INSTANCE.fail(words, restart), None
+    if answer is None:
+        return INSTANCE.ok("none runs: the next `monitor tui` or `monitor serve` polls"), None
+    pid, version = answer.get("pid"), answer.get("version")
+    if version != __version__:
+        found = f"process {pid} polls, and is of version {version}, not {__version__}"
+        fix = "end it and restart it: the older program is polling"
+        return INSTANCE.warn(found, fix), answer
+    return INSTANCE.ok(f"process {pid} polls, version {version}"), answer
 
 
 PORT: Final = Question("port", "Prometheus and the status page find the figures there")

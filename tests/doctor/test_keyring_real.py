@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from monitor.credentials.keyring import system_backend
-from monitor.doctor.keyring import keyring_check, keyring_facts
+from monitor.doctor.keyring import keyring_check
 from monitor.doctor.report import Check, Outcome
 from tests.real.secret_service import lock, lookup, secret_service
 
@@ -24,8 +24,8 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, s
 
 
 async def answer(env: dict[str, str]) -> Check:
-    facts = await keyring_facts(system_backend, is_needed=True)
-    return keyring_check(facts, env, "linux")
+    check, _ = await keyring_check(system_backend, env, "linux", is_needed=True)
+    return check
 
 
 async def test_a_keyring_is_told_to_answer_and_then_to_be_locked(env: dict[str, str]) -> None:

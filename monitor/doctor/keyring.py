@@ -21,8 +21,8 @@ _NAMES: Final = {
     "keyring.backends.macOS": "the macOS Keychain",
 }
 _INSTEAD: Final = (
-    'or use none: `storage = "linked"` under [settings] takes Claude Code\'s own logins, '
-    "a token_command under [[accounts]] names a program that prints the token"
+    'Without a keyring, set `storage = "linked"` under [settings] (Claude Code\'s own logins), '
+    "or a token_command for each account"
 )
 
 
@@ -58,7 +58,7 @@ def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> t
     problem, advice = explain(failure)
     match failure.cause:
         case Cause.NO_KEYRING:
-            return "no system keyring available", f"{_start(environ, platform)}; {_INSTEAD}"
+            return "no system keyring available", f"{_start(environ, platform)}. {_INSTEAD}"
         case Cause.MISCONFIGURED:
             return problem, (
                 "`unset PYTHON_KEYRING_BACKEND`, and take `default-keyring` out of keyringrc.cfg "

@@ -300,7 +300,7 @@ class Mac:
 
     def keychain(self, services: Sequence[str] = (SERVICE,)) -> Keychain:
         """One that is not waited for as long."""
-        security = Security(self.fake.program, limit_secs=0.3)
+        security = Security(self.fake.program, limit_secs=1)
         return Keychain(services, "alice", security=security, clock=self.clock)
 
 

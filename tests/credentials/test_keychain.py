@@ -25,7 +25,7 @@ class Mac:
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
         self.fake = FakeSecurity(folder)
-        self.security = Security(self.fake.program, limit_secs=0.3)
+        self.security = Security(self.fake.program, limit_secs=1)
 
     def keychain(self, *services: str) -> Keychain:
         names = services or (SERVICE,)

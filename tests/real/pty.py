@@ -18,7 +18,8 @@ import pyte
 
 UNWANTED: Final = ("TMUX", "TERM_PROGRAM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
 _AS_CONTROLLING_TERMINAL: Final = (
-    "import fcntl, os, sys, termios\n"
+    "import fcntl, os, signal, sys, termios\n"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # as login does: a job in the background ignores it
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     "os.execvp(sys.argv[1], sys.argv[1:])\n"
 )

@@ -16,11 +16,14 @@ run: $(VENV)/.installed
 demo: $(VENV)/.installed
 	@$(BIN)/monitor tui --demo
 
+# Tests wait more than they compute, so there are two workers to a core; a file stays whole, for its fixtures.
+PYTEST := $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not whole" $(ARGS)
+	$(PYTEST) -m "not whole" $(ARGS)
 
 test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: lint types contracts test-all
 

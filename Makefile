@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 SOURCES := monitor exporters tests tools
 
-.PHONY: run demo test test-all check lint types contracts simulate backtest plan kill bench bench-scrape load size dashboards pictures record history format clean
+.PHONY: run demo test test-all check lint types contracts simulate backtest plan kill bench bench-scrape load faults size dashboards pictures record history format clean
 
 run: $(VENV)/.installed
 	@$(BIN)/monitor tui
@@ -57,6 +57,9 @@ bench-scrape: $(VENV)/.installed-dev
 
 load: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.load $(ARGS)
+
+faults: $(VENV)/.installed-dev
+	@$(BIN)/python -m tools.faults $(ARGS)
 
 size: $(VENV)/.installed-dev
 	@$(BIN)/python -m tools.size

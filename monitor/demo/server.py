@@ -76,7 +76,7 @@ class SimulatedApi:
     ) -> None:
         self.accounts = accounts
         self.seen: list[Seen] = []
-        self._now = now
+        self.now = now
         self._port = port
         self._runner: web.AppRunner | None = None
 
@@ -106,7 +106,7 @@ class SimulatedApi:
         return [s for s in self.seen if s.account == email and s.path.endswith(path)]
 
     async def _tell_time(self, _: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = format_datetime(self._now(), usegmt=True)
+        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
 
     async def _oauth_usage(self, request: web.Request) -> web.StreamResponse:
         account = self._by_token(request)
@@ -130,13 +130,13 @@ class SimulatedApi:
             return web.json_response(BAD_TOKEN, status=401)
         if not account.can_read_usage:
             return web.json_response(BAD_SCOPE, status=403)
-        fault = account.fault(self._now())
+        fault = account.fault(self.now())
         if fault is not None:
             return await _faulty(request, fault)
         named = account.answers_as_org
         organization = account.org_uuid if named is None else named
         return web.json_response(
-            usage_body(account.limits(self._now())),
+            usage_body(account.limits(self.now())),
             headers={"anthropic-organization-id": organization} if organization else {},
         )
 
@@ -156,7 +156,7 @@ class SimulatedApi:
     def _note(self, request: web.Request, account: SimulatedAccount | None) -> None:
         email = account.email if account else None
         agent = request.headers.get("User-Agent", "")
-        self.seen.append(Seen(self._now(), request.path, email, agent))
+        self.seen.append(Seen(self.now(), request.path, email, agent))
 
 
 async def _faulty(request: web.Request, fault: Fault) -> web.StreamResponse:

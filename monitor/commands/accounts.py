@@ -16,7 +16,7 @@ from monitor.app.cached_state import cached
 from monitor.app.handlers import execute
 from monitor.app.leadership import execute_remotely
 from monitor.app.wiring import build
-from monitor.commands.startup import settings_of
+from monitor.commands.queries import settings_of
 from monitor.core.alerts.rules import Override, parse_share, parse_silent, parse_thresholds
 from monitor.core.commands import (
     AddAccount,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from monitor.commands.queries import settings_of
 from monitor.core.alerts.explain import Decided, explain, explain_all, replayed
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.rules import RuleBook
@@ -22,9 +23,7 @@ from monitor.core.policy import Policy
 from monitor.core.sanitize import one_line
 from monitor.core.state import State
 from monitor.settings import (
-    Settings,
     config_path,
-    load,
     parse_since,
     rule_book,
     settings_id,
@@ -148,18 +147,14 @@ def _chosen(arguments: Namespace, known: Known) -> list[str]:
     names = list(known.cached.memories)
     if arguments.account is None or arguments.account in names:
         return [arguments.account] if arguments.account else names
-    name = find_account(arguments.account, _settings(arguments).accounts).name
+    name = find_account(arguments.account, settings_of(arguments).accounts).name
     if name not in names:
         raise TrackerError(f"nothing is known of the account {name!r} yet")
     return [name]
 
 
 def _rules(arguments: Namespace) -> RuleBook:
-    return rule_book(_settings(arguments))
-
-
-def _settings(arguments: Namespace) -> Settings:
-    return load(config_path(os.environ, arguments.config))
+    return rule_book(settings_of(arguments))
 
 
 def _settings_id(arguments: Namespace) -> str:

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from monitor.app.past_samples import Read
-from monitor.commands.queries import look_ahead, saved
+from monitor.commands.queries import look_ahead, saved, settings_of
 from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook_words, percent
 from monitor.core.guard import find_account, named_account
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
 from monitor.core.sanitize import clean
-from monitor.settings import Settings, config_path, load, parse_since, settings_id, state_db
+from monitor.settings import Settings, parse_since, settings_id, state_db
 from monitor.storage import samples
 from monitor.storage.samples import KEPT, Row
 from monitor.system.stdio import has_colours
@@ -51,7 +51,7 @@ def history(arguments: Namespace) -> int:
     """Print charts, or samples in a form for other programs; or import samples. Raises TrackerError."""
     if arguments.demo:
         return asyncio.run(_demo(arguments))
-    settings, now = load(config_path(os.environ, arguments.config)), now_of_clock()
+    settings, now = settings_of(arguments), now_of_clock()
     if not settings.history.enabled:
         raise TrackerError("no history is kept: the settings have [history] enabled = false")
     if arguments.account == "import":

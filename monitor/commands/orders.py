@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitor.commands.startup import settings_of
+from monitor.commands.queries import settings_of
 from monitor.core.alerts.text import format_alerts
 from monitor.core.commands import Reload, SendTest, encode_request
 from monitor.core.effects import Alert, AlertKind

@@ -27,7 +27,7 @@ from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
 from monitor.paths import instance
-from monitor.settings import config_path, load, state_db
+from monitor.settings import Settings, config_path, load, state_db
 from monitor.storage.cache import FactsDocument, true_now
 from monitor.system import logs
 from monitor.system.stdio import can_move_cursor
@@ -133,6 +133,11 @@ def _is_fresh(saved: Saved, at: datetime) -> bool:
     accounts = saved.state.accounts.values()
     fresh = all(account.values_are_fresh(at, interval) for account in accounts)
     return saved.knows_login and (fresh or saved.is_newest(at))
+
+
+def settings_of(arguments: Namespace) -> Settings:
+    """The settings that the arguments and the environment name. Raises SettingsError."""
+    return load(config_path(os.environ, arguments.config))
 
 
 def query_of(arguments: Namespace) -> Question:
@@ -292,7 +297,7 @@ def waiting_line(waiting: Sequence[str], count: int, columns: int) -> str:
 
 def saved(arguments: Namespace) -> Saved:
     """The saved state of the settings' accounts. Raises SettingsError."""
-    settings = load(config_path(os.environ, arguments.config))
+    settings = settings_of(arguments)
     logs.configure("ERROR")
     at = now()
     known = cached(settings)

@@ -10,13 +10,9 @@ from pathlib import Path
 
 from monitor.app.app import App
 from monitor.app.wiring import CliOptions, build, build_demo
+from monitor.commands.queries import settings_of
 from monitor.notify.channels.terminal import Show
-from monitor.settings import Settings, config_path, load, parse_listen
-
-
-def settings_of(arguments: Namespace) -> Settings:
-    """The settings that the arguments and the environment name. Raises SettingsError."""
-    return load(config_path(os.environ, arguments.config))
+from monitor.settings import config_path, parse_listen
 
 
 def cli_options(arguments: Namespace, show: Show | None) -> CliOptions:

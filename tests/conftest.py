@@ -26,20 +26,22 @@ WHOLE = ("end_to_end", "scenarios", "grafana")
 """Folders of tests that start whole programs and services, or take minutes: `make check` runs them, `make test` not."""
 
 LONGEST_FIRST = (
-    *WHOLE, "commands", "test_cli.py", "exporters", "test_fast_path.py", "completion", "system", "app", "tools",
+    "test_whole.py", "test_odd_answers.py", "test_crowd.py", "test_wrong_clock.py", "test_flood.py", *WHOLE,
+    "commands", "test_cli.py", "exporters", "test_fast_path.py", "completion", "system", "app", "tools",
 )  # fmt: skip
-"""In this order, and all others after them: a file that waits for minutes, begun last, would keep one worker alone."""
+"""Files and folders in this order, then all others: what waits for minutes, begun last, would keep one worker alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def room(item: pytest.Item) -> str:
+    def folder(item: pytest.Item) -> str:
         return item.path.relative_to(GOLDEN.parent).parts[0]
 
     for item in items:
-        if room(item) in WHOLE:
+        if folder(item) in WHOLE:
             item.add_marker(pytest.mark.whole)
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(room(item), len(places)))
+    last = len(places)
+    items.sort(key=lambda item: min(places.get(n, last) for n in (item.path.name, folder(item))))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

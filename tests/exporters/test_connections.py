@@ -131,26 +131,28 @@ async def test_who_does_not_end_a_request_or_read_the_answer_is_let_go() -> None
 
 
 FEW_DESCRIPTORS = """
-import asyncio, logging, resource, socket, sys
+import asyncio, logging, resource, select, sys
 from pathlib import Path
 sys.path[:0] = {path!r}
 logging.basicConfig(stream=sys.stderr, format="%(message)s")
+from exporters.connections import open_sockets
 from exporters.server import Site
 from exporters.web_config import SiteConfig
 from tests.builders import NOW, live, state
-from tests.exporters.test_connections import scrape_seconds
 
 async def main():
     shown = state(live("a@example.com"))
     web_config = Path({web_config!r}) if {web_config!r} else None
-    async with Site(lambda: shown, lambda: NOW, SiteConfig(web_config=web_config)) as site:
+    [sock] = open_sockets("127.0.0.1", 0)
+    async with Site(lambda: shown, lambda: NOW, SiteConfig(web_config=web_config), sock) as site:
         flood = await asyncio.create_subprocess_exec(
             sys.executable, "-c", FLOOD, str(site.port), stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.PIPE
         )
         resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
         flood.stdin.write(b"go\\n")
         assert await flood.stdout.readline() == b"connected\\n"
-        await asyncio.sleep(1.5)
+        while select.select([sock], [], [], 0)[0]:  # all have been accepted, and most ended
+            await asyncio.sleep(0.05)
         with open("/dev/null"), open("/dev/null"):
             pass
         again = await asyncio.create_subprocess_exec(sys.executable, "-c", SCRAPE, site.metrics_url)
@@ -166,11 +168,7 @@ kept = []
 for _ in range({flood}):
     one = socket.socket()
     kept.append(one)
-    one.setblocking(False)
-    try:
-        one.connect(("127.0.0.1", int(sys.argv[1])))
-    except BlockingIOError:
-        pass
+    one.connect(("127.0.0.1", int(sys.argv[1])))  # waits where the backlog is full
 for one in kept:
     try:
         one.send(b"G")

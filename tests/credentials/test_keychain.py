@@ -25,6 +25,13 @@ class Mac:
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
         self.fake = FakeSecurity(folder)
+        self.security = Security(self.fake.program, limit_secs=10)
+
+    def hang(self, *services: str, dates_too: bool = False) -> None:
+        """The items' question is waited for a second, and no longer."""
+        for service in services or (SERVICE,):
+            self.fake.put(service, WRITTEN)
+            self.fake.behave(service, hang="all" if dates_too else True)
         self.security = Security(self.fake.program, limit_secs=1)
 
     def keychain(self, *services: str) -> Keychain:
@@ -101,7 +108,7 @@ async def test_half_a_login_says_more_than_one_of_mcp_servers(
 
 
 async def test_a_question_that_hangs_is_asked_once_however_many_want_to_know(mac: Mac) -> None:
-    mac.fake.put(SERVICE, WRITTEN, hang=True)
+    mac.hang()
     keychain = mac.keychain()
     troubles = await asyncio.gather(*(cause(keychain) for _ in range(5)))
     assert set(troubles) == {Cause.SILENT}
@@ -110,8 +117,7 @@ async def test_a_question_that_hangs_is_asked_once_however_many_want_to_know(mac
 
 async def test_questions_for_several_items_wait_for_their_turn(mac: Mac) -> None:
     services = [f"{SERVICE}-0000000{number}" for number in range(3)]
-    for service in services:
-        mac.fake.put(service, WRITTEN, hang=True)
+    mac.hang(*services)
     readers = [asyncio.create_task(cause(mac.keychain(service))) for service in services]
     most = 0
     while not all(reader.done() for reader in readers):
@@ -122,7 +128,7 @@ async def test_questions_for_several_items_wait_for_their_turn(mac: Mac) -> None
 
 
 async def test_after_a_minute_of_quiet_whoever_reads_asks_again(mac: Mac) -> None:
-    mac.fake.put(SERVICE, WRITTEN, hang=True)
+    mac.hang()
     keychain = mac.keychain()
     assert await cause(keychain) is Cause.SILENT
     mac.fake.behave(SERVICE)
@@ -134,7 +140,7 @@ async def test_after_a_minute_of_quiet_whoever_reads_asks_again(mac: Mac) -> Non
 
 
 async def test_while_it_does_not_answer_nothing_is_known_to_have_changed(mac: Mac) -> None:
-    mac.fake.put(SERVICE, WRITTEN, hang=True)
+    mac.hang()
     keychain = mac.keychain()
     before = await keychain.stamp()
     for _ in range(2):
@@ -147,7 +153,7 @@ async def test_while_it_does_not_answer_nothing_is_known_to_have_changed(mac: Ma
 
 
 async def test_dates_that_hang_are_left_alone_too(mac: Mac) -> None:
-    mac.fake.put(SERVICE, WRITTEN, hang="all")
+    mac.hang(dates_too=True)
     keychain = mac.keychain()
     for _ in range(3):
         await keychain.stamp()
@@ -224,7 +230,10 @@ async def test_after_a_question_that_failed_no_other_one_is_asked(
     services = [f"{SERVICE}-0000000{number}" for number in range(3)]
     for service in services:
         mac.fake.put(service, written("stale", mac.clock.now() - HOUR))
-    mac.fake.behave(services[1], **mood)
+    if "hang" in mood:
+        mac.hang(services[1])
+    else:
+        mac.fake.behave(services[1], **mood)
     assert await token(mac.keychain(*services)) == "stale"
     assert len(secrets_asked(mac)) == 2 and mac.fake.running() == []
 

@@ -19,7 +19,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporters import negotiation
+from exporters.headers import OPENMETRICS, TEXT, content_type
 from exporters.metrics import (
     ACCOUNT_FAMILIES,
     COUNTDOWN,
@@ -196,7 +196,7 @@ class Page:
 
     @property
     def content_type(self) -> str:
-        return negotiation.OPENMETRICS if self.kept.openmetrics else negotiation.TEXT
+        return OPENMETRICS if self.kept.openmetrics else TEXT
 
     @property
     def size(self) -> int:
@@ -247,7 +247,7 @@ class Exposition:
         self, state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
     ) -> Generator[None, None, Page]:
         """The page in the form that the Accept header asks for, in short steps; `others` follow our own metrics."""
-        openmetrics = negotiation.content_type(accept) == negotiation.OPENMETRICS
+        openmetrics = content_type(accept) == OPENMETRICS
         stable = self._stable
         if stable is None or not stable.holds(state, now):
             stable = yield from self.stable(state, now)

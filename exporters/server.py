@@ -20,7 +20,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporters.connections import MAX_REQUESTS, Listener, cannot_listen, open_sockets
-from exporters.host_check import (
+from exporters.headers import (
+    accepts_gzip,
     address,
     guard_for,
     is_name,
@@ -28,7 +29,6 @@ from exporters.host_check import (
     parse_host,
     setting,
 )
-from exporters.negotiation import accepts_gzip
 from exporters.page import SECURITY_POLICY, render_page, render_status
 from exporters.prometheus import Exposition, Page
 from exporters.web_config import SiteConfig, WebConfigFile

@@ -21,7 +21,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from exporters.host_check import address, is_loopback
+from exporters.headers import address, is_loopback
 from monitor.core.errors import SettingsError
 
 LOOK_SECS: Final = 2.0

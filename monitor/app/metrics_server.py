@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from exporters.host_check import address, is_loopback
+from exporters.headers import address, is_loopback
 from exporters.server import Site
 from exporters.web_config import SiteConfig, refuse_plain
 from monitor.core.errors import TrackerError

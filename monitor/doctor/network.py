@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from exporters.connections import open_sockets
-from exporters.host_check import address, is_loopback, setting
+from exporters.headers import address, is_loopback, setting
 from exporters.web_config import SiteConfig
 from monitor import __version__
 from monitor.api.client import Reached

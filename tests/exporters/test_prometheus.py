@@ -17,8 +17,8 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporters.headers import OPENMETRICS, TEXT
 from exporters.metrics import titles_of
-from exporters.negotiation import OPENMETRICS, TEXT
 from exporters.prometheus import Exposition, Page, finish, render
 from exporters.server import LoopLag
 from monitor import __version__

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from exporters.connections import cannot_listen
-from exporters.negotiation import OPENMETRICS, TEXT
+from exporters.headers import OPENMETRICS, TEXT
 from exporters.prometheus import render
 from exporters.server import LONG_PAGE, Figures, Site
 from exporters.web_config import SiteConfig

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from monitor.core import schedule
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.model import AccountState, Down, Unpolled, Up
+
+KEPT_FOR: Final = timedelta(days=1)
+"""So long an account that was removed can come back with all that was known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ def _unasked(old: AccountState) -> AccountState:
         return old
     health = Unpolled() if old.last_success_at is None else Up(old.last_success_at)
     return replace(old, health=health, backoff_until=None, failures_in_a_row=0)
+
+
+def is_recent(old: AccountState, now: datetime) -> bool:
+    """Whether the account was polled within the last day."""
+    return old.last_success_at is not None and now - _newest(old, now) < KEPT_FOR
 
 
 def _newest(old: AccountState, now: datetime) -> datetime:

@@ -43,6 +43,7 @@ from monitor.core.events import (
 )
 from monitor.core.merge import answered, merged, settled
 from monitor.core.model import LONGEST_EXPECTED, Account, AccountState, Down, Unpolled, Up, Usage
+from monitor.core.restore import Remembered
 from monitor.core.state import LOG_LENGTH, LoggedAlert, NotificationLog, State
 
 Outcome = tuple[State, tuple[Effect, ...]]
@@ -137,6 +138,7 @@ def _channels_replaced(event: ChannelsReplaced, state: State) -> Outcome:
 
 @_update.register
 def _accounts_loaded(event: AccountsLoaded, state: State) -> Outcome:
+    """What is known of accounts that are gone waits for a day: they may come back, by another edit of the settings."""
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
     new = [account.name for account in event.accounts if account.name not in known]
     queue = {name: place for place, name in enumerate(new)}
@@ -145,14 +147,22 @@ def _accounts_loaded(event: AccountsLoaded, state: State) -> Outcome:
         for place, account in enumerate(event.accounts)
     }
     logged_in = event.renamed.get(state.logged_in or "", state.logged_in)
+    gone = {name: old for name, old in known.items() if name not in accounts}
+    restored = {**state.restored, **gone}
+    kept = {
+        name: old
+        for name, old in restored.items()
+        if name not in accounts and restore.is_recent(old, event.at)
+    }
+    recalled = {**state.recalled, **{name: Remembered.of(old) for name, old in gone.items()}}
     return replace(
         state,
         accounts=accounts,
         active=event.active,
         logged_in=logged_in if logged_in in accounts else None,
         log=tuple(entry.renamed(event.renamed) for entry in state.log),
-        recalled={},
-        restored={},
+        recalled={name: recalled[name] for name in kept if name in recalled},
+        restored=kept,
     ), ()
 
 

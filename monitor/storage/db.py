@@ -10,6 +10,7 @@ Light on purpose: commands that answer at once read through this. The thread tha
 import contextlib
 import json
 import logging
+import math
 import sqlite3
 import time
 import zlib
@@ -252,8 +253,8 @@ def read_only(path: Path, work: Work[T], default: T) -> T:
 
 
 def check(path: Path) -> None:
-    """Raises StorageError where the file cannot be read, or is damaged as far as SQLite can tell."""
-    read_only(path, _check_tables, None)
+    """Read every row of every table. Raises StorageError where that cannot be done, or one is damaged."""
+    read_only(path, _check_rows, None)
 
 
 @contextlib.contextmanager
@@ -319,6 +320,28 @@ def _check_tables(database: sqlite3.Connection) -> None:
     for columns in _WITH_CHECKSUM:
         for *key, text, checksum in database.execute(columns):
             verify(text, checksum, *key)
+
+
+def _check_rows(database: sqlite3.Connection) -> None:
+    _check_tables(database)
+    for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+        rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name of the schema
+        number = 0
+        while True:
+            number += 1
+            try:
+                row = next(rows, None)
+            except sqlite3.Error as error:
+                raise DamagedError(f"row {number} of {table} cannot be read: {error}") from None
+            if row is None:
+                break
+            if any(isinstance(value, bytes) for value in row) or not all(
+                math.isfinite(value) for value in row if isinstance(value, float)
+            ):
+                raise DamagedError(f"row {number} of {table} is not as it was written")
+    (words,) = database.execute("PRAGMA integrity_check").fetchone()
+    if words != "ok":
+        raise DamagedError(words)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -229,7 +229,8 @@ class Recorder:
             pending.forgets_history = not self._keeps_history
         if before.clock_offset != after.clock_offset:
             pending.clock_offset = after.clock_offset
-        for name in before.accounts.keys() - after.accounts.keys():
+        known = before.accounts.keys() | before.restored.keys()
+        for name in known - after.accounts.keys() - after.restored.keys():
             pending.accounts[name] = None
             if self._keeps_alerts:
                 pending.memories[name] = None

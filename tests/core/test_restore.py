@@ -107,9 +107,20 @@ def test_another_organization_has_nothing_to_take_up() -> None:
     assert one(unknown).usage == KNOWN.usage
 
 
-def test_accounts_that_are_added_later_are_new() -> None:
+def test_accounts_that_come_back_within_a_day_have_what_was_known_of_them() -> None:
     start = changed(State(), Restored(NOW, {"a": KNOWN, "b": KNOWN}), AccountsLoaded(NOW, ()))
-    assert changed(start, AccountsLoaded(NOW, (ACCOUNT,))).accounts["a"].usage is None
+    again = changed(start, AccountsLoaded(after(hours=23), (ACCOUNT,)))
+    assert again.accounts["a"].usage == KNOWN.usage
+    gone = changed(again, AccountsLoaded(after(hours=23.5), ()))
+    back = changed(gone, AccountsLoaded(after(hours=23.8), (ACCOUNT,)))
+    assert back.accounts["a"].usage == KNOWN.usage
+
+
+def test_accounts_that_come_back_later_are_new() -> None:
+    start = changed(State(), Restored(NOW, {"a": KNOWN, "b": KNOWN}), AccountsLoaded(NOW, ()))
+    gone = changed(start, AccountsLoaded(after(hours=25), ()))
+    assert not gone.restored
+    assert changed(gone, AccountsLoaded(after(hours=25), (ACCOUNT,))).accounts["a"].usage is None
 
 
 def test_a_shorter_interval_is_followed_by_what_is_restored() -> None:

@@ -268,6 +268,20 @@ def test_damage_to_the_samples_is_found_where_one_comes_upon_it(path: Path) -> N
     assert len(list(samples.usages(path, "", NOW, after(days=1)))) == 1
 
 
+@pytest.mark.parametrize("value", [float("inf"), b"\xff"])
+def test_the_check_of_the_doctor_reads_every_row(path: Path, value: object) -> None:
+    def fill(database: sqlite3.Connection) -> None:
+        for n in range(50):
+            samples.insert(database, "", "a", usage(window("5h", 42), at=after(minutes=n)))
+
+    write(path, fill)
+    check(path)
+    change = "UPDATE samples SET utilization = ? WHERE at = (SELECT max(at) FROM samples)"
+    write(path, lambda database: database.execute(change, (value,)))
+    with pytest.raises(StorageError, match="row 50 of samples is not as it was written"):
+        check(path)
+
+
 async def test_a_damaged_alert_is_found_by_who_asks_what_is_left_to_be_sent(
     tmp_path: Path, path: Path
 ) -> None:

@@ -154,9 +154,12 @@ async def test_memory_comes_back_as_it_was(tmp_path: Path) -> None:
     assert cached.conditions == fleet
 
 
-async def test_memory_of_an_account_that_is_gone_is_dropped(tmp_path: Path) -> None:
+async def test_memory_of_an_account_that_is_gone_is_kept_for_a_day(tmp_path: Path) -> None:
     process = Process(tmp_path, NOW)
     process.lives_through(sample("a", 0, 70), sample("b", 0, 70), loaded(after(minutes=1), "b"))
+    cached = cache.read(tmp_path / "state.db", "")
+    assert cached.memories.keys() == cached.accounts.keys() == {"a", "b"}
+    process.lives_through(loaded(after(days=2), "b"))
     cached = cache.read(tmp_path / "state.db", "")
     assert cached.memories.keys() == cached.accounts.keys() == {"b"}
 

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from enum import Enum
 from html import escape
 from string import Formatter
-from typing import Final
+from typing import Final, TypeVar
 
 from monitor.core import format
 from monitor.core.errors import SettingsError, describe
@@ -67,6 +67,7 @@ class Subject:
 
 
 Value = str | float | bool | None
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +98,13 @@ class WindowProperty:
         return Property(read, self.kind, self.decimals)
 
 
+def _told(value: Known | None, tell: Callable[[Known], Value]) -> Value:
+    return None if value is None else tell(value)
+
+
 def _age(subject: Subject) -> timedelta | None:
     last = subject.account.last_success_at
     return None if last is None else max(subject.now - last, timedelta(0))
-
-
-def _age_words(subject: Subject) -> str | None:
-    age = _age(subject)
-    return None if age is None else format.age(age)
-
-
-def _age_seconds(subject: Subject) -> float | None:
-    age = _age(subject)
-    return None if age is None else age.total_seconds()
 
 
 def _failure(subject: Subject) -> str | None:
@@ -125,21 +120,6 @@ def _detail(subject: Subject) -> str | None:
 def _login_expires_in(subject: Subject) -> timedelta | None:
     ends = subject.account.login_expires_at
     return None if ends is None else max(ends - subject.now, timedelta(0))
-
-
-def _login_words(subject: Subject) -> str | None:
-    left = _login_expires_in(subject)
-    return None if left is None else format.duration(left)
-
-
-def _login_seconds(subject: Subject) -> float | None:
-    left = _login_expires_in(subject)
-    return None if left is None else left.total_seconds()
-
-
-def _login_expires_at(subject: Subject) -> str | None:
-    ends = subject.account.login_expires_at
-    return None if ends is None else format.clock(ends, subject.now, subject.tz)
 
 
 def _requests(subject: Subject) -> float:
@@ -163,11 +143,15 @@ ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
     "detail": Property(_detail),
     "active": Property(lambda s: s.name == s.state.active_account, Kind.FLAG),
     "logged_in": Property(lambda s: s.name == s.state.logged_in, Kind.FLAG),
-    "login_expires_in": Property(_login_words),
-    "login_expires_in_seconds": Property(_login_seconds, Kind.NUMBER),
-    "login_expires_at": Property(_login_expires_at),
-    "age": Property(_age_words),
-    "age_seconds": Property(_age_seconds, Kind.NUMBER),
+    "login_expires_in": Property(lambda s: _told(_login_expires_in(s), format.duration)),
+    "login_expires_in_seconds": Property(
+        lambda s: _told(_login_expires_in(s), timedelta.total_seconds), Kind.NUMBER
+    ),
+    "login_expires_at": Property(
+        lambda s: _told(s.account.login_expires_at, lambda at: format.clock(at, s.now, s.tz))
+    ),
+    "age": Property(lambda s: _told(_age(s), format.age)),
+    "age_seconds": Property(lambda s: _told(_age(s), timedelta.total_seconds), Kind.NUMBER),
     "requests": Property(_requests, Kind.NUMBER),
 }
 
@@ -177,30 +161,6 @@ def _percent(window: Window) -> float | None:
     if math.isnan(window.utilization):
         return None
     return round(min(max(window.utilization, 0.0), 9.99) * 100, 6)
-
-
-def _left(window: Window) -> float | None:
-    percent = _percent(window)
-    return None if percent is None else max(100 - percent, 0.0)
-
-
-def _ratio(window: Window) -> float | None:
-    percent = _percent(window)
-    return None if percent is None else percent / 100
-
-
-def _resets_in(window: Window, subject: Subject) -> str | None:
-    return format.reset(window, subject.now)
-
-
-def _resets_in_seconds(window: Window, subject: Subject) -> float | None:
-    resets_in = window.resets_in(subject.now)
-    return None if resets_in is None else resets_in.total_seconds()
-
-
-def _resets_at(window: Window, subject: Subject) -> str | None:
-    at = window.resets_at
-    return None if at is None else format.clock(at, subject.now, subject.tz)
 
 
 def _run_out_percent(window: Window, subject: Subject) -> float | None:
@@ -227,12 +187,20 @@ WINDOW_FIELDS: Final[Mapping[str, WindowProperty]] = {
     "window": WindowProperty(lambda w, _: clean(w.key)),
     "used": WindowProperty(lambda w, _: format.percent(w.utilization, confirmed=w.confirmed)),
     "percent": WindowProperty(lambda w, _: _percent(w), Kind.NUMBER),
-    "left": WindowProperty(lambda w, _: _left(w), Kind.NUMBER),
-    "ratio": WindowProperty(lambda w, _: _ratio(w), Kind.NUMBER, decimals=2),
+    "left": WindowProperty(
+        lambda w, _: _told(_percent(w), lambda percent: max(100 - percent, 0.0)), Kind.NUMBER
+    ),
+    "ratio": WindowProperty(
+        lambda w, _: _told(_percent(w), lambda percent: percent / 100), Kind.NUMBER, decimals=2
+    ),
     "bar": WindowProperty(lambda w, _: w.utilization, Kind.BAR),
-    "resets_in": WindowProperty(_resets_in),
-    "resets_in_seconds": WindowProperty(_resets_in_seconds, Kind.NUMBER),
-    "resets_at": WindowProperty(_resets_at),
+    "resets_in": WindowProperty(lambda w, s: format.reset(w, s.now)),
+    "resets_in_seconds": WindowProperty(
+        lambda w, s: _told(w.resets_in(s.now), timedelta.total_seconds), Kind.NUMBER
+    ),
+    "resets_at": WindowProperty(
+        lambda w, s: _told(w.resets_at, lambda at: format.clock(at, s.now, s.tz))
+    ),
     "full": WindowProperty(
         lambda w, s: format.outlook(s.account, w.key, s.now, s.tz).replace("--", "") or None
     ),

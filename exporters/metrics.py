@@ -3,18 +3,15 @@
 A value that is not known is left out: no series, rather than 0 or NaN. HELP texts are constant.
 """
 
-import json
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
-from importlib import metadata
-from pathlib import Path
 from typing import Final
 
-from monitor import __version__
+from monitor import __version__, revision
 from monitor.core.alerts.firing import (
     account_firing,
     condition_ends,
@@ -43,6 +40,7 @@ from monitor.core.state import State
 
 HOUR: Final = timedelta(hours=1)
 JUST_AFTER: Final = timedelta(microseconds=1)
+_revision: Final = cache(revision)
 
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
 """What no scraper can read in a label value, and what would cost it the whole page."""
@@ -275,33 +273,6 @@ def _free(fleet: Fleet) -> Iterator[Sample]:
                 yield (horizon, percentile), count
 
 
-@cache
-def revision() -> str:
-    """The commit that the program was installed or is run from; empty where that is not known."""
-    try:
-        installed = metadata.distribution("claude-tracker").read_text("direct_url.json")
-        known: str = json.loads(installed or "{}").get("vcs_info", {}).get("commit_id", "")
-        git = Path(__file__).parents[1] / ".git"
-        if known or not git.exists():
-            return known
-        if git.is_file():  # a work tree beside the repository
-            git = Path(git.read_text().removeprefix("gitdir:").strip())
-        head = (git / "HEAD").read_text().strip()
-        shared = git / "commondir"
-        if shared.exists():
-            git = git / shared.read_text().strip()
-        if not head.startswith("ref: "):
-            return head
-        name = head.removeprefix("ref: ")
-        loose = git / name
-        if loose.exists():
-            return loose.read_text().strip()
-        packed = (git / "packed-refs").read_text().splitlines()
-        return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
-    except (OSError, ValueError, metadata.PackageNotFoundError):
-        return ""
-
-
 COUNTDOWN: Final = _of_window(
     "reset_seconds",
     "Whole seconds from this scrape until the window resets; absent while no window is open.",
@@ -507,7 +478,7 @@ FLEET_FAMILIES: Final[Sequence[Family]] = (
         "claude_usage_build",
         "The program's version and revision, the latter empty where it is not known, and Python's version.",
         ("pythonversion", "revision", "version"),
-        of_all=lambda _: [((platform.python_version(), revision(), __version__), 1)],
+        of_all=lambda _: [((platform.python_version(), _revision(), __version__), 1)],
         kind="info",
     ),
 )

@@ -10,6 +10,7 @@ from statistics import median
 
 from packaging.requirements import Requirement
 
+from tests.end_to_end.crowd import crowd
 from tests.real.pty import terminal
 from tools.bench.home import MONITOR, Home
 
@@ -51,6 +52,21 @@ def _milliseconds(command: Command, env: Mapping[str, str]) -> float:
 def table(home: Home, seconds: float) -> dict[str, float]:
     """An attached table: until its last account is drawn, and what it then takes of the machine."""
     return screen([MONITOR, "tui"], home.env, home.names[-1], seconds)
+
+
+def cold(folder: Path, accounts: int) -> dict[str, float]:
+    """A table that polls, of accounts that were never polled: until every row has figures, and the requests."""
+    with crowd(folder, accounts) as many:
+        began = time.perf_counter()
+        table = many.table()
+        while (
+            len([line for line in table.lines if "@example.com" in line and "%" in line]) < accounts
+        ):
+            assert time.perf_counter() - began < 60, table.screen
+            table.read(0.01)
+        took = time.perf_counter() - began
+        requests = [len(many.api.requests_of(account.email)) for account in many.api.accounts]
+    return {"complete_s": round(took, 3), "requests_each": max(requests)}
 
 
 def screen(

@@ -122,8 +122,8 @@ class Batch:
 class Recorder:
     """What one program writes of one settings file. `failure` says why it cannot; None while it can.
 
-    Only one that `keeps_alerts` writes what concerns alerts: their memory, what was decided, and the samples; without
-    history in its policy it deletes those that are there.
+    Only one that `keeps_alerts` writes what concerns alerts: their memory, and what was decided. Without history in its
+    policy it deletes the samples that are there.
     """
 
     def __init__(self, database: Database, settings: str, *, keeps_alerts: bool = True) -> None:
@@ -224,7 +224,7 @@ class Recorder:
 
     def _compare(self, before: State, after: State) -> None:
         pending = self._pending
-        if self._keeps_alerts and self._keeps_history != after.policy.keeps_history:
+        if self._keeps_history != after.policy.keeps_history:
             self._keeps_history = after.policy.keeps_history
             pending.forgets_history = not self._keeps_history
         if before.clock_offset != after.clock_offset:
@@ -240,15 +240,15 @@ class Recorder:
                 continue
             if old is None or cache.stored(old) != cache.stored(account):
                 pending.accounts[name] = account
+            self._compare_samples(name, old, account)
             if self._keeps_alerts:
-                self._compare_memories(name, old, account)
+                memory = Remembered.of(account)
+                if memory != (Remembered() if old is None else Remembered.of(old)):
+                    pending.memories[name] = memory
         if self._keeps_alerts and before.conditions is not after.conditions:
             pending.memories[FLEET] = Remembered(conditions=after.conditions)
 
-    def _compare_memories(self, name: str, old: AccountState | None, new: AccountState) -> None:
-        memory = Remembered.of(new)
-        if memory != (Remembered() if old is None else Remembered.of(old)):
-            self._pending.memories[name] = memory
+    def _compare_samples(self, name: str, old: AccountState | None, new: AccountState) -> None:
         usage = new.usage if self._keeps_history else None
         if usage is not None and (old is None or old.usage is None or old.usage.at != usage.at):
             self._pending.samples.append((name, usage))

@@ -240,6 +240,24 @@ async def test_a_folder_that_is_gone_is_made_again_with_all_that_is_new(tmp_path
         assert running.kept().accounts["b"].usage == sample("b", 3, 42).usage
 
 
+async def test_a_program_that_does_not_alert_keeps_samples_and_no_memory_of_alerts(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.db"
+    silent = Recorder(Database(StateFile(path)), "", keeps_alerts=False)
+    await silent.load()
+    store = Store(State(), silent.record)
+    store.dispatch(loaded(NOW, "a"))
+    store.dispatch(sample("a", 0, 70))
+    store.dispatch(sample("a", 3, 96))
+    await silent.close()
+    await silent.database.close()
+    seen = [usage.at for _, usage in samples.usages(path, "", NOW, after(days=1))]
+    assert seen == [NOW, after(minutes=3)]
+    assert cache.read(path, "").memories == {}
+    assert stored(tmp_path) == []
+
+
 async def test_a_dispatch_costs_the_loop_less_than_a_millisecond(tmp_path: Path) -> None:
     async with program(tmp_path) as running:
         names = [f"account-{n}" for n in range(20)]

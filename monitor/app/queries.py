@@ -132,20 +132,19 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
     lines = plan(limits, now, duration, points_per_hour, state.logged_in, query.model)
     if query.form == "json":
         return Answer(0, f"{json.dumps([_advice(line) for line in lines], indent=2)}\n")
-    advised = [_advised(line, now) for line in lines]
-    cells = max((len(when) for when, _ in advised), default=0)
-    return Answer(0, "".join(f"{when:{cells}}  {what}\n" for when, what in advised))
-
-
-def _advised(line: Advice, now: datetime) -> tuple[str, str]:
-    """When, and what to do: an instant, where a window is to be opened or a week expires, else a span of time."""
-    clock = format.clock(line.at, now)
-    name = f"{clean(line.account)}: " if line.account else ""
-    if line.action is Action.OPEN and line.until is not None:
-        return clock, f"{line.action:7} {name}{line.reason}, at {format.clock(line.until, now)}"
-    if line.until is not None:
-        clock = f"{clock} – {format.clock(line.until, now)}"
-    return clock, f"{line.action:7} {name}{line.reason}"
+    rows, said = list[tuple[str, str, str, str]](), False
+    for line in lines:
+        when, why = format.clock(line.at, now), line.reason
+        if line.until is not None:
+            until = format.clock(line.until, now)
+            if line.action is Action.OPEN:
+                why, said = f"early too, ends {until}" if said else f"{why}, {until}", True
+            else:
+                when = f"{when} – {until}"
+        rows.append((when, line.action, clean(line.account or ""), why))
+    cells = [max((width(row[place]) for row in rows), default=0) for place in range(3)]
+    padded = (zip(row, [*cells, width(row[3])], strict=True) for row in rows)
+    return Answer(0, "".join(f"{'  '.join(pad(*each) for each in row)}\n" for row in padded))
 
 
 def _advice(line: Advice) -> Mapping[str, Any]:

@@ -173,7 +173,7 @@ def why(
         return "the only account with room"
     week = account.week_for(model)
     until = f" in {format.duration(week.resets_at - now, seconds=False)}" if week.resets_at else ""
-    left = f"{week.left * 100:.0f} % of its week is left and resets{until}"
+    left = f"{week.left * 100:.0f}% of its week is left and resets{until}"
     if account.name == current:
         return f"stay: no other account's week is much more urgent ({left})"
     if pressure(account, now, model) >= 1:
@@ -287,6 +287,7 @@ def plan(
             reason = "starts its 5 hours early, so that they end early"
             lines.append(Advice(at, at + FIVE_HOURS, Action.OPEN, opened, reason))
         at += PLAN_STEP
+    lines = [line for line in lines if line.action is not Action.OPEN or _is_used(line, lines)]
     named = {line.account for line in lines}
     idle = [
         Advice(now, end, Action.LEAVE, a.name, _why_left(a, now, model))
@@ -294,6 +295,14 @@ def plan(
         if a.name not in named
     ]
     return (*_closed(lines, end), *idle, *expiring)
+
+
+def _is_used(opened: Advice, lines: Sequence[Advice]) -> bool:
+    """Whether the plan comes to the account whose window is opened."""
+    return any(
+        line.action is Action.USE and line.account == opened.account and line.at > opened.at
+        for line in lines
+    )
 
 
 def _note_use(lines: list[Advice], choice: Choice, at: datetime) -> None:
@@ -336,6 +345,6 @@ def _why_left(account: AccountLimits, now: datetime, model: str | None) -> str:
 
 
 def _expires(account: AccountLimits, resets_at: datetime) -> Advice:
-    left = f"{account.week.left * 100:.0f} % of its week expires unused"
-    kept = f", {account.reserve * 100:.0f} % of it reserved" if account.reserve else ""
+    left = f"{account.week.left * 100:.0f}% of its week expires unused"
+    kept = f", {account.reserve * 100:.0f}% of it reserved" if account.reserve else ""
     return Advice(resets_at, None, Action.EXPIRES, account.name, left + kept)

@@ -54,7 +54,7 @@ def test_one_account_can_be_asked_for() -> None:
 def test_next_for_people_scripts_and_programs() -> None:
     assert answer(Next()).text == (
         "home: 5h 10%, 7d 1% used; "
-        "99 % of its week is left and resets in 1d 00h: more than can still be used of it\n"
+        "99% of its week is left and resets in 1d 00h: more than can still be used of it\n"
     )
     assert answer(Next("name")) == (0, "home\n")
     assert answer(Next("config-dir")) == (0, "/home/me/.claude-home\n")
@@ -146,7 +146,7 @@ def test_a_plan_has_a_line_for_each_thing_to_do() -> None:
     code, text = answer(Next(plan=6 * HOUR), shown)
     lines = text.splitlines()
     assert code == 0
-    assert any("use" in line and "home: " in line for line in lines)
+    assert any("use" in line and "home  " in line for line in lines)
     planned = json.loads(answer(Next("json", plan=6 * HOUR), shown).text)
     assert [line["account"] for line in planned if line["action"] == "use"]
     assert planned[0]["at"] == "2026-11-22T12:00:00Z"

@@ -42,7 +42,7 @@ class TestChoose:
         choice = choose([account("later"), account("sooner", resets_in=DAY)], NOW)
         assert choice.account == "sooner"
         assert choice.reason == (
-            "100 % of its week is left and resets in 1d 00h: more than can still be used of it"
+            "100% of its week is left and resets in 1d 00h: more than can still be used of it"
         )
 
     def test_more_left_to_expire_at_the_same_time_is_spent_first(self) -> None:
@@ -172,7 +172,7 @@ class TestPlan:
         expiring = [line for line in lines if line.action is Action.EXPIRES]
         assert len(expiring) == 1
         assert expiring[0].at == NOW + 3 * HOUR
-        assert expiring[0].reason == "96 % of its week expires unused"
+        assert expiring[0].reason == "96% of its week expires unused"
 
     def test_it_says_when_to_wait(self) -> None:
         lines = plan([account("a")], NOW, 5 * HOUR, lambda _: 60.0)

@@ -27,7 +27,8 @@ WHOLE = ("end_to_end", "scenarios", "grafana")
 
 LONGEST_FIRST = (
     "test_whole.py", "test_odd_answers.py", "test_crowd.py", "test_wrong_clock.py", "test_flood.py", *WHOLE,
-    "commands", "test_cli.py", "exporters", "test_fast_path.py", "completion", "system", "app", "tools",
+    "test_faults.py", "commands", "test_cli.py", "exporters", "test_fast_path.py", "completion", "system", "app",
+    "tools",
 )  # fmt: skip
 """Files and folders in this order, then all others: what waits for minutes, begun last, would keep one worker alone."""
 

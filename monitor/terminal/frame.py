@@ -51,6 +51,9 @@ _LEAST_DETAIL: Final = 56
 _AMPLE: Final = 12
 """Where so many lines are left below all rows, the details are open without being asked for."""
 
+_LEAST_LOG: Final = 4
+"""Where so many lines are left below the table, and the details stand beside it, they have the newest alerts."""
+
 _LEAST_SPLIT: Final = 6
 """From this height on, the details leave room for the selected row above them."""
 
@@ -357,14 +360,18 @@ def _table_above_detail(view: _View, size: Size) -> _Body:
 
 
 def _table_beside_detail(view: _View, size: Size) -> _Body:
-    """The pane at the right, in a third of the width, as high as both need."""
+    """The pane at the right, in a third of the width, and the newest alerts where rows are left below the table."""
     cells = max(size.width * 7 // 20, _LEAST_DETAIL)
     table = _table(view, Size(size.width - cells - 1, size.height))
     lines = view.kept.detail(view.state, view.selection or "", view.now, cells, view.tz)
     pane, page = _detail(view, Size(cells, size.height), lines)
+    left, width_left = list(table.picture.lines), size.width - cells - 1
+    if (room := size.height - len(left) - 2) >= _LEAST_LOG and view.state.log:
+        log = log_lines(view.state, view.now, width_left, view.tz)
+        left += [(), _rule("alerts", "", width_left), *log[:room]]
     joined: list[Line] = []
-    for row in range(max(len(table.picture.lines), len(pane))):
-        line = table.picture.lines[row] if row < len(table.picture.lines) else ()
+    for row in range(max(len(left), len(pane))):
+        line = left[row] if row < len(left) else ()
         gap = Span(" " * (size.width - cells - line_width(line)))
         joined.append((*line, gap, *pane[row]) if row < len(pane) else line)
     return _Body(Picture(tuple(joined)), page, table.rows, has_detail=True)

@@ -163,3 +163,11 @@ def test_names_of_alerts_cannot_write_on_the_screen() -> None:
 def test_the_window_is_named_by_the_worst_figure() -> None:
     assert draw(logged()).title == "97% work@ 5h · Claude Tracker"
     assert frame(State(), OPENED, NOW, Size(80, 24)).title == "Claude Tracker"
+
+
+def test_the_newest_alerts_fill_what_is_left_below_a_wide_table() -> None:
+    wide = draw(logged(CROSSED), now=after(hours=1), size=(200, 50))
+    lines = wide.text.splitlines()
+    (row,) = [place for place, line in enumerate(lines) if line.startswith("─ alerts ─")]
+    assert "5h passed" in lines[row + 1]
+    assert wide.rows[row:] == ()

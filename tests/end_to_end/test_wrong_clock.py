@@ -11,7 +11,8 @@ from monitor.demo.server import SimulatedAccount
 from tests.end_to_end.crowd import INTERVAL_SECS, Crowd, crowd
 from tests.real.bus import wait_until
 
-WAYS = {"ahead": timedelta(hours=3), "behind": timedelta(hours=-3)}
+HOURS_AND_SOME = timedelta(hours=3, seconds=30)  # shown as 3h 00m, be it a second more or less
+WAYS = {"ahead": HOURS_AND_SOME, "behind": -HOURS_AND_SOME}
 
 
 @pytest.mark.parametrize("way", WAYS)

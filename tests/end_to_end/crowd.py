@@ -19,6 +19,8 @@ from monitor.demo.server import SimulatedAccount, SimulatedApi
 from monitor.ipc.client import ask
 from monitor.ipc.lock import holder
 from monitor.paths import config_path, instance
+from monitor.settings import state_db
+from monitor.storage.db import read_only
 from tests.end_to_end.world import MONITOR, canary, free_port, simulated
 from tests.real.bus import wait_until
 from tests.real.pty import Terminal, terminal_env
@@ -113,9 +115,17 @@ class Crowd:
         return Path(config_path(self.env))
 
     def gaps(self, account: SimulatedAccount) -> list[float]:
-        """The seconds between the requests for the account's usage."""
-        instants = [seen.at for seen in self.api.requests_of(account.email)]
-        return [(b - a).total_seconds() for a, b in pairwise(instants)]
+        """The seconds between the requests for the account's usage, as each was counted before it was sent.
+
+        When the API sees them depends on what else the machine has to do.
+        """
+        query = "SELECT at FROM requests WHERE whose = ? ORDER BY at"
+        whose = f"name {account.email} of {account.org_uuid}"
+        nothing: list[tuple[int]] = []
+        file = state_db(self.env)
+        rows = read_only(file, lambda db: db.execute(query, (whose,)).fetchall(), nothing)
+        assert len(self.api.requests_of(account.email)) <= len(rows), "one was not counted"
+        return [(b - a) / 1e6 for (a,), (b,) in pairwise(rows)]
 
     def told(self) -> list[tuple[str, str, str]]:
         """The alerts that the command channel was given: account, window, rule."""

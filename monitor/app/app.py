@@ -29,8 +29,8 @@ from monitor.core.schedule import FIRST_STAGGER, is_in_turn
 from monitor.core.state import State
 from monitor.credentials.account_service import AccountService
 from monitor.credentials.accounts import Profiles
+from monitor.credentials.interfaces import Listing, LoginSource
 from monitor.credentials.local_usage import LocalUsage
-from monitor.credentials.ports import Listing, LoginSource
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each

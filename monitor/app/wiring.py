@@ -25,15 +25,15 @@ from monitor.credentials.accounts import Accounts, Profiles
 from monitor.credentials.claude_code import ClaudeCode, installed_version
 from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.keyring import Keyring
-from monitor.credentials.local_usage import LocalUsage
-from monitor.credentials.ports import (
+from monitor.credentials.interfaces import (
     AccountsFile,
     GivenCredentials,
     LoginSource,
     SecretStore,
     TokenSource,
 )
+from monitor.credentials.keyring import Keyring
+from monitor.credentials.local_usage import LocalUsage
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores

@@ -23,7 +23,7 @@ from monitor.core.events import AccountsLoaded, CredentialSeen
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Login, Profile, Storage
 from monitor.credentials.accounts import Accounts, is_of_email
 from monitor.credentials.cswap import SwapAccount
-from monitor.credentials.ports import AccountsFile, Listing, LoginSource, folder_of, place_name
+from monitor.credentials.interfaces import AccountsFile, Listing, LoginSource, folder_of, place_name
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores
 from monitor.store import Store

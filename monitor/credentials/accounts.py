@@ -21,7 +21,7 @@ from monitor.core.model import Account, AuthMethod, Identity, Login, Profile, Se
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_files import ClaudeFacts
 from monitor.credentials.folders import remembered
-from monitor.credentials.ports import LoginSource, ProfileSource, folder_of
+from monitor.credentials.interfaces import LoginSource, ProfileSource, folder_of
 from monitor.credentials.stores import NOT_OURS, SecretStores
 from monitor.store import Store
 from monitor.system.clock import Clock

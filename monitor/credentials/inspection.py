@@ -14,7 +14,7 @@ from monitor.core.model import Account, Credential, Profile, Secret, Storage
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, Document
 from monitor.credentials.accounts import Accounts, Profiles
-from monitor.credentials.ports import GivenCredentials, LoginSource, SecretStore, TokenSource
+from monitor.credentials.interfaces import GivenCredentials, LoginSource, SecretStore, TokenSource
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver, TokenStatus
 from monitor.credentials.stores import SecretStores

@@ -13,7 +13,7 @@ from monitor.core.limits import parse_rate_limits
 from monitor.core.model import Identity, Usage
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_files import ClaudeFacts
-from monitor.credentials.ports import LoginSource, folder_of, place_name
+from monitor.credentials.interfaces import LoginSource, folder_of, place_name
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.watcher import Sources
 from monitor.store import Store

@@ -13,7 +13,7 @@ from typing import Final
 from monitor.core.errors import Cause, Failure
 from monitor.core.model import Credential, Login, Secret
 from monitor.credentials.account_cache import AccountCache, digest
-from monitor.credentials.ports import LoginSource, folder_of
+from monitor.credentials.interfaces import LoginSource, folder_of
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 

@@ -20,7 +20,7 @@ from monitor.core.errors import (
 )
 from monitor.core.model import Account, AuthMethod, Credential, Storage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.ports import GivenCredentials, SecretStore, TokenSource
+from monitor.credentials.interfaces import GivenCredentials, SecretStore, TokenSource
 
 GIVEN: Final = frozenset({Storage.SYSTEMD, Storage.COMMAND})
 """The user hands the token over, and may hand over another account's."""

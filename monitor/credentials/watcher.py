@@ -22,7 +22,7 @@ from monitor.core.errors import (
 from monitor.core.events import LoginSeen
 from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Login
 from monitor.credentials.accounts import Accounts
-from monitor.credentials.ports import LoginSource, folder_of
+from monitor.credentials.interfaces import LoginSource, folder_of
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
 from monitor.store import Store

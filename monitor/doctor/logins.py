@@ -27,7 +27,7 @@ from monitor.credentials.account_cache import AccountCache, CachedAccount, diges
 from monitor.credentials.accounts import is_of_email
 from monitor.credentials.claude_files import WholeFile
 from monitor.credentials.folders import absolute
-from monitor.credentials.ports import FactsSource, LoginSource, folder_of
+from monitor.credentials.interfaces import FactsSource, LoginSource, folder_of
 from monitor.doctor.report import Check, Question, shell
 
 LOGIN: Final = Question("login", "tokens last about 8 h; only Claude Code can renew them")

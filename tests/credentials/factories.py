@@ -22,7 +22,7 @@ from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.account_service import AccountService
 from monitor.credentials.accounts import Accounts, Profiles
 from monitor.credentials.claude_files import CachedUsage, ClaudeFacts
-from monitor.credentials.ports import LoginSource, SecretStore
+from monitor.credentials.interfaces import LoginSource, SecretStore
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores

@@ -9,8 +9,8 @@ import pytest
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.folders import MAX_LOOKS, MAX_NESTS, has_signs, siblings
+from monitor.credentials.interfaces import folder_of
 from monitor.credentials.keychain import parse_services, services
-from monitor.credentials.ports import folder_of
 from tests.credentials.fake_security import FakeSecurity
 from tests.fakes import FakeClock
 

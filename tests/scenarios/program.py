@@ -17,7 +17,7 @@ from monitor.core.state import State
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.ports import LoginSource, SecretStore
+from monitor.credentials.interfaces import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
 from monitor.notify.delivery_log import DeliveryLog

@@ -7,8 +7,8 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.credentials.claude_code import ClaudeCode
+from monitor.credentials.interfaces import LoginSource
 from monitor.credentials.keychain import Security
-from monitor.credentials.ports import LoginSource
 from tests.credentials.factories import Rig
 
 NIGHT = timedelta(hours=4)

@@ -8,7 +8,7 @@ released all the same, once, and enter the database when there is room.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -70,11 +70,12 @@ class Batch:
     prune_at: datetime | None = None
     forgets_history: bool = False
     clock_offset: timedelta | None = None
+    renames: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         rows = self.accounts or self.memories or self.backoffs or self.facts
         others = self.decisions or self.samples or self.statements or self.prune_at
-        is_set = self.forgets_history or self.clock_offset is not None
+        is_set = self.forgets_history or self.renames or self.clock_offset is not None
         return bool(rows or others or is_set)
 
     def followed_by(self, newer: "Batch") -> "Batch":
@@ -85,11 +86,12 @@ class Batch:
             {**self.backoffs, **newer.backoffs},
             {**self.facts, **newer.facts},
             self.decisions + newer.decisions,
-            (self.samples + newer.samples)[-MOST_SAMPLES:],
+            (_renamed(self.samples, newer.renames) + newer.samples)[-MOST_SAMPLES:],
             self.statements + newer.statements,
             newer.prune_at or self.prune_at,
             newer.forgets_history or self.forgets_history,
             self.clock_offset if newer.clock_offset is None else newer.clock_offset,
+            {**self.renames, **newer.renames},
         )
 
     def write(self, database: sqlite3.Connection, settings: str) -> set[str]:
@@ -109,6 +111,8 @@ class Batch:
             cache.put_clock_offset(database, self.clock_offset)
         if self.forgets_history:
             samples.forget(database, settings)
+        for old, new_name in self.renames.items():
+            samples.rename(database, settings, old, new_name)
         for name, usage in self.samples:
             samples.insert(database, settings, name, usage)
         for statement, values in self.statements:
@@ -238,6 +242,10 @@ class Recorder:
             old = before.accounts.get(name)
             if account is old:
                 continue
+            if old is None:
+                renames = _renamed_from(before, after, account, name)
+                pending.samples = _renamed(pending.samples, renames)
+                pending.renames |= renames
             if old is None or cache.stored(old) != cache.stored(account):
                 pending.accounts[name] = account
             self._compare_samples(name, old, account)
@@ -317,6 +325,19 @@ class Recorder:
         self.failure = failure
         self._failure_changed.set()
         self._failure_changed = asyncio.Event()
+
+
+def _renamed(
+    taken: Sequence[tuple[str, Usage]], renames: Mapping[str, str]
+) -> list[tuple[str, Usage]]:
+    return [(renames.get(name, name), usage) for name, usage in taken]
+
+
+def _renamed_from(before: State, after: State, account: AccountState, name: str) -> dict[str, str]:
+    """The account's old name and its new one: under another name it has the very figures of before."""
+    gone = before.accounts.keys() - after.accounts.keys()
+    same = (old for old in gone if account.usage and before.accounts[old].usage is account.usage)
+    return dict.fromkeys(same, name)
 
 
 class NoRecorder:

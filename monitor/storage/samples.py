@@ -103,6 +103,12 @@ def thin_again(database: sqlite3.Connection, settings: str) -> None:
     database.execute("UPDATE series SET thinned_until = 0 WHERE settings = ?", (settings,))
 
 
+def rename(database: sqlite3.Connection, settings: str, old: str, new: str) -> None:
+    """Have the samples of the account under its new name; an account of that name before keeps what it has."""
+    query = "UPDATE OR IGNORE series SET account = ? WHERE settings = ? AND account = ?"
+    database.execute(query, (new, settings, old))
+
+
 def forget(database: sqlite3.Connection, settings: str) -> None:
     """Drop all samples of this settings file."""
     database.execute(

@@ -240,6 +240,26 @@ async def test_a_folder_that_is_gone_is_made_again_with_all_that_is_new(tmp_path
         assert running.kept().accounts["b"].usage == sample("b", 3, 42).usage
 
 
+async def test_an_account_that_is_renamed_takes_its_samples_along(tmp_path: Path) -> None:
+    async with program(tmp_path) as running:
+        running.store.dispatch(loaded(NOW, "a", "b"))
+        for minute, name in enumerate("aab"):
+            running.store.dispatch(sample(name, minute, 40 + minute))
+        accounts = (Account("work", "org-a"), Account("b", "org-b"))
+        running.store.dispatch(AccountsLoaded(after(minutes=4), accounts, renamed={"a": "work"}))
+        running.store.dispatch(sample("work", 5, 50))
+        assert await running.recorder.drain(10)
+    kept = [
+        (name, u.at) for name, u in samples.usages(tmp_path / "state.db", "", NOW, after(days=1))
+    ]
+    assert kept == [
+        ("work", NOW),
+        ("work", after(minutes=1)),
+        ("b", after(minutes=2)),
+        ("work", after(minutes=5)),
+    ]
+
+
 async def test_a_program_that_does_not_alert_keeps_samples_and_no_memory_of_alerts(
     tmp_path: Path,
 ) -> None:

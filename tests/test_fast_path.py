@@ -131,7 +131,7 @@ def test_the_running_monitor_is_asked(env: dict[str, str]) -> None:
     assert ran(env, "status", "--current", "--format={name}").stdout == "work\n"
     assert ran(env, "status", "--account", "home", "--format={name}").stdout == "home\n"
     assert ran(env, "next", "--name").stdout == "home\n"
-    assert ran(env, "next").stdout.startswith("home: 5h 10%, 7d 10% used; 90 %")
+    assert ran(env, "next").stdout.startswith("home: 5h 10%, 7d 10% used; 90%")
     first, second = ran(env, "next", "--all").stdout.splitlines()
     assert (first[:14], second[:14]) == ("→ home  90% le", "  work  58% le")
     assert json.loads(ran(env, "next", "--json").stdout)["account"] == "home"

@@ -1,8 +1,9 @@
 """The service as a systemd user unit: its text, its file and links, and what `systemctl --user` is to do.
 
-What the unit forbids works in every user session. What would give the service a file system of its own
-(ProtectSystem=, ProtectHome=, PrivateTmp=) needs user namespaces, which some systems deny, and would break what the
-service starts: a `token_command` such as `pass`, whose gpg writes its locks in the home folder, or an alert command.
+Most of what the unit forbids needs user namespaces, which some systems deny; there the service does not start, and is
+installed without. A home folder, devices and temporary files of its own (ProtectHome=, PrivateDevices=, PrivateTmp=)
+would break what it starts: a `token_command` such as `pass`, whose gpg writes its locks in the home folder and asks a
+key on USB, or an alert command that opens a window.
 """
 
 import contextlib
@@ -42,10 +43,27 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
-
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+{sandbox}
 [Install]
 WantedBy=default.target
 """
+
+_SANDBOX: Final = """\
+PrivateUsers=yes
+CapabilityBoundingSet=
+ProtectSystem=full
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+"""
+
+_NO_SANDBOX: Final = frozenset({"217", "218", "226"})
+"""Exit codes of systemd.exec(5): it could not set up users, capabilities or namespaces."""
 
 _ABSENT: Final = (
     "there is no systemd here (`systemctl` is not on the PATH):"
@@ -67,9 +85,15 @@ class SystemdUser:
         self._file.write(render_unit(start))
         self._call("daemon-reload")
         self._call("enable", UNIT)
-        self._call("restart", UNIT, hint=f"; see `{LOGS}`")
+        lines = [f"installed and started: {self._file.path}"]
+        if not self._systemctl.run("--user", "restart", UNIT).is_good:
+            if self._has_no_sandbox():
+                self._file.write(render_unit(start, sandbox=False))
+                self._call("daemon-reload")
+                lines.append("without a sandbox: user namespaces are not available here")
+            self._call("restart", UNIT, hint=f"; see `{LOGS}`")
         return [
-            f"installed and started: {self._file.path}",
+            *lines,
             "it starts whenever you log in; to have it start with the machine: loginctl enable-linger",
             f"its log: {LOGS}",
         ]
@@ -112,6 +136,10 @@ class SystemdUser:
         )
         self._call("show", "--property=Version", hint=hint)
 
+    def _has_no_sandbox(self) -> bool:
+        shown = self._systemctl.run("--user", "show", "--property=ExecMainStatus", UNIT)
+        return shown.out.partition("=")[2] in _NO_SANDBOX
+
     def _call(self, *words: str, hint: str = "") -> None:
         self._systemctl.check("--user", *words, hint=hint)
 
@@ -137,7 +165,7 @@ class SystemdUser:
                 folder.rmdir()
 
 
-def render_unit(start: Start) -> str:
+def render_unit(start: Start, *, sandbox: bool = True) -> str:
     """A unit that keeps the program running for as long as the user's session lasts."""
     return _TEMPLATE.format(
         note=NOTE,
@@ -146,6 +174,7 @@ def render_unit(start: Start) -> str:
             f"Environment={_quoted(f'{name}={value}')}\n" for name, value in start.variables.items()
         ),
         watchdog=WATCHDOG_SECS,
+        sandbox=_SANDBOX if sandbox else "",
     )
 
 

@@ -18,12 +18,16 @@ echo "$*" >> "$STAND_IN/calls"
 folder="${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user"
 link="$folder/default.target.wants/claude-tracker.service"
 case "$2" in
-    show) echo "Version=252" ;;
+    show)
+        [ "$3" = --property=Version ] && { echo "Version=252"; exit 0; }
+        echo "ExecMainStatus=$(cat "$STAND_IN/status" 2>/dev/null)" ;;
     daemon-reload) [ -e "$folder/claude-tracker.service" ] && touch "$STAND_IN/known" || rm -f "$STAND_IN/known" ;;
     enable)
         [ -e "$STAND_IN/known" ] || { echo "Unit claude-tracker.service does not exist" >&2; exit 1; }
         mkdir -p "${link%/*}"; ln -sf "$folder/claude-tracker.service" "$link" ;;
     restart)
+        [ -e "$STAND_IN/no-namespaces" ] && grep -q PrivateUsers "$folder/claude-tracker.service" &&
+            { echo 217 > "$STAND_IN/status"; echo "Job for claude-tracker.service failed." >&2; exit 1; }
         [ -e "$STAND_IN/broken" ] && { echo "Job for claude-tracker.service failed." >&2; exit 1; }
         touch "$STAND_IN/running" ;;
     disable)

@@ -104,6 +104,29 @@ def test_installing_writes_enables_and_starts_the_unit(systemd: StandIn) -> None
     assert service.status().render() == "the service is installed, enabled, running"
 
 
+def test_where_users_may_have_no_namespaces_it_runs_without_a_sandbox(systemd: StandIn) -> None:
+    systemd.note("no-namespaces")
+    service = supervisor_for(systemd.environ, "linux")
+    lines = service.install(START, force=False)
+    assert lines[1] == "without a sandbox: user namespaces are not available here"
+    text = (systemd.home / UNIT).read_text()
+    assert "PrivateUsers" not in text
+    assert "NoNewPrivileges=yes" in text
+    assert service.status().render() == "the service is installed, enabled, running"
+
+
+def test_systemd_calls_the_unit_hardened(tmp_path: Path) -> None:
+    need("systemd-analyze")
+    file = tmp_path / "claude-tracker.service"
+    file.write_text(render_unit(Start(("/bin/true",))))
+    argv = ["systemd-analyze", "--user", "security", "--offline=true", "--threshold=40", str(file)]
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout.splitlines()[-1:]
+    file.write_text(render_unit(Start(("/bin/true",)), sandbox=False))
+    assert subprocess.run(argv, env=environ, capture_output=True, timeout=60).returncode != 0
+
+
 def test_uninstalling_leaves_nothing_behind(systemd: StandIn) -> None:
     (systemd.home / ".config").mkdir()
     before = systemd.files()

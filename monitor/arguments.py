@@ -15,7 +15,7 @@ from collections.abc import Callable
 from re import fullmatch
 
 from monitor import __version__
-from monitor.parser import Parser
+from monitor.parser import Parser, public
 
 Fill = Callable[[ArgumentParser], object]
 
@@ -167,7 +167,10 @@ def _next(parser: ArgumentParser) -> None:
         help="what to use when in the next hours, such as 12h, a line for each account",
     )
     parser.add_argument(
-        "--model", metavar="NAME", help="for work with this model, such as opus, whose week counts"
+        "--model",
+        metavar="NAME",
+        type=public,
+        help="for work with this model, such as opus, whose week counts",
     )
 
 
@@ -423,7 +426,7 @@ def _history(parser: ArgumentParser) -> None:
         help=f"{NAMED}; default: all; or `import`, to take samples over",
     )
     _demo(parser)
-    parser.add_argument("--window", metavar="W", help="only this window, such as 5h")
+    parser.add_argument("--window", metavar="W", type=public, help="only this window, such as 5h")
     parser.add_argument(
         "--since",
         metavar="WHEN",

@@ -5,12 +5,13 @@ from argparse import (
     Action,
     ArgumentError,
     ArgumentParser,
+    ArgumentTypeError,
     HelpFormatter,
     _SubParsersAction,
 )
 from collections.abc import Sequence
 
-from monitor.system.stdio import complain, terminal_columns
+from monitor.system.stdio import complain, redact, terminal_columns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,3 +67,10 @@ class Parser(ArgumentParser):
             complain(message)
         else:
             super()._print_message(message, file)  # type: ignore[arg-type]
+
+
+def public(text: str) -> str:
+    """Take a name that the answer repeats. Raises ArgumentTypeError for a session key or token."""
+    if redact(text) != text:
+        raise ArgumentTypeError("this is a session key or token, and the answer would repeat it")
+    return text

@@ -112,7 +112,7 @@ def manager(folder: Path) -> Iterator[Manager]:
         made.close()
 
 
-def test_a_service_is_ready_reloads_and_stops_within_a_second_whoever_hangs_on_it(
+def test_a_service_is_ready_reloads_and_stops_soon_whoever_hangs_on_it(
     many: Crowd,
 ) -> None:
     hanging = many.api.accounts[1]

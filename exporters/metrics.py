@@ -35,8 +35,7 @@ from monitor.core.model import (
     kept_for,
     window_duration,
 )
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 
 HOUR: Final = timedelta(hours=1)
 JUST_AFTER: Final = timedelta(microseconds=1)

@@ -6,8 +6,7 @@ from typing import Any
 
 from monitor.core.errors import Failure, Reason
 from monitor.core.model import Account, AccountState, Down, Up, Usage, Window
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -23,10 +23,9 @@ from monitor.core.events import (
     Tested,
 )
 from monitor.core.model import Storage
-from monitor.core.policy import Policy
 from monitor.core.restore import unasked
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.credentials.account_service import AccountService
 from monitor.credentials.accounts import Profiles
 from monitor.credentials.interfaces import Listing, LoginSource

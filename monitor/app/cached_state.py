@@ -32,9 +32,8 @@ from monitor.core.model import (
     Up,
     Usage,
 )
-from monitor.core.policy import Policy
 from monitor.core.restore import unasked
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.tokens import parse_login

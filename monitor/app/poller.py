@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from monitor.core.budget import Sent, may_send
 from monitor.core.errors import ApiError, Cause, CredentialError, Reason
 from monitor.core.events import (
     ClockCorrected,
@@ -26,6 +25,7 @@ from monitor.core.events import (
     RequestSent,
 )
 from monitor.core.model import Account, AccountState, Credential, Usage
+from monitor.core.schedule import Sent, may_send
 from monitor.store import Store
 from monitor.system.clock import ServerClock
 

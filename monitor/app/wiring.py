@@ -17,8 +17,7 @@ from monitor.app.app import App, Credentials, Persistence
 from monitor.app.past_samples import History
 from monitor.app.poller import Poller
 from monitor.core.model import Storage
-from monitor.core.policy import Display, Policy
-from monitor.core.state import State
+from monitor.core.state import Display, Policy, State
 from monitor.credentials.account_cache import AccountCache, Document
 from monitor.credentials.account_service import AccountService
 from monitor.credentials.accounts import Accounts, Profiles

@@ -19,9 +19,8 @@ from monitor.core.errors import TrackerError
 from monitor.core.format import clock, exact_percent, iso
 from monitor.core.guard import find_account
 from monitor.core.model import Account, AccountState, Usage
-from monitor.core.policy import Policy
 from monitor.core.sanitize import one_line
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.settings import (
     config_path,
     parse_since,

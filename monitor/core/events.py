@@ -9,9 +9,8 @@ from monitor.core.effects import Alert
 from monitor.core.errors import Failure
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import Account, AccountForecast, AccountState, Identity, Usage
-from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
-from monitor.core.state import LoggedAlert
+from monitor.core.state import LoggedAlert, Policy
 
 
 @dataclass(frozen=True, slots=True)

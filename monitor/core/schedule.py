@@ -1,17 +1,38 @@
-"""When to poll next: interval, jitter, back-off and the server's wishes. Pure; chance comes as `jitter` in [0, 1).
+"""When to poll next, and how many requests an account may send in an hour. Pure.
 
-What is known of the limiter (some 28 requests an hour for each account, blocks that open at 3600 s and
-re-block soon after their end, Retry-After of 0) is in the wire format's sources: claude-swap's poll policy,
-CodexBar and agi-cli, measured 2026-07 to 2026-09. What may be sent in an hour is `monitor.core.budget`'s.
+The schedule follows the interval, the server's wishes and a back-off of our own; chance comes as `jitter` in [0, 1).
+What is known of the limiter (some 28 requests an hour for each account, blocks that open at 3600 s and re-block soon
+after their end, Retry-After of 0) is in the wire format's sources: claude-swap's poll policy, CodexBar and agi-cli,
+measured 2026-07 to 2026-09.
+
+The budget is those 28 requests, whoever asks for them. A request that follows the one before by the interval of the
+settings or more is *in turn*, any other is an *extra*: a refresh, a renewed token, the poll after a reset, a
+reconnection, a second try. Those in turn are at most `in_turn(interval)` in any hour, whatever comes between them. An
+extra waits until the extras of the hour before it are fewer than what is left of the 28, or until it is in turn. So
+whichever hour one looks at, its last extra saw to the number of the extras in it, and the sum is at most 28. An
+interval that leaves nothing has no extras.
+
+That holds while the interval stays. Where it is changed, those in turn of the old one and of the new one meet in one
+hour: hence the second bound, which counts all requests of the hour, and which a request in turn keeps to as well,
+unless the hour was past it already: then a shorter interval made it so, and waiting would bring nothing back.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
-from monitor.core.budget import BUDGET_SPAN, HOUR, in_budget
 from monitor.core.errors import Reason
 from monitor.core.model import AccountState, Down
+
+HOUR: Final = timedelta(hours=1)
+REQUESTS_PER_HOUR: Final = 28
+LEAST_INTERVAL: Final = timedelta(seconds=130)
+"""A shorter one leaves no request to spare, or takes more than there are."""
+
+BUDGET_SPAN: Final = HOUR + timedelta(seconds=5)
+"""The hour of the budget: the server's begins when a request arrives, and one may be some seconds on its way."""
 
 JITTER: Final = 0.10
 """The share of an interval by which a poll may be late, so that accounts drift apart."""
@@ -60,8 +81,9 @@ def after_success(
         state = replace(state, throttled_at=None)
     interval = _interval(state, base)
     share = 1 - 0.75 * state.phase if state.polls <= 1 else 1  # the second polls draw apart
-    due = now + interval * (share + JITTER * jitter)
-    due = min([due, *_after_resets(state, now, jitter)])
+    ends = [window.resets_at for window in state.usage.windows] if state.usage else []
+    resets = [end + AFTER_RESET * (1 + jitter) for end in ends if end is not None and end > now]
+    due = min([now + interval * (share + JITTER * jitter), *resets])
     return replace(
         state,
         interval=interval,
@@ -73,12 +95,6 @@ def after_success(
 
 def _interval(state: AccountState, base: timedelta) -> timedelta:
     return base if state.throttled_at is None else max(base, THROTTLED_INTERVAL)
-
-
-def _after_resets(state: AccountState, now: datetime, jitter: float) -> list[datetime]:
-    windows = state.usage.windows if state.usage else ()
-    resets = [w.resets_at for w in windows if w.resets_at is not None and w.resets_at > now]
-    return [reset + AFTER_RESET * (1 + jitter) for reset in resets]
 
 
 def after_failure(
@@ -109,31 +125,24 @@ def _delay(
     if retry_after:
         margin = RETRY_AFTER_MARGIN if reason is Reason.RATE_LIMITED else AFTER_RESET
         return max(min(retry_after, RETRY_AFTER_MOST) + margin * jitter, base)
-    if reason is Reason.RATE_LIMITED:
-        return _doubled(max(THROTTLED_FIRST, base), in_a_row, THROTTLED_MOST, jitter)
-    if reason is Reason.CONNECTION:
-        return _doubled(RECONNECT_FIRST, in_a_row, base, jitter)
-    if reason is Reason.CREDENTIALS:
-        return RECONNECT_FIRST * 2 * (1 + JITTER * jitter)
-    return _doubled(base, in_a_row, max(base, FAILING_MOST), jitter)
-
-
-def _doubled(first: timedelta, in_a_row: int, most: timedelta, jitter: float) -> timedelta:
+    match reason:
+        case Reason.RATE_LIMITED:
+            first, most = max(THROTTLED_FIRST, base), THROTTLED_MOST
+        case Reason.CONNECTION:
+            first, most = RECONNECT_FIRST, base
+        case Reason.CREDENTIALS:
+            first = most = RECONNECT_FIRST * 2
+        case _:
+            first, most = base, max(base, FAILING_MOST)
     doublings = min(max(in_a_row - 1, 0), 16)
     return min(first * (1 << doublings), most) * (1 + JITTER * jitter)
 
 
-def refreshed(state: AccountState, now: datetime, base: timedelta) -> AccountState:
-    """The schedule after the user asked for new figures: now, or as soon as server and budget allow."""
-    return _hurried(state, now, base, REFRESH_FLOOR)
+def hurried(state: AccountState, now: datetime, base: timedelta, floor: timedelta) -> AccountState:
+    """The schedule where figures are wanted at once, but no sooner than `floor` after the last request.
 
-
-def renewed(state: AccountState, now: datetime, base: timedelta) -> AccountState:
-    """The schedule after the account's credential was replaced: a block of the server stays in force."""
-    return _hurried(state, now, base, RENEWAL_FLOOR)
-
-
-def _hurried(state: AccountState, now: datetime, base: timedelta, floor: timedelta) -> AccountState:
+    A block of the server stays in force, and so does the budget.
+    """
     earliest = [now]
     if state.backoff_until is not None:
         earliest.append(state.backoff_until)
@@ -153,7 +162,13 @@ def is_in_turn(state: AccountState, now: datetime, base: timedelta) -> bool:
 
 def followed(state: AccountState, base: timedelta) -> AccountState:
     """The schedule under the interval that the settings name now: a shorter one is followed, a back-off stands."""
-    interval = _least_interval(state, base)
+    if not isinstance(state.health, Down):
+        interval = _interval(state, base)
+    elif state.backoff_until is not None:
+        interval = max(state.interval, base)
+    else:  # with the most of its jitter, so that the same interval is no less
+        reason = state.health.failure.reason
+        interval = max(_delay(reason, state.failures_in_a_row, base, None, 1.0), base)
     due = state.next_poll_at
     if interval < state.interval and state.requests:
         due = min(due, state.requests[-1] + interval)
@@ -162,15 +177,6 @@ def followed(state: AccountState, base: timedelta) -> AccountState:
         interval=max(min(state.interval, interval), base),
         next_poll_at=in_budget(state.requests, base, due),
     )
-
-
-def _least_interval(state: AccountState, base: timedelta) -> timedelta:
-    """What the schedule would wait for; after a failure with the most of its jitter, so that the same is no less."""
-    if not isinstance(state.health, Down):
-        return _interval(state, base)
-    if state.backoff_until is not None:
-        return max(state.interval, base)
-    return max(_delay(state.health.failure.reason, state.failures_in_a_row, base, None, 1.0), base)
 
 
 def taken_up(state: AccountState, now: datetime, base: timedelta, turn: datetime) -> AccountState:
@@ -204,10 +210,65 @@ def counted(
 
 def with_request(state: AccountState, now: datetime, base: timedelta) -> AccountState:
     """One request more, and no other one before its turn, even if nobody lives to see the answer."""
-    state = replace(state, requests=(*_recent(state, now), now))
+    requests = (*_recent(state, now), now)
     due = max(state.next_poll_at, now + _interval(state, base))
-    return replace(state, next_poll_at=in_budget(state.requests, base, due))
+    return replace(state, requests=requests, next_poll_at=in_budget(requests, base, due))
 
 
 def _recent(state: AccountState, now: datetime) -> tuple[datetime, ...]:
     return tuple(at for at in state.requests if now - at <= BUDGET_SPAN)
+
+
+# The budget of an hour
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What has been sent for an account within the hour, the server's word on it, and whether one more is `allowed`."""
+
+    requests: tuple[datetime, ...] = ()
+    backoff_until: datetime | None = None
+    allowed: bool = False
+
+
+def may_send(sent: Sent, base: timedelta, now: datetime) -> Sent:
+    """The same, with a decision on one more request at this moment."""
+    waits = sent.backoff_until is not None and now < sent.backoff_until
+    return replace(sent, allowed=not waits and in_budget(sent.requests, base, now) <= now)
+
+
+def in_budget(requests: Sequence[datetime], base: timedelta, at: datetime) -> datetime:
+    """The first instant, from `at` on, at which a request keeps to the budget, after these of the last hour, the
+    oldest of them first; see above.
+    """
+    if not requests:
+        return at
+    turn, spare = requests[-1] + base, REQUESTS_PER_HOUR - in_turn(base)
+    most = max(REQUESTS_PER_HOUR, in_turn(base))
+    # Until when the hour has as many requests as it may, and until when more than that.
+    full_until = requests[-most] + BUDGET_SPAN if len(requests) >= most else requests[0]
+    past_until = requests[-most - 1] + BUDGET_SPAN if len(requests) > most else requests[0]
+    if at < turn:
+        # What is older than an hour by the time that an extra may be sent counts no more.
+        extras = [later for earlier, later in pairwise(requests) if later - earlier < base]
+        if spare <= 0:
+            at = turn
+        elif len(extras) >= spare:
+            at = max(at, extras[-spare] + BUDGET_SPAN)
+        at = min(max(at, requests[-1], full_until), turn)
+    return at if at < past_until else max(at, full_until)
+
+
+def in_turn(base: timedelta) -> int:
+    """How many requests an interval by itself sends in an hour at most."""
+    return BUDGET_SPAN // base + 1
+
+
+def over_budget(base: timedelta) -> str | None:
+    """What to say of an interval that by itself is more than the usage API allows; None where it is not."""
+    if base >= LEAST_INTERVAL:
+        return None
+    return (
+        f"poll_interval_secs = {base.total_seconds():g} sends {-(-HOUR // base)} requests an hour; "
+        f"the usage API allows some {REQUESTS_PER_HOUR}: expect 429"
+    )

@@ -3,16 +3,48 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import AccountState
-from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
 
 LOG_LENGTH: Final = 50
+
+
+class Theme(StrEnum):
+    """What colours are read on; `AUTO` finds out. The words of the settings file."""
+
+    DARK = "dark"
+    LIGHT = "light"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How the table is drawn; with `ascii`, without any character that not every terminal has."""
+
+    theme: Theme = Theme.AUTO
+    ascii: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the core needs of the settings: how often each account is polled, and which alert rules hold.
+
+    Without `polls` the API is never asked, and figures come from Claude Code alone. With `keeps_history` samples are
+    written down.
+    """
+
+    interval: timedelta = timedelta(seconds=180)
+    alerts: RuleBook = field(default_factory=RuleBook)
+    polls: bool = True
+    keeps_history: bool = True
+    display: Display = Display()
 
 
 @dataclass(frozen=True, slots=True)

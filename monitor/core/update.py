@@ -216,7 +216,9 @@ def _credential_seen(event: CredentialSeen, state: State) -> Outcome:
             login_expires_at=event.login_expires_at,
             config_dir=event.config_dir,
         )
-        return schedule.renewed(new, event.at, state.policy.interval) if event.renewed else new
+        if not event.renewed:
+            return new
+        return schedule.hurried(new, event.at, state.policy.interval, schedule.RENEWAL_FLOOR)
 
     return _changed(state, event.account, change)
 
@@ -231,7 +233,9 @@ def _login_seen(event: LoginSeen, state: State) -> Outcome:
 def _refresh_requested(event: RefreshRequested, state: State) -> Outcome:
     base = state.policy.interval
     accounts = {
-        name: schedule.refreshed(old, event.at, base) if event.account in (None, name) else old
+        name: schedule.hurried(old, event.at, base, schedule.REFRESH_FLOOR)
+        if event.account in (None, name)
+        else old
         for name, old in state.accounts.items()
     }
     return replace(state, accounts=accounts), ()

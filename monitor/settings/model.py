@@ -16,8 +16,8 @@ from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, U
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
-from monitor.core.policy import Theme
 from monitor.core.sanitize import holds_secret, printable
+from monitor.core.state import Theme
 from monitor.settings.schema import (
     InvalidValueError,
     Key,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitor import paths
-from monitor.core.budget import over_budget
 from monitor.core.errors import SettingsError
 from monitor.core.sanitize import printable
+from monitor.core.schedule import over_budget
 from monitor.settings.model import FILE, REMOTE_CHANNELS, Settings
 from monitor.settings.schema import InvalidValueError, KeyPath
 from monitor.system.files import read_regular

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from monitor.core.budget import BUDGET_SPAN, Sent, may_send
 from monitor.core.model import AccountState
+from monitor.core.schedule import BUDGET_SPAN, Sent, may_send
 from monitor.storage.db import StorageError
 from monitor.storage.writer import Database
 

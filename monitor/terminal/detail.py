@@ -7,10 +7,10 @@ from typing import Final
 
 from monitor.core import format
 from monitor.core.alerts.text import headline
-from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.errors import command, explain
 from monitor.core.model import EXTRA, SEVEN_DAYS, AccountState, AuthMethod, Down, Window
 from monitor.core.sanitize import clean
+from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.state import State
 from monitor.credentials.folders import DEFAULT, config_dir
 from monitor.terminal import table

@@ -15,8 +15,7 @@ from typing import Any, Final, Protocol
 from monitor.core.commands import Command, Refresh, ToggleMute
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, TrackerError
-from monitor.core.policy import Theme
-from monitor.core.state import State
+from monitor.core.state import State, Theme
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size

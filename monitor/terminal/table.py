@@ -16,9 +16,8 @@ from monitor.core.model import (
     Window,
     kept_for,
 )
-from monitor.core.policy import Policy
 from monitor.core.sanitize import clean
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.terminal.chart import spark
 from monitor.terminal.status_words import StatusWords, status_words
 from monitor.terminal.text import (

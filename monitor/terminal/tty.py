@@ -13,7 +13,7 @@ import tty
 from typing import Any, Final
 
 from monitor.core.errors import TrackerError
-from monitor.core.policy import Theme
+from monitor.core.state import Theme
 from monitor.terminal.canvas import Size
 from monitor.terminal.keystrokes import PASTE_START, Key, parse_keys
 from monitor.terminal.paint import Painter, open_terminal

@@ -10,7 +10,6 @@ from itertools import pairwise
 import pytest
 
 from monitor.app.poller import OwnRequests, Poller, RequestAllowance
-from monitor.core.budget import Sent
 from monitor.core.errors import ApiError, CredentialError, Failure, Reason, describe
 from monitor.core.events import (
     AccountIdentified,
@@ -20,8 +19,8 @@ from monitor.core.events import (
     RefreshRequested,
 )
 from monitor.core.model import Account, AccountState, Credential, Down, Identity, Secret, Usage
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.schedule import Sent
+from monitor.core.state import Policy, State
 from monitor.store import Store
 from monitor.system.clock import ServerClock
 from tests.builders import window

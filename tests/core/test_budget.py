@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.budget import Sent, in_budget, may_send, over_budget
 from monitor.core.codec import decode, encode
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
@@ -29,8 +28,8 @@ from monitor.core.events import (
     Restored,
 )
 from monitor.core.model import Account, AccountState, Usage, Window
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.schedule import Sent, in_budget, may_send, over_budget
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before
 

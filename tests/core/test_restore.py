@@ -12,9 +12,8 @@ from monitor.core.alerts.rules import RuleBook
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Recalled, Restored
 from monitor.core.model import Account, AccountState, Down, Identity, Unpolled
-from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, waiting, window
 

@@ -26,6 +26,14 @@ def failed(
     return schedule.after_failure(state, NOW, BASE, reason, wish, jitter)
 
 
+def refreshed(state: AccountState) -> AccountState:
+    return schedule.hurried(state, NOW, BASE, schedule.REFRESH_FLOOR)
+
+
+def renewed(state: AccountState) -> AccountState:
+    return schedule.hurried(state, NOW, BASE, schedule.RENEWAL_FLOOR)
+
+
 def wait(state: AccountState) -> float:
     return (state.next_poll_at - NOW).total_seconds()
 
@@ -123,31 +131,31 @@ def test_a_success_ends_the_back_off() -> None:
 
 def test_a_refresh_is_due_at_once() -> None:
     state = live("a", at=before(minutes=2))
-    assert schedule.refreshed(state, NOW, BASE).next_poll_at == NOW
+    assert refreshed(state).next_poll_at == NOW
 
 
 def test_a_refresh_keeps_its_distance_from_the_last_request() -> None:
     state = live("a", at=before(seconds=5))
-    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(seconds=10)
+    assert refreshed(state).next_poll_at == after(seconds=10)
 
 
 def test_a_refresh_never_postpones_a_poll() -> None:
     state = live("a", at=NOW, next_poll_at=after(seconds=1))
-    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(seconds=1)
+    assert refreshed(state).next_poll_at == after(seconds=1)
 
 
 def test_a_refresh_respects_the_back_off() -> None:
     state = live(
         "a", at=before(minutes=9), backoff_until=after(minutes=5), next_poll_at=after(minutes=5)
     )
-    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(minutes=5)
-    assert schedule.renewed(state, NOW, BASE).next_poll_at == after(minutes=5)
+    assert refreshed(state).next_poll_at == after(minutes=5)
+    assert renewed(state).next_poll_at == after(minutes=5)
 
 
 def test_refreshes_never_take_an_account_past_28_requests_in_an_hour() -> None:
     requests = tuple(before(minutes=59 - 2 * n) for n in range(28))
     state = live("a", at=before(minutes=3), requests=requests, next_poll_at=after(minutes=9))
-    assert schedule.refreshed(state, NOW, BASE).next_poll_at == after(minutes=1, seconds=5)
+    assert refreshed(state).next_poll_at == after(minutes=1, seconds=5)
 
 
 def test_requests_are_remembered_for_an_hour() -> None:
@@ -171,8 +179,8 @@ USED_UP = tuple(before(minutes=30, seconds=10 * n) for n in range(7, 0, -1))
 @pytest.mark.parametrize(
     ("schedule_after", "seconds"),
     [
-        pytest.param(lambda s: schedule.refreshed(s, NOW, BASE), 170, id="a refresh"),
-        pytest.param(lambda s: schedule.renewed(s, NOW, BASE), 170, id="a renewal"),
+        pytest.param(refreshed, 170, id="a refresh"),
+        pytest.param(renewed, 170, id="a renewal"),
         pytest.param(
             lambda s: schedule.after_failure(s, NOW, BASE, Reason.CONNECTION, None, 0.0),
             170,

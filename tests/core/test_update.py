@@ -34,8 +34,7 @@ from monitor.core.events import (
     Ticked,
 )
 from monitor.core.model import Account, Down, Identity, Status, Up
-from monitor.core.policy import Policy
-from monitor.core.state import LoggedAlert, State
+from monitor.core.state import LoggedAlert, Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, usage, waiting, window
 

@@ -31,8 +31,7 @@ from monitor.core.errors import Cause, ChannelReason, Failure, Reason
 from monitor.core.events import PolicyChanged, PollSucceeded, ReloadFailed
 from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.model import Account, AccountForecast, Down, Window
-from monitor.core.policy import Policy
-from monitor.core.state import NotificationLog, State
+from monitor.core.state import NotificationLog, Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT

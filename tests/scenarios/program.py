@@ -12,8 +12,7 @@ from monitor.app.poller import TICK
 from monitor.app.wiring import Places, client_for, connect
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery

@@ -10,7 +10,7 @@ from monitor.app.wiring import policy_of
 from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
-from monitor.core.policy import Display, Theme
+from monitor.core.state import Display, Theme
 from monitor.settings import (
     AlertmanagerSettings,
     AppriseSettings,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from monitor.core.budget import HOUR, REQUESTS_PER_HOUR, Sent
 from monitor.core.model import Account, AccountState, Identity
+from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, Sent
 from monitor.storage import requests
 from monitor.storage.db import StateFile
 from monitor.storage.requests import RequestBudget

@@ -12,8 +12,7 @@ from pathlib import Path
 from monitor.core.commands import AddAccount, Command, ImportLogins, Refresh
 from monitor.core.errors import Failure, Reason, TrackerError
 from monitor.core.events import PollFailed
-from monitor.core.policy import Display, Theme
-from monitor.core.state import State
+from monitor.core.state import Display, State, Theme
 from monitor.store import Store
 from monitor.system.clock import SystemClock
 from monitor.terminal.frame import Footer

@@ -9,8 +9,7 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.forecast import Forecast, FullAt
 from monitor.core.model import AccountForecast, AccountState, Usage, Window
-from monitor.core.policy import Policy
-from monitor.core.state import LoggedAlert, State
+from monitor.core.state import LoggedAlert, Policy, State
 from monitor.core.window_cost import WeekCost
 from monitor.terminal.detail import detail
 from monitor.terminal.text import Style, plain

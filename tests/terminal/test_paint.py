@@ -12,8 +12,7 @@ from blessed.colorspace import RGB_256TABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.policy import Display, Theme
-from monitor.core.state import State
+from monitor.core.state import Display, State, Theme
 from monitor.terminal.canvas import Picture, Size
 from monitor.terminal.frame import frame
 from monitor.terminal.paint import BACKS, Painter, open_terminal

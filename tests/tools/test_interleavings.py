@@ -19,8 +19,7 @@ from monitor.core.effects import Alert, AlertKind, Effect
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
 from monitor.core.model import Account, Usage, Window
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.notify.channel import ChannelSet
 from monitor.notify.delivery_log import DeliveryLog

@@ -10,8 +10,7 @@ from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.events import Notified
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
 from monitor.notify.delivery_log import Journal
 from monitor.notify.queue import Notifier

@@ -7,8 +7,7 @@ from pathlib import Path
 from monitor.core.effects import Effect
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Recalled
 from monitor.core.model import Account, Usage, Window
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.storage.cache import Cached, read
 from monitor.store import Store
 from tests.builders import after

@@ -12,8 +12,7 @@ from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Ticked
 from monitor.core.model import Account, Usage, Window
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.storage.deliveries import key_of
 from tests.builders import NOW

@@ -23,9 +23,8 @@ from monitor.core.events import (
     RequestSent,
 )
 from monitor.core.model import Account, Usage
-from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tools.simulate.record import Told, seconds
 

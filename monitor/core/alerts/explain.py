@@ -24,9 +24,8 @@ from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import Override, RuleBook
 from monitor.core.effects import Alert, AlertKind, threshold_rule
 from monitor.core.model import Account, AccountState, Up, Usage
-from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 
 _RULE_CELLS: Final = 16
 

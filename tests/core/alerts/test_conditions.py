@@ -18,8 +18,7 @@ from monitor.core.events import Forecasted, PollSucceeded, Ticked
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.forecast import Forecast, FullAt, RateChange
 from monitor.core.model import AccountForecast, AccountState, Down, Up
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.core.window_cost import WeekCost
 from tests.builders import NOW, after, live, state, usage, window

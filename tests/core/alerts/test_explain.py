@@ -15,9 +15,8 @@ from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
-from monitor.core.policy import Policy
 from monitor.core.restore import Remembered
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, state, usage, waiting, window
 

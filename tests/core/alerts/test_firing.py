@@ -11,8 +11,7 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import PollFailed, PollSucceeded, Ticked
 from monitor.core.model import Window
-from monitor.core.policy import Policy
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, live, state, usage, window
 

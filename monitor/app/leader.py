@@ -67,7 +67,7 @@ class Leader:
         self._executed = 0
         self.exporting = MetricsServer(lambda: view.state, options.clock)
         handler = RequestHandler(self.execute, self.who, view, options.clock)
-        self._server = Server(handler, socket_path, sock=self._passed.control)
+        self._server = Server(handler.answer, socket_path, sock=self._passed.control)
 
     async def app(self) -> App:
         """Return the program, as soon as it is there."""

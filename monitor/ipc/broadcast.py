@@ -29,54 +29,41 @@ class Stream:
     step: Callable[[], str] | None = None
 
 
-class Subscriber:
-    """Room for one text: a newer one takes the place of one that has not been taken yet."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text: bytes | None = text
-        self._news = asyncio.Event()
-        self._news.set()
-
-    @property
-    def is_behind(self) -> bool:
-        """Return whether a text has not been taken yet."""
-        return self._news.is_set()
-
-    def offer(self, text: bytes | None) -> None:
-        """Hand over the newest text; None says that there will be no more."""
-        self._text = text
-        self._news.set()
-
-    async def take(self) -> bytes | None:
-        """Return the newest text, once there is one that has not been taken; None at the end."""
-        await self._news.wait()
-        self._news.clear()
-        return self._text
+Subscriber = asyncio.Queue[bytes | None]
+"""Room for one text, where a newer one takes the place of one that nobody took; None says that there are no more."""
 
 
 class Broadcast:
-    """One stream for as long as `run` does, and anybody follows it."""
+    """One stream, rendered for as long as anybody follows it."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._subscribers: set[Subscriber] = set()
         self._whole: bytes | None = None
         self._step: bytes | None = None
+        self._running: asyncio.Task[None] | None = None
 
     @property
-    def is_followed(self) -> bool:
-        return bool(self._subscribers)
+    def has_ended(self) -> bool:
+        """Return whether nobody follows it any more, or a bug has ended it; it does not begin again."""
+        return self._running is not None and (not self._subscribers or self._running.done())
 
     def subscribe(self) -> Subscriber:
         """Return a new subscriber, who has the newest text. Raises what the rendering raises."""
-        subscriber = Subscriber(self._newest())
+        subscriber = Subscriber(1)
+        subscriber.put_nowait(self._newest())
         self._subscribers.add(subscriber)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), name=f"broadcast {self._stream.name}")
         return subscriber
 
-    def unsubscribe(self, subscriber: Subscriber) -> None:
+    async def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
+        if not self._subscribers and self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         """Render each change until cancelled, or until a bug ends the stream for all who follow it.
 
         Between a rendering and the wait for the next change nothing else runs, so none is missed. And all subscribers
@@ -95,7 +82,7 @@ class Broadcast:
         except Exception:  # noqa: BLE001 - it is logged, and ends nothing but this stream
             _log.exception("a bug, met while rendering %r", self._stream.name)
             for subscriber in self._subscribers:
-                subscriber.offer(None)
+                _offer(subscriber, None)
 
     def _render(self) -> bool:
         """Make the newest text; returns whether it is another one."""
@@ -117,7 +104,13 @@ class Broadcast:
         """Hand it to some at a time: the loop has a poll, a scrape or a key to see to between them."""
         for place, subscriber in enumerate(subscribers, 1):
             if subscriber in self._subscribers:
-                takes_step = self._step is not None and not subscriber.is_behind
-                subscriber.offer(self._step if takes_step else self._newest())
+                takes_step = self._step is not None and subscriber.empty()
+                _offer(subscriber, self._step if takes_step else self._newest())
             if not place % AT_ONCE:
                 await asyncio.sleep(0)
+
+
+def _offer(subscriber: Subscriber, text: bytes | None) -> None:
+    if subscriber.full():
+        subscriber.get_nowait()
+    subscriber.put_nowait(text)

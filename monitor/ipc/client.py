@@ -5,8 +5,15 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 
-from monitor.ipc.permissions import check_file, peer_uid
-from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
+from monitor.ipc.lock import check_file
+from monitor.ipc.protocol import (
+    SILENT_SECS,
+    parse_code,
+    peer_uid,
+    refusal,
+    render_request,
+    tracker_error,
+)
 
 _PIECE = 65536
 _RETRY_SECS = 0.02
@@ -22,17 +29,14 @@ def ask(
     """
     deadline = time.monotonic() + limit_secs
     try:
-        connection = _asked(path, request, deadline)
-        if connection is None:
+        reply = _send(path, request, deadline)
+        if reply is None:
             return None
+        connection, code, begun = reply
         with connection:
-            reply = _all(connection, deadline)
+            return code, begun + _rest(connection, deadline)
     except TimeoutError:
         raise _silent(f"does not answer within {round(limit_secs, 1):g} s") from None
-    if not reply:
-        raise _error("the running monitor ended before it answered")
-    head, _, text = reply.partition(b"\n")
-    return parse_code(head), text
 
 
 def stream(
@@ -47,21 +51,11 @@ def stream(
     the first seconds, or nothing more for a while.
     """
     limit_secs = silent_secs if first_secs is None else first_secs
-    deadline = time.monotonic() + limit_secs
     try:
-        connection = _asked(path, request, deadline)
-        if connection is None:
-            return None
-        begun = b""
-        try:
-            while b"\n" not in begun and (more := _piece(connection, deadline)):
-                begun += more
-        except BaseException:
-            connection.close()
-            raise
+        reply = _send(path, request, time.monotonic() + limit_secs)
     except TimeoutError:
         raise _silent(f"does not answer within {round(limit_secs, 1):g} s") from None
-    return _lines(connection, begun, silent_secs)
+    return None if reply is None else _lines(*reply, silent_secs)
 
 
 def connect(path: str, deadline: float) -> socket.socket | None:
@@ -70,8 +64,15 @@ def connect(path: str, deadline: float) -> socket.socket | None:
     Raises TrackerError where what listens is not the user's own, TimeoutError past the deadline (of the monotonic
     clock).
     """
-    if not _is_there(path):
-        return None
+    try:
+        if not check_file(path):
+            return None
+    except Exception as error:
+        from monitor.core.errors import NoFolderError
+
+        if isinstance(error, NoFolderError):
+            return None
+        raise
     while True:
         connection = socket.socket(socket.AF_UNIX)
         try:
@@ -88,52 +89,48 @@ def connect(path: str, deadline: float) -> socket.socket | None:
             connection.close()
             if isinstance(error, TimeoutError):
                 raise
-            raise _error(f"{path}: cannot be asked: {error.strerror or error}") from None
-    try:
-        uid = peer_uid(connection)
-    except OSError:
-        uid = -1
+            raise tracker_error(f"{path}: cannot be asked: {error.strerror or error}") from None
+    uid = peer_uid(connection)
     if uid not in (os.getuid(), 0):
         connection.close()
-        raise _error(f"{path}: another user listens there (uid {uid}), who is not to be trusted")
+        raise tracker_error(
+            f"{path}: another user listens there (uid {uid}), who is not to be trusted"
+        )
     return connection
 
 
-def _is_there(path: str) -> bool:
-    try:
-        return check_file(path)
-    except Exception as error:
-        from monitor.core.errors import NoFolderError
-
-        if isinstance(error, NoFolderError):
-            return False
-        raise
-
-
-def _asked(path: str, request: Mapping[str, object], deadline: float) -> socket.socket | None:
-    """Return a connection on which the request has been sent."""
+def _send(
+    path: str, request: Mapping[str, object], deadline: float
+) -> tuple[socket.socket, int, bytes] | None:
+    """Return the connection on which the reply comes, its exit code, and what has come with that."""
     line = render_request(request)
     connection = connect(path, deadline)
     if connection is None:
         return None
     try:
-        _limit(connection, deadline)
-        connection.sendall(line)
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # it may have answered all the same, that it takes no more
+        try:
+            _limit(connection, deadline)
+            connection.sendall(line)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have answered all the same, that it takes no more
+        begun = b""
+        while b"\n" not in begun and (more := _piece(connection, deadline)):
+            begun += more
+        if not begun:
+            raise tracker_error("the running monitor ended before it answered")
+        head, _, rest = begun.partition(b"\n")
+        return connection, parse_code(head), rest
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
-def _lines(connection: socket.socket, begun: bytes, silent_secs: float) -> Iterator[bytes]:
+def _lines(
+    connection: socket.socket, code: int, rest: bytes, silent_secs: float
+) -> Iterator[bytes]:
     try:
-        head, _, rest = begun.partition(b"\n")
-        if not head and not rest:
-            raise _error("the running monitor ended before it answered")
-        if code := parse_code(head):
-            raise refusal(code, rest + _all(connection, time.monotonic() + silent_secs))
+        if code:
+            raise refusal(code, rest + _rest(connection, time.monotonic() + silent_secs))
         while True:
             *lines, rest = rest.split(b"\n")
             yield from (line for line in lines if line)
@@ -147,7 +144,7 @@ def _lines(connection: socket.socket, begun: bytes, silent_secs: float) -> Itera
         connection.close()
 
 
-def _all(connection: socket.socket, deadline: float) -> bytes:
+def _rest(connection: socket.socket, deadline: float) -> bytes:
     pieces = []
     while more := _piece(connection, deadline):
         pieces.append(more)
@@ -175,9 +172,3 @@ def _silent(words: str) -> Exception:
     from monitor.core.errors import SilentLeaderError
 
     return SilentLeaderError(f"the running monitor {words}")
-
-
-def _error(text: str) -> Exception:
-    from monitor.core.errors import TrackerError
-
-    return TrackerError(text)

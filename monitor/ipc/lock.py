@@ -1,17 +1,18 @@
-"""The lock whose holder is the process that polls. The kernel frees it with its holder's last breath, kill -9 included.
+"""The folder of lock and socket, which must be the user's own, and the lock whose holder is the process that polls.
 
-The file is never removed: between one process's look and another's lock it would be two files.
+The kernel frees the lock with its holder's last breath, kill -9 included. Its file is never removed: between one
+process's look and another's lock it would be two files.
 """
 
-import errno
 import fcntl
 import os
-from typing import Final
+import stat
 
-from monitor.ipc.permissions import check_file, inode, no_folder, own_folder, touch
+from monitor.ipc.protocol import tracker_error
 
-_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-_BUSY: Final = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS_MAY_ANYTHING = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Lock:
@@ -31,9 +32,9 @@ class Lock:
         try:
             own_folder(os.path.dirname(self.path))
             check_file(self.path)
-            self._descriptor = _taken(self.path)
+            self._descriptor = _open_locked(self.path)
         except OSError as error:
-            raise no_folder(self.path, "locked", error) from None
+            raise _no_folder(self.path, "locked", error) from None
         return self._descriptor is not None
 
     def keep(self) -> bool:
@@ -59,36 +60,88 @@ def holder(path: str) -> int | None:
             pid = int(os.read(descriptor, 20))
         finally:
             os.close(descriptor)
-    except (OSError, ValueError):
+        os.kill(pid, 0)  # what it wrote outlasts a process that was killed
+    except (OSError, ValueError, OverflowError):
         return None
-    return pid if _lives(pid) else None
+    return pid
 
 
-def _lives(pid: int) -> bool:
-    """Return whether the process is there: what it wrote outlasts a process that was killed."""
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return error.errno == errno.EPERM
-    return True
-
-
-def _taken(path: str) -> int | None:
-    """Return a descriptor that holds the lock on the file that is there now."""
+def _open_locked(path: str) -> int | None:
+    """Return a descriptor that holds the lock on the file that is there now; None while another process has it."""
     while True:
         descriptor = os.open(path, _FLAGS, 0o600)
         try:
-            if not _is_locked(descriptor):
-                os.close(descriptor)
-                return None
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if inode(path) == _inode_of(descriptor):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, b"%d\n" % os.getpid())
                 return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # somebody has removed it meanwhile
+
+
+def own_folder(path: str) -> None:
+    """Make the folder, mode 0700, unless it is there. Raises TrackerError where it is not the user's alone.
+
+    All functions raise NoFolderError where the system does not let us.
+    """
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise _no_folder(path, "made", error) from None
+    if check_folder(path) and os.lstat(path).st_mode & _OTHERS_MAY_ANYTHING:
+        os.chmod(path, 0o700)
+
+
+def check_folder(path: str) -> bool:
+    """Return whether the folder is there. Raises TrackerError where it is another user's, or others may write there."""
+    found = _status(path)
+    if found is None:
+        return False
+    if not stat.S_ISDIR(found.st_mode):
+        raise tracker_error(
+            f"{path}: is no folder, and lock and socket have no other place: remove it"
+        )
+    _check_owner(path, found)
+    if found.st_mode & _OTHERS_MAY_WRITE:
+        raise tracker_error(f"{path}: others may write there: remove it, or run chmod 700 {path}")
+    return True
+
+
+def check_file(path: str) -> bool:
+    """Return whether the file is there. Raises TrackerError where it or its folder is not the user's."""
+    found = _status(path) if check_folder(os.path.dirname(path)) else None
+    if found is None:
+        return False
+    _check_owner(path, found)
+    return True
+
+
+def inode(path: str) -> tuple[int, int] | None:
+    """Return what tells the file that is there now from any later one; None where there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def touch(path: str, made: tuple[int, int] | None) -> bool:
+    """Return whether the file that was made is still there, and if so keep what clears old files from taking it."""
+    if made is None or inode(path) != made:
+        return False
+    try:
+        os.utime(path)
+    except OSError:
+        return False
+    return True
 
 
 def _inode_of(descriptor: int) -> tuple[int, int]:
@@ -96,11 +149,25 @@ def _inode_of(descriptor: int) -> tuple[int, int]:
     return held.st_dev, held.st_ino
 
 
-def _is_locked(descriptor: int) -> bool:
+def _status(path: str) -> os.stat_result | None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
-        if error.errno in _BUSY:
-            return False
-        raise
-    return True
+        raise _no_folder(path, "looked at", error) from None
+
+
+def _check_owner(path: str, found: os.stat_result) -> None:
+    if found.st_uid != os.getuid():
+        raise tracker_error(
+            f"{path}: belongs to another user (uid {found.st_uid}), and is not to be trusted: "
+            "have it removed, or set XDG_RUNTIME_DIR to a folder of your own"
+        )
+
+
+def _no_folder(path: str, what: str, error: OSError) -> Exception:
+    from monitor.core.errors import NoFolderError
+
+    words = f"{path}: cannot be {what}: {error.strerror}"
+    return NoFolderError(f"{words}: set XDG_RUNTIME_DIR to a folder of your own")

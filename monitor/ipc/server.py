@@ -9,34 +9,39 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from monitor import __version__
 from monitor.core.errors import TrackerError
-from monitor.ipc.broadcast import Broadcast, Stream, Subscriber
-from monitor.ipc.listener import BACKLOG, InheritedListener, Listener, UnixListener
-from monitor.ipc.permissions import peer_uid
-from monitor.ipc.protocol import BEAT_SECS, REQUEST_BYTES, VERSION, parse_request, render_reply
+from monitor.ipc.broadcast import Broadcast, Stream
+from monitor.ipc.lock import inode, own_folder, touch
+from monitor.ipc.protocol import (
+    BEAT_SECS,
+    REQUEST_BYTES,
+    VERSION,
+    parse_request,
+    peer_uid,
+    render_reply,
+)
 
 BUG: Final = 3
+BACKLOG: Final = 1024
+"""Followers that come all at once, as after a change of leader, wait here; the system may allow fewer."""
 
 _log = logging.getLogger(__name__)
-
 
 Answer = tuple[int, str]
 """An exit code, and text for standard output; or, where the code is not 0, a line for standard error."""
 
 
-class Handler(Protocol):
-    """Knows what requests mean."""
+Handle = Callable[[Mapping[str, Any]], Awaitable[Answer | Stream]]
+"""Answers one request, or returns the stream that is asked for.
 
-    async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
-        """Answer one request, or return the stream that is asked for.
-
-        May raise TrackerError, whose line and exit code are then the answer.
-        """
+May raise TrackerError, whose line and exit code are then the answer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +56,64 @@ class Limits:
     connections: int = 512
 
 
+class SocketFile:
+    """The leader's socket, mode 0600, which a dead leader may have left and a later one may have replaced."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._inode: tuple[int, int] | None = None
+
+    def open(self) -> socket.socket:
+        """Return a socket that listens; its file is made beside its place, and put there in one step."""
+        listener, new = socket.socket(socket.AF_UNIX), f"{self._path}~"
+        try:
+            own_folder(os.path.dirname(self._path))
+            if inode(new) is not None:  # of a leader that died right here
+                os.unlink(new)
+            listener.bind(new)
+            os.chmod(new, 0o600)  # before it listens, so nobody gets in earlier
+            listener.listen(BACKLOG)
+            os.replace(new, self._path)
+        except BaseException as error:
+            listener.close()
+            if isinstance(error, OSError):
+                words = f"cannot open the control socket: {error.strerror or error}"
+                raise TrackerError(f"{self._path}: {words}") from None
+            raise
+        self._inode = inode(self._path)
+        return listener
+
+    def touch(self) -> bool:
+        """Return whether it still is there; called now and then, or what clears old files away may take it."""
+        return touch(self._path, self._inode)
+
+    def remove(self) -> None:
+        """Take it away, if it still is ours."""
+        if self._inode is not None and inode(self._path) == self._inode:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+        self._inode = None
+
+
 class Server:
-    """Lets followers and commands in. The caller holds the instance's lock from before `start` until after `stop`."""
+    """Lets followers and commands in. The caller holds the instance's lock from before `start` until after `stop`.
+
+    A `sock` is one that a service manager has bound, and will take away itself; it can be listened on again.
+    """
 
     def __init__(
         self,
-        handler: Handler,
+        handle: Handle,
         path: str,
         *,
         sock: socket.socket | None = None,
         limits: Limits = Limits(),
     ) -> None:
-        self._handler = handler
-        self._listener: Listener = InheritedListener(sock) if sock else UnixListener(path)
+        self._handle = handle
+        self._file = SocketFile(path)
+        self._passed = sock
         self._limits = limits
-        self._broadcasts: dict[Hashable, tuple[Broadcast, asyncio.Task[None]]] = {}
+        self._broadcasts = WeakValueDictionary[Hashable, Broadcast]()  # those that are followed
         self._tasks: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._strangers: set[int] = set()
@@ -75,7 +123,8 @@ class Server:
     async def start(self) -> None:
         """Listen. Raises TrackerError where that cannot be."""
         await self._listen()
-        self._keeper = asyncio.create_task(self._keep(), name="socket keeper")
+        if self._passed is None:
+            self._keeper = asyncio.create_task(self._keep(), name="socket keeper")
 
     async def stop(self) -> None:
         """Let nobody in any more and end all streams at once; an answer under way gets half a second."""
@@ -85,7 +134,7 @@ class Server:
         if self._server is not None:
             self._server.close()
             self._server = None
-        self._listener.close()
+        self._file.remove()
         for task in self._tasks - self._answering:
             task.cancel()
         if self._answering:
@@ -96,7 +145,7 @@ class Server:
             await asyncio.wait(self._tasks)
 
     async def _listen(self) -> None:
-        listener = self._listener.open()
+        listener = self._file.open() if self._passed is None else self._passed.dup()
         if self._server is not None:
             self._server.close()
         # Also for a Unix socket: `start_unix_server` would remove a socket file by its own rules.
@@ -109,7 +158,7 @@ class Server:
         while True:
             await asyncio.sleep(self._limits.keep_secs)
             try:
-                if not self._listener.touch():
+                if not self._file.touch():
                     await self._listen()
             except (TrackerError, OSError) as error:
                 _log.warning("no viewer can come in: %s", error)
@@ -127,10 +176,7 @@ class Server:
 
     def _is_stranger(self, writer: asyncio.StreamWriter) -> bool:
         """Return whether it is another user's process."""
-        try:
-            uid = peer_uid(writer.get_extra_info("socket"))
-        except OSError:
-            uid = -1
+        uid = peer_uid(writer.get_extra_info("socket"))
         if uid == os.getuid():
             return False
         if uid not in self._strangers:
@@ -143,22 +189,16 @@ class Server:
             if len(self._tasks) > self._limits.connections:
                 await self._send(writer, render_reply(1, f"{_who()} has too many followers"))
                 return
-            request = await self._request(reader)
+            async with asyncio.timeout(self._limits.request_secs):
+                request = parse_request(await reader.readuntil(b"\n"))
             if request is not None:
                 await self._reply(request, writer)
-        except OSError as error:  # a TimeoutError, too
-            _log.debug("a viewer was dropped: %r", error)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            _log.debug("a viewer was dropped: %r", error)  # for a TimeoutError, too
         except Exception:  # noqa: BLE001 - it is logged, and nobody else's business
             _log.exception("a bug, met while serving a viewer")
         finally:
             writer.transport.abort()  # all that was to be sent has been
-
-    async def _request(self, reader: asyncio.StreamReader) -> dict[str, Any] | None:
-        """Return what is asked; None of somebody who is to get no word."""
-        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            async with asyncio.timeout(self._limits.request_secs):
-                return parse_request(await reader.readuntil(b"\n"))
-        return None
 
     # What they get
 
@@ -180,49 +220,33 @@ class Server:
         if request.pop("v", None) != VERSION:
             return 1, f"{_who()} uses another protocol version: restart it"
         try:
-            return await self._handler.answer(request)
+            return await self._handle(request)
         except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business
             return _refusal(error, request["type"])
 
     async def _send_stream(self, stream: Stream, writer: asyncio.StreamWriter) -> None:
         """Send the newest line whenever there is one, and an empty one after two seconds without."""
+        broadcast = self._broadcasts.get(stream.name)
+        if broadcast is None or broadcast.has_ended:
+            broadcast = Broadcast(stream)
         try:
-            broadcast, subscriber = self._subscribe(stream)
+            subscriber = broadcast.subscribe()
         except Exception as error:  # noqa: BLE001 - as above
             await self._send(writer, render_reply(*_refusal(error, stream.name)))
             return
+        self._broadcasts[stream.name] = broadcast
         try:
             await self._send(writer, render_reply(0, ""))
             while True:
                 line: bytes | None = b"\n"
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._limits.beat_secs):
-                        line = await subscriber.take()
+                        line = await subscriber.get()
                 if line is None:
                     return
                 await self._send(writer, line)
         finally:
-            broadcast.unsubscribe(subscriber)
-            if not broadcast.is_followed:
-                await self._end(stream.name, broadcast)
-
-    def _subscribe(self, stream: Stream) -> tuple[Broadcast, Subscriber]:
-        """Share the broadcast that there is; begin it where there is none, or a bug has ended it."""
-        broadcast, task = self._broadcasts.get(stream.name, (None, None))
-        if broadcast is not None and task is not None and not task.done():
-            return broadcast, broadcast.subscribe()
-        broadcast = Broadcast(stream)
-        subscriber = broadcast.subscribe()
-        task = asyncio.create_task(broadcast.run(), name=f"broadcast {stream.name}")
-        self._broadcasts[stream.name] = broadcast, task
-        return broadcast, subscriber
-
-    async def _end(self, name: Hashable, broadcast: Broadcast) -> None:
-        running, task = self._broadcasts.get(name, (None, None))
-        if running is broadcast and task is not None:
-            del self._broadcasts[name]
-            task.cancel()
-            await asyncio.wait([task])
+            await broadcast.unsubscribe(subscriber)
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         """Wait until the kernel has all of it. Raises TimeoutError of a peer who does not read."""

@@ -21,8 +21,8 @@ from monitor.core.commands import (
 )
 from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
+from monitor.ipc.lock import own_folder
 from monitor.ipc.mirror import encode_state
-from monitor.ipc.permissions import own_folder
 from monitor.ipc.server import Server
 from monitor.paths import config_path, instance
 from tests.exporters.fakes import loop_in_thread
@@ -70,7 +70,7 @@ def leader(env: Mapping[str, str], state: State) -> Iterator[StandIn]:
     path = socket_of(env)
     own_folder(str(Path(path).parent))
     with loop_in_thread() as run:
-        server = Server(stand_in, path)
+        server = Server(stand_in.answer, path)
         run(server.start())
         ended: list[bool] = []
 

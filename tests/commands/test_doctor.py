@@ -77,7 +77,7 @@ async def said(folder: Path, code: int, text: str) -> Mapping[str, Any] | None:
     environ = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     config = folder / "config.toml"
     path = instance(environ, config)[1]
-    server = Server(Desk(code, text), path)
+    server = Server(Desk(code, text).answer, path)
     await server.start()
     try:
         return await asyncio.to_thread(running, config, environ)
@@ -136,7 +136,8 @@ async def test_what_another_version_says_in_other_words_is_an_error(tmp_path: Pa
     environ = environ_of(tmp_path)
     config = tmp_path / "config.toml"
     server = Server(
-        Desk(0, '{"accounts": [{"health": {"reason": "new"}}]}'), instance(environ, config)[1]
+        Desk(0, '{"accounts": [{"health": {"reason": "new"}}]}').answer,
+        instance(environ, config)[1],
     )
     await server.start()
     try:

@@ -75,7 +75,7 @@ async def serving(
     sock: socket.socket | None = None,
 ) -> AsyncIterator[FakeHandler]:
     handler = handler or FakeHandler()
-    server = Server(handler, str(path), limits=limits or Limits(), sock=sock)
+    server = Server(handler.answer, str(path), limits=limits or Limits(), sock=sock)
     await server.start()
     try:
         yield handler

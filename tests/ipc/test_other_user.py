@@ -110,7 +110,7 @@ async def test_a_folder_that_a_stranger_made_first_is_refused(folder: Path) -> N
     assert made.stat().st_uid == STRANGER
     path = str(made / "socket")
     with pytest.raises(TrackerError, match=r"belongs to another user \(uid 65534\)"):
-        await Server(FakeHandler(), path).start()
+        await Server(FakeHandler().answer, path).start()
     with pytest.raises(TrackerError, match="belongs to another user"):
         Lock(str(made / "lock")).acquire()
     with pytest.raises(TrackerError, match="belongs to another user"):

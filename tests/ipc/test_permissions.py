@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.ipc.permissions import check_file, check_folder, own_folder
+from monitor.ipc.lock import check_file, check_folder, own_folder
 
 
 def mode(path: Path) -> int:

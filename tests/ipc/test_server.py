@@ -15,8 +15,7 @@ import pytest
 
 from monitor.core.errors import TrackerError
 from monitor.ipc.client import ask
-from monitor.ipc.listener import UnixListener
-from monitor.ipc.server import Limits, Server
+from monitor.ipc.server import Limits, Server, SocketFile
 from monitor.system import logs
 from tests.ipc.fakes import leader
 from tests.ipc.handlers import FakeHandler, everything, line, said, serving
@@ -201,19 +200,19 @@ async def test_a_successors_socket_is_left_alone(path: Path) -> None:
         async with serving(path):
             pass  # takes the name, and then away
         async with serving(path) as successor:
-            server = Server(FakeHandler(), str(path))
+            server = Server(FakeHandler().answer, str(path))
             await server.stop()
             assert await asked(path, type="echo", text="x") == (0, b"x\n")
             assert len(successor.asked) == 1
 
 
-async def test_a_closing_door_does_not_take_away_the_successors(path: Path) -> None:
-    first, second = UnixListener(str(path)), UnixListener(str(path))
+async def test_an_ending_leader_does_not_take_away_its_successors_file(path: Path) -> None:
+    first, second = SocketFile(str(path)), SocketFile(str(path))
     with first.open(), second.open():
         assert (first.touch(), second.touch()) == (False, True)
-        first.close()
+        first.remove()
         assert path.exists()
-        second.close()
+        second.remove()
         assert not path.exists()
 
 
@@ -233,7 +232,7 @@ async def test_a_folder_that_others_may_write_is_refused(path: Path) -> None:
     path.parent.mkdir()
     path.parent.chmod(0o777)
     with pytest.raises(TrackerError, match="others may write there"):
-        await Server(FakeHandler(), str(path)).start()
+        await Server(FakeHandler().answer, str(path)).start()
 
 
 async def test_a_bound_socket_that_is_handed_over_is_used_and_left(path: Path) -> None:

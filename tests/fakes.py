@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from monitor.storage.db import StateFile
 from monitor.storage.recorder import Recorder
@@ -55,6 +56,16 @@ async def settle(rounds: int = 20) -> None:
     """Let every task that can run do so."""
     for _ in range(rounds):
         await asyncio.sleep(0)
+
+
+class Entries(dict[str, Any]):
+    """What was saved of accounts, as the next process finds it."""
+
+    def save(self, name: str, entry: Any) -> None:
+        if entry is None:
+            self.pop(name, None)
+        else:
+            self[name] = entry
 
 
 class InlineDatabase(Database):

@@ -39,7 +39,7 @@ from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.tokens import parse_login
 from monitor.settings import Settings, config_path, load, settings_id, state_db
 from monitor.storage import cache as cache_rows
-from monitor.storage.cache import Cached, FactsDocument
+from monitor.storage.cache import Cached
 from monitor.system.files import read_regular
 
 NOBODY: Final = ""
@@ -84,7 +84,7 @@ def line_of_input(
         settings = load(config_path(os.environ, config))
         known = cached(settings)
         state, facts = saved_state(settings, known.accounts, at), known.facts
-    name = _account_in(folder or "", state, AccountCache(FactsDocument(facts)))
+    name = _account_in(folder or "", state, AccountCache(facts))
     account = state.accounts.get(name) or AccountState(Account(NOBODY), at, state.policy.interval)
     accounts = {**state.accounts, name: _with_usage(account, usage, at)}
     return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n", complaint

@@ -18,7 +18,7 @@ from monitor.app.past_samples import History
 from monitor.app.poller import Poller
 from monitor.core.model import Storage
 from monitor.core.state import Display, Policy, State
-from monitor.credentials.account_cache import AccountCache, Document
+from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.account_service import AccountService
 from monitor.credentials.accounts import Accounts, Profiles
 from monitor.credentials.claude_code import ClaudeCode, installed_version
@@ -38,7 +38,7 @@ from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.credentials.watcher import FreshCredentials, LoginWatcher
-from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryVault, SimulatedLogin
+from monitor.demo.memory import MemoryAccounts, MemoryVault, SimulatedLogin
 from monitor.demo.past_samples import DemoHistory
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
@@ -57,7 +57,7 @@ from monitor.settings import (
     settings_id,
     state_db,
 )
-from monitor.storage.cache import FactsDocument, Mute
+from monitor.storage.cache import Mute
 from monitor.storage.db import StateFile
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
@@ -80,7 +80,7 @@ class Places:
 
     file: AccountsFile
     vault: SecretStore
-    document: Document
+    cache: AccountCache
     logins: Callable[[set[str]], Awaitable[Sequence[LoginSource]]]
     login_at: Callable[[str], LoginSource]
     given: GivenCredentials | None = None
@@ -116,7 +116,7 @@ async def build(
             RequestBudget(database, recorder.record_backoff, is_brief=not stays),
             History(database, state_db(environ), recorder.settings, environ),
         )
-        facts = FactsDocument(cached.facts, recorder.record_facts)
+        facts = AccountCache(cached.facts, recorder.record_facts)
         places = _real_places(settings, facts, environ, clock)
         client = await stack.enter_async_context(client_for(settings.api, clock))
         app = connect(places, persistence, client, policy_of(settings), clock)
@@ -136,7 +136,7 @@ def connect(
 ) -> App:
     """Make the program of its parts; it has no accounts yet."""
     store = Store(State(policy=policy), persistence.recorder.record)
-    cache = AccountCache(places.document)
+    cache = places.cache
 
     async def logins() -> Sequence[LoginSource]:
         accounts = [state.account for state in store.state.accounts.values()]
@@ -290,7 +290,7 @@ def user_agent() -> str:
 
 
 def _real_places(
-    settings: Settings, facts: Document, environ: Mapping[str, str], clock: ServerClock
+    settings: Settings, cache: AccountCache, environ: Mapping[str, str], clock: ServerClock
 ) -> Places:
     discovery = Discovery(environ=environ, clock=clock)
 
@@ -300,7 +300,7 @@ def _real_places(
     return Places(
         file=SettingsFile(settings.path),
         vault=Keyring(),
-        document=facts,
+        cache=cache,
         logins=logins,
         login_at=lambda folder: ClaudeCode(folder, environ=environ, clock=clock),
         given=CredentialsDirectory(environ),
@@ -318,7 +318,7 @@ def _demo_places(logged_in: Sequence[LoginSource]) -> Places:
     return Places(
         file=MemoryAccounts(),
         vault=MemoryVault(),
-        document=MemoryDocument(),
+        cache=AccountCache({}),
         logins=logins,
         login_at=lambda _: logged_in[-1],
     )

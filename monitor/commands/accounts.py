@@ -41,7 +41,6 @@ from monitor.credentials.folders import DEFAULT, absolute, natural
 from monitor.fast_path import socket_of
 from monitor.ipc.client import ask
 from monitor.settings import Settings
-from monitor.storage.cache import FactsDocument
 from monitor.terminal.text import pad, width
 
 SHORT_ID: Final = 12
@@ -78,7 +77,7 @@ async def _execute(command: Command, arguments: Namespace) -> str:
 
 def _list(arguments: Namespace) -> None:
     settings = settings_of(arguments)
-    learnt = AccountCache(FactsDocument(cached(settings).facts))
+    learnt = AccountCache(cached(settings).facts)
     if arguments.json:
         print(json.dumps({"accounts": _documents(settings, learnt)}, indent=2))
         return

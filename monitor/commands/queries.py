@@ -28,7 +28,7 @@ from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
 from monitor.paths import instance
 from monitor.settings import Settings, config_path, load, state_db
-from monitor.storage.cache import FactsDocument, true_now
+from monitor.storage.cache import true_now
 from monitor.system import logs
 from monitor.system.stdio import can_move_cursor
 from monitor.terminal.text import clip, width
@@ -302,6 +302,6 @@ def saved(arguments: Namespace) -> Saved:
     at = now()
     known = cached(settings)
     state = saved_state(settings, known.accounts, at)
-    login = logged_in(state, AccountCache(FactsDocument(known.facts)), at)
+    login = logged_in(state, AccountCache(known.facts), at)
     state, _ = update(state, LoginSeen(at, login.account))
     return Saved(state, login.known)

@@ -6,10 +6,10 @@ Kept beside the settings, which hold only what the user said. It holds no secret
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from monitor.core.codec import DecodeError, decode, encode
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret
@@ -27,16 +27,6 @@ _PROFILES: Final = ""
 _Profiles = dict[str, Profile]
 
 T = TypeVar("T")
-
-
-class Document(Protocol):
-    """JSON entries by account name that outlive the process; "" names what is of no one account."""
-
-    def load(self) -> Mapping[str, Any]:
-        """Every entry that was saved before, as far as it can be read."""
-
-    def save(self, name: str, entry: Any) -> None:
-        """Have the entry written in the place of the one before; None deletes it. Never waits, and never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +87,27 @@ def digest(secret: Secret) -> str:
 
 
 class AccountCache:
-    """The facts by account name; every change of one saves that one at once."""
+    """The facts by account name, made of the JSON entries that an earlier process has saved.
 
-    def __init__(self, document: Document) -> None:
-        self._document = document
+    Every change calls `save` at once with the name and its new entry, which is None for one to delete; `save` never
+    waits, and never raises.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, Any],
+        save: Callable[[str, Any], None] = lambda _name, _entry: None,
+    ) -> None:
+        self._save = save
         self._elsewhere: set[str] = set()
         """What the settings do not name, or not any more."""
         self._facts: dict[str, CachedAccount] = {}
         self._names: defaultdict[object, set[str]] = defaultdict(set)
         """The accounts by what they are looked for: an identity, a token's digest, a folder that they live in."""
-        entries = dict(document.load())
-        self._profiles = dict(_decoded(_Profiles, entries.pop(_PROFILES, {})) or {})
+        self._profiles = dict(_decoded(_Profiles, entries.get(_PROFILES, {})) or {})
         for name, entry in entries.items():
-            self._put(name, _decoded(CachedAccount, entry))
+            if name != _PROFILES:
+                self._put(name, _decoded(CachedAccount, entry))
 
     def __getitem__(self, name: str) -> CachedAccount:
         return self._facts.get(name, CachedAccount())
@@ -117,7 +115,7 @@ class AccountCache:
     def __setitem__(self, name: str, facts: CachedAccount) -> None:
         if self._facts.get(name) != facts:
             self._put(name, facts)
-            self._document.save(name, encode(CachedAccount, facts))
+            self._save(name, encode(CachedAccount, facts))
 
     def _put(self, name: str, facts: CachedAccount | None) -> None:
         for key in _keys(self._facts.pop(name, None)):
@@ -184,12 +182,12 @@ class AccountCache:
 
     def _drop(self, name: str) -> None:
         self._put(name, None)
-        self._document.save(name, None)
+        self._save(name, None)
 
     def _keep_profiles(self, profiles: _Profiles) -> None:
         if profiles != self._profiles:
             self._profiles = profiles
-            self._document.save(_PROFILES, encode(_Profiles, profiles) or None)
+            self._save(_PROFILES, encode(_Profiles, profiles) or None)
 
 
 def _keys(facts: CachedAccount | None) -> list[object]:

@@ -12,7 +12,7 @@ from monitor.core.errors import ApiError, Failure, Reason
 from monitor.core.events import AccountsLoaded
 from monitor.core.model import Account, Credential, Profile, Secret, Storage
 from monitor.core.state import State
-from monitor.credentials.account_cache import AccountCache, Document
+from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import Accounts, Profiles
 from monitor.credentials.interfaces import GivenCredentials, LoginSource, SecretStore, TokenSource
 from monitor.credentials.registry import LoginRegistry
@@ -21,19 +21,6 @@ from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.store import Store
 from monitor.system.clock import Clock
-
-
-@dataclass(frozen=True, slots=True)
-class _Unwritten:
-    """The entries as they are kept; what is learnt meanwhile is not saved."""
-
-    document: Document
-
-    def load(self) -> Mapping[str, Any]:
-        return self.document.load()
-
-    def save(self, name: str, entry: Any) -> None:
-        """Nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +47,7 @@ class _NobodyToAsk:
 
 async def inspect_tokens(
     accounts: Sequence[Account],
-    document: Document,
+    facts: Mapping[str, Any],
     sources: Sequence[LoginSource],
     clock: Clock,
     *,
@@ -71,10 +58,10 @@ async def inspect_tokens(
 ) -> dict[str, TokenStatus]:
     """By account's name. Reads each place and storage once: keyrings and programs may take some seconds.
 
-    `document` holds what was learnt of the accounts, `sources` are Claude Code's places, the one in use first; the
+    `facts` are the saved entries of the account cache, `sources` are Claude Code's places, the one in use first; the
     rest is as for `SecretStores`.
     """
-    cache, store = AccountCache(_Unwritten(document)), Store(State())
+    cache, store = AccountCache(facts), Store(State())
     cache.recognise(accounts)
     store.dispatch(AccountsLoaded(clock.now(), tuple(accounts), 0))
     registry = LoginRegistry(cache)

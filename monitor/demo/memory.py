@@ -1,8 +1,7 @@
 """What the demo has instead of a keyring, a settings file, a state folder and Claude Code's logins: memory."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
 
 from monitor.core.alerts.rules import Override
 from monitor.core.errors import SettingsError
@@ -75,22 +74,6 @@ class MemoryAccounts:
             if account.name == name:
                 return place
         raise SettingsError(f"there is no account {name!r}")
-
-
-class MemoryDocument:
-    """Entries that do not outlive the process."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, Any] = {}
-
-    def load(self) -> Mapping[str, Any]:
-        return self.entries
-
-    def save(self, name: str, entry: Any) -> None:
-        if entry is None:
-            self.entries.pop(name, None)
-        else:
-            self.entries[name] = entry
 
 
 @dataclass(frozen=True, slots=True)

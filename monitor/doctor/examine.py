@@ -70,7 +70,6 @@ from monitor.notify.channels.desktop import Library
 from monitor.settings import Settings, settings_id, state_db
 from monitor.settings import state_folder as state_path
 from monitor.storage import cache
-from monitor.storage.cache import FactsDocument
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
@@ -130,9 +129,8 @@ class _Examination:
         self._settings = settings
         self._folder = state_path(world.environ)
         rows = settings_id(world.environ, world.config)
-        facts = cache.read(state_db(world.environ), rows).facts
-        self._document = FactsDocument(facts)
-        self._learnt = AccountCache(self._document)
+        self._facts = cache.read(state_db(world.environ), rows).facts
+        self._learnt = AccountCache(self._facts)
         self._vault = Keyring(world.backend)
 
     async def checks(self) -> list[Check]:
@@ -232,7 +230,7 @@ class _Examination:
 
         statuses = await inspect_tokens(
             settings.accounts,
-            self._document,
+            self._facts,
             logins,
             world.clock,
             keyring=self._vault if keyring is None else Keyring(fail),

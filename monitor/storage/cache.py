@@ -7,7 +7,7 @@ Rows of the state database, one JSON document each, with a checksum: a single bi
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
@@ -61,20 +61,6 @@ class Cached:
     facts: Mapping[str, Any] = field(default_factory=dict)
     log: tuple[LoggedAlert, ...] = ()
     clock_offset: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class FactsDocument:
-    """The facts of accounts, a JSON document for each, which were read before. `keep` has a newer one written."""
-
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    keep: Callable[[str, Any], None] = lambda _name, _entry: None
-
-    def load(self) -> Mapping[str, Any]:
-        return self.facts
-
-    def save(self, name: str, entry: Any) -> None:
-        self.keep(name, entry)
 
 
 def load(database: sqlite3.Connection, settings: str) -> Cached:

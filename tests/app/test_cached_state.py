@@ -10,8 +10,8 @@ from monitor.app.cached_state import NOT_KNOWN, LoggedIn, logged_in
 from monitor.core.model import Account, AuthMethod, Identity, Profile, Secret
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.demo.memory import MemoryDocument
 from tests.builders import NOW, after, live, state
+from tests.fakes import Entries
 
 TOKEN, RENEWED = "sk-ant-oat01-one", "sk-ant-oat01-two"
 
@@ -21,7 +21,7 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.document = MemoryDocument()
+        self.entries = Entries()
         self.env = {"HOME": str(folder)}
 
     def logs_in(self, folder: str, token: str, ends: timedelta = timedelta(hours=8)) -> Path:
@@ -34,15 +34,14 @@ class Home:
 
     def learnt(self, **facts: tuple[str, list[str]]) -> None:
         """Of each account its newest token, and the folders that it lives in."""
-        entries = {
+        self.entries |= {
             name: {"token_digest": digest(Secret(token)), "folders": folders}
             for name, (token, folders) in facts.items()
         }
-        self.document.entries = entries
 
     def says(self, shown: State | None = None, **environ: str) -> LoggedIn:
         shown = shown or state(live("work"), live("home"))
-        return logged_in(shown, AccountCache(self.document), NOW, {**self.env, **environ}, "linux")
+        return logged_in(shown, AccountCache(self.entries), NOW, {**self.env, **environ}, "linux")
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_a_token_that_was_asked_about_is_of_whom_the_answer_named(home: Home) ->
     """An account may live in several folders, with a token in each; and a stranger's is known for one."""
     work, stranger = Identity("acc-work", "org-work"), Identity("acc-x", "org-x")
     home.learnt(work=(TOKEN, []), home=("sk-ant-oat01-other", []))
-    learnt = AccountCache(home.document)
+    learnt = AccountCache(home.entries, home.entries.save)
     learnt["work"] = CachedAccount(work, token_digest=digest(Secret(TOKEN)))
     learnt.remember(Secret(RENEWED), Profile(work, "me@work.com", "Work", None))
     home.logs_in(".claude", RENEWED)
@@ -127,6 +126,6 @@ def test_the_keychain_is_not_asked(home: Home) -> None:
     home.learnt(work=(TOKEN, [""]))
     home.logs_in(".claude", TOKEN)
     assert (
-        logged_in(state(live("work")), AccountCache(home.document), after(), home.env, "darwin")
+        logged_in(state(live("work")), AccountCache(home.entries), after(), home.env, "darwin")
         == NOT_KNOWN
     )

@@ -27,9 +27,9 @@ from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import FRESHEN_SECS, FreshCredentials, LoginWatcher, Sources
-from monitor.demo.memory import MemoryAccounts, MemoryDocument, MemoryListing, MemoryVault
+from monitor.demo.memory import MemoryAccounts, MemoryListing, MemoryVault
 from monitor.store import Store
-from tests.fakes import FakeClock
+from tests.fakes import Entries, FakeClock
 
 
 def profile(email: str, org: str = "org-1", account: str | None = None) -> Profile:
@@ -239,7 +239,7 @@ class Rig:
         self.vault = FragileVault()
         self.keeper: SecretStore = vault or self.vault
         self.file = FragileAccounts(list(accounts))
-        self.document = MemoryDocument()
+        self.entries = Entries()
         self.profiles = FakeProfiles()
         self.logins: list[FakeLogin] = [FakeLogin()]
         self.given = FakeGiven()
@@ -254,7 +254,7 @@ class Rig:
 
         Claude Code's places are the rig's own `logins`, or those of `sources`.
         """
-        self.learnt = AccountCache(self.document)
+        self.learnt = AccountCache(self.entries, self.entries.save)
         self.registry = LoginRegistry(self.learnt)
         self.stores = SecretStores(
             self.keeper, self.learnt, self.given, lambda argv: self.commands[argv], self.default

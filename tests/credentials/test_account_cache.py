@@ -5,30 +5,26 @@ import pytest
 
 from monitor.core.model import Account, AuthMethod, Identity, Secret
 from monitor.credentials.account_cache import MOST_LEFT, MOST_PROFILES, AccountCache, CachedAccount
-from monitor.demo.memory import MemoryDocument
 from tests.builders import after
 from tests.credentials.factories import profile
+from tests.fakes import Entries
 
 
 def learnt(**entry: object) -> AccountCache:
-    document = MemoryDocument()
-    document.entries["a"] = entry
-    return AccountCache(document)
+    return AccountCache({"a": entry})
 
 
 @pytest.mark.parametrize("entry", [None, 5, [], {"folders": 7}, {"identity": {"x": 1}}])
 def test_an_entry_that_cannot_be_read_is_learnt_again(entry: object) -> None:
-    document = MemoryDocument()
-    document.entries.update({"a": entry, "b": {"plan": "pro"}})
-    known = AccountCache(document)
+    known = AccountCache({"a": entry, "b": {"plan": "pro"}})
     assert (known["a"], known["b"].plan) == (CachedAccount(), "pro")
 
 
 def test_places_survive_a_restart() -> None:
-    document = MemoryDocument()
-    before = AccountCache(document)
+    entries = Entries()
+    before = AccountCache(entries, entries.save)
     before["a"] = CachedAccount().moved_in("").moved_in("/b").moved_out("")
-    assert AccountCache(document)["a"] == CachedAccount(folders=("/b",), left=("",))
+    assert AccountCache(entries)["a"] == CachedAccount(folders=("/b",), left=("",))
 
 
 def test_a_folder_that_is_come_back_to_is_left_no_more() -> None:
@@ -59,17 +55,17 @@ def test_the_end_of_a_login_is_forgotten_with_its_last_folder() -> None:
 
 
 def test_whose_a_token_is_outlives_the_process_and_not_the_account() -> None:
-    document, me = MemoryDocument(), profile("me@example.com")
-    before = AccountCache(document)
+    entries, me = Entries(), profile("me@example.com")
+    before = AccountCache(entries, entries.save)
     before["me"] = CachedAccount().of_profile(me)
     before.remember(Secret("t1"), me)
     before.remember(Secret("s1"), profile("stranger@example.com"))
-    assert "t1" not in str(document.load())
-    after_restart = AccountCache(document)
+    assert "t1" not in str(entries)
+    after_restart = AccountCache(entries, entries.save)
     assert after_restart.profile_of(Secret("t1")) == me
     assert after_restart["me"].identity == me.identity
     after_restart.forget("me")
-    again = AccountCache(document)
+    again = AccountCache(entries)
     assert again.profile_of(Secret("t1")) is None
     assert again.profile_of(Secret("s1")) == profile("stranger@example.com")
 
@@ -84,9 +80,8 @@ def test_of_tokens_without_end_the_newest_are_remembered() -> None:
 
 @pytest.mark.parametrize("entry", [None, 7, {"t": 7}, {"t": {"email": "e"}}, {"t": {}}])
 def test_odd_profiles_are_left_out(entry: object) -> None:
-    document = MemoryDocument()
-    document.entries.update({"": {"profiles": entry}, "a": {"plan": "pro"}})
-    assert AccountCache(document)["a"].plan == "pro"
+    known = AccountCache({"": {"profiles": entry}, "a": {"plan": "pro"}})
+    assert known["a"].plan == "pro"
 
 
 FORMER = CachedAccount(Identity("me", "org-1"), "pro", folders=("/w",))
@@ -130,22 +125,21 @@ def test_where_several_accounts_of_the_organization_are_gone_none_is_recognised(
 
 
 def test_a_copy_that_claude_swap_keeps_outlives_the_last_folder_and_a_restart() -> None:
-    document = MemoryDocument()
-    before = AccountCache(document)
+    entries = Entries()
+    before = AccountCache(entries, entries.save)
     before["a"] = CachedAccount(folders=("/a",)).swapped_until(after(days=2)).moved_out("/a")
-    assert AccountCache(document)["a"] == before["a"]
-    assert AccountCache(document)["a"].login_expires_at == after(days=2)
+    assert AccountCache(entries)["a"] == before["a"]
+    assert AccountCache(entries)["a"].login_expires_at == after(days=2)
 
 
 def test_a_change_of_one_account_saves_that_one_alone() -> None:
-    document, saved = MemoryDocument(), []
+    entries, saved = Entries(), []
 
-    class Watched(MemoryDocument):
-        def save(self, name: str, entry: Any) -> None:
-            saved.append(name)
-            document.save(name, entry)
+    def save(name: str, entry: Any) -> None:
+        saved.append(name)
+        entries.save(name, entry)
 
-    known = AccountCache(Watched())
+    known = AccountCache(entries, save)
     known["a"] = CachedAccount(plan="pro")
     known["b"] = CachedAccount(plan="team")
     known["a"] = CachedAccount(plan="pro")
@@ -153,4 +147,4 @@ def test_a_change_of_one_account_saves_that_one_alone() -> None:
     known.rename("b", "c")
     known.forget("a")
     assert saved == ["a", "b", "", "b", "c", "a"]
-    assert document.load().keys() == {"", "c"}
+    assert entries.keys() == {"", "c"}

@@ -33,7 +33,7 @@ async def test_an_import_keeps_the_token_in_the_vault_and_the_rest_in_the_settin
     assert rig.secret_of(ME) == "t1"
     state = rig.store.state.accounts[ME]
     assert (state.plan, state.identity) == ("max_20x", Identity(f"uuid-{ME}", "org-1"))
-    assert "t1" not in str(rig.document.load())
+    assert "t1" not in str(rig.entries)
 
 
 async def test_the_same_account_again_replaces_its_token_and_doubles_nothing() -> None:
@@ -149,7 +149,7 @@ async def test_an_import_whose_settings_cannot_be_written_leaves_no_token_behind
     with pytest.raises(SettingsError, match="disk is full"):
         await imported(rig, "t1")
     assert rig.vault.kept == {}
-    assert dict(rig.document.load()) == {}
+    assert rig.entries == {}
 
 
 async def test_what_was_learnt_survives_a_restart() -> None:
@@ -287,7 +287,7 @@ async def test_a_removed_account_leaves_nothing() -> None:
     rig.knows("t1", ME)
     await imported(rig, "t1")
     await rig.book.remove(ME)
-    assert (rig.names, rig.vault.kept, dict(rig.document.load())) == ([], {}, {})
+    assert (rig.names, rig.vault.kept, rig.entries) == ([], {}, {})
     assert rig.store.state.accounts == {}
 
 

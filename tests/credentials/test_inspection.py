@@ -18,17 +18,17 @@ NOTED = FakeFacts(Identity("uuid-me", "org-1"), ME)
 
 
 async def status(rig: Rig, account: Account, *logins: FakeLogin) -> TokenStatus:
-    before_it = dict(rig.vault.kept), dict(rig.document.load())
+    before_it = dict(rig.vault.kept), dict(rig.entries)
     found = await inspect_tokens(
         [account],
-        rig.document,
+        rig.entries,
         logins,
         rig.clock,
         keyring=rig.vault,
         given=rig.given,
         command=lambda argv: rig.commands[argv],
     )
-    assert (rig.vault.kept, dict(rig.document.load())) == before_it, "nothing is written"
+    assert (rig.vault.kept, dict(rig.entries)) == before_it, "nothing is written"
     assert rig.profiles.asked == [], "nobody is asked"
     return found[account.name]
 
@@ -80,7 +80,7 @@ async def test_what_forbids_a_token_is_the_same_cause_as_the_polls_have() -> Non
 
 async def test_a_login_that_rests_waits_for_claude_code_and_one_that_ended_for_a_login() -> None:
     rig = Rig()
-    AccountCache(rig.document)[ME] = CachedAccount(folders=("/w",))
+    AccountCache(rig.entries, rig.entries.save)[ME] = CachedAccount(folders=("/w",))
     rests = linked(before(hours=1))
     assert await cause_of(rig, LINKED, rests) is Cause.WAITING
     found = await status(rig, LINKED, linked(before(hours=1), renewable=False))

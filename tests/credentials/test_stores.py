@@ -124,7 +124,7 @@ async def test_a_linked_token_is_read_live_and_written_nowhere() -> None:
     rig.vault.asked = 0
     assert await token(rig) == "next"
     assert (rig.vault.asked, rig.vault.kept) == (0, {})
-    document = str(rig.document.load())
+    document = str(rig.entries)
     assert "next" not in document
     assert "live" not in document
 

@@ -13,6 +13,7 @@ from monitor.app.wiring import Places, client_for, connect
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.state import Policy, State
+from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.command import TokenCommand
 from monitor.credentials.discovery import Discovery
@@ -21,7 +22,7 @@ from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
 from monitor.notify.delivery_log import DeliveryLog
 from monitor.settings import SettingsFile, load, settings_id, state_folder
-from monitor.storage.cache import FactsDocument, Mute
+from monitor.storage.cache import Mute
 from monitor.system.clock import ServerClock
 from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock
@@ -69,7 +70,7 @@ class Machine:
         cached = await recorder.load()
         async with client_for(settings.api, clock) as client:
             kept = Persistence(Mute(recorder.database), recorder, DeliveryLog(recorder))
-            places = self._places(FactsDocument(cached.facts, recorder.record_facts))
+            places = self._places(AccountCache(cached.facts, recorder.record_facts))
             app = connect(places, kept, client, policy, clock, chance=lambda: 0.5)
             await app.load(settings, cached)
             async with self._going(app) as running:
@@ -94,7 +95,7 @@ class Machine:
             await task
             watching.cancel()
 
-    def _places(self, facts: FactsDocument) -> Places:
+    def _places(self, cache: AccountCache) -> Places:
         settings, discovery = load(self.config), self.discover()
         said = {account.config_dir for account in settings.accounts if account.config_dir}
 
@@ -104,7 +105,7 @@ class Machine:
         return Places(
             file=SettingsFile(self.config),
             vault=self.vault,
-            document=facts,
+            cache=cache,
             logins=logins,
             login_at=lambda folder: ClaudeCode(folder, environ=self.environ),
             given=CredentialsDirectory(self.environ),

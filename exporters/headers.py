@@ -14,7 +14,6 @@ from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -38,10 +37,13 @@ class Guard:
         host = headers.get("Host", "")
         if not self.knows(host):
             return HTTPStatus.MISDIRECTED_REQUEST
-        if "Origin" in headers and _host_of(headers["Origin"]) != host.lower():
+        # An origin's scheme says nothing: a proxy in front may speak TLS where we do not.
+        if "Origin" in headers and headers["Origin"].lower().partition("://")[2] != host.lower():
             return HTTPStatus.FORBIDDEN
         foreign = headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-        return HTTPStatus.FORBIDDEN if foreign and not _is_navigation(headers) else None
+        # A person follows a link, as opposed to a page that loads, frames or reads another.
+        wanted = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
+        return HTTPStatus.FORBIDDEN if foreign and wanted != ("navigate", "document") else None
 
     def knows(self, host: str) -> bool:
         """Whether a `Host` header, with or without a port, is one of ours."""
@@ -62,20 +64,6 @@ def guard_for(listen: str, machine: str, hosts: tuple[str, ...] = ()) -> Guard:
     own = machine if everywhere else listen
     patterns = tuple(pattern.lower().strip("[]") for pattern in hosts)
     return Guard(LOOPBACK_NAMES | {own.lower()}, patterns, any_ip=everywhere)
-
-
-def _host_of(origin: str) -> str:
-    """Name and port of an origin. The scheme is left out: a proxy in front may speak TLS where we do not."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def _is_navigation(headers: Mapping[str, str]) -> bool:
-    """Whether a person follows a link, as opposed to a page that loads, frames or reads another."""
-    wanted = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
-    return wanted == ("navigate", "document")
 
 
 def listens_everywhere(listen: str) -> bool:
@@ -133,21 +121,15 @@ def content_type(accept: str) -> str:
     the name of that version; a test shows it.
     """
     wanted = parse_preferences(accept)
-    versions = ("", "0.0.1", "1.0.0")
-    openmetrics = [
-        w.q for w in wanted if w.name == "application/openmetrics-text" and w.version in versions
-    ]
-    best = max(openmetrics, default=0.0)
-    return OPENMETRICS if best > 0 and best >= _text_quality(wanted) else TEXT
 
+    def quality(name: str, *versions: str) -> float | None:
+        return max((w.q for w in wanted if w.name == name and w.version in versions), default=None)
 
-def _text_quality(wanted: list[Preference]) -> float:
-    """How much plain text is liked: the most specific range that covers it decides."""
-    for name in ("text/plain", "text/*", "*/*"):
-        matching = [w.q for w in wanted if w.name == name and w.version in ("", "0.0.4")]
-        if matching:
-            return max(matching)
-    return 0.0
+    openmetrics = quality("application/openmetrics-text", "", "0.0.1", "1.0.0") or 0.0
+    ranges = ("text/plain", "text/*", "*/*")  # the most specific one that covers plain text decides
+    found = (quality(name, "", "0.0.4") for name in ranges)
+    text = next((q for q in found if q is not None), 0.0)
+    return OPENMETRICS if openmetrics > 0 and openmetrics >= text else TEXT
 
 
 @lru_cache(maxsize=32)
@@ -157,19 +139,14 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def parse_preferences(header: str) -> list[Preference]:
-    return [_parse_preference(item) for item in header.lower().split(",")]
-
-
-def _parse_preference(item: str) -> Preference:
-    name, *parameters = (part.strip() for part in item.split(";"))
-    pairs = (parameter.partition("=") for parameter in parameters)
-    values = {key.strip(): value.strip().strip('"') for key, _, value in pairs}
-    return Preference(name, values.get("version", ""), _parse_quality(values.get("q", "1")))
-
-
-def _parse_quality(text: str) -> float:
-    try:
-        q = float(text)
-    except ValueError:
-        return 0.0
-    return q if 0 <= q <= 1 else 0.0
+    found = []
+    for item in header.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        pairs = (parameter.partition("=") for parameter in parameters)
+        values = {key.strip(): value.strip().strip('"') for key, _, value in pairs}
+        try:
+            q = float(values.get("q", "1"))
+        except ValueError:
+            q = 0.0
+        found.append(Preference(name, values.get("version", ""), q if 0 <= q <= 1 else 0.0))
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
-from typing import Final
+from typing import Final, SupportsFloat
 
 from monitor import __version__, revision
 from monitor.core.alerts.firing import (
@@ -212,14 +212,12 @@ def _week_expiring(row: Row) -> float | None:
     return forecast.week_expiring if forecast and week and week.confirmed else None
 
 
-def _extra_used(row: Row) -> Iterator[Sample]:
-    if (extra := row.extra) is not None:
-        yield (row.title, extra.currency), None if extra.used is None else float(extra.used)
+def _of_money(name: str, text: str, amount: Callable[[ExtraUsage], SupportsFloat | None]) -> Family:
+    def samples(row: Row) -> Iterator[Sample]:
+        if (extra := row.extra) is not None and (money := amount(extra)) is not None:
+            yield (row.title, extra.currency), float(money)
 
-
-def _extra_limit(row: Row) -> Iterator[Sample]:
-    if (extra := row.extra) is not None:
-        yield (row.title, extra.currency), None if extra.limit is None else float(extra.limit)
+    return Family(f"claude_usage_{name}", f"{text} {_AGE}", ("account", "currency"), samples)
 
 
 def _alerts(row: Row) -> Iterator[Sample]:
@@ -252,16 +250,13 @@ def _fleet_alerts(fleet: Fleet) -> Iterator[Sample]:
     return ((("", kind), value) for kind, value in fires.items())
 
 
-def _sent(fleet: Fleet) -> Iterator[Sample]:
-    log = fleet.state.notifications
-    pairs = dict.fromkeys([(c, str(kind)) for c in log.channels for kind in AlertKind], 0)
-    return iter(sorted((pairs | dict(log.told)).items()))
-
-
-def _not_sent(fleet: Fleet) -> Iterator[Sample]:
-    log = fleet.state.notifications
-    pairs = dict.fromkeys([(c, str(reason)) for c in log.channels for reason in ChannelReason], 0)
-    return iter(sorted((pairs | dict(log.failed)).items()))
+def _counted(
+    fleet: Fleet, values: Iterable[str], counts: Mapping[tuple[str, str], int]
+) -> list[Sample]:
+    """Every value has its series of each channel from the start, as the reasons of failures have."""
+    channels = fleet.state.notifications.channels
+    pairs = dict.fromkeys([(channel, str(value)) for channel in channels for value in values], 0)
+    return sorted((pairs | dict(counts)).items())
 
 
 def _free(fleet: Fleet) -> Iterator[Sample]:
@@ -361,17 +356,15 @@ ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
         "Time between two polls of the account in seconds, its back-off included.",
         lambda row: row.account.interval.total_seconds(),
     ),
-    Family(
-        "claude_usage_extra_used_amount",
-        f"Money spent on extra usage, in whole units of the currency. {_AGE}",
-        ("account", "currency"),
-        _extra_used,
+    _of_money(
+        "extra_used_amount",
+        "Money spent on extra usage, in whole units of the currency.",
+        lambda extra: extra.used,
     ),
-    Family(
-        "claude_usage_extra_limit_amount",
-        f"Limit of the money for extra usage, in whole units; absent where there is none. {_AGE}",
-        ("account", "currency"),
-        _extra_limit,
+    _of_money(
+        "extra_limit_amount",
+        "Limit of the money for extra usage, in whole units; absent where there is none.",
+        lambda extra: extra.limit,
     ),
     Family(
         "claude_usage_alert_firing",
@@ -439,14 +432,14 @@ FLEET_FAMILIES: Final[Sequence[Family]] = (
         "claude_usage_notifications",
         "Notifications that a channel delivered, by what they say.",
         ("channel", "kind"),
-        of_all=_sent,
+        of_all=lambda fleet: _counted(fleet, AlertKind, fleet.state.notifications.told),
         kind="counter",
     ),
     Family(
         "claude_usage_notification_failures",
         "Notifications that a channel could not deliver, by reason.",
         ("channel", "reason"),
-        of_all=_not_sent,
+        of_all=lambda fleet: _counted(fleet, ChannelReason, fleet.state.notifications.failed),
         kind="counter",
     ),
     Family(

@@ -59,6 +59,7 @@ _END: Final = b"# EOF\n"
 Result = TypeVar("Result")
 
 Written = dict[tuple[int, Labels], tuple[float, str]]
+Pieces = dict[int, tuple[tuple[bytes, ...], bytes]]
 Countdowns = tuple[bytes, tuple[int, ...]]
 """Lines with a place for the seconds of each, and when each ends, in microseconds since 1970."""
 
@@ -130,40 +131,29 @@ class Stable:
             yield lines
 
 
-@dataclass(frozen=True, slots=True)
 class Form:
-    """What one form of the page holds but for what is fresh: its bytes, and these deflated, once that was asked for."""
+    """What one form of the page holds but for what is fresh: its bytes, and these deflated, once that was asked for.
 
-    stable: Stable
-    body: bytes
-    check: int = 0
-    deflated: bytes = b""
+    `pieces` has what was deflated for the last scrapes, by the place of its first family.
+    """
 
-
-class Kept:
-    """What was made for the last scrapes in one form, for the next one."""
-
-    def __init__(self, *, openmetrics: bool) -> None:
+    def __init__(self, stable: Stable, pieces: Pieces, *, openmetrics: bool) -> None:
+        self.stable = stable
         self.openmetrics = openmetrics
-        self._form: Form | None = None
-        self._pieces: dict[int, tuple[tuple[bytes, ...], bytes]] = {}
+        self.body = b"".join(stable.parts(openmetrics=openmetrics))
+        self._pieces = pieces
+        self._deflated: tuple[bytes, int] | None = None
 
-    def form(self, stable: Stable) -> Form:
-        """The form of these lines."""
-        form = self._form
-        if form is None or form.stable is not stable:
-            form = Form(stable, b"".join(stable.parts(openmetrics=self.openmetrics)))
-            self._form = form
-        return form
+    @property
+    def is_deflated(self) -> bool:
+        return self._deflated is not None
 
-    def deflated(self, stable: Stable) -> Form:
-        """The same with its deflated bytes, which another stream may follow. Other threads may run meanwhile."""
-        form = self.form(stable)
-        if not form.deflated:
-            deflated = b"".join(self._deflated_pieces(stable.families))
-            form = Form(stable, form.body, zlib.crc32(form.body), deflated)
-            self._form = form
-        return form
+    def deflated(self) -> tuple[bytes, int]:
+        """The bytes, which another stream may follow, and their checksum. Other threads may run meanwhile."""
+        if self._deflated is None:
+            deflated = b"".join(self._deflated_pieces(self.stable.families))
+            self._deflated = deflated, zlib.crc32(self.body)
+        return self._deflated
 
     def _deflated_pieces(self, families: Sequence[bytes]) -> Iterator[bytes]:
         """Each long family by itself, those between in one: most of them are as they were at the last scrape."""
@@ -192,11 +182,10 @@ class Page:
 
     form: Form
     fresh: bytes
-    kept: Kept
 
     @property
     def content_type(self) -> str:
-        return OPENMETRICS if self.kept.openmetrics else TEXT
+        return OPENMETRICS if self.form.openmetrics else TEXT
 
     @property
     def size(self) -> int:
@@ -217,15 +206,15 @@ class Page:
     @property
     def is_soon_compressed(self) -> bool:
         """Whether what is new to be compressed is short."""
-        return (len(self.fresh) if self.form.deflated else self.size) <= LONG
+        return (len(self.fresh) if self.form.is_deflated else self.size) <= LONG
 
     def gzip(self) -> bytes:
         """One gzip member; where it is not soon compressed this takes milliseconds, in which other threads may run."""
-        form, deflate = self.kept.deflated(self.form.stable), _deflate()
-        check = zlib.crc32(self.fresh, form.check)
+        deflated, check = self.form.deflated()
+        deflate = _deflate()
         fresh = deflate.compress(self.fresh) + deflate.flush()
-        trailer = struct.pack("<II", check, self.size & 0xFFFF_FFFF)
-        return b"".join((_GZIP_HEAD, form.deflated, fresh, trailer))
+        trailer = struct.pack("<II", zlib.crc32(self.fresh, check), self.size & 0xFFFF_FFFF)
+        return b"".join((_GZIP_HEAD, deflated, fresh, trailer))
 
 
 def _deflate() -> "zlib._Compress":
@@ -241,7 +230,8 @@ class Exposition:
         self._blocks: dict[str, Block] = {}
         self._fleet: Block | None = None
         self._stable: Stable | None = None
-        self._kept = {form: Kept(openmetrics=form) for form in (False, True)}
+        self._forms: dict[bool, Form] = {}
+        self._pieces: dict[bool, Pieces] = {False: {}, True: {}}
 
     def steps(
         self, state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
@@ -257,8 +247,11 @@ class Exposition:
             fresh.append(_counted_down(lines, [(end - clock) // MILLION for end in ends]))
             yield
         fresh += _lines_of_others(others, openmetrics=openmetrics)
-        kept = self._kept[openmetrics]
-        return Page(kept.form(stable), b"".join(fresh), kept)
+        form = self._forms.get(openmetrics)
+        if form is None or form.stable is not stable:
+            form = Form(stable, self._pieces[openmetrics], openmetrics=openmetrics)
+            self._forms[openmetrics] = form
+        return Page(form, b"".join(fresh))
 
     def stable(self, state: State, now: datetime) -> Generator[None, None, Stable]:
         """The part without countdowns, of which only what has changed is made anew."""
@@ -299,14 +292,6 @@ class Exposition:
             tuple(_in_batches([block.countdowns for block in blocks.values()])),
         )
         return self._stable
-
-
-def render(
-    state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
-) -> tuple[bytes, str]:
-    """The page in the form that the Accept header asks for, and its content type; `others` follow our own metrics."""
-    page = finish(Exposition().steps(state, now, accept, others))
-    return page.body(), page.content_type
 
 
 def render_textfile(state: State, now: datetime) -> str:

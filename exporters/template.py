@@ -17,7 +17,7 @@ from string import Formatter
 from typing import Final, TypeVar
 
 from monitor.core import format
-from monitor.core.errors import SettingsError, describe
+from monitor.core.errors import Failure, SettingsError, describe
 from monitor.core.limits import is_window_key
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.sanitize import clean
@@ -26,6 +26,7 @@ from monitor.core.state import State
 DEFAULT: Final = "{name} {5h.used} {5h.resets_in} {7d.used} {7d.resets_in}"
 """The format of a stream of lines whose user names none."""
 
+HOUR: Final = timedelta(hours=1)
 WORST: Final = "worst"
 """Stands for the fuller one of 5h and 7d."""
 
@@ -81,7 +82,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class WindowProperty:
-    """What a field of a window says, None where there is no such window."""
+    """What a field of a window says, and what it says where there is no such window."""
 
     read: Callable[[Window, Subject], Value]
     kind: Kind = Kind.TEXT
@@ -107,24 +108,14 @@ def _age(subject: Subject) -> timedelta | None:
     return None if last is None else max(subject.now - last, timedelta(0))
 
 
-def _failure(subject: Subject) -> str | None:
-    down = subject.account.health
-    return str(down.failure.reason) if isinstance(down, Down) else None
-
-
-def _detail(subject: Subject) -> str | None:
-    down = subject.account.health
-    return clean(describe(down.failure)) if isinstance(down, Down) else None
+def _failure(subject: Subject) -> Failure | None:
+    health = subject.account.health
+    return health.failure if isinstance(health, Down) else None
 
 
 def _login_expires_in(subject: Subject) -> timedelta | None:
     ends = subject.account.login_expires_at
     return None if ends is None else max(ends - subject.now, timedelta(0))
-
-
-def _requests(subject: Subject) -> float:
-    hour_ago = subject.now - timedelta(hours=1)
-    return sum(at > hour_ago for at in subject.account.requests)
 
 
 def _number(subject: Subject) -> float | None:
@@ -139,8 +130,8 @@ ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
     "org_id": Property(lambda s: clean(s.account.org_id) or None),
     "plan": Property(lambda s: clean(s.account.plan or "") or None),
     "status": Property(lambda s: str(s.account.status(s.now))),
-    "failure": Property(_failure),
-    "detail": Property(_detail),
+    "failure": Property(lambda s: _told(_failure(s), lambda failure: str(failure.reason))),
+    "detail": Property(lambda s: _told(_failure(s), lambda failure: clean(describe(failure)))),
     "active": Property(lambda s: s.name == s.state.active_account, Kind.FLAG),
     "logged_in": Property(lambda s: s.name == s.state.logged_in, Kind.FLAG),
     "login_expires_in": Property(lambda s: _told(_login_expires_in(s), format.duration)),
@@ -152,7 +143,9 @@ ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
     ),
     "age": Property(lambda s: _told(_age(s), format.age)),
     "age_seconds": Property(lambda s: _told(_age(s), timedelta.total_seconds), Kind.NUMBER),
-    "requests": Property(_requests, Kind.NUMBER),
+    "requests": Property(
+        lambda s: sum(s.now - at < HOUR for at in s.account.requests), Kind.NUMBER
+    ),
 }
 
 
@@ -249,28 +242,27 @@ class Field:
 
     def text(self, subject: Subject) -> str:
         """The value as the format wants it; in JSON, numbers and flags are words of their own."""
-        value = self.shows.read(subject)
-        if self.conversion == "j" and self.shows.kind in (Kind.NUMBER, Kind.FLAG):
-            return self._literal(value)
-        if self.shows.kind is Kind.BAR:
-            return _bar(value, self.width or format.BAR_CELLS)
-        text = ESCAPES[self.conversion](self._plain(value))
-        align = self.align or (">" if self.shows.kind is Kind.NUMBER else "<")
+        value, kind = self.shows.read(subject), self.shows.kind
+        if kind is Kind.BAR:
+            cells = self.width or format.BAR_CELLS
+            if not isinstance(value, float | int):
+                return format.NO_BAR_CELL * cells
+            return format.bar(value, cells).ljust(cells, format.EMPTY_CELL)
+        if self.conversion == "j" and kind in (Kind.NUMBER, Kind.FLAG):
+            if kind is Kind.NUMBER and isinstance(value, float | int):
+                return self._figure(value)
+            return json.dumps(value)
+        if value is None:
+            text = MISSING
+        elif kind is Kind.FLAG:
+            text = _MARK if value else ""
+        elif isinstance(value, str):
+            text = value[: self.precision]
+        else:
+            text = self._figure(value)
+        text = ESCAPES[self.conversion](text)
+        align = self.align or (">" if kind is Kind.NUMBER else "<")
         return f"{text:{self.fill}{align}{self.width}}" if self.width else text
-
-    def _plain(self, value: Value) -> str:
-        if value is None:
-            return MISSING
-        if self.shows.kind is Kind.FLAG:
-            return _MARK if value else ""
-        return self._figure(value) if isinstance(value, float | int) else value[: self.precision]
-
-    def _literal(self, value: Value) -> str:
-        if value is None:
-            return "null"
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return self._figure(float(value))
 
     def _figure(self, value: float) -> str:
         """Rounded down, as in the table: 99.6 % is not 100 %."""
@@ -279,24 +271,15 @@ class Field:
         return f"{math.floor(round(value * scale, 6)) / scale:.{decimals}f}"
 
 
-def _bar(value: Value, cells: int) -> str:
-    if not isinstance(value, float | int):
-        return format.NO_BAR_CELL * cells
-    return format.bar(value, cells).ljust(cells, format.EMPTY_CELL)
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A format that has been understood: pieces of text, and fields."""
-
-    pieces: tuple[str | Field, ...]
+Format = tuple[str | Field, ...]
+"""A format that has been understood: pieces of text, and fields."""
 
 
 def parse_format(text: str) -> Format:
     """Fields stand in braces, `{{` and `}}` are braces. Raises SettingsError that names the field and its place."""
     speakable = _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
     try:
-        return Format(tuple(_pieces(speakable)))
+        return tuple(_pieces(speakable))
     except ValueError as error:  # of the braces themselves
         raise _wrong(
             f"{clean(str(error))}: a brace that is meant as one is written twice"
@@ -308,9 +291,7 @@ def render_line(
 ) -> str:
     """The line of the account with this name, without a newline at its end; clock times are told in `tz`."""
     subject = Subject(state, account, now, tz)
-    return "".join(
-        piece if isinstance(piece, str) else piece.text(subject) for piece in form.pieces
-    )
+    return "".join(piece if isinstance(piece, str) else piece.text(subject) for piece in form)
 
 
 def _pieces(text: str) -> Iterator[str | Field]:

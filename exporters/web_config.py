@@ -286,8 +286,8 @@ class WebConfigFile:
         name, password = _parse_basic(authorization)
         users = self.current.users
         hashed = users.get(name, b"")
-        parts = (hashed, name.encode(), password)
-        proof = hmac.digest(self._key, b"\0".join(map(_digest, parts)), "sha256")
+        parts = [hashlib.sha256(part).digest() for part in (hashed, name.encode(), password)]
+        proof = hmac.digest(self._key, b"".join(parts), "sha256")
         if hashed and proof in self._known:
             self._known.move_to_end(proof)
             return True
@@ -316,10 +316,6 @@ def _matches(password: bytes, hashed: bytes) -> bool:
         return bcrypt.checkpw(password[:72], hashed)  # it never looks at more
     except ValueError:
         return False
-
-
-def _digest(part: bytes) -> bytes:
-    return hashlib.sha256(part).digest()
 
 
 def _parse_basic(authorization: str) -> tuple[str, bytes]:

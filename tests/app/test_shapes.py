@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from exporters import prometheus
 from exporters.status_json import status_document
 from monitor.api import wire
 from monitor.core.errors import Failure, FailureError, Reason, TrackerError, describe
@@ -27,6 +26,7 @@ from monitor.core.update import update
 from monitor.credentials.tokens import parse_login
 from monitor.terminal.table import render_plain
 from tests.builders import NOW, live, state, usage, window
+from tests.exporters.factories import render
 
 NAME = "a@example.com"
 FILE = Path(__file__).parents[1] / "samples" / "shapes.jsonl"
@@ -108,7 +108,7 @@ def seen(event: Event, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def metrics(now: State) -> dict[str, Any]:
-    text = prometheus.render(now, NOW, "")[0].decode()
+    text = render(now, NOW, "")[0].decode()
     pattern = r'^claude_usage_(\w+)\{account="[^"]*"(?:,window="([^"]*)")?\} (\S+)$'
     found = re.findall(pattern, text, re.MULTILINE)
     ratios = {key: float(value) for name, key, value in found if name == "utilization_ratio"}

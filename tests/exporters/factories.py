@@ -1,9 +1,13 @@
 """A state with an account in every condition, at any instant: what the golden pages and the dashboard are shown."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from prometheus_client.registry import Collector
+
+from exporters.prometheus import Exposition, finish
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
 from monitor.core.exhaustion import FreeAccounts, PoolForecast
@@ -144,3 +148,11 @@ def hostile(now: datetime) -> AccountState:
         at=now - timedelta(seconds=100),
         alerts={"7d": told(0.96, now + timedelta(days=1), 0.8, 0.95)},
     )
+
+
+def render(
+    state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
+) -> tuple[bytes, str]:
+    """The page of a first scrape, and its content type."""
+    page = finish(Exposition().steps(state, now, accept, others))
+    return page.body(), page.content_type

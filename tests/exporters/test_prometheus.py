@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporters.headers import OPENMETRICS, TEXT
 from exporters.metrics import titles_of
-from exporters.prometheus import Exposition, Page, finish, render
+from exporters.prometheus import Exposition, Page, finish
 from exporters.server import LoopLag
 from monitor import __version__
 from monitor.core.alerts.conditions import condition_key
@@ -35,7 +35,7 @@ from monitor.core.state import NotificationLog, Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT
-from tests.exporters.factories import HOSTILE, rich_state
+from tests.exporters.factories import HOSTILE, render, rich_state
 from tests.exporters.library import families, rendered
 from tests.real.need import need
 

@@ -13,13 +13,12 @@ from prometheus_client.registry import Collector
 
 from exporters.connections import cannot_listen
 from exporters.headers import OPENMETRICS, TEXT
-from exporters.prometheus import render
 from exporters.server import LONG_PAGE, Figures, Site
 from exporters.web_config import SiteConfig
 from monitor.core.errors import Reason, TrackerError
 from monitor.core.state import State
 from tests.builders import NOW, failing, live, state, waiting, window
-from tests.exporters.factories import rich_state
+from tests.exporters.factories import render, rich_state
 
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
 

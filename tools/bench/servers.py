@@ -23,12 +23,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from exporters.prometheus import render
 from exporters.server import Site
 from exporters.web_config import SiteConfig
 from monitor.core.model import Account, AccountState, Up, Usage, Window
 from monitor.core.state import State
-from tests.exporters.factories import healthy
+from tests.exporters.factories import healthy, render
 from tests.real.bus import wait_until
 from tests.real.prometheus import free_port
 

@@ -122,6 +122,7 @@ def request_of(arguments: Namespace) -> dict[str, object]:
                 "form": forms[0].replace("_", "-") if forms else "words",
                 "model": arguments.model,
                 "plan": _microseconds(arguments.plan),
+                "columns": _columns(),
             }
         case "run":
             return {

@@ -22,9 +22,12 @@ from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
 from monitor.terminal.table import render_plain
-from monitor.terminal.text import pad, width
+from monitor.terminal.text import pad, width, wrap
 
 _WIDEST: Final = 1000
+_LEAST_REASON: Final = 16
+"""Cells of a plan's last column; it is not wrapped into less."""
+
 HOUR: Final = timedelta(hours=1)
 _NO_PLACE: Final = (
     "no folder of Claude Code is known for {}: `monitor accounts import --config-dir DIR`"
@@ -143,8 +146,13 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
                 when = f"{when} – {until}"
         rows.append((when, line.action, clean(line.account or ""), why))
     cells = [max((width(row[place]) for row in rows), default=0) for place in range(3)]
-    padded = (zip(row, [*cells, width(row[3])], strict=True) for row in rows)
-    return Answer(0, "".join(f"{'  '.join(pad(*each) for each in row)}\n" for row in padded))
+    room = max(query.columns - sum(cells) - 3 * 2, _LEAST_REASON)
+    text = ""
+    for *row, why in rows:
+        start = "".join(f"{pad(*each)}  " for each in zip(row, cells, strict=True))
+        first, *more = wrap(why, room)
+        text += f"{start}{first}\n" + "".join(f"{'':{sum(cells) + 6}}{part}\n" for part in more)
+    return Answer(0, text)
 
 
 def _advice(line: Advice) -> Mapping[str, Any]:

@@ -114,6 +114,8 @@ def _print_past(
 ) -> None:
     """Charts of one account, or a line for each of several."""
     colours, ascii = has_colours(), ascii or _needs_ascii()
+    if arguments.window:
+        _check_window(arguments.window, known, read, since, now)
     if len(known) == 1:
         lines = _charts(known[0], read, arguments.window, since, now, ascii=ascii)
     else:
@@ -121,6 +123,20 @@ def _print_past(
     for line in lines:
         text = _coloured(line) if colours else plain(line).rstrip()
         print(text.encode("ascii", "replace").decode() if ascii else text)
+
+
+def _check_window(
+    window: str, known: list[AccountState], read: Read, since: datetime | None, now: datetime
+) -> None:
+    """Raises SettingsError for a window that no account has, or has had in this time."""
+    keys: dict[str, None] = {}
+    for account in known:
+        keys |= dict.fromkeys(read(account.account.name, since or now - _LATELY, now))
+        keys |= dict.fromkeys(one.key for one in account.windows(now))
+    if keys and window not in keys:
+        raise SettingsError(
+            f"there is no window {window!r}; known are {', '.join(map(clean, keys))}"
+        )
 
 
 def _needs_ascii() -> bool:
@@ -154,8 +170,7 @@ def _charts(
     usual = [key for key in USUAL if key in found] or list(found)
     keys = [window] if window else usual
     if not any(key in found for key in keys):
-        known = f"; known are {', '.join(map(clean, found))}" if found else ""
-        raise TrackerError(f"nothing is known of {clean(name)} since then{known}")
+        raise TrackerError(f"nothing is known of {clean(name)} since then")
     columns, rows = shutil.get_terminal_size()
     rows = max(min(rows // len(keys) - 3, MOST_ROWS), LEAST_ROWS)
     for number, key in enumerate(keys):
@@ -219,12 +234,14 @@ def _overview(
         raise TrackerError("no accounts yet: run `monitor accounts import --all`")
     keys, columns = [window] if window else list(USUAL), shutil.get_terminal_size().columns
     names = [clean(account.account.label or account.account.name) for account in accounts]
-    name_cells = min(max(map(width, names)), columns // 3)
+    name_cells = min(max(map(width, names)), columns * 3 // 10)
     cells = max((columns - name_cells) // len(keys) - 8, 6)
     head = [Span(" " * name_cells)]
     for key in keys:
-        begin = since or now - _RECENT.get(key, _LATELY)
-        head.append(Span(pad(f"  {clean(key)} since {clock(begin, now)}", cells + 8), Style.DIM))
+        at = clock(since or now - _RECENT.get(key, _LATELY), now)
+        titles = [f"  {clean(key)} since {at}", f"  {clean(key)} {at}"]
+        title = next((one for one in titles if width(one) <= cells + 8), f"  {clean(key)}")
+        head.append(Span(pad(title, cells + 8), Style.DIM))
     yield tuple(head)
     for name, account in zip(names, accounts, strict=True):
         spans = [Span(pad(name, name_cells))]

@@ -124,12 +124,14 @@ class WatchLines:
 class Next:
     """Ask which account to use now, in words, all of them ranked, or as json, name or config-dir.
 
-    With a `model` its own week counts, too; with a `plan` the answer is what to use when, in so much time from now.
+    With a `model` its own week counts, too; with a `plan` the answer is what to use when, in so much time from now,
+    in lines of at most `columns` cells.
     """
 
     form: str = "words"
     model: str | None = None
     plan: timedelta | None = None
+    columns: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,14 +140,14 @@ def outlook(account: AccountState, key: str, now: datetime, tz: tzinfo | None = 
 
 
 def outlook_words(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:
-    """The same in a sentence: `full 15:10, between 13:05 and 19:40 (80 %)`, `lasts to the reset (93 %)`."""
+    """The same in a sentence: `full 15:10, between 13:05 and 19:40 (80%)`, `lasts to the reset (93%)`."""
     forecast = account.forecast_of(key, now)
     if forecast is None:
         return {"too early": "too early to say"}.get(short := outlook(account, key, now, tz), short)
     full_at = forecast.full_at
     if full_at is None:
-        return f"lasts to the reset ({100 - round(forecast.run_out_probability * 100)} %)"
+        return f"lasts to the reset ({100 - round(forecast.run_out_probability * 100)}%)"
     if full_at.p10 == full_at.p90:
         return f"full since {clock(full_at.p50, now, tz)}"
     times = (clock(at, now, tz) for at in (full_at.p50, full_at.p10, full_at.p90))
-    return "full {}, between {} and {} (80 %)".format(*times)
+    return "full {}, between {} and {} (80%)".format(*times)

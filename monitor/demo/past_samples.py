@@ -1,4 +1,7 @@
-"""The invented past of the demo's accounts: four weeks of office hours, for its forecasts to learn from."""
+"""The invented past of the demo's accounts: four weeks of office hours, for its forecasts to learn from.
+
+It ends with the figures that the demo begins with.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -37,8 +40,9 @@ class DemoHistory:
         return 0
 
     def _made(self, name: str) -> dict[str, list[Sample]]:
-        week = self._accounts[name].limits(self._start).seven_day
-        if week is None or week.resets_at is None:
+        limits = self._accounts[name].limits(self._start)
+        week, last = limits.seven_day, limits.five_hour
+        if week is None or last is None or week.resets_at is None or last.resets_at is None:
             return {}
         ends = week.resets_at.replace(second=0, microsecond=0)
         per_step = (
@@ -46,19 +50,26 @@ class DemoHistory:
         )
         weeks: list[Sample] = []
         windows: list[Sample] = []
+        last_opened = last.resets_at - LENGTH
         opened, level = ends - 2 * len(WEEKS) * WEEK, 0.0
         for number, factor in reversed(list(enumerate(WEEKS))):
             resets_at, used = ends - number * WEEK, 0.0
             for at in _steps(resets_at - WEEK, min(resets_at, self._start)):
                 more = per_step * factor * _use(at)
+                used = min(used + more, 1.0)
+                weeks.append(Sample(at, used, resets_at))
+                if at >= last_opened:
+                    share = (at - last_opened) / (self._start - last_opened)
+                    windows.append(Sample(at, last.percent / 100 * share, last.resets_at))
+                    continue
                 if at - opened >= LENGTH:
                     level = 0.0
-                    opened = at if more else opened
-                used, level = min(used + more, 1.0), min(level + more / USUAL_COST, 1.0)
-                is_open = at - opened < LENGTH
-                windows.append(Sample(at, level, opened + LENGTH if is_open else None))
-                if at.minute < STEP / timedelta(minutes=1):
-                    weeks.append(Sample(at, used, resets_at))
+                    opened = at if more and at + LENGTH <= last_opened else opened
+                if at - opened < LENGTH:
+                    level = min(level + more / USUAL_COST, 1.0)
+                    windows.append(Sample(at, level, opened + LENGTH))
+                else:
+                    windows.append(Sample(at, 0.0, None))
         return {SEVEN_DAYS: weeks, FIVE_HOURS: windows}
 
 

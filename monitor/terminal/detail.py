@@ -35,12 +35,11 @@ _LABEL_CELLS: Final = 15
 _WIDE: Final = 50
 """From this width on, a fact stands beside its label, not under it."""
 
-_BAR_CELLS: Final = 20
-_ROOMY: Final = 76
-"""From this width on, a bar has all its cells."""
+_LONGEST_BAR: Final = 20
+_SHORTEST_BAR: Final = 5
+_LEAST_TEXT: Final = 12
+"""A value's end that has less room is continued below its beginning."""
 
-_TREND_CELLS: Final = 26
-"""Of a percentage and its bar, so that they end together."""
 _ALERTS: Final = 5
 """So many of the newest ones are shown."""
 
@@ -114,7 +113,7 @@ def detail(
 
 
 def _lay_out(fact: Fact, room: int) -> list[Line]:
-    """A fact beside its label, or under it; a long value on several lines, in the style of its end."""
+    """A fact beside its label, or under it; the end of a long value on several lines, each below the other."""
     label, value = fact
     above: list[Line] = []
     if room >= _WIDE:
@@ -122,40 +121,43 @@ def _lay_out(fact: Fact, room: int) -> list[Line]:
     elif width(f"{label} ") + line_width(value) <= room:
         lead = f"{label} "
     else:
-        above, lead = [text_line(clip(label, room), Style.DIM)], " "
-    indent = width(lead)
-    values = [value]
-    if line_width(value) > room - indent:
-        values = [text_line(part, value[-1].style) for part in wrap(plain(value), room - indent)]
-    leads = [lead, *[" " * indent] * (len(values) - 1)]
-    beside = zip(leads, values, strict=True)
-    return [*above, *((Span(start, Style.DIM), *line) for start, line in beside)]
+        above, lead = [text_line(clip(label, room), Style.DIM)] if label else [], " "
+    start, end = value[:-1], value[-1] if value else Span("")
+    indent = width(lead) + line_width(start)
+    if start and line_width(value) > room - width(lead) and room - indent < _LEAST_TEXT:
+        start, end, indent = (), Span(plain(value), end.style), width(lead)
+    first, *more = [end.text]
+    if width(end.text) > room - indent:
+        first, *more = wrap(end.text, room - indent)
+    lines = [*above, (Span(lead, Style.DIM), *start, Span(first, end.style))]
+    return lines + [(Span(" " * indent), Span(part, end.style)) for part in more]
 
 
 def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact]:
     windows = account.windows(moment.now)
-    for window in windows:
+    resets = [_reset(window, moment) for window in windows]
+    longest = max(map(width, resets), default=0)
+    cells = min(max(room - _LABEL_CELLS - 8 - longest, _SHORTEST_BAR), _LONGEST_BAR)
+    for window, reset in zip(windows, resets, strict=True):
         name = clean(window.key).replace("_", " ")
         percent, lock = table.percent(window), ""
+        words = format.outlook_words(account, window.key, moment.now, moment.tz)
         if window.locked_reason is not None:
             lock = f", locked: {clean(window.locked_reason) or 'no reason given'}"
         if room >= _WIDE:
-            reset = f"  {_reset(window, moment)}{lock}"
-            bar = table.bar(window, _BAR_CELLS if room >= _ROOMY else _BAR_CELLS // 2)
-            yield f"{name} limit", (percent, Span("  "), *bar, Span(reset))
-            trend = spark(account.forecast.trends.get(window.key, ())) if account.forecast else ""
-            words = format.outlook_words(account, window.key, moment.now, moment.tz)
+            bar = table.bar(window, cells)
+            yield f"{name} limit", (percent, Span("  "), *bar, Span("  "), Span(reset + lock))
+            levels = account.forecast.trends.get(window.key, ()) if account.forecast else ()
+            trend = spark(levels)[-cells - 6 :]  # it ends where the bar does
             if trend.strip() or account.forecast_of(window.key, moment.now):
-                shown = Span(f"{trend:>{_TREND_CELLS}}", utilization_style(window.utilization))
-                yield "", (shown, Span(f"  {words}"))
+                shown = Span(f"{trend:>{cells + 6}}  ", utilization_style(window.utilization))
+                yield "", (shown, Span(words))
         else:
             moment.turns_in(table.MOMENT)  # to the second
-            yield name, (percent, Span(f" {table.reset_words(window, moment.now)}"), Span(lock))
+            left = table.reset_words(window, moment.now)
+            yield name, (percent, Span(" "), Span(left + lock))
             if account.forecast_of(window.key, moment.now):
-                yield (
-                    "",
-                    text_line(format.outlook_words(account, window.key, moment.now, moment.tz)),
-                )
+                yield "", text_line(words)
     if not windows:
         nothing = "none" if account.usage else "not known yet"
         yield "Limits", text_line(nothing, Style.DIM)

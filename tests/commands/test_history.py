@@ -98,6 +98,14 @@ def test_several_accounts_are_a_line_each(world: dict[str, str]) -> None:
     assert max(map(width, (work, home))) <= 80
 
 
+@pytest.mark.parametrize("columns", [40, 50, 60])
+def test_the_heading_of_several_accounts_is_whole(world: dict[str, str], columns: int) -> None:
+    for words in (("history",), ("history", "--since", "30d"), ("history", "--demo")):
+        lines = ran({**world, "COLUMNS": str(columns)}, *words).stdout.splitlines()
+        assert "5h" in lines[0] and "7d" in lines[0] and "…" not in lines[0]
+        assert max(map(width, lines)) <= columns
+
+
 def test_other_windows_are_named_where_none_is_asked_for(world: dict[str, str]) -> None:
     kept(world, Row(datetime.now(UTC) - HOUR, "work", "7d_opus", 0.5))
     assert ran(world, "history", "work").stdout.endswith(
@@ -132,11 +140,9 @@ def test_what_is_expected_is_a_band_up_to_the_reset(world: dict[str, str]) -> No
     [
         ("history ghost", 2, "there is no account 'ghost'"),
         ("history home", 1, "nothing is known of home since then"),
-        (
-            "history work --window 7d_opus",
-            1,
-            "nothing is known of work since then; known are 5h, 7d",
-        ),
+        ("history work --window 7d_opus", 2, "no window '7d_opus'; known are 5h, 7d"),
+        ("history --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),
+        ("history --demo --window 9h", 2, "known are 7d, 5h, 7d_fable, 7d_opus, extra"),
         ("history --since soon", 2, "neither a duration nor a date"),
         ("history work --from x.csv", 2, "write `monitor history import`"),
         ("history import --from /nonexistent.csv", 1, "/nonexistent.csv: No such file"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -74,14 +75,22 @@ def test_the_week_ends_at_one_instant_however_long_the_demo_runs() -> None:
     assert len(ends) == 1
 
 
-def test_its_past_leads_to_the_figures_that_it_begins_with() -> None:
-    accounts = demo_accounts(NOW)
-    history = DemoHistory(accounts, NOW)
-    for account in accounts[:-1]:
-        samples = history.read(account.email, NOW - timedelta(days=60), NOW)
-        week = account.limits(NOW).seven_day
-        assert week is not None
-        assert samples["7d"][-1].utilization == pytest.approx(week.percent / 100, abs=0.06)
-        assert NOW - samples["7d"][0].at > timedelta(days=21)
+@pytest.mark.parametrize("start", TIMES_OF_DAY)
+def test_its_past_leads_to_the_figures_that_it_begins_with(start: datetime) -> None:
+    accounts = demo_accounts(start)
+    history = DemoHistory(accounts, start)
+    for account in accounts:
+        samples = history.read(account.email, start - timedelta(days=60), start)
+        now = account.limits(start)
+        assert now.seven_day and now.five_hour and now.five_hour.resets_at
+        assert samples["7d"][-1].utilization == pytest.approx(now.seven_day.percent / 100, abs=0.06)
+        assert start - samples["7d"][0].at > timedelta(days=21)
+        last = samples["5h"][-1]
+        assert last.utilization == pytest.approx(now.five_hour.percent / 100, abs=0.05)
+        assert last.resets_at
+        assert abs(last.resets_at - now.five_hour.resets_at) < timedelta(seconds=3)
+        ends = [s.resets_at for s in samples["5h"] if s.resets_at]
+        jumps = [b - a for a, b in pairwise(ends) if a != b]
+        assert min(jumps) > timedelta(hours=4, minutes=59), "no window ends before its time"
         assert all(0 <= s.utilization <= 1 for key in ("5h", "7d") for s in samples[key])
-    assert history.read("nobody@example.com", NOW, NOW) == {}
+    assert history.read("nobody@example.com", start, start) == {}

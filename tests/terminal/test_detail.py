@@ -133,9 +133,9 @@ def test_each_limit_has_its_trend_and_when_it_is_full() -> None:
     found = facts(state_of(expected()), "user@work.com")
     five, seven = found["5h limit"].split(" / "), found["7d limit"].split(" / ")
     assert five[1] == "  ".join(
-        ["   ▁▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇", "full 12:45, between 12:20 and 13:30 (80 %)"]
+        ["   ▁▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇", "full 12:45, between 12:20 and 13:30 (80%)"]
     )
-    assert seven[1].split("  ")[-1] == "lasts to the reset (93 %)"
+    assert seven[1].split("  ")[-1] == "lasts to the reset (93%)"
 
 
 def test_the_pace_and_the_cost_of_the_week_are_told() -> None:
@@ -153,9 +153,24 @@ def test_without_a_forecast_nothing_is_said_of_one() -> None:
     assert " / " not in found["5h limit"]
 
 
+@pytest.mark.parametrize("room", [50, 56, 60, 75, 76, 120])
+def test_all_bars_stand_below_each_other_and_what_is_too_long_goes_on_below_itself(
+    room: int,
+) -> None:
+    one = replace(expected(), forecast=None)
+    lines = [plain(line) for line in detail(state_of(one), one, NOW, room, UTC).lines]
+    five, seven = (next(line for line in lines if f"{key} limit" in line) for key in ("5h", "7d"))
+    assert five.index("█") == seven.index("█") == len(" 7d limit      100%  ")
+    assert five.index("resets") == seven.index("resets")
+    assert max(map(len, lines)) <= room
+    assert any(line.endswith(seven[seven.index("resets") :]) for line in lines)
+    if room >= 56:
+        assert seven.endswith("resets Thu 12:00 (in 4d 00h)")
+
+
 def test_a_narrow_pane_says_when_a_limit_is_full() -> None:
     one = expected()
     lines = [plain(line) for line in detail(state_of(one), one, NOW, 40, UTC).lines]
     assert " ".join(" ".join(lines).split()).startswith(
-        "5h 91% 2h 00m full 12:45, between 12:20 and 13:30 (80 %) 7d 45%"
+        "5h 91% 2h 00m full 12:45, between 12:20 and 13:30 (80%) 7d 45%"
     )

@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     EXPIRY = "expiry"
     UNREADABLE = "unreadable"
     LIMIT_CHANGED = "limit_changed"
+    WEEK_EXPIRED = "week_expired"
     EXHAUSTED = "exhausted"
     EXHAUSTED_SOON = "exhausted_soon"
     FREE = "free"

@@ -216,7 +216,9 @@ _WINDOWED: Final = frozenset(
         AlertKind.PACE,
     }
 )
-_AT_ONCE: Final = frozenset({AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.FREE})
+_AT_ONCE: Final = frozenset(
+    {AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.WEEK_EXPIRED, AlertKind.FREE}
+)
 _RESETS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET)
 
 

@@ -20,6 +20,9 @@ Accounts that cannot be read for the same reason, and since about the same time,
 
 That no account has room is the one condition whose end is told as well: at once, as soon as an account is seen to
 have room, and once in the condition's life, however often it flickers.
+
+What expired of a week that has ended is told once, some minutes after that was noticed: all weeks that have ended by
+then are told of together, and an end that was only moved has proved to be none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,15 +30,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.alerts.machine import PLAN_WIDE, forecast
+from monitor.core.alerts.machine import PLAN_WIDE, SAME_END, forecast
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Reason, describe
 from monitor.core.exhaustion import AHEAD, is_exhausted_soon
 from monitor.core.forecast import is_running_out
-from monitor.core.format import percent
-from monitor.core.model import FIVE_HOURS, AccountState, Down, Window
+from monitor.core.format import duration, percent
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)
@@ -59,6 +62,12 @@ OF_ALL: Final = (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON)
 
 CHANGE_IS_NEWS: Final = timedelta(days=7)
 """So long a change of what a window costs fires; another one is sent after as long again."""
+
+WEEK: Final = timedelta(days=7)
+WEEKS_GATHER_FOR: Final = timedelta(minutes=10)
+WEEK_IS_NEWS_FOR: Final = timedelta(days=2)
+LATELY: Final = timedelta(hours=1)
+"""A last reading so close to the end of its week needs no mention."""
 
 OF_THE_WAY: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.BLOCKED, Reason.SERVER})
 """Failures of the network or of the API, which turn into one another; none is an account's own."""
@@ -106,7 +115,7 @@ def evaluate_conditions(
     alerts = _gathered(accounts, alerts, 2 * state.policy.interval, at)
     fleet, told = _stepped(state.conditions, fleet_facts(state, at), rules, at)
     fleet, freed = _first_free(state, fleet, at)
-    alerts.extend([*told, *freed])
+    alerts.extend([*told, *freed, *(_expired_weeks(accounts, rules, at) if name is None else ())])
     return replace(state, accounts=accounts, conditions=fleet), tuple(alerts)
 
 
@@ -343,6 +352,43 @@ def _last_seen(account: AccountState) -> Iterable[Window]:
     if account.usage is not None:
         return account.usage.windows
     return [Window(key, old.utilization, old.resets_at) for key, old in account.alerts.items()]
+
+
+def _expired_weeks(accounts: dict[str, AccountState], rules: RuleBook, at: datetime) -> list[Alert]:
+    """What expired of the weeks that have ended, all together once the first was noticed some minutes ago.
+
+    Each is then forgotten; untold where its end was moved, nothing expired, or it is no news any more.
+    """
+    ended = {
+        name: week
+        for name, account in accounts.items()
+        if (memory := account.alerts.get(SEVEN_DAYS)) and (week := memory.ended_week)
+    }
+    if not any(at - week.noticed_at >= WEEKS_GATHER_FOR for week in ended.values()):
+        return []
+    alerts = []
+    for name, week in ended.items():
+        account = accounts[name]
+        memory = account.alerts[SEVEN_DAYS]
+        is_over = memory.resets_at is None or memory.resets_at - week.end >= WEEK - SAME_END
+        is_worth_it = 1 - week.utilization >= 0.01 and at - week.end <= WEEK_IS_NEWS_FOR
+        if is_over and is_worth_it and rules.applies(AlertKind.WEEK_EXPIRED, name, SEVEN_DAYS):
+            unread = week.end - week.read_at
+            before = f"last read {duration(unread, seconds=False)} before the reset"
+            alert = Alert(
+                AlertKind.WEEK_EXPIRED,
+                name,
+                SEVEN_DAYS,
+                at,
+                utilization=week.utilization,
+                resets_at=week.end,
+                detail=before if unread > LATELY else "",
+                period=week.period,
+            )
+            alerts.append(alert)
+        memories = {**account.alerts, SEVEN_DAYS: replace(memory, ended_week=None)}
+        accounts[name] = replace(account, alerts=memories)
+    return alerts
 
 
 def _first_free(state: State, fleet: Conditions, at: datetime) -> tuple[Conditions, list[Alert]]:

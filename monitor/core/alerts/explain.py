@@ -15,6 +15,7 @@ from monitor.core.alerts.conditions import (
     OF_ALL,
     RESOLVED_AFTER,
     TIME_TO_ACT,
+    WEEKS_GATHER_FOR,
     WORTH_A_FORECAST,
     condition_key,
     evaluate_conditions,
@@ -23,7 +24,7 @@ from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, SAME_END, forecast,
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import Override, RuleBook
 from monitor.core.effects import Alert, AlertKind, threshold_rule
-from monitor.core.model import Account, AccountState, Up, Usage
+from monitor.core.model import SEVEN_DAYS, Account, AccountState, Up, Usage
 from monitor.core.restore import Remembered
 from monitor.core.state import Policy, State
 
@@ -99,6 +100,8 @@ class _Telling:
         yield self._rule(AlertKind.RESET, key, self._reset(memory))
         yield self._rule(AlertKind.EARLY_RESET, key, self._early_reset(memory))
         yield self._rule(AlertKind.PACE, key, self._pace(key, memory, pace))
+        if key == SEVEN_DAYS:
+            yield self._rule(AlertKind.WEEK_EXPIRED, key, self._week_expired(memory))
 
     def lasting(self, kind: AlertKind, conditions: Mapping[str, Condition]) -> str:
         condition = conditions.get(condition_key(kind))
@@ -201,6 +204,19 @@ class _Telling:
             f"a low sample at {self._clock(memory.low_since)} hints at one: "
             f"waits for another, {least}s later or more"
         )
+
+    def _week_expired(self, memory: WindowMemory) -> str:
+        if memory.ended_week is not None:
+            ended, told_at = memory.ended_week, memory.ended_week.noticed_at + WEEKS_GATHER_FOR
+            left = _percent(1 - ended.utilization)
+            return f"{left} expired at {self._clock(ended.end)}: sent at {self._clock(told_at)}"
+        kind = AlertKind.WEEK_EXPIRED
+        last = next((one for one in reversed(self.decided) if one.alert.kind is kind), None)
+        standing = f"{self._standing(last)}; " if last else ""
+        if memory.resets_at is None:
+            return f"{standing}waits for a window to open"
+        left = _percent(1 - memory.utilization)
+        return f"{standing}fires after {self._clock(memory.resets_at)}: {left} is unused so far"
 
     def _pace(self, key: str, memory: WindowMemory, condition: Condition | None) -> str:
         if condition is not None:

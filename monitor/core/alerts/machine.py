@@ -44,6 +44,8 @@ Why so, and not simpler:
 * A reset is told only if the period had reached the lowest threshold: nobody waits for a window that was
   never full. It is told only while it is news, 15 minutes from the end: after a night's sleep it is not.
   A new period that already stands at the lowest threshold is not "open again".
+* What of a week expired is known if its last sample was at most a day before its end, and no hint of an early reset.
+  The machine notes such a week; `conditions` tells of it, unless the end proves to have been moved.
 * An answer that Claude Code has kept is a sample like that of a poll, at the instant at which it came; but it may be
   found much later. What it would tell is told only if that is still so: the window is the same, the reset still news.
 """
@@ -53,7 +55,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.alerts.memory import Point, WindowMemory
+from monitor.core.alerts.memory import EndedWeek, Point, WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_duration
@@ -61,6 +63,7 @@ from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_dur
 SAME_END: Final = timedelta(seconds=120)
 NEWS_FOR: Final = timedelta(minutes=15)
 CONFIRM_AFTER: Final = timedelta(seconds=60)
+WEEK_READ_WITHIN: Final = timedelta(days=1)
 DROP: Final = 0.10
 FULL: Final = 1.0
 
@@ -147,7 +150,9 @@ class _Machine:
         """A window that opens; what was told of it while it read as closed, and has not fallen since, stays told."""
         goes_on = self._sample.utilization >= closed.utilization
         told = closed.told if goes_on else frozenset()
-        return replace(self._opened(), told=told, generation=closed.generation)
+        return replace(
+            self._opened(), told=told, generation=closed.generation, ended_week=closed.ended_week
+        )
 
     def _one_sample_on(self, memory: WindowMemory) -> WindowMemory:
         sample = self._sample
@@ -210,12 +215,25 @@ class _Machine:
 
     def _new_period(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> Told:
         early = kind is AlertKind.EARLY_RESET
-        opened = replace(self._opened(), generation=old.generation + 1 if early else 0)
+        opened = replace(
+            self._opened(),
+            generation=old.generation + 1 if early else 0,
+            ended_week=old.ended_week if early else self._ended_week(old, ended_at),
+        )
         memory, alerts = self._with_thresholds(opened)
         if self._is_news(old, kind, ended_at):
             reset = self._alert(kind, old.peak, ended_at, old.period)
             alerts = (reset, *alerts)
         return memory, alerts
+
+    def _ended_week(self, old: WindowMemory, end: datetime) -> EndedWeek | None:
+        """The week that ended then, if it is to be told of, and if it is known what had been used of it."""
+        if self._sample.key != SEVEN_DAYS or not self._speaks(AlertKind.WEEK_EXPIRED):
+            return None
+        read_at = old.track[-1].at if old.track else old.at
+        if old.low_since is not None or end - read_at > WEEK_READ_WITHIN:
+            return None
+        return EndedWeek(end, old.period, old.utilization, read_at, self._at)
 
     def _is_news(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> bool:
         if not self._thresholds or not self._speaks(kind):

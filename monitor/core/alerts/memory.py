@@ -40,13 +40,31 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedWeek:
+    """A week that has ended, until the user is told what of it expired.
+
+    `utilization` was read last at `read_at`, before the `end`, which was noticed at `noticed_at`.
+    """
+
+    end: datetime
+    period: str
+    utilization: float
+    read_at: datetime
+    noticed_at: datetime
+
+    def moved(self, by: timedelta) -> "EndedWeek":
+        """The week for a clock that was set by this much."""
+        return replace(self, read_at=self.read_at + by, noticed_at=self.noticed_at + by)
+
+
+@dataclass(frozen=True, slots=True)
 class WindowMemory:
     """What the alert machine remembers of one window of one account; see `monitor.core.alerts.machine`.
 
     `low_since` is when a hint of an early reset was seen, and `low_end` the end that it named.
     `told` are the thresholds that need no more words in this period, `reached` those that the newest samples
     are at or above, and since when; `track` is what the pace is measured by; `generation` counts the early
-    resets behind which the window has kept its end.
+    resets behind which the window has kept its end. `ended_week` is the period before, of a week, while that is news.
     """
 
     at: datetime
@@ -59,6 +77,7 @@ class WindowMemory:
     reached: Mapping[float, datetime] = field(default_factory=dict)
     track: tuple[Point, ...] = ()
     generation: int = 0
+    ended_week: EndedWeek | None = None
 
     @property
     def period(self) -> str:
@@ -74,4 +93,5 @@ class WindowMemory:
             low_since=self.low_since and self.low_since + by,
             reached={threshold: since + by for threshold, since in self.reached.items()},
             track=tuple(replace(point, at=point.at + by) for point in self.track),
+            ended_week=self.ended_week and self.ended_week.moved(by),
         )

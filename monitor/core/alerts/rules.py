@@ -51,6 +51,7 @@ DEFAULT_RULES: Final[Mapping[AlertKind, Rule]] = {
     AlertKind.EXPIRY: Rule(),
     AlertKind.UNREADABLE: Rule(hold=timedelta(minutes=15)),
     AlertKind.LIMIT_CHANGED: Rule(),
+    AlertKind.WEEK_EXPIRED: Rule(enabled=False),
     AlertKind.EXHAUSTED: Rule(urgency=Urgency.CRITICAL),
     AlertKind.EXHAUSTED_SOON: Rule(),
     AlertKind.FREE: Rule(),

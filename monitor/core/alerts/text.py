@@ -77,6 +77,8 @@ def headline(alert: Alert, now: datetime, zone: tzinfo | None = None) -> str:
             return f"all accounts full {f'at about {at}' if at else 'soon'}"
         case AlertKind.LIMIT_CHANGED:
             return f"limit changed: {_detail(alert)}"
+        case AlertKind.WEEK_EXPIRED:
+            return f"{percent(1 - alert.utilization)} of the week expired unused"
         case AlertKind.FREE:
             return "free again"
         case AlertKind.TEST:
@@ -210,6 +212,14 @@ def _limit_changed(alert: Alert, _: tzinfo | None) -> Message:
     return Message(f"{_name(alert)}: the week lasts for other use than before", body)
 
 
+def _week_expired(alert: Alert, zone: tzinfo | None) -> Message:
+    used = f"{percent(alert.utilization)} was used"
+    if alert.resets_at is not None:
+        used += f" by the reset {moment(alert.resets_at, alert.at, zone)}"
+    title = f"{_name(alert)}: {percent(1 - alert.utilization)} of the week expired unused"
+    return Message(title, sentences(used, _detail(alert)))
+
+
 def _free(alert: Alert, _: tzinfo | None) -> Message:
     return Message(f"{_name(alert)} is free again", "All accounts had been at their limit.")
 
@@ -233,6 +243,7 @@ _FORMATS: Final[Mapping[AlertKind, Callable[[Alert, tzinfo | None], Message]]] =
     AlertKind.EXPIRY: _expiry,
     AlertKind.UNREADABLE: _unreadable,
     AlertKind.LIMIT_CHANGED: _limit_changed,
+    AlertKind.WEEK_EXPIRED: _week_expired,
     AlertKind.EXHAUSTED: _exhausted,
     AlertKind.EXHAUSTED_SOON: _exhausted_soon,
     AlertKind.FREE: _free,

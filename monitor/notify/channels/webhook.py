@@ -99,6 +99,7 @@ _TAGS: Final = {
     AlertKind.LOGIN: "key",
     AlertKind.EXHAUSTED_SOON: "chart_with_upwards_trend",
     AlertKind.LIMIT_CHANGED: "straight_ruler",
+    AlertKind.WEEK_EXPIRED: "hourglass",
     AlertKind.EXPIRY: "key",
     AlertKind.TEST: "bell",
 }

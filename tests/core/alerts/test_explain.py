@@ -341,6 +341,24 @@ def test_a_period_that_has_ended_since_the_last_sample() -> None:
     assert said["sample"] == "70% at Sun 12:00:00 (1d ago)"
 
 
+def test_a_week_says_what_is_unused_and_then_what_expired() -> None:
+    book = RuleBook(rules={AlertKind.WEEK_EXPIRED: Rule()})
+    ends, later = timedelta(hours=1), timedelta(days=7, hours=1)
+    polls = [
+        PollSucceeded(at, "a", usage(window("7d", percent, end), at=at), SECOND)
+        for at, percent, end in ((NOW, 62, ends), (after(hours=1, minutes=2), 1, later))
+    ]
+    assert explained([], book).get("week_expired") is None
+    assert explained(polls[:1])["week_expired"] == "silent: the rule is off"
+    assert (
+        explained(polls[:1], book)["week_expired"] == "fires after 13:00:00: 38% is unused so far"
+    )
+    said = explained(polls, book)["week_expired"]
+    assert said == "38% expired at 13:00:00: sent at 13:12:00"
+    said = explained([*polls, Ticked(after(hours=1, minutes=12))], book)["week_expired"]
+    assert said == "fired at 13:12:00; fires after 29 Nov 13:00:00: 99% is unused so far"
+
+
 def test_the_windows_each_have_their_block_and_one_can_be_chosen() -> None:
     seen = usage(window("5h", 70, END), window("7d", 20, timedelta(days=3)))
     reached, _ = after_events([PollSucceeded(NOW, "a", seen, SECOND)], RuleBook())

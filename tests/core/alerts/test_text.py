@@ -343,6 +343,7 @@ RESETS = after(hours=2, minutes=14)
             Alert(AlertKind.EXHAUSTED, "", "", NOW, detail="finn@work.com", resets_at=RESETS),
             "all accounts full · finn@work.com free 14:14",
         ),
+        (Alert(AlertKind.WEEK_EXPIRED, "a", "7d", NOW, 0.62), "38% of the week expired unused"),
         (Alert(AlertKind.FREE, "a", "", NOW), "free again"),
         (Alert(AlertKind.TEST, "", "", NOW), "test: alerts are shown here"),
     ],

@@ -5,8 +5,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from monitor.storage.db import StateFile
+from monitor.core.model import AccountState
+from monitor.core.profiles import Sample
+from monitor.core.schedule import Sent, may_send
+from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
+from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database, Job
 from tests.builders import NOW
 
@@ -78,6 +82,32 @@ class InlineDatabase(Database):
         self._file.close()
 
 
-def inline_recorder(folder: Path, settings: str = "") -> Recorder:
-    """A recorder in this state folder that has written what it was given when the call returns."""
-    return Recorder(InlineDatabase(StateFile(folder / "state.db", busy_secs=0)), settings)
+def inline_database(folder: Path | None = None) -> InlineDatabase:
+    """The database of this state folder, or one in memory."""
+    path = IN_MEMORY if folder is None else folder / "state.db"
+    return InlineDatabase(StateFile(path, busy_secs=0))
+
+
+def inline_recorder(folder: Path | None = None, settings: str = "") -> Recorder:
+    """A recorder that has written what it was given when the call returns."""
+    return Recorder(inline_database(folder), settings)
+
+
+class OwnRequests(RequestBudget):
+    """The budget of a process that is the only one to ask, and may ask twice at one instant of a clock that stands."""
+
+    def __init__(self) -> None:
+        super().__init__(inline_database(), lambda _: None)
+
+    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+        return may_send(Sent(account.requests, account.backoff_until), base, now)
+
+
+class NoHistory:
+    """Nothing is kept."""
+
+    def read(self, _account: str, _since: datetime, _until: datetime) -> dict[str, list[Sample]]:
+        return {}
+
+    async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
+        return 0

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from monitor.api.client import ApiHosts, Client
 from monitor.app import background
 from monitor.app.forecaster import Forecaster, History
-from monitor.app.past_samples import NoHistory
-from monitor.app.poller import OwnRequests, Poller, RequestAllowance
+from monitor.app.poller import Poller
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import (
     ChannelsReplaced,
@@ -34,10 +33,11 @@ from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
-from monitor.notify.delivery_log import Journal
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.notify.queue import Notifier
 from monitor.storage.cache import Cached, Mute
-from monitor.storage.recorder import NoRecorder, Recorder
+from monitor.storage.recorder import Recorder
+from monitor.storage.requests import RequestBudget
 from monitor.store import Store
 from monitor.system.clock import Clock
 
@@ -61,13 +61,20 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """The parts that outlive this process; those of the defaults end with it."""
+    """The parts that write the state database, and the samples of the past."""
 
-    mute: Mute = field(default_factory=Mute)
-    recorder: Recorder | NoRecorder = field(default_factory=NoRecorder)
-    journal: Journal = field(default_factory=Journal)
-    budget: RequestAllowance = field(default_factory=OwnRequests)
-    history: History = field(default_factory=NoHistory)
+    mute: Mute
+    recorder: Recorder
+    journal: DeliveryLog
+    budget: RequestBudget
+    history: History
+
+    @staticmethod
+    def over(recorder: Recorder, history: History, *, is_brief: bool = False) -> "Persistence":
+        """All of them over one database. One that `is_brief` sends no request that it cannot count."""
+        database = recorder.database
+        budget = RequestBudget(database, recorder.record_backoff, is_brief=is_brief)
+        return Persistence(Mute(database), recorder, DeliveryLog(recorder), budget, history)
 
 
 class App:

@@ -4,7 +4,6 @@ import logging
 from datetime import datetime
 from typing import Final
 
-from monitor.app.poller import RequestAllowance
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError
@@ -13,7 +12,8 @@ from monitor.core.state import State
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.storage.cache import Mute
-from monitor.storage.recorder import NoRecorder, Recorder
+from monitor.storage.recorder import Recorder
+from monitor.storage.requests import RequestBudget
 from monitor.store import Store
 from monitor.system.clock import Clock
 
@@ -44,14 +44,14 @@ async def follow_mute(mute: Mute, store: Store, clock: Clock) -> None:
         await clock.sleep(LOOK_SECS)
 
 
-async def follow_requests(budget: RequestAllowance, store: Store, clock: Clock) -> None:
+async def follow_requests(budget: RequestBudget, store: Store, clock: Clock) -> None:
     """Show what other processes send for our accounts; before a request of our own it counts anyway."""
     while True:
         await clock.sleep(COUNT_SECS)
         await count_requests(budget, store, clock.now())
 
 
-async def count_requests(budget: RequestAllowance, store: Store, now: datetime) -> None:
+async def count_requests(budget: RequestBudget, store: Store, now: datetime) -> None:
     """Bring what is known of all processes' requests into the state."""
     for name, sent in (await budget.sent(store.state.accounts, now)).items():
         account = store.state.accounts.get(name)
@@ -62,14 +62,14 @@ async def count_requests(budget: RequestAllowance, store: Store, now: datetime) 
             store.dispatch(RequestsCounted(now, name, sent.requests, sent.backoff_until))
 
 
-async def follow_storage(recorder: Recorder | NoRecorder, store: Store, clock: Clock) -> None:
+async def follow_storage(recorder: Recorder, store: Store, clock: Clock) -> None:
     """Show that the state database cannot be written, and that it can be again."""
     while True:
         report_storage(recorder, store, clock.now())
         await recorder.failure_changed()
 
 
-def report_storage(recorder: Recorder | NoRecorder, store: Store, now: datetime) -> None:
+def report_storage(recorder: Recorder, store: Store, now: datetime) -> None:
     """Bring what keeps the state database from being written into the state."""
     if recorder.failure != store.state.storage_failure:
         store.dispatch(StorageFailed(now, recorder.failure))

@@ -87,16 +87,6 @@ class History:
         return new
 
 
-class NoHistory:
-    """Nothing is kept."""
-
-    def read(self, _account: str, _since: datetime, _until: datetime) -> dict[str, list[Sample]]:
-        return {}
-
-    async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
-        return 0
-
-
 def desktop_rows(
     environ: Mapping[str, str], account: str, org_id: str, now: datetime
 ) -> Iterator[Row]:

@@ -8,9 +8,9 @@ polls go out a few together: somebody waits for the table.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Protocol
 
 from monitor.core.errors import ApiError, Cause, CredentialError, Reason
@@ -24,8 +24,8 @@ from monitor.core.events import (
     RequestsCounted,
     RequestSent,
 )
-from monitor.core.model import Account, AccountState, Credential, Usage
-from monitor.core.schedule import Sent, may_send
+from monitor.core.model import Account, Credential, Usage
+from monitor.storage.requests import RequestBudget
 from monitor.store import Store
 from monitor.system.clock import ServerClock
 
@@ -57,32 +57,6 @@ class UsageSource(Protocol):
         """Ask for the account's usage now. Raises ApiError."""
 
 
-class RequestAllowance(Protocol):
-    """Counts the requests for each account, those of other processes too."""
-
-    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
-        """Say whether one more request may be sent, which then counts; and which were sent before."""
-
-    async def sent(self, accounts: Mapping[str, AccountState], now: datetime) -> dict[str, Sent]:
-        """Return what was sent for each of the accounts, as far as that can be known soon."""
-
-    def record_backoff(self, account: AccountState) -> None:
-        """Have the other processes respect the account's back-off, or its end."""
-
-
-class OwnRequests:
-    """The allowance of a process that is the only one to ask."""
-
-    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
-        return may_send(Sent(account.requests, account.backoff_until), base, now)
-
-    async def sent(self, accounts: Mapping[str, AccountState], now: datetime) -> dict[str, Sent]:  # noqa: ARG002
-        return {}
-
-    def record_backoff(self, account: AccountState) -> None:
-        """There is no other process."""
-
-
 class Poller:
     """Turns due accounts into `PollSucceeded` and `PollFailed`. `chance` yields random numbers in [0, 1)."""
 
@@ -93,7 +67,7 @@ class Poller:
         credentials: CredentialSource,
         api: UsageSource,
         chance: Callable[[], float],
-        budget: RequestAllowance,
+        budget: RequestBudget,
     ) -> None:
         self._store = store
         self._clock = clock

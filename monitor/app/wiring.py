@@ -45,7 +45,6 @@ from monitor.demo.server import SimulatedApi
 from monitor.notify.build import build_channel_set
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Show
-from monitor.notify.delivery_log import DeliveryLog
 from monitor.paths import refuse_missing
 from monitor.settings import (
     Address,
@@ -57,10 +56,8 @@ from monitor.settings import (
     settings_id,
     state_db,
 )
-from monitor.storage.cache import Mute
-from monitor.storage.db import StateFile
+from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
-from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database
 from monitor.store import Store
 from monitor.system.clock import ServerClock
@@ -105,17 +102,12 @@ async def build(
         setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))
     clock = clock or ServerClock()
     async with AsyncExitStack() as stack:
-        opened = open_recorder(settings.path, alerts=alerts, environ=environ)
-        recorder = await stack.enter_async_context(opened)
-        cached, database = await recorder.load(), recorder.database
+        path, rows = state_db(environ), settings_id(environ, settings.path)
+        recorder = await stack.enter_async_context(open_recorder(path, rows, alerts=alerts))
+        cached = await recorder.load()
         clock.offset = clock.found = cached.clock_offset
-        persistence = Persistence(
-            Mute(database),
-            recorder,
-            DeliveryLog(recorder),
-            RequestBudget(database, recorder.record_backoff, is_brief=not stays),
-            History(database, state_db(environ), recorder.settings, environ),
-        )
+        history = History(recorder.database, path, rows, environ)
+        persistence = Persistence.over(recorder, history, is_brief=not stays)
         facts = AccountCache(cached.facts, recorder.record_facts)
         places = _real_places(settings, facts, environ, clock)
         client = await stack.enter_async_context(client_for(settings.api, clock))
@@ -165,11 +157,11 @@ def connect(
 
 @asynccontextmanager
 async def open_recorder(
-    config: Path, *, alerts: bool, environ: Mapping[str, str] = os.environ
+    path: Path, settings: str = "", *, alerts: bool = True
 ) -> AsyncIterator[Recorder]:
-    """Open what writes the rows of this settings file; the last ones are written at the end of the block."""
-    database = Database(StateFile(state_db(environ)))
-    recorder = Recorder(database, settings_id(environ, config), keeps_alerts=alerts)
+    """Open what writes the rows of a settings file; the last ones are written at the end of the block."""
+    database = Database(StateFile(path))
+    recorder = Recorder(database, settings, keeps_alerts=alerts)
     try:
         yield recorder
     finally:
@@ -184,11 +176,13 @@ async def build_demo() -> AsyncIterator[App]:
     simulated = demo_accounts(clock.now())
     history = DemoHistory(simulated, clock.now())
     async with AsyncExitStack() as stack:
+        recorder = await stack.enter_async_context(open_recorder(IN_MEMORY))
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
         logged_in = [SimulatedLogin(account) for account in simulated]
         policy = Policy(interval=DEMO_INTERVAL)
-        app = connect(_demo_places(logged_in), Persistence(history=history), client, policy, clock)
+        persistence = Persistence.over(recorder, history)
+        app = connect(_demo_places(logged_in), persistence, client, policy, clock)
         await app.credentials.accounts.import_from(logged_in[:-1])
         yield app
 

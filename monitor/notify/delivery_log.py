@@ -1,4 +1,4 @@
-"""Where it is written how far each alert has come, and what stands in where nothing is written."""
+"""Where it is written how far each alert has come."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -18,43 +18,15 @@ READ_SECS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Journal:
-    """Remembers nothing, as the demo has it; what it would write is said here."""
-
-    async def unfinished(self) -> list[StoredAlert]:
-        """What an earlier process has not sent to the end, oldest first."""
-        return []
-
-    async def begin(self, alerts: Sequence[StoredAlert], channel: str) -> Sequence[StoredAlert]:  # noqa: ARG002
-        """Write, before anything is sent, that these are about to be. Returns those that are still to be."""
-        return alerts
-
-    def put_back(self, alerts: Sequence[StoredAlert], channel: str, outcome: str) -> None:
-        """Write that these were not sent, and are to be tried again."""
-
-    def finish(
-        self,
-        alerts: Collection[StoredAlert],
-        channel: str,
-        stage: Stage,
-        outcome: str,
-        ended: Collection[StoredAlert],
-        at: datetime,
-    ) -> None:
-        """Write what became of these on a channel for good; nothing at all is left to be done for those of `ended`."""
-
-    def drop(self, alerts: Collection[StoredAlert], note: str, at: datetime) -> None:
-        """Give these up without an attempt."""
-
-
-class DeliveryLog(Journal):
-    """The journal in the state database; what cannot be written now is written when it can be."""
+class DeliveryLog:
+    """The rows of alerts in the state database; what cannot be written now is written when it can be."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._settings = recorder.settings
 
     async def unfinished(self) -> list[StoredAlert]:
+        """What an earlier process has not sent to the end, oldest first."""
         settings, written = self._settings, list[StoredAlert]()
         try:
             written = await self._recorder.database.read(
@@ -66,6 +38,7 @@ class DeliveryLog(Journal):
         return [*written, *(a for a in self._recorder.take_unwritten() if a.key not in keys)]
 
     async def begin(self, alerts: Sequence[StoredAlert], channel: str) -> Sequence[StoredAlert]:
+        """Write, before anything is sent, that these are about to be. Returns those that are still to be."""
         settings = self._settings
 
         def work(database: Connection) -> list[StoredAlert]:
@@ -83,6 +56,7 @@ class DeliveryLog(Journal):
             return alerts
 
     def put_back(self, alerts: Sequence[StoredAlert], channel: str, outcome: str) -> None:
+        """Write that these were not sent, and are to be tried again."""
         results = deliveries.results(self._settings, alerts, channel, Stage.DECIDED, outcome)
         self._recorder.write(results)
 
@@ -95,8 +69,10 @@ class DeliveryLog(Journal):
         ended: Collection[StoredAlert],
         at: datetime,
     ) -> None:
+        """Write what became of these on a channel for good; nothing at all is left to be done for those of `ended`."""
         results = deliveries.results(self._settings, alerts, channel, stage, outcome)
         self._recorder.write([*results, *deliveries.ends(self._settings, ended, "", at)])
 
     def drop(self, alerts: Collection[StoredAlert], note: str, at: datetime) -> None:
+        """Give these up without an attempt."""
         self._recorder.write(deliveries.ends(self._settings, alerts, note, at))

@@ -29,7 +29,7 @@ from monitor.core.effects import Effect
 from monitor.core.events import Notified
 from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, Sender
-from monitor.notify.delivery_log import Journal
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.storage.deliveries import Stage, StoredAlert
 from monitor.system.aio import see_through, woken
 from monitor.system.clock import Clock
@@ -125,7 +125,7 @@ class Queue:
         self,
         name: str,
         sender: Sender,
-        journal: Journal,
+        journal: DeliveryLog,
         clock: Clock,
         quiet_until: Callable[[datetime], datetime | None],
     ) -> None:
@@ -260,7 +260,7 @@ class Notifier:
         channels: ChannelSet,
         source: Source,
         clock: Clock,
-        journal: Journal,
+        journal: DeliveryLog,
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._channels = channels

@@ -175,24 +175,22 @@ def _rows(database: sqlite3.Connection, settings: str, kind: str) -> Iterator[tu
 
 class Mute:
     """Until when the user wants no alerts. Every process reads and writes the row of it; it is over once its
-    instant has passed. Without a database it ends with the process.
+    instant has passed.
     """
 
-    def __init__(self, database: "Database | None" = None) -> None:
+    def __init__(self, database: "Database") -> None:
         self._database = database
         self._until: datetime | None = None
 
     async def muted_until(self, now: datetime) -> datetime | None:
         """When the mute ends that holds now; None where none does. What was read last holds while nothing can be."""
-        if self._database is not None:
-            with suppress(StorageError):  # which the recorder reports
-                self._until = await self._database.read(muted_until, within=MUTE_SECS)
+        with suppress(StorageError):  # which the recorder reports
+            self._until = await self._database.read(muted_until, within=MUTE_SECS)
         return holding_mute(self._until, now)
 
     async def set(self, until: datetime | None) -> None:
         """Mute until then; None ends it. Raises StorageError."""
-        if self._database is not None:
-            await self._database.write(lambda database: put_mute(database, until), within=MUTE_SECS)
+        await self._database.write(lambda database: put_mute(database, until), within=MUTE_SECS)
         self._until = until
 
     async def toggle(self, now: datetime) -> datetime | None:

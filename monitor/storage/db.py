@@ -25,6 +25,9 @@ VERSION: Final = 2
 APPLICATION_ID: Final = 0x436C5472
 """`ClTr`, which `file` and SQLite's tools show of the file."""
 
+IN_MEMORY: Final = Path(":memory:")
+"""In the place of a file: a database that nobody else sees, and that ends when it is closed."""
+
 BUSY_SECS: Final = 1.0
 """How long another process may keep us waiting: its transactions take milliseconds."""
 
@@ -184,15 +187,16 @@ class StateFile:
         if self._database is not None and not self._is_in_place():
             self.close()  # somebody has removed it, or set it aside
         if self._database is None:
-            private_folder(self.path.parent)
-            self.path.touch(mode=0o600)
-            self._inode = self.path.stat().st_ino
+            if self.path != IN_MEMORY:
+                private_folder(self.path.parent)
+                self.path.touch(mode=0o600)
+                self._inode = self.path.stat().st_ino
             self._database = self._connected()
         return self._database
 
     def _is_in_place(self) -> bool:
         try:
-            return self.path.stat().st_ino == self._inode
+            return self.path == IN_MEMORY or self.path.stat().st_ino == self._inode
         except FileNotFoundError:
             return False
 

@@ -338,23 +338,3 @@ def _renamed_from(before: State, after: State, account: AccountState, name: str)
     gone = before.accounts.keys() - after.accounts.keys()
     same = (old for old in gone if account.usage and before.accounts[old].usage is account.usage)
     return dict.fromkeys(same, name)
-
-
-class NoRecorder:
-    """Writes nothing: for the demo."""
-
-    failure: str | None = None
-
-    def record(
-        self,
-        before: State,  # noqa: ARG002
-        after: State,  # noqa: ARG002
-        effects: Sequence[Effect],
-        release: Release,
-    ) -> None:
-        for effect in effects:
-            release(effect)
-
-    async def failure_changed(self) -> None:
-        """Wait for ever."""
-        await asyncio.Event().wait()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from monitor.app.forecaster import Forecaster, History
-from monitor.app.past_samples import NoHistory
 from monitor.core.events import AccountsLoaded, PollSucceeded
 from monitor.core.model import Account, AccountForecast
 from monitor.core.profiles import Sample
@@ -86,7 +85,7 @@ async def test_a_week_that_is_used_slowly_is_said_to_last() -> None:
 
 
 async def test_without_a_history_it_is_too_early_to_say() -> None:
-    assert (await forecast_of(NoHistory(), 50)).windows == {}
+    assert (await forecast_of(Kept([]), 50)).windows == {}
 
 
 async def test_what_was_taken_over_from_elsewhere_is_learned_from_at_once() -> None:

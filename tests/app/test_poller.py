@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from monitor.app.poller import OwnRequests, Poller, RequestAllowance
+from monitor.app.poller import Poller
 from monitor.core.errors import ApiError, CredentialError, Failure, Reason, describe
 from monitor.core.events import (
     AccountIdentified,
@@ -21,10 +21,11 @@ from monitor.core.events import (
 from monitor.core.model import Account, AccountState, Credential, Down, Identity, Secret, Usage
 from monitor.core.schedule import Sent
 from monitor.core.state import Policy, State
+from monitor.storage.requests import RequestBudget
 from monitor.store import Store
 from monitor.system.clock import ServerClock
 from tests.builders import window
-from tests.fakes import FakeClock, settle
+from tests.fakes import FakeClock, OwnRequests, settle
 
 OLD, NEW = Credential(Secret("old")), Credential(Secret("new"))
 
@@ -88,7 +89,7 @@ class Rig:
         self.load(*names)
         self.poller_with(OwnRequests())
 
-    def poller_with(self, budget: RequestAllowance) -> None:
+    def poller_with(self, budget: RequestBudget) -> None:
         self.poller = Poller(
             self.store, self.server_clock, self.credentials, self.api, lambda: 0.0, budget
         )
@@ -246,7 +247,7 @@ async def test_a_refusal_stands_where_the_hour_has_no_room_for_a_second_try() ->
 
 
 @dataclass
-class FakeAllowance(OwnRequests):
+class FakeBudget(RequestBudget):
     """Of what other processes have sent: no more than this many requests may follow."""
 
     others: tuple[datetime, ...] = ()
@@ -266,7 +267,7 @@ class FakeAllowance(OwnRequests):
 async def test_what_other_processes_have_sent_postpones_a_poll() -> None:
     rig = Rig("a")
     others = tuple(rig.clock.now() - timedelta(seconds=100 * n) for n in range(28, 0, -1))
-    rig.poller_with(FakeAllowance(others))
+    rig.poller_with(FakeBudget(others))
     async with rig.running():
         await rig.clock.advance(1)
     account = rig.store.state.accounts["a"]
@@ -278,7 +279,7 @@ async def test_what_other_processes_have_sent_postpones_a_poll() -> None:
 async def test_a_back_off_that_another_process_was_told_is_respected_and_shown() -> None:
     rig = Rig("a")
     until = rig.clock.now() + timedelta(minutes=40)
-    rig.poller_with(FakeAllowance(backoff_until=until))
+    rig.poller_with(FakeBudget(backoff_until=until))
     async with rig.running():
         await rig.clock.advance(1)
         account = rig.store.state.accounts["a"]
@@ -289,7 +290,7 @@ async def test_a_second_try_needs_room_among_all_processes() -> None:
     rig = Rig("a")
     rig.credentials.renewed = NEW
     rig.api.answer = lambda *_: ApiError(Failure(Reason.AUTH, detail="refused"))
-    rig.poller_with(FakeAllowance(left=1))
+    rig.poller_with(FakeBudget(left=1))
     async with rig.running():
         await rig.clock.advance(1)
     health = rig.store.state.accounts["a"].health
@@ -301,7 +302,7 @@ async def test_what_the_server_said_is_noted_for_the_other_processes() -> None:
     rig = Rig("a")
     answers = [ApiError(Failure(Reason.RATE_LIMITED, retry_after=timedelta(minutes=40))), None]
     rig.api.answer = lambda *_: answers.pop(0)
-    allowance = FakeAllowance(left=9)
+    allowance = FakeBudget(left=9)
     rig.poller_with(allowance)
     async with rig.running():
         await rig.clock.advance(60 * 60, tick=20)

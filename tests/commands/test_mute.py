@@ -10,9 +10,9 @@ import pytest
 from monitor.cli import main
 from monitor.storage import cache
 from monitor.storage.cache import Mute, holding_mute, mute_words
-from monitor.storage.db import StateFile, StorageError, read_only
+from monitor.storage.db import StorageError, read_only
 from tests.builders import NOW, after, before
-from tests.fakes import InlineDatabase
+from tests.fakes import inline_database
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -91,22 +91,19 @@ async def test_a_mute_is_over_once_its_instant_has_come(
 
 
 def mute_in(folder: Path) -> Mute:
-    return Mute(InlineDatabase(StateFile(folder / "state.db", busy_secs=0)))
+    return Mute(inline_database(folder))
 
 
-@pytest.mark.parametrize("has_database", [True, False])
-async def test_the_key_mutes_for_an_hour_and_then_ends_the_mute(
-    tmp_path: Path, has_database: bool
-) -> None:
-    mute = mute_in(tmp_path) if has_database else Mute()
+async def test_the_key_mutes_for_an_hour_and_then_ends_the_mute(tmp_path: Path) -> None:
+    mute = mute_in(tmp_path)
     assert await mute.toggle(NOW) == after(hours=1)
     assert await mute.toggle(after(minutes=59)) is None
     assert await mute.muted_until(after(minutes=59)) is None
     assert await mute.toggle(after(hours=2)) == after(hours=3)
 
 
-async def test_the_key_mutes_anew_once_a_mute_has_run_out() -> None:
-    mute = Mute()
+async def test_the_key_mutes_anew_once_a_mute_has_run_out(tmp_path: Path) -> None:
+    mute = mute_in(tmp_path)
     await mute.set(before(hours=1))
     assert await mute.toggle(NOW) == after(hours=1)
 

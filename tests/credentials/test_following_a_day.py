@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from monitor.app.poller import OwnRequests, Poller
+from monitor.app.poller import Poller
 from monitor.core.errors import ApiError, Failure, Reason, describe
 from monitor.core.model import Account, Credential, Down, Storage, Usage
 from monitor.system.clock import ServerClock
 from tests.builders import after, window
 from tests.credentials.factories import FakeLogin, Rig
+from tests.fakes import OwnRequests
 
 LIFE = timedelta(hours=8)
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.app.poller import OwnRequests, Poller
+from monitor.app.poller import Poller
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.errors import (
     ApiError,
@@ -21,6 +21,7 @@ from monitor.credentials.account_cache import CachedAccount
 from monitor.system.clock import ServerClock
 from tests.builders import after
 from tests.credentials.factories import FakeCommand, FakeLogin, Rig
+from tests.fakes import OwnRequests
 
 ME = "me@example.com"
 ARGV = ("pass", "show", "claude/work")

@@ -11,10 +11,11 @@ import pytest
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.state import State
 from monitor.notify.build import build_channel_set
-from monitor.notify.delivery_log import Journal
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.notify.queue import Notifier
 from monitor.settings import load
 from monitor.system.clock import SystemClock
+from tests.fakes import inline_recorder
 from tests.real.desktop import Desktop, Notice, desktop
 from tools.kill.bench import FakeSource
 
@@ -46,7 +47,7 @@ async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[
     file.write_text(settings)
     channels = build_channel_set(load(file), None, SystemClock())
     source = FakeSource(State())
-    notifier = Notifier(channels, source, SystemClock(), Journal())
+    notifier = Notifier(channels, source, SystemClock(), DeliveryLog(inline_recorder()))
     task = asyncio.create_task(notifier.run())
     try:
         yield source.effects

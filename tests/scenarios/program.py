@@ -20,11 +20,9 @@ from monitor.credentials.discovery import Discovery
 from monitor.credentials.interfaces import LoginSource, SecretStore
 from monitor.credentials.systemd import CredentialsDirectory
 from monitor.notify.channel import ChannelSet
-from monitor.notify.delivery_log import DeliveryLog
 from monitor.settings import SettingsFile, load, settings_id, state_folder
-from monitor.storage.cache import Mute
 from monitor.system.clock import ServerClock
-from tests.fakes import inline_recorder
+from tests.fakes import NoHistory, inline_recorder
 from tests.scenarios.clock import DayClock
 
 PARTS = ("poller", "login watcher", "local usage")
@@ -69,7 +67,7 @@ class Machine:
         recorder = inline_recorder(state_folder(self.environ), rows)
         cached = await recorder.load()
         async with client_for(settings.api, clock) as client:
-            kept = Persistence(Mute(recorder.database), recorder, DeliveryLog(recorder))
+            kept = Persistence.over(recorder, NoHistory())
             places = self._places(AccountCache(cached.facts, recorder.record_facts))
             app = connect(places, kept, client, policy, clock, chance=lambda: 0.5)
             await app.load(settings, cached)

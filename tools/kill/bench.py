@@ -12,10 +12,10 @@ from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.events import Notified
 from monitor.core.state import Policy, State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
-from monitor.notify.delivery_log import Journal
+from monitor.notify.delivery_log import DeliveryLog
 from monitor.notify.queue import Notifier
 from tests.builders import NOW
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, inline_recorder
 
 
 class FakeChannel:
@@ -77,7 +77,7 @@ class Bench:
         self,
         *channels: Channel,
         clock: FakeClock | None = None,
-        journal: Journal | None = None,
+        journal: DeliveryLog | None = None,
         rules: RuleBook | None = None,
         **options: Any,
     ) -> None:
@@ -87,9 +87,8 @@ class Bench:
         self.source = FakeSource(State(Policy(alerts=rules or RuleBook())))
         self.effects, self.events = self.source.effects, self.source.events
         self.busy = False
-        self.notifier = Notifier(
-            self.channels, self.source, self.clock, journal or Journal(), lambda: self.busy
-        )
+        journal = journal or DeliveryLog(inline_recorder())
+        self.notifier = Notifier(self.channels, self.source, self.clock, journal, lambda: self.busy)
 
     def notify(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
         for account in accounts:

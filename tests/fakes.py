@@ -109,5 +109,8 @@ class NoHistory:
     def read(self, _account: str, _since: datetime, _until: datetime) -> dict[str, list[Sample]]:
         return {}
 
+    def imported(self) -> str:
+        return ""
+
     async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
         return 0

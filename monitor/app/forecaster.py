@@ -42,6 +42,8 @@ REMEMBERED: Final = timedelta(days=14)
 IN_FULL: Final = timedelta(hours=10)
 HOURS_AHEAD: Final = 48
 TREND_SLICES: Final = 24
+LOOK_SECS: Final = 5.0
+"""The least time between two looks for an import, which another process may have done."""
 
 
 class History(Protocol):
@@ -51,6 +53,9 @@ class History(Protocol):
         self, account: str, since: datetime, until: datetime
     ) -> Mapping[str, Sequence[Sample]]:
         """By window, blocking. Raises StorageError."""
+
+    def imported(self) -> str:
+        """A word that is another one after each import of samples, blocking. Raises StorageError."""
 
     async def fill(self, account: str, org_id: str, now: datetime) -> int:
         """Take over what others have kept of the account; returns how many samples are new."""
@@ -233,10 +238,13 @@ class Forecaster:
         self._uncalibrated: list[str] = []
         self._demand: Activity | None = None
         self._demand_at: datetime | None = None
+        self._imported: str | None = None
+        self._looked_at = -math.inf
 
     async def run(self) -> None:
         """Forecast each account that has a new sample, until cancelled; calibrate while there is none."""
         while True:
+            await self._look_for_imports()
             state = self._store.state
             news = [a for a in state.accounts.values() if a.usage and self._is_new(a)]
             for account in news:
@@ -251,6 +259,23 @@ class Forecaster:
                 await Daemon(self._calibrate_one).future
             else:
                 await self._store.changed()
+
+    async def _look_for_imports(self) -> None:
+        """Where samples were imported since the last look, have all accounts learned again."""
+        if self._clock.monotonic() - self._looked_at < LOOK_SECS:
+            return
+        self._looked_at = self._clock.monotonic()
+        before = self._imported
+        try:
+            self._imported = await Daemon(self._history.imported).future
+        except StorageError:  # which the recorder reports
+            return
+        if before in (None, self._imported):
+            return
+        for model in self._models.values():
+            model.learned_at = None
+        self._demand_at = None
+        self._seen.clear()
 
     def _is_new(self, account: AccountState) -> bool:
         return (

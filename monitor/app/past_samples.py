@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
 from monitor.core.profiles import Sample
-from monitor.storage import samples
+from monitor.storage import cache, samples
 from monitor.storage.db import StorageError
 from monitor.storage.samples import Row
 from monitor.storage.writer import Database
@@ -55,6 +55,10 @@ class History:
     ) -> Mapping[str, Sequence[Sample]]:
         """The samples of each window, oldest first, blocking. Raises StorageError."""
         return samples.read(self._path, self._settings, account, since, until)
+
+    def imported(self) -> str:
+        """A word that is another one after each import, blocking. Raises StorageError."""
+        return cache.imported(self._path, self._settings)
 
     async def fill(self, account: str, org_id: str, now: datetime) -> int:
         """Take over what Claude Desktop has kept of the organization, where our own samples are of one day at most.

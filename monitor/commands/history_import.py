@@ -9,16 +9,20 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TextIO
 from urllib.parse import urlencode
 
 from monitor.core.errors import SettingsError, TrackerError, describe
+from monitor.core.format import duration
 from monitor.core.guard import find_account
 from monitor.core.model import Account
+from monitor.core.profiles import HOUR, LONGEST_GAP
 from monitor.core.sanitize import one_line
 from monitor.settings import Settings, settings_id, state_db
-from monitor.storage.db import StateFile
+from monitor.storage.cache import put_imported
+from monitor.storage.db import Connection, StateFile
 from monitor.storage.samples import FULL_FOR, KEPT, Row, insert_many, thin_again
 from monitor.storage.writer import run_now
 from monitor.system.stdio import complain
@@ -74,11 +78,29 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
     else:
         source, what = arguments.source or "-", "lines"
         rows = _from_file(source, find, problems, now)
-    seen, new = _store(rows, settings_id(os.environ, settings.path))
+    times = dict[tuple[str, str], list[datetime]]()
+    seen, new = _store(_noting(rows, times), settings_id(os.environ, settings.path), now)
     known = f", {seen - new} of them known before" if seen > new else ""
     print(f"imported {seen} sample{'' if seen == 1 else 's'}{known}")
+    for account, window in (key for key, at in times.items() if _are_far_apart(at)):
+        apart = f"most samples are more than {duration(timedelta(hours=LONGEST_GAP))} apart"
+        words = f"{account} {window}: {apart}: charts show them, forecasts cannot learn from them"
+        complain(f"monitor: {one_line(words, len(words))}\n")
     problems.end(what)
     return 0
+
+
+def _noting(rows: Iterable[Row], times: dict[tuple[str, str], list[datetime]]) -> Iterator[Row]:
+    """The rows, with their times noted by account and window."""
+    for row in rows:
+        times.setdefault((row.account, row.window), []).append(row.at)
+        yield row
+
+
+def _are_far_apart(times: Iterable[datetime]) -> bool:
+    """Whether most of the samples are too far apart for forecasts, which need to know the hour of each use."""
+    gaps = [(after - before) / HOUR for before, after in pairwise(sorted(set(times)))]
+    return 2 * sum(gap > LONGEST_GAP for gap in gaps) > len(gaps)
 
 
 def _finder(accounts: Sequence[Account], into: str | None) -> Find:
@@ -97,7 +119,7 @@ def _finder(accounts: Sequence[Account], into: str | None) -> Find:
     return find
 
 
-def _store(rows: Iterator[Row], settings: str) -> tuple[int, int]:
+def _store(rows: Iterator[Row], settings: str, now: datetime) -> tuple[int, int]:
     """Write the rows; returns how many there were, and how many of them are new."""
     path, seen, new = state_db(os.environ), 0, 0
     batch: list[Row] = []
@@ -114,9 +136,12 @@ def _store(rows: Iterator[Row], settings: str) -> tuple[int, int]:
     if batch:
         seen, new = seen + len(batch), new + write()
     if new:
-        run_now(
-            StateFile(path, busy_secs=BUSY_SECS), lambda database: thin_again(database, settings)
-        )
+
+        def end(database: Connection) -> None:
+            thin_again(database, settings)
+            put_imported(database, settings, now)
+
+        run_now(StateFile(path, busy_secs=BUSY_SECS), end)
     return seen, new
 
 

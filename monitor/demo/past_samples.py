@@ -35,6 +35,10 @@ class DemoHistory:
             key: [s for s in samples if since <= s.at <= until] for key, samples in made.items()
         }
 
+    def imported(self) -> str:
+        """Nothing ever is."""
+        return ""
+
     async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
         """Nobody else has kept anything."""
         return 0

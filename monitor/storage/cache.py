@@ -32,6 +32,7 @@ MEMORY: Final = "memory"
 FACTS: Final = "facts"
 MUTE: Final = "mute"
 CLOCK: Final = "clock"
+IMPORTED: Final = "imported"
 """The kinds of rows. Mute and clock are those of all settings files: they stand under the ordinary one's id."""
 
 FLEET: Final = ""
@@ -155,6 +156,21 @@ def _clock_offset(database: sqlite3.Connection) -> timedelta:
 def put_clock_offset(database: sqlite3.Connection, offset: timedelta) -> None:
     """Keep what the machine's clock lacks."""
     put(database, "", CLOCK, "", encode(timedelta, offset) if offset else None)
+
+
+def imported(path: Path, settings: str) -> str:
+    """A word that is another one after each import of samples, blocking; "" before the first. Raises StorageError."""
+
+    def work(database: sqlite3.Connection) -> str:
+        with damage():
+            return str(dict(_rows(database, settings, IMPORTED)).get("", ""))
+
+    return read_only(path, work, "")
+
+
+def put_imported(database: sqlite3.Connection, settings: str, at: datetime) -> None:
+    """Let running programs know that samples were imported."""
+    put(database, settings, IMPORTED, "", at.isoformat())
 
 
 def _is_text(name: str) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from monitor.app.forecaster import Forecaster, History
-from monitor.core.events import AccountsLoaded, PollSucceeded
+from monitor.app.forecaster import LOOK_SECS, Forecaster, History
+from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
 from monitor.core.model import Account, AccountForecast
 from monitor.core.profiles import Sample
 from monitor.core.state import State
@@ -36,9 +36,13 @@ class Kept:
 
     samples: Sequence[Sample]
     is_filled: bool = True
+    imports: int = 0
 
     def read(self, _: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Sample]]:
         return {"7d": [s for s in self.samples if since <= s.at <= until]} if self.is_filled else {}
+
+    def imported(self) -> str:
+        return str(self.imports)
 
     async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
         before, self.is_filled = self.is_filled, True
@@ -93,3 +97,25 @@ async def test_what_was_taken_over_from_elsewhere_is_learned_from_at_once() -> N
     kept = Kept(samples, is_filled=False)
     found = await forecast_of(kept, samples[-1].utilization * 100)
     assert found.windows["7d"].run_out_probability > 0.8
+
+
+async def test_what_another_process_imports_is_learned_from_without_a_new_sample() -> None:
+    samples = work_week(150)
+    kept, clock, store = Kept([]), FakeClock(NOW), Store(State())
+    store.dispatch(AccountsLoaded(NOW, (Account("a", "org-a"),)))
+    running = asyncio.create_task(Forecaster(store, clock, kept, UTC).run())
+    try:
+        seen = usage(window("7d", samples[-1].utilization * 100, WEEK_ENDS))
+        store.dispatch(PollSucceeded(NOW, "a", seen, WEEK_ENDS))
+        async with asyncio.timeout(10):
+            while (found := store.state.accounts["a"].forecast) is None:
+                await store.changed()
+            assert found.windows == {}
+            kept.samples, kept.imports = samples, 1
+            await clock.advance(LOOK_SECS)
+            store.dispatch(Ticked(clock.now()))
+            while (found := store.state.accounts["a"].forecast) is None or not found.windows:
+                await store.changed()
+        assert found.windows["7d"].run_out_probability > 0.8
+    finally:
+        running.cancel()

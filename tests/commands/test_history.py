@@ -20,7 +20,7 @@ from monitor.core.forecast import Forecast, FullAt, RunOut
 from monitor.core.model import AccountForecast, Window
 from monitor.paths import config_path
 from monitor.settings import settings_id, state_db
-from monitor.storage import samples
+from monitor.storage import cache, samples
 from monitor.storage.samples import Row
 from monitor.terminal.text import width
 from tests.builders import NOW
@@ -201,14 +201,35 @@ def test_what_was_exported_can_be_imported_once(world: dict[str, str]) -> None:
         0,
         "imported 70 samples, 70 of them known before\n",
     )
+    rows = settings_id(world, Path(config_path(world)))
+    assert cache.imported(state_db(world), rows) == "", "nothing was new"
     state_db(world).unlink()
     file = Path(world["HOME"]) / "past.csv"
     file.write_text(f"\ufeff{exported}", encoding="utf-8")
     assert ran(world, "history", "import", "--from", str(file)).stdout == "imported 70 samples\n"
     assert ran(world, "history", "--csv").stdout == exported
+    first = cache.imported(state_db(world), rows)
     into = ran(world, "history", "import", "--from", str(file), "--account", "2")
     assert into.stdout == "imported 70 samples\n"
+    assert "" != first != cache.imported(state_db(world), rows), (
+        "a running monitor sees each import"
+    )
     assert ran(world, "history", "home", "--csv").stdout == exported.replace(",work,", ",home,")
+
+
+@pytest.mark.parametrize(("hours", "is_said"), [(3, True), (1, False)])
+def test_samples_that_forecasts_cannot_learn_from_are_said_to_be(
+    world: dict[str, str], hours: int, is_said: bool
+) -> None:
+    now = datetime.now(UTC)
+    rows = [f"{(now - n * HOUR).isoformat()},home,7d,0.5," for n in range(0, 60, hours)]
+    document = "\n".join(["at,account,window,utilization,resets_at", *rows, ""])
+    done = ran(world, "history", "import", stdin=document)
+    assert (done.returncode, done.stdout) == (0, f"imported {len(rows)} samples\n")
+    assert done.stderr == is_said * (
+        "monitor: home 7d: most samples are more than 1h 30m apart: "
+        "charts show them, forecasts cannot learn from them\n"
+    )
 
 
 BAD = {

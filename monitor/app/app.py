@@ -16,7 +16,6 @@ from monitor.core.events import (
     LookedAround,
     PolicyChanged,
     PollStarted,
-    Recalled,
     ReloadFailed,
     Restored,
     Tested,
@@ -104,8 +103,7 @@ class App:
         known = cached.accounts if polls else unasked(cached.accounts)
         self.store.dispatch(PolicyChanged(now, self.state().policy))
         self.store.dispatch(ClockCorrected(now, cached.clock_offset))
-        self.store.dispatch(Restored(now, known))
-        self.store.dispatch(Recalled(now, cached.memories, cached.conditions, cached.log))
+        self.store.dispatch(Restored(now, known, cached.conditions, cached.log))
         background.report_storage(self.persistence.recorder, self.store, now)
         self.credentials.accounts.load(listing)
         await background.count_requests(self.persistence.budget, self.store, now)

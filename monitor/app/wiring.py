@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from resource import RLIMIT_CORE, getrlimit, setrlimit
@@ -112,8 +112,6 @@ async def build(
         places = _real_places(settings, facts, environ, clock)
         client = await stack.enter_async_context(client_for(settings.api, clock))
         app = connect(places, persistence, client, policy_of(settings), clock)
-        if not alerts:
-            cached = replace(cached, memories={}, conditions={}, log=())
         await app.load(settings, cached)
         yield app
 

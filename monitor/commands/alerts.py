@@ -18,7 +18,7 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import TrackerError
 from monitor.core.format import clock, exact_percent, iso
 from monitor.core.guard import find_account
-from monitor.core.model import Account, AccountState, Usage
+from monitor.core.model import Usage
 from monitor.core.sanitize import one_line
 from monitor.core.state import Policy, State
 from monitor.settings import (
@@ -60,7 +60,8 @@ def alerts(arguments: Namespace) -> int:
 
 def _list(arguments: Namespace, now: datetime) -> None:
     known = _known(arguments, parse_since(arguments.since or LATELY, now))
-    firing = firing_alerts(_state_of(known, _rules(arguments), now), now)
+    policy, left = Policy(alerts=_rules(arguments)), known.cached
+    firing = firing_alerts(State(policy, left.accounts, conditions=left.conditions), now)
     if arguments.json:
         _print_json(
             generated_at=iso(now),
@@ -125,7 +126,7 @@ def _explain(arguments: Namespace, now: datetime) -> None:
     rules, known = _rules(arguments), _known(arguments, now - WARM_UP)
     decided = [_decided(entry) for entry in known.entries]
     blocks = [
-        explain(name, known.cached.memories[name], rules, now, decided, window=arguments.window)
+        explain(known.cached.accounts[name], rules, now, decided, window=arguments.window)
         for name in _chosen(arguments, known)
     ]
     if not any(blocks):
@@ -143,7 +144,7 @@ def _decided(entry: StoredAlert) -> Decided:
 
 def _chosen(arguments: Namespace, known: Known) -> list[str]:
     """The accounts that are meant. Raises SettingsError for one that there is not."""
-    names = list(known.cached.memories)
+    names = list(known.cached.accounts)
     if arguments.account is None or arguments.account in names:
         return [arguments.account] if arguments.account else names
     name = find_account(arguments.account, settings_of(arguments).accounts).name
@@ -170,21 +171,6 @@ def _known(arguments: Namespace, since: datetime) -> Known:
     nothing: tuple[Cached, list[StoredAlert]] = Cached(), []
     cached, entries = read_only(state_db(os.environ), work, nothing)
     return Known(cached, entries)
-
-
-def _state_of(known: Known, rules: RuleBook, now: datetime) -> State:
-    """As much of the running program's state as is remembered."""
-    accounts = {
-        name: AccountState(
-            Account(name),
-            next_poll_at=now,
-            interval=timedelta(0),
-            alerts=memory.windows,
-            conditions=memory.conditions,
-        )
-        for name, memory in known.cached.memories.items()
-    }
-    return State(Policy(alerts=rules), accounts, conditions=known.cached.conditions)
 
 
 def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:

@@ -1,58 +1,35 @@
-"""The memory of an earlier process of an account, given to the one that was loaded; and clocks set back. Pure."""
+"""What an earlier process knew of an account, given to the one that was loaded; and clocks set back. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core import schedule
-from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.model import AccountState, Down, Unpolled, Up
+from monitor.core.schedule import taken_up
 
 KEPT_FOR: Final = timedelta(days=1)
 """So long an account that was removed can come back with all that was known of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """One account's memory: of its windows, and of its lasting conditions.
-
-    `org_id` says whose limits these are: the same name may later stand for another organization.
-    """
-
-    windows: Mapping[str, WindowMemory] = field(default_factory=dict)
-    conditions: Mapping[str, Condition] = field(default_factory=dict)
-    org_id: str = ""
-
-    @staticmethod
-    def of(account: AccountState) -> "Remembered":
-        return Remembered(account.alerts, account.conditions, account.account.org_id)
-
-    def given_back(self, account: AccountState, now: datetime) -> AccountState:
-        """The account with this memory behind whatever it has seen since."""
-        by = min([timedelta(0), *(now - window.at for window in self.windows.values())])
-        windows = {key: old.moved(by) for key, old in self.windows.items()}
-        conditions = {key: old.moved(by) for key, old in self.conditions.items()}
-        return replace(
-            account,
-            alerts={**windows, **account.alerts},
-            conditions={**conditions, **account.conditions},
-        )
-
-
 def restored(
     fresh: AccountState, old: AccountState, now: datetime, base: timedelta
 ) -> AccountState:
-    """The loaded account with the figures, health and schedule of before, which no poll under way belongs to."""
-    by = min(timedelta(0), now - _newest(old, now))
+    """The loaded account with what was known of it before, which no poll under way belongs to.
+
+    Figures and schedule may be another process's than the memory of alerts, and by another clock: each moves alone.
+    """
+    none_ahead = timedelta(0)
+    alerts_by = min([none_ahead, *(now - memory.at for memory in old.alerts.values())])
+    remembered = moved(old, alerts_by)
     known = replace(
-        moved(old, by),
+        moved(old, min(none_ahead, now - _newest(old, now))),
         account=fresh.account,
         polling=False,
-        alerts=fresh.alerts,
-        conditions=fresh.conditions,
+        alerts=remembered.alerts,
+        conditions=remembered.conditions,
     )
-    return schedule.taken_up(known, now, base, fresh.next_poll_at)
+    return taken_up(known, now, base, fresh.next_poll_at)
 
 
 def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:

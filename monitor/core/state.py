@@ -11,7 +11,6 @@ from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import AccountState
-from monitor.core.restore import Remembered
 
 LOG_LENGTH: Final = 50
 
@@ -89,7 +88,7 @@ class NotificationLog:
 class State:
     """Accounts by name, in the order of the settings; `active` is an index into them.
 
-    `recalled` and `restored` wait for the accounts to be loaded. `storage_failure` says why alerts are not being
+    `restored` waits for its accounts to be loaded. `storage_failure` says why alerts are not being
     written down, `looked_around` that figures are had without polls, and were looked for. `log` has the newest alerts,
     the oldest of them first. `loaded_at` is when the settings were last read, `reload_failed` that they are wrong now.
     `clock_offset` is what the machine's clock lacks; all instants of the state are true ones.
@@ -102,7 +101,6 @@ class State:
     notifications: NotificationLog = NotificationLog()
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     muted_until: datetime | None = None
-    recalled: Mapping[str, Remembered] = field(default_factory=dict)
     restored: Mapping[str, AccountState] = field(default_factory=dict)
     storage_failure: str | None = None
     looked_around: bool = False

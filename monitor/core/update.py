@@ -1,17 +1,15 @@
 """How each event changes the state, and which effects it has: `update(state, event) -> (state, effects)`. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import singledispatch
+from datetime import timedelta
 
 from monitor.core import restore, schedule
 from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
-from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, Effect, Notify
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
+    AccountEvent,
     AccountIdentified,
     AccountsLoaded,
     AnswerSeen,
@@ -31,7 +29,6 @@ from monitor.core.events import (
     PollPostponed,
     PollStarted,
     PollSucceeded,
-    Recalled,
     RefreshRequested,
     ReloadFailed,
     RequestsCounted,
@@ -42,23 +39,8 @@ from monitor.core.events import (
     Ticked,
 )
 from monitor.core.merge import answered, merged, settled
-from monitor.core.model import LONGEST_EXPECTED, Account, AccountState, Down, Unpolled, Up, Usage
-from monitor.core.restore import Remembered
-from monitor.core.state import LOG_LENGTH, LoggedAlert, NotificationLog, State
-
-Outcome = tuple[State, tuple[Effect, ...]]
-
-
-def update(state: State, event: Event) -> Outcome:
-    """The state after the event, and what is to be done; an event of an unknown account changes nothing."""
-    state, effects = _update(event, state)
-    if not isinstance(event, WATCHED):
-        return state, effects
-    account = None if isinstance(event, Ticked) else event.account
-    state, alerts = evaluate_conditions(state, event.at, account)
-    state, fired = _fired(state, alerts, event.at)
-    return state, (*effects, *fired)
-
+from monitor.core.model import LONGEST_EXPECTED, AccountState, Down, Unpolled, Up
+from monitor.core.state import LOG_LENGTH, LoggedAlert, NotificationLog, Policy, State
 
 WATCHED = (
     PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Forecasted | Ticked | CredentialSeen
@@ -66,221 +48,128 @@ WATCHED = (
 """The events after which lasting conditions are looked at: those of the event's account; of all, at each tick."""
 
 
-def _fired(state: State, alerts: Sequence[Alert], at: datetime) -> Outcome:
-    """The alerts in the log and as effects; none while the user wants none."""
-    if not alerts or (state.muted_until is not None and at < state.muted_until):
+def update(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
+    """The state after the event, and what is to be done; an event of an unknown account changes nothing."""
+    try:
+        state, alerts = _after(state, event)
+        if isinstance(event, WATCHED):
+            account = None if isinstance(event, Ticked) else event.account
+            state, lasting = evaluate_conditions(state, event.at, account)
+            alerts = (*alerts, *lasting)
+    except Exception as error:
+        error.add_note(f"at the event {type(event).__name__}")  # for the report of the bug
+        raise
+    if not alerts or (state.muted_until is not None and event.at < state.muted_until):
         return state, ()
-    log = (*state.log, *(LoggedAlert(alert, at) for alert in alerts))[-LOG_LENGTH:]
-    return replace(state, log=log), tuple(Notify(alert) for alert in alerts)
+    entries = (LoggedAlert(alert, event.at) for alert in alerts)
+    return _logged(state, *entries), tuple(Notify(alert) for alert in alerts)
 
 
-@singledispatch
-def _update(event: object, state: State) -> Outcome:  # noqa: ARG001 - the fall-back of the dispatch
-    raise TypeError(f"not an event: {type(event).__name__}")
+def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
+    """The state after the event, and the alerts that a sample has led to."""
+    match event:
+        case Restored():
+            state = _logged(replace(state, restored=event.accounts, log=event.log), *state.log)
+            state = replace(state, conditions={**event.conditions, **state.conditions})
+        case PolicyChanged():
+            state = _with_policy(state, event)
+        case ReloadFailed():
+            state = replace(state, reload_failed=True)
+        case ChannelsReplaced():
+            log = replace(state.notifications, channels=event.channels)
+            state = replace(state, notifications=log)
+        case AccountsLoaded():
+            state = _with_accounts(state, event)
+        case LoginSeen():
+            known = event.account if event.account in state.accounts else None
+            state = replace(state, logged_in=known)
+        case RefreshRequested():
+            floor, base = schedule.REFRESH_FLOOR, state.policy.interval
+            chosen = state.accounts if event.account is None else {event.account}
+            refreshed = {
+                name: schedule.hurried(old, event.at, base, floor)
+                for name, old in state.accounts.items()
+                if name in chosen
+            }
+            state = replace(state, accounts={**state.accounts, **refreshed})
+        case LookedAround():
+            state = replace(state, looked_around=not state.policy.polls)
+        case Notified():
+            state = _with_notification(state, event)
+        case Tested():
+            state = _logged(state, LoggedAlert(event.alert, event.at))
+        case StorageFailed():
+            state = replace(state, storage_failure=event.detail)
+        case Muted():
+            state = replace(state, muted_until=event.until)
+        case ClockStepped():
+            # A clock set back would make every sample look old and every due time far.
+            state = _moved(state, min(event.by, timedelta(0)))
+        case ClockCorrected():
+            by = event.offset - state.clock_offset
+            state = _moved(replace(state, clock_offset=event.offset), by)
+        case Ticked():
+            pass
+        case _:
+            if isinstance(event, Forecasted):
+                state = replace(state, pool=event.pool)
+            old = state.accounts.get(event.account)
+            if old is not None:
+                new, alerts = _account_after(old, event, state.policy)
+                if new is not old:
+                    state = replace(state, accounts={**state.accounts, event.account: new})
+                return state, alerts
+    return state, ()
 
 
-def _changed(state: State, name: str, change: Callable[[AccountState], AccountState]) -> Outcome:
-    if name not in state.accounts:
-        return state, ()
-    accounts = {**state.accounts, name: change(state.accounts[name])}
-    return replace(state, accounts=accounts), ()
+def _account_after(
+    old: AccountState, event: AccountEvent, policy: Policy
+) -> tuple[AccountState, tuple[Alert, ...]]:
+    base = policy.interval
+    match event:
+        case AccountIdentified():
+            identity, plan = event.identity or old.identity, event.plan or old.plan
+            new = replace(old, identity=identity, plan=plan)
+        case CredentialSeen():
+            new = replace(
+                old,
+                token_expires_at=event.token_expires_at,
+                login_expires_at=event.login_expires_at,
+                config_dir=event.config_dir,
+            )
+            if event.renewed:
+                new = schedule.hurried(new, event.at, base, schedule.RENEWAL_FLOOR)
+        case PollStarted():
+            new = replace(old, polling=True, polls=old.polls + 1)
+        case RequestsCounted():
+            new = schedule.counted(old, event.requests, event.backoff_until, base)
+        case RequestSent():
+            new = schedule.with_request(old, event.at, base)
+        case PollPostponed():
+            new = replace(old, polling=False)
+        case PollSucceeded():
+            return _polled(old, event, policy)
+        case PollFailed():
+            new = _failed(old, event, base)
+        case FiguresSeen() | AnswerSeen():
+            return _overheard(old, event, policy)
+        case _:
+            new = replace(old, forecast=event.forecast)
+    return new, ()
 
 
-@_update.register
-def _recalled(event: Recalled, state: State) -> Outcome:
-    """Accounts that are not loaded yet find their memory when they are."""
-    log = (*event.log, *state.log)[-LOG_LENGTH:]
-    waiting = replace(state, recalled=event.accounts, log=log)
-    accounts = {name: _recalling(waiting, old, event.at) for name, old in state.accounts.items()}
-    conditions = {**event.conditions, **state.conditions}
-    return replace(waiting, accounts=accounts, conditions=conditions), ()
-
-
-def _recalling(state: State, account: AccountState, at: datetime) -> AccountState:
-    memory = state.recalled.get(account.account.name)
-    if memory is None or not account.account.has_limits_of(memory.org_id):
-        return account
-    return memory.given_back(account, at)
-
-
-@_update.register
-def _restored(event: Restored, state: State) -> Outcome:
-    return replace(state, restored=event.accounts), ()
-
-
-@_update.register
-def _policy_changed(event: PolicyChanged, state: State) -> Outcome:
-    """The first round of polls, or of looks where there are none, is not over again unless that changes."""
-    policy, before = event.policy, state.policy
-    known = state.accounts if policy.polls else restore.unasked(state.accounts)
-    accounts = {name: schedule.followed(old, policy.interval) for name, old in known.items()}
-    looked_around = not policy.polls and (before.polls or state.looked_around)
-    return replace(
-        state,
-        policy=policy,
-        loaded_at=event.at,
-        reload_failed=False,
-        accounts=accounts,
-        looked_around=looked_around,
-    ), ()
-
-
-@_update.register
-def _reload_failed(_: ReloadFailed, state: State) -> Outcome:
-    return replace(state, reload_failed=True), ()
-
-
-@_update.register
-def _channels_replaced(event: ChannelsReplaced, state: State) -> Outcome:
-    log = replace(state.notifications, channels=event.channels)
-    return replace(state, notifications=log), ()
-
-
-@_update.register
-def _accounts_loaded(event: AccountsLoaded, state: State) -> Outcome:
-    """What is known of accounts that are gone waits for a day: they may come back, by another edit of the settings."""
-    known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
-    new = [account.name for account in event.accounts if account.name not in known]
-    queue = {name: place for place, name in enumerate(new)}
-    accounts = {
-        account.name: _loaded(event, state, known, queue, place, account)
-        for place, account in enumerate(event.accounts)
-    }
-    logged_in = event.renamed.get(state.logged_in or "", state.logged_in)
-    gone = {name: old for name, old in known.items() if name not in accounts}
-    restored = {**state.restored, **gone}
-    kept = {
-        name: old
-        for name, old in restored.items()
-        if name not in accounts and restore.is_recent(old, event.at)
-    }
-    recalled = {**state.recalled, **{name: Remembered.of(old) for name, old in gone.items()}}
-    return replace(
-        state,
-        accounts=accounts,
-        active=event.active,
-        logged_in=logged_in if logged_in in accounts else None,
-        log=tuple(entry.renamed(event.renamed) for entry in state.log),
-        recalled={name: recalled[name] for name in kept if name in recalled},
-        restored=kept,
-    ), ()
-
-
-def _loaded(
-    event: AccountsLoaded,
-    state: State,
-    known: Mapping[str, AccountState],
-    queue: Mapping[str, int],
-    place: int,
-    account: Account,
-) -> AccountState:
-    """What is known of the account goes on, unless it now speaks of another organization's limits."""
-    old = known.get(account.name)
-    if old is not None and account.has_limits_of(old.account.org_id):
-        in_flight = old.polling and old.account.name == account.name
-        return replace(old, account=account, polling=in_flight)
-    interval, turn = state.policy.interval, queue.get(account.name, 0)
-    fresh = AccountState(
-        account=account,
-        next_poll_at=schedule.first_poll_at(event.at, turn, len(queue), interval),
-        interval=interval,
-        phase=place / len(event.accounts),
-    )
-    return _recalling(state, _restoring(state, fresh, event.at), event.at)
-
-
-def _restoring(state: State, fresh: AccountState, at: datetime) -> AccountState:
-    old = state.restored.get(fresh.account.name)
-    if old is None or not fresh.account.has_limits_of(old.account.org_id):
-        return fresh
-    return restore.restored(fresh, old, at, state.policy.interval)
-
-
-@_update.register
-def _account_identified(event: AccountIdentified, state: State) -> Outcome:
-    return _changed(
-        state,
-        event.account,
-        lambda old: replace(
-            old, identity=event.identity or old.identity, plan=event.plan or old.plan
-        ),
-    )
-
-
-@_update.register
-def _credential_seen(event: CredentialSeen, state: State) -> Outcome:
-    def change(old: AccountState) -> AccountState:
-        new = replace(
-            old,
-            token_expires_at=event.token_expires_at,
-            login_expires_at=event.login_expires_at,
-            config_dir=event.config_dir,
-        )
-        if not event.renewed:
-            return new
-        return schedule.hurried(new, event.at, state.policy.interval, schedule.RENEWAL_FLOOR)
-
-    return _changed(state, event.account, change)
-
-
-@_update.register
-def _login_seen(event: LoginSeen, state: State) -> Outcome:
-    known = event.account if event.account in state.accounts else None
-    return replace(state, logged_in=known), ()
-
-
-@_update.register
-def _refresh_requested(event: RefreshRequested, state: State) -> Outcome:
-    base = state.policy.interval
-    accounts = {
-        name: schedule.hurried(old, event.at, base, schedule.REFRESH_FLOOR)
-        if event.account in (None, name)
-        else old
-        for name, old in state.accounts.items()
-    }
-    return replace(state, accounts=accounts), ()
-
-
-@_update.register
-def _poll_started(event: PollStarted, state: State) -> Outcome:
-    return _changed(
-        state, event.account, lambda old: replace(old, polling=True, polls=old.polls + 1)
-    )
-
-
-@_update.register
-def _requests_counted(event: RequestsCounted, state: State) -> Outcome:
-    base = state.policy.interval
-    return _changed(
-        state,
-        event.account,
-        lambda old: schedule.counted(old, event.requests, event.backoff_until, base),
-    )
-
-
-@_update.register
-def _poll_postponed(event: PollPostponed, state: State) -> Outcome:
-    return _changed(state, event.account, lambda old: replace(old, polling=False))
-
-
-@_update.register
-def _request_sent(event: RequestSent, state: State) -> Outcome:
-    base = state.policy.interval
-    return _changed(state, event.account, lambda old: schedule.with_request(old, event.at, base))
-
-
-@_update.register
-def _poll_succeeded(event: PollSucceeded, state: State) -> Outcome:
-    old = state.accounts.get(event.account)
-    if old is None:
-        return state, ()
-    if not event.usage.windows and _has_limits(old, event.at):
+def _polled(
+    old: AccountState, event: PollSucceeded, policy: Policy
+) -> tuple[AccountState, tuple[Alert, ...]]:
+    seen_at = old.last_success_at
+    is_recent = seen_at is not None and event.at - seen_at < LONGEST_EXPECTED
+    if not event.usage.windows and is_recent and old.windows(event.at):
+        # In an outage every figure of an answer may be null.
         failure = Failure(Reason.SCHEMA, Cause.NO_LIMITS)
-        return _poll_failed(
-            PollFailed(event.at, event.account, failure, event.duration, event.jitter), state
-        )
+        failed = PollFailed(event.at, event.account, failure, event.duration, event.jitter)
+        return _failed(old, failed, policy.interval), ()
     usage = settled(old.usage, event.usage)
-    memories, told = observe(event.account, old.alerts, usage, state.policy.alerts)
+    memories, alerts = observe(event.account, old.alerts, usage, policy.alerts)
     new = replace(
         old,
         usage=usage,
@@ -290,102 +179,105 @@ def _poll_succeeded(event: PollSucceeded, state: State) -> Outcome:
         poll_duration=event.duration,
         alerts=memories,
     )
-    new = schedule.after_success(new, event.at, state.policy.interval, event.jitter)
-    state, _ = _changed(state, event.account, lambda _: new)
-    return _fired(state, told, event.at)
+    return schedule.after_success(new, event.at, policy.interval, event.jitter), alerts
 
 
-def _has_limits(account: AccountState, at: datetime) -> bool:
-    """Say whether the account had limits of late: in an outage every figure of an answer may be null."""
-    seen_at = account.last_success_at
-    return seen_at is not None and at - seen_at < LONGEST_EXPECTED and bool(account.windows(at))
+def _failed(old: AccountState, event: PollFailed, base: timedelta) -> AccountState:
+    failure, reason = event.failure, event.failure.reason
+    new = replace(
+        old,
+        health=Down(old.health.since if isinstance(old.health, Down) else event.at, failure),
+        polling=False,
+        poll_duration=event.duration or old.poll_duration,
+        failures={**old.failures, reason: old.failures.get(reason, 0) + 1},
+        failures_in_a_row=old.failures_in_a_row + 1,
+    )
+    return schedule.after_failure(new, event.at, base, reason, failure.retry_after, event.jitter)
 
 
-@_update.register
-def _figures_seen(event: FiguresSeen, state: State) -> Outcome:
-    """Figures without a request mend no failing poll, and leave the schedule as it is."""
-    old = state.accounts.get(event.account)
-    seen = replace(event.usage, at=min(event.usage.at, event.at))
-    seen = settled(old.usage if old else None, seen)
-    usage = merged(old.usage, seen) if old is not None else None
-    if old is None or usage is None:
-        return state, ()
-    before, new = old.usage, _shown(old, usage, event.at)
-    news = {w.key for w in usage.windows if before is None or before.window(w.key) != w}
-    new, told = _with_news(new, usage, news, state.policy.alerts)
-    state, _ = _changed(state, event.account, lambda _: new)
-    return _fired(state, told, event.at)
+def _overheard(
+    old: AccountState, event: FiguresSeen | AnswerSeen, policy: Policy
+) -> tuple[AccountState, tuple[Alert, ...]]:
+    """Figures without a request mend no failing poll, and leave the schedule as it is.
 
-
-@_update.register
-def _answer_seen(event: AnswerSeen, state: State) -> Outcome:
-    """As a poll's, but for the schedule and the health; it is found later than it came, and so are its alerts."""
-    old = state.accounts.get(event.account)
-    seen = replace(event.usage, at=min(event.usage.at, event.at))
-    seen = settled(old.usage if old else None, seen)
-    usage = answered(old.usage, seen, old.alerts) if old is not None else None
-    if old is None or usage is None:
-        return state, ()
-    new, news = _shown(old, usage, event.at), {window.key for window in seen.windows}
-    new, told = _with_news(new, replace(usage, at=seen.at), news, state.policy.alerts)
-    state, _ = _changed(state, event.account, lambda _: new)
-    return _fired(state, [a for a in told if is_still_news(a, event.at)], event.at)
-
-
-def _shown(account: AccountState, usage: Usage, at: datetime) -> AccountState:
-    """The account with usage that no poll of ours has brought."""
-    return replace(
-        account,
+    They may be found later than they came, and so are their alerts. The alert machine sees the windows that are new:
+    what was known before is no second sample.
+    """
+    seen = settled(old.usage, replace(event.usage, at=min(event.usage.at, event.at)))
+    if isinstance(event, AnswerSeen):
+        usage, news = answered(old.usage, seen, old.alerts), {w.key for w in seen.windows}
+    else:
+        usage = merged(old.usage, seen)
+        known = old.usage.windows if old.usage else ()
+        news = {w.key for w in usage.windows if w not in known} if usage else set()
+    if usage is None:
+        return old, ()
+    memories, alerts = observe(event.account, old.alerts, replace(usage, at=seen.at), policy.alerts)
+    new = replace(
+        old,
         usage=usage,
-        health=Up(at) if isinstance(account.health, Unpolled) else account.health,
-        last_success_at=max(account.last_success_at or usage.at, usage.at),
+        health=Up(event.at) if isinstance(old.health, Unpolled) else old.health,
+        last_success_at=max(old.last_success_at or usage.at, usage.at),
+        alerts={**old.alerts, **{key: m for key, m in memories.items() if key in news}},
+    )
+    return new, tuple(a for a in alerts if a.window in news and is_still_news(a, event.at))
+
+
+def _with_policy(state: State, event: PolicyChanged) -> State:
+    """The first round of polls, or of looks where there are none, is not over again unless that changes."""
+    policy, before = event.policy, state.policy
+    known = state.accounts if policy.polls else restore.unasked(state.accounts)
+    return replace(
+        state,
+        policy=policy,
+        loaded_at=event.at,
+        reload_failed=False,
+        accounts={name: schedule.followed(old, policy.interval) for name, old in known.items()},
+        looked_around=not policy.polls and (before.polls or state.looked_around),
     )
 
 
-def _with_news(
-    account: AccountState, usage: Usage, news: Set[str], rules: RuleBook
-) -> tuple[AccountState, tuple[Alert, ...]]:
-    """The alert machine sees the windows that are new: what was known before is no second sample."""
-    memories, told = observe(account.account.name, account.alerts, usage, rules)
-    seen = {key: memory for key, memory in memories.items() if key in news}
-    alerts = tuple(alert for alert in told if alert.window in news)
-    return replace(account, alerts={**account.alerts, **seen}), alerts
+def _with_accounts(state: State, event: AccountsLoaded) -> State:
+    """What is known of an account goes on, unless it now speaks of another organization's limits.
 
-
-@_update.register
-def _poll_failed(event: PollFailed, state: State) -> Outcome:
-    reason = event.failure.reason
-
-    def change(old: AccountState) -> AccountState:
-        since = old.health.since if isinstance(old.health, Down) else event.at
-        new = replace(
-            old,
-            health=Down(since, event.failure),
-            polling=False,
-            poll_duration=event.duration or old.poll_duration,
-            failures={**old.failures, reason: old.failures.get(reason, 0) + 1},
-            failures_in_a_row=old.failures_in_a_row + 1,
+    What is known of accounts that are gone waits for a day: they may come back, by another edit of the settings.
+    """
+    interval = state.policy.interval
+    known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
+    new = [account.name for account in event.accounts if account.name not in known]
+    turns = {name: turn for turn, name in enumerate(new)}
+    accounts: dict[str, AccountState] = {}
+    for place, account in enumerate(event.accounts):
+        name = account.name
+        old, left = known.get(name), state.restored.get(name)
+        if old is not None and account.has_limits_of(old.account.org_id):
+            in_flight = old.polling and old.account.name == name
+            accounts[name] = replace(old, account=account, polling=in_flight)
+            continue
+        accounts[name] = AccountState(
+            account=account,
+            next_poll_at=schedule.first_poll_at(event.at, turns.get(name, 0), len(turns), interval),
+            interval=interval,
+            phase=place / len(event.accounts),
         )
-        return schedule.after_failure(
-            new, event.at, state.policy.interval, reason, event.failure.retry_after, event.jitter
-        )
+        if left is not None and account.has_limits_of(left.account.org_id):
+            accounts[name] = restore.restored(accounts[name], left, event.at, interval)
+    logged_in = event.renamed.get(state.logged_in or "", state.logged_in)
+    return replace(
+        state,
+        accounts=accounts,
+        active=event.active,
+        logged_in=logged_in if logged_in in accounts else None,
+        log=tuple(entry.renamed(event.renamed) for entry in state.log),
+        restored={
+            name: old
+            for name, old in {**state.restored, **known}.items()
+            if name not in accounts and restore.is_recent(old, event.at)
+        },
+    )
 
-    return _changed(state, event.account, change)
 
-
-@_update.register
-def _forecasted(event: Forecasted, state: State) -> Outcome:
-    state, _ = _changed(state, event.account, lambda old: replace(old, forecast=event.forecast))
-    return replace(state, pool=event.pool), ()
-
-
-@_update.register
-def _looked_around(_: LookedAround, state: State) -> Outcome:
-    return replace(state, looked_around=not state.policy.polls), ()
-
-
-@_update.register
-def _notified(event: Notified, state: State) -> Outcome:
+def _with_notification(state: State, event: Notified) -> State:
     log = state.notifications
     outcome = event.failure or event.kind
     counts = dict(log.failed if event.failure else log.told)
@@ -406,44 +298,17 @@ def _notified(event: Notified, state: State) -> Outcome:
             last_channel=event.channel,
             last_failure=event.failure,
         ),
-    ), ()
+    )
 
 
-@_update.register
-def _tested(event: Tested, state: State) -> Outcome:
-    log = (*state.log, LoggedAlert(event.alert, event.at))[-LOG_LENGTH:]
-    return replace(state, log=log), ()
-
-
-@_update.register
-def _storage_failed(event: StorageFailed, state: State) -> Outcome:
-    return replace(state, storage_failure=event.detail), ()
-
-
-@_update.register
-def _ticked(_: Ticked, state: State) -> Outcome:
-    return state, ()
-
-
-@_update.register
-def _muted(event: Muted, state: State) -> Outcome:
-    return replace(state, muted_until=event.until), ()
-
-
-@_update.register
-def _clock_stepped(event: ClockStepped, state: State) -> Outcome:
-    """A clock set back would make every sample look old and every due time far: what is ours moves with it."""
-    return (_moved(state, event.by) if event.by < timedelta(0) else state), ()
-
-
-@_update.register
-def _clock_corrected(event: ClockCorrected, state: State) -> Outcome:
-    """What was noted by the clock of before moves with it."""
-    corrected = replace(state, clock_offset=event.offset)
-    return _moved(corrected, event.offset - state.clock_offset), ()
+def _logged(state: State, *entries: LoggedAlert) -> State:
+    return replace(state, log=(*state.log, *entries)[-LOG_LENGTH:])
 
 
 def _moved(state: State, by: timedelta) -> State:
+    """What was noted by the clock of before moves with it."""
+    if not by:
+        return state
     accounts = {name: restore.moved(old, by) for name, old in state.accounts.items()}
     conditions = {key: c.moved(by) for key, c in state.conditions.items()}
     return replace(state, accounts=accounts, conditions=conditions)

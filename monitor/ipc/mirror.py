@@ -79,9 +79,7 @@ def _shared(state: State) -> State:
         rules.thresholds, overrides=rules.overrides
     )  # what the form of an account shows
     policy = replace(state.policy, alerts=book)
-    return replace(
-        state, policy=policy, accounts={}, conditions={}, recalled={}, restored={}, log=()
-    )
+    return replace(state, policy=policy, accounts={}, conditions={}, restored={}, log=())
 
 
 def _line(delta: StateDelta) -> str:

@@ -14,11 +14,10 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.codec import decode, encode
 from monitor.core.format import clock
 from monitor.core.model import AccountState
-from monitor.core.restore import Remembered
 from monitor.core.state import LoggedAlert
 from monitor.storage import deliveries
 from monitor.storage.db import StorageError, damage, read_only, render_row, verify
@@ -50,14 +49,29 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the alert machine remembers of one account, or of all: in a row of its own, for not every program keeps it.
+
+    `org_id` says whose limits these are: the same name may later stand for another organization.
+    """
+
+    windows: Mapping[str, WindowMemory] = field(default_factory=dict)
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    org_id: str = ""
+
+    @staticmethod
+    def of(account: AccountState) -> "Remembered":
+        return Remembered(account.alerts, account.conditions, account.account.org_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Cached:
-    """What an earlier process has left of one settings file: account states, alert memories, facts of accounts, alerts.
+    """What an earlier process has left of one settings file: account states, facts of accounts, alerts.
 
     `conditions` are the lasting conditions of all accounts together, `clock_offset` is as in `State`.
     """
 
     accounts: Mapping[str, AccountState] = field(default_factory=dict)
-    memories: Mapping[str, Remembered] = field(default_factory=dict)
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     log: tuple[LoggedAlert, ...] = ()
@@ -70,10 +84,16 @@ def load(database: sqlite3.Connection, settings: str) -> Cached:
         accounts = {n: decode(AccountState, d) for n, d in _rows(database, settings, ACCOUNT)}
         memories = {n: decode(Remembered, d) for n, d in _rows(database, settings, MEMORY)}
         fleet = memories.pop(FLEET, Remembered())
+        for name, memory in memories.items():
+            account = accounts.get(name)
+            if account is not None and account.account.has_limits_of(memory.org_id):
+                accounts[name] = replace(
+                    account, alerts=memory.windows, conditions=memory.conditions
+                )
         facts = dict(_rows(database, settings, FACTS))
         log = deliveries.newest(database, settings)
         offset = _clock_offset(database)
-        return Cached(accounts, memories, fleet.conditions, facts, log, offset)
+        return Cached(accounts, fleet.conditions, facts, log, offset)
 
 
 def read(path: Path, settings: str) -> Cached:

@@ -15,10 +15,9 @@ from typing import Any, Final
 
 from monitor.core.effects import Alert, Effect
 from monitor.core.model import AccountState, Usage
-from monitor.core.restore import Remembered
 from monitor.core.state import State
 from monitor.storage import cache, deliveries, requests, samples
-from monitor.storage.cache import FLEET, Cached
+from monitor.storage.cache import FLEET, Cached, Remembered
 from monitor.storage.db import StorageError
 from monitor.storage.deliveries import Statement, StoredAlert
 from monitor.storage.writer import Database

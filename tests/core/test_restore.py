@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.memory import WindowMemory
+from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.errors import Failure, Reason
-from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Recalled, Restored
+from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Restored
 from monitor.core.model import Account, AccountState, Down, Identity, Unpolled
-from monitor.core.restore import Remembered
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, waiting, window
@@ -58,17 +57,13 @@ def test_an_account_goes_on_as_it_was_under_the_settings_of_now() -> None:
     assert one(replace(KNOWN, polling=True)) == replace(KNOWN, account=ACCOUNT)
 
 
-def test_what_was_remembered_of_alerts_comes_from_the_ledger_alone() -> None:
-    memory = {"5h": WindowMemory(before(minutes=1), 0.42, after(hours=2), 0.42)}
-    recalled = Recalled(NOW, {"a": Remembered(memory, {}, "org-a")})
-    stale = replace(KNOWN, alerts={"7d": WindowMemory(NOW, 0.9, None, 0.9)})
-    for events in (
-        (recalled, Restored(NOW, {"a": stale})),
-        (Restored(NOW, {"a": stale}), recalled),
-    ):
-        now = changed(State(), *events, AccountsLoaded(NOW, (ACCOUNT,)))
-        assert now.accounts["a"].alerts == memory
-        assert now.accounts["a"].usage == KNOWN.usage
+def test_memory_by_a_clock_that_was_set_back_since_moves_alone() -> None:
+    memory = WindowMemory(after(hours=2), 0.42, after(hours=4), 0.42)
+    condition = Condition(after(hours=1), told_at=after(hours=2))
+    now = one(replace(KNOWN, alerts={"5h": memory}, conditions={"login:": condition}))
+    assert now.alerts == {"5h": replace(memory, at=NOW)}
+    assert now.conditions == {"login:": Condition(before(hours=1), told_at=NOW)}
+    assert now.last_success_at == KNOWN.last_success_at
 
 
 def test_nothing_is_sent_before_its_time() -> None:

@@ -11,16 +11,15 @@ from monitor.core.alerts.memory import Condition
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.model import Account
 from monitor.core.state import State
-from monitor.core.update import update
 from monitor.notify.delivery_log import DeliveryLog
 from monitor.storage import cache, deliveries
 from monitor.storage.db import StateFile
 from monitor.storage.deliveries import Stage, StoredAlert, key_of
-from tests.builders import NOW, after, before, live, state, window
+from tests.builders import NOW, after, before
 from tests.fakes import inline_recorder
 from tools.kill.bench import alert
 from tools.kill.lives import stored
-from tools.kill.restarts import END, Process, loaded, recalled, sample
+from tools.kill.restarts import Process, loaded, sample
 
 
 class Log:
@@ -148,9 +147,8 @@ async def test_memory_comes_back_as_it_was(tmp_path: Path) -> None:
     fleet = {"exhausted:": Condition(NOW, told_at=NOW, ceased_at=NOW, freed_at=NOW)}
     process.recorder.record(known, State(accounts=known.accounts, conditions=fleet), (), print)
     cached = cache.read(tmp_path / "state.db", "")
-    assert cached.memories["a"].windows == known.accounts["a"].alerts
-    assert cached.memories["a"].conditions == known.accounts["a"].conditions
-    assert cached.memories["a"].org_id == "org-a"
+    assert cached.accounts["a"].alerts == known.accounts["a"].alerts
+    assert cached.accounts["a"].conditions == known.accounts["a"].conditions
     assert cached.conditions == fleet
 
 
@@ -158,10 +156,10 @@ async def test_memory_of_an_account_that_is_gone_is_kept_for_a_day(tmp_path: Pat
     process = Process(tmp_path, NOW)
     process.lives_through(sample("a", 0, 70), sample("b", 0, 70), loaded(after(minutes=1), "b"))
     cached = cache.read(tmp_path / "state.db", "")
-    assert cached.memories.keys() == cached.accounts.keys() == {"a", "b"}
+    assert cached.accounts.keys() == {"a", "b"}
     process.lives_through(loaded(after(days=2), "b"))
     cached = cache.read(tmp_path / "state.db", "")
-    assert cached.memories.keys() == cached.accounts.keys() == {"b"}
+    assert cached.accounts.keys() == {"b"}
 
 
 async def test_a_restart_between_two_samples_repeats_nothing_and_loses_nothing(
@@ -212,19 +210,3 @@ async def test_a_clock_that_was_set_back_meanwhile_silences_nothing(tmp_path: Pa
     Process(tmp_path, after(minutes=60)).lives_through(sample("a", 60, 70))
     process = Process(tmp_path, NOW)
     assert process.lives_through(sample("a", 3, 85)) == ["a threshold_80"]
-
-
-async def test_recalled_memory_goes_behind_what_was_seen_meanwhile(tmp_path: Path) -> None:
-    process = Process(tmp_path, NOW)
-    process.lives_through(sample("a", 0, 70), sample("a", 3, 85))
-    old = recalled(cache.read(tmp_path / "state.db", ""), after(minutes=9))
-    process.lives_through(sample("a", 6, 96))
-    process.store.dispatch(old)
-    assert process.store.state.accounts["a"].alerts["5h"].utilization == 0.96
-
-
-async def test_an_account_that_is_there_already_is_given_its_memory(tmp_path: Path) -> None:
-    Process(tmp_path, NOW).lives_through(sample("a", 0, 70))
-    old = recalled(cache.read(tmp_path / "state.db", ""), NOW)
-    after_it, _ = update(state(live("a", window("5h", 10))), old)
-    assert after_it.accounts["a"].alerts["5h"].resets_at == END

@@ -125,7 +125,7 @@ async def test_an_alert_is_released_once_it_is_written(tmp_path: Path) -> None:
         assert running.store.state.accounts["a"].usage is not None, "its state is seen at once"
         (alert,) = await running.released(10)
         assert [one.alert for one in stored(tmp_path)] == [alert.alert]
-        assert running.kept().memories["a"].windows["5h"].told == frozenset({0.8})
+        assert running.kept().accounts["a"].alerts["5h"].told == frozenset({0.8})
         assert [entry.alert for entry in running.kept().log] == [alert.alert]
 
 
@@ -274,7 +274,7 @@ async def test_a_program_that_does_not_alert_keeps_samples_and_no_memory_of_aler
     await silent.database.close()
     seen = [usage.at for _, usage in samples.usages(path, "", NOW, after(days=1))]
     assert seen == [NOW, after(minutes=3)]
-    assert cache.read(path, "").memories == {}
+    assert cache.read(path, "").accounts["a"].alerts == {}
     assert stored(tmp_path) == []
 
 

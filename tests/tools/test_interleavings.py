@@ -29,7 +29,7 @@ from monitor.storage.deliveries import key_of
 from monitor.store import Store
 from tests.builders import NOW
 from tests.fakes import FakeClock, inline_recorder, settle
-from tools.kill.restarts import recalled
+from tools.kill.restarts import restored
 
 OF_ALL: Final = (AlertKind.EXHAUSTED, AlertKind.FREE)
 FRESH: Final = State(
@@ -115,7 +115,7 @@ class Life:
         self.world = world
         self.recorder = inline_recorder(world.folder)
         self.store = Store(FRESH, self.recorder.record)
-        self.store.dispatch(recalled(read(world.folder / "state.db", ""), now))
+        self.store.dispatch(restored(read(world.folder / "state.db", ""), now))
         self.store.dispatch(AccountsLoaded(now, ACCOUNTS))
         channels = ChannelSet({"world": [world]})
         journal = DeliveryLog(self.recorder)

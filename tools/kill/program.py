@@ -29,7 +29,7 @@ from monitor.storage.recorder import Recorder
 from monitor.storage.writer import Database
 from monitor.store import Store
 from tools.kill import script
-from tools.kill.restarts import recalled
+from tools.kill.restarts import restored
 
 SPEED: Final = 1000
 NO_LIMIT: Final = 1e9
@@ -114,7 +114,7 @@ class Life:
 
     async def run(self, steps: int | None) -> None:
         start = self.clock.now()
-        self.store.dispatch(recalled(await self.recorder.load(), start))
+        self.store.dispatch(restored(await self.recorder.load(), start))
         self.store.dispatch(script.loaded(start))
         self.store.dispatch(Ticked(start))
         os.write(sys.stdout.fileno(), b"ready\n")

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from monitor.core.effects import Effect
-from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Recalled
+from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Restored
 from monitor.core.model import Account, Usage, Window
 from monitor.core.state import Policy, State
 from monitor.storage.cache import Cached, read
@@ -43,7 +43,7 @@ class Process:
         self.recorder = inline_recorder(folder)
         self.store = Store(State(policy or Policy()), self._record)
         self.told: list[str] = []
-        self.store.dispatch(recalled(read(folder / "state.db", ""), at))
+        self.store.dispatch(restored(read(folder / "state.db", ""), at))
         self.store.dispatch(AccountsLoaded(at, tuple(accounts)))
 
     def lives_through(self, *events: Event) -> list[str]:
@@ -70,6 +70,6 @@ class Process:
         self.recorder.record(before, after, effects, released)
 
 
-def recalled(cached: Cached, at: datetime) -> Recalled:
-    """What an earlier process has remembered of its alerts."""
-    return Recalled(at, cached.memories, cached.conditions)
+def restored(cached: Cached, at: datetime) -> Restored:
+    """What an earlier process has left."""
+    return Restored(at, cached.accounts, cached.conditions)

@@ -1,7 +1,7 @@
 """The seam to the program under test: events in through `update`, alerts out as `Told`. Nothing else here knows it.
 
-What survives the end of a process is what `remembered` makes of the state: the alert machine's memory, in the form
-in which the state database keeps it.
+What survives the end of a process is what `remembered` makes of the state: its accounts, with the alert machine's
+memory, in the form in which the state database keeps them.
 """
 
 import json
@@ -18,12 +18,11 @@ from monitor.core.events import (
     PollFailed,
     PollStarted,
     PollSucceeded,
-    Recalled,
     RefreshRequested,
     RequestSent,
+    Restored,
 )
-from monitor.core.model import Account, Usage
-from monitor.core.restore import Remembered
+from monitor.core.model import Account, AccountState, Usage
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tools.simulate.record import Told, seconds
@@ -47,8 +46,8 @@ class Subject:
         self._kept = remembered(self._state)
 
     def start(self, at: datetime) -> None:
-        recalled, _ = update(State(self._policy), Recalled(at, parsed(self._kept)))
-        self._state, _ = update(recalled, AccountsLoaded(at, self._accounts))
+        restored, _ = update(State(self._policy), Restored(at, parsed(self._kept)))
+        self._state, _ = update(restored, AccountsLoaded(at, self._accounts))
 
     def kill(self) -> None:
         self._kept = remembered(self._state)
@@ -103,10 +102,9 @@ def _percent(ratio: float) -> float:
 
 def remembered(state: State) -> str:
     """What a process leaves behind, in the form of the state database."""
-    memories = {name: encode(Remembered, Remembered.of(a)) for name, a in state.accounts.items()}
-    return json.dumps(memories)
+    return json.dumps({name: encode(AccountState, a) for name, a in state.accounts.items()})
 
 
-def parsed(kept: str) -> dict[str, Remembered]:
+def parsed(kept: str) -> dict[str, AccountState]:
     """What the next one takes up."""
-    return {name: decode(Remembered, document) for name, document in json.loads(kept).items()}
+    return {name: decode(AccountState, document) for name, document in json.loads(kept).items()}

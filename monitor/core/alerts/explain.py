@@ -25,7 +25,6 @@ from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import Override, RuleBook
 from monitor.core.effects import Alert, AlertKind, threshold_rule
 from monitor.core.model import SEVEN_DAYS, Account, AccountState, Up, Usage
-from monitor.core.restore import Remembered
 from monitor.core.state import Policy, State
 
 _RULE_CELLS: Final = 16
@@ -42,8 +41,7 @@ class Decided:
 
 
 def explain(
-    account: str,
-    memory: Remembered,
+    known: AccountState,
     rules: RuleBook,
     now: datetime,
     decided: Iterable[Decided] = (),
@@ -56,15 +54,16 @@ def explain(
     `decided` are the newest alerts, oldest first. With a `window`, what concerns the whole account is
     left out.
     """
+    account = known.account.name
     ours = [one for one in decided if one.alert.account == account]
     telling = _Telling(account, rules, now, zone, ours)
     lines: list[str] = []
-    for key, known in memory.windows.items():
+    for key, memory in known.alerts.items():
         if window in (None, key):
-            condition = memory.conditions.get(condition_key(AlertKind.PACE, key))
-            lines += [f"{account}  {key}", *telling.window(key, known, condition), ""]
+            condition = known.conditions.get(condition_key(AlertKind.PACE, key))
+            lines += [f"{account}  {key}", *telling.window(key, memory, condition), ""]
     if window is None:
-        lines += [account, *(telling.lasting(kind, memory.conditions) for kind in OF_ACCOUNTS), ""]
+        lines += [account, *(telling.lasting(kind, known.conditions) for kind in OF_ACCOUNTS), ""]
     return lines[:-1]
 
 

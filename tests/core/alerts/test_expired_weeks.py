@@ -14,9 +14,8 @@ from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook
 from monitor.core.alerts.text import format_alert, format_alerts, headline
 from monitor.core.codec import decode, encode
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.events import AccountsLoaded, PollSucceeded, Recalled, Ticked
-from monitor.core.model import Account, Usage, Window
-from monitor.core.restore import Remembered
+from monitor.core.events import AccountsLoaded, PollSucceeded, Restored, Ticked
+from monitor.core.model import Account, AccountState, Usage, Window
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW
@@ -62,10 +61,10 @@ class Program:
         self.told += [e.alert for e in effects if e.alert.kind is AlertKind.WEEK_EXPIRED]
 
     def restart(self, at: datetime) -> None:
-        """As after `kill -9`: what a database row holds is all that is left."""
-        kept = {n: encode(Remembered, Remembered.of(a)) for n, a in self.state.accounts.items()}
-        recalled = {name: decode(Remembered, document) for name, document in kept.items()}
-        fresh, _ = update(State(self.state.policy), Recalled(at, recalled))
+        """As after `kill -9`: what database rows hold is all that is left."""
+        kept = {n: encode(AccountState, a) for n, a in self.state.accounts.items()}
+        left = {name: decode(AccountState, document) for name, document in kept.items()}
+        fresh, _ = update(State(self.state.policy), Restored(at, left))
         self.state, _ = update(fresh, AccountsLoaded(at, self.accounts))
 
     def live_through(self, samples: Sequence[Sample], restarts: bool = False) -> list[Alert]:

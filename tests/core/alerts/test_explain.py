@@ -15,7 +15,6 @@ from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
-from monitor.core.restore import Remembered
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, state, usage, waiting, window
@@ -52,9 +51,8 @@ def explained(
     """What is said of each rule, at the last event if at no other instant."""
     book = rules or RuleBook()
     reached, told = after_events(events, book)
-    memory = Remembered.of(reached.accounts["a"])
     now = at or (events[-1].at if events else NOW)
-    lines = explain("a", memory, book, now, map(standing, told), zone=UTC)
+    lines = explain(reached.accounts["a"], book, now, map(standing, told), zone=UTC)
     return {line.split()[0]: line.strip().split(maxsplit=1)[-1] for line in lines if line}
 
 
@@ -362,8 +360,8 @@ def test_a_week_says_what_is_unused_and_then_what_expired() -> None:
 def test_the_windows_each_have_their_block_and_one_can_be_chosen() -> None:
     seen = usage(window("5h", 70, END), window("7d", 20, timedelta(days=3)))
     reached, _ = after_events([PollSucceeded(NOW, "a", seen, SECOND)], RuleBook())
-    memory = Remembered.of(reached.accounts["a"])
-    all_of_it = explain("a", memory, RuleBook(), NOW, zone=UTC)
+    account = reached.accounts["a"]
+    all_of_it = explain(account, RuleBook(), NOW, zone=UTC)
     assert [line for line in all_of_it if not line.startswith("  ")] == [
         "a  5h",
         "",
@@ -371,8 +369,8 @@ def test_the_windows_each_have_their_block_and_one_can_be_chosen() -> None:
         "",
         "a",
     ]
-    assert explain("a", memory, RuleBook(), NOW, window="7d", zone=UTC)[0] == "a  7d"
-    assert explain("a", memory, RuleBook(), NOW, window="7d_opus", zone=UTC) == []
+    assert explain(account, RuleBook(), NOW, window="7d", zone=UTC)[0] == "a  7d"
+    assert explain(account, RuleBook(), NOW, window="7d_opus", zone=UTC) == []
 
 
 def test_all_accounts_together() -> None:
@@ -414,8 +412,8 @@ books = st.builds(
 def test_a_rule_is_called_silent_exactly_where_the_settings_silence_it(
     book: RuleBook, account: str, key: str
 ) -> None:
-    memory = Remembered({key: WindowMemory(NOW, 0.5, None, 0.5)})
-    for line in explain(account, memory, book, NOW, window=key, zone=UTC):
+    known = replace(waiting(account), alerts={key: WindowMemory(NOW, 0.5, None, 0.5)})
+    for line in explain(known, book, NOW, window=key, zone=UTC):
         kind, words = line.split()[0], line.strip().split(maxsplit=1)[-1]
         if kind in set(kinds_of_windows):
             assert words.startswith("silent: ") != book.applies(AlertKind(kind), account, key)

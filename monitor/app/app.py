@@ -24,10 +24,10 @@ from monitor.core.model import Storage
 from monitor.core.restore import unasked
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
 from monitor.core.state import Policy, State
-from monitor.credentials.account_service import AccountService
-from monitor.credentials.accounts import Profiles
-from monitor.credentials.interfaces import Listing, LoginSource
+from monitor.credentials.accounts import AccountService, Listing
+from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.local_usage import LocalUsage
+from monitor.credentials.owners import Owners
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
@@ -50,7 +50,7 @@ class Credentials:
     """
 
     stores: SecretStores
-    profiles: Profiles
+    owners: Owners
     accounts: AccountService
     watcher: LoginWatcher
     local_usage: LocalUsage
@@ -115,7 +115,7 @@ class App:
         now = self.clock.now()
         self._client.hosts = hosts
         self.credentials.stores.default = storage
-        self.credentials.profiles.api = self._client if policy.polls else None
+        self.credentials.owners.api = self._client if policy.polls else None
         self.store.dispatch(PolicyChanged(now, policy))
         self.credentials.accounts.load(listing)
         self.credentials.watcher.look_again()

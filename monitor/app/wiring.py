@@ -19,25 +19,17 @@ from monitor.app.poller import Poller
 from monitor.core.model import Storage
 from monitor.core.state import Display, Policy, State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.account_service import AccountService
-from monitor.credentials.accounts import Accounts, Profiles
-from monitor.credentials.claude_code import ClaudeCode, installed_version
-from monitor.credentials.command import TokenCommand
+from monitor.credentials.accounts import AccountService, AccountsFile
+from monitor.credentials.claude_code import ClaudeCode, LoginSource, installed_version
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.interfaces import (
-    AccountsFile,
-    GivenCredentials,
-    LoginSource,
-    SecretStore,
-    TokenSource,
-)
+from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.keyring import Keyring
 from monitor.credentials.local_usage import LocalUsage
+from monitor.credentials.owners import Owners
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
-from monitor.credentials.stores import SecretStores
-from monitor.credentials.systemd import CredentialsDirectory
-from monitor.credentials.watcher import FreshCredentials, LoginWatcher
+from monitor.credentials.stores import SecretStore, SecretStores
+from monitor.credentials.watcher import LoginWatcher
 from monitor.demo.memory import MemoryAccounts, MemoryVault, SimulatedLogin
 from monitor.demo.past_samples import DemoHistory
 from monitor.demo.scenario import demo_accounts
@@ -80,8 +72,7 @@ class Places:
     cache: AccountCache
     logins: Callable[[set[str]], Awaitable[Sequence[LoginSource]]]
     login_at: Callable[[str], LoginSource]
-    given: GivenCredentials | None = None
-    command: Callable[[tuple[str, ...]], TokenSource] | None = None
+    given: CredentialsDirectory
     storage: Storage | None = None
 
 
@@ -108,8 +99,8 @@ async def build(
         clock.offset = clock.found = cached.clock_offset
         history = History(recorder.database, path, rows, environ)
         persistence = Persistence.over(recorder, history, is_brief=not stays)
-        facts = AccountCache(cached.facts, recorder.record_facts)
-        places = _real_places(settings, facts, environ, clock)
+        cache = AccountCache(cached.facts, recorder.record_facts)
+        places = _real_places(settings, cache, environ, clock)
         client = await stack.enter_async_context(client_for(settings.api, clock))
         app = connect(places, persistence, client, policy_of(settings), clock)
         await app.load(settings, cached)
@@ -134,22 +125,22 @@ def connect(
         return await places.logins(cache.folders() | named)
 
     registry = LoginRegistry(cache)
-    stores = SecretStores(places.vault, cache, places.given, places.command, places.storage)
-    profiles = Profiles(client if policy.polls else None, cache)
-    resolver = Resolver(stores, registry, cache, profiles, store, clock)
-    accounts = Accounts(store, cache, stores, profiles, clock)
-    watcher = LoginWatcher(logins, accounts, registry, resolver, store, clock)
+    stores = SecretStores(
+        places.vault, cache, places.given, lambda argv: TokenCommand(argv, clock), places.storage
+    )
+    owners = Owners(client if policy.polls else None, cache, stores, store, clock)
+    resolver = Resolver(stores, registry, owners, store, clock)
+    watcher = LoginWatcher(logins, owners, resolver, store, clock)
     credentials = Credentials(
         stores,
-        profiles,
-        AccountService(places.file, accounts, resolver, stores, store, clock),
+        owners,
+        AccountService(places.file, owners, resolver, stores, store, clock),
         watcher,
         LocalUsage(logins, cache, registry, store, clock, parse_usage),
         logins,
         places.login_at,
     )
-    fresh = FreshCredentials(watcher, resolver)
-    poller = Poller(store, clock, fresh, client, chance, persistence.budget)
+    poller = Poller(store, clock, watcher, client, chance, persistence.budget)
     return App(store, clock, client, credentials, persistence, poller)
 
 
@@ -181,7 +172,7 @@ async def build_demo() -> AsyncIterator[App]:
         policy = Policy(interval=DEMO_INTERVAL)
         persistence = Persistence.over(recorder, history)
         app = connect(_demo_places(logged_in), persistence, client, policy, clock)
-        await app.credentials.accounts.import_from(logged_in[:-1])
+        await app.credentials.accounts.import_all(logged_in[:-1])
         yield app
 
 
@@ -296,7 +287,6 @@ def _real_places(
         logins=logins,
         login_at=lambda folder: ClaudeCode(folder, environ=environ, clock=clock),
         given=CredentialsDirectory(environ),
-        command=lambda argv: TokenCommand(argv, clock),
         storage=settings.storage,
     )
 
@@ -313,4 +303,5 @@ def _demo_places(logged_in: Sequence[LoginSource]) -> Places:
         cache=AccountCache({}),
         logins=logins,
         login_at=lambda _: logged_in[-1],
+        given=CredentialsDirectory({}),
     )

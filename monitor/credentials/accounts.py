@@ -1,242 +1,394 @@
-"""The accounts that are watched, whose token is whose, and which account a login is of.
-
-The accounts are those of the state: nothing here reads the settings file.
+"""What the keys `i a e d s` and `monitor accounts` do. Nothing is lost half-way: what is new is written first,
+what is old deleted last, and a failure in between is undone or named.
 """
 
-from collections import Counter
-from contextlib import suppress
-from dataclasses import replace
-from typing import Final
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, TypeVar
 
+from monitor.core.alerts.rules import Override
+from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.errors import (
-    ApiError,
+    KEYRINGLESS,
     Cause,
     CredentialError,
     Failure,
+    NotLoggedInError,
     Reason,
     Source,
     TrackerError,
 )
-from monitor.core.model import Account, AuthMethod, Identity, Login, Profile, Secret, Storage
-from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.claude_files import ClaudeFacts
-from monitor.credentials.folders import remembered
-from monitor.credentials.interfaces import LoginSource, ProfileSource, folder_of
-from monitor.credentials.stores import NOT_OURS, SecretStores
+from monitor.core.events import AccountsLoaded, CredentialSeen
+from monitor.core.model import Account, AuthMethod, Credential, Identity, Login, Profile, Storage
+from monitor.credentials.claude_code import LoginSource, place_name
+from monitor.credentials.cswap import SwapAccount
+from monitor.credentials.owners import Owners, is_of_email
+from monitor.credentials.resolver import Resolver
+from monitor.credentials.stores import SecretStores
 from monitor.store import Store
+from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
-PERSONAL: Final = "personal"
-"""Stands for the organization in the name of an account that is in none, or in one that nobody knows."""
+T = TypeVar("T")
+
+FILE_SECS: Final = 30.0
+"""How long the settings file may take: it may be locked, or on a disk that is silent."""
 
 
-class Profiles:
-    """Whose token it is: asked once for each token, and then remembered.
-
-    Where there is no API to ask (`api` is None), what Claude Code notes beside a login is believed.
-    """
-
-    def __init__(self, api: ProfileSource | None, cache: AccountCache) -> None:
-        self.api = api
-        self._cache = cache
+class Listing(Protocol):
+    """The accounts that the settings name; `active_account` is an index into them."""
 
     @property
-    def asks(self) -> bool:
-        """Whether the API may be asked at all, and tokens are for anything."""
-        return self.api is not None
-
-    async def of_login(self, login: Login, source: LoginSource) -> Profile:
-        """Whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
-        if self.api is not None and login.is_setup_token:
-            raise CredentialError(Failure(Reason.SCOPE, Cause.NO_SCOPE))
-        if self.api is not None:
-            return await self.of_token(login.credential.secret)
-        profile = profile_in(await source.facts.read()) if source.facts is not None else None
-        if profile is None:
-            failure = Failure(Reason.CREDENTIALS, Cause.NOT_ASKED, Source.CLAUDE_JSON)
-            raise CredentialError(failure)
-        return profile
-
-    async def of_token(self, secret: Secret) -> Profile:
-        """Whose token it is. Raises ApiError, or CredentialError where there is no API to ask."""
-        known = self._cache.profile_of(secret)
-        if known is not None:
-            return known
-        if self.api is None:
-            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NOT_ASKED))
-        profile = await self.api.profile(secret)
-        self._cache.remember(secret, profile)
-        return profile
+    def accounts(self) -> tuple[Account, ...]: ...
+    @property
+    def active_account(self) -> int: ...
 
 
-def profile_in(facts: ClaudeFacts) -> Profile | None:
-    """The login that `.claude.json` names, where it does so in full."""
-    identity = facts.identity
-    if identity is None or not (identity.account_uuid and identity.org_uuid and facts.email):
-        return None
-    return Profile(identity, facts.email, facts.organization_name)
+class AccountsFile(Protocol):
+    """The accounts of the settings. All may wait for a lock; all raise TrackerError, and then change nothing."""
+
+    def read(self) -> Listing: ...
+    def check(self, account: Account, instead_of: str | None = None) -> None:
+        """Raise what adding the account, or putting it in the place of that one, would; change nothing."""
+
+    def add_account(self, account: Account) -> None: ...
+    def replace_account(
+        self, name: str, account: Account, override: Override | None = None
+    ) -> None:
+        """Put the account in the place of that one; `override`, unless it is None, in that of what was said before."""
+
+    def remove_account(self, name: str) -> None: ...
+    def set_active(self, name: str) -> None: ...
 
 
-class Accounts:
-    """The accounts of the state, and what is known of whose each is."""
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What one place has brought: the account's name, and whether it is a new row, or at least a new token."""
+
+    name: str
+    is_new: bool
+    is_renewed: bool = False
+    storage: Storage | None = None
+
+    @property
+    def words(self) -> str:
+        """One line for the user."""
+        if self.is_new:
+            linked = ", read live from Claude Code" if self.storage is Storage.LINKED else ""
+            return f"{self.name}: imported{linked}"
+        return f"{self.name}: {'token renewed' if self.is_renewed else 'already imported'}"
+
+
+@dataclass(frozen=True, slots=True)
+class NotImported:
+    """Why one place has brought nothing."""
+
+    place: str
+    error: TrackerError
+
+    @property
+    def is_empty(self) -> bool:
+        """True where there is no login, which is not a failure."""
+        return isinstance(self.error, NotLoggedInError)
+
+    @property
+    def words(self) -> str:
+        """One line for the user."""
+        return f"{self.place}: {'not logged in' if self.is_empty else self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """What all places have brought, in their order."""
+
+    imported: tuple[Imported, ...] = ()
+    failed: tuple[NotImported, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """One line for the user, of what matters in it."""
+        news = [i.name for i in self.imported if i.is_new]
+        renewed = [i.name for i in self.imported if i.is_renewed and not i.is_new]
+        parts = [f"imported {', '.join(news)}"] if news else []
+        parts += [f"token renewed: {', '.join(renewed)}"] if renewed else []
+        parts += [failure.words for failure in self.failed if not failure.is_empty]
+        return "; ".join(parts) or "nothing new: all logins found are already imported"
+
+    def or_raise(self) -> "Imports":
+        """Itself, unless it brought nothing at all: then the first failure is raised."""
+        if self.failed and not self.imported:
+            raise min(self.failed, key=lambda failure: failure.is_empty).error
+        return self
+
+
+class AccountService:
+    """The accounts: settings, credentials and what was learnt of them, kept in step."""
 
     def __init__(
         self,
-        store: Store,
-        cache: AccountCache,
+        file: AccountsFile,
+        owners: Owners,
+        resolver: Resolver,
         stores: SecretStores,
-        profiles: Profiles,
+        store: Store,
         clock: Clock,
     ) -> None:
-        self.profiles = profiles
-        self.cache = cache
-        self._store = store
+        self._file = file
+        self._owners = owners
+        self._resolver = resolver
         self._stores = stores
+        self._cache = owners.cache
+        self._store = store
         self._clock = clock
+        self._threads = DaemonThreads(FILE_SECS)
+        self._turn = asyncio.Lock()
+        """Several tables may order at once, and each order looks first and writes then."""
 
-    def all(self) -> list[Account]:
-        return [state.account for state in self._store.state.accounts.values()]
+    def load(self, listing: Listing, *, renamed: tuple[str, str] | None = None) -> None:
+        """Bring the settings' accounts, and what was learnt of them, into the state."""
+        now = self._clock.now()
+        self._cache.recognise(listing.accounts)
+        names = dict([renamed]) if renamed else {}
+        self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
+        for account in listing.accounts:
+            self._resolver.announce(account.name)
 
-    def _oauth(self) -> list[Account]:
-        return [account for account in self.all() if account.auth_method is AuthMethod.OAUTH]
+    async def _reload(self, *, renamed: tuple[str, str] | None = None) -> None:
+        self.load(await self._in_thread(self._file.read), renamed=renamed)
 
-    def account(self, name: str) -> Account:
-        """The account of that name. Raises TrackerError where there is none."""
-        state = self._store.state.accounts.get(name)
-        if state is None:
-            raise TrackerError(f"there is no account {name!r}: see `monitor accounts list`")
-        return state.account
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await self._threads.run(work)
+        except TimeoutError:
+            words = "the settings file cannot be reached: its lock, or its disk, does not answer"
+            raise TrackerError(words) from None
 
-    def organization(self, account: Account) -> str:
-        """As the settings say it, else as it was learnt; empty where nobody knows."""
-        identity = self.cache[account.name].identity
-        return account.org_id or (identity.org_uuid if identity else "")
+    @asynccontextmanager
+    async def _order(self) -> AsyncIterator[None]:
+        """One order after the other, each upon the accounts that the settings name now."""
+        async with self._turn:
+            await self._reload()
+            yield
 
-    def folders_of(self, account: Account) -> tuple[str, ...]:
-        """Where the account's login lives, has lived, or is said to live."""
-        return (*self._homes(account), *self.cache[account.name].left)
+    # Accounts with a session key
 
-    def _homes(self, account: Account) -> tuple[str, ...]:
-        """Where the account's login lives, or is said to live."""
-        return (*self.cache[account.name].folders, *remembered(account.config_dir))
+    async def add(self, command: AddAccount) -> str:
+        """Add an account that is read with a claude.ai session key."""
+        key = command.session_key
+        _check_filled(name=command.name, session_key=key.reveal(), org_id=command.org_id)
+        account = Account(command.name, command.org_id, AuthMethod.SESSION_KEY)
+        async with self._order():
+            await self._in_thread(lambda: self._file.check(account))
+            async with self._kept(account, Credential(key, AuthMethod.SESSION_KEY)):
+                await self._add(account)
+        return f"{command.name} added"
 
-    # Which account a login is of
+    async def _add(self, account: Account) -> None:
+        """One more account. Raises TrackerError, and then nothing that was learnt of it is remembered."""
+        try:
+            await self._in_thread(lambda: self._file.add_account(account))
+        except TrackerError:
+            self._forget(account.name)
+            raise
+        await self._reload()
 
-    async def owner_of(self, secret: Secret) -> str | None:
-        """The account that this token is known to be of, without asking anybody."""
-        accounts = self._store.state.accounts
-        known = (name for name in self.cache.having(secret) if name in accounts)
-        name = min(known, default=None)
-        if name is not None and accounts[name].account.auth_method is AuthMethod.OAUTH:
-            return name
-        for account in self._oauth():
-            may_be_kept = self._stores.wanted(account) not in NOT_OURS
-            if may_be_kept and self.cache[account.name].identity is None:
-                with suppress(CredentialError):
-                    stored = await self._stores.read(account)
-                    kept = stored.credential if stored.storage is Storage.KEYRING else None
-                    if kept is not None and kept.secret == secret:
-                        return account.name
-        return None
+    def _forget(self, name: str) -> None:
+        self._resolver.registry.rename(name, None)
+        self._cache.forget(name)
 
-    async def identify(self, login: Login, source: LoginSource) -> str | None:
-        """The account whose login this is, which is then known by it; None for a stranger's.
+    @asynccontextmanager
+    async def _kept(self, account: Account, credential: Credential | None) -> AsyncIterator[None]:
+        """In the keyring, or not at all: what was typed must not vanish."""
+        if credential is None:
+            yield
+            return
+        async with self._stores.kept_for(account, credential) as storage:
+            if storage is not Storage.KEYRING:
+                raise TrackerError(
+                    f"{account.name} has its key from elsewhere ({storage}): renew it there; nothing was changed"
+                )
+            yield
 
-        Raises ApiError, or CredentialError where it cannot be found out now.
+    # Changes
+
+    async def edit(self, command: EditAccount) -> str:
+        """Rename an account, and change its session key, organization, label, reserve and alerts."""
+        _check_filled(name=command.new_name)
+        name, new_name, key = command.name, command.new_name, command.session_key
+        async with self._order():
+            account = self._owners.account(name)
+            edited = _edited(account, command)
+            await self._in_thread(lambda: self._file.check(edited, instead_of=name))
+            credential = Credential(key, AuthMethod.SESSION_KEY) if key else None
+            if key is None and new_name != name:
+                credential = await self._kept_under_old_name(account)
+            async with self._kept(edited, credential):
+                await self._in_thread(
+                    lambda: self._file.replace_account(name, edited, command.override)
+                )
+            if new_name != name:
+                self._cache.rename(name, new_name)
+                self._resolver.registry.rename(name, new_name)
+                await self._reload(renamed=(name, new_name))
+                await self._stores.delete(account)
+            else:
+                await self._reload()
+            if key is not None:
+                seen = CredentialSeen(self._clock.now(), new_name, None, renewed=True)
+                self._store.dispatch(seen)
+        return f"{new_name} saved"
+
+    async def _kept_under_old_name(self, account: Account) -> Credential | None:
+        try:
+            return await self._stores.kept(account)
+        except CredentialError as error:
+            if error.cause in KEYRINGLESS:
+                return None
+            raise
+
+    async def remove(self, name: str) -> str:
+        """Remove an account, its entry in the keyring last."""
+        async with self._order():
+            account = self._owners.account(name)
+            await self._in_thread(lambda: self._file.remove_account(name))
+            self._forget(name)
+            await self._reload()
+            await self._stores.delete(account)
+        return f"{name} removed"
+
+    async def use(self, name: str) -> str:
+        """Mark an account as the active one."""
+        async with self._order():
+            self._owners.account(name)
+            await self._in_thread(lambda: self._file.set_active(name))
+            await self._reload()
+        return f"{name} is the active account"
+
+    # Claude Code's logins
+
+    async def import_all(self, sources: Sequence[LoginSource]) -> Imports:
+        """Import the login of each source; what failed is reported beside what was imported."""
+        imported, failed = [], []
+        async with self._order():
+            for source in sources:
+                try:
+                    imported.append(await self._import(source))
+                except TrackerError as error:
+                    failed.append(NotImported(place_name(source), error))
+        return Imports(tuple(imported), tuple(failed))
+
+    async def _import(self, source: LoginSource) -> Imported:
+        """A token that ends sooner than that of another place of the account does not replace that one.
+
+        Where nothing is sent, any token will do and none is kept.
         """
-        profile = await self.profiles.of_login(login, source)
-        account = await self.account_of(profile, folder_of(source))
-        if account is None:
-            return None
-        self.learn(account.name, profile)
+        login, owners, now = await source.read(), self._owners, self._clock.now()
+        asks = owners.api is not None
+        if asks and login.credential.is_dead(now):
+            failure = Failure(Reason.AUTH, Cause.EXPIRED, Source.LOGIN, folder=source.folder)
+            raise CredentialError(failure)
+        profile = await owners.of_login(login, source)
+        known = await owners.account_of(profile, source.folder)
+        account = known or owners.new_account(profile)
+        name, registry = account.name, self._resolver.registry
+        before, best = self._cache[name].token_digest, login
+        if known is None:
+            await self._in_thread(lambda: self._file.check(account))
+        else:
+            registry.assign(source, login, name)
+            best = registry.login_of(name, now) or login
+        kept = self._stores.kept_for(account, best.credential) if asks else nullcontext()
+        async with kept as storage:
+            self._take_over(name, source, login, profile)
+            if known is None and storage is Storage.LINKED:
+                account = replace(account, storage=storage, config_dir=source.folder or None)
+            if known is None:
+                await self._add(account)
+        is_renewed = asks and before != self._cache[name].token_digest
+        return Imported(name, known is None, is_renewed, storage)
+
+    def _take_over(self, name: str, source: LoginSource, login: Login, profile: Profile) -> None:
+        """The login is the account's, whose best one is in use from now on."""
+        registry = self._resolver.registry
+        registry.assign(source, login, name)
+        best = registry.login_of(name, self._clock.now()) or login
+        self._owners.learn(name, profile, login)
+        self._resolver.announce(name)
+        self._resolver.use(name, best.credential)
+
+    # claude-swap's list, which has no tokens
+
+    async def add_known(self, rows: Sequence[SwapAccount]) -> list[str]:
+        """Add the accounts of those rows that are none yet, and learn when each one's login ends.
+
+        Returns the names of those that are new.
+        """
+        listed = {(row.email, row.org_uuid) for row in rows}
+        met: set[str] = set()
+        added: list[str] = []
+        async with self._order():
+            for row in rows:
+                name = self._name_of(row, listed, met)
+                if name is None:
+                    name = await self._add_row(row)
+                    added.append(name)
+                met.add(name)
+                self._cache[name] = self._cache[name].swapped_until(row.login_expires_at)
+                self._resolver.announce(name)
+        return added
+
+    def _name_of(self, row: SwapAccount, listed: set[tuple[str, str]], met: set[str]) -> str | None:
+        """The account of this row, which is no other row's; None where it is none yet.
+
+        An e-mail address in two organizations is two accounts. Of a row, and of an account, the organization may not
+        be known: then the one may be the other, unless the listing has a row that is it to the letter.
+        """
+        alike: list[str] = []
+        for account in self._owners.all():
+            if account.auth_method is not AuthMethod.OAUTH or account.name in met:
+                continue
+            identity = self._cache[account.name].identity
+            if identity == Identity(row.account_uuid, row.org_uuid):
+                return account.name
+            organization = self._owners.organization(account)
+            if is_of_email(account, row.email):
+                if organization == row.org_uuid:
+                    return account.name
+                is_open = "" in (organization, row.org_uuid)
+                if is_open and (row.email, organization) not in listed:
+                    alike.append(account.name)
+        return alike[0] if alike else None
+
+    async def _add_row(self, row: SwapAccount) -> str:
+        profile = Profile(Identity(row.account_uuid, row.org_uuid), row.email, row.org_name)
+        account = self._owners.new_account(profile)
+        if row.account_uuid and row.org_uuid:
+            self._owners.learn(account.name, profile)
+        await self._add(account)
         return account.name
 
-    def learn(self, name: str, profile: Profile, login: Login | None = None) -> None:
-        """Remember whose account it is, and its plan, as far as either the API or Claude Code says it."""
-        facts = self.cache[name].of_profile(profile)
-        plan = facts.plan or (login.plan if login else None)
-        self.cache[name] = replace(facts, plan=plan)
 
-    async def presume(self, source: LoginSource) -> str | None:
-        """The account whose login in this place it most likely is: that which Claude Code has noted beside it, else
-        who lives there. None where that is not one, or where another account of its organization could be meant.
-        """
-        noted, folder = None, folder_of(source)
-        if source.facts is not None:
-            with suppress(CredentialError):
-                noted = (await source.facts.read()).identity
-        oauth = self._oauth()
-        organizations = Counter(self.organization(account) for account in oauth)
-        likely = [
-            account.name
-            for account in oauth
-            if organizations[self.organization(account)] == 1
-            and self._may_be(account, folder, noted)
-        ]
-        return likely[0] if len(likely) == 1 else None
-
-    def _may_be(self, account: Account, folder: str | None, noted: Identity | None) -> bool:
-        known, organization = self.cache[account.name].identity, self.organization(account)
-        if noted is None or not organization:
-            return bool(organization) and folder in self._homes(account)
-        if noted.org_uuid not in ("", organization):
-            return False
-        if known is not None:
-            return known.account_uuid == noted.account_uuid
-        return folder in self._homes(account)
-
-    async def account_of(self, profile: Profile, folder: str | None) -> Account | None:
-        """The account that the profile of the login in this folder speaks of: by its identity, or for one that was
-        never identified, by its name, by the folder that the settings give it, or by asking.
-        """
-        known = self.cache.being(profile.identity)
-        accounts = self._oauth()
-        for account in accounts:
-            if account.name in known:
-                return account
-        organization = profile.identity.org_uuid
-        candidates = [
-            account
-            for account in sorted(accounts, key=lambda account: not account.org_id)
-            if account.org_id in ("", organization) and self.cache[account.name].identity is None
-        ]
-        for account in candidates:
-            if self.cache[account.name].identity is not None:  # found out meanwhile
-                continue
-            if is_of_email(account, profile.email) and not self._is_told_from(account, profile):
-                return account
-            if folder in remembered(account.config_dir):
-                return account
-            if await self._keeps_token_of(account, profile):
-                return account
-        return None
-
-    async def _keeps_token_of(self, account: Account, profile: Profile) -> bool:
-        """Whether the token that is kept for the account is of that profile; asks."""
-        with suppress(ApiError, CredentialError):
-            kept = (await self._stores.read(account)).credential
-            if kept is not None and not kept.is_dead(self._clock.now()):
-                return (await self.profiles.of_token(kept.secret)).identity == profile.identity
-        return False
-
-    def _is_told_from(self, account: Account, profile: Profile) -> bool:
-        """Whether it is of no known organization, while another account of the e-mail is of this one."""
-        if account.org_id:
-            return False
-        others = (a for a in self.all() if a.org_id == profile.identity.org_uuid)
-        return any(is_of_email(other, profile.email) for other in others)
-
-    def new_account(self, profile: Profile) -> Account:
-        """An account of a name that is free, not yet in the settings."""
-        taken = self._store.state.accounts
-        organization = profile.organization_name or profile.identity.org_uuid[:8] or PERSONAL
-        wanted = [profile.email, f"{profile.email} ({organization})"]
-        wanted += [f"{profile.email} ({organization} {n})" for n in range(2, len(taken) + 3)]
-        name = next(name for name in wanted if name not in taken)
-        return Account(name, profile.identity.org_uuid, AuthMethod.OAUTH)
+def _edited(account: Account, command: EditAccount) -> Account:
+    """A session key is no login of Claude Code: an account that gets one is linked to none."""
+    edited = replace(account, name=command.new_name, org_id=command.org_id)
+    if command.label is not None:
+        edited = replace(edited, label=command.label or None)
+    if command.reserve is not None:
+        edited = replace(edited, reserve=command.reserve)
+    if command.session_key is None:
+        return edited
+    linked = account.storage is Storage.LINKED
+    return replace(
+        edited,
+        auth_method=AuthMethod.SESSION_KEY,
+        storage=None if linked else account.storage,
+        config_dir=None if linked else account.config_dir,
+    )
 
 
-def is_of_email(account: Account, email: str) -> bool:
-    """Whether it is an account of this e-mail: the first one, or one of several, `user@example.com (Organization)`."""
-    several = f"{email} (" if account.org_id else f"{email} ({PERSONAL}"
-    return account.name == email or account.name.startswith(several)
+def _check_filled(**fields: str) -> None:
+    for field, value in fields.items():
+        if not value.strip():
+            raise TrackerError(f"the {field.replace('_', ' ')} is empty: nothing was changed")

@@ -1,4 +1,4 @@
-"""Claude Code on this machine: whose login it uses, and which version it is. Nothing of it is run or written."""
+"""Where Claude Code keeps a login on this machine, and which version it is. Nothing of it is run or written."""
 
 import os
 import os.path
@@ -7,12 +7,12 @@ import shutil
 import sys
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from monitor.core.errors import CredentialError, NotLoggedInError
 from monitor.core.model import Login
 from monitor.credentials.claude_files import ClaudeJson, CredentialsFile, json_places
-from monitor.credentials.folders import absolute, home, rooted
+from monitor.credentials.folders import DEFAULT, absolute, home, rooted
 from monitor.credentials.keychain import (
     SECURITY,
     SERVICE,
@@ -32,11 +32,40 @@ _CONFIG: Final = "CLAUDE_CONFIG_DIR"
 _VERSION: Final = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
+class LoginSource(Protocol):
+    """One place where Claude Code keeps a login.
+
+    `key` names the place, and no other one. `folder` is its configuration folder: "" is the default one, None one
+    that nobody knows. `facts` is that folder's `.claude.json`, None where there can be none.
+    """
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def folder(self) -> str | None: ...
+    @property
+    def facts(self) -> ClaudeJson | None: ...
+
+    def peek(self) -> Hashable:
+        """The stamp, where a look at a file gives it; else None. Blocks for as long as the file's disk does."""
+
+    async def stamp(self) -> Hashable:
+        """A cheap value that differs after each change of the login."""
+
+    async def read(self) -> Login:
+        """Raises CredentialError."""
+
+
+def place_name(source: LoginSource) -> str:
+    """What people call a place: its folder, or the Keychain item whose folder nobody knows."""
+    return source.key if source.folder is None else source.folder or DEFAULT
+
+
 class ClaudeCode:
     """The login of one configuration folder ("" is the default one); without one, that which Claude Code would use now.
 
-    `folder` is where that is, None for `~/.claude`; `key` names the place however it is spelled, and `services`
-    are the Keychain items that are asked for. `facts` is what Claude Code says there beside the login.
+    `key` names the place however it is spelled, and `services` are the Keychain items that are asked for. With an
+    `item` that one alone is asked for; `folder` is then what its name is made of, None where nobody knows that.
     Read it after its stamp: a login that is renewed in between then shows as one more change.
     """
 
@@ -44,6 +73,7 @@ class ClaudeCode:
         self,
         folder: str | None = None,
         *,
+        item: str = "",
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
         security: str | Security = SECURITY,
@@ -51,38 +81,28 @@ class ClaudeCode:
     ) -> None:
         spelling = _spelling(environ) if folder is None else folder and absolute(folder)
         default = home(environ) / ".claude"
-        self.folder = rooted(spelling) if spelling else None
-        place = Path(self.folder) if self.folder else default
-        self.key = os.path.realpath(place)
-        self.services: tuple[str, ...] = ()
+        place = Path(rooted(spelling)) if spelling else default
+        self.folder: str | None = rooted(spelling) if spelling else ""
         self.facts: ClaudeJson | None = ClaudeJson(
             *json_places(environ.get(_CONFIG, "") if folder is None else spelling, environ)
         )
-        self._file: CredentialsFile | None = CredentialsFile(place)
-        self._keychain: Keychain | None = None
-        if platform == "darwin":
+        self.key = f"keychain:{item}" if item else os.path.realpath(place)
+        self.services: tuple[str, ...] = (item,) if item else ()
+        if item and folder is None:
+            self.folder, self.facts = None, None
+        elif not item and platform == "darwin":
             is_default = folder is not None and Path(spelling) == default
             self.services = (*services(spelling), *((SERVICE,) if is_default else ()))
-            self._keychain = _keychain(self.services, environ, security, clock)
-
-    @classmethod
-    def of_service(
-        cls,
-        service: str,
-        folder: str | None = None,
-        *,
-        environ: Mapping[str, str] = os.environ,
-        security: str | Security = SECURITY,
-        clock: Clock | None = None,
-    ) -> "ClaudeCode":
-        """The login of one Keychain item alone; `folder` is what its name is made of, None where nobody knows that."""
-        source = cls(folder, environ=environ, platform="")
-        source._file = None
-        if folder is None:
-            source.folder, source.facts = None, None
-        source.key, source.services = f"keychain:{service}", (service,)
-        source._keychain = _keychain(source.services, environ, security, clock)
-        return source
+        self._file = None if item else CredentialsFile(place)
+        self._keychain: Keychain | None = None
+        if self.services:
+            program = Security(security) if isinstance(security, str) else security
+            self._keychain = Keychain(
+                self.services,
+                account_name(environ),
+                security=program,
+                clock=clock or SystemClock(),
+            )
 
     def peek(self) -> Hashable:
         """The stamp where a file alone can hold the login; None on macOS. Blocks for as long as its disk does."""
@@ -100,28 +120,18 @@ class ClaudeCode:
         """
         logins: list[Login] = []
         failures: list[CredentialError] = []
-        for place in (self._keychain, self._file):
+        places: list[Keychain | CredentialsFile] = []
+        places += [self._keychain] if self._keychain else []
+        places += [self._file] if self._file else []
+        for place in places:
             try:
-                if isinstance(place, Keychain):
-                    logins.append(await place.read())
-                elif place is not None:
-                    logins.append(await place.login())
+                logins.append(await place.login())
             except CredentialError as error:
                 failures.append(error)
         if not logins:
             # That a place could not be read says more than that another one is empty.
             raise next((f for f in failures if not isinstance(f, NotLoggedInError)), failures[0])
-        return max(logins, key=expiry)
-
-
-def _keychain(
-    names: tuple[str, ...],
-    environ: Mapping[str, str],
-    security: str | Security,
-    clock: Clock | None,
-) -> Keychain:
-    program = Security(security) if isinstance(security, str) else security
-    return Keychain(names, account_name(environ), security=program, clock=clock or SystemClock())
+        return max(logins, key=lambda login: expiry(login.credential))
 
 
 def _spelling(environ: Mapping[str, str]) -> str:

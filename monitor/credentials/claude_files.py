@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
-from monitor.core.model import Identity, Login
+from monitor.core.model import Identity, Login, Profile
 from monitor.core.sanitize import ordinary
 from monitor.credentials.folders import home
 from monitor.credentials.tokens import parse_instant, parse_login, parse_object
@@ -142,6 +142,14 @@ class ClaudeFacts:
     email: str = ""
     organization_name: str = ""
     cached: CachedUsage | None = None
+
+    @property
+    def profile(self) -> Profile | None:
+        """The login that is named, where that is done in full."""
+        identity = self.identity
+        if identity is None or not (identity.account_uuid and identity.org_uuid and self.email):
+            return None
+        return Profile(identity, self.email, self.organization_name)
 
 
 class ClaudeJson:

@@ -1,21 +1,15 @@
 """Every login of Claude Code on this machine: where one is, not what it holds. Reads no secret."""
 
 import os
+import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.folders import (
-    Place,
-    absolute,
-    has_signs,
-    home,
-    nests,
-    place_of,
-    siblings,
-)
+from monitor.credentials.folders import absolute, home, natural
 from monitor.credentials.keychain import (
     LIMIT_SECS,
     SECURITY,
@@ -29,6 +23,18 @@ from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock, SystemClock
 
 SCAN_SECS: Final = 5.0
+
+MAX_NAMES: Final = 10_000
+MAX_LOOKS: Final = 1000
+"""So many names of a folder are read, and so many folders in it looked into."""
+
+MAX_NESTS: Final = 30
+"""So many folders are looked through besides the home folder."""
+
+_NESTED: Final = ("", "accounts", "instances", "profiles")
+"""Where programs that keep several logins put them: `~/.ccs/instances/work`, `~/.claude-accounts/work`."""
+
+_SIGNS: Final = (".credentials.json", ".claude.json")
 
 
 class Discovery:
@@ -68,14 +74,14 @@ class Discovery:
         try:
             self._found = await self._threads.run(lambda: self._scan(given, frozenset(listed)))
         except TimeoutError:  # a disk is silent: it is as it was
-            self._found = self._found or [self._login(None)]
+            self._found = self._found or [self._source(None)]
         asked = {service for source in self._found for service in source.services}
         named = ["", str(self._home / ".claude"), *given]
         lone = [one for one in listed if one not in asked]
-        return [*self._found, *(self._item(one, spelling_of(one, named)) for one in lone)]
+        return [*self._found, *(self._source(spelling_of(one, named), one) for one in lone)]
 
     def _scan(self, given: Sequence[str], listed: frozenset[str]) -> Sequence[ClaudeCode]:
-        ours, current = place_of(str(self._home)), self._login(None)
+        ours, current = place_of(str(self._home)), self._source(None)
 
         def looks_used(folder: str) -> bool:
             """The home folder itself holds the default one's `.claude.json`, but is none."""
@@ -88,25 +94,72 @@ class Discovery:
         is_default_there = SERVICE in listed or os.path.isdir(self._home / ".claude")  # noqa: PTH112 - never raises
         folders = [*([""] if is_default_there else []), *given, *siblings(parents, looks_used)]
         found: dict[Place, ClaudeCode] = {}
-        for source in (current, *map(self._login, folders)):
+        for source in (current, *map(self._source, folders)):
             found.setdefault(place_of(source.key), source)
         return list(found.values())
 
-    def _login(self, folder: str | None) -> ClaudeCode:
-        """The login of a folder; "" is the default one, None that which Claude Code would use now."""
-        if ("", folder) not in self._kept:
-            self._kept["", folder] = ClaudeCode(
+    def _source(self, folder: str | None, item: str = "") -> ClaudeCode:
+        """What a `ClaudeCode` of these is, the same one each time."""
+        if (item, folder) not in self._kept:
+            self._kept[item, folder] = ClaudeCode(
                 folder,
+                item=item,
                 environ=self._environ,
                 platform=self._platform,
                 security=self._security,
                 clock=self._clock,
             )
-        return self._kept["", folder]
+        return self._kept[item, folder]
 
-    def _item(self, service: str, folder: str | None) -> ClaudeCode:
-        if (service, folder) not in self._kept:
-            self._kept[service, folder] = ClaudeCode.of_service(
-                service, folder, environ=self._environ, security=self._security, clock=self._clock
-            )
-        return self._kept[service, folder]
+
+Place = tuple[int, int] | str
+"""What two spellings of one folder have in common, whatever the letter case or the symlinks on the way."""
+
+
+def place_of(folder: str) -> Place:
+    """Of a folder that does not exist, the path behind its symlinks."""
+    try:
+        found = os.stat(folder)  # noqa: PTH116 - a spelling is kept as it is
+    except (OSError, ValueError):
+        return os.path.realpath(folder)
+    return found.st_dev, found.st_ino
+
+
+def siblings(parents: Iterable[Path], is_login: Callable[[str], bool]) -> list[str]:
+    """The folders right in these that are somebody's login and ours, sorted within each parent."""
+    folders = (str(parent / name) for parent in parents for name in _names(parent)[:MAX_LOOKS])
+    return [folder for folder in folders if _is_our_folder(folder) and is_login(folder)]
+
+
+def nests(home: Path) -> list[Path]:
+    """Folders of the home folder and of `~/.config` that speak of Claude, and what is mostly below them."""
+    config = home / ".config"
+    folders = [parent / name for parent in (home, config) for name in _names(parent)]
+    named = [folder for folder in folders if "claude" in folder.name.lower()]
+    nests = [folder / name for folder in [*named, home / ".ccs"] for name in _NESTED]
+    return [config, *islice((nest for nest in nests if _is_our_folder(str(nest))), MAX_NESTS)]
+
+
+def has_signs(folder: str) -> bool:
+    """Whether Claude Code has been used with this configuration folder."""
+    return any(os.path.lexists(os.path.join(folder, sign)) for sign in _SIGNS)  # noqa: PTH118 - as above
+
+
+def _names(parent: Path) -> list[str]:
+    """Names that speak of Claude come first, should there be too many; those that cannot be shown are left out."""
+    try:
+        with os.scandir(parent) as entries:
+            names = [entry.name for entry in islice(entries, MAX_NAMES)]
+    except OSError:
+        return []
+    names = [name for name in names if name.isprintable()]
+    return sorted(names, key=lambda name: ("claude" not in name.lower(), natural(name)))
+
+
+def _is_our_folder(folder: str) -> bool:
+    """Others may put what they like into a folder that all may write to, as `/tmp` is."""
+    try:
+        found = os.stat(folder)  # noqa: PTH116 - as above
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()

@@ -143,7 +143,7 @@ class Keychain:
         self._turn = asyncio.Lock()
         self._quiet_until: float | None = None
 
-    async def read(self) -> Login:
+    async def login(self) -> Login:
         """The first login that has not ended, else of all that there are the one that ended last.
 
         Raises NotLoggedInError, or a CredentialError that says why the Keychain cannot be used.
@@ -153,7 +153,7 @@ class Keychain:
         except NotLoggedInError:
             self._found = None
             raise
-        self._found = max(logins, key=lambda item: expiry(logins[item]))
+        self._found = max(logins, key=lambda item: expiry(logins[item].credential))
         login = logins[self._found]
         self._ends = login.credential.expires_at
         return login

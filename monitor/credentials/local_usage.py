@@ -12,8 +12,8 @@ from monitor.core.events import AnswerSeen, FiguresSeen
 from monitor.core.limits import parse_rate_limits
 from monitor.core.model import Identity, Usage
 from monitor.credentials.account_cache import AccountCache
+from monitor.credentials.claude_code import LoginSource, place_name
 from monitor.credentials.claude_files import ClaudeFacts
-from monitor.credentials.interfaces import LoginSource, folder_of, place_name
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.watcher import Sources
 from monitor.store import Store
@@ -183,7 +183,7 @@ class LocalUsage:
 
     def _owner(self, source: LoginSource) -> str | None:
         """By its token if that was seen, else as it was when we last ran."""
-        owner, folder = self._registry.owner(source.key), folder_of(source)
+        owner, folder = self._registry.owner(source.key), source.folder
         names = set() if folder is None else self._cache.living_in(folder)
         name = owner or min(names, default=None)
         return name if name in self._store.state.accounts else None
@@ -199,6 +199,6 @@ class LocalUsage:
 
 def _at(sources: Sequence[LoginSource], config_dir: str | None) -> LoginSource | None:
     if not config_dir:
-        return next((source for source in sources if folder_of(source) == ""), None)
+        return next((source for source in sources if source.folder == ""), None)
     key = os.path.realpath(config_dir)
     return next((source for source in sources if source.key == key), None)

@@ -7,15 +7,13 @@ comes after those that are in a place now, whatever its date says.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
 
 from monitor.core.errors import Cause, Failure
 from monitor.core.model import Credential, Login, Secret
 from monitor.credentials.account_cache import AccountCache, digest
-from monitor.credentials.interfaces import LoginSource, folder_of
-
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+from monitor.credentials.claude_code import LoginSource
+from monitor.credentials.tokens import expiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class LoginRegistry:
 
     def assign(self, source: LoginSource, login: Login, name: str) -> set[str]:
         """The login of this place is that account's."""
-        return self._assign(source.key, PlaceContent(folder_of(source), login, name), name)
+        return self._assign(source.key, PlaceContent(source.folder, login, name), name)
 
     def _assign(self, key: str, place: PlaceContent, name: str) -> set[str]:
         self._last.pop(name, None)
@@ -59,7 +57,7 @@ class LoginRegistry:
     def assume(self, source: LoginSource, login: Login, name: str, failure: Failure) -> set[str]:
         """The login of this place is that account's, unless an answer of the API says otherwise."""
         unproven = replace(login, credential=replace(login.credential, proven=False))
-        place = PlaceContent(folder_of(source), unproven, name, failure)
+        place = PlaceContent(source.folder, unproven, name, failure)
         if self._places.get(source.key) == place or not self.is_good(login.credential.secret):
             return set()
         return self._set(source.key, place) | {name}
@@ -76,19 +74,19 @@ class LoginRegistry:
 
     def unassign(self, source: LoginSource, login: Login | None = None) -> set[str]:
         """Nobody's login is there, or a stranger's."""
-        folder = folder_of(source)
+        folder = source.folder
         touched = self._set(source.key, PlaceContent(folder, login))
         return touched if folder is None else touched | self._leave(folder)
 
     def keep_expired(self, source: LoginSource, login: Login) -> set[str]:
         """A token that has ended, so nobody can be asked about it: believed to be of whoever lives there."""
-        folder = folder_of(source)
+        folder = source.folder
         names = set() if folder is None else self._cache.living_in(folder)
         return self._set(source.key, PlaceContent(folder, login, min(names, default=None))) | names
 
     def fail(self, source: LoginSource, failure: Failure, *, is_rewritten: bool = False) -> None:
         """The place cannot be read now: what it held is still believed, unless it holds something else by now."""
-        old = self._places.get(source.key, PlaceContent(folder_of(source)))
+        old = self._places.get(source.key, PlaceContent(source.folder))
         if is_rewritten:
             self._supersede(old.login)
         self._put(source.key, replace(old, failure=failure))
@@ -189,7 +187,7 @@ class LoginRegistry:
     def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
         """The greater, the sooner it is used."""
         good = self.is_good(credential.secret)
-        return not credential.is_dead(now), good, credential.expires_at or _NEVER
+        return not credential.is_dead(now), good, expiry(credential)
 
     def _in(self, folder: str) -> list[PlaceContent]:
         return [self._places[key] for key in self._keys.get(("folder", folder), {})]

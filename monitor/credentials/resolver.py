@@ -23,10 +23,10 @@ from monitor.core.errors import (
 )
 from monitor.core.events import AccountIdentified, CredentialSeen
 from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Down, Storage
-from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.credentials.accounts import Profiles
-from monitor.credentials.command import program_name
+from monitor.credentials.account_cache import CachedAccount, digest
 from monitor.credentials.folders import DEFAULT, for_claude_code, remembered
+from monitor.credentials.given import program_name
+from monitor.credentials.owners import Owners
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.stores import GIVEN, NOT_OURS, SecretStores, Stored, no_keyring
 from monitor.store import Store
@@ -68,15 +68,14 @@ class Resolver:
         self,
         stores: SecretStores,
         registry: LoginRegistry,
-        cache: AccountCache,
-        profiles: Profiles,
+        owners: Owners,
         store: Store,
         clock: Clock,
     ) -> None:
         self.registry = registry
         self._stores = stores
-        self._cache = cache
-        self._profiles = profiles
+        self._owners = owners
+        self._cache = owners.cache
         self._store = store
         self._clock = clock
         self._unreadable: set[str] = set()
@@ -115,11 +114,6 @@ class Resolver:
             credential.expires_at if credential else None,
             await self._failure(account, chosen) if dead else None,
         )
-
-    async def accepted(self, account: Account, credential: Credential) -> None:
-        """The API has answered with the account's usage, so a token that was only assumed to be its own is."""
-        if not credential.proven:
-            await self.settle(self.registry.confirm(credential, account.name))
 
     async def _chosen(self, account: Account, rejected: Credential | None = None) -> Stored:
         """What the storage holds, or Claude Code's own login where that is fresher."""
@@ -233,7 +227,7 @@ class Resolver:
         if now < self._verify_at.get(key, now):
             return unproven
         try:
-            profile = await self._profiles.of_token(credential.secret)
+            profile = await self._owners.of_token(credential.secret)
         except ApiError as error:
             if error.reason in LOGIN_REASONS:
                 return credential  # the poll is answered the same, and says what helps

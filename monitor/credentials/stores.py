@@ -7,7 +7,7 @@ token in Claude Code's own place, and so nothing here.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from monitor.core.errors import (
     KEYRINGLESS,
@@ -18,15 +18,23 @@ from monitor.core.errors import (
     Source,
     TrackerError,
 )
-from monitor.core.model import Account, AuthMethod, Credential, Storage
+from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.interfaces import GivenCredentials, SecretStore, TokenSource
+from monitor.credentials.given import CredentialsDirectory, TokenCommand
 
 GIVEN: Final = frozenset({Storage.SYSTEMD, Storage.COMMAND})
 """The user hands the token over, and may hand over another account's."""
 
 NOT_OURS: Final = GIVEN | {Storage.LINKED}
 """What lives there is never written or deleted by us."""
+
+
+class SecretStore(Protocol):
+    """Keeps one credential for each account name; all raise CredentialError where it is locked or missing."""
+
+    async def read(self, name: str) -> Credential | None: ...
+    async def write(self, name: str, secret: Secret) -> None: ...
+    async def delete(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,8 @@ class SecretStores:
         self,
         keyring: SecretStore,
         cache: AccountCache,
-        given: GivenCredentials | None = None,
-        command: Callable[[tuple[str, ...]], TokenSource] | None = None,
+        given: CredentialsDirectory,
+        command: Callable[[tuple[str, ...]], TokenCommand],
         default: Storage | None = None,
     ) -> None:
         self.default = default
@@ -60,7 +68,7 @@ class SecretStores:
         self._cache = cache
         self._given = given
         self._command = command
-        self._commands: dict[tuple[str, ...], TokenSource] = {}
+        self._commands: dict[tuple[str, ...], TokenCommand] = {}
         self._kept: dict[str, Credential] = {}
 
     def wanted(self, account: Account) -> Storage | None:
@@ -117,6 +125,8 @@ class SecretStores:
 
     async def kept(self, account: Account) -> Credential | None:
         """What the keyring holds for the account."""
+        if self.wanted(account) in NOT_OURS:
+            return None
         stored = await self.read(account)
         return stored.credential if stored.storage is Storage.KEYRING else None
 
@@ -156,12 +166,12 @@ class SecretStores:
         return Stored(Storage.KEYRING, self._kept[name])
 
     async def _read_given(self, account: Account) -> Stored | None:
-        given = await self._given.read(account.name, account.label) if self._given else None
+        given = await self._given.read(account.name, account.label)
         return None if given is None else Stored(Storage.SYSTEMD, self._dated(account, given))
 
     async def _read_command(self, account: Account, rejected: Credential | None) -> Stored:
         argv = account.token_command
-        if self._command is None or not argv:
+        if not argv:
             failure = Failure(Reason.CREDENTIALS, Cause.UNSET, Source.COMMAND, account.name)
             raise CredentialError(failure)
         if argv not in self._commands:

@@ -116,9 +116,6 @@ def _iso(text: str) -> datetime | None:
     return moment if moment.year >= 2001 else None
 
 
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
-
-
 def parse_login(text: str, where: str) -> Login:
     """The login in this JSON; `where` is what errors call its place. Raises CredentialError."""
     document = parse_without_refresh_tokens(text)
@@ -140,6 +137,6 @@ def parse_login(text: str, where: str) -> Login:
     )
 
 
-def expiry(login: Login) -> datetime:
+def expiry(credential: Credential) -> datetime:
     """When the access token ends; long ago, where that is not known."""
-    return login.credential.expires_at or _NEVER
+    return credential.expires_at or datetime.min.replace(tzinfo=UTC)

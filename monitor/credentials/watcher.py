@@ -21,9 +21,8 @@ from monitor.core.errors import (
 )
 from monitor.core.events import LoginSeen
 from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Login
-from monitor.credentials.accounts import Accounts
-from monitor.credentials.interfaces import LoginSource, folder_of
-from monitor.credentials.registry import LoginRegistry
+from monitor.credentials.claude_code import LoginSource
+from monitor.credentials.owners import Owners
 from monitor.credentials.resolver import Resolver
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
@@ -99,18 +98,19 @@ class LoginWatcher:
     def __init__(
         self,
         sources: Sources,
-        accounts: Accounts,
-        registry: LoginRegistry,
+        owners: Owners,
         resolver: Resolver,
         store: Store,
         clock: Clock,
+        freshen_secs: float = FRESHEN_SECS,
     ) -> None:
         self._sources = sources
-        self._accounts = accounts
-        self._registry = registry
+        self._owners = owners
+        self._registry = resolver.registry
         self._resolver = resolver
         self._store = store
         self._clock = clock
+        self._freshen_secs = freshen_secs
         self._threads = DaemonThreads(PEEK_SECS)
         self._followed: dict[str, _Followed] = {}
         self._in_folder: dict[str, list[_Followed]] = {}
@@ -165,7 +165,7 @@ class LoginWatcher:
         self._followed = {s.key: known.get(s.key) or _Followed(s) for s in sources}
         self._in_folder = {}
         for followed in self._followed.values():
-            folder = folder_of(followed.source)
+            folder = followed.source.folder
             if folder is not None:
                 self._in_folder.setdefault(folder, []).append(followed)
         await self._resolver.settle(self._registry.keep_only(self._followed))
@@ -175,7 +175,41 @@ class LoginWatcher:
         for followed in self._followed.values():
             followed.dealt_with, followed.not_before = _NEVER_LOOKED, None
 
-    async def freshen(self, account: Account, again: bool = False) -> None:
+    # The poller's credentials
+
+    async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
+        """A credential worth sending, after a look whether Claude Code has renewed it; after a refusal the `rejected`
+        one where there is no other.
+
+        The look is bounded in time, and what fails in it fails no poll. Raises CredentialError where there is no
+        credential, or only a dead one.
+        """
+        if rejected is not None:
+            self._registry.refuse(rejected)
+        if account.auth_method is AuthMethod.OAUTH:
+            try:
+                async with asyncio.timeout(FIND_SECS):
+                    await self._find(account)
+                async with asyncio.timeout(self._freshen_secs):
+                    await self._freshen(account, again=rejected is not None)
+            except (TrackerError, TimeoutError) as error:
+                words = "%s: Claude Code's login could not be looked at: %s"
+                _log.info(words, account.name, error)
+        return await self._resolver.credential(account, rejected)
+
+    async def accepted(self, account: Account, credential: Credential) -> None:
+        """The API has answered with the account's usage, so a token that was only assumed to be its own is."""
+        if not credential.proven:
+            await self._resolver.settle(self._registry.confirm(credential, account.name))
+
+    async def _find(self, account: Account) -> None:
+        """Where the account's login is not known to be, it may be in any place: all are looked at once."""
+        if not self._followed:
+            await self._follow(await self._sources())
+        if not self._places_of(account):
+            await self.look_once()
+
+    async def _freshen(self, account: Account, *, again: bool) -> None:
         """Look whether the account's token was renewed; `again` reads its places though they look unchanged."""
         for followed in self._places_of(account):
             await self._look_at(followed, again=again)
@@ -183,17 +217,10 @@ class LoginWatcher:
                 await self._clock.sleep(HALF_WRITTEN.total_seconds())
                 await self._look_at(followed)
 
-    async def find(self, account: Account) -> None:
-        """Where the account's login is not known to be, it may be in any place: all are looked at once."""
-        if not self._followed:
-            await self._follow(await self._sources())
-        if not self._places_of(account):
-            await self.look_once()
-
     def _places_of(self, account: Account) -> list[_Followed]:
         keys = self._registry.places_of(account.name)
         own = {key: self._followed[key] for key in keys if key in self._followed}
-        for folder in self._accounts.folders_of(account):
+        for folder in self._owners.folders_of(account):
             own |= {followed.source.key: followed for followed in self._in_folder.get(folder, ())}
         return list(own.values())
 
@@ -249,13 +276,16 @@ class LoginWatcher:
 
         Raises ApiError or CredentialError where it cannot be found out.
         """
-        name = await self._accounts.owner_of(login.credential.secret)
+        name = await self._owners.owner_of(login.credential.secret)
         if name is None and login.credential.is_dead(self._clock.now()):
             await self._resolver.settle(self._registry.keep_expired(source, login))
             return None
         if name is None:
-            name = await self._accounts.identify(login, source)
-            if name is not None:
+            profile = await self._owners.of_login(login, source)
+            account = await self._owners.account_of(profile, source.folder)
+            if account is not None:
+                name = account.name
+                self._owners.learn(name, profile)
                 self._resolver.announce(name)
         registry = self._registry
         touched = registry.assign(source, login, name) if name else registry.unassign(source, login)
@@ -267,7 +297,7 @@ class LoginWatcher:
     ) -> None:
         """Whose login it is cannot be asked now: the organization in the first answer about usage may tell."""
         failure = _why_unknown(error)
-        name = await self._accounts.presume(source) if error.reason in UNANSWERED else None
+        name = await self._owners.presume(source) if error.reason in UNANSWERED else None
         if name is None:
             self._registry.fail(source, failure)
         else:
@@ -291,42 +321,6 @@ class LoginWatcher:
         if error.cause in UNLOCKABLE | KEYRINGLESS:  # this asks nobody on any screen
             return now + min(wait / 6, ASK_AGAIN)
         return now + wait
-
-
-class FreshCredentials:
-    """The poller's credentials: those of the resolver, after a look whether Claude Code has renewed them.
-
-    The look is bounded in time, and what fails in it fails no poll.
-    """
-
-    def __init__(
-        self, watcher: LoginWatcher, resolver: Resolver, freshen_secs: float = FRESHEN_SECS
-    ) -> None:
-        self._watcher = watcher
-        self._resolver = resolver
-        self._freshen_secs = freshen_secs
-
-    async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
-        """A credential worth sending; after a refusal the `rejected` one where there is no other.
-
-        Raises CredentialError where there is none, or only a dead one.
-        """
-        if rejected is not None:
-            self._resolver.registry.refuse(rejected)
-        if account.auth_method is AuthMethod.OAUTH:
-            try:
-                async with asyncio.timeout(FIND_SECS):
-                    await self._watcher.find(account)
-                async with asyncio.timeout(self._freshen_secs):
-                    await self._watcher.freshen(account, again=rejected is not None)
-            except (TrackerError, TimeoutError) as error:
-                words = "%s: Claude Code's login could not be looked at: %s"
-                _log.info(words, account.name, error)
-        return await self._resolver.credential(account, rejected)
-
-    async def accepted(self, account: Account, credential: Credential) -> None:
-        """The API has answered with the account's usage, so a token that was only assumed to be its own is."""
-        await self._resolver.accepted(account, credential)
 
 
 def _why_unknown(error: ApiError | CredentialError) -> Failure:

@@ -9,17 +9,29 @@ from typing import Any, Final
 
 from monitor.api.client import Reached, reach
 from monitor.app.wiring import CliOptions, site_of, user_agent
-from monitor.core.errors import CredentialError, Failure, SettingsError, TrackerError
-from monitor.core.model import AuthMethod, Storage
+from monitor.core.errors import (
+    ApiError,
+    CredentialError,
+    Failure,
+    Reason,
+    SettingsError,
+    TrackerError,
+)
+from monitor.core.events import AccountsLoaded
+from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Storage
+from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.command import TokenCommand
+from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.folders import home
-from monitor.credentials.inspection import inspect_tokens
+from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.keychain import LIMIT_SECS, SECURITY
 from monitor.credentials.keyring import Backend, Keyring, system_backend
-from monitor.credentials.stores import wanted
-from monitor.credentials.systemd import CredentialsDirectory
+from monitor.credentials.owners import Owners
+from monitor.credentials.registry import LoginRegistry
+from monitor.credentials.resolver import Resolver, TokenStatus
+from monitor.credentials.stores import SecretStore, SecretStores, wanted
+from monitor.credentials.watcher import LoginWatcher
 from monitor.doctor.accounts import (
     ACCOUNT,
     Failed,
@@ -70,6 +82,7 @@ from monitor.notify.channels.desktop import Library
 from monitor.settings import Settings, settings_id, state_db
 from monitor.settings import state_folder as state_path
 from monitor.storage import cache
+from monitor.store import Store
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
@@ -228,16 +241,15 @@ class _Examination:
             assert keyring is not None  # noqa: S101 - it has failed once, and is not waited for again
             raise CredentialError(keyring)
 
-        statuses = await inspect_tokens(
-            settings.accounts,
-            self._facts,
-            logins,
-            world.clock,
-            keyring=self._vault if keyring is None else Keyring(fail),
-            given=CredentialsDirectory(world.environ),
-            command=lambda argv: TokenCommand(argv, world.clock),
-            default=settings.storage,
+        learnt = AccountCache(self._facts)  # one of its own: what is found out changes it
+        stores = SecretStores(
+            ReadOnly(self._vault if keyring is None else Keyring(fail)),
+            learnt,
+            CredentialsDirectory(world.environ),
+            lambda argv: TokenCommand(argv, world.clock),
+            settings.storage,
         )
+        statuses = await inspect_tokens(settings.accounts, learnt, logins, stores, world.clock)
         failures = await self._failures()
         names = {account.name for account in settings.accounts}
         is_given = "CREDENTIALS_DIRECTORY" in world.environ
@@ -288,3 +300,51 @@ async def _answered(question: Question, asking: Awaitable[list[Check]]) -> list[
     except Exception as error:  # noqa: BLE001 - of whatever kind; its text may quote anything
         found = f"this check itself has failed ({type(error).__name__})"
         return [question.fail(found, "please report it, with this page")]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnly:
+    """A keyring that is read, and never written."""
+
+    keyring: SecretStore
+
+    async def read(self, name: str) -> Credential | None:
+        return await self.keyring.read(name)
+
+    async def write(self, name: str, secret: Secret) -> None:
+        """Nothing is written."""
+
+    async def delete(self, name: str) -> None:
+        """Nothing is deleted."""
+
+
+class _NobodyToAsk:
+    async def profile(self, token: Secret) -> Profile:
+        _ = token
+        raise ApiError(Failure(Reason.SCHEMA, detail="the API was not asked"))
+
+
+async def inspect_tokens(
+    accounts: Sequence[Account],
+    learnt: AccountCache,
+    sources: Sequence[LoginSource],
+    stores: SecretStores,
+    clock: Clock,
+) -> dict[str, TokenStatus]:
+    """Say by account's name which source its token comes from, or the cause that forbids it.
+
+    The registry, watcher and resolver of the running program do the work, over a state of their own. Nobody is asked
+    whose a token is: that is what was `learnt` before, else what Claude Code notes beside the login. Of the `sources`
+    the first is the one in use; each is read once, as is each storage, and that may take some seconds.
+    """
+    learnt.recognise(accounts)
+    store = Store(State())
+    store.dispatch(AccountsLoaded(clock.now(), tuple(accounts), 0))
+    owners = Owners(_NobodyToAsk(), learnt, stores, store, clock)
+    resolver = Resolver(stores, LoginRegistry(learnt), owners, store, clock)
+
+    async def places() -> Sequence[LoginSource]:
+        return sources
+
+    await LoginWatcher(places, owners, resolver, store, clock).look()
+    return {account.name: await resolver.inspect(account) for account in accounts}

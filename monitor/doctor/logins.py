@@ -24,10 +24,10 @@ from monitor.core.errors import (
 from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Identity, Login
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.credentials.accounts import is_of_email
-from monitor.credentials.claude_files import WholeFile
+from monitor.credentials.claude_code import LoginSource
+from monitor.credentials.claude_files import ClaudeJson, WholeFile
 from monitor.credentials.folders import absolute
-from monitor.credentials.interfaces import FactsSource, LoginSource, folder_of
+from monitor.credentials.owners import is_of_email
 from monitor.doctor.report import Check, Question, shell
 
 LOGIN: Final = Question("login", "tokens last about 8 h; only Claude Code can renew them")
@@ -104,7 +104,7 @@ class ReadLogin:
         return self.source.folder
 
     @property
-    def facts(self) -> FactsSource | None:
+    def facts(self) -> ClaudeJson | None:
         return self.source.facts
 
     def peek(self) -> Hashable:
@@ -123,7 +123,7 @@ class ReadLogin:
 
 async def login_facts(source: LoginSource, *, is_current: bool, limit_secs: float) -> LoginFacts:
     """Reads the login; never raises."""
-    folder = folder_of(source)
+    folder = source.folder
     try:
         async with asyncio.timeout(limit_secs):
             login = await source.read()

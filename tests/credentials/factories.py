@@ -19,14 +19,15 @@ from monitor.core.errors import (
 from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret, Storage
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.account_service import AccountService
-from monitor.credentials.accounts import Accounts, Profiles
-from monitor.credentials.claude_files import CachedUsage, ClaudeFacts
-from monitor.credentials.interfaces import LoginSource, SecretStore
+from monitor.credentials.accounts import AccountService, Imported
+from monitor.credentials.claude_code import LoginSource
+from monitor.credentials.claude_files import CachedUsage, ClaudeFacts, ClaudeJson
+from monitor.credentials.given import CredentialsDirectory, TokenCommand
+from monitor.credentials.owners import Owners
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
-from monitor.credentials.stores import SecretStores
-from monitor.credentials.watcher import FRESHEN_SECS, FreshCredentials, LoginWatcher, Sources
+from monitor.credentials.stores import SecretStore, SecretStores
+from monitor.credentials.watcher import FRESHEN_SECS, LoginWatcher, Sources
 from monitor.demo.memory import MemoryAccounts, MemoryListing, MemoryVault
 from monitor.store import Store
 from tests.fakes import Entries, FakeClock
@@ -60,7 +61,7 @@ class FakeProfiles:
 
 
 @dataclass
-class FakeFacts:
+class FakeFacts(ClaudeJson):
     """`.claude.json` of one folder: the login that it names, and the usage that it has kept."""
 
     identity: Identity | None = None
@@ -85,7 +86,7 @@ class FakeLogin:
     """One folder of Claude Code; `token` None means that there is no login."""
 
     token: str | None = None
-    folder: str | None = None
+    folder: str | None = ""
     expires_at: datetime | None = None
     login_expires_at: datetime | None = None
     scopes: tuple[str, ...] = ()
@@ -136,7 +137,7 @@ class FakeLogin:
 
 
 @dataclass
-class FakeGiven:
+class FakeGiven(CredentialsDirectory):
     """What systemd has handed over."""
 
     by_name: dict[str, Credential] = field(default_factory=dict)
@@ -146,7 +147,7 @@ class FakeGiven:
 
 
 @dataclass
-class FakeCommand:
+class FakeCommand(TokenCommand):
     """A program that prints tokens, one after the other as they are rejected."""
 
     argv: tuple[str, ...]
@@ -259,30 +260,36 @@ class Rig:
         self.stores = SecretStores(
             self.keeper, self.learnt, self.given, lambda argv: self.commands[argv], self.default
         )
-        profiles = Profiles(self.profiles if self.has_api else None, self.learnt)
-        self.resolver = Resolver(
-            self.stores, self.registry, self.learnt, profiles, self.store, self.clock
-        )
-        accounts = Accounts(self.store, self.learnt, self.stores, profiles, self.clock)
-        self.book = AccountService(
-            self.file, accounts, self.resolver, self.stores, self.store, self.clock
-        )
-        self.watcher = LoginWatcher(
-            sources or self.sources,
-            accounts,
-            self.registry,
-            self.resolver,
+        self.owners = Owners(
+            self.profiles if self.has_api else None,
+            self.learnt,
+            self.stores,
             self.store,
             self.clock,
         )
-        self.credentials = FreshCredentials(self.watcher, self.resolver, self.freshen_secs)
+        self.resolver = Resolver(self.stores, self.registry, self.owners, self.store, self.clock)
+        self.book = AccountService(
+            self.file, self.owners, self.resolver, self.stores, self.store, self.clock
+        )
+        self.watcher = self.credentials = LoginWatcher(
+            sources or self.sources,
+            self.owners,
+            self.resolver,
+            self.store,
+            self.clock,
+            self.freshen_secs,
+        )
         self.book.load(self.file.read())
 
     async def sources(self) -> Sequence[LoginSource]:
         return list(self.logins)
 
     def account(self, name: str) -> Account:
-        return self.book.account(name)
+        return self.owners.account(name)
+
+    async def import_from(self, sources: Sequence[LoginSource]) -> list[Imported]:
+        """What was imported. Raises the first failure, where nothing could be imported."""
+        return list((await self.book.import_all(sources)).or_raise().imported)
 
     def prefers(self, storage: Storage | None) -> None:
         """`storage` in the settings, for all accounts that say nothing."""

@@ -380,7 +380,7 @@ async def test_the_folder_without_a_name_is_the_default_one_whatever_the_environ
 ) -> None:
     mac.keep({"data": written()}, {"service": suffixed("/w"), "data": written("other")})
     source = mac.source("", CLAUDE_CONFIG_DIR="/w", CLAUDE_SECURESTORAGE_CONFIG_DIR="/w")
-    assert (source.folder, source.services) == (None, (SERVICE,))
+    assert (source.folder, source.services) == ("", (SERVICE,))
     assert await source.read() == LOGIN
 
 
@@ -453,14 +453,14 @@ async def test_a_hanging_keychain_is_killed_and_left_alone_for_a_minute(mac: Mac
     started = monotonic()
     for _ in range(3):
         with pytest.raises(CredentialError, match="is silent"):
-            await keychain.read()
+            await keychain.login()
     assert monotonic() - started < 5
     await keychain.stamp()
     assert len(mac.calls()) == 1
 
     mac.keep({"data": written()})
     await mac.clock.advance(61, tick=61)
-    assert await keychain.read() == LOGIN
+    assert await keychain.login() == LOGIN
 
 
 @pytest.mark.parametrize("code", [36, 128])

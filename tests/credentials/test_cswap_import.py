@@ -48,7 +48,7 @@ async def test_accounts_of_claude_swap_wait_for_a_login_and_find_one() -> None:
 async def test_accounts_that_are_known_are_not_added_again() -> None:
     rig = Rig(Account(YOU, "org-9"))
     rig.knows("t1", ME)
-    await rig.book.import_from([FakeLogin("t1")])
+    await rig.import_from([FakeLogin("t1")])
     await rig.book.edit(EditAccount(ME, "work", "org-1", None))
     known = [SwapAccount(ME, "org-1", account_uuid=f"uuid-{ME}"), SwapAccount(YOU, "org-9")]
     assert await rig.book.add_known(known) == []
@@ -108,7 +108,7 @@ async def test_a_row_and_an_account_are_one_where_nothing_speaks_against_it(
 async def test_what_was_learnt_of_an_account_tells_its_organization() -> None:
     rig = Rig(Account(ME))
     rig.knows("mine", ME, "org-of-mine")
-    await rig.book.import_from([FakeLogin("mine")])
+    await rig.import_from([FakeLogin("mine")])
     assert rig.learnt[ME].identity == Identity(f"uuid-{ME}", "org-of-mine")
     assert await rig.book.add_known([ACME]) == [f"{ME} (Acme)"]
 
@@ -117,7 +117,7 @@ async def test_the_login_of_an_organization_is_not_booked_on_the_personal_accoun
     """Though its own account is read with a session key."""
     rig = Rig(Account(ME), Account(f"{ME} (Acme)", "org-9", AuthMethod.SESSION_KEY))
     rig.knows("acme", ME, "org-9")
-    (imported,) = await rig.book.import_from([FakeLogin("acme")])
+    (imported,) = await rig.import_from([FakeLogin("acme")])
     assert imported.is_new
     assert rig.learnt[ME].identity is None
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.discovery import Discovery
-from monitor.credentials.folders import MAX_LOOKS, MAX_NESTS, has_signs, siblings
-from monitor.credentials.interfaces import folder_of
+from monitor.credentials.discovery import MAX_LOOKS, MAX_NESTS, Discovery, has_signs, siblings
 from monitor.credentials.keychain import parse_services, services
 from tests.credentials.fake_security import FakeSecurity
 from tests.fakes import FakeClock
@@ -41,7 +39,7 @@ async def keys(discovery: Discovery, *given: str) -> list[str]:
 
 async def test_one_login_is_the_default_one(home: Path) -> None:
     (source,) = await on_linux(home).discovered()
-    assert (source.folder, source.key) == (None, str(home / ".claude"))
+    assert (source.folder, source.key) == ("", str(home / ".claude"))
 
 
 async def test_nobody_logged_in_anywhere_is_still_a_place_to_watch(home: Path) -> None:
@@ -77,14 +75,14 @@ async def test_a_place_is_found_once_under_the_spelling_it_came_with_first(home:
     real = used(home / "work")
     (home / "link").symlink_to(real)
     found = await on_linux(home).discovered([f"{home}/link", f"{real}/", real])
-    assert [source.folder for source in found] == [None, f"{home}/link"]
+    assert [source.folder for source in found] == ["", f"{home}/link"]
     assert found[1].key == real
 
 
 async def test_the_default_folder_by_any_name_is_the_default_one(home: Path) -> None:
     (home / "dot").symlink_to(home / ".claude")
     found = await on_linux(home).discovered([f"{home}/.claude/", f"{home}/dot"])
-    assert [source.folder for source in found] == [None]
+    assert [source.folder for source in found] == [""]
 
 
 async def test_the_default_folder_named_by_the_environment_is_the_one_in_use(home: Path) -> None:
@@ -195,7 +193,7 @@ async def test_a_folder_without_files_is_known_by_the_hash_of_its_name(mac: Mac)
     (mac.home / "empty").mkdir()
     mac.fake.put(services(f"{mac.home}/empty/")[0], "{}")
     found = await mac.discovery().discovered()
-    assert [source.folder for source in found] == [None, f"{mac.home}/empty"]
+    assert [source.folder for source in found] == ["", f"{mac.home}/empty"]
 
 
 @pytest.mark.parametrize("spelling", ["{home}/.claude", "{home}/.claude/", "{home}/link/"])
@@ -214,7 +212,7 @@ async def test_a_lone_item_is_of_the_known_folder_whose_spelling_its_name_hashes
 async def test_the_item_without_a_suffix_is_the_default_ones(mac: Mac) -> None:
     mac.fake.put(SERVICE, "{}")
     *_, lone = await mac.discovery(CLAUDE_CONFIG_DIR=f"{mac.home}/.claude").discovered()
-    assert (lone.key, folder_of(lone)) == (f"keychain:{SERVICE}", "")
+    assert (lone.key, lone.folder) == (f"keychain:{SERVICE}", "")
 
 
 async def test_a_lone_item_is_read_and_stamped(mac: Mac) -> None:

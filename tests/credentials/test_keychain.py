@@ -46,7 +46,7 @@ def mac(tmp_path: Path) -> Mac:
 
 async def cause(keychain: Keychain) -> Cause | None:
     with pytest.raises(CredentialError) as caught:
-        await keychain.read()
+        await keychain.login()
     return caught.value.cause
 
 
@@ -80,19 +80,19 @@ async def test_a_locked_keychain_still_shows_its_dates(mac: Mac) -> None:
 @pytest.mark.parametrize("as_hex", [False, True])
 async def test_a_printable_login_is_read_in_either_form(mac: Mac, as_hex: bool) -> None:
     mac.fake.put(SERVICE, WRITTEN, hex=as_hex)
-    assert (await mac.keychain().read()).credential.secret == Secret("token")
+    assert (await mac.keychain().login()).credential.secret == Secret("token")
 
 
 async def test_an_item_without_an_account_is_found(mac: Mac) -> None:
     mac.fake.put(SERVICE, WRITTEN, account=None)
-    assert (await mac.keychain().read()).credential.secret == Secret("token")
+    assert (await mac.keychain().login()).credential.secret == Secret("token")
 
 
 @pytest.mark.parametrize("data", [WRITTEN[:40], MCP_ONLY])
 async def test_an_item_of_no_use_is_passed_over_for_another(mac: Mac, data: str) -> None:
     mac.fake.put(SERVICE, data)
     mac.fake.put(OTHER, WRITTEN)
-    login = await mac.keychain(SERVICE, OTHER).read()
+    login = await mac.keychain(SERVICE, OTHER).login()
     assert login.credential.secret == Secret("token")
 
 
@@ -136,7 +136,7 @@ async def test_after_a_minute_of_quiet_whoever_reads_asks_again(mac: Mac) -> Non
     assert await cause(keychain) is Cause.SILENT
     assert len(mac.fake.calls()) == 1
     await mac.clock.advance(1)
-    assert (await keychain.read()).credential.secret == Secret("token")
+    assert (await keychain.login()).credential.secret == Secret("token")
 
 
 async def test_while_it_does_not_answer_nothing_is_known_to_have_changed(mac: Mac) -> None:
@@ -171,7 +171,7 @@ def written(token: str, ends: datetime) -> str:
 
 
 async def token(keychain: Keychain) -> str:
-    return (await keychain.read()).credential.secret.reveal()
+    return (await keychain.login()).credential.secret.reveal()
 
 
 def secrets_asked(mac: Mac) -> Sequence[list[str]]:
@@ -267,7 +267,7 @@ async def test_the_end_of_the_only_login_is_no_change(mac: Mac) -> None:
     mac.fake.put(SERVICE, written("only", mac.clock.now() + HOUR))
     keychain = mac.keychain(SERVICE, OTHER)
     before = await keychain.stamp()
-    await keychain.read()
+    await keychain.login()
     await mac.clock.advance(7200, tick=7200)
     assert await keychain.stamp() == before
 
@@ -281,7 +281,7 @@ async def test_once_the_login_has_ended_the_stamp_covers_every_item(
     mac.fake.put(SERVICE, written("b", now - 2 * HOUR))
     keychain = mac.keychain(SERVICE, OTHER)
     await keychain.stamp()
-    await keychain.read()
+    await keychain.login()
     stamps = [await keychain.stamp()]
     for service, whose in ((OTHER, account), (SERVICE, "alice")):
         await mac.clock.advance(5, tick=5)
@@ -295,7 +295,7 @@ async def test_a_new_item_is_found_within_a_minute_beside_one_that_has_ended(mac
     mac.fake.put(SERVICE, written("stale", now - HOUR))
     keychain = mac.keychain(SERVICE, OTHER)
     await keychain.stamp()
-    await keychain.read()
+    await keychain.login()
     before = await keychain.stamp()
     mac.fake.put(OTHER, written("fresh", now + HOUR))
     await mac.clock.advance(60, tick=60)
@@ -307,7 +307,7 @@ async def test_a_logout_is_a_change_and_so_is_the_next_login(mac: Mac) -> None:
     mac.fake.put(SERVICE, written("first", mac.clock.now() + HOUR))
     keychain = mac.keychain(SERVICE, OTHER)
     stamps = [await keychain.stamp()]
-    await keychain.read()
+    await keychain.login()
     mac.fake.remove(SERVICE)
     stamps.append(await keychain.stamp())
     assert await cause(keychain) is Cause.ABSENT

@@ -104,7 +104,7 @@ async def test_two_folders_are_two_pictures() -> None:
 
 
 async def test_a_place_without_such_a_file_has_no_picture() -> None:
-    rig = rig_at(FakeLogin("t1", item="keychain:x", facts=None))
+    rig = rig_at(FakeLogin("t1", None, item="keychain:x", facts=None))
     await (await figures_of(rig)).look()
     assert used(rig) is None
 
@@ -156,7 +156,7 @@ async def test_an_account_that_is_imported_later_has_its_picture_then() -> None:
     figures = made(rig)
     await figures.look()
     rig.knows("t1", ME)
-    await rig.book.import_from(rig.logins)
+    await rig.import_from(rig.logins)
     await figures.look()
     assert used(rig) == 0.42
 

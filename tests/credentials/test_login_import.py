@@ -15,7 +15,7 @@ from monitor.core.errors import (
 )
 from monitor.core.model import Account, Identity, Storage
 from monitor.credentials.account_cache import CachedAccount
-from monitor.credentials.account_service import Imported, Imports, NotImported
+from monitor.credentials.accounts import Imported, Imports, NotImported
 from tests.builders import after, before
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
 
@@ -26,7 +26,7 @@ async def test_every_place_has_its_line() -> None:
     rig = Rig()
     for token, email in {"t1": ME, "t2": ME, "u1": YOU}.items():
         rig.knows(token, email)
-    await rig.book.import_from([FakeLogin("u1", "/you")])
+    await rig.import_from([FakeLogin("u1", "/you")])
     rig.knows("u2", YOU)
     imports = await rig.book.import_all(
         [
@@ -62,7 +62,7 @@ async def test_an_older_token_of_a_second_folder_replaces_nothing() -> None:
     rig = Rig()
     rig.knows("t1", ME)
     rig.knows("t2", ME)
-    await rig.book.import_from(
+    await rig.import_from(
         [FakeLogin("t1", expires_at=after(hours=8)), FakeLogin("t2", "/b", after(hours=5))]
     )
     assert rig.secret_of(ME) == "t1"
@@ -78,7 +78,7 @@ async def test_where_no_keyring_is_to_be_had_or_wanted_the_account_is_linked(
     rig.vault.absent = default is None
     rig.knows("t1", ME)
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
-    (imported,) = await rig.book.import_from(rig.logins)
+    (imported,) = await rig.import_from(rig.logins)
     assert imported.words == f"{ME}: imported, read live from Claude Code"
     assert rig.file.listed == [Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w")]
     assert rig.vault.kept == {}
@@ -91,7 +91,7 @@ async def test_a_locked_keyring_is_a_keyring() -> None:
     rig.vault.locked = True
     rig.knows("t1", ME)
     with pytest.raises(CredentialError, match="locked"):
-        await rig.book.import_from([FakeLogin("t1")])
+        await rig.import_from([FakeLogin("t1")])
     assert (rig.names, rig.learnt[ME]) == ([], CachedAccount())
 
 
@@ -101,13 +101,13 @@ async def test_a_keyring_that_is_asked_for_and_missing_is_an_error_with_the_othe
     rig.vault.absent = True
     rig.knows("t1", ME)
     with pytest.raises(CredentialError, match=r'storage = "linked".*token_command.*systemd'):
-        await rig.book.import_from([FakeLogin("t1")])
+        await rig.import_from([FakeLogin("t1")])
 
 
 async def test_an_account_of_a_command_is_only_attached() -> None:
     rig = Rig(Account(ME, "org-1", token_command=("pass",)))
     rig.knows("t1", ME)
-    (imported,) = await rig.book.import_from([FakeLogin("t1", "/w")])
+    (imported,) = await rig.import_from([FakeLogin("t1", "/w")])
     assert (imported.is_new, imported.storage) == (False, Storage.COMMAND)
     assert rig.vault.kept == {}
 
@@ -118,10 +118,10 @@ async def test_without_an_api_a_login_is_whose_claude_code_says_it_is() -> None:
     rig.start()
     facts = FakeFacts(Identity("uuid-me", "org-1"), ME, "Mine")
     rig.logins = [FakeLogin("t1", "/w", facts=facts)]
-    assert [i.name for i in await rig.book.import_from(rig.logins)] == [ME]
+    assert [i.name for i in await rig.import_from(rig.logins)] == [ME]
     assert rig.learnt[ME].identity == Identity("uuid-me", "org-1")
     with pytest.raises(CredentialError, match=r"api\.enabled"):
-        await rig.book.import_from([FakeLogin("t2", "/x")])
+        await rig.import_from([FakeLogin("t2", "/x")])
     assert rig.profiles.asked == []
 
 
@@ -140,14 +140,14 @@ async def test_without_an_api_no_token_has_to_hold_and_none_is_kept(login: FakeL
     mine = Identity("uuid-me", "org-1")
     rig.logins = [replace(login, facts=FakeFacts(mine, ME, "Mine"))]
     for is_new in (True, False):
-        (imported,) = await rig.book.import_from(rig.logins)
+        (imported,) = await rig.import_from(rig.logins)
         assert (imported.name, imported.is_new) == (ME, is_new)
         await rig.watcher.look()
     assert (rig.names, rig.learnt[ME].identity, rig.learnt[ME].folders) == ([ME], mine, ("/w",))
     assert rig.vault.kept == {}
     assert rig.store.state.logged_in == ME
     with pytest.raises(NotLoggedInError):
-        await rig.book.import_from([FakeLogin(None, "/x", facts=FakeFacts(mine, ME))])
+        await rig.import_from([FakeLogin(None, "/x", facts=FakeFacts(mine, ME))])
 
 
 NEW = Imported("a", is_new=True, is_renewed=True)

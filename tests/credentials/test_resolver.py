@@ -42,7 +42,7 @@ async def test_a_token_that_is_known_to_be_dead_is_not_sent() -> None:
     rig = Rig()
     rig.knows("t1", "me@example.com")
     rig.logins.append(FakeLogin("t1", "/work", expires_at=after(hours=8)))
-    await rig.book.import_from(rig.logins)
+    await rig.import_from(rig.logins)
     (account,) = rig.file.listed
     assert (await rig.credentials.credential(account)).secret == Secret("t1")
     rig.clock.step(timedelta(hours=7, minutes=59, seconds=1))
@@ -65,14 +65,14 @@ async def test_a_folder_with_another_accounts_login_is_told_as_such() -> None:
     rig.knows("t1", "you@example.com", "org-2")
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     assert (await lacking(rig, mine)).startswith("the login in /w is not known to be this")
-    await rig.book.import_from(rig.logins)
+    await rig.import_from(rig.logins)
     assert (await lacking(rig, mine)).startswith("/w holds the login of 'you@example.com': run")
 
 
 @pytest.mark.parametrize("token", [None, "t1"])
-@pytest.mark.parametrize(("said", "folder"), [("/w", "/w"), ("~/.claude", None)])
+@pytest.mark.parametrize(("said", "folder"), [("/w", "/w"), ("~/.claude", "")])
 async def test_an_empty_folder_holds_nobodys_login(
-    token: str | None, said: str, folder: str | None
+    token: str | None, said: str, folder: str
 ) -> None:
     mine = Account("a", "org-1", storage=Storage.LINKED, config_dir=said)
     rig = Rig(mine)
@@ -89,7 +89,7 @@ async def test_an_expiry_belongs_to_its_token_alone() -> None:
     """Another program may have replaced the entry in the keyring."""
     rig = Rig()
     rig.knows("t1", "me@example.com")
-    await rig.book.import_from([FakeLogin("t1", expires_at=after(hours=8))])
+    await rig.import_from([FakeLogin("t1", expires_at=after(hours=8))])
     await rig.vault.write("me@example.com", Secret("t2"))
     rig.start()
     rig.clock.step(timedelta(hours=9))

@@ -12,7 +12,7 @@ async def rig_with_me() -> Rig:
     rig = Rig()
     rig.knows("t1", ME)
     rig.logins[0].token = "t1"
-    await rig.book.import_from(rig.logins)
+    await rig.import_from(rig.logins)
     return rig
 
 
@@ -53,7 +53,7 @@ async def test_an_unchanged_login_is_not_read_again() -> None:
 async def test_a_login_of_another_known_account_is_attached_to_that_one() -> None:
     rig = await rig_with_me()
     rig.knows("u1", YOU, org="org-2")
-    await rig.book.import_from([FakeLogin("u1", "/you")])
+    await rig.import_from([FakeLogin("u1", "/you")])
     await rig.watcher.look()
     rig.knows("u2", YOU, org="org-2")
     rig.logins[0].token = "u2"
@@ -79,7 +79,7 @@ async def test_a_stranger_who_is_imported_is_logged_in() -> None:
     rig.knows("s1", "stranger@example.com", org="org-9")
     rig.logins[0].token = "s1"
     await rig.watcher.look()
-    await rig.book.import_from(rig.logins)
+    await rig.import_from(rig.logins)
     await rig.watcher.look()
     assert rig.store.state.logged_in == "stranger@example.com"
 
@@ -97,7 +97,7 @@ async def test_only_the_place_in_use_decides_who_is_logged_in() -> None:
     rig = await rig_with_me()
     rig.knows("u1", YOU, org="org-2")
     rig.logins.append(FakeLogin("u1", "/you"))
-    await rig.book.import_from(rig.logins[1:])
+    await rig.import_from(rig.logins[1:])
     await rig.watcher.look()
     assert rig.store.state.logged_in == ME
     rig.knows("u2", YOU, org="org-2")

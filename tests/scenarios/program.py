@@ -14,11 +14,10 @@ from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.command import TokenCommand
+from monitor.credentials.claude_code import ClaudeCode, LoginSource
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.interfaces import LoginSource, SecretStore
-from monitor.credentials.systemd import CredentialsDirectory
+from monitor.credentials.given import CredentialsDirectory
+from monitor.credentials.stores import SecretStore
 from monitor.notify.channel import ChannelSet
 from monitor.settings import SettingsFile, load, settings_id, state_folder
 from monitor.system.clock import ServerClock
@@ -107,7 +106,6 @@ class Machine:
             logins=logins,
             login_at=lambda folder: ClaudeCode(folder, environ=self.environ),
             given=CredentialsDirectory(self.environ),
-            command=lambda argv: TokenCommand(argv, self.clock),
             storage=settings.storage,
         )
 

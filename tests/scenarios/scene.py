@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.interfaces import SecretStore
+from monitor.credentials.stores import SecretStore
 from monitor.demo.server import SimulatedApi
 from tests.scenarios.claude import Person
 from tests.scenarios.clock import DayClock

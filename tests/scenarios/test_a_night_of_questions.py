@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
-from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.interfaces import LoginSource
+from monitor.credentials.claude_code import ClaudeCode, LoginSource
 from monitor.credentials.keychain import Security
 from tests.credentials.factories import Rig
 
@@ -45,7 +44,7 @@ class Asked(Security):
 )
 async def test_the_secret_is_not_asked_for_all_night(code: int | None, most: int) -> None:
     rig, security = Rig(), Asked(code)
-    item = ClaudeCode.of_service("Claude Code-credentials", security=security, clock=rig.clock)
+    item = ClaudeCode(item="Claude Code-credentials", security=security, clock=rig.clock)
 
     async def sources() -> Sequence[LoginSource]:
         return [item]

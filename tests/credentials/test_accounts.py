@@ -22,7 +22,7 @@ KEY = Secret("sk-ant-sid01-x")
 
 
 async def imported(rig: Rig, token: str, folder: str | None = None) -> list[str]:
-    return [i.name for i in await rig.book.import_from([FakeLogin(token, folder)])]
+    return [i.name for i in await rig.import_from([FakeLogin(token, folder)])]
 
 
 async def test_an_import_keeps_the_token_in_the_vault_and_the_rest_in_the_settings() -> None:
@@ -41,7 +41,7 @@ async def test_the_same_account_again_replaces_its_token_and_doubles_nothing() -
     rig.knows("t1", ME)
     rig.knows("t2", ME)
     await imported(rig, "t1")
-    again = await rig.book.import_from([FakeLogin("t2")])
+    again = await rig.import_from([FakeLogin("t2")])
     assert (again[0].name, again[0].is_new) == (ME, False)
     assert rig.names == [ME]
     assert rig.secret_of(ME) == "t2"
@@ -117,12 +117,12 @@ async def test_several_logins_are_imported_past_one_that_fails() -> None:
         FakeLogin(None, "/n"),
         FakeLogin("t3", "/c"),
     ]
-    assert [i.name for i in await rig.book.import_from(sources)] == [ME, "c@example.com"]
+    assert [i.name for i in await rig.import_from(sources)] == [ME, "c@example.com"]
 
 
 async def test_nothing_to_import_says_why() -> None:
     with pytest.raises(CredentialError, match="not logged in"):
-        await Rig().book.import_from([FakeLogin(None)])
+        await Rig().import_from([FakeLogin(None)])
 
 
 async def test_an_import_that_the_api_refuses_changes_nothing() -> None:
@@ -156,7 +156,7 @@ async def test_what_was_learnt_survives_a_restart() -> None:
     rig = Rig()
     rig.knows("t1", ME)
     login = FakeLogin("t1", "/work", expires_at=after(hours=8), login_expires_at=after(days=28))
-    await rig.book.import_from([login])
+    await rig.import_from([login])
     rig.start()
     state = rig.store.state.accounts[ME]
     assert (state.token_expires_at, state.login_expires_at) == (after(hours=8), after(days=28))

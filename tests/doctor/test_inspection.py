@@ -6,8 +6,9 @@ from datetime import datetime
 from monitor.core.errors import Cause, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Secret, Storage
 from monitor.credentials.account_cache import AccountCache, CachedAccount
-from monitor.credentials.inspection import inspect_tokens
 from monitor.credentials.resolver import TokenStatus
+from monitor.credentials.stores import SecretStores
+from monitor.doctor.examine import ReadOnly, inspect_tokens
 from tests.builders import after, before
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
 
@@ -18,17 +19,12 @@ NOTED = FakeFacts(Identity("uuid-me", "org-1"), ME)
 
 
 async def status(rig: Rig, account: Account, *logins: FakeLogin) -> TokenStatus:
-    before_it = dict(rig.vault.kept), dict(rig.entries)
-    found = await inspect_tokens(
-        [account],
-        rig.entries,
-        logins,
-        rig.clock,
-        keyring=rig.vault,
-        given=rig.given,
-        command=lambda argv: rig.commands[argv],
+    kept, learnt = dict(rig.vault.kept), AccountCache(rig.entries)
+    stores = SecretStores(
+        ReadOnly(rig.vault), learnt, rig.given, lambda argv: rig.commands[argv], None
     )
-    assert (rig.vault.kept, dict(rig.entries)) == before_it, "nothing is written"
+    found = await inspect_tokens([account], learnt, logins, stores, rig.clock)
+    assert rig.vault.kept == kept, "nothing is written"
     assert rig.profiles.asked == [], "nobody is asked"
     return found[account.name]
 
@@ -80,7 +76,7 @@ async def test_what_forbids_a_token_is_the_same_cause_as_the_polls_have() -> Non
 
 async def test_a_login_that_rests_waits_for_claude_code_and_one_that_ended_for_a_login() -> None:
     rig = Rig()
-    AccountCache(rig.entries, rig.entries.save)[ME] = CachedAccount(folders=("/w",))
+    rig.learnt[ME] = CachedAccount(folders=("/w",))
     rests = linked(before(hours=1))
     assert await cause_of(rig, LINKED, rests) is Cause.WAITING
     found = await status(rig, LINKED, linked(before(hours=1), renewable=False))

@@ -1,29 +1,59 @@
-"""A program of the user's choice that prints a token, such as `pass show claude/work`. Never run by a shell.
-
-Neither its arguments nor what it prints is ever told: the one may name a secret, the other is one.
-"""
+"""Tokens that the user hands over: systemd's credentials, and what a program of the user's choice prints."""
 
 import asyncio
+import os
 import shlex
 import shutil
-from collections.abc import Sequence
-from pathlib import PurePath
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Credential
+from monitor.credentials.claude_files import WholeFile
 from monitor.credentials.tokens import parse_token
 from monitor.system.clock import Clock
 from monitor.system.subprocesses import TooMuchOutputError, ending, output_of
 
 LIMIT_SECS: Final = 10.0
 AT_MOST_EVERY_SECS: Final = 60.0
+_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
+
+
+class CredentialsDirectory:
+    """What systemd hands to a service: the files in `$CREDENTIALS_DIRECTORY`, one for each account; none without it.
+
+    `LoadCredentialEncrypted=user@example.com:/etc/…` keeps it encrypted at rest. A new token needs a restart.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._folder = environ.get(_DIRECTORY, "")
+
+    async def read(self, name: str, label: str | None = None) -> Credential | None:
+        """What is there under the account's name, or under its label; None where nothing is.
+
+        Raises CredentialError where it cannot be read, or is no token.
+        """
+        for title in filter(None, (name, label)):
+            # The name of a file right in the folder, and of no hidden one.
+            is_name = not title.startswith(".") and not {"/", "\\", "\0"} & set(title)
+            path = Path(self._folder, title)
+            content = await WholeFile(path).read(bytes) if self._folder and is_name else None
+            if content is not None:
+                credential = parse_token(content.decode(errors="replace"))
+                if credential is None:
+                    failure = Failure(Reason.CREDENTIALS, Cause.DAMAGED, Source.SYSTEMD, name=title)
+                    raise CredentialError(failure)
+                return credential
+        return None
 
 
 class TokenCommand:
-    """The token of one account, kept in memory for as long as it works.
+    """The token of one account that a program prints, such as `pass show claude/work`. Never run by a shell.
 
-    The program is run anew once the token was refused or is known to be dead, but at most once a minute.
+    Neither its arguments nor what it prints is ever told: the one may name a secret, the other is one. It is kept in
+    memory for as long as it works. The program is run anew once the token was refused or is known to be dead, but at
+    most once a minute.
     """
 
     def __init__(

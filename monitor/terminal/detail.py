@@ -75,29 +75,10 @@ class _Moment:
         return f"{format.clock(at, self.now, self.tz)} ({format.duration(self.now - at, seconds=False)} ago)"
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """The lines about one account, which hold from `at` until `until` while the state is the same."""
-
-    state: State
-    account: AccountState
-    room: int
-    tz: tzinfo | None
-    at: datetime
-    until: datetime
-    lines: list[Line]
-
-    def again(self, state: State, account: AccountState, now: datetime, room: int) -> "Detail":
-        """The same at another moment."""
-        is_same = state is self.state and account is self.account and room == self.room
-        holds = is_same and self.at <= now < self.until
-        return self if holds else detail(state, account, now, room, self.tz)
-
-
 def detail(
     state: State, account: AccountState, now: datetime, room: int, tz: tzinfo | None = None
-) -> Detail:
-    """The pane, in `room` cells; clock times are those of `tz`."""
+) -> tuple[list[Line], datetime]:
+    """The pane's lines in `room` cells, and how long they hold; clock times are those of `tz`."""
     moment = _Moment(now, tz, table.next_turn(account, now, state.policy.interval))
     facts = [
         *_windows(account, moment, room),
@@ -109,7 +90,7 @@ def detail(
         *_identity(account, moment),
     ]
     lines = [line for fact in facts for line in _lay_out(fact, room)]
-    return Detail(state, account, room, tz, now, now + moment.left, lines)
+    return lines, now + moment.left
 
 
 def _lay_out(fact: Fact, room: int) -> list[Line]:

@@ -76,10 +76,7 @@ def short_names(state: State) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All accounts at one moment. `worst` is the fullest window of any, with its account's name.
-
-    It holds `until` then, unless the state changes.
-    """
+    """All accounts at one moment. `worst` is the fullest window of any, with its account's name."""
 
     choice: Choice
     free: int
@@ -87,7 +84,6 @@ class Fleet:
     in_need: int
     week_left: float | None
     worst: tuple[str, Window] | None
-    until: datetime
 
     @property
     def best(self) -> str | None:
@@ -95,8 +91,11 @@ class Fleet:
         return self.choice.account if self.choice.usable and len(self.choice.ranking) > 1 else None
 
 
-def fleet(state: State, now: datetime) -> Fleet:
-    """Sum the accounts up. Free is one that has room in all limits that stop its work, as far as is known."""
+def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
+    """Sum the accounts up, and say until when that holds, unless the state changes.
+
+    Free is one that has room in all limits that stop its work, as far as is known.
+    """
     choice = choose(state, now)
     standings = [candidate.standing for candidate in choice.ranking]
     windows = [
@@ -107,15 +106,15 @@ def fleet(state: State, now: datetime) -> Fleet:
     weeks = [
         1 - min(max(window.utilization, 0), 1) for _, window in windows if window.key == SEVEN_DAYS
     ]
-    return Fleet(
+    found = Fleet(
         choice,
         free=sum(standing <= Confidence.OLD for standing in standings),
         full=standings.count(Confidence.FULL),
         in_need=sum(account.login_required for account in state.accounts.values()),
         week_left=sum(weeks) / len(weeks) if weeks else None,
-        worst=max(windows, key=lambda found: found[1].utilization, default=None),
-        until=min([now + LASTS, *(w.resets_at for _, w in windows if w.resets_at)]),
+        worst=max(windows, key=lambda each: each[1].utilization, default=None),
     )
+    return found, min([now + LASTS, *(w.resets_at for _, w in windows if w.resets_at)])
 
 
 def fleet_line(

@@ -1,16 +1,16 @@
 """The whole screen as one picture: `frame(state, screen, now, size)`. Pure; it never exceeds its size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from monitor.core import format
 from monitor.core.sanitize import clean
-from monitor.core.state import LoggedAlert, State
+from monitor.core.state import State
 from monitor.terminal.alerts import alert_line, log_lines
 from monitor.terminal.bindings import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS
 from monitor.terminal.canvas import Picture, Size, box, center_over, paginate, scroll_to
-from monitor.terminal.detail import Detail, detail
+from monitor.terminal.detail import detail
 from monitor.terminal.dialogs import (
     FILTER_KEYS,
     FORM_KEYS,
@@ -22,7 +22,7 @@ from monitor.terminal.dialogs import (
 )
 from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
 from monitor.terminal.screen import Message, Pane, Screen
-from monitor.terminal.table import Marks, Table
+from monitor.terminal.table import Kept, Marks, table_lines
 from monitor.terminal.text import (
     Line,
     Span,
@@ -65,47 +65,21 @@ _ROOM_FOR_BOTH: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One screenful, and the `title` of the terminal's window; `page` is the open pane's page that is really shown.
+    """One screenful or its middle, and the `title` of the terminal's window; `page` is the page that is really shown.
 
     `rows` has the account that each line belongs to, as far as one does; `has_detail` says that details are shown.
     """
 
     picture: Picture
     page: int = 0
-    title: str = ""
     rows: tuple[str | None, ...] = ()
     has_detail: bool = False
+    title: str = ""
 
     @property
     def text(self) -> str:
         """The lines without their styles."""
         return "\n".join(plain(line).rstrip() for line in self.picture.lines) + "\n"
-
-
-class Kept:
-    """What the next frame takes over of the last one."""
-
-    def __init__(self) -> None:
-        self.table = Table()
-        self._detail: Detail | None = None
-        self._sums: tuple[State, Fleet] | None = None
-
-    def detail(
-        self, state: State, name: str, now: datetime, room: int, tz: tzinfo | None
-    ) -> list[Line]:
-        """The lines about the account, as long as they hold."""
-        account, old = state.accounts[name], self._detail
-        if old is None or old.tz is not tz:
-            self._detail = detail(state, account, now, room, tz)
-        else:
-            self._detail = old.again(state, account, now, room)
-        return self._detail.lines
-
-    def sums(self, state: State, now: datetime) -> Fleet:
-        """The accounts summed up, as long as that holds."""
-        if self._sums is None or self._sums[0] is not state or now >= self._sums[1].until:
-            self._sums = state, fleet(state, now)
-        return self._sums[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +95,6 @@ NO_FOOTER: Final = Footer()
 
 
 @dataclass(frozen=True, slots=True)
-class _Body:
-    """What stands between the title and the keys; the fields are those of the frame."""
-
-    picture: Picture
-    page: int = 0
-    rows: tuple[str | None, ...] = ()
-    has_detail: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class _View:
     """The subject of the drawing and its moment; clock times are those of `tz`."""
 
@@ -142,7 +106,6 @@ class _View:
     footer: Footer
     names: tuple[str, ...]
     fleet: Fleet
-    alerts: list[LoggedAlert]
     kept: Kept
 
     @property
@@ -152,6 +115,16 @@ class _View:
     @property
     def message(self) -> Message | None:
         return self.screen.current_message(self.now)
+
+    def detail(self, cells: int) -> list[Line]:
+        """The lines about the selected account."""
+        state, now, name = self.state, self.now, self.selection or ""
+        return self.kept.take(
+            "detail",
+            (state, name, cells, self.tz),
+            now,
+            lambda: detail(state, state.accounts[name], now, cells, self.tz),
+        )
 
     @property
     def long_message(self) -> list[Line]:
@@ -178,8 +151,8 @@ def frame(
     """The screen of this size; clock times are those of `tz` (None: the machine's). `kept` spares making all anew."""
     names, alerts = screen.names(state, now), screen.announced(state, now)
     kept = kept or Kept()
-    found = kept.sums(state, now)
-    view = _View(state, screen, now, tz, size, footer, names, found, alerts, kept)
+    found = kept.take("fleet", (state,), now, lambda: fleet(state, now))
+    view = _View(state, screen, now, tz, size, footer, names, found, kept)
     below = _below(view)
     top = [alert_line(state, alerts, now, size.width, tz)] if alerts else []
     has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
@@ -197,7 +170,7 @@ def frame(
             (*lines[:-1], _filter_line(typed, size.width)), (cell + 1, size.height - 1)
         )
     rows = (*[None] * len(above), *body.rows)
-    return Frame(picture.fit(size), body.page, window_title(state, found), rows, body.has_detail)
+    return replace(body, picture=picture.fit(size), rows=rows, title=window_title(state, found))
 
 
 def _filter_line(typed: str, cells: int) -> Line:
@@ -289,7 +262,7 @@ def _below(view: _View) -> list[Line]:
     return [*message, *footer, key_bar(keys, size.width)]
 
 
-def _body(view: _View, size: Size) -> _Body:
+def _body(view: _View, size: Size) -> Frame:
     """The part between the title and the keys."""
     pane = view.screen.pane
     if pane is Pane.LOG:
@@ -305,35 +278,35 @@ def _body(view: _View, size: Size) -> _Body:
     else:
         body = _table(view, size)
     if isinstance(view.screen.dialog, Form | Question):
-        return _Body(with_dialog(body.picture.fit(size), view.screen.dialog, size), body.page)
+        return Frame(with_dialog(body.picture.fit(size), view.screen.dialog, size), body.page)
     if pane is Pane.HELP:
-        return _Body(*_with_help(body.picture.fit(size), view, size))
+        return Frame(*_with_help(body.picture.fit(size), view, size))
     return body
 
 
-def _table(view: _View, size: Size) -> _Body:
+def _table(view: _View, size: Size) -> Frame:
     if not view.state.accounts:
         texts = [part for text in ("", *_NO_ACCOUNTS) for part in wrap(text, size.width - 2)]
         if len(texts) > size.height:
             texts = wrap(_NO_ACCOUNTS_BRIEFLY, size.width - 2)
-        return _Body(Picture(tuple(text_line(f" {text}") for text in texts)))
+        return Frame(Picture(tuple(text_line(f" {text}") for text in texts)))
     unseen = view.screen.unseen(view.state, view.now)
     alerted = frozenset(entry.alert.account for entry in unseen)
     marks = Marks(view.selection, view.fleet.best, alerted)
-    header, *lines = view.kept.table.lines(
-        view.state, view.now, size.width, marks, view.tz, view.names
+    header, *lines = table_lines(
+        view.state, view.now, size.width, marks, view.tz, view.names, view.kept
     )
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
     if view.selection is None:
         none = wrap("No account matches this filter: Esc shows all", size.width - 2)
-        return _Body(Picture((*titles, *(text_line(f" {part}") for part in none))))
+        return Frame(Picture((*titles, *(text_line(f" {part}") for part in none))))
     room, selected = size.height - len(titles), view.names.index(view.selection)
     visible = scroll_to(list(zip(lines, view.names, strict=True)), room, selected)
     picture = Picture((*titles, *(line for line, _ in visible)))
-    return _Body(picture, rows=(*[None] * len(titles), *(name for _, name in visible)))
+    return Frame(picture, rows=(*[None] * len(titles), *(name for _, name in visible)))
 
 
-def _log(view: _View, size: Size) -> _Body:
+def _log(view: _View, size: Size) -> Frame:
     """The alerts of the log in the table's place, page by page."""
     lines = log_lines(view.state, view.now, size.width, view.tz)
     lines = lines or [text_line(" no alerts yet", Style.DIM)]
@@ -341,30 +314,28 @@ def _log(view: _View, size: Size) -> _Body:
     visible, page = paginate(lines, room, view.screen.page)
     more = f" {page + 1}/{-(-len(lines) // room)} Space ─" if room < len(lines) else ""
     titles = [_rule("alerts", more, size.width)] if size.height > 1 else []
-    return _Body(Picture((*titles, *visible)), page)
+    return Frame(Picture((*titles, *visible)), page)
 
 
-def _table_above_detail(view: _View, size: Size) -> _Body:
+def _table_above_detail(view: _View, size: Size) -> Frame:
     """The table above, and below it the pane, which takes what it needs but leaves the selected row."""
-    name = view.selection or ""
-    lines = view.kept.detail(view.state, name, view.now, size.width, view.tz)
+    name, lines = view.selection or "", view.detail(size.width)
     if size.height < _LEAST_SPLIT:
         visible, page = paginate(
             [_rule(name, "", size.width), *lines], size.height, view.screen.page
         )
-        return _Body(Picture(visible), page, has_detail=True)
+        return Frame(Picture(visible), page, has_detail=True)
     table_height = min(len(view.names) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE))
     table = _table(view, Size(size.width, table_height))
     pane, page = _detail(view, Size(size.width, size.height - table_height), lines)
-    return _Body(Picture((*table.picture.lines, *pane)), page, table.rows, has_detail=True)
+    return Frame(Picture((*table.picture.lines, *pane)), page, table.rows, has_detail=True)
 
 
-def _table_beside_detail(view: _View, size: Size) -> _Body:
+def _table_beside_detail(view: _View, size: Size) -> Frame:
     """The pane at the right, in a third of the width, and the newest alerts where rows are left below the table."""
     cells = max(size.width * 7 // 20, _LEAST_DETAIL)
     table = _table(view, Size(size.width - cells - 1, size.height))
-    lines = view.kept.detail(view.state, view.selection or "", view.now, cells, view.tz)
-    pane, page = _detail(view, Size(cells, size.height), lines)
+    pane, page = _detail(view, Size(cells, size.height), view.detail(cells))
     left, width_left = list(table.picture.lines), size.width - cells - 1
     if (room := size.height - len(left) - 2) >= _LEAST_LOG and view.state.log:
         log = log_lines(view.state, view.now, width_left, view.tz)
@@ -374,7 +345,7 @@ def _table_beside_detail(view: _View, size: Size) -> _Body:
         line = left[row] if row < len(left) else ()
         gap = Span(" " * (size.width - cells - line_width(line)))
         joined.append((*line, gap, *pane[row]) if row < len(pane) else line)
-    return _Body(Picture(tuple(joined)), page, table.rows, has_detail=True)
+    return Frame(Picture(tuple(joined)), page, table.rows, has_detail=True)
 
 
 def _detail(view: _View, size: Size, lines: list[Line]) -> tuple[list[Line], int]:

@@ -19,9 +19,10 @@ from monitor.core.state import State, Theme
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
-from monitor.terminal.frame import Footer, Kept, frame
+from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, fail, finish, push, show, show_error
+from monitor.terminal.table import Kept
 from monitor.terminal.tty import Tty
 
 LAST_WRITE_SECONDS: Final = 1.0

@@ -1,10 +1,10 @@
 """The lines of the table: its header and one line for each account, in the columns that a width holds. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from monitor.core import format
 from monitor.core.model import (
@@ -17,7 +17,7 @@ from monitor.core.model import (
     kept_for,
 )
 from monitor.core.sanitize import clean
-from monitor.core.state import Policy, State
+from monitor.core.state import State
 from monitor.terminal.chart import spark
 from monitor.terminal.status_words import StatusWords, status_words
 from monitor.terminal.text import (
@@ -35,8 +35,11 @@ from monitor.terminal.text import (
     width,
 )
 
+T = TypeVar("T")
+
 MINUTE: Final = timedelta(minutes=1)
 MOMENT: Final = timedelta(microseconds=1)
+FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 
 NO_ACCOUNTS: Final = (
     "No account yet: log in with `claude`, then run `monitor accounts import --all`.\n"
@@ -106,6 +109,30 @@ class Marks:
 NO_MARKS: Final = Marks()
 
 
+class Kept:
+    """What was drawn before and still holds, so that a second costs little: rows, lines, details and sums."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[object, ...], datetime, datetime, Any]] = {}
+
+    def take(
+        self,
+        key: str,
+        inputs: tuple[object, ...],
+        now: datetime,
+        make: Callable[[], tuple[T, datetime]],
+    ) -> T:
+        """What is kept under the key, while the inputs are the same and its time lasts; else made, until an instant."""
+        if key in self._known:
+            before, at, until, value = self._known[key]
+            if at <= now < until and before == inputs:
+                kept: T = value
+                return kept
+        value, until = make()
+        self._known[key] = inputs, now, until, value
+        return value
+
+
 def table_lines(
     state: State,
     now: datetime,
@@ -113,103 +140,35 @@ def table_lines(
     marks: Marks = NO_MARKS,
     tz: tzinfo | None = None,
     names: Sequence[str] | None = None,
+    kept: Kept | None = None,
 ) -> list[Line]:
     """The line of column titles, and one for each account in `room` cells: those of `names`, or (None) all."""
-    return Table().lines(state, now, room, marks, tz, names)
-
-
-class Table:
-    """The table as it was drawn last: of a line that still holds, only the countdowns are made anew."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, Row] = {}
-        self._lines: dict[str, DrawnLine] = {}
-        self._layout: Layout | None = None
-
-    def lines(
-        self,
-        state: State,
-        now: datetime,
-        room: int,
-        marks: Marks = NO_MARKS,
-        tz: tzinfo | None = None,
-        names: Sequence[str] | None = None,
-    ) -> list[Line]:
-        """As `table_lines`."""
-        before, shown = list(self._rows.values()), self.rows(state, now, marks, tz, names)
-        layout = self._layout
-        if layout is None or layout.room != room or shown != before:
-            layout = Layout.of(shown, room, max(len(str(len(state.accounts))) + 1, 2))
-        if layout != self._layout:
-            self._layout, self._lines = layout, {}
-        lines = {}
-        for place, row in enumerate(shown):
-            back, old = Back.STRIPE if place % 2 else Back.TRACK, self._lines.get(row.about.name)
-            is_same = old is not None and old.row is row and old.back is back
-            drawn = old.at(now) if old is not None and is_same else layout.line(row, now, back)
-            lines[row.about.name] = drawn
-        self._lines = lines
-        return [layout.titles, *(drawn.line for drawn in lines.values())]
-
-    def rows(
-        self,
-        state: State,
-        now: datetime,
-        marks: Marks = NO_MARKS,
-        tz: tzinfo | None = None,
-        names: Sequence[str] | None = None,
-    ) -> list["Row"]:
-        """The accounts, each with its number in the settings; clock times are those of `tz`."""
-        numbers = {name: number for number, name in enumerate(state.accounts, 1)}
-        found = {}
-        for name in numbers if names is None else names:
-            old, about = self._rows.get(name), _about(state, name, numbers[name], marks, tz)
-            is_same = old is not None and old.about == about and old.account is about.account
-            if is_same and old is not None and old.at <= now < old.until:
-                found[name] = old
-            else:
-                found[name] = _row(state, about, now)
-        self._rows = found
-        return list(found.values())
-
-
-def _select(line: Line, room: int) -> Line:
-    """The line on the ground of the selected row, as wide as the table."""
-    rest = Span(" " * (room - line_width(line)))
-    return tuple(
-        replace(span, back=span.back or Back.SELECTED) for span in (*line, rest) if span.text
+    kept = kept or Kept()
+    numbers = {name: number for number, name in enumerate(state.accounts, 1)}
+    rows = [
+        _row(kept, state, name, numbers[name], marks, now, tz)
+        for name in (numbers if names is None else names)
+    ]
+    number_cells = max(len(str(len(numbers))) + 1, 2)
+    layout = kept.take(
+        "layout", (rows, room), now, lambda: (Layout.of(rows, room, number_cells), FOREVER)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _About:
-    """What a row is about, and all that it says follows from, but for the time."""
-
-    name: str
-    account: AccountState = field(compare=False)
-    policy: Policy
-    logged_in: str | None
-    number: int
-    suffix: str
-    is_selected: bool
-    tz: tzinfo | None
+    return [layout.titles, *(layout.line(kept, row, n, now) for n, row in enumerate(rows))]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One account as the table shows it from `at` until `until`, but for its countdowns."""
+    """One account as the table shows it, but for its countdowns."""
 
-    about: _About
-    at: datetime
-    until: datetime
+    account: AccountState
+    number: int
     name: str
+    suffix: str
+    is_selected: bool
     windows: dict[str, Window]
     status: StatusWords
-    is_troubled: bool = False
-
-    @property
-    def account(self) -> AccountState:
-        return self.about.account
+    is_troubled: bool
+    full: str
 
     def window(self, column: str) -> Window | None:
         """The window of a column such as `5h bar`; of `worst`, the fullest one, or else the money."""
@@ -221,42 +180,42 @@ class Row:
         return max(known, key=lambda window: window.utilization, default=None)
 
 
-def _about(state: State, name: str, number: int, marks: Marks, tz: tzinfo | None) -> _About:
+def _row(
+    kept: Kept, state: State, name: str, number: int, marks: Marks, now: datetime, tz: tzinfo | None
+) -> Row:
+    account, interval = state.accounts[name], state.policy.interval
     is_marked = {
         "*": name == state.active_account,
         BEST: name == marks.best,
         ALERTED: name in marks.alerted,
     }
     suffix = "".join(mark for mark, is_set in is_marked.items() if is_set)
-    return _About(
-        name,
-        state.accounts[name],
-        state.policy,
-        state.logged_in,
-        number,
-        f" {suffix}" if suffix else "",
-        name == marks.selected,
-        tz,
-    )
+    is_selected = name == marks.selected
 
+    def make() -> tuple[Row, datetime]:
+        is_old = account.last_success_at is not None and not account.values_are_fresh(now, interval)
+        row = Row(
+            account,
+            number,
+            clean(account.account.title),
+            f" {suffix}" if suffix else "",
+            is_selected,
+            windows={window.key: window for window in account.windows(now)},
+            status=status_words(state, account, now, tz),
+            is_troubled=is_old or isinstance(account.health, Down),
+            full=_outlook(account, now, tz),
+        )
+        return row, now + next_turn(account, now, interval)
 
-def _row(state: State, about: _About, now: datetime) -> Row:
-    account = about.account
-    is_fresh = account.values_are_fresh(now, state.policy.interval)
-    is_old = account.last_success_at is not None and not is_fresh
-    return Row(
-        about,
-        at=now,
-        until=now + next_turn(account, now, state.policy.interval),
-        name=clean(account.account.title),
-        windows={window.key: window for window in account.windows(now)},
-        status=status_words(state, account, now, about.tz),
-        is_troubled=is_old or isinstance(account.health, Down),
-    )
+    inputs = (account, number, suffix, is_selected, state.logged_in, state.policy, tz)
+    return kept.take(f"row {name}", inputs, now, make)
 
 
 def next_turn(account: AccountState, now: datetime, interval: timedelta) -> timedelta:
-    """How long what is said of the account holds, if nothing happens: ages are told to the minute."""
+    """How long what is said of the account holds, if nothing happens: ages are told to the minute.
+
+    The day of a clock time is another one from some full minute on.
+    """
     known = [window.resets_at for window in account.usage.windows] if account.usage else []
     left = [end - now for end in known if end is not None]
     if account.last_success_at is not None:
@@ -265,12 +224,8 @@ def next_turn(account: AccountState, now: datetime, interval: timedelta) -> time
             MINUTE - age % MINUTE if age % MINUTE else MOMENT,
             kept_for(interval) - age + MOMENT,
         )
-    return min([until_next_minute(now), *(span for span in left if span > timedelta(0))])
-
-
-def until_next_minute(now: datetime) -> timedelta:
-    """The day of a clock time is another one from some minute on."""
-    return MINUTE - timedelta(seconds=now.second, microseconds=now.microsecond)
+    minute = MINUTE - timedelta(seconds=now.second, microseconds=now.microsecond)
+    return min([minute, *(span for span in left if span > timedelta(0))])
 
 
 def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:
@@ -298,7 +253,7 @@ class Layout:
         levels = max((len(status.phrases) for status in statuses), default=1)
         between, widths = column_widths(
             room,
-            longest_name=max((width(row.name + row.about.suffix) for row in rows), default=0),
+            longest_name=max((width(row.name + row.suffix) for row in rows), default=0),
             statuses=[
                 max([len(_TITLES["status"]), *(status.width(level) for status in statuses)])
                 for level in range(levels)
@@ -313,8 +268,23 @@ class Layout:
         overflows = sum(widths.values()) + len(between) * (len(widths) - 1) + 1 > room
         return Layout(room, between, widths, fit(tuple(titles), room), overflows)
 
-    def line(self, row: Row, now: datetime, back: Back) -> "DrawnLine":
-        """One account; its bars stand on this ground."""
+    def line(self, kept: Kept, row: Row, place: int, now: datetime) -> Line:
+        """One account, in the row of this number; of a line that is kept, the countdowns alone are made again."""
+        back = Back.STRIPE if place % 2 else Back.TRACK
+        line, countdowns = kept.take(
+            f"line {row.account.account.name}",
+            (row, back, self),
+            now,
+            lambda: (self._draw(row, back, now), FOREVER),
+        )
+        for number, column, cells in countdowns:
+            text, before = pad(reset_words(row.window(column), now), cells), line[number]
+            if text != before.text:
+                line = (*line[:number], replace(before, text=text), *line[number + 1 :])
+        return line
+
+    def _draw(self, row: Row, back: Back, now: datetime) -> tuple[Line, list[tuple[int, str, int]]]:
+        """The line, its bars on this ground, and where countdowns are: their spans, columns and cells."""
         spans = [Span(" ")] if "number" in self.widths else []
         countdowns = []
         for place, (column, cells) in enumerate(self.widths.items()):
@@ -327,32 +297,12 @@ class Layout:
         if self.overflows:
             line = fit(line, self.room)
             countdowns = [each for each in countdowns if each[0] < len(line) - 1]
-        if row.about.is_selected:
-            line = _select(line, self.room)
-        return DrawnLine(row, back, line, countdowns)
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnLine:
-    """A row's line; `countdowns` are the places of those among its spans, their columns and cells."""
-
-    row: Row
-    back: Back
-    line: Line
-    countdowns: Sequence[tuple[int, str, int]]
-
-    def at(self, now: datetime) -> "DrawnLine":
-        """The line at another moment of the row; spans that say the same are the same objects."""
-        line = None
-        for place, column, cells in self.countdowns:
-            text = pad(reset_words(self.row.window(column), now), cells)
-            before = self.line[place]
-            if text != before.text:
-                line = line or list(self.line)
-                line[place] = Span(text, before.style, before.bold, before.back)
-        if line is None:
-            return self
-        return DrawnLine(self.row, self.back, tuple(line), self.countdowns)
+        if row.is_selected:
+            line = (*line, Span(" " * (self.room - line_width(line))))
+            line = tuple(
+                replace(span, back=span.back or Back.SELECTED) for span in line if span.text
+            )
+        return line, countdowns
 
 
 def column_widths(
@@ -402,20 +352,16 @@ def _cell(
 ) -> Line:
     match column.split()[-1]:
         case "number":
-            text = f"{'>' if row.about.is_selected else ' '}{row.about.number}"
-            return (Span(pad(text, room), bold=row.about.is_selected),)
+            text = f"{'>' if row.is_selected else ' '}{row.number}"
+            return (Span(pad(text, room), bold=row.is_selected),)
         case "mark":
-            return (Span(">" if row.about.is_selected else " ", bold=True),)
+            return (Span(">" if row.is_selected else " ", bold=True),)
         case "name":
             # Alone, without a status, a mark stands for a failure or old numbers.
             mark = "! " if row.is_troubled and "status" not in widths else ""
-            name = clip(row.name, room - width(mark + row.about.suffix))
+            name = clip(row.name, room - width(mark + row.suffix))
             style = Style.PROBLEM if mark else Style.PLAIN
-            return (
-                Span(
-                    pad(f"{mark}{name}{row.about.suffix}", room), style, bold=row.about.is_selected
-                ),
-            )
+            return (Span(pad(f"{mark}{name}{row.suffix}", room), style, bold=row.is_selected),)
         case "status":
             return (Span(row.status.within(room), row.status.style),)
         case "bar":
@@ -435,9 +381,8 @@ def _cell(
             name = pad(clean(week.key.partition("_")[2]), room - 5)
             return Span(f"{name} "), percent(week)
         case "full":
-            full = _outlook(row.account, now, row.about.tz)
-            style = Style.DIM if full in ("too early", format.NOTHING) else Style.PLAIN
-            return (Span(pad(full, room), Style.FULL if full == "now" else style),)
+            style = Style.DIM if row.full in ("too early", format.NOTHING) else Style.PLAIN
+            return (Span(pad(row.full, room), Style.FULL if row.full == "now" else style),)
         case _:
             return (percent(row.window(column), room),)
 

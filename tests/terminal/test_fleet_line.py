@@ -133,28 +133,28 @@ def test_an_unknown_key_names_the_help_once() -> None:
 
 
 def test_the_fleet_in_one_line() -> None:
-    line = plain(fleet_line(FIVE, fleet(FIVE, NOW), NOW, 100, UTC)).strip()
+    line = plain(fleet_line(FIVE, fleet(FIVE, NOW)[0], NOW, 100, UTC)).strip()
     assert line == (
         "3 of 5 free · 1 full · 1 needs a login · use carla@ · next free finn@ 13:04 · week left 60%"
     )
     assert all(
-        line_width(fleet_line(FIVE, fleet(FIVE, NOW), NOW, room, UTC)) <= room
+        line_width(fleet_line(FIVE, fleet(FIVE, NOW)[0], NOW, room, UTC)) <= room
         for room in range(1, 90)
     )
 
 
 def test_a_sum_holds_until_a_reset_and_for_a_moment_at_most() -> None:
-    assert fleet(FIVE, NOW).until == after(seconds=15)
+    assert fleet(FIVE, NOW)[1] == after(seconds=15)
     before_reset = after(minutes=37, seconds=50)
-    assert fleet(FIVE, before_reset).until == after(minutes=38)
+    assert fleet(FIVE, before_reset)[1] == after(minutes=38)
 
 
 def test_that_all_are_full_soon_is_told() -> None:
     pool = PoolForecast(NOW, (), 0.5, after(hours=3))
-    line = plain(fleet_line(replace(FIVE, pool=pool), fleet(FIVE, NOW), NOW, 140, UTC))
+    line = plain(fleet_line(replace(FIVE, pool=pool), fleet(FIVE, NOW)[0], NOW, 140, UTC))
     assert "all full about 15:00" in line
     unlikely = replace(FIVE, pool=replace(pool, exhausted_probability=0.1))
-    assert "all full" not in plain(fleet_line(unlikely, fleet(FIVE, NOW), NOW, 140, UTC))
+    assert "all full" not in plain(fleet_line(unlikely, fleet(FIVE, NOW)[0], NOW, 140, UTC))
 
 
 def test_the_account_to_use_next_is_marked_and_of_one_account_none_is() -> None:
@@ -175,6 +175,6 @@ def test_short_names_are_labels_and_beginnings_that_are_unambiguous() -> None:
 
 
 def test_the_window_title_follows_the_worst_window() -> None:
-    assert window_title(FIVE, fleet(FIVE, NOW)) == "100% finn@ 5h · Claude Tracker"
+    assert window_title(FIVE, fleet(FIVE, NOW)[0]) == "100% finn@ 5h · Claude Tracker"
     later = after(hours=1, minutes=10)
-    assert window_title(FIVE, fleet(FIVE, later)) == "92% jon@ 7d · Claude Tracker"
+    assert window_title(FIVE, fleet(FIVE, later)[0]) == "92% jon@ 7d · Claude Tracker"

@@ -105,10 +105,9 @@ def test_the_narrowest_table_shows_the_name_and_the_worse_percentage() -> None:
 
 def test_utilization_is_coloured_from_green_to_red() -> None:
     steps = [0, 30, 50, 70, 90, 99, 100]
-    rows = table.Table().rows(
-        state_of(*(account(NOW, str(p), ("5h", p, "2h")) for p in steps)), NOW
-    )
-    styles = [table.percent(row.windows["5h"]).style for row in rows]
+    shown = state_of(*(account(NOW, str(p), ("5h", p, "2h")) for p in steps))
+    _, *lines = table.table_lines(shown, NOW, 100, tz=UTC)
+    styles = [next(span.style for span in line if "%" in span.text) for line in lines]
     assert styles == [
         Style.COOL, Style.COOL, Style.MILD, Style.WARM, Style.HOT, Style.FULL, Style.FULL,
     ]  # fmt: skip

@@ -139,7 +139,7 @@ def _store(rows: Iterator[Row], settings: str, now: datetime) -> tuple[int, int]
 
         def end(database: Connection) -> None:
             thin_again(database, settings)
-            put_imported(database, settings, now)
+            put_imported(database, settings, f"import of {now.isoformat()}")
 
         run_now(StateFile(path, busy_secs=BUSY_SECS), end)
     return seen, new

@@ -1,11 +1,12 @@
 """What an earlier process knew of an account, given to the one that was loaded; and clocks set back. Pure."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.model import AccountState, Down, Unpolled, Up
+from monitor.core.model import Account, AccountState, Down, Unpolled, Up
 from monitor.core.schedule import taken_up
 
 KEPT_FOR: Final = timedelta(days=1)
@@ -30,6 +31,46 @@ def restored(
         conditions=remembered.conditions,
     )
     return taken_up(known, now, base, fresh.next_poll_at)
+
+
+def renamed_by_hand(
+    accounts: Sequence[Account], known: Mapping[str, AccountState]
+) -> dict[str, str]:
+    """The new names of accounts that somebody has renamed in the settings, by the old ones; none where in doubt.
+
+    The old name is gone, nothing is known under the new one, and no other account could be meant on either side. They
+    are of one organization that no other account is of, or have the token from the same place.
+    """
+    names = {account.name for account in accounts}
+    gone = {name: old for name, old in known.items() if name not in names}
+    new = [account for account in accounts if account.name not in known]
+    pairs = [
+        (name, account.name)
+        for name, old in gone.items()
+        for account in new
+        if _may_have_been(account, old, sum(a.org_id == account.org_id for a in accounts) == 1)
+    ]
+    before, after = Counter(name for name, _ in pairs), Counter(name for _, name in pairs)
+    return {old: name for old, name in pairs if before[old] == after[name] == 1}
+
+
+def _may_have_been(account: Account, old: AccountState, is_alone: bool) -> bool:
+    """Two addresses are two persons, who may be of one organization and use one folder."""
+    if "@" in account.name and "@" in old.account.name:
+        return False
+    if account.auth_method != old.account.auth_method:
+        return False
+    if not account.has_limits_of(old.account.org_id):
+        return False
+    if account.org_id and old.org_id:
+        is_same = account.org_id == old.org_id
+        return is_same and (is_alone or _place(account) == _place(old.account) != ())
+    return _place(account) == _place(old.account) != ()
+
+
+def _place(account: Account) -> tuple[str, ...]:
+    """Where the settings say that the token is had from; empty where they do not."""
+    return account.token_command or ((account.config_dir,) if account.config_dir else ())
 
 
 def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:

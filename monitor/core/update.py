@@ -244,12 +244,16 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
     """
     interval = state.policy.interval
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
+    renamed = restore.renamed_by_hand(event.accounts, {**state.restored, **known})
+    known = {renamed.get(name, name): old for name, old in known.items()}
+    restored = {renamed.get(name, name): old for name, old in state.restored.items()}
+    renamed = {**event.renamed, **renamed}
     new = [account.name for account in event.accounts if account.name not in known]
     turns = {name: turn for turn, name in enumerate(new)}
     accounts: dict[str, AccountState] = {}
     for place, account in enumerate(event.accounts):
         name = account.name
-        old, left = known.get(name), state.restored.get(name)
+        old, left = known.get(name), restored.get(name)
         if old is not None and account.has_limits_of(old.account.org_id):
             in_flight = old.polling and old.account.name == name
             accounts[name] = replace(old, account=account, polling=in_flight)
@@ -262,16 +266,16 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
         )
         if left is not None and account.has_limits_of(left.account.org_id):
             accounts[name] = restore.restored(accounts[name], left, event.at, interval)
-    logged_in = event.renamed.get(state.logged_in or "", state.logged_in)
+    logged_in = renamed.get(state.logged_in or "", state.logged_in)
     return replace(
         state,
         accounts=accounts,
         active=event.active,
         logged_in=logged_in if logged_in in accounts else None,
-        log=tuple(entry.renamed(event.renamed) for entry in state.log),
+        log=tuple(entry.renamed(renamed) for entry in state.log),
         restored={
             name: old
-            for name, old in {**state.restored, **known}.items()
+            for name, old in {**restored, **known}.items()
             if name not in accounts and restore.is_recent(old, event.at)
         },
     )

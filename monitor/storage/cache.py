@@ -179,7 +179,7 @@ def put_clock_offset(database: sqlite3.Connection, offset: timedelta) -> None:
 
 
 def imported(path: Path, settings: str) -> str:
-    """A word that is another one after each import of samples, blocking; "" before the first. Raises StorageError."""
+    """A text that is another one each time that an account has got older samples, blocking. Raises StorageError."""
 
     def work(database: sqlite3.Connection) -> str:
         with damage():
@@ -188,9 +188,9 @@ def imported(path: Path, settings: str) -> str:
     return read_only(path, work, "")
 
 
-def put_imported(database: sqlite3.Connection, settings: str, at: datetime) -> None:
-    """Let running programs know that samples were imported."""
-    put(database, settings, IMPORTED, "", at.isoformat())
+def put_imported(database: sqlite3.Connection, settings: str, source: str) -> None:
+    """Let running programs know that accounts have got older samples; each time from another source."""
+    put(database, settings, IMPORTED, "", source)
 
 
 def _is_text(name: str) -> bool:

@@ -112,6 +112,7 @@ class Batch:
             samples.forget(database, settings)
         for old, new_name in self.renames.items():
             samples.rename(database, settings, old, new_name)
+            cache.put_imported(database, settings, f"{old} is {new_name}")
         for name, usage in self.samples:
             samples.insert(database, settings, name, usage)
         for statement, values in self.statements:
@@ -334,6 +335,8 @@ def _renamed(
 
 def _renamed_from(before: State, after: State, account: AccountState, name: str) -> dict[str, str]:
     """The account's old name and its new one: under another name it has the very figures of before."""
-    gone = before.accounts.keys() - after.accounts.keys()
-    same = (old for old in gone if account.usage and before.accounts[old].usage is account.usage)
+    known = {**before.restored, **before.accounts}
+    gone = known.keys() - after.accounts.keys() - after.restored.keys()
+    windows = account.usage.windows if account.usage else ()
+    same = (old for old in gone if (u := known[old].usage) and u.windows is windows != ())
     return dict.fromkeys(same, name)

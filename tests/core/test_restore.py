@@ -11,7 +11,7 @@ from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Restored
-from monitor.core.model import Account, AccountState, Down, Identity, Unpolled
+from monitor.core.model import Account, AccountState, AuthMethod, Down, Identity, Unpolled
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, waiting, window
@@ -211,3 +211,77 @@ def test_limits_are_those_of_one_organization_or_of_one_not_known_yet(
     org_id: str, known_of: str, same: bool
 ) -> None:
     assert Account("a", org_id).has_limits_of(known_of) is same
+
+
+NAMED = Account("me", "org-a")
+OWN = Account("me", config_dir="~/.claude-work")
+
+
+@pytest.mark.parametrize(
+    ("new", "is_known"),
+    [
+        pytest.param([NAMED], True, id="the organization is the same"),
+        pytest.param([replace(NAMED, org_id="org-b")], False, id="it is another one"),
+        pytest.param([replace(NAMED, org_id="")], False, id="it is not said"),
+        pytest.param([replace(NAMED, label="work", reserve=0.1)], True, id="with other settings"),
+        pytest.param(
+            [replace(NAMED, auth_method=AuthMethod.SESSION_KEY)], False, id="it is read otherwise"
+        ),
+        pytest.param([replace(NAMED, name="me@work.com")], True, id="now by its address"),
+        pytest.param([NAMED, ACCOUNT], False, id="the old one is still there"),
+        pytest.param([NAMED, Account("you", "org-a")], False, id="it might be two"),
+    ],
+)
+@pytest.mark.parametrize("is_running", [True, False])
+def test_an_account_that_was_renamed_in_the_settings_keeps_what_is_known(
+    new: list[Account], is_known: bool, is_running: bool
+) -> None:
+    memory = {"5h": WindowMemory(before(minutes=1), 0.42, after(hours=2), 0.42)}
+    start = changed(State(), Restored(NOW, {"a": replace(KNOWN, alerts=memory)}))
+    if is_running:
+        start = changed(start, AccountsLoaded(NOW, (ACCOUNT,)))
+    now = changed(start, AccountsLoaded(NOW, tuple(new)))
+    one = now.accounts[new[0].name]
+    assert (one.usage == KNOWN.usage, one.alerts == memory) == (is_known, is_known)
+    assert one.account == new[0]
+    assert ("a" in {**now.accounts, **now.restored}) is not is_known
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_known"),
+    [
+        pytest.param(OWN, replace(OWN, name="x"), True, id="the same folder"),
+        pytest.param(OWN, replace(OWN, name="x", config_dir="~/.claude-2"), False, id="another"),
+        pytest.param(Account("me"), Account("x"), False, id="nothing is said of either"),
+        pytest.param(
+            Account("me", token_command=("pass", "a")),
+            Account("x", token_command=("pass", "a")),
+            True,
+            id="the same program",
+        ),
+        pytest.param(OWN, replace(OWN, name="x", org_id="org-1"), True, id="and an organization"),
+        pytest.param(
+            Account("a@work.com", "org-a"),
+            Account("b@work.com", "org-a"),
+            False,
+            id="two addresses are two persons",
+        ),
+    ],
+)
+def test_an_account_without_an_organization_is_known_by_where_its_token_is(
+    old: Account, new: Account, is_known: bool
+) -> None:
+    known = replace(KNOWN, account=old, identity=None)
+    start = changed(State(), Restored(NOW, {old.name: known}), AccountsLoaded(NOW, (old,)))
+    now = changed(start, AccountsLoaded(NOW, (new,)))
+    assert (now.accounts[new.name].usage is not None) is is_known
+
+
+def test_an_organization_of_several_accounts_is_not_enough() -> None:
+    team = [Account(name, "org-a", config_dir=f"/{name}") for name in ("a", "b")]
+    known = {a.name: replace(KNOWN, account=a) for a in team}
+    start = changed(State(), Restored(NOW, known), AccountsLoaded(NOW, tuple(team)))
+    for folder, is_known in (("/a", True), ("/c", False), (None, False)):
+        new = Account("c", "org-a", config_dir=folder)
+        now = changed(start, AccountsLoaded(NOW, (new, team[1])))
+        assert (now.accounts["c"].usage is not None) is is_known

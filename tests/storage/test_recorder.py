@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from monitor.core.effects import Effect
-from monitor.core.events import AccountsLoaded, RequestSent
+from monitor.core.events import AccountsLoaded, RequestSent, Restored
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.notify.delivery_log import DeliveryLog
@@ -258,6 +258,29 @@ async def test_an_account_that_is_renamed_takes_its_samples_along(tmp_path: Path
         ("b", after(minutes=2)),
         ("work", after(minutes=5)),
     ]
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_an_account_that_is_renamed_by_hand_takes_its_samples_and_its_memory_along(
+    tmp_path: Path, is_running: bool
+) -> None:
+    accounts = Account("work", "org-a"), Account("b", "org-b")
+    async with program(tmp_path) as running:
+        memory = running.store.state.accounts["a"].alerts
+        if is_running:
+            running.store.dispatch(AccountsLoaded(after(minutes=4), accounts))
+    if not is_running:
+        later = Program(tmp_path)
+        cached = await later.recorder.load()
+        later.store.dispatch(Restored(after(days=2), cached.accounts))
+        later.store.dispatch(AccountsLoaded(after(days=2), accounts))
+        assert await later.recorder.drain()
+        await later.recorder.database.close()
+    kept = list(samples.usages(running.path, "", NOW, after(days=1)))
+    assert [(name, usage.at) for name, usage in kept] == [("work", NOW)]
+    assert cache.imported(running.path, ""), "the forecasts learn from it again"
+    assert running.kept().accounts.keys() == {"work", "b"}
+    assert running.kept().accounts["work"].alerts == memory != {}
 
 
 async def test_a_program_that_does_not_alert_keeps_samples_and_no_memory_of_alerts(

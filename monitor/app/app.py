@@ -32,8 +32,7 @@ from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
-from monitor.notify.delivery_log import DeliveryLog
-from monitor.notify.queue import Notifier
+from monitor.notify.queue import Journal, Notifier
 from monitor.storage.cache import Cached, Mute
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
@@ -64,7 +63,6 @@ class Persistence:
 
     mute: Mute
     recorder: Recorder
-    journal: DeliveryLog
     budget: RequestBudget
     history: History
 
@@ -73,7 +71,7 @@ class Persistence:
         """All of them over one database. One that `is_brief` sends no request that it cannot count."""
         database = recorder.database
         budget = RequestBudget(database, recorder.record_backoff, is_brief=is_brief)
-        return Persistence(Mute(database), recorder, DeliveryLog(recorder), budget, history)
+        return Persistence(Mute(database), recorder, budget, history)
 
 
 class App:
@@ -184,8 +182,9 @@ class App:
                     task.cancel()
 
     def _notifier(self, channels: ChannelSet) -> Notifier:
+        journal = Journal(self.persistence.recorder)
         busy = partial(background.is_polling, self.store, self.clock)
-        return Notifier(channels, self.store, self.clock, self.persistence.journal, busy)
+        return Notifier(channels, self.store, self.clock, journal, busy)
 
     async def poll_once(self) -> None:
         """Look who is logged in, and poll the accounts that it is time for, one shortly after the other."""

@@ -2,31 +2,28 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from monitor.core.alerts.rules import RuleBook
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, CredentialError, SecretRefusedError
 from monitor.core.model import Secret
 from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
 from monitor.credentials.keyring import Keyring
-from monitor.notify.channel import MARGIN_SECS, Channel, ChannelSet, never_quiet
+from monitor.notify.channel import Channel, ChannelSet, never_quiet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.notify.channels.apprise import LIMIT_SECS as APPRISE_SECS
 from monitor.notify.channels.apprise import Apprise
 from monitor.notify.channels.command import Command
 from monitor.notify.channels.desktop import Desktop, Osascript, TerminalNotifier
 from monitor.notify.channels.terminal import Bell, Show, Terminal
-from monitor.notify.channels.webhook import Form, Webhook
-from monitor.settings import ChannelSettings, Settings, WebhookSettings, rule_book
+from monitor.notify.channels.webhook import Webhook
+from monitor.settings import Settings, WebhookSettings, rule_book
 from monitor.system.clock import Clock
 
 LAST_RESORTS: Final = ("terminal", "bell")
 MAC_FALLBACKS: Final = ("terminal-notifier", "osascript")
-
-Make = Callable[[], Channel]
 
 
 def build_channel_set(
@@ -37,16 +34,18 @@ def build_channel_set(
     keyring: Keyring | None = None,
     platform: str = sys.platform,
 ) -> ChannelSet:
-    """The user's own channels; `show` reaches the terminal that we run on.
-
-    Raises SettingsError where one of them cannot be used as it is set.
-    """
+    """The user's own channels; `show` reaches the terminal that we run on."""
     notifications = settings.notifications
     if not notifications.enabled:
         return ChannelSet()
-    make = _built_in(show, platform) | _configured(
-        settings.channels, keyring or Keyring(), rule_book(settings), clock
-    )
+    make: dict[str, Callable[[], Channel]] = {
+        "desktop": lambda: Desktop(markup=platform != "darwin"),
+        "terminal-notifier": TerminalNotifier,
+        "osascript": Osascript,
+        "terminal": lambda: Terminal(show, os.environ),
+        "bell": lambda: Bell(show),
+        **_remote_channels(settings, keyring or Keyring(), clock),
+    }
     resorts = LAST_RESORTS if show is not None and "desktop" in notifications.channels else ()
     fallbacks = MAC_FALLBACKS if platform == "darwin" else ()
     if notifications.fan_out:
@@ -58,60 +57,41 @@ def build_channel_set(
         for name in names
     }
     quiet_hours = notifications.quiet_hours
-    return ChannelSet(
-        chains,
-        notifications.fan_out,
-        quiet_until=quiet_hours.until if quiet_hours else never_quiet,
-        limits=_limits(settings.channels),
-    )
+    quiet_until = quiet_hours.until if quiet_hours else never_quiet
+    return ChannelSet(chains, notifications.fan_out, quiet_until)
 
 
 def build_demo_channel_set(show: Show | None) -> ChannelSet:
     """The demo's channels touch no D-Bus: they are those of the terminal alone."""
     if show is None:
         return ChannelSet()
-    make = _built_in(show, sys.platform)
-    return ChannelSet({name: [make[name]()] for name in LAST_RESORTS})
+    return ChannelSet({"terminal": [Terminal(show, os.environ)], "bell": [Bell(show)]})
 
 
-def _built_in(show: Show | None, platform: str) -> dict[str, Make]:
-    """The channels that need no settings, by their names."""
-    return {
-        "desktop": lambda: Desktop(markup=platform != "darwin"),
-        "terminal-notifier": TerminalNotifier,
-        "osascript": Osascript,
-        "terminal": lambda: Terminal(show, os.environ),
-        "bell": lambda: Bell(show),
-    }
-
-
-def _configured(
-    channels: ChannelSettings,
-    keyring: Keyring,
-    rules: RuleBook,
-    clock: Clock,
-) -> dict[str, Make]:
+def _remote_channels(
+    settings: Settings, keyring: Keyring, clock: Clock
+) -> dict[str, Callable[[], Channel]]:
     """The channels that have a table of their own, by their names."""
-    make: dict[str, Make] = {}
+    make: dict[str, Callable[[], Channel]] = {}
+    channels, rules = settings.channels, rule_book(settings)
     if (command := channels.command) is not None:
-        make["command"] = lambda: Command(command.argv, limit=command.timeout_secs)
+        make["command"] = lambda: Command(command.argv, command.timeout_secs)
     if (webhook := channels.webhook) is not None:
         make["webhook"] = lambda: _webhook(webhook, keyring)
     if (manager := channels.alertmanager) is not None:
         make["alertmanager"] = lambda: Alertmanager(
-            manager.url,
-            clock.now,
-            urgency_of=lambda alert: rules.rule(alert.kind).urgency,
+            manager.url, clock.now, lambda alert: rules.rule(alert.kind).urgency
         )
     if (services := channels.apprise) is not None:
-        make["apprise"] = lambda: DeferredChannel("apprise", services.urls, keyring.text, Apprise)
+        make["apprise"] = lambda: DeferredChannel(
+            "apprise", services.urls, keyring.text, Apprise, APPRISE_SECS
+        )
     return make
 
 
 def _webhook(settings: WebhookSettings, keyring: Keyring) -> Channel:
     def make(token: Secret | None) -> Webhook:
-        form, limit = Form(settings.form), settings.timeout_secs
-        return Webhook(settings.url, form, token=token, limit=limit)
+        return Webhook(settings.url, settings.form, token, settings.timeout_secs)
 
     async def read(entry: str) -> Secret | None:
         kept = await keyring.read(entry)
@@ -119,24 +99,14 @@ def _webhook(settings: WebhookSettings, keyring: Keyring) -> Channel:
 
     if settings.token is None:
         return make(None)
-    return DeferredChannel("webhook", settings.token, read, make)
+    return DeferredChannel("webhook", settings.token, read, make, settings.timeout_secs)
 
 
-def _limits(channels: ChannelSettings) -> Mapping[str, float]:
-    """For the channels that may take longer than most: their own limit, that of the keyring, and a margin."""
-    own: dict[str, float] = {"apprise": APPRISE_SECS + KEYRING_SECS}
-    if (command := channels.command) is not None:
-        own["command"] = command.timeout_secs
-    if (webhook := channels.webhook) is not None:
-        own["webhook"] = webhook.timeout_secs + (KEYRING_SECS if webhook.token else 0)
-    return {name: limit + MARGIN_SECS for name, limit in own.items()}
-
-
-class DeferredChannel:
+class DeferredChannel(Channel):
     """Stands for the channel that `make` makes of a secret in the keyring, which may be unlocked later.
 
     `read` returns None where the keyring has no such entry, and raises CredentialError. A secret that the receiver
-    refuses is read again for the next alert.
+    refuses is read again for the next alert. `limit` is that of the channel alone.
     """
 
     def __init__(
@@ -145,8 +115,10 @@ class DeferredChannel:
         entry: str,
         read: Callable[[str], Awaitable[Secret | None]],
         make: Callable[[Secret], Channel],
+        limit: float,
     ) -> None:
         self.name = name
+        self.limit_secs = KEYRING_SECS + limit
         self._entry = entry
         self._read = read
         self._make = make
@@ -155,7 +127,14 @@ class DeferredChannel:
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError, also where there is no such secret now."""
         if self._channel is None:
-            self._channel = self._make(await self._secret())
+            try:
+                secret = await self._read(self._entry)
+            except CredentialError as error:
+                raise ChannelError(ChannelReason.UNAVAILABLE, str(error)) from None
+            if secret is None:
+                missing = f"the keyring has no entry {self._entry!r}"
+                raise ChannelError(ChannelReason.UNAVAILABLE, missing)
+            self._channel = self._make(secret)
         try:
             await self._channel.send(message, alerts)
         except SecretRefusedError:
@@ -166,13 +145,3 @@ class DeferredChannel:
     def close(self) -> None:
         if self._channel is not None:
             self._channel.close()
-
-    async def _secret(self) -> Secret:
-        try:
-            secret = await self._read(self._entry)
-        except CredentialError as error:
-            raise ChannelError(ChannelReason.UNAVAILABLE, str(error)) from None
-        if secret is None:
-            missing = f"the keyring has no entry {self._entry!r}"
-            raise ChannelError(ChannelReason.UNAVAILABLE, missing)
-        return secret

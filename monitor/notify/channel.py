@@ -16,10 +16,10 @@ from monitor.core.events import Notified
 from monitor.system.aio import done_within
 from monitor.system.clock import Clock
 
+LIMIT_SECS: Final = 5.0
 MARGIN_SECS: Final = 1.0
 """So much longer than its own limit a channel may take: it then ends what it began, and gives its own reason."""
 
-LIMIT_SECS: Final = 5.0 + MARGIN_SECS
 REST_SECS: Final = 60.0
 GRACE_SECS: Final = 1.0
 """What is cancelled has so long to end what it began."""
@@ -34,9 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 class Channel(Protocol):
-    """One way to send alerts. `name` is the word of the settings and metrics."""
+    """One way to send alerts. `name` is the word of the settings and metrics, `limit_secs` its own limit."""
 
     name: str
+    limit_secs: float = LIMIT_SECS
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Send one alert, or several in one message. Returns once they were delivered. Raises ChannelError."""
@@ -65,13 +66,12 @@ class ChannelSet:
 
     Each name stands for several of which the first that works is enough: `desktop` and what replaces it. With
     `fan_out` each name sends an alert, else the first that works. `quiet_until` is when the quiet hours end that an
-    instant lies in, None where it lies in none; `limits` are seconds by channel, where one may take longer than most.
+    instant lies in, None where it lies in none.
     """
 
     chains: Mapping[str, Sequence[Channel]] = field(default_factory=dict)
     fan_out: bool = False
     quiet_until: Callable[[datetime], datetime | None] = never_quiet
-    limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -101,17 +101,14 @@ def _join(chains: Iterable[Sequence[Channel]]) -> tuple[Channel, ...]:
 
 
 class Sender:
-    """Dispatches a `Notified` for each attempt. `limits` are in seconds, by channel; others have `LIMIT_SECS`.
+    """Dispatches a `Notified` for each attempt.
 
     A channel that did not answer within its limit rests for a while: it is then tried last.
     """
 
-    def __init__(
-        self, dispatch: Callable[[Notified], None], clock: Clock, limits: Mapping[str, float]
-    ) -> None:
+    def __init__(self, dispatch: Callable[[Notified], None], clock: Clock) -> None:
         self._dispatch = dispatch
         self._clock = clock
-        self._limits = limits
         self._rests_until: dict[str, float] = {}
 
     async def send_by_first(
@@ -126,34 +123,31 @@ class Sender:
                 return outcome
             failures.append(outcome)
         detail = ", ".join(f"{outcome.channel}: {outcome.detail}" for outcome in failures)
-        return Outcome("", failures[-1].failure if failures else ChannelReason.UNAVAILABLE, detail)
+        return Outcome("", failures[-1].failure, detail)
 
     async def send(self, channel: Channel, message: Message, alerts: Sequence[Alert]) -> Outcome:
         """Try this channel; raises nothing but a cancellation."""
-        interrupted = ChannelError(ChannelReason.INTERRUPTED, "the program is ending")
-        outcome = _failed(channel, interrupted)
-        try:
-            outcome = await self._attempt(channel, message, alerts)
-        finally:
-            self._report(outcome, alerts)
-        return outcome
-
-    async def _attempt(
-        self, channel: Channel, message: Message, alerts: Sequence[Alert]
-    ) -> Outcome:
-        limit = self._limits.get(channel.name, LIMIT_SECS)
+        error: ChannelError | None = ChannelError(
+            ChannelReason.INTERRUPTED, "the program is ending"
+        )
+        limit = channel.limit_secs + MARGIN_SECS
         try:
             await self._limited(channel.send(message, alerts), limit)
+            error = None
         except TimeoutError:
-            late = ChannelError(ChannelReason.TIMEOUT, f"no answer within {limit:g} s")
-            return _failed(channel, late)
-        except ChannelError as error:
-            return _failed(channel, error)
-        except Exception as error:  # noqa: BLE001 - a bug in one channel keeps no other from sending
+            error = ChannelError(ChannelReason.TIMEOUT, f"no answer within {limit:g} s")
+        except ChannelError as failed:
+            error = failed
+        except Exception as bug:  # noqa: BLE001 - a bug in one channel keeps no other from sending
             _log.exception("a bug in the channel %s", channel.name)
-            detail = f"a bug, {type(error).__name__}; the log has more"
-            return _failed(channel, ChannelError(ChannelReason.ERROR, detail))
-        return Outcome(channel.name, None, "sent")
+            detail = f"a bug, {type(bug).__name__}; the log has more"
+            error = ChannelError(ChannelReason.ERROR, detail)
+        finally:
+            outcome = Outcome(channel.name, None, "sent")
+            if error is not None:
+                outcome = Outcome(channel.name, error.reason, f"{error.reason}: {error.detail}")
+            self._report(outcome, alerts)
+        return outcome
 
     async def _limited(self, sending: Coroutine[Any, Any, None], limit: float) -> None:
         """Raises what the sending raises, also where it is cancelled and then has more to say than TimeoutError."""
@@ -183,13 +177,9 @@ async def send_to_each(
     channels: ChannelSet, alert: Alert, dispatch: Callable[[Notified], None], clock: Clock
 ) -> list[Outcome]:
     """Send the alert by every channel, whichever of them work."""
-    sender, message = Sender(dispatch, clock, channels.limits), format_alerts([alert])
+    sender, message = Sender(dispatch, clock), format_alerts([alert])
     try:
         return [await sender.send(c, message, [alert]) for c in channels.channels]
     finally:
         for channel in channels.channels:
             channel.close()
-
-
-def _failed(channel: Channel, error: ChannelError) -> Outcome:
-    return Outcome(channel.name, error.reason, f"{error.reason}: {error.detail}")

@@ -19,20 +19,28 @@ as `SENDING` when it died is sent again, and marked: nobody knows if it had arri
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
 from monitor.core.alerts.rules import Urgency
-from monitor.core.effects import Effect
-from monitor.core.events import Notified
-from monitor.core.state import State
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, Sender
-from monitor.notify.delivery_log import DeliveryLog
+from monitor.storage import deliveries
+from monitor.storage.db import Connection, StorageError
 from monitor.storage.deliveries import Stage, StoredAlert
+from monitor.storage.recorder import Recorder
+from monitor.store import Store
 from monitor.system.aio import see_through, woken
 from monitor.system.clock import Clock
+
+CALM_SECS: Final = 0.3
+"""A burst is over after so long without another alert."""
+
+LONGEST_SECS: Final = 10.0
+CRITICAL_SECS: Final = 1.0
+"""So long a critical alert waits for its burst."""
 
 FRESH_FOR: Final = timedelta(minutes=15)
 DROPPED_AFTER: Final = timedelta(hours=24)
@@ -44,62 +52,84 @@ QUIET_LOOK_SECS: Final = 5.0
 """Seconds between two looks at the end of quiet hours: timers stop while a machine sleeps."""
 
 BURST_LOOK_SECS: Final = 0.1
+BEGIN_SECS: Final = 1.0
+"""So long an alert waits at most for its attempt to be written."""
+
+READ_SECS: Final = 5.0
 
 _SEVERITY: Final = (Urgency.LOW, Urgency.NORMAL, Urgency.CRITICAL)
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class GroupingDelays:
-    """In seconds: the calm after which a burst is over, the longest burst, and how long a critical alert waits."""
+class Journal:
+    """How far each alert has come, in the state database; what cannot be written now is written when it can be."""
 
-    calm: float = 0.3
-    longest: float = 10.0
-    critical: float = 1.0
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._settings = recorder.settings
 
+    async def unfinished(self) -> list[StoredAlert]:
+        """Return what an earlier process has not sent to the end, oldest first."""
+        written: list[StoredAlert] = []
+        try:
+            written = await self._recorder.database.read(
+                lambda database: deliveries.unfinished(database, self._settings), within=READ_SECS
+            )
+        except StorageError as error:  # which the recorder reports
+            _log.debug("%s", error)
+        keys = {alert.key for alert in written}
+        return [*written, *(a for a in self._recorder.take_unwritten() if a.key not in keys)]
 
-@dataclass(frozen=True, slots=True)
-class Arrived(Generic[T]):
-    """A member of a burst; `at` is of a monotonic clock."""
+    async def begin(self, alerts: Sequence[StoredAlert], queue: str) -> Sequence[StoredAlert]:
+        """Write, before anything is sent, that these are about to be. Returns those that are still to be."""
 
-    what: T
-    at: float
-    critical: bool = False
+        def work(database: Connection) -> list[StoredAlert]:
+            left = [
+                a for a in alerts if not deliveries.is_sent(database, self._settings, a.key, queue)
+            ]
+            for statement, values in deliveries.begun(self._settings, left, queue):
+                database.execute(statement, values)
+            return left
 
+        if self._recorder.failure is None:  # what was written of them before comes first
+            await self._recorder.drain(BEGIN_SECS)
+        try:
+            return await self._recorder.database.write(work, within=BEGIN_SECS, durable=True)
+        except StorageError:
+            self._recorder.write(deliveries.begun(self._settings, alerts, queue))
+            return alerts
 
-def burst_end(burst: Sequence[Arrived[T]], busy: bool, delays: GroupingDelays) -> float:
-    """The instant at which the burst is over, unless something more arrives; `busy` says that more is expected."""
-    latest = burst[0].at + delays.longest
-    return latest if busy else min(burst[-1].at + delays.calm, latest)
+    def put_back(self, alerts: Sequence[StoredAlert], queue: str, outcome: str) -> None:
+        """Write that these were not sent, and are to be tried again."""
+        self._recorder.write(
+            deliveries.results(self._settings, alerts, queue, Stage.DECIDED, outcome)
+        )
 
+    def finish(
+        self,
+        alerts: Sequence[StoredAlert],
+        queue: str,
+        stage: Stage,
+        outcome: str,
+        ended: Sequence[StoredAlert],
+        at: datetime,
+    ) -> None:
+        """Write what became of these in a queue for good; nothing at all is left to be done for those of `ended`."""
+        results = deliveries.results(self._settings, alerts, queue, stage, outcome)
+        self._recorder.write([*results, *deliveries.ends(self._settings, ended, "", at)])
 
-def next_release(burst: Sequence[Arrived[T]], busy: bool, delays: GroupingDelays) -> float:
-    """The instant at which a part of the burst is to leave."""
-    urgent = [arrived.at + delays.critical for arrived in burst if arrived.critical]
-    return min([burst_end(burst, busy, delays), *urgent])
-
-
-def release(
-    burst: Sequence[Arrived[T]], now: float, busy: bool, delays: GroupingDelays
-) -> tuple[list[T], list[Arrived[T]]]:
-    """Split a burst into what leaves now and what goes on waiting: all leaves, what is critical, or nothing."""
-    if not burst or now < next_release(burst, busy, delays):
-        return [], list(burst)
-    if now >= burst_end(burst, busy, delays):
-        return [arrived.what for arrived in burst], []
-    urgent = [arrived.what for arrived in burst if arrived.critical]
-    return urgent, [arrived for arrived in burst if not arrived.critical]
+    def drop(self, alerts: Sequence[StoredAlert], note: str, at: datetime) -> None:
+        """Give these up without an attempt."""
+        self._recorder.write(deliveries.ends(self._settings, alerts, note, at))
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
     """An alert in one queue, to be sent by the first of `channels` that works.
 
-    `open_in` are the queues in which it is still to be sent, one set for all of them. `due_at` is of the monotonic
-    clock.
+    `open_in` are the queues in which it is still to be sent, one set for all of them. `arrived_at` and `due_at` are of
+    the monotonic clock; it is never due while it waits for its burst.
     """
 
     stored: StoredAlert
@@ -107,44 +137,60 @@ class Delivery:
     channels: tuple[Channel, ...]
     open_in: set[str]
     fresh_until: datetime
-    due_at: float = field(init=False)
-    attempts: int = field(init=False, default=0)
-
-    @property
-    def severity(self) -> int:
-        return _SEVERITY.index(self.urgency)
+    arrived_at: float
+    due_at: float = math.inf
+    attempts: int = 0
 
     def is_stale(self, now: datetime) -> bool:
         return now > self.fresh_until
 
 
+def release(burst: Sequence[Delivery], now: float, busy: bool) -> list[Delivery]:
+    """Return what leaves a burst now: all of it, what is critical, or nothing; `busy` says that more is expected."""
+    if not burst:
+        return []
+    latest = burst[0].arrived_at + LONGEST_SECS
+    if now >= (latest if busy else min(burst[-1].arrived_at + CALM_SECS, latest)):
+        return list(burst)
+    critical = [d for d in burst if d.urgency is Urgency.CRITICAL]
+    return critical if critical and now >= critical[0].arrived_at + CRITICAL_SECS else []
+
+
 class Queue:
-    """`run` sends what was `put`, each as soon as it is due, and what is due together in one message."""
+    """`run` sends what was `put`, each as soon as it is due, and what is due together in one message.
+
+    `busy` says that more alerts are to be expected in a moment; `quiet_until` is that of a `ChannelSet`.
+    """
 
     def __init__(
         self,
         name: str,
         sender: Sender,
-        journal: DeliveryLog,
+        journal: Journal,
         clock: Clock,
         quiet_until: Callable[[datetime], datetime | None],
+        busy: Callable[[], bool],
     ) -> None:
         self.name = name
         self._sender = sender
         self._journal = journal
         self._clock = clock
         self._quiet_until = quiet_until
+        self._busy = busy
         self._waiting: list[Delivery] = []
         self._arrived = asyncio.Event()
 
     def put(self, delivery: Delivery) -> None:
-        delivery.due_at = self._clock.monotonic()
         self._waiting.append(delivery)
         self._arrived.set()
 
     async def run(self) -> None:
         """Send until cancelled; an attempt that is under way then has a second to arrive."""
         while True:
+            now = self._clock.monotonic()
+            burst = [d for d in self._waiting if d.due_at == math.inf]
+            for delivery in release(burst, now, bool(burst) and self._busy()):
+                delivery.due_at = now
             held = self._hold()
             group = self._due(held)
             if group:
@@ -167,7 +213,7 @@ class Queue:
         """The deliveries of one message: due now, to the same channels, all of them fresh or all stale."""
         now, wall = self._clock.monotonic(), self._clock.now()
         due = [d for d in self._waiting if d.due_at <= now and d not in held]
-        due.sort(key=lambda d: (d.is_stale(wall), -d.severity))
+        due.sort(key=lambda d: (d.is_stale(wall), -_SEVERITY.index(d.urgency)))
         return [
             d
             for d in due
@@ -175,9 +221,18 @@ class Queue:
         ]
 
     def _pause(self, held: list[Delivery]) -> float | None:
+        """Seconds until there may be something to do, unless something arrives; None where nothing waits."""
         now = self._clock.monotonic()
-        waits = [max(d.due_at - now, 0.0) for d in self._waiting if d not in held]
-        return min([*waits, *([QUIET_LOOK_SECS] if held else [])], default=None)
+
+        def wait(delivery: Delivery) -> float:
+            if delivery.due_at == math.inf:
+                longest = (
+                    LONGEST_SECS if delivery.urgency is not Urgency.CRITICAL else CRITICAL_SECS
+                )
+                return min(BURST_LOOK_SECS, max(delivery.arrived_at + longest - now, 0.0))
+            return QUIET_LOOK_SECS if delivery in held else max(delivery.due_at - now, 0.0)
+
+        return min(map(wait, self._waiting), default=None)
 
     async def _send(self, group: list[Delivery]) -> None:
         """One message, less what another process has sent meanwhile."""
@@ -240,17 +295,8 @@ class Queue:
             delivery.open_in.remove(self.name)
 
 
-class Source(Protocol):
-    """The part of the store that is needed here."""
-
-    @property
-    def state(self) -> State: ...
-    async def next_effect(self) -> Effect: ...
-    def dispatch(self, event: Notified) -> None: ...
-
-
 class Notifier:
-    """Takes alerts from the source and dispatches a `Notified` for each attempt on a channel.
+    """Takes alerts from the store and dispatches a `Notified` for each attempt on a channel.
 
     `busy` says that more alerts are to be expected in a moment.
     """
@@ -258,92 +304,72 @@ class Notifier:
     def __init__(
         self,
         channels: ChannelSet,
-        source: Source,
+        store: Store,
         clock: Clock,
-        journal: DeliveryLog,
+        journal: Journal,
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._channels = channels
-        self._source = source
+        self._store = store
         self._clock = clock
         self._journal = journal
-        self._busy = busy
-        sender = Sender(source.dispatch, clock, channels.limits)
+        sender = Sender(store.dispatch, clock)
         self._queues = {
-            name: Queue(name, sender, journal, clock, channels.quiet_until)
+            name: Queue(name, sender, journal, clock, channels.quiet_until, busy)
             for name in channels.queues
         }
-        self._burst: list[Arrived[StoredAlert]] = []
-        self._recovered: set[str] = set()
-        self._arrived = asyncio.Event()
 
     async def run(self) -> None:
         """Send what an earlier process has left, then alerts as they come, until cancelled."""
         try:
-            await self._recover()
+            recovered = await self._recover()
             async with asyncio.TaskGroup() as group:
                 for queue in self._queues.values():
                     group.create_task(queue.run(), name=f"queue {queue.name}")
-                group.create_task(self._take(), name="taking alerts")
-                group.create_task(self._release(), name="releasing alerts")
+                while True:
+                    effect = await self._store.next_effect()
+                    if not isinstance(effect, StoredAlert):
+                        effect = StoredAlert(effect.alert)
+                    if effect.key not in recovered:  # else the journal had it as well
+                        self._admit(effect)
         finally:
             for channel in itertools.chain.from_iterable(self._channels.chains.values()):
                 channel.close()
 
-    async def _recover(self) -> None:
+    async def _recover(self) -> set[str]:
+        """Admit what an earlier process has left, and return its keys."""
         unfinished = await self._journal.unfinished()
-        self._recovered = {stored.key for stored in unfinished}
         for stored in unfinished:
             if stored.stage is Stage.SENDING:
                 _log.info("an alert was being sent when the program ended, and is sent again")
             self._admit(stored)
-
-    async def _take(self) -> None:
-        while True:
-            effect = await self._source.next_effect()
-            stored = effect if isinstance(effect, StoredAlert) else StoredAlert(effect.alert)
-            if stored.key not in self._recovered:  # else the journal had it as well
-                self._admit(stored)
+        return {stored.key for stored in unfinished}
 
     def _admit(self, stored: StoredAlert) -> None:
-        """Let the alert wait with its burst, unless there is nothing to send, or no channel."""
+        """Put the alert into its queues, unless there is nothing to send, or no channel."""
         alert, now = stored.alert, self._clock.now()
-        if not self._channels.channels:
+        rule = self._store.state.policy.alerts.rule(alert.kind)
+        if not self._channels.chains:
             note = "there was no channel"
         elif now - alert.at >= DROPPED_AFTER:
             note = "given up after a day"
-        elif not self._routes(stored):
-            note = ""
-        else:
-            critical = self._urgency(stored) is Urgency.CRITICAL
-            self._burst.append(Arrived(stored, self._clock.monotonic(), critical))
-            self._arrived.set()
+        elif routes := self._routes(stored, rule.channels):
+            arrived_at, fresh_until = self._clock.monotonic(), alert.at + FRESH_FOR
+            open_in = set(routes)
+            for name, channels in routes.items():
+                delivery = Delivery(
+                    stored, rule.urgency, channels, open_in, fresh_until, arrived_at
+                )
+                self._queues[name].put(delivery)
             return
+        else:
+            note = ""
         _log.debug("not sent: %s, %s, %s: %s", alert.account, alert.window, alert.rule, note)
         self._journal.drop([stored], note, now)
 
-    async def _release(self) -> None:
-        """Put into their queues what waits no more for its burst, as long as the program runs."""
-        delays = GroupingDelays()
-        while True:
-            busy, now = bool(self._burst) and self._busy(), self._clock.monotonic()
-            free, self._burst = release(self._burst, now, busy, delays)
-            for stored in free:
-                routes = self._routes(stored)
-                urgency, open_in = self._urgency(stored), set(routes)
-                fresh_until = stored.alert.at + FRESH_FOR
-                for name, channels in routes.items():
-                    delivery = Delivery(stored, urgency, channels, open_in, fresh_until)
-                    self._queues[name].put(delivery)
-            pause = None
-            if self._burst:
-                pause = min(BURST_LOOK_SECS, next_release(self._burst, busy, delays) - now)
-            await woken(self._clock, self._arrived, pause)
-
-    def _urgency(self, stored: StoredAlert) -> Urgency:
-        return self._source.state.policy.alerts.rule(stored.alert.kind).urgency
-
-    def _routes(self, stored: StoredAlert) -> dict[str, tuple[Channel, ...]]:
+    def _routes(
+        self, stored: StoredAlert, wanted: Collection[str] | None
+    ) -> dict[str, tuple[Channel, ...]]:
         """The queues in which it is still to be sent; none where it was sent before the channels were changed."""
         ended = {
             name
@@ -352,5 +378,4 @@ class Notifier:
         }
         if ended - self._queues.keys():
             return {}
-        wanted = self._source.state.policy.alerts.rule(stored.alert.kind).channels
         return {n: c for n, c in self._channels.route(wanted).items() if n not in ended}

@@ -15,7 +15,7 @@ from monitor.cli import main
 from monitor.core.events import Event, PollSucceeded
 from monitor.core.model import Usage, Window
 from monitor.core.update import update
-from monitor.notify.delivery_log import DeliveryLog
+from monitor.notify.queue import Journal
 from monitor.settings import settings_id
 from monitor.storage.deliveries import Stage
 from monitor.storage.samples import insert
@@ -84,7 +84,7 @@ def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
             after, effects = update(known, event)
             recorder.record(known, after, effects, lambda _: None)
             known = after
-        journal = DeliveryLog(recorder)
+        journal = Journal(recorder)
         first = (await journal.unfinished())[:1]
         await journal.begin(first, "desktop")
         journal.finish(first, "desktop", Stage.SENT, "sent (desktop)", first, now)

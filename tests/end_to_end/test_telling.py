@@ -11,13 +11,12 @@ import pytest
 from monitor.core.effects import Alert, AlertKind, Effect, Notify
 from monitor.core.state import State
 from monitor.notify.build import build_channel_set
-from monitor.notify.delivery_log import DeliveryLog
-from monitor.notify.queue import Notifier
+from monitor.notify.queue import Journal, Notifier
 from monitor.settings import load
 from monitor.system.clock import SystemClock
 from tests.fakes import inline_recorder
 from tests.real.desktop import Desktop, Notice, desktop
-from tools.kill.bench import FakeSource
+from tools.kill.bench import FakeStore
 
 KINDS = [kind for kind in AlertKind if kind not in (AlertKind.SUMMARY, AlertKind.TEST)]
 
@@ -46,11 +45,11 @@ async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[
     file = folder / "config.toml"
     file.write_text(settings)
     channels = build_channel_set(load(file), None, SystemClock())
-    source = FakeSource(State())
-    notifier = Notifier(channels, source, SystemClock(), DeliveryLog(inline_recorder()))
+    store = FakeStore(State())
+    notifier = Notifier(channels, store, SystemClock(), Journal(inline_recorder()))
     task = asyncio.create_task(notifier.run())
     try:
-        yield source.effects
+        yield store.effects
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

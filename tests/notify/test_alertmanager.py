@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import ChannelError, SettingsError
+from monitor.core.errors import ChannelError
 from monitor.notify.channels.alertmanager import Alertmanager, alertname
 from tests.builders import NOW, after
 from tests.notify.receiver import Receiver, delivery, hang, receiver, status
@@ -30,15 +31,19 @@ LOGIN = Alert(AlertKind.LOGIN, "user@work.com", "", NOW, detail="refused")
 RESET = Alert(AlertKind.RESET, "user@work.com", "5h", NOW, utilization=0.97, resets_at=NOW)
 
 
+def usual_urgency(alert: Alert) -> Urgency:
+    return DEFAULT_RULES.get(alert.kind, Rule()).urgency
+
+
 class Bench:
     """The channel at a fake receiver, with a clock to turn."""
 
-    def __init__(self, server: Receiver, **options: Any) -> None:
+    def __init__(
+        self, server: Receiver, urgency_of: Callable[[Alert], Urgency] = usual_urgency
+    ) -> None:
         self._server = server
         self.now = NOW
-        self.channel = Alertmanager(
-            f"{server.url}/am/", lambda: self.now, zone=UTC, pause=0, **options
-        )
+        self.channel = Alertmanager(f"{server.url}/am", lambda: self.now, urgency_of, zone=UTC)
 
     async def refresh(
         self, minutes: float, *firing: Alert, quiet: bool = False
@@ -267,7 +272,8 @@ async def test_what_is_told_during_a_refresh_is_kept() -> None:
 
 async def test_a_hanging_receiver_is_given_up() -> None:
     async with receiver(hang) as server:
-        bench = Bench(server, limit=0.2)
+        bench = Bench(server)
+        bench.channel.limit_secs = 0.2
         with pytest.raises(ChannelError, match="did not answer") as failure:
             await bench.channel.send(*delivery(LOGIN))
     assert failure.value.reason == "timeout"
@@ -279,11 +285,6 @@ async def test_the_words_are_those_of_the_moment_of_sending() -> None:
         await bench.refresh(60, CROSSED)
     description = posted(server)[0]["annotations"]["description"]
     assert description == "Passed 80%. Resets at 14:14 (in 1h 14m)."
-
-
-def test_an_address_in_the_clear_is_refused() -> None:
-    with pytest.raises(SettingsError, match="use https"):
-        Alertmanager("http://alerts.example.com:9093", lambda: NOW)
 
 
 async def test_a_start_in_the_future_is_now() -> None:

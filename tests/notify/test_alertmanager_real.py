@@ -11,6 +11,7 @@ import pytest
 from monitor.core.effects import Alert, AlertKind
 from monitor.notify.channels.alertmanager import LEASE, Alertmanager
 from tests.notify.receiver import delivery
+from tests.notify.test_alertmanager import usual_urgency
 from tests.real import alertmanager as real
 from tests.real.bus import wait_until
 
@@ -26,7 +27,7 @@ def now() -> datetime:
 
 
 def channel(server: real.Alertmanager, clock: Callable[[], datetime] = now) -> Alertmanager:
-    return Alertmanager(server.url, clock, zone=UTC)
+    return Alertmanager(server.url, clock, usual_urgency, zone=UTC)
 
 
 def login(account: str) -> Alert:

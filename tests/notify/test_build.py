@@ -18,7 +18,7 @@ from monitor.core.model import Secret
 from monitor.credentials import keyring
 from monitor.credentials.keyring import Keyring
 from monitor.notify.build import DeferredChannel, build_channel_set, build_demo_channel_set
-from monitor.notify.channel import MARGIN_SECS, ChannelSet
+from monitor.notify.channel import ChannelSet
 from monitor.notify.channels import apprise
 from monitor.settings import load
 from tests.builders import NOW
@@ -107,10 +107,11 @@ async def test_a_wish_that_cannot_be_met_is_reported_and_not_dropped(tmp_path: P
         ("apprise", SERVICES, apprise.LIMIT_SECS + keyring.LIMIT_SECS),
     ],
 )
-def test_a_channel_is_given_longer_than_it_and_its_secret_may_take(
+def test_a_channel_has_the_time_that_it_and_its_secret_may_take(
     name: str, table: str, own: float, tmp_path: Path
 ) -> None:
-    assert channel_set(tmp_path, [name], table).limits[name] == own + MARGIN_SECS
+    (channel,) = channel_set(tmp_path, [name], table).channels
+    assert channel.limit_secs == own
 
 
 class Entries:
@@ -142,7 +143,7 @@ class Safe:
         self.held = held
         self.made: list[tuple[Secret, FakeChannel]] = []
         self.fails: ChannelError | None = None
-        self.channel = DeferredChannel("webhook", "hook", self.read, self.make)
+        self.channel = DeferredChannel("webhook", "hook", self.read, self.make, 5)
 
     async def read(self, name: str) -> Secret | None:
         assert name == "hook"

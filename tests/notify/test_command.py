@@ -11,7 +11,7 @@ import pytest
 
 from monitor.core.alerts.rules import Urgency
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import ChannelError, TrackerError
+from monitor.core.errors import ChannelError
 from monitor.notify.alert_json import render_document
 from monitor.notify.channels.command import Command
 from tests.builders import NOW
@@ -22,7 +22,7 @@ ALERT = Alert(AlertKind.LOGIN, "$(id) `id` ; Zoë", "", NOW, detail="refused")
 
 
 def command(*argv: str, limit: float = 30) -> Command:
-    return Command(argv, limit=limit)
+    return Command(argv, limit)
 
 
 def shell(script: str, limit: float = 30) -> Command:
@@ -117,9 +117,3 @@ async def test_a_program_that_is_missing_or_none_is_unavailable(tmp_path: Path) 
         with pytest.raises(ChannelError, match=words) as failure:
             await command(program).send(*delivery(ALERT))
         assert failure.value.reason == "unavailable"
-
-
-def test_an_empty_command_is_refused() -> None:
-    for argv in ([], [""]):
-        with pytest.raises(TrackerError, match="is empty"):
-            Command(argv)

@@ -23,8 +23,11 @@ async def test_every_channel_tells_and_each_is_counted(tmp_path: Path) -> None:
 
 
 async def test_a_channel_that_hangs_for_a_minute_delays_no_other(tmp_path: Path) -> None:
-    desktop, webhook = FakeChannel("desktop"), FakeChannel("webhook", asyncio.Event())
-    life = Life(tmp_path, webhook, desktop, fan_out=True, limits={"webhook": 60.0})
+    desktop, webhook = (
+        FakeChannel("desktop"),
+        FakeChannel("webhook", asyncio.Event(), limit_secs=60),
+    )
+    life = Life(tmp_path, webhook, desktop, fan_out=True)
     async with running(life):
         for number, account in enumerate("abcdefgh"):
             await life.decide(account)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.errors import ChannelError, SecretRefusedError, SettingsError, TrackerError
+from monitor.core.errors import ChannelError, SecretRefusedError
 from monitor.core.model import Secret
-from monitor.notify.channels.http import Poster, check_url
+from monitor.notify.channels.http import Poster
 from tests.notify.receiver import OK, Answer, garbage, hang, receiver, reset, status
 from tests.real.prometheus import free_port
 
@@ -18,9 +18,8 @@ ABSURD = status(503, Retry_After="Sun, 22 Nov 99999999999999999999 12:00:00 GMT"
 
 
 async def post(url: str, limit: float = 10, token: Secret | None = None) -> None:
-    await Poster(f"{url}/hook/path-secret", token=token, limit=limit, pause=0).post(
-        b"body", {"X-Kind": "test"}
-    )
+    poster = Poster(f"{url}/hook/path-secret", token=token, pause=0)
+    await poster.post(b"body", {"X-Kind": "test"}, limit)
 
 
 async def test_body_headers_and_token_arrive() -> None:
@@ -118,9 +117,7 @@ async def test_where_nobody_listens_it_is_tried_twice_and_reported() -> None:
 
 async def test_a_receiver_that_starts_to_listen_meanwhile_is_told() -> None:
     port = free_port()
-    sending = asyncio.create_task(
-        Poster(f"http://127.0.0.1:{port}", limit=10, pause=0.5).post(b"", {})
-    )
+    sending = asyncio.create_task(Poster(f"http://127.0.0.1:{port}", pause=0.5).post(b"", {}, 10))
     await asyncio.sleep(0.1)
     async with receiver(port=port) as server:
         await sending
@@ -129,14 +126,14 @@ async def test_a_receiver_that_starts_to_listen_meanwhile_is_told() -> None:
 
 async def test_a_host_that_does_not_exist_is_reported_by_its_name() -> None:
     with pytest.raises(ChannelError, match=r"nowhere\.invalid cannot be (found|reached)"):
-        await Poster("https://nowhere.invalid/x", limit=10, pause=0).post(b"", {})
+        await Poster("https://nowhere.invalid/x", pause=0).post(b"", {}, 10)
 
 
 async def test_a_server_without_tls_gets_no_request_that_was_meant_for_tls() -> None:
     async with receiver() as server:
         url = server.url.replace("http:", "https:")
         with pytest.raises(ChannelError, match=r"no TLS with 127\.0\.0\.1"):
-            await Poster(url, limit=10, pause=0).post(b"", {})
+            await Poster(url, pause=0).post(b"", {}, 10)
     assert server.requests == []
 
 
@@ -173,41 +170,5 @@ async def test_https_goes_through_the_environment_s_proxy_and_loopback_does_not(
         with pytest.raises(
             ChannelError, match=r"the proxy refused a connection to hooks\.example\.com"
         ):
-            await Poster("https://hooks.example.com/x", limit=10, pause=0).post(b"", {})
+            await Poster("https://hooks.example.com/x", pause=0).post(b"", {}, 10)
     assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "host"),
-    [
-        ("https://hooks.example.com/a?b=c", "hooks.example.com"),
-        ("http://127.0.0.1:9093", "127.0.0.1"),
-        ("http://[::1]:80/", "::1"),
-        ("http://localhost/x", "localhost"),
-    ],
-)
-def test_https_and_this_machine_are_accepted(url: str, host: str) -> None:
-    assert check_url(url) == host
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("http://ntfy.sh/top-secret", "ntfy.sh is another machine: use https"),
-        ("http://127.0.0.1.example.com/secret", "another machine"),
-        ("http://10.0.0.1/secret", "another machine"),
-        ("https://me:secret@example.com/", "example.com has a user in it"),
-        ("ftp://example.com/secret", "no URL"),
-        ("https:///secret", "no URL"),
-        ("https://example.com:port/secret", "no URL"),
-        ("https://[::1/secret", "no URL"),
-        ("https://example.com/se cret", "no URL"),
-        ("https://example.com/secret\n", "no URL"),
-        ("", "no URL"),
-    ],
-)
-def test_any_other_address_is_refused_without_being_quoted(url: str, words: str) -> None:
-    with pytest.raises(SettingsError, match=words) as failure:
-        Poster(url)
-    assert isinstance(failure.value, TrackerError)
-    assert "secret" not in str(failure.value)

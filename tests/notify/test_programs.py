@@ -21,16 +21,17 @@ Make = type[TerminalNotifier] | type[Osascript]
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Puts a shell script on PATH, and returns its name."""
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Puts a shell script on PATH under the name of each program, and returns its path."""
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
 
-    def make(script: str) -> str:
-        path = tmp_path / "stand-in"
+    def make(script: str) -> Path:
+        path = tmp_path / "osascript"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o700)
-        return path.name
+        (tmp_path / "terminal-notifier").symlink_to(path)
+        return path
 
     return make
 
@@ -43,9 +44,10 @@ PRINT_ARGUMENTS = r'printf "%s\0" "$@" > "$OUT"'
 
 
 async def test_osascript_gets_the_text_as_arguments_and_not_in_the_script(
-    program: Callable[[str], str], tmp_path: Path
+    program: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    await Osascript(executable=program(PRINT_ARGUMENTS)).send(TRICKY, [ALERT])
+    program(PRINT_ARGUMENTS)
+    await Osascript().send(TRICKY, [ALERT])
     *script, name, title, body = _given(tmp_path)
     assert script == [
         "-e", "on run a",
@@ -56,36 +58,34 @@ async def test_osascript_gets_the_text_as_arguments_and_not_in_the_script(
 
 
 async def test_terminal_notifier_gets_values_that_it_cannot_mistake(
-    program: Callable[[str], str], tmp_path: Path
+    program: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    await TerminalNotifier(executable=program(PRINT_ARGUMENTS)).send(TRICKY, [ALERT])
+    program(PRINT_ARGUMENTS)
+    await TerminalNotifier().send(TRICKY, [ALERT])
     assert _given(tmp_path) == ["-title", f"\\{TRICKY.title}", "-message", f"\\{TRICKY.body}"]
 
 
 @pytest.mark.parametrize("make", [TerminalNotifier, Osascript])
 async def test_a_program_that_is_not_installed_is_a_failure(make: Make) -> None:
-    with pytest.raises(ChannelError, match="no-such-program is not on PATH") as failure:
-        await make(executable="no-such-program").send(TRICKY, [ALERT])
+    with pytest.raises(ChannelError, match=f"{make.name} is not on PATH") as failure:
+        await make().send(TRICKY, [ALERT])
     assert failure.value.reason == "unavailable"
 
 
 @pytest.mark.parametrize("make", [TerminalNotifier, Osascript])
 async def test_a_program_that_fails_is_a_failure_with_its_words(
-    make: Make, program: Callable[[str], str]
+    make: Make, program: Callable[[str], Path]
 ) -> None:
-    name = program("echo not >&2; echo allowed >&2; exit 3")
-    with pytest.raises(ChannelError, match=f"{name} ended with 3: not allowed") as failure:
-        await make(executable=name).send(TRICKY, [ALERT])
+    program("echo not >&2; echo allowed >&2; exit 3")
+    with pytest.raises(ChannelError, match=f"{make.name} ended with 3: not allowed") as failure:
+        await make().send(TRICKY, [ALERT])
     assert failure.value.reason == "error"
 
 
-async def test_a_file_that_is_no_program_is_a_failure(
-    program: Callable[[str], str], tmp_path: Path
-) -> None:
-    name = program("")
-    (tmp_path / name).write_text("#!/no/such/interpreter\n")
+async def test_a_file_that_is_no_program_is_a_failure(program: Callable[[str], Path]) -> None:
+    program("").write_text("#!/no/such/interpreter\n")
     with pytest.raises(ChannelError) as failure:
-        await Osascript(executable=name).send(TRICKY, [ALERT])
+        await Osascript().send(TRICKY, [ALERT])
     assert failure.value.reason == "unavailable"
 
 
@@ -93,18 +93,22 @@ HANGS = 'sleep 300 & echo $! > "$OUT"; wait'
 
 
 async def test_a_program_that_hangs_is_ended_with_what_it_started(
-    program: Callable[[str], str], tmp_path: Path
+    program: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    program(HANGS)
+    channel = Osascript()
+    channel.limit_secs = 1
     with pytest.raises(ChannelError, match="took longer than 1 s") as failure:
-        await Osascript(executable=program(HANGS), limit=1).send(TRICKY, [ALERT])
+        await channel.send(TRICKY, [ALERT])
     assert failure.value.reason == "timeout"
     wait_until(lambda: _is_gone(tmp_path / "out"), "the end of its child")
 
 
 async def test_a_program_is_ended_when_the_telling_is_interrupted(
-    program: Callable[[str], str], tmp_path: Path
+    program: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    telling = asyncio.create_task(TerminalNotifier(executable=program(HANGS)).send(TRICKY, [ALERT]))
+    program(HANGS)
+    telling = asyncio.create_task(TerminalNotifier().send(TRICKY, [ALERT]))
     await asyncio.to_thread(wait_until, lambda: _is_written(tmp_path / "out"), "its start")
     telling.cancel()
     with pytest.raises(asyncio.CancelledError):

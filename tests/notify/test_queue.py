@@ -9,12 +9,12 @@ from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
-from monitor.notify.channel import GRACE_SECS, LIMIT_SECS, REST_SECS
-from monitor.notify.channels import desktop, http
+from monitor.notify.channel import GRACE_SECS, LIMIT_SECS, MARGIN_SECS, REST_SECS
 from tests.builders import after
 from tests.fakes import settle
 from tools.kill.bench import Bench, FakeChannel, rules_with, running
 
+GIVEN_UP_SECS = LIMIT_SECS + MARGIN_SECS
 BROKEN = ChannelError(ChannelReason.UNAVAILABLE, "nobody there")
 
 
@@ -75,23 +75,22 @@ async def test_a_hanging_channel_is_given_up_after_the_limit() -> None:
     bench = Bench(hanging, second)
     async with running(bench):
         await bench.decide_each("a")
-        await bench.pass_by(LIMIT_SECS - 0.5)
+        await bench.pass_by(GIVEN_UP_SECS - 0.5)
         assert bench.events == []
         await bench.pass_by(0.5)
     assert second.sent == [["a"]]
     assert bench.outcomes == [("hanging", "timeout"), ("second", None)]
 
 
-@pytest.mark.parametrize("inner", [desktop.LIMIT_SECS, http.LIMIT_SECS])
-async def test_a_channel_s_own_limit_ends_first_and_says_it_in_its_words(inner: float) -> None:
+async def test_a_channel_s_own_limit_ends_first_and_says_it_in_its_words() -> None:
     class Limited(FakeChannel):
         async def send(self, message: Message, alerts: Sequence[Alert]) -> None:  # noqa: ARG002
-            await bench.clock.sleep(inner)
+            await bench.clock.sleep(self.limit_secs)
             raise ChannelError(ChannelReason.TIMEOUT, "the notification service did not answer")
 
     bench = Bench(Limited("limited"))
     testing = asyncio.create_task(bench.send_to_each())
-    await bench.pass_by(LIMIT_SECS)
+    await bench.pass_by(GIVEN_UP_SECS)
     (outcome,) = await testing
     assert outcome.detail == "timeout: the notification service did not answer"
 
@@ -122,7 +121,7 @@ async def test_what_a_cancelled_channel_still_says_is_heard(
 
     bench = Bench(Cleaning("cleaning", asyncio.Event()))
     testing = asyncio.create_task(bench.send_to_each())
-    await bench.pass_by(LIMIT_SECS + 2 * GRACE_SECS)
+    await bench.pass_by(GIVEN_UP_SECS + 2 * GRACE_SECS)
     (outcome,) = await testing
     assert (outcome.detail, ended) == (words, True)
     bugs = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -140,15 +139,15 @@ async def test_a_channel_that_does_not_even_end_is_left_behind_after_a_grace() -
 
     bench = Bench(Stubborn("stubborn"))
     testing = asyncio.create_task(bench.send_to_each())
-    await bench.pass_by(LIMIT_SECS + 2 * GRACE_SECS)
+    await bench.pass_by(GIVEN_UP_SECS + 2 * GRACE_SECS)
     assert [o.failure for o in await testing] == ["timeout"]
     stubborn.set()
     await settle()
 
 
 async def test_a_channel_may_have_a_limit_of_its_own() -> None:
-    slow, second = FakeChannel("slow", asyncio.Event()), FakeChannel("second")
-    bench = Bench(slow, second, limits={"slow": 20.0})
+    slow, second = FakeChannel("slow", asyncio.Event(), limit_secs=19), FakeChannel("second")
+    bench = Bench(slow, second)
     async with running(bench):
         await bench.decide_each("a")
         await bench.pass_by(19)
@@ -162,7 +161,7 @@ async def test_alerts_behind_a_hang_go_to_the_fall_back_at_once() -> None:
     bench = Bench(hanging, second)
     async with running(bench):
         await bench.decide_each("a", "b")
-        await bench.pass_by(LIMIT_SECS)
+        await bench.pass_by(GIVEN_UP_SECS)
         await bench.decide_each("c")
         assert second.sent == [["a"], ["b"], ["c"]]
         assert hanging.asked == [["a"]]
@@ -178,7 +177,7 @@ async def test_a_resting_channel_is_still_asked_where_the_others_fail() -> None:
     bench = Bench(hanging, second)
     async with running(bench):
         await bench.decide_each("a")
-        await bench.pass_by(LIMIT_SECS)
+        await bench.pass_by(GIVEN_UP_SECS)
         hanging.behaviour, second.behaviour = None, BROKEN
         await bench.decide_each("b", "c")
     assert hanging.sent == [["b"], ["c"]]
@@ -274,7 +273,7 @@ async def test_no_task_is_left_behind_by_a_hang() -> None:
     before = asyncio.all_tasks()
     async with running(bench):
         await bench.decide_each("a")
-        await bench.clock.advance(LIMIT_SECS)
+        await bench.clock.advance(GIVEN_UP_SECS)
     await settle()
     assert asyncio.all_tasks() == before
 
@@ -288,7 +287,7 @@ async def test_a_test_asks_every_channel_and_says_what_became_of_each() -> None:
     )
     bench = Bench(*channels)
     testing = asyncio.create_task(bench.send_to_each())
-    await bench.clock.advance(LIMIT_SECS)
+    await bench.clock.advance(GIVEN_UP_SECS)
     assert [(o.channel, o.failure, o.detail) for o in await testing] == [
         ("broken", "unavailable", "unavailable: there is no terminal here"),
         ("works", None, "sent"),

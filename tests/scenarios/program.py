@@ -18,7 +18,7 @@ from monitor.credentials.claude_code import ClaudeCode, LoginSource
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.given import CredentialsDirectory
 from monitor.credentials.stores import SecretStore
-from monitor.notify.channel import ChannelSet
+from monitor.notify.channel import Channel, ChannelSet
 from monitor.settings import SettingsFile, load, settings_id, state_folder
 from monitor.system.clock import ServerClock
 from tests.fakes import NoHistory, inline_recorder
@@ -29,7 +29,7 @@ PARTS = ("poller", "login watcher", "local usage")
 
 
 @dataclass
-class Told:
+class Told(Channel):
     """A channel that keeps what it is told."""
 
     clock: DayClock
@@ -38,8 +38,6 @@ class Told:
 
     async def send(self, _: Message, alerts: Sequence[Alert]) -> None:
         self.lines += [f"{self.clock.now():%H:%M} {a.kind} {a.account}" for a in alerts]
-
-    def close(self) -> None: ...
 
 
 @dataclass

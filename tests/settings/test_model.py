@@ -249,3 +249,25 @@ def test_a_secret_in_the_place_of_its_entrys_name_is_not_repeated(secret: str) -
     said = words(f"{WEBHOOK}url = 'https://ntfy.sh/x'\ntoken = '{secret}'")
     assert secret not in said
     assert "keyring set claude-tracker webhook" in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ntfy.sh/top-secret",
+        "http://127.0.0.1.example.com/secret",
+        "http://10.0.0.1/secret",
+        "https://me:secret@example.com/",
+        "ftp://example.com/secret",
+        "https:///secret",
+        "https://example.com:port/secret",
+        "https://[::1/secret",
+        "https://example.com/se cret",
+        "https://example.com/secret\\n",
+        "",
+    ],
+)
+def test_an_address_that_alerts_may_not_be_sent_to_is_not_repeated(url: str) -> None:
+    said = words(f'{WEBHOOK}url = "{url}"')
+    assert "channels.webhook.url" in said
+    assert "secret" not in said

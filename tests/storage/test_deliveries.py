@@ -11,7 +11,7 @@ from monitor.core.alerts.memory import Condition
 from monitor.core.effects import Alert, AlertKind, Notify
 from monitor.core.model import Account
 from monitor.core.state import State
-from monitor.notify.delivery_log import DeliveryLog
+from monitor.notify.queue import Journal
 from monitor.storage import cache, deliveries
 from monitor.storage.db import StateFile
 from monitor.storage.deliveries import Stage, StoredAlert, key_of
@@ -27,7 +27,7 @@ class Log:
 
     def __init__(self, folder: Path, settings: str = "") -> None:
         self.recorder = inline_recorder(folder, settings)
-        self.journal = DeliveryLog(self.recorder)
+        self.journal = Journal(self.recorder)
 
     def decide(self, *alerts: Alert) -> list[StoredAlert]:
         """The alerts that are really new."""

@@ -17,7 +17,7 @@ from monitor.core.effects import Effect
 from monitor.core.events import AccountsLoaded, RequestSent, Restored
 from monitor.core.model import Account
 from monitor.core.state import State
-from monitor.notify.delivery_log import DeliveryLog
+from monitor.notify.queue import Journal
 from monitor.storage import cache, recorder, samples
 from monitor.storage.db import StateFile, Work
 from monitor.storage.deliveries import Stage, StoredAlert
@@ -44,7 +44,7 @@ class Program:
         self.recorder = Recorder(Database(StateFile(self.path)), "")
         self.store = Store(State(), self.recorder.record)
         self.budget = RequestBudget(self.recorder.database, self.recorder.record_backoff)
-        self.journal = DeliveryLog(self.recorder)
+        self.journal = Journal(self.recorder)
 
     async def released(self, within: float) -> list[StoredAlert]:
         """The next alert that is released within this time, if one is."""

@@ -21,9 +21,8 @@ from monitor.core.events import AccountsLoaded, Event, PollSucceeded
 from monitor.core.model import Account, Usage, Window
 from monitor.core.state import Policy, State
 from monitor.core.update import update
-from monitor.notify.channel import ChannelSet
-from monitor.notify.delivery_log import DeliveryLog
-from monitor.notify.queue import Notifier
+from monitor.notify.channel import Channel, ChannelSet
+from monitor.notify.queue import Journal, Notifier
 from monitor.storage.cache import read
 from monitor.storage.deliveries import key_of
 from monitor.store import Store
@@ -87,7 +86,7 @@ STEPS = st.lists(
 )
 
 
-class World:
+class World(Channel):
     """What outlives a crash: the disk, the time, and what the user has been told."""
 
     def __init__(self, folder: Path) -> None:
@@ -103,9 +102,6 @@ class World:
             raise ChannelError(ChannelReason.UNAVAILABLE, "just so")
         self.told.update(key_of(alert, f"org-{alert.account}") for alert in alerts)
 
-    def close(self) -> None:
-        """It outlives whoever uses it."""
-
 
 class Life:
     """One process in this world."""
@@ -118,7 +114,7 @@ class Life:
         self.store.dispatch(restored(read(world.folder / "state.db", ""), now))
         self.store.dispatch(AccountsLoaded(now, ACCOUNTS))
         channels = ChannelSet({"world": [world]})
-        journal = DeliveryLog(self.recorder)
+        journal = Journal(self.recorder)
         notifier = Notifier(channels, self.store, world.clock, journal)
         self.task = asyncio.create_task(notifier.run())
 

@@ -8,21 +8,35 @@ from typing import Any
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind, Effect, Notify
-from monitor.core.events import Notified
+from monitor.core.effects import Alert, AlertKind, Notify
+from monitor.core.events import Event, Notified
 from monitor.core.state import Policy, State
-from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, send_to_each
-from monitor.notify.delivery_log import DeliveryLog
-from monitor.notify.queue import Notifier
+from monitor.notify.channel import (
+    GRACE_SECS,
+    LIMIT_SECS,
+    Channel,
+    ChannelSet,
+    Outcome,
+    send_to_each,
+)
+from monitor.notify.queue import Journal, Notifier
+from monitor.store import Store
 from tests.builders import NOW
 from tests.fakes import FakeClock, inline_recorder
 
 
-class FakeChannel:
+class FakeChannel(Channel):
     """Tells at once, raises, or waits for an event, as `behaviour` has it at each delivery."""
 
-    def __init__(self, name: str, behaviour: Exception | asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        behaviour: Exception | asyncio.Event | None = None,
+        *,
+        limit_secs: float = LIMIT_SECS,
+    ) -> None:
         self.name = name
+        self.limit_secs = limit_secs
         self.behaviour = behaviour
         self.asked: list[list[str]] = []
         self.sent: list[list[str]] = []
@@ -55,18 +69,15 @@ def rules_with(kind: AlertKind, **changes: Any) -> RuleBook:
     return RuleBook(rules={**DEFAULT_RULES, kind: rule})
 
 
-class FakeSource:
+class FakeStore(Store):
     """A state that does not change, a queue of effects, and all that was dispatched."""
 
     def __init__(self, state: State) -> None:
-        self.state = state
-        self.effects: asyncio.Queue[Effect] = asyncio.Queue()
-        self.events: list[Notified] = []
+        super().__init__(state)
+        self.effects = self._effects
+        self.events: list[Event] = []
 
-    async def next_effect(self) -> Effect:
-        return await self.effects.get()
-
-    def dispatch(self, event: Notified) -> None:
+    def dispatch(self, event: Event) -> None:
         self.events.append(event)
 
 
@@ -77,18 +88,18 @@ class Bench:
         self,
         *channels: Channel,
         clock: FakeClock | None = None,
-        journal: DeliveryLog | None = None,
+        journal: Journal | None = None,
         rules: RuleBook | None = None,
         **options: Any,
     ) -> None:
         self.clock = clock or FakeClock()
         chains = {channel.name: [channel] for channel in channels}
         self.channels = ChannelSet(**{"chains": chains, **options})
-        self.source = FakeSource(State(Policy(alerts=rules or RuleBook())))
-        self.effects, self.events = self.source.effects, self.source.events
+        self.store = FakeStore(State(Policy(alerts=rules or RuleBook())))
+        self.effects = self.store.effects
         self.busy = False
-        journal = journal or DeliveryLog(inline_recorder())
-        self.notifier = Notifier(self.channels, self.source, self.clock, journal, lambda: self.busy)
+        journal = journal or Journal(inline_recorder())
+        self.notifier = Notifier(self.channels, self.store, self.clock, journal, lambda: self.busy)
 
     def notify(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
         for account in accounts:
@@ -103,10 +114,15 @@ class Bench:
     async def send_to_each(self) -> list[Outcome]:
         """Send a test by every channel."""
         test = alert("a", AlertKind.TEST)
-        return await send_to_each(self.channels, test, self.events.append, self.clock)
+        return await send_to_each(self.channels, test, self.store.dispatch, self.clock)
 
     async def pass_by(self, seconds: float) -> None:
         await self.clock.advance(seconds, tick=0.1)
+
+    @property
+    def events(self) -> list[Notified]:
+        """The results of all attempts."""
+        return [event for event in self.store.events if isinstance(event, Notified)]
 
     @property
     def outcomes(self) -> list[tuple[str, str | None]]:

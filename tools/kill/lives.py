@@ -6,7 +6,7 @@ from typing import Any
 from monitor.core.effects import AlertKind, Notify
 from monitor.core.state import State
 from monitor.notify.channel import Channel
-from monitor.notify.delivery_log import DeliveryLog
+from monitor.notify.queue import Journal
 from monitor.storage import deliveries
 from monitor.storage.db import read_only
 from monitor.storage.deliveries import Stage, StoredAlert
@@ -24,7 +24,7 @@ class Life(Bench):
         clock = clock or FakeClock()
         self.folder = folder
         self.recorder = inline_recorder(folder)
-        journal = DeliveryLog(self.recorder)
+        journal = Journal(self.recorder)
         super().__init__(*channels, clock=clock, journal=journal, **options)
 
     def again(self, *channels: Channel, **options: Any) -> "Life":

@@ -20,9 +20,8 @@ from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
-from monitor.notify.channel import ChannelSet
-from monitor.notify.delivery_log import DeliveryLog
-from monitor.notify.queue import Notifier
+from monitor.notify.channel import Channel, ChannelSet
+from monitor.notify.queue import Journal, Notifier
 from monitor.storage.db import StateFile
 from monitor.storage.deliveries import StoredAlert, unfinished
 from monitor.storage.recorder import Recorder
@@ -55,8 +54,10 @@ class FastClock:
         await asyncio.sleep(seconds / SPEED)
 
 
-class FileChannel:
+class FileChannel(Channel):
     """Appends a line for each alert, at some leisure; now and then it fails before it has begun."""
+
+    limit_secs = NO_LIMIT
 
     def __init__(self, name: str, folder: Path, words: Callable[[Alert], str]) -> None:
         self.name = name
@@ -70,9 +71,6 @@ class FileChannel:
             os.write(self._file, f"{self._words(alert)}\n".encode())
             await asyncio.sleep(CHANCE.choice((0, 0, 0.001)))
         os.fsync(self._file)
-
-    def close(self) -> None:
-        """It is closed with the process."""
 
 
 class Progress:
@@ -102,9 +100,8 @@ class Life:
         channels = ChannelSet(
             {name: [FileChannel(name, folder, self.words)] for name in names},
             fan_out=fan_out,
-            limits=dict.fromkeys(names, NO_LIMIT),
         )
-        journal = DeliveryLog(self.recorder)
+        journal = Journal(self.recorder)
         self.notifier = Notifier(
             channels, self.store, self.clock, journal, busy=lambda: self.is_polling
         )

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
+from monitor.core.alerts.rules import Urgency
 from monitor.core.alerts.text import Message, format_alert
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
 from monitor.notify.channel import Channel
-from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
+from monitor.notify.channels.http import Poster
 
 LEASE: Final = timedelta(minutes=4)
 """An alert that lasts holds so long without a refresh: three of them, at one a minute, and some time to spare."""
@@ -58,13 +58,8 @@ class Sent:
     ended_at: datetime | None = None
 
 
-def default_urgency(alert: Alert) -> Urgency:
-    """The urgency of an alert's rule where the user has set nothing."""
-    return DEFAULT_RULES.get(alert.kind, Rule()).urgency
-
-
 class Alertmanager(Channel):
-    """One Alertmanager, or the address that stands for a cluster of them. Raises SettingsError.
+    """One Alertmanager, or the address that stands for a cluster of them.
 
     `urgency_of` becomes the severity, which is a part of an alert's identity there: it must depend on the alert's
     rule alone. A `zone` of None is the machine's own.
@@ -76,16 +71,14 @@ class Alertmanager(Channel):
         self,
         url: str,
         now: Callable[[], datetime],
+        urgency_of: Callable[[Alert], Urgency],
         *,
-        urgency_of: Callable[[Alert], Urgency] = default_urgency,
         zone: tzinfo | None = None,
-        limit: float = LIMIT_SECS,
-        pause: float = PAUSE_SECS,
     ) -> None:
         self._zone = zone
         self._now = now
         self._urgency_of = urgency_of
-        self._poster = Poster(f"{url.rstrip('/')}/api/v2/alerts", limit=limit, pause=pause)
+        self._poster = Poster(f"{url}/api/v2/alerts")
         self._sent: dict[Key, Sent] = {}
 
     async def send(
@@ -131,7 +124,7 @@ class Alertmanager(Channel):
 
     async def _post(self, sent: Iterable[Sent], now: datetime) -> None:
         body = json.dumps([self._postable(one, now) for one in sent]).encode()
-        await self._poster.post(body, {"Content-Type": "application/json"})
+        await self._poster.post(body, {"Content-Type": "application/json"}, self.limit_secs)
 
     def _postable(self, sent: Sent, now: datetime) -> Mapping[str, Any]:
         alert = sent.alert

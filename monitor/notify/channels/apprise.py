@@ -33,7 +33,7 @@ class Apprise(Channel):
 
     def __init__(self, urls: Secret, *, limit: float = LIMIT_SECS) -> None:
         self._urls = urls
-        self._limit = limit
+        self.limit_secs = limit
         self._late: list[Daemon[Any]] = []
 
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
@@ -42,7 +42,7 @@ class Apprise(Channel):
         if self._late:
             late = "Apprise, or a service of it, has still not answered"
             raise ChannelError(ChannelReason.TIMEOUT, late)
-        deadline = asyncio.get_running_loop().time() + self._limit
+        deadline = asyncio.get_running_loop().time() + self.limit_secs
         services = await self._load(deadline)
         calls = [Daemon(partial(_notify, service, message)) for service in services]
         left = max(deadline - asyncio.get_running_loop().time(), 0)
@@ -77,7 +77,9 @@ class Apprise(Channel):
                 self._late = [loading]
 
     def _timeout(self) -> ChannelError:
-        return ChannelError(ChannelReason.TIMEOUT, f"Apprise took longer than {self._limit:g} s")
+        return ChannelError(
+            ChannelReason.TIMEOUT, f"Apprise took longer than {self.limit_secs:g} s"
+        )
 
 
 def _load(urls: Secret) -> list[Any]:

@@ -9,16 +9,14 @@ that it did not send them.
 import os
 import shutil
 from collections.abc import Awaitable, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
-from monitor.core.errors import ChannelError, ChannelReason, SettingsError
+from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.alert_json import environment, render_document
 from monitor.notify.channel import Channel
 from monitor.system.subprocesses import code_of, complaint_of, ending
-
-LIMIT_SECS: Final = 10.0
 
 T = TypeVar("T")
 
@@ -28,11 +26,9 @@ class Command(Channel):
 
     name = "command"
 
-    def __init__(self, argv: Sequence[str], *, limit: float = LIMIT_SECS) -> None:
-        if not argv or not argv[0]:
-            raise SettingsError("the command of a channel is empty: name a program")
+    def __init__(self, argv: Sequence[str], limit: float) -> None:
         self._argv = tuple(argv)
-        self._limit = limit
+        self.limit_secs = limit
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError. The words of the program are not passed on: it may quote its input."""
@@ -42,11 +38,11 @@ class Command(Channel):
             code_of(
                 find_program(name),
                 *arguments,
-                limit_secs=self._limit,
+                limit_secs=self.limit_secs,
                 stdin=render_document(message, alerts),
                 environ={**os.environ, **environment(message, alerts)},
             ),
-            self._limit,
+            self.limit_secs,
         )
         if code:
             raise ChannelError(ChannelReason.ERROR, f"{name} {ending(code)}")

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
-from monitor.notify.channel import Channel
+from monitor.notify.channel import LIMIT_SECS, Channel
 from monitor.notify.channels.command import run
 
 if TYPE_CHECKING:
     from desktop_notifier import Capability, Urgency
 
 APP_NAME: Final = "Claude Tracker"
-LIMIT_SECS: Final = 5.0
 
 _SCRIPT: Final = (
     "on run a",
@@ -55,7 +54,7 @@ class Desktop(Channel):
         make: Callable[[], Library] | None = None,
     ) -> None:
         self._markup = markup
-        self._limit = limit
+        self.limit_secs = limit
         self._make = make or _load
         self._current: Library | None = None
 
@@ -77,13 +76,13 @@ class Desktop(Channel):
     async def _within_limit(self, work: Coroutine[Any, Any, object]) -> None:
         is_done = False
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.limit_secs):
                 await work
             is_done = True
         except ChannelError:
             raise
         except TimeoutError:
-            late = f"the notification service did not answer within {self._limit:g} s"
+            late = f"the notification service did not answer within {self.limit_secs:g} s"
             raise ChannelError(ChannelReason.TIMEOUT, late) from None
         except Exception as error:
             raise ChannelError(ChannelReason.UNAVAILABLE, _explain(error)) from error
@@ -122,15 +121,11 @@ class TerminalNotifier(Channel):
 
     name = "terminal-notifier"
 
-    def __init__(self, *, executable: str = "terminal-notifier", limit: float = LIMIT_SECS) -> None:
-        self._executable = executable
-        self._limit = limit
-
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError."""
         # It reads values as property lists: `(x` and `-x` would be lost without a backslash in front.
         options = ("-title", f"\\{message.title}", "-message", f"\\{message.body}")
-        await run(self._executable, *options, limit=self._limit)
+        await run("terminal-notifier", *options, limit=self.limit_secs)
 
 
 class Osascript(Channel):
@@ -138,16 +133,12 @@ class Osascript(Channel):
 
     name = "osascript"
 
-    def __init__(self, *, executable: str = "osascript", limit: float = LIMIT_SECS) -> None:
-        self._executable = executable
-        self._limit = limit
-
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError. The text travels as arguments and is never a part of the script."""
         script = [part for line in _SCRIPT for part in ("-e", line)]
         # The first argument is ours, so that a title which begins with a dash is not read as an option.
         arguments = (APP_NAME, message.title, message.body)
-        await run(self._executable, *script, *arguments, limit=self._limit)
+        await run("osascript", *script, *arguments, limit=self.limit_secs)
 
 
 def _load() -> Library:

@@ -4,9 +4,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from email.header import Header
-from enum import StrEnum
 from typing import Final
 
 from monitor.core.alerts.rules import Urgency
@@ -15,55 +13,34 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Secret
 from monitor.notify.alert_json import identity, render_document
 from monitor.notify.channel import Channel
-from monitor.notify.channels.http import LIMIT_SECS, PAUSE_SECS, Poster
+from monitor.notify.channels.http import Poster
 
-
-class Form(StrEnum):
-    """The format that the receiver reads. `slack` is understood by Mattermost, Rocket.Chat and others as well."""
-
-    JSON = "json"
-    NTFY = "ntfy"
-    SLACK = "slack"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpBody:
-    """A request's body, and the headers that belong to it."""
-
-    body: bytes
-    headers: Mapping[str, str]
+HttpBody = tuple[bytes, Mapping[str, str]]
+"""A request's body, and the headers that belong to it."""
 
 
 class Webhook(Channel):
-    """One receiver; `token` is sent as a bearer token. Raises SettingsError for an address in the clear.
+    """One receiver; `form` is what it reads, a key of `FORMS`, and `token` is sent as a bearer token.
 
     `Idempotency-Key` is the same for each delivery of the same alerts.
     """
 
     name = "webhook"
 
-    def __init__(
-        self,
-        url: str,
-        form: Form,
-        *,
-        token: Secret | None = None,
-        limit: float = LIMIT_SECS,
-        pause: float = PAUSE_SECS,
-    ) -> None:
-        self._render = _FORMS[form]
-        self._poster = Poster(url, token=token, limit=limit, pause=pause)
+    def __init__(self, url: str, form: str, token: Secret | None, limit: float) -> None:
+        self._render = FORMS[form]
+        self._poster = Poster(url, token=token)
+        self.limit_secs = limit
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError."""
-        content = self._render(message, alerts)
-        headers = {**content.headers, "Idempotency-Key": identity(alerts)}
-        await self._poster.post(content.body, headers)
+        body, headers = self._render(message, alerts)
+        headers = {**headers, "Idempotency-Key": identity(alerts)}
+        await self._poster.post(body, headers, self.limit_secs)
 
 
 def _render_json(message: Message, alerts: Sequence[Alert]) -> HttpBody:
-    document = render_document(message, alerts)
-    return HttpBody(document, {"Content-Type": "application/json"})
+    return render_document(message, alerts), {"Content-Type": "application/json"}
 
 
 def _render_ntfy(message: Message, alerts: Sequence[Alert]) -> HttpBody:
@@ -74,20 +51,22 @@ def _render_ntfy(message: Message, alerts: Sequence[Alert]) -> HttpBody:
         "Priority": _PRIORITY[message.urgency],
         "Tags": _TAGS.get(alerts[0].kind, "warning") if len(alerts) == 1 else "bell",
     }
-    return HttpBody(message.body.encode(), headers)
+    return message.body.encode(), headers
 
 
 def _render_slack(message: Message, _: Sequence[Alert]) -> HttpBody:
     """https://api.slack.com/messaging/webhooks; what it wants escaped is what HTML does."""
     text = html.escape(f"{message.title}\n{message.body}", quote=False)
-    return HttpBody(json.dumps({"text": text}).encode(), {"Content-Type": "application/json"})
+    return json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
 
 
-_FORMS: Final[Mapping[Form, Callable[[Message, Sequence[Alert]], HttpBody]]] = {
-    Form.JSON: _render_json,
-    Form.NTFY: _render_ntfy,
-    Form.SLACK: _render_slack,
+FORMS: Final[Mapping[str, Callable[[Message, Sequence[Alert]], HttpBody]]] = {
+    "json": _render_json,
+    "ntfy": _render_ntfy,
+    "slack": _render_slack,
 }
+"""The formats by their names in the settings; Mattermost, Rocket.Chat and others understand Slack's as well."""
+
 _PRIORITY: Final = {Urgency.LOW: "2", Urgency.NORMAL: "3", Urgency.CRITICAL: "5"}
 _TAGS: Final = {
     AlertKind.LIMIT: "no_entry",

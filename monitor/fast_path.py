@@ -44,22 +44,23 @@ def answer(arguments: Namespace) -> int | None:
     if arguments.command == "status" and arguments.textfile:
         return None
     if arguments.command == "status" and arguments.watch:
-        _watch(arguments)
+        try:
+            stream_lines(arguments)
+        except Exception as error:  # the full command goes on, and finds out what is wrong
+            if getattr(error, "exit_code", 0) != 1:
+                raise
+            if _is_silence(error):
+                _silent.add(socket_of(arguments))
         return None
-    return ask_leader(arguments)
-
-
-def ask_leader(arguments: Namespace) -> int | None:
-    """Print the running monitor's answer; its exit code, or None where none runs, or answers in time.
-
-    Raises TrackerError.
-    """
     reply = leader_reply(arguments)
     return None if reply is None else write(*reply)
 
 
 def leader_reply(arguments: Namespace) -> tuple[int, bytes] | None:
-    """Ask the running monitor for an exit code and a text; None and TrackerError as of `ask_leader`."""
+    """Ask the running monitor for an exit code and a text; None where none runs, or answers in time.
+
+    Raises TrackerError.
+    """
     path = socket_of(arguments)
     if path in _silent or vars(arguments).get("demo"):
         return None
@@ -85,7 +86,7 @@ def is_silent(arguments: Namespace) -> bool:
 
 def note(text: str) -> None:
     """Write one line beside the answer."""
-    _write(f"monitor: {text}\n".encode(errors="replace"), to_error=True)
+    complain(f"monitor: {text}\n")
 
 
 def socket_of(arguments: Namespace) -> str:
@@ -98,7 +99,7 @@ def write(code: int, text: bytes) -> int:
     if code == 0:
         _write(text)
     elif text:
-        _write(b"monitor: " + text.rstrip() + b"\n", to_error=True)
+        note(text.decode(errors="replace").rstrip())
     return code
 
 
@@ -225,17 +226,6 @@ def _hand_over(
     return ask(socket_of(arguments), request, max(deadline - time.monotonic(), 0.05))
 
 
-def _watch(arguments: Namespace) -> None:
-    """Print lines while a monitor sends them; then the full command goes on, and finds out what is wrong."""
-    try:
-        stream_lines(arguments)
-    except Exception as error:
-        if getattr(error, "exit_code", 0) != 1:
-            raise
-        if _is_silence(error):
-            _silent.add(socket_of(arguments))
-
-
 def _is_silence(error: Exception) -> bool:
     from monitor.core.errors import SilentLeaderError
 
@@ -272,11 +262,8 @@ def _config_dir() -> str | None:
         return folder
 
 
-def _write(text: bytes, *, to_error: bool = False) -> None:
+def _write(text: bytes) -> None:
     """Write the text, in whatever a terminal of another encoding can show of it."""
-    if to_error:
-        complain(text.decode(errors="replace"))
-        return
     file = sys.stdout
     encoding = file.encoding or "utf-8"
     if encoding.lower() not in ("utf-8", "utf8"):

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from monitor.core.commands import Command, encode_request
 from monitor.core.errors import TrackerError
-from monitor.ipc.client import ask
+from monitor.ipc.client import order
 from monitor.ipc.lock import Lock, holder
 from monitor.ipc.mirror import LeaderGone, StateMirror, StateView
-from monitor.ipc.protocol import refusal
 from monitor.system.aio import Daemon, first
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ KEEP_SECS: Final = 30.0
 
 COMMAND_SECS: Final = 60.0
 """Limit of a command that has the leader ask the keyring or the API; its own limits end first."""
-
-_NOBODY: Final = "no monitor polls at this moment: try again in a second"
 
 MainTask = asyncio.Future[None]
 """The task that the process exists for, and ends with: the table, or a service's wait for a signal."""
@@ -78,9 +75,13 @@ class Election:
         """Have the process that polls execute a command; its answer is for the user. Raises TrackerError."""
         if self._leader is not None:
             return await self._leader.execute(command)
-        if not self._is_following:
-            raise TrackerError(_NOBODY)
-        return await execute_remotely(self._socket, command)
+        request = encode_request(command)
+        answer = None
+        if self._is_following:
+            answer = await Daemon(lambda: order(self._socket, request, COMMAND_SECS)).future
+        if answer is None:
+            raise TrackerError("no monitor polls at this moment: try again in a second")
+        return answer
 
     async def lead_or_follow(self, main_task: MainTask, view: StateView) -> None:
         """Follow whoever leads until the main task ends, and lead once nobody does.
@@ -175,15 +176,3 @@ class Election:
     def _who(self) -> str:
         pid = holder(self._lock.path)
         return "another monitor" if pid is None else f"monitor (pid {pid})"
-
-
-async def execute_remotely(socket: str, command: Command, limit_secs: float = COMMAND_SECS) -> str:
-    """Have the leader behind this socket execute a command. Raises TrackerError, also where nobody listens."""
-    request = encode_request(command)
-    reply = await Daemon(lambda: ask(socket, request, limit_secs)).future
-    if reply is None:
-        raise TrackerError(_NOBODY)
-    code, text = reply
-    if code:
-        raise refusal(code, text)
-    return text.decode(errors="replace").strip()

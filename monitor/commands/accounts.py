@@ -6,15 +6,14 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from monitor.app.cached_state import cached
 from monitor.app.handlers import execute
-from monitor.app.leadership import execute_remotely
+from monitor.app.leadership import COMMAND_SECS
 from monitor.app.wiring import build
 from monitor.commands.queries import settings_of
 from monitor.core.alerts.rules import Override, parse_share, parse_silent, parse_thresholds
@@ -39,7 +38,7 @@ from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.cswap import listed
 from monitor.credentials.folders import DEFAULT, absolute, natural
 from monitor.fast_path import socket_of
-from monitor.ipc.client import ask
+from monitor.ipc.client import ask, order
 from monitor.settings import Settings
 from monitor.terminal.text import pad, width
 
@@ -58,19 +57,21 @@ def accounts(arguments: Namespace) -> int:
         return 0
     if verb == "import" and arguments.from_cswap:
         asyncio.run(_import_known(arguments))
+        with suppress(TrackerError):  # there is none that has to know of it
+            order(socket_of(arguments), encode_request(Reload()), COMMAND_SECS)
         if not arguments.all and not arguments.config_dir:
             return 0
     # It asks outside of the loop, which would swallow a first Ctrl-C.
     command = _VERBS[verb](arguments)
-    print(asyncio.run(_execute(command, arguments)))
+    # By the running monitor, so that it knows at once; by ourselves where there is none.
+    socket, answer = socket_of(arguments), None
+    if ask(socket, encode_request(Who())) is not None:  # which a stopped one does not answer
+        answer = order(socket, encode_request(command), COMMAND_SECS)
+    print(asyncio.run(_execute(command, arguments)) if answer is None else answer)
     return 0
 
 
 async def _execute(command: Command, arguments: Namespace) -> str:
-    """By the running monitor, so that it knows at once; by ourselves where there is none."""
-    socket = socket_of(arguments)
-    if ask(socket, encode_request(Who())) is not None:
-        return await execute_remotely(socket, command)
     async with build(settings_of(arguments)) as app:
         return await execute(app, command)
 
@@ -84,8 +85,7 @@ def _list(arguments: Namespace) -> None:
     if not settings.accounts:
         print("no accounts yet: log in with Claude Code, then run `monitor accounts import --all`")
         return
-    for line in _table(_documents(settings, learnt)):
-        print(line)
+    print("\n".join(_table(_documents(settings, learnt))))
 
 
 def _documents(settings: Settings, learnt: AccountCache) -> list[dict[str, Any]]:
@@ -99,17 +99,13 @@ def _documents(settings: Settings, learnt: AccountCache) -> list[dict[str, Any]]
             "org_id": account.org_id or None,
             "storage": account.storage or settings.storage or "automatic",
             "folders": _folders(account, learnt[account.name]),
-            "login_expires_at": _instant(learnt[account.name].login_expires_at),
+            "login_expires_at": (at := learnt[account.name].login_expires_at) and iso(at),
         }
         for place, account in enumerate(settings.accounts)
     ]
 
 
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else iso(at)
-
-
-def _table(documents: list[dict[str, Any]]) -> Iterator[str]:
+def _table(documents: list[dict[str, Any]]) -> list[str]:
     """A header and a line for each account; a column without anything in it is left out."""
     home = os.environ.get("HOME", "").rstrip("/")
     rows = [("#", "Name", "Label", "Auth", "Organization", "Token", "Folders", "Login ends")]
@@ -133,8 +129,7 @@ def _table(documents: list[dict[str, Any]]) -> Iterator[str]:
         )
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     cells = [max(map(width, column)) for column in columns]
-    for row in zip(*columns, strict=True):
-        yield "  ".join(map(pad, row, cells)).rstrip()
+    return ["  ".join(map(pad, row, cells)).rstrip() for row in zip(*columns, strict=True)]
 
 
 def _folders(account: Account, facts: CachedAccount) -> list[str]:
@@ -161,8 +156,6 @@ async def _import_known(arguments: Namespace) -> None:
         if not added:
             print("nothing new: all of claude-swap's accounts are already added")
         await app.credentials.watcher.look()
-    with suppress(TrackerError):  # there is none that has to know of it
-        await execute_remotely(socket_of(arguments), Reload())
 
 
 def _add(arguments: Namespace) -> Command:
@@ -171,19 +164,15 @@ def _add(arguments: Namespace) -> Command:
 
 
 def _edit(arguments: Namespace) -> Command:
-    account = _account(arguments)
+    settings = settings_of(arguments)
+    account = find_account(arguments.account, settings.accounts)
     thresholds, silent = arguments.thresholds, arguments.silent
-    changes = (
-        arguments.name,
-        arguments.org_id,
-        arguments.label,
-        thresholds,
-        silent,
-        arguments.reserve,
-    )
-    if all(change is None for change in changes) and not arguments.session_key:
+    changes = (arguments.name, arguments.org_id, arguments.label, arguments.reserve)
+    if all(change is None for change in (*changes, thresholds, silent)) and not (
+        arguments.session_key
+    ):
         raise SettingsError("nothing to change: see `monitor accounts edit --help`")
-    override = settings_of(arguments).overrides.get(account.name, Override())
+    override = settings.overrides.get(account.name, Override())
     try:
         if thresholds is not None:
             override = replace(override, thresholds=parse_thresholds(thresholds))
@@ -210,10 +199,6 @@ def _remove(arguments: Namespace) -> Command:
     return RemoveAccount(account.name)
 
 
-def _use(arguments: Namespace) -> Command:
-    return UseAccount(_account(arguments).name)
-
-
 def _account(arguments: Namespace) -> Account:
     """The account of that name or label. Raises SettingsError where there is none."""
     return find_account(arguments.account, settings_of(arguments).accounts)
@@ -221,16 +206,12 @@ def _account(arguments: Namespace) -> Account:
 
 def _asked_secret(question: str) -> Secret:
     """A secret from a prompt that shows nothing, or one line of standard input; empty where the user ends it."""
-    if not sys.stdin.isatty():
-        return Secret(_first_line())
-    with suppress(EOFError):
-        return Secret(getpass.getpass(question).strip())
-    return Secret("")
-
-
-def _first_line() -> str:
+    if sys.stdin.isatty():
+        with suppress(EOFError):
+            return Secret(getpass.getpass(question).strip())
+        return Secret("")
     try:
-        return sys.stdin.readline().strip()
+        return Secret(sys.stdin.readline().strip())
     except OSError as error:
         raise TrackerError(f"standard input: {error.strerror}") from None
 
@@ -248,5 +229,5 @@ _VERBS: Final[dict[str, Verb]] = {
     "add": _add,
     "edit": _edit,
     "remove": _remove,
-    "use": _use,
+    "use": lambda arguments: UseAccount(_account(arguments).name),
 }

@@ -18,7 +18,7 @@ from monitor.doctor.accounts import Failed, failures_of
 from monitor.doctor.channels import screen_facts
 from monitor.doctor.examine import World, examine
 from monitor.doctor.report import exit_code, render_document, render_text
-from monitor.ipc.client import ask
+from monitor.ipc.client import order
 from monitor.ipc.mirror import read_state
 from monitor.paths import instance
 from monitor.settings import config_path, settings_id, state_db
@@ -57,7 +57,16 @@ async def _doctor(arguments: Namespace) -> int:
 
 def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
     """The running monitor's answer to `Who`; None where none runs. Raises TrackerError."""
-    return _said(config, environ, encode_request(Who()))
+    text = order(instance(environ, config)[1], encode_request(Who()))
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise TrackerError(text or "the running monitor answers in an unknown way")
+    return document
 
 
 def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
@@ -70,21 +79,3 @@ def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
         kept = cache.read(state_db(environ), settings_id(environ, config)).accounts
         return failures_of(kept, is_running=False)
     return failures_of(state.accounts, is_running=True)
-
-
-def _said(
-    config: Path, environ: Mapping[str, str], request: Mapping[str, Any]
-) -> Mapping[str, Any] | None:
-    """The running instance's answer, a JSON object; None where none runs."""
-    reply = ask(instance(environ, config)[1], request)
-    if reply is None:
-        return None
-    code, text = reply
-    try:
-        document = json.loads(text) if code == 0 else None
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        words = text.decode(errors="replace").strip()
-        raise TrackerError(words or "the running monitor answers in an unknown way")
-    return document

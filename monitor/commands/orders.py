@@ -4,9 +4,9 @@ import asyncio
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 from monitor.commands.queries import settings_of
 from monitor.core.alerts.text import format_alerts
@@ -14,8 +14,7 @@ from monitor.core.commands import Reload, SendTest, encode_request
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.fast_path import socket_of
-from monitor.ipc.client import ask
-from monitor.ipc.protocol import refusal
+from monitor.ipc.client import order
 from monitor.notify.build import build_channel_set
 from monitor.notify.channel import NOTIFICATIONS_OFF, send_to_each
 from monitor.settings import parse_duration, state_db
@@ -39,40 +38,25 @@ def mute(arguments: Namespace) -> int:
     path = state_db(os.environ)
     now = cache.true_now(path)
     if arguments.duration is not None:
-        until = _until(arguments.duration, now)
+        until = None
+        if arguments.duration != "off":
+            duration = parse_duration(arguments.duration)
+            if duration == timedelta(0):
+                raise SettingsError("the duration is zero: `monitor mute off` ends a mute")
+            until = now + duration
         file = StateFile(path, busy_secs=BUSY_SECS)
         run_now(file, lambda database: cache.put_mute(database, until))
     print(cache.mute_words(cache.holding_mute(read_only(path, cache.muted_until, None), now), now))
     return 0
 
 
-def _until(text: str, now: datetime) -> datetime | None:
-    if text == "off":
-        return None
-    duration = parse_duration(text)
-    if duration == timedelta(0):
-        raise SettingsError("the duration is zero: `monitor mute off` ends a mute")
-    return now + duration
-
-
 def reload(arguments: Namespace) -> int:
     """Have the running monitor reload its settings, all or none. Raises TrackerError where none runs, or it refuses."""
-    text = _obeyed(arguments, encode_request(Reload()), RELOAD_SECS)
+    text = order(socket_of(arguments), encode_request(Reload()), RELOAD_SECS)
     if text is None:
         raise TrackerError("no monitor runs: start `monitor serve`, or `monitor tui`")
     print(text)
     return 0
-
-
-def _obeyed(arguments: Namespace, request: Mapping[str, Any], limit_secs: float) -> str | None:
-    """The running monitor's words; None where none runs. Raises TrackerError where it refuses."""
-    reply = ask(socket_of(arguments), request, limit_secs)
-    if reply is None:
-        return None
-    code, text = reply
-    if code:
-        raise refusal(code, text)
-    return text.decode(errors="replace").strip()
 
 
 def notify_test(arguments: Namespace) -> int:
@@ -82,7 +66,7 @@ def notify_test(arguments: Namespace) -> int:
     """
     logs.configure("CRITICAL")
     settings = settings_of(arguments)
-    text = _obeyed(arguments, encode_request(SendTest()), TEST_SECS)
+    text = order(socket_of(arguments), encode_request(SendTest()), TEST_SECS)
     if text is not None:
         print(f"the running monitor sent a test:\n{text}")
     else:

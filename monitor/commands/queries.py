@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
-from monitor.app.queries import Answer, answer_query
+from monitor.app.queries import answer_query
 from monitor.core.commands import Next, Question, Status, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
@@ -55,6 +55,10 @@ OVERRIDES: Final = (
 """The variables by which Claude Code would use another login than that of its folder."""
 
 
+Reply = tuple[int, bytes]
+"""An exit code and a text, as of `Answer`, in the bytes that a running monitor replies."""
+
+
 class Saved(NamedTuple):
     """The state after the last poll; `knows_login` says that it has the account which Claude Code would use now."""
 
@@ -78,13 +82,13 @@ class Saved(NamedTuple):
 
 def next(arguments: Namespace) -> int:
     """Print the account to use now, and why."""
-    return ask_locally(arguments, _is_fresh)
+    return fast_path.write(*answer_locally(arguments, _is_fresh))
 
 
 def guard(arguments: Namespace) -> int:
     """0 below, 4 at or above, 5 where that cannot be known now: by saved figures, where no monitor runs."""
     state = saved(arguments).asked_for(current=arguments.account is None)
-    return write_answer(answer_query(state, now(), query_of(arguments)))
+    return fast_path.write(*_answer(state, now(), query_of(arguments)))
 
 
 def run(arguments: Namespace) -> int:
@@ -96,14 +100,10 @@ def run(arguments: Namespace) -> int:
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
         raise SettingsError("no command to run: `monitor run -- claude`")
-    reply = fast_path.leader_reply(arguments)
-    if reply is None:
-        answer = answer_locally(arguments, _is_fresh)
-    else:
-        answer = Answer(reply[0], reply[1].decode(errors="replace"))
-    if answer.code:
-        return write_answer(answer)
-    place = json.loads(answer.text)
+    code, text = fast_path.leader_reply(arguments) or answer_locally(arguments, _is_fresh)
+    if code:
+        return fast_path.write(code, text)
+    place = json.loads(text)
     left_out = [name for name in OVERRIDES if name in os.environ]
     if left_out:
         fast_path.note(f"left out {' and '.join(left_out)}: Claude Code would use that login")
@@ -147,46 +147,37 @@ def query_of(arguments: Namespace) -> Question:
     return query
 
 
-def write_answer(answer: Answer) -> int:
-    """Write the answer where it belongs; returns its exit code."""
-    return fast_path.write(answer.code, answer.text.encode(errors="replace"))
+def _answer(state: State, at: datetime, query: Question) -> Reply:
+    answer = answer_query(state, at, query)
+    return answer.code, answer.text.encode(errors="replace")
 
 
 def now() -> datetime:
     return true_now(state_db(os.environ))
 
 
-def ask_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> int:
-    """Print the answer of `answer_locally`; returns its exit code. Raises TrackerError."""
-    return write_answer(answer_locally(arguments, is_enough))
-
-
-def answer_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> Answer:
+def answer_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> Reply:
     """Answer by what was saved, if that is enough, else by what one poll brings. Raises TrackerError."""
     query = query_of(arguments)
     if vars(arguments).get("demo"):
         return _polled(arguments, query)
     at, found = now(), saved(arguments)
     state = found.asked_for(current=vars(arguments).get("current", False))
-    answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
-    if is_enough(found, at):
-        return answer
-    return _after_poll(arguments, query) or answer
+    answer = _answer(state, at, query)  # what is wrong with it is worth no poll
+    return answer if is_enough(found, at) else _after_poll(arguments, query) or answer
 
 
-def _after_poll(arguments: Namespace, query: Question) -> Answer | None:
+def _after_poll(arguments: Namespace, query: Question) -> Reply | None:
     """Answer by what one poll brings or, if a monitor starts meanwhile, as that one does.
 
     Returns None where a monitor runs and does not answer: it may be stopped, and no other polls in its place.
     """
-    lock = _lock(arguments)
+    lock = Lock(instance(os.environ, config_path(os.environ, arguments.config))[0])
     deadline = time.monotonic() + STARTING_SECS
     while not _acquired(lock):
         reply = fast_path.leader_reply(arguments)
-        if reply is not None:
-            return Answer(reply[0], reply[1].decode(errors="replace"))
-        if fast_path.is_silent(arguments):
-            return None
+        if reply is not None or fast_path.is_silent(arguments):
+            return reply
         if time.monotonic() > deadline:
             who = f"monitor (pid {holder(lock.path)})"
             fast_path.note(
@@ -208,26 +199,23 @@ def _acquired(lock: Lock) -> bool:
         return True
 
 
-def _lock(arguments: Namespace) -> Lock:
-    return Lock(instance(os.environ, config_path(os.environ, arguments.config))[0])
-
-
-def _polled(arguments: Namespace, query: Question) -> Answer:
+def _polled(arguments: Namespace, query: Question) -> Reply:
     import asyncio
 
-    from monitor.commands.startup import open_app
+    from monitor.app.wiring import build, build_demo
 
     logs.configure("ERROR")
 
-    async def polled() -> Answer:
-        async with open_app(arguments) as app:
+    async def polled() -> Reply:
+        is_demo = vars(arguments).get("demo")
+        async with build_demo() if is_demo else build(settings_of(arguments)) as app:
             polls = asyncio.ensure_future(app.poll_once())
             if isinstance(query, Status) and query.form == "table" and can_move_cursor():
                 await _show_rows(app, polls, query)
             await polls
             if isinstance(query, Next):  # which is about what is expected
                 await look_ahead(app)
-            return answer_query(app.state(), app.clock.now(), query)
+            return _answer(app.state(), app.clock.now(), query)
 
     return asyncio.run(polled())
 

@@ -10,7 +10,7 @@ from typing import TextIO
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.queries import render_watched
-from monitor.commands.queries import Saved, answer_locally, ask_locally, now, saved
+from monitor.commands.queries import Reply, Saved, answer_locally, now, saved
 from monitor.core.commands import WatchLines, decode_request
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.system.files import write_whole
@@ -30,23 +30,22 @@ def status(arguments: Namespace) -> int:
         return _watch(arguments)
     if arguments.textfile:
         return _write_textfile(arguments)
-    return ask_locally(arguments, Saved.is_newest)
+    return fast_path.write(*answer_locally(arguments, Saved.is_newest))
 
 
 def status_table(arguments: Namespace) -> int:
     """The table, unless the arguments ask for another form: of the running monitor, else after one poll."""
-    code = fast_path.ask_leader(arguments)
-    return ask_locally(arguments, Saved.is_newest) if code is None else code
+    return fast_path.write(*_reply(arguments))
+
+
+def _reply(arguments: Namespace) -> Reply:
+    return fast_path.leader_reply(arguments) or answer_locally(arguments, Saved.is_newest)
 
 
 def _write_textfile(arguments: Namespace) -> int:
     """Replace the file in one step. Others read it, as far as the umask lets them: that is what it is for."""
-    reply = fast_path.leader_reply(arguments)
-    code, text = reply or (0, b"")
-    if reply is None:
-        answer = answer_locally(arguments, Saved.is_newest)
-        code, text = answer.code, answer.text.encode(errors="replace")
-    if code != 0:
+    code, text = _reply(arguments)
+    if code:
         return fast_path.write(code, text)
     mask = os.umask(0o077)
     os.umask(mask)

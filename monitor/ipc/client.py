@@ -39,6 +39,20 @@ def ask(
         raise _silent(f"does not answer within {round(limit_secs, 1):g} s") from None
 
 
+def order(path: str, request: Mapping[str, object], limit_secs: float = 2.0) -> str | None:
+    """Return what the running monitor says of an order that it has carried out; None and TrackerError as of `ask`.
+
+    A refusal is a TrackerError, too, with its exit code.
+    """
+    reply = ask(path, request, limit_secs)
+    if reply is None:
+        return None
+    code, text = reply
+    if code:
+        raise refusal(code, text)
+    return text.decode(errors="replace").strip()
+
+
 def stream(
     path: str,
     request: Mapping[str, object],

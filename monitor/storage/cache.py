@@ -64,6 +64,10 @@ class Remembered:
         return Remembered(account.alerts, account.conditions, account.account.org_id)
 
 
+_TYPES: Final = {ACCOUNT: AccountState, MEMORY: Remembered, CLOCK: timedelta}
+"""The others are JSON values already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cached:
     """What an earlier process has left of one settings file: account states, facts of accounts, alerts.
@@ -105,31 +109,15 @@ def read(path: Path, settings: str) -> Cached:
         return Cached()
 
 
-def put_account(
-    database: sqlite3.Connection, settings: str, name: str, account: AccountState | None
-) -> None:
-    """Keep this as the newest of the account; None forgets it."""
-    document = None if account is None else encode(AccountState, stored(account))
-    put(database, settings, ACCOUNT, name, document)
-
-
-def put_memory(
-    database: sqlite3.Connection, settings: str, name: str, memory: Remembered | None
-) -> None:
-    """Keep what the alert machine remembers of the account; None forgets it."""
-    document = None if memory is None else encode(Remembered, memory)
-    put(database, settings, MEMORY, name, document)
-
-
-def put(
-    database: sqlite3.Connection, settings: str, kind: str, name: str, document: object
-) -> None:
-    """Keep the document in the place of the one before; None deletes it."""
-    if document is None:
+def put(database: sqlite3.Connection, settings: str, kind: str, name: str, value: Any) -> None:
+    """Keep the value, of the type of its kind, in the place of the one before; None deletes it."""
+    if value is None:
         database.execute(_DELETE, (settings, kind, name))
-    else:
-        row = render_row(document, settings, kind, name)
-        database.execute(_PUT, (settings, kind, name, *row))
+        return
+    if kind == ACCOUNT:
+        value = stored(value)
+    row = render_row(encode(_TYPES.get(kind, Any), value), settings, kind, name)
+    database.execute(_PUT, (settings, kind, name, *row))
 
 
 def stored(account: AccountState) -> AccountState:
@@ -171,11 +159,6 @@ def true_now(path: Path) -> datetime:
 def _clock_offset(database: sqlite3.Connection) -> timedelta:
     with damage():
         return decode(timedelta, dict(_rows(database, "", CLOCK)).get("", 0))
-
-
-def put_clock_offset(database: sqlite3.Connection, offset: timedelta) -> None:
-    """Keep what the machine's clock lacks."""
-    put(database, "", CLOCK, "", encode(timedelta, offset) if offset else None)
 
 
 def imported(path: Path, settings: str) -> str:

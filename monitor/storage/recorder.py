@@ -8,9 +8,10 @@ released all the same, once, and enter the database when there is room.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from monitor.core.effects import Alert, Effect
@@ -31,12 +32,14 @@ DRAIN_SECS: Final = 2.0
 LAST_TRY_SECS: Final = 0.3
 """So long the end waits for a database that could not be written before."""
 
-MOST_SAMPLES: Final = 20_000
+MOST_POLLS: Final = 20_000
 """So many polls are kept while they cannot be written; the oldest are dropped."""
 
 _PRUNED_EVERY: Final = timedelta(days=1)
 
 Release = Callable[[Effect], None]
+Write = Callable[[sqlite3.Connection], object]
+"""Writes some rows, on the thread of the database."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,69 +60,36 @@ class Decision:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """What is to be written in one transaction."""
+    """What is to be written in one transaction: of each row the newest value, all else in its order."""
 
-    accounts: dict[str, AccountState | None] = field(default_factory=dict)
-    memories: dict[str, Remembered | None] = field(default_factory=dict)
-    backoffs: dict[str, AccountState] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    rows: dict[tuple[str, str], Write] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
-    samples: list[tuple[str, Usage]] = field(default_factory=list)
+    history: list[Write] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
-    prune_at: datetime | None = None
-    forgets_history: bool = False
-    clock_offset: timedelta | None = None
-    renames: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        rows = self.accounts or self.memories or self.backoffs or self.facts
-        others = self.decisions or self.samples or self.statements or self.prune_at
-        is_set = self.forgets_history or self.renames or self.clock_offset is not None
-        return bool(rows or others or is_set)
+        return bool(self.rows or self.decisions or self.history or self.statements)
 
     def followed_by(self, newer: "Batch") -> "Batch":
-        """Both in one: of each row the newer value."""
+        """Both in one."""
         return Batch(
-            {**self.accounts, **newer.accounts},
-            {**self.memories, **newer.memories},
-            {**self.backoffs, **newer.backoffs},
-            {**self.facts, **newer.facts},
+            {**self.rows, **newer.rows},
             self.decisions + newer.decisions,
-            (_renamed(self.samples, newer.renames) + newer.samples)[-MOST_SAMPLES:],
+            (self.history + newer.history)[-MOST_POLLS:],
             self.statements + newer.statements,
-            newer.prune_at or self.prune_at,
-            newer.forgets_history or self.forgets_history,
-            self.clock_offset if newer.clock_offset is None else newer.clock_offset,
-            {**self.renames, **newer.renames},
         )
 
     def write(self, database: sqlite3.Connection, settings: str) -> set[str]:
         """Write all of it; returns the keys of the decisions that were never written before."""
-        for name, account in self.accounts.items():
-            cache.put_account(database, settings, name, account)
-        for name, memory in self.memories.items():
-            cache.put_memory(database, settings, name, memory)
-        for account in self.backoffs.values():
-            requests.put_backoff(database, account)
-        for name, facts in self.facts.items():
-            cache.put(database, settings, cache.FACTS, name, facts)
+        for write in self.rows.values():
+            write(database)
         new = {
             d.key for d in self.decisions if deliveries.insert(database, settings, d.key, d.alert)
         }
-        if self.clock_offset is not None:
-            cache.put_clock_offset(database, self.clock_offset)
-        if self.forgets_history:
-            samples.forget(database, settings)
-        for old, new_name in self.renames.items():
-            samples.rename(database, settings, old, new_name)
-            cache.put_imported(database, settings, f"{old} is {new_name}")
-        for name, usage in self.samples:
-            samples.insert(database, settings, name, usage)
+        for write in self.history:
+            write(database)
         for statement, values in self.statements:
             database.execute(statement, values)
-        if self.prune_at is not None:
-            samples.prune(database, settings, self.prune_at)
-            deliveries.prune(database, settings, self.prune_at)
         return new
 
 
@@ -179,12 +149,14 @@ class Recorder:
 
     def record_backoff(self, account: AccountState) -> None:
         """Have the other processes respect the account's back-off, or its end."""
-        self._pending.backoffs[account.account.name] = account
+        write = partial(requests.put_backoff, account=account)
+        self._pending.rows["backoff", account.account.name] = write
         self._flush()
 
     def record_facts(self, name: str, facts: Any) -> None:
         """Keep these facts of the account in the place of the ones before; None forgets them."""
-        self._facts[name] = self._pending.facts[name] = facts
+        self._facts[name] = facts
+        self._put(cache.FACTS, name, facts)
         self._flush()
 
     def write(self, statements: Sequence[Statement]) -> None:
@@ -227,46 +199,57 @@ class Recorder:
             self._retry.cancel()
 
     def _compare(self, before: State, after: State) -> None:
-        pending = self._pending
+        history = self._pending.history
         if self._keeps_history != after.policy.keeps_history:
             self._keeps_history = after.policy.keeps_history
-            pending.forgets_history = not self._keeps_history
+            if not self._keeps_history:
+                history.append(partial(samples.forget, settings=self.settings))
         if before.clock_offset != after.clock_offset:
-            pending.clock_offset = after.clock_offset
+            self._put(cache.CLOCK, "", after.clock_offset or None, settings="")
         known = before.accounts.keys() | before.restored.keys()
         for name in known - after.accounts.keys() - after.restored.keys():
-            pending.accounts[name] = None
+            self._put(cache.ACCOUNT, name, None)
             if self._keeps_alerts:
-                pending.memories[name] = None
+                self._put(cache.MEMORY, name, None)
         for name, account in after.accounts.items():
             old = before.accounts.get(name)
             if account is old:
                 continue
             if old is None:
-                renames = _renamed_from(before, after, account, name)
-                pending.samples = _renamed(pending.samples, renames)
-                pending.renames |= renames
+                for former in _former_names(before, after, account):
+                    rename = partial(samples.rename, settings=self.settings, old=former, new=name)
+                    history.append(rename)
+                    self._put(cache.IMPORTED, "", f"{former} is {name}")
             if old is None or cache.stored(old) != cache.stored(account):
-                pending.accounts[name] = account
-            self._compare_samples(name, old, account)
+                self._put(cache.ACCOUNT, name, account)
+            usage = account.usage if self._keeps_history else None
+            if usage is not None and (old is None or old.usage is None or old.usage.at != usage.at):
+                self._record_sample(name, usage)
             if self._keeps_alerts:
                 memory = Remembered.of(account)
                 if memory != (Remembered() if old is None else Remembered.of(old)):
-                    pending.memories[name] = memory
+                    self._put(cache.MEMORY, name, memory)
         if self._keeps_alerts and before.conditions is not after.conditions:
-            pending.memories[FLEET] = Remembered(conditions=after.conditions)
+            self._put(cache.MEMORY, FLEET, Remembered(conditions=after.conditions))
 
-    def _compare_samples(self, name: str, old: AccountState | None, new: AccountState) -> None:
-        usage = new.usage if self._keeps_history else None
-        if usage is not None and (old is None or old.usage is None or old.usage.at != usage.at):
-            self._pending.samples.append((name, usage))
-            if self._prune_at is None or usage.at >= self._prune_at:
-                self._pending.prune_at = usage.at
-                self._prune_at = usage.at + _PRUNED_EVERY
+    def _put(self, kind: str, name: str, value: Any, settings: str | None = None) -> None:
+        settings = self.settings if settings is None else settings
+        put = partial(cache.put, settings=settings, kind=kind, name=name, value=value)
+        self._pending.rows[kind, name] = put
 
-    def _flush(self) -> None:
+    def _record_sample(self, name: str, usage: Usage) -> None:
+        history, settings, now = self._pending.history, self.settings, usage.at
+        history.append(partial(samples.insert, settings=settings, account=name, usage=usage))
+        if self._prune_at is None or now >= self._prune_at:
+            history.append(partial(samples.prune, settings=settings, now=now))
+            history.append(partial(deliveries.prune, settings=settings, now=now))
+            self._prune_at = now + _PRUNED_EVERY
+
+    def _flush(self, *, tries_anyway: bool = False) -> None:
         """Submit what is pending, unless something is under way: then what is pending follows it, all in one."""
-        if self._in_flight is not None or self._retry is not None or not self._pending:
+        if self._in_flight is not None or self._retry is not None:
+            return
+        if not self._pending and not tries_anyway:
             return
         batch = self._in_flight = self._pending
         self._pending = Batch()
@@ -304,18 +287,9 @@ class Recorder:
             self._retry = asyncio.get_running_loop().call_later(RETRY_SECS, self._try_again)
 
     def _try_again(self) -> None:
+        """Write what is pending, be it nothing: the database may be in order again."""
         self._retry = None
-        if self._pending:
-            self._flush()
-        else:
-            self.database.submit(lambda _: None, self._tried)
-
-    def _tried(self, _: None, error: Exception | None) -> None:
-        if error is None:
-            self._report(None)
-            self._flush()
-        else:
-            self._failed(error)
+        self._flush(tries_anyway=True)
 
     def _report(self, failure: str | None) -> None:
         if failure == self.failure:
@@ -327,16 +301,9 @@ class Recorder:
         self._failure_changed = asyncio.Event()
 
 
-def _renamed(
-    taken: Sequence[tuple[str, Usage]], renames: Mapping[str, str]
-) -> list[tuple[str, Usage]]:
-    return [(renames.get(name, name), usage) for name, usage in taken]
-
-
-def _renamed_from(before: State, after: State, account: AccountState, name: str) -> dict[str, str]:
-    """The account's old name and its new one: under another name it has the very figures of before."""
+def _former_names(before: State, after: State, account: AccountState) -> list[str]:
+    """The account's old name, if it has another one now: it has the very figures of before."""
     known = {**before.restored, **before.accounts}
     gone = known.keys() - after.accounts.keys() - after.restored.keys()
     windows = account.usage.windows if account.usage else ()
-    same = (old for old in gone if (u := known[old].usage) and u.windows is windows != ())
-    return dict.fromkeys(same, name)
+    return [name for name in gone if (u := known[name].usage) and u.windows is windows != ()]

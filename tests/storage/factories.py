@@ -48,7 +48,7 @@ def keep_accounts(environ: Mapping[str, str], config: Path, *accounts: AccountSt
 
     def work(database: sqlite3.Connection) -> None:
         for account in accounts:
-            cache.put_account(database, settings, account.account.name, account)
+            cache.put(database, settings, cache.ACCOUNT, account.account.name, account)
 
     write(state_db(environ), work)
 

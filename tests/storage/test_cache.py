@@ -59,7 +59,7 @@ def test_without_a_file_nothing_is_known_and_none_is_made(path: Path) -> None:
 
 
 def test_every_file_is_private(path: Path) -> None:
-    write(path, lambda db: cache.put_account(db, "", "a", live("a")))
+    write(path, lambda db: cache.put(db, "", cache.ACCOUNT, "a", live("a")))
     modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert modes == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -83,7 +83,7 @@ async def test_each_event_leaves_what_a_successor_needs(path: Path) -> None:
 
 async def test_only_what_has_changed_is_written(path: Path) -> None:
     store = running(path, "a", "b")
-    write(path, lambda db: cache.put_account(db, "", "a", live("a")))
+    write(path, lambda db: cache.put(db, "", cache.ACCOUNT, "a", live("a")))
     store.dispatch(Ticked(NOW))
     store.dispatch(PollStarted(NOW, "b"))
     assert kept(path)["a"] == live("a"), "as another process has left it"
@@ -120,7 +120,7 @@ async def test_facts_of_accounts_come_back_and_the_last_word_holds(path: Path) -
 async def test_what_may_be_private_or_is_no_text_is_not_kept(path: Path) -> None:
     odd = os.fsdecode(b"/home/zo\xeb/.claude")
     mine = replace(live("a"), config_dir=odd, account=Account("a", token_command=("pass", "me")))
-    write(path, lambda db: cache.put_account(db, "", "a", mine))
+    write(path, lambda db: cache.put(db, "", cache.ACCOUNT, "a", mine))
     assert kept(path) == {"a": replace(live("a"), account=Account("a"))}
 
 
@@ -135,7 +135,7 @@ def test_a_process_that_is_killed_leaves_all_that_it_wrote(path: Path) -> None:
         "import os, sys, time; from pathlib import Path; from monitor.storage import cache;"
         "from monitor.storage.db import StateFile; from tests.builders import live;"
         "file = StateFile(Path(sys.argv[1]));"
-        "[file.write(lambda db: cache.put_account(db, '', f'a{n}', live(f'a{n}'))) for n in range(20)];"
+        "[file.write(lambda db: cache.put(db, '', cache.ACCOUNT, f'a{n}', live(f'a{n}'))) for n in range(20)];"
         "os.write(1, b'saved'); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE)
@@ -145,7 +145,7 @@ def test_a_process_that_is_killed_leaves_all_that_it_wrote(path: Path) -> None:
         assert len(kept(path)) == 20, "also while it lives"
         child.send_signal(signal.SIGKILL)
     assert len(kept(path)) == 20
-    write(path, lambda db: cache.put_account(db, "", "b", waiting("b")))
+    write(path, lambda db: cache.put(db, "", cache.ACCOUNT, "b", waiting("b")))
     assert len(kept(path)) == 21
 
 

@@ -7,7 +7,6 @@ import base64
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Final
 
 import blessed
@@ -18,85 +17,47 @@ from monitor.terminal.text import ASCII, Back, Line, Span, Style, width
 
 Colour = tuple[int, int, int]
 
-
-COLOURS: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
-    Theme.DARK: {
-        Style.DIM: (158, 158, 158),
-        Style.TITLE: (95, 175, 215),
-        Style.KEY: (95, 175, 215),
-        Style.BORDER: (135, 175, 215),
-        Style.GOOD: (95, 215, 135),
-        Style.NOTICE: (215, 175, 95),
-        Style.PROBLEM: (255, 135, 135),
-        Style.COOL: (95, 175, 135),
-        Style.MILD: (175, 175, 95),
-        Style.WARM: (215, 175, 95),
-        Style.HOT: (255, 135, 95),
-        Style.FULL: (255, 95, 95),
-        Style.TRACK: (108, 108, 108),
-    },
-    Theme.LIGHT: {
-        Style.DIM: (88, 88, 88),
-        Style.TITLE: (0, 95, 135),
-        Style.KEY: (0, 95, 135),
-        Style.BORDER: (0, 95, 135),
-        Style.GOOD: (0, 95, 0),
-        Style.NOTICE: (135, 95, 0),
-        Style.PROBLEM: (175, 0, 0),
-        Style.COOL: (0, 95, 95),
-        Style.MILD: (95, 95, 0),
-        Style.WARM: (135, 95, 0),
-        Style.HOT: (175, 0, 0),
-        Style.FULL: (175, 0, 0),
-        Style.TRACK: (188, 188, 188),
-    },
+_COLOURS: Final[Mapping[Style, tuple[Colour, Colour]]] = {
+    Style.DIM: ((158, 158, 158), (88, 88, 88)),
+    Style.TITLE: ((95, 175, 215), (0, 95, 135)),
+    Style.KEY: ((95, 175, 215), (0, 95, 135)),
+    Style.BORDER: ((135, 175, 215), (0, 95, 135)),
+    Style.GOOD: ((95, 215, 135), (0, 95, 0)),
+    Style.NOTICE: ((215, 175, 95), (135, 95, 0)),
+    Style.PROBLEM: ((255, 135, 135), (175, 0, 0)),
+    Style.COOL: ((95, 175, 135), (0, 95, 95)),
+    Style.MILD: ((175, 175, 95), (95, 95, 0)),
+    Style.WARM: ((215, 175, 95), (135, 95, 0)),
+    Style.HOT: ((255, 135, 95), (175, 0, 0)),
+    Style.FULL: ((255, 95, 95), (175, 0, 0)),
+    Style.TRACK: ((108, 108, 108), (188, 188, 188)),
 }
-"""Red, green and blue, from the palette of 256 colours; what is no text (TRACK) may be fainter."""
+"""Red, green and blue of the dark theme and of the light one, from the palette of 256 colours.
 
-BACKS: Final[Mapping[Theme, Mapping[Back, Colour]]] = {
-    Theme.DARK: {
-        Back.SELECTED: (38, 38, 38),
-        Back.TRACK: (58, 58, 58),
-        Back.STRIPE: (48, 48, 48),
-    },
-    Theme.LIGHT: {
-        Back.SELECTED: (228, 228, 228),
-        Back.TRACK: (218, 218, 218),
-        Back.STRIPE: (238, 238, 238),
-    },
-}
-_OF_FEW: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
-    Theme.DARK: {
-        **dict.fromkeys((Style.TITLE, Style.KEY), (0, 255, 255)),
-        **dict.fromkeys((Style.GOOD, Style.COOL, Style.MILD), (0, 255, 0)),
-        **dict.fromkeys((Style.NOTICE, Style.WARM), (255, 255, 0)),
-        **dict.fromkeys((Style.PROBLEM, Style.HOT, Style.FULL), (255, 0, 0)),
-    },
-    Theme.LIGHT: {
-        **dict.fromkeys((Style.TITLE, Style.KEY), (0, 0, 238)),
-        **dict.fromkeys((Style.PROBLEM, Style.HOT, Style.FULL), (205, 0, 0)),
-    },
-}
-"""For terminals of 8 or 16 colours, of which none is a readable grey; bold makes those of 8 bright."""
+What is no text (TRACK) may be fainter.
+"""
 
-_TRACKS: Final = frozenset((Back.TRACK, Back.STRIPE))
-_STRIPES: Final[Mapping[Theme, Mapping[Style, Colour]]] = {
-    Theme.DARK: {
-        Style.COOL: (0, 135, 95),
-        Style.MILD: (135, 135, 95),
-        Style.WARM: (175, 135, 95),
-        Style.HOT: (215, 135, 95),
-        Style.FULL: (215, 95, 95),
-    },
-    Theme.LIGHT: {
-        Style.COOL: (0, 135, 135),
-        Style.MILD: (135, 135, 0),
-        Style.WARM: (175, 135, 0),
-        Style.HOT: (215, 95, 95),
-        Style.FULL: (215, 95, 95),
-    },
+BACKS: Final[Mapping[Back, tuple[Colour, Colour]]] = {
+    Back.SELECTED: ((38, 38, 38), (228, 228, 228)),
+    Back.TRACK: ((58, 58, 58), (218, 218, 218)),
+    Back.STRIPE: ((48, 48, 48), (238, 238, 238)),
+}
+_STRIPES: Final[Mapping[Style, tuple[Colour, Colour]]] = {
+    Style.COOL: ((0, 135, 95), (0, 135, 135)),
+    Style.MILD: ((135, 135, 95), (135, 135, 0)),
+    Style.WARM: ((175, 135, 95), (175, 135, 0)),
+    Style.HOT: ((215, 135, 95), (215, 95, 95)),
+    Style.FULL: ((215, 95, 95), (215, 95, 95)),
 }
 """Every second bar is drawn in another shade, so that full ones do not melt into one block."""
+
+_OF_FEW: Final[Mapping[Style, tuple[Colour, Colour | None]]] = {
+    **dict.fromkeys((Style.TITLE, Style.KEY), ((0, 255, 255), (0, 0, 238))),
+    **dict.fromkeys((Style.GOOD, Style.COOL, Style.MILD), ((0, 255, 0), None)),
+    **dict.fromkeys((Style.NOTICE, Style.WARM), ((255, 255, 0), None)),
+    **dict.fromkeys((Style.PROBLEM, Style.HOT, Style.FULL), ((255, 0, 0), (205, 0, 0))),
+}
+"""For terminals of 8 or 16 colours, of which none is a readable grey; bold makes those of 8 bright."""
 
 _BEGIN: Final = "\x1b[?2026h"
 _END: Final = "\x1b[?2026l"
@@ -235,23 +196,21 @@ class Painter:
         return self._looks[known]
 
     def _find_look(self, style: Style, bold: bool, back: Back | None) -> str:
-        term, theme = self.term, self.theme
+        term, is_light = self.term, self.theme is Theme.LIGHT
         found = ""
-        colours = COLOURS[theme]
-        if back is Back.STRIPE:
-            colours = {**colours, **_STRIPES[theme]}
+        colours = _STRIPES if back is Back.STRIPE and style in _STRIPES else _COLOURS
         if self._has_backs and style in colours:
-            found = str(term.color_rgb(*colours[style]))
-        elif self._is_coloured and style in _OF_FEW[theme]:
-            found, bold = str(term.color_rgb(*_OF_FEW[theme][style])), bold or theme is Theme.DARK
+            found = str(term.color_rgb(*colours[style][is_light]))
+        elif self._is_coloured and style in _OF_FEW and (few := _OF_FEW[style][is_light]):
+            found, bold = str(term.color_rgb(*few)), bold or not is_light
         if self._has_backs and back is not None:
-            found += str(term.on_color_rgb(*BACKS[theme][back]))
+            found += str(term.on_color_rgb(*BACKS[back][is_light]))
         return found + (str(term.bold) if bold else "")
 
     def letters(self, span: Span) -> str:
         """The span's text in the characters of this terminal."""
         text = span.text
-        if span.style is Style.TRACK and span.back in _TRACKS and self._has_backs:
+        if span.style is Style.TRACK and span.back in (Back.TRACK, Back.STRIPE) and self._has_backs:
             return " " * len(text)  # the background is the track
         return text.translate(ASCII) if self._display.ascii else text
 
@@ -277,22 +236,14 @@ class _Pen:
         """Turn one line into another: cell by cell as long as their spans stand in the same places."""
         column = 0
         for place, span in enumerate(line):
-            text = span.text
             old = before[place] if place < len(before) else None
-            if old is span and (text.isascii() or _is_certain(text)):  # nearly all of them
-                column += len(text)
-                continue
-            if (
-                old is None
-                or len(old.text) != len(text)
-                or not (text.isascii() or _is_certain(text))
-                or not (old.text.isascii() or _is_certain(old.text))
-            ):
+            is_in_place = _is_certain(span) and (old is span or (old and _is_certain(old)))
+            if old is None or not is_in_place or len(old.text) != len(span.text):
                 self._rewrite(row, column, line[place:], cells)
                 return
             if old is not span and old != span:
                 self._change_span(row, column, old, span)
-            column += len(text)
+            column += len(span.text)
         if len(before) > len(line):
             self._rewrite(row, column, (), cells)
 
@@ -345,7 +296,6 @@ class _Pen:
             self._look = look
 
 
-@lru_cache(maxsize=1024)
-def _is_certain(text: str) -> bool:
-    """Whether every terminal agrees where each character stands: one cell each."""
-    return width(text) == len(text)
+def _is_certain(span: Span) -> bool:
+    """True where every terminal agrees where each character stands: one cell each."""
+    return span.text.isascii() or width(span.text) == len(span.text)

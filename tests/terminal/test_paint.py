@@ -46,8 +46,8 @@ def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 
 
 GROUNDS = {
-    Theme.DARK: ((0, 0, 0), (0x1E, 0x1E, 0x1E), BACKS[Theme.DARK][Back.SELECTED]),
-    Theme.LIGHT: ((255, 255, 255), (0xFD, 0xF6, 0xE3), BACKS[Theme.LIGHT][Back.SELECTED]),
+    Theme.DARK: ((0, 0, 0), (0x1E, 0x1E, 0x1E), BACKS[Back.SELECTED][0]),
+    Theme.LIGHT: ((255, 255, 255), (0xFD, 0xF6, 0xE3), BACKS[Back.SELECTED][1]),
 }
 """Of usual terminals, and of the selected row."""
 

@@ -31,7 +31,7 @@ from monitor.terminal.dialogs import (
 )
 from monitor.terminal.fleet_line import Order
 from monitor.terminal.keystrokes import MOUSE, Key
-from monitor.terminal.screen import Pane, Screen, show, show_error, show_long
+from monitor.terminal.screen import Pane, Screen
 from monitor.terminal.table import ALERTED, BEST
 
 HELP: Final = (
@@ -85,6 +85,8 @@ _STEPS: Final = {
 }  # fmt: skip
 _ENDS: Final = {"g": 0, "home": 0, "G": -1, "end": -1}
 _ON_ACCOUNT: Final = frozenset(("R", "s", "enter", "e", "d", "x", "c", " "))
+_ONE_AT_A_TIME: Final = frozenset(("s", "enter", "i", "a", "e", "d", "x", "/"))
+"""Keys that start a slow command, or open what may start one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
             screen = replace(screen, dialog=None)
             if key.name in ("y", "Y"):  # only a plain yes deletes
                 return replace(screen, busy="Deleting…"), RemoveAccount(account)
-            return show(screen, f"kept {account}", now), None
+            return screen.show(f"kept {account}", now), None
         case Filter(field):
             return _press_in_filter(screen, field, key, state, now), None
     if screen.pane in (Pane.HELP, Pane.LOG):
@@ -132,9 +134,15 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
         return replace(screen, pane=Pane.NONE, page=0), None
     if key.name in _STEPS or key.name in _ENDS:
         return _move(screen, key, screen.names(state, now)), None
-    if key.name in _ON_ACCOUNT:
-        return _press_on_account(screen, key, state, now)
-    return _press_anywhere(screen, key, now)
+    if screen.busy and key.name in _ONE_AT_A_TIME:
+        return screen.show(f"{screen.busy} one moment", now), None
+    if key.name not in _ON_ACCOUNT:
+        return _press_anywhere(screen, key, now)
+    name = screen.selection(screen.names(state, now))
+    if name is None:
+        lack = "No account matches: Esc shows all" if state.accounts else _NO_ACCOUNT
+        return screen.show(lack, now), None
+    return _press_on_account(screen, key, state.accounts[name], state, now)
 
 
 def _press_in_form(screen: Screen, form: Form, key: Key, state: State) -> Pressed:
@@ -178,24 +186,26 @@ def _turn_page(screen: Screen, key: Key) -> Screen:
     return replace(screen, page=max(screen.page + (-1 if back else 1), 0))
 
 
-def _press_on_account(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
-    name = screen.selection(screen.names(state, now))
-    if name is None:
-        lack = "No account matches: Esc shows all" if state.accounts else _NO_ACCOUNT
-        return show(screen, lack, now), None
+def _press_on_account(
+    screen: Screen, key: Key, account: AccountState, state: State, now: datetime
+) -> Pressed:
+    name = account.account.name
     match key.name:
         case "R":
-            return show(screen, f"Refreshing {name}…", now), Refresh(name)
+            return screen.show(f"Refreshing {name}…", now), Refresh(name)
         case "s" | "enter":
-            return _start(screen, UseAccount(name), "Marking…", now)
+            return replace(screen, busy="Marking…", message=None), UseAccount(name)
         case "e":
-            return _open(
-                screen, edit_form(state.accounts[name].account, state.policy.alerts), now
-            ), None
-        case "c":
-            return _copy(screen, state.accounts[name], now)
+            return replace(screen, dialog=edit_form(account.account, state.policy.alerts)), None
         case "d" | "x":
-            return _open(screen, Question(name), now), None
+            return replace(screen, dialog=Question(name)), None
+        case "c":
+            folder = config_dir(account)
+            if folder is None:
+                problem = f"{account.account.title}: no login of Claude Code is known here"
+                return screen.show(problem, now, is_error=True), None
+            text = command(folder)  # shown as well: not every terminal takes it
+            return screen.show(f"Copied: {text}", now, is_long=True), Copy(text)
     return _toggle_detail(screen), None
 
 
@@ -221,13 +231,15 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
         case "q" | "ctrl+c":
             return screen, Quit()
         case "r":
-            return show(screen, "Refreshing…", now), Refresh()
+            return screen.show("Refreshing…", now), Refresh()
         case "m":
             return screen, ToggleMute()
         case "i":
-            return _start(screen, ImportLogins(brief=True), "Importing…", now)
+            return replace(screen, busy="Importing…", message=None), ImportLogins(brief=True)
         case "a":
-            return _open(screen, add_form(), now), None
+            return replace(screen, dialog=add_form()), None
+        case "/":
+            return replace(screen, dialog=Filter(prefill("", screen.pattern))), None
         case "?":
             return replace(screen, pane=Pane.HELP, page=0), None
         case "l":
@@ -235,46 +247,12 @@ def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:
         case "o":
             orders = list(Order)
             order = orders[(orders.index(screen.order) + 1) % len(orders)]
-            return show(replace(screen, order=order), f"Order: {order}", now), None
-        case "/":
-            dialog = Filter(prefill("", screen.pattern))
-            return screen if screen.busy else replace(screen, dialog=dialog), None
+            return replace(screen, order=order).show(f"Order: {order}", now), None
         case "esc":
-            pattern = screen.pattern if screen.pane is not Pane.NONE else ""
-            closed = replace(
-                screen,
-                pane=Pane.NONE,
-                is_closed=screen.is_closed or screen.pane is Pane.DETAIL,
-                page=0,
-                message=None,
-                pattern=pattern,
-            )
-            return replace(closed, cleared_at=now), None
+            closed = replace(screen, pane=Pane.NONE, page=0, message=None, cleared_at=now)
+            if screen.pane is Pane.DETAIL:
+                return replace(closed, is_closed=True), None
+            return replace(closed, pattern=""), None
     if key.text and key.name != "paste" and not screen.is_hinted:
-        return replace(show(screen, "? for help", now), is_hinted=True), None
+        return replace(screen.show("? for help", now), is_hinted=True), None
     return screen, None
-
-
-def _copy(screen: Screen, account: AccountState, now: datetime) -> Pressed:
-    """Copy the command that starts Claude Code with this account, and show it: not every terminal takes it."""
-    folder = config_dir(account)
-    if folder is None:
-        title = account.account.title
-        return show_error(screen, f"{title}: no login of Claude Code is known here", now), None
-    text = command(folder)
-    return show_long(screen, f"Copied: {text}", now), Copy(text)
-
-
-def _start(screen: Screen, command: Command, doing: str, now: datetime) -> Pressed:
-    """Start a slow command, one at a time."""
-    if screen.busy:
-        return _ask_to_wait(screen, now), None
-    return replace(screen, busy=doing, message=None), command
-
-
-def _open(screen: Screen, dialog: Form | Question, now: datetime) -> Screen:
-    return _ask_to_wait(screen, now) if screen.busy else replace(screen, dialog=dialog)
-
-
-def _ask_to_wait(screen: Screen, now: datetime) -> Screen:
-    return show(screen, f"{screen.busy} one moment", now)

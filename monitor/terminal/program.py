@@ -21,7 +21,7 @@ from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.canvas import Picture, Size
 from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Screen, fail, finish, push, show, show_error
+from monitor.terminal.screen import Screen
 from monitor.terminal.table import Kept
 from monitor.terminal.tty import Tty
 
@@ -167,7 +167,7 @@ class Program:
         """Write the sequence once the line of alerts stands on the screen. Raises ChannelError where it does not."""
         if not self._in_sight or {entry.alert for entry in self._view.state.log}.isdisjoint(alerts):
             raise ChannelError(ChannelReason.UNAVAILABLE, "the table is not on a screen")
-        self._screen = push(self._screen, alerts, self._now())
+        self._screen = self._screen.push(alerts, self._now())
         if not self._draw() or not await self._tty.drained(LAST_WRITE_SECONDS):
             raise ChannelError(ChannelReason.UNAVAILABLE, "the terminal takes no output")
         self._tty.write(sequence)
@@ -211,12 +211,11 @@ class Program:
         is_quick = isinstance(command, Refresh | ToggleMute)
         async with self._turn if isinstance(command, ToggleMute) else contextlib.nullcontext():
             try:
-                answer = await self._execute(command)
+                answer, is_error = await self._execute(command), False
             except TrackerError as error:
-                update, answer = (show_error if is_quick else fail), str(error)
-            else:
-                update = show if is_quick else finish
-            self._screen = update(self._screen, answer, self._now())
+                answer, is_error = str(error), True
+            update = self._screen.show if is_quick else self._screen.settle
+            self._screen = update(answer, self._now(), is_error=is_error)
         self._draw()
 
     @contextlib.contextmanager

@@ -16,7 +16,7 @@ from monitor.terminal.dialogs import Filter, Form, Question
 from monitor.terminal.fleet_line import Order, listed
 
 _MESSAGE_STAYS: Final = timedelta(seconds=6)
-_ERROR_STAYS: Final = timedelta(seconds=20)
+_LONG_STAYS: Final = timedelta(seconds=20)
 _ALERT_STAYS: Final = timedelta(seconds=30)
 _READING: Final = timedelta(seconds=2)
 """A key that was pressed so soon after an alert was meant for something else."""
@@ -115,41 +115,30 @@ class Screen:
         was_read = self.key_at is not None and self.key_at - since >= _READING
         return is_critical(entry.alert) and not was_read
 
+    def push(self, alerts: Sequence[Alert], now: datetime) -> "Screen":
+        """The screen that shows these alerts of the log as if they were decided now."""
+        newest = {**self.pushed, **dict.fromkeys(alerts, now)}
+        return replace(self, pushed=dict([*newest.items()][-LOG_LENGTH:]))
+
     def current_message(self, now: datetime) -> Message | None:
         """The message, until it expires."""
         return self.message if self.message and now < self.message.until else None
 
+    def show(
+        self, text: str, now: datetime, *, is_error: bool = False, is_long: bool = False
+    ) -> "Screen":
+        """The screen with a message; an error, and what somebody may want to copy by hand, stays longer."""
+        stays = _LONG_STAYS if is_error or is_long else _MESSAGE_STAYS
+        return replace(self, message=Message(text, now + stays, is_error))
 
-def push(screen: Screen, alerts: Sequence[Alert], now: datetime) -> Screen:
-    """The screen that shows these alerts of the log as if they were decided now."""
-    newest = {**screen.pushed, **dict.fromkeys(alerts, now)}
-    return replace(screen, pushed=dict([*newest.items()][-LOG_LENGTH:]))
+    def settle(self, answer: str, now: datetime, *, is_error: bool = False) -> "Screen":
+        """The screen once the slow command has been carried out, or has failed, with its answer.
 
-
-def show(screen: Screen, text: str, now: datetime) -> Screen:
-    """The screen with a message."""
-    return replace(screen, message=Message(text, now + _MESSAGE_STAYS))
-
-
-def show_long(screen: Screen, text: str, now: datetime) -> Screen:
-    """The screen with a message that somebody may want to copy by hand."""
-    return replace(screen, message=Message(text, now + _ERROR_STAYS))
-
-
-def show_error(screen: Screen, text: str, now: datetime) -> Screen:
-    """The screen with an error, which stays longer."""
-    return replace(screen, message=Message(text, now + _ERROR_STAYS, is_error=True))
-
-
-def finish(screen: Screen, text: str, now: datetime) -> Screen:
-    """The screen once the slow command was carried out: its answer is shown, and its dialog is closed."""
-    is_saved = isinstance(screen.dialog, Form) and screen.dialog.saving
-    return show(replace(screen, busy="", dialog=None if is_saved else screen.dialog), text, now)
-
-
-def fail(screen: Screen, text: str, now: datetime) -> Screen:
-    """The screen once the slow command failed; a form stays open for another try, with all that was typed."""
-    screen, form = replace(screen, busy=""), screen.dialog
-    if isinstance(form, Form) and form.saving:
-        return replace(screen, dialog=replace(form, saving=False, error=text))
-    return show_error(screen, text, now)
+        A form that is saved is closed; of one that could not be, all that was typed stays for another try.
+        """
+        screen, form = replace(self, busy=""), self.dialog
+        if isinstance(form, Form) and form.saving:
+            if is_error:
+                return replace(screen, dialog=replace(form, saving=False, error=answer))
+            screen = replace(screen, dialog=None)
+        return screen.show(answer, now, is_error=is_error)

@@ -20,7 +20,7 @@ from monitor.core.state import State
 from monitor.terminal.bindings import HELP, Copy, Quit, Redraw, press
 from monitor.terminal.dialogs import Form, Question
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Pane, Screen, fail, finish, show, show_error
+from monitor.terminal.screen import Pane, Screen
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
 from tests.terminal.factories import STATES
@@ -187,13 +187,13 @@ def test_a_form_is_saved_and_closed_when_that_has_worked() -> None:
     screen, command = filled_form()
     assert command == AddAccount("n", Secret("k"), "o")
     assert screen.busy == "Saving…"
-    screen = finish(screen, "Added n", NOW)
+    screen = screen.settle("Added n", NOW)
     assert (screen.dialog, screen.busy) == (None, "")
     assert screen.message is not None
 
 
 def test_a_form_that_could_not_be_saved_keeps_what_was_typed() -> None:
-    screen = fail(filled_form()[0], "The keyring is locked", NOW)
+    screen = filled_form()[0].settle("The keyring is locked", NOW, is_error=True)
     assert isinstance(screen.dialog, Form)
     assert screen.dialog.error == "The keyring is locked"
     assert [field.text for field in screen.dialog.fields] == ["n", "k", "o"]
@@ -220,13 +220,13 @@ def test_one_slow_command_at_a_time(key: str) -> None:
 def test_a_refresh_does_not_end_what_is_going_on() -> None:
     busy, _ = pressed(Screen(), "i")
     assert pressed(busy, "r")[1] == Refresh()
-    assert show(busy, "Refreshing", NOW).busy == "Importing…"
+    assert busy.show("Refreshing", NOW).busy == "Importing…"
 
 
 def test_messages_expire_and_errors_later() -> None:
-    assert show(Screen(), "done", NOW).current_message(after(seconds=5)) is not None
-    assert show(Screen(), "done", NOW).current_message(after(seconds=7)) is None
-    assert show_error(Screen(), "no", NOW).current_message(after(seconds=7)) is not None
+    assert Screen().show("done", NOW).current_message(after(seconds=5)) is not None
+    assert Screen().show("done", NOW).current_message(after(seconds=7)) is None
+    assert Screen().show("no", NOW, is_error=True).current_message(after(seconds=7)) is not None
 
 
 @pytest.mark.parametrize("state", [THREE, EMPTY], ids=["accounts", "none"])

@@ -14,7 +14,7 @@ from monitor.terminal.bindings import press
 from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Footer, Frame, frame
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Screen, fail, show, show_error
+from monitor.terminal.screen import Screen
 from monitor.terminal.text import line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
@@ -138,8 +138,8 @@ def test_the_title_shows_messages_then_what_goes_on_then_what_is_wrong() -> None
     state = replace(STATES["three"](NOW), notifications=log)
     assert "desktop alert failed: timeout" in title(Screen(), state)
     assert "Importing…" in title(after_keys(state, "i"), state)
-    assert "Refreshing" in title(show(after_keys(state, "i"), "Refreshing", NOW), state)
-    assert "Refreshing" not in title(show(Screen(), "Refreshing", after(seconds=-60)), state)
+    assert "Refreshing" in title(after_keys(state, "i").show("Refreshing", NOW), state)
+    assert "Refreshing" not in title(Screen().show("Refreshing", after(seconds=-60)), state)
 
 
 def test_the_title_says_that_alerts_cannot_be_written_down() -> None:
@@ -169,7 +169,7 @@ def test_a_message_comes_before_the_mute_and_the_mute_before_an_old_failure() ->
     log = NotificationLog(last_at=NOW, last_channel="desktop", last_failure="timeout")
     muted = replace(STATES["three"](NOW), muted_until=after(hours=1), notifications=log)
     assert "muted until 13:00" in title(Screen(), muted)
-    assert "Refreshing" in title(show(Screen(), "Refreshing", NOW), muted)
+    assert "Refreshing" in title(Screen().show("Refreshing", NOW), muted)
     assert "desktop alert failed" in title(Screen(), replace(muted, muted_until=NOW))
 
 
@@ -184,7 +184,7 @@ def test_the_help_names_the_key_that_mutes() -> None:
 
 def test_a_long_message_goes_before_the_name_and_the_last_refresh() -> None:
     text = "The configuration file was changed by hand; press r"
-    assert title(show(Screen(), text, NOW), width=54).strip() == text
+    assert title(Screen().show(text, NOW), width=54).strip() == text
 
 
 def test_where_metrics_are_is_in_the_help_alone_and_who_polls_stays_in_sight() -> None:
@@ -208,19 +208,19 @@ def test_where_metrics_are_is_in_the_help_alone_and_who_polls_stays_in_sight() -
 @pytest.mark.parametrize("size", [(60, 12), (40, 6), (20, 6)])
 def test_a_message_that_no_title_holds_has_lines_of_its_own(size: tuple[int, int]) -> None:
     text = "No login of Claude Code was found in ~/.claude: run claude, then i"
-    shown = draw("three", size, show_error(Screen(), text, NOW)).text
+    shown = draw("three", size, Screen().show(text, NOW, is_error=True)).text
     assert text in " ".join(shown.split())
     assert "user@" in shown
 
 
 def test_a_message_is_seen_on_the_lowest_screen() -> None:
-    assert "No" in draw("three", (20, 1), show_error(Screen(), "No keyring", NOW)).text
+    assert "No" in draw("three", (20, 1), Screen().show("No keyring", NOW, is_error=True)).text
 
 
 def test_an_error_of_a_dialog_is_shown_in_it_at_every_size() -> None:
     saving = after_keys("three", "a", "n", "tab", "k", "tab", "o", "enter")
     text = "Keyring is locked: unlock it in the password manager of your desktop, then press Enter"
-    screen = fail(saving, text, NOW)
+    screen = saving.settle(text, NOW, is_error=True)
     for size in ((100, 16), (40, 9), (20, 10)):
         shown = draw("three", size, screen).text.replace("│", "")
         assert text in " ".join(shown.split())
@@ -301,7 +301,7 @@ def test_a_frame_never_exceeds_the_screen(
 ) -> None:
     screen = after_keys(state, *opener, *keys)
     if error is not None:
-        screen = fail(screen, error, NOW)
+        screen = screen.settle(error, NOW, is_error=True)
     shown = frame(state, screen, NOW, Size(*size), UTC, Footer(footer, is_problem=True))
     width, height = size
     assert len(shown.picture.lines) == height

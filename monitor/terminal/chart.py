@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta, tzinfo
 from typing import Final
 
 from monitor.core.profiles import Sample, Slice, slices
-from monitor.terminal.text import Line, Span, Style, utilization_style
+from monitor.terminal.text import Line, Span, Style, join, utilization_style
 
 LEAST_CELLS: Final = 40
 """A chart is never narrower, its labels included."""
@@ -104,7 +104,7 @@ def chart(
         )
         for row in range(rows)
     ]
-    return [_joined(line) for line in (*lines, *_axis(since, until, now, width, resets, tz, ascii))]
+    return [join(line) for line in (*lines, *_axis(since, until, now, width, resets, tz, ascii))]
 
 
 def _draw_past(
@@ -199,14 +199,3 @@ def _ticks(
             if since <= at <= until:
                 yield at
         day += timedelta(days=days)
-
-
-def _joined(line: Line) -> Line:
-    """The line with neighbours of one style in one span."""
-    spans: list[Span] = []
-    for span in line:
-        if spans and spans[-1].style is span.style:
-            spans[-1] = Span(spans[-1].text + span.text, span.style)
-        else:
-            spans.append(span)
-    return tuple(spans)

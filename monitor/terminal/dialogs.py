@@ -15,12 +15,15 @@ from monitor.core.alerts.rules import (
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.model import Account, AuthMethod, Secret
 from monitor.core.sanitize import clean, cleaned, shown
-from monitor.terminal.canvas import Picture, Size, box, center_over
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import (
     Line,
+    Picture,
+    Size,
     Span,
     Style,
+    box,
+    center_over,
     char_width,
     clip,
     head,

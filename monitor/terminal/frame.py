@@ -9,7 +9,6 @@ from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.alerts import alert_line, log_lines
 from monitor.terminal.bindings import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS
-from monitor.terminal.canvas import Picture, Size, box, center_over, paginate, scroll_to
 from monitor.terminal.detail import detail
 from monitor.terminal.dialogs import (
     FILTER_KEYS,
@@ -25,13 +24,19 @@ from monitor.terminal.screen import Message, Pane, Screen
 from monitor.terminal.table import Kept, Marks, table_lines
 from monitor.terminal.text import (
     Line,
+    Picture,
+    Size,
     Span,
     Style,
+    box,
+    center_over,
     clip,
     key_bar,
     line_width,
     pad,
+    paginate,
     plain,
+    scroll_to,
     text_line,
     width,
     wrap,

@@ -12,8 +12,7 @@ from typing import Final
 import blessed
 
 from monitor.core.state import Display, Theme
-from monitor.terminal.canvas import Picture, Size
-from monitor.terminal.text import ASCII, Back, Line, Span, Style, width
+from monitor.terminal.text import ASCII, Back, Line, Picture, Size, Span, Style, width
 
 Colour = tuple[int, int, int]
 

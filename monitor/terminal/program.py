@@ -18,11 +18,11 @@ from monitor.core.errors import ChannelError, ChannelReason, TrackerError
 from monitor.core.state import State, Theme
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
-from monitor.terminal.canvas import Picture, Size
 from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
 from monitor.terminal.table import Kept
+from monitor.terminal.text import Picture, Size
 from monitor.terminal.tty import Tty
 
 LAST_WRITE_SECONDS: Final = 1.0

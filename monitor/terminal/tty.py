@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from monitor.core.errors import TrackerError
 from monitor.core.state import Theme
-from monitor.terminal.canvas import Size
 from monitor.terminal.keystrokes import PASTE_START, Key, parse_keys
 from monitor.terminal.paint import Painter, open_terminal
+from monitor.terminal.text import Size
 
 _READ_SIZE: Final = 4096
 _FALLBACK: Final = Size(80, 24)

@@ -13,9 +13,9 @@ import pytest
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.keyring import Keyring
 from monitor.demo.server import SimulatedApi
-from monitor.terminal.canvas import Size
 from monitor.terminal.frame import frame
 from monitor.terminal.screen import Screen
+from monitor.terminal.text import Size
 from tests.scenarios.claude import (
     ClaudeFolder,
     Person,

@@ -12,9 +12,9 @@ from monitor.credentials.discovery import Discovery
 from monitor.credentials.keyring import Keyring
 from monitor.credentials.resolver import MEND_EVERY
 from monitor.credentials.watcher import LOOK_EVERY
-from monitor.terminal.canvas import Size
 from monitor.terminal.frame import frame
 from monitor.terminal.screen import Screen
+from monitor.terminal.text import Size
 from tests.credentials.test_keyring_real import enter
 from tests.real.bus import Bus, private_bus
 from tests.real.need import need

@@ -8,11 +8,10 @@ import pytest
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.state import LoggedAlert, State
 from monitor.terminal.bindings import press
-from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Frame, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
-from monitor.terminal.text import line_width, plain
+from monitor.terminal.text import Size, line_width, plain
 from tests.builders import NOW, after, before
 from tests.terminal.factories import account, state_of
 

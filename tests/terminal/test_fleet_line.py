@@ -9,13 +9,12 @@ from monitor.core.errors import Reason
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.state import State
 from monitor.terminal.bindings import Copy, press
-from monitor.terminal.canvas import Size
 from monitor.terminal.dialogs import Filter
 from monitor.terminal.fleet_line import Order, fleet, fleet_line, listed, short_names, window_title
 from monitor.terminal.frame import frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
-from monitor.terminal.text import line_width, plain
+from monitor.terminal.text import Size, line_width, plain
 from tests.builders import NOW, after
 from tests.terminal.factories import STATES, account, down, state_of
 

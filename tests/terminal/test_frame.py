@@ -11,11 +11,10 @@ from wcwidth import wcswidth
 
 from monitor.core.state import NotificationLog, State
 from monitor.terminal.bindings import press
-from monitor.terminal.canvas import Size
 from monitor.terminal.frame import Footer, Frame, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
-from monitor.terminal.text import line_width, plain
+from monitor.terminal.text import Size, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts

@@ -6,10 +6,10 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from monitor.terminal.canvas import Size
 from monitor.terminal.frame import frame
 from monitor.terminal.screen import Pane, Screen
 from monitor.terminal.table import Kept
+from monitor.terminal.text import Size
 from tests.builders import NOW
 from tests.terminal.factories import STATES
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import monitor.commands.tui
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
-from monitor.terminal.canvas import Size
+from monitor.terminal.text import Size
 from monitor.terminal.frame import Footer, frame
 from monitor.terminal.paint import Painter, open_terminal
 from monitor.terminal.program import Program

@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.core.state import Display, State, Theme
-from monitor.terminal.canvas import Picture, Size
 from monitor.terminal.frame import frame
 from monitor.terminal.paint import BACKS, Painter, open_terminal
 from monitor.terminal.screen import Screen
-from monitor.terminal.text import Back, Span, Style, plain, text_line
+from monitor.terminal.text import Back, Picture, Size, Span, Style, plain, text_line
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
 from tests.terminal.factories import STATES

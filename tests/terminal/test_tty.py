@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.terminal.canvas import Size
 from monitor.terminal.keystrokes import Key
+from monitor.terminal.text import Size
 from monitor.terminal.tty import Tty
 from tests.real.pty import resized
 

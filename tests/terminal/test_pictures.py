@@ -3,8 +3,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.terminal.canvas import Picture, Size, box, overlay, paginate, scroll_to
-from monitor.terminal.text import Line, Span, Style, line_width, plain, text_line
+from monitor.terminal.text import (
+    Line,
+    Picture,
+    Size,
+    Span,
+    Style,
+    box,
+    line_width,
+    overlay,
+    paginate,
+    plain,
+    scroll_to,
+    text_line,
+)
 from tests.terminal.test_text import lines
 
 TEN = [text_line(str(number)) for number in range(10)]

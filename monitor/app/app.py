@@ -21,7 +21,6 @@ from monitor.core.events import (
     Tested,
 )
 from monitor.core.model import Storage
-from monitor.core.restore import unasked
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
 from monitor.core.state import Policy, State
 from monitor.credentials.accounts import AccountService, Listing
@@ -97,11 +96,10 @@ class App:
 
     async def load(self, listing: Listing, cached: Cached) -> None:
         """Load the accounts of the settings, and take up what an earlier process knew of them and of its alerts."""
-        now, polls = self.clock.now(), self.state().policy.polls
-        known = cached.accounts if polls else unasked(cached.accounts)
+        now = self.clock.now()
         self.store.dispatch(PolicyChanged(now, self.state().policy))
         self.store.dispatch(ClockCorrected(now, cached.clock_offset))
-        self.store.dispatch(Restored(now, known, cached.conditions, cached.log))
+        self.store.dispatch(Restored(now, cached.accounts, cached.conditions, cached.log))
         background.report_storage(self.persistence.recorder, self.store, now)
         self.credentials.accounts.load(listing)
         await background.count_requests(self.persistence.budget, self.store, now)

@@ -32,7 +32,6 @@ from monitor.core.model import (
     Up,
     Usage,
 )
-from monitor.core.restore import unasked
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache, digest
@@ -57,7 +56,7 @@ def cached(settings: Settings) -> Cached:
 def saved_state(settings: Settings, known: Mapping[str, AccountState], at: datetime) -> State:
     """Make the state of the settings' accounts from what was known of them, as a program that starts does."""
     policy = Policy(timedelta(seconds=settings.poll_interval_secs), polls=settings.api.enabled)
-    state, _ = update(State(policy=policy), Restored(at, known if policy.polls else unasked(known)))
+    state, _ = update(State(policy=policy), Restored(at, known))
     state, _ = update(state, AccountsLoaded(at, settings.accounts, settings.active_account))
     return state
 

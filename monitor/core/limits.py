@@ -158,13 +158,19 @@ def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         _named(block.get("label"), "display_name", "name") or _named(row.get("label")),
     )
     names = [word for way in ways if (word := window_word(way))]
-    period, rest = _period(row)
+    kind, group = row.get("kind"), row.get("group")
+    rest = window_word(kind) if isinstance(kind, str) else ""
+    period = PERIODS.get(group) if isinstance(group, str) else None
+    for name, length in PERIODS.items():
+        if rest == name or rest.startswith(f"{name}_"):
+            period, rest = length, rest.removeprefix(name).strip("_")
+            break
     if period is not None:
         word = names[0] if names else rest.removeprefix("all")
         key = f"{period}_{word}" if word else period
     else:
-        kind = rest.removesuffix("_scoped")
-        key = "_".join(dict.fromkeys(word for word in (kind, *names[:1]) if word)) or "limit"
+        words = (rest.removesuffix("_scoped"), *names[:1])
+        key = "_".join(dict.fromkeys(filter(None, words))) or "limit"
     # Of equal length for all, so that rows can be told apart by one after the other.
     return key, (*(window_word(way) for way in (*ways[2:], *ways[:2])), rest)
 
@@ -175,17 +181,6 @@ def _named(value: object, *fields: str) -> str:
         texts = (value.get(field) for field in fields)
         return next((text for text in texts if isinstance(text, str) and window_word(text)), "")
     return value if isinstance(value, str) and "id" not in fields[:1] else ""
-
-
-def _period(row: Mapping[str, Any]) -> tuple[str | None, str]:
-    """The row's period, None for one that is not known, and the rest of its kind."""
-    kind = row.get("kind")
-    word = window_word(kind) if isinstance(kind, str) else ""
-    for name, period in PERIODS.items():
-        if word == name or word.startswith(f"{name}_"):
-            return period, word.removeprefix(name).strip("_")
-    group = row.get("group")
-    return (PERIODS.get(group) if isinstance(group, str) else None), word
 
 
 def is_window_key(text: str) -> bool:
@@ -215,23 +210,17 @@ def _judged(key: str, block: object, fields: Iterable[str]) -> _Reading:
     reading = _Reading(key, locked_reason=one_line(str(locked), LONGEST_WORD) if locked else None)
     if field is None:
         return reading
-    percent = _percentage(block[field])
-    if percent is None:
+    value = block[field]
+    try:
+        percent = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        percent = math.nan
+    if not 0 <= percent <= MOST_PERCENT:
         return replace(reading, bad_number=f"{field} is no number")
     try:
         return replace(reading, percent=percent, resets_at=_instant(block.get("resets_at")))
     except (TypeError, ValueError, OverflowError, OSError):
         return replace(reading, percent=percent, bad_time="resets_at is no time")
-
-
-def _percentage(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and 0 <= number <= MOST_PERCENT else None
 
 
 def _instant(value: object) -> datetime | None:
@@ -268,13 +257,19 @@ def _told_apart(rows: Sequence[_Reading]) -> list[_Reading]:
 
 
 def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Reading]:
-    """The readings, each limit once; a flat one comes first."""
+    """The readings, each limit once; a flat one comes first. Where one gives no figure, it may be the same limit."""
     named: defaultdict[str, list[_Reading]] = defaultdict(list)
     for row in rows:
         named[row.key].append(row)
     for flat in flats:
         same = named[flat.key]
-        agreeing = [place for place, row in enumerate(same) if _agree(row, flat)]
+        agreeing = [
+            place
+            for place, row in enumerate(same)
+            if row.percent is None
+            or flat.percent is None
+            or abs(row.percent - flat.percent) <= SAME_FIGURE
+        ]
         if not agreeing:
             same.insert(0, flat)
             continue
@@ -290,13 +285,6 @@ def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Re
             bad_time=row.bad_time or flat.bad_time,
         )
     return [reading for readings in named.values() for reading in readings]
-
-
-def _agree(row: _Reading, flat: _Reading) -> bool:
-    """Say whether they are the same limit; one of them may give no figure."""
-    if row.percent is None or flat.percent is None:
-        return True
-    return abs(row.percent - flat.percent) <= SAME_FIGURE
 
 
 def _windows(readings: Iterable[_Reading]) -> tuple[tuple[Window, ...], int]:

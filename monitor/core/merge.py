@@ -7,7 +7,7 @@ An answer of the usage API that it keeps has a date, and is whole: as that of a 
 before it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,7 +18,6 @@ from monitor.core.model import Usage, Window, window_duration
 
 NOISE: Final = 1e-6
 """Ratios closer than this are the same figure, written in another way."""
-
 
 SLIDING: Final = timedelta(hours=5)
 """The windows of this length open when they are first used; a week begins and ends by itself."""
@@ -59,16 +58,35 @@ def _settled(known: Window | None, seen: Window, at: datetime) -> Window:
 
 
 def merged(old: Usage | None, seen: Usage) -> Usage | None:
-    """The usage with what was seen; None where that is nothing new."""
+    """The usage with what was seen; None where that is nothing new.
+
+    A figure of a window that has ended says nothing.
+    """
     if old is not None and seen.at < old.at:
         return None
-    news = {window.key: window for window in _news(old, seen)}
-    if not news:
+    windows = {window.key: window for window in old.windows} if old is not None else {}
+    known = dict(windows)
+    for window in seen.windows:
+        if window.resets_at is None or window.resets_at > seen.at:
+            before = known.get(window.key)
+            windows[window.key] = _newer(before, window, seen.at) if before else window
+    if windows == known:
         return None
-    if old is None:
-        return replace(seen, windows=tuple(news.values()))
-    kept = {window.key: window for window in old.windows}
-    return replace(old, at=seen.at, windows=tuple({**kept, **news}.values()))
+    return replace(seen if old is None else old, at=seen.at, windows=tuple(windows.values()))
+
+
+def _newer(known: Window, seen: Window, at: datetime) -> Window:
+    """Whichever is newer. One that tells no end where an open window is known may just not have been told of it."""
+    if known.resets_at is not None and seen.resets_at is not None:
+        if abs(seen.resets_at - known.resets_at) > SAME_END:
+            return seen if seen.resets_at > known.resets_at else known
+    elif known.resets_at is not None:
+        return seen if known.resets_at <= at else known
+    elif seen.resets_at is not None:
+        return seen
+    if seen.utilization - known.utilization <= NOISE:
+        return known
+    return replace(known, utilization=seen.utilization)
 
 
 def answered(
@@ -90,35 +108,3 @@ def answered(
     }
     windows = tuple(newer.get(window.key, window) for window in old.windows)
     return replace(old, windows=windows) if windows != old.windows else None
-
-
-def _news(old: Usage | None, seen: Usage) -> Iterator[Window]:
-    """The windows that are not as they were; a figure of a window that has ended says nothing."""
-    for window in seen.windows:
-        known = old.window(window.key) if old is not None else None
-        if window.resets_at is not None and window.resets_at <= seen.at:
-            continue
-        new = window if known is None else _newer(known, window, seen.at)
-        if new != known:
-            yield new
-
-
-def _newer(known: Window, seen: Window, at: datetime) -> Window:
-    if known.resets_at is None or seen.resets_at is None:
-        return _opened_or_closed(known, seen, at)
-    if abs(seen.resets_at - known.resets_at) <= SAME_END:
-        return _higher(known, seen)
-    return seen if seen.resets_at > known.resets_at else known
-
-
-def _opened_or_closed(known: Window, seen: Window, at: datetime) -> Window:
-    """One that says no end where an open window is known may just not have been told of it."""
-    if known.resets_at is None:
-        return seen if seen.resets_at is not None else _higher(known, seen)
-    return seen if known.resets_at <= at else known
-
-
-def _higher(known: Window, seen: Window) -> Window:
-    if seen.utilization - known.utilization <= NOISE:
-        return known
-    return replace(known, utilization=seen.utilization)

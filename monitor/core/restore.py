@@ -44,11 +44,12 @@ def renamed_by_hand(
     names = {account.name for account in accounts}
     gone = {name: old for name, old in known.items() if name not in names}
     new = [account for account in accounts if account.name not in known]
+    of_org = Counter(account.org_id for account in accounts)
     pairs = [
         (name, account.name)
         for name, old in gone.items()
         for account in new
-        if _may_have_been(account, old, sum(a.org_id == account.org_id for a in accounts) == 1)
+        if _may_have_been(account, old, of_org[account.org_id] == 1)
     ]
     before, after = Counter(name for name, _ in pairs), Counter(name for _, name in pairs)
     return {old: name for old, name in pairs if before[old] == after[name] == 1}
@@ -75,14 +76,12 @@ def _place(account: Account) -> tuple[str, ...]:
 
 def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:
     """The accounts for a program that may not ask the API: that asking failed says nothing any more."""
-    return {name: _unasked(old) for name, old in accounts.items()}
-
-
-def _unasked(old: AccountState) -> AccountState:
-    if not isinstance(old.health, Down):
-        return old
-    health = Unpolled() if old.last_success_at is None else Up(old.last_success_at)
-    return replace(old, health=health, backoff_until=None, failures_in_a_row=0)
+    known = dict(accounts)
+    for name, old in accounts.items():
+        if isinstance(old.health, Down):
+            health = Unpolled() if old.last_success_at is None else Up(old.last_success_at)
+            known[name] = replace(old, health=health, backoff_until=None, failures_in_a_row=0)
+    return known
 
 
 def is_recent(old: AccountState, now: datetime) -> bool:

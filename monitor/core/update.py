@@ -69,8 +69,10 @@ def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
     """The state after the event, and the alerts that a sample has led to."""
     match event:
         case Restored():
-            state = _logged(replace(state, restored=event.accounts, log=event.log), *state.log)
-            state = replace(state, conditions={**event.conditions, **state.conditions})
+            left = event.accounts if state.policy.polls else restore.unasked(event.accounts)
+            conditions = {**event.conditions, **state.conditions}
+            state = replace(state, restored=left, conditions=conditions)
+            state = _logged(replace(state, log=event.log), *state.log)
         case PolicyChanged():
             state = _with_policy(state, event)
         case ReloadFailed():

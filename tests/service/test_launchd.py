@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.service import Start
-from monitor.service.launchd import LaunchAgent, render_agent
-from monitor.service.supervisor import stamped
+from monitor.service import LaunchAgent, Start, render_agent, stamped
 from tests.service.fakes import LAUNCHCTL, ODD, StandIn
 
 START = Start(("/Users/u/.local/bin/monitor", "serve"))
@@ -36,7 +34,7 @@ def mac(tmp_path: Path) -> StandIn:
 
 def agent_of(mac: StandIn) -> LaunchAgent:
     state = mac.home / ".local/state/claude-tracker"
-    return LaunchAgent(mac.home, state, 501, mac.environ, sleep=lambda _: None)
+    return LaunchAgent(mac.home, state, 501, mac.environ)
 
 
 def test_installing_writes_and_loads_the_agent(mac: StandIn) -> None:

@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.service import start_of
-from monitor.service.launchd import render_agent
-from monitor.service.supervisor import is_unedited, stamped
-from monitor.service.systemd import render_unit
+from monitor.service import is_unedited, render_agent, render_unit, stamped, start_of
 from tests.service.fakes import ODD
 
 

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.service import Start, supervisor_for
-from monitor.service.supervisor import stamped
-from monitor.service.systemd import render_unit
+from monitor.service import Start, render_unit, stamped, supervisor_for
 from tests.real.need import need
 from tests.service.fakes import ODD, SYSTEMCTL, StandIn
 

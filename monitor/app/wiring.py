@@ -20,7 +20,7 @@ from monitor.core.model import Storage
 from monitor.core.state import Display, Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import AccountService, AccountsFile
-from monitor.credentials.claude_code import ClaudeCode, LoginSource, installed_version
+from monitor.credentials.claude_code import LoginSource, installed_version
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.keyring import Keyring
@@ -285,7 +285,7 @@ def _real_places(
         vault=Keyring(),
         cache=cache,
         logins=logins,
-        login_at=lambda folder: ClaudeCode(folder, environ=environ, clock=clock),
+        login_at=discovery.source,
         given=CredentialsDirectory(environ),
         storage=settings.storage,
     )

@@ -13,16 +13,8 @@ from monitor.core.errors import CredentialError, NotLoggedInError
 from monitor.core.model import Login
 from monitor.credentials.claude_files import ClaudeJson, CredentialsFile, json_places
 from monitor.credentials.folders import DEFAULT, absolute, home, rooted
-from monitor.credentials.keychain import (
-    SECURITY,
-    SERVICE,
-    Keychain,
-    Security,
-    account_name,
-    services,
-)
+from monitor.credentials.keychain import SERVICE, Keychain, Security, account_name, services
 from monitor.credentials.tokens import expiry, parse_object
-from monitor.system.clock import Clock, SystemClock
 from monitor.system.files import read_regular
 
 PACKAGE: Final = "@anthropic-ai/claude-code"
@@ -76,8 +68,7 @@ class ClaudeCode:
         item: str = "",
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
-        security: str | Security = SECURITY,
-        clock: Clock | None = None,
+        security: Security | None = None,
     ) -> None:
         spelling = _spelling(environ) if folder is None else folder and absolute(folder)
         default = home(environ) / ".claude"
@@ -96,13 +87,7 @@ class ClaudeCode:
         self._file = None if item else CredentialsFile(place)
         self._keychain: Keychain | None = None
         if self.services:
-            program = Security(security) if isinstance(security, str) else security
-            self._keychain = Keychain(
-                self.services,
-                account_name(environ),
-                security=program,
-                clock=clock or SystemClock(),
-            )
+            self._keychain = Keychain(self.services, account_name(environ), security or Security())
 
     def peek(self) -> Hashable:
         """The stamp where a file alone can hold the login; None on macOS. Blocks for as long as its disk does."""

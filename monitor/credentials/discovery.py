@@ -14,13 +14,12 @@ from monitor.credentials.keychain import (
     LIMIT_SECS,
     SECURITY,
     SERVICE,
-    KeychainList,
     Security,
     services,
     spelling_of,
 )
 from monitor.system.aio import DaemonThreads
-from monitor.system.clock import Clock, SystemClock
+from monitor.system.clock import Clock
 
 SCAN_SECS: Final = 5.0
 
@@ -54,9 +53,7 @@ class Discovery:
     ) -> None:
         self._environ = environ
         self._platform = platform
-        self._security = Security(security, limit_secs)
-        self._clock = clock or SystemClock()
-        self._list = KeychainList(self._security, self._clock)
+        self._security = Security(security, clock, limit_secs)
         self._threads = DaemonThreads(SCAN_SECS)
         self._home = home(environ)
         self._kept: dict[tuple[str, str | None], ClaudeCode] = {}
@@ -69,19 +66,19 @@ class Discovery:
         The first is there whether or not anybody is logged in, as are the given ones. A folder of several
         spellings keeps the first of them, which names its Keychain item.
         """
-        listed = await self._list.services() if self._platform == "darwin" else ()
+        listed = await self._security.services() if self._platform == "darwin" else ()
         given = [absolute(folder) for folder in folders if "\0" not in folder]
         try:
             self._found = await self._threads.run(lambda: self._scan(given, frozenset(listed)))
         except TimeoutError:  # a disk is silent: it is as it was
-            self._found = self._found or [self._source(None)]
+            self._found = self._found or [self.source(None)]
         asked = {service for source in self._found for service in source.services}
         named = ["", str(self._home / ".claude"), *given]
         lone = [one for one in listed if one not in asked]
-        return [*self._found, *(self._source(spelling_of(one, named), one) for one in lone)]
+        return [*self._found, *(self.source(spelling_of(one, named), one) for one in lone)]
 
     def _scan(self, given: Sequence[str], listed: frozenset[str]) -> Sequence[ClaudeCode]:
-        ours, current = place_of(str(self._home)), self._source(None)
+        ours, current = place_of(str(self._home)), self.source(None)
 
         def looks_used(folder: str) -> bool:
             """The home folder itself holds the default one's `.claude.json`, but is none."""
@@ -94,12 +91,12 @@ class Discovery:
         is_default_there = SERVICE in listed or os.path.isdir(self._home / ".claude")  # noqa: PTH112 - never raises
         folders = [*([""] if is_default_there else []), *given, *siblings(parents, looks_used)]
         found: dict[Place, ClaudeCode] = {}
-        for source in (current, *map(self._source, folders)):
+        for source in (current, *map(self.source, folders)):
             found.setdefault(place_of(source.key), source)
         return list(found.values())
 
-    def _source(self, folder: str | None, item: str = "") -> ClaudeCode:
-        """What a `ClaudeCode` of these is, the same one each time."""
+    def source(self, folder: str | None, item: str = "") -> ClaudeCode:
+        """The login of this folder, or of the Keychain's item alone; the same object each time."""
         if (item, folder) not in self._kept:
             self._kept[item, folder] = ClaudeCode(
                 folder,
@@ -107,7 +104,6 @@ class Discovery:
                 environ=self._environ,
                 platform=self._platform,
                 security=self._security,
-                clock=self._clock,
             )
         return self._kept[item, folder]
 

@@ -2,7 +2,7 @@
 
     fake = FakeSecurity(folder)                      # writes the executable `folder/security`
     fake.put("Claude Code-credentials", secret, account="alice", at=clock.now())    # as Claude Code's -U does
-    ClaudeCode(platform="darwin", security=fake.program, ...)
+    ClaudeCode(platform="darwin", security=Security(fake.program, clock), ...)
     fake.behave("Claude Code-credentials", exit=51)  # denied; {} behaves well again
     fake.set(locked=True, dump={"hang": True})
     fake.calls("dump-keychain"), fake.running()

@@ -25,18 +25,18 @@ class Mac:
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
         self.fake = FakeSecurity(folder)
-        self.security = Security(self.fake.program, limit_secs=10)
+        self.security = Security(self.fake.program, self.clock, limit_secs=10)
 
     def hang(self, *services: str, dates_too: bool = False) -> None:
         """The items' question is waited for a second, and no longer."""
         for service in services or (SERVICE,):
             self.fake.put(service, WRITTEN)
             self.fake.behave(service, hang="all" if dates_too else True)
-        self.security = Security(self.fake.program, limit_secs=1)
+        self.security = Security(self.fake.program, self.clock, limit_secs=1)
 
     def keychain(self, *services: str) -> Keychain:
         names = services or (SERVICE,)
-        return Keychain(names, "alice", security=self.security, clock=self.clock)
+        return Keychain(names, "alice", self.security)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_a_question_that_hangs_is_asked_once_however_many_want_to_know(mac
     keychain = mac.keychain()
     troubles = await asyncio.gather(*(cause(keychain) for _ in range(5)))
     assert set(troubles) == {Cause.SILENT}
-    assert len(mac.fake.calls()) == 1 and mac.fake.running() == []
+    assert len(secrets_asked(mac)) == 1 and mac.fake.running() == []
 
 
 async def test_questions_for_several_items_wait_for_their_turn(mac: Mac) -> None:
@@ -123,7 +123,7 @@ async def test_questions_for_several_items_wait_for_their_turn(mac: Mac) -> None
     while not all(reader.done() for reader in readers):
         most = max(most, len(mac.fake.running()))
         await asyncio.wait(readers, timeout=0.02)
-    assert most == 1 and len(mac.fake.calls()) == 3
+    assert most == 1 and len(secrets_asked(mac)) == 3
     assert {reader.result() for reader in readers} == {Cause.SILENT}
 
 
@@ -134,7 +134,7 @@ async def test_after_a_minute_of_quiet_whoever_reads_asks_again(mac: Mac) -> Non
     mac.fake.behave(SERVICE)
     await mac.clock.advance(59, tick=59)
     assert await cause(keychain) is Cause.SILENT
-    assert len(mac.fake.calls()) == 1
+    assert len(secrets_asked(mac)) == 1
     await mac.clock.advance(1)
     assert (await keychain.login()).credential.secret == Secret("token")
 

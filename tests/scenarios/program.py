@@ -14,7 +14,7 @@ from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
 from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.claude_code import ClaudeCode, LoginSource
+from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.given import CredentialsDirectory
 from monitor.credentials.stores import SecretStore
@@ -102,7 +102,7 @@ class Machine:
             vault=self.vault,
             cache=cache,
             logins=logins,
-            login_at=lambda folder: ClaudeCode(folder, environ=self.environ),
+            login_at=discovery.source,
             given=CredentialsDirectory(self.environ),
             storage=settings.storage,
         )

@@ -8,6 +8,7 @@ import pytest
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.credentials.claude_code import ClaudeCode, LoginSource
 from monitor.credentials.keychain import Security
+from monitor.system.clock import Clock
 from tests.credentials.factories import Rig
 
 NIGHT = timedelta(hours=4)
@@ -17,8 +18,8 @@ LOOK_SECS = 5
 class Asked(Security):
     """Shows its items' dates at once, and none of their secrets: it hangs, or ends with this code."""
 
-    def __init__(self, code: int | None) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock, code: int | None) -> None:
+        super().__init__(clock=clock)
         self.code = code
         self.secrets = self.dates = 0
 
@@ -43,8 +44,9 @@ class Asked(Security):
     ],
 )
 async def test_the_secret_is_not_asked_for_all_night(code: int | None, most: int) -> None:
-    rig, security = Rig(), Asked(code)
-    item = ClaudeCode(item="Claude Code-credentials", security=security, clock=rig.clock)
+    rig = Rig()
+    security = Asked(rig.clock, code)
+    item = ClaudeCode(item="Claude Code-credentials", security=security)
 
     async def sources() -> Sequence[LoginSource]:
         return [item]

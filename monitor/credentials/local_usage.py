@@ -183,9 +183,9 @@ class LocalUsage:
 
     def _owner(self, source: LoginSource) -> str | None:
         """By its token if that was seen, else as it was when we last ran."""
-        owner, folder = self._registry.owner(source.key), source.folder
+        place, folder = self._registry.places.get(source.key), source.folder
         names = set() if folder is None else self._cache.living_in(folder)
-        name = owner or min(names, default=None)
+        name = (place.owner if place else None) or min(names, default=None)
         return name if name in self._store.state.accounts else None
 
     async def _source_at(self, config_dir: str | None) -> LoginSource | None:

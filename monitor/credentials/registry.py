@@ -4,10 +4,12 @@ Of an account's tokens the freshest wins. One that its place has replaced or los
 comes after those that are in a place now, whatever its date says.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from monitor.core.errors import Cause, Failure
 from monitor.core.model import Credential, Login, Secret
@@ -15,25 +17,43 @@ from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.tokens import expiry
 
+NEVER_LOOKED: Final = object()
 
-@dataclass(frozen=True, slots=True)
-class PlaceContent:
-    """What one place holds. No login is no failure; `failure` says that it cannot be read."""
 
-    folder: str | None
+@dataclass(slots=True, eq=False)
+class Place:
+    """What one place holds. No login is no failure; `failure` says that it cannot be read, or not whose it is.
+
+    The rest is where the watcher is with it: `stamp` is what was seen last, `read` what could be read last, and
+    `dealt_with` what needs no more attention while the accounts are those that it names.
+    """
+
+    source: LoginSource
     login: Login | None = None
     owner: str | None = None
     failure: Failure | None = None
+    stamp: Hashable = NEVER_LOOKED
+    read: Hashable = NEVER_LOOKED
+    dealt_with: Hashable = NEVER_LOOKED
+    failures: int = 0
+    not_before: datetime | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_half_written(self) -> bool:
+        """Whether it was so at the last look, and not at the one before."""
+        is_damaged = self.failure is not None and self.failure.cause is Cause.DAMAGED
+        return is_damaged and self.failures == 1
 
 
 class LoginRegistry:
     """What each place holds, and which of the accounts that is. Its changes return the accounts that they concern."""
 
     def __init__(self, cache: AccountCache) -> None:
+        self.places: dict[str, Place] = {}
         self._cache = cache
-        self._places: dict[str, PlaceContent] = {}
-        self._keys: defaultdict[tuple[str, str | None], dict[str, None]] = defaultdict(dict)
-        """The places by ("owner", name) and ("folder", folder), in the order in which they were met."""
+        self._in_folder: defaultdict[str | None, dict[str, Place]] = defaultdict(dict)
+        self._owned: defaultdict[str | None, dict[str, Place]] = defaultdict(dict)
         self._superseded: set[str] = set()
         self._refused: set[str] = set()
         self._last: dict[str, Credential] = {}
@@ -41,88 +61,77 @@ class LoginRegistry:
 
     # What is found in a place
 
+    def follow(self, sources: Sequence[LoginSource]) -> set[str]:
+        """These are the places; others are forgotten."""
+        touched: set[str] = set()
+        for key in self.places.keys() - {source.key for source in sources}:
+            source = self.places[key].source
+            touched |= self.unassign(source)
+            del self.places[key], self._owned[None][key], self._in_folder[source.folder][key]
+        for source in sources:
+            self._place(source)
+        return touched
+
     def assign(self, source: LoginSource, login: Login, name: str) -> set[str]:
         """The login of this place is that account's."""
-        return self._assign(source.key, PlaceContent(source.folder, login, name), name)
-
-    def _assign(self, key: str, place: PlaceContent, name: str) -> set[str]:
         self._last.pop(name, None)
-        touched = self._set(key, place) | {name}
-        if place.folder is None:
-            return touched
-        left = self._leave(place.folder, self._cache.living_in(place.folder) - {name})
-        self._cache[name] = self._cache[name].moved_in(place.folder)
-        return touched | left
+        touched = self._set(source, login, name) | {name}
+        if source.folder is not None:
+            touched |= self._vacate(source.folder, but=name)
+            self._cache[name] = self._cache[name].moved_in(source.folder)
+        return touched
 
     def assume(self, source: LoginSource, login: Login, name: str, failure: Failure) -> set[str]:
         """The login of this place is that account's, unless an answer of the API says otherwise."""
+        place, secret = self._place(source), login.credential.secret
         unproven = replace(login, credential=replace(login.credential, proven=False))
-        place = PlaceContent(source.folder, unproven, name, failure)
-        if self._places.get(source.key) == place or not self.is_good(login.credential.secret):
+        is_known = (place.login, place.owner, place.failure) == (unproven, name, failure)
+        if is_known or not self.is_good(secret):
             return set()
-        return self._set(source.key, place) | {name}
+        return self._set(source, unproven, name, failure) | {name}
 
     def confirm(self, credential: Credential, name: str) -> set[str]:
         """What was assumed of this token is so."""
         touched: set[str] = set()
-        for key in list(self._keys["owner", name]):
-            place = self._places[key]
+        for place in self.places_of(name):
             if place.login and place.login.credential == credential:
                 login = replace(place.login, credential=replace(credential, proven=True))
-                touched |= self._assign(key, PlaceContent(place.folder, login, name), name)
+                touched |= self.assign(place.source, login, name)
         return touched
 
     def unassign(self, source: LoginSource, login: Login | None = None) -> set[str]:
         """Nobody's login is there, or a stranger's."""
-        folder = source.folder
-        touched = self._set(source.key, PlaceContent(folder, login))
-        return touched if folder is None else touched | self._leave(folder)
+        return self._set(source, login) | self._vacate(source.folder)
 
     def keep_expired(self, source: LoginSource, login: Login) -> set[str]:
         """A token that has ended, so nobody can be asked about it: believed to be of whoever lives there."""
-        folder = source.folder
-        names = set() if folder is None else self._cache.living_in(folder)
-        return self._set(source.key, PlaceContent(folder, login, min(names, default=None))) | names
+        names = set() if source.folder is None else self._cache.living_in(source.folder)
+        return self._set(source, login, min(names, default=None)) | names
 
-    def fail(self, source: LoginSource, failure: Failure, *, is_rewritten: bool = False) -> None:
-        """The place cannot be read now: what it held is still believed, unless it holds something else by now."""
-        old = self._places.get(source.key, PlaceContent(source.folder))
-        if is_rewritten:
-            self._supersede(old.login)
-        self._put(source.key, replace(old, failure=failure))
-
-    def keep_only(self, keys: Iterable[str]) -> set[str]:
-        """Forget the places that are no more."""
-        touched: set[str] = set()
-        for key in self._places.keys() - set(keys):
-            place = self._places[key]
-            self._put(key, None)
-            self._supersede(place.login)
-            if place.owner is not None:
-                touched.add(place.owner)
-            if place.folder is not None:
-                touched |= self._leave(place.folder)
-        return touched
+    def fail(self, source: LoginSource, failure: Failure) -> None:
+        """The place cannot be read now: what it held is still believed, unless it was rewritten since."""
+        place = self._place(source)
+        place.failure = failure
+        if place.login is not None and place.read not in (NEVER_LOOKED, place.stamp):
+            self._superseded.add(digest(place.login.credential.secret))
 
     def refuse(self, credential: Credential) -> None:
         """The API did not take this token as the account's: any other is better, and what was assumed is not so."""
         self._refused.add(digest(credential.secret))
         self._last = {n: last for n, last in self._last.items() if last.secret != credential.secret}
-        if credential.proven:
-            return
-        for key, place in list(self._places.items()):
+        for place in self.places.values() if not credential.proven else ():
             if place.login and place.login.credential == credential:
-                self._put(key, PlaceContent(place.folder, place.login))
-                if place.folder is not None:
-                    self._leave(place.folder)
+                self._give(place, None)
+                place.failure = None
+                self._vacate(place.source.folder)
 
     def rename(self, old: str, new: str | None) -> None:
         """The account has another name now; None where it is no more."""
         last = self._last.pop(old, None)
         if last is not None and new is not None:
             self._last[new] = last
-        for key in list(self._keys["owner", old]):
-            self._put(key, replace(self._places[key], owner=new))
+        for place in self.places_of(old):
+            self._give(place, new)
 
     # What is known of an account, or of a place
 
@@ -131,22 +140,16 @@ class LoginRegistry:
         key = digest(secret)
         return key not in self._superseded and key not in self._refused
 
-    def owner(self, key: str) -> str | None:
-        """The account whose login is in this place."""
-        place = self._places.get(key)
-        return place.owner if place else None
+    def places_of(self, name: str) -> list[Place]:
+        """The places where the account's logins are."""
+        return list(self._owned.get(name, {}).values())
 
-    def places_of(self, name: str) -> list[str]:
-        """The keys of the places where the account's logins are."""
-        return list(self._keys.get(("owner", name), {}))
-
-    def logins_of(self, name: str) -> list[Login]:
-        found = (self._places[key].login for key in self.places_of(name))
-        return [login for login in found if login is not None]
+    def places_in(self, folder: str) -> list[Place]:
+        return list(self._in_folder.get(folder, {}).values())
 
     def tokens_of(self, name: str) -> list[Credential]:
         """What is known of the account's tokens: those that are in a place, and the last one that was."""
-        tokens = [login.credential for login in self.logins_of(name)]
+        tokens = [place.login.credential for place in self.places_of(name) if place.login]
         return [*tokens, self._last[name]] if name in self._last else tokens
 
     def login_of(self, name: str, now: datetime) -> Login | None:
@@ -157,74 +160,74 @@ class LoginRegistry:
     def folder_of(self, name: str, now: datetime) -> str | None:
         """The folder of the account's best login; None where that is not known."""
         best = self._best_place(name, now)
-        return best.folder if best else None
+        return best.source.folder if best else None
 
-    def _best_place(self, name: str, now: datetime) -> PlaceContent | None:
-        places = (self._places[key] for key in self.places_of(name))
-        ranked = [(self.rank(p.login.credential, now), p) for p in places if p.login is not None]
+    def _best_place(self, name: str, now: datetime) -> Place | None:
+        places = ((p, p.login) for p in self.places_of(name))
+        ranked = [(self.rank(login.credential, now), place) for place, login in places if login]
         return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
 
     def failure_of(self, name: str, folders: Iterable[str]) -> Failure | None:
         """Why one of these folders, which may hold the account's login, cannot be read, if so."""
-        places = (place for folder in folders for place in self._in(folder))
+        places = (place for folder in folders for place in self.places_in(folder))
         found = (p.failure for p in places if p.failure and p.owner in (None, name))
         return next(found, None)
 
     def unidentified(self) -> Failure | None:
         """Why nobody knows whose the login in one of the places is, if so."""
-        failures = (p.failure for p in self._places.values() if p.owner is None and p.failure)
+        failures = (place.failure for place in self._owned[None].values() if place.failure)
         return next((f for f in failures if f.cause is Cause.UNIDENTIFIED), None)
 
     def is_empty(self, folder: str) -> bool:
         """True where it is known that there is no login."""
-        found = self._in(folder)
-        return bool(found) and all(p.login is None and p.failure is None for p in found)
-
-    def is_taken(self, folder: str) -> bool:
-        """Whether there is a login, whoever's it is."""
-        return any(place.login is not None for place in self._in(folder))
+        found = self.places_in(folder)
+        return bool(found) and all(
+            p.read is not NEVER_LOOKED and p.login is None and p.failure is None for p in found
+        )
 
     def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
         """The greater, the sooner it is used."""
-        good = self.is_good(credential.secret)
-        return not credential.is_dead(now), good, expiry(credential)
-
-    def _in(self, folder: str) -> list[PlaceContent]:
-        return [self._places[key] for key in self._keys.get(("folder", folder), {})]
+        return not credential.is_dead(now), self.is_good(credential.secret), expiry(credential)
 
     # How it is kept
 
-    def _leave(self, folder: str, names: set[str] | None = None) -> set[str]:
-        """These accounts (else all) do not live there any more."""
-        leaving = self._cache.living_in(folder) if names is None else names
-        for name in leaving:
-            self._cache[name] = self._cache[name].moved_out(folder)
-        return leaving
+    def _place(self, source: LoginSource) -> Place:
+        """The place of this key, new where it is not followed yet."""
+        if source.key not in self.places:
+            place = self.places[source.key] = Place(source)
+            self._in_folder[source.folder][source.key] = place
+            self._owned[None][source.key] = place
+        return self.places[source.key]
 
-    def _set(self, key: str, place: PlaceContent) -> set[str]:
+    def _set(
+        self,
+        source: LoginSource,
+        login: Login | None,
+        owner: str | None = None,
+        failure: Failure | None = None,
+    ) -> set[str]:
         """A token that is in a place again is as good as new. Returns the former owner."""
-        old = self._places.get(key, PlaceContent(None))
-        self._supersede(old.login)
-        self._put(key, place)
-        if place.login is not None:
-            self._superseded.discard(digest(place.login.credential.secret))
-            moved_on = old.owner not in (None, place.owner)
-            if moved_on and old.owner and old.login and old.login.credential.proven:
-                self._last[old.owner] = old.login.credential
-        return {old.owner} if old.owner is not None else set()
-
-    def _put(self, key: str, place: PlaceContent | None) -> None:
-        old = self._places.get(key)
+        place = self._place(source)
+        before, old = place.owner, place.login
         if old is not None:
-            self._keys["owner", old.owner].pop(key, None)
-            self._keys["folder", old.folder].pop(key, None)
-        if place is None:
-            del self._places[key]
-        else:
-            self._places[key] = place
-            self._keys["owner", place.owner][key] = None
-            self._keys["folder", place.folder][key] = None
-
-    def _supersede(self, login: Login | None) -> None:
+            self._superseded.add(digest(old.credential.secret))
         if login is not None:
-            self._superseded.add(digest(login.credential.secret))
+            self._superseded.discard(digest(login.credential.secret))
+            if before not in (None, owner) and before and old and old.credential.proven:
+                self._last[before] = old.credential
+        place.login, place.failure = login, failure
+        self._give(place, owner)
+        return set() if before is None else {before}
+
+    def _give(self, place: Place, owner: str | None) -> None:
+        key = place.source.key
+        del self._owned[place.owner][key]
+        place.owner = owner
+        self._owned[owner][key] = place
+
+    def _vacate(self, folder: str | None, but: str | None = None) -> set[str]:
+        """The accounts that live there, but for that one, do so no more."""
+        leaving = set() if folder is None else self._cache.living_in(folder) - {but}
+        for name in leaving:
+            self._cache[name] = self._cache[name].moved_out(folder or "")
+        return leaving

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from monitor.core.errors import (
@@ -27,7 +28,7 @@ from monitor.credentials.account_cache import CachedAccount, digest
 from monitor.credentials.folders import DEFAULT, for_claude_code, remembered
 from monitor.credentials.given import program_name
 from monitor.credentials.owners import Owners
-from monitor.credentials.registry import LoginRegistry
+from monitor.credentials.registry import LoginRegistry, Place
 from monitor.credentials.stores import GIVEN, NOT_OURS, SecretStores, Stored, no_keyring
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
@@ -117,33 +118,31 @@ class Resolver:
 
     async def _chosen(self, account: Account, rejected: Credential | None = None) -> Stored:
         """What the storage holds, or Claude Code's own login where that is fresher."""
-        stored = await self._stored(account, rejected)
+        name, unread = account.name, None
+        try:
+            stored = await self._stores.read(account, rejected)
+        except CredentialError as error:
+            stored, unread = Stored(Storage.KEYRING), error
+        now = self._clock.now()
+        tokens = self.registry.tokens_of(name) if _is_login(account) else []
+        if unread is not None:
+            is_logged_in = any(not token.is_dead(now) for token in tokens)
+            if unread.cause in MENDABLE:
+                (self._unsaved if is_logged_in else self._unreadable).add(name)
+            # Else Claude Code's login is at hand, and needs no keyring.
+            if not is_logged_in or self._stores.wanted(account) in NOT_OURS:
+                raise unread
         if stored.storage is None and not stored.has_keyring:
-            self._unreadable.add(account.name)
-        tokens = self.registry.tokens_of(account.name) if _is_login(account) else []
+            self._unreadable.add(name)
         if stored.storage is None and tokens:
             stored = replace(stored, storage=Storage.LINKED)
         best = stored.credential
         if stored.storage in (Storage.KEYRING, Storage.LINKED):
             known = [*tokens, *([best] if best is not None else [])]
-            now = self._clock.now()
             best = max(known, key=lambda each: self.registry.rank(each, now), default=None)
         if best is not None:
-            self._note(account.name, best)
+            self._note(name, best)
         return replace(stored, credential=best)
-
-    async def _stored(self, account: Account, rejected: Credential | None) -> Stored:
-        try:
-            return await self._stores.read(account, rejected)
-        except CredentialError as error:
-            now = self._clock.now()
-            tokens = self.registry.tokens_of(account.name) if _is_login(account) else []
-            is_logged_in = any(not token.is_dead(now) for token in tokens)
-            if error.cause in MENDABLE:
-                (self._unsaved if is_logged_in else self._unreadable).add(account.name)
-            if not is_logged_in or self._stores.wanted(account) in NOT_OURS:
-                raise
-        return Stored(Storage.KEYRING)  # Claude Code's login is at hand, and needs no keyring
 
     def _note(self, name: str, credential: Credential) -> None:
         """An entry of an older version says when it ends; one that could not be read before is news."""
@@ -176,8 +175,8 @@ class Resolver:
         failure = registry.failure_of(name, (*facts.folders, *said))
         if failure is not None:
             return failure
-        if facts.folders or registry.logins_of(name):
-            login, ends = registry.login_of(name, now), facts.login_expires_at
+        login, ends = registry.login_of(name, now), facts.login_expires_at
+        if facts.folders or login:
             has_ended = (login and not login.renewable) or (ends is not None and ends <= now)
             cause = Cause.LOGIN_ENDED if has_ended else Cause.WAITING
             return Failure(Reason.AUTH, cause, folder=self._folder_of_token(name))
@@ -191,8 +190,9 @@ class Resolver:
     ) -> Failure:
         folder = None if account.config_dir is None else for_claude_code(account.config_dir)
         if _is_login(account):
-            owner = None if folder is None else self.registry.owner(await self._key(folder))
-            if folder is not None and (owner or self.registry.is_taken(folder)):
+            places = [] if folder is None else await self._places_at(folder)
+            if folder is not None and any(place.login for place in places):
+                owner = next((place.owner for place in places if place.owner), None)
                 return Failure(Reason.CREDENTIALS, Cause.OTHER_LOGIN, folder=folder, owner=owner)
             unidentified = self.registry.unidentified()
             if unidentified is not None:
@@ -203,12 +203,13 @@ class Resolver:
         source = Source.LOGIN if _is_login(account) else Source.SESSION_KEY
         return Failure(Reason.CREDENTIALS, Cause.ABSENT, source, folder=folder)
 
-    async def _key(self, folder: str) -> str:
-        """The key of the place, however the folder is spelled; "" is the default one."""
-        place = folder or os.path.expanduser(DEFAULT)  # noqa: ASYNC240, PTH111 - asks no disk; a Path may raise
+    async def _places_at(self, folder: str) -> list[Place]:
+        """The places of the folder, however it is spelled; "" is the default one."""
+        key = folder or os.path.expanduser(DEFAULT)  # noqa: ASYNC240, PTH111 - asks no disk; a Path may raise
         with suppress(TimeoutError):
-            return await self._threads.run(lambda: os.path.realpath(place))
-        return place
+            key = await self._threads.run(partial(os.path.realpath, key))
+        place = self.registry.places.get(key)
+        return [*([place] if place else []), *self.registry.places_in(folder)]
 
     def _folder_of_token(self, name: str) -> str | None:
         """Where Claude Code would renew the account's token; None where nobody knows."""
@@ -255,15 +256,9 @@ class Resolver:
         """Have each account whose token has ended polled now: nothing is sent, and it says so at once."""
         now = self._clock.now()
         for name, state in self._store.state.accounts.items():
-            ends = state.token_expires_at
-            if (
-                ends is not None
-                and ends <= now < state.next_poll_at
-                and not isinstance(state.health, Down)
-            ):
-                login_ends, folder = state.login_expires_at, state.config_dir
-                event = CredentialSeen(now, name, ends, login_ends, renewed=True, config_dir=folder)
-                self._store.dispatch(event)
+            ends, is_down = state.token_expires_at, isinstance(state.health, Down)
+            if ends is not None and ends <= now < state.next_poll_at and not is_down:
+                self._announce_token(name, ends, renewed=True)
 
     async def mend(self) -> None:
         """Try again what a locked keyring did not let us do; then the account is polled at once."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +22,7 @@ from monitor.core.events import LoginSeen
 from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Login
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.owners import Owners
+from monitor.credentials.registry import NEVER_LOOKED, Place
 from monitor.credentials.resolver import Resolver
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
@@ -58,38 +58,10 @@ UNANSWERED: Final = frozenset(
 OUT_OF_REACH: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.SERVER})
 """No poll would get further: what keeps the token from use is not the token."""
 
-_NEVER_LOOKED: Final = object()
-
 _log = logging.getLogger(__name__)
 
 Sources = Callable[[], Awaitable[Sequence[LoginSource]]]
 """Every place that is to be followed now, the one that Claude Code would use first."""
-
-
-@dataclass(slots=True)
-class _Followed:
-    """Where we are with one place: `stamp` is what was seen last, `read` what could be read last, and `dealt_with`
-    what needs no more attention while the accounts are those that it names.
-    """
-
-    source: LoginSource
-    stamp: Hashable = _NEVER_LOOKED
-    read: Hashable = _NEVER_LOOKED
-    dealt_with: Hashable = _NEVER_LOOKED
-    failures: int = 0
-    cause: Cause | None = None
-    not_before: datetime | None = None
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def is_rewritten(self) -> bool:
-        """Whether it has changed since it could be read."""
-        return self.read not in (_NEVER_LOOKED, self.stamp)
-
-    @property
-    def is_half_written(self) -> bool:
-        """Whether it was so at the last look, and not at the one before."""
-        return self.cause is Cause.DAMAGED and self.failures == 1
 
 
 class LoginWatcher:
@@ -112,8 +84,6 @@ class LoginWatcher:
         self._clock = clock
         self._freshen_secs = freshen_secs
         self._threads = DaemonThreads(PEEK_SECS)
-        self._followed: dict[str, _Followed] = {}
-        self._in_folder: dict[str, list[_Followed]] = {}
         self._current: str | None = None
         self._first_look = asyncio.Lock()
         self._has_looked = False
@@ -138,15 +108,15 @@ class LoginWatcher:
         await self._follow(sources)
         some, names = asyncio.Semaphore(AT_ONCE), self._names()
 
-        async def look_at(followed: _Followed) -> None:
+        async def look_at(place: Place) -> None:
             async with some:
-                await self._look_at(followed)
+                await self._look_at(place)
 
         async with asyncio.TaskGroup() as group:
-            for followed in list(self._followed.values()):
-                stamp = stamps.get(followed.source.key)
-                if stamp is None or followed.dealt_with != (stamp, names):
-                    group.create_task(look_at(followed))
+            for key, place in list(self._registry.places.items()):
+                stamp = stamps.get(key)
+                if stamp is None or place.dealt_with != (stamp, names):
+                    group.create_task(look_at(place))
         self._has_looked = True
         await self._resolver.mend()
         self._resolver.notice_ends()
@@ -161,19 +131,12 @@ class LoginWatcher:
     async def _follow(self, sources: Sequence[LoginSource]) -> None:
         """These are the places. A poll that starts meanwhile has to know of its own one, too."""
         self._current = sources[0].key if sources else None
-        known = self._followed
-        self._followed = {s.key: known.get(s.key) or _Followed(s) for s in sources}
-        self._in_folder = {}
-        for followed in self._followed.values():
-            folder = followed.source.folder
-            if folder is not None:
-                self._in_folder.setdefault(folder, []).append(followed)
-        await self._resolver.settle(self._registry.keep_only(self._followed))
+        await self._resolver.settle(self._registry.follow(sources))
 
     def look_again(self) -> None:
         """Have the next look read every place, changed or not: what is known of the accounts has changed."""
-        for followed in self._followed.values():
-            followed.dealt_with, followed.not_before = _NEVER_LOOKED, None
+        for place in self._registry.places.values():
+            place.dealt_with, place.not_before = NEVER_LOOKED, None
 
     # The poller's credentials
 
@@ -204,64 +167,62 @@ class LoginWatcher:
 
     async def _find(self, account: Account) -> None:
         """Where the account's login is not known to be, it may be in any place: all are looked at once."""
-        if not self._followed:
+        if not self._registry.places:
             await self._follow(await self._sources())
         if not self._places_of(account):
             await self.look_once()
 
     async def _freshen(self, account: Account, *, again: bool) -> None:
         """Look whether the account's token was renewed; `again` reads its places though they look unchanged."""
-        for followed in self._places_of(account):
-            await self._look_at(followed, again=again)
-            if followed.is_half_written:
+        for place in self._places_of(account):
+            await self._look_at(place, again=again)
+            if place.is_half_written:
                 await self._clock.sleep(HALF_WRITTEN.total_seconds())
-                await self._look_at(followed)
+                await self._look_at(place)
 
-    def _places_of(self, account: Account) -> list[_Followed]:
-        keys = self._registry.places_of(account.name)
-        own = {key: self._followed[key] for key in keys if key in self._followed}
+    def _places_of(self, account: Account) -> list[Place]:
+        """Where the account's login is, and where it may be."""
+        places = self._registry.places_of(account.name)
         for folder in self._owners.folders_of(account):
-            own |= {followed.source.key: followed for followed in self._in_folder.get(folder, ())}
-        return list(own.values())
+            places += self._registry.places_in(folder)
+        return list(dict.fromkeys(places))
 
     def _names(self) -> tuple[str, ...]:
         return tuple(self._store.state.accounts)
 
-    async def _look_at(self, followed: _Followed, *, again: bool = False) -> None:
-        async with followed.turn:
+    async def _look_at(self, place: Place, *, again: bool = False) -> None:
+        async with place.turn:
             # The stamp is taken first: a login that is rewritten while we read it is then read once more.
-            stamp = await followed.source.stamp()
-            if stamp != followed.stamp:
-                followed.failures, followed.cause, followed.not_before = 0, None, None
+            stamp = await place.source.stamp()
+            if stamp != place.stamp:
+                place.failures, place.not_before = 0, None
             seen = stamp, self._names()
-            waits = followed.not_before is not None and self._clock.now() < followed.not_before
-            if waits or (seen == followed.dealt_with and not again):
+            waits = place.not_before is not None and self._clock.now() < place.not_before
+            if waits or (seen == place.dealt_with and not again):
                 return
-            followed.stamp = stamp
+            place.stamp = stamp
             try:
-                await self._deal_with(followed)
+                await self._deal_with(place)
             except (ApiError, CredentialError) as error:
-                followed.not_before = self._later(followed.failures, error)
-                followed.failures += 1
-                followed.cause = error.cause
+                place.not_before = self._later(place.failures, error)
+                place.failures += 1
             else:
-                followed.dealt_with, followed.not_before = seen, None
-                followed.failures, followed.cause = 0, None
+                place.dealt_with, place.failures, place.not_before = seen, 0, None
 
-    async def _deal_with(self, followed: _Followed) -> None:
+    async def _deal_with(self, place: Place) -> None:
         """Raises ApiError or CredentialError where that is to be tried again."""
-        source, stamp = followed.source, followed.stamp
+        source, stamp = place.source, place.stamp
         try:
             login = await source.read()
         except NotLoggedInError:
-            followed.read = stamp
+            place.read = stamp
             await self._resolver.settle(self._registry.unassign(source))
             self._see(source, None)
             return
         except CredentialError as error:
-            self._registry.fail(source, error.failure, is_rewritten=followed.is_rewritten)
+            self._registry.fail(source, error.failure)
             raise
-        followed.read = stamp
+        place.read = stamp
         try:
             name = await self._assign(source, login)
         except (ApiError, CredentialError) as error:

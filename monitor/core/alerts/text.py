@@ -1,6 +1,6 @@
 """The text of alerts. Pure: the time zone is an argument, and an alert's own instant is the present."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
@@ -47,7 +47,68 @@ def format_alerts(
 
 
 def format_alert(alert: Alert, zone: tzinfo | None = None) -> Message:
-    return _FORMATS[alert.kind](alert, zone)
+    """The message of one alert."""
+    name = one_line(alert.account) or "unnamed"
+    window = f"{name}: {one_line(alert.window.replace('_', ' '))}"
+    used, detail = percent(alert.utilization), _detail(alert)
+    at = left = ""
+    if alert.resets_at is not None:
+        at = moment(alert.resets_at, alert.at, zone)
+        left = duration(to_the_minute(alert.resets_at) - alert.at, seconds=False)
+    body: tuple[str, ...]
+    match alert.kind:
+        case AlertKind.THRESHOLD | AlertKind.LIMIT:
+            title = f"{window} {'limit reached' if _is_full(alert) else f'at {used}'}"
+            is_crossed = alert.threshold is not None and not _is_full(alert)
+            resets = f"Resets {at} (in {left})" if at else ""
+            if alert.resets_at is not None and to_the_minute(alert.resets_at) <= alert.at:
+                resets = "Its reset is due"
+            body = _fact(alert) if is_crossed else f"at {used}", resets
+        case AlertKind.RESET:
+            title = f"{window} is open again"
+            body = (f"Peaked at {used}{f' before the reset {at}' if at else ''}",)
+        case AlertKind.EARLY_RESET:
+            title = f"{window} is open again early"
+            body = (f"Peaked at {used}, reset before its time",)
+        case AlertKind.PACE if at:
+            title = f"{window} will be full {at}"
+            body = (f"At {used}: at this pace it is full in {left}, before its reset",)
+        case AlertKind.PACE:
+            title, body = f"{window} is on pace to run out before the reset", (f"At {used}",)
+        case AlertKind.LOGIN:
+            title = f"{name}: login needed"
+            body = detail, "Log in again: its figures are old until then"
+        case AlertKind.EXPIRY:
+            title = f"{name}: login ends {at or 'soon'}"
+            body = f"In {left}" if at else "", "Log in again before then: nothing else renews it"
+        case AlertKind.UNREADABLE:
+            several = "Several accounts cannot be read"
+            title = f"{name}: cannot be read" if alert.account else several
+            body = detail, "Data is stale until this is fixed"
+        case AlertKind.EXHAUSTED:
+            title = "All accounts are at their limit"
+            until = f", {at} (in {left})" if at else ""
+            body = (f"The first to be free is {one_line(alert.detail)}{until}" if detail else "",)
+        case AlertKind.EXHAUSTED_SOON:
+            title = "All accounts will soon be at their limit"
+            is_ahead = alert.resets_at is not None and alert.resets_at > alert.at
+            when = f" {at} (in {left})" if is_ahead else ""
+            body = (f"At the present pace no account will have room{when}",)
+        case AlertKind.LIMIT_CHANGED:
+            title = f"{name}: the week lasts for other use than before"
+            body = detail, "The limits were changed, or the mix of models was"
+        case AlertKind.WEEK_EXPIRED:
+            title = f"{name}: {headline(alert, alert.at, zone)}"
+            body = f"{used} was used{f' by the reset {at}' if at else ''}", detail
+        case AlertKind.FREE:
+            title, body = f"{name} is free again", ("All accounts had been at their limit",)
+        case AlertKind.TEST:
+            title = "Claude Tracker: test"
+            body = ("If you can read this, alerts reach you here",)
+        case _:
+            title, body = "Claude Tracker: alerts", (detail,)
+    urgency = Urgency.CRITICAL if is_critical(alert) else Urgency.NORMAL
+    return Message(title, sentences(*body), urgency)
 
 
 def headline(alert: Alert, now: datetime, zone: tzinfo | None = None) -> str:
@@ -124,150 +185,6 @@ def _line(alert: Alert, zone: tzinfo | None) -> str:
     if alert.kind in _HIGH and alert.resets_at is not None and alert.resets_at > alert.at:
         return f"{title}, resets {moment(alert.resets_at, alert.at, zone)}"
     return title
-
-
-def _threshold(alert: Alert, zone: tzinfo | None) -> Message:
-    if _is_full(alert) or alert.threshold is None:
-        return _high(alert, f"At {percent(alert.utilization)}", zone)
-    return _high(alert, f"Passed {exact_percent(alert.threshold)}", zone)
-
-
-def _limit(alert: Alert, zone: tzinfo | None) -> Message:
-    return _high(alert, f"At {percent(alert.utilization)}", zone)
-
-
-def _high(alert: Alert, fact: str, zone: tzinfo | None) -> Message:
-    news = "limit reached" if _is_full(alert) else f"at {percent(alert.utilization)}"
-    body = sentences(fact, _resets(alert, zone))
-    urgency = Urgency.CRITICAL if is_critical(alert) else Urgency.NORMAL
-    return Message(f"{_window(alert)} {news}", body, urgency)
-
-
-def _resets(alert: Alert, zone: tzinfo | None) -> str:
-    if alert.resets_at is None:
-        return ""
-    if to_the_minute(alert.resets_at) <= alert.at:
-        return "Its reset is due"
-    return f"Resets {_when(alert.resets_at, alert, zone)}"
-
-
-def _reset(alert: Alert, zone: tzinfo | None) -> Message:
-    peak = f"Peaked at {percent(alert.utilization)}"
-    if alert.resets_at is not None:
-        peak += f" before the reset {moment(alert.resets_at, alert.at, zone)}"
-    return Message(f"{_window(alert)} is open again", sentences(peak))
-
-
-def _early_reset(alert: Alert, _: tzinfo | None) -> Message:
-    peak = f"Peaked at {percent(alert.utilization)}, reset before its time"
-    return Message(f"{_window(alert)} is open again early", sentences(peak))
-
-
-def _pace(alert: Alert, zone: tzinfo | None) -> Message:
-    at = f"At {percent(alert.utilization)}"
-    if alert.resets_at is None:
-        return Message(f"{_window(alert)} is on pace to run out before the reset", f"{at}.")
-    left = _left(alert.resets_at, alert)
-    title = f"{_window(alert)} will be full {moment(alert.resets_at, alert.at, zone)}"
-    return Message(title, f"{at}: at this pace it is full in {left}, before its reset.")
-
-
-def _login(alert: Alert, _: tzinfo | None) -> Message:
-    body = sentences(_detail(alert), "Log in again: its figures are old until then")
-    return Message(f"{_name(alert)}: login needed", body)
-
-
-def _expiry(alert: Alert, zone: tzinfo | None) -> Message:
-    renew = "Log in again before then: nothing else renews it"
-    if alert.resets_at is None:
-        return Message(f"{_name(alert)}: login ends soon", sentences(renew))
-    title = f"{_name(alert)}: login ends {moment(alert.resets_at, alert.at, zone)}"
-    return Message(title, sentences(f"In {_left(alert.resets_at, alert)}", renew))
-
-
-def _unreadable(alert: Alert, _: tzinfo | None) -> Message:
-    body = sentences(_detail(alert), "Data is stale until this is fixed")
-    title = (
-        f"{_name(alert)}: cannot be read" if alert.account else "Several accounts cannot be read"
-    )
-    return Message(title, body)
-
-
-def _exhausted(alert: Alert, zone: tzinfo | None) -> Message:
-    first = f"The first to be free is {one_line(alert.detail)}" if alert.detail else ""
-    if first and alert.resets_at is not None:
-        first += f", {_when(alert.resets_at, alert, zone)}"
-    return Message("All accounts are at their limit", sentences(first), Urgency.CRITICAL)
-
-
-def _exhausted_soon(alert: Alert, zone: tzinfo | None) -> Message:
-    body = "At the present pace no account will have room"
-    if alert.resets_at is not None and alert.resets_at > alert.at:
-        body += f" {_when(alert.resets_at, alert, zone)}"
-    return Message("All accounts will soon be at their limit", sentences(body))
-
-
-def _limit_changed(alert: Alert, _: tzinfo | None) -> Message:
-    body = sentences(_detail(alert), "The limits were changed, or the mix of models was")
-    return Message(f"{_name(alert)}: the week lasts for other use than before", body)
-
-
-def _week_expired(alert: Alert, zone: tzinfo | None) -> Message:
-    used = f"{percent(alert.utilization)} was used"
-    if alert.resets_at is not None:
-        used += f" by the reset {moment(alert.resets_at, alert.at, zone)}"
-    title = f"{_name(alert)}: {percent(1 - alert.utilization)} of the week expired unused"
-    return Message(title, sentences(used, _detail(alert)))
-
-
-def _free(alert: Alert, _: tzinfo | None) -> Message:
-    return Message(f"{_name(alert)} is free again", "All accounts had been at their limit.")
-
-
-def _summary(alert: Alert, _: tzinfo | None) -> Message:
-    """A summary whose text comes as it is."""
-    return Message("Claude Tracker: alerts", _detail(alert))
-
-
-def _test(_alert: Alert, _zone: tzinfo | None) -> Message:
-    return Message("Claude Tracker: test", "If you can read this, alerts reach you here.")
-
-
-_FORMATS: Final[Mapping[AlertKind, Callable[[Alert, tzinfo | None], Message]]] = {
-    AlertKind.THRESHOLD: _threshold,
-    AlertKind.LIMIT: _limit,
-    AlertKind.RESET: _reset,
-    AlertKind.EARLY_RESET: _early_reset,
-    AlertKind.PACE: _pace,
-    AlertKind.LOGIN: _login,
-    AlertKind.EXPIRY: _expiry,
-    AlertKind.UNREADABLE: _unreadable,
-    AlertKind.LIMIT_CHANGED: _limit_changed,
-    AlertKind.WEEK_EXPIRED: _week_expired,
-    AlertKind.EXHAUSTED: _exhausted,
-    AlertKind.EXHAUSTED_SOON: _exhausted_soon,
-    AlertKind.FREE: _free,
-    AlertKind.SUMMARY: _summary,
-    AlertKind.TEST: _test,
-}
-
-
-def _when(at: datetime, alert: Alert, zone: tzinfo | None) -> str:
-    """An instant to come: `at 14:14 (in 2h 14m)`."""
-    return f"{moment(at, alert.at, zone)} (in {_left(at, alert)})"
-
-
-def _left(at: datetime, alert: Alert) -> str:
-    return duration(to_the_minute(at) - alert.at, seconds=False)
-
-
-def _name(alert: Alert) -> str:
-    return one_line(alert.account) or "unnamed"
-
-
-def _window(alert: Alert) -> str:
-    """The account and its window: `user@work.com: 7d opus`."""
-    return f"{_name(alert)}: {one_line(alert.window.replace('_', ' '))}"
 
 
 def _detail(alert: Alert) -> str:

@@ -192,7 +192,7 @@ def about(kind: AlertKind, **values: Any) -> Alert:
         ),
         pytest.param(
             Alert(AlertKind.SUMMARY, "", "", NOW, detail="3 alerts were not told"),
-            Message("Claude Tracker: alerts", "3 alerts were not told"),
+            Message("Claude Tracker: alerts", "3 alerts were not told."),
             id="summary in words",
         ),
         pytest.param(

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from exporters.prometheus import Exposition, finish
 from monitor.core.alerts.memory import Condition, WindowMemory
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.forecast import Forecast, FullAt
@@ -128,7 +129,13 @@ def logged_out(now: datetime) -> AccountState:
         polls=60,
         failures={Reason.AUTH: 40},
         token_expires_at=now - timedelta(hours=2),
-        conditions={"login:": Condition(now - timedelta(hours=2), told_at=now)},
+        conditions={
+            "login:": Condition(
+                now - timedelta(hours=2),
+                told_at=now,
+                alert=Alert(AlertKind.LOGIN, "user@work.com", "", now - timedelta(hours=2)),
+            )
+        },
     )
 
 

@@ -26,7 +26,7 @@ from monitor.core.alerts.conditions import condition_key
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import Override, Rule, RuleBook
-from monitor.core.effects import AlertKind
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, ChannelReason, Failure, Reason
 from monitor.core.events import PolicyChanged, PollSucceeded, ReloadFailed
 from monitor.core.exhaustion import FreeAccounts, PoolForecast
@@ -310,9 +310,10 @@ def test_a_lasting_condition_fires_from_when_it_was_told_until_ten_minutes_after
         shown = state(live("a", conditions={condition_key(AlertKind.LOGIN): condition}))
         return firing(shown, after(minutes=minutes))["a login"]
 
-    assert page(Condition(since=NOW)) == 0
-    assert page(Condition(since=NOW, told_at=NOW)) == 1
-    assert page(Condition(since=NOW, told_at=NOW, ceased_at=NOW)) == fires
+    alert = Alert(AlertKind.LOGIN, "a", "", NOW)
+    assert page(Condition(since=NOW, alert=alert)) == 0
+    assert page(Condition(since=NOW, told_at=NOW, alert=alert)) == 1
+    assert page(Condition(since=NOW, told_at=NOW, ceased_at=NOW, alert=alert)) == fires
 
 
 rule_sets = st.builds(
@@ -517,11 +518,13 @@ def changed(shown: State, change: str, at: datetime) -> State:
         case "rules":
             return replace(shown, policy=Policy(alerts=RuleBook(thresholds=(0.5,))))
         case "cease" if first:
-            over = Condition(at - timedelta(minutes=9), told_at=at, ceased_at=at)
+            alert = Alert(AlertKind.LOGIN, first, "", at)
+            over = Condition(at - timedelta(minutes=9), told_at=at, ceased_at=at, alert=alert)
             old = replace(shown.accounts[first], conditions={"login:": over})
             return replace(shown, accounts={**shown.accounts, first: old})
         case "cease all":
-            over = Condition(at - timedelta(minutes=9), told_at=at, ceased_at=at)
+            alert = Alert(AlertKind.EXHAUSTED, "", "", at)
+            over = Condition(at - timedelta(minutes=9), told_at=at, ceased_at=at, alert=alert)
             return replace(shown, conditions={"exhausted:": over})
         case "label" if first:
             old = shown.accounts[first]

@@ -85,10 +85,6 @@ class Fact:
     alert: Alert
     until: datetime | None = None
 
-    @property
-    def key(self) -> str:
-        return condition_key(self.alert.kind, self.alert.window)
-
 
 def condition_key(kind: AlertKind, window: str = "") -> str:
     """Under what a condition is remembered, of an account or of all of them."""
@@ -103,42 +99,58 @@ def evaluate_conditions(
     With a name it is the conditions of that account, and of all accounts together: the others wait for their turn.
     """
     alerts: list[Alert] = []
-    accounts = dict(state.accounts)
-    rules = state.policy.alerts
-    for account in _chosen(state, name):
+    accounts, rules = dict(state.accounts), state.policy.alerts
+    for one in accounts if name is None else accounts.keys() & {name}:
+        account = accounts[one]
         conditions, told = _stepped(
             account.conditions, account_facts(account, rules, at), rules, at
         )
         if conditions != account.conditions:
-            accounts[account.account.name] = replace(account, conditions=conditions)
-        alerts.extend(told)
+            accounts[one] = replace(account, conditions=conditions)
+        alerts += told
     alerts = _gathered(accounts, alerts, 2 * state.policy.interval, at)
-    fleet, told = _stepped(state.conditions, fleet_facts(state, at), rules, at)
-    fleet, freed = _first_free(state, fleet, at)
-    alerts.extend([*told, *freed, *(_expired_weeks(accounts, rules, at) if name is None else ())])
-    return replace(state, accounts=accounts, conditions=fleet), tuple(alerts)
-
-
-def _chosen(state: State, name: str | None) -> list[AccountState]:
-    """All accounts, or the one of that name, which need not be there any more."""
     if name is None:
-        return list(state.accounts.values())
-    return [state.accounts[name]] if name in state.accounts else []
+        alerts += _expired_weeks(accounts, rules, at)
+    fleet, told = _stepped(state.conditions, _fleet_facts(state, at), rules, at)
+    fleet, freed = _first_free(state, fleet, at)
+    return replace(state, accounts=accounts, conditions=fleet), (*alerts, *told, *freed)
 
 
 def _stepped(
     old: Conditions, facts: Iterator[Fact], rules: RuleBook, at: datetime
 ) -> tuple[Conditions, list[Alert]]:
-    now = {fact.key: fact for fact in facts}
+    now = {condition_key(fact.alert.kind, fact.alert.window): fact for fact in facts}
     conditions, alerts = {}, []
     for key in {**old, **now}:
-        fact = now.get(key)
-        condition = step(old.get(key), fact, _hold(fact, rules), at)
+        fact, before = now.get(key), old.get(key)
+        hold = rules.rule(fact.alert.kind).hold if fact is not None else timedelta(0)
+        condition = step(before, fact, hold, at)
         if condition is not None:
             conditions[key] = condition
-            if fact is not None and condition.told_at == at and _was_silent(old.get(key)):
-                alerts.append(replace(fact.alert, at=at))
+            was_told = before is not None and before.told_at is not None
+            if fact is not None and condition.told_at is not None and not was_told:
+                alerts.append(fact.alert)
     return conditions, alerts
+
+
+def step(
+    old: Condition | None, fact: Fact | None, hold: timedelta, at: datetime
+) -> Condition | None:
+    """One condition's next state; None is inactive. The table above, row by row."""
+    if fact is not None:
+        since, told_at = (old.since, old.told_at) if old is not None else (at, None)
+        return Condition(
+            since,
+            told_at=told_at or (at if at - since >= hold else None),
+            until=fact.until or (old.until if old is not None else None),
+            freed_at=old.freed_at if old is not None else None,
+            alert=replace(fact.alert, at=since),
+        )
+    if old is None or old.told_at is None:
+        return None
+    ceased_at = old.ceased_at or at
+    is_over = at - ceased_at >= RESOLVED_AFTER and not (old.until and at < old.until)
+    return None if is_over else replace(old, ceased_at=ceased_at)
 
 
 def _gathered(
@@ -154,29 +166,27 @@ def _gathered(
     for alert in alerts:
         if alert.kind is not AlertKind.UNREADABLE:
             gathered.append(alert)
-            continue
-        if alert.account in done:
-            continue
-        first = accounts[alert.account]
-        since = first.conditions[key].since
-        alike = {
-            name: other.conditions[key]
-            for name, other in accounts.items()
-            if key in other.conditions
-            and _fails_alike(first, other)
-            and abs(other.conditions[key].since - since) <= span
-        }
-        done |= alike.keys()
-        if any(condition.told_at not in (None, at) for condition in alike.values()):
-            continue
-        for name, condition in alike.items():
-            conditions = {**accounts[name].conditions, key: replace(condition, told_at=at)}
-            accounts[name] = replace(accounts[name], conditions=conditions)
-        if len(alike) > 1:
-            more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
-            detail = f"for {', '.join(sorted(alike)[:NAMED])}{more}: {alert.detail}"
-            alert = replace(alert, account="", detail=detail)
-        gathered.append(alert)
+        elif alert.account not in done:
+            first = accounts[alert.account]
+            since = first.conditions[key].since
+            alike = {
+                name: other.conditions[key]
+                for name, other in accounts.items()
+                if key in other.conditions
+                and _fails_alike(first, other)
+                and abs(other.conditions[key].since - since) <= span
+            }
+            done |= alike.keys()
+            if any(condition.told_at not in (None, at) for condition in alike.values()):
+                continue
+            for name, condition in alike.items():
+                conditions = {**accounts[name].conditions, key: replace(condition, told_at=at)}
+                accounts[name] = replace(accounts[name], conditions=conditions)
+            if len(alike) > 1:
+                more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+                detail = f"for {', '.join(sorted(alike)[:NAMED])}{more}: {alert.detail}"
+                alert = replace(alert, account="", detail=detail)
+            gathered.append(alert)
     return gathered
 
 
@@ -189,74 +199,30 @@ def _fails_alike(one: AccountState, other: AccountState) -> bool:
     return describe(ours) == describe(theirs)
 
 
-def _was_silent(old: Condition | None) -> bool:
-    return old is None or old.told_at is None
-
-
-def _hold(fact: Fact | None, rules: RuleBook) -> timedelta:
-    return rules.rule(fact.alert.kind).hold if fact is not None else timedelta(0)
-
-
-def step(
-    old: Condition | None, fact: Fact | None, hold: timedelta, at: datetime
-) -> Condition | None:
-    """One condition's next state; None is inactive. The table above, row by row."""
-    if fact is None:
-        return None if old is None or old.told_at is None else _ceasing(old, at)
-    condition = old or Condition(since=at)
-    condition = replace(condition, ceased_at=None, until=fact.until or condition.until)
-    if condition.told_at is None and at - condition.since >= hold:
-        return replace(condition, told_at=at)
-    return condition
-
-
-def _ceasing(told: Condition, at: datetime) -> Condition | None:
-    ceased = told if told.ceased_at is not None else replace(told, ceased_at=at)
-    if ceased.until is not None and at < ceased.until:
-        return ceased
-    long_ago = ceased.ceased_at is not None and at - ceased.ceased_at >= RESOLVED_AFTER
-    return None if long_ago else ceased
-
-
 def account_facts(account: AccountState, rules: RuleBook, at: datetime) -> Iterator[Fact]:
     """What is so of one account, as far as its rules speak."""
-    for fact in (
-        *_health_facts(account, at),
-        *_expiry_facts(account, at),
-        *_pace_facts(account, at),
-        *_change_facts(account, at),
-    ):
-        if rules.applies(fact.alert.kind, account.account.name, fact.alert.window):
-            yield fact
+    name = account.account.name
+    return (
+        fact
+        for fact in _facts(account, name, at)
+        if rules.applies(fact.alert.kind, name, fact.alert.window)
+    )
 
 
-def _fact(kind: AlertKind, account: AccountState, at: datetime, detail: str = "") -> Fact:
-    return Fact(Alert(kind, account.account.name, "", at, detail=detail))
-
-
-def _health_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
-    """An account whose login merely rests needs nobody: Claude Code renews the token when it is next used."""
-    if isinstance(account.health, Down) and not account.health.failure.renewable:
+def _facts(account: AccountState, name: str, at: datetime) -> Iterator[Fact]:
+    health, login_ends = account.health, account.login_expires_at
+    if isinstance(health, Down) and not health.failure.renewable:
+        # A login that merely rests needs nobody: Claude Code renews the token when it is next used.
         kind = AlertKind.LOGIN if account.login_required else AlertKind.UNREADABLE
-        yield _fact(kind, account, at, describe(account.health.failure))
-
-
-def _expiry_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
-    """A credential that ends soon, and that nobody will renew."""
-    login_ends = account.login_expires_at
+        yield Fact(Alert(kind, name, "", at, detail=describe(health.failure)))
     if login_ends is not None and timedelta(0) < login_ends - at <= LOGIN_ENDS_IN:
-        alert = Alert(AlertKind.EXPIRY, account.account.name, "", at, resets_at=login_ends)
-        yield Fact(alert, until=login_ends)
-
-
-def _pace_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
-    """Each window that runs out before its reset, by its forecast."""
+        yield Fact(Alert(AlertKind.EXPIRY, name, "", at, resets_at=login_ends), until=login_ends)
     for key, memory in account.alerts.items():
         full_at = _full_at(account, key, memory, at)
         if full_at is not None:
             alert = Alert(
                 AlertKind.PACE,
-                account.account.name,
+                name,
                 key,
                 at,
                 utilization=memory.utilization,
@@ -264,6 +230,13 @@ def _pace_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
                 period=memory.period,
             )
             yield Fact(alert, until=memory.resets_at)
+    cost = account.forecast.week_cost if account.forecast else None
+    change = cost.change if cost else None
+    if cost is not None and change is not None and at - change.at < CHANGE_IS_NEWS:
+        before, now = percent(cost.ratio / change.factor), percent(cost.ratio)
+        detail = f"a full 5h window costs {now} of the week, and cost {before}"
+        alert = Alert(AlertKind.LIMIT_CHANGED, name, "", at, detail=detail)
+        yield Fact(alert, until=change.at + 2 * CHANGE_IS_NEWS)
 
 
 def _full_at(
@@ -291,67 +264,41 @@ def _full_at(
     return full_at if full_at + TIME_TO_ACT <= memory.resets_at else None
 
 
-def _change_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
-    """What a full 5-hour window costs of the week is not what it was."""
-    cost = account.forecast.week_cost if account.forecast else None
-    change = cost.change if cost else None
-    if cost is not None and change is not None and at - change.at < CHANGE_IS_NEWS:
-        before, now = cost.ratio / change.factor, cost.ratio
-        detail = f"a full 5h window costs {percent(now)} of the week, and cost {percent(before)}"
-        alert = Alert(AlertKind.LIMIT_CHANGED, account.account.name, "", at, detail=detail)
-        yield Fact(alert, until=change.at + 2 * CHANGE_IS_NEWS)
-
-
-def fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
+def _fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
     """What is so of all accounts together: none of two or more that can be used has room, or soon will have."""
-    if not may_be_exhausted(state):
+    kinds = [kind for kind in OF_ALL if state.policy.alerts.applies(kind, "")]
+    if len(state.accounts) < 2 or not kinds:
         return
-    frees: list[tuple[datetime, str]] = []
-    for account in state.accounts.values():
-        if account.login_required:
-            continue
-        until = full_until(account)
-        if until is None:  # so it mostly is, and the others need no look
-            yield from _soon_facts(state, at)
+    accounts = state.accounts.values()
+    if any(full_until(a) is None for a in accounts if not a.login_required):
+        pool, key = state.pool, condition_key(AlertKind.EXHAUSTED_SOON)
+        if pool is None or AlertKind.EXHAUSTED_SOON not in kinds or at >= pool.at + AHEAD:
             return
-        frees.append((until, account.account.name))
-    if frees and state.policy.alerts.applies(AlertKind.EXHAUSTED, ""):
+        if is_exhausted_soon(pool, key in state.conditions):
+            alert = Alert(AlertKind.EXHAUSTED_SOON, "", "", at, resets_at=pool.exhausted_at)
+            yield Fact(alert, until=pool.at + AHEAD)
+        return
+    frees = [
+        (end, a.account.name) for a in accounts if (end := full_until(a)) and not a.login_required
+    ]
+    if frees and AlertKind.EXHAUSTED in kinds:
         until, name = min(frees)
         yield Fact(Alert(AlertKind.EXHAUSTED, "", "", at, resets_at=until, detail=name))
-
-
-def _soon_facts(state: State, at: datetime) -> Iterator[Fact]:
-    pool = state.pool
-    said = condition_key(AlertKind.EXHAUSTED_SOON) in state.conditions
-    applies = state.policy.alerts.applies(AlertKind.EXHAUSTED_SOON, "")
-    if pool is not None and applies and at < pool.at + AHEAD and is_exhausted_soon(pool, said):
-        alert = Alert(AlertKind.EXHAUSTED_SOON, "", "", at, resets_at=pool.exhausted_at)
-        yield Fact(alert, until=pool.at + AHEAD)
-
-
-def may_be_exhausted(state: State) -> bool:
-    """Whether there are several accounts, and the settings let it be told that none of them has room."""
-    return len(state.accounts) > 1 and any(state.policy.alerts.applies(kind, "") for kind in OF_ALL)
 
 
 def full_until(account: AccountState) -> datetime | None:
     """When an account that is known to be full is to have room again; None where it has, or nothing is known.
 
-    An end that has passed counts as full until a poll says otherwise: what is expected is not told.
+    An end that has passed counts as full until a poll says otherwise: what is expected is not told. After a restart the
+    windows are as they are remembered, until the first poll.
     """
+    remembered = (Window(key, m.utilization, m.resets_at) for key, m in account.alerts.items())
     ends = [
         window.resets_at
-        for window in _last_seen(account)
+        for window in (account.usage.windows if account.usage is not None else remembered)
         if window.key in PLAN_WIDE and window.utilization >= 1 and window.resets_at is not None
     ]
     return max(ends, default=None)
-
-
-def _last_seen(account: AccountState) -> Iterable[Window]:
-    """The account's windows; after a restart, as they are remembered until the first poll."""
-    if account.usage is not None:
-        return account.usage.windows
-    return [Window(key, old.utilization, old.resets_at) for key, old in account.alerts.items()]
 
 
 def _expired_weeks(accounts: dict[str, AccountState], rules: RuleBook, at: datetime) -> list[Alert]:
@@ -397,13 +344,16 @@ def _first_free(state: State, fleet: Conditions, at: datetime) -> tuple[Conditio
     told = fleet.get(key)
     if told is None or told.ceased_at is None or told.freed_at is not None:
         return fleet, []
-    free = next((a.account.name for a in state.accounts.values() if _has_room(a)), None)
+    free = next(
+        (
+            name
+            for name, account in state.accounts.items()
+            if account.usage and full_until(account) is None and not account.login_required
+        ),
+        None,
+    )
     if free is None:
         return fleet, []
     alert = Alert(AlertKind.FREE, free, "", at, resets_at=at)
     speaks = state.policy.alerts.applies(alert.kind, free)
     return {**fleet, key: replace(told, freed_at=at)}, [alert] if speaks else []
-
-
-def _has_room(account: AccountState) -> bool:
-    return account.usage is not None and full_until(account) is None and not account.login_required

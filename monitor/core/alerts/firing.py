@@ -5,27 +5,19 @@ period, and revised figures are no news. A lasting condition fires for ten minut
 that flickers neither resolves nor fires again with each turn. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
-from monitor.core.alerts.conditions import (
-    OF_ACCOUNTS,
-    OF_ALL,
-    RESOLVED_AFTER,
-    account_facts,
-    fleet_facts,
-)
+from monitor.core.alerts.conditions import OF_ACCOUNTS, OF_ALL, RESOLVED_AFTER
 from monitor.core.alerts.machine import FULL
-from monitor.core.alerts.memory import Condition, WindowMemory
+from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind, threshold_rule
 from monitor.core.model import AccountState
 from monitor.core.state import State
 
 Conditions = Mapping[str, Condition]
-_KINDS: Final = {str(kind): kind for kind in AlertKind}
 
 
 def firing_alerts(state: State, now: datetime) -> tuple[Alert, ...]:
@@ -39,8 +31,26 @@ def firing_alerts(state: State, now: datetime) -> tuple[Alert, ...]:
 
 def account_firing(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
     """The alerts of one account among them."""
-    yield from _thresholds(account, rules, now)
-    yield from _conditions(account, rules, now)
+    name = account.account.name
+    thresholds = rules.thresholds_of(name)
+    for key, memory in account.alerts.items():
+        if memory.resets_at is not None and memory.resets_at <= now:
+            continue
+        for threshold in sorted(memory.told & {*thresholds, FULL}):
+            is_set = threshold in thresholds
+            alert = Alert(
+                AlertKind.THRESHOLD if is_set else AlertKind.LIMIT,
+                name,
+                key,
+                memory.reached.get(threshold, memory.at),
+                utilization=memory.utilization,
+                threshold=threshold if is_set else None,
+                resets_at=memory.resets_at,
+                period=memory.period,
+            )
+            if rules.applies(alert.kind, name, key):
+                yield alert
+    yield from _lasting(account.conditions, name, rules, now)
 
 
 def turns(account: AccountState) -> Iterator[datetime]:
@@ -76,64 +86,18 @@ def fleet_may_fire(state: State) -> Iterator[str]:
         yield from (kind for kind in OF_ALL if state.policy.alerts.applies(kind, ""))
 
 
-def _thresholds(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
-    thresholds = rules.thresholds_of(account.account.name)
-    for key, memory in account.alerts.items():
-        if memory.resets_at is not None and memory.resets_at <= now:
-            continue
-        for threshold in sorted(memory.told & {*thresholds, FULL}):
-            alert = _high(account, key, memory, threshold)
-            if threshold in thresholds:
-                alert = replace(alert, kind=AlertKind.THRESHOLD, threshold=threshold)
-            if _speaks(rules, alert):
-                yield alert
-
-
-def _high(account: AccountState, key: str, memory: WindowMemory, threshold: float) -> Alert:
-    return Alert(
-        AlertKind.LIMIT,
-        account.account.name,
-        key,
-        memory.reached.get(threshold, memory.at),
-        utilization=memory.utilization,
-        resets_at=memory.resets_at,
-        period=memory.period,
-    )
-
-
-def _conditions(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
-    facts = (fact.alert for fact in account_facts(account, rules, now))
-    for alert in _lasting(account.conditions, account.account.name, facts, now):
-        if _speaks(rules, alert):
-            yield alert
-
-
 def fleet_firing(state: State, now: datetime) -> Iterator[Alert]:
     """The alerts among them that concern all accounts together."""
-    facts = (fact.alert for fact in fleet_facts(state, now))
-    for alert in _lasting(state.conditions, "", facts, now):
-        if _speaks(state.policy.alerts, alert):
-            yield alert
+    return _lasting(state.conditions, "", state.policy.alerts, now)
 
 
 def _lasting(
-    conditions: Conditions, account: str, facts: Iterable[Alert], now: datetime
+    conditions: Conditions, account: str, rules: RuleBook, now: datetime
 ) -> Iterator[Alert]:
-    """The conditions that are firing, with what is known of them now; where none is, nothing is looked up."""
-    firing = {key: condition for key, condition in conditions.items() if _fires(condition, now)}
-    known = {(alert.kind, alert.window): alert for alert in facts} if firing else {}
-    for key, condition in firing.items():
-        name, _, window = key.partition(":")
-        kind = _KINDS.get(name)
-        if kind is not None:
-            alert = known.get((kind, window), Alert(kind, account, window, now))
-            yield replace(alert, at=condition.since)
-
-
-def _fires(condition: Condition, now: datetime) -> bool:
-    ceased = condition.ceased_at
-    return condition.told_at is not None and (ceased is None or now - ceased < RESOLVED_AFTER)
-
-
-def _speaks(rules: RuleBook, alert: Alert) -> bool:
-    return rules.applies(alert.kind, alert.account, alert.window or None)
+    for condition in conditions.values():
+        alert, ceased_at = condition.alert, condition.ceased_at
+        is_over = ceased_at is not None and now - ceased_at >= RESOLVED_AFTER
+        if alert is None or condition.told_at is None or is_over:
+            continue
+        if rules.applies(alert.kind, account, alert.window or None):
+            yield replace(alert, account=account)  # which may have been renamed since

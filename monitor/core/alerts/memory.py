@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from monitor.core.effects import Alert
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -11,7 +13,8 @@ class Condition:
 
     It holds `since`; it was sent at `told_at`; it has ceased at `ceased_at`. Once told it is not told again
     before `until`, where that is set: the end of the window period that it is about. `freed_at` is when an
-    account was called free again, where the condition is that none had room.
+    account was called free again, where the condition is that none had room. `alert` is what is so, as it was seen
+    last, since then; a condition that an older version has kept has none until it is seen again.
     """
 
     since: datetime
@@ -19,6 +22,7 @@ class Condition:
     ceased_at: datetime | None = None
     until: datetime | None = None
     freed_at: datetime | None = None
+    alert: Alert | None = None
 
     def moved(self, by: timedelta) -> "Condition":
         """The condition for a clock that was set by this much."""
@@ -28,6 +32,7 @@ class Condition:
             told_at=self.told_at and self.told_at + by,
             ceased_at=self.ceased_at and self.ceased_at + by,
             freed_at=self.freed_at and self.freed_at + by,
+            alert=self.alert and replace(self.alert, at=self.alert.at + by),
         )
 
 

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -148,12 +147,16 @@ def test_all_accounts_at_their_limit_fire_as_one() -> None:
     assert (alert.account, alert.detail, alert.resets_at) == ("", "a", NOW + END)
 
 
-def test_a_condition_of_another_version_is_no_alert() -> None:
-    odd = {"moon:5h": Condition(since=NOW, told_at=NOW)}
-    assert firing_alerts(state(live("a", conditions=odd)), after(minutes=1)) == ()
+def test_a_condition_of_another_version_is_shown_once_it_is_seen_again() -> None:
+    old = {"login:": Condition(since=NOW, told_at=NOW)}
+    now = state(live("a", conditions=old))
+    assert firing_alerts(now, after(minutes=1)) == ()
+    (alert,) = firing_alerts(failed(now, 2, Reason.AUTH), after(minutes=2))
+    assert (alert.at, alert.detail) == (NOW, "refused")
 
 
-def test_a_pace_that_has_changed_still_names_its_window() -> None:
-    conditions: dict[str, Any] = {"pace:7d_opus": Condition(since=NOW, told_at=NOW)}
-    (alert,) = firing_alerts(state(live("a", conditions=conditions)), after(minutes=1))
-    assert alert == Alert(AlertKind.PACE, "a", "7d_opus", NOW)
+def test_what_has_ceased_is_called_as_it_was_and_by_the_account_s_name_of_now() -> None:
+    was = Alert(AlertKind.PACE, "before", "7d_opus", NOW, 0.62)
+    condition = Condition(NOW, told_at=NOW, ceased_at=NOW, alert=was)
+    (alert,) = firing_alerts(state(live("a", conditions={"pace:7d_opus": condition})), NOW)
+    assert alert == replace(was, account="a")

@@ -1,7 +1,6 @@
 """`--demo` of the commands that keep running: one process of its own, which no other one watches."""
 
 import asyncio
-import logging
 import os
 from argparse import Namespace
 from collections.abc import AsyncIterator
@@ -15,7 +14,6 @@ from exporters.web_config import SiteConfig
 from monitor.app.app import App
 from monitor.app.handlers import execute
 from monitor.app.wiring import build_demo
-from monitor.commands.startup import StopSignal
 from monitor.core.errors import TrackerError
 from monitor.notify.build import build_demo_channel_set
 from monitor.notify.channel import ChannelSet
@@ -23,11 +21,9 @@ from monitor.notify.channels.terminal import Show
 from monitor.settings import Address, parse_listen
 from monitor.system import logs
 
-_log = logging.getLogger(__name__)
-
 
 @asynccontextmanager
-async def _open(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
+async def open_demo(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
     """The demo's program, and where its metrics are: on any free port where the usual one is taken.
 
     Raises TrackerError where they cannot be served on the address that was asked for.
@@ -70,7 +66,7 @@ async def _table(arguments: Namespace) -> int:
     from monitor.terminal.screen import Pane, Screen
     from monitor.terminal.tty import Tty, terminal_path
 
-    async with _open(arguments) as (app, metrics):
+    async with open_demo(arguments) as (app, metrics):
         tty = await Tty.open(terminal_path())
         program = Program(
             app.store,
@@ -80,25 +76,9 @@ async def _table(arguments: Namespace) -> int:
             lambda: Footer(metrics=metrics),
             Screen(pane=Pane.DETAIL, badge="DEMO"),
         )
-        await app.run(program.run, _channels(arguments, program.show))
+        await app.run(program.run, channels_of(arguments, program.show))
     return 0
 
 
-def demo_service(arguments: Namespace) -> int:
-    """Run the demo without a terminal, until a signal ends it."""
-    return asyncio.run(_service(arguments))
-
-
-async def _service(arguments: Namespace) -> int:
-    stop = StopSignal()
-    stop.listen("SIGTERM", "SIGHUP")
-    async with _open(arguments) as (app, metrics):
-        if metrics:
-            _log.info("metrics on %s", metrics)
-        await app.run(stop.wait, _channels(arguments, None))
-    _log.info("stopped")
-    return stop.code
-
-
-def _channels(arguments: Namespace, show: Show | None) -> ChannelSet:
+def channels_of(arguments: Namespace, show: Show | None = None) -> ChannelSet:
     return ChannelSet() if arguments.no_notify else build_demo_channel_set(show)

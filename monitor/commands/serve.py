@@ -5,21 +5,23 @@ same as a service of the user, which starts with the session and stays.
 import asyncio
 import logging
 import os
+import signal
 import sys
 from argparse import Namespace
 from datetime import datetime, tzinfo
+from pathlib import Path
 
 from monitor.app.leader import Leader, read_config
 from monitor.app.leadership import Election
-from monitor.app.wiring import RunConfig
-from monitor.commands.startup import StopSignal, cli_options, on_signals
+from monitor.app.wiring import CliOptions, RunConfig
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Unpolled
 from monitor.ipc.mirror import StateView
+from monitor.notify.channels.terminal import Show
 from monitor.paths import instance
 from monitor.service import start_of, supervisor_for
-from monitor.settings import config_path, load
+from monitor.settings import config_path, load, parse_listen
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 from monitor.system.sd_notify import notices, passed_sockets, sorted_out, watch, watchdog_secs
@@ -30,104 +32,129 @@ _log = logging.getLogger(__name__)
 def serve(arguments: Namespace) -> int:
     """Run until a signal ends it."""
     logs.configure(arguments.log_level.upper(), form=arguments.log_format)
-    if arguments.demo:
-        from monitor.commands.demo import demo_service
+    return asyncio.run(_demo(arguments) if arguments.demo else Service(arguments).run())
 
-        return demo_service(arguments)
-    return asyncio.run(Service(arguments).run())
+
+class StopSignal:
+    """The signal that ends a run without a terminal: Ctrl-C, or one of these. Made on the loop that is to end."""
+
+    def __init__(self, *names: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._asked = asyncio.Event()
+        self.code = 0
+        """The exit code: that of an interruption where Ctrl-C was the signal."""
+        for name in names:
+            self._loop.add_signal_handler(getattr(signal, name), self._asked.set)
+        self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    async def wait(self) -> None:
+        """Wait until it has come."""
+        await self._asked.wait()
+
+    def _interrupt(self) -> None:
+        self.code = 128 + signal.SIGINT
+        self._asked.set()
+
+
+async def _demo(arguments: Namespace) -> int:
+    """Run the demo until a signal ends it."""
+    from monitor.commands.demo import channels_of, open_demo
+
+    stop = StopSignal("SIGTERM", "SIGHUP")
+    async with open_demo(arguments) as (app, metrics):
+        if metrics:
+            _log.info("metrics on %s", metrics)
+        await app.run(stop.wait, channels_of(arguments))
+    _log.info("stopped")
+    return stop.code
+
+
+def cli_options(arguments: Namespace, show: Show | None) -> CliOptions:
+    """The options of a run that polls. Raises SettingsError."""
+    return CliOptions(
+        config=config_path(os.environ, arguments.config),
+        listen=None if arguments.listen is None else parse_listen(arguments.listen),
+        web_config=None if arguments.web_config is None else Path(arguments.web_config),
+        metrics_path=arguments.metrics_path,
+        notify=not arguments.no_notify,
+        show=show,
+    )
 
 
 class Service:
     """One run without a terminal, in the care of a service manager or of nobody. Raises SettingsError."""
 
     def __init__(self, arguments: Namespace) -> None:
-        self._arguments = arguments
         self._options = cli_options(arguments, None)
         self._notices = notices(os.environ)
-        self._watchdog_secs = watchdog_secs(os.environ, os.getpid())
         self._passed = sorted_out(passed_sockets(os.environ, os.getpid()))
         self._view = StateView()
+        self._election = Election(*instance(os.environ, self._options.config), self._make_leader)
         self._leader: Leader | None = None
         self._stood_by = False
-        self._stop = StopSignal()
         self._hung_up = asyncio.Event()
         self._config = RunConfig.of(self._options)  # what is wrong is said now, also in a follower
 
     async def run(self) -> int:
-        self._stop.listen("SIGTERM")
-        on_signals(("SIGHUP",), self._hung_up.set)
-        election = Election(*instance(os.environ, self._options.config), self._make_leader)
-        works = [self._journal(), self._reload_on_hangup(), self._live()]
+        stop = StopSignal("SIGTERM")
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up.set)
+        works = [self._journal(), self._reload_on_hangup()]
+        watchdog = watchdog_secs(os.environ, os.getpid())
+        if (
+            watchdog is not None
+        ):  # so often the service manager wants to hear that the loop is not stuck
+            works.append(watch(self._notices, watchdog, SystemClock()))
+
+        async def stopped() -> None:
+            await stop.wait()
+            self._notices.stopping()
+
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
-            main_task = asyncio.ensure_future(self._until_stopped())
-            await election.lead_or_wait(main_task, self._stand_by)
+            await self._election.lead_or_wait(asyncio.ensure_future(stopped()), self._stand_by)
             for task in tasks:
                 task.cancel()
         _log.info("stopped")
-        return self._stop.code
+        return stop.code
 
     async def _make_leader(self, socket_path: str) -> Leader:
+        """By the settings as they are now; where those are wrong or gone by now, by the last that were not."""
+        config = self._leader.config if self._leader else self._config
+        try:
+            read = RunConfig.again if config.settings.accounts else RunConfig.of
+            config = await read_config(self._options, read)
+        except TrackerError as error:
+            _log.error("invalid settings; still using the previous ones: %s", error)
         if self._stood_by:
             _log.info("took over polling")
+        passed, notices = self._passed, self._notices
         self._leader = Leader(
-            self._options,
-            await self._newest_config(),
-            self._view,
-            socket_path,
-            passed=self._passed,
-            notices=self._notices,
+            self._options, config, self._view, socket_path, passed=passed, notices=notices
         )
         return self._leader
 
-    async def _newest_config(self) -> RunConfig:
-        """Read the settings as they are now; where those are wrong or gone by now, the last that were not hold."""
-        self._step_down()
-        try:
-            read = RunConfig.again if self._config.settings.accounts else RunConfig.of
-            self._config = await read_config(self._options, read)
-        except TrackerError as error:
-            _log.error("invalid settings; still using the previous ones: %s", error)
-        return self._config
-
-    def _step_down(self) -> None:
-        """Keep what the former leader has read."""
-        if self._leader is not None:
-            self._config, self._leader = self._leader.config, None
-
     def _stand_by(self, words: str) -> None:
-        self._step_down()
         self._stood_by = True
         _log.info("%s", words)
         self._notices.status(words)
         self._notices.ready()
 
-    async def _until_stopped(self) -> None:
-        await self._stop.wait()
-        self._notices.stopping()
-
     async def _reload_on_hangup(self) -> None:
+        """Reload the settings at each SIGHUP. A process that stands by reads them when it takes over."""
         while True:
             await self._hung_up.wait()
             self._hung_up.clear()
+            if self._leader is None or not self._election.leads:
+                self._notices.reloading()
+                self._notices.ready()
+                _log.info(
+                    "the monitor that polls is the one to reload the settings: `monitor reload`"
+                )
+                continue
             try:
-                await self._reload()
+                await self._leader.reload()
             except TrackerError as error:
                 _log.error("settings not reloaded, all goes on as before: %s", error)
-
-    async def _reload(self) -> None:
-        """Reload the settings. Raises TrackerError. A process that stands by reads them when it takes over."""
-        if self._leader is not None:
-            await self._leader.reload()
-            return
-        self._notices.reloading()
-        self._notices.ready()
-        _log.info("the monitor that polls is the one to reload the settings: `monitor reload`")
-
-    async def _live(self) -> None:
-        """Tell the service manager that the loop is not stuck, as often as it wants to hear it."""
-        if self._watchdog_secs is not None:
-            await watch(self._notices, self._watchdog_secs, SystemClock())
 
     async def _journal(self) -> None:
         """Log each account's health as it changes."""

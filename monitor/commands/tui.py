@@ -92,7 +92,7 @@ async def _leader(arguments: Namespace, view: StateView, path: str, program: "Pr
     """
     from monitor.app.leader import Leader, read_config
     from monitor.app.wiring import RunConfig
-    from monitor.commands.startup import cli_options
+    from monitor.commands.serve import cli_options
     from monitor.settings import state_folder
     from monitor.system import logs
 

@@ -73,11 +73,12 @@ def parser(wanted: str | None = None) -> ArgumentParser:
     for name, words, fill, reads_settings in [one for one in known if one[0] == wanted] or known:
         command = commands.add_parser(name, help=words, description=words)
         command.epilog = _example(command)
-        command.add_argument(
+        _option(
+            command,
             "--config",
-            metavar="PATH",
+            "PATH",
+            "the settings file (else $MONITOR_CONFIG, else the usual place)",
             type=path,
-            help="the settings file (else $MONITOR_CONFIG, else the usual place)",
         )
         command.set_defaults(reads_settings=reads_settings, parser=command)
         fill(command)
@@ -116,8 +117,16 @@ def _nothing(_: ArgumentParser) -> None:
     """The command takes nothing but `--config`."""
 
 
+def _flag(parser: _ActionsContainer, name: str, words: str) -> None:
+    parser.add_argument(name, action="store_true", help=words)
+
+
+def _option(parser: _ActionsContainer, name: str, metavar: str, words: str, **more: object) -> None:
+    parser.add_argument(name, metavar=metavar, help=words, **more)  # type: ignore[arg-type]
+
+
 def _json(parser: _ActionsContainer) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON document")
+    _flag(parser, "--json", "one JSON document")
 
 
 def _status(parser: ArgumentParser) -> None:
@@ -125,28 +134,24 @@ def _status(parser: ArgumentParser) -> None:
     forms = parser.add_mutually_exclusive_group()
     _json(forms)
     _format(forms)
-    forms.add_argument(
+    _option(
+        forms,
         "--textfile",
-        metavar="PATH",
-        help="write the metrics to a file, for node_exporter's textfile collector",
+        "PATH",
+        "write the metrics to a file, for node_exporter's textfile collector",
     )
-    parser.add_argument(
-        "--watch", action="store_true", help="keep running; print a line on every change"
-    )
+    _flag(parser, "--watch", "keep running; print a line on every change")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--account", metavar="NAME", help="only this account (name, label or number)"
-    )
-    which.add_argument(
-        "--current", action="store_true", help="only the account that Claude Code would use now"
-    )
+    _option(which, "--account", "NAME", "only this account (name, label or number)")
+    _flag(which, "--current", "only the account that Claude Code would use now")
 
 
 def _format(parser: _ActionsContainer) -> None:
-    parser.add_argument(
+    _option(
+        parser,
         "--format",
-        metavar="F",
-        help="one line for each account, such as '{name} {5h.percent}%% {5h.resets_in}'",
+        "F",
+        "one line for each account, such as '{name} {5h.percent}%% {5h.resets_in}'",
     )
 
 
@@ -154,38 +159,39 @@ def _next(parser: ArgumentParser) -> None:
     _demo(parser)
     forms = parser.add_mutually_exclusive_group()
     _json(forms)
-    forms.add_argument("--all", action="store_true", help="all accounts, the best first")
-    forms.add_argument("--name", action="store_true", help="the account's name alone")
-    forms.add_argument(
+    _flag(forms, "--all", "all accounts, the best first")
+    _flag(forms, "--name", "the account's name alone")
+    _flag(
+        forms,
         "--config-dir",
-        action="store_true",
-        help="print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
+        "print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
     )
-    parser.add_argument(
+    _option(
+        parser,
         "--plan",
-        metavar="DURATION",
-        help="what to use when in the next hours, such as 12h, a line for each account",
+        "DURATION",
+        "what to use when in the next hours, such as 12h, a line for each account",
     )
-    parser.add_argument(
+    _option(
+        parser,
         "--model",
-        metavar="NAME",
+        "NAME",
+        "for work with this model, such as opus, whose week counts",
         type=public,
-        help="for work with this model, such as opus, whose week counts",
     )
 
 
 def _run(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--account", metavar="NAME", help=f"{NAMED}; default: the one that `monitor next` names"
-    )
-    parser.add_argument(
+    _option(parser, "--account", "NAME", f"{NAMED}; default: the one that `monitor next` names")
+    _option(
+        parser,
         "--max",
-        metavar="PERCENT",
+        "PERCENT",
+        "do not run where 5h or 7d is at this percentage or above; default: 98",
         type=percent,
         default=98,
-        help="do not run where 5h or 7d is at this percentage or above; default: 98",
     )
-    parser.add_argument("--force", action="store_true", help="run it even where there is no room")
+    _flag(parser, "--force", "run it even where there is no room")
     parser.usage = f"{parser.prog} [--account NAME] [--max PERCENT] [--force] -- COMMAND …"
     parser.add_argument(
         "words", metavar="-- COMMAND", nargs=REMAINDER, help="the command and its arguments"
@@ -193,32 +199,33 @@ def _run(parser: ArgumentParser) -> None:
 
 
 def _guard(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--account",
-        metavar="NAME",
-        help=f"{NAMED}; default: the one that Claude Code would use now",
+    _option(
+        parser, "--account", "NAME", f"{NAMED}; default: the one that Claude Code would use now"
     )
-    parser.add_argument("--window", metavar="W", help="5h, 7d or 7d_opus; default: 5h and 7d")
+    _option(parser, "--window", "W", "5h, 7d or 7d_opus; default: 5h and 7d")
     asked = parser.add_mutually_exclusive_group()
-    asked.add_argument(
+    _option(
+        asked,
         "--max",
-        metavar="PERCENT",
+        "PERCENT",
+        "from here on there is no room; default: 100",
         type=percent,
         default=100,
-        help="from here on there is no room; default: 100",
     )
-    asked.add_argument(
+    _option(
+        asked,
         "--need",
-        metavar="POINTS",
+        "POINTS",
+        "instead, whether so many percents of a window fit before any limit",
         type=percent,
-        help="instead, whether so many percents of a window fit before any limit",
     )
-    parser.add_argument(
+    _option(
+        parser,
         "--confidence",
-        metavar="PERCENT",
+        "PERCENT",
+        "of --need: with this probability; default: 80",
         type=percent,
         default=80,
-        help="of --need: with this probability; default: 80",
     )
 
 
@@ -252,22 +259,24 @@ def _running(parser: ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where /metrics is served, or off (else exporter.listen)",
     )
-    parser.add_argument(
+    _option(
+        parser,
         "--web.config.file",
+        "PATH",
+        "TLS, basic auth and headers, in the exporter toolkit's format (else exporter.web_config)",
         dest="web_config",
-        metavar="PATH",
         type=path,
-        help="TLS, basic auth and headers, in the exporter toolkit's format (else exporter.web_config)",
     )
-    parser.add_argument(
+    _option(
+        parser,
         "--web.telemetry-path",
+        "URL_PATH",
+        "where on the site the metrics are; default: /metrics",
         dest="metrics_path",
-        metavar="URL_PATH",
         type=url_path,
         default="/metrics",
-        help="where on the site the metrics are; default: /metrics",
     )
-    parser.add_argument("--no-notify", action="store_true", help="send no alerts")
+    _flag(parser, "--no-notify", "send no alerts")
     parser.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
@@ -287,105 +296,81 @@ def _serving(parser: ArgumentParser) -> None:
 
 
 def _demo(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--demo",
-        action="store_true",
-        help="invented accounts and a simulated API; nothing of yours is touched",
-    )
+    _flag(parser, "--demo", "invented accounts and a simulated API; nothing of yours is touched")
 
 
 def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> ArgumentParser:
     """A verb of a command; `--config` may stand behind it too, where nothing shorter is to be taken for it."""
     added = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
     added.epilog = _example(added)
-    added.add_argument(
-        "--config",
-        metavar="PATH",
-        type=path,
-        default=SUPPRESS,
-        help="settings file",
-    )
+    _option(added, "--config", "PATH", "settings file", type=path, default=SUPPRESS)
     added.set_defaults(parser=added)
     return added
 
 
 def _accounts(parser: ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    listing = _verb(
-        verbs, "list", "the accounts of the settings, and where each token comes from (the default)"
-    )
-    importing = _verb(
-        verbs, "import", "import Claude Code's login: the one that it would use now, or those named"
-    )
-    adding = _verb(
-        verbs, "add", "add an account by session key, prompted for, or read from standard input"
-    )
-    editing = _verb(
-        verbs, "edit", "rename an account, or change its label, organization or session key"
-    )
+    words = "the accounts of the settings, and where each token comes from (the default)"
+    listing = _verb(verbs, "list", words)
+    words = "import Claude Code's login: the one that it would use now, or those named"
+    importing = _verb(verbs, "import", words)
+    words = "add an account by session key, prompted for, or read from standard input"
+    adding = _verb(verbs, "add", words)
+    words = "rename an account, or change its label, organization or session key"
+    editing = _verb(verbs, "edit", words)
     removing = _verb(verbs, "remove", "remove an account and its entry in the keyring")
     using = _verb(verbs, "use", "mark an account as the active one")
     _json(listing)
     parser.set_defaults(json=False)
     _importing(importing)
     adding.set_defaults(reads_settings=False)  # makes the file where it is not there yet
-    adding.add_argument(
-        "--name", required=True, metavar="NAME", help="its name, such as an e-mail address"
-    )
-    adding.add_argument("--org-id", required=True, metavar="ORG", help="its organization's id")
+    _option(adding, "--name", "NAME", "its name, such as an e-mail address", required=True)
+    _option(adding, "--org-id", "ORG", "its organization's id", required=True)
     _editing(editing)
     _which(removing)
-    removing.add_argument("--yes", action="store_true", help="do not ask")
+    _flag(removing, "--yes", "do not ask")
     _which(using)
 
 
 def _importing(parser: ArgumentParser) -> None:
     parser.set_defaults(reads_settings=False)  # as above
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
+    _flag(
+        which,
         "--all",
-        action="store_true",
-        help="every login found on this machine; one line for each place, those without a login too",
+        "every login found on this machine; one line for each place, those without a login too",
     )
-    which.add_argument(
+    _option(
+        which,
         "--config-dir",
-        metavar="DIR",
-        help="import the login in DIR (default: $CLAUDE_CONFIG_DIR or ~/.claude)",
+        "DIR",
+        "import the login in DIR (default: $CLAUDE_CONFIG_DIR or ~/.claude)",
     )
-    parser.add_argument(
+    _flag(
+        parser,
         "--from-cswap",
-        action="store_true",
-        help="also add claude-swap's accounts (without tokens; log in to each with Claude Code)",
+        "also add claude-swap's accounts (without tokens; log in to each with Claude Code)",
     )
 
 
 def _editing(parser: ArgumentParser) -> None:
     _which(parser)
-    parser.add_argument("--name", metavar="NEW", help="the new name")
-    parser.add_argument(
-        "--label", metavar="TEXT", help="what metrics call it; an empty one removes the label"
-    )
-    parser.add_argument(
+    _option(parser, "--name", "NEW", "the new name")
+    _option(parser, "--label", "TEXT", "what metrics call it; an empty one removes the label")
+    _option(
+        parser,
         "--thresholds",
-        metavar="LIST",
-        help="its own ones, such as `80,95`, or none; empty for the usual ones",
+        "LIST",
+        "its own ones, such as `80,95`, or none; empty for the usual ones",
     )
-    parser.add_argument(
-        "--silent", metavar="RULES", help="rules that do not fire for it, such as `pace,reset`"
-    )
-    parser.add_argument(
-        "--reserve", metavar="PERCENT", help="the part of its week that `next` leaves to others"
-    )
-    parser.add_argument("--org-id", metavar="ORG", help="the new organization's id")
-    parser.add_argument(
-        "--session-key",
-        action="store_true",
-        help="ask for a new key, or read it from standard input",
-    )
+    _option(parser, "--silent", "RULES", "rules that do not fire for it, such as `pace,reset`")
+    _option(parser, "--reserve", "PERCENT", "the part of its week that `next` leaves to others")
+    _option(parser, "--org-id", "ORG", "the new organization's id")
+    _flag(parser, "--session-key", "ask for a new key, or read it from standard input")
 
 
 def _which(parser: ArgumentParser) -> None:
-    parser.add_argument("account", metavar="NAME", help=NAMED)
+    _option(parser, "account", "NAME", NAMED)
 
 
 def _alerts(parser: ArgumentParser) -> None:
@@ -395,21 +380,18 @@ def _alerts(parser: ArgumentParser) -> None:
     explaining = _verb(verbs, "explain", "why each rule has or has not fired")
     _since(listing, "1d")
     _since(replaying, "1d, of the demo 1h")
-    replaying.add_argument(
-        "--demo", action="store_true", help="use the demo's accounts instead; nothing is read"
-    )
-    explaining.add_argument(
-        "--account", metavar="NAME", help="only this account (name, label or number)"
-    )
-    explaining.add_argument("--window", metavar="W", help="only this window, such as 5h")
+    _flag(replaying, "--demo", "use the demo's accounts instead; nothing is read")
+    _option(explaining, "--account", "NAME", "only this account (name, label or number)")
+    _option(explaining, "--window", "W", "only this window, such as 5h")
     parser.set_defaults(since=None, json=False)
 
 
 def _since(parser: ArgumentParser, default: str) -> None:
-    parser.add_argument(
+    _option(
+        parser,
         "--since",
-        metavar="WHEN",
-        help=f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}",
+        "WHEN",
+        f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}",
     )
     _json(parser)
 
@@ -426,41 +408,35 @@ def _history(parser: ArgumentParser) -> None:
         help=f"{NAMED}; default: all; or `import`, to take samples over",
     )
     _demo(parser)
-    parser.add_argument("--window", metavar="W", type=public, help="only this window, such as 5h")
-    parser.add_argument(
+    _option(parser, "--window", "W", "only this window, such as 5h", type=public)
+    _option(
+        parser,
         "--since",
-        metavar="WHEN",
-        help="a duration back (12h, 7d) or a date (2026-11-22T08:00); default: of a chart 1d for 5h and 7d for "
+        "WHEN",
+        "a duration back (12h, 7d) or a date (2026-11-22T08:00); default: of a chart 1d for 5h and 7d for "
         "others, else all",
     )
     forms = parser.add_mutually_exclusive_group()
-    forms.add_argument(
-        "--csv", action="store_true", help="lines of at,account,window,utilization,resets_at"
-    )
+    _flag(forms, "--csv", "lines of at,account,window,utilization,resets_at")
     _json(forms)
-    forms.add_argument(
-        "--openmetrics",
-        action="store_true",
-        help="for `promtool tsdb create-blocks-from openmetrics`",
-    )
+    _flag(forms, "--openmetrics", "for `promtool tsdb create-blocks-from openmetrics`")
     importing = parser.add_argument_group("import")
     sources = importing.add_mutually_exclusive_group()
-    sources.add_argument(
-        "--from",
-        dest="source",
-        metavar="PATH",
-        help="a CSV file as --csv writes it; default: stdin",
+    _option(
+        sources, "--from", "PATH", "a CSV file as --csv writes it; default: stdin", dest="source"
     )
-    sources.add_argument(
+    _option(
+        sources,
         "--from-prometheus",
-        metavar="URL",
-        help="a Prometheus that scraped /metrics, such as http://localhost:9090",
+        "URL",
+        "a Prometheus that scraped /metrics, such as http://localhost:9090",
     )
-    importing.add_argument(
+    _option(
+        importing,
         "--account",
+        "NAME",
+        "import all samples as this account's, whatever account they name",
         dest="into",
-        metavar="NAME",
-        help="import all samples as this account's, whatever account they name",
     )
 
 
@@ -485,9 +461,7 @@ def _service(parser: ArgumentParser) -> None:
     install = "write the service, start it now and at each login"
     installing = _verb(verbs, "install", install)
     installing.set_defaults(reads_settings=True)
-    installing.add_argument(
-        "--force", action="store_true", help="replace a service file that was edited"
-    )
+    _flag(installing, "--force", "replace a service file that was edited")
     for name, words in (
         ("uninstall", "stop the service and remove all of it"),
         ("status", "say whether it is installed and runs (the default)"),
@@ -498,4 +472,4 @@ def _service(parser: ArgumentParser) -> None:
 
 def _completion(parser: ArgumentParser) -> None:
     parser.add_argument("shell", choices=["bash", "zsh", "fish"], nargs="?", help="the shell")
-    parser.add_argument("--accounts", action="store_true", help=SUPPRESS)  # what the scripts ask
+    _flag(parser, "--accounts", SUPPRESS)  # what the scripts ask

@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,6 +19,7 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook_words, percent
 from monitor.core.guard import find_account, named_account
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
+from monitor.core.profiles import Sample
 from monitor.core.sanitize import clean
 from monitor.settings import Settings, parse_since, settings_id, state_db
 from monitor.storage import samples
@@ -75,15 +77,12 @@ def history(arguments: Namespace) -> int:
         return 0
     state = saved(arguments).state
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
-    path, rows_of = state_db(os.environ), _id(settings)
-    _print_past(
-        arguments,
-        known,
-        lambda *asked: samples.read(path, rows_of, *asked),
-        since,
-        now,
-        ascii=settings.display.ascii,
-    )
+    path, rows_of = state_db(os.environ), settings_id(os.environ, settings.path)
+
+    def read(account: str, begin: datetime, end: datetime) -> dict[str, list[Sample]]:
+        return samples.read(path, rows_of, account, begin, end)
+
+    _print(_Past(read, arguments.window, since, now, settings.display.ascii), known)
     return 0
 
 
@@ -99,44 +98,49 @@ async def _demo(arguments: Namespace) -> int:
         if arguments.account:
             known = [named_account(state, arguments.account)]
         since = parse_since(arguments.since, now) if arguments.since else None
-        _print_past(arguments, known, app.persistence.history.read, since, now)
+        _print(_Past(app.persistence.history.read, arguments.window, since, now), known)
     return 0
 
 
-def _print_past(
-    arguments: Namespace,
-    known: list[AccountState],
-    read: Read,
-    since: datetime | None,
-    now: datetime,
-    *,
-    ascii: bool = False,
-) -> None:
-    """Charts of one account, or a line for each of several."""
-    colours, ascii = has_colours(), ascii or _needs_ascii()
-    if arguments.window:
-        _check_window(arguments.window, known, read, since, now)
-    if len(known) == 1:
-        lines = _charts(known[0], read, arguments.window, since, now, ascii=ascii)
-    else:
-        lines = _overview(known, read, arguments.window, since, now, ascii=ascii)
-    for line in lines:
+# Charts
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What is wanted of the past, and how it is read and drawn."""
+
+    read: Read
+    window: str | None
+    since: datetime | None
+    now: datetime
+    ascii: bool = False
+
+    def samples(self, account: AccountState) -> Mapping[str, Sequence[Sample]]:
+        return self.read(account.account.name, self.since or self.now - _LATELY, self.now)
+
+    def begin(self, key: str) -> datetime:
+        """The instant at which the window's chart begins."""
+        return self.since or self.now - _RECENT.get(key, _LATELY)
+
+
+def _print(past: _Past, accounts: list[AccountState]) -> None:
+    """Charts of one account, or a line for each of several. Raises SettingsError for a window that none has."""
+    if not accounts:
+        raise TrackerError("no accounts yet: run `monitor accounts import --all`")
+    if past.window:
+        keys: dict[str, None] = {}
+        for account in accounts:
+            keys |= dict.fromkeys(
+                [*past.samples(account), *(w.key for w in account.windows(past.now))]
+            )
+        if keys and past.window not in keys:
+            known = ", ".join(map(clean, keys))
+            raise SettingsError(f"there is no window {past.window!r}; known are {known}")
+    past = replace(past, ascii=past.ascii or _needs_ascii())
+    colours = has_colours()
+    for line in _charts(past, accounts[0]) if len(accounts) == 1 else _overview(past, accounts):
         text = _coloured(line) if colours else plain(line).rstrip()
-        print(text.encode("ascii", "replace").decode() if ascii else text)
-
-
-def _check_window(
-    window: str, known: list[AccountState], read: Read, since: datetime | None, now: datetime
-) -> None:
-    """Raises SettingsError for a window that no account has, or has had in this time."""
-    keys: dict[str, None] = {}
-    for account in known:
-        keys |= dict.fromkeys(read(account.account.name, since or now - _LATELY, now))
-        keys |= dict.fromkeys(one.key for one in account.windows(now))
-    if keys and window not in keys:
-        raise SettingsError(
-            f"there is no window {window!r}; known are {', '.join(map(clean, keys))}"
-        )
+        print(text.encode("ascii", "replace").decode() if past.ascii else text)
 
 
 def _needs_ascii() -> bool:
@@ -152,43 +156,25 @@ def _coloured(line: Line) -> str:
     )
 
 
-# Charts
-
-
-def _charts(
-    account: AccountState,
-    read: Read,
-    window: str | None,
-    since: datetime | None,
-    now: datetime,
-    *,
-    ascii: bool,
-) -> Iterator[Line]:
+def _charts(past: _Past, account: AccountState) -> Iterator[Line]:
     """A chart of each window of the account that is asked for, with a line above it that says how things are."""
-    name = account.account.name
-    found = read(name, since or now - _LATELY, now)
-    usual = [key for key in USUAL if key in found] or list(found)
-    keys = [window] if window else usual
+    found, now = past.samples(account), past.now
+    keys = [past.window] if past.window else [key for key in USUAL if key in found] or list(found)
     if not any(key in found for key in keys):
-        raise TrackerError(f"nothing is known of {clean(name)} since then")
+        raise TrackerError(f"nothing is known of {clean(account.account.name)} since then")
     columns, rows = shutil.get_terminal_size()
     rows = max(min(rows // len(keys) - 3, MOST_ROWS), LEAST_ROWS)
     for number, key in enumerate(keys):
-        begin = since or now - _RECENT.get(key, _LATELY)
-        begin = max(begin, min(found[key][0].at, now - timedelta(hours=1)))
+        begin = max(past.begin(key), min(found[key][0].at, now - timedelta(hours=1)))
         if number:
             yield ()
         yield _headline(account, key, now, columns)
+        forecast = _forecast(account, key, now)
         yield from chart(
-            found[key],
-            begin,
-            now,
-            (columns, rows),
-            forecast=_forecast(account, key, now),
-            ascii=ascii,
+            found[key], begin, now, (columns, rows), forecast=forecast, ascii=past.ascii
         )
     others = [clean(key) for key in found if key not in keys]
-    if others and not window:
+    if others and not past.window:
         yield ()
         words = f"also known: {', '.join(others)} (--window {others[0]})"
         yield (Span(clip(words, columns), Style.DIM),)
@@ -220,43 +206,28 @@ def _forecast(account: AccountState, key: str, now: datetime) -> Forecast | None
     return Forecast(used.resets_at, expected)
 
 
-def _overview(
-    accounts: list[AccountState],
-    read: Read,
-    window: str | None,
-    since: datetime | None,
-    now: datetime,
-    *,
-    ascii: bool,
-) -> Iterator[Line]:
+def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:
     """A sparkline of each usual window of each account, or of the one that is asked for."""
-    if not accounts:
-        raise TrackerError("no accounts yet: run `monitor accounts import --all`")
-    keys, columns = [window] if window else list(USUAL), shutil.get_terminal_size().columns
+    keys = [past.window] if past.window else list(USUAL)
+    columns, now = shutil.get_terminal_size().columns, past.now
     names = [clean(account.account.label or account.account.name) for account in accounts]
     name_cells = min(max(map(width, names)), columns * 3 // 10)
     cells = max((columns - name_cells) // len(keys) - 8, 6)
     head = [Span(" " * name_cells)]
     for key in keys:
-        at = clock(since or now - _RECENT.get(key, _LATELY), now)
+        at = clock(past.begin(key), now)
         titles = [f"  {clean(key)} since {at}", f"  {clean(key)} {at}"]
         title = next((one for one in titles if width(one) <= cells + 8), f"  {clean(key)}")
         head.append(Span(pad(title, cells + 8), Style.DIM))
     yield tuple(head)
     for name, account in zip(names, accounts, strict=True):
-        spans = [Span(pad(name, name_cells))]
-        found = read(account.account.name, since or now - _LATELY, now)
+        spans, found = [Span(pad(name, name_cells))], past.samples(account)
         for key in keys:
-            begin = since or now - _RECENT.get(key, _LATELY)
-            line = sparkline(found.get(key, ()), begin, now, cells, ascii=ascii)
+            line = sparkline(found.get(key, ()), past.begin(key), now, cells, ascii=past.ascii)
             current = account.window(key, now)
             used = percent(current.utilization, confirmed=current.confirmed) if current else NOTHING
             spans.append(Span(f"  {line} {used:>5}"))
         yield tuple(spans)
-
-
-def _id(settings: Settings) -> str:
-    return settings_id(os.environ, settings.path)
 
 
 # Samples for other programs
@@ -266,7 +237,8 @@ def _rows(
     settings: Settings, accounts: list[Account], window: str | None, since: datetime, now: datetime
 ) -> Iterator[Row]:
     names = {account.name for account in accounts}
-    for name, usage in samples.usages(state_db(os.environ), _id(settings), since, now):
+    rows_of = settings_id(os.environ, settings.path)
+    for name, usage in samples.usages(state_db(os.environ), rows_of, since, now):
         for one in usage.windows if name in names else ():
             if window in (None, one.key):
                 yield Row(usage.at, name, one.key, one.utilization, one.resets_at)

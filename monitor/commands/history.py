@@ -26,7 +26,7 @@ from monitor.storage import samples
 from monitor.storage.samples import KEPT, Row
 from monitor.system.stdio import has_colours
 from monitor.terminal.chart import Forecast, chart, sparkline
-from monitor.terminal.text import Line, Span, Style, clip, pad, plain, width
+from monitor.terminal.text import ASCII, Line, Span, Style, clip, pad, plain, width
 
 CSV_COLUMNS: Final = Row._fields
 LEAST_ROWS: Final = 8
@@ -140,7 +140,7 @@ def _print(past: _Past, accounts: list[AccountState]) -> None:
     colours = has_colours()
     for line in _charts(past, accounts[0]) if len(accounts) == 1 else _overview(past, accounts):
         text = _coloured(line) if colours else plain(line).rstrip()
-        print(text.encode("ascii", "replace").decode() if past.ascii else text)
+        print(text.translate(ASCII).encode("ascii", "replace").decode() if past.ascii else text)
 
 
 def _needs_ascii() -> bool:
@@ -223,7 +223,7 @@ def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:
     for name, account in zip(names, accounts, strict=True):
         spans, found = [Span(pad(name, name_cells))], past.samples(account)
         for key in keys:
-            line = sparkline(found.get(key, ()), past.begin(key), now, cells, ascii=past.ascii)
+            line = sparkline(found.get(key, ()), past.begin(key), now, cells)
             current = account.window(key, now)
             used = percent(current.utilization, confirmed=current.confirmed) if current else NOTHING
             spans.append(Span(f"  {line} {used:>5}"))

@@ -16,7 +16,6 @@ LEAST_CELLS: Final = 40
 """A chart is never narrower, its labels included."""
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
-_PLAIN_BLOCKS: Final = "_.-=+*%#"
 
 _BRAILLE: Final = 0x2800
 _DOTS: Final = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
@@ -40,19 +39,16 @@ class Forecast:
     expected: Expected
 
 
-def sparkline(
-    samples: Sequence[Sample], since: datetime, until: datetime, cells: int, *, ascii: bool = False
-) -> str:
+def sparkline(samples: Sequence[Sample], since: datetime, until: datetime, cells: int) -> str:
     """One character for each slice of the time, as high as the highest level in it; a space where none is known."""
     found = slices(samples, since, (until - since) / max(cells, 1), cells, until)
-    return spark([None if one is None else one.high for one in found], ascii=ascii)
+    return spark([None if one is None else one.high for one in found])
 
 
-def spark(levels: Iterable[float | None], *, ascii: bool = False) -> str:
+def spark(levels: Iterable[float | None]) -> str:
     """One character for each level (a ratio); a space for None."""
-    blocks = _PLAIN_BLOCKS if ascii else _BLOCKS
     return "".join(
-        " " if level is None else blocks[-1 if level >= 1 else int(max(level, 0) * 7)]
+        " " if level is None else _BLOCKS[-1 if level >= 1 else int(max(level, 0) * 7)]
         for level in levels
     )
 
@@ -70,7 +66,8 @@ def chart(
     """Lines of at most `size` (cells, lines), two of which are the axis of time; clock times are those of `tz`.
 
     The highest line is 100 %, or more where more was used. What is ahead of `now` is a band from the level that is
-    reached with 90 % probability to that of 10 %; the darker line in it is as likely as not.
+    reached with 90 % probability to that of 10 %; the darker line in it is as likely as not. With `ascii`, the past is
+    drawn without braille, and of all the rest `text.ASCII` has a plain character.
     """
     width, rows = max(size[0], LEAST_CELLS) - _LABEL_CELLS, max(size[1] - 2, 2)
     rows -= int(rows > 2 and rows % 2 == 0)  # one of them is the middle
@@ -85,26 +82,25 @@ def chart(
         resets = set()
     for cells_of_row in cells:
         for column in resets:
-            cells_of_row[column] = cells_of_row[column] or Span("|" if ascii else "╎", Style.DIM)
+            cells_of_row[column] = cells_of_row[column] or Span("╎", Style.DIM)
     if forecast is not None:
         ahead = range(min(int((now - since) / per_cell) + 1, width), width)
         levels = [forecast.expected(since + per_cell * (column + 0.5)) for column in ahead]
         for column, (low, likely, high) in zip(ahead, levels, strict=True):
             for row in range(rows):
                 bottom, above = top * (rows - row - 1) / rows, top * (rows - row) / rows
-                is_last = row == 0
-                if bottom <= likely < above or (is_last and likely >= above):
-                    cells[row][column] = Span("o" if ascii else "▓", Style.NOTICE)
+                if bottom <= likely < above or (row == 0 and likely >= above):
+                    cells[row][column] = Span("▓", Style.NOTICE)
                 elif low < above and high >= bottom:
-                    cells[row][column] = Span(":" if ascii else "░", Style.NOTICE)
-    lines = [
-        (
-            Span(_label(row, rows, top, ascii=ascii), Style.DIM),
-            *(one or Span(" ") for one in cells[row]),
-        )
-        for row in range(rows)
-    ]
-    return [join(line) for line in (*lines, *_axis(since, until, now, width, resets, tz, ascii))]
+                    cells[row][column] = Span("░", Style.NOTICE)
+    labels = {0: top, rows - 1: 0.0}
+    if rows >= 5:
+        labels[rows // 2] = top * (rows - 1 - rows // 2) / (rows - 1)
+    lines = []
+    for row, line in enumerate(cells):
+        label = f"{round(labels[row] * 100)}%┤" if row in labels else "│"
+        lines.append(join((_label(label), *(one or Span(" ") for one in line))))
+    return [*lines, *_axis(since, until, now, width, resets, tz)]
 
 
 def _draw_past(
@@ -141,15 +137,8 @@ def _draw_past(
     ]
 
 
-def _label(row: int, rows: int, top: float, *, ascii: bool) -> str:
-    """The percentage at the height of a row, at the top, in the middle and at the bottom."""
-    tick, line = ("+", "|") if ascii else ("┤", "│")
-    shown = {0: top, rows - 1: 0.0}
-    if rows >= 5:
-        shown[rows // 2] = top * (rows - 1 - rows // 2) / (rows - 1)
-    if row not in shown:
-        return f"{line:>{_LABEL_CELLS}}"
-    return f"{round(shown[row] * 100):>{_LABEL_CELLS - 2}}%{tick}"
+def _label(text: str) -> Span:
+    return Span(f"{text:>{_LABEL_CELLS}}", Style.DIM)
 
 
 def _axis(
@@ -159,25 +148,22 @@ def _axis(
     width: int,
     resets: set[int],
     tz: tzinfo | None,
-    ascii: bool,
 ) -> Iterator[Line]:
     """The line of time, with the resets and now; below it, times that do not touch each other."""
-    line = ["-" if ascii else "─"] * width
+    line = ["▲" if column in resets else "─" for column in range(width)]
     per_cell = (until - since) / width
-    for column in resets:
-        line[column] = "^" if ascii else "▲"
-    line[min(int((now - since) / per_cell), width - 1)] = "@" if ascii else "●"
-    yield (Span(f"{'+' if ascii else '└':>{_LABEL_CELLS}}{''.join(line)}", Style.DIM),)
+    line[min(int((now - since) / per_cell), width - 1)] = "●"
+    yield join((_label("└"), Span("".join(line), Style.DIM)))
     step = next((one for one in _STEPS if one / per_cell >= 9), _STEPS[-1])
     labels = [" "] * (_LABEL_CELLS + width)
     free = 0
     for at in _ticks(since, until, step, tz):
         local = at.astimezone(tz)
-        text = f"{local:%H:%M}" if step < _DAY else f"{local:%a} {local.day}"
-        if step < _DAY and not (local.hour or local.minute):
-            text = f"{local:%a} {local.day}"
+        text = f"{local:%a} {local.day}"
         if step > timedelta(days=2):
             text = f"{local.day} {local:%b}"
+        elif step < _DAY and (local.hour or local.minute):
+            text = f"{local:%H:%M}"
         place = _LABEL_CELLS + int((at - since) / per_cell + 0.001)
         if place >= free and place + len(text) <= len(labels):
             labels[place : place + len(text)] = text

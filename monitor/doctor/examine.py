@@ -69,13 +69,11 @@ from monitor.doctor.network import (
     API,
     LEADER_SECS,
     PORT,
-    ApiFacts,
     Who,
     api_checks,
-    api_skipped,
     instance_check,
     port_check,
-    port_facts,
+    try_port,
 )
 from monitor.doctor.report import Check, Privacy, Question, title
 from monitor.notify.channels.desktop import Library
@@ -187,14 +185,13 @@ class _Examination:
         return [folder, *database_checks(state_db(self._world.environ))]
 
     async def _api(self) -> list[Check]:
-        settings, clock = self._settings.api, self._world.clock
-        if not settings.enabled:
-            return api_skipped()
-        asked_at = clock.now()
-        agent = settings.user_agent or user_agent()
-        answer = await self._world.reach(settings.url, settings.timeout_secs, agent)
-        facts = ApiFacts(settings.url, answer, asked_at, clock.now())
-        return api_checks(facts, self._world.platform, self._world.environ)
+        settings, world, answer = self._settings.api, self._world, None
+        began = world.clock.now()
+        if settings.enabled:
+            agent = settings.user_agent or user_agent()
+            answer = await world.reach(settings.url, settings.timeout_secs, agent)
+        asked_at = began + (world.clock.now() - began) / 2
+        return api_checks(settings.url, answer, asked_at, world.platform, world.environ)
 
     async def _port(self, who: Mapping[str, Any] | None) -> list[Check]:
         options = CliOptions(self._world.config)
@@ -204,7 +201,9 @@ class _Examination:
             found, _, advice = str(error).partition(": set ")
             fix = f"set {advice}" if advice else "correct that file, or the setting that names it"
             return [PORT.fail(found, fix)]
-        return [port_check(await port_facts(site), who, self._world.platform)]
+        if site is None:
+            return [PORT.skip('exporter.listen = "off": nothing is served')]
+        return [port_check(site, await try_port(site), who, self._world.platform)]
 
     async def _channels(self, has_keyring: bool) -> list[Check]:
         channels = Channels(

@@ -6,10 +6,10 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from exporters.connections import open_sockets
 from exporters.headers import address, is_loopback, setting
@@ -20,7 +20,6 @@ from monitor.core.errors import Failure, TrackerError, explain
 from monitor.core.format import duration
 from monitor.doctor.report import Check, Question
 from monitor.system.aio import DaemonThreads
-from monitor.system.urls import split_url
 from monitor.system.web import trust_problem
 
 API: Final = Question("api", "usage is requested there, and nowhere else")
@@ -36,52 +35,41 @@ _SET_CLOCK: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ApiFacts:
-    """What became of one request. `asked_at` and `answered_at` are this machine's own time."""
+def api_checks(
+    url: str,
+    answer: Reached | Failure | None,
+    asked_at: datetime,
+    platform: str,
+    environ: Mapping[str, str],
+) -> list[Check]:
+    """The way first; the clock is only judged where somebody told the time.
 
-    url: str
-    answer: Reached | Failure
-    asked_at: datetime
-    answered_at: datetime
-
-
-def api_checks(facts: ApiFacts, platform: str, environ: Mapping[str, str]) -> list[Check]:
-    """The way first; the clock is only judged where somebody told the time."""
-    match facts.answer:
-        case Failure():
-            return [API.fail(*explain(facts.answer)), CLOCK.skip("clock not checked")]
-        case Reached(is_challenge=False, is_alien=True):
-            return [
-                _alien(facts.url, facts.answer),
-                CLOCK.skip("clock not checked: the API sent no time"),
-            ]
-        case Reached(date=None):
-            return [_reached(facts.url, facts.answer, environ), CLOCK.skip("no Date was sent")]
-        case Reached(date=datetime() as date):
-            ours = facts.asked_at + (facts.answered_at - facts.asked_at) / 2
-            return [_reached(facts.url, facts.answer, environ), _clock(ours - date, platform)]
-    raise AssertionError(facts.answer)
-
-
-def api_skipped() -> list[Check]:
-    """Where the settings say that nobody is to be asked."""
-    words = "api.enabled = false: no network requests"
-    return [API.skip(words), CLOCK.skip("the API is not asked for the time")]
-
-
-def _alien(url: str, answer: Reached) -> Check:
-    what = "a web page" if answer.is_page else "a redirection"
-    found = (
-        f"something else answers in the place of {_host(url)}: {what} (HTTP {answer.status}), "
-        "as the login page of a network does"
-    )
-    fix = "open any page in a browser, and log in to the network there; else see whether a proxy, or api.url, is meant"
-    return API.fail(found, fix)
+    `asked_at` is this machine's time halfway through the request; an `answer` of None says that nobody is asked.
+    """
+    if answer is None:
+        skipped = CLOCK.skip("the API is not asked for the time")
+        return [API.skip("api.enabled = false: no network requests"), skipped]
+    if isinstance(answer, Failure):
+        return [API.fail(*explain(answer)), CLOCK.skip("clock not checked")]
+    host = urlsplit(url).hostname or url
+    if answer.is_alien and not answer.is_challenge:
+        what = "a web page" if answer.is_page else "a redirection"
+        found = (
+            f"something else answers in the place of {host}: {what} (HTTP {answer.status}), "
+            "as the login page of a network does"
+        )
+        fix = (
+            "open any page in a browser, and log in to the network there; "
+            "else see whether a proxy, or api.url, is meant"
+        )
+        return [API.fail(found, fix), CLOCK.skip("clock not checked: the API sent no time")]
+    way = _reached(host, answer, environ)
+    if answer.date is None:
+        return [way, CLOCK.skip("no Date was sent")]
+    return [way, _clock(asked_at - answer.date, platform)]
 
 
-def _reached(url: str, answer: Reached, environ: Mapping[str, str]) -> Check:
-    host = _host(url)
+def _reached(host: str, answer: Reached, environ: Mapping[str, str]) -> Check:
     if answer.is_challenge:
         found = f"{host} wants a browser (a Cloudflare challenge): it does not trust this network"
         fix = (
@@ -105,11 +93,6 @@ def _clock(ahead: timedelta, platform: str) -> Check:
     direction = "ahead of" if ahead > timedelta(0) else "behind"
     found = f"this clock is {duration(abs(ahead))} {direction} the server's"
     return CLOCK.warn(found, _SET_CLOCK.get(platform, "set the clock"))
-
-
-def _host(url: str) -> str:
-    parts = split_url(url)
-    return (parts.hostname if parts else None) or url
 
 
 INSTANCE: Final = Question("instance", "one process polls for all others, which only watch it")
@@ -157,38 +140,7 @@ class Bind(StrEnum):
     TAKEN = "taken"
     FORBIDDEN = "forbidden"
     NO_SUCH_ADDRESS = "no_such_address"
-    UNKNOWN_HOST = "unknown_host"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class PortFacts:
-    site: SiteConfig
-    bind: Bind
-
-
-async def port_facts(site: SiteConfig | None, ask_secs: float = PORT_SECS) -> PortFacts | None:
-    """Listens for a moment; where somebody else does, asks who it is. None where nothing is to be served."""
-    if site is None:
-        return None
-    try:
-        bind = await DaemonThreads(LOOKUP_SECS).run(lambda: _tried(site))
-    except TimeoutError:
-        bind = Bind.UNKNOWN_HOST
-    if bind is Bind.TAKEN and await _is_ours(site, ask_secs):
-        bind = Bind.OURS
-    return PortFacts(site, bind)
-
-
-def _tried(site: SiteConfig) -> Bind:
-    try:
-        for listening in open_sockets(site.host, site.port):
-            listening.close()
-    except (socket.gaierror, UnicodeError):
-        return Bind.UNKNOWN_HOST
-    except OSError as error:
-        return _BINDS.get(error.errno or 0, Bind.FAILED)
-    return Bind.FREE
 
 
 _BINDS: Final = {
@@ -197,6 +149,23 @@ _BINDS: Final = {
     errno.EPERM: Bind.FORBIDDEN,
     errno.EADDRNOTAVAIL: Bind.NO_SUCH_ADDRESS,
 }
+
+
+async def try_port(site: SiteConfig, ask_secs: float = PORT_SECS) -> Bind:
+    """Listen for a moment; where somebody else does, ask who it is."""
+
+    def listen() -> None:
+        for listening in open_sockets(site.host, site.port):
+            listening.close()
+
+    try:
+        await DaemonThreads(LOOKUP_SECS).run(listen)
+    except (TimeoutError, socket.gaierror, UnicodeError):  # of looking the host up
+        return Bind.NO_SUCH_ADDRESS
+    except OSError as error:
+        bind = _BINDS.get(error.errno or 0, Bind.FAILED)
+        return Bind.OURS if bind is Bind.TAKEN and await _is_ours(site, ask_secs) else bind
+    return Bind.FREE
 
 
 async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
@@ -219,65 +188,50 @@ async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
     return False
 
 
-def port_check(facts: PortFacts | None, who: Mapping[str, Any] | None, platform: str) -> Check:
+def port_check(site: SiteConfig, bind: Bind, who: Mapping[str, Any] | None, platform: str) -> Check:
     """`who` is the running instance of these settings, if there is one."""
-    if facts is None:
-        return PORT.skip('exporter.listen = "off": nothing is served')
-    host, port = facts.site.host, facts.site.port
+    host, port = site.host, site.port
     where = address(host, port)
-    match facts.bind:
+    other = port + 1 if port < 65535 else port - 1
+    if bind is Bind.FORBIDDEN:
+        other = 15707
+    elsewhere = f'another port in the settings, exporter.listen = "127.0.0.1:{other}", or "off"'
+    match bind:
+        case Bind.FREE if port == 0:
+            return PORT.ok("any free port is taken when it starts")
         case Bind.FREE:
-            return _free(facts.site, where)
+            return _served(site, f"{where} is free")
         case Bind.OURS if who is not None:
-            return _serving(facts.site, where, who)
+            refused = [str(name) for name in who.get("refused_hosts", ())]
+            if refused:
+                found = f"requests are refused that ask {where} by the name {', '.join(refused)}"
+                return PORT.warn(
+                    found, f"if it is your scraper's: {setting(*site.hosts, *refused)}"
+                )
+            return _served(site, f"the running monitor serves on {where}")
         case Bind.OURS:
             found = f"another monitor has {where}: one with other settings, or of another user"
-            return PORT.warn(found, _elsewhere(port))
+            return PORT.warn(found, elsewhere)
         case Bind.TAKEN:
-            return PORT.fail(
-                f"another program has {where}",
-                f"{_culprit(port, platform)}; {_elsewhere(port)}",
+            is_linux = platform == "linux"
+            program = (
+                f"ss -ltnp 'sport = :{port}'" if is_linux else f"lsof -nP -iTCP:{port} -sTCP:LISTEN"
             )
+            return PORT.fail(f"another program has {where}", f"`{program}` says which; {elsewhere}")
         case Bind.FORBIDDEN:
             found = f"this user may not listen on {where}: ports below 1024 are the system's"
-            return PORT.fail(found, _elsewhere(15706))
-        case Bind.NO_SUCH_ADDRESS | Bind.UNKNOWN_HOST:
+            return PORT.fail(found, elsewhere)
+        case Bind.NO_SUCH_ADDRESS:
             found = f"{host} is no address of this machine"
             return PORT.fail(found, 'exporter.listen = "127.0.0.1:15707"')
-    return PORT.fail(f"{where} cannot be listened on", _elsewhere(port))
+    return PORT.fail(f"{where} cannot be listened on", elsewhere)
 
 
-def _free(site: SiteConfig, where: str) -> Check:
-    if site.port == 0:
-        return PORT.ok("any free port is taken when it starts")
-    if not is_loopback(site.host) and site.web_config is None:
-        return _open_to_others(site, f"{where} is free")
-    return PORT.ok(f"{where} is free")
-
-
-def _serving(site: SiteConfig, where: str, who: Mapping[str, Any]) -> Check:
-    refused = [str(name) for name in who.get("refused_hosts", ())]
-    if refused:
-        found = f"requests are refused that ask {where} by the name {', '.join(refused)}"
-        return PORT.warn(found, f"if it is your scraper's: {setting(*site.hosts, *refused)}")
-    if not is_loopback(site.host) and site.web_config is None:
-        return _open_to_others(site, f"the running monitor serves on {where}")
-    return PORT.ok(f"the running monitor serves on {where}")
-
-
-def _open_to_others(site: SiteConfig, found: str) -> Check:
+def _served(site: SiteConfig, found: str) -> Check:
+    if is_loopback(site.host) or site.web_config is not None:
+        return PORT.ok(found)
     advice = (
         "exporter.web_config (TLS and a password), accounts with a label, or"
         f' exporter.listen = "127.0.0.1:{site.port}"'
     )
     return PORT.warn(f"{found}, and open to other machines: /metrics names your accounts", advice)
-
-
-def _elsewhere(port: int) -> str:
-    other = port + 1 if port < 65535 else port - 1
-    return f'another port in the settings, exporter.listen = "127.0.0.1:{other}", or "off"'
-
-
-def _culprit(port: int, platform: str) -> str:
-    program = "ss -ltnp 'sport = :{}'" if platform == "linux" else "lsof -nP -iTCP:{} -sTCP:LISTEN"
-    return f"`{program.format(port)}` says which"

@@ -1,7 +1,7 @@
 """The way to the API, this machine's clock, and the exporter's port, judged from facts and tried on real sockets."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -14,8 +14,8 @@ from exporters.web_config import SiteConfig
 from monitor.api.client import Reached, reach
 from monitor.core.errors import NEVER_CONNECTED, Cause, Failure, Reason
 from monitor.demo.server import SimulatedApi
-from monitor.doctor.network import ApiFacts, Bind, PortFacts, api_checks, port_check, port_facts
-from monitor.doctor.report import Outcome
+from monitor.doctor.network import Bind, api_checks, port_check, try_port
+from monitor.doctor.report import Check, Outcome
 from tests.builders import NOW, after, state
 from tests.doctor.factories import ALONE, Machine
 from tests.real.need import unprivileged
@@ -26,15 +26,15 @@ OK, WARN, FAIL, SKIP = Outcome
 URL = "https://api.anthropic.com"
 
 
-def facts(answer: Reached | Failure) -> ApiFacts:
-    return ApiFacts(URL, answer, NOW, after(seconds=2))
+def judged(answer: Reached | Failure, environ: Mapping[str, str] | None = None) -> list[Check]:
+    return api_checks(URL, answer, after(seconds=1), "linux", environ or {})
 
 
 @pytest.mark.parametrize("cause", sorted(NEVER_CONNECTED))
 def test_each_obstacle_has_a_remedy_of_its_own(cause: Cause) -> None:
     def found(cause: Cause) -> str:
         failure = Failure(Reason.CONNECTION, cause, name="api.anthropic.com", detail="HTTP 403")
-        way, clock = api_checks(facts(failure), "linux", {})
+        way, clock = judged(failure)
         assert (way.outcome, clock.outcome) == (FAIL, SKIP)
         assert "api.anthropic.com" in way.found
         assert way.fix and "{" not in way.found + way.fix
@@ -44,8 +44,7 @@ def test_each_obstacle_has_a_remedy_of_its_own(cause: Cause) -> None:
 
 
 def test_a_variable_without_certificates_is_told_where_the_api_answers() -> None:
-    answered = facts(Reached(404, NOW, False))
-    way, _ = api_checks(answered, "linux", {"SSL_CERT_FILE": "/none"})
+    way, _ = judged(Reached(404, NOW, False), {"SSL_CERT_FILE": "/none"})
     assert way.outcome is WARN and "SSL_CERT_FILE names no file to be read" in way.found
 
 
@@ -61,7 +60,7 @@ def test_a_variable_without_certificates_is_told_where_the_api_answers() -> None
 def test_the_clock_is_judged_by_the_server_s(
     server_is: timedelta, outcome: Outcome, words: str
 ) -> None:
-    _, clock = api_checks(facts(Reached(404, NOW + server_is, False)), "linux", {})
+    _, clock = judged(Reached(404, NOW + server_is, False))
     assert (clock.outcome, words in clock.found) == (outcome, True), clock.found
     assert clock.fix == ("`sudo timedatectl set-ntp true`" if outcome is WARN else None)
 
@@ -79,19 +78,19 @@ def test_the_clock_is_judged_by_the_server_s(
     ],
 )
 def test_what_is_said_of_an_answer(answer: Reached, outcome: Outcome, words: str) -> None:
-    way, _ = api_checks(facts(answer), "linux", {})
+    way, _ = judged(answer)
     assert (way.outcome, words in way.found) == (outcome, True)
 
 
 def test_the_clock_of_a_login_page_is_not_the_server_s() -> None:
-    _, clock = api_checks(facts(Reached(200, NOW - timedelta(days=9), False, True)), "linux", {})
+    _, clock = judged(Reached(200, NOW - timedelta(days=9), False, True))
     assert clock.outcome is SKIP
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
 def test_a_proxy_is_mentioned_without_its_address(name: str) -> None:
     environ = {name: "http://u:word@proxy.example:1"}
-    way, _ = api_checks(facts(Reached(404, NOW, False)), "linux", environ)
+    way, _ = judged(Reached(404, NOW, False), environ)
     assert way.found == "api.anthropic.com answers through a proxy"
 
 
@@ -110,9 +109,6 @@ async def test_nobody_is_asked_where_the_settings_forbid_it(machine: Machine) ->
     assert (await machine.answer("clock")).outcome is SKIP
 
 
-OK, WARN, FAIL, SKIP = Outcome
-
-
 @contextmanager
 def listener(host: str = "127.0.0.1") -> Iterator[int]:
     with socket.socket() as listening:
@@ -125,16 +121,13 @@ async def test_a_free_port_is_free_again_after_the_look() -> None:
     with listener() as port:
         pass
     for _ in range(2):
-        assert await port_facts(SiteConfig("127.0.0.1", port)) == PortFacts(
-            SiteConfig("127.0.0.1", port), Bind.FREE
-        )
+        assert await try_port(SiteConfig("127.0.0.1", port)) is Bind.FREE
 
 
 async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
     with listener() as port:
-        facts = await port_facts(SiteConfig("127.0.0.1", port), ask_secs=0.1)
-    assert facts == PortFacts(SiteConfig("127.0.0.1", port), Bind.TAKEN)
-    check = port_check(facts, None, "linux")
+        site = SiteConfig("127.0.0.1", port)
+        check = port_check(site, await try_port(site, ask_secs=0.1), None, "linux")
     assert check.outcome is FAIL and check.found == f"another program has 127.0.0.1:{port}"
     assert check.fix is not None and f"`ss -ltnp 'sport = :{port}'`" in check.fix
     assert "exporter.listen" in check.fix
@@ -142,51 +135,46 @@ async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
 
 async def test_a_port_on_which_a_monitor_serves_is_ours() -> None:
     async with Site(state, lambda: NOW, SiteConfig()) as site:
-        facts = await port_facts(SiteConfig("127.0.0.1", site.port))
-    assert facts is not None and facts.bind is Bind.OURS
-    assert port_check(facts, {"pid": 1}, "linux").outcome is OK
-    assert port_check(facts, None, "linux").outcome is WARN
+        config = SiteConfig("127.0.0.1", site.port)
+        bind = await try_port(config)
+    assert bind is Bind.OURS
+    assert port_check(config, bind, {"pid": 1}, "linux").outcome is OK
+    assert port_check(config, bind, None, "linux").outcome is WARN
 
 
 async def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
-    facts = await port_facts(SiteConfig("192.0.2.1", 15707))
-    assert facts is not None and facts.bind is Bind.NO_SUCH_ADDRESS
+    assert await try_port(SiteConfig("192.0.2.1", 15707)) is Bind.NO_SUCH_ADDRESS
 
 
 async def test_a_host_that_nobody_knows_is_told() -> None:
-    facts = await port_facts(SiteConfig("no-such-host.invalid", 15707))
-    assert facts is not None and facts.bind is Bind.UNKNOWN_HOST
+    assert await try_port(SiteConfig("no-such-host.invalid", 15707)) is Bind.NO_SUCH_ADDRESS
 
 
-async def test_nothing_is_to_be_served() -> None:
-    assert await port_facts(None) is None
-    assert port_check(None, None, "linux").outcome is SKIP
+async def test_nothing_is_to_be_served(machine: Machine) -> None:
+    machine.settings("")
+    check = await machine.answer("port")
+    assert (check.outcome, check.found) == (SKIP, 'exporter.listen = "off": nothing is served')
 
 
 async def test_a_port_of_the_system_is_forbidden() -> None:
     with unprivileged():
-        facts = await port_facts(SiteConfig("127.0.0.1", 1))
-    assert facts is not None and facts.bind is Bind.FORBIDDEN
+        assert await try_port(SiteConfig("127.0.0.1", 1)) is Bind.FORBIDDEN
 
 
 @pytest.mark.parametrize(
-    "facts, outcome, words",
+    "site, bind, outcome, words",
     [
-        (PortFacts(SiteConfig("::1", 9), Bind.FREE), OK, "[::1]:9 is free"),
-        (PortFacts(SiteConfig("127.0.0.1", 0), Bind.FREE), OK, "any free port"),
-        (PortFacts(SiteConfig("198.51.100.7", 9), Bind.FREE), WARN, "open to other machines"),
-        (PortFacts(SiteConfig("", 9, web_config=Path("w")), Bind.FREE), OK, ":9 is free"),
-        (PortFacts(SiteConfig("127.0.0.1", 9), Bind.FORBIDDEN), FAIL, "may not listen"),
-        (
-            PortFacts(SiteConfig("192.0.2.1", 9), Bind.NO_SUCH_ADDRESS),
-            FAIL,
-            "no address of this machine",
-        ),
-        (PortFacts(SiteConfig("x", 9), Bind.FAILED), FAIL, "cannot be listened on"),
+        (SiteConfig("::1", 9), Bind.FREE, OK, "[::1]:9 is free"),
+        (SiteConfig("127.0.0.1", 0), Bind.FREE, OK, "any free port"),
+        (SiteConfig("198.51.100.7", 9), Bind.FREE, WARN, "open to other machines"),
+        (SiteConfig("", 9, web_config=Path("w")), Bind.FREE, OK, ":9 is free"),
+        (SiteConfig("127.0.0.1", 9), Bind.FORBIDDEN, FAIL, "may not listen"),
+        (SiteConfig("192.0.2.1", 9), Bind.NO_SUCH_ADDRESS, FAIL, "no address of this machine"),
+        (SiteConfig("x", 9), Bind.FAILED, FAIL, "cannot be listened on"),
     ],
 )
-def test_what_is_said_of_a_port(facts: PortFacts, outcome: Outcome, words: str) -> None:
-    check = port_check(facts, None, "darwin")
+def test_what_is_said_of_a_port(site: SiteConfig, bind: Bind, outcome: Outcome, words: str) -> None:
+    check = port_check(site, bind, None, "darwin")
     assert (check.outcome, words in check.found) == (outcome, True)
 
 
@@ -199,13 +187,13 @@ async def test_a_monitor_that_speaks_tls_and_wants_a_password_is_ours(tmp_path: 
     )
     config = SiteConfig(web_config=tmp_path / "web.yml")
     async with Site(state, lambda: NOW, config) as site:
-        facts = await port_facts(replace(config, port=site.port))
-    assert facts is not None and facts.bind is Bind.OURS
+        assert await try_port(replace(config, port=site.port)) is Bind.OURS
 
 
 def test_names_that_were_refused_are_named_with_the_setting() -> None:
-    facts = PortFacts(SiteConfig("127.0.0.1", 9, ("box.lan",)), Bind.OURS)
-    check = port_check(facts, {"pid": 1, "refused_hosts": ["host.docker.internal"]}, "linux")
+    site = SiteConfig("127.0.0.1", 9, ("box.lan",))
+    who = {"pid": 1, "refused_hosts": ["host.docker.internal"]}
+    check = port_check(site, Bind.OURS, who, "linux")
     assert check.outcome is WARN
     assert check.found.endswith("by the name host.docker.internal")
     assert check.fix == (

@@ -61,8 +61,8 @@ from monitor.doctor.logins import (
     ReadLogin,
     environment_check,
     login_check,
-    login_facts,
     override_checks,
+    read_login,
     unwatched_checks,
 )
 from monitor.doctor.network import (
@@ -218,11 +218,10 @@ class _Examination:
 
     async def _logins_and_accounts(self, keyring: Failure | None) -> list[Check]:
         world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled
-        read = await self._logins()
-        found = [login.found for login in read]
+        found = await self._logins()
         places = [login_check(f, now(), world.platform, world.environ, asks=asks) for f in found]
         unwatched = unwatched_checks(found, self._settings.accounts, self._learnt, now())
-        accounts = await self._tokens(read, keyring) if asks else self._unsent()
+        accounts = await self._tokens(found, keyring) if asks else self._unsent()
         default = home(world.environ) / ".claude"
         folders = {
             one.place: Path(one.folder or default) for one in found if one.folder is not None
@@ -284,10 +283,7 @@ class _Examination:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOGINS_SECS
         return [
-            ReadLogin(
-                source,
-                await login_facts(source, is_current=place == 0, limit_secs=deadline - loop.time()),
-            )
+            await read_login(source, is_current=place == 0, limit_secs=deadline - loop.time())
             for place, source in enumerate(sources)
         ]
 

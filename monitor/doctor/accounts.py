@@ -1,19 +1,105 @@
-"""The checks of the settings' accounts: where each one's token comes from, and why one cannot be read."""
+"""The checks of the OS keyring, and of the settings' accounts: where each one's token comes from, and why one fails.
 
-from collections.abc import Mapping, Set
+Nothing is written into the keyring.
+"""
+
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from monitor.core.errors import Cause, Failure, Reason, Source, command, explain
+from monitor.core.errors import (
+    UNLOCKABLE,
+    Cause,
+    CredentialError,
+    Failure,
+    Reason,
+    Source,
+    command,
+    explain,
+)
 from monitor.core.format import age, duration
 from monitor.core.model import LOGIN_REASONS, Account, AccountState, AuthMethod, Down, Storage
 from monitor.core.sanitize import clean
 from monitor.credentials.account_cache import CachedAccount
 from monitor.credentials.folders import DEFAULT, for_claude_code
+from monitor.credentials.keyring import Backend, Keyring
 from monitor.credentials.resolver import TokenStatus
 from monitor.doctor.logins import minute
 from monitor.doctor.report import Check, Outcome, Question, masked
+
+KEYRING: Final = Question(
+    "keyring", "tokens and session keys are kept there, unless the settings say where else"
+)
+
+_NO_ENTRY: Final = "monitor doctor"
+"""A name that no account has: to ask for it opens the keyring, and brings no secret."""
+
+_NAMES: Final = {
+    "keyring.backends.SecretService": "Secret Service (GNOME Keyring, KeePassXC or another)",
+    "keyring.backends.libsecret": "libsecret",
+    "keyring.backends.kwallet": "KWallet",
+    "keyring.backends.macOS": "the macOS Keychain",
+}
+_INSTEAD: Final = (
+    'Without a keyring, set `storage = "linked"` under [settings] (Claude Code\'s own logins), '
+    "or a token_command for each account"
+)
+
+
+async def keyring_check(
+    backend: Callable[[], Backend],
+    environ: Mapping[str, str],
+    platform: str,
+    *,
+    is_needed: bool,
+) -> tuple[Check, Failure | None]:
+    """Ask the keyring: the check, and why it cannot be asked; some seconds where it is silent. Never raises.
+
+    `is_needed` says that the settings leave no other place for some secret.
+    """
+    used: list[str] = []
+
+    def noted() -> Backend:
+        found = backend()
+        used.append(type(found).__module__)
+        return found
+
+    try:
+        await Keyring(noted).read(_NO_ENTRY)
+    except CredentialError as error:
+        found, fix = _explained(error.failure, environ, platform)
+        check = KEYRING.fail if is_needed else KEYRING.warn
+        return check(found, fix), error.failure
+    return KEYRING.ok(f"{_NAMES.get(used[0], used[0])} answers"), None
+
+
+def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
+    """What is wrong, and what to do about it in this session."""
+    problem, advice = explain(failure)
+    if failure.cause is Cause.NO_KEYRING:
+        start = "start GNOME Keyring, KWallet or KeePassXC (`gnome-keyring-daemon --start`)"
+        if platform == "linux" and not environ.get("DBUS_SESSION_BUS_ADDRESS"):
+            start = (
+                "$DBUS_SESSION_BUS_ADDRESS is not set: log in to the desktop, or run `dbus-run-session -- sh` and in "
+                "it `gnome-keyring-daemon --unlock`"
+            )
+        return "no system keyring available", f"{start}. {_INSTEAD}"
+    if failure.cause is Cause.MISCONFIGURED:
+        return problem, (
+            "`unset PYTHON_KEYRING_BACKEND`, and take `default-keyring` out of keyringrc.cfg "
+            "(`keyring diagnose` says where that is)"
+        )
+    if failure.cause not in UNLOCKABLE:
+        return problem, advice or _INSTEAD
+    if platform == "darwin":
+        return problem, "`security unlock-keychain`, or start this from the desktop"
+    if environ.get("SSH_CONNECTION"):
+        return problem, (
+            "`gnome-keyring-daemon --replace --unlock` (it reads the password), or log in to the desktop"
+        )
+    return problem, "open its password manager, or log out and in again"
+
 
 ACCOUNT: Final = Question("account", "without a valid token its usage can't be read")
 
@@ -25,18 +111,48 @@ _PLACES: Final = {
 }
 
 
+_ENTER_KEY: Final = "`monitor accounts edit NAME --session-key`"
+READING: Final = Question("account", "its data is stale and it sends no alerts")
+
+_BY_ITSELF: Final = "it is polled again automatically; `monitor status` shows when"
+_PASSING: Final = {
+    Reason.RATE_LIMITED: f"wait: {_BY_ITSELF}",
+    Reason.TIMEOUT: f"see the API above; {_BY_ITSELF}",
+    Reason.CONNECTION: f"see the API above; {_BY_ITSELF}",
+    Reason.SERVER: f"see the API above; {_BY_ITSELF}",
+    Reason.BLOCKED: f"look at the proxy, the VPN or the network's login page; {_BY_ITSELF}",
+    Reason.CHALLENGE: f"leave the VPN or proxy, or log in by OAuth: `monitor accounts import`; {_BY_ITSELF}",
+}
+"""What mends the failures that may pass without anybody doing anything."""
+
+_UPGRADE: Final = "install the newest version of this program: the API may have changed"
+_NOT_OF_SETUP: Final = (
+    "the token of a login (`claude`, then /login), not one of `claude setup-token`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why the last poll of an account failed; `is_running` says that a monitor runs now, and will poll again."""
+
+    failure: Failure
+    is_running: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
     """One account, called `title` here, and what the resolver says of its token.
 
-    `keyring` is why the keyring cannot be asked; `is_given` says that systemd hands credentials to this process.
+    `failed` is why its last poll has, if so; `keyring` is why the keyring cannot be asked; `is_given` says that systemd
+    hands credentials to this process.
     """
 
     title: str
     account: Account
     status: TokenStatus
-    keyring: Failure | None = None
-    is_given: bool = False
+    failed: Failed | None
+    keyring: Failure | None
+    is_given: bool
 
     @property
     def start(self) -> str:
@@ -73,7 +189,36 @@ def unsent_check(title: str, account: Account, facts: CachedAccount) -> Check:
     return UNSENT.ok(f"{title}: it needs no token (api.enabled = false)")
 
 
-def token_check(facts: TokenFacts, now: datetime) -> Check:
+def account_check(facts: TokenFacts, now: datetime) -> Check:
+    """The check of the account's token, unless that does not say why the account fails."""
+    check, failed = _token_check(facts, now), facts.failed
+    if failed is None:
+        return check
+    failure, is_passing = failed.failure, failed.failure.reason in _PASSING
+    # A token that has expired explains a refusal, and what passes by itself; one that is missing, anything.
+    if check.outcome is Outcome.WARN and (failure.reason is Reason.AUTH or is_passing):
+        return check
+    if check.outcome is Outcome.FAIL:
+        return check
+    problem, advice = explain(failure)
+    if failure.cause is Cause.LEFT_OUT:
+        return READING.warn(f"{facts.title}: {problem}", _UPGRADE)
+    whose = "cannot be read" if failed.is_running else "could not be read when it was asked last"
+    found = f"{facts.title}: it {whose} ({failure.reason}): {problem}"
+    if is_passing:
+        return READING.warn(found, _PASSING[failure.reason])
+    if failure.reason in LOGIN_REASONS:
+        fix = _login(failure.reason, facts)
+    elif failure.cause is Cause.NO_LIMITS:
+        fix = f"wait: {_BY_ITSELF}"
+    elif failure.reason is Reason.SCHEMA:
+        fix = _UPGRADE
+    else:
+        fix = advice or f"`monitor accounts import`; if it stays so, {facts.start}"
+    return READING.fail(found, fix)
+
+
+def _token_check(facts: TokenFacts, now: datetime) -> Check:
     """A token that has only ended is a warning, since Claude Code renews it; one that is missing is a failure."""
     status, failure, title = facts.status, facts.status.failure, facts.title
     ends = status.expires_at
@@ -83,7 +228,10 @@ def token_check(facts: TokenFacts, now: datetime) -> Check:
     if status.storage is Storage.SYSTEMD and not facts.is_given:
         found = "only the service itself is given them"
         return ACCOUNT.skip(f"{title}: {_PLACES[Storage.SYSTEMD]}: {found}")
-    if facts.keyring is not None and _is_of_keyring(failure, facts.keyring):
+    is_of_keyring = failure == facts.keyring or (
+        failure.cause is Cause.NO_KEYRING and failure.source is not Source.KEYCHAIN
+    )
+    if facts.keyring is not None and is_of_keyring:
         return ACCOUNT.skip(f"{title}: the keyring could not be asked, see above")
     if failure.cause is Cause.UNIDENTIFIED:
         return ACCOUNT.skip(f"{title}: only the API knows whose login is there; it is not asked")
@@ -94,12 +242,6 @@ def token_check(facts: TokenFacts, now: datetime) -> Check:
         return ACCOUNT.warn(f"{title}: {facts.place}: {expired} ({problem})", fix)
     check = ACCOUNT.warn if failure.cause is Cause.WAITING else ACCOUNT.fail
     return check(f"{title}: {problem}", fix)
-
-
-def _is_of_keyring(failure: Failure, keyring: Failure) -> bool:
-    return failure == keyring or (
-        failure.cause is Cause.NO_KEYRING and failure.source is not Source.KEYCHAIN
-    )
 
 
 def _without_login(facts: TokenFacts, failure: Failure) -> str:
@@ -114,45 +256,8 @@ def _without_login(facts: TokenFacts, failure: Failure) -> str:
     return ""
 
 
-_ENTER_KEY: Final = "`monitor accounts edit NAME --session-key`"
-
-
-READING: Final = Question("account", "its data is stale and it sends no alerts")
-
-_BY_ITSELF: Final = "it is polled again automatically; `monitor status` shows when"
-_PASSING: Final = {
-    Reason.RATE_LIMITED: f"wait: {_BY_ITSELF}",
-    Reason.TIMEOUT: f"see the API above; {_BY_ITSELF}",
-    Reason.CONNECTION: f"see the API above; {_BY_ITSELF}",
-    Reason.SERVER: f"see the API above; {_BY_ITSELF}",
-    Reason.BLOCKED: f"look at the proxy, the VPN or the network's login page; {_BY_ITSELF}",
-    Reason.CHALLENGE: f"leave the VPN or proxy, or log in by OAuth: `monitor accounts import`; {_BY_ITSELF}",
-}
-"""What mends the failures that may pass without anybody doing anything."""
-
-_NOT_OF_SETUP: Final = (
-    "the token of a login (`claude`, then /login), not one of `claude setup-token`"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Why the last poll of an account failed; `is_running` says that a monitor runs now, and will poll again."""
-
-    failure: Failure
-    is_running: bool = True
-
-    def without(self, names: Set[str]) -> "Failed":
-        """The same with these accounts' names masked, fit for a page that strangers may see."""
-        return replace(self, failure=_masked(self.failure, names))
-
-
-def without_names(status: TokenStatus, names: Set[str]) -> TokenStatus:
-    """The status with these accounts' names masked in its failure."""
-    return replace(status, failure=status.failure and _masked(status.failure, names))
-
-
-def _masked(failure: Failure, names: Set[str]) -> Failure:
+def mask_names(failure: Failure, names: Set[str]) -> Failure:
+    """The failure with these accounts' names masked, fit for a page that strangers may see."""
     name = masked(failure.name) if failure.name in names else failure.name
     owner = masked(failure.owner or "") if failure.owner in names else failure.owner
     return replace(failure, name=name, owner=owner)
@@ -169,43 +274,6 @@ def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> di
             partial = Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)
             failed[name] = Failed(partial, is_running)
     return failed
-
-
-def with_failure(check: Check, facts: TokenFacts, failed: Failed | None) -> Check:
-    """The check of the account's token, unless that does not say why the account fails."""
-    if failed is None or _is_explained(check, failed):
-        return check
-    whose = "cannot be read" if failed.is_running else "could not be read when it was asked last"
-    problem, fix = _problem(failed, facts)
-    if failed.failure.cause is Cause.LEFT_OUT:
-        return READING.warn(f"{facts.title}: {problem}", fix)
-    found = f"{facts.title}: it {whose} ({failed.failure.reason}): {problem}"
-    if failed.failure.reason in _PASSING:
-        return READING.warn(found, fix)
-    return READING.fail(found, fix)
-
-
-def _is_explained(check: Check, failed: Failed) -> bool:
-    """A token that has expired explains a refusal, and what passes by itself; one that is missing, anything."""
-    if check.outcome is Outcome.WARN:
-        return failed.failure.reason is Reason.AUTH or failed.failure.reason in _PASSING
-    return check.outcome is Outcome.FAIL
-
-
-def _problem(failed: Failed, facts: TokenFacts) -> tuple[str, str]:
-    """What is wrong, and what mends it: the failure's own advice, where it names a command."""
-    problem, advice = explain(failed.failure)
-    if failed.failure.reason in _PASSING:
-        return problem, _PASSING[failed.failure.reason]
-    if failed.failure.reason in LOGIN_REASONS:
-        return problem, _login(failed.failure.reason, facts)
-    if failed.failure.cause is Cause.NO_LIMITS:
-        return problem, f"wait: {_BY_ITSELF}"
-    if failed.failure.reason is Reason.SCHEMA:
-        return problem, "install the newest version of this program: the API may have changed"
-    if advice:
-        return problem, advice
-    return problem, f"`monitor accounts import`; if it stays so, {facts.start}"
 
 
 def _login(reason: Reason, facts: TokenFacts) -> str:

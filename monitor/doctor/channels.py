@@ -24,29 +24,25 @@ CHANNEL: Final = Question("channel", "a failing channel loses alerts or falls ba
 _MAC_PROGRAMS: Final = ("terminal-notifier", "osascript")
 
 
+_OTHERWISE: Final = (
+    'another channel, such as notifications.channels = ["webhook"] with [channels.webhook]'
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Channels:
     """Looks at each channel that the settings name. `sender` makes desktop-notifier's object, None for its own."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        vault: Keyring,
-        environ: Mapping[str, str],
-        platform: str,
-        has_keyring: bool,
-        sender: Callable[[], Library] | None = None,
-    ) -> None:
-        self._settings = settings
-        self._vault = vault
-        self._environ = environ
-        self._platform = platform
-        self._has_keyring = has_keyring
-        self._sender = sender
+    settings: Settings
+    vault: Keyring
+    environ: Mapping[str, str]
+    platform: str
+    has_keyring: bool
+    sender: Callable[[], Library] | None = None
 
     async def checks(self) -> list[Check]:
         """One for all of them, and one for each. Takes some seconds where a daemon is silent; never raises."""
-        notifications = self._settings.notifications
+        notifications = self.settings.notifications
         if not notifications.enabled:
             return [NOTIFICATIONS.skip("notifications.enabled = false: no alerts are sent")]
         if not notifications.channels:
@@ -75,27 +71,38 @@ class Channels:
                 return await self._with_entry(name)
             case "alertmanager":
                 return CHANNEL.ok("alertmanager: its URL is set")
-            case "terminal" if render_notification(Message("", ""), self._environ) is None:
+            case "terminal" if render_notification(Message("", ""), self.environ) is None:
                 lacks = "this terminal is not known to show notifications"
                 return CHANNEL.warn(f"terminal: {lacks}", '"bell" rings in any terminal')
         return CHANNEL.ok(f"{name}: a line at the top of an open `monitor tui`, with its {name}")
 
     async def _desktop(self) -> Check:
-        desktop = Desktop(markup=False, make=self._sender)
+        desktop = Desktop(markup=False, make=self.sender)
         try:
             await desktop.check()
         except ChannelError as error:
             found = [program for program in _MAC_PROGRAMS if self._which(program)]
-            if self._platform == "darwin" and found:
+            if self.platform == "darwin" and found:
                 return CHANNEL.ok(f"desktop: this Python may not notify, so {found[0]} does")
-            lacks, fix = _silence(error, self._platform, self._environ)
+            if error.reason is ChannelReason.TIMEOUT:
+                lacks = "the notification service does not answer"
+                fix = "restart it, or log out and in again"
+            elif error.reason is ChannelReason.NO_CAPABILITY:
+                lacks = "this Python's notifications vanish without a word"
+                is_mac = self.platform == "darwin"
+                fix = "`brew install terminal-notifier`" if is_mac else _OTHERWISE
+            elif self.platform == "linux" and not self.environ.get("DBUS_SESSION_BUS_ADDRESS"):
+                lacks, fix = "no D-Bus session: desktop notifications unavailable", _OTHERWISE
+            else:
+                lacks = "no notification service answers"
+                fix = f"start one, such as `dunst`; or {_OTHERWISE}"
             return CHANNEL.warn(f"desktop: {lacks}", fix)
         finally:
             desktop.close()
         return CHANNEL.ok("desktop: the desktop's own notification service answers")
 
     def _command(self) -> Check:
-        table = self._settings.channels.command
+        table = self.settings.channels.command
         program = table.argv[0] if table else ""
         name = PurePath(program).name
         if self._which(program):
@@ -104,21 +111,21 @@ class Channels:
         return CHANNEL.warn(f"command: {name} is not on the PATH, or no program", fix)
 
     def _which(self, program: str) -> str | None:
-        return shutil.which(program, path=self._environ.get("PATH", ""))
+        return shutil.which(program, path=self.environ.get("PATH", ""))
 
     async def _with_entry(self, name: str) -> Check:
         """The entry is only looked for: neither it nor its name is told."""
         if name == "apprise" and importlib.util.find_spec("apprise") is None:
             return CHANNEL.warn("apprise: the library is not installed", "`pip install apprise`")
-        entries = self._settings.channels.entries
+        entries = self.settings.channels.entries
         entry = next((e for key, e in entries.items() if key.startswith(f"{name}.")), None)
         if entry is None:
             return CHANNEL.ok(f"{name}: its URL is set, and it needs no token")
-        if not self._has_keyring:
+        if not self.has_keyring:
             lacks = "its keyring entry cannot be read"
             return CHANNEL.warn(f"{name}: {lacks}", "see the keyring above")
         try:
-            is_there = await self._vault.read(entry) is not None
+            is_there = await self.vault.read(entry) is not None
         except CredentialError as error:
             # Apprise's URLs are several lines: that an entry is no token says only that it is there.
             is_there = error.cause is Cause.DAMAGED
@@ -126,24 +133,6 @@ class Channels:
             return CHANNEL.ok(f"{name}: its keyring entry is there")
         fix = "`keyring set claude-tracker NAME`, with the name that the settings give"
         return CHANNEL.warn(f"{name}: its keyring entry is missing", fix)
-
-
-def _silence(error: ChannelError, platform: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Why the desktop would show nothing, and what to do."""
-    if error.reason is ChannelReason.TIMEOUT:
-        return "the notification service does not answer", "restart it, or log out and in again"
-    if error.reason is ChannelReason.NO_CAPABILITY:
-        return "this Python's notifications vanish without a word", (
-            "`brew install terminal-notifier`" if platform == "darwin" else _OTHERWISE
-        )
-    if platform == "linux" and not environ.get("DBUS_SESSION_BUS_ADDRESS"):
-        return "no D-Bus session: desktop notifications unavailable", _OTHERWISE
-    return "no notification service answers", f"start one, such as `dunst`; or {_OTHERWISE}"
-
-
-_OTHERWISE: Final = (
-    'another channel, such as notifications.channels = ["webhook"] with [channels.webhook]'
-)
 
 
 TERMINAL: Final = Question("terminal", "the table is drawn there")
@@ -171,34 +160,26 @@ def screen_facts() -> ScreenFacts:
 
 
 def screen_checks(facts: ScreenFacts, environ: Mapping[str, str]) -> list[Check]:
-    return [_terminal(facts, environ), _locale(facts)]
+    encoding = LOCALE.ok("UTF-8")
+    if facts.encoding.lower().replace("-", "").replace("_", "") != "utf8":
+        words = f"{facts.encoding}, not UTF-8"
+        encoding = LOCALE.warn(words, "`export LC_ALL=C.UTF-8`, or any UTF-8 locale")
+    return [_terminal(facts.size, environ), encoding]
 
 
-def _terminal(facts: ScreenFacts, environ: Mapping[str, str]) -> Check:
+def _terminal(size: tuple[int, int] | None, environ: Mapping[str, str]) -> Check:
     term = environ.get("TERM", "")
-    if facts.size is None:
+    if size is None:
         return TERMINAL.skip("not a terminal")
     if term in ("", "dumb"):
         found = f"$TERM is {term or 'empty'}: there is no table, only plain lines"
         return TERMINAL.warn(found, "`export TERM=xterm-256color`, if it is such a terminal")
-    columns, lines = facts.size
-    found = f"{columns} columns, {lines} lines, {_colours(term, environ)}"
-    if columns < LEAST[0] or lines < LEAST[1]:
+    colours = "256 colours" if "256" in term else "few colours"
+    if environ.get("COLORTERM") in ("truecolor", "24bit"):
+        colours = "all colours"
+    if environ.get("NO_COLOR"):
+        colours = "no colours ($NO_COLOR)"
+    found = f"{size[0]} columns, {size[1]} lines, {colours}"
+    if size[0] < LEAST[0] or size[1] < LEAST[1]:
         return TERMINAL.warn(found, "make it larger: the table leaves much out")
     return TERMINAL.ok(found)
-
-
-def _colours(term: str, environ: Mapping[str, str]) -> str:
-    if environ.get("NO_COLOR"):
-        return "no colours ($NO_COLOR)"
-    if environ.get("COLORTERM") in ("truecolor", "24bit"):
-        return "all colours"
-    return "256 colours" if "256" in term else "few colours"
-
-
-def _locale(facts: ScreenFacts) -> Check:
-    if facts.encoding.lower().replace("-", "").replace("_", "") == "utf8":
-        return LOCALE.ok("UTF-8")
-    return LOCALE.warn(
-        f"{facts.encoding}, not UTF-8", "`export LC_ALL=C.UTF-8`, or any UTF-8 locale"
-    )

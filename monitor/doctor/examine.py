@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,10 +36,10 @@ from monitor.doctor.accounts import (
     ACCOUNT,
     Failed,
     TokenFacts,
-    token_check,
+    account_check,
+    keyring_check,
+    mask_names,
     unsent_check,
-    with_failure,
-    without_names,
 )
 from monitor.doctor.channels import (
     CHANNEL,
@@ -54,7 +54,6 @@ from monitor.doctor.files import (
     folder_check,
     settings_checks,
 )
-from monitor.doctor.keyring import keyring_check
 from monitor.doctor.logins import (
     LOGIN,
     UNWATCHED,
@@ -233,7 +232,7 @@ class _Examination:
         return [unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in accounts]
 
     async def _tokens(self, logins: Sequence[ReadLogin], keyring: Failure | None) -> list[Check]:
-        world, settings, now = self._world, self._settings, self._world.clock.now
+        world, settings = self._world, self._settings
 
         def fail() -> Backend:
             assert keyring is not None  # noqa: S101 - it has failed once, and is not waited for again
@@ -253,11 +252,13 @@ class _Examination:
         is_given = "CREDENTIALS_DIRECTORY" in world.environ
         checks = []
         for place, account in enumerate(settings.accounts, 1):
-            status = without_names(statuses[account.name], names)
-            facts = TokenFacts(title(place, account), account, status, keyring, is_given)
-            failed = failures.get(account.name)
-            shown = failed.without(names) if failed else None
-            checks.append(with_failure(token_check(facts, now()), facts, shown))
+            status, failed = statuses[account.name], failures.get(account.name)
+            if status.failure is not None:
+                status = replace(status, failure=mask_names(status.failure, names))
+            if failed is not None:
+                failed = replace(failed, failure=mask_names(failed.failure, names))
+            facts = TokenFacts(title(place, account), account, status, failed, keyring, is_given)
+            checks.append(account_check(facts, world.clock.now()))
         return checks
 
     async def _failures(self) -> Mapping[str, Failed]:

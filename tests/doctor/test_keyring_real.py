@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from monitor.credentials.keyring import system_backend
-from monitor.doctor.keyring import keyring_check
+from monitor.doctor.accounts import keyring_check
 from monitor.doctor.report import Check, Outcome
 from tests.real.secret_service import lock, lookup, secret_service
 

@@ -41,19 +41,8 @@ from monitor.doctor.accounts import (
     mask_names,
     unsent_check,
 )
-from monitor.doctor.channels import (
-    CHANNEL,
-    NOTIFICATIONS,
-    Channels,
-    ScreenFacts,
-    screen_checks,
-)
-from monitor.doctor.files import (
-    STATE,
-    database_checks,
-    folder_check,
-    settings_checks,
-)
+from monitor.doctor.channels import CHANNEL, NOTIFICATIONS, Channels, ScreenFacts, screen_checks
+from monitor.doctor.files import STATE, database_checks, folder_check, settings_checks
 from monitor.doctor.logins import (
     LOGIN,
     UNWATCHED,
@@ -119,15 +108,9 @@ async def examine(world: World) -> list[Check]:
     return [privacy.check(check) for check in checks]
 
 
-_OF_SETTINGS: Final = frozenset(
-    {
-        ACCOUNT.name,
-        UNWATCHED.name,
-        PORT.name,
-        NOTIFICATIONS.name,
-        CHANNEL.name,
-    }
-)
+_OF_SETTINGS: Final = {
+    question.name for question in (ACCOUNT, UNWATCHED, PORT, NOTIFICATIONS, CHANNEL)
+}
 """What nobody can say without settings: the defaults may not be what is meant."""
 
 
@@ -154,8 +137,15 @@ class _Examination:
             )
             secrets = self._logins_and_accounts(failure)
             logged_in = group.create_task(_answered(LOGIN, secrets))
-            channels = self._channels(failure is None)
-            told = group.create_task(_answered(NOTIFICATIONS, channels))
+            channels = Channels(
+                self._settings,
+                self._vault,
+                world.environ,
+                world.platform,
+                has_keyring=failure is None,
+                sender=world.sender,
+            )
+            told = group.create_task(_answered(NOTIFICATIONS, channels.checks()))
         instance, who = running.result()
         return [
             *state.result(),
@@ -204,32 +194,21 @@ class _Examination:
             return [PORT.skip('exporter.listen = "off": nothing is served')]
         return [port_check(site, await try_port(site), who, self._world.platform)]
 
-    async def _channels(self, has_keyring: bool) -> list[Check]:
-        channels = Channels(
-            self._settings,
-            vault=self._vault,
-            environ=self._world.environ,
-            platform=self._world.platform,
-            has_keyring=has_keyring,
-            sender=self._world.sender,
-        )
-        return await channels.checks()
-
     async def _logins_and_accounts(self, keyring: Failure | None) -> list[Check]:
         world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled
         found = await self._logins()
         places = [login_check(f, now(), world.platform, world.environ, asks=asks) for f in found]
         unwatched = unwatched_checks(found, self._settings.accounts, self._learnt, now())
-        accounts = await self._tokens(found, keyring) if asks else self._unsent()
+        if asks:
+            accounts = await self._tokens(found, keyring)
+        else:
+            named = enumerate(self._settings.accounts, 1)
+            accounts = [unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in named]
         default = home(world.environ) / ".claude"
         folders = {
             one.place: Path(one.folder or default) for one in found if one.folder is not None
         }
         return [*await override_checks(folders), *places, *unwatched, *accounts]
-
-    def _unsent(self) -> list[Check]:
-        accounts = enumerate(self._settings.accounts, 1)
-        return [unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in accounts]
 
     async def _tokens(self, logins: Sequence[ReadLogin], keyring: Failure | None) -> list[Check]:
         world, settings = self._world, self._settings

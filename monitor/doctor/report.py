@@ -83,9 +83,7 @@ class Privacy:
         text = _TOKEN.sub(_HIDDEN, "".join(c if c.isprintable() else " " for c in text))
         for name in self._names:
             text = text.replace(f"'{name}'", f"'{masked(name)}'")
-        return self._homeless(_EMAIL.sub(lambda found: masked(found[0]), text))
-
-    def _homeless(self, text: str) -> str:
+        text = _EMAIL.sub(lambda found: masked(found[0]), text)
         if not self._home:
             return text
         text = text.replace(f"'{self._home}/", "~/'")  # a shell knows no ~ within quotes
@@ -130,18 +128,18 @@ def exit_code(checks: Sequence[Check]) -> int:
 
 def render_document(checks: Sequence[Check], version: str) -> str:
     """One JSON document on lines of its own."""
-    document = {"version": version, "checks": [_entry(check) for check in checks]}
+    entries = [
+        {
+            "check": check.name,
+            "outcome": str(check.outcome),
+            "found": check.found,
+            "why": check.why,
+            "fix": check.fix,
+        }
+        for check in checks
+    ]
+    document = {"version": version, "checks": entries}
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-
-
-def _entry(check: Check) -> dict[str, str | None]:
-    return {
-        "check": check.name,
-        "outcome": str(check.outcome),
-        "found": check.found,
-        "why": check.why,
-        "fix": check.fix,
-    }
 
 
 def render_text(

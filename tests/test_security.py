@@ -94,7 +94,7 @@ async def test_nobody_whose_certificate_is_not_trusted_gets_a_token(tmp_path: Pa
             with pytest.raises(ApiError, match="certificate not trusted"):
                 await asking.usage(Account("a", "org"), Credential(Secret("token")))
         with pytest.raises(ChannelError, match="certificate not trusted"):
-            await Poster(url, token=Secret("token"), pause=0).post(b"", {}, 10)
+            await Poster(url, pause=0).post(b"", {}, Secret("token"))
     assert heard == b""
 
 

@@ -241,13 +241,6 @@ class ChannelError(TrackerError):
         self.detail = detail
 
 
-class SecretRefusedError(ChannelError):
-    """The receiver does not take the channel's secret, which may have been replaced since it was read."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(ChannelReason.ERROR, detail)
-
-
 class NoFolderError(TrackerError):
     """The system lets us have no folder for lock and socket, so no monitor can run."""
 

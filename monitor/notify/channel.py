@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -13,6 +13,7 @@ from monitor.core.alerts.text import Message, format_alerts
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
+from monitor.core.model import Secret
 from monitor.system.aio import done_within
 from monitor.system.clock import Clock
 
@@ -27,6 +28,9 @@ GRACE_SECS: Final = 1.0
 NOTIFICATIONS_OFF: Final = (
     "notifications are off: see notifications.enabled and notifications.channels"
 )
+ReadSecret = Callable[[], Awaitable[Secret]]
+"""Reads a channel's secret. Raises ChannelError where there is none now."""
+
 ANY: Final = "*"
 """The one queue where the first channel that works is enough."""
 
@@ -76,7 +80,7 @@ class ChannelSet:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """All of them in order, each name once."""
-        return _join(self.chains.values())
+        return tuple({c.name: c for c in itertools.chain(*self.chains.values())}.values())
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -89,15 +93,7 @@ class ChannelSet:
         chains = chains or dict(self.chains)
         if self.fan_out:
             return {name: tuple(chain) for name, chain in chains.items()}
-        return {ANY: _join(chains.values())}
-
-
-def _join(chains: Iterable[Sequence[Channel]]) -> tuple[Channel, ...]:
-    """The channels of these chains in order, each name once."""
-    joined: dict[str, Channel] = {}
-    for channel in itertools.chain.from_iterable(chains):
-        joined.setdefault(channel.name, channel)
-    return tuple(joined.values())
+        return {ANY: tuple({c.name: c for c in itertools.chain(*chains.values())}.values())}
 
 
 class Sender:

@@ -14,7 +14,7 @@ from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.notify.channels.alertmanager import Alertmanager, alertname
 from tests.builders import NOW, after
-from tests.notify.receiver import Receiver, delivery, hang, receiver, status
+from tests.notify.receiver import Receiver, delivery, receiver, status
 
 CROSSED = Alert(
     AlertKind.THRESHOLD,
@@ -268,15 +268,6 @@ async def test_what_is_told_during_a_refresh_is_kept() -> None:
         await asyncio.gather(refreshing, bench.channel.send(*delivery(CROSSED)))
         sent = await bench.refresh(1)
     assert sorted(rule for rule, _ in sent) == ["login", "threshold_80"]
-
-
-async def test_a_hanging_receiver_is_given_up() -> None:
-    async with receiver(hang) as server:
-        bench = Bench(server)
-        bench.channel.limit_secs = 0.2
-        with pytest.raises(ChannelError, match="did not answer") as failure:
-            await bench.channel.send(*delivery(LOGIN))
-    assert failure.value.reason == "timeout"
 
 
 async def test_the_words_are_those_of_the_moment_of_sending() -> None:

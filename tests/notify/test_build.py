@@ -4,27 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from keyring.errors import KeyringLocked
 
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.errors import (
-    ChannelError,
-    ChannelReason,
-    CredentialError,
-    Failure,
-    Reason,
-    SecretRefusedError,
-)
-from monitor.core.model import Secret
+from monitor.core.errors import ChannelError
 from monitor.credentials import keyring
 from monitor.credentials.keyring import Keyring
-from monitor.notify.build import DeferredChannel, build_channel_set, build_demo_channel_set
-from monitor.notify.channel import ChannelSet
+from monitor.notify.build import build_channel_set, build_demo_channel_set
+from monitor.notify.channel import Channel, ChannelSet
 from monitor.notify.channels import apprise
 from monitor.settings import load
 from tests.builders import NOW
 from tests.fakes import FakeClock
-from tests.notify.receiver import delivery
-from tools.kill.bench import FakeChannel, alert
+from tests.notify.receiver import delivery, receiver
+from tools.kill.bench import alert
 
 NOBODY = "json://127.0.0.1:9/x"
 HOOK = '[channels.webhook]\nurl = "https://hooks.example.com/x"\ntimeout_secs = 30\n'
@@ -115,12 +108,14 @@ def test_a_channel_has_the_time_that_it_and_its_secret_may_take(
 
 
 class Entries:
-    """A back end of the keyring that holds one text under each name."""
+    """A back end of the keyring that holds one text under each name, or raises."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str | Exception | None) -> None:
         self.text = text
 
     def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
+        if isinstance(self.text, Exception):
+            raise self.text
         return self.text
 
     def set_password(self, service: str, username: str, password: str) -> None: ...
@@ -136,78 +131,35 @@ async def test_apprise_is_given_all_the_lines_of_its_entry(tmp_path: Path) -> No
         await channel.send(*delivery(alert("a")))
 
 
-class Safe:
-    """A keyring that may be locked, empty, or hold another secret by now, and the channels made of what it held."""
-
-    def __init__(self, held: Secret | CredentialError | None) -> None:
-        self.held = held
-        self.made: list[tuple[Secret, FakeChannel]] = []
-        self.fails: ChannelError | None = None
-        self.channel = DeferredChannel("webhook", "hook", self.read, self.make, 5)
-
-    async def read(self, name: str) -> Secret | None:
-        assert name == "hook"
-        if isinstance(self.held, CredentialError):
-            raise self.held
-        return self.held
-
-    def make(self, secret: Secret) -> FakeChannel:
-        self.made.append((secret, FakeChannel("webhook", self.fails)))
-        return self.made[-1][1]
-
-    async def send(self) -> None:
-        await self.channel.send(*delivery(alert("a")))
-
-    @property
-    def secrets(self) -> list[Secret]:
-        return [secret for secret, _ in self.made]
+def hook(folder: Path, url: str, entries: Entries) -> Channel:
+    table = f'[channels.webhook]\nurl = "{url}"\ntoken = "hook"\n'
+    (channel,) = channel_set(folder, ["webhook"], table, entries=Keyring(lambda: entries)).channels
+    return channel
 
 
-async def test_the_secret_is_read_once_where_it_works() -> None:
-    safe = Safe(Secret("one"))
-    for _ in range(3):
-        await safe.send()
-    ((secret, channel),) = safe.made
-    assert (secret, channel.sent) == (Secret("one"), [["a"]] * 3)
+async def test_the_secret_is_the_one_of_the_keyring_at_each_alert(tmp_path: Path) -> None:
+    entries = Entries("tk_1\n")
+    async with receiver() as server:
+        channel = hook(tmp_path, server.url, entries)
+        await channel.send(*delivery(alert("a")))
+        entries.text = "tk_2"
+        await channel.send(*delivery(alert("a")))
+    sent = [request.headers["Authorization"] for request in server.requests]
+    assert sent == ["Bearer tk_1", "Bearer tk_2"]
 
 
 @pytest.mark.parametrize(
-    ("held", "words"),
-    [
-        (None, "no entry 'hook'"),
-        (
-            CredentialError(Failure(Reason.CREDENTIALS, detail="the keyring is locked")),
-            "keyring is locked",
-        ),
-    ],
+    ("held", "words"), [(None, "no entry 'hook'"), (KeyringLocked(), "your keyring is locked")]
 )
 async def test_without_a_secret_now_there_may_be_one_later(
-    held: CredentialError | None, words: str
+    held: Exception | None, words: str, tmp_path: Path
 ) -> None:
-    safe = Safe(held)
-    with pytest.raises(ChannelError, match=words) as failure:
-        await safe.send()
-    assert failure.value.reason == "unavailable"
-    safe.held = Secret("one")
-    await safe.send()
-    assert safe.secrets == [Secret("one")]
-
-
-async def test_a_secret_that_is_refused_is_read_anew() -> None:
-    safe = Safe(Secret("old"))
-    safe.fails = SecretRefusedError("HTTP 401: check the token")
-    with pytest.raises(ChannelError, match="check the token"):
-        await safe.send()
-    safe.held, safe.fails = Secret("new"), None
-    await safe.send()
-    assert safe.secrets == [Secret("old"), Secret("new")]
-    assert [channel.closed for _, channel in safe.made] == [1, 0]
-
-
-async def test_any_other_failure_leaves_the_secret_as_it_is() -> None:
-    safe = Safe(Secret("one"))
-    safe.fails = ChannelError(ChannelReason.UNAVAILABLE, "nobody there")
-    for _ in range(2):
-        with pytest.raises(ChannelError, match="nobody there"):
-            await safe.send()
-    assert safe.secrets == [Secret("one")]
+    entries = Entries(held)
+    async with receiver() as server:
+        channel = hook(tmp_path, server.url, entries)
+        with pytest.raises(ChannelError, match=words) as failure:
+            await channel.send(*delivery(alert("a")))
+        assert failure.value.reason == "unavailable"
+        entries.text = "tk_1"
+        await channel.send(*delivery(alert("a")))
+    assert len(server.requests) == 1

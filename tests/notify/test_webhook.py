@@ -21,6 +21,10 @@ ALERT = Alert(AlertKind.LOGIN, "R&D <Zoë>", "", NOW, detail="refused")
 OTHER = Alert(AlertKind.FREE, "me", "", NOW)
 
 
+async def read_token() -> Secret:
+    return Secret("tk_1")
+
+
 async def received(
     form: str,
     *alerts: Alert,
@@ -29,7 +33,7 @@ async def received(
 ) -> Received:
     """What a server gets of these alerts."""
     async with receiver() as server:
-        webhook = Webhook(f"{server.url}/topic?x=1", form, Secret("tk_1"), 10)
+        webhook = Webhook(f"{server.url}/topic?x=1", form, 10, read_token)
         await webhook.send(message or delivery(*alerts, urgency=urgency)[0], alerts)
         webhook.close()
     (request,) = server.requests
@@ -81,7 +85,7 @@ async def test_the_same_alert_has_the_same_key_at_each_delivery() -> None:
 
 async def test_the_key_of_a_second_try_is_that_of_the_first() -> None:
     async with receiver(status(500)) as server:
-        await Webhook(server.url, "json", None, 10).send(*delivery(ALERT))
+        await Webhook(server.url, "json", 10).send(*delivery(ALERT))
     assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
     assert len(server.requests) == 2
 
@@ -89,7 +93,7 @@ async def test_the_key_of_a_second_try_is_that_of_the_first() -> None:
 async def test_a_refusal_is_a_failure() -> None:
     async with receiver(status(404)) as server:
         with pytest.raises(ChannelError, match=r"127\.0\.0\.1 answered HTTP 404"):
-            await Webhook(server.url, "slack", None, 10).send(*delivery(ALERT))
+            await Webhook(server.url, "slack", 10).send(*delivery(ALERT))
 
 
 async def test_a_title_that_looks_encoded_arrives_as_it_is() -> None:

@@ -124,7 +124,7 @@ class Alertmanager(Channel):
 
     async def _post(self, sent: Iterable[Sent], now: datetime) -> None:
         body = json.dumps([self._postable(one, now) for one in sent]).encode()
-        await self._poster.post(body, {"Content-Type": "application/json"}, self.limit_secs)
+        await self._poster.post(body, {"Content-Type": "application/json"})
 
     def _postable(self, sent: Sent, now: datetime) -> Mapping[str, Any]:
         alert = sent.alert

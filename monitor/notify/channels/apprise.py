@@ -14,9 +14,10 @@ from typing import Any, Final
 from monitor.core.alerts.rules import Urgency
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert
-from monitor.core.errors import ChannelError, ChannelReason, SecretRefusedError
+from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.model import Secret
-from monitor.notify.channel import Channel
+from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
+from monitor.notify.channel import Channel, ReadSecret
 from monitor.system.aio import Daemon
 
 LIMIT_SECS: Final = 10.0
@@ -27,13 +28,17 @@ _log = logging.getLogger(__name__)
 
 
 class Apprise(Channel):
-    """`urls` are the services, one a line. An alert counts as sent once one of them took it."""
+    """The services of the URLs, one a line. An alert counts as sent once one of them took it.
+
+    `limit` is theirs, after the URLs were read.
+    """
 
     name = "apprise"
 
-    def __init__(self, urls: Secret, *, limit: float = LIMIT_SECS) -> None:
-        self._urls = urls
-        self.limit_secs = limit
+    def __init__(self, read_urls: ReadSecret, *, limit: float = LIMIT_SECS) -> None:
+        self._read_urls = read_urls
+        self._limit = limit
+        self.limit_secs = KEYRING_SECS + limit
         self._late: list[Daemon[Any]] = []
 
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
@@ -42,8 +47,9 @@ class Apprise(Channel):
         if self._late:
             late = "Apprise, or a service of it, has still not answered"
             raise ChannelError(ChannelReason.TIMEOUT, late)
-        deadline = asyncio.get_running_loop().time() + self.limit_secs
-        services = await self._load(deadline)
+        urls = await self._read_urls()
+        deadline = asyncio.get_running_loop().time() + self._limit
+        services = await self._load(urls, deadline)
         calls = [Daemon(partial(_notify, service, message)) for service in services]
         left = max(deadline - asyncio.get_running_loop().time(), 0)
         try:
@@ -57,11 +63,11 @@ class Apprise(Channel):
             return
         if any(call.future.cancelled() for call in calls):
             raise self._timeout()
-        raise SecretRefusedError("no service of Apprise took it: check its URLs")
+        raise ChannelError(ChannelReason.ERROR, "no service of Apprise took it: check its URLs")
 
-    async def _load(self, deadline: float) -> list[Any]:
+    async def _load(self, urls: Secret, deadline: float) -> list[Any]:
         """Apprise's object for each URL, from a thread as well: loading it takes a third of a second."""
-        loading = Daemon(partial(_load, self._urls))
+        loading = Daemon(partial(_load, urls))
         try:
             async with asyncio.timeout_at(deadline):
                 return await loading.future
@@ -77,9 +83,7 @@ class Apprise(Channel):
                 self._late = [loading]
 
     def _timeout(self) -> ChannelError:
-        return ChannelError(
-            ChannelReason.TIMEOUT, f"Apprise took longer than {self.limit_secs:g} s"
-        )
+        return ChannelError(ChannelReason.TIMEOUT, f"Apprise took longer than {self._limit:g} s")
 
 
 def _load(urls: Secret) -> list[Any]:
@@ -93,9 +97,10 @@ def _load(urls: Secret) -> list[Any]:
     services = [apprise.Apprise(asset=asset) for _ in lines]
     for place, (service, line) in enumerate(zip(services, lines, strict=True), 1):
         if not service.add(line):
-            raise SecretRefusedError(f"URL {place} is not known to Apprise: correct it")
+            unknown = f"URL {place} is not known to Apprise: correct it"
+            raise ChannelError(ChannelReason.ERROR, unknown)
     if not services:
-        raise SecretRefusedError("Apprise has no URL: write one a line")
+        raise ChannelError(ChannelReason.ERROR, "Apprise has no URL: write one a line")
     return services
 
 

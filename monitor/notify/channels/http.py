@@ -15,10 +15,10 @@ from monitor.core.errors import (
     Cause,
     ChannelError,
     ChannelReason,
-    SecretRefusedError,
     explain,
 )
 from monitor.core.model import Secret
+from monitor.notify.channel import LIMIT_SECS
 from monitor.system.web import BlockedError, ask, session_of
 
 PAUSE_SECS: Final = 0.5
@@ -33,22 +33,24 @@ _REASONS: Final = {
 
 
 class Poster:
-    """One address to POST to, as the settings check it, with an optional bearer token.
+    """One address to POST to, as the settings check it.
 
-    `pause` is the seconds between two tries where the receiver asks for nothing else.
+    `limit` is for all tries together, `pause` between them where the receiver asks for nothing else; in seconds.
     """
 
-    def __init__(self, url: str, *, token: Secret | None = None, pause: float = PAUSE_SECS) -> None:
+    def __init__(self, url: str, *, limit: float = LIMIT_SECS, pause: float = PAUSE_SECS) -> None:
         self._url = url
         self._host = urlsplit(url).hostname
-        self._token = token
+        self._limit = limit
         self._pause = pause
 
-    async def post(self, body: bytes, headers: Mapping[str, str], limit_secs: float) -> None:
-        """Return once a 2xx came back; the limit is for all tries together. Raises ChannelError."""
-        bearer = {"Authorization": f"Bearer {self._token.reveal()}"} if self._token else {}
+    async def post(
+        self, body: bytes, headers: Mapping[str, str], token: Secret | None = None
+    ) -> None:
+        """Return once a 2xx came back; the token is a bearer token. Raises ChannelError."""
+        bearer = {"Authorization": f"Bearer {token.reveal().strip()}"} if token else {}
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + limit_secs
+        deadline = loop.time() + self._limit
         try:
             async with asyncio.timeout_at(deadline):
                 for tries_left in reversed(range(TRIES)):
@@ -59,7 +61,7 @@ class Poster:
                         raise error
                     await asyncio.sleep(wait)
         except TimeoutError:
-            late = f"{self._host} did not answer within {limit_secs:g} s"
+            late = f"{self._host} did not answer within {self._limit:g} s"
             raise ChannelError(ChannelReason.TIMEOUT, late) from None
 
     async def _try(
@@ -87,7 +89,7 @@ class Poster:
             wait = self._pause if asked is None else asked.total_seconds()
             return ChannelError(ChannelReason.ERROR, detail), wait
         if status in (401, 403):
-            return SecretRefusedError(f"{detail}: check the token"), None
+            detail += ": check the token"
         if 300 <= status < 400:
             detail += ", a redirection: set the address that it leads to"
         return ChannelError(ChannelReason.ERROR, detail), None

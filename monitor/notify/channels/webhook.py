@@ -10,9 +10,9 @@ from typing import Final
 from monitor.core.alerts.rules import Urgency
 from monitor.core.alerts.text import Message
 from monitor.core.effects import Alert, AlertKind
-from monitor.core.model import Secret
+from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
 from monitor.notify.alert_json import identity, render_document
-from monitor.notify.channel import Channel
+from monitor.notify.channel import Channel, ReadSecret
 from monitor.notify.channels.http import Poster
 
 HttpBody = tuple[bytes, Mapping[str, str]]
@@ -20,23 +20,29 @@ HttpBody = tuple[bytes, Mapping[str, str]]
 
 
 class Webhook(Channel):
-    """One receiver; `form` is what it reads, a key of `FORMS`, and `token` is sent as a bearer token.
+    """One receiver; `form` is what it reads, a key of `FORMS`; the token is sent as a bearer token.
+
+    `limit` is for the request, after the token was read.
 
     `Idempotency-Key` is the same for each delivery of the same alerts.
     """
 
     name = "webhook"
 
-    def __init__(self, url: str, form: str, token: Secret | None, limit: float) -> None:
+    def __init__(
+        self, url: str, form: str, limit: float, read_token: ReadSecret | None = None
+    ) -> None:
         self._render = FORMS[form]
-        self._poster = Poster(url, token=token)
-        self.limit_secs = limit
+        self._poster = Poster(url, limit=limit)
+        self._read_token = read_token
+        self.limit_secs = limit + (KEYRING_SECS if read_token else 0)
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError."""
         body, headers = self._render(message, alerts)
         headers = {**headers, "Idempotency-Key": identity(alerts)}
-        await self._poster.post(body, headers, self.limit_secs)
+        token = await self._read_token() if self._read_token else None
+        await self._poster.post(body, headers, token)
 
 
 def _render_json(message: Message, alerts: Sequence[Alert]) -> HttpBody:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from monitor.commands.queries import settings_of
-from monitor.core.alerts.explain import Decided, explain, explain_all, replayed
+from monitor.core.alerts.explain import explain, explain_all, replayed
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.alerts.text import headline
@@ -124,9 +124,9 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 
 def _explain(arguments: Namespace, now: datetime) -> None:
     rules, known = _rules(arguments), _known(arguments, now - WARM_UP)
-    decided = [_decided(entry) for entry in known.entries]
+    log = [deliveries.logged(entry) for entry in known.entries]
     blocks = [
-        explain(known.cached.accounts[name], rules, now, decided, window=arguments.window)
+        explain(known.cached.accounts[name], rules, now, log, window=arguments.window)
         for name in _chosen(arguments, known)
     ]
     if not any(blocks):
@@ -135,11 +135,6 @@ def _explain(arguments: Namespace, now: datetime) -> None:
     if arguments.account is None and arguments.window is None:
         blocks.append(explain_all(known.cached.conditions, rules, now))
     print("\n\n".join("\n".join(block) for block in blocks if block))
-
-
-def _decided(entry: StoredAlert) -> Decided:
-    is_told, is_given_up = entry.stage is Stage.SENT, entry.stage is Stage.DROPPED
-    return Decided(entry.alert, is_told, is_given_up, entry.outcome)
 
 
 def _chosen(arguments: Namespace, known: Known) -> list[str]:

@@ -138,10 +138,11 @@ def since(database: sqlite3.Connection, settings: str, moment: datetime) -> list
 def newest(database: sqlite3.Connection, settings: str) -> tuple[LoggedAlert, ...]:
     """The newest alerts for the state's log, oldest first. Raises DamagedError."""
     rows = database.execute(_NEWEST, (settings, settings, LOG_LENGTH)).fetchall()
-    return tuple(_logged(stored) for stored in _parse(rows, settings))
+    return tuple(logged(stored) for stored in _parse(rows, settings))
 
 
-def _logged(stored: StoredAlert) -> LoggedAlert:
+def logged(stored: StoredAlert) -> LoggedAlert:
+    """The alert as the state's log has it."""
     is_sent, outcome = stored.stage is Stage.SENT, stored.outcome
     words = outcome if is_sent or not outcome else f"not sent ({outcome})"
     return LoggedAlert(stored.alert, stored.alert.at, is_sent, words)

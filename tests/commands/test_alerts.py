@@ -246,7 +246,7 @@ def test_explain_says_of_each_rule_why_it_spoke_or_not(
     assert code == 0
     said = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
     assert "fired at" in said["threshold_80"]
-    assert "decided at" in said["threshold_95"] and "not yet sent" in said["threshold_95"]
+    assert "decided at" in said["threshold_95"] and "not sent yet" in said["threshold_95"]
     assert "waits for 100%: 4 points more" in said["threshold_100"]
     assert "not firing" in said["exhausted"]
     assert [line for line in out.splitlines() if line[:1] not in ("", " ")] == [

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.alerts.machine import PLAN_WIDE, SAME_END, forecast
+from monitor.core.alerts.machine import PLAN_WIDE, SAME_END, full_by_slope
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.effects import Alert, AlertKind
@@ -38,7 +38,7 @@ from monitor.core.errors import Reason, describe
 from monitor.core.exhaustion import AHEAD, is_exhausted_soon
 from monitor.core.forecast import is_running_out
 from monitor.core.format import duration, percent
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.model import SEVEN_DAYS, AccountState, Down, Window
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)
@@ -251,17 +251,14 @@ def _full_at(
     if memory.utilization >= 1:
         return None
     found = account.forecast_of(key, at)
-    if found is not None:
-        said = condition_key(AlertKind.PACE, key) in account.conditions
+    if found is None:
+        is_worth_it = memory.utilization >= WORTH_A_FORECAST
+        full_at = full_by_slope(memory.track) if is_worth_it else None
+    elif is_running_out(found, condition_key(AlertKind.PACE, key) in account.conditions):
         full_at = found.full_at.p50 if found.full_at else memory.resets_at - TIME_TO_ACT
-        if not is_running_out(found, said):
-            return None
     else:
-        ahead = forecast(memory.track, key) if key.startswith(FIVE_HOURS) else None
-        if ahead is None or memory.utilization < WORTH_A_FORECAST:
-            return None
-        full_at = ahead.full_at
-    return full_at if full_at + TIME_TO_ACT <= memory.resets_at else None
+        full_at = None
+    return full_at if full_at is not None and full_at + TIME_TO_ACT <= memory.resets_at else None
 
 
 def _fleet_facts(state: State, at: datetime) -> Iterator[Fact]:

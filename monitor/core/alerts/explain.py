@@ -18,50 +18,39 @@ from monitor.core.alerts.conditions import (
     WEEKS_GATHER_FOR,
     WORTH_A_FORECAST,
     condition_key,
-    evaluate_conditions,
 )
-from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, SAME_END, forecast, look_back, observe
+from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, LOOK_BACK, SAME_END, full_by_slope
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import Override, RuleBook
 from monitor.core.effects import Alert, AlertKind, threshold_rule
-from monitor.core.model import SEVEN_DAYS, Account, AccountState, Up, Usage
-from monitor.core.state import Policy, State
+from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
+from monitor.core.forecast import SAID
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Usage
+from monitor.core.state import LoggedAlert, Policy, State
+from monitor.core.update import update
 
 _RULE_CELLS: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """An alert that was decided: whether it was told, or is given up, and what came of trying."""
-
-    alert: Alert
-    is_told: bool = True
-    is_given_up: bool = False
-    outcome: str = ""
 
 
 def explain(
     known: AccountState,
     rules: RuleBook,
     now: datetime,
-    decided: Iterable[Decided] = (),
+    log: Iterable[LoggedAlert] = (),
     *,
     window: str | None = None,
     zone: tzinfo | None = None,
 ) -> list[str]:
     """Lines about each window (or the one of that key) and each rule; clock times in `zone` (None: the machine's).
 
-    `decided` are the newest alerts, oldest first. With a `window`, what concerns the whole account is
-    left out.
+    The `log` has the newest alerts, oldest first. With a `window`, what concerns the whole account is left out.
     """
     account = known.account.name
-    ours = [one for one in decided if one.alert.account == account]
-    telling = _Telling(account, rules, now, zone, ours)
+    telling = _Telling(account, rules, now, zone, [e for e in log if e.alert.account == account])
     lines: list[str] = []
     for key, memory in known.alerts.items():
         if window in (None, key):
-            condition = known.conditions.get(condition_key(AlertKind.PACE, key))
-            lines += [f"{account}  {key}", *telling.window(key, memory, condition), ""]
+            lines += [f"{account}  {key}", *telling.window(key, memory, known), ""]
     if window is None:
         lines += [account, *(telling.lasting(kind, known.conditions) for kind in OF_ACCOUNTS), ""]
     return lines[:-1]
@@ -86,9 +75,9 @@ class _Telling:
     rules: RuleBook
     now: datetime
     zone: tzinfo | None
-    decided: Sequence[Decided] = ()
+    log: Sequence[LoggedAlert] = ()
 
-    def window(self, key: str, memory: WindowMemory, pace: Condition | None) -> Iterator[str]:
+    def window(self, key: str, memory: WindowMemory, known: AccountState) -> Iterator[str]:
         yield _line("sample", self._sample(memory))
         yield _line("period", self._period(memory))
         for threshold in self.rules.thresholds_of(self.account):
@@ -98,7 +87,7 @@ class _Telling:
         yield self._rule(AlertKind.LIMIT, key, self._limit(key, memory))
         yield self._rule(AlertKind.RESET, key, self._reset(memory))
         yield self._rule(AlertKind.EARLY_RESET, key, self._early_reset(memory))
-        yield self._rule(AlertKind.PACE, key, self._pace(key, memory, pace))
+        yield self._rule(AlertKind.PACE, key, self._pace(key, memory, known))
         if key == SEVEN_DAYS:
             yield self._rule(AlertKind.WEEK_EXPIRED, key, self._week_expired(memory))
 
@@ -157,7 +146,7 @@ class _Telling:
 
     def _done(self, rule: str, threshold: float, key: str, memory: WindowMemory) -> str:
         """Why it needs no more words: it has spoken, a higher one has, or the first sample was there already."""
-        period = [d for d in reversed(self.decided) if _is_of(d.alert, key, memory)]
+        period = [entry for entry in reversed(self.log) if _is_of(entry.alert, key, memory)]
         own = next((one for one in period if one.alert.rule == rule), None)
         if own is not None:
             return self._standing(own)
@@ -167,12 +156,11 @@ class _Telling:
             return f"skipped, covered by {instead.alert.rule}: {self._standing(instead)}"
         return "skipped: already exceeded at the first reading, or covered by a higher threshold"
 
-    def _standing(self, decided: Decided) -> str:
-        at = self._clock(decided.alert.at)
-        if decided.is_told:
+    def _standing(self, entry: LoggedAlert) -> str:
+        at = self._clock(entry.alert.at)
+        if entry.is_sent:
             return f"fired at {at}"
-        tried = f" ({decided.outcome})" if decided.outcome else ""
-        return f"decided at {at}, {'never' if decided.is_given_up else 'not yet'} sent{tried}"
+        return f"decided at {at}, {entry.outcome or 'not sent yet'}"
 
     def _limit(self, key: str, memory: WindowMemory) -> str:
         if FULL in self.rules.thresholds_of(self.account):
@@ -210,36 +198,48 @@ class _Telling:
             left = _percent(1 - ended.utilization)
             return f"{left} expired at {self._clock(ended.end)}: sent at {self._clock(told_at)}"
         kind = AlertKind.WEEK_EXPIRED
-        last = next((one for one in reversed(self.decided) if one.alert.kind is kind), None)
+        last = next((one for one in reversed(self.log) if one.alert.kind is kind), None)
         standing = f"{self._standing(last)}; " if last else ""
         if memory.resets_at is None:
             return f"{standing}waits for a window to open"
         left = _percent(1 - memory.utilization)
         return f"{standing}fires after {self._clock(memory.resets_at)}: {left} is unused so far"
 
-    def _pace(self, key: str, memory: WindowMemory, condition: Condition | None) -> str:
+    def _pace(self, key: str, memory: WindowMemory, known: AccountState) -> str:
+        condition = known.conditions.get(condition_key(AlertKind.PACE, key))
         if condition is not None:
             return self._condition(AlertKind.PACE, condition)
-        return f"inactive: {self._no_pace(key, memory)}"
+        return f"inactive: {self._no_pace(key, memory, known)}"
 
-    def _no_pace(self, key: str, memory: WindowMemory) -> str:
+    def _no_pace(self, key: str, memory: WindowMemory, known: AccountState) -> str:
         """Why the last sample did not look like a window that fills too early."""
-        ahead = forecast(memory.track, key)
         if memory.resets_at is None:
             return "no window is open"
         if memory.low_since is not None:
             return "the last sample was a low one, which is to be confirmed"
         if memory.utilization >= FULL:
             return "the window is full"
+        early = f"{format.duration(TIME_TO_ACT, seconds=False)} before the reset"
+        expected = known.forecast_of(key, self.now)
+        if expected is not None:
+            chance = (
+                f"{format.percent(expected.run_out_probability)} likely to be full by the reset"
+            )
+            if expected.run_out_probability < SAID:
+                return f"{chance}; fires from {format.exact_percent(SAID)} up"
+            return f"{chance}, but not {early}"
+        if not key.startswith(FIVE_HOURS):
+            return "too early for a forecast"
         if memory.utilization < WORTH_A_FORECAST:
             return f"pace is only checked from {format.exact_percent(WORTH_A_FORECAST)} up"
-        if ahead is None:
-            least = format.duration(look_back(key) / 2, seconds=False)
+        full_at = full_by_slope(memory.track)
+        if full_at is None:
+            least = format.duration(LOOK_BACK / 2, seconds=False)
             return f"it does not climb, or has been known for less than {least}"
-        full_at = f"at this pace full at {self._clock(ahead.full_at)}"
-        if ahead.full_at + TIME_TO_ACT > memory.resets_at:
-            return f"{full_at}, not {format.duration(TIME_TO_ACT, seconds=False)} before the reset"
-        return f"{full_at}, but not so when conditions were looked at last"
+        words = f"at this pace full at {self._clock(full_at)}"
+        if full_at + TIME_TO_ACT > memory.resets_at:
+            return f"{words}, not {early}"
+        return f"{words}, but not so when conditions were looked at last"
 
     def _condition(self, kind: AlertKind, condition: Condition) -> str:
         if condition.told_at is None:
@@ -291,26 +291,10 @@ def replayed(samples: Iterable[tuple[str, Usage]], rules: RuleBook) -> list[Aler
     """
     state, told = State(policy=Policy(alerts=rules)), list[Alert]()
     for name, usage in samples:
-        state, alerts = _one_on(state, name, usage)
-        told.extend(alerts)
+        if name not in state.accounts:
+            known = (one.account for one in state.accounts.values())
+            state, _ = update(state, AccountsLoaded(usage.at, (*known, Account(name))))
+        state, effects = update(state, PollSucceeded(usage.at, name, usage, timedelta(0)))
+        state, later = update(state, Ticked(usage.at))
+        told += (effect.alert for effect in (*effects, *later))
     return told
-
-
-def _one_on(state: State, name: str, usage: Usage) -> tuple[State, list[Alert]]:
-    old = state.accounts.get(name) or AccountState(Account(name), usage.at, timedelta(0))
-    memories, observed = observe(name, old.alerts, usage, state.policy.alerts)
-    new = AccountState(
-        account=old.account,
-        next_poll_at=usage.at,
-        interval=old.interval,
-        usage=usage,
-        health=Up(usage.at),
-        last_success_at=usage.at,
-        alerts=memories,
-        conditions=old.conditions,
-    )
-    accounts = {**state.accounts, name: new}
-    state, lasting = evaluate_conditions(
-        State(state.policy, accounts, conditions=state.conditions), usage.at
-    )
-    return state, [*observed, *lasting]

@@ -50,7 +50,7 @@ Why so, and not simpler:
   found much later. What it would tell is told only if that is still so: the window is the same, the reset still news.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -67,13 +67,9 @@ WEEK_READ_WITHIN: Final = timedelta(days=1)
 DROP: Final = 0.10
 FULL: Final = 1.0
 
-LOOK_BACK: Final = {FIVE_HOURS: timedelta(minutes=30)}
-LOOK_BACK_WEEK: Final = timedelta(hours=6)
-"""How far back a pace is measured: shorter looks at whole percents project wildly (simulated: a true 60 % week read
-over 30 minutes is called full in 15 % of looks).
-"""
+LOOK_BACK: Final = timedelta(minutes=30)
 POINTS: Final = 12
-"""A look-back is kept in about so many points."""
+"""The look-back of a 5-hour window's slope, and in about how many points it is kept."""
 
 PLAN_WIDE: Final = frozenset({FIVE_HOURS, SEVEN_DAYS})
 
@@ -92,8 +88,10 @@ def observe(
     for window in usage.windows:
         machine = _Machine(account, window, usage.at, rules)
         changed[window.key], alerts = machine.observe(memories.get(window.key))
-        told.extend(alerts)
-    return changed, _that_open(told, usage)
+        told += alerts
+    # No window is open again while another plan-wide one is full.
+    full = {w.key for w in usage.windows if w.utilization >= FULL and w.key in PLAN_WIDE}
+    return changed, tuple(a for a in told if a.kind not in _RESETS or full <= {a.window})
 
 
 def is_still_news(alert: Alert, now: datetime) -> bool:
@@ -105,113 +103,90 @@ def is_still_news(alert: Alert, now: datetime) -> bool:
     return alert.resets_at > now
 
 
+@dataclass(frozen=True, slots=True)
 class _Machine:
     """One window's next step: a sample, and what the rules say of its account and window."""
 
-    def __init__(self, account: str, sample: Window, at: datetime, rules: RuleBook) -> None:
-        self._account = account
-        self._sample = sample
-        self._at = at
-        self._rules = rules
-        self._thresholds = rules.thresholds_of(account)
+    account: str
+    sample: Window
+    at: datetime
+    rules: RuleBook
 
     def observe(self, memory: WindowMemory | None) -> Told:
         """The table above, row by row."""
+        end = self.sample.resets_at
         if memory is None:
-            return self._baseline(), ()
-        if self._at <= memory.at:
+            reached = self._reached({})
+            return replace(self._opened(), told=frozenset(reached), reached=reached), ()
+        if self.at <= memory.at:
             return memory, ()
-        if self._sample.resets_at is not None and self._sample.resets_at <= self._at:
-            return replace(memory, at=self._at), ()
-        if memory.resets_at is not None and memory.resets_at <= self._at:
+        if end is not None and end <= self.at:
+            return replace(memory, at=self.at), ()
+        if memory.resets_at is not None and memory.resets_at <= self.at:
             return self._after_the_end(memory, memory.resets_at)
-        if memory.resets_at is None and self._sample.resets_at is not None:
-            return self._with_thresholds(self._opened_after(memory))
-        if self._looks_reset(memory):
-            return self._hint_of_early_reset(memory)
-        return self._with_thresholds(self._one_sample_on(memory))
-
-    def _baseline(self) -> WindowMemory:
-        opened = self._opened()
-        reached = self._reached(opened)
-        return replace(opened, told=frozenset(reached), reached=reached)
+        if memory.resets_at is None and end is not None:
+            goes_on = self.sample.utilization >= memory.utilization
+            opened = replace(
+                self._opened(),
+                told=memory.told if goes_on else frozenset(),
+                generation=memory.generation,
+                ended_week=memory.ended_week,
+            )
+            return self._with_thresholds(opened)
+        if not self._looks_reset(memory):
+            return self._with_thresholds(self._one_sample_on(memory))
+        # The period stays as it was, utilization included, until a second low sample confirms its end.
+        if memory.low_since is None:
+            return replace(memory, at=self.at, low_since=self.at, low_end=end), ()
+        if self.at - memory.low_since < CONFIRM_AFTER:
+            return replace(memory, at=self.at), ()
+        return self._new_period(memory, AlertKind.EARLY_RESET, memory.low_since)
 
     def _opened(self) -> WindowMemory:
-        sample = self._sample
         return WindowMemory(
-            at=self._at,
-            utilization=sample.utilization,
-            resets_at=sample.resets_at,
-            peak=sample.utilization,
-            track=(Point(self._at, sample.utilization),),
-        )
-
-    def _opened_after(self, closed: WindowMemory) -> WindowMemory:
-        """A window that opens; what was told of it while it read as closed, and has not fallen since, stays told."""
-        goes_on = self._sample.utilization >= closed.utilization
-        told = closed.told if goes_on else frozenset()
-        return replace(
-            self._opened(), told=told, generation=closed.generation, ended_week=closed.ended_week
+            at=self.at,
+            utilization=self.sample.utilization,
+            resets_at=self.sample.resets_at,
+            peak=self.sample.utilization,
+            track=self._track(()),
         )
 
     def _one_sample_on(self, memory: WindowMemory) -> WindowMemory:
-        sample = self._sample
         return replace(
             memory,
-            at=self._at,
-            utilization=sample.utilization,
-            resets_at=sample.resets_at or memory.resets_at,
-            peak=max(memory.peak, sample.utilization),
+            at=self.at,
+            utilization=self.sample.utilization,
+            resets_at=self.sample.resets_at or memory.resets_at,
+            peak=max(memory.peak, self.sample.utilization),
             low_since=None,
             low_end=None,
-            track=with_point(memory.track, Point(self._at, sample.utilization), sample.key),
+            track=self._track(memory.track),
         )
 
     def _after_the_end(self, memory: WindowMemory, end: datetime) -> Told:
         """The known end has passed: a rollover, a schedule that was changed, or the same end a moment later."""
-        new_end = self._sample.resets_at
-        if new_end is None:
-            return self._new_period(memory, AlertKind.RESET, ended_at=end)
-        if new_end - end <= SAME_END:
-            return replace(memory, at=self._at, resets_at=new_end), ()
-        length = window_duration(self._sample.key)
-        too_early = length is not None and new_end - end < length - SAME_END
-        if too_early and memory.utilization - self._sample.utilization < DROP:
-            return self._with_thresholds(self._one_sample_on(memory))
-        return self._new_period(memory, AlertKind.RESET, ended_at=end)
+        new_end, length = self.sample.resets_at, window_duration(self.sample.key)
+        if new_end is not None:
+            if new_end - end <= SAME_END:
+                return replace(memory, at=self.at, resets_at=new_end), ()
+            too_early = length is not None and new_end - end < length - SAME_END
+            if too_early and memory.utilization - self.sample.utilization < DROP:
+                return self._with_thresholds(self._one_sample_on(memory))
+        return self._new_period(memory, AlertKind.RESET, end)
 
     def _looks_reset(self, memory: WindowMemory) -> bool:
-        if memory.resets_at is None:
-            lasts = window_duration(self._sample.key) is not None
-            return not lasts and self._has_fallen(memory) and self._has_halved(memory)
-        end = self._sample.resets_at
-        if end is None or self._has_stayed_moved(memory):
+        end, known, hinted = self.sample.resets_at, memory.resets_at, memory.low_end
+        has_fallen = memory.utilization - self.sample.utilization >= DROP
+        has_halved = self.sample.utilization < memory.utilization / 2
+        if known is None:
+            lasts = window_duration(self.sample.key) is not None
+            return not lasts and has_fallen and has_halved
+        if end is None:
             return True
-        is_elsewhere = abs(end - memory.resets_at) > SAME_END
-        return self._has_fallen(memory) and (is_elsewhere or self._has_halved(memory))
-
-    def _has_fallen(self, memory: WindowMemory) -> bool:
-        return memory.utilization - self._sample.utilization >= DROP
-
-    def _has_halved(self, memory: WindowMemory) -> bool:
-        return self._sample.utilization < memory.utilization / 2
-
-    def _has_stayed_moved(self, memory: WindowMemory) -> bool:
-        """Whether the end is still where a hint of an early reset had moved it to: use may have grown again."""
-        ends = memory.resets_at, memory.low_end, self._sample.resets_at
-        if memory.low_since is None or None in ends:
-            return False
-        old, hinted, new = (end for end in ends if end is not None)
-        return abs(hinted - old) > SAME_END and abs(new - hinted) <= SAME_END
-
-    def _hint_of_early_reset(self, memory: WindowMemory) -> Told:
-        """Keep the period as it was, utilization included, until a second low sample confirms its end."""
-        if memory.low_since is None:
-            hint = replace(memory, low_since=self._at, low_end=self._sample.resets_at)
-            return replace(hint, at=self._at), ()
-        if self._at - memory.low_since < CONFIRM_AFTER:
-            return replace(memory, at=self._at), ()
-        return self._new_period(memory, AlertKind.EARLY_RESET, ended_at=memory.low_since)
+        # Use may have grown again, with the end still where a hint of an early reset had moved it to.
+        if hinted is not None and abs(end - hinted) <= SAME_END < abs(hinted - known):
+            return True
+        return has_fallen and (has_halved or abs(end - known) > SAME_END)
 
     def _new_period(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> Told:
         early = kind is AlertKind.EARLY_RESET
@@ -221,111 +196,86 @@ class _Machine:
             ended_week=old.ended_week if early else self._ended_week(old, ended_at),
         )
         memory, alerts = self._with_thresholds(opened)
-        if self._is_news(old, kind, ended_at):
-            reset = self._alert(kind, old.peak, ended_at, old.period)
-            alerts = (reset, *alerts)
+        lowest = min(self.rules.thresholds_of(self.account), default=None)
+        was_high = lowest is not None and old.peak >= lowest > self.sample.utilization
+        if was_high and self.at - ended_at <= NEWS_FOR and self._speaks(kind):
+            alerts = (self._alert(kind, old.peak, ended_at, old.period), *alerts)
         return memory, alerts
 
     def _ended_week(self, old: WindowMemory, end: datetime) -> EndedWeek | None:
         """The week that ended then, if it is to be told of, and if it is known what had been used of it."""
-        if self._sample.key != SEVEN_DAYS or not self._speaks(AlertKind.WEEK_EXPIRED):
+        if self.sample.key != SEVEN_DAYS or not self._speaks(AlertKind.WEEK_EXPIRED):
             return None
-        read_at = old.track[-1].at if old.track else old.at
-        if old.low_since is not None or end - read_at > WEEK_READ_WITHIN:
+        if old.low_since is not None or end - old.at > WEEK_READ_WITHIN:
             return None
-        return EndedWeek(end, old.period, old.utilization, read_at, self._at)
-
-    def _is_news(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> bool:
-        if not self._thresholds or not self._speaks(kind):
-            return False
-        lowest = min(self._thresholds)
-        was_high = old.peak >= lowest and self._sample.utilization < lowest
-        return was_high and self._at - ended_at <= NEWS_FOR
+        return EndedWeek(end, old.period, old.utilization, old.at, self.at)
 
     def _with_thresholds(self, memory: WindowMemory) -> Told:
         """Tell the highest threshold that is reached, unless it or a higher one has spoken in this period.
 
         The limit is reached silently where the user has set it as a threshold, which then speaks for it.
         """
-        memory = replace(memory, reached=self._reached(memory))
-        due = self._due(memory, AlertKind.THRESHOLD) & frozenset(self._thresholds)
-        full = self._due(memory, AlertKind.LIMIT) & ({FULL} - frozenset(self._thresholds))
-        told = replace(memory, told=memory.told | due | full)
+        reached = self._reached(memory.reached)
+
+        def due(kind: AlertKind, levels: Set[float]) -> frozenset[float]:
+            hold = self.rules.rule(kind).hold
+            held = (level for level, since in reached.items() if self.at - since >= hold)
+            return frozenset(held) & levels
+
+        thresholds = frozenset(self.rules.thresholds_of(self.account))
+        passed = due(AlertKind.THRESHOLD, thresholds)
+        full = due(AlertKind.LIMIT, {FULL} - thresholds)
+        used, end, period = self.sample.utilization, memory.resets_at, memory.period
         alerts = []
-        if due - memory.told and max(due) not in memory.told:
-            alerts.append(replace(self._high(AlertKind.THRESHOLD, memory), threshold=max(due)))
+        if passed and max(passed) not in memory.told:
+            alert = self._alert(AlertKind.THRESHOLD, used, end, period)
+            alerts.append(replace(alert, threshold=max(passed)))
         if full - memory.told:
-            alerts.append(self._high(AlertKind.LIMIT, memory))
+            alerts.append(self._alert(AlertKind.LIMIT, used, end, period))
+        told = replace(memory, reached=reached, told=memory.told | passed | full)
         return told, tuple(alert for alert in alerts if self._speaks(alert.kind))
 
-    def _reached(self, memory: WindowMemory) -> dict[float, datetime]:
+    def _reached(self, before: Mapping[float, datetime]) -> dict[float, datetime]:
         """The thresholds that the sample is at or above, the limit among them, and since when."""
-        reached = [t for t in {*self._thresholds, FULL} if self._sample.utilization >= t]
-        return {t: memory.reached.get(t, self._at) for t in sorted(reached)}
-
-    def _due(self, memory: WindowMemory, kind: AlertKind) -> frozenset[float]:
-        hold = self._rules.rule(kind).hold
-        return frozenset(t for t, since in memory.reached.items() if self._at - since >= hold)
-
-    def _high(self, kind: AlertKind, memory: WindowMemory) -> Alert:
-        return self._alert(kind, self._sample.utilization, memory.resets_at, memory.period)
+        levels = sorted({*self.rules.thresholds_of(self.account), FULL})
+        return {t: before.get(t, self.at) for t in levels if self.sample.utilization >= t}
 
     def _speaks(self, kind: AlertKind) -> bool:
-        return self._rules.applies(kind, self._account, self._sample.key)
+        return self.rules.applies(kind, self.account, self.sample.key)
 
     def _alert(
         self, kind: AlertKind, utilization: float, resets_at: datetime | None, period: str
     ) -> Alert:
         return Alert(
             kind,
-            self._account,
-            self._sample.key,
-            self._at,
+            self.account,
+            self.sample.key,
+            self.at,
             utilization=utilization,
             resets_at=resets_at,
             period=period,
         )
 
-
-def _that_open(alerts: Sequence[Alert], usage: Usage) -> tuple[Alert, ...]:
-    """The alerts without those that call a window open again while another plan-wide window is full."""
-    full = {w.key for w in usage.windows if w.utilization >= FULL and w.key in PLAN_WIDE}
-    return tuple(a for a in alerts if a.kind not in _RESETS or not (full - {a.window}))
-
-
-# The pace: how fast a window fills, and when it would be full.
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """`pace` is in ratio per hour; `full_at` is when 1 is reached at that pace."""
-
-    pace: float
-    full_at: datetime
+    def _track(self, before: Sequence[Point]) -> tuple[Point, ...]:
+        """The points of the look-back with the sample as the last one, for a 5-hour window."""
+        if not self.sample.key.startswith(FIVE_HOURS):
+            return ()
+        recent = [point for point in before if self.at - point.at <= LOOK_BACK]
+        if len(recent) >= 2 and recent[-1].at - recent[-2].at < LOOK_BACK / POINTS:
+            recent.pop()  # the last two stand close together: the newer one goes on for both
+        return (*recent, Point(self.at, self.sample.utilization))
 
 
-def look_back(key: str) -> timedelta:
-    """How far back the pace of the window with this key is measured."""
-    return LOOK_BACK.get(key.partition("_")[0], LOOK_BACK_WEEK)
+def full_by_slope(track: Sequence[Point]) -> datetime | None:
+    """When the window would be full at its pace; None where it does not fill, or is not known long enough to say.
 
-
-def with_point(track: Sequence[Point], point: Point, key: str) -> tuple[Point, ...]:
-    """The track with one more point; it stays within the look-back, and short."""
-    span = look_back(key)
-    recent = [p for p in track if point.at - p.at <= span]
-    if len(recent) >= 2 and recent[-1].at - recent[-2].at < span / POINTS:
-        recent.pop()  # the last two stand close together: the newer one goes on for both
-    return (*recent, point)
-
-
-def forecast(track: Sequence[Point], key: str) -> Forecast | None:
-    """When the window would be full; None where it does not fill, or is not known long enough to say."""
+    Shorter looks at whole percents than half of the look-back project wildly.
+    """
     if len(track) < 2:
         return None
     first, last = track[0], track[-1]
-    span = last.at - first.at
-    if span < look_back(key) / 2 or last.utilization <= first.utilization:
+    used, span = last.utilization - first.utilization, last.at - first.at
+    if span < LOOK_BACK / 2 or used <= 0:
         return None
-    pace = (last.utilization - first.utilization) / (span / timedelta(hours=1))
-    hours = max(1 - last.utilization, 0.0) / pace
-    return Forecast(pace, last.at + timedelta(hours=min(hours, 24 * 365)))
+    hours = max(1 - last.utilization, 0.0) / used * (span / timedelta(hours=1))
+    return last.at + timedelta(hours=min(hours, 24 * 365))

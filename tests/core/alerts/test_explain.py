@@ -1,21 +1,22 @@
 """Why a rule has or has not spoken, in words, by tables: samples that were polled, and what is said of a rule."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.explain import Decided, explain, explain_all
+from monitor.core.alerts.explain import explain, explain_all
 from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import Override, Rule, RuleBook
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
-from monitor.core.events import Event, PollFailed, PollSucceeded, Ticked
-from monitor.core.state import Policy, State
+from monitor.core.events import Event, Forecasted, PollFailed, PollSucceeded, Ticked
+from monitor.core.forecast import Forecast, FullAt
+from monitor.core.model import AccountForecast
+from monitor.core.state import LoggedAlert, Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, state, usage, waiting, window
 
@@ -46,13 +47,15 @@ def explained(
     events: Sequence[Event],
     rules: RuleBook | None = None,
     at: datetime | None = None,
-    standing: Callable[[Alert], Decided] = Decided,
+    is_sent: bool = True,
+    outcome: str = "",
 ) -> dict[str, str]:
     """What is said of each rule, at the last event if at no other instant."""
     book = rules or RuleBook()
     reached, told = after_events(events, book)
     now = at or (events[-1].at if events else NOW)
-    lines = explain(reached.accounts["a"], book, now, map(standing, told), zone=UTC)
+    log = [LoggedAlert(alert, alert.at, is_sent, outcome) for alert in told]
+    lines = explain(reached.accounts["a"], book, now, log, zone=UTC)
     return {line.split()[0]: line.strip().split(maxsplit=1)[-1] for line in lines if line}
 
 
@@ -294,29 +297,21 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
 
 
 @pytest.mark.parametrize(
-    ("standing", "words"),
+    ("is_sent", "outcome", "words"),
     [
-        (Decided, "fired at 12:03:00; not again until"),
+        (True, "sent (desktop)", "fired at 12:03:00; not again until"),
+        (False, "", "decided at 12:03:00, not sent yet; not again until"),
         (
-            partial(Decided, is_told=False),
-            "decided at 12:03:00, not yet sent; not again until",
-        ),
-        (
-            partial(Decided, is_told=False, outcome="desktop: unavailable"),
-            "decided at 12:03:00, not yet sent (desktop: unavailable); not again until",
-        ),
-        (
-            partial(Decided, is_told=False, is_given_up=True, outcome="given up after a day"),
-            "decided at 12:03:00, never sent (given up after a day); not again until",
+            False,
+            "not sent (desktop: unavailable)",
+            "decided at 12:03:00, not sent (desktop: unavailable); not again until",
         ),
     ],
 )
-def test_an_alert_has_spoken_once_it_was_told(
-    standing: Callable[[Alert], Decided], words: str
-) -> None:
-    said = explained(polled([(0, 70), (3, 81)]), standing=standing)
+def test_an_alert_has_spoken_once_it_was_told(is_sent: bool, outcome: str, words: str) -> None:
+    said = explained(polled([(0, 70), (3, 81)]), is_sent=is_sent, outcome=outcome)
     assert said["threshold_80"].startswith(words)
-    higher = explained(polled([(0, 70), (3, 97)]), standing=standing)["threshold_80"]
+    higher = explained(polled([(0, 70), (3, 97)]), is_sent=is_sent, outcome=outcome)["threshold_80"]
     assert higher.startswith(f"skipped, covered by threshold_95: {words}")
 
 
@@ -337,6 +332,26 @@ def test_a_period_that_has_ended_since_the_last_sample() -> None:
     said = explained(polled([(0, 70)]), at=after(days=1, hours=4))
     assert said["period"] == "ended at Sun 15:00:00; no sample of a new one yet"
     assert said["sample"] == "70% at Sun 12:00:00 (1d ago)"
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [
+        (None, "inactive: too early for a forecast"),
+        (0.31, "inactive: 31% likely to be full by the reset; fires from 70% up"),
+        (0.9, "pending: so since 12:00:00; fires if that still holds at 12:05:00"),
+    ],
+)
+def test_a_pace_goes_by_the_forecast_once_there_is_one(
+    probability: float | None, words: str
+) -> None:
+    seen = usage(window("7d", 30, END))
+    full_at = FullAt(after(hours=1), after(hours=2), after(hours=2.9))
+    events: list[Event] = [PollSucceeded(NOW, "a", seen, SECOND)]
+    if probability is not None:
+        expected = Forecast(probability, full_at if probability > 0.5 else None)
+        events.append(Forecasted(NOW, "a", AccountForecast(NOW, {"7d": expected})))
+    assert explained(events)["pace"] == words
 
 
 def test_a_week_says_what_is_unused_and_then_what_expired() -> None:

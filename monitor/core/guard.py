@@ -1,7 +1,7 @@
 """Whether an account is still below a percentage: what scripts and agents ask before they go on. Pure."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from enum import IntEnum
@@ -10,12 +10,11 @@ from typing import Final
 from monitor.core.errors import SettingsError
 from monitor.core.forecast import fits
 from monitor.core.limits import is_window_key
-from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
+from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Account, AccountState
 from monitor.core.planning import USUAL_COST
 from monitor.core.state import State
 
-DEFAULT_MAX: Final = 1.0
-
+SHORTEST_TASK: Final = timedelta(minutes=15)
 MOST_NAMED: Final = 3
 """So many accounts does an error name that may be meant."""
 
@@ -33,7 +32,7 @@ def guarded(
     now: datetime,
     account: str | None = None,
     window: str | None = None,
-    most: float = DEFAULT_MAX,
+    most: float = 1.0,
 ) -> Verdict:
     """Whether the account's window is at `most` (a ratio) or above, or locked.
 
@@ -50,13 +49,15 @@ def guarded(
     keys: tuple[str, ...] = (FIVE_HOURS, SEVEN_DAYS) if window is None else (window,)
     if window is None and not any(asked.window(key, now) for key in keys):
         keys = (EXTRA,)
-    known = [found for key in keys if (found := asked.window(key, now)) and _is_known(found)]
-    if not known:
-        return Verdict.UNKNOWN
-    return Verdict.REACHED if _reached(known, most) else Verdict.BELOW
-
-
-SHORTEST_TASK: Final = timedelta(minutes=15)
+    verdict = Verdict.UNKNOWN
+    for key in keys:
+        found = asked.window(key, now)
+        if found is None or (math.isnan(found.utilization) and found.locked_reason is None):
+            continue
+        if found.locked_reason is not None or round(found.utilization - most, 6) >= 0:
+            return Verdict.REACHED
+        verdict = Verdict.BELOW
+    return verdict
 
 
 def fitting(
@@ -98,14 +99,6 @@ def fitting(
     return Verdict.BELOW if is_known else Verdict.UNKNOWN
 
 
-def _is_known(window: Window) -> bool:
-    return window.locked_reason is not None or not math.isnan(window.utilization)
-
-
-def _reached(windows: Iterable[Window], most: float) -> bool:
-    return any(w.locked_reason is not None or round(w.utilization - most, 6) >= 0 for w in windows)
-
-
 def current_account(state: State) -> AccountState | None:
     """The account that Claude Code would use now, else the one that is marked as active."""
     return state.accounts.get(state.logged_in or state.active_account or "")
@@ -135,7 +128,10 @@ def find_account(name: str, accounts: Sequence[Account]) -> Account:
     if len(found) == 1:
         return found[0]
     if found:
-        raise SettingsError(f"{name!r} may be {_listed(found)}: name one of them")
+        shown = [repr(account.name) for account in found[:MOST_NAMED]]
+        more = len(found) - len(shown)
+        listed = " or ".join([*shown, f"{more} more"] if more else shown)
+        raise SettingsError(f"{name!r} may be {listed}: name one of them")
     near = get_close_matches(name, [known for a in accounts for known in _names_of(a)], n=1)
     instead = f"did you mean {near[0]!r}?" if near else "see `monitor accounts list`"
     raise SettingsError(f"there is no account {name!r}: {instead}")
@@ -143,9 +139,3 @@ def find_account(name: str, accounts: Sequence[Account]) -> Account:
 
 def _names_of(account: Account) -> list[str]:
     return [account.name, account.label] if account.label else [account.name]
-
-
-def _listed(accounts: Sequence[Account]) -> str:
-    shown = [repr(account.name) for account in accounts[:MOST_NAMED]]
-    more = len(accounts) - len(shown)
-    return " or ".join([*shown, f"{more} more"] if more else shown)

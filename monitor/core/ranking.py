@@ -65,11 +65,6 @@ class Candidate:
     urgency: float = 0.0
 
     @property
-    def is_spent(self) -> bool:
-        """True where so little is left of it that it is begun only for want of another."""
-        return self.room is not None and self.room * 100 < SPENT
-
-    @property
     def percent_left(self) -> int:
         """Its room as the table has it: what the percentage that is shown there leaves of 100."""
         return math.ceil(round(min(self.room or 0.0, 1.0) * 100, 6))
@@ -93,7 +88,6 @@ def candidate_of(
     """The account as it stands at `now`; `limits` are its own, where it can be used."""
     name = account.account.name
     windows = applicable(account, now, model)
-    blocking = [window for window in windows if _stops(window)]
     fullest = max(windows, key=lambda window: window.utilization, default=None)
     candidate = Candidate(
         account=name,
@@ -102,16 +96,26 @@ def candidate_of(
         window=fullest,
         logged_in=name == state.logged_in,
     )
-    if blocking:
-        return _full(candidate, blocking)
+    if blocking := [window for window in windows if _stops(window)]:
+        # Free again when the last of its full windows is, if each of them says when that is.
+        last = max(blocking, key=lambda window: window.resets_at or NO_END)
+        return replace(
+            candidate,
+            standing=Confidence.FULL,
+            room=0.0,
+            window=last,
+            free_at=last.resets_at,
+            reasons=(" and ".join(f"its {w.key} is {_fullness(w)}" for w in blocking),),
+        )
     if limits is not None:
+        week = limits.week_for(model)
         candidate = replace(candidate, urgency=urgency(limits.at(now), now, model))
-        if limits.week_for(model).left < FREE:
+        if week.left < FREE:
             return replace(
                 candidate,
                 standing=Confidence.FULL,
                 room=0.0,
-                free_at=limits.week_for(model).resets_at,
+                free_at=week.resets_at,
                 reasons=(f"only its reserve of {format.exact_percent(limits.reserve)} is left",),
             )
     standing, doubts = _standing(state, account, now, known=fullest is not None)
@@ -128,20 +132,6 @@ def _stops(window: Window) -> bool:
     return window.locked_reason is not None or round(window.utilization, 6) >= 1
 
 
-def _full(candidate: Candidate, blocking: Sequence[Window]) -> Candidate:
-    """Free again when the last of its full windows is, if each of them says when that is."""
-    last = max(blocking, key=lambda window: window.resets_at or NO_END)
-    what = [f"its {window.key} is {_fullness(window)}" for window in blocking]
-    return replace(
-        candidate,
-        standing=Confidence.FULL,
-        room=0.0,
-        window=last,
-        free_at=last.resets_at,
-        reasons=(" and ".join(what),),
-    )
-
-
 def _fullness(window: Window) -> str:
     return "locked" if window.locked_reason is not None else "full"
 
@@ -152,30 +142,23 @@ def _standing(
     """What its figures are worth, and why they are worth less than they seem."""
     doubts: list[str] = []
     standing = Confidence.KNOWN
+    failure = account.health.failure if isinstance(account.health, Down) else None
     if known and not account.values_are_fresh(now, state.policy.interval):
         standing = Confidence.OLD
-        doubts.append(f"its figures are {_age(account, now)} old")
-    health = account.health
-    if known and isinstance(health, Down) and health.failure.renewable:
+        at = account.last_success_at
+        doubts.append(f"its figures are {format.age(now - at) if at else 'very'} old")
+    if known and failure is not None and failure.renewable:
         standing = Confidence.OLD
         doubts.append("its token has ended, which Claude Code renews when it runs")
-    if account.login_required:
+    if failure is not None and account.login_required:
         standing = Confidence.LOGIN_NEEDED
-        doubts.append(_login_words(account))
+        is_scope = failure.reason is Reason.SCOPE
+        refused = "its token was refused: run claude there"
+        doubts.append("its token may not read usage" if is_scope else refused)
     if not known:
         standing = Confidence.UNKNOWN
         doubts.append("its limits are not known" if account.usage else "its usage is not known yet")
     return standing, tuple(doubts)
-
-
-def _age(account: AccountState, now: datetime) -> str:
-    return format.age(now - account.last_success_at) if account.last_success_at else "very"
-
-
-def _login_words(account: AccountState) -> str:
-    down = account.health
-    scope = isinstance(down, Down) and down.failure.reason is Reason.SCOPE
-    return "its token may not read usage" if scope else "its token was refused: run claude there"
 
 
 def _hints(account: AccountState, windows: Sequence[Window], now: datetime) -> Iterator[str]:
@@ -185,11 +168,9 @@ def _hints(account: AccountState, windows: Sequence[Window], now: datetime) -> I
             yield f"{window.key} should have been reset by now, which no poll has confirmed"
     for window in account.windows(now):
         if window.key not in APPLICABLE and _stops(window):
-            yield f"{clean(window.key)} is {_fullness(window)}{_until(window.resets_at, now)}"
-
-
-def _until(at: datetime | None, now: datetime) -> str:
-    return "" if at is None else f" for another {format.duration(at - now)}"
+            end = window.resets_at
+            until = "" if end is None else f" for another {format.duration(end - now)}"
+            yield f"{clean(window.key)} is {_fullness(window)}{until}"
 
 
 PLAN_WEIGHTS: Final = {"pro": 1.0, "max_5x": 5.0, "max_20x": 20.0}
@@ -200,49 +181,43 @@ def all_limits(state: State, now: datetime) -> list[AccountLimits]:
     """The limits of each account that can be used, as far as they are known; plans weigh beside the smallest one."""
     usable = [a for a in state.accounts.values() if not a.login_required and applicable(a, now)]
     weights = [PLAN_WEIGHTS.get(account.plan or "", 1.0) for account in usable]
-    return [
-        _limits(account, now, weight / min(weights))
-        for account, weight in zip(usable, weights, strict=True)
-    ]
-
-
-def _limits(account: AccountState, now: datetime, weight: float) -> AccountLimits:
-    """A window that is not open, or that the plan does not have, is free."""
-    left = {
-        w.key: Limit(0.0 if _stops(w) else max(1 - w.utilization, 0.0), w.resets_at)
-        for w in account.windows(now)
-        if not math.isnan(w.utilization)
-    }
-    models = {
-        key.partition("_")[2]: limit
-        for key, limit in left.items()
-        if key.startswith(f"{SEVEN_DAYS}_")
-    }
-    cost = account.forecast.week_cost if account.forecast else None
-    return AccountLimits(
-        account.account.name,
-        left.get(FIVE_HOURS, Limit(1.0)),
-        left.get(SEVEN_DAYS, Limit(1.0)),
-        models,
-        cost.ratio if cost else USUAL_COST,
-        weight,
-        account.account.reserve,
-    )
-
-
-def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The best first; candidates that are equal in all that counts keep the order of the settings."""
-    return sorted(candidates, key=_preference)
+    least = min(weights, default=1.0)
+    found = []
+    for account, weight in zip(usable, weights, strict=True):
+        left = {
+            w.key: Limit(0.0 if _stops(w) else max(1 - w.utilization, 0.0), w.resets_at)
+            for w in account.windows(now)
+            if not math.isnan(w.utilization)
+        }
+        weeks = f"{SEVEN_DAYS}_"
+        cost = account.forecast.week_cost if account.forecast else None
+        limits = AccountLimits(
+            account.account.name,
+            # A window that is not open, or that the plan does not have, is free.
+            left.get(FIVE_HOURS, Limit(1.0)),
+            left.get(SEVEN_DAYS, Limit(1.0)),
+            {k.removeprefix(weeks): limit for k, limit in left.items() if k.startswith(weeks)},
+            cost.ratio if cost else USUAL_COST,
+            weight / least,
+            account.account.reserve,
+        )
+        found.append(limits)
+    return found
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
-    """The highest pressure, of equals the one whose room would lapse first, of those the one that is in use."""
+    """The highest pressure, of equals the one whose room would lapse first, of those the one that is in use.
+
+    The least is the best; what is equal in all that counts keeps the order of the settings.
+    """
     if candidate.standing is Confidence.FULL:
         return candidate.standing, candidate.free_at or NO_END, not candidate.logged_in
-    kept = STICKINESS if candidate.logged_in and not candidate.is_spent else 1.0
-    urgency = round(candidate.urgency * kept, 6)
+    # So little is left of it that it is begun only for want of another.
+    is_spent = candidate.room is not None and candidate.room * 100 < SPENT
+    kept = STICKINESS if candidate.logged_in and not is_spent else 1.0
+    pressure = round(candidate.urgency * kept, 6)
     lapses_at = candidate.lapses_at
-    return candidate.standing, candidate.is_spent, -urgency, lapses_at, not candidate.logged_in
+    return candidate.standing, is_spent, -pressure, lapses_at, not candidate.logged_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +241,7 @@ def choose(state: State, now: datetime, model: str | None = None) -> Choice:
         candidate_of(state, account, now, limits.get(name), model)
         for name, account in state.accounts.items()
     ]
-    ranking = tuple(ranked(found))
+    ranking = tuple(sorted(found, key=_preference))
     if not ranking:
         return Choice(
             None,
@@ -274,13 +249,19 @@ def choose(state: State, now: datetime, model: str | None = None) -> Choice:
             ("there are no accounts yet: `monitor accounts import` takes over a login",),
         )
     if all(candidate.room is None for candidate in ranking):
-        reason = "no usage data yet"
-        return Choice(None, False, (reason, *_named_doubts(ranking)), ranking=ranking)
+        doubts = [
+            f"{clean(candidate.account)}: {', '.join(candidate.reasons)}"
+            for candidate in ranking[:3]
+            if candidate.reasons
+        ]
+        return Choice(None, False, ("no usage data yet", *doubts), ranking=ranking)
     best = ranking[0]
     usable = best.standing is not Confidence.FULL
-    why_not = _reasons_when_full(ranking, now)
-    reasons = _reasons_for(ranking, limits, state, now, model) if usable else why_not
-    return Choice(best.account, usable, (*reasons, *best.reasons), best.free_at, ranking)
+    if usable:
+        reasons = (*_reasons_for(ranking, limits, state, now, model), *best.reasons)
+    else:
+        reasons = (*_reasons_when_full(ranking, now), *best.reasons)
+    return Choice(best.account, usable, reasons, best.free_at, ranking)
 
 
 def _reasons_for(
@@ -292,7 +273,12 @@ def _reasons_for(
 ) -> Iterator[str]:
     """Why the first one is the best: what is used of it, and what it has before the others."""
     best = ranking[0]
-    yield from _used(state.accounts[best.account], now)
+    used = [
+        f"{w.key} {format.percent(w.utilization, confirmed=w.confirmed)}"
+        for w in applicable(state.accounts[best.account], now)
+    ]
+    if used:
+        yield f"{', '.join(used)} used"
     others = [c for c in ranking[1:] if c.standing is not Confidence.FULL]
     peers = [
         limits[c.account] for c in others if c.standing is best.standing and c.account in limits
@@ -308,15 +294,6 @@ def _reasons_for(
         yield f"no account has a limit of its own for {clean(model)}"
 
 
-def _used(account: AccountState, now: datetime) -> Iterator[str]:
-    parts = [
-        f"{w.key} {format.percent(w.utilization, confirmed=w.confirmed)}"
-        for w in applicable(account, now)
-    ]
-    if parts:
-        yield f"{', '.join(parts)} used"
-
-
 def _reasons_when_full(ranking: Sequence[Candidate], now: datetime) -> Iterator[str]:
     best = ranking[0]
     yield "every account is full" if len(ranking) > 1 else "the only account is full"
@@ -325,9 +302,3 @@ def _reasons_when_full(ranking: Sequence[Candidate], now: datetime) -> Iterator[
     else:
         first = "it is free" if len(ranking) == 1 else f"{clean(best.account)} is free first,"
         yield f"{first} in {format.duration(best.free_at - now)}"
-
-
-def _named_doubts(ranking: Sequence[Candidate]) -> Iterator[str]:
-    for candidate in ranking[:3]:
-        if candidate.reasons:
-            yield f"{clean(candidate.account)}: {', '.join(candidate.reasons)}"

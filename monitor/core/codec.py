@@ -20,11 +20,12 @@ NaN as a number, passes a Secret on, and raises groups that are no ValueError.
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache
+from itertools import repeat
 from typing import (
     Any,
     Final,
@@ -121,7 +122,10 @@ def _compiled(kind: Any, secrets: bool) -> _Codec:
 def _dataclass(kind: type, secrets: bool) -> _Codec:
     hints = get_type_hints(kind)
     codecs = {one.name: _compiled(hints[one.name], secrets) for one in fields(kind)}
-    defaults = {one.name: _default(one) for one in fields(kind)}
+    defaults = {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory()
+        for one in fields(kind)
+    }
     required = frozenset(name for name, default in defaults.items() if default is MISSING)
     own = [(name, codec.encode, defaults[name]) for name, codec in codecs.items()]
     find = {name: codec.decode for name, codec in codecs.items()}.get
@@ -152,22 +156,18 @@ def _dataclass(kind: type, secrets: bool) -> _Codec:
     return _Codec(encode, decode)
 
 
-def _names(kind: Any) -> list[str]:
-    return [one.name for one in fields(kind)]
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
-
-
 def _union(arguments: tuple[Any, ...], secrets: bool) -> _Codec:
     """None, and either one member of any type or dataclasses alone, which are told apart by their tag."""
     has_none = types.NoneType in arguments
     members = {one.__name__: one for one in arguments if one is not types.NoneType}
     codecs = {tag: _compiled(one, secrets) for tag, one in members.items()}
     if has_none and len(arguments) == 2:
-        return _optional(*codecs.values())
-    if any(not is_dataclass(one) or TAG in _names(one) for one in members.values()):
+        (only,) = codecs.values()
+        return _Codec(
+            lambda value: None if value is None else only.encode(value),
+            lambda plain: None if plain is None else only.decode(plain),
+        )
+    if any(not is_dataclass(one) or TAG in one.__dataclass_fields__ for one in members.values()):
         raise TypeError(f"a tag cannot distinguish the members of this union: {', '.join(members)}")
 
     def encode(value: Any) -> Any:
@@ -189,13 +189,6 @@ def _union(arguments: tuple[Any, ...], secrets: bool) -> _Codec:
     return _Codec(encode, decode)
 
 
-def _optional(codec: _Codec) -> _Codec:
-    return _Codec(
-        lambda value: None if value is None else codec.encode(value),
-        lambda plain: None if plain is None else codec.decode(plain),
-    )
-
-
 def _sequence(kind: Callable[[Iterable[Any]], Any], codec: _Codec) -> _Codec:
     encode_item, decode_item = codec
     ordered: Callable[[Iterable[Any]], Iterable[Any]] = sorted if kind is frozenset else iter
@@ -203,31 +196,31 @@ def _sequence(kind: Callable[[Iterable[Any]], Any], codec: _Codec) -> _Codec:
     def decode(plain: Any) -> Any:
         if not isinstance(plain, list):
             _refuse("a list", plain)
-        items: list[Any] = []
-        try:
-            for item in plain:
-                items.append(decode_item(item))
-        except DecodeError as error:
-            raise error.inside(f"[{len(items)}]") from None
-        return kind(items)
+        return kind(_decoded(repeat(decode_item), plain))
 
     return _Codec(lambda value: [encode_item(item) for item in ordered(value)], decode)
 
 
+def _decoded(decoders: Iterable[Callable[[Any], Any]], plain: list[Any]) -> list[Any]:
+    items: list[Any] = []
+    try:
+        for decode, item in zip(decoders, plain, strict=False):  # decoders may be without end
+            items.append(decode(item))
+    except DecodeError as error:
+        raise error.inside(f"[{len(items)}]") from None
+    return items
+
+
 def _fixed_tuple(codecs: list[_Codec]) -> _Codec:
+    decoders = [codec.decode for codec in codecs]
+
     def encode(value: Any) -> list[Any]:
         return [codec.encode(item) for codec, item in zip(codecs, value, strict=True)]
 
     def decode(plain: Any) -> Any:
         if not isinstance(plain, list) or len(plain) != len(codecs):
             _refuse(f"a list of {len(codecs)}", plain)
-        items: list[Any] = []
-        try:
-            for codec, item in zip(codecs, plain, strict=True):
-                items.append(codec.decode(item))
-        except DecodeError as error:
-            raise error.inside(f"[{len(items)}]") from None
-        return tuple(items)
+        return tuple(_decoded(decoders, plain))
 
     return _Codec(encode, decode)
 
@@ -322,10 +315,9 @@ def _duration(plain: Any) -> timedelta:
 
 
 def _instant(plain: Any) -> datetime:
-    if type(plain) is not int:
-        _refuse("a whole number", plain)
+    span = _duration(plain)
     try:
-        return _EPOCH + timedelta(0, 0, plain)
+        return _EPOCH + span
     except OverflowError:
         raise DecodeError("is no instant of the calendar") from None
 

@@ -16,7 +16,6 @@ from monitor.core.events import (
     LookedAround,
     PolicyChanged,
     PollStarted,
-    ReloadFailed,
     Restored,
     Tested,
 )
@@ -117,10 +116,6 @@ class App:
         self.credentials.watcher.look_again()
         await background.count_requests(self.persistence.budget, self.store, now)
 
-    def refuse_reload(self) -> None:
-        """Let the state say that the settings are wrong now, and that those before are still in force."""
-        self.store.dispatch(ReloadFailed(self.clock.now()))
-
     def send_by(self, channels: ChannelSet) -> None:
         """Send alerts by these channels from now on, also those that others have not sent yet."""
         self._channels = channels
@@ -171,34 +166,31 @@ class App:
             channels = self._channels
             names = tuple(channel.name for channel in channels.channels)
             self.store.dispatch(ChannelsReplaced(self.clock.now(), names))
+            busy = partial(background.is_polling, self.store, self.clock)
+            journal = Journal(self.persistence.recorder)
+            notifier = Notifier(channels, self.store, self.clock, journal, busy)
             firing = background.refresh_firing(channels, self.store, self.clock)
             async with asyncio.TaskGroup() as group:
-                parts = (self._notifier(channels).run(), firing)
+                parts = (notifier.run(), firing)
                 tasks = [group.create_task(part, name="notifier") for part in parts]
                 await self._channels_replaced.wait()
                 for task in tasks:
                     task.cancel()
 
-    def _notifier(self, channels: ChannelSet) -> Notifier:
-        journal = Journal(self.persistence.recorder)
-        busy = partial(background.is_polling, self.store, self.clock)
-        return Notifier(channels, self.store, self.clock, journal, busy)
-
     async def poll_once(self) -> None:
         """Look who is logged in, and poll the accounts that it is time for, one shortly after the other."""
         await self.credentials.watcher.look()
         await self.credentials.local_usage.look()
+        now, policy = self.clock.now(), self.state().policy
+        accounts = self.state().accounts.items() if policy.polls else ()
+        # No more requests than a program that runs all the time would send.
+        names = [name for name, account in accounts if is_in_turn(account, now, policy.interval)]
+
+        async def poll(name: str, after_secs: float) -> None:
+            await self.clock.sleep(after_secs)
+            self.store.dispatch(PollStarted(self.clock.now(), name))
+            await self.poller.poll(name)
+
         async with asyncio.TaskGroup() as polls:
-            for place, name in enumerate(self._in_turn()):
-                polls.create_task(self._poll_after(place * FIRST_STAGGER.total_seconds(), name))
-
-    def _in_turn(self) -> list[str]:
-        """Return the accounts to ask without costing more requests than a program that runs all the time."""
-        now, policy = self.clock.now(), self.store.state.policy
-        accounts = self.store.state.accounts if policy.polls else {}
-        return [name for name, a in accounts.items() if is_in_turn(a, now, policy.interval)]
-
-    async def _poll_after(self, seconds: float, name: str) -> None:
-        await self.clock.sleep(seconds)
-        self.store.dispatch(PollStarted(self.clock.now(), name))
-        await self.poller.poll(name)
+            for place, name in enumerate(names):
+                polls.create_task(poll(name, place * FIRST_STAGGER.total_seconds()))

@@ -37,7 +37,7 @@ from monitor.core.format import clock, duration
 from monitor.core.model import AccountState, Down
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import View, encode_change, encode_state
-from monitor.notify.channel import NOTIFICATIONS_OFF, Outcome
+from monitor.notify.channel import NOTIFICATIONS_OFF
 from monitor.storage.cache import mute_words
 from monitor.system.clock import Clock
 
@@ -125,14 +125,8 @@ async def execute(app: App, command: Command) -> str:
             until = await app.persistence.mute.toggle(now)
             app.store.dispatch(Muted(now, until))
             return mute_words(until, now) if until else "alerts are on again"
-        case ImportLogins(None, brief=True):
-            return (
-                (await app.credentials.accounts.import_all(await app.credentials.logins()))
-                .or_raise()
-                .words
-            )
-        case ImportLogins(folder):
-            return await _import(app, folder)
+        case ImportLogins():
+            return await _import(app, command)
         case AddAccount():
             return await app.credentials.accounts.add(command)
         case EditAccount():
@@ -146,19 +140,17 @@ async def execute(app: App, command: Command) -> str:
             name = await app.credentials.local_usage.ingest(document or {}, config_dir)
             return lines_of(app.state(), app.clock.now(), parsed, name).rstrip("\n")
         case SendTest():
-            return _tested(await app.test_channels())
+            outcomes = await app.test_channels()
+            lines = [f"{outcome.channel}: {outcome.detail}" for outcome in outcomes]
+            if not outcomes:
+                raise TrackerError(NOTIFICATIONS_OFF)
+            if all(outcome.failure for outcome in outcomes):
+                raise TrackerError(
+                    f"every channel failed: {'; '.join(lines)}: run `monitor doctor`"
+                )
+            return "\n".join(lines)
         case Reload():
             raise TrackerError("no running monitor to reload")
-
-
-def _tested(outcomes: Sequence[Outcome]) -> str:
-    """Say what became of a test alert on each channel. Raises TrackerError where none could send it."""
-    lines = [f"{outcome.channel}: {outcome.detail}" for outcome in outcomes]
-    if not outcomes:
-        raise TrackerError(NOTIFICATIONS_OFF)
-    if all(outcome.failure for outcome in outcomes):
-        raise TrackerError(f"every channel failed: {'; '.join(lines)}: run `monitor doctor`")
-    return "\n".join(lines)
 
 
 async def _refresh(app: App, account: str | None) -> str:
@@ -205,14 +197,15 @@ def refresh_words(
     return ", ".join(parts) or "no account to refresh"
 
 
-async def _import(app: App, folder: str | None) -> str:
+async def _import(app: App, command: ImportLogins) -> str:
     """Import all logins that are found, or that of a folder; a line for each place."""
-    if folder is None:
-        imports = await app.credentials.accounts.import_all(await app.credentials.logins())
-    else:
-        imports = (
-            await app.credentials.accounts.import_all([app.credentials.login_at(folder)])
-        ).or_raise()
+    credentials, folder = app.credentials, command.folder
+    places = await credentials.logins() if folder is None else [credentials.login_at(folder)]
+    imports = await credentials.accounts.import_all(places)
+    if command.brief:
+        return imports.or_raise().words
+    if folder is not None:
+        imports.or_raise()
     failures = [failure.words for failure in imports.failed]
     if not imports.imported:
         raise TrackerError("; ".join(["nothing was imported", *failures]))

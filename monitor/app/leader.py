@@ -15,6 +15,7 @@ from monitor.app.metrics_server import MetricsServer
 from monitor.app.wiring import CliOptions, RunConfig, build
 from monitor.core.commands import Command, EditAccount, Reload
 from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.events import ReloadFailed
 from monitor.ipc.mirror import StateView
 from monitor.ipc.server import Server
 from monitor.settings import Settings
@@ -122,7 +123,7 @@ class Leader:
                 try:
                     before, config = self.config, await self._read_and_check()
                 except TrackerError:
-                    app.refuse_reload()
+                    app.store.dispatch(ReloadFailed(app.clock.now()))
                     raise
                 self.config = config
                 await app.reload(
@@ -158,24 +159,20 @@ class Leader:
         """Let followers come in for the time of the block, and serve `/metrics`, as far as that can be."""
         async with asyncio.TaskGroup() as group:
             exporting = group.create_task(self.exporting.run(), name="exporting")
+            with suppress(OSError, ValueError):  # some systems begin with 256
+                soft, hard = getrlimit(RLIMIT_NOFILE)
+                wanted = FILES if hard == RLIM_INFINITY else min(FILES, hard)
+                if soft != RLIM_INFINITY and soft < wanted:
+                    setrlimit(RLIMIT_NOFILE, (wanted, hard))
             try:
-                await self._let_in()
+                try:
+                    await self._server.start()
+                except TrackerError as error:  # which is no reason not to poll
+                    _log.warning("other processes cannot attach: %s", error)
                 yield
             finally:
                 exporting.cancel()
                 await self._server.stop()
-
-    async def _let_in(self) -> None:
-        """Without a socket there are no followers, which is no reason not to poll."""
-        with suppress(OSError, ValueError):  # some systems begin with 256
-            soft, hard = getrlimit(RLIMIT_NOFILE)
-            wanted = FILES if hard == RLIM_INFINITY else min(FILES, hard)
-            if soft != RLIM_INFINITY and soft < wanted:
-                setrlimit(RLIMIT_NOFILE, (wanted, hard))
-        try:
-            await self._server.start()
-        except TrackerError as error:
-            _log.warning("other processes cannot attach: %s", error)
 
 
 def _words(settings: Settings) -> str:

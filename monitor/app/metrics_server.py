@@ -79,13 +79,11 @@ class MetricsServer:
 
     async def _until_moved(self, site: Site) -> None:
         """Wait until another site is wanted. Raises what a bug of ours has ended this one with."""
-        ended = asyncio.ensure_future(site.ended())
+        moved = asyncio.ensure_future(self._moved.wait())
         try:
-            await first(ended, self._moved.wait())
-            if ended.done():
-                ended.result()
+            await first(moved, site.ended())
         finally:
-            ended.cancel()
+            moved.cancel()
 
     async def _start(self, site: Site) -> bool:
         """Return whether the site is up; not so once another one is wanted."""
@@ -94,7 +92,9 @@ class MetricsServer:
                 refuse_plain(site.config)  # a socket that was passed may be anywhere
                 await site.start()
             except TrackerError as error:
-                self._complain(str(error))
+                if str(error) != self.failure:
+                    _log.warning("%s; tried again until it works", error)
+                self.failure = str(error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._moved.wait(), self._retry_secs)
             else:
@@ -106,8 +106,3 @@ class MetricsServer:
                     _log.warning("other machines may read the metrics too: they are on %s", where)
                 return True
         return False
-
-    def _complain(self, failure: str) -> None:
-        if failure != self.failure:
-            _log.warning("%s; tried again until it works", failure)
-        self.failure = failure

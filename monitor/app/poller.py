@@ -9,11 +9,11 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
-from monitor.core.errors import ApiError, Cause, CredentialError, Reason
+from monitor.core.errors import ApiError, Cause, CredentialError, Failure, Reason
 from monitor.core.events import (
     ClockCorrected,
     ClockStepped,
@@ -75,7 +75,7 @@ class Poller:
         self._api = api
         self._chance = chance
         self._budget = budget
-        self._newest: dict[str, _Poll] = {}
+        self._newest: dict[str, object] = {}
         self._logged: dict[str, tuple[str, ...]] = {}
 
     async def run(self) -> None:
@@ -92,15 +92,30 @@ class Poller:
         state = self._store.state.accounts.get(name)
         if state is None:
             return
-        poll = self._newest[name] = _Poll(name, self._clock.monotonic())
+        this = self._newest[name] = object()
+        started = self._clock.monotonic()
+        result: Usage | Failure | None
         try:
-            usage = await self._usage(replace(state.account, org_id=state.org_id))
+            result = await self._usage(replace(state.account, org_id=state.org_id))
         except (ApiError, CredentialError) as error:
-            self._heed_clock()
-            self._failed(poll, error)
+            result = error.failure
+        self._heed_clock()
+        state = self._store.state.accounts.get(name)
+        if state is None or not state.polling or self._newest[name] is not this:
+            return  # the account has been edited meanwhile, and this is about the one before
+        now, duration = self._clock.now(), timedelta(seconds=self._clock.monotonic() - started)
+        if result is None:
+            self._store.dispatch(PollPostponed(now, name))
+            return
+        if isinstance(result, Failure):
+            failed = PollFailed(now, name, result, duration=duration, jitter=self._chance())
+            self._store.dispatch(failed)
         else:
-            self._heed_clock()
-            self._answered(poll, usage)
+            if result.left_out and result.left_out != self._logged.get(name):
+                self._logged[name] = result.left_out
+                _log.warning("%s: not understood: %s", name, "; ".join(result.left_out))
+            self._store.dispatch(PollSucceeded(now, name, result, duration, self._chance()))
+        self._budget.record_backoff(self._store.state.accounts[name])
 
     def _due(self) -> list[str]:
         """The accounts to start in this tick, most overdue first; none where the API is not to be asked."""
@@ -185,45 +200,3 @@ class Poller:
         usage = await self._api.usage(account, credential)
         await self._credentials.accepted(account, credential)
         return usage
-
-    def _answered(self, poll: "_Poll", usage: Usage | None) -> None:
-        if not self._is_awaited(poll):
-            return
-        if usage is None:
-            self._store.dispatch(PollPostponed(self._clock.now(), poll.name))
-            return
-        if usage.left_out and usage.left_out != self._logged.get(poll.name):
-            self._logged[poll.name] = usage.left_out
-            _log.warning("%s: not understood: %s", poll.name, "; ".join(usage.left_out))
-        now, duration = self._clock.now(), self._since(poll.started)
-        self._store.dispatch(PollSucceeded(now, poll.name, usage, duration, self._chance()))
-        self._budget.record_backoff(self._store.state.accounts[poll.name])
-
-    def _failed(self, poll: "_Poll", error: ApiError | CredentialError) -> None:
-        if self._is_awaited(poll):
-            self._store.dispatch(
-                PollFailed(
-                    self._clock.now(),
-                    poll.name,
-                    error.failure,
-                    duration=self._since(poll.started),
-                    jitter=self._chance(),
-                )
-            )
-            self._budget.record_backoff(self._store.state.accounts[poll.name])
-
-    def _is_awaited(self, poll: "_Poll") -> bool:
-        """Return whether the account still is the one that was asked about: it may have been edited meanwhile."""
-        state = self._store.state.accounts.get(poll.name)
-        return state is not None and state.polling and self._newest[poll.name] is poll
-
-    def _since(self, started: float) -> timedelta:
-        return timedelta(seconds=self._clock.monotonic() - started)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Poll:
-    """One poll of an account; `started` is an instant of the monotonic clock."""
-
-    name: str
-    started: float

@@ -92,6 +92,11 @@ async def build(
     with suppress(OSError, ValueError):  # a core dump would put the tokens on the disk
         setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))
     clock = clock or ServerClock()
+    discovery = Discovery(environ=environ, clock=clock)
+
+    async def logins(folders: set[str]) -> Sequence[LoginSource]:
+        return await discovery.discovered(sorted(folders))
+
     async with AsyncExitStack() as stack:
         path, rows = state_db(environ), settings_id(environ, settings.path)
         recorder = await stack.enter_async_context(open_recorder(path, rows, alerts=alerts))
@@ -99,8 +104,15 @@ async def build(
         clock.offset = clock.found = cached.clock_offset
         history = History(recorder.database, path, rows, environ)
         persistence = Persistence.over(recorder, history, is_brief=not stays)
-        cache = AccountCache(cached.facts, recorder.record_facts)
-        places = _real_places(settings, cache, environ, clock)
+        places = Places(
+            file=SettingsFile(settings.path),
+            vault=Keyring(),
+            cache=AccountCache(cached.facts, recorder.record_facts),
+            logins=logins,
+            login_at=discovery.source,
+            given=CredentialsDirectory(environ),
+            storage=settings.storage,
+        )
         client = await stack.enter_async_context(client_for(settings.api, clock))
         app = connect(places, persistence, client, policy_of(settings), clock)
         await app.load(settings, cached)
@@ -160,18 +172,31 @@ async def open_recorder(
 
 @asynccontextmanager
 async def build_demo() -> AsyncIterator[App]:
-    """Build the same program over invented accounts and a simulated API on loopback."""
+    """Build the same program over invented accounts and a simulated API on loopback.
+
+    Claude Code uses the first account now; the last one is not imported yet, and is what `i` brings.
+    """
     clock = ServerClock()
     simulated = demo_accounts(clock.now())
-    history = DemoHistory(simulated, clock.now())
+    logged_in = [SimulatedLogin(account) for account in simulated]
+
+    async def logins(_: set[str]) -> Sequence[LoginSource]:
+        return logged_in
+
+    places = Places(
+        file=MemoryAccounts(),
+        vault=MemoryVault(),
+        cache=AccountCache({}),
+        logins=logins,
+        login_at=lambda _: logged_in[-1],
+        given=CredentialsDirectory({}),
+    )
     async with AsyncExitStack() as stack:
         recorder = await stack.enter_async_context(open_recorder(IN_MEMORY))
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
-        logged_in = [SimulatedLogin(account) for account in simulated]
-        policy = Policy(interval=DEMO_INTERVAL)
-        persistence = Persistence.over(recorder, history)
-        app = connect(_demo_places(logged_in), persistence, client, policy, clock)
+        persistence = Persistence.over(recorder, DemoHistory(simulated, clock.now()))
+        app = connect(places, persistence, client, Policy(interval=DEMO_INTERVAL), clock)
         await app.credentials.accounts.import_all(logged_in[:-1])
         yield app
 
@@ -270,38 +295,3 @@ def client_for(api: ApiSettings, clock: ServerClock) -> Client:
 def user_agent() -> str:
     """Name one that the API accepts, which gives others a far smaller budget, and that is honest about who asks."""
     return f"claude-code/{installed_version() or PINNED_CLAUDE_CODE} (claude-tracker/{__version__})"
-
-
-def _real_places(
-    settings: Settings, cache: AccountCache, environ: Mapping[str, str], clock: ServerClock
-) -> Places:
-    discovery = Discovery(environ=environ, clock=clock)
-
-    async def logins(folders: set[str]) -> Sequence[LoginSource]:
-        return await discovery.discovered(sorted(folders))
-
-    return Places(
-        file=SettingsFile(settings.path),
-        vault=Keyring(),
-        cache=cache,
-        logins=logins,
-        login_at=discovery.source,
-        given=CredentialsDirectory(environ),
-        storage=settings.storage,
-    )
-
-
-def _demo_places(logged_in: Sequence[LoginSource]) -> Places:
-    """Claude Code uses the first one now; the last one is not imported yet, and is what `i` brings."""
-
-    async def logins(_: set[str]) -> Sequence[LoginSource]:
-        return logged_in
-
-    return Places(
-        file=MemoryAccounts(),
-        vault=MemoryVault(),
-        cache=AccountCache({}),
-        logins=logins,
-        login_at=lambda _: logged_in[-1],
-        given=CredentialsDirectory({}),
-    )

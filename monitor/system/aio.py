@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from monitor.system.clock import Clock
 
 
-async def first(front: "asyncio.Future[None]", other: Awaitable[Any]) -> None:
+async def first(front: "asyncio.Future[Any]", other: Awaitable[Any]) -> None:
     """Until either is done; `front` is only looked at. Raises what the other one raises."""
     waiting = asyncio.ensure_future(other)
     try:

@@ -16,7 +16,7 @@ from monitor.app.past_samples import Read
 from monitor.commands.queries import look_ahead, saved, settings_of
 from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
-from monitor.core.format import NOTHING, clock, duration, iso, outlook_words, percent
+from monitor.core.format import NOTHING, clock, duration, iso, outlook, outlook_words, percent
 from monitor.core.guard import find_account, named_account
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
 from monitor.core.profiles import Sample
@@ -181,15 +181,18 @@ def _charts(past: _Past, account: AccountState) -> Iterator[Line]:
 
 
 def _headline(account: AccountState, key: str, now: datetime, columns: int) -> Line:
-    window = account.window(key, now)
-    words = [f"{clean(account.account.name)}  {clean(key)}"]
+    """How the window is now, when it resets and what is expected of it, in as many words as there is room for."""
+    window, tails = account.window(key, now), [""]
+    text = f"{clean(account.account.name)}  {clean(key)}"
     if window is not None:
-        words[0] += f"  {percent(window.utilization, confirmed=window.confirmed)}"
+        text += f"  {percent(window.utilization, confirmed=window.confirmed)}"
         resets_in = window.resets_in(now)
         if window.resets_at is not None and resets_in is not None:
-            words.append(f"resets {clock(window.resets_at, now)} (in {duration(resets_in)})")
-            words.append(outlook_words(account, key, now))
-    return (Span(clip(", ".join(word for word in words if word != NOTHING), columns), Style.TITLE),)
+            resets = f", resets {clock(window.resets_at, now)}"
+            long, short = (f", {each(account, key, now)}" for each in (outlook_words, outlook))
+            tails = [f"{resets} (in {duration(resets_in)}){long}", f"{resets}{short}", short, ""]
+    tail = next((tail for tail in tails if width(text + tail) <= columns), "")
+    return (Span(clip(text + tail, columns), Style.TITLE),)
 
 
 def _forecast(account: AccountState, key: str, now: datetime) -> Forecast | None:

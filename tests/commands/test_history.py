@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -104,6 +105,24 @@ def test_the_heading_of_several_accounts_is_whole(world: dict[str, str], columns
         lines = ran({**world, "COLUMNS": str(columns)}, *words).stdout.splitlines()
         assert "5h" in lines[0] and "7d" in lines[0] and "…" not in lines[0]
         assert max(map(width, lines)) <= columns
+
+
+@pytest.mark.parametrize(
+    ("columns", "heading"),
+    [
+        (200, r"user@work.com  7d  65%, resets [^,]+ \(in 5d \d\dh\), full [^,]+, between .*\)"),
+        (80, r"user@work.com  7d  65%, resets [^,]+, full [^,]+"),
+        (40, "user@work.com  7d  65%.*"),
+    ],
+)
+def test_the_heading_of_a_chart_has_the_words_that_fit(
+    env: dict[str, str],  # noqa: F811
+    columns: int,
+    heading: str,
+) -> None:
+    done = ran({**env, "COLUMNS": str(columns)}, "history", "--demo", "2", "--window", "7d")
+    assert re.fullmatch(heading, done.stdout.splitlines()[0])
+    assert width(done.stdout.splitlines()[0]) <= columns
 
 
 def test_other_windows_are_named_where_none_is_asked_for(world: dict[str, str]) -> None:

@@ -40,38 +40,32 @@ def _style(entry: LoggedAlert) -> Style:
     return Style.PROBLEM if is_critical(entry.alert) else Style.NOTICE
 
 
-def log_lines(
-    state: State, now: datetime, room: int, tz: tzinfo | None = None, account: str | None = None
-) -> list[Line]:
-    """The alerts of the log, the newest first: when, of which account, what, and what became of it.
-
-    With an `account`, its own, without its name.
-    """
-    entries = [e for e in reversed(state.log) if account is None or e.alert.account == account]
+def log_lines(state: State, now: datetime, room: int, tz: tzinfo | None = None) -> list[Line]:
+    """The alerts of the log, the newest first: when, of which account, what, and what became of it."""
     names = short_names(state)
-    who = [names.get(e.alert.account, clean(e.alert.account)) for e in entries]
-    name_cells = 0 if account is not None else max(map(width, who), default=0)
-    whats = [headline(e.alert, now, tz) for e in entries]
-    what_cells = max(map(width, whats), default=0)
+    entries = [
+        (e, names.get(e.alert.account, clean(e.alert.account)), headline(e.alert, now, tz))
+        for e in reversed(state.log)
+    ]
+    name_cells, what_cells = (
+        max((width(texts[place]) for _, *texts in entries), default=0) for place in (0, 1)
+    )
     lines: list[Line] = []
-    for entry, name, what in zip(entries, who, whats, strict=True):
+    for entry, name, what in entries:
         time = format.clock(entry.alert.at, now, tz, seconds=True)
         outcome = clean(entry.outcome) or WAITING
         style = Style.PLAIN if entry.is_sent else Style.NOTICE
-        lead = [Span(pad(f" {time}", _TIME_CELLS), Style.DIM)]
-        if name_cells:
-            lead.append(Span(f"{pad(name, name_cells)}  "))
-        left = room - line_width(tuple(lead))
+        lead = (Span(pad(f" {time}", _TIME_CELLS), Style.DIM), Span(f"{pad(name, name_cells)}  "))
+        left = room - line_width(lead)
         if left >= what_cells + width(outcome) + 2:
-            lines.append(
-                (*lead, Span(pad(what, what_cells + 2), _style(entry)), Span(outcome, style))
-            )
+            shown = Span(pad(what, what_cells + 2), _style(entry)), Span(outcome, style)
+            lines.append((*lead, *shown))
         elif left >= _LEAST_WHAT:
             lines.append((*lead, *fit((Span(what, _style(entry)),), left)))
             indent = Span(" " * (room - left))
             lines += [(indent, Span(part, style)) for part in wrap(outcome, left)]
         else:
-            text = " ".join(filter(None, (time, name * bool(name_cells), what)))
+            text = f"{time} {name} {what}"
             lines += [(Span(part, _style(entry)),) for part in wrap(text, room)]
             lines += [(Span(f" {part}", style),) for part in wrap(outcome, room - 1)]
     return lines

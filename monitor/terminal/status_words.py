@@ -36,10 +36,6 @@ _FULL: Final = 0.999999
 _LEAST_CELLS: Final = 16
 """Of a problem's beginning; less would leave its reader guessing."""
 
-_TOKEN_DEAD: Final = ("Expired — run claude", "Run claude", "Expired")
-_GIVEN_DEAD: Final = ("Token refused — renew it at its source", "Token refused", "Refused")
-"""Claude Code renews neither what systemd gives nor what a program prints."""
-
 _BRIEFER: Final[dict[Cause | None, tuple[str, ...]]] = {
     Cause.WAITING: ("Waiting for Claude Code", "Run claude", "Waiting"),
     Cause.LOGIN_ENDED: ("Login ended — claude /login", "claude /login", "Log in"),
@@ -64,12 +60,6 @@ _BRIEFER: Final[dict[Cause | None, tuple[str, ...]]] = {
     Cause.FORBIDDEN: ("The API does not allow it", "Not allowed"),
 }
 """The whole sentence names the folder; these are for less room."""
-
-_KEY_DEAD: Final = (
-    "Key refused — press e for a new one",
-    "Key refused: press e",
-    "press e: new key",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +112,8 @@ def status_words(
         return StatusWords((f"{phrase}, {clean(' '.join(locked))} locked", phrase), style)
     is_full = any(window.utilization >= _FULL for window in account.windows(now))
     if is_full and (candidate := candidate_of(state, account, now)).standing is Confidence.FULL:
-        until = (
-            ""
-            if candidate.free_at is None
-            else f" until {format.clock(candidate.free_at, now, tz)}"
-        )
+        at = candidate.free_at
+        until = f" until {format.clock(at, now, tz)}" if at is not None else ""
         return StatusWords((f"{phrase}, full{until}", f"{phrase}, full", phrase), style)
     models = [w.key for w in account.windows(now) if w.utilization >= _FULL and w.key != EXTRA]
     if models:
@@ -152,7 +139,7 @@ def failure_phrases(
     failure = down.failure
     match failure.reason:
         case Reason.AUTH if account.account.auth_method is AuthMethod.SESSION_KEY:
-            return _KEY_DEAD
+            return "Key refused — press e for a new one", "Key refused: press e", "press e: new key"
         case Reason.CREDENTIALS:
             problem = sentence(explain(failure)[0])
             last = _BRIEFER.get(failure.cause, (clip(problem, _LEAST_CELLS), "No access"))
@@ -161,9 +148,11 @@ def failure_phrases(
             is_far = failure.reason in (Reason.CONNECTION, Reason.TIMEOUT)
             shorter = [sentence(explain(failure)[0])] if is_far else []
             return sentence(describe(failure)), *shorter, *_BRIEFER[failure.cause]
+        case Reason.AUTH if account.account.storage in (Storage.SYSTEMD, Storage.COMMAND):
+            # Claude Code renews neither what systemd gives nor what a program prints.
+            return "Token refused — renew it at its source", "Token refused", "Refused"
         case Reason.AUTH:
-            is_given = account.account.storage in (Storage.SYSTEMD, Storage.COMMAND)
-            return _GIVEN_DEAD if is_given else _TOKEN_DEAD
+            return "Expired — run claude", "Run claude", "Expired"
         case Reason.RATE_LIMITED:
             until = format.clock(account.backoff_until or account.next_poll_at, now, tz)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"

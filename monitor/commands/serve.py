@@ -24,7 +24,7 @@ from monitor.service import start_of, supervisor_for
 from monitor.settings import config_path, load, parse_listen
 from monitor.system import logs
 from monitor.system.clock import SystemClock
-from monitor.system.sd_notify import notices, passed_sockets, sorted_out, watch, watchdog_secs
+from monitor.system.sd_notify import notices, passed_sockets, watch, watchdog_secs
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Service:
     def __init__(self, arguments: Namespace) -> None:
         self._options = cli_options(arguments, None)
         self._notices = notices(os.environ)
-        self._passed = sorted_out(passed_sockets(os.environ, os.getpid()))
+        self._passed = passed_sockets(os.environ, os.getpid())
         self._view = StateView()
         self._election = Election(*instance(os.environ, self._options.config), self._make_leader)
         self._leader: Leader | None = None

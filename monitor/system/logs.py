@@ -32,13 +32,14 @@ _CREDENTIAL: Final = re.compile(
     r"""(?i)(bearer\s+|sessionkey=|["'](?:access|refresh)_?token["']\s*:\s*["'])[^\s"',;&]{12,}"""
 )
 
-_PRIORITIES: Final = (
-    (logging.CRITICAL, 2),
-    (logging.ERROR, 3),
-    (logging.WARNING, 4),
-    (logging.INFO, 6),
-)
-_DEBUG: Final = 7
+_PRIORITIES: Final = {
+    logging.CRITICAL: 2,
+    logging.ERROR: 3,
+    logging.WARNING: 4,
+    logging.INFO: 6,
+    logging.DEBUG: 7,
+}
+"""syslog(3)'s number for each level."""
 
 
 def redact(text: str) -> str:
@@ -48,13 +49,11 @@ def redact(text: str) -> str:
 
 def visible_lines(text: str) -> str:
     """The text with its line ends, but with every other control character spelled out."""
-    return "\n".join(
-        re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", _spelled, line) for line in text.split("\n")
-    )
 
+    def spelled(match: re.Match[str]) -> str:
+        return match[0].encode("unicode_escape").decode()
 
-def _spelled(match: re.Match[str]) -> str:
-    return match.group().encode("unicode_escape").decode()
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", spelled, text)
 
 
 class Lines(logging.Formatter):
@@ -79,7 +78,7 @@ class JournalLines(Lines):
     form = "%(name)s: %(message)s"
 
     def format(self, record: logging.LogRecord) -> str:
-        prefix = f"<{_priority(record.levelno)}>"
+        prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>"
         return "\n".join(prefix + line for line in super().format(record).split("\n"))
 
 
@@ -87,21 +86,21 @@ class JsonLines(Lines):
     """One JSON object a record, in ASCII: time, level, logger, message, and where known account and error."""
 
     def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        error = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        if record.stack_info:
+            error = f"{error or ''}\n{self.formatStack(record.stack_info)}".strip()
         values = {
-            "time": _instant(record.created),
+            "time": at.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": record.getMessage(),
         }
-        extra = {"account": getattr(record, "account", None), "error": self._error(record)}
-        return json.dumps(values | {key: redact(str(text)) for key, text in extra.items() if text})
-
-    def _error(self, record: logging.LogRecord) -> str:
-        parts = [
-            self.formatException(record.exc_info) if record.exc_info else record.exc_text,
-            self.formatStack(record.stack_info) if record.stack_info else None,
-        ]
-        return "\n".join(part for part in parts if part)
+        if account := getattr(record, "account", None):
+            values["account"] = account
+        if error:
+            values["error"] = error
+        return json.dumps({key: redact(str(value)) for key, value in values.items()})
 
 
 class RepeatLimit(logging.Filter):
@@ -132,18 +131,6 @@ class RepeatLimit(logging.Filter):
         return count < MOST_REPEATS
 
 
-def _priority(level: int) -> int:
-    """syslog(3)'s number for a level."""
-    return next((priority for least, priority in _PRIORITIES if level >= least), _DEBUG)
-
-
-def _instant(seconds: float) -> str:
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
-__all__ = ["configure", "crash_report", "redact"]
-
 MOST_REPEATS: Final = 10
 REPEAT_SECS: Final = 60.0
 _MOST_MESSAGES: Final = 1000
@@ -169,13 +156,6 @@ LIBRARIES: Final = {
     "requests_oauthlib": _NEVER,
 }
 
-_FORMS: Final[Mapping[tuple[str, bool], type[Lines]]] = {
-    ("plain", False): Lines,
-    ("plain", True): JournalLines,
-    ("json", False): JsonLines,
-    ("json", True): JsonLines,
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -192,13 +172,17 @@ def configure(
     The form is `plain` or `json`; plain lines are shorter where the stream leads to the journal. May be called
     again; the last call holds. Raises TrackerError where the file cannot be opened.
     """
-    target = _Stream(stream or sys.stderr) if file is None else _opened(file)
-    into_journal = file is None and _is_journal(environ, stream or sys.stderr)
-    target.setFormatter(_FORMS[form, into_journal]())
-    handler = LogQueue(target)
+    stream = stream or sys.stderr
+    target = _Stream(stream) if file is None else _opened(file)
+    plain = JournalLines if file is None and _is_journal(environ, stream) else Lines
+    target.setFormatter(JsonLines() if form == "json" else plain())
+    handler, root = LogQueue(target), logging.getLogger()
     handler.addFilter(RepeatLimit())
-    _replace_handler(handler)
-    logging.getLogger().setLevel(level)
+    for old in [h for h in root.handlers if isinstance(h, LogQueue)]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(level)
     logging.captureWarnings(True)
     for name, library_level in LIBRARIES.items():
         logging.getLogger(name).setLevel(library_level)
@@ -237,7 +221,11 @@ class LogQueue(logging.Handler):
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        record.msg, record.args = self._text(record), None
+        try:  # the arguments are rendered now, for they may change
+            record.msg = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - a wrong number of them, or what their own methods raise
+            record.msg = f"{record.msg} ({type(error).__name__}: {error})"
+        record.args = None
         try:
             self._records.put_nowait(record)
         except queue.Full:
@@ -252,13 +240,6 @@ class LogQueue(logging.Handler):
     def close(self) -> None:
         self.flush()
         super().close()
-
-    def _text(self, record: logging.LogRecord) -> str:
-        """Render the arguments now, for they may change; a wrong number of them is a bug that is told as a line."""
-        try:
-            return record.getMessage()
-        except Exception as error:  # noqa: BLE001 - whatever an argument's own method raises
-            return f"{record.msg} ({type(error).__name__}: {error})"
 
     def _write(self) -> None:
         while True:
@@ -336,14 +317,6 @@ def _opened(file: Path) -> _PrivateFile:
         )
     except OSError as error:
         raise TrackerError(f"{file}: the log cannot be written: {error.strerror}") from None
-
-
-def _replace_handler(handler: logging.Handler) -> None:
-    root = logging.getLogger()
-    for old in [h for h in root.handlers if isinstance(h, LogQueue)]:
-        root.removeHandler(old)
-        old.close()
-    root.addHandler(handler)
 
 
 def _log_unraisable(stray: "sys.UnraisableHookArgs") -> None:

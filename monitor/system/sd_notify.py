@@ -8,18 +8,16 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
+
+from monitor.system.clock import Clock
 
 FIRST_PASSED: Final = 3
 """Passed sockets have the numbers that follow those of the standard streams."""
 
 PASSED_MAX: Final = 64
-
-
-class Clock(Protocol):
-    async def sleep(self, seconds: float) -> None: ...
 
 
 class Notices:
@@ -91,40 +89,31 @@ class Passed:
     control: socket.socket | None = None
 
 
-def passed_sockets(environ: MutableMapping[str, str], pid: int) -> list[socket.socket]:
-    """The sockets that systemd hands to this process, no child of ours inherits them; asked again, there are none."""
+def passed_sockets(environ: MutableMapping[str, str], pid: int) -> Passed:
+    """The sockets that systemd hands to this process; no child of ours inherits them, and asked again, there are none.
+
+    Which is for what, their families say, since names in the unit need not be right. The rest are closed.
+    """
     given = {key: environ.pop(f"LISTEN_{key}", None) for key in ("PID", "FDS", "FDNAMES")}
-    if given["PID"] != str(pid):
-        return []
-    count = min(_number(given["FDS"]), PASSED_MAX)
-    found = (_socket(number) for number in range(FIRST_PASSED, FIRST_PASSED + count))
-    return [passed for passed in found if passed is not None]
-
-
-def sorted_out(passed: Iterable[socket.socket]) -> Passed:
-    """Which socket is for what, by its family: names in the unit need not be right. The rest are closed."""
+    count = min(_number(given["FDS"]), PASSED_MAX) if given["PID"] == str(pid) else 0
     metrics: list[socket.socket] = []
     control: socket.socket | None = None
-    for one in passed:
-        if not _listens(one):
-            one.close()
-        elif one.family in (socket.AF_INET, socket.AF_INET6):
-            metrics.append(one)
-        elif one.family == socket.AF_UNIX and control is None:
-            control = one
+    for number in range(FIRST_PASSED, FIRST_PASSED + count):
+        try:
+            os.set_inheritable(number, False)
+            passed = socket.socket(fileno=number)
+        except OSError:  # no socket, or nothing at all
+            continue
+        passed.setblocking(False)
+        if not _listens(passed):
+            passed.close()
+        elif passed.family in (socket.AF_INET, socket.AF_INET6):
+            metrics.append(passed)
+        elif passed.family == socket.AF_UNIX and control is None:
+            control = passed
         else:
-            one.close()
+            passed.close()
     return Passed(tuple(metrics), control)
-
-
-def _socket(number: int) -> socket.socket | None:
-    try:
-        os.set_inheritable(number, False)
-        passed = socket.socket(fileno=number)
-    except OSError:  # no socket, or nothing at all
-        return None
-    passed.setblocking(False)
-    return passed
 
 
 def _listens(one: socket.socket) -> bool:

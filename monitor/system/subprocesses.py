@@ -11,7 +11,6 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import TracebackType
 from typing import Any, Final, Self
 
 MAX_BYTES: Final = 64 * 1024
@@ -67,19 +66,14 @@ class _Pipe:
         self._most = most
         self._kept = bytearray()
         self._loop = asyncio.get_running_loop()
-        self._full: Callable[[], None] = _go_on
+        self._full: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
         self._reading, self.writing = os.pipe()
         os.set_blocking(self._reading, False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.remove_reader(self._reading)
         os.close(self._reading)
 
@@ -92,8 +86,8 @@ class _Pipe:
     def content(self) -> bytes:
         return bytes(self._kept[: self._most])
 
-    def listen(self, full: Callable[[], None]) -> None:
-        """Read from now on, and call `full` where there is more than is kept."""
+    def listen(self, full: Callable[[], None] | None) -> None:
+        """Read from now on, and call `full` where there is more than is kept; what is too much is dropped."""
         self._full = full
         self._loop.add_reader(self._reading, self._read)
 
@@ -113,13 +107,9 @@ class _Pipe:
             self._loop.remove_reader(self._reading)
             return False
         self._kept += piece[: self._most + 1 - len(self._kept)]
-        if self.is_full:
+        if self.is_full and self._full is not None:
             self._full()
         return True
-
-
-def _go_on() -> None:
-    """What is too much is dropped."""
 
 
 async def _run(
@@ -140,42 +130,28 @@ async def _run(
     finally:
         os.close(pipe.writing)
     try:
-        pipe.listen(partial(_end_group, process) if end_if_full else _go_on)
+        pipe.listen(partial(_end_group, process) if end_if_full else None)
         async with asyncio.timeout(limit_secs):
-            await _feed(process, given)
+            if process.stdin is not None and given is not None:
+                with contextlib.suppress(ConnectionError):  # it has ended, or does not care
+                    process.stdin.write(given)
+                    await process.stdin.drain()
+                process.stdin.close()
             code = await process.wait()
         pipe.drain()
     except BaseException:
-        await _kill(process)
+        if process.stdin is not None and process.stdin.transport.get_write_buffer_size():
+            # Else who has escaped from the group, and does not read, keeps the rest of the input waiting.
+            process.stdin.transport.abort()
+        elif process.stdin is not None:
+            process.stdin.close()
+        _end_group(process)
+        await process.wait()
         raise
     return code
 
 
-async def _feed(process: Process, given: bytes | None) -> None:
-    if process.stdin is None or given is None:
-        return
-    with contextlib.suppress(ConnectionError):  # it has ended, or does not care
-        process.stdin.write(given)
-        await process.stdin.drain()
-    process.stdin.close()
-
-
-async def _kill(process: Process) -> None:
-    """The whole group, even where only a part of it is left."""
-    if process.stdin is not None:
-        _let_go(process.stdin)
-    _end_group(process)
-    await process.wait()
-
-
-def _let_go(stdin: asyncio.StreamWriter) -> None:
-    """Else who has escaped from the group, and does not read, keeps the rest of the input waiting."""
-    if stdin.transport.get_write_buffer_size():
-        stdin.transport.abort()
-    else:
-        stdin.close()
-
-
 def _end_group(process: Process) -> None:
+    """End the whole group, even where only a part of it is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

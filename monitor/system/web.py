@@ -110,6 +110,7 @@ def failure_of(error: Exception, url: str, limit_secs: float | None = None) -> F
     parts = split_url(url)
     host = (parts.hostname if parts else None) or "the host"
     proxy = urlsplit(proxy_of(url) or "").hostname or ""
+    cause, detail = Cause.UNSENT, ""
     match error:
         case TimeoutError():
             limit = f" within {limit_secs:g} s" if limit_secs else ""
@@ -120,36 +121,29 @@ def failure_of(error: Exception, url: str, limit_secs: float | None = None) -> F
             reason = Reason.BLOCKED if status < 500 else Reason.CONNECTION
             return Failure(reason, Cause.PROXY_REFUSED, name=host, detail=f"HTTP {status}")
         case aiohttp.ClientProxyConnectionError():
-            cause, detail = Cause.PROXY_DOWN, ""
+            cause = Cause.PROXY_DOWN
         case aiohttp.ClientConnectorDNSError():
-            cause, detail = (Cause.PROXY_DOWN if error.host == proxy else Cause.NO_HOST), ""
+            cause = Cause.PROXY_DOWN if error.host == proxy else Cause.NO_HOST
         case aiohttp.ClientConnectorCertificateError():
             cause, detail = Cause.UNTRUSTED, _distrust(error.certificate_error)
         case ssl.SSLCertVerificationError():
             cause, detail = Cause.UNTRUSTED, _distrust(error)
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            cause, detail = Cause.NO_TLS, ""
+            cause = Cause.NO_TLS
         case aiohttp.ClientConnectorError():
-            cause, detail = (
-                Cause.UNREACHED,
-                ", the connection is refused" if _refused(error) else "",
-            )
+            # Where a name has several addresses, one error may stand for all of them, and has no number.
+            refusal, os_error = f"[Errno {errno.ECONNREFUSED}]", error.os_error
+            is_refused = isinstance(os_error, ConnectionRefusedError) or refusal in str(os_error)
+            detail = ", the connection is refused" if is_refused else ""
+            cause = Cause.UNREACHED
         case aiohttp.ClientResponseError():
             return Failure(Reason.SERVER, Cause.NOT_HTTP, name=host)
         case aiohttp.InvalidURL():
-            cause, detail = Cause.UNSENT, ""
+            pass
         case aiohttp.ClientError() | OSError():
-            cause, detail = Cause.CUT, ""
-        case _:
-            cause, detail = Cause.UNSENT, ""
+            cause = Cause.CUT
     name = proxy if cause is Cause.PROXY_DOWN else host
     return Failure(Reason.CONNECTION, cause, name=name, detail=detail)
-
-
-def _refused(error: aiohttp.ClientConnectorError) -> bool:
-    """Where a name has several addresses, one error may stand for all of them, and has no number."""
-    refusal = f"[Errno {errno.ECONNREFUSED}]"
-    return isinstance(error.os_error, ConnectionRefusedError) or refusal in str(error.os_error)
 
 
 def _distrust(error: Exception) -> str:

@@ -19,9 +19,9 @@ from exporters.server import Site
 from exporters.web_config import SiteConfig
 from monitor.system.sd_notify import (
     Notices,
+    Passed,
     notices,
     passed_sockets,
-    sorted_out,
     watch,
     watchdog_secs,
 )
@@ -32,15 +32,15 @@ from tests.real.need import need
 
 CHILD = """
 import json, os, socket
-from monitor.system.sd_notify import passed_sockets, sorted_out
-passed = passed_sockets(os.environ, os.getpid())
-kinds = sorted_out(passed)
+from monitor.system.sd_notify import passed_sockets
+kinds = passed_sockets(os.environ, os.getpid())
+kept = [*kinds.metrics, *([kinds.control] if kinds.control else [])]
 print(json.dumps({
     "metrics": [one.getsockname()[1] for one in kinds.metrics],
     "control": kinds.control and kinds.control.getsockname(),
-    "inheritable": [one.get_inheritable() for one in passed if one.fileno() >= 0],
+    "inheritable": [one.get_inheritable() for one in kept],
     "left": sorted(key for key in os.environ if key.startswith("LISTEN_")),
-    "again": len(passed_sockets(os.environ, os.getpid())),
+    "again": len(passed_sockets(os.environ, os.getpid()).metrics),
 }), flush=True)
 """
 
@@ -157,7 +157,7 @@ def told_so_far(receiver: socket.socket) -> list[bytes]:
     ],
 )
 def test_without_passed_sockets_there_are_none(environ: dict[str, str]) -> None:
-    assert passed_sockets(environ, 42) == []
+    assert passed_sockets(environ, 42) == Passed()
     assert environ == {}
 
 
@@ -229,8 +229,7 @@ async def test_the_site_serves_on_a_passed_socket() -> None:
     shown = state(live("a@example.com"))
     passed = socket.create_server(("127.0.0.1", 0))
     port = passed.getsockname()[1]
-    kinds = sorted_out([passed])
-    site = Site(lambda: shown, lambda: NOW, SiteConfig("10.9.8.7", 1), kinds.metrics[0])
+    site = Site(lambda: shown, lambda: NOW, SiteConfig("10.9.8.7", 1), passed)
     async with site, ClientSession() as client:
         assert site.url == f"http://127.0.0.1:{port}/"
         async with client.get(f"{site.url}metrics") as response:

@@ -65,21 +65,19 @@ class SocketFile:
 
     def open(self) -> socket.socket:
         """Return a socket that listens; its file is made beside its place, and put there in one step."""
+        own_folder(os.path.dirname(self._path))
         listener, new = socket.socket(socket.AF_UNIX), f"{self._path}~"
         try:
-            own_folder(os.path.dirname(self._path))
             if inode(new) is not None:  # of a leader that died right here
                 os.unlink(new)
             listener.bind(new)
             os.chmod(new, 0o600)  # before it listens, so nobody gets in earlier
             listener.listen(BACKLOG)
             os.replace(new, self._path)
-        except BaseException as error:
+        except OSError as error:
             listener.close()
-            if isinstance(error, OSError):
-                words = f"cannot open the control socket: {error.strerror or error}"
-                raise TrackerError(f"{self._path}: {words}") from None
-            raise
+            words = f"cannot open the control socket: {error.strerror or error}"
+            raise TrackerError(f"{self._path}: {words}") from None
         self._inode = inode(self._path)
         return listener
 

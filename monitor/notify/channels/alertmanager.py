@@ -46,7 +46,6 @@ _SEVERITY: Final = {
     Urgency.CRITICAL: "critical",
 }
 
-Labels = Mapping[str, str]
 Key = tuple[str, str, str]
 
 
@@ -102,7 +101,9 @@ class Alertmanager(Channel):
 
         While `quiet`, nothing is begun that was not sent before.
         """
-        fires = self._firing(firing, quiet)
+        begun = {key for key, sent in self._sent.items() if sent.ended_at is None}
+        begins = set() if quiet else {key_of(a) for a in firing} - _covered(firing)
+        fires = {key_of(a): Sent(a) for a in firing if key_of(a) in begun | begins}
         ended = {
             key: Sent(sent.alert, sent.ended_at or now)
             for key, sent in self._sent.items()
@@ -111,16 +112,9 @@ class Alertmanager(Channel):
         if fires or ended:
             await self._post([*fires.values(), *ended.values()], now)
         self._sent |= fires | ended  # something may have been sent meanwhile
-        for key in [key for key, sent in ended.items() if _is_old(sent, now)]:
-            del self._sent[key]
-
-    def _firing(self, firing: Sequence[Alert], quiet: bool) -> dict[Key, Sent]:
-        """The alerts to send as firing: those sent before, and those that begin, less what a higher one covers."""
-        begun = {key for key, sent in self._sent.items() if sent.ended_at is None}
-        begins = (
-            set() if quiet else {key_of(a) for a in firing} - {key_of(a) for a in _covered(firing)}
-        )
-        return {key_of(a): Sent(a) for a in firing if key_of(a) in begun | begins}
+        for key, sent in ended.items():
+            if sent.ended_at is not None and now - sent.ended_at >= RESOLVED_FOR:
+                del self._sent[key]
 
     async def _post(self, sent: Iterable[Sent], now: datetime) -> None:
         body = json.dumps([self._postable(one, now) for one in sent]).encode()
@@ -138,7 +132,7 @@ class Alertmanager(Channel):
         }
 
 
-def labels(alert: Alert, urgency: Urgency) -> Labels:
+def labels(alert: Alert, urgency: Urgency) -> Mapping[str, str]:
     """An alert's identity. An empty label is none to Alertmanager, and left out."""
     if urgency is Urgency.NORMAL and alert.threshold is not None and alert.threshold >= 1:
         urgency = Urgency.CRITICAL
@@ -171,19 +165,10 @@ def key_of(alert: Alert) -> Key:
     return alert.account, alert.window, alert.rule
 
 
-def _covered(firing: Sequence[Alert]) -> Iterable[Alert]:
+def _covered(firing: Sequence[Alert]) -> set[Key]:
     """The thresholds below another one of their window: a jump past several of them is one alert, not many."""
+    levels = {key_of(a): 1.0 if a.kind is AlertKind.LIMIT else a.threshold or 0.0 for a in firing}
     highest: dict[tuple[str, str], float] = {}
-    for alert in firing:
-        level = _level(alert)
-        place = alert.account, alert.window
-        highest[place] = max(level, highest.get(place, 0.0))
-    return [a for a in firing if 0 < _level(a) < highest[a.account, a.window]]
-
-
-def _level(alert: Alert) -> float:
-    return 1.0 if alert.kind is AlertKind.LIMIT else alert.threshold or 0.0
-
-
-def _is_old(sent: Sent, now: datetime) -> bool:
-    return sent.ended_at is not None and now - sent.ended_at >= RESOLVED_FOR
+    for (account, window, _), level in levels.items():
+        highest[account, window] = max(level, highest.get((account, window), 0.0))
+    return {key for key, level in levels.items() if 0 < level < highest[key[:2]]}

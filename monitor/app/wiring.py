@@ -148,7 +148,7 @@ def connect(
         owners,
         AccountService(places.file, owners, resolver, stores, store, clock),
         watcher,
-        LocalUsage(logins, cache, registry, store, clock, parse_usage),
+        LocalUsage(watcher, cache, store, clock, parse_usage),
         logins,
         places.login_at,
     )

@@ -3,15 +3,15 @@ what is old deleted last, and a failure in between is undone or named.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Protocol, TypeVar
 
 from monitor.core.alerts.rules import Override
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.errors import (
-    KEYRINGLESS,
     Cause,
     CredentialError,
     Failure,
@@ -146,21 +146,20 @@ class AccountService:
         self._turn = asyncio.Lock()
         """Several tables may order at once, and each order looks first and writes then."""
 
-    def load(self, listing: Listing, *, renamed: tuple[str, str] | None = None) -> None:
-        """Bring the settings' accounts, and what was learnt of them, into the state."""
-        now = self._clock.now()
+    def load(self, listing: Listing, renamed: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Bring the settings' accounts, and what was learnt of them, into the state; `renamed` has new names by old."""
+        now, active = self._clock.now(), listing.active_account
         self._cache.recognise(listing.accounts)
-        names = dict([renamed]) if renamed else {}
-        self._store.dispatch(AccountsLoaded(now, listing.accounts, listing.active_account, names))
+        self._store.dispatch(AccountsLoaded(now, listing.accounts, active, renamed))
         for account in listing.accounts:
             self._resolver.announce(account.name)
 
-    async def _reload(self, *, renamed: tuple[str, str] | None = None) -> None:
-        self.load(await self._in_thread(self._file.read), renamed=renamed)
+    async def _reload(self) -> None:
+        self.load(await self._in_thread(self._file.read))
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         try:
-            return await self._threads.run(work)
+            return await self._threads.run(lambda: work(*arguments))
         except TimeoutError:
             words = "the settings file cannot be reached: its lock, or its disk, does not answer"
             raise TrackerError(words) from None
@@ -180,7 +179,7 @@ class AccountService:
         _check_filled(name=command.name, session_key=key.reveal(), org_id=command.org_id)
         account = Account(command.name, command.org_id, AuthMethod.SESSION_KEY)
         async with self._order():
-            await self._in_thread(lambda: self._file.check(account))
+            await self._in_thread(self._file.check, account)
             async with self._kept(account, Credential(key, AuthMethod.SESSION_KEY)):
                 await self._add(account)
         return f"{command.name} added"
@@ -188,7 +187,7 @@ class AccountService:
     async def _add(self, account: Account) -> None:
         """One more account. Raises TrackerError, and then nothing that was learnt of it is remembered."""
         try:
-            await self._in_thread(lambda: self._file.add_account(account))
+            await self._in_thread(self._file.add_account, account)
         except TrackerError:
             self._forget(account.name)
             raise
@@ -199,11 +198,8 @@ class AccountService:
         self._cache.forget(name)
 
     @asynccontextmanager
-    async def _kept(self, account: Account, credential: Credential | None) -> AsyncIterator[None]:
+    async def _kept(self, account: Account, credential: Credential) -> AsyncIterator[None]:
         """In the keyring, or not at all: what was typed must not vanish."""
-        if credential is None:
-            yield
-            return
         async with self._stores.kept_for(account, credential) as storage:
             if storage is not Storage.KEYRING:
                 raise TrackerError(
@@ -220,39 +216,29 @@ class AccountService:
         async with self._order():
             account = self._owners.account(name)
             edited = _edited(account, command)
-            await self._in_thread(lambda: self._file.check(edited, instead_of=name))
+            await self._in_thread(self._file.check, edited, name)
             credential = Credential(key, AuthMethod.SESSION_KEY) if key else None
             if key is None and new_name != name:
-                credential = await self._kept_under_old_name(account)
-            async with self._kept(edited, credential):
-                await self._in_thread(
-                    lambda: self._file.replace_account(name, edited, command.override)
-                )
-            if new_name != name:
+                credential = await self._stores.kept(account)
+            async with self._kept(edited, credential) if credential else nullcontext():
+                await self._in_thread(self._file.replace_account, name, edited, command.override)
+            if new_name == name:
+                await self._reload()
+            else:
                 self._cache.rename(name, new_name)
                 self._resolver.registry.rename(name, new_name)
-                await self._reload(renamed=(name, new_name))
+                self.load(await self._in_thread(self._file.read), {name: new_name})
                 await self._stores.delete(account)
-            else:
-                await self._reload()
             if key is not None:
                 seen = CredentialSeen(self._clock.now(), new_name, None, renewed=True)
                 self._store.dispatch(seen)
         return f"{new_name} saved"
 
-    async def _kept_under_old_name(self, account: Account) -> Credential | None:
-        try:
-            return await self._stores.kept(account)
-        except CredentialError as error:
-            if error.cause in KEYRINGLESS:
-                return None
-            raise
-
     async def remove(self, name: str) -> str:
         """Remove an account, its entry in the keyring last."""
         async with self._order():
             account = self._owners.account(name)
-            await self._in_thread(lambda: self._file.remove_account(name))
+            await self._in_thread(self._file.remove_account, name)
             self._forget(name)
             await self._reload()
             await self._stores.delete(account)
@@ -262,7 +248,7 @@ class AccountService:
         """Mark an account as the active one."""
         async with self._order():
             self._owners.account(name)
-            await self._in_thread(lambda: self._file.set_active(name))
+            await self._in_thread(self._file.set_active, name)
             await self._reload()
         return f"{name} is the active account"
 
@@ -295,7 +281,7 @@ class AccountService:
         name, registry = account.name, self._resolver.registry
         before, best = self._cache[name].token_digest, login
         if known is None:
-            await self._in_thread(lambda: self._file.check(account))
+            await self._in_thread(self._file.check, account)
         else:
             registry.assign(source, login, name)
             best = registry.login_of(name, now) or login
@@ -332,7 +318,13 @@ class AccountService:
             for row in rows:
                 name = self._name_of(row, listed, met)
                 if name is None:
-                    name = await self._add_row(row)
+                    identity = Identity(row.account_uuid, row.org_uuid)
+                    profile = Profile(identity, row.email, row.org_name)
+                    account = self._owners.new_account(profile)
+                    name = account.name
+                    if row.account_uuid and row.org_uuid:
+                        self._owners.learn(name, profile)
+                    await self._add(account)
                     added.append(name)
                 met.add(name)
                 self._cache[name] = self._cache[name].swapped_until(row.login_expires_at)
@@ -360,14 +352,6 @@ class AccountService:
                 if is_open and (row.email, organization) not in listed:
                     alike.append(account.name)
         return alike[0] if alike else None
-
-    async def _add_row(self, row: SwapAccount) -> str:
-        profile = Profile(Identity(row.account_uuid, row.org_uuid), row.email, row.org_name)
-        account = self._owners.new_account(profile)
-        if row.account_uuid and row.org_uuid:
-            self._owners.learn(account.name, profile)
-        await self._add(account)
-        return account.name
 
 
 def _edited(account: Account, command: EditAccount) -> Account:

@@ -1,6 +1,6 @@
 """Figures without any request: what Claude Code has kept in `.claude.json`, and what it gives to its status line."""
 
-import os
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +14,7 @@ from monitor.core.model import Identity, Usage
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import LoginSource, place_name
 from monitor.credentials.claude_files import ClaudeFacts
-from monitor.credentials.registry import LoginRegistry
-from monitor.credentials.watcher import Sources
+from monitor.credentials.watcher import LoginWatcher
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
@@ -41,9 +40,9 @@ Parse = Callable[[bytes, datetime], Usage]
 class _Noted:
     """What was read of one `.claude.json`, when, and what it looked like; `told` is the usage that was dealt with."""
 
-    stamp: Hashable
-    at: datetime
-    facts: ClaudeFacts | None
+    stamp: Hashable = None
+    at: datetime | None = None
+    facts: ClaudeFacts | None = None
     told: Hashable = None
 
 
@@ -51,22 +50,15 @@ class LocalUsage:
     """Brings such figures into the state, each under the account that it is proven to be of."""
 
     def __init__(
-        self,
-        sources: Sources,
-        cache: AccountCache,
-        registry: LoginRegistry,
-        store: Store,
-        clock: Clock,
-        parse: Parse,
+        self, watcher: LoginWatcher, cache: AccountCache, store: Store, clock: Clock, parse: Parse
     ) -> None:
-        self._sources = sources
+        self._watcher = watcher
+        self._registry = watcher.registry
         self._cache = cache
-        self._registry = registry
         self._store = store
         self._clock = clock
         self._parse = parse
-        self._noted: dict[str, _Noted] = {}
-        self._known: Sequence[LoginSource] = ()
+        self._noted: defaultdict[str, _Noted] = defaultdict(_Noted)
         self._said: dict[str, object] = {}
         self._threads = DaemonThreads(DISK_SECS)
 
@@ -78,10 +70,13 @@ class LocalUsage:
 
     async def look(self) -> None:
         """Take what is new in any `.claude.json`."""
-        self._known = await self._sources()
-        self._noted = {s.key: n for s in self._known if (n := self._noted.get(s.key)) is not None}
-        stamps = await self._peek(self._known)
-        for source in self._known:
+        await self._watcher.follow()
+        places = self._registry.places
+        for key in self._noted.keys() - places.keys():
+            del self._noted[key]
+        sources = [place.source for place in places.values()]
+        stamps = await self._peek(sources)
+        for source in sources:
             facts = await self._facts(source, stamps.get(source.key))
             if facts is not None:
                 self._take(source, facts)
@@ -141,38 +136,41 @@ class LocalUsage:
         """What `.claude.json` says, or said a moment ago; None where it says nothing that can be read."""
         if source.facts is None:
             return None
-        now, old = self._clock.now(), self._noted.get(source.key)
-        if old is not None and (old.stamp == stamp or now - old.at < READ_EVERY):
-            return old.facts
-        told = old.told if old else None
-        try:
-            facts = await source.facts.read()
-        except CredentialError:
-            self._noted[source.key] = _Noted(None, now, old.facts if old else None, told)
-        else:
-            self._noted[source.key] = _Noted(stamp, now, facts, told)
-        return self._noted[source.key].facts
+        now, noted = self._clock.now(), self._noted[source.key]
+        if noted.at is None or (noted.stamp != stamp and now - noted.at >= READ_EVERY):
+            noted.at, noted.stamp = now, None
+            with suppress(CredentialError):
+                noted.facts = await source.facts.read()
+                noted.stamp = stamp
+        return noted.facts
 
     # Whose status line it is
 
     async def _account_at(self, config_dir: str | None) -> str:
-        source = await self._source_at(config_dir)
-        if source is None:
+        places = await self._registry.places_at(config_dir or "")
+        if not places:
+            await self._watcher.follow()
+            places = await self._registry.places_at(config_dir or "")
+        if not places:
             raise TrackerError(f"nothing is known of Claude Code in {config_dir or '~/.claude'}")
-        stamp = (await self._peek([source])).get(source.key)
-        facts, owner = await self._facts(source, stamp), self._owner(source)
+        source, owner = places[0].source, places[0].owner
+        facts = await self._facts(source, (await self._peek([source])).get(source.key))
         identity = facts.identity if facts else None
-        name = owner or (self._named(identity) if identity else None)
-        if name is None:
+        if owner is None and source.folder is not None:  # as it was when we last ran
+            owner = min(self._cache.living_in(source.folder), default=None)
+        accounts = self._store.state.accounts
+        if identity is not None and owner not in accounts:
+            owner = self._named(identity)
+        if owner is None or owner not in accounts:
             raise TrackerError(
                 f"the login in {place_name(source)} is none of the accounts: import it first"
             )
-        if identity is not None and not self._agrees(name, identity):
+        if identity is not None and not self._agrees(owner, identity):
             raise TrackerError(
-                f"{place_name(source)} holds the login of {name}, but .claude.json names another one: "
+                f"{place_name(source)} holds the login of {owner}, but .claude.json names another one: "
                 f"run `{command(source.folder)}` once"
             )
-        return name
+        return owner
 
     def _agrees(self, name: str, identity: Identity) -> bool:
         """Whether it may be this account's, as far as either is known."""
@@ -180,25 +178,3 @@ class LocalUsage:
         if known is None or identity.org_uuid:
             return known in (None, identity)
         return known.account_uuid == identity.account_uuid
-
-    def _owner(self, source: LoginSource) -> str | None:
-        """By its token if that was seen, else as it was when we last ran."""
-        place, folder = self._registry.places.get(source.key), source.folder
-        names = set() if folder is None else self._cache.living_in(folder)
-        name = (place.owner if place else None) or min(names, default=None)
-        return name if name in self._store.state.accounts else None
-
-    async def _source_at(self, config_dir: str | None) -> LoginSource | None:
-        """The place of this folder, however it is spelled; looked for anew where it is not known yet."""
-        found = _at(self._known, config_dir)
-        if found is None:
-            self._known = await self._sources()
-            found = _at(self._known, config_dir)
-        return found
-
-
-def _at(sources: Sequence[LoginSource], config_dir: str | None) -> LoginSource | None:
-    if not config_dir:
-        return next((source for source in sources if source.folder == ""), None)
-    key = os.path.realpath(config_dir)
-    return next((source for source in sources if source.key == key), None)

@@ -17,11 +17,11 @@ from monitor.core.errors import (
     Source,
     TrackerError,
 )
-from monitor.core.model import Account, AuthMethod, Identity, Login, Profile, Secret, Storage
+from monitor.core.model import Account, AuthMethod, Identity, Login, Profile, Secret
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.folders import remembered
-from monitor.credentials.stores import NOT_OURS, SecretStores
+from monitor.credentials.stores import SecretStores
 from monitor.store import Store
 from monitor.system.clock import Clock
 
@@ -117,11 +117,9 @@ class Owners:
         if name is not None and accounts[name].account.auth_method is AuthMethod.OAUTH:
             return name
         for account in self._oauth():
-            may_be_kept = self._stores.wanted(account) not in NOT_OURS
-            if may_be_kept and self.cache[account.name].identity is None:
+            if self.cache[account.name].identity is None:
                 with suppress(CredentialError):
-                    stored = await self._stores.read(account)
-                    kept = stored.credential if stored.storage is Storage.KEYRING else None
+                    kept = await self._stores.kept(account)
                     if kept is not None and kept.secret == secret:
                         return account.name
         return None

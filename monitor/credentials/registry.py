@@ -5,19 +5,27 @@ comes after those that are in a place now, whatever its date says.
 """
 
 import asyncio
+import os.path
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from monitor.core.errors import Cause, Failure
 from monitor.core.model import Credential, Login, Secret
 from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.claude_code import LoginSource
+from monitor.credentials.folders import DEFAULT
 from monitor.credentials.tokens import expiry
+from monitor.system.aio import DaemonThreads
 
 NEVER_LOOKED: Final = object()
+
+DISK_SECS: Final = 2.0
+"""How long a disk may take to say where a folder really is."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +66,7 @@ class LoginRegistry:
         self._refused: set[str] = set()
         self._last: dict[str, Credential] = {}
         """Tokens whose place another account has taken. They are as good as before until they end."""
+        self._threads = DaemonThreads(DISK_SECS)
 
     # What is found in a place
 
@@ -146,6 +155,14 @@ class LoginRegistry:
 
     def places_in(self, folder: str) -> list[Place]:
         return list(self._in_folder.get(folder, {}).values())
+
+    async def places_at(self, folder: str) -> list[Place]:
+        """The places of the folder, however it is spelled; "" is the default one."""
+        key = folder or os.path.expanduser(DEFAULT)  # noqa: ASYNC240, PTH111 - asks no disk; a Path may raise
+        with suppress(TimeoutError):
+            key = await self._threads.run(partial(os.path.realpath, key))
+        place = self.places.get(key)
+        return [*([place] if place else []), *self.places_in(folder)]
 
     def tokens_of(self, name: str) -> list[Credential]:
         """What is known of the account's tokens: those that are in a place, and the last one that was."""

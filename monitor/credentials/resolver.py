@@ -4,12 +4,9 @@ Where there is none to be sent, one Failure says why: what the table, the log an
 """
 
 import logging
-import os.path
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from monitor.core.errors import (
@@ -25,13 +22,12 @@ from monitor.core.errors import (
 from monitor.core.events import AccountIdentified, CredentialSeen
 from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Down, Storage
 from monitor.credentials.account_cache import CachedAccount, digest
-from monitor.credentials.folders import DEFAULT, for_claude_code, remembered
+from monitor.credentials.folders import for_claude_code, remembered
 from monitor.credentials.given import program_name
 from monitor.credentials.owners import Owners
-from monitor.credentials.registry import LoginRegistry, Place
+from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.stores import GIVEN, NOT_OURS, SecretStores, Stored, no_keyring
 from monitor.store import Store
-from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
 ASK_AGAIN: Final = timedelta(minutes=5)
@@ -39,9 +35,6 @@ ASK_AGAIN: Final = timedelta(minutes=5)
 
 MEND_EVERY: Final = timedelta(seconds=15)
 """How often a keyring that was locked is asked again, beside the polls that ask it."""
-
-DISK_SECS: Final = 2.0
-"""How long a disk may take to say where a folder really is."""
 
 MENDABLE: Final = UNLOCKABLE | KEYRINGLESS
 
@@ -83,7 +76,6 @@ class Resolver:
         self._unsaved: set[str] = set()
         self._mend_at: datetime | None = None
         self._verify_at: dict[str, datetime] = {}
-        self._threads = DaemonThreads(DISK_SECS)
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
         """A credential worth sending; after a refusal the `rejected` one where there is no other.
@@ -190,7 +182,7 @@ class Resolver:
     ) -> Failure:
         folder = None if account.config_dir is None else for_claude_code(account.config_dir)
         if _is_login(account):
-            places = [] if folder is None else await self._places_at(folder)
+            places = [] if folder is None else await self.registry.places_at(folder)
             if folder is not None and any(place.login for place in places):
                 owner = next((place.owner for place in places if place.owner), None)
                 return Failure(Reason.CREDENTIALS, Cause.OTHER_LOGIN, folder=folder, owner=owner)
@@ -202,14 +194,6 @@ class Resolver:
             return no_keyring(account)
         source = Source.LOGIN if _is_login(account) else Source.SESSION_KEY
         return Failure(Reason.CREDENTIALS, Cause.ABSENT, source, folder=folder)
-
-    async def _places_at(self, folder: str) -> list[Place]:
-        """The places of the folder, however it is spelled; "" is the default one."""
-        key = folder or os.path.expanduser(DEFAULT)  # noqa: ASYNC240, PTH111 - asks no disk; a Path may raise
-        with suppress(TimeoutError):
-            key = await self._threads.run(partial(os.path.realpath, key))
-        place = self.registry.places.get(key)
-        return [*([place] if place else []), *self.registry.places_in(folder)]
 
     def _folder_of_token(self, name: str) -> str | None:
         """Where Claude Code would renew the account's token; None where nobody knows."""

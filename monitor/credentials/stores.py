@@ -77,41 +77,34 @@ class SecretStores:
 
     async def read(self, account: Account, rejected: Credential | None = None) -> Stored:
         """What is stored for the account; read again where the API has rejected what was read before."""
-        match self.wanted(account):
-            case Storage.LINKED:
-                return Stored(Storage.LINKED)
-            case Storage.SYSTEMD:
-                given = await self._read_given(account)
-                if given is None:
-                    name = account.name
-                    raise CredentialError(
-                        Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, name)
-                    )
-                return given
-            case Storage.COMMAND:
-                return await self._read_command(account, rejected)
-            case Storage.KEYRING:
-                try:
-                    return await self._read_keyring(account, rejected)
-                except CredentialError as error:
-                    raise _with_options(error, account) from None
-        given = await self._read_given(account)
-        if given is not None:
-            return given
+        wanted = self.wanted(account)
+        if wanted is Storage.LINKED:
+            return Stored(wanted)
+        if wanted is Storage.COMMAND:
+            return Stored(wanted, self._dated(account, await self._printed(account, rejected)))
+        if wanted in (None, Storage.SYSTEMD):
+            given = await self._given.read(account.name, account.label)
+            if given is not None:
+                return Stored(Storage.SYSTEMD, self._dated(account, given))
+            if wanted is not None:
+                failure = Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, account.name)
+                raise CredentialError(failure)
         try:
-            kept = await self._read_keyring(account, rejected)
+            kept = await self._read_keyring(account, again=rejected is not None)
         except CredentialError as error:
+            if wanted is not None:
+                raise _with_options(error, account) from None
             if error.cause not in KEYRINGLESS:
                 raise
             return Stored(None, has_keyring=False)
-        return kept if kept.credential is not None else Stored(None)
+        return Stored(wanted if kept is None else Storage.KEYRING, kept)
 
     async def write(self, account: Account, credential: Credential) -> Storage:
         """Keep the account's new credential, if it is ours to keep; says where it lives."""
         wanted = self.wanted(account)
-        if wanted in NOT_OURS and wanted is not None:
+        if wanted is not None and wanted in NOT_OURS:
             return wanted
-        if wanted is None and await self._read_given(account) is not None:
+        if wanted is None and await self._given.read(account.name, account.label) is not None:
             return Storage.SYSTEMD
         try:
             await self._keyring.write(account.name, credential.secret)
@@ -124,10 +117,15 @@ class SecretStores:
         return Storage.KEYRING
 
     async def kept(self, account: Account) -> Credential | None:
-        """What the keyring holds for the account."""
+        """What the keyring holds for the account; None also where there is no keyring."""
         if self.wanted(account) in NOT_OURS:
             return None
-        stored = await self.read(account)
+        try:
+            stored = await self.read(account)
+        except CredentialError as error:
+            if error.cause not in KEYRINGLESS:
+                raise
+            return None
         return stored.credential if stored.storage is Storage.KEYRING else None
 
     @asynccontextmanager
@@ -155,29 +153,24 @@ class SecretStores:
             if error.cause not in KEYRINGLESS:
                 raise
 
-    async def _read_keyring(self, account: Account, rejected: Credential | None) -> Stored:
+    async def _read_keyring(self, account: Account, *, again: bool) -> Credential | None:
         name = account.name
-        if rejected is not None or name not in self._kept:
+        if again or name not in self._kept:
             kept = await self._keyring.read(name)
             if kept is None:
                 self._kept.pop(name, None)
-                return Stored(Storage.KEYRING)
+                return None
             self._kept[name] = self._dated(account, kept)
-        return Stored(Storage.KEYRING, self._kept[name])
+        return self._kept[name]
 
-    async def _read_given(self, account: Account) -> Stored | None:
-        given = await self._given.read(account.name, account.label)
-        return None if given is None else Stored(Storage.SYSTEMD, self._dated(account, given))
-
-    async def _read_command(self, account: Account, rejected: Credential | None) -> Stored:
+    async def _printed(self, account: Account, rejected: Credential | None) -> Credential:
         argv = account.token_command
         if not argv:
             failure = Failure(Reason.CREDENTIALS, Cause.UNSET, Source.COMMAND, account.name)
             raise CredentialError(failure)
         if argv not in self._commands:
             self._commands[argv] = self._command(argv)
-        printed = await self._commands[argv].read(rejected)
-        return Stored(Storage.COMMAND, self._dated(account, printed))
+        return await self._commands[argv].read(rejected)
 
     def _dated(self, account: Account, credential: Credential) -> Credential:
         """As the account authorizes, and with the date on which it ends, where that was learnt before."""

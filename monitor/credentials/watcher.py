@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -78,7 +79,7 @@ class LoginWatcher:
     ) -> None:
         self._sources = sources
         self._owners = owners
-        self._registry = resolver.registry
+        self.registry = resolver.registry
         self._resolver = resolver
         self._store = store
         self._clock = clock
@@ -102,10 +103,9 @@ class LoginWatcher:
                 await self.look()
 
     async def look(self) -> None:
-        """Deal with every place that has changed since the last look; the first one is where Claude Code looks."""
-        sources = await self._sources()
-        stamps = await self._peek(sources)
-        await self._follow(sources)
+        """Deal with every place that has changed since the last look."""
+        await self.follow()
+        stamps = await self._peek()
         some, names = asyncio.Semaphore(AT_ONCE), self._names()
 
         async def look_at(place: Place) -> None:
@@ -113,7 +113,7 @@ class LoginWatcher:
                 await self._look_at(place)
 
         async with asyncio.TaskGroup() as group:
-            for key, place in list(self._registry.places.items()):
+            for key, place in list(self.registry.places.items()):
                 stamp = stamps.get(key)
                 if stamp is None or place.dealt_with != (stamp, names):
                     group.create_task(look_at(place))
@@ -121,21 +121,22 @@ class LoginWatcher:
         await self._resolver.mend()
         self._resolver.notice_ends()
 
-    async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:
-        """The stamps of all files in one go, since most of them have not changed."""
-        try:
-            return await self._threads.run(lambda: {s.key: s.peek() for s in sources})
-        except TimeoutError:
-            return {}
-
-    async def _follow(self, sources: Sequence[LoginSource]) -> None:
-        """These are the places. A poll that starts meanwhile has to know of its own one, too."""
+    async def follow(self) -> None:
+        """Find the places anew; the first one is where Claude Code looks."""
+        sources = await self._sources()
         self._current = sources[0].key if sources else None
-        await self._resolver.settle(self._registry.follow(sources))
+        await self._resolver.settle(self.registry.follow(sources))
+
+    async def _peek(self) -> dict[str, Hashable]:
+        """The stamps of all files in one go, since most of them have not changed."""
+        sources = [place.source for place in self.registry.places.values()]
+        with suppress(TimeoutError):
+            return await self._threads.run(lambda: {s.key: s.peek() for s in sources})
+        return {}
 
     def look_again(self) -> None:
         """Have the next look read every place, changed or not: what is known of the accounts has changed."""
-        for place in self._registry.places.values():
+        for place in self.registry.places.values():
             place.dealt_with, place.not_before = NEVER_LOOKED, None
 
     # The poller's credentials
@@ -148,7 +149,7 @@ class LoginWatcher:
         credential, or only a dead one.
         """
         if rejected is not None:
-            self._registry.refuse(rejected)
+            self.registry.refuse(rejected)
         if account.auth_method is AuthMethod.OAUTH:
             try:
                 async with asyncio.timeout(FIND_SECS):
@@ -163,12 +164,12 @@ class LoginWatcher:
     async def accepted(self, account: Account, credential: Credential) -> None:
         """The API has answered with the account's usage, so a token that was only assumed to be its own is."""
         if not credential.proven:
-            await self._resolver.settle(self._registry.confirm(credential, account.name))
+            await self._resolver.settle(self.registry.confirm(credential, account.name))
 
     async def _find(self, account: Account) -> None:
         """Where the account's login is not known to be, it may be in any place: all are looked at once."""
-        if not self._registry.places:
-            await self._follow(await self._sources())
+        if not self.registry.places:
+            await self.follow()
         if not self._places_of(account):
             await self.look_once()
 
@@ -182,9 +183,9 @@ class LoginWatcher:
 
     def _places_of(self, account: Account) -> list[Place]:
         """Where the account's login is, and where it may be."""
-        places = self._registry.places_of(account.name)
+        places = self.registry.places_of(account.name)
         for folder in self._owners.folders_of(account):
-            places += self._registry.places_in(folder)
+            places += self.registry.places_in(folder)
         return list(dict.fromkeys(places))
 
     def _names(self) -> tuple[str, ...]:
@@ -216,11 +217,11 @@ class LoginWatcher:
             login = await source.read()
         except NotLoggedInError:
             place.read = stamp
-            await self._resolver.settle(self._registry.unassign(source))
+            await self._resolver.settle(self.registry.unassign(source))
             self._see(source, None)
             return
         except CredentialError as error:
-            self._registry.fail(source, error.failure)
+            self.registry.fail(source, error.failure)
             raise
         place.read = stamp
         try:
@@ -239,7 +240,7 @@ class LoginWatcher:
         """
         name = await self._owners.owner_of(login.credential.secret)
         if name is None and login.credential.is_dead(self._clock.now()):
-            await self._resolver.settle(self._registry.keep_expired(source, login))
+            await self._resolver.settle(self.registry.keep_expired(source, login))
             return None
         if name is None:
             profile = await self._owners.of_login(login, source)
@@ -248,7 +249,7 @@ class LoginWatcher:
                 name = account.name
                 self._owners.learn(name, profile)
                 self._resolver.announce(name)
-        registry = self._registry
+        registry = self.registry
         touched = registry.assign(source, login, name) if name else registry.unassign(source, login)
         await self._resolver.settle(touched)
         return name
@@ -260,9 +261,9 @@ class LoginWatcher:
         failure = _why_unknown(error)
         name = await self._owners.presume(source) if error.reason in UNANSWERED else None
         if name is None:
-            self._registry.fail(source, failure)
+            self.registry.fail(source, failure)
         else:
-            await self._resolver.settle(self._registry.assume(source, login, name, failure))
+            await self._resolver.settle(self.registry.assume(source, login, name, failure))
 
     def _see(self, source: LoginSource, name: str | None) -> None:
         if source.key == self._current and self._store.state.logged_in != name:

@@ -47,7 +47,7 @@ async def figures_of(rig: Rig) -> LocalUsage:
 
 
 def made(rig: Rig) -> LocalUsage:
-    return LocalUsage(rig.sources, rig.learnt, rig.registry, rig.store, rig.clock, parse_usage)
+    return LocalUsage(rig.watcher, rig.learnt, rig.store, rig.clock, parse_usage)
 
 
 def rig_at(*logins: FakeLogin) -> Rig:

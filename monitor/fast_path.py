@@ -4,7 +4,9 @@ A prompt or a hook waits for them, so this imports argparse, json and a socket, 
 requests are written as the plain JSON values that `monitor.core.commands` reads, to which the tests hold them.
 """
 
+import json
 import os
+import select
 import sys
 import time
 from argparse import Namespace
@@ -18,6 +20,8 @@ LIMIT_SECS = 2.0
 
 INGEST_SECS = 1.0
 """Limit of all of `monitor ingest`: Claude Code waits for it."""
+
+MOST_INPUT = 1 << 20
 
 FIRST_SECS = 1.0
 """Limit of the first line of a stream: who is shown the lines has others meanwhile."""
@@ -171,12 +175,10 @@ def ingest(arguments: Namespace) -> int:
     With a format, Claude Code shows what is printed: there is always a line, of what is known, and all complaints go
     to standard error.
     """
-    from monitor.statusline import read_within
-
     deadline = time.monotonic() + INGEST_SECS
     if arguments.format is not None:
         return _line(arguments, deadline)
-    document = read_within(deadline)
+    document = read_input(deadline)
     reply = _hand_over(arguments, document, deadline) if document else (0, b"")
     if reply is None:
         reply = 1, b"no monitor runs that could take the figures: start `monitor serve`"
@@ -185,12 +187,10 @@ def ingest(arguments: Namespace) -> int:
 
 def _line(arguments: Namespace, deadline: float) -> int:
     """Print the line of the account: the running monitor's, else one of the input alone. Raises TrackerError."""
-    from monitor.statusline import read_within
-
     document: dict[str, object] = {}
     reply: tuple[int, bytes] | None = None
     try:
-        document = read_within(deadline)
+        document = read_input(deadline)
         reply = _hand_over(arguments, document, deadline)
         if reply is not None and reply[0] == 1 and document:
             note(reply[1].decode(errors="replace").rstrip())
@@ -212,6 +212,45 @@ def _line(arguments: Namespace, deadline: float) -> int:
     if complaint and reply is None:
         note(complaint)
     return write(0, line.encode(errors="replace"))
+
+
+def read_input(deadline: float) -> dict[str, object]:
+    """Read what Claude Code tells its status line's command. Raises TrackerError where it has not ended by then."""
+    if os.isatty(0):
+        raise _trouble("Claude Code is to run this, as its statusLine's command: see the README")
+    document = b""
+    while select.select([0], [], [], max(deadline - time.monotonic(), 0))[0]:
+        try:
+            piece = os.read(0, 65536)
+        except OSError as error:
+            raise _trouble(f"standard input: {error.strerror}") from None
+        if not piece:
+            return parse_input(document)
+        document += piece
+        if len(document) > MOST_INPUT:
+            raise _trouble(f"standard input holds more than {MOST_INPUT >> 20} MiB")
+    raise _trouble("standard input has not ended in time")
+
+
+def parse_input(document: bytes) -> dict[str, object]:
+    """Pick out `rate_limits` and `session_id`; empty without limits, as before a first answer. Raises TrackerError."""
+    try:
+        said = json.loads(document.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise _trouble("standard input is not Claude Code's status line input: a JSON object")
+    limits, session = said.get("rate_limits"), said.get("session_id")
+    if not isinstance(limits, dict) or not limits:
+        return {}
+    whose = {"session_id": session} if isinstance(session, str) else {}
+    return {"rate_limits": limits, **whose}
+
+
+def _trouble(text: str) -> Exception:
+    from monitor.core.errors import TrackerError
+
+    return TrackerError(text)
 
 
 def _hand_over(

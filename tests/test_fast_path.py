@@ -22,10 +22,9 @@ from monitor.core.commands import Guard, Ingest, Next, Request, Run, Status, dec
 from monitor.core.model import AccountState, Secret, Up, Window
 from monitor.core.state import State
 from monitor.credentials.account_cache import digest
-from monitor.fast_path import request_of
+from monitor.fast_path import parse_input, request_of
 from monitor.ipc.lock import Lock
 from monitor.paths import config_path, instance
-from monitor.statusline import parse_input
 from tests.app.leader_process import StandIn, leader, socket_of
 from tests.builders import live, state
 from tests.end_to_end.world import MONITOR

@@ -8,7 +8,6 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from monitor.api import wire
-from monitor.api.http_times import parse_http_date
 from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
 from monitor.system.clock import ServerClock
@@ -75,10 +74,9 @@ class Client:
     async def _ask(self, url: str, headers: Mapping[str, str], auth_method: AuthMethod) -> Answer:
         sent = self._clock.machine.now()
         answer = await self._fetch(url, headers)
-        told = parse_http_date(answer.headers.get("Date", ""))
-        if told is not None and wire.is_json(
-            answer.body
-        ):  # a page is a proxy's, and so is its clock
+        told = wire.parse_http_date(answer.headers.get("Date", ""))
+        # A page is a proxy's, and so is its clock.
+        if told is not None and wire.is_json(answer.body):
             self._clock.compare(told, sent)
         if answer.status != 200:
             now = self._clock.found_now()
@@ -149,7 +147,7 @@ async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Fai
 
 
 def _reached(answer: Answer) -> Reached:
-    date = parse_http_date(answer.headers.get("Date", ""))
+    date = wire.parse_http_date(answer.headers.get("Date", ""))
     now = date or datetime.now(UTC)
     refusal = wire.refusal(answer.status, answer.headers, answer.body, now)
     is_page = wire.is_page(answer.headers, answer.body)

@@ -171,15 +171,11 @@ class LoginRegistry:
 
     def login_of(self, name: str, now: datetime) -> Login | None:
         """The account's best login, dead or not; None where it has none."""
-        best = self._best_place(name, now)
+        best = self.best_place(name, now)
         return best.login if best else None
 
-    def folder_of(self, name: str, now: datetime) -> str | None:
-        """The folder of the account's best login; None where that is not known."""
-        best = self._best_place(name, now)
-        return best.source.folder if best else None
-
-    def _best_place(self, name: str, now: datetime) -> Place | None:
+    def best_place(self, name: str, now: datetime) -> Place | None:
+        """Where that login is."""
         places = ((p, p.login) for p in self.places_of(name))
         ranked = [(self.rank(login.credential, now), place) for place, login in places if login]
         return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]

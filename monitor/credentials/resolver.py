@@ -84,7 +84,7 @@ class Resolver:
         """
         chosen = await self._chosen(account, rejected)
         credential = chosen.credential
-        if rejected is not None and credential is not None and _same(credential, rejected):
+        if rejected and credential and credential.secret == rejected.secret:
             return rejected
         if credential is None or self._is_dead(account, credential):
             raise CredentialError(await self._failure(account, chosen))
@@ -133,17 +133,12 @@ class Resolver:
             known = [*tokens, *([best] if best is not None else [])]
             best = max(known, key=lambda each: self.registry.rank(each, now), default=None)
         if best is not None:
-            self._note(name, best)
+            if best.expires_at is not None and best.proven and not self._cache[name].token_digest:
+                self._cache[name] = self._cache[name].of_expiry(best)  # as an older version kept it
+            recovered = name in self._unreadable
+            self._unreadable.discard(name)
+            self._announce_token(name, best.expires_at, renewed=recovered)
         return replace(stored, credential=best)
-
-    def _note(self, name: str, credential: Credential) -> None:
-        """An entry of an older version says when it ends; one that could not be read before is news."""
-        facts, recovered = self._cache[name], name in self._unreadable
-        dated = credential.expires_at is not None and credential.proven
-        if dated and facts.token_digest is None:
-            self._cache[name] = facts.of_expiry(credential)
-        self._unreadable.discard(name)
-        self._announce_token(name, credential.expires_at, renewed=recovered)
 
     def _is_dead(self, account: Account, credential: Credential) -> bool:
         """What was refused, or rewritten in its place, was renewed there if that cannot be read now."""
@@ -197,8 +192,9 @@ class Resolver:
 
     def _folder_of_token(self, name: str) -> str | None:
         """Where Claude Code would renew the account's token; None where nobody knows."""
-        best, folders = self.registry.folder_of(name, self._clock.now()), self._cache[name].folders
-        return folders[-1] if best is None and folders else best
+        best, folders = self.registry.best_place(name, self._clock.now()), self._cache[name].folders
+        folder = best.source.folder if best else None
+        return folders[-1] if folder is None and folders else folder
 
     # Tokens that the user hands over: the API alone can tell whose one is, and is asked once for each
 
@@ -264,33 +260,31 @@ class Resolver:
             chosen = await self._chosen(account)
         except CredentialError:
             return False
-        if chosen.credential is None or not _is_login(account):
+        name, credential = account.name, chosen.credential
+        if credential is None or not _is_login(account):
             return True
-        if not chosen.credential.proven:
-            self._announce_token(account.name, chosen.credential.expires_at, renewed=True)
+        if not credential.proven:
+            self._announce_token(name, credential.expires_at, renewed=True)
             return True
-        self.use(account.name, chosen.credential)
+        self.use(name, credential)
         if chosen.storage is not Storage.KEYRING:
             return True
         try:
-            await self._save(account, chosen.credential)
+            kept = await self._stores.kept(account)
+            storage = Storage.KEYRING
+            if kept is None or kept.secret != credential.secret:
+                storage = await self._stores.write(account, credential)
+            if storage is not Storage.KEYRING:
+                raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
         except CredentialError as error:
-            if account.name not in self._unsaved:
+            if name not in self._unsaved:
                 words = "%s: the token is used, but not kept in the keyring: %s"
-                _log.warning(words, account.name, error)
+                _log.warning(words, name, error)
             if error.cause in MENDABLE:
-                self._unsaved.add(account.name)
+                self._unsaved.add(name)
             return False
-        self._unsaved.discard(account.name)
+        self._unsaved.discard(name)
         return True
-
-    async def _save(self, account: Account, credential: Credential) -> None:
-        """Keep the token in the keyring where it is not in it yet."""
-        kept = await self._stores.kept(account)
-        if kept is not None and _same(kept, credential):
-            return
-        if await self._stores.write(account, credential) is not Storage.KEYRING:
-            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
 
     def use(self, name: str, credential: Credential) -> None:
         """This is the account's token from now on."""
@@ -329,7 +323,3 @@ class Resolver:
 
 def _is_login(account: Account) -> bool:
     return account.auth_method is AuthMethod.OAUTH
-
-
-def _same(one: Credential, other: Credential) -> bool:
-    return one.secret == other.secret

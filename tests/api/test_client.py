@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.api.client import ApiHosts, Client, Reached, reach
-from monitor.api.http_times import LONGEST_WAIT, parse_http_date, parse_retry_after
+from monitor.api.wire import LONGEST_WAIT, parse_http_date, parse_retry_after
 from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Secret
 from monitor.demo.bodies import Limit, Limits

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from monitor.api.http_times import parse_retry_after
+from monitor.api.wire import parse_retry_after
 from monitor.core.errors import (
     NEVER_CONNECTED,
     Cause,

@@ -49,12 +49,11 @@ def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
 def _failure(account: AccountState) -> dict[str, Any] | None:
     if not isinstance(account.health, Down):
         return None
-    retry_at = account.retry_at()
     failure = account.health.failure
     return {
         "reason": failure.reason,
         "detail": describe(failure),
-        "retry_at": retry_at and iso(retry_at),
+        "retry_at": iso(account.next_poll_at),
     }
 
 

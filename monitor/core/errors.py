@@ -271,7 +271,10 @@ def explain(failure: Failure) -> tuple[str, str]:
         "owner": failure.owner,
         "at": failure.folder or "~/.claude",
         "claude": f"`{command(failure.folder)}`",
-        "there": _there(failure),
+        "there": "`claude` where this account is logged in"
+        if failure.folder is None
+        else f"`{command(failure.folder)}`",
+        "login": of_login(failure.folder),
         "linked": _OR_LINKED,
     }
     if failure.cause is Cause.OTHER_LOGIN and failure.owner is None:
@@ -289,14 +292,6 @@ def of_login(folder: str | None) -> str:
     if folder is None:
         return "`claude` with the CLAUDE_CONFIG_DIR of this login, which is not known here"
     return f"`{command(folder)}`"
-
-
-def _there(failure: Failure) -> str:
-    """The command that starts Claude Code where the account's login is."""
-    if failure.cause is Cause.EXPIRED:
-        return of_login(failure.folder)
-    known = failure.folder is not None
-    return f"`{command(failure.folder)}`" if known else "`claude` where this account is logged in"
 
 
 _REASONS: Final = {
@@ -317,7 +312,7 @@ logged_out                logged out: run {claude} and use /login
 absent login              no login found yet: run {claude} and use /login
 other_login               {at} holds the login of {owner!r}: run {claude} and use /login, or correct config_dir in the
                           settings
-expired login             the token there has expired: run {there}, then import again
+expired login             the token there has expired: run {login}, then import again
 unidentified              it cannot be asked now whose the new login is ({detail})
 not_asked                 it cannot be asked whose token this is (api.enabled is false)
 not_asked claude_json     Claude Code's .claude.json does not say whose login this is, and api.enabled is false

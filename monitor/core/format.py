@@ -98,17 +98,12 @@ def percent(utilization: float, *, confirmed: bool = True, decimals: int = 0) ->
     """
     if math.isnan(utilization):
         return NOTHING
-    figure = _rounded_down(utilization, decimals)
-    text = f"{figure:g}%" if figure or utilization <= 0 else f"<{10.0**-decimals:g}%"
-    return text if confirmed else f"~{text}"
-
-
-def _rounded_down(utilization: float, decimals: int) -> float:
-    """In percent; below the limit, never the limit."""
     full = 100 * 10.0**decimals
     scaled = round(min(max(utilization, 0.0), 9.99) * full, 6)  # 0.29 * 100 is a little below 29
     whole = math.floor(scaled) if utilization >= 1 else min(math.floor(scaled), full - 1)
-    return whole * 100 / full
+    is_seen = whole or utilization <= 0
+    text = f"{whole * 100 / full:g}%" if is_seen else f"<{10.0**-decimals:g}%"
+    return text if confirmed else f"~{text}"
 
 
 def exact_percent(ratio: float) -> str:

@@ -74,7 +74,7 @@ class Limits:
     is_unreadable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reading:
     """One limit as one place tells it; without a `percent` it has no figure. `others` is what else it is named by."""
 
@@ -100,7 +100,8 @@ def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
         if (key := _flat_key(name)) is not None
     ]
     rows, strange = _rows(answer.get("limits"))
-    readings = _with_flats(_told_apart(rows), flats)
+    _tell_apart(rows)
+    readings = _with_flats(rows, flats)
     windows, cut = _windows(readings)
     shown = {reading.key for reading in readings if reading.percent is not None}
     ends = {window.key for window in windows if window.resets_at is not None}
@@ -140,7 +141,7 @@ def _rows(limits: object) -> tuple[list[_Reading], list[str]]:
     for place, row in enumerate(limits):
         if isinstance(row, dict):
             key, others = _row_names(row)
-            readings.append(replace(_judged(key, row, ("percent", "utilization")), others=others))
+            readings.append(_judged(key, row, ("percent", "utilization"), others))
         elif row is not None:
             strange.append(f"limits[{place}]: no limit")
     return readings, strange
@@ -200,27 +201,33 @@ def window_word(text: str, longest: int = LONGEST_WORD) -> str:
     return "_".join(spaced.split())[:longest].strip("_")
 
 
-def _judged(key: str, block: object, fields: Iterable[str]) -> _Reading:
+def _judged(
+    key: str, block: object, fields: Iterable[str], others: tuple[str, ...] = ()
+) -> _Reading:
+    reading = _Reading(key, others=others)
     if block is None:
-        return _Reading(key)
+        return reading
     if not isinstance(block, Mapping):
-        return _Reading(key, bad_number="no limit")
-    field = next((field for field in fields if block.get(field) is not None), None)
+        reading.bad_number = "no limit"
+        return reading
     locked = block.get("locked_reason")
-    reading = _Reading(key, locked_reason=one_line(str(locked), LONGEST_WORD) if locked else None)
+    reading.locked_reason = one_line(str(locked), LONGEST_WORD) if locked else None
+    field = next((field for field in fields if block.get(field) is not None), None)
     if field is None:
         return reading
-    value = block[field]
     try:
-        percent = math.nan if isinstance(value, bool) else float(value)
+        percent = math.nan if isinstance(block[field], bool) else float(block[field])
     except (TypeError, ValueError, OverflowError):
         percent = math.nan
     if not 0 <= percent <= MOST_PERCENT:
-        return replace(reading, bad_number=f"{field} is no number")
+        reading.bad_number = f"{field} is no number"
+        return reading
+    reading.percent = percent
     try:
-        return replace(reading, percent=percent, resets_at=_instant(block.get("resets_at")))
+        reading.resets_at = _instant(block.get("resets_at"))
     except (TypeError, ValueError, OverflowError, OSError):
-        return replace(reading, percent=percent, bad_time="resets_at is no time")
+        reading.bad_time = "resets_at is no time"
+    return reading
 
 
 def _instant(value: object) -> datetime | None:
@@ -242,18 +249,16 @@ def _instant(value: object) -> datetime | None:
     return (moment + timedelta(seconds=0.5)).replace(microsecond=0)
 
 
-def _told_apart(rows: Sequence[_Reading]) -> list[_Reading]:
-    """The rows with longer names where their names are equal, and something else that they name is not."""
-    told = list(rows)
+def _tell_apart(rows: Sequence[_Reading]) -> None:
+    """Give rows longer names where their names are equal, and something else that they name is not."""
     for place in range(len(rows[0].others) if rows else 0):
         words: defaultdict[str, set[str]] = defaultdict(set)
-        for row in told:
+        for row in rows:
             words[row.key].add(row.others[place])
-        for at, row in enumerate(told):
+        for row in rows:
             word = row.others[place]
             if word and len(words[row.key]) > 1 and not row.key.endswith(f"_{word}"):
-                told[at] = replace(row, key=f"{row.key}_{word}")
-    return told
+                row.key = f"{row.key}_{word}"
 
 
 def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Reading]:
@@ -262,28 +267,20 @@ def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Re
     for row in rows:
         named[row.key].append(row)
     for flat in flats:
-        same = named[flat.key]
-        agreeing = [
-            place
-            for place, row in enumerate(same)
-            if row.percent is None
-            or flat.percent is None
-            or abs(row.percent - flat.percent) <= SAME_FIGURE
-        ]
-        if not agreeing:
-            same.insert(0, flat)
-            continue
-        place = min(agreeing, key=lambda place: same[place].percent is None)
-        row = same[place]
-        known = [reading.percent for reading in (row, flat) if reading.percent is not None]
-        same[place] = replace(
-            row,
-            percent=max(known, default=None),
-            resets_at=row.resets_at or flat.resets_at,
-            locked_reason=row.locked_reason or flat.locked_reason,
-            bad_number=row.bad_number or flat.bad_number,
-            bad_time=row.bad_time or flat.bad_time,
-        )
+        for row in sorted(named[flat.key], key=lambda row: row.percent is None):
+            if row.percent is None or flat.percent is None:
+                row.percent = flat.percent if row.percent is None else row.percent
+            elif abs(row.percent - flat.percent) <= SAME_FIGURE:
+                row.percent = max(row.percent, flat.percent)
+            else:
+                continue
+            row.resets_at = row.resets_at or flat.resets_at
+            row.locked_reason = row.locked_reason or flat.locked_reason
+            row.bad_number = row.bad_number or flat.bad_number
+            row.bad_time = row.bad_time or flat.bad_time
+            break
+        else:
+            named[flat.key].insert(0, flat)
     return [reading for readings in named.values() for reading in readings]
 
 

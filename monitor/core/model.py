@@ -246,10 +246,6 @@ class Usage:
     def window(self, key: str) -> Window | None:
         return next((window for window in self.windows if window.key == key), None)
 
-    def shown_at(self, now: datetime) -> tuple[Window, ...]:
-        """The windows as they are to be shown at `now`."""
-        return tuple(shown for window in self.windows if (shown := window.at(now)) is not None)
-
 
 @dataclass(frozen=True, slots=True)
 class AccountForecast:
@@ -365,7 +361,8 @@ class AccountState:
 
     def windows(self, now: datetime) -> tuple[Window, ...]:
         """The account's windows as they are to be shown at `now`; empty before the first success."""
-        return self.usage.shown_at(now) if self.usage else ()
+        windows = self.usage.windows if self.usage else ()
+        return tuple(shown for window in windows if (shown := window.at(now)) is not None)
 
     def window(self, key: str, now: datetime) -> Window | None:
         return next((window for window in self.windows(now) if window.key == key), None)
@@ -384,7 +381,3 @@ class AccountState:
         if self.last_success_at is None:
             return False
         return now - self.last_success_at <= kept_for(interval)
-
-    def retry_at(self) -> datetime | None:
-        """When the next attempt follows a failure; None while polls succeed."""
-        return self.next_poll_at if isinstance(self.health, Down) else None

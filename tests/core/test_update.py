@@ -527,7 +527,7 @@ def test_an_expected_reset_is_shown_for_one_length_of_the_window(key: str, lengt
     expected = seen.at(after(hours=length))
     assert expected is not None and (expected.utilization, expected.confirmed) == (0, False)
     assert seen.at(after(hours=1 + length)) is None
-    assert usage(seen).shown_at(after(hours=1 + length)) == ()
+    assert live("a", seen).windows(after(hours=1 + length)) == ()
 
 
 def test_an_end_that_cannot_be_read_tells_no_threshold_twice() -> None:

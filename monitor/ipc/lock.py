@@ -96,32 +96,37 @@ def own_folder(path: str) -> None:
         pass
     except OSError as error:
         raise _no_folder(path, "made", error) from None
-    if check_folder(path) and os.lstat(path).st_mode & _OTHERS_MAY_ANYTHING:
+    found = _find_own(path, is_folder=True)
+    if found is not None and found.st_mode & _OTHERS_MAY_ANYTHING:
         os.chmod(path, 0o700)
-
-
-def check_folder(path: str) -> bool:
-    """Return whether the folder is there. Raises TrackerError where it is another user's, or others may write there."""
-    found = _status(path)
-    if found is None:
-        return False
-    if not stat.S_ISDIR(found.st_mode):
-        raise tracker_error(
-            f"{path}: is no folder, and lock and socket have no other place: remove it"
-        )
-    _check_owner(path, found)
-    if found.st_mode & _OTHERS_MAY_WRITE:
-        raise tracker_error(f"{path}: others may write there: remove it, or run chmod 700 {path}")
-    return True
 
 
 def check_file(path: str) -> bool:
     """Return whether the file is there. Raises TrackerError where it or its folder is not the user's."""
-    found = _status(path) if check_folder(os.path.dirname(path)) else None
-    if found is None:
-        return False
-    _check_owner(path, found)
-    return True
+    folder = _find_own(os.path.dirname(path), is_folder=True)
+    return folder is not None and _find_own(path) is not None
+
+
+def _find_own(path: str, *, is_folder: bool = False) -> os.stat_result | None:
+    """Return what is there, None for nothing. Raises TrackerError where others have it, or may write in the folder."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _no_folder(path, "looked at", error) from None
+    if is_folder and not stat.S_ISDIR(found.st_mode):
+        raise tracker_error(
+            f"{path}: is no folder, and lock and socket have no other place: remove it"
+        )
+    if found.st_uid != os.getuid():
+        raise tracker_error(
+            f"{path}: belongs to another user (uid {found.st_uid}), and is not to be trusted: "
+            "have it removed, or set XDG_RUNTIME_DIR to a folder of your own"
+        )
+    if is_folder and found.st_mode & _OTHERS_MAY_WRITE:
+        raise tracker_error(f"{path}: others may write there: remove it, or run chmod 700 {path}")
+    return found
 
 
 def inode(path: str) -> tuple[int, int] | None:
@@ -147,23 +152,6 @@ def touch(path: str, made: tuple[int, int] | None) -> bool:
 def _inode_of(descriptor: int) -> tuple[int, int]:
     held = os.fstat(descriptor)
     return held.st_dev, held.st_ino
-
-
-def _status(path: str) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise _no_folder(path, "looked at", error) from None
-
-
-def _check_owner(path: str, found: os.stat_result) -> None:
-    if found.st_uid != os.getuid():
-        raise tracker_error(
-            f"{path}: belongs to another user (uid {found.st_uid}), and is not to be trusted: "
-            "have it removed, or set XDG_RUNTIME_DIR to a folder of your own"
-        )
 
 
 def _no_folder(path: str, what: str, error: OSError) -> Exception:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.ipc.lock import check_file, check_folder, own_folder
+from monitor.ipc.lock import check_file, own_folder
 
 
 def mode(path: Path) -> int:
@@ -27,7 +27,7 @@ def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, bits: int) ->
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(bits)
-    for use in (own_folder, check_folder):
+    for use in (own_folder, lambda path: check_file(f"{path}/socket")):
         with pytest.raises(TrackerError, match=f"{folder}: others may write there"):
             use(str(folder))
     assert mode(folder) == bits
@@ -46,7 +46,7 @@ def test_another_users_folder_is_refused_with_its_uid(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir(mode=0o700)
     os.chown(folder, 65534, -1)
-    for use in (own_folder, check_folder):
+    for use in (own_folder, lambda path: check_file(f"{path}/socket")):
         with pytest.raises(TrackerError, match=r"belongs to another user \(uid 65534\)"):
             use(str(folder))
 
@@ -66,4 +66,4 @@ def test_what_is_missing_is_no_trouble(tmp_path: Path) -> None:
     assert not check_file(str(tmp_path / "none" / "socket"))
     own_folder(str(tmp_path / "ours"))
     assert not check_file(str(tmp_path / "ours" / "socket"))
-    assert not check_folder(str(Path(__file__) / "below a file"))
+    assert not check_file(str(Path(__file__) / "below a file" / "socket"))

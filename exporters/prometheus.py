@@ -271,7 +271,8 @@ class Exposition:
             blocks[name] = block
         fleet = old_fleet
         if fleet is None or before is None or not fleet.holds_of_all(before.state, state, now):
-            fleet = _fleet_block(Fleet(state, now), old_fleet)
+            together = Fleet(state, now)
+            fleet = _block(together, [family.of_all(together) for family in FAMILIES], old_fleet)
             changed |= _differing(fleet, old_fleet)
         if before is None or list(old) != list(blocks):
             changed = set(range(len(FAMILIES)))
@@ -329,24 +330,24 @@ def _keys(account: AccountState) -> list[str]:
 
 
 def _row_block(row: Row, old: Block | None) -> Block:
-    is_same = old is not None and isinstance(old.subject, Row) and old.subject.title == row.title
-    written = old.written if old is not None and is_same else {}
     ends = {w.key: (w.resets_at - EPOCH) // MICROSECOND for w in row.windows if w.resets_at}
     begun = [_begun(COUNTDOWN, (row.title, key)).replace("%", "%%") for key in ends]
     countdowns = "".join(f"{line}%d.0\n" for line in begun).encode(), tuple(ends.values())
-    lines = [
-        _lines_of(place, family.of_account(row), written)
-        for place, family in enumerate(ACCOUNT_FAMILIES)
-    ]
-    return Block(row, row.next_turn(), written, _kept(lines, old), countdowns)
+    return _block(row, [family.of_account(row) for family in ACCOUNT_FAMILIES], old, countdowns)
 
 
-def _fleet_block(fleet: Fleet, old: Block | None) -> Block:
-    written = old.written if old is not None else {}
-    lines = [
-        _lines_of(place, family.of_all(fleet), written) for place, family in enumerate(FAMILIES)
-    ]
-    return Block(fleet, fleet.next_turn(), written, _kept(lines, old))
+def _block(
+    subject: Row | Fleet,
+    samples: Iterable[Iterable[Sample]],
+    old: Block | None,
+    countdowns: Countdowns = (b"", ()),
+) -> Block:
+    """The block with these samples by family; lines that are as before are the same objects."""
+    written: Written = {} if old is None else old.written
+    lines = [_lines_of(place, found, written) for place, found in enumerate(samples)]
+    if old is not None:
+        lines = [was if was == new else new for was, new in zip(old.lines, lines, strict=True)]
+    return Block(subject, subject.next_turn(), written, tuple(lines), countdowns)
 
 
 def _lines_of(place: int, samples: Iterable[Sample], written: Written) -> bytes:
@@ -360,13 +361,6 @@ def _lines_of(place: int, samples: Iterable[Sample], written: Written) -> bytes:
                 before = written[place, labels] = value, line
             lines.append(before[1])
     return "".join(lines).encode()
-
-
-def _kept(lines: list[bytes], old: Block | None) -> tuple[bytes, ...]:
-    """The lines by family, of which those that are as before are the same objects."""
-    if old is None:
-        return tuple(lines)
-    return tuple([was if was == new else new for was, new in zip(old.lines, lines, strict=True)])
 
 
 def _differing(block: Block, old: Block | None) -> set[int]:

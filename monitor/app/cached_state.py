@@ -26,15 +26,13 @@ from monitor.core.model import (
     Account,
     AccountState,
     AuthMethod,
-    Login,
-    Secret,
     Unpolled,
     Up,
     Usage,
 )
 from monitor.core.state import Policy, State
 from monitor.core.update import update
-from monitor.credentials.account_cache import AccountCache, digest
+from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.tokens import parse_login
 from monitor.settings import Settings, config_path, load, settings_id, state_db
 from monitor.storage import cache as cache_rows
@@ -134,34 +132,26 @@ def logged_in(
     # Claude Code takes a ~ in its environment for a name.
     spelling = next((environ[name] for name in FOLDER_VARIABLES if name in environ), "")
     folder = os.path.realpath(spelling) if spelling else _real_folder("", environ)
+    path = Path(folder) / ".credentials.json"
     try:
-        login = _read(Path(folder) / ".credentials.json")
+        login = parse_login(read_regular(path).decode(errors="replace"), str(path))
     except (NotLoggedInError, FileNotFoundError):
         return LoggedIn()
     except (CredentialError, OSError):
         return NOT_KNOWN
     accounts = state.accounts.items()
     names = [name for name, one in accounts if one.account.auth_method is AuthMethod.OAUTH]
-    found = _owner(login.credential.secret, names, cache)
-    if found is None and login.credential.is_dead(now):  # nobody can be asked about it
+    secret = login.credential.secret
+    profile = cache.profile_of(secret)
+    known = cache.having(secret) | (cache.being(profile.identity) if profile else set())
+    owner = next((name for name in names if name in known), None)
+    if owner is None and profile is None:
+        if not login.credential.is_dead(now):
+            return NOT_KNOWN
+        # Nobody can be asked about it any more: it is of whoever lives there.
         places = {name: [_real_folder(f, environ) for f in cache[name].folders] for name in names}
-        found = LoggedIn(min((n for n in names if folder in places[n]), default=None))
-    return found or NOT_KNOWN
-
-
-def _owner(secret: Secret, names: list[str], cache: AccountCache) -> LoggedIn | None:
-    """Return whose this very token was found to be; None where that was not found out."""
-    ours, profile = digest(secret), cache.profile_of(secret)
-    for name in names:
-        facts = cache[name]
-        if facts.token_digest == ours or (profile and facts.identity == profile.identity):
-            return LoggedIn(name)
-    return None if profile is None else LoggedIn()
-
-
-def _read(place: Path) -> Login:
-    """Read a login's file. Raises CredentialError or OSError."""
-    return parse_login(read_regular(place).decode(errors="replace"), str(place))
+        owner = min((name for name in names if folder in places[name]), default=None)
+    return LoggedIn(owner)
 
 
 def _real_folder(folder: str, environ: Mapping[str, str]) -> str:

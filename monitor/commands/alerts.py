@@ -5,7 +5,6 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -44,14 +43,6 @@ WARM_UP: Final = timedelta(days=8)
 Verb = Callable[[Namespace, datetime], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the state database holds of alerts."""
-
-    cached: Cached
-    entries: Sequence[StoredAlert] = ()
-
-
 def alerts(arguments: Namespace) -> int:
     """Run one verb; without one, list."""
     _VERBS[arguments.verb or "list"](arguments, true_now(state_db(os.environ)))
@@ -59,22 +50,30 @@ def alerts(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace, now: datetime) -> None:
-    known = _known(arguments, parse_since(arguments.since or LATELY, now))
-    policy, left = Policy(alerts=_rules(arguments)), known.cached
+    left, entries = _known(arguments, parse_since(arguments.since or LATELY, now))
+    policy = Policy(alerts=_rules(arguments))
     firing = firing_alerts(State(policy, left.accounts, conditions=left.conditions), now)
     if arguments.json:
         _print_json(
             generated_at=iso(now),
             firing=[_document(alert) for alert in firing],
-            alerts=[_entry_document(entry) for entry in known.entries],
+            alerts=[
+                {
+                    **_document(entry.alert),
+                    "stage": str(entry.stage),
+                    "attempts": entry.attempts,
+                    "outcome": entry.outcome,
+                }
+                for entry in entries
+            ],
         )
         return
     highest = {_subject(alert): alert for alert in sorted(firing, key=_height)}
     print("active alerts" if firing else "no alert is active")
     for alert in sorted(highest.values(), key=lambda alert: alert.at, reverse=True):
         print(f"  {_row(alert, now)}  since {clock(alert.at, now, seconds=True)}")
-    print("recent alerts" if known.entries else "no recent alerts")
-    for entry, lower in _by_window(known.entries):
+    print("recent alerts" if entries else "no recent alerts")
+    for entry, lower in _by_window(entries):
         steps = [f"{exact_percent(a.threshold)} {clock(a.at, now)}" for a in lower if a.threshold]
         before = f" ({', '.join(steps)})" if steps else ""
         time = clock(entry.alert.at, now, seconds=True)
@@ -123,23 +122,22 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 
 
 def _explain(arguments: Namespace, now: datetime) -> None:
-    rules, known = _rules(arguments), _known(arguments, now - WARM_UP)
-    log = [deliveries.logged(entry) for entry in known.entries]
+    rules, (left, entries) = _rules(arguments), _known(arguments, now - WARM_UP)
+    log = [deliveries.logged(entry) for entry in entries]
     blocks = [
-        explain(known.cached.accounts[name], rules, now, log, window=arguments.window)
-        for name in _chosen(arguments, known)
+        explain(left.accounts[name], rules, now, log, window=arguments.window)
+        for name in _chosen(arguments, list(left.accounts))
     ]
     if not any(blocks):
         where = f" of a window {arguments.window}" if arguments.window else ""
         raise TrackerError(f"nothing is known{where} yet: run `monitor tui` or `monitor serve`")
     if arguments.account is None and arguments.window is None:
-        blocks.append(explain_all(known.cached.conditions, rules, now))
+        blocks.append(explain_all(left.conditions, rules, now))
     print("\n\n".join("\n".join(block) for block in blocks if block))
 
 
-def _chosen(arguments: Namespace, known: Known) -> list[str]:
-    """The accounts that are meant. Raises SettingsError for one that there is not."""
-    names = list(known.cached.accounts)
+def _chosen(arguments: Namespace, names: list[str]) -> list[str]:
+    """Those of the accounts that are meant. Raises SettingsError for one that there is not."""
     if arguments.account is None or arguments.account in names:
         return [arguments.account] if arguments.account else names
     name = find_account(arguments.account, settings_of(arguments).accounts).name
@@ -156,7 +154,7 @@ def _settings_id(arguments: Namespace) -> str:
     return settings_id(os.environ, config_path(os.environ, arguments.config))
 
 
-def _known(arguments: Namespace, since: datetime) -> Known:
+def _known(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAlert]]:
     """What is remembered of accounts, and the alerts that were decided since then or are not done; none is written."""
     rows = _settings_id(arguments)
 
@@ -164,8 +162,7 @@ def _known(arguments: Namespace, since: datetime) -> Known:
         return cache.load(database, rows), deliveries.since(database, rows, since)
 
     nothing: tuple[Cached, list[StoredAlert]] = Cached(), []
-    cached, entries = read_only(state_db(os.environ), work, nothing)
-    return Known(cached, entries)
+    return read_only(state_db(os.environ), work, nothing)
 
 
 def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
@@ -206,15 +203,6 @@ def _document(alert: Alert) -> dict[str, Any]:
         "utilization": alert.utilization if alert.window else None,
         "threshold": alert.threshold,
         "resets_at": alert.resets_at and iso(alert.resets_at),
-    }
-
-
-def _entry_document(entry: StoredAlert) -> dict[str, Any]:
-    return {
-        **_document(entry.alert),
-        "stage": str(entry.stage),
-        "attempts": entry.attempts,
-        "outcome": entry.outcome,
     }
 
 

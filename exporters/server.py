@@ -141,7 +141,8 @@ class Site:
         self._now = now
         self.config = config
         self._sock = sock
-        self._port = config.port
+        self.port = config.port
+        """The port that is listened on: once started, the system's choice where 0 was asked for."""
         self._guard = guard_for(config.host, socket.gethostname(), config.hosts)
         self._exposition = Exposition()
         self._writing = asyncio.Lock()
@@ -163,7 +164,7 @@ class Site:
             sockets = [self._sock] if self._sock else await to_thread(open_sockets, host, port)
         except (OSError, OverflowError, UnicodeError) as error:
             raise TrackerError(cannot_listen(address(host, port), error)) from error
-        self._port = int(sockets[0].getsockname()[1])
+        self.port = int(sockets[0].getsockname()[1])
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
@@ -204,11 +205,6 @@ class Site:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on: the system's choice where 0 was asked for."""
-        return self._port
 
     @property
     def url(self) -> str:

@@ -158,39 +158,28 @@ def _format(parser: _ActionsContainer) -> None:
 def _next(parser: ArgumentParser) -> None:
     _demo(parser)
     forms = parser.add_mutually_exclusive_group()
-    _json(forms)
-    _flag(forms, "--all", "all accounts, the best first")
-    _flag(forms, "--name", "the account's name alone")
-    _flag(
-        forms,
-        "--config-dir",
-        "print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
-    )
-    _option(
-        parser,
-        "--plan",
-        "DURATION",
-        "what to use when in the next hours, such as 12h, a line for each account",
-    )
-    _option(
-        parser,
-        "--model",
-        "NAME",
-        "for work with this model, such as opus, whose week counts",
-        type=public,
-    )
+    for form, words in (
+        ("json", "one JSON document"),
+        ("all", "all accounts, the best first"),
+        ("name", "the account's name alone"),
+        (
+            "config-dir",
+            "print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
+        ),
+    ):
+        forms.add_argument(
+            f"--{form}", dest="form", action="store_const", const=form, default="words", help=words
+        )
+    words = "what to use when in the next hours, such as 12h, a line for each account"
+    _option(parser, "--plan", "DURATION", words)
+    words = "for work with this model, such as opus, whose week counts"
+    _option(parser, "--model", "NAME", words, type=public)
 
 
 def _run(parser: ArgumentParser) -> None:
     _option(parser, "--account", "NAME", f"{NAMED}; default: the one that `monitor next` names")
-    _option(
-        parser,
-        "--max",
-        "PERCENT",
-        "do not run where 5h or 7d is at this percentage or above; default: 98",
-        type=percent,
-        default=98,
-    )
+    words = "do not run where 5h or 7d is at this percentage or above"
+    _percent(parser, "--max", words, 98, dest="max_utilization")
     _flag(parser, "--force", "run it even where there is no room")
     parser.usage = f"{parser.prog} [--account NAME] [--max PERCENT] [--force] -- COMMAND …"
     parser.add_argument(
@@ -199,34 +188,21 @@ def _run(parser: ArgumentParser) -> None:
 
 
 def _guard(parser: ArgumentParser) -> None:
-    _option(
-        parser, "--account", "NAME", f"{NAMED}; default: the one that Claude Code would use now"
-    )
+    words = f"{NAMED}; default: the one that Claude Code would use now"
+    _option(parser, "--account", "NAME", words)
     _option(parser, "--window", "W", "5h, 7d or 7d_opus; default: 5h and 7d")
     asked = parser.add_mutually_exclusive_group()
-    _option(
-        asked,
-        "--max",
-        "PERCENT",
-        "from here on there is no room; default: 100",
-        type=percent,
-        default=100,
-    )
-    _option(
-        asked,
-        "--need",
-        "POINTS",
-        "instead, whether so many percents of a window fit before any limit",
-        type=percent,
-    )
-    _option(
-        parser,
-        "--confidence",
-        "PERCENT",
-        "of --need: with this probability; default: 80",
-        type=percent,
-        default=80,
-    )
+    words = "from here on there is no room"
+    _percent(asked, "--max", words, 100, dest="max_utilization")
+    words = "instead, whether so many percents of a window fit before any limit"
+    _option(asked, "--need", "POINTS", words, type=points)
+    words = "of --need: with this probability"
+    _percent(parser, "--confidence", words, 80, dest="confidence")
+
+
+def _percent(parser: _ActionsContainer, name: str, words: str, default: int, *, dest: str) -> None:
+    words = f"{words}; default: {default}"
+    _option(parser, name, "PERCENT", words, dest=dest, type=percentage, default=default / 100)
 
 
 def path(text: str) -> str:
@@ -243,12 +219,17 @@ def url_path(text: str) -> str:
     return text
 
 
-def percent(text: str) -> float:
-    """Parse a percentage. Raises ValueError, which argparse words."""
-    percent = float(text.removesuffix("%"))
-    if not 0 <= percent < float("inf"):
+def points(text: str) -> float:
+    """Parse percents. Raises ValueError, which argparse words."""
+    percents = float(text.removesuffix("%"))
+    if not 0 <= percents < float("inf"):
         raise ValueError(text)
-    return percent
+    return percents
+
+
+def percentage(text: str) -> float:
+    """Parse percents as a ratio. Raises ValueError, which argparse words."""
+    return points(text) / 100
 
 
 def _running(parser: ArgumentParser) -> None:

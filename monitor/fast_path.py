@@ -35,6 +35,13 @@ TERMINAL_COLUMNS = 120
 ANY_COLUMNS = 1000
 """A pipe has no width, and no words are to be left out for it."""
 
+FIELDS = {
+    "guard": ("account", "window", "max_utilization", "need", "confidence"),
+    "next": ("form", "model", "plan"),
+    "run": ("account", "max_utilization", "force"),
+}
+"""The fields of requests that the grammar names as they are."""
+
 _silent: set[str] = set()
 """The sockets whose leader did not answer in time: this process does not wait for it again."""
 
@@ -110,49 +117,22 @@ def write(code: int, text: bytes) -> int:
 def request_of(arguments: Namespace) -> dict[str, object]:
     """Write the request of a command in the fields of its class in `monitor.core.commands`."""
     options = vars(arguments)
-    match arguments.command:
-        case "guard":
-            return {
-                "type": "Guard",
-                "account": arguments.account,
-                "window": arguments.window,
-                "max_utilization": arguments.max / 100,
-                "need": arguments.need,
-                "confidence": arguments.confidence / 100,
-            }
-        case "next":
-            forms = [form for form in ("json", "name", "config_dir", "all") if options[form]]
-            return {
-                "type": "Next",
-                "form": forms[0].replace("_", "-") if forms else "words",
-                "model": arguments.model,
-                "plan": _microseconds(arguments.plan),
-                "columns": _columns(),
-            }
-        case "run":
-            return {
-                "type": "Run",
-                "account": arguments.account,
-                "max_utilization": arguments.max / 100,
-                "force": arguments.force,
-            }
+    if arguments.command in FIELDS:
+        fields = {name: options[name] for name in FIELDS[arguments.command]}
+        if fields.get("plan") is not None:
+            from monitor.settings.values import parse_duration
+
+            microseconds = parse_duration(arguments.plan).total_seconds() * 1_000_000
+            fields["plan"] = round(microseconds)
+        return {"type": arguments.command.title(), **fields}
     form = "json" if options.get("json") else "table" if options.get("format") is None else "line"
-    form = "textfile" if options.get("textfile") else form
     return {
         "type": "Status",
-        "form": form,
+        "form": "textfile" if options.get("textfile") else form,
         "format": options.get("format"),
         "account": _account(arguments),
         "columns": _columns(),
     }
-
-
-def _microseconds(duration: str | None) -> int | None:
-    if duration is None:
-        return None
-    from monitor.settings.values import parse_duration
-
-    return round(parse_duration(duration).total_seconds() * 1_000_000)
 
 
 def lines_request_of(arguments: Namespace) -> dict[str, object]:

@@ -6,7 +6,7 @@ Only what a follower needs is imported before there is an election to win.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitor.core.commands import Command, encode_request
 from monitor.core.errors import TrackerError
@@ -120,17 +120,14 @@ class Election:
     async def _lead(self, main_task: MainTask) -> None:
         """Lead until the main task ends, or the lock is ours no more."""
         making = asyncio.ensure_future(self._make_leader(self._socket))
-        either: set[asyncio.Future[Any]] = {main_task, making}
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not making.done():
-                return
-            leader = self._leader = making.result()
+            await first(main_task, making)
         except TrackerError as error:
             await self._back_off(main_task, error)
             return
-        finally:
-            making.cancel()
+        if main_task.done():
+            return
+        leader = self._leader = making.result()
         self._has_begun = True
         try:
             await leader.run(lambda: first(main_task, self._lock_lost()))

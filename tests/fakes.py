@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from monitor.core.model import AccountState
-from monitor.core.profiles import Sample
 from monitor.core.schedule import Sent, may_send
 from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
@@ -101,16 +100,3 @@ class OwnRequests(RequestBudget):
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
         return may_send(Sent(account.requests, account.backoff_until), base, now)
-
-
-class NoHistory:
-    """Nothing is kept."""
-
-    def read(self, _account: str, _since: datetime, _until: datetime) -> dict[str, list[Sample]]:
-        return {}
-
-    def imported(self) -> str:
-        return ""
-
-    async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
-        return 0

@@ -76,8 +76,12 @@ def main() -> int:
         fill(path)
         opened(empty)
         name = "user-0@example.com"
-        kept = samples.read(path, "", name, NOW - timedelta(days=90), NOW)
-        year = samples.read(path, "", name, NOW - timedelta(days=DAYS), NOW)["7d"]
+
+        def read(days: int) -> dict[str, list[Sample]]:
+            since = NOW - timedelta(days=days)
+            return StateFile(path).read(lambda d: samples.read(d, "", name, since, NOW))
+
+        kept, year = read(90), read(DAYS)["7d"]
         model = AccountModel("org", UTC)
         figures = {
             "accounts": ACCOUNTS,

@@ -7,7 +7,8 @@ from functools import partial
 
 from monitor.api.client import ApiHosts, Client
 from monitor.app import background
-from monitor.app.forecaster import Forecaster, History
+from monitor.app.forecaster import Forecaster
+from monitor.app.past_samples import History, Others
 from monitor.app.poller import Poller
 from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import (
@@ -65,10 +66,11 @@ class Persistence:
     history: History
 
     @staticmethod
-    def over(recorder: Recorder, history: History, *, is_brief: bool = False) -> "Persistence":
+    def over(recorder: Recorder, others: Others, *, is_brief: bool = False) -> "Persistence":
         """All of them over one database. One that `is_brief` sends no request that it cannot count."""
         database = recorder.database
         budget = RequestBudget(database, recorder.record_backoff, is_brief=is_brief)
+        history = History(database, recorder.settings, others)
         return Persistence(Mute(database), recorder, budget, history)
 
 

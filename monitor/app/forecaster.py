@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
-from typing import Final, Protocol
+from typing import Final
 
+from monitor.app.past_samples import History
 from monitor.core import forecast, profiles
 from monitor.core.events import Forecasted
 from monitor.core.exhaustion import RECENT, PoolForecast, forecast_pool
@@ -44,21 +45,6 @@ HOURS_AHEAD: Final = 48
 TREND_SLICES: Final = 24
 LOOK_SECS: Final = 5.0
 """The least time between two looks for an import, which another process may have done."""
-
-
-class History(Protocol):
-    """The samples that are kept, and more of them where an account has none yet."""
-
-    def read(
-        self, account: str, since: datetime, until: datetime
-    ) -> Mapping[str, Sequence[Sample]]:
-        """By window, blocking. Raises StorageError."""
-
-    def imported(self) -> str:
-        """A word that is another one after each import of samples, blocking. Raises StorageError."""
-
-    async def fill(self, account: str, org_id: str, now: datetime) -> int:
-        """Take over what others have kept of the account; returns how many samples are new."""
 
 
 _log = logging.getLogger(__name__)
@@ -256,7 +242,7 @@ class Forecaster:
             if news:
                 continue
             if self._uncalibrated:
-                await Daemon(self._calibrate_one).future
+                await self._calibrate(self._uncalibrated.pop(0))
             else:
                 await self._store.changed()
 
@@ -267,7 +253,7 @@ class Forecaster:
         self._looked_at = self._clock.monotonic()
         before = self._imported
         try:
-            self._imported = await Daemon(self._history.imported).future
+            self._imported = await self._history.imported()
         except StorageError:  # which the recorder reports
             return
         if before in (None, self._imported):
@@ -288,51 +274,51 @@ class Forecaster:
             self._seen[name] = account.usage.at
         for gone in self._models.keys() - state.accounts.keys():
             del self._models[gone]
-        await self._fill(name, account.org_id, now)
-        found, pool = await Daemon(lambda: self._compute(account, state, now)).future
+        model = self._models.get(name)
+        if model is None or not account.account.has_limits_of(model.org_id):
+            model = self._models[name] = AccountModel(account.account.org_id, self._tz)
+        if await self._is_filled(name, account.org_id, now):
+            model.learned_at = None
+        if account.usage is not None:
+            model.observe(account.usage)
+        learns = model.learned_at is None or now - model.learned_at >= LEARN_EVERY
+        learns_cost = model.used_since >= PIECE
+        kept = await self._kept(name, now) if learns or learns_cost else {}
+
+        def compute() -> tuple[AccountForecast | None, PoolForecast | None]:
+            if learns:
+                model.learn(kept, now)
+            elif learns_cost:
+                model.learn_cost(kept)
+            return model.forecast(now), self._pool(state, now)
+
+        found, pool = await Daemon(compute).future
+        if learns:
+            self._uncalibrated.append(name)
         known = self._store.state.accounts.get(name)
         if found is not None and known is not None and known.org_id == account.org_id:
             self._store.dispatch(Forecasted(self._clock.now(), name, found, pool))
 
-    async def _fill(self, name: str, org_id: str, now: datetime) -> None:
-        """Once for each account whose organization is known; what it brings is learned from at once."""
-        if (
-            not org_id
-            or (name, org_id) in self._filled
-            or not self._store.state.policy.keeps_history
-        ):
-            return
+    async def _is_filled(self, name: str, org_id: str, now: datetime) -> bool:
+        """Whether others have samples of the account, which are asked once its organization is known."""
+        keeps = self._store.state.policy.keeps_history
+        if not org_id or not keeps or (name, org_id) in self._filled:
+            return False
         self._filled.add((name, org_id))
-        if await self._history.fill(name, org_id, now):
-            self._models.pop(name, None)
+        return await self._history.fill(name, org_id, now) > 0
 
-    def _compute(
-        self, account: AccountState, state: State, now: datetime
-    ) -> tuple[AccountForecast | None, PoolForecast | None]:
-        name = account.account.name
-        model = self._models.get(name)
-        if model is None or not account.account.has_limits_of(model.org_id):
-            model = self._models[name] = AccountModel(account.account.org_id, self._tz)
-        if account.usage is not None:
-            model.observe(account.usage)
-        if model.learned_at is None or now - model.learned_at >= LEARN_EVERY:
-            model.learn(self._kept(name, now), now)
-            self._uncalibrated.append(name)
-        elif model.used_since >= PIECE:
-            model.learn_cost(self._kept(name, now))
-        return model.forecast(now), self._pool(state, now)
-
-    def _kept(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
+    async def _kept(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
         try:
-            return self._history.read(name, now - LEARNED_FROM, now)
+            return await self._history.read(name, now - LEARNED_FROM, now)
         except StorageError as error:
             _log.debug("nothing is learned from the history: %s", error)
             return {}
 
-    def _calibrate_one(self) -> None:
-        name, now = self._uncalibrated.pop(0), self._clock.now()
-        if name in self._models:
-            self._models[name].calibrate(self._kept(name, now), now)
+    async def _calibrate(self, name: str) -> None:
+        now, model = self._clock.now(), self._models.get(name)
+        if model is not None:
+            kept = await self._kept(name, now)
+            await Daemon(lambda: model.calibrate(kept, now)).future
 
     def _pool(self, state: State, now: datetime) -> PoolForecast | None:
         """What is expected of the accounts that can be used; None for a single one, or while too little is known."""

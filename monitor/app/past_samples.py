@@ -9,10 +9,10 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
 from monitor.core.profiles import Sample
@@ -32,62 +32,55 @@ FILE: Final = "plan-usage-history.json"
 _WINDOWS: Final = {"fh": FIVE_HOURS, "sd": SEVEN_DAYS}
 """The codes whose meaning is certain."""
 
-Read = Callable[[str, datetime, datetime], Mapping[str, Sequence[Sample]]]
-"""Reads an account's samples from one instant to another, by window, blocking. Raises StorageError."""
+Others = Callable[[str, str, datetime], Iterable[Row]]
+"""Samples of an account (by name, organization and now) that another program has kept; blocking, never raises."""
 
 _log = logging.getLogger(__name__)
 
 
 class History:
-    """The history of the accounts of one settings file, in the state database at `path`."""
+    """The history of the accounts of one settings file; `others` have more of it."""
 
-    def __init__(
-        self, database: Database, path: Path, settings: str, environ: Mapping[str, str]
-    ) -> None:
+    def __init__(self, database: Database, settings: str, others: Others) -> None:
         self._database = database
-        self._path = path
         self._settings = settings
-        self._environ = environ
+        self._others = others
         self._disk = DaemonThreads(READ_SECS)
 
-    def read(
+    async def read(
         self, account: str, since: datetime, until: datetime
     ) -> Mapping[str, Sequence[Sample]]:
-        """The samples of each window, oldest first, blocking. Raises StorageError."""
-        return samples.read(self._path, self._settings, account, since, until)
+        """The samples of each window, oldest first. Raises StorageError."""
+        span = self._settings, account, since, until
+        return await self._database.read(lambda d: samples.read(d, *span), within=READ_SECS)
 
-    def imported(self) -> str:
-        """A word that is another one after each import, blocking. Raises StorageError."""
-        return cache.imported(self._path, self._settings)
+    async def imported(self) -> str:
+        """A text that is another one after each import. Raises StorageError."""
+        return await self._database.read(
+            lambda database: cache.imported(database, self._settings), within=READ_SECS
+        )
 
     async def fill(self, account: str, org_id: str, now: datetime) -> int:
-        """Take over what Claude Desktop has kept of the organization, where our own samples are of one day at most.
+        """Take over what others have kept of the account, where our own samples are of one day at most.
 
         Returns how many samples are new. Never raises.
         """
-        try:
-            return await self._fill(account, org_id, now)
-        except (StorageError, TimeoutError, OSError) as error:
-            _log.debug("Claude Desktop's history is not taken over: %s", error)
-            return 0
-
-    async def _fill(self, account: str, org_id: str, now: datetime) -> int:
         day_ago = now - FIRST_DAY
-        older = await self._disk.run(lambda: self.read(account, day_ago - samples.KEPT, day_ago))
-        if older:
+        try:
+            if await self.read(account, day_ago - samples.KEPT, day_ago):
+                return 0
+            found = await self._disk.run(lambda: list(self._others(account, org_id, now)))
+            if not found:
+                return 0
+            new = await self._database.write(
+                lambda database: samples.insert_many(database, self._settings, found),
+                within=WRITE_SECS,
+            )
+        except (StorageError, TimeoutError) as error:
+            _log.debug("what others have kept is not taken over: %s", error)
             return 0
-        found = await self._disk.run(
-            lambda: list(desktop_rows(self._environ, account, org_id, now))
-        )
-        if not found:
-            return 0
-
-        def work(database: Any) -> int:
-            return samples.insert_many(database, self._settings, found)
-
-        new = await self._database.write(work, within=WRITE_SECS)
         if new:
-            _log.info("took over %s samples of %s from Claude Desktop's own history", new, account)
+            _log.info("took over %s samples of %s that another program has kept", new, account)
         return new
 
 

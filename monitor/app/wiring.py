@@ -2,10 +2,11 @@
 
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from resource import RLIMIT_CORE, getrlimit, setrlimit
 
@@ -14,7 +15,7 @@ from monitor import __version__
 from monitor.api.client import ApiHosts, Client
 from monitor.api.wire import parse_usage
 from monitor.app.app import App, Credentials, Persistence
-from monitor.app.past_samples import History
+from monitor.app.past_samples import desktop_rows
 from monitor.app.poller import Poller
 from monitor.core.model import Storage
 from monitor.core.state import Display, Policy, State
@@ -31,7 +32,7 @@ from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStore, SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.demo.memory import MemoryAccounts, MemoryVault, SimulatedLogin
-from monitor.demo.past_samples import DemoHistory
+from monitor.demo.past_samples import past_samples
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedApi
 from monitor.notify.build import build_channel_set
@@ -50,6 +51,7 @@ from monitor.settings import (
 )
 from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
+from monitor.storage.samples import Row
 from monitor.storage.writer import Database
 from monitor.store import Store
 from monitor.system.clock import ServerClock
@@ -102,8 +104,8 @@ async def build(
         recorder = await stack.enter_async_context(open_recorder(path, rows, alerts=alerts))
         cached = await recorder.load()
         clock.offset = clock.found = cached.clock_offset
-        history = History(recorder.database, path, rows, environ)
-        persistence = Persistence.over(recorder, history, is_brief=not stays)
+        others = partial(desktop_rows, environ)
+        persistence = Persistence.over(recorder, others, is_brief=not stays)
         places = Places(
             file=SettingsFile(settings.path),
             vault=Keyring(),
@@ -177,7 +179,8 @@ async def build_demo() -> AsyncIterator[App]:
     Claude Code uses the first account now; the last one is not imported yet, and is what `i` brings.
     """
     clock = ServerClock()
-    simulated = demo_accounts(clock.now())
+    start = clock.now()
+    simulated = demo_accounts(start)
     logged_in = [SimulatedLogin(account) for account in simulated]
 
     async def logins(_: set[str]) -> Sequence[LoginSource]:
@@ -191,11 +194,15 @@ async def build_demo() -> AsyncIterator[App]:
         login_at=lambda _: logged_in[-1],
         given=CredentialsDirectory({}),
     )
+
+    def others(account: str, _org_id: str, _now: datetime) -> Iterator[Row]:
+        return past_samples(simulated, start, account)
+
     async with AsyncExitStack() as stack:
         recorder = await stack.enter_async_context(open_recorder(IN_MEMORY))
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
-        persistence = Persistence.over(recorder, DemoHistory(simulated, clock.now()))
+        persistence = Persistence.over(recorder, others)
         app = connect(places, persistence, client, Policy(interval=DEMO_INTERVAL), clock)
         await app.credentials.accounts.import_all(logged_in[:-1])
         yield app

@@ -7,12 +7,11 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from monitor.app.past_samples import Read
 from monitor.commands.queries import look_ahead, saved, settings_of
 from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
@@ -23,6 +22,7 @@ from monitor.core.profiles import Sample
 from monitor.core.sanitize import clean
 from monitor.settings import Settings, parse_since, settings_id, state_db
 from monitor.storage import samples
+from monitor.storage.db import read_only
 from monitor.storage.samples import KEPT, Row
 from monitor.system.stdio import has_colours
 from monitor.terminal.chart import Forecast, chart, sparkline
@@ -78,9 +78,10 @@ def history(arguments: Namespace) -> int:
     state = saved(arguments).state
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
     path, rows_of = state_db(os.environ), settings_id(os.environ, settings.path)
+    begin = since or now - _LATELY
 
-    def read(account: str, begin: datetime, end: datetime) -> dict[str, list[Sample]]:
-        return samples.read(path, rows_of, account, begin, end)
+    def read(account: str) -> dict[str, list[Sample]]:
+        return read_only(path, lambda d: samples.read(d, rows_of, account, begin, now), {})
 
     _print(_Past(read, arguments.window, since, now, settings.display.ascii), known)
     return 0
@@ -98,7 +99,9 @@ async def _demo(arguments: Namespace) -> int:
         if arguments.account:
             known = [named_account(state, arguments.account)]
         since = parse_since(arguments.since, now) if arguments.since else None
-        _print(_Past(app.persistence.history.read, arguments.window, since, now), known)
+        names, begin = [account.account.name for account in known], since or now - _LATELY
+        kept = {name: await app.persistence.history.read(name, begin, now) for name in names}
+        _print(_Past(kept.__getitem__, arguments.window, since, now), known)
     return 0
 
 
@@ -109,14 +112,14 @@ async def _demo(arguments: Namespace) -> int:
 class _Past:
     """What is wanted of the past, and how it is read and drawn."""
 
-    read: Read
+    read: Callable[[str], Mapping[str, Sequence[Sample]]]
     window: str | None
     since: datetime | None
     now: datetime
     ascii: bool = False
 
     def samples(self, account: AccountState) -> Mapping[str, Sequence[Sample]]:
-        return self.read(account.account.name, self.since or self.now - _LATELY, self.now)
+        return self.read(account.account.name)
 
     def begin(self, key: str) -> datetime:
         """The instant at which the window's chart begins."""

@@ -3,16 +3,15 @@
 It ends with the figures that the demo begins with.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Final
 
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
 from monitor.core.planning import FIVE_HOURS as LENGTH
 from monitor.core.planning import USUAL_COST, WEEK
-from monitor.core.profiles import Sample
 from monitor.demo.server import SimulatedAccount
+from monitor.storage.samples import Row
 
 WEEKS: Final = (1.0, 0.9, 1.15, 1.0)
 """How heavy each week is beside the present one, the newest first."""
@@ -20,61 +19,34 @@ WEEKS: Final = (1.0, 0.9, 1.15, 1.0)
 STEP: Final = timedelta(minutes=10)
 
 
-class DemoHistory:
-    """The samples of each account up to `start`, the instant at which the demo begins."""
-
-    def __init__(self, accounts: Sequence[SimulatedAccount], start: datetime) -> None:
-        self._accounts = {account.email: account for account in accounts}
-        self._start = start
-        self._samples = cache(self._made)
-
-    def read(self, name: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Sample]]:
-        """As `storage.samples.read` does of what is kept."""
-        made = self._samples(name) if name in self._accounts else {}
-        return {
-            key: [s for s in samples if since <= s.at <= until] for key, samples in made.items()
-        }
-
-    def imported(self) -> str:
-        """Nothing ever is."""
-        return ""
-
-    async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
-        """Nobody else has kept anything."""
-        return 0
-
-    def _made(self, name: str) -> dict[str, list[Sample]]:
-        limits = self._accounts[name].limits(self._start)
-        week, last = limits.seven_day, limits.five_hour
-        if week is None or last is None or week.resets_at is None or last.resets_at is None:
-            return {}
-        ends = week.resets_at.replace(second=0, microsecond=0)
-        per_step = (
-            week.percent / 100 / max(sum(_use(at) for at in _steps(ends - WEEK, self._start)), 1)
-        )
-        weeks: list[Sample] = []
-        windows: list[Sample] = []
-        last_opened = last.resets_at - LENGTH
-        opened, level = ends - 2 * len(WEEKS) * WEEK, 0.0
-        for number, factor in reversed(list(enumerate(WEEKS))):
-            resets_at, used = ends - number * WEEK, 0.0
-            for at in _steps(resets_at - WEEK, min(resets_at, self._start)):
-                more = per_step * factor * _use(at)
-                used = min(used + more, 1.0)
-                weeks.append(Sample(at, used, resets_at))
-                if at >= last_opened:
-                    share = (at - last_opened) / (self._start - last_opened)
-                    windows.append(Sample(at, last.percent / 100 * share, last.resets_at))
-                    continue
-                if at - opened >= LENGTH:
-                    level = 0.0
-                    opened = at if more and at + LENGTH <= last_opened else opened
-                if at - opened < LENGTH:
-                    level = min(level + more / USUAL_COST, 1.0)
-                    windows.append(Sample(at, level, opened + LENGTH))
-                else:
-                    windows.append(Sample(at, 0.0, None))
-        return {SEVEN_DAYS: weeks, FIVE_HOURS: windows}
+def past_samples(accounts: Sequence[SimulatedAccount], start: datetime, name: str) -> Iterator[Row]:
+    """The samples of the account of this name up to `start`, the instant at which the demo begins."""
+    limits = next(account.limits(start) for account in accounts if account.email == name)
+    week, last = limits.seven_day, limits.five_hour
+    if week is None or last is None or week.resets_at is None or last.resets_at is None:
+        return
+    ends = week.resets_at.replace(second=0, microsecond=0)
+    per_step = week.percent / 100 / max(sum(_use(at) for at in _steps(ends - WEEK, start)), 1)
+    last_opened = last.resets_at - LENGTH
+    opened, level = ends - 2 * len(WEEKS) * WEEK, 0.0
+    for number, factor in reversed(list(enumerate(WEEKS))):
+        resets_at, used = ends - number * WEEK, 0.0
+        for at in _steps(resets_at - WEEK, min(resets_at, start)):
+            more = per_step * factor * _use(at)
+            used = min(used + more, 1.0)
+            yield Row(at, name, SEVEN_DAYS, used, resets_at)
+            if at >= last_opened:
+                share = (at - last_opened) / (start - last_opened)
+                yield Row(at, name, FIVE_HOURS, last.percent / 100 * share, last.resets_at)
+                continue
+            if at - opened >= LENGTH:
+                level = 0.0
+                opened = at if more and at + LENGTH <= last_opened else opened
+            if at - opened < LENGTH:
+                level = min(level + more / USUAL_COST, 1.0)
+                yield Row(at, name, FIVE_HOURS, level, opened + LENGTH)
+            else:
+                yield Row(at, name, FIVE_HOURS, 0.0)
 
 
 def _steps(begin: datetime, end: datetime) -> Iterator[datetime]:

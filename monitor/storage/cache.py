@@ -161,14 +161,10 @@ def _clock_offset(database: sqlite3.Connection) -> timedelta:
         return decode(timedelta, dict(_rows(database, "", CLOCK)).get("", 0))
 
 
-def imported(path: Path, settings: str) -> str:
-    """A text that is another one each time that an account has got older samples, blocking. Raises StorageError."""
-
-    def work(database: sqlite3.Connection) -> str:
-        with damage():
-            return str(dict(_rows(database, settings, IMPORTED)).get("", ""))
-
-    return read_only(path, work, "")
+def imported(database: sqlite3.Connection, settings: str) -> str:
+    """A text that is another one each time that an account has got older samples. Raises DamagedError."""
+    with damage():
+        return str(dict(_rows(database, settings, IMPORTED)).get("", ""))
 
 
 def put_imported(database: sqlite3.Connection, settings: str, source: str) -> None:

@@ -134,17 +134,12 @@ def usages(
 
 
 def read(
-    path: Path, settings: str, account: str, since: datetime, until: datetime
+    database: sqlite3.Connection, settings: str, account: str, since: datetime, until: datetime
 ) -> dict[str, list[Sample]]:
-    """The samples of each window of one account from `since` to `until`, oldest first.
-
-    Nothing where there is no file. Raises StorageError where it cannot be read.
-    """
+    """The samples of each window of one account from `since` to `until`, oldest first."""
     span = settings, account, since.timestamp(), until.timestamp()
-    nothing: list[tuple[str, float, float, float | None]] = []
-    rows = read_only(path, lambda database: database.execute(_OF_ACCOUNT, span).fetchall(), nothing)
     found: dict[str, list[Sample]] = {}
-    for window, at, used, end in rows:
+    for window, at, used, end in database.execute(_OF_ACCOUNT, span):
         sample = Sample(datetime.fromtimestamp(at, UTC), used, _instant(end))
         found.setdefault(window, []).append(sample)
     return found

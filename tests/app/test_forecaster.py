@@ -1,23 +1,25 @@
 """Forecasts of a running program: computed when a sample comes, from the kept history, and dispatched to the state."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, timedelta
 
-from monitor.app.forecaster import LOOK_SECS, Forecaster, History
+from monitor.app.forecaster import LOOK_SECS, Forecaster
+from monitor.app.past_samples import History
 from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
 from monitor.core.model import Account, AccountForecast
-from monitor.core.profiles import Sample
 from monitor.core.state import State
+from monitor.storage import cache, samples
+from monitor.storage.samples import Row
+from monitor.storage.writer import Database
 from monitor.store import Store
 from tests.builders import NOW, usage, window
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, inline_database
 
 WEEK_ENDS = timedelta(days=3)
 
 
-def work_week(pace: float) -> Sequence[Sample]:
+def work_week(pace: float) -> Sequence[Row]:
     """Four weeks of hourly samples of the 7d window, used evenly from 9 to 17 o'clock, at so many points a week."""
     ends = NOW + WEEK_ENDS - timedelta(days=28)
     found, used = [], 0.0
@@ -26,96 +28,102 @@ def work_week(pace: float) -> Sequence[Sample]:
         if at >= ends:
             ends, used = ends + timedelta(days=7), 0.0
         used += pace / 56 / 100 if 9 <= at.hour < 17 else 0.0
-        found.append(Sample(at, min(used, 1.0), ends))
+        found.append(Row(at, "a", "7d", min(used, 1.0), ends))
     return found
 
 
-@dataclass
-class Kept:
-    """A history that has these samples, or has them once it is filled."""
+class Past(History):
+    """The history in a database, and what another program has kept."""
 
-    samples: Sequence[Sample]
-    is_filled: bool = True
-    imports: int = 0
+    def __init__(self, *kept: Row, elsewhere: Sequence[Row] = ()) -> None:
+        self.database: Database = inline_database()
+        super().__init__(self.database, "", lambda *_: elsewhere)
+        self.kept = kept
 
-    def read(self, _: str, since: datetime, until: datetime) -> Mapping[str, Sequence[Sample]]:
-        return {"7d": [s for s in self.samples if since <= s.at <= until]} if self.is_filled else {}
+    async def keep(self, *rows: Row) -> None:
+        await self.database.write(lambda d: samples.insert_many(d, "", rows), within=1)
 
-    def imported(self) -> str:
-        return str(self.imports)
-
-    async def fill(self, _account: str, _org_id: str, _now: datetime) -> int:
-        before, self.is_filled = self.is_filled, True
-        return 0 if before else len(self.samples)
+    async def note_import(self) -> None:
+        await self.database.write(lambda d: cache.put_imported(d, "", "a file"), within=1)
 
 
-async def forecast_of(history: History, percent: float) -> AccountForecast:
-    """What is in the state after one poll of an account."""
-    store = Store(State())
-    store.dispatch(AccountsLoaded(NOW, (Account("a", "org-a"),)))
-    running = asyncio.create_task(Forecaster(store, FakeClock(NOW), history, UTC).run())
-    try:
-        store.dispatch(PollSucceeded(NOW, "a", usage(window("7d", percent, WEEK_ENDS)), WEEK_ENDS))
+class Running:
+    """A forecaster over a history, of one account that is polled once."""
+
+    def __init__(self, history: Past, percent: float) -> None:
+        self.history = history
+        self.percent = percent
+        self.clock = FakeClock(NOW)
+        self.store = Store(State())
+
+    async def __aenter__(self) -> "Running":
+        await self.history.keep(*self.history.kept)
+        self.store.dispatch(AccountsLoaded(NOW, (Account("a", "org-a"),)))
+        forecaster = Forecaster(self.store, self.clock, self.history, UTC)
+        self.task = asyncio.create_task(forecaster.run())
+        seen = usage(window("7d", self.percent, WEEK_ENDS))
+        self.store.dispatch(PollSucceeded(NOW, "a", seen, WEEK_ENDS))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+
+    async def forecast(self, *, knows: bool = False) -> AccountForecast:
+        """The forecast, once there is one, or one that `knows` of a window."""
         async with asyncio.timeout(10):
-            while (found := store.state.accounts["a"].forecast) is None:
-                await store.changed()
+            while (found := self.store.state.accounts["a"].forecast) is None or (
+                knows and not found.windows
+            ):
+                await self.store.changed()
         return found
-    finally:
-        running.cancel()
+
+
+async def forecast_of(history: Past, percent: float) -> AccountForecast:
+    async with Running(history, percent) as running:
+        return await running.forecast()
 
 
 async def test_a_week_that_is_used_too_fast_is_said_to_run_out() -> None:
-    samples = work_week(150)
-    found = (await forecast_of(Kept(samples), samples[-1].utilization * 100)).windows["7d"]
+    week = work_week(150)
+    found = (await forecast_of(Past(*week), week[-1].utilization * 100)).windows["7d"]
     assert found.run_out_probability > 0.8
     assert found.full_at is not None
     assert NOW < found.full_at.p10 < found.full_at.p50 <= found.full_at.p90 <= NOW + WEEK_ENDS
 
 
 async def test_the_trend_has_the_highest_level_of_each_slice_of_the_last_week() -> None:
-    samples = work_week(150)
-    found = (await forecast_of(Kept(samples), samples[-1].utilization * 100)).trends["7d"]
+    week = work_week(150)
+    found = (await forecast_of(Past(*week), week[-1].utilization * 100)).trends["7d"]
     assert len(found) == 24
     known = [level for level in found if level is not None]
     assert max(known) == 1.0, "of the last period, which ran out"
-    assert found[-1] == round(samples[-1].utilization, 3)
+    assert found[-1] == round(week[-1].utilization, 3)
 
 
 async def test_a_week_that_is_used_slowly_is_said_to_last() -> None:
-    samples = work_week(40)
-    found = (await forecast_of(Kept(samples), samples[-1].utilization * 100)).windows["7d"]
+    week = work_week(40)
+    found = (await forecast_of(Past(*week), week[-1].utilization * 100)).windows["7d"]
     assert found.run_out_probability < 0.2
     assert found.full_at is None
 
 
 async def test_without_a_history_it_is_too_early_to_say() -> None:
-    assert (await forecast_of(Kept([]), 50)).windows == {}
+    assert (await forecast_of(Past(), 50)).windows == {}
 
 
 async def test_what_was_taken_over_from_elsewhere_is_learned_from_at_once() -> None:
-    samples = work_week(150)
-    kept = Kept(samples, is_filled=False)
-    found = await forecast_of(kept, samples[-1].utilization * 100)
+    week = work_week(150)
+    found = await forecast_of(Past(elsewhere=week), week[-1].utilization * 100)
     assert found.windows["7d"].run_out_probability > 0.8
 
 
 async def test_what_another_process_imports_is_learned_from_without_a_new_sample() -> None:
-    samples = work_week(150)
-    kept, clock, store = Kept([]), FakeClock(NOW), Store(State())
-    store.dispatch(AccountsLoaded(NOW, (Account("a", "org-a"),)))
-    running = asyncio.create_task(Forecaster(store, clock, kept, UTC).run())
-    try:
-        seen = usage(window("7d", samples[-1].utilization * 100, WEEK_ENDS))
-        store.dispatch(PollSucceeded(NOW, "a", seen, WEEK_ENDS))
-        async with asyncio.timeout(10):
-            while (found := store.state.accounts["a"].forecast) is None:
-                await store.changed()
-            assert found.windows == {}
-            kept.samples, kept.imports = samples, 1
-            await clock.advance(LOOK_SECS)
-            store.dispatch(Ticked(clock.now()))
-            while (found := store.state.accounts["a"].forecast) is None or not found.windows:
-                await store.changed()
-        assert found.windows["7d"].run_out_probability > 0.8
-    finally:
-        running.cancel()
+    week = work_week(150)
+    async with Running(Past(), week[-1].utilization * 100) as running:
+        assert (await running.forecast()).windows == {}
+        await running.history.keep(*week)
+        await running.history.note_import()
+        await running.clock.advance(LOOK_SECS)
+        running.store.dispatch(Ticked(running.clock.now()))
+        found = await running.forecast(knows=True)
+    assert found.windows["7d"].run_out_probability > 0.8

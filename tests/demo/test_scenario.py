@@ -13,9 +13,10 @@ from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.model import Usage
 from monitor.demo.bodies import usage_body
-from monitor.demo.past_samples import DemoHistory
+from monitor.demo.past_samples import past_samples
 from monitor.demo.scenario import demo_accounts
 from monitor.demo.server import SimulatedAccount
+from monitor.storage.samples import Row
 from tests.builders import NOW, after
 
 TIMES_OF_DAY = [NOW + timedelta(hours=7 * n, minutes=13 * n, seconds=29 * n) for n in range(4)]
@@ -78,9 +79,10 @@ def test_the_week_ends_at_one_instant_however_long_the_demo_runs() -> None:
 @pytest.mark.parametrize("start", TIMES_OF_DAY)
 def test_its_past_leads_to_the_figures_that_it_begins_with(start: datetime) -> None:
     accounts = demo_accounts(start)
-    history = DemoHistory(accounts, start)
     for account in accounts:
-        samples = history.read(account.email, start - timedelta(days=60), start)
+        samples: dict[str, list[Row]] = {"5h": [], "7d": []}
+        for row in past_samples(accounts, start, account.email):
+            samples[row.window].append(row)
         now = account.limits(start)
         assert now.seven_day and now.five_hour and now.five_hour.resets_at
         assert samples["7d"][-1].utilization == pytest.approx(now.seven_day.percent / 100, abs=0.06)
@@ -93,4 +95,3 @@ def test_its_past_leads_to_the_figures_that_it_begins_with(start: datetime) -> N
         jumps = [b - a for a, b in pairwise(ends) if a != b]
         assert min(jumps) > timedelta(hours=4, minutes=59), "no window ends before its time"
         assert all(0 <= s.utilization <= 1 for key in ("5h", "7d") for s in samples[key])
-    assert history.read("nobody@example.com", start, start) == {}

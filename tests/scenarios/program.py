@@ -21,7 +21,7 @@ from monitor.credentials.stores import SecretStore
 from monitor.notify.channel import Channel, ChannelSet
 from monitor.settings import SettingsFile, load, settings_id, state_folder
 from monitor.system.clock import ServerClock
-from tests.fakes import NoHistory, inline_recorder
+from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock
 
 PARTS = ("poller", "login watcher", "local usage")
@@ -64,7 +64,7 @@ class Machine:
         recorder = inline_recorder(state_folder(self.environ), rows)
         cached = await recorder.load()
         async with client_for(settings.api, clock) as client:
-            kept = Persistence.over(recorder, NoHistory())
+            kept = Persistence.over(recorder, lambda *_: ())
             places = self._places(AccountCache(cached.facts, recorder.record_facts))
             app = connect(places, kept, client, policy, clock, chance=lambda: 0.5)
             await app.load(settings, cached)

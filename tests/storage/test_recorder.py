@@ -19,7 +19,7 @@ from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.notify.queue import Journal
 from monitor.storage import cache, recorder, samples
-from monitor.storage.db import StateFile, Work
+from monitor.storage.db import StateFile, Work, read_only
 from monitor.storage.deliveries import Stage, StoredAlert
 from monitor.storage.recorder import RELEASE_SECS, RETRY_SECS, Recorder
 from monitor.storage.requests import RequestBudget
@@ -278,7 +278,8 @@ async def test_an_account_that_is_renamed_by_hand_takes_its_samples_and_its_memo
         await later.recorder.database.close()
     kept = list(samples.usages(running.path, "", NOW, after(days=1)))
     assert [(name, usage.at) for name, usage in kept] == [("work", NOW)]
-    assert cache.imported(running.path, ""), "the forecasts learn from it again"
+    source = read_only(running.path, lambda database: cache.imported(database, ""), "")
+    assert source == "a is work", "the forecasts learn from it again"
     assert running.kept().accounts.keys() == {"work", "b"}
     assert running.kept().accounts["work"].alerts == memory != {}
 

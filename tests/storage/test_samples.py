@@ -122,13 +122,14 @@ def test_the_samples_of_one_account_are_read_by_window(path: Path) -> None:
     append(path, "a", usage(window("5h", 42, timedelta(hours=2)), window("7d", 7)))
     append(path, "a", usage(window("5h", 43), at=after(minutes=3)))
     append(path, "b", usage(window("5h", 1)))
-    found = samples.read(path, "", "a", NOW, after(minutes=3))
+    found = write(path, lambda d: samples.read(d, "", "a", NOW, after(minutes=3)))
     assert {key: [s.utilization for s in series] for key, series in found.items()} == {
         "5h": [0.42, 0.43],
         "7d": [0.07],
     }
     assert found["5h"][0].resets_at == after(hours=2)
-    assert samples.read(path, "", "a", after(minutes=1), after(minutes=2)) == {}
+    between = after(minutes=1), after(minutes=2)
+    assert write(path, lambda database: samples.read(database, "", "a", *between)) == {}
 
 
 def test_a_history_that_is_not_wanted_is_deleted(path: Path) -> None:

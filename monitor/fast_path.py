@@ -120,7 +120,7 @@ def request_of(arguments: Namespace) -> dict[str, object]:
     if arguments.command in FIELDS:
         fields = {name: options[name] for name in FIELDS[arguments.command]}
         if fields.get("plan") is not None:
-            from monitor.settings.values import parse_duration
+            from monitor.settings.schema import parse_duration
 
             microseconds = parse_duration(arguments.plan).total_seconds() * 1_000_000
             fields["plan"] = round(microseconds)

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from exporters.template import ACCOUNT_FIELDS, WINDOW_FIELDS, parse_format
-from monitor import settings
 from monitor.arguments import EXAMPLES
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage
-from monitor.settings import STATE_DB
 from monitor.settings.model import ACCOUNT, FILE
+from monitor.settings.reader import STATE_DB, parse
 from monitor.settings.schema import Table
 
 ROOT = Path(__file__).parents[1]
@@ -40,16 +39,16 @@ def test_the_settings_are_accepted_as_they_stand_there() -> None:
     usual, stored = re.findall(TOML, DOCS["configuration"], re.DOTALL)
     [tuned] = re.findall(TOML, DOCS["alerts"], re.DOTALL)
     [minimal] = re.findall(TOML, README, re.DOTALL)
-    assert settings.parse(minimal.encode(), Path("config.toml")).accounts[0].label == "work"
-    loaded = settings.parse(usual.encode(), Path("config.toml"))
+    assert parse(minimal.encode(), Path("config.toml")).accounts[0].label == "work"
+    loaded = parse(usual.encode(), Path("config.toml"))
     assert loaded.accounts[0].label == "work"
-    asked = settings.parse(usual.replace("# storage", "storage").encode(), Path("config.toml"))
+    asked = parse(usual.replace("# storage", "storage").encode(), Path("config.toml"))
     assert asked.storage is Storage.LINKED
-    work, client = settings.parse(stored.encode(), Path("config.toml")).accounts
+    work, client = parse(stored.encode(), Path("config.toml")).accounts
     assert work.storage is Storage.LINKED
     assert work.auth_method is client.auth_method is AuthMethod.OAUTH
     assert client.token_command == ("pass", "show", "claude/client")
-    loaded = settings.parse(tuned.encode(), Path("config.toml"))
+    loaded = parse(tuned.encode(), Path("config.toml"))
     assert loaded.channels.names == {"webhook", "command", "alertmanager", "apprise"}
 
 

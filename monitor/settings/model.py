@@ -19,25 +19,12 @@ from monitor.core.model import Account, AuthMethod, Storage
 from monitor.core.sanitize import holds_secret, printable
 from monitor.core.state import Theme
 from monitor.settings.schema import (
+    Address,
     InvalidValueError,
     Key,
     Parser,
-    Table,
-    flag,
-    items,
-    key,
-    keys_of,
-    number,
-    parse_at,
-    refused,
-    required,
-    table,
-    text,
-    typed,
-)
-from monitor.settings.values import (
-    Address,
     Quiet,
+    Table,
     check_alertmanager_url,
     check_api_url,
     check_config_dir,
@@ -49,9 +36,20 @@ from monitor.settings.values import (
     check_webhook_url,
     check_window,
     choice,
+    flag,
+    items,
+    key,
+    keys_of,
+    number,
+    parse_at,
     parse_duration,
     parse_listen,
     parse_quiet_hours,
+    refused,
+    required,
+    table,
+    text,
+    typed,
 )
 
 REMOTE_CHANNELS: Final = ("command", "webhook", "alertmanager", "apprise")
@@ -91,7 +89,7 @@ class ExporterSettings:
 class DisplaySettings:
     """The `[display]` table."""
 
-    theme: Theme = key(text(choice("theme", {theme.value: theme for theme in Theme})), Theme.AUTO)
+    theme: Theme = key(text(choice("theme", Theme)), Theme.AUTO)
     ascii: bool = key(flag, False)
 
 
@@ -157,7 +155,7 @@ class WebhookSettings:
     """A URL that each alert is posted to. `token` is the name of an entry in the keyring, never the token itself."""
 
     url: str = required(text(check_webhook_url), 'where to? add url = "https://ntfy.sh/my-topic"')
-    form: str = key(text(choice("form", {f: f for f in ("json", "ntfy", "slack")})), "json")
+    form: str = key(text(choice("form", ("json", "ntfy", "slack"))), "json")
     token: str | None = key(_entry("token", "webhook"), None)
     timeout_secs: float = key(_timeout_secs, 10.0)
 
@@ -206,7 +204,7 @@ class ChannelSettings:
 
 # Alerts
 
-_channels: Final = text(choice("channel", {name: name for name in CHANNELS}))
+_channels: Final = text(choice("channel", CHANNELS))
 _WINDOWED: Final = frozenset(
     {
         AlertKind.THRESHOLD,
@@ -241,7 +239,7 @@ def _rule(kind: AlertKind) -> Table[Rule]:
         "accounts": Key(items(text(check_name), if_empty=_EMPTY)),
         "for": Key(text(parse_duration), "hold"),
         "channels": Key(items(_channels, if_empty=_EMPTY)),
-        "urgency": Key(text(choice("urgency", {str(each): each for each in Urgency}))),
+        "urgency": Key(text(choice("urgency", Urgency))),
     }
     if kind not in _WINDOWED:
         keys["windows"] = Key(refused("this rule is not about single windows: remove it"))
@@ -292,11 +290,11 @@ class ApiSettings:
 # Accounts
 
 
-_AUTH_METHODS: Final = choice("method", {str(each): each for each in AuthMethod})
+_parse_auth_method: Final = choice("method", AuthMethod)
 
 
 def _auth_method(word: str) -> AuthMethod:
-    return AuthMethod.OAUTH if word == "o_auth" else _AUTH_METHODS(word)  # an older spelling
+    return _parse_auth_method("oauth" if word == "o_auth" else word)  # an older spelling
 
 
 def _token_command(value: Any) -> tuple[str, ...]:
@@ -361,11 +359,11 @@ ACCOUNT: Final = Table(
         "auth_method": Key(text(_auth_method)),
         "label": Key(text(partial(check_name, what="the label"))),
         "reserve": Key(number(float, 0, 1)),
-        "storage": Key(text(choice("place", {str(each): each for each in Storage}))),
+        "storage": Key(text(choice("place", Storage))),
         "config_dir": Key(text(check_config_dir)),
         "token_command": Key(_token_command),
         "thresholds": Key(_thresholds),
-        "silent": Key(items(text(choice("rule", {str(kind): kind for kind in DEFAULT_RULES})))),
+        "silent": Key(items(text(choice("rule", DEFAULT_RULES)))),
     },
     _account,
 )
@@ -401,7 +399,7 @@ def _accounts(value: Any) -> list[AccountTable]:
 
 # The whole file
 
-_DEFAULT_STORAGES: Final = {str(each): each for each in (Storage.KEYRING, Storage.LINKED)}
+_DEFAULT_STORAGES: Final = (Storage.KEYRING, Storage.LINKED)
 """The others need words of their own for each account."""
 
 

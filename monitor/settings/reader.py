@@ -158,7 +158,15 @@ class Source:
         except RecursionError:
             raise SettingsError(f"{self.path}: lists are nested too deeply") from None
         except ValueError as error:
-            raise self._syntax_error(str(error)) from None
+            match = _TOMLLIB_ERROR.fullmatch(str(error))
+        if match is None:
+            raise SettingsError(f"{self.path}: a number is too long")
+        words = next((_WORDS[start] for start in _WORDS if match[1].startswith(start)), match[1])
+        start = len(self.text.rstrip())
+        if match[2]:
+            before = self.text.split("\n")[: int(match[2]) - 1]
+            start = sum(len(line) + 1 for line in before) + int(match[3]) - 1
+        raise self._pointing(start, start + 1, words)
 
     def error(self, key: KeyPath, words: str, *, hidden: bool = False) -> SettingsError:
         """An error at this key, with its line and carets below it; a `hidden` value is not shown."""
@@ -176,7 +184,7 @@ class Source:
 
     def line(self, key: KeyPath) -> str:
         """File and line of the key, as errors name them."""
-        return f"{self.path}:{self._line(self._place(key).start)}"
+        return self._line(self._place(key).start)
 
     def _place(self, key: KeyPath) -> "SourceSpan":
         """The key's place, else that of what is around it."""
@@ -185,19 +193,8 @@ class Source:
             key = key[:-1]
         return places.get(key, SourceSpan(0, 0, 0))
 
-    def _syntax_error(self, message: str) -> SettingsError:
-        match = _TOMLLIB_ERROR.fullmatch(message)
-        if match is None:
-            return SettingsError(f"{self.path}: a number is too long")
-        words = next((_WORDS[start] for start in _WORDS if match[1].startswith(start)), match[1])
-        start = len(self.text.rstrip())
-        if match[2]:
-            before = self.text.split("\n")[: int(match[2]) - 1]
-            start = sum(len(line) + 1 for line in before) + int(match[3]) - 1
-        return self._pointing(start, start + 1, words)
-
-    def _line(self, at: int) -> int:
-        return self.text.count("\n", 0, at) + 1
+    def _line(self, at: int) -> str:
+        return f"{self.path}:{self.text.count(chr(10), 0, at) + 1}"
 
     def _pointing(
         self, start: int, end: int, words: str, shown_until: int | None = None
@@ -211,7 +208,7 @@ class Source:
             shown = printable(_masked(line))[:_WIDTH]
             carets = "^" * max(1, min(end - start, len(shown) - column))
             excerpt = f"\n    {shown}\n    {' ' * column}{carets}"
-        return SettingsError(f"{self.path}:{self._line(start)}: {words}{excerpt}")
+        return SettingsError(f"{self._line(start)}: {words}{excerpt}")
 
 
 def _masked(text: str) -> str:
@@ -309,18 +306,17 @@ class _Scanner:
         return (*path, self._lengths[path] - 1) if path in self._lengths else path
 
     def _keys(self) -> list[str]:
-        keys = [self._key()]
-        while self._next() == ".":
+        """The parts of a dotted key."""
+        keys = []
+        while True:
+            start = self._skip(_SPACE)
+            quoted = self._next() in "\"'"
+            text = self._text[start : self._skip(_STRING if quoted else _BARE_KEY)]
+            keys.append(next(iter(tomllib.loads(f"{text} = 0"))) if quoted else text)
+            self._skip(_SPACE)
+            if self._next() != ".":
+                return keys
             self._at += 1
-            keys.append(self._key())
-        return keys
-
-    def _key(self) -> str:
-        start = self._skip(_SPACE)
-        quoted = self._next() in "\"'"
-        text = self._text[start : self._skip(_STRING if quoted else _BARE_KEY)]
-        self._skip(_SPACE)
-        return next(iter(tomllib.loads(f"{text} = 0"))) if quoted else text
 
     def _statement(self, table: KeyPath) -> None:
         start = self._at
@@ -331,22 +327,19 @@ class _Scanner:
         self._add(path, SourceSpan(start, value, self._at))
 
     def _value(self, path: KeyPath) -> None:
-        opening = self._next()
-        if opening == "[":
+        opening, place = self._next(), 0
+        if opening in ("[", "{"):
             self._at += 1
-            place = 0
-            while self._skip(_TRIVIA) < len(self._text) and self._next() != "]":
+            while self._skip(_TRIVIA) < len(self._text) and self._next() not in "]}":
                 start = self._at
-                self._value((*path, place))
-                self._add((*path, place), SourceSpan(start, start, self._at))
-                self._comma()
-                place += 1
-            self._at += 1
-        elif opening == "{":
-            self._at += 1
-            while self._skip(_TRIVIA) < len(self._text) and self._next() != "}":
-                self._statement(path)
-                self._comma()
+                if opening == "{":
+                    self._statement(path)
+                else:
+                    self._value((*path, place))
+                    self._add((*path, place), SourceSpan(start, start, self._at))
+                    place += 1
+                self._skip(_TRIVIA)
+                self._at += self._next() == ","
             self._at += 1
         elif opening in "\"'":
             self._skip(_STRING)
@@ -354,11 +347,6 @@ class _Scanner:
             # A date may hold a space, so the end is only known from what follows.
             text = self._text[self._at : self._skip(_SCALAR)]
             self._at -= len(text) - len(text.rstrip())
-
-    def _comma(self) -> None:
-        self._skip(_TRIVIA)
-        if self._next() == ",":
-            self._at += 1
 
     def _add(self, path: KeyPath, place: SourceSpan) -> None:
         self._places[path] = place

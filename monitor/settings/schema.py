@@ -1,4 +1,4 @@
-"""The language in which settings are declared: a `Key` per TOML key, a parser per type, and tables of keys.
+"""The language in which settings are declared: a `Key` per TOML key, tables of keys, a parser per kind of value. Pure.
 
 A parser takes what `tomllib` made of a value and returns ours; its error knows the key's path, so that a line of
 the file is looked for only once there is an error to report.
@@ -9,13 +9,21 @@ msgspec gives the path as a part of its sentence, and not the names of a map's k
 words and what must not be shown to code of the size of this.
 """
 
+import difflib
+import ipaddress
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from pathlib import PurePosixPath
 from typing import Any, Final, Generic, TypeVar
+from urllib.parse import SplitResult
 
 from monitor.core.errors import SettingsError
-from monitor.settings.values import MisplacedSecretError, suggestion
+from monitor.core.limits import is_window_key
+from monitor.core.sanitize import holds_secret
+from monitor.system.urls import is_loopback, split_url
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
@@ -34,9 +42,28 @@ _TYPES: Final[dict[type, str]] = {
 }
 _SECRETS: Final = ("token", "secret", "password", "session_key", "sessionkey", "cookie")
 
+LONGEST_DURATION: Final = timedelta(days=365)
+
+_CONTROL: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""Line ends, escapes, halves of characters, and marks that nobody sees or that make text run the other way."""
+
+_PORT_MAX: Final = 65535
+_DURATION: Final = re.compile(
+    r"(?=\d)(?:(?P<days>\d{1,5})d)?(?:(?P<hours>\d{1,5})h)?"
+    r"(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,8})s)?",
+    re.ASCII,
+)
+_TIME: Final = r"([01]?\d|2[0-3]):([0-5]\d)"
+_QUIET: Final = re.compile(rf"{_TIME}\s*-\s*{_TIME}", re.ASCII)
+
 
 class InvalidValueError(SettingsError):
-    """A key or value that is not accepted, at `path` below what was parsed; one that is `hidden` is not to be shown."""
+    """A key or value that is not accepted, at `path` below what was parsed; one that is `hidden` is not to be shown.
+
+    Its plain words name neither file nor key, and are fit for a dialog and the command line too.
+    """
 
     def __init__(self, words: str, *path: str | int, hidden: bool = False) -> None:
         super().__init__(words)
@@ -49,10 +76,8 @@ def parse_at(part: str | int, parse: Parser[T], value: Any) -> T:
     try:
         return parse(value)
     except InvalidValueError as error:
-        raise InvalidValueError(str(error), part, *error.path, hidden=error.hidden) from None
-    except SettingsError as error:
-        hidden = isinstance(error, MisplacedSecretError)
-        raise InvalidValueError(str(error), part, hidden=hidden) from None
+        error.path = (part, *error.path)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +209,235 @@ def _unknown(name: str, known: Mapping[str, Key]) -> str:
 
 def _is_secret(name: str) -> bool:
     return any(word in name.lower() for word in _SECRETS)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """A hint at the known word that may have been meant, else all of them."""
+    words = list(known)
+    near = difflib.get_close_matches(word.lower(), words, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(words)}"
+
+
+def choice(what: str, known: Iterable[T]) -> Callable[[str], T]:
+    """A parser of one word out of several, each the text of one of these."""
+    words = {str(each): each for each in known}
+
+    def parse(word: str) -> T:
+        if word not in words:
+            raise InvalidValueError(f"no such {what}; {suggestion(word, words)}")
+        return words[word]
+
+    return parse
+
+
+# Names
+
+
+def refuse_secret(text: str, what: str) -> None:
+    """Raise InvalidValueError, which repeats nothing, where the text holds a token or session key."""
+    if holds_secret(text):
+        raise InvalidValueError(
+            f"{what} is public, and this is a session key or token: enter it where `monitor accounts add` asks for it",
+            hidden=True,
+        )
+
+
+def check_name(name: str, what: str = "the name") -> str:
+    """A name that is safe in tables, metrics and notifications."""
+    refuse_secret(name, what)
+    if not name.strip():
+        raise InvalidValueError(f"{what} is empty: give one, such as an e-mail address")
+    if name != name.strip():
+        raise InvalidValueError(f"{what} begins or ends with a space: remove it")
+    if _CONTROL.search(name):
+        raise InvalidValueError(f"{what} contains an invisible control character: type it again")
+    return name
+
+
+def check_org_id(org_id: str) -> str:
+    """An organization's id, which becomes part of a URL; empty where it is not known."""
+    refuse_secret(org_id, "an organization id")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*", org_id) or org_id in (".", ".."):
+        raise InvalidValueError(
+            "an organization id has only letters, digits, dots and dashes: copy it again"
+        )
+    return org_id
+
+
+def check_window(window: str) -> str:
+    """The name of a window that a rule may be about."""
+    if not is_window_key(window):
+        raise InvalidValueError(
+            'no window: write "5h", "7d", or 7d_ and a model\'s name, such as "7d_opus"'
+        )
+    return window
+
+
+def check_config_dir(folder: str) -> str:
+    """Claude Code's folder, exactly as it is spelled: on macOS each spelling is a login of its own."""
+    if not folder.strip():
+        raise InvalidValueError('is empty: write a folder such as "~/.claude-work", or remove it')
+    if _CONTROL.search(folder):
+        raise InvalidValueError("contains an invisible control character: type it again")
+    if not (folder.startswith("~") or PurePosixPath(folder).is_absolute()):
+        raise InvalidValueError(
+            'depends on where the program is started: write the whole path, or one from "~/" on'
+        )
+    return folder
+
+
+# Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The address that `/metrics` is served on; none if `host` is None. Port 0 is any free one."""
+
+    host: str | None = "127.0.0.1"
+    port: int | None = 15707
+
+
+def parse_listen(text: str) -> Address:
+    """`HOST:PORT`, an IPv6 address in brackets; `:PORT` for all addresses of the machine; or `off`."""
+    if text == "off":
+        return Address(host=None, port=None)
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]*)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > _PORT_MAX or not _is_host(match[1], match[2]):
+        raise InvalidValueError(
+            'not an address to listen on: write HOST:PORT, such as "127.0.0.1:15707" or '
+            '"[::1]:15707", or "off" to serve nothing'
+        )
+    return Address(host=match[1] or match[2], port=int(match[3]))
+
+
+def _is_host(bracketed: str | None, plain: str) -> bool:
+    try:
+        if bracketed is not None:
+            ipaddress.IPv6Address(bracketed)
+        elif re.fullmatch(r"[0-9.]+", plain):
+            ipaddress.IPv4Address(plain)
+    except ValueError:
+        return False
+    return bracketed is not None or bool(re.fullmatch(r"[A-Za-z0-9._-]*", plain))
+
+
+def check_host(pattern: str) -> str:
+    """A name, an address or a pattern such as "*.svc.cluster.local" that may stand in a request's `Host`."""
+    if not re.fullmatch(r"[A-Za-z0-9._*?-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]", pattern):
+        raise InvalidValueError(
+            "not a host name: write it without scheme and port, such as "
+            '"box.lan", "*.svc.cluster.local" or "*"'
+        )
+    return pattern
+
+
+def check_web_config(path: str) -> str:
+    """The path of a `web.yml`; one that is relative is beside the settings file."""
+    if not path.strip() or _CONTROL.search(path):
+        raise InvalidValueError('not a path: write one such as "web.yml", or remove it')
+    return path
+
+
+def check_webhook_url(url: str) -> str:
+    """A URL to post to, exactly as it was given; it may have a query."""
+    parts = _safe(url, "names of accounts are sent there", "https://ntfy.sh/my-topic")
+    if parts.username or parts.password or parts.fragment:
+        raise InvalidValueError(
+            "a webhook's URL has no user or fragment: leave those out, and name a keyring entry as token"
+        )
+    return url
+
+
+def check_api_url(url: str) -> str:
+    """https, or http on a loopback address; without trailing slash."""
+    return _base_url(url, "tokens are sent there", "https://api.anthropic.com")
+
+
+def check_alertmanager_url(url: str) -> str:
+    """The URL of an Alertmanager, without trailing slash."""
+    return _base_url(url, "names of accounts are sent there", "http://127.0.0.1:9093")
+
+
+def _base_url(url: str, why: str, example: str) -> str:
+    parts = _safe(url, why, example)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidValueError("a URL here has no user, query or fragment: leave those out")
+    return url.rstrip("/")
+
+
+def _safe(url: str, why: str, example: str) -> SplitResult:
+    """The parts of a URL that nobody on the way can read along."""
+    parts = split_url(url)
+    if parts is None or not parts.hostname:
+        raise InvalidValueError(f"not a URL: write one such as {example}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise InvalidValueError(f"{why}: use https (http only on a loopback address)")
+    return parts
+
+
+def check_user_agent(text: str) -> str:
+    """Text that is fit for a header: printable ASCII."""
+    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
+        raise InvalidValueError("a user agent is made of plain ASCII characters on one line")
+    return text
+
+
+# Times
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Quiet hours, in local time; an end that is not after the start is on the next day."""
+
+    start: time
+    end: time
+
+    def until(self, now: datetime, zone: tzinfo | None = None) -> datetime | None:
+        """The end of the quiet hours that `now` lies in, else None; a `zone` of None is the machine's."""
+        local = now.astimezone(zone).replace(tzinfo=None)
+        for day in (local.date() - timedelta(days=1), local.date()):
+            start = datetime.combine(day, self.start)
+            last = day if self.start < self.end else day + timedelta(days=1)
+            end = datetime.combine(last, self.end)
+            if start <= local < end:
+                return (end if zone is None else end.replace(tzinfo=zone)).astimezone(now.tzinfo)
+        return None
+
+
+def parse_quiet_hours(text: str) -> Quiet:
+    """`22:00-07:00`."""
+    match = _QUIET.fullmatch(text.strip())
+    if match is None:
+        raise InvalidValueError('not two times of day: write "22:00-07:00"; midnight is 00:00')
+    hour, minute, end_hour, end_minute = map(int, match.groups())
+    start, end = time(hour, minute), time(end_hour, end_minute)
+    if start == end:
+        raise InvalidValueError("begin and end at the same time: write two different ones")
+    return Quiet(start, end)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`30s`, `10m`, `2h`, `1d`, or several of these, the largest first: `1h30m`."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise InvalidValueError('not a duration: write one such as "30s", "10m", "2h" or "1d"')
+    amounts = {unit: int(amount) for unit, amount in match.groupdict().items() if amount}
+    duration = timedelta(**amounts)
+    if duration > LONGEST_DURATION:
+        raise InvalidValueError(f"too long: {LONGEST_DURATION.days}d is the most")
+    return duration
+
+
+def parse_since(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """A duration back from `now`, or an ISO 8601 instant; one without an offset is in `zone` (None: the machine's)."""
+    if _DURATION.fullmatch(text):
+        return now - parse_duration(text)
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None and zone is not None:
+            instant = instant.replace(tzinfo=zone)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidValueError(
+            f'"{text}" is neither a duration nor a date: write one such as 12h, 7d or 2026-11-22T08:00'
+        ) from None

@@ -11,19 +11,18 @@ from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, U
 from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.state import Display, Theme
-from monitor.settings import (
+from monitor.settings import Settings, rule_book
+from monitor.settings.model import (
     AlertmanagerSettings,
     AppriseSettings,
     ChannelSettings,
     CommandSettings,
+    DisplaySettings,
     NotificationSettings,
-    Quiet,
-    Settings,
     WebhookSettings,
-    parse,
-    rule_book,
 )
-from monitor.settings.model import DisplaySettings
+from monitor.settings.reader import parse
+from monitor.settings.schema import Quiet
 
 PATH = Path("config.toml")
 

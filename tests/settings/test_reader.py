@@ -8,15 +8,9 @@ import pytest
 
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
-from monitor.settings import (
-    Address,
-    ApiSettings,
-    ExporterSettings,
-    NotificationSettings,
-    Settings,
-    load,
-    parse,
-)
+from monitor.settings import Address, ApiSettings, Settings, load
+from monitor.settings.model import ExporterSettings, NotificationSettings
+from monitor.settings.reader import parse
 
 PATH = Path("/c/config.toml")
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import SettingsError
-from monitor.settings import parse
-from monitor.settings.reader import places_in
+from monitor.settings.reader import parse, places_in
 from monitor.settings.schema import KeyPath
 
 PATH = Path("config.toml")

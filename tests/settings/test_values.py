@@ -8,14 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.errors import SettingsError
-from monitor.settings import (
-    Address,
-    Quiet,
-    parse_duration,
-    parse_listen,
-    parse_since,
-)
-from monitor.settings.values import LONGEST_DURATION as LONGEST
+from monitor.settings import Address, parse_duration, parse_listen, parse_since
+from monitor.settings.schema import LONGEST_DURATION as LONGEST
+from monitor.settings.schema import Quiet
 from tests.builders import NOW
 
 

@@ -26,27 +26,33 @@ def past_samples(accounts: Sequence[SimulatedAccount], start: datetime, name: st
     if week is None or last is None or week.resets_at is None or last.resets_at is None:
         return
     ends = week.resets_at.replace(second=0, microsecond=0)
-    per_step = week.percent / 100 / max(sum(_use(at) for at in _steps(ends - WEEK, start)), 1)
-    last_opened = last.resets_at - LENGTH
+    last_opened, last_level = last.resets_at - LENGTH, last.percent / 100
+    quiet = last_opened - LENGTH  # so that no window reaches into the last one
+    level_of_week = week.percent / 100
+    steps = max(sum(map(_use, _steps(ends - WEEK, quiet))), 1)
+    per_step, cost = max(level_of_week - last_level * USUAL_COST, 0.0) / steps, USUAL_COST
+    most_steps = LENGTH / STEP * max(WEEKS)
+    if (
+        per_step * most_steps > cost
+    ):  # windows of so heavy a week are dearer: none is more than full
+        per_step = level_of_week / (steps + last_level * most_steps)
+        cost = per_step * most_steps
     opened, level = ends - 2 * len(WEEKS) * WEEK, 0.0
     for number, factor in reversed(list(enumerate(WEEKS))):
         resets_at, used = ends - number * WEEK, 0.0
         for at in _steps(resets_at - WEEK, min(resets_at, start)):
-            more = per_step * factor * _use(at)
-            used = min(used + more, 1.0)
-            yield Row(at, name, SEVEN_DAYS, used, resets_at)
-            if at >= last_opened:
+            more = per_step * factor * _use(at) if at < quiet else 0.0
+            if at >= last_opened > opened:
+                opened, level = last_opened, 0.0
+            elif at - opened >= LENGTH:
+                opened, level = at if more else opened, 0.0
+            if opened == last_opened:
                 share = (at - last_opened) / (start - last_opened)
-                yield Row(at, name, FIVE_HOURS, last.percent / 100 * share, last.resets_at)
-                continue
-            if at - opened >= LENGTH:
-                level = 0.0
-                opened = at if more and at + LENGTH <= last_opened else opened
-            if at - opened < LENGTH:
-                level = min(level + more / USUAL_COST, 1.0)
-                yield Row(at, name, FIVE_HOURS, level, opened + LENGTH)
-            else:
-                yield Row(at, name, FIVE_HOURS, 0.0)
+                more = (last_level * share - level) * cost
+            used, level = min(used + more, 1.0), min(level + more / cost, 1.0)
+            yield Row(at, name, SEVEN_DAYS, used, resets_at)
+            is_open = at - opened < LENGTH
+            yield Row(at, name, FIVE_HOURS, level, opened + LENGTH if is_open else None)
 
 
 def _steps(begin: datetime, end: datetime) -> Iterator[datetime]:

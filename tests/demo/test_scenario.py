@@ -12,6 +12,7 @@ from monitor.core.alerts.machine import observe
 from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.model import Usage
+from monitor.core.window_cost import Reading, learn_cost
 from monitor.demo.bodies import usage_body
 from monitor.demo.past_samples import past_samples
 from monitor.demo.scenario import demo_accounts
@@ -95,3 +96,9 @@ def test_its_past_leads_to_the_figures_that_it_begins_with(start: datetime) -> N
         jumps = [b - a for a, b in pairwise(ends) if a != b]
         assert min(jumps) > timedelta(hours=4, minutes=59), "no window ends before its time"
         assert all(0 <= s.utilization <= 1 for key in ("5h", "7d") for s in samples[key])
+        pairs = zip(samples["5h"], samples["7d"], strict=True)
+        cost = learn_cost(
+            Reading(five.at, five.utilization, week.utilization, five.resets_at, week.resets_at)
+            for five, week in pairs
+        )
+        assert cost is None or cost.change is None, "no alert that a limit has changed"

@@ -22,13 +22,12 @@ from monitor.terminal.text import (
     Span,
     Style,
     clip,
+    hang,
     line_width,
     pad,
-    plain,
     text_line,
     utilization_style,
     width,
-    wrap,
 )
 
 _LABEL_CELLS: Final = 15
@@ -37,9 +36,6 @@ _WIDE: Final = 50
 
 _LONGEST_BAR: Final = 20
 _SHORTEST_BAR: Final = 5
-_LEAST_TEXT: Final = 12
-"""A value's end that has less room is continued below its beginning."""
-
 _ALERTS: Final = 5
 """So many of the newest ones are shown."""
 
@@ -94,24 +90,14 @@ def detail(
 
 
 def _lay_out(fact: Fact, room: int) -> list[Line]:
-    """A fact beside its label, or under it; the end of a long value on several lines, each below the other."""
+    """A fact beside its label, or under it."""
     label, value = fact
-    above: list[Line] = []
     if room >= _WIDE:
-        lead = pad(f" {label}", _LABEL_CELLS)
-    elif width(f"{label} ") + line_width(value) <= room:
-        lead = f"{label} "
-    else:
-        above, lead = [text_line(clip(label, room), Style.DIM)] if label else [], " "
-    start, end = value[:-1], value[-1] if value else Span("")
-    indent = width(lead) + line_width(start)
-    if start and line_width(value) > room - width(lead) and room - indent < _LEAST_TEXT:
-        start, end, indent = (), Span(plain(value), end.style), width(lead)
-    first, *more = [end.text]
-    if width(end.text) > room - indent:
-        first, *more = wrap(end.text, room - indent)
-    lines = [*above, (Span(lead, Style.DIM), *start, Span(first, end.style))]
-    return lines + [(Span(" " * indent), Span(part, end.style)) for part in more]
+        return hang(Span(pad(f" {label}", _LABEL_CELLS), Style.DIM), value, room)
+    if width(f"{label} ") + line_width(value) <= room:
+        return [(Span(f"{label} ", Style.DIM), *value)]
+    above = [text_line(clip(label, room), Style.DIM)] if label else []
+    return [*above, *hang(Span(" "), value, room)]
 
 
 def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact]:

@@ -31,6 +31,7 @@ from monitor.terminal.text import (
     box,
     center_over,
     clip,
+    hang,
     key_bar,
     line_width,
     pad,
@@ -62,7 +63,7 @@ _LEAST_LOG: Final = 4
 _LEAST_SPLIT: Final = 6
 """From this height on, the details leave room for the selected row above them."""
 
-_HELP_KEY_CELLS: Final = 12
+_HELP_KEY_CELLS: Final = 13
 
 _ROOM_FOR_BOTH: Final = 5
 """So many more lines are wanted for a title below the line of alerts."""
@@ -371,18 +372,13 @@ def _with_help(base: Picture, view: _View, size: Size) -> tuple[Picture, int]:
     """A box over the table; in a smaller size, pages in the table's place."""
     said = {"Figures": view.footer.text, "Metrics": view.footer.metrics}
     entries = [*HELP, *((label, clean(text)) for label, text in said.items() if text)]
-    lines: list[Line] = [
-        (Span(pad(f" {key}", _HELP_KEY_CELLS), Style.KEY, bold=True), Span(f" {meaning} "))
-        for key, meaning in entries
-    ]
-    cells = max(map(line_width, lines)) + 2
-    if cells <= size.width and len(lines) + 2 <= size.height:
+    key_cells = _HELP_KEY_CELLS if size.width >= 3 * _HELP_KEY_CELLS else 0
+    lines: list[Line] = []
+    for key, meaning in entries:
+        lead = Span(pad(f" {key} ", max(key_cells, width(key) + 2)), Style.KEY, bold=True)
+        lines += hang(lead, (Span(meaning),), size.width)
+    cells = max(map(line_width, lines)) + 3
+    if len(lines) == len(entries) and cells <= size.width and len(lines) + 2 <= size.height:
         return center_over(base, box("Help", Picture(tuple(lines)), cells), size.width), 0
-    narrow: list[Line] = []
-    for wide, (key, meaning) in zip(lines, entries, strict=True):
-        if line_width(wide) <= size.width:
-            narrow.append(wide)
-        else:
-            narrow += [(Span(f" {part}"),) for part in wrap(f"{key}  {meaning}", size.width - 1)]
-    visible, page = paginate(narrow, size.height, view.screen.page)
+    visible, page = paginate(lines, size.height, view.screen.page)
     return Picture(visible), page

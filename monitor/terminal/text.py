@@ -149,6 +149,20 @@ def fit(line: Line, room: int) -> Line:
     return tuple(kept)
 
 
+_LEAST_END: Final = 12
+
+
+def hang(lead: Span, value: Line, room: int) -> list[Line]:
+    """A value behind its lead; the end of a long one goes on in lines below that, or below all of it."""
+    start, end = value[:-1], value[-1] if value else Span("")
+    if room - line_width((lead, *start)) < _LEAST_END < line_width(value):
+        start, end = (), Span(plain(value), end.style)
+    indent = line_width((lead, *start))
+    parts = [end.text] if width(end.text) <= room - indent else wrap(end.text, room - indent)
+    leads = [(lead, *start), *[(Span(" " * indent),)] * (len(parts) - 1)]
+    return [(*first, replace(end, text=part)) for first, part in zip(leads, parts, strict=True)]
+
+
 @lru_cache(maxsize=16)
 def key_bar(keys: tuple[tuple[str, str, int], ...], room: int) -> Line:
     """Keys and what they do, as many as these cells hold; those of the lowest third number are left out first."""

@@ -11,6 +11,7 @@ from monitor.terminal.text import (
     Style,
     clip,
     fit,
+    hang,
     key_bar,
     line_width,
     pad,
@@ -87,3 +88,17 @@ def test_a_bar_of_keys_leaves_out_what_is_missed_least() -> None:
     assert plain(key_bar(keys, 40)) == " a add  m mute  q quit"
     assert plain(key_bar(keys, 16)) == " a add  q quit"
     assert plain(key_bar(keys, 3)) == ""
+
+
+def test_the_end_of_a_long_value_goes_on_below_itself_or_below_the_whole_value() -> None:
+    value = (Span("91%  ", Style.HOT), Span("resets today and never again"))
+    first, second = hang(Span(" 5h "), value, 24)
+    assert (plain(first), plain(second)) == (" 5h 91%  resets today", "         and never again")
+    assert first[1] == value[0]
+    narrow = [plain(line) for line in hang(Span(" 5h "), value, 18)]
+    assert narrow == [" 5h 91% resets", "    today and", "    never again"]
+
+
+@given(lines, st.integers(20, 80))
+def test_no_hanging_line_is_too_long(value: Line, room: int) -> None:
+    assert all(line_width(line) <= room for line in hang(Span(" 5h "), value, room))

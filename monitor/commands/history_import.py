@@ -8,8 +8,10 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from functools import partial
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Final, TextIO
 from urllib.parse import urlencode
@@ -22,9 +24,8 @@ from monitor.core.profiles import HOUR, LONGEST_GAP
 from monitor.core.sanitize import one_line
 from monitor.settings import Settings, settings_id, state_db
 from monitor.storage.cache import put_imported
-from monitor.storage.db import Connection, StateFile
+from monitor.storage.db import StateFile
 from monitor.storage.samples import FULL_FOR, KEPT, Row, insert_many, thin_again
-from monitor.storage.writer import run_now
 from monitor.system.stdio import complain
 from monitor.system.urls import split_url
 
@@ -78,8 +79,18 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
     else:
         source, what = arguments.source or "-", "lines"
         rows = _from_file(source, find, problems, now)
-    times = dict[tuple[str, str], list[datetime]]()
-    seen, new = _store(_noting(rows, times), settings_id(os.environ, settings.path), now)
+    times: dict[tuple[str, str], list[datetime]] = {}
+    seen, new, rows_of = 0, 0, settings_id(os.environ, settings.path)
+    with closing(StateFile(state_db(os.environ), busy_secs=BUSY_SECS)) as file:
+        while batch := list(islice(rows, BATCH)):
+            for row in batch:
+                times.setdefault((row.account, row.window), []).append(row.at)
+            seen += len(batch)
+            new += file.write(partial(insert_many, settings=rows_of, rows=batch))
+        if new:
+            file.write(lambda database: thin_again(database, rows_of))
+            source = f"import of {now.isoformat()}"
+            file.write(lambda database: put_imported(database, rows_of, source))
     known = f", {seen - new} of them known before" if seen > new else ""
     print(f"imported {seen} sample{'' if seen == 1 else 's'}{known}")
     for account, window in (key for key, at in times.items() if _are_far_apart(at)):
@@ -88,13 +99,6 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
         complain(f"monitor: {one_line(words, len(words))}\n")
     problems.end(what)
     return 0
-
-
-def _noting(rows: Iterable[Row], times: dict[tuple[str, str], list[datetime]]) -> Iterator[Row]:
-    """The rows, with their times noted by account and window."""
-    for row in rows:
-        times.setdefault((row.account, row.window), []).append(row.at)
-        yield row
 
 
 def _are_far_apart(times: Iterable[datetime]) -> bool:
@@ -117,32 +121,6 @@ def _finder(accounts: Sequence[Account], into: str | None) -> Find:
         return names[called]
 
     return find
-
-
-def _store(rows: Iterator[Row], settings: str, now: datetime) -> tuple[int, int]:
-    """Write the rows; returns how many there were, and how many of them are new."""
-    path, seen, new = state_db(os.environ), 0, 0
-    batch: list[Row] = []
-
-    def write() -> int:
-        with_file = StateFile(path, busy_secs=BUSY_SECS)
-        return run_now(with_file, lambda database: insert_many(database, settings, batch))
-
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            seen, new = seen + len(batch), new + write()
-            batch.clear()
-    if batch:
-        seen, new = seen + len(batch), new + write()
-    if new:
-
-        def end(database: Connection) -> None:
-            thin_again(database, settings)
-            put_imported(database, settings, f"import of {now.isoformat()}")
-
-        run_now(StateFile(path, busy_secs=BUSY_SECS), end)
-    return seen, new
 
 
 # From a file

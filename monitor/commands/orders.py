@@ -5,6 +5,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from typing import Final
 
@@ -20,7 +21,6 @@ from monitor.notify.channel import NOTIFICATIONS_OFF, send_to_each
 from monitor.settings import parse_duration, state_db
 from monitor.storage import cache
 from monitor.storage.db import StateFile, read_only
-from monitor.storage.writer import run_now
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 
@@ -44,8 +44,8 @@ def mute(arguments: Namespace) -> int:
             if duration == timedelta(0):
                 raise SettingsError("the duration is zero: `monitor mute off` ends a mute")
             until = now + duration
-        file = StateFile(path, busy_secs=BUSY_SECS)
-        run_now(file, lambda database: cache.put_mute(database, until))
+        with closing(StateFile(path, busy_secs=BUSY_SECS)) as file:
+            file.write(lambda database: cache.put_mute(database, until))
     print(cache.mute_words(cache.holding_mute(read_only(path, cache.muted_until, None), now), now))
     return 0
 

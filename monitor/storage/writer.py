@@ -111,9 +111,3 @@ class Database:
             with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
                 loop.call_soon_threadsafe(job.done, *result)
         self._file.close()
-
-
-def run_now(file: StateFile, work: Work[T]) -> T:
-    """Write from a program without a loop. Raises StorageError."""
-    with contextlib.closing(file):
-        return file.write(work)

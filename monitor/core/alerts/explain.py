@@ -78,26 +78,40 @@ class _Telling:
     log: Sequence[LoggedAlert] = ()
 
     def window(self, key: str, memory: WindowMemory, known: AccountState) -> Iterator[str]:
-        yield _line("sample", self._sample(memory))
-        yield _line("period", self._period(memory))
-        for threshold in self.rules.thresholds_of(self.account):
+        thresholds, end = self.rules.thresholds_of(self.account), memory.resets_at
+        age = format.age(self.now - memory.at)
+        peak = f", {_percent(memory.peak)} at most" if memory.peak > memory.utilization else ""
+        used = f"{_percent(memory.utilization)} at {self._clock(memory.at)}"
+        yield _line("sample", f"{used} ({age} ago){peak}")
+        period = "no window is open"
+        if end is not None:
+            period = f"until {self._clock(end)} (in {format.duration(end - self.now)})"
+            if end <= self.now:
+                period = f"ended at {self._clock(end)}; no sample of a new one yet"
+        yield _line("period", period)
+        for threshold in thresholds:
             rule = threshold_rule(threshold)
             said = self._threshold(AlertKind.THRESHOLD, rule, threshold, key, memory)
             yield self._rule(AlertKind.THRESHOLD, key, said, rule)
-        yield self._rule(AlertKind.LIMIT, key, self._limit(key, memory))
+        limit = f"covered by {threshold_rule(FULL)}"
+        if FULL not in thresholds:
+            limit = self._threshold(AlertKind.LIMIT, AlertKind.LIMIT, FULL, key, memory)
+        yield self._rule(AlertKind.LIMIT, key, limit)
         yield self._rule(AlertKind.RESET, key, self._reset(memory))
-        yield self._rule(AlertKind.EARLY_RESET, key, self._early_reset(memory))
+        early = "no sudden drop seen"
+        if memory.low_since is not None:
+            early = (
+                f"a low sample at {self._clock(memory.low_since)} hints at one: waits for another, "
+            )
+            early += f"{CONFIRM_AFTER.seconds}s later or more"
+        yield self._rule(AlertKind.EARLY_RESET, key, early)
         yield self._rule(AlertKind.PACE, key, self._pace(key, memory, known))
         if key == SEVEN_DAYS:
             yield self._rule(AlertKind.WEEK_EXPIRED, key, self._week_expired(memory))
 
     def lasting(self, kind: AlertKind, conditions: Mapping[str, Condition]) -> str:
         condition = conditions.get(condition_key(kind))
-        said = (
-            "not firing: condition is false"
-            if condition is None
-            else self._condition(kind, condition)
-        )
+        said = self._condition(kind, condition) if condition else "not firing: condition is false"
         return self._rule(kind, "", said)
 
     def _rule(self, kind: AlertKind, window: str, said: str, name: str = "") -> str:
@@ -119,53 +133,31 @@ class _Telling:
             return f"the rule is about {', '.join(rule.windows)}"
         return ""
 
-    def _sample(self, memory: WindowMemory) -> str:
-        used = f"{_percent(memory.utilization)} at {self._clock(memory.at)}"
-        peak = f", {_percent(memory.peak)} at most" if memory.peak > memory.utilization else ""
-        return f"{used} ({format.age(self.now - memory.at)} ago){peak}"
-
-    def _period(self, memory: WindowMemory) -> str:
-        if memory.resets_at is None:
-            return "no window is open"
-        if memory.resets_at <= self.now:
-            return f"ended at {self._clock(memory.resets_at)}; no sample of a new one yet"
-        left = format.duration(memory.resets_at - self.now)
-        return f"until {self._clock(memory.resets_at)} (in {left})"
-
     def _threshold(
         self, kind: AlertKind, rule: str, threshold: float, key: str, memory: WindowMemory
     ) -> str:
         since = memory.reached.get(threshold)
-        if threshold in memory.told:
-            done = self._done(rule, threshold, key, memory)
-            below = "" if since is not None else "; usage below it now does not re-arm it"
-            return f"{done}; not again until the window resets{below}"
-        if since is None:
-            return f"waits for {format.exact_percent(threshold)}: {_points(threshold - memory.utilization)} more"
-        return f"reached at {self._clock(since)}; {self._hold(kind, since)}"
-
-    def _done(self, rule: str, threshold: float, key: str, memory: WindowMemory) -> str:
-        """Why it needs no more words: it has spoken, a higher one has, or the first sample was there already."""
+        if threshold not in memory.told:
+            if since is not None:
+                return f"reached at {self._clock(since)}; {self._hold(kind, since)}"
+            missing = _points(threshold - memory.utilization)
+            return f"waits for {format.exact_percent(threshold)}: {missing} more"
         period = [entry for entry in reversed(self.log) if _is_of(entry.alert, key, memory)]
         own = next((one for one in period if one.alert.rule == rule), None)
+        higher = next((one for one in period if (one.alert.threshold or 0) > threshold), None)
+        done = "skipped: already exceeded at the first reading, or covered by a higher threshold"
         if own is not None:
-            return self._standing(own)
-        higher = (one for one in period if (one.alert.threshold or 0) > threshold)
-        instead = next(higher, None)
-        if instead is not None:
-            return f"skipped, covered by {instead.alert.rule}: {self._standing(instead)}"
-        return "skipped: already exceeded at the first reading, or covered by a higher threshold"
+            done = self._standing(own)
+        elif higher is not None:
+            done = f"skipped, covered by {higher.alert.rule}: {self._standing(higher)}"
+        below = "" if since is not None else "; usage below it now does not re-arm it"
+        return f"{done}; not again until the window resets{below}"
 
     def _standing(self, entry: LoggedAlert) -> str:
         at = self._clock(entry.alert.at)
         if entry.is_sent:
             return f"fired at {at}"
         return f"decided at {at}, {entry.outcome or 'not sent yet'}"
-
-    def _limit(self, key: str, memory: WindowMemory) -> str:
-        if FULL in self.rules.thresholds_of(self.account):
-            return f"covered by {threshold_rule(FULL)}"
-        return self._threshold(AlertKind.LIMIT, AlertKind.LIMIT, FULL, key, memory)
 
     def _reset(self, memory: WindowMemory) -> str:
         lowest = min(self.rules.thresholds_of(self.account), default=None)
@@ -181,15 +173,6 @@ class _Telling:
         return (
             f"fires at the first sample after {self._clock(memory.resets_at)} that is below "
             f"{format.exact_percent(lowest)}: the period was at {_percent(memory.peak)}"
-        )
-
-    def _early_reset(self, memory: WindowMemory) -> str:
-        if memory.low_since is None:
-            return "no sudden drop seen"
-        least = int(CONFIRM_AFTER.total_seconds())
-        return (
-            f"a low sample at {self._clock(memory.low_since)} hints at one: "
-            f"waits for another, {least}s later or more"
         )
 
     def _week_expired(self, memory: WindowMemory) -> str:

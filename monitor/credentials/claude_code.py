@@ -5,16 +5,17 @@ import os.path
 import re
 import shutil
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from monitor.core.errors import CredentialError, NotLoggedInError
+from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import Login
-from monitor.credentials.claude_files import ClaudeJson, CredentialsFile, json_places
+from monitor.credentials.claude_files import ClaudeJson, WholeFile, json_places
 from monitor.credentials.folders import DEFAULT, absolute, home, rooted
 from monitor.credentials.keychain import SERVICE, Keychain, Security, account_name, services
-from monitor.credentials.tokens import expiry, parse_object
+from monitor.credentials.tokens import expiry, parse_login, parse_object
 from monitor.system.files import read_regular
 
 PACKAGE: Final = "@anthropic-ai/claude-code"
@@ -84,7 +85,7 @@ class ClaudeCode:
         elif not item and platform == "darwin":
             is_default = folder is not None and Path(spelling) == default
             self.services = (*services(spelling), *((SERVICE,) if is_default else ()))
-        self._file = None if item else CredentialsFile(place)
+        self._file = None if item else WholeFile(place / ".credentials.json")
         self._keychain: Keychain | None = None
         if self.services:
             self._keychain = Keychain(self.services, account_name(environ), security or Security())
@@ -105,18 +106,29 @@ class ClaudeCode:
         """
         logins: list[Login] = []
         failures: list[CredentialError] = []
-        places: list[Keychain | CredentialsFile] = []
-        places += [self._keychain] if self._keychain else []
-        places += [self._file] if self._file else []
-        for place in places:
+        reads: list[Callable[[], Awaitable[Login]]] = []
+        if self._keychain is not None:
+            reads.append(self._keychain.login)
+        if self._file is not None:
+            reads.append(partial(_login_in, self._file))
+        for read in reads:
             try:
-                logins.append(await place.login())
+                logins.append(await read())
             except CredentialError as error:
                 failures.append(error)
         if not logins:
             # That a place could not be read says more than that another one is empty.
             raise next((f for f in failures if not isinstance(f, NotLoggedInError)), failures[0])
         return max(logins, key=lambda login: expiry(login.credential))
+
+
+async def _login_in(file: WholeFile) -> Login:
+    where = str(file.path)
+    login = await file.read(lambda content: parse_login(content.decode(errors="replace"), where))
+    if login is None:
+        folder = str(file.path.parent)
+        raise NotLoggedInError(Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.FILE, folder))
+    return login
 
 
 def _spelling(environ: Mapping[str, str]) -> str:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
-from monitor.core.model import Identity, Login, Profile
+from monitor.core.model import Identity, Profile
 from monitor.core.sanitize import ordinary
 from monitor.credentials.folders import home
-from monitor.credentials.tokens import parse_instant, parse_login, parse_object
+from monitor.credentials.tokens import parse_instant, parse_object
 from monitor.system.aio import DaemonThreads
 from monitor.system.files import read_regular
 
@@ -35,6 +35,11 @@ JSON_MAX_BYTES: Final = 32 * 1024 * 1024
 WRITING_SECS: Final = 10.0
 """A file that has not changed for so long is not being written."""
 
+_CAUSES: Final[dict[int | None, Cause]] = {
+    errno.EACCES: Cause.DENIED,
+    errno.EPERM: Cause.DENIED,
+    errno.EFBIG: Cause.TOO_LARGE,
+}
 _UUID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -75,54 +80,22 @@ class WholeFile:
         except FileNotFoundError:
             return None
         except TimeoutError:
-            raise self._unread(Cause.SILENT) from None
-        except PermissionError as error:
-            raise self._unread(Cause.DENIED, error.strerror) from None
+            cause, detail = Cause.SILENT, ""
         except OSError as error:
-            raise self._unread(Cause.FAILED, error.strerror) from None
+            cause, detail = _CAUSES.get(error.errno, Cause.FAILED), error.strerror or ""
+        failure = Failure(Reason.CREDENTIALS, cause, Source.FILE, str(self.path), detail=detail)
+        raise CredentialError(failure)
 
     def _parsed(self, parse: Callable[[bytes], T]) -> T:
         """A file that is damaged and was written just now may only be half-written."""
         try:
-            return parse(self._content())
+            return parse(read_regular(self.path, self._max_bytes))
         except CredentialError as error:
             is_new = time.time() - self.path.stat().st_mtime < WRITING_SECS
             if error.cause is not Cause.DAMAGED or not is_new:
                 raise
             failure = replace(error.failure, detail="try again in a moment, or ")
         raise CredentialError(failure)
-
-    def _content(self) -> bytes:
-        try:
-            return read_regular(self.path, self._max_bytes)
-        except OSError as error:
-            if error.errno != errno.EFBIG:
-                raise
-        raise self._unread(Cause.TOO_LARGE)
-
-    def _unread(self, cause: Cause, why: str | None = None) -> CredentialError:
-        failure = Failure(Reason.CREDENTIALS, cause, Source.FILE, str(self.path), detail=why or "")
-        return CredentialError(failure)
-
-
-class CredentialsFile(WholeFile):
-    """The login that one folder's file holds."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / ".credentials.json")
-
-    async def login(self) -> Login:
-        """Raises CredentialError."""
-        where = str(self.path)
-        login = await self.read(
-            lambda content: parse_login(content.decode(errors="replace"), where)
-        )
-        if login is None:
-            where = str(self.path.parent)
-            raise NotLoggedInError(
-                Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.FILE, name=where)
-            )
-        return login
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.sanitize import ordinary
+from monitor.credentials.given import run
 from monitor.credentials.tokens import parse_instant, parse_object
-from monitor.system.subprocesses import TooMuchOutputError, output_of
 
 LIMIT_SECS: Final = 30.0
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -42,15 +42,14 @@ async def listed(executable: str = "cswap", *, limit_secs: float = LIMIT_SECS) -
     """In its own order, without API keys, which have no windows. Raises CredentialError."""
     if shutil.which(executable) is None:
         raise _failed(executable, Cause.MISSING)
+    argv, limit = (executable, "list", "--json"), limit_secs
     try:
-        code, output = await output_of(
-            executable, "list", "--json", limit_secs=limit_secs, max_bytes=MAX_BYTES
+        code, output = await run(
+            Source.CSWAP, executable, *argv, limit_secs=limit, max_bytes=MAX_BYTES
         )
-    except TimeoutError:
-        raise _failed(executable, Cause.SILENT, f"{limit_secs:g} s") from None
-    except OSError as error:
-        raise _failed(executable, Cause.NOT_STARTED, error.strerror or "") from None
-    except TooMuchOutputError:
+    except CredentialError as error:
+        if error.cause is not Cause.TOO_LARGE:
+            raise
         code, output = 0, b""
     return parse_list(output, code, executable)
 

@@ -13,7 +13,7 @@ from monitor.core.model import Credential
 from monitor.credentials.claude_files import WholeFile
 from monitor.credentials.tokens import parse_token
 from monitor.system.clock import Clock
-from monitor.system.subprocesses import TooMuchOutputError, ending, output_of
+from monitor.system.subprocesses import MAX_BYTES, TooMuchOutputError, ending, output_of
 
 LIMIT_SECS: Final = 10.0
 AT_MOST_EVERY_SECS: Final = 60.0
@@ -78,20 +78,20 @@ class TokenCommand:
                     self._credential = await self._printed()
                 except CredentialError as error:
                     self._failure = error.failure
-            return self._usable(rejected)
-
-    def _usable(self, rejected: Credential | None) -> Credential:
-        held = self._credential
-        if held is None:
-            raise CredentialError(self._failure or self._failed(Cause.INTERRUPTED))
-        if _is(held, rejected):
-            raise CredentialError(self._failed(Cause.REFUSED, reason=Reason.AUTH))
-        if held.is_dead(self._clock.now()):
-            raise CredentialError(self._failed(Cause.EXPIRED, reason=Reason.AUTH))
-        return held
+            held = self._credential
+            if held is None:
+                raise CredentialError(self._failure or self._failed(Cause.INTERRUPTED))
+            if _is(held, rejected):
+                raise CredentialError(self._failed(Cause.REFUSED, reason=Reason.AUTH))
+            if held.is_dead(self._clock.now()):
+                raise CredentialError(self._failed(Cause.EXPIRED, reason=Reason.AUTH))
+            return held
 
     async def _printed(self) -> Credential:
-        code, output = await self._output()
+        if not self._argv or shutil.which(self._argv[0]) is None:
+            raise CredentialError(self._failed(Cause.MISSING))
+        name, limit = program_name(self._argv), self._limit_secs
+        code, output = await run(Source.COMMAND, name, *self._argv, limit_secs=limit)
         if code != 0:
             raise CredentialError(self._failed(Cause.FAILED, ending(code)))
         # All of a JSON text, else the first line that has something in it: `pass` may keep notes below.
@@ -101,24 +101,28 @@ class TokenCommand:
             raise CredentialError(self._failed(Cause.DAMAGED))
         return credential
 
-    async def _output(self) -> tuple[int, bytes]:
-        if not self._argv or shutil.which(self._argv[0]) is None:
-            raise CredentialError(self._failed(Cause.MISSING))
-        try:
-            return await output_of(*self._argv, limit_secs=self._limit_secs)
-        except TimeoutError:
-            failure = self._failed(Cause.SILENT, f"{self._limit_secs:g} s")
-        except TooMuchOutputError:
-            failure = self._failed(Cause.TOO_LARGE)
-        except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or "an odd argument"
-            failure = self._failed(Cause.NOT_STARTED, why)
-        raise CredentialError(failure)
-
     def _failed(
         self, cause: Cause, detail: str = "", *, reason: Reason = Reason.CREDENTIALS
     ) -> Failure:
         return Failure(reason, cause, Source.COMMAND, program_name(self._argv), detail=detail)
+
+
+async def run(
+    source: Source, name: str, *argv: str, limit_secs: float, max_bytes: int = MAX_BYTES
+) -> tuple[int, bytes]:
+    """The program's exit code and output; `name` is what errors call it.
+
+    Raises CredentialError where it cannot be started, or was ended.
+    """
+    try:
+        return await output_of(*argv, limit_secs=limit_secs, max_bytes=max_bytes)
+    except TimeoutError:
+        cause, detail = Cause.SILENT, f"{limit_secs:g} s"
+    except TooMuchOutputError:
+        cause, detail = Cause.TOO_LARGE, ""
+    except (OSError, ValueError) as error:
+        cause, detail = Cause.NOT_STARTED, getattr(error, "strerror", None) or "an odd argument"
+    raise CredentialError(Failure(Reason.CREDENTIALS, cause, source, name, detail=detail))
 
 
 def program_name(argv: Sequence[str]) -> str:

@@ -18,9 +18,9 @@ from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
 from monitor.core.model import DEAD_BEFORE, Login
+from monitor.credentials.given import run
 from monitor.credentials.tokens import expiry, parse_login
 from monitor.system.clock import Clock, SystemClock
-from monitor.system.subprocesses import TooMuchOutputError, output_of
 
 SECURITY: Final = "/usr/bin/security"
 LIMIT_SECS: Final = 5.0
@@ -117,18 +117,14 @@ class Security:
 
     async def ask(self, *arguments: str, max_bytes: int = MAX_BYTES) -> tuple[int, bytes]:
         """Exit code and output. Raises CredentialError where it cannot be run, or was killed for its silence."""
-        try:
-            return await output_of(
-                self._program, *arguments, limit_secs=self._limit_secs, max_bytes=max_bytes
-            )
-        except TimeoutError:
-            cause, detail = Cause.SILENT, ""
-        except OSError as error:
-            cause, detail = Cause.NOT_STARTED, error.strerror or ""
-        except TooMuchOutputError:
-            cause, detail = Cause.TOO_LARGE, ""
-        raise CredentialError(
-            Failure(Reason.CREDENTIALS, cause, Source.KEYCHAIN, name=self._program, detail=detail)
+        limit = self._limit_secs
+        return await run(
+            Source.KEYCHAIN,
+            self._program,
+            self._program,
+            *arguments,
+            limit_secs=limit,
+            max_bytes=max_bytes,
         )
 
 

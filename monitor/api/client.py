@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
@@ -42,19 +41,26 @@ class Client:
         self._session = session_of(self.hosts.user_agent)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
     async def usage(self, account: Account, credential: Credential) -> Usage:
-        """The account's usage now. Raises ApiError."""
-        url, headers = self._usage_request(account, credential)
+        """The account's usage now. Raises ApiError.
+
+        Usage of another organization is never booked on this account, nor usage that may be of another one.
+        """
+        if credential.auth_method is AuthMethod.OAUTH:
+            url, headers = f"{self.hosts.url}/api/oauth/usage", _oauth(credential.secret)
+        else:
+            organization = quote(account.org_id, safe="")
+            url = f"{self.hosts.web_url}/api/organizations/{organization}/usage"
+            headers = {"Cookie": f"sessionKey={credential.secret.reveal()}"}
         answer = await self._ask(url, headers, credential.auth_method)
-        _check_organization(answer, account, credential)
+        told = answer.headers.get(ORGANIZATION_HEADER)
+        if not (told or credential.proven):
+            raise ApiError(Failure(Reason.CREDENTIALS, Cause.NO_ORGANIZATION))
+        if told and account.org_id and told != account.org_id:
+            raise ApiError(Failure(Reason.CREDENTIALS, Cause.WRONG_ORGANIZATION))
         return wire.parse_usage(answer.body, self._clock.found_now())
 
     async def profile(self, token: Secret) -> Profile:
@@ -62,18 +68,17 @@ class Client:
         url = f"{self.hosts.url}/api/oauth/profile"
         return wire.parse_profile((await self._ask(url, _oauth(token), AuthMethod.OAUTH)).body)
 
-    def _usage_request(
-        self, account: Account, credential: Credential
-    ) -> tuple[str, Mapping[str, str]]:
-        if credential.auth_method is AuthMethod.OAUTH:
-            return f"{self.hosts.url}/api/oauth/usage", _oauth(credential.secret)
-        organization = quote(account.org_id, safe="")
-        url = f"{self.hosts.web_url}/api/organizations/{organization}/usage"
-        return url, {"Cookie": f"sessionKey={credential.secret.reveal()}"}
-
     async def _ask(self, url: str, headers: Mapping[str, str], auth_method: AuthMethod) -> Answer:
-        sent = self._clock.machine.now()
-        answer = await self._fetch(url, headers)
+        sent, agent = self._clock.machine.now(), self.hosts.user_agent
+        headers = {"Accept": "application/json", "User-Agent": agent, **headers}
+        limit = self.hosts.timeout_secs
+        try:
+            answer = await ask(self._session, url, headers, most=MOST_BYTES, limit_secs=limit)
+        except BlockedError as blocked:
+            raise ApiError(blocked.failure) from None
+        if len(answer.body) > MOST_BYTES:
+            words = f"the answer is larger than {MOST_BYTES >> 20} MiB"
+            raise ApiError(Failure(Reason.SCHEMA, detail=words))
         told = wire.parse_http_date(answer.headers.get("Date", ""))
         # A page is a proxy's, and so is its clock.
         if told is not None and wire.is_json(answer.body):
@@ -83,34 +88,9 @@ class Client:
             raise wire.refusal(answer.status, answer.headers, answer.body, now, auth_method)
         return answer
 
-    async def _fetch(self, url: str, headers: Mapping[str, str]) -> Answer:
-        headers = {
-            "Accept": "application/json",
-            "User-Agent": self.hosts.user_agent,
-            **headers,
-        }
-        limit = self.hosts.timeout_secs
-        try:
-            answer = await ask(self._session, url, headers, most=MOST_BYTES, limit_secs=limit)
-        except BlockedError as blocked:
-            raise ApiError(blocked.failure) from None
-        if len(answer.body) > MOST_BYTES:
-            words = f"the answer is larger than {MOST_BYTES >> 20} MiB"
-            raise ApiError(Failure(Reason.SCHEMA, detail=words))
-        return answer
-
 
 def _oauth(token: Secret) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {token.reveal()}", "anthropic-beta": OAUTH_BETA}
-
-
-def _check_organization(answer: Answer, account: Account, credential: Credential) -> None:
-    """Usage of another organization is never booked on this account, nor usage that may be of another one."""
-    organization = answer.headers.get(ORGANIZATION_HEADER)
-    if not (organization or credential.proven):
-        raise ApiError(Failure(Reason.CREDENTIALS, Cause.NO_ORGANIZATION))
-    if organization and account.org_id and organization != account.org_id:
-        raise ApiError(Failure(Reason.CREDENTIALS, Cause.WRONG_ORGANIZATION))
 
 
 HELLO_BYTES: Final = 1 << 16
@@ -141,12 +121,9 @@ async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Fai
     """Ask the host of this URL. Never raises for what a network can do."""
     try:
         async with session_of(user_agent, timeout_secs) as session:
-            return _reached(await ask(session, f"{url}{HELLO}", {}, most=HELLO_BYTES))
+            answer = await ask(session, f"{url}{HELLO}", {}, most=HELLO_BYTES)
     except BlockedError as blocked:
         return blocked.failure
-
-
-def _reached(answer: Answer) -> Reached:
     date = wire.parse_http_date(answer.headers.get("Date", ""))
     now = date or datetime.now(UTC)
     refusal = wire.refusal(answer.status, answer.headers, answer.body, now)

@@ -104,17 +104,12 @@ def _object(body: bytes) -> Json:
     except (ValueError, RecursionError):
         if is_page({}, body):
             raise ApiError(_not_the_apis(200, {}, body)) from None
-        raise _odd(f"the answer is not JSON but {_looks_like(body)}") from None
+        start = body.lstrip()[:20]
+        looks = "cut off" if start.startswith(b"{") else "something else" if start else "empty"
+        raise _odd(f"the answer is not JSON but {looks}") from None
     if not isinstance(answer, dict):
         raise _odd("the answer is JSON, but not an object")
     return answer
-
-
-def _looks_like(body: bytes) -> str:
-    start = body.lstrip()[:20]
-    if not start:
-        return "empty"
-    return "cut off" if start.startswith(b"{") else "something else"
 
 
 def _error_in(answer: Json) -> ApiError:
@@ -254,7 +249,10 @@ def refusal(
 ) -> ApiError:
     """The error that an answer with any other status than 200 stands for, as its body has it."""
     retry_after = parse_retry_after(headers, now)
-    error = _error_of(body)
+    try:
+        error = _Error.of(json.loads(body))
+    except (ValueError, RecursionError):
+        error = None
     if status == 429 or (error and error.kind == "rate_limit_error"):
         failure = Failure(Reason.RATE_LIMITED, retry_after=retry_after)
     elif status in (403, 503) and _is_challenge(headers, body):
@@ -294,13 +292,6 @@ def _is_of_organization(status: int, error: _Error | None) -> bool:
     if error is None or status not in (403, 404) or _NOT_ALLOWED.search(error.message):
         return False
     return status == 404 or "organization" in error.message.lower()
-
-
-def _error_of(body: bytes) -> _Error | None:
-    try:
-        return _Error.of(json.loads(body))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _is_alien(status: int, headers: Mapping[str, str], body: bytes) -> bool:

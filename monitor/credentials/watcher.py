@@ -56,6 +56,9 @@ UNANSWERED: Final = frozenset(
 )
 """The profile API does not say whose a token is, and yet the usage API may answer."""
 
+SAID_ITSELF: Final = LOGIN_REASONS | {Reason.BLOCKED, Reason.REFUSED}
+"""Why the token that is there cannot be used; else it is that nobody knows whose it is."""
+
 OUT_OF_REACH: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.SERVER})
 """No poll would get further: what keeps the token from use is not the token."""
 
@@ -258,7 +261,10 @@ class LoginWatcher:
         self, source: LoginSource, login: Login, error: ApiError | CredentialError
     ) -> None:
         """Whose login it is cannot be asked now: the organization in the first answer about usage may tell."""
-        failure = _why_unknown(error)
+        says_itself = isinstance(error, CredentialError) or error.reason in SAID_ITSELF
+        reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
+        unknown = Failure(reason, Cause.UNIDENTIFIED, detail=str(error))
+        failure = error.failure if says_itself else unknown
         name = await self._owners.presume(source) if error.reason in UNANSWERED else None
         if name is None:
             self.registry.fail(source, failure)
@@ -283,12 +289,3 @@ class LoginWatcher:
         if error.cause in UNLOCKABLE | KEYRINGLESS:  # this asks nobody on any screen
             return now + min(wait / 6, ASK_AGAIN)
         return now + wait
-
-
-def _why_unknown(error: ApiError | CredentialError) -> Failure:
-    """Why the token that is there cannot be used."""
-    says_itself = LOGIN_REASONS | {Reason.BLOCKED, Reason.REFUSED}
-    if isinstance(error, CredentialError) or error.reason in says_itself:
-        return error.failure
-    reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
-    return Failure(reason, Cause.UNIDENTIFIED, detail=str(error))

@@ -18,7 +18,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 
 class Reason(StrEnum):
@@ -211,6 +211,19 @@ class ApiError(FailureError):
 
 class CredentialError(FailureError):
     """No credential could be had for an account: nothing stored, expired, locked, or refused."""
+
+    @classmethod
+    def of(
+        cls,
+        cause: Cause,
+        source: Source | None = None,
+        name: str = "",
+        detail: str = "",
+        *,
+        reason: Reason = Reason.CREDENTIALS,
+    ) -> Self:
+        """Make one of the fields of a `Failure`."""
+        return cls(Failure(reason, cause, source, name, detail=detail))
 
 
 class NotLoggedInError(CredentialError):

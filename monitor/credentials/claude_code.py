@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
+from monitor.core.errors import Cause, CredentialError, NotLoggedInError, Source
 from monitor.core.model import Login
 from monitor.credentials.claude_files import ClaudeJson, WholeFile, json_places
 from monitor.credentials.folders import DEFAULT, absolute, home, rooted
@@ -127,7 +127,7 @@ async def _login_in(file: WholeFile) -> Login:
     login = await file.read(lambda content: parse_login(content.decode(errors="replace"), where))
     if login is None:
         folder = str(file.path.parent)
-        raise NotLoggedInError(Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.FILE, folder))
+        raise NotLoggedInError.of(Cause.ABSENT, Source.FILE, folder)
     return login
 
 

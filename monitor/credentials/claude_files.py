@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
+from monitor.core.errors import Cause, CredentialError, NotLoggedInError, Source
 from monitor.core.model import Identity, Profile
 from monitor.core.sanitize import ordinary
 from monitor.credentials.folders import home
@@ -83,8 +83,7 @@ class WholeFile:
             cause, detail = Cause.SILENT, ""
         except OSError as error:
             cause, detail = _CAUSES.get(error.errno, Cause.FAILED), error.strerror or ""
-        failure = Failure(Reason.CREDENTIALS, cause, Source.FILE, str(self.path), detail=detail)
-        raise CredentialError(failure)
+        raise CredentialError.of(cause, Source.FILE, str(self.path), detail)
 
     def _parsed(self, parse: Callable[[bytes], T]) -> T:
         """A file that is damaged and was written just now may only be half-written."""
@@ -145,7 +144,7 @@ class ClaudeJson:
             if facts is not None:
                 return facts
         where = str(self._files[-1].path)
-        raise NotLoggedInError(_failure(Cause.ABSENT, where))
+        raise NotLoggedInError.of(Cause.ABSENT, Source.CLAUDE_JSON, where)
 
 
 def json_places(folder: str, environ: Mapping[str, str]) -> tuple[Path, Path]:
@@ -158,7 +157,7 @@ def parse_facts(content: bytes, where: str) -> ClaudeFacts:
     """The facts in the file's content; `where` is what errors call its place. Raises CredentialError."""
     document = parse_object(content)
     if document is None:
-        raise CredentialError(_failure(Cause.DAMAGED, where))
+        raise CredentialError.of(Cause.DAMAGED, Source.CLAUDE_JSON, where)
     account, kept = (
         entry if isinstance(entry, dict) else {}
         for entry in map(document.get, ("oauthAccount", "cachedUsageUtilization"))
@@ -174,10 +173,6 @@ def parse_facts(content: bytes, where: str) -> ClaudeFacts:
         ordinary(account.get("organizationName")),
         cached,
     )
-
-
-def _failure(cause: Cause, where: str) -> Failure:
-    return Failure(Reason.CREDENTIALS, cause, Source.CLAUDE_JSON, name=where)
 
 
 def _uuid(value: object) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
+from monitor.core.errors import Cause, CredentialError, Source
 from monitor.core.sanitize import ordinary
 from monitor.credentials.given import run
 from monitor.credentials.tokens import parse_instant, parse_object
@@ -41,7 +41,7 @@ class SwapAccount:
 async def listed(executable: str = "cswap", *, limit_secs: float = LIMIT_SECS) -> list[SwapAccount]:
     """In its own order, without API keys, which have no windows. Raises CredentialError."""
     if shutil.which(executable) is None:
-        raise _failed(executable, Cause.MISSING)
+        raise CredentialError.of(Cause.MISSING, Source.CSWAP, executable)
     argv, limit = (executable, "list", "--json"), limit_secs
     try:
         code, output = await run(
@@ -62,9 +62,9 @@ def parse_list(output: bytes, code: int = 0, executable: str = "cswap") -> list[
         # Of its own words only the name of the error is shown.
         kind = ordinary(error.get("type")) if isinstance(error, dict) else ""
         detail = f"exit code {code} ({kind})" if kind else f"exit code {code}"
-        raise _failed(executable, Cause.FAILED, detail)
+        raise CredentialError.of(Cause.FAILED, Source.CSWAP, executable, detail)
     if document.get("schemaVersion") != VERSION or not isinstance(rows, list):
-        raise _failed(executable, Cause.DAMAGED)
+        raise CredentialError.of(Cause.DAMAGED, Source.CSWAP, executable)
     return [
         SwapAccount(
             ordinary(row["email"]),
@@ -77,8 +77,3 @@ def parse_list(output: bytes, code: int = 0, executable: str = "cswap") -> list[
         if isinstance(row, dict) and ordinary(row.get("email"))
         if row.get("usageStatus") != _API_KEY
     ]
-
-
-def _failed(executable: str, cause: Cause, detail: str = "") -> CredentialError:
-    failure = Failure(Reason.CREDENTIALS, cause, Source.CSWAP, executable, detail=detail)
-    return CredentialError(failure)

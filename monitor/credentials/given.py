@@ -42,8 +42,7 @@ class CredentialsDirectory:
             if content is not None:
                 credential = parse_token(content.decode(errors="replace"))
                 if credential is None:
-                    failure = Failure(Reason.CREDENTIALS, Cause.DAMAGED, Source.SYSTEMD, name=title)
-                    raise CredentialError(failure)
+                    raise CredentialError.of(Cause.DAMAGED, Source.SYSTEMD, title)
                 return credential
         return None
 
@@ -80,31 +79,34 @@ class TokenCommand:
                     self._failure = error.failure
             held = self._credential
             if held is None:
-                raise CredentialError(self._failure or self._failed(Cause.INTERRUPTED))
+                known = self._failure and CredentialError(self._failure)
+                raise known or self._failed(Cause.INTERRUPTED)
             if _is(held, rejected):
-                raise CredentialError(self._failed(Cause.REFUSED, reason=Reason.AUTH))
+                raise self._failed(Cause.REFUSED, reason=Reason.AUTH)
             if held.is_dead(self._clock.now()):
-                raise CredentialError(self._failed(Cause.EXPIRED, reason=Reason.AUTH))
+                raise self._failed(Cause.EXPIRED, reason=Reason.AUTH)
             return held
 
     async def _printed(self) -> Credential:
         if not self._argv or shutil.which(self._argv[0]) is None:
-            raise CredentialError(self._failed(Cause.MISSING))
+            raise self._failed(Cause.MISSING)
         name, limit = program_name(self._argv), self._limit_secs
         code, output = await run(Source.COMMAND, name, *self._argv, limit_secs=limit)
         if code != 0:
-            raise CredentialError(self._failed(Cause.FAILED, ending(code)))
+            raise self._failed(Cause.FAILED, ending(code))
         # All of a JSON text, else the first line that has something in it: `pass` may keep notes below.
         text = output.decode(errors="replace").strip()
         credential = parse_token(text if text.startswith("{") else text.partition("\n")[0])
         if credential is None:
-            raise CredentialError(self._failed(Cause.DAMAGED))
+            raise self._failed(Cause.DAMAGED)
         return credential
 
     def _failed(
         self, cause: Cause, detail: str = "", *, reason: Reason = Reason.CREDENTIALS
-    ) -> Failure:
-        return Failure(reason, cause, Source.COMMAND, program_name(self._argv), detail=detail)
+    ) -> CredentialError:
+        return CredentialError.of(
+            cause, Source.COMMAND, program_name(self._argv), detail, reason=reason
+        )
 
 
 async def run(
@@ -122,7 +124,7 @@ async def run(
         cause, detail = Cause.TOO_LARGE, ""
     except (OSError, ValueError) as error:
         cause, detail = Cause.NOT_STARTED, getattr(error, "strerror", None) or "an odd argument"
-    raise CredentialError(Failure(Reason.CREDENTIALS, cause, source, name, detail=detail))
+    raise CredentialError.of(cause, source, name, detail)
 
 
 def program_name(argv: Sequence[str]) -> str:

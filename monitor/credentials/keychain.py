@@ -16,7 +16,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason, Source
+from monitor.core.errors import Cause, CredentialError, NotLoggedInError, Source
 from monitor.core.model import DEAD_BEFORE, Login
 from monitor.credentials.given import run
 from monitor.credentials.tokens import expiry, parse_login
@@ -89,7 +89,7 @@ class Security:
         whose = () if account is None else ("-a", account)
         async with self._turn:
             if self.clock.monotonic() < self._quiet_until.get(service, -math.inf):
-                raise CredentialError(_failure(Cause.SILENT))
+                raise CredentialError.of(Cause.SILENT, Source.KEYCHAIN)
             try:
                 code, output = await self.ask(
                     "find-generic-password", *whose, *flags, "-s", service
@@ -99,7 +99,8 @@ class Security:
                     self._quiet_until[service] = self.clock.monotonic() + QUIET_SECS
                 raise
         if code not in (0, _ABSENT):
-            raise CredentialError(_failure(_CAUSES.get(code, Cause.FAILED), str(code)))
+            cause = _CAUSES.get(code, Cause.FAILED)
+            raise CredentialError.of(cause, Source.KEYCHAIN, detail=str(code))
         return output if code == 0 else None
 
     async def services(self) -> tuple[str, ...]:
@@ -213,7 +214,8 @@ class Keychain:
         if self._found is None:
             # That an item could not be read says more than that another one is empty.
             unread = [f for f in failures if not isinstance(f, NotLoggedInError)]
-            raise [NotLoggedInError(_failure(Cause.ABSENT)), *failures, *unread][-1]
+            absent = NotLoggedInError.of(Cause.ABSENT, Source.KEYCHAIN)
+            raise [absent, *failures, *unread][-1]
         self._ends = logins[self._found].credential.expires_at
         return logins[self._found]
 
@@ -268,10 +270,6 @@ class Keychain:
                 own = item[0], self._account if is_ours else None
                 dates[own] = modified[1] if modified else ""
         return dates
-
-
-def _failure(cause: Cause, detail: str = "") -> Failure:
-    return Failure(Reason.CREDENTIALS, cause, Source.KEYCHAIN, detail=detail)
 
 
 def decoded(output: bytes) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final, Protocol, TypeVar
 
-from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
+from monitor.core.errors import Cause, CredentialError, Source
 from monitor.core.model import Credential, Secret
 from monitor.credentials.tokens import parse_secret, parse_token
 from monitor.system.aio import DaemonThreads
@@ -52,7 +52,7 @@ def _chosen_backend() -> Backend:
         return configured
     found = [backend for name in _allowed() if (backend := _loaded(name)) is not None]
     if not found:
-        raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
+        raise CredentialError.of(Cause.NO_KEYRING)
     return max(found, key=lambda backend: float(getattr(backend, "priority", 0)))
 
 
@@ -67,14 +67,12 @@ def _configured() -> Backend | None:
     try:
         backend = core.load_env() or core.load_config()
     except Exception:  # noqa: BLE001 - a wrong name fails in many ways
-        raise CredentialError(Failure(Reason.CREDENTIALS, Cause.MISCONFIGURED)) from None
+        raise CredentialError.of(Cause.MISCONFIGURED) from None
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
     if backend is None or name == _CHAINER:
         return None
     if name not in _allowed():
-        raise CredentialError(
-            Failure(Reason.CREDENTIALS, Cause.MISCONFIGURED, Source.KEYRING, name=name)
-        )
+        raise CredentialError.of(Cause.MISCONFIGURED, Source.KEYRING, name)
     return backend
 
 
@@ -94,7 +92,7 @@ def _refuse_locked(backend: Backend) -> None:
     path = getattr(backend, "preferred_collection", _DEFAULT_COLLECTION)
     with closing(secretstorage.dbus_init()) as connection:
         if secretstorage.Collection(connection, path).is_locked():
-            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED))
+            raise CredentialError.of(Cause.LOCKED)
 
 
 T = TypeVar("T")
@@ -147,7 +145,7 @@ class Keyring:
     async def write(self, name: str, secret: Secret) -> None:
         """Keep the secret for the account, in the place of any other."""
         if parse_secret(secret.reveal()) != secret:
-            raise CredentialError(_failure(Cause.ODD_KEY))
+            raise CredentialError.of(Cause.ODD_KEY, Source.KEYRING)
         await self._ask(lambda backend: _store(backend, name, secret.reveal()))
 
     async def delete(self, name: str) -> None:
@@ -164,16 +162,16 @@ class Keyring:
         except CredentialError:
             raise
         except Exception as error:  # noqa: BLE001 - back ends raise what their platforms do
-            failure = _failure_of(error)
+            failure = _wrapped(error)
         # Raised only here, so that no traceback leads to a frame that knows the secret.
-        raise CredentialError(failure)
+        raise failure
 
 
 def parse_stored(text: str) -> Credential:
     """The credential in a stored text: a plain token or key, or JSON as older versions and Claude Code write it."""
     credential = parse_token(text)
     if credential is None:
-        raise CredentialError(_failure(Cause.DAMAGED))
+        raise CredentialError.of(Cause.DAMAGED, Source.KEYRING)
     return credential
 
 
@@ -185,7 +183,7 @@ def _store(backend: Backend, name: str, text: str) -> None:
             return
         backend.delete_password(SERVICE, name)
         backend.set_password(SERVICE, name, text)
-    raise CredentialError(_failure(Cause.NOT_KEPT))
+    raise CredentialError.of(Cause.NOT_KEPT, Source.KEYRING)
 
 
 def _erase(backend: Backend, name: str) -> None:
@@ -193,18 +191,14 @@ def _erase(backend: Backend, name: str) -> None:
         if backend.get_password(SERVICE, name) is None:
             return
         backend.delete_password(SERVICE, name)
-    raise CredentialError(_failure(Cause.NOT_DELETED))
+    raise CredentialError.of(Cause.NOT_DELETED, Source.KEYRING)
 
 
-def _failure_of(error: Exception) -> Failure:
+def _wrapped(error: Exception) -> CredentialError:
     text = str(error)
     for code, (cause, source) in _CODES.items():
         if code in text:
-            return Failure(Reason.CREDENTIALS, cause, source)
+            return CredentialError.of(cause, source)
     names = (kind.__name__ for kind in type(error).__mro__)
     known = next((_ERRORS[name] for name in names if name in _ERRORS), Cause.FAILED)
-    return _failure(known, type(error).__name__)
-
-
-def _failure(cause: Cause, detail: str = "") -> Failure:
-    return Failure(Reason.CREDENTIALS, cause, Source.KEYRING, detail=detail)
+    return CredentialError.of(known, Source.KEYRING, detail=type(error).__name__)

@@ -12,7 +12,6 @@ from monitor.core.errors import (
     ApiError,
     Cause,
     CredentialError,
-    Failure,
     Reason,
     Source,
     TrackerError,
@@ -59,13 +58,12 @@ class Owners:
     async def of_login(self, login: Login, source: LoginSource) -> Profile:
         """Whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
         if self.api is not None and login.is_setup_token:
-            raise CredentialError(Failure(Reason.SCOPE, Cause.NO_SCOPE))
+            raise CredentialError.of(Cause.NO_SCOPE, reason=Reason.SCOPE)
         if self.api is not None:
             return await self.of_token(login.credential.secret)
         facts = await source.facts.read() if source.facts is not None else None
         if facts is None or facts.profile is None:
-            failure = Failure(Reason.CREDENTIALS, Cause.NOT_ASKED, Source.CLAUDE_JSON)
-            raise CredentialError(failure)
+            raise CredentialError.of(Cause.NOT_ASKED, Source.CLAUDE_JSON)
         return facts.profile
 
     async def of_token(self, secret: Secret) -> Profile:
@@ -74,7 +72,7 @@ class Owners:
         if known is not None:
             return known
         if self.api is None:
-            raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NOT_ASKED))
+            raise CredentialError.of(Cause.NOT_ASKED)
         profile = await self.api.profile(secret)
         self.cache.remember(secret, profile)
         return profile

@@ -275,7 +275,7 @@ class Resolver:
             if kept is None or kept.secret != credential.secret:
                 storage = await self._stores.write(account, credential)
             if storage is not Storage.KEYRING:
-                raise CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING))
+                raise CredentialError.of(Cause.NO_KEYRING)
         except CredentialError as error:
             if name not in self._unsaved:
                 words = "%s: the token is used, but not kept in the keyring: %s"

@@ -87,8 +87,7 @@ class SecretStores:
             if given is not None:
                 return Stored(Storage.SYSTEMD, self._dated(account, given))
             if wanted is not None:
-                failure = Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, account.name)
-                raise CredentialError(failure)
+                raise CredentialError.of(Cause.ABSENT, Source.SYSTEMD, account.name)
         try:
             kept = await self._read_keyring(account, again=rejected is not None)
         except CredentialError as error:
@@ -166,8 +165,7 @@ class SecretStores:
     async def _printed(self, account: Account, rejected: Credential | None) -> Credential:
         argv = account.token_command
         if not argv:
-            failure = Failure(Reason.CREDENTIALS, Cause.UNSET, Source.COMMAND, account.name)
-            raise CredentialError(failure)
+            raise CredentialError.of(Cause.UNSET, Source.COMMAND, account.name)
         if argv not in self._commands:
             self._commands[argv] = self._command(argv)
         return await self._commands[argv].read(rejected)

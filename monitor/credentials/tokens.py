@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from monitor.core.errors import Cause, CredentialError, Failure, NotLoggedInError, Reason
+from monitor.core.errors import Cause, CredentialError, NotLoggedInError
 from monitor.core.model import Credential, Login, Secret, plan_word
 
 _KEPT: Final = frozenset(
@@ -120,12 +120,12 @@ def parse_login(text: str, where: str) -> Login:
     """The login in this JSON; `where` is what errors call its place. Raises CredentialError."""
     document = parse_without_refresh_tokens(text)
     if document is None:
-        raise CredentialError(Failure(Reason.CREDENTIALS, Cause.DAMAGED, name=where))
+        raise CredentialError.of(Cause.DAMAGED, name=where)
     entry = document.get("claudeAiOauth")
     credential = credential_in(entry) if isinstance(entry, dict) else None
     if credential is None or not isinstance(entry, dict):
         cause = Cause.MCP_ONLY if "mcpOAuth" in document else Cause.ABSENT
-        raise NotLoggedInError(Failure(Reason.CREDENTIALS, cause, name=where))
+        raise NotLoggedInError.of(cause, name=where)
     scopes = entry.get("scopes")
     scopes = scopes if isinstance(scopes, list) else []
     return Login(

@@ -3,21 +3,31 @@
 `reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
 """
 
+import sys
 from argparse import (
     REMAINDER,
     SUPPRESS,
+    Action,
+    ArgumentError,
     ArgumentParser,
     ArgumentTypeError,
+    HelpFormatter,
     _ActionsContainer,
     _SubParsersAction,
 )
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from re import fullmatch
 
 from monitor import __version__
-from monitor.parser import Parser, public
+from monitor.system.stdio import complain, redact, terminal_columns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 Fill = Callable[[ArgumentParser], object]
+
+_COLUMNS = 80
 
 NAMED = "an account by its name, its label, its number in the table, or how one of these begins"
 
@@ -55,6 +65,55 @@ EXAMPLES = {
 """The line with which the help of a command or of one of its verbs ends."""
 
 
+class _Formatter(HelpFormatter):
+    """The formatter of argparse, which makes one for each option and imports shutil to learn how wide it may be."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=terminal_columns(_COLUMNS) - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Keep the lines of an epilog apart, so that an example can be copied."""
+        fill = super()._fill_text
+        return "\n".join(fill(line, width, indent) for line in text.splitlines())
+
+
+class Parser(ArgumentParser):
+    """argparse, with short errors that say what may have been meant."""
+
+    def __init__(self, prog: str, **options: str | bool) -> None:
+        super().__init__(prog, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
+
+    def _check_value(self, action: Action, value: str) -> None:
+        """Argparse would answer a misspelt command with a list of all."""
+        if action.choices is None or value in action.choices:
+            return
+        from difflib import get_close_matches
+
+        near = get_close_matches(value, list(action.choices), n=1)
+        instead = f"did you mean {near[0]!r}?" if near else f"see `{self.prog} --help`"
+        if isinstance(action, _SubParsersAction):
+            raise ArgumentError(None, f"there is no command {value!r}: {instead}")
+        known = ", ".join(map(str, action.choices))
+        raise ArgumentError(action, f"{value!r} is none of {known}")
+
+    def refuse(self, rest: Sequence[str]) -> "NoReturn":
+        """End with wrong usage: nobody knows these arguments."""
+        from difflib import get_close_matches
+
+        known = list(self._option_string_actions)
+        words = (word.partition("=")[0] for word in rest)
+        near = [match for word in words for match in get_close_matches(word, known, 1)]
+        meant = f": did you mean {' '.join(near)}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Errors may quote a token that was typed in a wrong place, and standard error may be gone."""
+        if file is None or file is sys.stderr:
+            complain(message)
+        else:
+            super()._print_message(message, file)  # type: ignore[arg-type]
+
+
 def parser(wanted: str | None = None) -> ArgumentParser:
     """Return the parser of all commands; a command's own is the attribute `parser` of what it has parsed.
 
@@ -73,13 +132,8 @@ def parser(wanted: str | None = None) -> ArgumentParser:
     for name, words, fill, reads_settings in [one for one in known if one[0] == wanted] or known:
         command = commands.add_parser(name, help=words, description=words)
         command.epilog = _example(command)
-        _option(
-            command,
-            "--config",
-            "PATH",
-            "the settings file (else $MONITOR_CONFIG, else the usual place)",
-            type=path,
-        )
+        words = "the settings file (else $MONITOR_CONFIG, else the usual place)"
+        _option(command, "--config", "PATH", words, type=path)
         command.set_defaults(reads_settings=reads_settings, parser=command)
         fill(command)
     return whole
@@ -134,12 +188,8 @@ def _status(parser: ArgumentParser) -> None:
     forms = parser.add_mutually_exclusive_group()
     _json(forms)
     _format(forms)
-    _option(
-        forms,
-        "--textfile",
-        "PATH",
-        "write the metrics to a file, for node_exporter's textfile collector",
-    )
+    words = "write the metrics to a file, for node_exporter's textfile collector"
+    _option(forms, "--textfile", "PATH", words)
     _flag(parser, "--watch", "keep running; print a line on every change")
     which = parser.add_mutually_exclusive_group()
     _option(which, "--account", "NAME", "only this account (name, label or number)")
@@ -147,12 +197,8 @@ def _status(parser: ArgumentParser) -> None:
 
 
 def _format(parser: _ActionsContainer) -> None:
-    _option(
-        parser,
-        "--format",
-        "F",
-        "one line for each account, such as '{name} {5h.percent}%% {5h.resets_in}'",
-    )
+    words = "one line for each account, such as '{name} {5h.percent}%% {5h.resets_in}'"
+    _option(parser, "--format", "F", words)
 
 
 def _next(parser: ArgumentParser) -> None:
@@ -205,6 +251,13 @@ def _percent(parser: _ActionsContainer, name: str, words: str, default: int, *, 
     _option(parser, name, "PERCENT", words, dest=dest, type=percentage, default=default / 100)
 
 
+def public(text: str) -> str:
+    """Take a name that the answer repeats. Raises ArgumentTypeError for a session key or token."""
+    if redact(text) != text:
+        raise ArgumentTypeError("this is a session key or token, and the answer would repeat it")
+    return text
+
+
 def path(text: str) -> str:
     """Refuse an empty path, which a variable that is not set leaves behind."""
     if not text:
@@ -240,19 +293,16 @@ def _running(parser: ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where /metrics is served, or off (else exporter.listen)",
     )
-    _option(
-        parser,
-        "--web.config.file",
-        "PATH",
-        "TLS, basic auth and headers, in the exporter toolkit's format (else exporter.web_config)",
-        dest="web_config",
-        type=path,
+    words = (
+        "TLS, basic auth and headers, in the exporter toolkit's format (else exporter.web_config)"
     )
+    _option(parser, "--web.config.file", "PATH", words, dest="web_config", type=path)
+    words = "where on the site the metrics are; default: /metrics"
     _option(
         parser,
         "--web.telemetry-path",
         "URL_PATH",
-        "where on the site the metrics are; default: /metrics",
+        words,
         dest="metrics_path",
         type=url_path,
         default="/metrics",
@@ -316,34 +366,20 @@ def _accounts(parser: ArgumentParser) -> None:
 def _importing(parser: ArgumentParser) -> None:
     parser.set_defaults(reads_settings=False)  # as above
     which = parser.add_mutually_exclusive_group()
-    _flag(
-        which,
-        "--all",
-        "every login found on this machine; one line for each place, those without a login too",
-    )
-    _option(
-        which,
-        "--config-dir",
-        "DIR",
-        "import the login in DIR (default: $CLAUDE_CONFIG_DIR or ~/.claude)",
-    )
-    _flag(
-        parser,
-        "--from-cswap",
-        "also add claude-swap's accounts (without tokens; log in to each with Claude Code)",
-    )
+    words = "every login found on this machine; one line for each place, those without a login too"
+    _flag(which, "--all", words)
+    words = "import the login in DIR (default: $CLAUDE_CONFIG_DIR or ~/.claude)"
+    _option(which, "--config-dir", "DIR", words)
+    words = "also add claude-swap's accounts (without tokens; log in to each with Claude Code)"
+    _flag(parser, "--from-cswap", words)
 
 
 def _editing(parser: ArgumentParser) -> None:
     _which(parser)
     _option(parser, "--name", "NEW", "the new name")
     _option(parser, "--label", "TEXT", "what metrics call it; an empty one removes the label")
-    _option(
-        parser,
-        "--thresholds",
-        "LIST",
-        "its own ones, such as `80,95`, or none; empty for the usual ones",
-    )
+    words = "its own ones, such as `80,95`, or none; empty for the usual ones"
+    _option(parser, "--thresholds", "LIST", words)
     _option(parser, "--silent", "RULES", "rules that do not fire for it, such as `pace,reset`")
     _option(parser, "--reserve", "PERCENT", "the part of its week that `next` leaves to others")
     _option(parser, "--org-id", "ORG", "the new organization's id")
@@ -368,12 +404,8 @@ def _alerts(parser: ArgumentParser) -> None:
 
 
 def _since(parser: ArgumentParser, default: str) -> None:
-    _option(
-        parser,
-        "--since",
-        "WHEN",
-        f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}",
-    )
+    words = f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}"
+    _option(parser, "--since", "WHEN", words)
     _json(parser)
 
 
@@ -406,19 +438,10 @@ def _history(parser: ArgumentParser) -> None:
     _option(
         sources, "--from", "PATH", "a CSV file as --csv writes it; default: stdin", dest="source"
     )
-    _option(
-        sources,
-        "--from-prometheus",
-        "URL",
-        "a Prometheus that scraped /metrics, such as http://localhost:9090",
-    )
-    _option(
-        importing,
-        "--account",
-        "NAME",
-        "import all samples as this account's, whatever account they name",
-        dest="into",
-    )
+    words = "a Prometheus that scraped /metrics, such as http://localhost:9090"
+    _option(sources, "--from-prometheus", "URL", words)
+    words = "import all samples as this account's, whatever account they name"
+    _option(importing, "--account", "NAME", words, dest="into")
 
 
 def _doctor(parser: ArgumentParser) -> None:

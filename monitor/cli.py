@@ -15,6 +15,7 @@ ASKS_LEADER = ("status", "next", "guard", "ingest")
 """The commands that answer at once where a monitor runs."""
 
 SHARED = {
+    "status": "queries",
     "next": "queries",
     "guard": "queries",
     "run": "queries",

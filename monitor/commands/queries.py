@@ -1,6 +1,6 @@
-"""`monitor next`, `guard` and `run`, and how they and `status` are answered where no monitor runs.
+"""`monitor status`, `next`, `guard` and `run`: by the running monitor, else by what was saved last or after one poll.
 
-By what was saved last, or after one poll. Light on purpose: what polls is imported only where a poll is needed.
+Light on purpose: what polls is imported only where a poll is needed.
 """
 
 import json
@@ -12,12 +12,14 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
+from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
-from monitor.app.queries import answer_query
-from monitor.core.commands import Next, Question, Status, decode_request
+from monitor.app.queries import answer_query, render_watched
+from monitor.core.commands import Next, Question, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -30,6 +32,7 @@ from monitor.paths import instance
 from monitor.settings import Settings, config_path, load, state_db
 from monitor.storage.cache import true_now
 from monitor.system import logs
+from monitor.system.files import write_whole
 from monitor.system.stdio import can_move_cursor
 from monitor.terminal.text import clip, width
 
@@ -42,6 +45,12 @@ STARTING_SECS: Final = 5.0
 """A monitor that has the lock may take so long until it answers."""
 
 LOOK_SECS: Final = 0.1
+
+WATCH_SECS: Final = 1.0
+"""Between two looks for a monitor that runs, and for saved figures that have changed."""
+
+QUIET_SECS: Final = 15
+"""Between two documents that differ only in their time, as of a running monitor."""
 
 FORECAST_SECS: Final = 2.0
 """Limit of all forecasts; the state database has those of most accounts."""
@@ -78,6 +87,76 @@ class Saved(NamedTuple):
         accounts = self.state.accounts.values()
         in_turn = any(is_in_turn(account, at, policy.interval) for account in accounts)
         return self.knows_login and policy.polls and not in_turn
+
+
+def status(arguments: Namespace) -> int:
+    """Print what is known of every account, once or (`--watch`) whenever it changes."""
+    if arguments.textfile and arguments.watch:
+        raise SettingsError("--textfile writes once: not with --watch")
+    if arguments.watch:
+        return _watch(arguments)
+    if arguments.textfile:
+        return _write_textfile(arguments)
+    return fast_path.write(*answer_locally(arguments, Saved.is_newest))
+
+
+def status_table(arguments: Namespace) -> int:
+    """The table, unless the arguments ask for another form: of the running monitor, else after one poll."""
+    return fast_path.write(*_reply(arguments))
+
+
+def _reply(arguments: Namespace) -> Reply:
+    return fast_path.leader_reply(arguments) or answer_locally(arguments, Saved.is_newest)
+
+
+def _write_textfile(arguments: Namespace) -> int:
+    """Replace the file in one step. Others read it, as far as the umask lets them: that is what it is for."""
+    code, text = _reply(arguments)
+    if code:
+        return fast_path.write(code, text)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    try:
+        write_whole(Path(arguments.textfile), text, 0o666 & ~mask)
+    except OSError as error:
+        raise TrackerError(f"cannot write {arguments.textfile}: {error.strerror}") from error
+    return 0
+
+
+def _watch(arguments: Namespace) -> int:
+    """Lines for ever, for a bar that outlives the monitors: while none runs, they show what was saved last."""
+    if arguments.demo:
+        raise SettingsError("--watch follows a running monitor: not with --demo")
+    parse_format(arguments.format or DEFAULT)  # a wrong one fails now
+    last: dict[TextIO, str] = {}
+
+    def write(file: TextIO, text: str) -> None:
+        """Nothing twice in a row."""
+        if last.get(file) != text:
+            last[file] = text
+            file.write(text)
+            file.flush()
+
+    if fast_path.is_silent(arguments):
+        write(sys.stdout, _saved_lines(arguments))  # rather than wait for it once more
+    while True:
+        try:
+            fast_path.stream_lines(arguments)
+        except TrackerError as error:
+            if error.exit_code != 1:  # it is this command that is wrong
+                raise
+            write(sys.stderr, f"monitor: {error}\n")
+        write(sys.stdout, _saved_lines(arguments))
+        time.sleep(WATCH_SECS)
+
+
+def _saved_lines(arguments: Namespace) -> str:
+    state, at = saved(arguments).asked_for(current=arguments.current), now()
+    if arguments.json:  # a document holds its own time, which is no news
+        at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
+    query = decode_request(fast_path.lines_request_of(arguments))
+    assert isinstance(query, WatchLines)  # noqa: S101 - it is made to be one
+    return render_watched(state, at, query)
 
 
 def next(arguments: Namespace) -> int:

@@ -29,7 +29,7 @@ FIRST_SIGHT_SECS: Final = 1.0
 def tui(arguments: Namespace) -> int:
     """Show the table until the user quits; where there is no terminal for it, print it once."""
     if not is_interactive(os.environ, sys.stdin.isatty(), sys.stdout.isatty()):
-        from monitor.commands.status import status_table
+        from monitor.commands.queries import status_table
 
         return status_table(arguments)
     if arguments.demo:

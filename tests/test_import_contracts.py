@@ -13,7 +13,7 @@ PROBES = {
     "monitor/core/probe.py": "import os",
     "monitor/system/probe.py": "import monitor.cli",
     "exporters/probe.py": "import monitor.storage",
-    "monitor/service/probe.py": "\n".join(
+    "monitor/notify/probe.py": "\n".join(
         f"import {library}"
         for library in (
             "aiohttp",

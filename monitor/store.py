@@ -11,6 +11,7 @@ from monitor.core.effects import Effect
 from monitor.core.events import Event
 from monitor.core.state import State
 from monitor.core.update import update
+from monitor.system.aio import Observable
 
 Record = Callable[[State, State, Sequence[Effect], Callable[[Effect], None]], None]
 """Has written what an event has led to, from the states before and after and the effects; waits for nothing.
@@ -19,18 +20,13 @@ Calls the last argument with each effect that is really new, once it is written 
 """
 
 
-class Store:
+class Store(Observable[State]):
     """Holds the state. `dispatch` is synchronous, hence atomic between awaits."""
 
     def __init__(self, state: State, record: Record | None = None) -> None:
-        self._state = state
+        super().__init__(state)
         self._record = record
-        self._changed = asyncio.Event()
         self._effects: asyncio.Queue[Effect] = asyncio.Queue()
-
-    @property
-    def state(self) -> State:
-        return self._state
 
     def dispatch(self, event: Event) -> None:
         """Fold the event in, wake every waiter, and have its effects queued once they are written down."""
@@ -41,13 +37,7 @@ class Store:
         else:
             for effect in effects:
                 self._effects.put_nowait(effect)
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def changed(self) -> State:
-        """The state after the next change."""
-        await self._changed.wait()
-        return self._state
+        self._show(self._state)
 
     async def next_effect(self) -> Effect:
         """The oldest effect that nobody has taken yet."""

@@ -35,10 +35,12 @@ from monitor.core.errors import SettingsError, TrackerError, describe
 from monitor.core.events import Muted, RefreshRequested
 from monitor.core.format import clock, duration
 from monitor.core.model import AccountState, Down
+from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
-from monitor.ipc.mirror import View, encode_change, encode_state
+from monitor.ipc.mirror import encode_change, encode_state
 from monitor.notify.channel import NOTIFICATIONS_OFF
 from monitor.storage.cache import mute_words
+from monitor.system.aio import Observable
 from monitor.system.clock import Clock
 
 REFRESH_SECS: Final = 30.0
@@ -57,7 +59,11 @@ class RequestHandler:
     """
 
     def __init__(
-        self, execute: Execute, who: Callable[[], Mapping[str, Any]], view: View, clock: Clock
+        self,
+        execute: Execute,
+        who: Callable[[], Mapping[str, Any]],
+        view: Observable[State],
+        clock: Clock,
     ) -> None:
         self._execute = execute
         self._who = who

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.codec import decode, encode
@@ -22,7 +22,7 @@ from monitor.core.model import AccountState
 from monitor.core.state import LoggedAlert, State
 from monitor.ipc.client import connect, stream
 from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
-from monitor.system.aio import Daemon
+from monitor.system.aio import Daemon, Observable
 
 LINE_BYTES: Final = 32 * 1024 * 1024
 """More than any state takes; what is longer is none."""
@@ -96,23 +96,12 @@ def read_state(path: str, limit_secs: float = SILENT_SECS) -> State | None:
     return None if lines is None else apply_line(next(lines, b""), State())
 
 
-class View(Protocol):
-    """A state, and the moment of its next change."""
-
-    @property
-    def state(self) -> State: ...
-
-    async def changed(self) -> State:
-        """Return the state after the next change."""
-
-
-class StateView:
+class StateView(Observable[State]):
     """One state to look at, whoever keeps it: follows one view after another, and between two shows the last state."""
 
     def __init__(self) -> None:
-        self._state = State()
-        self._view: View | None = None
-        self._changed = asyncio.Event()
+        super().__init__(State())
+        self._view: Observable[State] | None = None
         self._ready = asyncio.Event()
 
     @property
@@ -121,36 +110,26 @@ class StateView:
             self._state = self._view.state
         return self._state
 
-    async def changed(self) -> State:
-        """Return the state after the next change, which may be that another view is looked at."""
-        await self._changed.wait()
-        return self.state
-
     async def ready(self) -> None:
         """Wait until there has been anything to see."""
         await self._ready.wait()
 
     @asynccontextmanager
-    async def follow(self, view: View) -> AsyncIterator[None]:
+    async def follow(self, view: Observable[State]) -> AsyncIterator[None]:
         """Show this view for the time of the block."""
         self._view = view
         self._ready.set()
         follower = asyncio.create_task(self._follow(view), name="state view")
-        self._wake()
+        self._show(view.state)
         try:
             yield
         finally:
             follower.cancel()
             self._state, self._view = view.state, None
 
-    async def _follow(self, view: View) -> None:
+    async def _follow(self, view: Observable[State]) -> None:
         while True:
-            await view.changed()
-            self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+            self._show(await view.changed())
 
 
 class LeaderGone(Exception):  # noqa: N818 - it is no error, but the turn of another process
@@ -161,17 +140,16 @@ class LeaderGone(Exception):  # noqa: N818 - it is no error, but the turn of ano
         self.silent = silent
 
 
-class StateMirror:
+class StateMirror(Observable[State]):
     """The leader's newest state; made by `connect`."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silent_secs: float
     ) -> None:
+        super().__init__(State())
         self._reader = reader
         self._writer = writer
         self._beat_secs = silent_secs / 3
-        self._state = State()
-        self._changed = asyncio.Event()
 
     @classmethod
     async def connect(cls, path: str, silent_secs: float = SILENT_SECS) -> Self | None:
@@ -200,22 +178,11 @@ class StateMirror:
             raise
         return mirror
 
-    @property
-    def state(self) -> State:
-        return self._state
-
-    async def changed(self) -> State:
-        """Return the state after the next change."""
-        await self._changed.wait()
-        return self._state
-
     async def follow(self) -> None:
         """Mirror every change until the leader has gone, which is raised as LeaderGone."""
         try:
             while True:
-                self._state = apply_line(await self._next(), self._state)
-                self._changed.set()
-                self._changed = asyncio.Event()
+                self._show(apply_line(await self._next(), self._state))
         finally:
             self.close()
 

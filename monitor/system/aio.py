@@ -61,6 +61,29 @@ async def see_through(clock: Clock, grace: float, task: asyncio.Task[Any]) -> No
 T = TypeVar("T")
 
 
+class Observable(Generic[T]):
+    """A state that others watch. Who waits for its changes sees the newest one, however many were missed."""
+
+    def __init__(self, state: T) -> None:
+        self._state = state
+        self._changed = asyncio.Event()
+
+    @property
+    def state(self) -> T:
+        return self._state
+
+    async def changed(self) -> T:
+        """Return the state after the next change."""
+        await self._changed.wait()
+        return self.state
+
+    def _show(self, state: T) -> None:
+        """Change the state, and wake all who wait for that."""
+        self._state = state
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
 class Daemon(Generic[T]):
     """A call that is under way from now on; `future` has its outcome, and may be cancelled when time is up."""
 

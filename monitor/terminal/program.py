@@ -10,12 +10,13 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from monitor.core.commands import Command, Refresh, ToggleMute
 from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, TrackerError
 from monitor.core.state import State, Theme
+from monitor.system.aio import Observable
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.frame import Footer, frame
@@ -35,14 +36,6 @@ Execute = Callable[[Command], Awaitable[str]]
 """Carries a command out and returns one line for the user, or raises TrackerError."""
 
 
-class View(Protocol):
-    """The state to show: the newest one, and the moment of its next change."""
-
-    @property
-    def state(self) -> State: ...
-    async def changed(self) -> object: ...
-
-
 class Program:
     """One run of the table on one terminal.
 
@@ -51,7 +44,7 @@ class Program:
 
     def __init__(
         self,
-        view: View,
+        view: Observable[State],
         clock: Clock,
         execute: Execute,
         tty: Tty,

@@ -29,6 +29,7 @@ from monitor.core.model import AccountState, Down, Secret
 from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import apply_line
+from monitor.system.aio import Observable
 from tests.builders import NOW, after, live, state, window
 from tests.fakes import FakeClock
 
@@ -36,21 +37,12 @@ KEY = "sk-ant-sid01-never-to-be-shown"
 SHOWN = state(live("a@example.com", window("5h", 42)), live("b@example.com"))
 
 
-class Still:
-    """A state that does not change."""
-
-    state = SHOWN
-
-    async def changed(self) -> State:
-        raise NotImplementedError
-
-
 class Handling:
     """A handler over a still state, with an executor that keeps what it is given."""
 
     def __init__(self) -> None:
         self.executed: list[Command] = []
-        self.view = Still()
+        self.view = Observable(SHOWN)
         self.handler = RequestHandler(self._execute, lambda: {"pid": 42}, self.view, FakeClock())
 
     async def _execute(self, command: Command) -> str:
@@ -140,7 +132,7 @@ async def test_a_stream_of_states_sends_all_first_and_then_each_change_once(
     shown = apply_line(stream.render().encode(), State())
     assert set(shown.accounts) == set(SHOWN.accounts)
     assert stream.step() == ""
-    handling.view.state = replace(SHOWN, active=1)
+    handling.view._show(replace(SHOWN, active=1))
     assert apply_line(stream.step().encode(), shown).active == 1
     assert stream.step() == ""
 
@@ -154,7 +146,7 @@ async def test_a_stream_of_an_account_that_is_removed_goes_on_without_lines(
     handling: Handling,
 ) -> None:
     lines = await handling.stream(WatchLines(format="{name}", account="b@example.com"))
-    handling.view.state = state(live("a@example.com"))
+    handling.view._show(state(live("a@example.com")))
     assert lines.render() == ""
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from monitor.core.alerts.rules import Override
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account
-from monitor.settings.model import ACCOUNT, Settings, check_no_entry, check_unique
+from monitor.settings.model import ACCOUNT, Settings, check_unique
 from monitor.settings.reader import load, parse, places_in
 from monitor.settings.schema import KeyPath
 from monitor.system.files import LOCK_SECS, locked, read_regular, write_private
@@ -46,12 +46,14 @@ class SettingsFile:
 
     def check(self, account: Account, instead_of: str | None = None) -> None:
         """Raise what adding the account, or putting it in the place of that one, would; nothing is written."""
-        change = _addition(account) if instead_of is None else _replacement(instead_of, account)
+        change = partial(_add, account=account)
+        if instead_of is not None:
+            change = partial(_replace, name=instead_of, account=account)
         self._edited(self._content(), change)
 
     def add_account(self, account: Account) -> None:
         """Append the account; its name, and what metrics call it, must be new."""
-        self._apply(_addition(account))
+        self._apply(partial(_add, account=account))
 
     def replace_account(
         self, name: str, account: Account, override: Override | None = None
@@ -60,39 +62,15 @@ class SettingsFile:
 
         What the file says of the account's alerts goes on, also under a new name, unless there is an `override`.
         """
-        self._apply(_replacement(name, account, override))
+        self._apply(partial(_replace, name=name, account=account, override=override))
 
     def remove_account(self, name: str) -> None:
         """Drop the account; the active one stays the same, and is the first where it was this one."""
-
-        def change(settings: Settings, text: str) -> tuple[Settings, str]:
-            index, active = _index(settings, name), settings.active_account
-            text = _without_account(text, index)
-            # One that lies outside of the accounts is left alone.
-            if index <= active < len(settings.accounts):
-                active = 0 if active == index else active - 1
-            if active != settings.active_account:
-                text = _with_values(text, ("settings",), {"active_account": active})
-            accounts = settings.accounts[:index] + settings.accounts[index + 1 :]
-            overrides = {other: o for other, o in settings.overrides.items() if other != name}
-            return (
-                replace(settings, accounts=accounts, overrides=overrides, active_account=active),
-                text,
-            )
-
-        self._apply(change)
+        self._apply(partial(_remove, name=name))
 
     def set_active(self, name: str) -> None:
         """Make the account the active one."""
-
-        def change(settings: Settings, text: str) -> tuple[Settings, str]:
-            index = _index(settings, name)
-            if index == settings.active_account:
-                return settings, text
-            text = _with_values(text, ("settings",), {"active_account": index})
-            return replace(settings, active_account=index), text
-
-        self._apply(change)
+        self._apply(partial(_activate, name=name))
 
     def _apply(self, change: Change) -> None:
         try:
@@ -136,36 +114,54 @@ class SettingsFile:
 # Changes
 
 
-def _addition(account: Account) -> Change:
-    def change(settings: Settings, text: str) -> tuple[Settings, str]:
-        _check(account, settings.accounts, settings)
-        accounts = (*settings.accounts, account)
-        return replace(settings, accounts=accounts), _with_account(text, account)
-
-    return change
+def _add(settings: Settings, text: str, account: Account) -> tuple[Settings, str]:
+    _check(account, settings.accounts, settings)
+    accounts = (*settings.accounts, account)
+    return replace(settings, accounts=accounts), _with_account(text, account)
 
 
-def _replacement(name: str, account: Account, override: Override | None = None) -> Change:
-    def change(settings: Settings, text: str) -> tuple[Settings, str]:
-        index = _index(settings, name)
-        accounts = list(settings.accounts)
-        old = _values(accounts.pop(index))
-        _check(account, accounts, settings)
-        accounts.insert(index, account)
-        changed = {key: value for key, value in _values(account).items() if value != old[key]}
-        before = settings.overrides.get(name, Override())
-        if override is not None and override != before:
-            was = _exceptions(before)
-            changed |= {k: value for k, value in _exceptions(override).items() if value != was[k]}
-        text = _with_values(text, ("accounts", index), changed)
-        meant, text = _renamed_in_rules(settings, text, name, account.name)
-        overrides = dict(meant.overrides)
-        if override is not None:
-            overrides.pop(account.name, None)
-            overrides |= {account.name: override} if override != Override() else {}
-        return replace(meant, accounts=tuple(accounts), overrides=overrides), text
+def _replace(
+    settings: Settings, text: str, name: str, account: Account, override: Override | None = None
+) -> tuple[Settings, str]:
+    index = _index(settings, name)
+    accounts = list(settings.accounts)
+    old = _values(accounts.pop(index))
+    _check(account, accounts, settings)
+    accounts.insert(index, account)
+    changed = {key: value for key, value in _values(account).items() if value != old[key]}
+    before = settings.overrides.get(name, Override())
+    if override is not None and override != before:
+        was = _exceptions(before)
+        changed |= {k: value for k, value in _exceptions(override).items() if value != was[k]}
+    text = _with_values(text, ("accounts", index), changed)
+    meant, text = _renamed_in_rules(settings, text, name, account.name)
+    overrides = dict(meant.overrides)
+    if override is not None:
+        overrides.pop(account.name, None)
+        overrides |= {account.name: override} if override != Override() else {}
+    return replace(meant, accounts=tuple(accounts), overrides=overrides), text
 
-    return change
+
+def _remove(settings: Settings, text: str, name: str) -> tuple[Settings, str]:
+    index, active = _index(settings, name), settings.active_account
+    text = _without_account(text, index)
+    # One that lies outside of the accounts is left alone.
+    if index <= active < len(settings.accounts):
+        active = 0 if active == index else active - 1
+    accounts = settings.accounts[:index] + settings.accounts[index + 1 :]
+    overrides = {other: o for other, o in settings.overrides.items() if other != name}
+    meant = replace(settings, accounts=accounts, overrides=overrides)
+    return _with_active(meant, text, active)
+
+
+def _activate(settings: Settings, text: str, name: str) -> tuple[Settings, str]:
+    return _with_active(settings, text, _index(settings, name))
+
+
+def _with_active(settings: Settings, text: str, active: int) -> tuple[Settings, str]:
+    if active != settings.active_account:
+        text = _with_values(text, ("settings",), {"active_account": active})
+    return replace(settings, active_account=active), text
 
 
 def _index(settings: Settings, name: str) -> int:
@@ -179,7 +175,13 @@ def _check(account: Account, others: list[Account] | tuple[Account, ...], all_: 
     """Raise SettingsError where this account cannot stand in the file beside the others."""
     ACCOUNT(_given(_values(account)))
     check_unique(account, {each.name for each in others}, {each.title for each in others})
-    check_no_entry(account, all_.channels.entries)
+    for key, entry in all_.channels.entries.items():
+        if (
+            entry == account.name
+        ):  # the channel would send the account's token to whatever it is for
+            raise SettingsError(
+                f"channels.{key} uses the keyring entry {entry!r} already: choose another name"
+            )
 
 
 def _values(account: Account) -> dict[str, Value | None]:

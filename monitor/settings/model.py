@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
 from monitor.core.effects import AlertKind
-from monitor.core.errors import SettingsError
 from monitor.core.model import Account, AuthMethod, Storage
 from monitor.core.sanitize import holds_secret, printable
 from monitor.core.state import Theme
@@ -443,15 +442,6 @@ FILE: Final[Table[dict[str, Any]]] = Table(
     dict,
 )
 """The tables of the file; what comes of them are `Settings` once they have been looked at together."""
-
-
-def check_no_entry(account: Account, entries: Mapping[str, str]) -> None:
-    """An account's token would be sent to whatever channel uses the entry of that name."""
-    for name, entry in entries.items():
-        if entry == account.name:
-            raise SettingsError(
-                f"channels.{name} uses the keyring entry {entry!r} already: choose another name"
-            )
 
 
 def rule_book(settings: Settings) -> RuleBook:

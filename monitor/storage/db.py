@@ -331,18 +331,16 @@ def _check_rows(database: sqlite3.Connection) -> None:
     for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
         rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name of the schema
         number = 0
-        while True:
-            number += 1
-            try:
-                row = next(rows, None)
-            except sqlite3.Error as error:
-                raise DamagedError(f"row {number} of {table} cannot be read: {error}") from None
-            if row is None:
-                break
-            if any(isinstance(value, bytes) for value in row) or not all(
-                math.isfinite(value) for value in row if isinstance(value, float)
-            ):
-                raise DamagedError(f"row {number} of {table} is not as it was written")
+        try:
+            for number, row in enumerate(rows, 1):
+                numbers = [value for value in row if isinstance(value, float)]
+                if any(isinstance(each, bytes) for each in row) or not all(
+                    map(math.isfinite, numbers)
+                ):
+                    raise DamagedError(f"row {number} of {table} is not as it was written")
+        except sqlite3.Error as error:
+            words = f"row {number + 1} of {table} cannot be read: {error}"
+            raise DamagedError(words) from None
     (words,) = database.execute("PRAGMA integrity_check").fetchone()
     if words != "ok":
         raise DamagedError(words)

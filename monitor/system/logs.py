@@ -5,10 +5,8 @@ Lines are written by a thread of their own: whoever reads them may have stopped,
 
 import contextlib
 import errno
-import io
 import json
 import logging
-import logging.handlers
 import os
 import platform
 import queue
@@ -20,8 +18,9 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Final, TextIO, cast
+from typing import Final, TextIO
 
 from monitor import __version__
 from monitor.core.errors import TrackerError
@@ -141,7 +140,6 @@ FLUSH_SECS: Final = 0.3
 """So long the end of the process waits for lines that nobody reads."""
 
 FILE_BYTES: Final = 1_000_000
-FILES_KEPT: Final = 1
 _NEVER: Final = logging.CRITICAL + 1
 
 LIBRARIES: Final = {
@@ -173,10 +171,14 @@ def configure(
     again; the last call holds. Raises TrackerError where the file cannot be opened.
     """
     stream = stream or sys.stderr
-    target = _Stream(stream) if file is None else _opened(file)
+    try:
+        if file is not None:
+            private_folder(file.parent)
+        write = _to(stream) if file is None else _PrivateFile(file).write
+    except OSError as error:
+        raise TrackerError(f"{file}: the log cannot be written: {error.strerror}") from None
     plain = JournalLines if file is None and _is_journal(environ, stream) else Lines
-    target.setFormatter(JsonLines() if form == "json" else plain())
-    handler, root = LogQueue(target), logging.getLogger()
+    handler, root = LogQueue(write, JsonLines() if form == "json" else plain()), logging.getLogger()
     handler.addFilter(RepeatLimit())
     for old in [h for h in root.handlers if isinstance(h, LogQueue)]:
         root.removeHandler(old)
@@ -212,13 +214,14 @@ def _is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
 class LogQueue(logging.Handler):
     """Passes records on to a thread that writes them, and never waits for it; `dropped` counts those without room."""
 
-    def __init__(self, target: logging.Handler) -> None:
+    def __init__(self, write: Callable[[str], object], form: Lines) -> None:
         super().__init__()
+        self.setFormatter(form)
         self.dropped = 0
-        self._target = target
+        self._write = write
         self._told = 0
         self._records: queue.Queue[logging.LogRecord] = queue.Queue(LINES_KEPT)
-        threading.Thread(target=self._write, name="log", daemon=True).start()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         try:  # the arguments are rendered now, for they may change
@@ -241,82 +244,61 @@ class LogQueue(logging.Handler):
         self.flush()
         super().close()
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         while True:
             record = self._records.get()
-            self._target.handle(record)
+            self._write_line(record)
             if self.dropped > self._told:
                 lost, self._told = self.dropped - self._told, self.dropped
                 words = f"{lost} log lines were dropped: their reader was too slow"
                 line = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
-                self._target.handle(logging.makeLogRecord(line | {"msg": words}))
+                self._write_line(logging.makeLogRecord(line | {"msg": words}))
             self._records.task_done()
 
-
-class _Unlocked(logging.Handler):
-    """A handler of one thread: the end of the process must not wait for the lock of a write that is stuck."""
-
-    def createLock(self) -> None:  # noqa: N802 - the base class's name
-        self.lock = None
-
-    def flush(self) -> None:
-        """All is written at once, and what is not cannot be."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+    def _write_line(self, record: logging.LogRecord) -> None:
         """A full disk or a reader who is gone is no reason to stop, and there is nowhere to say it."""
+        with contextlib.suppress(Exception):
+            self._write(f"{self.format(record)}\n")
 
 
-class _Stream(_Unlocked):
-    """Writes to the descriptor itself: Python would wait at its end for the buffer of a write that is stuck."""
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-        self._descriptor: int | None = None
-        with contextlib.suppress(OSError, ValueError):  # io.StringIO has none
-            self._descriptor = stream.fileno()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            text = f"{self.format(record)}\n"
-            if self._descriptor is None:
-                self._stream.write(text)
-                return
-            left = text.encode("utf-8", "backslashreplace")
-            while left:
-                left = left[os.write(self._descriptor, left) :]
-        except Exception:  # noqa: BLE001 - as every handler of the library
-            self.handleError(record)
+def _to(stream: TextIO) -> Callable[[str], object]:
+    """Write to the descriptor itself: Python would wait at its end for the buffer of a write that is stuck."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # io.StringIO has none
+        return stream.write
+    return partial(_write_all, descriptor)
 
 
-class _PrivateFile(_Unlocked, logging.handlers.RotatingFileHandler):
-    """Readable by the user alone, and never complaining on standard error, which may be the screen."""
+def _write_all(descriptor: int, text: str) -> None:
+    left = text.encode("utf-8", "backslashreplace")
+    while left:
+        left = left[os.write(descriptor, left) :]
 
-    def _open(self) -> io.TextIOWrapper:
+
+class _PrivateFile:
+    """A file for the user alone. Before it grows too large it is put aside, in the place of the one before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = self._opened()
+
+    def write(self, text: str) -> None:
+        if os.fstat(self._descriptor).st_size + 4 * len(text) > FILE_BYTES:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.replace(f"{self._path}.1")
+            full, self._descriptor = self._descriptor, self._opened()
+            os.close(full)
+        _write_all(self._descriptor, text)
+
+    def _opened(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-        descriptor = os.open(self.baseFilename, flags, 0o600)
+        descriptor = os.open(self._path, flags, 0o600)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "Not a regular file", self.baseFilename)
+            raise OSError(errno.EINVAL, "Not a regular file", str(self._path))
         os.fchmod(descriptor, 0o600)
-        file = os.fdopen(descriptor, "ab", buffering=0)
-        return io.TextIOWrapper(
-            cast("io.BufferedWriter", file), self.encoding, self.errors, write_through=True
-        )
-
-
-def _opened(file: Path) -> _PrivateFile:
-    try:
-        private_folder(file.parent)
-        return _PrivateFile(
-            file,
-            maxBytes=FILE_BYTES,
-            backupCount=FILES_KEPT,
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
-    except OSError as error:
-        raise TrackerError(f"{file}: the log cannot be written: {error.strerror}") from None
+        return descriptor
 
 
 def _log_unraisable(stray: "sys.UnraisableHookArgs") -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +67,6 @@ from monitor.doctor.network import (
 from monitor.doctor.report import Check, Privacy, Question, title
 from monitor.notify.channels.desktop import Library
 from monitor.settings import Settings, settings_id, state_db
-from monitor.settings import state_folder as state_path
 from monitor.storage import cache
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
@@ -120,7 +120,6 @@ class _Examination:
     def __init__(self, world: World, settings: Settings) -> None:
         self._world = world
         self._settings = settings
-        self._folder = state_path(world.environ)
         rows = settings_id(world.environ, world.config)
         self._facts = cache.read(state_db(world.environ), rows).facts
         self._learnt = AccountCache(self._facts)
@@ -170,8 +169,8 @@ class _Examination:
         return bool(settings.channels.entries)
 
     async def _state(self) -> list[Check]:
-        folder = folder_check(self._folder)
-        return [folder, *database_checks(state_db(self._world.environ))]
+        database = state_db(self._world.environ)
+        return [folder_check(database.parent), *database_checks(database)]
 
     async def _api(self) -> list[Check]:
         settings, world, answer = self._settings.api, self._world, None
@@ -212,21 +211,18 @@ class _Examination:
 
     async def _tokens(self, logins: Sequence[ReadLogin], keyring: Failure | None) -> list[Check]:
         world, settings = self._world, self._settings
-
-        def fail() -> Backend:
-            assert keyring is not None  # noqa: S101 - it has failed once, and is not waited for again
-            raise CredentialError(keyring)
-
         learnt = AccountCache(self._facts)  # one of its own: what is found out changes it
         stores = SecretStores(
-            ReadOnly(self._vault if keyring is None else Keyring(fail)),
+            ReadOnly(self._vault, keyring),
             learnt,
             CredentialsDirectory(world.environ),
             lambda argv: TokenCommand(argv, world.clock),
             settings.storage,
         )
         statuses = await inspect_tokens(settings.accounts, learnt, logins, stores, world.clock)
-        failures = await self._failures()
+        failures: Mapping[str, Failed] = {}
+        with suppress(TimeoutError, TrackerError):  # of which the check of the instance tells
+            failures = await DaemonThreads(LEADER_SECS).run(world.failures)
         names = {account.name for account in settings.accounts}
         is_given = "CREDENTIALS_DIRECTORY" in world.environ
         checks = []
@@ -239,13 +235,6 @@ class _Examination:
             facts = TokenFacts(title(place, account), account, status, failed, keyring, is_given)
             checks.append(account_check(facts, world.clock.now()))
         return checks
-
-    async def _failures(self) -> Mapping[str, Failed]:
-        """A monitor that cannot be asked is a failure of its own, and hides nothing else."""
-        try:
-            return await DaemonThreads(LEADER_SECS).run(self._world.failures)
-        except (TimeoutError, TrackerError):
-            return {}
 
     async def _logins(self) -> list[ReadLogin]:
         """Each login that can be read in time; the rest are silent, too."""
@@ -279,11 +268,14 @@ async def _answered(question: Question, asking: Awaitable[list[Check]]) -> list[
 
 @dataclass(frozen=True, slots=True)
 class ReadOnly:
-    """A keyring that is read, and never written."""
+    """A keyring that is read, and never written; nor is one asked again that has failed (`failure`)."""
 
     keyring: SecretStore
+    failure: Failure | None = None
 
     async def read(self, name: str) -> Credential | None:
+        if self.failure is not None:
+            raise CredentialError(self.failure)
         return await self.keyring.read(name)
 
     async def write(self, name: str, secret: Secret) -> None:

@@ -171,9 +171,11 @@ def render_text(
             texts = [", ".join(names)] if names else []
         for text in texts:
             lines += _paragraph(outcome, text, width, colours)
-    counted = _counts(checks) + (
-        "" if verbose or not checks else "; `monitor doctor -v` shows each"
-    )
+    outcomes = Counter(check.outcome for check in checks)
+    words = (f"{n} {_COUNTED[o][n != 1]}" for o in Outcome if (n := outcomes[o]))
+    counted = f"{len(checks)} checks: {', '.join(words)}"
+    if checks and not verbose:
+        counted += "; `monitor doctor -v` shows each"
     return "\n".join([*lines, "", *_wrapped(counted, width, "")]) + "\n"
 
 
@@ -238,9 +240,3 @@ def _wrapped(text: str, width: int, margin: str = " " * _INDENT) -> list[str]:
         break_on_hyphens=False,
     )
     return [line.replace(_KEPT_SPACE, " ") for line in lines]
-
-
-def _counts(checks: Sequence[Check]) -> str:
-    counts = Counter(check.outcome for check in checks)
-    words = (f"{n} {_COUNTED[o][n != 1]}" for o in Outcome if (n := counts[o]))
-    return f"{len(checks)} checks: {', '.join(words)}"

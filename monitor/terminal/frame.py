@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
+from itertools import zip_longest
 from typing import Final
 
 from monitor.core import format
@@ -316,50 +317,45 @@ def _log(view: _View, size: Size) -> Frame:
     """The alerts of the log in the table's place, page by page."""
     lines = log_lines(view.state, view.now, size.width, view.tz)
     lines = lines or [text_line(" no alerts yet", Style.DIM)]
-    room = max(size.height - 1, 1)
-    visible, page = paginate(lines, room, view.screen.page)
-    more = f" {page + 1}/{-(-len(lines) // room)} Space ─" if room < len(lines) else ""
-    titles = [_rule("alerts", more, size.width)] if size.height > 1 else []
-    return Frame(Picture((*titles, *visible)), page)
+    return Frame(*_pane(view, size, "alerts", lines, "Space"))
 
 
 def _table_above_detail(view: _View, size: Size) -> Frame:
     """The table above, and below it the pane, which takes what it needs but leaves the selected row."""
     name, lines = view.selection or "", view.detail(size.width)
-    if size.height < _LEAST_SPLIT:
-        visible, page = paginate(
-            [_rule(name, "", size.width), *lines], size.height, view.screen.page
-        )
-        return Frame(Picture(visible), page, has_detail=True)
-    table_height = min(len(view.names) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE))
-    table = _table(view, Size(size.width, table_height))
-    pane, page = _detail(view, Size(size.width, size.height - table_height), lines)
-    return Frame(Picture((*table.picture.lines, *pane)), page, table.rows, has_detail=True)
+    table, table_height = Frame(Picture(())), 0
+    if size.height >= _LEAST_SPLIT:
+        table_height = min(len(view.names) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE))
+        table = _table(view, Size(size.width, table_height))
+    pane, page = _pane(view, Size(size.width, size.height - table_height), name, lines, "PgDn")
+    picture = Picture((*table.picture.lines, *pane.lines))
+    return Frame(picture, page, table.rows, has_detail=True)
 
 
 def _table_beside_detail(view: _View, size: Size) -> Frame:
     """The pane at the right, in a third of the width, and the newest alerts where rows are left below the table."""
     cells = max(size.width * 7 // 20, _LEAST_DETAIL)
-    table = _table(view, Size(size.width - cells - 1, size.height))
-    pane, page = _detail(view, Size(cells, size.height), view.detail(cells))
-    left, width_left = list(table.picture.lines), size.width - cells - 1
+    width_left = size.width - cells - 1
+    table = _table(view, Size(width_left, size.height))
+    name, lines = view.selection or "", view.detail(cells)
+    pane, page = _pane(view, Size(cells, size.height), name, lines, "PgDn")
+    left = list(table.picture.lines)
     if (room := size.height - len(left) - 2) >= _LEAST_LOG and view.state.log:
         log = log_lines(view.state, view.now, width_left, view.tz)
         left += [(), _rule("alerts", "", width_left), *log[:room]]
     joined: list[Line] = []
-    for row in range(max(len(left), len(pane))):
-        line = left[row] if row < len(left) else ()
+    for line, beside in zip_longest(left, pane.lines, fillvalue=()):
         gap = Span(" " * (size.width - cells - line_width(line)))
-        joined.append((*line, gap, *pane[row]) if row < len(pane) else line)
+        joined.append((*line, gap, *beside) if beside else line)
     return Frame(Picture(tuple(joined)), page, table.rows, has_detail=True)
 
 
-def _detail(view: _View, size: Size, lines: list[Line]) -> tuple[list[Line], int]:
-    """The pane under its title, page by page where it is too long, and the number of the page."""
-    room = size.height - 1
+def _pane(view: _View, size: Size, title: str, lines: list[Line], key: str) -> tuple[Picture, int]:
+    """Lines under a title, page by page where they are too many, and the number of the page; the key turns it."""
+    room = max(size.height - 1, 1)
     visible, page = paginate(lines, room, view.screen.page)
-    more = f" {page + 1}/{-(-len(lines) // max(room, 1))} PgDn ─" if room < len(lines) else ""
-    return [_rule(view.selection or "", more, size.width), *visible], page
+    more = f" {page + 1}/{-(-len(lines) // room)} {key} ─" if room < len(lines) else ""
+    return Picture((_rule(title, more, size.width), *visible)[-size.height :]), page
 
 
 def _rule(name: str, more: str, cells: int) -> Line:

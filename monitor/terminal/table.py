@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from monitor.core import format
@@ -396,28 +395,17 @@ def percent(window: Window | None, room: int = 4) -> Span:
     """A window's percentage, at the right of these cells."""
     if window is None:
         return Span(pad(format.NOTHING, room, right=True), Style.DIM)
-    return _percent(window.utilization, window.confirmed, room)
-
-
-@lru_cache(maxsize=512)
-def _percent(utilization: float, confirmed: bool, room: int) -> Span:
-    """Made once, as bars are: a table is drawn each second, and its figures are mostly those of the second before."""
-    text = format.percent(utilization, confirmed=confirmed)
-    return Span(pad(text, room, right=True), utilization_style(utilization))
+    text = format.percent(window.utilization, confirmed=window.confirmed)
+    return Span(pad(text, room, right=True), utilization_style(window.utilization))
 
 
 def bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.TRACK) -> Line:
     """A window's utilization drawn in these cells, on a track."""
     if window is None:
         return (Span(format.NO_BAR_CELL * room, Style.TRACK),)
-    return _bar(window.utilization, room, back)
-
-
-@lru_cache(maxsize=512)
-def _bar(utilization: float, room: int, back: Back) -> Line:
-    filled = format.bar(utilization, room)
+    filled = format.bar(window.utilization, room)
     return (
-        Span(filled, utilization_style(utilization), back=back),
+        Span(filled, utilization_style(window.utilization), back=back),
         Span(format.EMPTY_CELL * (room - len(filled)), Style.TRACK, back=back),
     )
 

@@ -168,8 +168,8 @@ def _known(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAl
 def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
     """The samples that polls of the demo's accounts would have brought."""
     from monitor.api.wire import parse_usage  # only the demo reads the API's own format here
-    from monitor.demo.bodies import usage_body
     from monitor.demo.scenario import demo_accounts
+    from monitor.demo.server import usage_body
 
     accounts, at = demo_accounts(since), since
     while at <= until:

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import Fault, SimulatedAccount, rate_limited
+from monitor.demo.server import Fault, Limit, Limits, SimulatedAccount, rate_limited
 
 WOBBLE_SECONDS: Final = 0.9
 FAILURES_FROM: Final = timedelta(seconds=62)

@@ -18,8 +18,7 @@ from monitor.api.client import ApiHosts, Client, Reached, reach
 from monitor.api.wire import LONGEST_WAIT, parse_http_date, parse_retry_after
 from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Secret
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import Fault, SimulatedAccount, SimulatedApi, rate_limited
+from monitor.demo.server import Fault, Limit, Limits, SimulatedAccount, SimulatedApi, rate_limited
 from monitor.system.clock import ServerClock
 from tests.builders import NOW, after
 from tests.fakes import FakeClock

@@ -22,8 +22,7 @@ from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState, Down, Up
 from monitor.core.state import State
-from monitor.demo.bodies import usage_body
-from monitor.demo.server import Fault
+from monitor.demo.server import Fault, usage_body
 from monitor.ipc.mirror import StateMirror
 from monitor.settings import settings_id
 from monitor.storage.cache import read

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from monitor.commands.queries import waiting_line
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import Fault
+from monitor.demo.server import Fault, Limit, Limits
 from tests.commands.test_accounts import Machine, user  # noqa: F401 - a fixture
 from tests.end_to_end.world import MONITOR
 from tests.real.pty import terminal, terminal_env

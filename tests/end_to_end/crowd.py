@@ -14,8 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import SimulatedAccount, SimulatedApi
+from monitor.demo.server import Limit, Limits, SimulatedAccount, SimulatedApi
 from monitor.ipc.client import ask
 from monitor.ipc.lock import holder
 from monitor.paths import config_path, instance

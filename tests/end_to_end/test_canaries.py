@@ -14,8 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from monitor.credentials.keychain import services
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import Fault, SimulatedAccount, SimulatedApi
+from monitor.demo.server import Fault, Limit, Limits, SimulatedAccount, SimulatedApi
 from monitor.ipc.client import ask, stream
 from tests.app.leader_process import socket_of
 from tests.credentials.fake_security import FakeSecurity

@@ -6,8 +6,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import SimulatedAccount
+from monitor.demo.server import Limit, Limits, SimulatedAccount
 from tests.end_to_end.crowd import INTERVAL_SECS, Crowd, crowd
 from tests.real.bus import wait_until
 

@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_urlsafe
 
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import SimulatedAccount, SimulatedApi
+from monitor.demo.server import Limit, Limits, SimulatedAccount, SimulatedApi
 from tests.exporters.fakes import loop_in_thread
 from tests.real.desktop import Desktop, dunst, screen
 from tests.real.secret_service import secret_service

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from monitor.demo.bodies import Limit, Limits, usage_body
-from monitor.demo.server import SimulatedAccount
+from monitor.demo.server import Limit, Limits, SimulatedAccount, usage_body
 from monitor.system.clock import Clock
 
 LIFE = timedelta(hours=8)

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from monitor.core.model import Window
-from monitor.demo.bodies import Limit, Limits
-from monitor.demo.server import SimulatedAccount
+from monitor.demo.server import Limit, Limits, SimulatedAccount
 from tests.app.leader_process import leader
 from tests.builders import live, state, usage
 from tests.end_to_end.world import simulated

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitor.demo.bodies import Limits, usage_body
 from monitor.demo.server import Fault as Answer
+from monitor.demo.server import Limits, usage_body
 from tools.faults.world import Fault, Inject, Seen, World
 
 PAGE: Final = b"<!DOCTYPE html><title>Sign in to the network</title>"

@@ -16,7 +16,7 @@ from random import Random
 from monitor.api.wire import parse_usage
 from monitor.core.errors import Reason
 from monitor.core.model import Usage, Window
-from monitor.demo.bodies import Limit, Limits, usage_body
+from monitor.demo.server import Limit, Limits, usage_body
 from tools.simulate.faults import Refusal, Server
 from tools.simulate.host import RIGHT, Happening, life
 from tools.simulate.naive import Naive

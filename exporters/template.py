@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from enum import Enum
 from html import escape
 from string import Formatter
-from typing import Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from monitor.core import format
 from monitor.core.errors import Failure, SettingsError, describe
@@ -72,80 +72,62 @@ Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True)
-class Property:
-    """What a field of an account says; `decimals` are those of a number where the format asks for none."""
+class Property(Generic[Known]):
+    """What a field of an account or a window says, and what it says where there is no such window.
 
-    read: Callable[[Subject], Value]
-    kind: Kind = Kind.TEXT
-    decimals: int = 0
+    `decimals` are those of a number where the format asks for none.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class WindowProperty:
-    """What a field of a window says, and what it says where there is no such window."""
-
-    read: Callable[[Window, Subject], Value]
+    read: Callable[[Known, Subject], Value]
     kind: Kind = Kind.TEXT
     decimals: int = 0
     missing: Value = None
-
-    def of(self, key: str) -> Property:
-        """The same of the window with this key."""
-
-        def read(subject: Subject) -> Value:
-            window = subject.window(key)
-            return self.missing if window is None else self.read(window, subject)
-
-        return Property(read, self.kind, self.decimals)
 
 
 def _told(value: Known | None, tell: Callable[[Known], Value]) -> Value:
     return None if value is None else tell(value)
 
 
-def _age(subject: Subject) -> timedelta | None:
-    last = subject.account.last_success_at
+def _age(account: AccountState, subject: Subject) -> timedelta | None:
+    last = account.last_success_at
     return None if last is None else max(subject.now - last, timedelta(0))
 
 
-def _failure(subject: Subject) -> Failure | None:
-    health = subject.account.health
-    return health.failure if isinstance(health, Down) else None
+def _failure(account: AccountState) -> Failure | None:
+    return account.health.failure if isinstance(account.health, Down) else None
 
 
-def _login_expires_in(subject: Subject) -> timedelta | None:
-    ends = subject.account.login_expires_at
+def _login_expires_in(account: AccountState, subject: Subject) -> timedelta | None:
+    ends = account.login_expires_at
     return None if ends is None else max(ends - subject.now, timedelta(0))
 
 
-def _number(subject: Subject) -> float | None:
+def _number(_: AccountState, subject: Subject) -> float | None:
     """None for an account without a name: it is not known whose the figures are."""
     return list(subject.state.accounts).index(subject.name) + 1 if subject.name else None
 
 
-ACCOUNT_FIELDS: Final[Mapping[str, Property]] = {
-    "name": Property(lambda s: clean(s.name) or None),
-    "label": Property(lambda s: clean(s.account.account.title) or None),
+ACCOUNT_FIELDS: Final[Mapping[str, Property[AccountState]]] = {
+    "name": Property(lambda _, s: clean(s.name) or None),
+    "label": Property(lambda a, _: clean(a.account.title) or None),
     "number": Property(_number, Kind.NUMBER),
-    "org_id": Property(lambda s: clean(s.account.org_id) or None),
-    "plan": Property(lambda s: clean(s.account.plan or "") or None),
-    "status": Property(lambda s: str(s.account.status(s.now))),
-    "failure": Property(lambda s: _told(_failure(s), lambda failure: str(failure.reason))),
-    "detail": Property(lambda s: _told(_failure(s), lambda failure: clean(describe(failure)))),
-    "active": Property(lambda s: s.name == s.state.active_account, Kind.FLAG),
-    "logged_in": Property(lambda s: s.name == s.state.logged_in, Kind.FLAG),
-    "login_expires_in": Property(lambda s: _told(_login_expires_in(s), format.duration)),
+    "org_id": Property(lambda a, _: clean(a.org_id) or None),
+    "plan": Property(lambda a, _: clean(a.plan or "") or None),
+    "status": Property(lambda a, s: str(a.status(s.now))),
+    "failure": Property(lambda a, _: _told(_failure(a), lambda failure: str(failure.reason))),
+    "detail": Property(lambda a, _: _told(_failure(a), lambda failure: clean(describe(failure)))),
+    "active": Property(lambda _, s: s.name == s.state.active_account, Kind.FLAG),
+    "logged_in": Property(lambda _, s: s.name == s.state.logged_in, Kind.FLAG),
+    "login_expires_in": Property(lambda a, s: _told(_login_expires_in(a, s), format.duration)),
     "login_expires_in_seconds": Property(
-        lambda s: _told(_login_expires_in(s), timedelta.total_seconds), Kind.NUMBER
+        lambda a, s: _told(_login_expires_in(a, s), timedelta.total_seconds), Kind.NUMBER
     ),
     "login_expires_at": Property(
-        lambda s: _told(s.account.login_expires_at, lambda at: format.clock(at, s.now, s.tz))
+        lambda a, s: _told(a.login_expires_at, lambda at: format.clock(at, s.now, s.tz))
     ),
-    "age": Property(lambda s: _told(_age(s), format.age)),
-    "age_seconds": Property(lambda s: _told(_age(s), timedelta.total_seconds), Kind.NUMBER),
-    "requests": Property(
-        lambda s: sum(s.now - at < HOUR for at in s.account.requests), Kind.NUMBER
-    ),
+    "age": Property(lambda a, s: _told(_age(a, s), format.age)),
+    "age_seconds": Property(lambda a, s: _told(_age(a, s), timedelta.total_seconds), Kind.NUMBER),
+    "requests": Property(lambda a, s: sum(s.now - at < HOUR for at in a.requests), Kind.NUMBER),
 }
 
 
@@ -176,32 +158,32 @@ def _level(window: Window) -> tuple[str, str]:
     return level, colour
 
 
-WINDOW_FIELDS: Final[Mapping[str, WindowProperty]] = {
-    "window": WindowProperty(lambda w, _: clean(w.key)),
-    "used": WindowProperty(lambda w, _: format.percent(w.utilization, confirmed=w.confirmed)),
-    "percent": WindowProperty(lambda w, _: _percent(w), Kind.NUMBER),
-    "left": WindowProperty(
+WINDOW_FIELDS: Final[Mapping[str, Property[Window]]] = {
+    "window": Property(lambda w, _: clean(w.key)),
+    "used": Property(lambda w, _: format.percent(w.utilization, confirmed=w.confirmed)),
+    "percent": Property(lambda w, _: _percent(w), Kind.NUMBER),
+    "left": Property(
         lambda w, _: _told(_percent(w), lambda percent: max(100 - percent, 0.0)), Kind.NUMBER
     ),
-    "ratio": WindowProperty(
+    "ratio": Property(
         lambda w, _: _told(_percent(w), lambda percent: percent / 100), Kind.NUMBER, decimals=2
     ),
-    "bar": WindowProperty(lambda w, _: w.utilization, Kind.BAR),
-    "resets_in": WindowProperty(lambda w, s: format.reset(w, s.now)),
-    "resets_in_seconds": WindowProperty(
+    "bar": Property(lambda w, _: w.utilization, Kind.BAR),
+    "resets_in": Property(lambda w, s: format.reset(w, s.now)),
+    "resets_in_seconds": Property(
         lambda w, s: _told(w.resets_in(s.now), timedelta.total_seconds), Kind.NUMBER
     ),
-    "resets_at": WindowProperty(
+    "resets_at": Property(
         lambda w, s: _told(w.resets_at, lambda at: format.clock(at, s.now, s.tz))
     ),
-    "full": WindowProperty(
+    "full": Property(
         lambda w, s: format.outlook(s.account, w.key, s.now, s.tz).replace("--", "") or None
     ),
-    "run_out_percent": WindowProperty(_run_out_percent, Kind.NUMBER),
-    "full_at": WindowProperty(_full_at),
-    "locked": WindowProperty(lambda w, _: w.locked_reason is not None, Kind.FLAG, missing=False),
-    "level": WindowProperty(lambda w, _: _level(w)[0], missing=_UNKNOWN[0]),
-    "color": WindowProperty(lambda w, _: _level(w)[1], missing=_UNKNOWN[1]),
+    "run_out_percent": Property(_run_out_percent, Kind.NUMBER),
+    "full_at": Property(_full_at),
+    "locked": Property(lambda w, _: w.locked_reason is not None, Kind.FLAG, missing=False),
+    "level": Property(lambda w, _: _level(w)[0], missing=_UNKNOWN[0]),
+    "color": Property(lambda w, _: _level(w)[1], missing=_UNKNOWN[1]),
 }
 
 
@@ -231,9 +213,13 @@ ESCAPES: Final[Mapping[str, Callable[[str], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a format, with its conversion, and the room that it takes; `precision` is None where unsaid."""
+    """One field of a format, with its conversion, and the room that it takes; `precision` is None where unsaid.
 
-    shows: Property
+    A `window` of "" stands for a field of the account.
+    """
+
+    shows: Property[Any]
+    window: str = ""
     conversion: str = ""
     fill: str = " "
     align: str = ""
@@ -242,7 +228,10 @@ class Field:
 
     def text(self, subject: Subject) -> str:
         """The value as the format wants it; in JSON, numbers and flags are words of their own."""
-        value, kind = self.shows.read(subject), self.shows.kind
+        kind, value = self.shows.kind, self.shows.missing
+        shown = subject.window(self.window) if self.window else subject.account
+        if shown is not None:
+            value = self.shows.read(shown, subject)
         if kind is Kind.BAR:
             cells = self.width or format.BAR_CELLS
             if not isinstance(value, float | int):
@@ -305,10 +294,11 @@ def _pieces(text: str) -> Iterator[str | Field]:
 
 def _field(name: str, conversion: str, spec: str, place: int) -> Field:
     window, _, rest = name.rpartition(".")
+    shows: Property[Any]
     if name in ACCOUNT_FIELDS:
         shows = ACCOUNT_FIELDS[name]
     elif rest in WINDOW_FIELDS and _is_window(window):
-        shows = WINDOW_FIELDS[rest].of(window)
+        shows = WINDOW_FIELDS[rest]
     else:
         raise _wrong(f"no field {{{clean(name)}}} at character {place}: {_advice(name)}")
     if conversion not in ESCAPES:
@@ -319,6 +309,7 @@ def _field(name: str, conversion: str, spec: str, place: int) -> Field:
         raise _wrong(f"not a width: {clean(spec)!r} at character {place}: say 8, >8, .2, 8.2")
     return Field(
         shows,
+        window,
         conversion,
         fill=found["fill"] or " ",
         align=found["align"] or "",

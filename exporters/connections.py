@@ -30,6 +30,7 @@ LOOK_SECS: Final = 1.0
 """Between two looks at the connections, and two attempts to accept once descriptors have run out."""
 
 COMPLAIN_SECS: Final = 60.0
+"""Between two lines of the log that say that descriptors have run out."""
 
 _SEND_BUFFER: Final = 256 * 1024
 """Of each connection, in the system; by itself it grows to megabytes for a client that does not read."""
@@ -232,7 +233,10 @@ class Listener:
             except ConnectionAbortedError:
                 continue  # the client is gone already
             except OSError as error:  # there are no descriptors, mostly
-                self._complain(error)
+                now = asyncio.get_running_loop().time()
+                if self._complained_at is None or now - self._complained_at > COMPLAIN_SECS:
+                    _log.warning("new connections to the metrics wait: %s", error.strerror)
+                    self._complained_at = now
                 await asyncio.sleep(LOOK_SECS)
                 continue
             if len(self._connections) >= self._most and not self._make_room():
@@ -286,13 +290,6 @@ class Listener:
             if not all(one.is_idle for one in self._connections):
                 self._active.set()
             await asyncio.sleep(LOOK_SECS)
-
-    def _complain(self, error: OSError) -> None:
-        """Log it, at most once a minute."""
-        now = asyncio.get_running_loop().time()
-        if self._complained_at is None or now - self._complained_at > COMPLAIN_SECS:
-            _log.warning("new connections to the metrics wait: %s", error.strerror)
-            self._complained_at = now
 
 
 async def _readable(sock: socket.socket) -> None:

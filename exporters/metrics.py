@@ -188,11 +188,6 @@ _AGE: Final = (
 )
 
 
-def _run_out(row: Row) -> Iterator[Sample]:
-    for key, forecast in row.forecasts.items():
-        yield (row.title, key), forecast.run_out_probability
-
-
 def _full_at(row: Row) -> Iterator[Sample]:
     for key, forecast in row.forecasts.items():
         if (at := forecast.full_at) is not None:
@@ -231,10 +226,6 @@ def _alerts(row: Row) -> Iterator[Sample]:
 def _failures(row: Row) -> Iterator[Sample]:
     """Every reason has its series from the start, so that a first failure is an increase."""
     return (((row.title, reason), row.account.failures.get(reason, 0)) for reason in Reason)
-
-
-def _info(row: Row) -> Iterator[Sample]:
-    yield (row.title, row.account.org_id, row.account.plan or ""), 1
 
 
 def _durations(fleet: Fleet) -> Iterator[Sample]:
@@ -289,7 +280,10 @@ ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
         "Probability (0 to 1) that the window is full before its reset; absent while too little is known."
         f" {_AGE}",
         ("account", "window"),
-        _run_out,
+        lambda row: (
+            ((row.title, key), forecast.run_out_probability)
+            for key, forecast in row.forecasts.items()
+        ),
     ),
     Family(
         "claude_usage_full_timestamp_seconds",
@@ -392,7 +386,7 @@ ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
         "claude_usage_account",
         "What is known of the account, empty where it is not; join with * on(account) group_left(plan).",
         ("account", "org_id", "plan"),
-        _info,
+        lambda row: [((row.title, row.account.org_id, row.account.plan or ""), 1)],
         kind="info",
     ),
 )

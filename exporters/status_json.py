@@ -20,14 +20,9 @@ def status_document(state: State, now: datetime) -> dict[str, Any]:
     }
 
 
-def render_json(state: State, now: datetime) -> str:
-    """The document as indented ASCII text, without a newline at its end."""
-    return json.dumps(status_document(state, now), indent=2, allow_nan=False)
-
-
-def render_json_line(state: State, now: datetime) -> str:
-    """The document on one line, without a newline at its end."""
-    return json.dumps(status_document(state, now), allow_nan=False)
+def render_json(state: State, now: datetime, indent: int | None = 2) -> str:
+    """The document as ASCII text, without a newline at its end; not indented (None), it is one line."""
+    return json.dumps(status_document(state, now), indent=indent, allow_nan=False)
 
 
 def _account(state: State, name: str, now: datetime) -> dict[str, Any]:

@@ -5,10 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from monitor.core.alerts.firing import firing_alerts
-from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError
 from monitor.core.events import Muted, RequestsCounted, StorageFailed, Ticked
-from monitor.core.state import State
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.storage.cache import Mute
@@ -83,16 +81,16 @@ async def refresh_firing(channels: ChannelSet, store: Store, clock: Clock) -> No
         now, state = clock.now(), store.state
         quiet = channels.quiet_until(now) is not None or state.muted_until is not None
         for manager in managers:
-            firing = [a for a in firing_alerts(state, now) if _is_for(manager, a, state)]
+            rules = state.policy.alerts
+            firing = [
+                alert
+                for alert in firing_alerts(state, now)
+                if (only := rules.rule(alert.kind).channels) is None or manager.name in only
+            ]
             try:
                 await manager.refresh(firing, now, quiet=quiet)
             except ChannelError as error:  # it is repeated in a minute
                 _log.warning("channel %s: %s", manager.name, error)
-
-
-def _is_for(manager: Alertmanager, alert: Alert, state: State) -> bool:
-    channels = state.policy.alerts.rule(alert.kind).channels
-    return channels is None or manager.name in channels
 
 
 def is_polling(store: Store, clock: Clock) -> bool:

@@ -28,7 +28,6 @@ from monitor.core.model import (
     AuthMethod,
     Unpolled,
     Up,
-    Usage,
 )
 from monitor.core.state import Policy, State
 from monitor.core.update import update
@@ -83,15 +82,10 @@ def line_of_input(
         state, facts = saved_state(settings, known.accounts, at), known.facts
     name = _account_in(folder or "", state, AccountCache(facts))
     account = state.accounts.get(name) or AccountState(Account(NOBODY), at, state.policy.interval)
-    accounts = {**state.accounts, name: _with_usage(account, usage, at)}
+    health, last = (Unpolled(), None) if usage is None else (Up(at), at)
+    account = replace(account, usage=usage, health=health, last_success_at=last)
+    accounts = {**state.accounts, name: account}
     return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n", complaint
-
-
-def _with_usage(account: AccountState, usage: Usage | None, at: datetime) -> AccountState:
-    """Return the account with this usage, and with no other."""
-    if usage is None:
-        return replace(account, usage=None, health=Unpolled(), last_success_at=None)
-    return replace(account, usage=usage, health=Up(at), last_success_at=at)
 
 
 def _account_in(folder: str, state: State, cache: AccountCache) -> str:

@@ -128,18 +128,14 @@ class Poller:
         at_once = math.ceil(2 * len(accounts) * TICK / policy.interval.total_seconds())
         return [*first[: max(room, 0)], *[name for name in late if name in self._newest][:at_once]]
 
-    def _tick_secs(self) -> float:
-        """The pause to the next look: short while first polls are due."""
+    async def _tick(self) -> None:
+        """Let a moment pass, a short one while first polls are due, and notice a wall clock that was set meanwhile."""
         soon, state = self._clock.now() + timedelta(seconds=TICK), self._store.state
         accounts = state.accounts.items() if state.policy.polls else ()
         is_first = any(n not in self._newest and a.next_poll_at <= soon for n, a in accounts)
-        return FIRST_TICK if is_first else TICK
-
-    async def _tick(self) -> None:
-        """Let a moment pass, and notice when the wall clock was set meanwhile."""
         machine = self._clock.machine
         wall, mono = machine.now(), machine.monotonic()
-        await machine.sleep(self._tick_secs())
+        await machine.sleep(FIRST_TICK if is_first else TICK)
         passed = timedelta(seconds=machine.monotonic() - mono)
         step = machine.now() - wall - passed
         if abs(step) > STEP:

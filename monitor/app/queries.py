@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from exporters.status_json import render_json, render_json_line
+from exporters.status_json import render_json
 from exporters.template import DEFAULT, Format, parse_format, render_line
 from monitor.core import format
 from monitor.core.commands import CURRENT, Guard, Next, Question, Run, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.guard import Verdict, current_account, fitting, guarded, named_account
-from monitor.core.planning import Action, Advice, plan
+from monitor.core.planning import Action, plan
 from monitor.core.ranking import APPLICABLE, Candidate, Choice, Confidence, all_limits, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
@@ -61,7 +61,7 @@ def answer_query(state: State, now: datetime, query: Question) -> Answer:
 def render_watched(state: State, now: datetime, query: WatchLines) -> str:
     """Make what a stream of lines shows: one of JSON, or one in a format for each account. Raises SettingsError."""
     if query.form == "json":
-        return f"{render_json_line(_narrowed(state, query.account), now)}\n"
+        return f"{render_json(_narrowed(state, query.account), now, indent=None)}\n"
     return lines_of(state, now, parse_format(query.format or DEFAULT), query.account)
 
 
@@ -134,7 +134,17 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
 
     lines = plan(limits, now, duration, points_per_hour, state.logged_in, query.model)
     if query.form == "json":
-        return Answer(0, f"{json.dumps([_advice(line) for line in lines], indent=2)}\n")
+        documents = [
+            {
+                "at": iso(line.at),
+                "until": line.until and iso(line.until),
+                "action": line.action,
+                "account": line.account,
+                "reason": line.reason,
+            }
+            for line in lines
+        ]
+        return Answer(0, f"{json.dumps(documents, indent=2)}\n")
     rows, said = list[tuple[str, str, str, str]](), False
     for line in lines:
         when, why = format.clock(line.at, now), line.reason
@@ -153,16 +163,6 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
         first, *more = wrap(why, room)
         text += f"{start}{first}\n" + "".join(f"{'':{sum(cells) + 6}}{part}\n" for part in more)
     return Answer(0, text)
-
-
-def _advice(line: Advice) -> Mapping[str, Any]:
-    return {
-        "at": iso(line.at),
-        "until": line.until and iso(line.until),
-        "action": line.action,
-        "account": line.account,
-        "reason": line.reason,
-    }
 
 
 def _ranking(choice: Choice, now: datetime) -> Answer:
@@ -248,20 +248,20 @@ def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
         "config_dir": config_dir(chosen) if chosen else None,
         "free_at": choice.free_at and iso(choice.free_at),
         "reasons": choice.reasons,
-        "ranking": [_ranked(candidate) for candidate in choice.ranking],
-    }
-
-
-def _ranked(candidate: Candidate) -> Mapping[str, Any]:
-    window = candidate.window
-    return {
-        "account": candidate.account,
-        "standing": candidate.standing.name.lower(),
-        "logged_in": candidate.logged_in,
-        "room": None if candidate.room is None else round(candidate.room, 6),
-        "urgency": round(candidate.urgency, 4),
-        "window": window.key if window else None,
-        "resets_at": iso(window.resets_at) if window and window.resets_at else None,
-        "free_at": candidate.free_at and iso(candidate.free_at),
-        "reasons": candidate.reasons,
+        "ranking": [
+            {
+                "account": candidate.account,
+                "standing": candidate.standing.name.lower(),
+                "logged_in": candidate.logged_in,
+                "room": None if candidate.room is None else round(candidate.room, 6),
+                "urgency": round(candidate.urgency, 4),
+                "window": candidate.window and candidate.window.key,
+                "resets_at": candidate.window
+                and candidate.window.resets_at
+                and iso(candidate.window.resets_at),
+                "free_at": candidate.free_at and iso(candidate.free_at),
+                "reasons": candidate.reasons,
+            }
+            for candidate in choice.ranking
+        ],
     }

@@ -68,7 +68,8 @@ def _list(arguments: Namespace, now: datetime) -> None:
             ],
         )
         return
-    highest = {_subject(alert): alert for alert in sorted(firing, key=_height)}
+    by_height = sorted(firing, key=lambda alert: 1 if alert.threshold is None else alert.threshold)
+    highest = {_subject(alert): alert for alert in by_height}
     print("active alerts" if firing else "no alert is active")
     for alert in sorted(highest.values(), key=lambda alert: alert.at, reverse=True):
         print(f"  {_row(alert, now)}  since {clock(alert.at, now, seconds=True)}")
@@ -94,10 +95,6 @@ def _subject(alert: Alert) -> tuple[str, ...]:
     """One window in one period; all thresholds of it are one subject."""
     kind = AlertKind.THRESHOLD if alert.kind is AlertKind.LIMIT else alert.kind
     return kind, alert.account, alert.window, alert.period
-
-
-def _height(alert: Alert) -> float:
-    return 1.0 if alert.threshold is None else alert.threshold
 
 
 def _replay(arguments: Namespace, now: datetime) -> None:

@@ -79,7 +79,6 @@ class NotificationLog:
     told: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failed: Mapping[tuple[str, str], int] = field(default_factory=dict)
     sent_at: Mapping[str, datetime] = field(default_factory=dict)
-    last_at: datetime | None = None
     last_channel: str | None = None
     last_failure: str | None = None
 

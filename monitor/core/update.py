@@ -40,7 +40,7 @@ from monitor.core.events import (
 )
 from monitor.core.merge import answered, merged, settled
 from monitor.core.model import LONGEST_EXPECTED, AccountState, Down, Unpolled, Up
-from monitor.core.state import LOG_LENGTH, LoggedAlert, NotificationLog, Policy, State
+from monitor.core.state import LOG_LENGTH, LoggedAlert, Policy, State
 
 WATCHED = (
     PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Forecasted | Ticked | CredentialSeen
@@ -285,26 +285,19 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
 
 def _with_notification(state: State, event: Notified) -> State:
     log = state.notifications
-    outcome = event.failure or event.kind
-    counts = dict(log.failed if event.failure else log.told)
-    counts[event.channel, outcome] = counts.get((event.channel, outcome), 0) + 1
+    known, outcome = (log.failed, event.failure) if event.failure else (log.told, event.kind)
+    counts = {**known, (event.channel, outcome): known.get((event.channel, outcome), 0) + 1}
+    log = replace(log, last_channel=event.channel, last_failure=event.failure)
+    if event.failure:
+        log = replace(log, failed=counts)
+    else:
+        log = replace(log, told=counts, sent_at={**log.sent_at, event.channel: event.at})
     alerts = frozenset(event.alerts)
-    return replace(
-        state,
-        log=tuple(
-            entry.after(event.channel, event.failure) if entry.alert in alerts else entry
-            for entry in state.log
-        ),
-        notifications=NotificationLog(
-            log.channels,
-            told=log.told if event.failure else counts,
-            failed=counts if event.failure else log.failed,
-            sent_at=log.sent_at if event.failure else {**log.sent_at, event.channel: event.at},
-            last_at=event.at,
-            last_channel=event.channel,
-            last_failure=event.failure,
-        ),
+    entries = tuple(
+        entry.after(event.channel, event.failure) if entry.alert in alerts else entry
+        for entry in state.log
     )
+    return replace(state, log=entries, notifications=log)
 
 
 def _logged(state: State, *entries: LoggedAlert) -> State:

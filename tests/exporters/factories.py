@@ -40,7 +40,6 @@ def rich_state(now: datetime) -> State:
         notifications=NotificationLog(
             told={("desktop", "threshold"): 3, ("desktop", "reset"): 1, ("bell", "threshold"): 1},
             failed={("desktop", "timeout"): 1},
-            last_at=now,
             last_channel="bell",
             channels=("desktop", "bell"),
             sent_at={"bell": now},

@@ -165,7 +165,7 @@ def test_the_title_says_until_when_alerts_are_muted(
 
 
 def test_a_message_comes_before_the_mute_and_the_mute_before_an_old_failure() -> None:
-    log = NotificationLog(last_at=NOW, last_channel="desktop", last_failure="timeout")
+    log = NotificationLog(last_channel="desktop", last_failure="timeout")
     muted = replace(STATES["three"](NOW), muted_until=after(hours=1), notifications=log)
     assert "muted until 13:00" in title(Screen(), muted)
     assert "Refreshing" in title(Screen().show("Refreshing", NOW), muted)

@@ -30,7 +30,6 @@ from monitor.core.model import (
     SEVEN_DAYS,
     AccountState,
     ExtraUsage,
-    Up,
     Window,
     kept_for,
     window_duration,
@@ -305,7 +304,7 @@ ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
     _of_account(
         "up",
         "1 if the last poll of the account succeeded, 0 if it failed or none has ended yet.",
-        lambda row: isinstance(row.account.health, Up),
+        lambda row: row.account.down is None and row.account.last_success_at is not None,
     ),
     _of_account(
         "login_required", "1 when only a new login helps.", lambda row: row.account.login_required

@@ -33,7 +33,6 @@ from exporters.page import SECURITY_POLICY, render_page, render_status
 from exporters.prometheus import Exposition, Page
 from exporters.web_config import SiteConfig, WebConfigFile
 from monitor.core.errors import TrackerError
-from monitor.core.model import Unpolled
 from monitor.core.state import State
 
 HEADERS: Final = {
@@ -354,5 +353,6 @@ def is_ready(state: State) -> bool:
     Where nobody is polled, it is ready once it has looked for figures, which may be for nobody to find.
     """
     return state.looked_around or not any(
-        isinstance(account.health, Unpolled) for account in state.accounts.values()
+        account.down is None and account.last_success_at is None
+        for account in state.accounts.values()
     )

@@ -7,7 +7,7 @@ from typing import Any
 from monitor.core.errors import describe
 from monitor.core.forecast import Forecast
 from monitor.core.format import iso
-from monitor.core.model import AccountState, Down, Window
+from monitor.core.model import AccountState, Window
 from monitor.core.state import State
 
 
@@ -42,9 +42,9 @@ def _account(state: State, name: str, now: datetime) -> dict[str, Any]:
 
 
 def _failure(account: AccountState) -> dict[str, Any] | None:
-    if not isinstance(account.health, Down):
+    if account.down is None:
         return None
-    failure = account.health.failure
+    failure = account.down.failure
     return {
         "reason": failure.reason,
         "detail": describe(failure),

@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 from monitor.core import format
 from monitor.core.errors import Failure, SettingsError, describe
 from monitor.core.limits import is_window_key
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 
@@ -94,7 +94,7 @@ def _age(account: AccountState, subject: Subject) -> timedelta | None:
 
 
 def _failure(account: AccountState) -> Failure | None:
-    return account.health.failure if isinstance(account.health, Down) else None
+    return account.down.failure if account.down else None
 
 
 def _login_expires_in(account: AccountState, subject: Subject) -> timedelta | None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitor.core.errors import Failure, Reason
-from monitor.core.model import Account, AccountState, Down, Up, Usage, Window
+from monitor.core.model import Account, AccountState, Down, Usage, Window
 from monitor.core.state import Policy, State
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -37,7 +37,6 @@ def live(name: str, *windows: Window, at: datetime = NOW, **changes: Any) -> Acc
         "next_poll_at": at + timedelta(seconds=180),
         "interval": timedelta(seconds=180),
         "usage": usage(*windows, at=at),
-        "health": Up(at),
         "last_success_at": at,
         "polls": 1,
         "requests": (at,),
@@ -49,7 +48,7 @@ def failing(state: AccountState, reason: Reason, detail: str = "", **changes: An
     """The same account, whose newest poll failed."""
     return replace(
         state,
-        health=Down(NOW, Failure(reason, detail=detail)),
+        down=Down(NOW, Failure(reason, detail=detail)),
         failures={**state.failures, reason: 1},
         failures_in_a_row=1,
         **changes,

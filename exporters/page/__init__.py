@@ -23,7 +23,6 @@ from monitor.core.model import (
     FIVE_HOURS,
     SEVEN_DAYS,
     AccountState,
-    Down,
     Status,
     Window,
     window_duration,
@@ -215,8 +214,8 @@ def _other(account: AccountState, window: Window, now: datetime) -> str:
 def _state(account: AccountState, candidate: Candidate, now: datetime) -> tuple[str, str]:
     since = account.last_success_at
     old = f"{age(now - since)} old" if since and now - since >= WORTH_TELLING else ""
-    if isinstance(account.health, Down):
-        words = _FAILURES[account.health.failure.reason]
+    if account.down is not None:
+        words = _FAILURES[account.down.failure.reason]
         return "failing", escape(f"{words}, {old}" if old else words)
     if candidate.standing is Confidence.FULL:
         free = candidate.free_at

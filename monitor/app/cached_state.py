@@ -26,8 +26,6 @@ from monitor.core.model import (
     Account,
     AccountState,
     AuthMethod,
-    Unpolled,
-    Up,
 )
 from monitor.core.state import Policy, State
 from monitor.core.update import update
@@ -82,8 +80,8 @@ def line_of_input(
         state, facts = saved_state(settings, known.accounts, at), known.facts
     name = _account_in(folder or "", state, AccountCache(facts))
     account = state.accounts.get(name) or AccountState(Account(NOBODY), at, state.policy.interval)
-    health, last = (Unpolled(), None) if usage is None else (Up(at), at)
-    account = replace(account, usage=usage, health=health, last_success_at=last)
+    last = None if usage is None else at
+    account = replace(account, usage=usage, down=None, last_success_at=last)
     accounts = {**state.accounts, name: account}
     return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n", complaint
 

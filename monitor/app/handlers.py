@@ -34,7 +34,7 @@ from monitor.core.commands import (
 from monitor.core.errors import SettingsError, TrackerError, describe
 from monitor.core.events import Muted, RefreshRequested
 from monitor.core.format import clock, duration
-from monitor.core.model import AccountState, Down
+from monitor.core.model import AccountState
 from monitor.core.state import State
 from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import encode_change, encode_state
@@ -193,7 +193,7 @@ def refresh_words(
     left = max(waits, default=now) - now
     wait = f"until {clock(now + left, now)}" if left >= MINUTE else duration(left)
     if account is not None:
-        down = [new.health.failure for new in failed if isinstance(new.health, Down)]
+        down = [new.down.failure for new in failed if new.down is not None]
         if down:
             return f"{account}: {describe(down[0]) or down[0].reason}"
         return f"{account}: next refresh in {duration(left)}" if waits else f"{account} refreshed"

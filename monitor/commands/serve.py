@@ -16,7 +16,7 @@ from monitor.app.leadership import Election
 from monitor.app.wiring import CliOptions, RunConfig
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
-from monitor.core.model import AccountState, Down, Unpolled
+from monitor.core.model import AccountState
 from monitor.ipc.mirror import StateView
 from monitor.notify.channels.terminal import Show
 from monitor.paths import instance
@@ -175,15 +175,13 @@ def health_words(account: AccountState, started: datetime, tz: tzinfo | None = N
 
     Clock times are in `tz` (None: the machine's).
     """
-    match account.health:
-        case Unpolled():
-            return ""
-        case Down(_, failure):
-            return f"{failure.reason}: {describe(failure)}"
+    if account.down is not None:
+        failure = account.down.failure
+        return f"{failure.reason}: {describe(failure)}"
     last = account.last_success_at
-    if last is not None and last < started:
-        return f"kept figures of {clock(last, started, tz)}"
-    return "polled"
+    if last is None:
+        return ""
+    return f"kept figures of {clock(last, started, tz)}" if last < started else "polled"
 
 
 def service(arguments: Namespace) -> int:

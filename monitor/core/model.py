@@ -266,26 +266,12 @@ class AccountForecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Unpolled:
-    """No poll has ended yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """Polls succeed, since this instant."""
-
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Down:
     """Polls fail, since this instant; `failure` is the newest one."""
 
     since: datetime
     failure: Failure
 
-
-Health = Unpolled | Up | Down
 
 LOGIN_REASONS: Final = frozenset({Reason.AUTH, Reason.SCOPE})
 
@@ -320,7 +306,7 @@ class AccountState:
     interval: timedelta
     phase: float = 0.0
     usage: Usage | None = None
-    health: Health = Unpolled()
+    down: Down | None = None
     last_success_at: datetime | None = None
     polling: bool = False
     requests: tuple[datetime, ...] = ()
@@ -347,13 +333,11 @@ class AccountState:
     @property
     def login_required(self) -> bool:
         """Whether only a new login helps."""
-        if not isinstance(self.health, Down):
-            return False
-        failure = self.health.failure
-        return failure.reason in LOGIN_REASONS and not failure.renewable
+        failure = self.down.failure if self.down else None
+        return failure is not None and failure.reason in LOGIN_REASONS and not failure.renewable
 
     def status(self, now: datetime) -> Status:
-        if isinstance(self.health, Down):
+        if self.down is not None:
             return Status.FAILING
         if self.last_success_at is None:
             return Status.WAITING

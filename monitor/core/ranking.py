@@ -14,7 +14,7 @@ from typing import Final
 
 from monitor.core import format
 from monitor.core.errors import Reason
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Window
 from monitor.core.planning import (
     FREE,
     SPENT,
@@ -142,7 +142,7 @@ def _standing(
     """What its figures are worth, and why they are worth less than they seem."""
     doubts: list[str] = []
     standing = Confidence.KNOWN
-    failure = account.health.failure if isinstance(account.health, Down) else None
+    failure = account.down.failure if account.down else None
     if known and not account.values_are_fresh(now, state.policy.interval):
         standing = Confidence.OLD
         at = account.last_success_at

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.model import Account, AccountState, Down, Unpolled, Up
+from monitor.core.model import Account, AccountState
 from monitor.core.schedule import taken_up
 
 KEPT_FOR: Final = timedelta(days=1)
@@ -78,9 +78,8 @@ def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:
     """The accounts for a program that may not ask the API: that asking failed says nothing any more."""
     known = dict(accounts)
     for name, old in accounts.items():
-        if isinstance(old.health, Down):
-            health = Unpolled() if old.last_success_at is None else Up(old.last_success_at)
-            known[name] = replace(old, health=health, backoff_until=None, failures_in_a_row=0)
+        if old.down is not None:
+            known[name] = replace(old, down=None, backoff_until=None, failures_in_a_row=0)
     return known
 
 
@@ -91,7 +90,7 @@ def is_recent(old: AccountState, now: datetime) -> bool:
 
 def _newest(old: AccountState, now: datetime) -> datetime:
     """The newest instant that has been; where it is still to come, the clock was set back meanwhile."""
-    since = None if isinstance(old.health, Unpolled) else old.health.since
+    since = old.down.since if old.down else None
     have_been = (*old.requests, old.last_success_at, old.throttled_at, since)
     return max((at for at in have_been if at is not None), default=now)
 

@@ -24,7 +24,7 @@ from itertools import pairwise
 from typing import Final
 
 from monitor.core.errors import Reason
-from monitor.core.model import AccountState, Down
+from monitor.core.model import AccountState
 
 HOUR: Final = timedelta(hours=1)
 REQUESTS_PER_HOUR: Final = 28
@@ -162,12 +162,12 @@ def is_in_turn(state: AccountState, now: datetime, base: timedelta) -> bool:
 
 def followed(state: AccountState, base: timedelta) -> AccountState:
     """The schedule under the interval that the settings name now: a shorter one is followed, a back-off stands."""
-    if not isinstance(state.health, Down):
+    if state.down is None:
         interval = _interval(state, base)
     elif state.backoff_until is not None:
         interval = max(state.interval, base)
     else:  # with the most of its jitter, so that the same interval is no less
-        reason = state.health.failure.reason
+        reason = state.down.failure.reason
         interval = max(_delay(reason, state.failures_in_a_row, base, None, 1.0), base)
     due = state.next_poll_at
     if interval < state.interval and state.requests:

@@ -39,7 +39,7 @@ from monitor.core.events import (
     Ticked,
 )
 from monitor.core.merge import answered, merged, settled
-from monitor.core.model import LONGEST_EXPECTED, AccountState, Down, Unpolled, Up
+from monitor.core.model import LONGEST_EXPECTED, AccountState, Down
 from monitor.core.state import LOG_LENGTH, LoggedAlert, Policy, State
 
 WATCHED = (
@@ -175,7 +175,7 @@ def _polled(
     new = replace(
         old,
         usage=usage,
-        health=old.health if isinstance(old.health, Up) else Up(event.at),
+        down=None,
         last_success_at=usage.at,
         polling=False,
         poll_duration=event.duration,
@@ -188,7 +188,7 @@ def _failed(old: AccountState, event: PollFailed, base: timedelta) -> AccountSta
     failure, reason = event.failure, event.failure.reason
     new = replace(
         old,
-        health=Down(old.health.since if isinstance(old.health, Down) else event.at, failure),
+        down=Down(old.down.since if old.down else event.at, failure),
         polling=False,
         poll_duration=event.duration or old.poll_duration,
         failures={**old.failures, reason: old.failures.get(reason, 0) + 1},
@@ -218,7 +218,6 @@ def _overheard(
     new = replace(
         old,
         usage=usage,
-        health=Up(event.at) if isinstance(old.health, Unpolled) else old.health,
         last_success_at=max(old.last_success_at or usage.at, usage.at),
         alerts={**old.alerts, **{key: m for key, m in memories.items() if key in news}},
     )

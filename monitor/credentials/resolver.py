@@ -20,7 +20,7 @@ from monitor.core.errors import (
     Source,
 )
 from monitor.core.events import AccountIdentified, CredentialSeen
-from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Down, Storage
+from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Storage
 from monitor.credentials.account_cache import CachedAccount, digest
 from monitor.credentials.folders import for_claude_code, remembered
 from monitor.credentials.given import program_name
@@ -236,7 +236,7 @@ class Resolver:
         """Have each account whose token has ended polled now: nothing is sent, and it says so at once."""
         now = self._clock.now()
         for name, state in self._store.state.accounts.items():
-            ends, is_down = state.token_expires_at, isinstance(state.health, Down)
+            ends, is_down = state.token_expires_at, state.down is not None
             if ends is not None and ends <= now < state.next_poll_at and not is_down:
                 self._announce_token(name, ends, renewed=True)
 

@@ -19,7 +19,7 @@ from monitor.core.errors import (
     explain,
 )
 from monitor.core.format import age, duration
-from monitor.core.model import LOGIN_REASONS, Account, AccountState, AuthMethod, Down, Storage
+from monitor.core.model import LOGIN_REASONS, Account, AccountState, AuthMethod, Storage
 from monitor.core.sanitize import clean
 from monitor.credentials.account_cache import CachedAccount
 from monitor.credentials.folders import DEFAULT, for_claude_code
@@ -267,8 +267,8 @@ def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> di
     """By account, those that fail, if only to read some of their figures."""
     failed = {}
     for name, account in accounts.items():
-        if isinstance(account.health, Down):
-            failed[name] = Failed(account.health.failure, is_running)
+        if account.down is not None:
+            failed[name] = Failed(account.down.failure, is_running)
         elif account.usage is not None and account.usage.left_out:
             words = clean("; ".join(account.usage.left_out))
             partial = Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)

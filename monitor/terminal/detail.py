@@ -8,7 +8,7 @@ from typing import Final
 from monitor.core import format
 from monitor.core.alerts.text import headline
 from monitor.core.errors import command, explain
-from monitor.core.model import EXTRA, SEVEN_DAYS, AccountState, AuthMethod, Down, Window
+from monitor.core.model import EXTRA, SEVEN_DAYS, AccountState, AuthMethod, Window
 from monitor.core.sanitize import clean
 from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, over_budget
 from monitor.core.state import State
@@ -153,8 +153,8 @@ def _reset(window: Window, moment: _Moment) -> str:
 
 
 def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
-    down = account.health
-    if isinstance(down, Down):
+    down = account.down
+    if down is not None:
         phrases = failure_phrases(account, down, moment.now, moment.tz)
         yield "Status", text_line(phrases[0], Style.PROBLEM)
         times = account.failures_in_a_row

@@ -84,8 +84,8 @@ def status_words(
 ) -> StatusWords:
     """The account's condition at `now`; clock times are those of `tz`."""
     age = format.age(now - (account.last_success_at or now))
-    if isinstance(account.health, Down):
-        phrases = failure_phrases(account, account.health, now, tz)
+    if account.down is not None:
+        phrases = failure_phrases(account, account.down, now, tz)
         last = account.last_success_at
         if last is not None and now - last >= format.WORTH_TELLING:
             # Numbers that stay while polls fail have an age in the fewest words too: else they look current.

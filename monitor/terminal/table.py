@@ -11,7 +11,6 @@ from monitor.core.model import (
     FIVE_HOURS,
     SEVEN_DAYS,
     AccountState,
-    Down,
     Window,
     kept_for,
 )
@@ -201,7 +200,7 @@ def _row(
             is_selected,
             windows={window.key: window for window in account.windows(now)},
             status=status_words(state, account, now, tz),
-            is_troubled=is_old or isinstance(account.health, Down),
+            is_troubled=is_old or account.down is not None,
             full=_outlook(account, now, tz),
         )
         return row, now + next_turn(account, now, interval)

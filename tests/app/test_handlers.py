@@ -182,7 +182,7 @@ def poll(name: str, minutes: float, failures: int = 0) -> AccountState:
             [
                 (
                     poll("a", 0),
-                    replace(poll("a", 3, 1), health=Down(NOW, Failure(Reason.CONNECTION))),
+                    replace(poll("a", 3, 1), down=Down(NOW, Failure(Reason.CONNECTION))),
                 )
             ],
             "a",

@@ -18,7 +18,7 @@ from monitor.core.events import (
     PollStarted,
     RefreshRequested,
 )
-from monitor.core.model import Account, AccountState, Credential, Down, Identity, Secret, Usage
+from monitor.core.model import Account, AccountState, Credential, Identity, Secret, Usage
 from monitor.core.schedule import Sent
 from monitor.core.state import Policy, State
 from monitor.storage.requests import RequestBudget
@@ -240,7 +240,7 @@ async def test_a_refusal_stands_where_the_hour_has_no_room_for_a_second_try() ->
     async with rig.running():
         await rig.clock.advance(2)
         assert len(rig.api.asked) == 1
-        assert isinstance(rig.store.state.accounts["a"].health, Down)
+        assert rig.store.state.accounts["a"].down is not None
         await rig.clock.advance(140)
     assert len(rig.api.asked) == 2, "the renewed one has its turn"
     assert rig.store.state.accounts["a"].last_success_at == rig.api.times("a")[1]
@@ -293,9 +293,9 @@ async def test_a_second_try_needs_room_among_all_processes() -> None:
     rig.poller_with(FakeBudget(left=1))
     async with rig.running():
         await rig.clock.advance(1)
-    health = rig.store.state.accounts["a"].health
-    assert isinstance(health, Down)
-    assert (health.failure.reason, len(rig.api.asked)) == (Reason.AUTH, 1)
+    down = rig.store.state.accounts["a"].down
+    assert down is not None
+    assert (down.failure.reason, len(rig.api.asked)) == (Reason.AUTH, 1)
 
 
 async def test_what_the_server_said_is_noted_for_the_other_processes() -> None:
@@ -328,9 +328,9 @@ async def test_a_refused_credential_without_a_newer_one_is_sent_once() -> None:
     async with rig.running():
         await rig.clock.advance(2)
     assert len(rig.api.asked) == 1
-    health = rig.store.state.accounts["a"].health
-    assert isinstance(health, Down)
-    assert health.failure.reason is Reason.AUTH
+    down = rig.store.state.accounts["a"].down
+    assert down is not None
+    assert down.failure.reason is Reason.AUTH
 
 
 async def test_a_credential_of_another_organization_is_not_the_last_one_tried() -> None:
@@ -365,8 +365,8 @@ async def test_without_a_credential_nothing_is_sent() -> None:
     async with rig.running():
         await rig.clock.advance(2)
     account = rig.store.state.accounts["a"]
-    assert isinstance(account.health, Down)
-    assert describe(account.health.failure) == "the keyring is locked"
+    assert account.down is not None
+    assert describe(account.down.failure) == "the keyring is locked"
     assert (rig.api.asked, account.requests, account.polls) == ([], (), 1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from monitor.core.model import Up, Window
+from monitor.core.model import Window
 from monitor.paths import config_path
 from tests.app.leader_process import leader
 from tests.builders import live, state
@@ -112,7 +112,6 @@ def test_where_no_account_has_room_nothing_is_run(world: dict[str, str]) -> None
             name,
             Window("5h", used, now + timedelta(hours=hours)),
             at=now,
-            health=Up(now),
             config_dir=f"/home/me/{name}",
         )
         for name, used, hours in (("work", 0.99, 2), ("home", 1.0, 1))

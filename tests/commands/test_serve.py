@@ -7,8 +7,8 @@ import pytest
 
 from monitor.commands.serve import health_words
 from monitor.core.errors import Failure, Reason
-from monitor.core.model import Down, Unpolled
-from tests.builders import NOW, after, live
+from monitor.core.model import Down
+from tests.builders import NOW, after, live, waiting
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_figures_from_before_the_start_were_not_polled(minutes: float, words: st
 
 def test_a_failure_is_told_whoever_met_it() -> None:
     down = replace(
-        live("a"), health=Down(NOW, Failure(Reason.TIMEOUT, detail="no answer within 10 s"))
+        live("a"), down=Down(NOW, Failure(Reason.TIMEOUT, detail="no answer within 10 s"))
     )
     assert health_words(down, NOW, UTC) == "timeout: no answer within 10 s"
-    assert health_words(replace(down, health=Unpolled()), NOW, UTC) == ""
+    assert health_words(waiting("a"), NOW, UTC) == ""

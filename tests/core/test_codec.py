@@ -24,10 +24,7 @@ from monitor.core.model import (
     AccountState,
     Credential,
     Down,
-    Health,
     Secret,
-    Unpolled,
-    Up,
     Usage,
     Window,
 )
@@ -35,6 +32,19 @@ from monitor.core.state import NotificationLog, State
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KINDS: list[Any] = [AccountState, WindowMemory, Condition, Alert, RuleBook, NotificationLog, State]
+
+
+@dataclass(frozen=True)
+class Unpolled:
+    pass
+
+
+@dataclass(frozen=True)
+class Up:
+    since: datetime
+
+
+Health = Unpolled | Up | Down
 
 
 def through_text(plain: object) -> Any:

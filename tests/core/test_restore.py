@@ -11,7 +11,7 @@ from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Restored
-from monitor.core.model import Account, AccountState, AuthMethod, Down, Identity, Unpolled
+from monitor.core.model import Account, AccountState, AuthMethod, Down, Identity
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, live, state, waiting, window
@@ -69,7 +69,7 @@ def test_memory_by_a_clock_that_was_set_back_since_moves_alone() -> None:
 def test_nothing_is_sent_before_its_time() -> None:
     blocked = replace(
         KNOWN,
-        health=Down(before(minutes=9), Failure(Reason.RATE_LIMITED)),
+        down=Down(before(minutes=9), Failure(Reason.RATE_LIMITED)),
         backoff_until=after(minutes=40),
         next_poll_at=after(minutes=40),
         interval=timedelta(minutes=45),
@@ -96,7 +96,7 @@ def test_requests_of_the_last_hour_count_on() -> None:
 def test_another_organization_has_nothing_to_take_up() -> None:
     events = Restored(NOW, {"a": KNOWN}), AccountsLoaded(NOW, (Account("a", "elsewhere"),))
     fresh = changed(State(), *events).accounts["a"]
-    assert (fresh.usage, fresh.health, fresh.next_poll_at) == (None, Unpolled(), NOW)
+    assert (fresh.usage, fresh.down, fresh.next_poll_at) == (None, None, NOW)
     unknown = replace(KNOWN, account=Account("a"))
     assert one(unknown).usage == KNOWN.usage
 
@@ -148,7 +148,7 @@ left = st.builds(
     st.sampled_from([ACCOUNT, Account("a")]),
     instants,
     st.floats(0, 1e5).map(lambda s: timedelta(seconds=s)),
-    health=st.sampled_from([Unpolled(), *(Down(NOW, Failure(reason)) for reason in Reason)]),
+    down=st.sampled_from([None, *(Down(NOW, Failure(reason)) for reason in Reason)]),
     requests=st.lists(instants, max_size=40).map(sorted).map(tuple),
     backoff_until=st.none() | instants,
     throttled_at=st.none() | instants,
@@ -185,9 +185,9 @@ def test_a_poll_that_is_under_way_is_still_waited_for_by_other_settings() -> Non
 
 def test_settings_that_forbid_polls_forget_that_they_failed() -> None:
     policy = Policy(polls=False)
-    failing = replace(KNOWN, health=Down(NOW, Failure(Reason.TIMEOUT)), failures_in_a_row=1)
+    failing = replace(KNOWN, down=Down(NOW, Failure(Reason.TIMEOUT)), failures_in_a_row=1)
     now = changed(state(failing), PolicyChanged(NOW, policy))
-    assert not isinstance(now.accounts["a"].health, Down)
+    assert now.accounts["a"].down is None
     assert now.looked_around, "logins and figures have been followed all along"
 
 

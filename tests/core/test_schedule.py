@@ -233,14 +233,14 @@ def test_the_same_interval_changes_nothing() -> None:
 def test_the_same_interval_shortens_no_back_off(
     reason: Reason, in_a_row: int, jitter: float
 ) -> None:
-    state = replace(failed(reason, in_a_row, jitter=jitter), health=Down(NOW, Failure(reason)))
+    state = replace(failed(reason, in_a_row, jitter=jitter), down=Down(NOW, Failure(reason)))
     assert follow(state, 180) == state
 
 
 def test_a_shorter_interval_shortens_no_block_of_the_server() -> None:
     state = failed(Reason.RATE_LIMITED, retry_after=3600)
     assert (
-        follow(replace(state, health=Down(NOW, Failure(Reason.RATE_LIMITED))), 30).next_poll_at
+        follow(replace(state, down=Down(NOW, Failure(Reason.RATE_LIMITED))), 30).next_poll_at
         == state.next_poll_at
     )
 

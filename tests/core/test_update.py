@@ -31,7 +31,7 @@ from monitor.core.events import (
     RequestSent,
     Restored,
 )
-from monitor.core.model import Account, Down, Identity, Status, Up
+from monitor.core.model import Account, Down, Identity, Status
 from monitor.core.state import LoggedAlert, Policy, State
 from monitor.core.update import update
 from monitor.system.logs import crash_report
@@ -87,10 +87,8 @@ def test_an_account_of_another_organization_starts_afresh() -> None:
 def test_a_success_is_up_and_keeps_the_time_of_its_usage() -> None:
     now = changed(state(waiting("a")), PollStarted(NOW, "a"), success("a", 42, minute=1))
     account = now.accounts["a"]
-    assert account.health == Up(after(minutes=1))
-    assert account.last_success_at == after(minutes=1)
+    assert (account.down, account.last_success_at) == (None, after(minutes=1))
     assert (account.polls, account.polling, account.poll_duration) == (1, False, SECOND)
-    assert changed(now, success("a", 43, minute=4)).accounts["a"].health == Up(after(minutes=1))
 
 
 def test_a_failure_keeps_the_last_good_numbers() -> None:
@@ -100,9 +98,7 @@ def test_a_failure_keeps_the_last_good_numbers() -> None:
     )
     now = changed(before_it, failure)
     assert now.accounts["a"].usage == before_it.accounts["a"].usage
-    assert now.accounts["a"].health == Down(
-        after(minutes=3), Failure(Reason.TIMEOUT, detail="slow")
-    )
+    assert now.accounts["a"].down == Down(after(minutes=3), Failure(Reason.TIMEOUT, detail="slow"))
     assert now.accounts["a"].failures == {Reason.TIMEOUT: 1}
 
 
@@ -110,7 +106,7 @@ def test_failures_in_a_row_are_down_since_the_first() -> None:
     first = PollFailed(NOW, "a", Failure(Reason.TIMEOUT, detail="slow"))
     second = PollFailed(after(minutes=3), "a", Failure(Reason.SERVER, detail="HTTP 500"))
     now = changed(state(live("a")), first, second)
-    assert now.accounts["a"].health == Down(NOW, Failure(Reason.SERVER, detail="HTTP 500"))
+    assert now.accounts["a"].down == Down(NOW, Failure(Reason.SERVER, detail="HTTP 500"))
     assert now.accounts["a"].failures_in_a_row == 2
 
 
@@ -290,7 +286,7 @@ def test_figures_of_claude_code_are_shown_without_a_request() -> None:
     start = state(waiting("a", next_poll_at=after(hours=9)))
     account = changed(start, figures("a", 42)).accounts["a"]
     assert account.usage == figures("a", 42).usage
-    assert (account.health, account.last_success_at) == (Up(NOW), NOW)
+    assert (account.down, account.last_success_at) == (None, NOW)
     assert (account.next_poll_at, account.requests) == (after(hours=9), ())
 
 
@@ -299,7 +295,7 @@ def test_figures_of_claude_code_mend_no_failing_poll() -> None:
         state(live("a", at=before(minutes=9))), PollFailed(NOW, "a", Failure(Reason.AUTH))
     )
     account = changed(start, figures("a", 42, minute=1)).accounts["a"]
-    assert account.health == Down(NOW, Failure(Reason.AUTH))
+    assert account.down == Down(NOW, Failure(Reason.AUTH))
     assert account.last_success_at == after(minutes=1)
     assert account.next_poll_at == start.accounts["a"].next_poll_at
 
@@ -368,7 +364,7 @@ def test_an_answer_mends_no_failing_poll_and_overtakes_none() -> None:
     start = changed(state(waiting("a")), success("a", 42, minute=1), down)
     assert changed(start, answer(90, came=1)).accounts == start.accounts
     account = changed(start, answer(3, came=2)).accounts["a"]
-    assert account.health == Down(after(minutes=1), Failure(Reason.AUTH))
+    assert account.down == Down(after(minutes=1), Failure(Reason.AUTH))
 
 
 def told(start: State, *events: Event) -> list[tuple[AlertKind, float | None]]:
@@ -496,26 +492,26 @@ def test_an_answer_without_any_limit_keeps_the_last_figures_and_is_a_failed_poll
     now, effects = update(start, empty)
     account = now.accounts["a"]
     assert effects == ()
-    assert isinstance(account.health, Down)
-    assert account.health.failure == Failure(Reason.SCHEMA, Cause.NO_LIMITS)
+    assert account.down is not None
+    assert account.down.failure == Failure(Reason.SCHEMA, Cause.NO_LIMITS)
     assert account.failures == {Reason.SCHEMA: 1}
     assert account.last_success_at == after(minutes=3)
     assert [w.utilization for w in account.windows(after(minutes=6))] == [0.98]
     now, effects = update(now, success("a", 98, minute=9))
     assert effects == (), "no threshold is told twice"
-    assert isinstance(now.accounts["a"].health, Up)
+    assert now.accounts["a"].down is None
 
 
 def test_an_account_that_never_had_a_limit_is_up() -> None:
     now = changed(loaded("a"), PollSucceeded(NOW, "a", usage(), SECOND))
-    assert isinstance(now.accounts["a"].health, Up)
+    assert now.accounts["a"].down is None
 
 
 def test_limits_that_are_long_gone_are_not_waited_for() -> None:
     start = changed(loaded("a"), success("a", 97))
     later = after(days=8)
     now = changed(start, PollSucceeded(later, "a", usage(at=later), SECOND))
-    assert isinstance(now.accounts["a"].health, Up)
+    assert now.accounts["a"].down is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from monitor.app.poller import Poller
 from monitor.core.errors import ApiError, Failure, Reason, describe
-from monitor.core.model import Account, Credential, Down, Storage, Usage
+from monitor.core.model import Account, Credential, Storage, Usage
 from monitor.system.clock import ServerClock
 from tests.builders import after, window
 from tests.credentials.factories import FakeLogin, Rig
@@ -58,10 +58,8 @@ class Tokens:
 
 def told(rig: Rig, name: str) -> str:
     """What the table says of the account."""
-    health = rig.store.state.accounts[name].health
-    return (
-        f"{health.failure.reason}: {describe(health.failure)}" if isinstance(health, Down) else "up"
-    )
+    down = rig.store.state.accounts[name].down
+    return f"{down.failure.reason}: {describe(down.failure)}" if down else "up"
 
 
 class Day:

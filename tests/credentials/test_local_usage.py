@@ -10,7 +10,7 @@ import pytest
 from monitor.api.wire import parse_usage
 from monitor.core.errors import TrackerError
 from monitor.core.events import PollSucceeded
-from monitor.core.model import Account, Identity, Unpolled, Usage, Window
+from monitor.core.model import Account, Identity, Usage, Window
 from monitor.credentials.claude_files import CachedUsage
 from monitor.credentials.local_usage import LocalUsage
 from tests.builders import NOW, after, before
@@ -91,7 +91,7 @@ async def test_the_first_picture_is_there_without_any_request_and_has_its_age() 
 async def test_figures_that_may_be_anothers_or_nobodys_are_left_alone(noted: FakeFacts) -> None:
     rig = rig_at(FakeLogin("t1", facts=noted))
     await (await figures_of(rig)).look()
-    assert isinstance(rig.store.state.accounts[ME].health, Unpolled)
+    assert rig.store.state.accounts[ME].last_success_at is None
     assert used(rig) is None
 
 

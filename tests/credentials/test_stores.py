@@ -16,7 +16,7 @@ from monitor.core.errors import (
     describe,
 )
 from monitor.core.events import PollStarted
-from monitor.core.model import Account, AuthMethod, Credential, Down, Secret, Storage, Usage
+from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage, Usage
 from monitor.credentials.account_cache import CachedAccount
 from monitor.system.clock import ServerClock
 from tests.builders import after
@@ -305,10 +305,10 @@ async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlo
     )
     rig.store.dispatch(PollStarted(rig.clock.now(), ME))
     await poller.poll(ME)
-    health = rig.store.state.accounts[ME].health
-    assert isinstance(health, Down)
-    assert health.failure.reason is Reason.CREDENTIALS
-    assert "locked" in describe(health.failure)
+    down = rig.store.state.accounts[ME].down
+    assert down is not None
+    assert down.failure.reason is Reason.CREDENTIALS
+    assert "locked" in describe(down.failure)
     await rig.watcher.look()
     rig.vault.locked = False
     rig.clock.step(timedelta(seconds=15))

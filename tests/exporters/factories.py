@@ -97,7 +97,7 @@ def rate_limited(now: datetime) -> AccountState:
         Window("7d", 0.91, now + timedelta(days=2, hours=6)),
         at=now - timedelta(minutes=10),
         plan="pro",
-        health=Down(
+        down=Down(
             now - timedelta(minutes=5), Failure(Reason.RATE_LIMITED, detail="too many requests")
         ),
         next_poll_at=now + timedelta(minutes=25),
@@ -122,7 +122,7 @@ def logged_out(now: datetime) -> AccountState:
         Window("7d", 0.65, now + timedelta(days=4, hours=11)),
         at=now - timedelta(hours=2),
         plan="team",
-        health=Down(now - timedelta(hours=2), Failure(Reason.AUTH, detail="the token has expired")),
+        down=Down(now - timedelta(hours=2), Failure(Reason.AUTH, detail="the token has expired")),
         next_poll_at=now + timedelta(minutes=3),
         backoff_until=now - timedelta(minutes=1),
         polls=60,

@@ -189,7 +189,7 @@ def test_a_login_is_required_only_where_nothing_else_helps(reason: Reason, requi
 
 def test_no_login_is_required_where_claude_code_only_has_to_be_used() -> None:
     rests = Down(NOW, Failure(Reason.AUTH, Cause.WAITING))
-    waits = state(replace(live("a"), health=rests))
+    waits = state(replace(live("a"), down=rests))
     assert value(waits, "claude_usage_login_required", account="a") == 0
     assert value(waits, "claude_usage_up", account="a") == 0
 

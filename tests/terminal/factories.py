@@ -12,7 +12,6 @@ from monitor.core.model import (
     AuthMethod,
     Down,
     ExtraUsage,
-    Up,
     Usage,
     Window,
 )
@@ -39,7 +38,6 @@ def account(
         next_poll_at=at + timedelta(seconds=180),
         interval=timedelta(seconds=180),
         usage=Usage(at, tuple(window(now, *each) for each in windows)),
-        health=Up(at),
         last_success_at=at,
         requests=(at,),
         polls=1,
@@ -51,10 +49,10 @@ def down(
     now: datetime, state: AccountState, failure: Failure | Reason, **changes: object
 ) -> AccountState:
     """The same account, failing since a minute ago."""
-    health = Down(
+    failing = Down(
         now - timedelta(minutes=1), failure if isinstance(failure, Failure) else Failure(failure)
     )
-    return replace(state, health=health, failures_in_a_row=1, **changes)  # type: ignore[arg-type]
+    return replace(state, down=failing, failures_in_a_row=1, **changes)  # type: ignore[arg-type]
 
 
 def state_of(*accounts: AccountState, **changes: object) -> State:

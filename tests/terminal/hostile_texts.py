@@ -13,9 +13,6 @@ from monitor.core.model import (
     AuthMethod,
     Down,
     ExtraUsage,
-    Health,
-    Unpolled,
-    Up,
     Usage,
     Window,
 )
@@ -60,11 +57,6 @@ failures = st.builds(
     owner=st.none() | texts,
     detail=texts,
 )
-healths: st.SearchStrategy[Health] = st.one_of(
-    st.just(Unpolled()),
-    st.builds(Up, since=instants),
-    st.builds(Down, since=instants, failure=failures),
-)
 accounts = st.builds(
     AccountState,
     account=st.builds(
@@ -77,7 +69,7 @@ accounts = st.builds(
     next_poll_at=instants,
     interval=st.just(timedelta(seconds=180)),
     usage=st.none() | usages,
-    health=healths,
+    down=st.none() | st.builds(Down, since=instants, failure=failures),
     last_success_at=st.none() | instants,
     polling=st.booleans(),
     requests=st.lists(instants, max_size=3).map(tuple),

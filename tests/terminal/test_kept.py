@@ -36,8 +36,8 @@ def test_frames_over_hours_of_changes_are_those_of_nothing_kept(seed: int) -> No
             case 5:
                 name = chance.choice(names)
                 account = state.accounts[name]
-                health = STATES["mixed"](now).accounts
-                changed = replace(account, health=chance.choice(list(health.values())).health)
+                others = list(STATES["mixed"](now).accounts.values())
+                changed = replace(account, down=chance.choice(others).down)
                 state = replace(state, accounts={**state.accounts, name: changed})
         drawn = frame(state, screen, now, size, UTC, kept=kept)
         anew = frame(state, screen, now, size, UTC)

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from exporters.server import Site
 from exporters.web_config import SiteConfig
-from monitor.core.model import Account, AccountState, Up, Usage, Window
+from monitor.core.model import Account, AccountState, Usage, Window
 from monitor.core.state import State
 from tests.exporters.factories import healthy, render
 from tests.real.bus import wait_until
@@ -83,7 +83,6 @@ def _polled(account: AccountState, now: datetime) -> AccountState:
     return replace(
         account,
         usage=Usage(now, windows, account.usage.extra_usage),
-        health=Up(now),
         last_success_at=now,
         next_poll_at=now + POLLED_EVERY,
         polls=account.polls + 1,

@@ -38,7 +38,7 @@ from monitor.core.errors import Reason, describe
 from monitor.core.exhaustion import AHEAD, is_exhausted_soon
 from monitor.core.forecast import is_running_out
 from monitor.core.format import duration, percent
-from monitor.core.model import SEVEN_DAYS, AccountState, Down, Window
+from monitor.core.model import SEVEN_DAYS, AccountState, Window
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)
@@ -191,9 +191,9 @@ def _gathered(
 
 
 def _fails_alike(one: AccountState, other: AccountState) -> bool:
-    if not (isinstance(one.health, Down) and isinstance(other.health, Down)):
+    if one.down is None or other.down is None:
         return False
-    ours, theirs = one.health.failure, other.health.failure
+    ours, theirs = one.down.failure, other.down.failure
     if ours.reason in OF_THE_WAY:
         return theirs.reason in OF_THE_WAY
     return describe(ours) == describe(theirs)
@@ -210,11 +210,11 @@ def account_facts(account: AccountState, rules: RuleBook, at: datetime) -> Itera
 
 
 def _facts(account: AccountState, name: str, at: datetime) -> Iterator[Fact]:
-    health, login_ends = account.health, account.login_expires_at
-    if isinstance(health, Down) and not health.failure.renewable:
+    down, login_ends = account.down, account.login_expires_at
+    if down is not None and not down.failure.renewable:
         # A login that merely rests needs nobody: Claude Code renews the token when it is next used.
         kind = AlertKind.LOGIN if account.login_required else AlertKind.UNREADABLE
-        yield Fact(Alert(kind, name, "", at, detail=describe(health.failure)))
+        yield Fact(Alert(kind, name, "", at, detail=describe(down.failure)))
     if login_ends is not None and timedelta(0) < login_ends - at <= LOGIN_ENDS_IN:
         yield Fact(Alert(AlertKind.EXPIRY, name, "", at, resets_at=login_ends), until=login_ends)
     for key, memory in account.alerts.items():

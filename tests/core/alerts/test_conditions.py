@@ -17,7 +17,7 @@ from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import Forecasted, PollSucceeded, Ticked
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.forecast import Forecast, FullAt, RateChange
-from monitor.core.model import AccountForecast, AccountState, Down, Up
+from monitor.core.model import AccountForecast, AccountState, Down
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.core.window_cost import WeekCost
@@ -75,7 +75,7 @@ def alerts_at(now: State, *minutes: float) -> list[Alert]:
 
 
 def down(name: str, reason: Reason) -> AccountState:
-    return replace(live(name), health=Down(NOW, Failure(reason, detail="the detail")))
+    return replace(live(name), down=Down(NOW, Failure(reason, detail="the detail")))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_conditions_of_one_account_go_on_without_the_others_but_for_what_is_
 
 
 def failing(name: str, since: datetime, reason: Reason, detail: str = "") -> AccountState:
-    return replace(live(name), health=Down(since, Failure(reason, detail=detail)))
+    return replace(live(name), down=Down(since, Failure(reason, detail=detail)))
 
 
 def told_of(*rounds: tuple[int, AccountState]) -> list[tuple[int, Alert]]:
@@ -161,7 +161,7 @@ def test_each_login_that_is_needed_is_told_by_itself() -> None:
 
 def test_an_account_that_waits_for_claude_code_to_renew_its_token_is_no_matter() -> None:
     rests = Down(NOW, Failure(Reason.AUTH, Cause.WAITING))
-    now = state(replace(live("a"), health=rests))
+    now = state(replace(live("a"), down=rests))
     assert alerts_at(now, 0, 10, 20, 24 * 60) == []
 
 
@@ -336,7 +336,7 @@ def test_the_first_account_that_is_free_again_is_told_when_a_poll_has_seen_it() 
     assert [alert.kind for alert in told] == [AlertKind.EXHAUSTED]
     now, told = evaluate_conditions(now, after(minutes=61))
     assert told == (), "what is expected is not told"
-    free = replace(full("b", 6, percent=1), health=Up(NOW))
+    free = full("b", 6, percent=1)
     now, told = evaluate_conditions(
         replace(now, accounts={**now.accounts, "b": free}), after(minutes=62)
     )

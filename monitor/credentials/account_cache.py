@@ -82,6 +82,9 @@ class CachedAccount:
         return self.token_expires_at if same else None
 
 
+_NOTHING: Final = CachedAccount()
+
+
 def digest(secret: Secret) -> str:
     return hashlib.sha256(secret.reveal().encode()).hexdigest()[:12]
 
@@ -110,7 +113,7 @@ class AccountCache:
                 self._put(name, _decoded(CachedAccount, entry))
 
     def __getitem__(self, name: str) -> CachedAccount:
-        return self._facts.get(name, CachedAccount())
+        return self._facts.get(name, _NOTHING)
 
     def __setitem__(self, name: str, facts: CachedAccount) -> None:
         if self._facts.get(name) != facts:

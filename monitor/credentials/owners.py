@@ -97,13 +97,10 @@ class Owners:
         identity = self.cache[account.name].identity
         return account.org_id or (identity.org_uuid if identity else "")
 
-    def folders_of(self, account: Account) -> tuple[str, ...]:
-        """Where the account's login lives, has lived, or is said to live."""
-        return (*self._homes(account), *self.cache[account.name].left)
-
-    def _homes(self, account: Account) -> tuple[str, ...]:
-        """Where the account's login lives, or is said to live."""
-        return (*self.cache[account.name].folders, *remembered(account.config_dir))
+    def folders_of(self, account: Account, *, former: bool = True) -> tuple[str, ...]:
+        """Where the account's login lives, or is said to live, and with `former` where it has lived."""
+        facts = self.cache[account.name]
+        return (*facts.folders, *remembered(account.config_dir), *(facts.left if former else ()))
 
     # Which account a login is of
 
@@ -149,30 +146,24 @@ class Owners:
     def _may_be(self, account: Account, folder: str | None, noted: Identity | None) -> bool:
         known, organization = self.cache[account.name].identity, self.organization(account)
         if noted is None or not organization:
-            return bool(organization) and folder in self._homes(account)
+            return bool(organization) and folder in self.folders_of(account, former=False)
         if noted.org_uuid not in ("", organization):
             return False
         if known is not None:
             return known.account_uuid == noted.account_uuid
-        return folder in self._homes(account)
+        return folder in self.folders_of(account, former=False)
 
     async def account_of(self, profile: Profile, folder: str | None) -> Account | None:
         """The account that the profile of the login in this folder speaks of: by its identity, or for one that was
         never identified, by its name, by the folder that the settings give it, or by asking.
         """
-        known = self.cache.being(profile.identity)
-        accounts = self._oauth()
+        known, accounts = self.cache.being(profile.identity), self._oauth()
         for account in accounts:
             if account.name in known:
                 return account
-        organization = profile.identity.org_uuid
-        candidates = [
-            account
-            for account in sorted(accounts, key=lambda account: not account.org_id)
-            if account.org_id in ("", organization) and self.cache[account.name].identity is None
-        ]
-        for account in candidates:
-            if self.cache[account.name].identity is not None:  # found out meanwhile
+        for account in sorted(accounts, key=lambda account: not account.org_id):
+            may_be = account.org_id in ("", profile.identity.org_uuid)
+            if not may_be or self.cache[account.name].identity is not None:
                 continue
             if is_of_email(account, profile.email) and not self._is_told_from(account, profile):
                 return account

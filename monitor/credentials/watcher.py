@@ -109,7 +109,7 @@ class LoginWatcher:
         """Deal with every place that has changed since the last look."""
         await self.follow()
         stamps = await self._peek()
-        some, names = asyncio.Semaphore(AT_ONCE), self._names()
+        some, names = asyncio.Semaphore(AT_ONCE), tuple(self._store.state.accounts)
 
         async def look_at(place: Place) -> None:
             async with some:
@@ -156,9 +156,14 @@ class LoginWatcher:
         if account.auth_method is AuthMethod.OAUTH:
             try:
                 async with asyncio.timeout(FIND_SECS):
-                    await self._find(account)
+                    places = await self._places_of(account)
                 async with asyncio.timeout(self._freshen_secs):
-                    await self._freshen(account, again=rejected is not None)
+                    for place in places:
+                        # What was refused is read again though it looks unchanged.
+                        await self._look_at(place, again=rejected is not None)
+                        if place.is_half_written:
+                            await self._clock.sleep(HALF_WRITTEN.total_seconds())
+                            await self._look_at(place)
             except (TrackerError, TimeoutError) as error:
                 words = "%s: Claude Code's login could not be looked at: %s"
                 _log.info(words, account.name, error)
@@ -169,30 +174,21 @@ class LoginWatcher:
         if not credential.proven:
             await self._resolver.settle(self.registry.confirm(credential, account.name))
 
-    async def _find(self, account: Account) -> None:
-        """Where the account's login is not known to be, it may be in any place: all are looked at once."""
+    async def _places_of(self, account: Account) -> list[Place]:
+        """Where the account's login is, has been, or may be; where no such place is known, all are looked at once."""
         if not self.registry.places:
             await self.follow()
-        if not self._places_of(account):
+        places = self._known_places(account)
+        if not places:
             await self.look_once()
+            places = self._known_places(account)
+        return places
 
-    async def _freshen(self, account: Account, *, again: bool) -> None:
-        """Look whether the account's token was renewed; `again` reads its places though they look unchanged."""
-        for place in self._places_of(account):
-            await self._look_at(place, again=again)
-            if place.is_half_written:
-                await self._clock.sleep(HALF_WRITTEN.total_seconds())
-                await self._look_at(place)
-
-    def _places_of(self, account: Account) -> list[Place]:
-        """Where the account's login is, and where it may be."""
+    def _known_places(self, account: Account) -> list[Place]:
         places = self.registry.places_of(account.name)
         for folder in self._owners.folders_of(account):
             places += self.registry.places_in(folder)
         return list(dict.fromkeys(places))
-
-    def _names(self) -> tuple[str, ...]:
-        return tuple(self._store.state.accounts)
 
     async def _look_at(self, place: Place, *, again: bool = False) -> None:
         async with place.turn:
@@ -200,7 +196,7 @@ class LoginWatcher:
             stamp = await place.source.stamp()
             if stamp != place.stamp:
                 place.failures, place.not_before = 0, None
-            seen = stamp, self._names()
+            seen = stamp, tuple(self._store.state.accounts)
             waits = place.not_before is not None and self._clock.now() < place.not_before
             if waits or (seen == place.dealt_with and not again):
                 return

@@ -21,7 +21,7 @@ from monitor.core.errors import (
     TrackerError,
 )
 from monitor.core.events import AccountsLoaded, CredentialSeen
-from monitor.core.model import Account, AuthMethod, Credential, Identity, Login, Profile, Storage
+from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Storage
 from monitor.credentials.claude_code import LoginSource, place_name
 from monitor.credentials.cswap import SwapAccount
 from monitor.credentials.owners import Owners, is_of_email
@@ -287,22 +287,16 @@ class AccountService:
             best = registry.login_of(name, now) or login
         kept = self._stores.kept_for(account, best.credential) if asks else nullcontext()
         async with kept as storage:
-            self._take_over(name, source, login, profile)
+            registry.assign(source, login, name)
+            owners.learn(name, profile, login)
+            self._resolver.announce(name)
+            self._resolver.use(name, best.credential)
             if known is None and storage is Storage.LINKED:
                 account = replace(account, storage=storage, config_dir=source.folder or None)
             if known is None:
                 await self._add(account)
         is_renewed = asks and before != self._cache[name].token_digest
         return Imported(name, known is None, is_renewed, storage)
-
-    def _take_over(self, name: str, source: LoginSource, login: Login, profile: Profile) -> None:
-        """The login is the account's, whose best one is in use from now on."""
-        registry = self._resolver.registry
-        registry.assign(source, login, name)
-        best = registry.login_of(name, self._clock.now()) or login
-        self._owners.learn(name, profile, login)
-        self._resolver.announce(name)
-        self._resolver.use(name, best.credential)
 
     # claude-swap's list, which has no tokens
 

@@ -70,8 +70,9 @@ class LocalUsage:
 
     async def look(self) -> None:
         """Take what is new in any `.claude.json`."""
-        await self._watcher.follow()
         places = self._registry.places
+        if not places:  # else the watcher finds what is new
+            await self._watcher.follow()
         for key in self._noted.keys() - places.keys():
             del self._noted[key]
         sources = [place.source for place in places.values()]

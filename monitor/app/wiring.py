@@ -24,6 +24,7 @@ from monitor.credentials.accounts import AccountService, AccountsFile
 from monitor.credentials.claude_code import LoginSource, installed_version
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.given import CredentialsDirectory, TokenCommand
+from monitor.credentials.keychain import Security
 from monitor.credentials.keyring import Keyring
 from monitor.credentials.local_usage import LocalUsage
 from monitor.credentials.owners import Owners
@@ -94,7 +95,7 @@ async def build(
     with suppress(OSError, ValueError):  # a core dump would put the tokens on the disk
         setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))
     clock = clock or ServerClock()
-    discovery = Discovery(environ=environ, clock=clock)
+    discovery = Discovery(environ=environ, security=Security(clock=clock))
 
     async def logins(folders: set[str]) -> Sequence[LoginSource]:
         return await discovery.discovered(sorted(folders))

@@ -10,16 +10,8 @@ from typing import Final
 
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.folders import absolute, home, natural
-from monitor.credentials.keychain import (
-    LIMIT_SECS,
-    SECURITY,
-    SERVICE,
-    Security,
-    services,
-    spelling_of,
-)
+from monitor.credentials.keychain import SERVICE, Security, services, spelling_of
 from monitor.system.aio import DaemonThreads
-from monitor.system.clock import Clock
 
 SCAN_SECS: Final = 5.0
 
@@ -47,13 +39,11 @@ class Discovery:
         *,
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
-        security: str = SECURITY,
-        clock: Clock | None = None,
-        limit_secs: float = LIMIT_SECS,
+        security: Security | None = None,
     ) -> None:
         self._environ = environ
         self._platform = platform
-        self._security = Security(security, clock, limit_secs)
+        self._security = security or Security()
         self._threads = DaemonThreads(SCAN_SECS)
         self._home = home(environ)
         self._kept: dict[tuple[str, str | None], ClaudeCode] = {}

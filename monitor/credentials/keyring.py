@@ -9,7 +9,7 @@ import asyncio
 import functools
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final, Protocol, TypeVar
 
 from monitor.core.errors import Cause, CredentialError, Source
@@ -40,59 +40,40 @@ def system_backend() -> Backend:
     """The user's keyring, unlocked. Blocks; raises CredentialError, or what the libraries raise."""
     backend = _chosen_backend()
     if type(backend).__module__ in _SECRET_SERVICE:
-        _refuse_locked(backend)
+        # The library would open a prompt, or a collection of its own; a program without a face must not.
+        import secretstorage
+
+        path = getattr(backend, "preferred_collection", _DEFAULT_COLLECTION)
+        with closing(secretstorage.dbus_init()) as connection:
+            if secretstorage.Collection(connection, path).is_locked():
+                raise CredentialError.of(Cause.LOCKED)
     return backend
 
 
 @functools.cache
 def _chosen_backend() -> Backend:
-    """The back end that the user has configured, else the best one that works here. A failure is not cached."""
-    configured = _configured()
-    if configured is not None:
+    """The back end that `PYTHON_KEYRING_BACKEND` or `keyringrc.cfg` names, if it is allowed, else the best one that
+    works here. A failure is not cached.
+    """
+    from keyring import core
+
+    allowed = _DARWIN if sys.platform == "darwin" else _LINUX
+    try:
+        configured = core.load_env() or core.load_config()
+    except Exception:  # noqa: BLE001 - a wrong name fails in many ways
+        raise CredentialError.of(Cause.MISCONFIGURED) from None
+    name = f"{type(configured).__module__}.{type(configured).__qualname__}"
+    if configured is not None and name != _CHAINER:
+        if name not in allowed:
+            raise CredentialError.of(Cause.MISCONFIGURED, Source.KEYRING, name)
         return configured
-    found = [backend for name in _allowed() if (backend := _loaded(name)) is not None]
+    found: list[Backend] = []
+    for name in allowed:
+        with suppress(Exception):  # one that does not work here says so in its own way
+            found.append(core.load_keyring(name))
     if not found:
         raise CredentialError.of(Cause.NO_KEYRING)
     return max(found, key=lambda backend: float(getattr(backend, "priority", 0)))
-
-
-def _allowed() -> tuple[str, ...]:
-    return _DARWIN if sys.platform == "darwin" else _LINUX
-
-
-def _configured() -> Backend | None:
-    """The one that `PYTHON_KEYRING_BACKEND` or `keyringrc.cfg` names, if it is allowed; None if none is named."""
-    from keyring import core
-
-    try:
-        backend = core.load_env() or core.load_config()
-    except Exception:  # noqa: BLE001 - a wrong name fails in many ways
-        raise CredentialError.of(Cause.MISCONFIGURED) from None
-    name = f"{type(backend).__module__}.{type(backend).__qualname__}"
-    if backend is None or name == _CHAINER:
-        return None
-    if name not in _allowed():
-        raise CredentialError.of(Cause.MISCONFIGURED, Source.KEYRING, name)
-    return backend
-
-
-def _loaded(name: str) -> Backend | None:
-    from keyring import core
-
-    try:
-        return core.load_keyring(name)
-    except Exception:  # noqa: BLE001 - one that does not work here says so in its own way
-        return None
-
-
-def _refuse_locked(backend: Backend) -> None:
-    """The library would open a prompt, or a collection of its own; a program without a face must not."""
-    import secretstorage
-
-    path = getattr(backend, "preferred_collection", _DEFAULT_COLLECTION)
-    with closing(secretstorage.dbus_init()) as connection:
-        if secretstorage.Collection(connection, path).is_locked():
-            raise CredentialError.of(Cause.LOCKED)
 
 
 T = TypeVar("T")
@@ -133,9 +114,15 @@ class Keyring:
         self._turn = asyncio.Lock()
 
     async def read(self, name: str) -> Credential | None:
-        """What is kept for the account; None where nothing is. How it authorizes, the settings know."""
-        text = await self._ask(lambda backend: backend.get_password(SERVICE, name))
-        return None if text is None else parse_stored(text)
+        """What is kept for the account: a plain token or key, or JSON as older versions and Claude Code write it.
+
+        None where nothing is. How it authorizes, the settings know.
+        """
+        text = await self.text(name)
+        credential = None if text is None else parse_token(text.reveal())
+        if text is not None and credential is None:
+            raise CredentialError.of(Cause.DAMAGED, Source.KEYRING)
+        return credential
 
     async def text(self, name: str) -> Secret | None:
         """What an entry that is no account's holds, be it several lines; None where there is none."""
@@ -165,14 +152,6 @@ class Keyring:
             failure = _wrapped(error)
         # Raised only here, so that no traceback leads to a frame that knows the secret.
         raise failure
-
-
-def parse_stored(text: str) -> Credential:
-    """The credential in a stored text: a plain token or key, or JSON as older versions and Claude Code write it."""
-    credential = parse_token(text)
-    if credential is None:
-        raise CredentialError.of(Cause.DAMAGED, Source.KEYRING)
-    return credential
 
 
 def _store(backend: Backend, name: str, text: str) -> None:

@@ -26,7 +26,7 @@ from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.folders import home
 from monitor.credentials.given import CredentialsDirectory, TokenCommand
-from monitor.credentials.keychain import LIMIT_SECS, SECURITY
+from monitor.credentials.keychain import LIMIT_SECS, SECURITY, Security
 from monitor.credentials.keyring import Backend, Keyring, system_backend
 from monitor.credentials.owners import Owners
 from monitor.credentials.registry import LoginRegistry
@@ -242,9 +242,7 @@ class _Examination:
         discovery = Discovery(
             environ=world.environ,
             platform=world.platform,
-            security=world.security,
-            clock=world.clock,
-            limit_secs=world.security_secs,
+            security=Security(world.security, world.clock, world.security_secs),
         )
         named = (account.config_dir for account in self._settings.accounts)
         folders = dict.fromkeys([*filter(None, named), *sorted(self._learnt.folders())])

@@ -8,7 +8,7 @@ import pytest
 
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.discovery import MAX_LOOKS, MAX_NESTS, Discovery, has_signs, siblings
-from monitor.credentials.keychain import parse_services, services
+from monitor.credentials.keychain import Security, parse_services, services
 from tests.credentials.fake_security import FakeSecurity
 from tests.fakes import FakeClock
 
@@ -162,9 +162,7 @@ class Mac:
         return Discovery(
             environ={"HOME": str(self.home), "USER": "alice", **environ},
             platform="darwin",
-            security=self.fake.program,
-            clock=self.clock,
-            limit_secs=limit_secs,
+            security=Security(self.fake.program, self.clock, limit_secs),
         )
 
 

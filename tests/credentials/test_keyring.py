@@ -11,7 +11,7 @@ import secretstorage.exceptions
 
 from monitor.core.errors import Cause, CredentialError, Reason
 from monitor.core.model import Credential, Secret
-from monitor.credentials.keyring import SERVICE, Keyring, parse_stored
+from monitor.credentials.keyring import SERVICE, Keyring
 
 TOKEN = "sk-ant-oat01-token"
 REFRESH = "sk-ant-ort01-refresh"
@@ -142,9 +142,11 @@ async def test_stored_forms(text: str, credential: Credential) -> None:
         '{"a":' * 50_000,
     ],
 )
-def test_stored_texts_that_hold_no_token(text: str) -> None:
+async def test_stored_texts_that_hold_no_token(text: str) -> None:
+    backend = MemoryBackend()
+    backend.entries[SERVICE, "a"] = text
     with pytest.raises(CredentialError, match="not a token: import or enter it again") as caught:
-        parse_stored(text)
+        await Keyring(lambda: backend).read("a")
     assert caught.value.__context__ is None  # the parser's own error would hold the text
 
 

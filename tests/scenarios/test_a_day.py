@@ -180,7 +180,7 @@ async def world(day: Day, settings: str) -> AsyncIterator[tuple[Machine, Simulat
     """The machine of the day, which has Linux, and the API that knows its people."""
 
     def discover() -> Discovery:
-        return Discovery(environ={"HOME": str(day.home)}, platform="linux", clock=day.clock)
+        return Discovery(environ={"HOME": str(day.home)}, platform="linux")
 
     vault = Keyring(lambda: day.keyring)
     async with living(day.home, day.clock, day.people, settings, vault, discover) as found:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from monitor.credentials.discovery import Discovery
-from monitor.credentials.keychain import services
+from monitor.credentials.keychain import Security, services
 from monitor.credentials.keyring import Keyring
 from monitor.terminal.table import render_plain
 from tests.credentials.fake_security import FakeSecurity
@@ -192,9 +192,7 @@ async def test_a_day_with_a_keychain(day: MacDay) -> None:
         return Discovery(
             environ=environ,
             platform="darwin",
-            security=day.security.program,
-            clock=day.clock,
-            limit_secs=PROMPT_SECS,
+            security=Security(day.security.program, day.clock, PROMPT_SECS),
         )
 
     settings = f'[settings]\npoll_interval_secs = {INTERVAL_SECS}\nstorage = "linked"\n'

@@ -87,7 +87,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
 async def test_polls_recover_by_themselves_and_nothing_is_lost(session: Session) -> None:
     def discover() -> Discovery:
         environ = {"HOME": str(session.home)}
-        return Discovery(environ=environ, platform="linux", clock=session.clock)
+        return Discovery(environ=environ, platform="linux")
 
     at = session
     async with living(at.home, at.clock, at.people, at.settings, Keyring(), discover) as found:

@@ -1,24 +1,30 @@
 """All parts of a running program over one store, and the one TaskGroup that they live in."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Final
 
 from monitor.api.client import ApiHosts, Client
-from monitor.app import background
 from monitor.app.forecaster import Forecaster
 from monitor.app.past_samples import History, Others
 from monitor.app.poller import Poller
+from monitor.core.alerts.firing import firing_alerts
 from monitor.core.effects import Alert, AlertKind
+from monitor.core.errors import ChannelError
 from monitor.core.events import (
     ChannelsReplaced,
     ClockCorrected,
     LookedAround,
+    Muted,
     PolicyChanged,
     PollStarted,
+    RequestsCounted,
     Restored,
+    StorageFailed,
     Tested,
+    Ticked,
 )
 from monitor.core.model import Storage
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
@@ -31,12 +37,27 @@ from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
+from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.notify.queue import Journal, Notifier
 from monitor.storage.cache import Cached, Mute
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
 from monitor.store import Store
 from monitor.system.clock import Clock
+
+TICK_SECS: Final = 15.0
+"""The most that an alert of a lasting condition is late."""
+
+LOOK_SECS: Final = 3.0
+"""Between two looks at the mute, which any process may have set."""
+
+COUNT_SECS: Final = 5.0
+"""Between two looks at the requests of other processes."""
+
+REFRESH_SECS: Final = 60.0
+"""Between two times that an Alertmanager is told what fires."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +122,9 @@ class App:
         self.store.dispatch(PolicyChanged(now, self.state().policy))
         self.store.dispatch(ClockCorrected(now, cached.clock_offset))
         self.store.dispatch(Restored(now, cached.accounts, cached.conditions, cached.log))
-        background.report_storage(self.persistence.recorder, self.store, now)
+        self._report_storage()
         self.credentials.accounts.load(listing)
-        await background.count_requests(self.persistence.budget, self.store, now)
+        await self._count_requests()
 
     async def reload(
         self, listing: Listing, policy: Policy, hosts: ApiHosts, storage: Storage | None
@@ -116,7 +137,7 @@ class App:
         self.store.dispatch(PolicyChanged(now, policy))
         self.credentials.accounts.load(listing)
         self.credentials.watcher.look_again()
-        await background.count_requests(self.persistence.budget, self.store, now)
+        await self._count_requests()
 
     def send_by(self, channels: ChannelSet) -> None:
         """Send alerts by these channels from now on, also those that others have not sent yet."""
@@ -136,17 +157,17 @@ class App:
     async def run(self, main: Callable[[], Awaitable[None]], channels: ChannelSet) -> None:
         """Poll, follow logins, record alerts and send them until `main` returns."""
         self._channels = channels
-        store, clock, kept = self.store, self.clock, self.persistence
+        forecaster = Forecaster(self.store, self.clock, self.persistence.history)
         parts = {
             "poller": self.poller.run(),
             "login watcher": self.credentials.watcher.run(),
             "local usage": self._follow_local_usage(),
             "notifier": self._notify(),
-            "forecaster": Forecaster(store, clock, kept.history).run(),
-            "heartbeat": background.tick(store, clock),
-            "mute watcher": background.follow_mute(kept.mute, store, clock),
-            "requests": background.follow_requests(kept.budget, store, clock),
-            "storage": background.follow_storage(kept.recorder, store, clock),
+            "forecaster": forecaster.run(),
+            "heartbeat": self._tick(),
+            "mute watcher": self._follow_mute(),
+            "requests": self._follow_requests(),
+            "storage": self._follow_storage(),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part, name=name) for name, part in parts.items()]
@@ -168,16 +189,81 @@ class App:
             channels = self._channels
             names = tuple(channel.name for channel in channels.channels)
             self.store.dispatch(ChannelsReplaced(self.clock.now(), names))
-            busy = partial(background.is_polling, self.store, self.clock)
             journal = Journal(self.persistence.recorder)
-            notifier = Notifier(channels, self.store, self.clock, journal, busy)
-            firing = background.refresh_firing(channels, self.store, self.clock)
+            notifier = Notifier(channels, self.store, self.clock, journal, self._is_polling)
             async with asyncio.TaskGroup() as group:
-                parts = (notifier.run(), firing)
+                parts = (notifier.run(), self._refresh_firing(channels))
                 tasks = [group.create_task(part, name="notifier") for part in parts]
                 await self._channels_replaced.wait()
                 for task in tasks:
                     task.cancel()
+
+    def _is_polling(self) -> bool:
+        """True while some account is being polled, or is about to be: its alerts belong to the same burst."""
+        now = self.clock.now()
+        return any(a.polling or a.next_poll_at <= now for a in self.state().accounts.values())
+
+    async def _refresh_firing(self, channels: ChannelSet) -> None:
+        """Repeat what fires to those who take silence for its end."""
+        managers = [c for c in channels.channels if isinstance(c, Alertmanager)]
+        while managers:
+            await self.clock.sleep(REFRESH_SECS)
+            now, state = self.clock.now(), self.state()
+            rules = state.policy.alerts
+            quiet = channels.quiet_until(now) is not None or state.muted_until is not None
+            for manager in managers:
+                firing = [
+                    alert
+                    for alert in firing_alerts(state, now)
+                    if (only := rules.rule(alert.kind).channels) is None or manager.name in only
+                ]
+                try:
+                    await manager.refresh(firing, now, quiet=quiet)
+                except ChannelError as error:  # it is repeated in a minute
+                    _log.warning("channel %s: %s", manager.name, error)
+
+    async def _tick(self) -> None:
+        """Let the state know that time passes."""
+        while True:
+            await self.clock.sleep(TICK_SECS)
+            self.store.dispatch(Ticked(self.clock.now()))
+
+    async def _follow_mute(self) -> None:
+        """Follow what `monitor mute`, or the key of any running table, has set."""
+        while True:
+            until = await self.persistence.mute.muted_until(self.clock.now())
+            if until != self.state().muted_until:
+                self.store.dispatch(Muted(self.clock.now(), until))
+            await self.clock.sleep(LOOK_SECS)
+
+    async def _follow_requests(self) -> None:
+        """Show what other processes send for our accounts; before a request of our own it counts anyway."""
+        while True:
+            await self.clock.sleep(COUNT_SECS)
+            await self._count_requests()
+
+    async def _count_requests(self) -> None:
+        """Bring what is known of all processes' requests into the state."""
+        now = self.clock.now()
+        for name, sent in (await self.persistence.budget.sent(self.state().accounts, now)).items():
+            account = self.state().accounts.get(name)
+            if account is None:
+                continue
+            news = set(sent.requests) - set(account.requests)
+            if news or sent.backoff_until != account.backoff_until:
+                counted = RequestsCounted(now, name, sent.requests, sent.backoff_until)
+                self.store.dispatch(counted)
+
+    async def _follow_storage(self) -> None:
+        """Show that the state database cannot be written, and that it can be again."""
+        while True:
+            self._report_storage()
+            await self.persistence.recorder.failure_changed()
+
+    def _report_storage(self) -> None:
+        failure = self.persistence.recorder.failure
+        if failure != self.state().storage_failure:
+            self.store.dispatch(StorageFailed(self.clock.now(), failure))
 
     async def poll_once(self) -> None:
         """Look who is logged in, and poll the accounts that it is time for, one shortly after the other."""

@@ -1,6 +1,6 @@
 """The dialogs and their pictures: forms to type into, and the question before an account is deleted. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -85,41 +85,30 @@ def prefill(label: str, text: str, hint: str = "", *, optional: bool = False) ->
 
 def edit(old: Field, key: Key) -> Field:
     """The field after a key; one that edits nothing changes nothing."""
-    if not key.text:
-        change = _EDITS.get(key.name)
-        return change(old) if change else old
-    text = cleaned(key.text)
-    if len(old.text) + len(text) > _LONGEST:
-        return old
-    new = old.text[: old.cursor] + text + old.text[old.cursor :]
-    return replace(old, text=new, cursor=old.cursor + len(text))
-
-
-def _cut(old: Field, start: int, end: int) -> Field:
-    return replace(old, text=old.text[:start] + old.text[end:], cursor=start)
-
-
-def _move(old: Field, cursor: int) -> Field:
-    return replace(old, cursor=min(max(cursor, 0), len(old.text)))
-
-
-def _word_start(old: Field) -> int:
-    return old.text[: old.cursor].rstrip().rfind(" ") + 1
-
-
-_EDITS: Final[dict[str, Callable[[Field], Field]]] = {
-    "left": lambda f: _move(f, f.cursor - 1),
-    "right": lambda f: _move(f, f.cursor + 1),
-    "home": lambda f: _move(f, 0),
-    "ctrl+a": lambda f: _move(f, 0),
-    "end": lambda f: _move(f, len(f.text)),
-    "ctrl+e": lambda f: _move(f, len(f.text)),
-    "backspace": lambda f: _cut(f, max(f.cursor - 1, 0), f.cursor),
-    "delete": lambda f: _cut(f, f.cursor, f.cursor + 1),
-    "ctrl+u": lambda f: _cut(f, 0, f.cursor),
-    "ctrl+k": lambda f: _cut(f, f.cursor, len(f.text)),
-    "ctrl+w": lambda f: _cut(f, _word_start(f), f.cursor),
-}
+    text, at = old.text, old.cursor
+    match key.name:
+        case "left":
+            at = max(at - 1, 0)
+        case "right":
+            at = min(at + 1, len(text))
+        case "home" | "ctrl+a":
+            at = 0
+        case "end" | "ctrl+e":
+            at = len(text)
+        case "delete":
+            text = text[:at] + text[at + 1 :]
+        case "ctrl+k":
+            text = text[:at]
+        case "backspace" | "ctrl+u" | "ctrl+w":
+            word = text[:at].rstrip().rfind(" ") + 1
+            start = {"backspace": max(at - 1, 0), "ctrl+u": 0, "ctrl+w": word}[key.name]
+            text, at = text[:start] + text[at:], start
+        case _:
+            typed = cleaned(key.text)
+            if len(text) + len(typed) > _LONGEST:
+                return old
+            text, at = text[:at] + typed + text[at:], at + len(typed)
+    return replace(old, text=text, cursor=at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from monitor.core.state import State, Theme
 from monitor.system.aio import Observable
 from monitor.system.clock import Clock
 from monitor.terminal.bindings import Copy, Quit, Redraw, press
-from monitor.terminal.frame import Footer, frame
+from monitor.terminal.frame import Footer, Frame, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
 from monitor.terminal.table import Kept
-from monitor.terminal.text import Picture, Size
+from monitor.terminal.text import Size
 from monitor.terminal.tty import Tty
 
 LAST_WRITE_SECONDS: Final = 1.0
@@ -57,11 +57,9 @@ class Program:
         self._tty = tty
         self._footer = footer
         self._screen = replace(screen or Screen(), opened_at=clock.now())
-        self._title = ""
         self._kept = Kept()
         self._in_sight = False
-        self._rows: tuple[str | None, ...] = ()
-        self._shown: tuple[Size, Picture] | None = None
+        self._shown: tuple[Size, Frame] | None = None
         self._commands: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -146,14 +144,13 @@ class Program:
         self._screen = self._screen.since(now)
         new = frame(self._view.state, self._screen, now, size, None, self._footer(), self._kept)
         self._screen = replace(self._screen, page=new.page, has_detail=new.has_detail)
-        known = self._shown if self._shown and self._shown[0] == size else None
-        data = painter.repaint(known[1] if known else None, new.picture, size)
-        if new.title != self._title:
+        before, old = self._shown or (size, None)
+        data = painter.repaint(old.picture if old and before == size else None, new.picture, size)
+        if old is None or new.title != old.title:
             data += painter.title(new.title)
         is_taken = not data or self._tty.offer(data)
         if is_taken:
-            self._rows = new.rows
-            self._shown, self._title = (size, new.picture), new.title
+            self._shown = size, new
         return is_taken
 
     async def show(self, alerts: Sequence[Alert], sequence: bytes) -> None:
@@ -167,7 +164,7 @@ class Program:
 
     def _redraw(self) -> None:
         """Draw all of it: what is on the screen is not known."""
-        self._shown, self._title = None, ""
+        self._shown = None
         self._draw()
 
     async def _listen(self) -> None:
@@ -184,8 +181,8 @@ class Program:
                 self._redraw()
             return
         if key.name == "click":
-            row = int(key.text)
-            key = Key("click", (self._rows[row] if row < len(self._rows) else None) or "")
+            row, rows = int(key.text), self._shown[1].rows if self._shown else ()
+            key = Key("click", (rows[row] if row < len(rows) else None) or "")
         self._screen, command = press(self._screen, key, self._view.state, self._now())
         match command:
             case None:

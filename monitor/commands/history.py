@@ -25,7 +25,7 @@ from monitor.storage import samples
 from monitor.storage.db import read_only
 from monitor.storage.samples import KEPT, Row
 from monitor.system.stdio import has_colours
-from monitor.terminal.chart import Forecast, chart, sparkline
+from monitor.terminal.chart import Expected, chart, sparkline
 from monitor.terminal.text import ASCII, Line, Span, Style, clip, pad, plain, width
 
 CSV_COLUMNS: Final = Row._fields
@@ -172,10 +172,8 @@ def _charts(past: _Past, account: AccountState) -> Iterator[Line]:
         if number:
             yield ()
         yield _headline(account, key, now, columns)
-        forecast = _forecast(account, key, now)
-        yield from chart(
-            found[key], begin, now, (columns, rows), forecast=forecast, ascii=past.ascii
-        )
+        ahead, size = _ahead(account, key, now), (columns, rows)
+        yield from chart(found[key], begin, now, size, ahead=ahead, ascii=past.ascii)
     others = [clean(key) for key in found if key not in keys]
     if others and not past.window:
         yield ()
@@ -198,7 +196,7 @@ def _headline(account: AccountState, key: str, now: datetime, columns: int) -> L
     return (Span(clip(text + tail, columns), Style.TITLE),)
 
 
-def _forecast(account: AccountState, key: str, now: datetime) -> Forecast | None:
+def _ahead(account: AccountState, key: str, now: datetime) -> tuple[datetime, Expected] | None:
     """What is expected of the window until its reset, as the running monitor has computed it."""
     known, window = account.forecast_of(key, now), account.window(key, now)
     if known is None or known.distribution is None or window is None:
@@ -209,7 +207,7 @@ def _forecast(account: AccountState, key: str, now: datetime) -> Forecast | None
         low, likely, high = (min(level + used.used_by(at, p) / 100, 1.0) for p in (0.9, 0.5, 0.1))
         return low, likely, high
 
-    return Forecast(used.resets_at, expected)
+    return used.resets_at, expected
 
 
 def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:

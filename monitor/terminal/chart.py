@@ -5,7 +5,6 @@ level within its slice. A level lasts until the next sample, unless that is far 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Final
 
@@ -31,14 +30,6 @@ Expected = Callable[[datetime], tuple[float, float, float]]
 """The level (a ratio) at an instant ahead: with 90 %, 50 % and 10 % probability it is at least that high."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What is expected of a window until an instant, mostly its reset."""
-
-    until: datetime
-    expected: Expected
-
-
 def sparkline(samples: Sequence[Sample], since: datetime, until: datetime, cells: int) -> str:
     """One character for each slice of the time, as high as the highest level in it; a space where none is known."""
     found = slices(samples, since, (until - since) / max(cells, 1), cells, until)
@@ -59,19 +50,19 @@ def chart(
     now: datetime,
     size: tuple[int, int],
     *,
-    forecast: Forecast | None = None,
+    ahead: tuple[datetime, Expected] | None = None,
     ascii: bool = False,
     tz: tzinfo | None = None,
 ) -> list[Line]:
     """Lines of at most `size` (cells, lines), two of which are the axis of time; clock times are those of `tz`.
 
-    The highest line is 100 %, or more where more was used. What is ahead of `now` is a band from the level that is
-    reached with 90 % probability to that of 10 %; the darker line in it is as likely as not. With `ascii`, the past is
-    drawn without braille, and of all the rest `text.ASCII` has a plain character.
+    The highest line is 100 %, or more where more was used. What is ahead, until an instant, is a band from the level
+    that is reached with 90 % probability to that of 10 %; the darker line in it is as likely as not. With `ascii`, the
+    past is drawn without braille, and of all the rest `text.ASCII` has a plain character.
     """
     width, rows = max(size[0], LEAST_CELLS) - _LABEL_CELLS, max(size[1] - 2, 2)
     rows -= int(rows > 2 and rows % 2 == 0)  # one of them is the middle
-    until = max(now, forecast.until) if forecast else now
+    until = max(now, ahead[0]) if ahead else now
     per_cell = max((until - since) / width, timedelta(seconds=1))
     dots = 1 if ascii else 2
     columns = slices(samples, since, per_cell / dots, width * dots, now)
@@ -83,10 +74,10 @@ def chart(
     for cells_of_row in cells:
         for column in resets:
             cells_of_row[column] = cells_of_row[column] or Span("╎", Style.DIM)
-    if forecast is not None:
-        ahead = range(min(int((now - since) / per_cell) + 1, width), width)
-        levels = [forecast.expected(since + per_cell * (column + 0.5)) for column in ahead]
-        for column, (low, likely, high) in zip(ahead, levels, strict=True):
+    if ahead is not None:
+        places = range(min(int((now - since) / per_cell) + 1, width), width)
+        for column in places:
+            low, likely, high = ahead[1](since + per_cell * (column + 0.5))
             for row in range(rows):
                 bottom, above = top * (rows - row - 1) / rows, top * (rows - row) / rows
                 if bottom <= likely < above or (row == 0 and likely >= above):

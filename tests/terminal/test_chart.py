@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.profiles import Sample
-from monitor.terminal.chart import Forecast, chart, sparkline
+from monitor.terminal.chart import chart, sparkline
 from monitor.terminal.text import ASCII, Style, line_width, plain
 from tests.builders import NOW
 
@@ -68,8 +68,8 @@ def test_what_is_ahead_is_a_band_up_to_the_reset() -> None:
         return 0.5 + hours * 0.01, 0.5 + hours * 0.02, 0.5 + hours * 0.04
 
     samples = [Sample(NOW - 10 * HOUR, 0.0), Sample(NOW, 0.5, NOW + 10 * HOUR)]
-    forecast = Forecast(NOW + 10 * HOUR, expected)
-    lines = chart(samples, NOW - 10 * HOUR, NOW, (46, 23), forecast=forecast)
+    ahead_of_now = (NOW + 10 * HOUR, expected)
+    lines = chart(samples, NOW - 10 * HOUR, NOW, (46, 23), ahead=ahead_of_now)
     middle = 6 + 20
     assert plain(lines[-2])[middle] == "●"
     ahead = [plain(line)[middle + 1 :] for line in lines[:-2]]
@@ -143,13 +143,13 @@ def test_every_past_fits_into_every_size(
         )
         for minute, level, end in sorted(rows, key=lambda row: row[0])
     ]
-    forecast = Forecast(NOW + 3 * DAY, lambda _: (0.2, 0.5, 1.4)) if ahead else None
+    expected = (NOW + 3 * DAY, lambda _: (0.2, 0.5, 1.4)) if ahead else None
     lines = chart(
         samples,
         NOW - 7 * DAY,
         NOW,
         (width, height),
-        forecast=forecast,
+        ahead=expected,
         ascii=ascii,
         tz=ZoneInfo("Europe/Berlin"),
     )

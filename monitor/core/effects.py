@@ -1,4 +1,4 @@
-"""What the program is to do because of an event: the only way out of the store."""
+"""An alert: the one effect that an event may have, and the only way out of the core."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,13 +54,3 @@ class Alert:
 def threshold_rule(threshold: float) -> str:
     """The name of a threshold's alert rule: 0.8 is `threshold_80`."""
     return f"{AlertKind.THRESHOLD}_{threshold * 100:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """Tell the user of an alert, on whatever channel works."""
-
-    alert: Alert
-
-
-Effect = Notify

@@ -1,4 +1,4 @@
-"""How each event changes the state, and which effects it has: `update(state, event) -> (state, effects)`. Pure."""
+"""How each event changes the state, and which alerts it leads to: `update(state, event) -> (state, alerts)`. Pure."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from monitor.core import restore, schedule
 from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
-from monitor.core.effects import Alert, Effect, Notify
+from monitor.core.effects import Alert
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
     AccountEvent,
@@ -48,8 +48,8 @@ WATCHED = (
 """The events after which lasting conditions are looked at: those of the event's account; of all, at each tick."""
 
 
-def update(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
-    """The state after the event, and what is to be done; an event of an unknown account changes nothing."""
+def update(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
+    """The state after the event, and the alerts to be sent; an event of an unknown account changes nothing."""
     try:
         state, alerts = _after(state, event)
         if isinstance(event, WATCHED):
@@ -62,7 +62,7 @@ def update(state: State, event: Event) -> tuple[State, tuple[Effect, ...]]:
     if not alerts or (state.muted_until is not None and event.at < state.muted_until):
         return state, ()
     entries = (LoggedAlert(alert, event.at) for alert in alerts)
-    return _logged(state, *entries), tuple(Notify(alert) for alert in alerts)
+    return _logged(state, *entries), alerts
 
 
 def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:

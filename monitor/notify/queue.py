@@ -71,15 +71,17 @@ class Journal:
 
     async def unfinished(self) -> list[StoredAlert]:
         """Return what an earlier process has not sent to the end, oldest first."""
-        written: list[StoredAlert] = []
         try:
-            written = await self._recorder.database.read(
+            return await self._recorder.database.read(
                 lambda database: deliveries.unfinished(database, self._settings), within=READ_SECS
             )
         except StorageError as error:  # which the recorder reports
             _log.debug("%s", error)
-        keys = {alert.key for alert in written}
-        return [*written, *(a for a in self._recorder.take_unwritten() if a.key not in keys)]
+            return []
+
+    async def next(self) -> StoredAlert:
+        """Return the next alert that this process has decided."""
+        return await self._recorder.decided.get()
 
     async def begin(self, alerts: Sequence[StoredAlert], queue: str) -> Sequence[StoredAlert]:
         """Write, before anything is sent, that these are about to be. Returns those that are still to be."""
@@ -296,7 +298,7 @@ class Queue:
 
 
 class Notifier:
-    """Takes alerts from the store and dispatches a `Notified` for each attempt on a channel.
+    """Takes alerts from the journal and dispatches a `Notified` for each attempt on a channel.
 
     `busy` says that more alerts are to be expected in a moment.
     """
@@ -327,11 +329,9 @@ class Notifier:
                 for queue in self._queues.values():
                     group.create_task(queue.run(), name=f"queue {queue.name}")
                 while True:
-                    effect = await self._store.next_effect()
-                    if not isinstance(effect, StoredAlert):
-                        effect = StoredAlert(effect.alert)
-                    if effect.key not in recovered:  # else the journal had it as well
-                        self._admit(effect)
+                    stored = await self._journal.next()
+                    if stored.key not in recovered:  # else it was written already
+                        self._admit(stored)
         finally:
             for channel in itertools.chain.from_iterable(self._channels.chains.values()):
                 channel.close()

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from monitor.core.codec import decode, encode
-from monitor.core.effects import Alert, Notify
+from monitor.core.effects import Alert
 from monitor.core.state import LOG_LENGTH, LoggedAlert
 from monitor.storage.db import damage, render_row, verify
 
@@ -73,12 +73,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAlert(Notify):
+class StoredAlert:
     """An alert to be sent, and what is written of it under its `key`; without one nothing is.
 
     `ended` says that nothing is left to be done for it; `note` why it was given up, where no channel ever had it.
     """
 
+    alert: Alert
     key: str = ""
     channels: Mapping[str, Progress] = field(default_factory=dict)
     ended: bool = False

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from monitor.core.effects import Alert, Effect
+from monitor.core.effects import Alert
 from monitor.core.model import AccountState, Usage
 from monitor.core.state import State
 from monitor.storage import cache, deliveries, requests, samples
@@ -37,7 +37,6 @@ MOST_POLLS: Final = 20_000
 
 _PRUNED_EVERY: Final = timedelta(days=1)
 
-Release = Callable[[Effect], None]
 Write = Callable[[sqlite3.Connection], object]
 """Writes some rows, on the thread of the database."""
 
@@ -46,16 +45,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Decision:
-    """An alert that was decided. `release` has it sent, and is None once it was called."""
+    """An alert that was decided, and whether it was released to be sent."""
 
-    key: str
-    alert: Alert
-    release: Release | None
-
-    def release_once(self) -> None:
-        release, self.release = self.release, None
-        if release is not None:
-            release(StoredAlert(self.alert, self.key))
+    stored: StoredAlert
+    is_released: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -83,9 +76,8 @@ class Batch:
         """Write all of it; returns the keys of the decisions that were never written before."""
         for write in self.rows.values():
             write(database)
-        new = {
-            d.key for d in self.decisions if deliveries.insert(database, settings, d.key, d.alert)
-        }
+        decided = [decision.stored for decision in self.decisions]
+        new = {a.key for a in decided if deliveries.insert(database, settings, a.key, a.alert)}
         for write in self.history:
             write(database)
         for statement, values in self.statements:
@@ -96,6 +88,8 @@ class Batch:
 class Recorder:
     """What one program writes of one settings file. `failure` says why it cannot; None while it can.
 
+    `decided` are the alerts to be sent: each that is really new, once it is written or has waited long enough.
+
     Only one that `keeps_alerts` writes what concerns alerts: their memory, and what was decided. Without history in its
     policy it deletes the samples that are there.
     """
@@ -104,6 +98,7 @@ class Recorder:
         self.database = database
         self.settings = settings
         self.failure: str | None = None
+        self.decided = asyncio.Queue[StoredAlert]()
         self._facts: dict[str, Any] = {}
         self._keeps_alerts = keeps_alerts
         self._pending = Batch()
@@ -126,26 +121,24 @@ class Recorder:
         facts = {n: f for n, f in {**cached.facts, **self._facts}.items() if f is not None}
         return replace(cached, facts=facts)
 
-    def record(
-        self, before: State, after: State, effects: Sequence[Effect], release: Release
-    ) -> None:
-        """Write what lies between the states; each effect that is really new is released once that is done."""
+    def record(self, before: State, after: State, alerts: Sequence[Alert]) -> None:
+        """Write what lies between the states, and the alerts that were decided there."""
         self._compare(before, after)
-        if not self._keeps_alerts:
-            for effect in effects:
-                release(effect)
-            self._flush()
-            return
         decisions = []
-        for effect in effects:
-            account = after.accounts.get(effect.alert.account)
-            key = deliveries.key_of(effect.alert, account.account.org_id if account else "")
-            decisions.append(Decision(key, effect.alert, release))
+        for alert in alerts if self._keeps_alerts else ():
+            account = after.accounts.get(alert.account)
+            key = deliveries.key_of(alert, account.account.org_id if account else "")
+            decisions.append(Decision(StoredAlert(alert, key)))
         self._pending.decisions += decisions
         self._flush()
         for decision in decisions:
-            if decision.release is not None:
-                asyncio.get_running_loop().call_later(RELEASE_SECS, decision.release_once)
+            if not decision.is_released:
+                asyncio.get_running_loop().call_later(RELEASE_SECS, self._release, decision)
+
+    def _release(self, decision: Decision) -> None:
+        if not decision.is_released:
+            decision.is_released = True
+            self.decided.put_nowait(decision.stored)
 
     def record_backoff(self, account: AccountState) -> None:
         """Have the other processes respect the account's back-off, or its end."""
@@ -163,14 +156,6 @@ class Recorder:
         """Have these written, in their order, as soon as that can be."""
         self._pending.statements.extend(statements)
         self._flush()
-
-    def take_unwritten(self) -> list[StoredAlert]:
-        """The alerts that were decided and are neither written nor released, which the caller sends instead."""
-        batches = [batch for batch in (self._in_flight, self._pending) if batch is not None]
-        waiting = [d for batch in batches for d in batch.decisions if d.release is not None]
-        for decision in waiting:
-            decision.release = None
-        return [StoredAlert(decision.alert, decision.key) for decision in waiting]
 
     async def failure_changed(self) -> None:
         """Wait until the database cannot be written any more, or can be again."""
@@ -266,15 +251,15 @@ class Recorder:
             self._report(None)
             unreleased = set(new or ())
             for decision in batch.decisions:
-                if decision.key in unreleased:  # two of one batch may be the same alert
-                    unreleased.remove(decision.key)
-                    decision.release_once()
-                decision.release = None
+                if decision.stored.key in unreleased:  # two of one batch may be the same alert
+                    unreleased.remove(decision.stored.key)
+                    self._release(decision)
+                decision.is_released = True
             self._flush()
         else:
             self._pending = batch.followed_by(self._pending)
             for decision in self._pending.decisions:
-                decision.release_once()
+                self._release(decision)
             self._failed(error)
         self._settled.set()
         self._settled = asyncio.Event()

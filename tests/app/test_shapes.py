@@ -102,7 +102,7 @@ def seen(event: Event, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
         },
         "metrics": metrics(now),
         "guard": int(guarded(now, NOW, NAME, None, 0.9)),
-        "alerts": [f"{e.alert.rule} {e.alert.window}".strip() for e in effects],
+        "alerts": [f"{e.rule} {e.window}".strip() for e in effects],
         **({"left_out": list(left_out)} if left_out else {}),
     }
 

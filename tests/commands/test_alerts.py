@@ -82,7 +82,7 @@ def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:
         recorder = inline_recorder(folder, rows_of(folder))
         for event in events:
             after, effects = update(known, event)
-            recorder.record(known, after, effects, lambda _: None)
+            recorder.record(known, after, effects)
             known = after
         journal = Journal(recorder)
         first = (await journal.unfinished())[:1]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.effects import Alert, AlertKind, Notify
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
     AccountIdentified,
@@ -134,8 +134,7 @@ def test_a_crossing_is_an_effect() -> None:
     start = changed(state(waiting("a")), success("a", 70))
     _, effects = update(start, success("a", 81, minute=3))
     (effect,) = effects
-    assert isinstance(effect, Notify)
-    assert (effect.alert.kind, effect.alert.account) == (AlertKind.THRESHOLD, "a")
+    assert (effect.kind, effect.account) == (AlertKind.THRESHOLD, "a")
 
 
 def test_a_failure_is_no_sample() -> None:
@@ -313,7 +312,7 @@ def test_figures_of_the_future_are_of_now() -> None:
 def test_figures_of_claude_code_tell_a_crossing_once() -> None:
     start = changed(state(waiting("a")), success("a", 70))
     start, effects = update(start, figures("a", 81, minute=1))
-    assert [effect.alert.kind for effect in effects] == [AlertKind.THRESHOLD]
+    assert [effect.kind for effect in effects] == [AlertKind.THRESHOLD]
     for later in (figures("a", 83, minute=2), success("a", 82, minute=3)):
         start, effects = update(start, later)
         assert effects == ()
@@ -372,7 +371,7 @@ def told(start: State, *events: Event) -> list[tuple[AlertKind, float | None]]:
     found: list[tuple[AlertKind, float | None]] = []
     for event in events:
         start, effects = update(start, event)
-        found += [(effect.alert.kind, effect.alert.threshold) for effect in effects]
+        found += [(effect.kind, effect.threshold) for effect in effects]
     return [one for one in found if one[0] is not AlertKind.PACE]
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.effects import Alert, AlertKind, Effect, Notify
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.state import State
 from monitor.notify.build import build_channel_set
 from monitor.notify.queue import Journal, Notifier
 from monitor.settings import load
+from monitor.storage.deliveries import StoredAlert
 from monitor.system.clock import SystemClock
 from tests.fakes import inline_recorder
 from tests.real.desktop import Desktop, Notice, desktop
@@ -40,16 +41,16 @@ async def hanging_server() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[Effect]]:
+async def notifying(settings: str, folder: Path) -> AsyncIterator[asyncio.Queue[StoredAlert]]:
     """A notifier over the channels of these settings, and the queue that it takes from."""
     file = folder / "config.toml"
     file.write_text(settings)
     channels = build_channel_set(load(file), None, SystemClock())
-    store = FakeStore(State())
-    notifier = Notifier(channels, store, SystemClock(), Journal(inline_recorder()))
+    store, recorder = FakeStore(State()), inline_recorder()
+    notifier = Notifier(channels, store, SystemClock(), Journal(recorder))
     task = asyncio.create_task(notifier.run())
     try:
-        yield store.effects
+        yield recorder.decided
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -81,8 +82,8 @@ def alert(kind: AlertKind) -> Alert:
 async def test_the_desktop_shows_every_kind_of_alert(
     kind: AlertKind, shown: Desktop, tmp_path: Path
 ) -> None:
-    async with notifying("", tmp_path) as effects:
-        effects.put_nowait(Notify(alert(kind)))
+    async with notifying("", tmp_path) as decided:
+        decided.put_nowait(StoredAlert(alert(kind)))
         (notice,) = await arrival(shown, 1)
     assert notice.appname == "Claude Tracker"
     assert notice.summary
@@ -97,9 +98,9 @@ async def test_a_webhook_that_hangs_does_not_hold_up_the_desktop(
             '[notifications]\nchannels = ["webhook", "desktop"]\nfan_out = true\n'
             f'[channels.webhook]\nurl = "{url}"\ntimeout_secs = 60\n'
         )
-        async with notifying(settings, tmp_path) as effects:
+        async with notifying(settings, tmp_path) as decided:
             for count in (1, 2, 3):
                 began = time.monotonic()
-                effects.put_nowait(Notify(alert(AlertKind.THRESHOLD)))
+                decided.put_nowait(StoredAlert(alert(AlertKind.THRESHOLD)))
                 assert len(await arrival(shown, count)) == count, "while the webhook hangs"
                 print(f"on the desktop after {time.monotonic() - began:.2f} s")

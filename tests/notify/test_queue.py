@@ -6,10 +6,11 @@ from contextlib import suppress
 import pytest
 
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind, Notify
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
 from monitor.notify.channel import GRACE_SECS, LIMIT_SECS, MARGIN_SECS, REST_SECS
+from monitor.storage.deliveries import StoredAlert
 from tests.builders import after
 from tests.fakes import settle
 from tools.kill.bench import Bench, FakeChannel, rules_with, running
@@ -65,7 +66,7 @@ async def test_an_alert_of_no_window_is_logged_without_one(
     bench = Bench(FakeChannel("only", BROKEN))
     async with running(bench):
         of_no_window = Alert(AlertKind.UNREADABLE, "a", "", bench.clock.now())
-        bench.effects.put_nowait(Notify(of_no_window))
+        bench.decided.put_nowait(StoredAlert(of_no_window))
         await bench.pass_by(0.4)
     assert "no channel could send: a, unreadable" in caplog.messages
 
@@ -256,7 +257,7 @@ async def test_an_alert_that_nobody_has_begun_stays_in_the_queue() -> None:
     async with running(bench):
         await settle()
     bench.notify("a")
-    assert bench.effects.qsize() == 1
+    assert bench.decided.qsize() == 1
     assert bench.events == []
 
 

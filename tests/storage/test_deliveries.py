@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.alerts.memory import Condition
-from monitor.core.effects import Alert, AlertKind, Notify
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.notify.queue import Journal
@@ -19,7 +19,7 @@ from tests.builders import NOW, after, before
 from tests.fakes import inline_recorder
 from tools.kill.bench import alert
 from tools.kill.lives import stored
-from tools.kill.restarts import Process, loaded, sample
+from tools.kill.restarts import Process, loaded, sample, taken
 
 
 class Log:
@@ -31,10 +31,8 @@ class Log:
 
     def decide(self, *alerts: Alert) -> list[StoredAlert]:
         """The alerts that are really new."""
-        new: list[StoredAlert] = []
-        effects = [Notify(one) for one in alerts]
-        self.recorder.record(State(), State(), effects, lambda effect: new.append(effect))  # type: ignore[arg-type]
-        return new
+        self.recorder.record(State(), State(), alerts)
+        return taken(self.recorder)
 
 
 @pytest.fixture
@@ -145,7 +143,7 @@ async def test_memory_comes_back_as_it_was(tmp_path: Path) -> None:
     process.lives_through(sample("a", 0, 70), sample("a", 3, 85))
     known = process.store.state
     fleet = {"exhausted:": Condition(NOW, told_at=NOW, ceased_at=NOW, freed_at=NOW)}
-    process.recorder.record(known, State(accounts=known.accounts, conditions=fleet), (), print)
+    process.recorder.record(known, State(accounts=known.accounts, conditions=fleet), ())
     cached = cache.read(tmp_path / "state.db", "")
     assert cached.accounts["a"].alerts == known.accounts["a"].alerts
     assert cached.accounts["a"].conditions == known.accounts["a"].conditions

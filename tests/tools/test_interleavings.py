@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind, Effect
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
 from monitor.core.model import Account, Usage, Window
@@ -166,11 +166,11 @@ async def lived(world: World, steps: Sequence[Step]) -> None:
 def due(events: Sequence[Event]) -> set[str]:
     """What a process that lives for ever tells."""
     state, effects = update(FRESH, AccountsLoaded(NOW, ACCOUNTS))
-    told: list[Effect] = list(effects)
+    told = list(effects)
     for event in events:
         state, effects = update(state, event)
         told += effects
-    return {key_of(e.alert, f"org-{e.alert.account}") for e in told}
+    return {key_of(alert, f"org-{alert.account}") for alert in told}
 
 
 @settings(max_examples=60)

@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind, Notify
+from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import Event, Notified
 from monitor.core.state import Policy, State
 from monitor.notify.channel import (
@@ -20,6 +20,8 @@ from monitor.notify.channel import (
     send_to_each,
 )
 from monitor.notify.queue import Journal, Notifier
+from monitor.storage.deliveries import StoredAlert
+from monitor.storage.recorder import Recorder
 from monitor.store import Store
 from tests.builders import NOW
 from tests.fakes import FakeClock, inline_recorder
@@ -70,11 +72,10 @@ def rules_with(kind: AlertKind, **changes: Any) -> RuleBook:
 
 
 class FakeStore(Store):
-    """A state that does not change, a queue of effects, and all that was dispatched."""
+    """A state that does not change, and all that was dispatched."""
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
-        self.effects = self._effects
         self.events: list[Event] = []
 
     def dispatch(self, event: Event) -> None:
@@ -82,13 +83,13 @@ class FakeStore(Store):
 
 
 class Bench:
-    """A notifier with its queue of effects, and all that it has dispatched."""
+    """A notifier with the queue that it takes alerts from, and all that it has dispatched."""
 
     def __init__(
         self,
         *channels: Channel,
         clock: FakeClock | None = None,
-        journal: Journal | None = None,
+        recorder: Recorder | None = None,
         rules: RuleBook | None = None,
         **options: Any,
     ) -> None:
@@ -96,14 +97,15 @@ class Bench:
         chains = {channel.name: [channel] for channel in channels}
         self.channels = ChannelSet(**{"chains": chains, **options})
         self.store = FakeStore(State(Policy(alerts=rules or RuleBook())))
-        self.effects = self.store.effects
+        self.recorder = recorder or inline_recorder()
+        self.decided = self.recorder.decided
         self.busy = False
-        journal = journal or Journal(inline_recorder())
+        journal = Journal(self.recorder)
         self.notifier = Notifier(self.channels, self.store, self.clock, journal, lambda: self.busy)
 
     def notify(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
         for account in accounts:
-            self.effects.put_nowait(Notify(alert(account, kind, at=self.clock.now())))
+            self.decided.put_nowait(StoredAlert(alert(account, kind, at=self.clock.now())))
 
     async def decide_each(self, *accounts: str) -> None:
         """Let these be decided now, one after the other, each in a burst of its own."""

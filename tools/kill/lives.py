@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from monitor.core.effects import AlertKind, Notify
+from monitor.core.effects import AlertKind
 from monitor.core.state import State
 from monitor.notify.channel import Channel
-from monitor.notify.queue import Journal
 from monitor.storage import deliveries
 from monitor.storage.db import read_only
 from monitor.storage.deliveries import Stage, StoredAlert
@@ -23,9 +22,7 @@ class Life(Bench):
     ) -> None:
         clock = clock or FakeClock()
         self.folder = folder
-        self.recorder = inline_recorder(folder)
-        journal = Journal(self.recorder)
-        super().__init__(*channels, clock=clock, journal=journal, **options)
+        super().__init__(*channels, clock=clock, recorder=inline_recorder(folder), **options)
 
     def again(self, *channels: Channel, **options: Any) -> "Life":
         """The next life, at the same instant."""
@@ -33,8 +30,8 @@ class Life(Bench):
 
     async def decide(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
         """Let alerts be decided now, and their burst pass by."""
-        effects = [Notify(alert(account, kind, at=self.clock.now())) for account in accounts]
-        self.recorder.record(State(), State(), effects, self.effects.put_nowait)
+        alerts = [alert(account, kind, at=self.clock.now()) for account in accounts]
+        self.recorder.record(State(), State(), alerts)
         await self.pass_by(0.4)
 
     def stored(self) -> list[StoredAlert]:

@@ -1,14 +1,15 @@
 """A store over a state database on the disk, which can be left and started again as a program is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from monitor.core.effects import Effect
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Restored
 from monitor.core.model import Account, Usage, Window
 from monitor.core.state import Policy, State
 from monitor.storage.cache import Cached, read
+from monitor.storage.deliveries import StoredAlert
+from monitor.storage.recorder import Recorder
 from monitor.store import Store
 from tests.builders import after
 from tests.fakes import inline_recorder
@@ -41,33 +42,24 @@ class Process:
         policy: Policy | None = None,
     ) -> None:
         self.recorder = inline_recorder(folder)
-        self.store = Store(State(policy or Policy()), self._record)
-        self.told: list[str] = []
+        self.store = Store(State(policy or Policy()), self.recorder.record)
         self.store.dispatch(restored(read(folder / "state.db", ""), at))
         self.store.dispatch(AccountsLoaded(at, tuple(accounts)))
 
     def lives_through(self, *events: Event) -> list[str]:
         """What was told because of these, as `account rule`."""
-        before = len(self.told)
         for event in events:
             self.store.dispatch(event)
-        return self.told[before:]
+        alerts = [stored.alert for stored in taken(self.recorder)]
+        return [f"{alert.account} {alert.rule}".strip() for alert in alerts]
 
     async def dies(self) -> None:
         await self.recorder.database.close()
 
-    def _record(
-        self,
-        before: State,
-        after: State,
-        effects: Sequence[Effect],
-        release: Callable[[Effect], None],
-    ) -> None:
-        def released(effect: Effect) -> None:
-            self.told.append(f"{effect.alert.account} {effect.alert.rule}".strip())
-            release(effect)
 
-        self.recorder.record(before, after, effects, released)
+def taken(recorder: Recorder) -> list[StoredAlert]:
+    """The alerts that were released to be sent, and that nobody has taken yet."""
+    return [recorder.decided.get_nowait() for _ in range(recorder.decided.qsize())]
 
 
 def restored(cached: Cached, at: datetime) -> Restored:

@@ -57,8 +57,8 @@ def identities(steps: int) -> set[str]:
     """What is to be told of the first steps, as a process that nobody kills has it."""
     state, told = fresh(), set()
     for event in (loaded(instant(0)), *(e for step in range(steps) for e in events(step))):
-        state, effects = update(state, event)
-        told |= {identity(effect.alert, state) for effect in effects}
+        state, alerts = update(state, event)
+        told |= {identity(alert, state) for alert in alerts}
     return told
 
 

@@ -84,8 +84,7 @@ class Subject:
 
     def _told(self, event: Event) -> list[tuple[str, Told]]:
         """Fold the event in; (account, alert) of each threshold and reset that it told."""
-        self._state, effects = update(self._state, event)
-        alerts = [effect.alert for effect in effects]
+        self._state, alerts = update(self._state, event)
         return [(a.account, _told(a)) for a in alerts if a.kind in JUDGED]
 
 

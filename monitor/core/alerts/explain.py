@@ -277,7 +277,7 @@ def replayed(samples: Iterable[tuple[str, Usage]], rules: RuleBook) -> list[Aler
         if name not in state.accounts:
             known = (one.account for one in state.accounts.values())
             state, _ = update(state, AccountsLoaded(usage.at, (*known, Account(name))))
-        state, effects = update(state, PollSucceeded(usage.at, name, usage, timedelta(0)))
+        state, now = update(state, PollSucceeded(usage.at, name, usage, timedelta(0)))
         state, later = update(state, Ticked(usage.at))
-        told += (effect.alert for effect in (*effects, *later))
+        told += (*now, *later)
     return told

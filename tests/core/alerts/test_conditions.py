@@ -188,7 +188,7 @@ def climbing(*percents: float, minutes: float = 5, resets: float = 300) -> list[
         at = after(minutes=place * minutes)
         seen = usage(window("5h", percent, timedelta(minutes=resets)), at=at)
         now, effects = update(now, PollSucceeded(at, "a", seen, timedelta(seconds=1)))
-        alerts.extend(effect.alert for effect in effects)
+        alerts.extend(effects)
     return [alert for alert in alerts if alert.kind is AlertKind.PACE]
 
 
@@ -227,7 +227,7 @@ def forecast_alerts(*probabilities: float, percent: float = 30) -> list[Alert]:
             Ticked(at + timedelta(minutes=6)),
         ):
             now, effects = update(now, event)
-            alerts.extend(effect.alert for effect in effects)
+            alerts.extend(effects)
     return [alert for alert in alerts if alert.kind is AlertKind.PACE]
 
 
@@ -260,7 +260,7 @@ def test_before_there_is_a_forecast_a_week_is_not_judged_by_its_slope() -> None:
         now, effects = update(
             now, PollSucceeded(after(hours=hour), "a", seen, timedelta(seconds=1))
         )
-        alerts.extend(effect.alert for effect in effects)
+        alerts.extend(effects)
     assert not [alert for alert in alerts if alert.kind is AlertKind.PACE]
 
 

@@ -58,7 +58,7 @@ class Program:
 
     def _apply(self, event: PollSucceeded | Ticked) -> None:
         self.state, effects = update(self.state, event)
-        self.told += [e.alert for e in effects if e.alert.kind is AlertKind.WEEK_EXPIRED]
+        self.told += [e for e in effects if e.kind is AlertKind.WEEK_EXPIRED]
 
     def restart(self, at: datetime) -> None:
         """As after `kill -9`: what database rows hold is all that is left."""

@@ -39,7 +39,7 @@ def after_events(events: Sequence[Event], rules: RuleBook) -> tuple[State, list[
     now, told = replace(state(waiting("a")), policy=Policy(alerts=rules)), list[Alert]()
     for event in events:
         now, effects = update(now, event)
-        told += [effect.alert for effect in effects]
+        told += effects
     return now, told
 
 

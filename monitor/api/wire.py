@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
-from monitor.core.limits import SPEND_LIMIT, is_flat_limit, read_limits
+from monitor.core.limits import SPEND_LIMIT, flat_key, read_limits
 from monitor.core.model import (
     EXTRA,
     AuthMethod,
@@ -84,7 +84,7 @@ def parse_usage(body: bytes, at: datetime) -> Usage:
     Raises ApiError: SCHEMA where it is no usage, or the reason of an error body that came with a 200.
     """
     answer = _object(body)
-    if not (KNOWN_KEYS & answer.keys() or any(map(is_flat_limit, answer))):
+    if not (KNOWN_KEYS & answer.keys() or any(map(flat_key, answer))):
         raise _error_in(answer)
     limits, extra = read_limits(answer, "utilization"), _extra_usage(answer)
     money = _money_window(extra, answer.get("extra_usage"))

@@ -87,19 +87,25 @@ class _Reading:
     bad_time: str = ""
 
 
-def is_flat_limit(name: str) -> bool:
-    """Say whether a key of the answer is that of a flat limit."""
-    return _flat_key(name) is not None
-
-
 def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
     """Read the flat limits of the answer, and the rows of its `limits`. The figure is the first of the `fields`."""
     flats = [
         _judged(key, block, fields)
         for name, block in answer.items()
-        if (key := _flat_key(name)) is not None
+        if (key := flat_key(name)) is not None
     ]
-    rows, strange = _rows(answer.get("limits"))
+    rows, strange = [], []
+    limits = answer.get("limits")
+    if not isinstance(limits, list):
+        if limits is not None and limits != {}:  # an empty object is as good as none
+            strange.append("limits: no list")
+        limits = []
+    for place, row in enumerate(limits):
+        if isinstance(row, dict):
+            key, others = _row_names(row)
+            rows.append(_judged(key, row, ("percent", "utilization"), others))
+        elif row is not None:
+            strange.append(f"limits[{place}]: no limit")
     _tell_apart(rows)
     readings = _with_flats(rows, flats)
     windows, cut = _windows(readings)
@@ -119,7 +125,8 @@ def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
     )
 
 
-def _flat_key(name: str) -> str | None:
+def flat_key(name: str) -> str | None:
+    """The window that a flat limit of this name in an answer is about; None where it is none."""
     if name == SPEND_LIMIT:
         return EXTRA
     for flat in FLAT:
@@ -129,22 +136,6 @@ def _flat_key(name: str) -> str | None:
             word = window_word(name.removeprefix(f"{flat}_"))
             return f"{PERIODS[flat]}_{word}" if word.split("_")[0] in FLAT_NAMES else None
     return None
-
-
-def _rows(limits: object) -> tuple[list[_Reading], list[str]]:
-    """The rows, and what is none. An empty object in place of the list is as good as none."""
-    if limits is None or limits == {}:
-        return [], []
-    if not isinstance(limits, list):
-        return [], ["limits: no list"]
-    readings, strange = [], []
-    for place, row in enumerate(limits):
-        if isinstance(row, dict):
-            key, others = _row_names(row)
-            readings.append(_judged(key, row, ("percent", "utilization"), others))
-        elif row is not None:
-            strange.append(f"limits[{place}]: no limit")
-    return readings, strange
 
 
 def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -226,7 +226,7 @@ class LoginRegistry:
             self._superseded.add(digest(old.credential.secret))
         if login is not None:
             self._superseded.discard(digest(login.credential.secret))
-            if before not in (None, owner) and before and old and old.credential.proven:
+            if before and before != owner and old and old.credential.proven:
                 self._last[before] = old.credential
         place.login, place.failure = login, failure
         self._give(place, owner)

@@ -37,19 +37,21 @@ ON_A_MAC = """
 import sys
 from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.discovery import Discovery
+from monitor.credentials.keychain import Security
 
 for made in (ClaudeCode.__init__, Discovery.__init__):
-    made.__kwdefaults__.update(platform="darwin", security="{security}")
+    made.__kwdefaults__["platform"] = "darwin"
+Security.__init__.__defaults__ = ("{security}", *Security.__init__.__defaults__[1:])
 """
 """The real program, with the Keychain among the places where it looks for logins."""
 
 WITH_A_BUG = """
 from monitor.api.client import Client
 
-async def _fetch(self, url, headers):
+async def _ask(self, url, headers, auth_method):
     raise RuntimeError(f"a bug: {headers!r}") from KeyError(str(headers))
 
-Client._fetch = _fetch
+Client._ask = _ask
 """
 """A bug in the midst of a poll, whose words hold the token."""
 

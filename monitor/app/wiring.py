@@ -61,6 +61,8 @@ PINNED_CLAUDE_CODE = "2.1.282"
 """The version that the User-Agent names where no Claude Code is installed."""
 
 DEMO_INTERVAL = timedelta(seconds=2)
+DEMO_SAMPLES = timedelta(minutes=1)
+"""So far apart are the samples of an account that the demo keeps in its memory, where it may run for days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +163,11 @@ def connect(
 
 @asynccontextmanager
 async def open_recorder(
-    path: Path, settings: str = "", *, alerts: bool = True
+    path: Path, settings: str = "", *, alerts: bool = True, apart: timedelta = timedelta(0)
 ) -> AsyncIterator[Recorder]:
     """Open what writes the rows of a settings file; the last ones are written at the end of the block."""
     database = Database(StateFile(path))
-    recorder = Recorder(database, settings, keeps_alerts=alerts)
+    recorder = Recorder(database, settings, keeps_alerts=alerts, apart=apart)
     try:
         yield recorder
     finally:
@@ -200,7 +202,7 @@ async def build_demo() -> AsyncIterator[App]:
         return past_samples(simulated, start, account)
 
     async with AsyncExitStack() as stack:
-        recorder = await stack.enter_async_context(open_recorder(IN_MEMORY))
+        recorder = await stack.enter_async_context(open_recorder(IN_MEMORY, apart=DEMO_SAMPLES))
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
         client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
         persistence = Persistence.over(recorder, others)

@@ -206,10 +206,8 @@ class StateFile:
         )
         try:
             is_made = _is_made(database)
-            if is_made:
-                _check_tables(
-                    database
-                )  # before anything is written: what is damaged is set aside as it is
+            if is_made:  # checked before anything is written: what is damaged is set aside as it is
+                _check_tables(database)
             database.execute("PRAGMA journal_mode = WAL")
             if not is_made:
                 with transaction(database):
@@ -350,10 +348,8 @@ def _is_damage(error: Exception) -> bool:
     """Whether the file itself is what is wrong, and not what is around it."""
     if isinstance(error, DamagedError):
         return True
-    code = getattr(
-        error, "sqlite_errorcode", None
-    )  # absent where Python complains: of bytes that are no UTF-8
-    if code is None:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # Python complains: of bytes that are no UTF-8
         return isinstance(error, sqlite3.OperationalError)
     return code & _PRIMARY_CODE not in _AROUND or code == sqlite3.SQLITE_IOERR_SHORT_READ
 

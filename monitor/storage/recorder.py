@@ -91,16 +91,25 @@ class Recorder:
     `decided` are the alerts to be sent: each that is really new, once it is written or has waited long enough.
 
     Only one that `keeps_alerts` writes what concerns alerts: their memory, and what was decided. Without history in its
-    policy it deletes the samples that are there.
+    policy it deletes the samples that are there; those of an account are at least `apart`.
     """
 
-    def __init__(self, database: Database, settings: str, *, keeps_alerts: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: str,
+        *,
+        keeps_alerts: bool = True,
+        apart: timedelta = timedelta(0),
+    ) -> None:
         self.database = database
         self.settings = settings
         self.failure: str | None = None
         self.decided = asyncio.Queue[StoredAlert]()
         self._facts: dict[str, Any] = {}
         self._keeps_alerts = keeps_alerts
+        self._apart = apart
+        self._sampled_at: dict[str, datetime] = {}
         self._pending = Batch()
         self._in_flight: Batch | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -224,6 +233,9 @@ class Recorder:
 
     def _record_sample(self, name: str, usage: Usage) -> None:
         history, settings, now = self._pending.history, self.settings, usage.at
+        if name in self._sampled_at and now - self._sampled_at[name] < self._apart:
+            return
+        self._sampled_at[name] = now
         history.append(partial(samples.insert, settings=settings, account=name, usage=usage))
         if self._prune_at is None or now >= self._prune_at:
             history.append(partial(samples.prune, settings=settings, now=now))

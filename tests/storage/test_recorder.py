@@ -283,6 +283,25 @@ async def test_an_account_that_is_renamed_by_hand_takes_its_samples_and_its_memo
     assert running.kept().accounts["work"].alerts == memory != {}
 
 
+async def test_samples_may_be_kept_at_least_so_far_apart(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    sparing = Recorder(Database(StateFile(path)), "", apart=timedelta(minutes=3))
+    store = Store(State(), sparing.record)
+    store.dispatch(loaded(NOW, "a", "b"))
+    for minute in range(8):
+        store.dispatch(sample("a", minute, 40 + minute))
+    store.dispatch(sample("b", 1, 70))
+    await sparing.close()
+    await sparing.database.close()
+    seen = [(name, usage.at) for name, usage in samples.usages(path, "", NOW, after(days=1))]
+    assert seen == [
+        ("a", NOW),
+        ("b", after(minutes=1)),
+        ("a", after(minutes=3)),
+        ("a", after(minutes=6)),
+    ]
+
+
 async def test_a_program_that_does_not_alert_keeps_samples_and_no_memory_of_alerts(
     tmp_path: Path,
 ) -> None:

@@ -66,7 +66,12 @@ def api_checks(
     way = _reached(host, answer, environ)
     if answer.date is None:
         return [way, CLOCK.skip("no Date was sent")]
-    return [way, _clock(asked_at - answer.date, platform)]
+    ahead = asked_at - answer.date  # negative where our clock is behind, and to the second
+    if abs(ahead) <= MOST_SKEW:
+        return [way, CLOCK.ok("it agrees with the server's to the minute")]
+    direction = "ahead of" if ahead > timedelta(0) else "behind"
+    found = f"this clock is {duration(abs(ahead))} {direction} the server's"
+    return [way, CLOCK.warn(found, _SET_CLOCK.get(platform, "set the clock"))]
 
 
 def _reached(host: str, answer: Reached, environ: Mapping[str, str]) -> Check:
@@ -84,15 +89,6 @@ def _reached(host: str, answer: Reached, environ: Mapping[str, str]) -> Check:
     names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
     through = " through a proxy" if any(map(environ.get, names)) else ""
     return API.ok(f"{host} answers{through}")
-
-
-def _clock(ahead: timedelta, platform: str) -> Check:
-    """`ahead` is negative where our clock is behind; the server's time has no fractions of a second."""
-    if abs(ahead) <= MOST_SKEW:
-        return CLOCK.ok("it agrees with the server's to the minute")
-    direction = "ahead of" if ahead > timedelta(0) else "behind"
-    found = f"this clock is {duration(abs(ahead))} {direction} the server's"
-    return CLOCK.warn(found, _SET_CLOCK.get(platform, "set the clock"))
 
 
 INSTANCE: Final = Question("instance", "one process polls for all others, which only watch it")

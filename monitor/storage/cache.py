@@ -126,10 +126,12 @@ def stored(account: AccountState) -> AccountState:
     Nor is a folder whose name is no text: it is found again.
     """
     folder = account.config_dir
+    if folder is not None and folder.encode(errors="ignore").decode() != folder:
+        folder = None
     return replace(
         account,
         account=replace(account.account, token_command=()),
-        config_dir=folder if folder is None or _is_text(folder) else None,
+        config_dir=folder,
         polling=False,
         alerts={},
         conditions={},
@@ -170,14 +172,6 @@ def imported(database: sqlite3.Connection, settings: str) -> str:
 def put_imported(database: sqlite3.Connection, settings: str, source: str) -> None:
     """Let running programs know that accounts have got older samples; each time from another source."""
     put(database, settings, IMPORTED, "", source)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _rows(database: sqlite3.Connection, settings: str, kind: str) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ Light on purpose: commands that answer at once read through this. The thread tha
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import math
@@ -226,7 +227,9 @@ class StateFile:
             if not self._is_in_place():
                 return
             kind = error.kind if isinstance(error, DamagedError) else "damaged"
-            aside = _free_name(self.path, kind)
+            name = f"{self.path.name}.{kind}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+            names = (name if n == 0 else f"{name}.{n}" for n in itertools.count())
+            aside = next(p for p in map(self.path.with_name, names) if not p.exists())
             for end in ("-wal", "-shm", ""):
                 with contextlib.suppress(FileNotFoundError):
                     self.path.with_name(self.path.name + end).replace(f"{aside}{end}")
@@ -352,12 +355,6 @@ def _is_damage(error: Exception) -> bool:
     if code is None:  # Python complains: of bytes that are no UTF-8
         return isinstance(error, sqlite3.OperationalError)
     return code & _PRIMARY_CODE not in _AROUND or code == sqlite3.SQLITE_IOERR_SHORT_READ
-
-
-def _free_name(path: Path, kind: str) -> Path:
-    name = f"{path.name}.{kind}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-    names = (name if n == 0 else f"{name}.{n}" for n in range(1_000_000))
-    return next(path.with_name(one) for one in names if not path.with_name(one).exists())
 
 
 def _failure(path: Path, done: str, error: Exception) -> StorageError:

@@ -105,23 +105,17 @@ def passed_sockets(environ: MutableMapping[str, str], pid: int) -> Passed:
         except OSError:  # no socket, or nothing at all
             continue
         passed.setblocking(False)
-        if not _listens(passed):
-            passed.close()
-        elif passed.family in (socket.AF_INET, socket.AF_INET6):
+        listens = False
+        with contextlib.suppress(OSError):
+            accepts = bool(passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+            listens = accepts and passed.type == socket.SOCK_STREAM
+        if listens and passed.family in (socket.AF_INET, socket.AF_INET6):
             metrics.append(passed)
-        elif passed.family == socket.AF_UNIX and control is None:
+        elif listens and passed.family == socket.AF_UNIX and control is None:
             control = passed
         else:
             passed.close()
     return Passed(tuple(metrics), control)
-
-
-def _listens(one: socket.socket) -> bool:
-    with contextlib.suppress(OSError):
-        return one.type == socket.SOCK_STREAM and bool(
-            one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        )
-    return False
 
 
 def _number(text: str | None) -> int:

@@ -89,20 +89,16 @@ async def ask(
             timeout=timeout,
             allow_redirects=False,
         ) as response:
-            body = await _body(response, most) if most else b""
-            return Answer(response.status, response.headers, body)
+            body = bytearray()
+            if most:
+                async for piece in response.content.iter_chunked(_PIECE):
+                    body += piece
+                    if len(body) > most:
+                        response.close()
+                        break
+            return Answer(response.status, response.headers, bytes(body))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise BlockedError(failure_of(error, url, timeout.total)) from None
-
-
-async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
-    body = bytearray()
-    async for piece in response.content.iter_chunked(_PIECE):
-        body += piece
-        if len(body) > most:
-            response.close()
-            break
-    return bytes(body)
 
 
 def failure_of(error: Exception, url: str, limit_secs: float | None = None) -> Failure:

@@ -20,7 +20,7 @@ from monitor.core.alerts.firing import (
     may_fire,
     turns,
 )
-from monitor.core.effects import AlertKind
+from monitor.core.alerts.rules import AlertKind
 from monitor.core.errors import ChannelReason, Reason
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.forecast import Forecast

@@ -5,7 +5,7 @@ Views wait for `changed()` and then render the newest state, however many change
 
 from collections.abc import Callable, Sequence
 
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert
 from monitor.core.events import Event
 from monitor.core.state import State
 from monitor.core.update import update

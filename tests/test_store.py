@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert
 from monitor.core.events import Ticked
 from monitor.core.state import State
 from monitor.store import Store

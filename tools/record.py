@@ -29,7 +29,7 @@ _ALERT: Final = """
 import asyncio
 from datetime import UTC, datetime, timedelta
 from monitor.core.alerts.text import format_alert
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.notify.channels.desktop import Desktop
 
 now = datetime.now(UTC)

@@ -11,7 +11,7 @@ from monitor.app.forecaster import Forecaster
 from monitor.app.past_samples import History, Others
 from monitor.app.poller import Poller
 from monitor.core.alerts.firing import firing_alerts
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.core.events import (
     ChannelsReplaced,

@@ -11,9 +11,8 @@ from typing import Any, Final
 from monitor.commands.queries import settings_of
 from monitor.core.alerts.explain import explain, explain_all, replayed
 from monitor.core.alerts.firing import firing_alerts
-from monitor.core.alerts.rules import RuleBook
+from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
 from monitor.core.alerts.text import headline
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import TrackerError
 from monitor.core.format import clock, exact_percent, iso
 from monitor.core.guard import find_account

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from monitor.commands.queries import settings_of
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.alerts.text import format_alerts
 from monitor.core.commands import Reload, SendTest, encode_request
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.fast_path import socket_of
 from monitor.ipc.client import order

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.core.alerts.memory import Condition
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert
 from monitor.core.errors import Failure
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import Account, AccountForecast, AccountState, Identity, Usage

@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import RuleBook
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert, RuleBook
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import AccountState
 

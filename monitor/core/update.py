@@ -6,7 +6,7 @@ from datetime import timedelta
 from monitor.core import restore, schedule
 from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
     AccountEvent,

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Final
 
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.alerts.text import Message, format_alert
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message, format_alerts
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
 from monitor.core.model import Secret

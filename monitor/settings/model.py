@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook, Urgency
-from monitor.core.effects import AlertKind
+from monitor.core.alerts.rules import DEFAULT_RULES, AlertKind, Override, Rule, RuleBook, Urgency
 from monitor.core.model import Account, AuthMethod, Storage
 from monitor.core.sanitize import holds_secret, printable
 from monitor.core.state import Theme

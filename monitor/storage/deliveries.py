@@ -14,8 +14,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
+from monitor.core.alerts.rules import Alert
 from monitor.core.codec import decode, encode
-from monitor.core.effects import Alert
 from monitor.core.state import LOG_LENGTH, LoggedAlert
 from monitor.storage.db import damage, render_row, verify
 

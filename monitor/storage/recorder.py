@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert
 from monitor.core.model import AccountState, Usage
 from monitor.core.state import State
 from monitor.storage import cache, deliveries, requests, samples

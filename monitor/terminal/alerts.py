@@ -5,8 +5,8 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from monitor.core import format
+from monitor.core.alerts.rules import AlertKind
 from monitor.core.alerts.text import headline, is_critical
-from monitor.core.effects import AlertKind
 from monitor.core.sanitize import clean
 from monitor.core.state import LoggedAlert, State
 from monitor.terminal.fleet_line import short_names

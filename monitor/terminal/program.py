@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from monitor.core.alerts.rules import Alert
 from monitor.core.commands import Command, Refresh, ToggleMute
-from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason, TrackerError
 from monitor.core.state import State, Theme
 from monitor.system.aio import Observable

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import is_critical
-from monitor.core.effects import Alert
 from monitor.core.state import LOG_LENGTH, LoggedAlert, State
 from monitor.terminal.dialogs import Filter, Form, Question
 from monitor.terminal.fleet_line import Order, listed

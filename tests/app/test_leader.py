@@ -16,9 +16,8 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from monitor.app.leader import Leader
-from monitor.core.alerts.rules import Override
+from monitor.core.alerts.rules import AlertKind, Override
 from monitor.core.commands import EditAccount, Refresh, Reload, SendTest, Status, UseAccount
-from monitor.core.effects import AlertKind
 from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState
 from monitor.core.state import State

@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.rules import RuleBook
+from monitor.core.alerts.rules import Alert, RuleBook
 from monitor.core.codec import DecodeError, decode, encode
 from monitor.core.commands import EditAccount
-from monitor.core.effects import Alert
 from monitor.core.errors import Reason
 from monitor.core.model import (
     AccountState,

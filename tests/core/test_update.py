@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import (
     AccountIdentified,

@@ -5,8 +5,8 @@ from itertools import permutations
 import pytest
 
 from monitor.core.alerts.conditions import account_facts
+from monitor.core.alerts.rules import AlertKind
 from monitor.core.commands import EditAccount
-from monitor.core.effects import AlertKind
 from monitor.core.errors import CredentialError, Reason
 from monitor.core.model import Account, AuthMethod, Identity
 from monitor.credentials.cswap import SwapAccount

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.state import State
 from monitor.notify.build import build_channel_set
 from monitor.notify.queue import Journal, Notifier

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from exporters.prometheus import Exposition, finish
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.forecast import Forecast, FullAt

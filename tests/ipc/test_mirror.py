@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import Muted
 from monitor.core.model import Account

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, Urgency
 from monitor.core.alerts.text import Message, format_alerts
-from monitor.core.effects import Alert
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

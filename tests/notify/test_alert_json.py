@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import Urgency
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.notify.alert_json import document, environment, identity, render_document
 from tests.builders import NOW, after
 from tests.notify.receiver import delivery

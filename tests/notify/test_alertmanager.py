@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Rule, Urgency
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Rule, Urgency
 from monitor.core.errors import ChannelError
 from monitor.notify.channels.alertmanager import Alertmanager, alertname
 from tests.builders import NOW, after

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.notify.channels.alertmanager import LEASE, Alertmanager
 from tests.notify.receiver import delivery
 from tests.notify.test_alertmanager import usual_urgency

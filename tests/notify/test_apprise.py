@@ -11,8 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from monitor.core.alerts.rules import Urgency
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.errors import ChannelError
 from monitor.core.model import Secret
 from monitor.notify.channels.apprise import Apprise

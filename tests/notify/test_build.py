@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from keyring.errors import KeyringLocked
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.credentials import keyring
 from monitor.credentials.keyring import Keyring

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import Urgency
-from monitor.core.effects import AlertKind
+from monitor.core.alerts.rules import AlertKind, Urgency
 from monitor.notify.queue import CRITICAL_SECS, LONGEST_SECS, Delivery, release
 from monitor.storage.deliveries import StoredAlert
 from tests.builders import after

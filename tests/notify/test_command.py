@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.alerts.rules import Urgency
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.errors import ChannelError
 from monitor.notify.alert_json import render_document
 from monitor.notify.channels.command import Command

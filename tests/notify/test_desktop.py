@@ -8,8 +8,8 @@ import pytest
 from desktop_notifier import Capability, Urgency
 
 from monitor.core.alerts import rules
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.notify.channels.desktop import Desktop, Library
 from tests.builders import NOW

@@ -2,7 +2,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from monitor.core.effects import AlertKind
+from monitor.core.alerts.rules import AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import LIMIT_SECS
 from monitor.storage.deliveries import Stage

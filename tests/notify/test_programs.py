@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.notify.channels.desktop import Osascript, TerminalNotifier
 from tests.builders import NOW

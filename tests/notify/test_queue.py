@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
 from monitor.notify.channel import GRACE_SECS, LIMIT_SECS, MARGIN_SECS, REST_SECS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.effects import AlertKind
+from monitor.core.alerts.rules import AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.queue import FRESH_FOR, STALE_RETRY
 from monitor.storage.deliveries import Stage

@@ -7,9 +7,8 @@ from zlib import crc32
 
 import pytest
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channels.terminal import Bell, Show, Terminal, render_notification
 from tests.builders import NOW
@@ -135,7 +134,7 @@ import asyncio, os, time
 from datetime import UTC, datetime
 from monitor.notify.channels.terminal import Terminal
 from monitor.core.alerts.text import format_alerts
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 alert = Alert(AlertKind.TEST, "a", "5h", datetime.now(UTC))
 async def show(alerts, sequence):
     os.write(1, sequence)

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.core.model import Secret
 from monitor.notify.alert_json import identity, render_document

@@ -10,8 +10,8 @@ from pathlib import Path
 from monitor.app.app import App, Persistence
 from monitor.app.poller import TICK
 from monitor.app.wiring import Places, client_for, connect
+from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert
 from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import LoginSource

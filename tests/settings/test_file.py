@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import Override
-from monitor.core.effects import AlertKind
+from monitor.core.alerts.rules import AlertKind, Override
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.model import Account, AuthMethod, Storage
 from monitor.settings import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.alerts.memory import Condition
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.notify.queue import Journal

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import (
     Account,

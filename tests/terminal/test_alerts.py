@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.state import LoggedAlert, State
 from monitor.terminal.bindings import press
 from monitor.terminal.frame import Frame, frame

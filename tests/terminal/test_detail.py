@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.forecast import Forecast, FullAt
 from monitor.core.model import AccountForecast, AccountState, Usage, Window

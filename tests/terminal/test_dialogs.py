@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import Override, RuleBook
+from monitor.core.alerts.rules import AlertKind, Override, RuleBook
 from monitor.core.commands import AddAccount, EditAccount
-from monitor.core.effects import AlertKind
 from monitor.core.model import Account, AuthMethod, Secret
 from monitor.terminal.dialogs import (
     Field,

@@ -13,7 +13,7 @@ from datetime import timedelta
 import pyte
 import pytest
 
-from monitor.core.alerts.rules import Override
+from monitor.core.alerts.rules import Alert, AlertKind, Override
 from monitor.core.commands import (
     AddAccount,
     Command,
@@ -23,7 +23,6 @@ from monitor.core.commands import (
     RemoveAccount,
     ToggleMute,
 )
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.model import Secret

@@ -13,9 +13,8 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook
+from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Rule, RuleBook
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded
 from monitor.core.model import Account, Usage, Window

@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Rule, RuleBook, Urgency
+from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Rule, RuleBook, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import Event, Notified
 from monitor.core.state import Policy, State
 from monitor.notify.channel import (

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from monitor.core.effects import AlertKind
+from monitor.core.alerts.rules import AlertKind
 from monitor.core.state import State
 from monitor.notify.channel import Channel
 from monitor.storage import deliveries

@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
 from monitor.notify.channel import Channel, ChannelSet

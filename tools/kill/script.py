@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.alerts.rules import RuleBook
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert, RuleBook
 from monitor.core.events import AccountsLoaded, Event, PollSucceeded, Ticked
 from monitor.core.model import Account, Usage, Window
 from monitor.core.state import Policy, State

@@ -7,9 +7,8 @@ memory, in the form in which the state database keeps them.
 import json
 from datetime import datetime, timedelta
 
-from monitor.core.alerts.rules import RuleBook
+from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
 from monitor.core.codec import decode, encode
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
     AccountsLoaded,

@@ -32,8 +32,7 @@ from typing import Final
 
 from monitor.core.alerts.machine import PLAN_WIDE, SAME_END, full_by_slope
 from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.rules import RuleBook
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
 from monitor.core.errors import Reason, describe
 from monitor.core.exhaustion import AHEAD, is_exhausted_soon
 from monitor.core.forecast import is_running_out

@@ -12,8 +12,7 @@ from datetime import datetime
 from monitor.core.alerts.conditions import OF_ACCOUNTS, OF_ALL, RESOLVED_AFTER
 from monitor.core.alerts.machine import FULL
 from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import RuleBook
-from monitor.core.effects import Alert, AlertKind, threshold_rule
+from monitor.core.alerts.rules import Alert, AlertKind, RuleBook, threshold_rule
 from monitor.core.model import AccountState
 from monitor.core.state import State
 

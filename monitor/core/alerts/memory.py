@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from monitor.core.effects import Alert
+from monitor.core.alerts.rules import Alert
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from monitor.core.alerts.rules import Urgency
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.format import clock, duration, exact_percent, percent
 from monitor.core.sanitize import one_line
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message, format_alert
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
 from monitor.notify.channel import Channel

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.model import Secret
 from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS

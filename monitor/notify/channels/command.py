@@ -11,8 +11,8 @@ import shutil
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
+from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.alert_json import environment, render_document
 from monitor.notify.channel import Channel

@@ -11,8 +11,8 @@ import importlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import LIMIT_SECS, Channel
 from monitor.notify.channels.command import run

@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import Channel
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from email.header import Header
 from typing import Final
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message
-from monitor.core.effects import Alert, AlertKind
 from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
 from monitor.notify.alert_json import identity, render_document
 from monitor.notify.channel import Channel, ReadSecret

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.conditions import Fact, evaluate_conditions, step
 from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import Rule, RuleBook
+from monitor.core.alerts.rules import Alert, AlertKind, Rule, RuleBook
 from monitor.core.alerts.text import format_alert
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import Forecasted, PollSucceeded, Ticked
 from monitor.core.exhaustion import PoolForecast

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook
+from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Override, Rule, RuleBook
 from monitor.core.alerts.text import format_alert, format_alerts, headline
 from monitor.core.codec import decode, encode
-from monitor.core.effects import Alert, AlertKind
 from monitor.core.events import AccountsLoaded, PollSucceeded, Restored, Ticked
 from monitor.core.model import Account, AccountState, Usage, Window
 from monitor.core.state import Policy, State

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.explain import explain, explain_all
 from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.rules import Override, Rule, RuleBook
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Override, Rule, RuleBook
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import Event, Forecasted, PollFailed, PollSucceeded, Ticked
 from monitor.core.forecast import Forecast, FullAt

@@ -5,8 +5,7 @@ import pytest
 
 from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import DEFAULT_RULES, Override, Rule, RuleBook
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Override, Rule, RuleBook
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import PollFailed, PollSucceeded, Ticked
 from monitor.core.model import Window

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from monitor.core.alerts.explain import replayed
 from monitor.core.alerts.machine import observe
 from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.rules import Rule, RuleBook
-from monitor.core.effects import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Rule, RuleBook
 from monitor.core.model import Usage, Window
 from tests.builders import NOW, after, usage, window
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.rules import Urgency
+from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import (
     SUMMARY_LINES,
     Message,
@@ -19,7 +19,6 @@ from monitor.core.alerts.text import (
     sentences,
     summarize,
 )
-from monitor.core.effects import Alert, AlertKind
 from tests.builders import NOW, after, before
 
 CRITICAL = Urgency.CRITICAL

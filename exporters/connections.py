@@ -54,9 +54,7 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
             sockets.append(_listen(family, str(at[0]), port))
         except OSError as error:
             failure = error
-            if (
-                error.errno != errno.EADDRNOTAVAIL
-            ):  # a name may have an address of a family that is off
+            if error.errno != errno.EADDRNOTAVAIL:  # which an address of a family is that is off
                 break
         else:
             port = port or int(sockets[0].getsockname()[1])

@@ -256,12 +256,12 @@ class Site:
         if not self._web.current.users:
             return None
         allowed = await self._web.allows(request.headers.get("Authorization", ""))
+        if allowed:
+            return None
         if allowed is None:
             return web.Response(status=429, text="Too many logins at once.\n")
         challenge = {"WWW-Authenticate": "Basic"}
-        return (
-            None if allowed else web.Response(status=401, text="Unauthorized\n", headers=challenge)
-        )
+        return web.Response(status=401, text="Unauthorized\n", headers=challenge)
 
     def _refuse(self, refusal: HTTPStatus, host: str) -> web.Response:
         text = f"{refusal.phrase}: open {self.url} itself.\n"
@@ -342,17 +342,14 @@ class Site:
         return web.Response(text="Healthy.\n")
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        if is_ready(self._state()):
-            return web.Response(text="Ready.\n")
-        return web.Response(status=503, text="Not ready: a first poll has not ended yet.\n")
+        """Whether a poll of every account has ended, be it well or badly; so it is where there are no accounts.
 
-
-def is_ready(state: State) -> bool:
-    """Whether a poll of every account has ended, be it well or badly; so it is where there are no accounts.
-
-    Where nobody is polled, it is ready once it has looked for figures, which may be for nobody to find.
-    """
-    return state.looked_around or not any(
-        account.down is None and account.last_success_at is None
-        for account in state.accounts.values()
-    )
+        Where nobody is polled, it is ready once it has looked for figures, which may be for nobody to find.
+        """
+        state = self._state()
+        accounts = state.accounts.values()
+        waiting = any(one.down is None and one.last_success_at is None for one in accounts)
+        if waiting and not state.looked_around:
+            text = "Not ready: a first poll has not ended yet.\n"
+            return web.Response(status=503, text=text)
+        return web.Response(text="Ready.\n")

@@ -93,9 +93,7 @@ class Leader:
             answer = await execute(await self.app(), command)
         finally:
             self._executed += 1
-        if isinstance(
-            command, EditAccount
-        ):  # the rules know the account by its name, and may be other ones
+        if isinstance(command, EditAccount):  # the rules know it by its name, and may be others
             await self.reload()
         return answer
 

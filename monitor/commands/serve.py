@@ -100,9 +100,7 @@ class Service:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up.set)
         works = [self._journal(), self._reload_on_hangup()]
         watchdog = watchdog_secs(os.environ, os.getpid())
-        if (
-            watchdog is not None
-        ):  # so often the service manager wants to hear that the loop is not stuck
+        if watchdog is not None:  # how often the service manager wants to hear of a loop that turns
             works.append(watch(self._notices, watchdog, SystemClock()))
 
         async def stopped() -> None:

@@ -64,7 +64,7 @@ class Client:
         return wire.parse_usage(answer.body, self._clock.found_now())
 
     async def profile(self, token: Secret) -> Profile:
-        """Whose token it is. Raises ApiError."""
+        """Ask whose token it is. Raises ApiError."""
         url = f"{self.hosts.url}/api/oauth/profile"
         return wire.parse_profile((await self._ask(url, _oauth(token), AuthMethod.OAUTH)).body)
 
@@ -113,7 +113,7 @@ class Reached:
 
     @property
     def is_alien(self) -> bool:
-        """Whether it cannot be the API's, which shows no pages and leads nowhere else: a network's login does."""
+        """Say whether it cannot be the API's, which shows no pages and leads nowhere else: a network's login does."""
         return 300 <= self.status < 400 or (self.is_page and self.status < 500)
 
 

@@ -191,7 +191,7 @@ def _money(minor_units: object, exponent: int) -> Decimal | None:
 
 
 def parse_profile(body: bytes) -> Profile:
-    """Whose token it is. Raises ApiError where the answer does not say so."""
+    """Read whose token it is. Raises ApiError where the answer does not say so."""
     answer = _object(body)
     account, organization = answer.get("account"), answer.get("organization")
     if not isinstance(account, dict) or not isinstance(organization, dict):
@@ -235,7 +235,7 @@ class _Error:
 
 
 def _server_words(text: str) -> str:
-    """What a server says, cleaned and short; nothing of it where it may repeat a secret."""
+    """Clean and shorten what a server says; nothing of it where it may repeat a secret."""
     words = one_line(text, MOST_WORDS)
     return "" if holds_secret(words) or "sk-ant" in re.sub(r"[^a-z-]", "", words.lower()) else words
 
@@ -272,7 +272,7 @@ def refusal(
 def _of_login(
     status: int, error: _Error | None, auth_method: AuthMethod = AuthMethod.OAUTH
 ) -> Failure:
-    """What the API has against this login."""
+    """Say what the API has against this login."""
     said = error.message if error else ""
     is_oauth = auth_method is AuthMethod.OAUTH
     if is_oauth and error and error.kind == "permission_error" and _SCOPE.search(said):

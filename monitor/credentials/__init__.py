@@ -1,1 +1,1 @@
-"""What is done with accounts: their credentials, importing, adding, editing, and following Claude Code's renewals."""
+"""Accounts: their credentials, importing, adding, editing, and following Claude Code's renewals."""

@@ -1,4 +1,4 @@
-"""What was learnt of each account and cannot be asked again for free: whose it is, its plan, where its login lives.
+"""Facts of each account that cannot be asked again for free: whose it is, its plan, where its login lives.
 
 Kept beside the settings, which hold only what the user said. It holds no secret: a token is recognised by the first
 48 bits of its hash. Losing it costs questions to the profile API, nothing else.
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CachedAccount:
-    """What was learnt of one account. `folders` is where its login lives now, `left` where it once did.
+    """Facts of one account. `folders` is where its login lives now, `left` where it once did.
 
     A folder is spelled as Claude Code knows it; "" is the default one. `swapped` says that claude-swap keeps a copy of
     the login, which outlives the folder.
@@ -75,7 +75,7 @@ class CachedAccount:
         )
 
     def expiry_of(self, credential: Credential) -> datetime | None:
-        """When the credential ends; a date that was learnt of another token says nothing about this one."""
+        """Return when the credential ends; a date that was learnt of another token says nothing about this one."""
         if credential.expires_at is not None:
             return credential.expires_at
         same = self.token_digest == digest(credential.secret)
@@ -143,7 +143,7 @@ class AccountCache:
             self[new] = facts
 
     def profile_of(self, secret: Secret) -> Profile | None:
-        """Whose token it is, an account's or a stranger's; None where that was not found out yet."""
+        """Return whose token it is, an account's or a stranger's; None where that was not found out yet."""
         return self._profiles.get(digest(secret))
 
     def remember(self, secret: Secret, profile: Profile) -> None:

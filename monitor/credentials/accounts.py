@@ -1,5 +1,7 @@
-"""What the keys `i a e d s` and `monitor accounts` do. Nothing is lost half-way: what is new is written first,
-what is old deleted last, and a failure in between is undone or named.
+"""The operations of the keys `i a e d s` and of `monitor accounts`.
+
+Nothing is lost half-way: what is new is written first, what is old deleted last, and a failure in between is undone or
+named.
 """
 
 import asyncio
@@ -65,7 +67,7 @@ class AccountsFile(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What one place has brought: the account's name, and whether it is a new row, or at least a new token."""
+    """The result of one place: the account's name, and whether it is a new row, or at least a new token."""
 
     name: str
     is_new: bool
@@ -83,7 +85,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class NotImported:
-    """Why one place has brought nothing."""
+    """The reason for which one place has brought nothing."""
 
     place: str
     error: TrackerError
@@ -101,7 +103,7 @@ class NotImported:
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """What all places have brought, in their order."""
+    """The results of all places, in their order."""
 
     imported: tuple[Imported, ...] = ()
     failed: tuple[NotImported, ...] = ()

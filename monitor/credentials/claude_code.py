@@ -1,4 +1,4 @@
-"""Where Claude Code keeps a login on this machine, and which version it is. Nothing of it is run or written."""
+"""The places where Claude Code keeps a login on this machine, and its version. Nothing of it is run or written."""
 
 import os
 import os.path
@@ -50,7 +50,7 @@ class LoginSource(Protocol):
 
 
 def place_name(source: LoginSource) -> str:
-    """What people call a place: its folder, or the Keychain item whose folder nobody knows."""
+    """Return what people call a place: its folder, or the Keychain item whose folder nobody knows."""
     return source.key if source.folder is None else source.folder or DEFAULT
 
 

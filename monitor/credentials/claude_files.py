@@ -74,7 +74,7 @@ class WholeFile:
         return self._stamp
 
     async def read(self, parse: Callable[[bytes], T]) -> T | None:
-        """What `parse` makes of the content, in a thread; None where there is no file. Raises CredentialError."""
+        """Read and `parse` the content, in a thread; None where there is no file. Raises CredentialError."""
         try:
             return await self._threads.run(lambda: self._parsed(parse))
         except FileNotFoundError:
@@ -108,7 +108,7 @@ class CachedUsage:
 
 @dataclass(frozen=True, slots=True)
 class ClaudeFacts:
-    """Whose login it seems to be, which the token alone can prove, and the usage that was seen last."""
+    """The login that is named, which the token alone can prove, and the usage that was seen last."""
 
     identity: Identity | None = None
     email: str = ""
@@ -148,7 +148,7 @@ class ClaudeJson:
 
 
 def json_places(folder: str, environ: Mapping[str, str]) -> tuple[Path, Path]:
-    """Where the file may be for a configuration folder, "" being the default one; the older name comes first."""
+    """The two places of the file of a configuration folder, "" being the default one; the older name comes first."""
     config = Path(folder) if folder else home(environ) / ".claude"
     return config / ".config.json", (Path(folder) if folder else home(environ)) / ".claude.json"
 

@@ -127,7 +127,7 @@ def nests(home: Path) -> list[Path]:
 
 
 def has_signs(folder: str) -> bool:
-    """Whether Claude Code has been used with this configuration folder."""
+    """Return whether Claude Code has been used with this configuration folder."""
     return any(os.path.lexists(os.path.join(folder, sign)) for sign in _SIGNS)  # noqa: PTH118 - as above
 
 

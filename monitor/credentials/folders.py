@@ -16,13 +16,13 @@ DEFAULT: Final = "~/.claude"
 
 
 def for_claude_code(folder: str, default: str = DEFAULT) -> str:
-    """What `CLAUDE_CONFIG_DIR` is for this folder; "" where it is not to be set at all."""
+    """Return the `CLAUDE_CONFIG_DIR` of this folder; "" where it is not to be set at all."""
     spelled = _expanded(folder)
     return "" if spelled.rstrip("/") == _expanded(default) else spelled
 
 
 def remembered(folder: str | None) -> tuple[str, ...]:
-    """What a folder of the settings may be called where logins are found: the default one may be named, or not."""
+    """Return the names that a folder of the settings may have among found logins: the default one may have two."""
     if folder is None:
         return ()
     return tuple(dict.fromkeys((_expanded(folder), for_claude_code(folder))))

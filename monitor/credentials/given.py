@@ -21,7 +21,7 @@ _DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
 
 
 class CredentialsDirectory:
-    """What systemd hands to a service: the files in `$CREDENTIALS_DIRECTORY`, one for each account; none without it.
+    """The credentials that systemd hands to a service: the files in `$CREDENTIALS_DIRECTORY`, one for each account.
 
     `LoadCredentialEncrypted=user@example.com:/etc/…` keeps it encrypted at rest. A new token needs a restart.
     """
@@ -30,7 +30,7 @@ class CredentialsDirectory:
         self._folder = environ.get(_DIRECTORY, "")
 
     async def read(self, name: str, label: str | None = None) -> Credential | None:
-        """What is there under the account's name, or under its label; None where nothing is.
+        """Read what is there under the account's name, or under its label; None where nothing is.
 
         Raises CredentialError where it cannot be read, or is no token.
         """

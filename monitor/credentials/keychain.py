@@ -81,7 +81,7 @@ class Security:
         self._list_at = -math.inf
 
     async def find(self, item: Item, *flags: str) -> bytes | None:
-        """What is printed of the item, its attributes or with `-w` its secret; None where there is no such item.
+        """Read the item's attributes, or with `-w` its secret; None where there is no such item.
 
         Only for a secret somebody may be asked. Raises CredentialError.
         """
@@ -140,7 +140,7 @@ def services(folder: str) -> tuple[str, ...]:
 
 
 def spelling_of(service: str, folders: Iterable[str]) -> str | None:
-    """How one of these folders is spelled in the name of the item; None where it is none of theirs."""
+    """Return how one of these folders is spelled in the name of the item; None where it is none of theirs."""
     spellings = (spelling for folder in folders for spelling in _spellings(folder))
     return next((spelling for spelling in spellings if _service(spelling) == service), None)
 
@@ -220,7 +220,7 @@ class Keychain:
         return logins[self._found]
 
     def _order(self, item: Item) -> tuple[bool, int, bool]:
-        """Where the login was the last time comes first, and is mostly the only question."""
+        """Put first where the login was the last time, which is mostly the only question."""
         service, account = item
         return item != self._found, self._services.index(service), account != self._account
 
@@ -249,7 +249,7 @@ class Keychain:
         self._ended = self._ends
 
     async def _all_dates(self) -> dict[Item, str]:
-        """Whether a service has an item at all is a single question."""
+        """A single question says of a service that it has no item at all."""
         dates: dict[Item, str] = {}
         for service in self._services:
             found = await self._dates_of([(service, None)])

@@ -29,7 +29,7 @@ _CHAINER: Final = "keyring.backends.chainer.ChainerBackend"
 
 
 class Backend(Protocol):
-    """What is used of a back end of the keyring library."""
+    """The used part of a back end of the keyring library."""
 
     def get_password(self, service: str, username: str) -> str | None: ...
     def set_password(self, service: str, username: str, password: str) -> None: ...
@@ -114,7 +114,7 @@ class Keyring:
         self._turn = asyncio.Lock()
 
     async def read(self, name: str) -> Credential | None:
-        """What is kept for the account: a plain token or key, or JSON as older versions and Claude Code write it.
+        """Read what is kept for the account: a plain token or key, or JSON as older versions and Claude Code write it.
 
         None where nothing is. How it authorizes, the settings know.
         """
@@ -125,7 +125,7 @@ class Keyring:
         return credential
 
     async def text(self, name: str) -> Secret | None:
-        """What an entry that is no account's holds, be it several lines; None where there is none."""
+        """Read an entry that is no account's, be it several lines; None where there is none."""
         text = await self._ask(lambda backend: backend.get_password(SERVICE, name))
         return None if text is None else Secret(text)
 

@@ -38,7 +38,7 @@ Parse = Callable[[bytes, datetime], Usage]
 
 @dataclass(slots=True)
 class _Noted:
-    """What was read of one `.claude.json`, when, and what it looked like; `told` is the usage that was dealt with."""
+    """The facts in one `.claude.json`, when they were read, and its look; `told` is the usage that was dealt with."""
 
     stamp: Hashable = None
     at: datetime | None = None
@@ -83,7 +83,7 @@ class LocalUsage:
                 self._take(source, facts)
 
     async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:
-        """What each file looks like, of all at once; nothing while a disk is silent."""
+        """Look at all files at once; nothing while a disk is silent."""
         with suppress(TimeoutError):
             return await self._threads.run(
                 lambda: {s.key: s.facts.peek() for s in sources if s.facts is not None}
@@ -103,7 +103,7 @@ class LocalUsage:
         return name
 
     def _is_news(self, document: Mapping[str, Any]) -> bool:
-        """Whether the session has not said so before: an idle terminal repeats its last answer for hours."""
+        """Say whether the session has not said so before: an idle terminal repeats its last answer for hours."""
         session, limits = document.get("session_id"), document["rate_limits"]
         if not isinstance(session, str):
             return True
@@ -134,7 +134,7 @@ class LocalUsage:
         return min(self._cache.being(identity) & self._store.state.accounts.keys(), default=None)
 
     async def _facts(self, source: LoginSource, stamp: Hashable) -> ClaudeFacts | None:
-        """What `.claude.json` says, or said a moment ago; None where it says nothing that can be read."""
+        """Read what `.claude.json` says, or said a moment ago; None where it says nothing that can be read."""
         if source.facts is None:
             return None
         now, noted = self._clock.now(), self._noted[source.key]
@@ -174,7 +174,7 @@ class LocalUsage:
         return owner
 
     def _agrees(self, name: str, identity: Identity) -> bool:
-        """Whether it may be this account's, as far as either is known."""
+        """Say whether it may be this account's, as far as either is known."""
         known = self._cache[name].identity
         if known is None or identity.org_uuid:
             return known in (None, identity)

@@ -1,4 +1,4 @@
-"""Whose a token is, and which of the watched accounts a login is of.
+"""The owners of tokens, and the watched accounts that logins are of.
 
 The accounts are those of the state: nothing here reads the settings file.
 """
@@ -30,7 +30,7 @@ PERSONAL: Final = "personal"
 
 class ProfileSource(Protocol):
     async def profile(self, token: Secret) -> Profile:
-        """Whose token it is. Raises ApiError."""
+        """Ask whose token it is. Raises ApiError."""
 
 
 class Owners:
@@ -56,7 +56,7 @@ class Owners:
     # Whose a token is
 
     async def of_login(self, login: Login, source: LoginSource) -> Profile:
-        """Whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
+        """Find out whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
         if self.api is not None and login.is_setup_token:
             raise CredentialError.of(Cause.NO_SCOPE, reason=Reason.SCOPE)
         if self.api is not None:
@@ -67,7 +67,7 @@ class Owners:
         return facts.profile
 
     async def of_token(self, secret: Secret) -> Profile:
-        """Whose token it is. Raises ApiError, or CredentialError where there is no API to ask."""
+        """Find out whose token it is. Raises ApiError, or CredentialError where there is no API to ask."""
         known = self.cache.profile_of(secret)
         if known is not None:
             return known
@@ -98,7 +98,7 @@ class Owners:
         return account.org_id or (identity.org_uuid if identity else "")
 
     def folders_of(self, account: Account, *, former: bool = True) -> tuple[str, ...]:
-        """Where the account's login lives, or is said to live, and with `former` where it has lived."""
+        """The folders where the account's login lives, or is said to live, and with `former` those that it has left."""
         facts = self.cache[account.name]
         return (*facts.folders, *remembered(account.config_dir), *(facts.left if former else ()))
 
@@ -174,7 +174,7 @@ class Owners:
         return None
 
     async def _keeps_token_of(self, account: Account, profile: Profile) -> bool:
-        """Whether the token that is kept for the account is of that profile; asks."""
+        """Ask whether the token that is kept for the account is of that profile."""
         with suppress(ApiError, CredentialError):
             kept = (await self._stores.read(account)).credential
             if kept is not None and not kept.is_dead(self._clock.now()):
@@ -182,7 +182,7 @@ class Owners:
         return False
 
     def _is_told_from(self, account: Account, profile: Profile) -> bool:
-        """Whether it is of no known organization, while another account of the e-mail is of this one."""
+        """Say whether it is of no known organization, while another account of the e-mail is of this one."""
         if account.org_id:
             return False
         others = (a for a in self.all() if a.org_id == profile.identity.org_uuid)
@@ -199,6 +199,6 @@ class Owners:
 
 
 def is_of_email(account: Account, email: str) -> bool:
-    """Whether it is an account of this e-mail: the first one, or one of several, `user@example.com (Organization)`."""
+    """Say whether it is an account of this e-mail: the first, or one of several, `user@example.com (Organization)`."""
     several = f"{email} (" if account.org_id else f"{email} ({PERSONAL}"
     return account.name == email or account.name.startswith(several)

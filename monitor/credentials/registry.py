@@ -30,7 +30,7 @@ DISK_SECS: Final = 2.0
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """What one place holds. No login is no failure; `failure` says that it cannot be read, or not whose it is.
+    """The content of one place. No login is no failure; `failure` says that it cannot be read, or not whose it is.
 
     The rest is where the watcher is with it: `stamp` is what was seen last, `read` what could be read last, and
     `dealt_with` what needs no more attention while the accounts are those that it names.
@@ -49,13 +49,13 @@ class Place:
 
     @property
     def is_half_written(self) -> bool:
-        """Whether it was so at the last look, and not at the one before."""
+        """Say whether it was so at the last look, and not at the one before."""
         is_damaged = self.failure is not None and self.failure.cause is Cause.DAMAGED
         return is_damaged and self.failures == 1
 
 
 class LoginRegistry:
-    """What each place holds, and which of the accounts that is. Its changes return the accounts that they concern."""
+    """The content of each place, and whose that is. Its changes return the accounts that they concern."""
 
     def __init__(self, cache: AccountCache) -> None:
         self.places: dict[str, Place] = {}
@@ -100,7 +100,7 @@ class LoginRegistry:
         return self._set(source, unproven, name, failure) | {name}
 
     def confirm(self, credential: Credential, name: str) -> set[str]:
-        """What was assumed of this token is so."""
+        """Take for proven what was assumed of this token."""
         touched: set[str] = set()
         for place in self.places_of(name):
             if place.login and place.login.credential == credential:
@@ -145,7 +145,7 @@ class LoginRegistry:
     # What is known of an account, or of a place
 
     def is_good(self, secret: Secret) -> bool:
-        """Whether nothing speaks against this token but perhaps its date."""
+        """Say whether nothing speaks against this token but perhaps its date."""
         key = digest(secret)
         return key not in self._superseded and key not in self._refused
 
@@ -165,7 +165,7 @@ class LoginRegistry:
         return [*([place] if place else []), *self.places_in(folder)]
 
     def tokens_of(self, name: str) -> list[Credential]:
-        """What is known of the account's tokens: those that are in a place, and the last one that was."""
+        """All that is known of the account's tokens: those that are in a place, and the last one that was."""
         tokens = [place.login.credential for place in self.places_of(name) if place.login]
         return [*tokens, self._last[name]] if name in self._last else tokens
 
@@ -175,19 +175,19 @@ class LoginRegistry:
         return best.login if best else None
 
     def best_place(self, name: str, now: datetime) -> Place | None:
-        """Where that login is."""
+        """The place of that login."""
         places = ((p, p.login) for p in self.places_of(name))
         ranked = [(self.rank(login.credential, now), place) for place, login in places if login]
         return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
 
     def failure_of(self, name: str, folders: Iterable[str]) -> Failure | None:
-        """Why one of these folders, which may hold the account's login, cannot be read, if so."""
+        """The failure of one of these folders, which may hold the account's login, if it cannot be read."""
         places = (place for folder in folders for place in self.places_in(folder))
         found = (p.failure for p in places if p.failure and p.owner in (None, name))
         return next(found, None)
 
     def unidentified(self) -> Failure | None:
-        """Why nobody knows whose the login in one of the places is, if so."""
+        """The failure of a place of whose login nobody knows the owner, if there is one."""
         failures = (place.failure for place in self._owned[None].values() if place.failure)
         return next((f for f in failures if f.cause is Cause.UNIDENTIFIED), None)
 

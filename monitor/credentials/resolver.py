@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """Where an account's token comes from, or (`failure`) why it has none that could be sent.
+    """The source of an account's token, or (`failure`) why it has none that could be sent.
 
     `storage` is None where it comes from nowhere. `folder` is Claude Code's folder that renews the token: "" is the
     default one, None that nobody knows.
@@ -109,7 +109,7 @@ class Resolver:
         )
 
     async def _chosen(self, account: Account, rejected: Credential | None = None) -> Stored:
-        """What the storage holds, or Claude Code's own login where that is fresher."""
+        """Read what the storage holds, or Claude Code's own login where that is fresher."""
         name, unread = account.name, None
         try:
             stored = await self._stores.read(account, rejected)
@@ -141,7 +141,7 @@ class Resolver:
         return replace(stored, credential=best)
 
     def _is_dead(self, account: Account, credential: Credential) -> bool:
-        """What was refused, or rewritten in its place, was renewed there if that cannot be read now."""
+        """A token that was refused, or rewritten in its place, was renewed there if that cannot be read now."""
         if credential.is_dead(self._clock.now()):
             return True
         unread = self.registry.failure_of(account.name, self._cache[account.name].folders)
@@ -150,7 +150,7 @@ class Resolver:
     # Why there is none
 
     async def _failure(self, account: Account, chosen: Stored) -> Failure:
-        """Why the account has no token that could be sent: `chosen` holds one that has ended, or none."""
+        """Say why the account has no token that could be sent: `chosen` holds one that has ended, or none."""
         if chosen.storage is Storage.SYSTEMD:
             return Failure(Reason.AUTH, Cause.EXPIRED, Source.SYSTEMD)
         if chosen.storage is Storage.COMMAND:
@@ -191,7 +191,7 @@ class Resolver:
         return Failure(Reason.CREDENTIALS, Cause.ABSENT, source, folder=folder)
 
     def _folder_of_token(self, name: str) -> str | None:
-        """Where Claude Code would renew the account's token; None where nobody knows."""
+        """The folder where Claude Code would renew the account's token; None where nobody knows."""
         best, folders = self.registry.best_place(name, self._clock.now()), self._cache[name].folders
         folder = best.source.folder if best else None
         return folders[-1] if folder is None and folders else folder

@@ -1,4 +1,4 @@
-"""Where each account's own token is kept: the keyring, a systemd credential, or what a command prints.
+"""The storages of accounts' own tokens: the keyring, a systemd credential, or what a command prints.
 
 The keyring alone is ever written; nothing is copied from one of the others into another. A linked account has its
 token in Claude Code's own place, and so nothing here.
@@ -39,7 +39,7 @@ class SecretStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What one account's storage holds. `storage` is None where the account has its token nowhere yet.
+    """The content of one account's storage. `storage` is None where the account has its token nowhere yet.
 
     A linked account's credential is None: it is Claude Code's, and never stored.
     """
@@ -76,7 +76,7 @@ class SecretStores:
         return wanted(account, self.default)
 
     async def read(self, account: Account, rejected: Credential | None = None) -> Stored:
-        """What is stored for the account; read again where the API has rejected what was read before."""
+        """Read what is stored for the account, anew where the API has rejected what was read before."""
         wanted = self.wanted(account)
         if wanted is Storage.LINKED:
             return Stored(wanted)
@@ -116,7 +116,7 @@ class SecretStores:
         return Storage.KEYRING
 
     async def kept(self, account: Account) -> Credential | None:
-        """What the keyring holds for the account; None also where there is no keyring."""
+        """Read what the keyring holds for the account; None also where there is no keyring."""
         if self.wanted(account) in NOT_OURS:
             return None
         try:
@@ -194,5 +194,5 @@ def no_keyring(account: Account) -> Failure:
 
 
 def _with_options(error: CredentialError, account: Account) -> CredentialError:
-    """Where no keyring is available, what else there is."""
+    """Name what else there is where no keyring is available."""
     return CredentialError(no_keyring(account)) if error.cause is Cause.NO_KEYRING else error

@@ -138,5 +138,5 @@ def parse_login(text: str, where: str) -> Login:
 
 
 def expiry(credential: Credential) -> datetime:
-    """When the access token ends; long ago, where that is not known."""
+    """Return when the access token ends; long ago, where that is not known."""
     return credential.expires_at or datetime.min.replace(tzinfo=UTC)

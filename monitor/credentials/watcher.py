@@ -175,7 +175,7 @@ class LoginWatcher:
             await self._resolver.settle(self.registry.confirm(credential, account.name))
 
     async def _places_of(self, account: Account) -> list[Place]:
-        """Where the account's login is, has been, or may be; where no such place is known, all are looked at once."""
+        """Find where the account's login is, was, or may be; where no such place is known, all are looked at once."""
         if not self.registry.places:
             await self.follow()
         places = self._known_places(account)
@@ -256,7 +256,7 @@ class LoginWatcher:
     async def _assume(
         self, source: LoginSource, login: Login, error: ApiError | CredentialError
     ) -> None:
-        """Whose login it is cannot be asked now: the organization in the first answer about usage may tell."""
+        """Nobody can be asked now whose login it is: the organization in the first answer about usage may tell."""
         says_itself = isinstance(error, CredentialError) or error.reason in SAID_ITSELF
         reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
         unknown = Failure(reason, Cause.UNIDENTIFIED, detail=str(error))
@@ -272,7 +272,7 @@ class LoginWatcher:
             self._store.dispatch(LoginSeen(self._clock.now(), name))
 
     def _later(self, failures: int, error: ApiError | CredentialError) -> datetime:
-        """When it is tried again, unless the place changes before."""
+        """Return when it is tried again, unless the place changes before."""
         now, wait = self._clock.now(), min(ASK_AGAIN * (1 << min(failures, 10)), ASK_AGAIN_MOST)
         if isinstance(error, ApiError):
             if error.reason is Reason.CONNECTION:

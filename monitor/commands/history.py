@@ -7,9 +7,10 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Final
 
 from monitor.commands.queries import look_ahead, saved, settings_of
@@ -35,6 +36,9 @@ USUAL: Final[tuple[str, ...]] = (FIVE_HOURS, SEVEN_DAYS)
 _RECENT: Final = {FIVE_HOURS: timedelta(days=1)}
 _LATELY: Final = timedelta(days=7)
 """Since when a chart of a window begins, where nothing is asked for."""
+
+Kept = Mapping[str, Mapping[str, Sequence[Sample]]]
+"""The samples by account and window, oldest first."""
 
 _SGR: Final = {
     Style.DIM: "2",
@@ -68,6 +72,11 @@ def history(arguments: Namespace) -> int:
     since = parse_since(arguments.since, now) if arguments.since else None
     if arguments.csv or arguments.json or arguments.openmetrics:
         rows = _rows(settings, accounts, arguments.window, since or now - KEPT, now)
+        first = next(rows, None)
+        if first is None and arguments.window:
+            every = _rows(settings, accounts, None, now - KEPT, now)
+            _check_window(arguments.window, (row.window for row in every))
+        rows = chain([first] if first else [], rows)
         if arguments.csv:
             _write_csv(rows)
         elif arguments.json:
@@ -79,11 +88,11 @@ def history(arguments: Namespace) -> int:
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
     path, rows_of = state_db(os.environ), settings_id(os.environ, settings.path)
     begin = since or now - _LATELY
-
-    def read(account: str) -> dict[str, list[Sample]]:
-        return read_only(path, lambda d: samples.read(d, rows_of, account, begin, now), {})
-
-    _print(_Past(read, arguments.window, since, now, settings.display.ascii), known)
+    names = [account.account.name for account in known]
+    kept: Kept = read_only(
+        path, lambda db: {name: samples.read(db, rows_of, name, begin, now) for name in names}, {}
+    )
+    _print(_Past(kept, arguments.window, since, now, settings.display.ascii), known)
     return 0
 
 
@@ -101,7 +110,7 @@ async def _demo(arguments: Namespace) -> int:
         since = parse_since(arguments.since, now) if arguments.since else None
         names, begin = [account.account.name for account in known], since or now - _LATELY
         kept = {name: await app.persistence.history.read(name, begin, now) for name in names}
-        _print(_Past(kept.__getitem__, arguments.window, since, now), known)
+        _print(_Past(kept, arguments.window, since, now), known)
     return 0
 
 
@@ -110,16 +119,16 @@ async def _demo(arguments: Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What is wanted of the past, and how it is read and drawn."""
+    """What is wanted of the past, what is kept of it, and how it is drawn."""
 
-    read: Callable[[str], Mapping[str, Sequence[Sample]]]
+    kept: Kept
     window: str | None
     since: datetime | None
     now: datetime
     ascii: bool = False
 
     def samples(self, account: AccountState) -> Mapping[str, Sequence[Sample]]:
-        return self.read(account.account.name)
+        return self.kept.get(account.account.name, {})
 
     def begin(self, key: str) -> datetime:
         """The instant at which the window's chart begins."""
@@ -131,19 +140,22 @@ def _print(past: _Past, accounts: list[AccountState]) -> None:
     if not accounts:
         raise TrackerError("no accounts yet: run `monitor accounts import --all`")
     if past.window:
-        keys: dict[str, None] = {}
-        for account in accounts:
-            keys |= dict.fromkeys(
-                [*past.samples(account), *(w.key for w in account.windows(past.now))]
-            )
-        if keys and past.window not in keys:
-            known = ", ".join(map(clean, keys))
-            raise SettingsError(f"there is no window {past.window!r}; known are {known}")
+        kept = (key for account in accounts for key in past.samples(account))
+        live = (window.key for account in accounts for window in account.windows(past.now))
+        _check_window(past.window, chain(kept, live))
     past = replace(past, ascii=past.ascii or _needs_ascii())
     colours = has_colours()
     for line in _charts(past, accounts[0]) if len(accounts) == 1 else _overview(past, accounts):
         text = _coloured(line) if colours else plain(line).rstrip()
         print(text.translate(ASCII).encode("ascii", "replace").decode() if past.ascii else text)
+
+
+def _check_window(window: str, keys: Iterable[str]) -> None:
+    """Raises SettingsError for a window that is none of those that are known."""
+    known = sorted(set(keys))
+    if known and window not in known:
+        names = ", ".join(map(clean, known))
+        raise SettingsError(f"there is no window {window!r}; known are {names}")
 
 
 def _needs_ascii() -> bool:

@@ -162,6 +162,7 @@ def test_what_is_expected_is_a_band_up_to_the_reset(world: dict[str, str]) -> No
         ("history home", 1, "nothing is known of home since then"),
         ("history work --window 7d_opus", 2, "no window '7d_opus'; known are 5h, 7d"),
         ("history --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),
+        ("history --csv --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),
         ("history --demo --window 9h", 2, "known are 5h, 7d, 7d_fable, 7d_opus, extra"),
         ("history --since soon", 2, "neither a duration nor a date"),
         ("history work --from x.csv", 2, "write `monitor history import`"),

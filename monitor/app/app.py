@@ -38,8 +38,9 @@ from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
 from monitor.notify.channels.alertmanager import Alertmanager
-from monitor.notify.queue import Journal, Notifier
+from monitor.notify.queue import Notifier
 from monitor.storage.cache import Cached, Mute
+from monitor.storage.deliveries import Journal
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
 from monitor.store import Store

@@ -27,10 +27,7 @@ from typing import Final
 
 from monitor.core.alerts.rules import Urgency
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, Sender
-from monitor.storage import deliveries
-from monitor.storage.db import Connection, StorageError
-from monitor.storage.deliveries import Stage, StoredAlert
-from monitor.storage.recorder import Recorder
+from monitor.storage.deliveries import Journal, Stage, StoredAlert
 from monitor.store import Store
 from monitor.system.aio import see_through, woken
 from monitor.system.clock import Clock
@@ -52,78 +49,10 @@ QUIET_LOOK_SECS: Final = 5.0
 """Seconds between two looks at the end of quiet hours: timers stop while a machine sleeps."""
 
 BURST_LOOK_SECS: Final = 0.1
-BEGIN_SECS: Final = 1.0
-"""So long an alert waits at most for its attempt to be written."""
-
-READ_SECS: Final = 5.0
 
 _SEVERITY: Final = (Urgency.LOW, Urgency.NORMAL, Urgency.CRITICAL)
 
 _log = logging.getLogger(__name__)
-
-
-class Journal:
-    """How far each alert has come, in the state database; what cannot be written now is written when it can be."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._settings = recorder.settings
-
-    async def unfinished(self) -> list[StoredAlert]:
-        """Return what an earlier process has not sent to the end, oldest first."""
-        try:
-            return await self._recorder.database.read(
-                lambda database: deliveries.unfinished(database, self._settings), within=READ_SECS
-            )
-        except StorageError as error:  # which the recorder reports
-            _log.debug("%s", error)
-            return []
-
-    async def next(self) -> StoredAlert:
-        """Return the next alert that this process has decided."""
-        return await self._recorder.decided.get()
-
-    async def begin(self, alerts: Sequence[StoredAlert], queue: str) -> Sequence[StoredAlert]:
-        """Write, before anything is sent, that these are about to be. Returns those that are still to be."""
-
-        def work(database: Connection) -> list[StoredAlert]:
-            left = [
-                a for a in alerts if not deliveries.is_sent(database, self._settings, a.key, queue)
-            ]
-            for statement, values in deliveries.begun(self._settings, left, queue):
-                database.execute(statement, values)
-            return left
-
-        if self._recorder.failure is None:  # what was written of them before comes first
-            await self._recorder.drain(BEGIN_SECS)
-        try:
-            return await self._recorder.database.write(work, within=BEGIN_SECS, durable=True)
-        except StorageError:
-            self._recorder.write(deliveries.begun(self._settings, alerts, queue))
-            return alerts
-
-    def put_back(self, alerts: Sequence[StoredAlert], queue: str, outcome: str) -> None:
-        """Write that these were not sent, and are to be tried again."""
-        self._recorder.write(
-            deliveries.results(self._settings, alerts, queue, Stage.DECIDED, outcome)
-        )
-
-    def finish(
-        self,
-        alerts: Sequence[StoredAlert],
-        queue: str,
-        stage: Stage,
-        outcome: str,
-        ended: Sequence[StoredAlert],
-        at: datetime,
-    ) -> None:
-        """Write what became of these in a queue for good; nothing at all is left to be done for those of `ended`."""
-        results = deliveries.results(self._settings, alerts, queue, stage, outcome)
-        self._recorder.write([*results, *deliveries.ends(self._settings, ended, "", at)])
-
-    def drop(self, alerts: Sequence[StoredAlert], note: str, at: datetime) -> None:
-        """Give these up without an attempt."""
-        self._recorder.write(deliveries.ends(self._settings, alerts, note, at))
 
 
 @dataclass(slots=True, eq=False)
@@ -238,10 +167,9 @@ class Queue:
 
     async def _send(self, group: list[Delivery]) -> None:
         """One message, less what another process has sent meanwhile."""
-        begun = await self._journal.begin([d.stored for d in group], self.name)
-        unsent = {id(stored) for stored in begun}
-        self._remove([d for d in group if id(d.stored) not in unsent])
-        group = [d for d in group if id(d.stored) in unsent]
+        unsent = await self._journal.begin([d.stored for d in group], self.name)
+        self._remove([d for d in group if d.stored not in unsent])
+        group = [d for d in group if d.stored in unsent]
         if not group:
             return
         alerts = [d.stored.alert for d in group]

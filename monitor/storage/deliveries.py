@@ -5,6 +5,7 @@ instant has either not decided yet (and will, at the next sample) or has the ale
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,22 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitor.core.alerts.rules import Alert
 from monitor.core.codec import decode, encode
 from monitor.core.state import LOG_LENGTH, LoggedAlert
-from monitor.storage.db import damage, render_row, verify
+from monitor.storage.db import StorageError, damage, render_row, verify
+
+if TYPE_CHECKING:
+    from monitor.storage.recorder import Recorder
 
 KEPT: Final = timedelta(days=60)
+READ_SECS: Final = 5.0
+BEGIN_SECS: Final = 1.0
+"""So long an alert waits at most for its attempt to be written."""
+
+_log = logging.getLogger(__name__)
 
 Statement = tuple[str, tuple[Any, ...]]
 """SQL to write, with its values."""
@@ -74,13 +83,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """An alert to be sent, and what is written of it under its `key`; without one nothing is.
+    """An alert to be sent, and what is written of it under its `key`.
 
     `ended` says that nothing is left to be done for it; `note` why it was given up, where no channel ever had it.
     """
 
     alert: Alert
-    key: str = ""
+    key: str
     channels: Mapping[str, Progress] = field(default_factory=dict)
     ended: bool = False
     note: str = ""
@@ -149,26 +158,75 @@ def logged(stored: StoredAlert) -> LoggedAlert:
     return LoggedAlert(stored.alert, stored.alert.at, is_sent, words)
 
 
-def is_sent(database: sqlite3.Connection, settings: str, key: str, channel: str) -> bool:
-    """Say whether some process has sent it there."""
-    return database.execute(_SENT, (settings, key, channel)).fetchone() is not None
+class Journal:
+    """How far each alert has come in each queue; what cannot be written now is written when it can be."""
 
+    def __init__(self, recorder: "Recorder") -> None:
+        self._recorder = recorder
+        self._settings = recorder.settings
 
-def begun(settings: str, alerts: Iterable[StoredAlert], channel: str) -> list[Statement]:
-    """What to write before anybody is told."""
-    return [(_BEGIN, (settings, alert.key, channel)) for alert in alerts if alert.key]
+    async def unfinished(self) -> list[StoredAlert]:
+        """Return what an earlier process has not sent to the end, oldest first."""
+        try:
+            return await self._recorder.database.read(
+                lambda database: unfinished(database, self._settings), within=READ_SECS
+            )
+        except StorageError as error:  # which the recorder reports
+            _log.debug("%s", error)
+            return []
 
+    async def next(self) -> StoredAlert:
+        """Return the next alert that this process has decided."""
+        return await self._recorder.decided.get()
 
-def results(
-    settings: str, alerts: Iterable[StoredAlert], channel: str, stage: Stage, outcome: str
-) -> list[Statement]:
-    """What to write of an attempt that has ended."""
-    return [(_RESULT, (settings, a.key, channel, stage, outcome)) for a in alerts if a.key]
+    async def begin(self, alerts: Sequence[StoredAlert], queue: str) -> Sequence[StoredAlert]:
+        """Write, before anything is sent, that these are about to be. Returns those that no process has sent there."""
 
+        def work(database: sqlite3.Connection) -> list[StoredAlert]:
+            unsent = [
+                alert
+                for alert in alerts
+                if not database.execute(_SENT, (self._settings, alert.key, queue)).fetchone()
+            ]
+            database.executemany(_BEGIN, [(self._settings, a.key, queue) for a in unsent])
+            return unsent
 
-def ends(settings: str, alerts: Iterable[StoredAlert], note: str, at: datetime) -> list[Statement]:
-    """What to write of alerts for which nothing is left to be done."""
-    return [(_END, (note, at.timestamp(), settings, alert.key)) for alert in alerts if alert.key]
+        if self._recorder.failure is None:  # what was written of them before comes first
+            await self._recorder.drain(BEGIN_SECS)
+        try:
+            return await self._recorder.database.write(work, within=BEGIN_SECS, durable=True)
+        except StorageError:
+            self._recorder.write([(_BEGIN, (self._settings, a.key, queue)) for a in alerts])
+            return alerts
+
+    def put_back(self, alerts: Iterable[StoredAlert], queue: str, outcome: str) -> None:
+        """Write that these were not sent, and are to be tried again."""
+        self._recorder.write(self._results(alerts, queue, Stage.DECIDED, outcome))
+
+    def finish(
+        self,
+        alerts: Iterable[StoredAlert],
+        queue: str,
+        stage: Stage,
+        outcome: str,
+        ended: Iterable[StoredAlert],
+        at: datetime,
+    ) -> None:
+        """Write what became of these in a queue for good; nothing at all is left to be done for those of `ended`."""
+        results = self._results(alerts, queue, stage, outcome)
+        self._recorder.write([*results, *self._ends(ended, "", at)])
+
+    def drop(self, alerts: Iterable[StoredAlert], note: str, at: datetime) -> None:
+        """Give these up without an attempt."""
+        self._recorder.write(self._ends(alerts, note, at))
+
+    def _results(
+        self, alerts: Iterable[StoredAlert], queue: str, stage: Stage, outcome: str
+    ) -> list[Statement]:
+        return [(_RESULT, (self._settings, a.key, queue, stage, outcome)) for a in alerts]
+
+    def _ends(self, alerts: Iterable[StoredAlert], note: str, at: datetime) -> list[Statement]:
+        return [(_END, (note, at.timestamp(), self._settings, a.key)) for a in alerts]
 
 
 def prune(database: sqlite3.Connection, settings: str, now: datetime) -> None:

@@ -15,9 +15,8 @@ from monitor.cli import main
 from monitor.core.events import Event, PollSucceeded
 from monitor.core.model import Usage, Window
 from monitor.core.update import update
-from monitor.notify.queue import Journal
 from monitor.settings import settings_id
-from monitor.storage.deliveries import Stage
+from monitor.storage.deliveries import Journal, Stage
 from monitor.storage.samples import insert
 from tests.builders import live, state
 from tests.fakes import inline_recorder

@@ -11,9 +11,9 @@ import pytest
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.state import State
 from monitor.notify.build import build_channel_set
-from monitor.notify.queue import Journal, Notifier
+from monitor.notify.queue import Notifier
 from monitor.settings import load
-from monitor.storage.deliveries import StoredAlert
+from monitor.storage.deliveries import Journal, StoredAlert
 from monitor.system.clock import SystemClock
 from tests.fakes import inline_recorder
 from tests.real.desktop import Desktop, Notice, desktop
@@ -83,7 +83,7 @@ async def test_the_desktop_shows_every_kind_of_alert(
     kind: AlertKind, shown: Desktop, tmp_path: Path
 ) -> None:
     async with notifying("", tmp_path) as decided:
-        decided.put_nowait(StoredAlert(alert(kind)))
+        decided.put_nowait(StoredAlert(alert(kind), "key"))
         (notice,) = await arrival(shown, 1)
     assert notice.appname == "Claude Tracker"
     assert notice.summary
@@ -101,6 +101,6 @@ async def test_a_webhook_that_hangs_does_not_hold_up_the_desktop(
         async with notifying(settings, tmp_path) as decided:
             for count in (1, 2, 3):
                 began = time.monotonic()
-                decided.put_nowait(StoredAlert(alert(AlertKind.THRESHOLD)))
+                decided.put_nowait(StoredAlert(alert(AlertKind.THRESHOLD), f"key {count}"))
                 assert len(await arrival(shown, count)) == count, "while the webhook hangs"
                 print(f"on the desktop after {time.monotonic() - began:.2f} s")

@@ -16,7 +16,7 @@ from tools.kill.bench import Bench, FakeChannel, alert, rules_with, running
 def arrivals(*places: tuple[float, bool]) -> list[Delivery]:
     return [
         Delivery(
-            StoredAlert(alert("a")),
+            StoredAlert(alert("a"), "key"),
             Urgency.CRITICAL if critical else Urgency.NORMAL,
             (),
             set(),

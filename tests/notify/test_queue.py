@@ -66,7 +66,7 @@ async def test_an_alert_of_no_window_is_logged_without_one(
     bench = Bench(FakeChannel("only", BROKEN))
     async with running(bench):
         of_no_window = Alert(AlertKind.UNREADABLE, "a", "", bench.clock.now())
-        bench.decided.put_nowait(StoredAlert(of_no_window))
+        bench.decided.put_nowait(StoredAlert(of_no_window, "key"))
         await bench.pass_by(0.4)
     assert "no channel could send: a, unreadable" in caplog.messages
 

@@ -186,6 +186,15 @@ async def test_an_alert_that_is_decided_before_the_notifier_runs_is_told_once(
     assert channel.sent == [["a"]]
 
 
+async def until_sent(life: Life, channel: FakeChannel, count: int) -> None:
+    """Wait, in real time, until the database is tried again, and so many messages are sent and written."""
+    async with asyncio.timeout(10):
+        while len(channel.sent) < count:
+            await asyncio.sleep(0.05)
+            await life.pass_by(0.4)
+    assert await life.recorder.drain(10)
+
+
 async def test_a_ledger_that_fails_keeps_no_alert_back_and_repeats_none(tmp_path: Path) -> None:
     channel = FakeChannel("only")
     life = Life(tmp_path, channel)
@@ -194,6 +203,7 @@ async def test_a_ledger_that_fails_keeps_no_alert_back_and_repeats_none(tmp_path
             life.notify("unwritten")
             await life.pass_by(0.5)
         await life.decide("written")
+        await until_sent(life, channel, 2)
     assert channel.sent == [["unwritten"], ["written"]]
     assert all(one.ended for one in life.stored())
 
@@ -209,11 +219,7 @@ async def test_what_was_told_while_the_ledger_failed_is_not_told_after_a_restart
         with locked(tmp_path / "state.db"):
             await life.pass_by(5)
         await life.decide("b")
-        async with asyncio.timeout(10):  # of real time, in which the database is tried again
-            while len(channel.sent) < 2:
-                await asyncio.sleep(0.05)
-                await life.pass_by(0.4)
-        assert await life.recorder.drain(10)
+        await until_sent(life, channel, 2)
     assert channel.sent == [["a"], ["b"]]
     again = life.again(channel)
     async with running(again):

@@ -11,10 +11,9 @@ from monitor.core.alerts.memory import Condition
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.model import Account
 from monitor.core.state import State
-from monitor.notify.queue import Journal
 from monitor.storage import cache, deliveries
 from monitor.storage.db import StateFile
-from monitor.storage.deliveries import Stage, StoredAlert, key_of
+from monitor.storage.deliveries import Journal, Stage, StoredAlert, key_of
 from tests.builders import NOW, after, before
 from tests.fakes import inline_recorder
 from tools.kill.bench import alert

@@ -16,10 +16,9 @@ import pytest
 from monitor.core.events import AccountsLoaded, RequestSent, Restored
 from monitor.core.model import Account
 from monitor.core.state import State
-from monitor.notify.queue import Journal
 from monitor.storage import cache, recorder, samples
 from monitor.storage.db import StateFile, Work, read_only
-from monitor.storage.deliveries import Stage, StoredAlert
+from monitor.storage.deliveries import Journal, Stage, StoredAlert
 from monitor.storage.recorder import RELEASE_SECS, RETRY_SECS, Recorder
 from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database, Done

@@ -21,9 +21,9 @@ from monitor.core.model import Account, Usage, Window
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.notify.channel import Channel, ChannelSet
-from monitor.notify.queue import Journal, Notifier
+from monitor.notify.queue import Notifier
 from monitor.storage.cache import read
-from monitor.storage.deliveries import key_of
+from monitor.storage.deliveries import Journal, key_of
 from monitor.store import Store
 from tests.builders import NOW
 from tests.fakes import FakeClock, inline_recorder, settle

@@ -1,6 +1,7 @@
 """A notifier on a clock that is turned by hand, with channels that do as they are sent."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,8 +19,8 @@ from monitor.notify.channel import (
     Outcome,
     send_to_each,
 )
-from monitor.notify.queue import Journal, Notifier
-from monitor.storage.deliveries import StoredAlert
+from monitor.notify.queue import Notifier
+from monitor.storage.deliveries import Journal, StoredAlert
 from monitor.storage.recorder import Recorder
 from monitor.store import Store
 from tests.builders import NOW
@@ -99,12 +100,14 @@ class Bench:
         self.recorder = recorder or inline_recorder()
         self.decided = self.recorder.decided
         self.busy = False
+        self._keys = itertools.count()
         journal = Journal(self.recorder)
         self.notifier = Notifier(self.channels, self.store, self.clock, journal, lambda: self.busy)
 
     def notify(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
         for account in accounts:
-            self.decided.put_nowait(StoredAlert(alert(account, kind, at=self.clock.now())))
+            one = alert(account, kind, at=self.clock.now())
+            self.decided.put_nowait(StoredAlert(one, key=str(next(self._keys))))
 
     async def decide_each(self, *accounts: str) -> None:
         """Let these be decided now, one after the other, each in a burst of its own."""

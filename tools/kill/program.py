@@ -21,9 +21,9 @@ from monitor.core.alerts.text import Message
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Ticked
 from monitor.notify.channel import Channel, ChannelSet
-from monitor.notify.queue import Journal, Notifier
+from monitor.notify.queue import Notifier
 from monitor.storage.db import StateFile
-from monitor.storage.deliveries import StoredAlert, unfinished
+from monitor.storage.deliveries import Journal, StoredAlert, unfinished
 from monitor.storage.recorder import Recorder
 from monitor.storage.writer import Database
 from monitor.store import Store

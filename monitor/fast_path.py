@@ -159,10 +159,11 @@ def ingest(arguments: Namespace) -> int:
     if arguments.format is not None:
         return _line(arguments, deadline)
     document = read_input(deadline)
-    reply = _hand_over(arguments, document, deadline) if document else (0, b"")
-    if reply is None:
-        reply = 1, b"no monitor runs that could take the figures: start `monitor serve`"
-    return write(reply[0], reply[1] if reply[0] else b"")
+    if not document:
+        return 0
+    reply = _hand_over(arguments, document, deadline)
+    code, text = reply or (1, b"no monitor runs that could take the figures: start `monitor serve`")
+    return write(code, text if code else b"")
 
 
 def _line(arguments: Namespace, deadline: float) -> int:

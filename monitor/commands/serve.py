@@ -39,13 +39,13 @@ class StopSignal:
     """The signal that ends a run without a terminal: Ctrl-C, or one of these. Made on the loop that is to end."""
 
     def __init__(self, *names: str) -> None:
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()
         self.code = 0
         """The exit code: that of an interruption where Ctrl-C was the signal."""
         for name in names:
-            self._loop.add_signal_handler(getattr(signal, name), self._asked.set)
-        self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
+            loop.add_signal_handler(getattr(signal, name), self._asked.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
 
     async def wait(self) -> None:
         """Wait until it has come."""

@@ -33,12 +33,10 @@ _settings_disk: Final = DaemonThreads(SETTINGS_SECS)
 _log = logging.getLogger(__name__)
 
 
-async def read_config(
-    options: CliOptions, read: Callable[[CliOptions], RunConfig] = RunConfig.of
-) -> RunConfig:
+async def read_config(options: CliOptions, *, must_exist: bool = False) -> RunConfig:
     """Read the settings off the loop. Raises SettingsError, also where that takes too long."""
     try:
-        return await _settings_disk.run(lambda: read(options))
+        return await _settings_disk.run(lambda: RunConfig.read(options, must_exist=must_exist))
     except TimeoutError:
         words = f"{options.config} cannot be read: its disk does not answer"
         raise SettingsError(words) from None
@@ -139,7 +137,7 @@ class Leader:
     async def _read_and_check(self) -> RunConfig:
         """Read the settings as they are after all commands that have ended, and what these have written."""
         while True:
-            executed, config = self._executed, await read_config(self._options, RunConfig.again)
+            executed, config = self._executed, await read_config(self._options, must_exist=True)
             await self.exporting.check(config.site)
             if executed == self._executed:
                 return config

@@ -235,20 +235,16 @@ class RunConfig:
     hosts: ApiHosts
 
     @staticmethod
-    def of(options: CliOptions) -> "RunConfig":
-        """Read the settings, blocking. Raises SettingsError."""
+    def read(options: CliOptions, *, must_exist: bool = False) -> "RunConfig":
+        """Read the settings, blocking. Raises SettingsError, also where their file must exist and does not."""
+        if must_exist:
+            refuse_missing(os.environ, str(options.config))
         settings = load(options.config)
         channels = ChannelSet()
         if options.notify:
             channels = build_channel_set(settings, options.show, options.clock)
         site = site_of(settings, options)
         return RunConfig(settings, channels, site, policy_of(settings), hosts_of(settings.api))
-
-    @staticmethod
-    def again(options: CliOptions) -> "RunConfig":
-        """Read the settings of a run that goes on, blocking. Raises SettingsError, also where their file is gone."""
-        refuse_missing(os.environ, str(options.config))
-        return RunConfig.of(options)
 
     def sends_like(self, other: "RunConfig") -> bool:
         """Return whether alerts are sent by the same channels."""

@@ -93,7 +93,9 @@ class Service:
         self._leader: Leader | None = None
         self._stood_by = False
         self._hung_up = asyncio.Event()
-        self._config = RunConfig.of(self._options)  # what is wrong is said now, also in a follower
+        self._config = RunConfig.read(
+            self._options
+        )  # what is wrong is said now, also in a follower
 
     async def run(self) -> int:
         stop = StopSignal("SIGTERM")
@@ -119,8 +121,8 @@ class Service:
         """By the settings as they are now; where those are wrong or gone by now, by the last that were not."""
         config = self._leader.config if self._leader else self._config
         try:
-            read = RunConfig.again if config.settings.accounts else RunConfig.of
-            config = await read_config(self._options, read)
+            had_accounts = bool(config.settings.accounts)
+            config = await read_config(self._options, must_exist=had_accounts)
         except TrackerError as error:
             _log.error("invalid settings; still using the previous ones: %s", error)
         if self._stood_by:

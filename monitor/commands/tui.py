@@ -91,15 +91,14 @@ async def _leader(arguments: Namespace, view: StateView, path: str, program: "Pr
     Where accounts are in sight, settings that are gone are a mistake.
     """
     from monitor.app.leader import Leader, read_config
-    from monitor.app.wiring import RunConfig
     from monitor.commands.serve import cli_options
     from monitor.settings import state_folder
     from monitor.system import logs
 
     logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
     options = cli_options(arguments, program.show)
-    read = RunConfig.again if view.state.accounts else RunConfig.of
-    return Leader(options, await read_config(options, read), view, path)
+    config = await read_config(options, must_exist=bool(view.state.accounts))
+    return Leader(options, config, view, path)
 
 
 async def _shown(program: "Program", view: StateView) -> None:

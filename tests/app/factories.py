@@ -72,7 +72,7 @@ class Rig:
     ) -> AsyncIterator[Leader]:
         address = None if listen is None else parse_listen(listen)
         options = CliOptions(self.config, address, clock=ServerClock(clock))
-        config = RunConfig.of(options)
+        config = RunConfig.read(options)
         leader = Leader(options, config, self.view, self.socket, passed=passed, notices=notices)
         ended = asyncio.Event()
         task = asyncio.create_task(_run(leader, ended))

@@ -5,9 +5,6 @@ import contextlib
 import os
 import re
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +28,7 @@ from tests.app.factories import Rig, until
 from tests.end_to_end.crowd import uses
 from tests.end_to_end.world import free_port
 from tests.fakes import FakeClock
-from tests.storage.factories import MOST_STALL_SECS, Stalls, held
+from tests.storage.factories import HOLD_FOLDER, MOST_STALL_SECS, Stalls, held_from_a_thread
 from tools.kill.lives import stored
 
 
@@ -306,7 +303,7 @@ async def test_while_another_process_holds_the_database_all_goes_on_and_is_writt
         await user.polled()
         health = (await url_of(leader)).replace("/metrics", "/-/healthy")
         watch = asyncio.create_task(stalls.watch())
-        with held(file):
+        async with held_from_a_thread(file):
             uses(user.people[0], 85)
             await user.poll_now(leader)
             await user.seen(lambda s: s.storage_failure is not None)
@@ -326,22 +323,6 @@ async def test_while_another_process_holds_the_database_all_goes_on_and_is_writt
     assert alert.stage is Stage.SENT
 
 
-@contextlib.contextmanager
-def locked_elsewhere(folder: Path) -> Iterator[None]:
-    """Another process keeps the folder locked for the time of the block."""
-    code = "import fcntl, os, sys\n"
-    code += "fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)\n"
-    code += "print('locked', flush=True)\nsys.stdin.read()"
-    argv = [sys.executable, "-c", code, str(folder)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"locked\n"
-        try:
-            yield
-        finally:
-            process.communicate()
-
-
 async def test_while_another_process_locks_the_settings_all_goes_on_and_they_are_edited_afterwards(
     user: Rig,
 ) -> None:
@@ -351,7 +332,7 @@ async def test_while_another_process_locks_the_settings_all_goes_on_and_they_are
         await user.polled()
         health = (await url_of(leader)).replace("/metrics", "/-/healthy")
         watch = asyncio.create_task(stalls.watch())
-        with locked_elsewhere(user.home):
+        async with held_from_a_thread(user.config, HOLD_FOLDER):
             edit = asyncio.create_task(leader.execute(UseAccount(other)))
             for used in (81, 82, 83):
                 uses(user.people[0], used)

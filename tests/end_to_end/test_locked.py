@@ -21,7 +21,14 @@ from tests.builders import live, window
 from tests.end_to_end.crowd import INTERVAL_SECS, Crowd, crowd, uses
 from tests.real.bus import wait_until
 from tests.real.pty import Terminal
-from tests.storage.factories import HOLD_FOLDER, MOST_STALL_SECS, Stalls, held, keep_accounts
+from tests.storage.factories import (
+    HOLD_FOLDER,
+    MOST_STALL_SECS,
+    Stalls,
+    held,
+    held_from_a_thread,
+    keep_accounts,
+)
 
 DUE_SECS = 8.0
 """Until the first account's turn, which comes while all is locked."""
@@ -91,8 +98,8 @@ async def test_a_change_of_locked_settings_is_made_afterwards_or_refused_and_sta
         first, second = (person.email for person in user.people)
         await user.polled()
         watch = asyncio.create_task(stalls.watch())
-        with held(user.home / "state" / "claude-tracker" / "state.db"):
-            with held(user.config, HOLD_FOLDER):
+        async with held_from_a_thread(user.home / "state" / "claude-tracker" / "state.db"):
+            async with held_from_a_thread(user.config, HOLD_FOLDER):
                 using = asyncio.create_task(leader.execute(UseAccount(second)))
                 await user.poll_now(leader)
                 await leader.reload()
@@ -100,7 +107,7 @@ async def test_a_change_of_locked_settings_is_made_afterwards_or_refused_and_sta
                 assert user.view.state.active == active(user.config) == 0
             assert await using == f"{second} is the active account"
             assert user.view.state.active == active(user.config) == 1
-            with held(user.config, HOLD_FOLDER):
+            async with held_from_a_thread(user.config, HOLD_FOLDER):
                 with pytest.raises(TrackerError, match="another program keeps it locked"):
                     await leader.execute(UseAccount(first))
                 await user.poll_now(leader)

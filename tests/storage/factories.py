@@ -5,8 +5,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,6 +87,16 @@ def held(path: Path, program: str = HOLD_DATABASE) -> Iterator[Callable[[], None
             yield holder.stdin.close
         finally:
             holder.stdin.close()
+
+
+@asynccontextmanager
+async def held_from_a_thread(
+    path: Path, program: str = HOLD_DATABASE
+) -> AsyncIterator[Callable[[], None]]:
+    """The same for who watches the loop, which is not to wait for the other process's start and end."""
+    with ExitStack() as stack:
+        yield await asyncio.to_thread(stack.enter_context, held(path, program))
+        await asyncio.to_thread(stack.close)
 
 
 class Stalls:

@@ -24,7 +24,7 @@ from monitor.storage.requests import RequestBudget
 from monitor.storage.writer import Database, Done
 from monitor.store import Store
 from tests.builders import NOW, after
-from tests.storage.factories import MOST_STALL_SECS, Stalls, held
+from tests.storage.factories import MOST_STALL_SECS, Stalls, held, held_from_a_thread
 from tools.kill.lives import stored
 from tools.kill.restarts import loaded, sample
 
@@ -75,7 +75,7 @@ async def test_while_another_process_holds_the_database_nothing_on_the_loop_wait
     stalls = Stalls()
     async with program(tmp_path) as running:
         watch = asyncio.create_task(stalls.watch())
-        with held(running.path) as let_go:
+        async with held_from_a_thread(running.path) as let_go:
             began, polls = time.monotonic(), 0
             while time.monotonic() - began < HELD_SECS:
                 polls += 1

@@ -85,7 +85,7 @@ def start_of(
 
 
 def _without_login(proxy: str) -> str:
-    """The proxy's address without the user and password in it, in whatever form it is written."""
+    """Return the proxy's address without the user and password in it, in whatever form it is written."""
     return re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1", proxy)
 
 
@@ -100,7 +100,7 @@ class ServiceStatus:
     logs: str = ""
 
     def render(self) -> str:
-        """One line."""
+        """Say it in one line."""
         if not self.is_installed and not self.is_running:
             return "the service is not installed: run `monitor service install`"
         parts = [
@@ -370,7 +370,7 @@ class SystemdUser(Supervisor):
 
 
 def render_unit(start: Start, *, sandbox: bool = True) -> str:
-    """A unit that keeps the program running for as long as the user's session lasts."""
+    """Make a unit that keeps the program running for as long as the user's session lasts."""
     return _TEMPLATE.format(
         note=NOTE,
         command=_command(start.argv),
@@ -391,7 +391,7 @@ def _command(argv: Sequence[str]) -> str:
 
 
 def _quoted(word: str) -> str:
-    """One word of a unit file: systemd.syntax(7) for quotes, systemd.unit(5) for the percent sign."""
+    """Quote one word of a unit file: systemd.syntax(7) for quotes, systemd.unit(5) for the percent sign."""
     escaped = re.sub(r'[\\"]', r"\\\g<0>", word.replace("%", "%%"))
     escaped = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", escaped)
     return escaped if re.fullmatch(r"[\w/.@:+,=%$-]+", escaped, re.ASCII) else f'"{escaped}"'
@@ -470,7 +470,7 @@ class LaunchAgent(Supervisor):
 
 
 def render_agent(start: Start, log: Path, path: str) -> str:
-    """A property list that keeps the program running; launchd's own PATH would find no notifier and no `pass`."""
+    """Make a property list that keeps the program running; launchd's own PATH would find no notifier and no `pass`."""
     variables = {"PATH": path, **start.variables} if path else dict(start.variables)
     document = plistlib.dumps(
         {

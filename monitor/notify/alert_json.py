@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 def document(message: Message, alerts: Sequence[Alert], zone: tzinfo | None = None) -> Json:
-    """The delivery as the module's docstring shows it."""
+    """Make the document of a delivery as the module's docstring shows it."""
     return {
         "version": VERSION,
         "summary": len(alerts) != 1,
@@ -67,7 +67,7 @@ _FIELDS: Final = (
 
 
 def environment(message: Message, alerts: Sequence[Alert]) -> Mapping[str, str]:
-    """The document's main fields as `CLAUDE_TRACKER_…`; of a summary only its text, count, urgency and kind."""
+    """Return the document's main fields as `CLAUDE_TRACKER_…`; of a summary only its text, count, urgency and kind."""
     whole = document(message, alerts)
     fields: Json = {key: whole[key] for key in ("title", "body", "urgency")}
     one = whole["alerts"][0] if len(alerts) == 1 else {"kind": AlertKind.SUMMARY}
@@ -76,13 +76,13 @@ def environment(message: Message, alerts: Sequence[Alert]) -> Mapping[str, str]:
 
 
 def _variable(value: object) -> str:
-    """The value as an environment can hold it: lines of visible text."""
+    """Return the value as an environment can hold it: lines of visible text."""
     lines = "" if value is None else str(value)
     return "\n".join(one_line(line, len(line)) for line in lines.split("\n"))
 
 
 def identity(alerts: Sequence[Alert]) -> str:
-    """A hash of the alerts: the same for the same ones in any process, and nothing can be read from it."""
+    """Hash the alerts: the same for the same ones in any process, and nothing can be read from it."""
     keys = ["\x1f".join(_identity(alert)) for alert in alerts]
     return hashlib.sha256("\x1e".join(keys).encode(errors="replace")).hexdigest()[:32]
 

@@ -30,7 +30,7 @@ def build_channel_set(
     keyring: Keyring | None = None,
     platform: str = sys.platform,
 ) -> ChannelSet:
-    """The user's own channels; `show` reaches the terminal that we run on."""
+    """Make the user's own channels; `show` reaches the terminal that we run on."""
     notifications = settings.notifications
     if not notifications.enabled:
         return ChannelSet()
@@ -58,7 +58,7 @@ def build_channel_set(
 
 
 def build_demo_channel_set(show: Show | None) -> ChannelSet:
-    """The demo's channels touch no D-Bus: they are those of the terminal alone."""
+    """Make the demo's channels, which are those of the terminal alone: they touch no D-Bus."""
     if show is None:
         return ChannelSet()
     return ChannelSet({"terminal": [Terminal(show, os.environ)], "bell": [Bell(show)]})
@@ -67,7 +67,7 @@ def build_demo_channel_set(show: Show | None) -> ChannelSet:
 def _remote_channels(
     settings: Settings, keyring: Keyring, clock: Clock
 ) -> dict[str, Callable[[], Channel]]:
-    """The channels that have a table of their own, by their names."""
+    """Return what makes the channels that have a table of their own, by their names."""
     make: dict[str, Callable[[], Channel]] = {}
     channels, rules = settings.channels, rule_book(settings)
     if (command := channels.command) is not None:

@@ -78,16 +78,16 @@ class ChannelSet:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """All of them in order, each name once."""
+        """Return all of them in order, each name once."""
         return tuple({c.name: c for c in itertools.chain(*self.chains.values())}.values())
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """The names of the queues in which an alert may wait to be sent."""
+        """Return the names of the queues in which an alert may wait to be sent."""
         return tuple(self.chains) if self.fan_out else (ANY,)
 
     def route(self, wanted: Collection[str] | None) -> dict[str, tuple[Channel, ...]]:
-        """The channels of an alert by queue: those that its rule names, or all where it names none that there is."""
+        """Return an alert's channels by queue: those that its rule names, or all where it names none that there is."""
         chains = {n: c for n, c in self.chains.items() if wanted is None or n in wanted}
         chains = chains or dict(self.chains)
         if self.fan_out:
@@ -109,7 +109,7 @@ class Sender:
     async def send_by_first(
         self, channels: Sequence[Channel], alerts: Sequence[Alert], urgency: Urgency
     ) -> Outcome:
-        """The outcome of the first channel that works; where none does, all failures in one."""
+        """Return the outcome of the first channel that works; where none does, all failures in one."""
         now, message = self._clock.monotonic(), format_alerts(alerts, urgency)
         failures: list[Outcome] = []
         for channel in sorted(channels, key=lambda c: self._rests_until.get(c.name, now) > now):

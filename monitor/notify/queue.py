@@ -141,7 +141,7 @@ class Queue:
         return held
 
     def _due(self, held: list[Delivery]) -> list[Delivery]:
-        """The deliveries of one message: due now, to the same channels, all of them fresh or all stale."""
+        """Return the deliveries of one message: due now, to the same channels, all of them fresh or all stale."""
         now, wall = self._clock.monotonic(), self._clock.now()
         due = [d for d in self._waiting if d.due_at <= now and d not in held]
         due.sort(key=lambda d: (d.is_stale(wall), -_SEVERITY.index(d.urgency)))
@@ -152,7 +152,7 @@ class Queue:
         ]
 
     def _pause(self, held: list[Delivery]) -> float | None:
-        """Seconds until there may be something to do, unless something arrives; None where nothing waits."""
+        """Return the seconds until there may be something to do, unless something arrives; None where nothing waits."""
         now = self._clock.monotonic()
 
         def wait(delivery: Delivery) -> float:
@@ -166,7 +166,7 @@ class Queue:
         return min(map(wait, self._waiting), default=None)
 
     async def _send(self, group: list[Delivery]) -> None:
-        """One message, less what another process has sent meanwhile."""
+        """Send one message, less what another process has sent meanwhile."""
         unsent = await self._journal.begin([d.stored for d in group], self.name)
         self._remove([d for d in group if d.stored not in unsent])
         group = [d for d in group if d.stored in unsent]
@@ -190,7 +190,7 @@ class Queue:
                 delivery.due_at = now
 
     def _was_in_flight(self, stored: StoredAlert) -> bool:
-        """True where a process died while it was sending this here."""
+        """Return whether a process died while it was sending this here."""
         before = stored.channels.get(self.name)
         return before is not None and before.stage is Stage.SENDING
 
@@ -298,7 +298,7 @@ class Notifier:
     def _routes(
         self, stored: StoredAlert, wanted: Collection[str] | None
     ) -> dict[str, tuple[Channel, ...]]:
-        """The queues in which it is still to be sent; none where it was sent before the channels were changed."""
+        """Return the queues in which it is still to be sent; none where other channels have sent it before."""
         ended = {
             name
             for name, progress in stored.channels.items()

@@ -132,7 +132,7 @@ class Alertmanager(Channel):
 
 
 def labels(alert: Alert, urgency: Urgency) -> Mapping[str, str]:
-    """An alert's identity. An empty label is none to Alertmanager, and left out."""
+    """Make an alert's identity. An empty label is none to Alertmanager, and left out."""
     if urgency is Urgency.NORMAL and alert.threshold is not None and alert.threshold >= 1:
         urgency = Urgency.CRITICAL
     named = {
@@ -151,7 +151,7 @@ def alertname(kind: AlertKind) -> str:
 
 
 def ends_at(alert: Alert, now: datetime) -> datetime:
-    """The instant until which a firing alert holds if nothing more is sent of it."""
+    """Return the instant until which a firing alert holds if nothing more is sent of it."""
     if alert.kind not in _LASTING:
         return now + INSTANT
     end = alert.resets_at
@@ -165,7 +165,7 @@ def key_of(alert: Alert) -> Key:
 
 
 def _covered(firing: Sequence[Alert]) -> set[Key]:
-    """The thresholds below another one of their window: a jump past several of them is one alert, not many."""
+    """Find the thresholds below another one of their window: a jump past several of them is one alert, not many."""
     levels = {key_of(a): 1.0 if a.kind is AlertKind.LIMIT else a.threshold or 0.0 for a in firing}
     highest: dict[tuple[str, str], float] = {}
     for (account, window, _), level in levels.items():

@@ -41,7 +41,6 @@ class Apprise(Channel):
         self._late: list[Daemon[Any]] = []
 
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
-        """Raises ChannelError."""
         self._late = [call for call in self._late if call.is_running]
         if self._late:
             late = "Apprise, or a service of it, has still not answered"
@@ -65,7 +64,7 @@ class Apprise(Channel):
         raise ChannelError(ChannelReason.ERROR, "no service of Apprise took it: check its URLs")
 
     async def _load(self, urls: Secret, deadline: float) -> list[Any]:
-        """Apprise's object for each URL, from a thread as well: loading it takes a third of a second."""
+        """Make Apprise's object for each URL, in a thread as well: loading it takes a third of a second."""
         loading = Daemon(partial(_load, urls))
         try:
             async with asyncio.timeout_at(deadline):
@@ -111,5 +110,5 @@ def _notify(service: Any, message: Message) -> bool:
 
 
 def _is_taken(future: "asyncio.Future[bool]") -> bool:
-    """True where the service took the alert; an exception of its own is no more than a refusal."""
+    """Return whether the service took the alert; an exception of its own is no more than a refusal."""
     return not future.cancelled() and future.exception() is None and future.result()

@@ -59,7 +59,7 @@ async def run(name: str, *arguments: str, limit: float) -> None:
 
 
 def find_program(name: str) -> str:
-    """The program's path. Raises ChannelError."""
+    """Return the program's path. Raises ChannelError."""
     program = shutil.which(name)
     if program is None:
         where = "missing, or no program" if os.sep in name else "not on PATH"

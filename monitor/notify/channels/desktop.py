@@ -103,7 +103,7 @@ class Desktop(Channel):
             raise ChannelError(ChannelReason.UNAVAILABLE, refused)
 
     async def _capable(self) -> Library:
-        """The object that worked last, if its bus still lives: on a dead connection sending never ends."""
+        """Return the object that worked last, if its bus still lives: on a dead connection sending never ends."""
         bus = _bus(self._current)
         if self._current is None or (bus is not None and not bus.connected):
             self.close()
@@ -122,7 +122,6 @@ class TerminalNotifier(Channel):
     name = "terminal-notifier"
 
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
-        """Raises ChannelError."""
         # It reads values as property lists: `(x` and `-x` would be lost without a backslash in front.
         options = ("-title", f"\\{message.title}", "-message", f"\\{message.body}")
         await run("terminal-notifier", *options, limit=self.limit_secs)
@@ -154,12 +153,12 @@ def _urgency(message: Message) -> "Urgency":
 
 
 def _bus(library: Library | None) -> Any:
-    """The library's own D-Bus connection. Private to it, but nothing public closes it or shows that it lives."""
+    """Return the library's own D-Bus connection. Private to it, but nothing public closes it or shows that it lives."""
     return getattr(getattr(library, "_backend", None), "bus", None)
 
 
 def _explain(error: Exception) -> str:
-    """One line for people; a failure that is not known is quoted."""
+    """Say it in one line for people; a failure that is not known is quoted."""
     kind, line = type(error).__name__, " ".join(str(error).split())
     if kind == "InvalidAddressError":
         return "no D-Bus session: desktop notifications unavailable"

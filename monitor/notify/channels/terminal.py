@@ -34,7 +34,6 @@ class Terminal(Channel):
         self._environ = environ
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
-        """Raises ChannelError."""
         sequence = render_notification(message, self._environ)
         if sequence is None:
             unknown = "this terminal is not known to show notifications"
@@ -51,7 +50,6 @@ class Bell(Channel):
         self._show = show
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:  # noqa: ARG002 - it only rings
-        """Raises ChannelError."""
         await _shown(self._show, alerts, b"\a")
 
 
@@ -66,7 +64,7 @@ async def _shown(show: Show | None, alerts: Sequence[Alert], sequence: bytes) ->
 
 
 def render_notification(message: Message, environ: Mapping[str, str]) -> str | None:
-    """The escape sequence that shows the message on this terminal; None where none is known to."""
+    """Return the escape sequence that shows the message on this terminal; None where none is known to."""
     names = _names(environ)
     title, body = _field(message.title), _field(message.body)
     if "kitty" in names:
@@ -81,14 +79,14 @@ def render_notification(message: Message, environ: Mapping[str, str]) -> str | N
 
 
 def _kitty(title: str, body: str, urgency: Urgency) -> str:
-    """In two parts; a notification of the same id would replace the one before."""
+    """Send it in two parts; a notification of the same id would replace the one before."""
     key = f"i={crc32(f'{title};{body}'.encode()):x}"
     parts = f"{key}:d=0:u={_KITTY_URGENCY[urgency]};{title}", f"{key}:p=body;{body}"
     return "".join(f"{_OSC}99;{part}{_END}" for part in parts)
 
 
 def _names(environ: Mapping[str, str]) -> str:
-    """All that hints at the terminal; tmux hides the plain names, but these variables of the outer one remain."""
+    """Return all hints at the terminal; tmux hides the plain names, but these variables of the outer one remain."""
     if environ.get("STY"):
         return ""  # GNU screen lets nothing through
     names = [environ.get(key, "") for key in ("TERM", "TERM_PROGRAM", "LC_TERMINAL")]
@@ -105,7 +103,7 @@ def _names(environ: Mapping[str, str]) -> str:
 
 
 def _field(text: str) -> str:
-    """One line: a semicolon would end the field, or begin another command, and a line end the sequence."""
+    """Make one line of it: a semicolon would end the field, or begin another command, and a line end the sequence."""
     return " · ".join(text.replace(";", ",").splitlines())
 
 

@@ -37,7 +37,6 @@ class Webhook(Channel):
         self.limit_secs = limit + (KEYRING_SECS if read_token else 0)
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
-        """Raises ChannelError."""
         body, headers = self._render(message, alerts)
         headers = {**headers, "Idempotency-Key": identity(alerts)}
         token = await self._read_token() if self._read_token else None
@@ -90,7 +89,7 @@ _TAGS: Final = {
 
 
 def encode_header(text: str) -> str:
-    """The text as a header may carry it: as it is where that is printable ASCII, else encoded by RFC 2047."""
+    """Return the text as a header may carry it: as it is where that is printable ASCII, else encoded by RFC 2047."""
     if re.fullmatch(r"[ -~]*", text) and "=?" not in text:
         return text
     return " ".join(Header(text, "utf-8").encode(linesep="").split())

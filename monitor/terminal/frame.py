@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
 from itertools import zip_longest
 from typing import Final
 
@@ -21,7 +22,7 @@ from monitor.terminal.dialogs import (
     with_dialog,
 )
 from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
-from monitor.terminal.screen import Message, Pane, Screen
+from monitor.terminal.screen import Pane, Screen
 from monitor.terminal.table import Kept, Marks, table_lines
 from monitor.terminal.text import (
     Line,
@@ -101,7 +102,7 @@ class Footer:
 NO_FOOTER: Final = Footer()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _View:
     """The subject of the drawing and its moment; clock times are those of `tz`."""
 
@@ -111,39 +112,44 @@ class _View:
     tz: tzinfo | None
     size: Size
     footer: Footer
-    names: tuple[str, ...]
-    fleet: Fleet
     kept: Kept
 
-    @property
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return self.screen.names(self.state, self.now)
+
+    @cached_property
     def selection(self) -> str | None:
         return self.screen.selection(self.names)
 
-    @property
-    def message(self) -> Message | None:
-        return self.screen.current_message(self.now)
+    @cached_property
+    def fleet(self) -> Fleet:
+        return self.kept.take("fleet", (self.state,), self.now, lambda: fleet(self.state, self.now))
 
     def detail(self, cells: int) -> list[Line]:
         """The lines about the selected account."""
-        state, now, name = self.state, self.now, self.selection or ""
+        account = self.state.accounts[self.selection or ""]
         return self.kept.take(
             "detail",
-            (state, name, cells, self.tz),
-            now,
-            lambda: detail(state, state.accounts[name], now, cells, self.tz),
+            (self.state, account, cells, self.tz),
+            self.now,
+            lambda: detail(self.state, account, self.now, cells, self.tz),
         )
 
-    @property
+    @cached_property
+    def message(self) -> Line:
+        message = self.screen.current_message(self.now)
+        if message is None:
+            return ()
+        return (Span(clean(message.text), Style.PROBLEM if message.is_error else Style.NOTICE),)
+
+    @cached_property
     def long_message(self) -> list[Line]:
         """The message in lines of their own, where the title has no room for it; else none."""
-        message = self.message
-        if message is None or self.size.height < 4:
+        if line_width(self.message) < self.size.width or self.size.height < 4:
             return []
-        if line_width(_message_line(message)) < self.size.width:
-            return []
-        style = _message_line(message)[0].style
-        parts = wrap(clean(message.text), self.size.width - 1)
-        return [text_line(f" {part}", style) for part in parts[: self.size.height - 2]]
+        parts = wrap(plain(self.message), self.size.width - 1)[: self.size.height - 2]
+        return [text_line(f" {part}", self.message[0].style) for part in parts]
 
 
 def frame(
@@ -156,10 +162,8 @@ def frame(
     kept: Kept | None = None,
 ) -> Frame:
     """The screen of this size; clock times are those of `tz` (None: the machine's). `kept` spares making all anew."""
-    names, alerts = screen.names(state, now), screen.announced(state, now)
-    kept = kept or Kept()
-    found = kept.take("fleet", (state,), now, lambda: fleet(state, now))
-    view = _View(state, screen, now, tz, size, footer, names, found, kept)
+    view = _View(state, screen, now, tz, size, footer, kept or Kept())
+    alerts = screen.announced(state, now)
     below = _below(view)
     top = [alert_line(state, alerts, now, size.width, tz)] if alerts else []
     has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
@@ -169,7 +173,7 @@ def frame(
     missing = ((),) * (room.height - len(body.picture.lines))
     lines = (*above, *body.picture.lines[: room.height], *missing, *below)
     if not has_title and not top and view.message:
-        lines = (*lines[:-1], _message_line(view.message))
+        lines = (*lines[:-1], view.message)
     picture = Picture(lines, body.picture.shift_cursor(0, len(above)).cursor)
     if isinstance(screen.dialog, Filter):
         typed, cell = screen.dialog.field.view(max(size.width - 2, 1))
@@ -177,7 +181,9 @@ def frame(
             (*lines[:-1], _filter_line(typed, size.width)), (cell + 1, size.height - 1)
         )
     rows = (*[None] * len(above), *body.rows)
-    return replace(body, picture=picture.fit(size), rows=rows, title=window_title(state, found))
+    return replace(
+        body, picture=picture.fit(size), rows=rows, title=window_title(state, view.fleet)
+    )
 
 
 def _filter_line(typed: str, cells: int) -> Line:
@@ -216,8 +222,8 @@ def _title(view: _View, body: Size) -> Line:
 def _news(view: _View) -> Line:
     """The newest message, else what is going on, else why no alerts come."""
     state = view.state
-    if view.message is not None and not view.long_message:
-        return _message_line(view.message)
+    if view.message and not view.long_message:
+        return view.message
     if view.screen.busy:
         return text_line(view.screen.busy, Style.NOTICE)
     if state.muted_until is not None and view.now < state.muted_until:
@@ -234,10 +240,6 @@ def _news(view: _View) -> Line:
         channel = f"{log.last_channel} alert" if log.last_channel else "Alert"
         return text_line(clean(f"{channel} failed: {log.last_failure}"), Style.PROBLEM)
     return ()
-
-
-def _message_line(message: Message) -> Line:
-    return (Span(clean(message.text), Style.PROBLEM if message.is_error else Style.NOTICE),)
 
 
 def _below(view: _View) -> list[Line]:

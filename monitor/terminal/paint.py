@@ -177,26 +177,23 @@ class Painter:
         for row, (before, line) in enumerate(zip(known, new.lines, strict=True)):
             if before is not line and before != line:
                 pen.change(row, before, line, size.width)
-        if old is not None and not pen.written and old.cursor == new.cursor:
+        written = pen.finish()
+        if old is not None and not written and old.cursor == new.cursor:
             return b""
         clear = f"{term.normal}{term.clear}" if old is None else ""
         cursor = f"{term.move_xy(*new.cursor)}{term.normal_cursor}" if new.cursor else ""
         hide = term.hide_cursor if old is None or old.cursor else ""
-        text = f"{hide}{clear}{pen.finish()}{cursor}"
+        text = f"{hide}{clear}{written}{cursor}"
         if len(text) > _WORTH_SYNCHRONIZING:
             text = f"{_BEGIN}{text}{_END}"
         return text.encode("utf-8", "replace")
 
     def look(self, span: Span) -> str:
         """The sequence that turns the terminal's plain look into the span's; empty for plain text."""
-        known = (span.style, span.bold, span.back)
-        if known not in self._looks:
-            self._looks[known] = self._find_look(*known)
-        return self._looks[known]
-
-    def _find_look(self, style: Style, bold: bool, back: Back | None) -> str:
-        term, is_light = self.term, self.theme is Theme.LIGHT
-        found = ""
+        style, bold, back = key = span.style, span.bold, span.back
+        if key in self._looks:
+            return self._looks[key]
+        term, is_light, found = self.term, self.theme is Theme.LIGHT, ""
         colours = _STRIPES if back is Back.STRIPE and style in _STRIPES else _COLOURS
         if self._has_backs and style in colours:
             found = str(term.color_rgb(*colours[style][is_light]))
@@ -204,7 +201,8 @@ class Painter:
             found, bold = str(term.color_rgb(*few)), bold or not is_light
         if self._has_backs and back is not None:
             found += str(term.on_color_rgb(*BACKS[back][is_light]))
-        return found + (str(term.bold) if bold else "")
+        self._looks[key] = found + (str(term.bold) if bold else "")
+        return self._looks[key]
 
     def letters(self, span: Span) -> str:
         """The span's text in the characters of this terminal."""
@@ -222,10 +220,6 @@ class _Pen:
         self._parts: list[str] = []
         self._at: tuple[int, int] | None = None
         self._look = ""
-
-    @property
-    def written(self) -> bool:
-        return bool(self._parts)
 
     def finish(self) -> str:
         self._wear("")

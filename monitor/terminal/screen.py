@@ -89,15 +89,14 @@ class Screen:
 
     def unseen(self, state: State, now: datetime) -> list[LoggedAlert]:
         """The alerts that nobody has looked at here: those since the table was opened, and any that was never sent."""
-        return [entry for entry in state.log if self._is_unseen(entry, now)]
-
-    def _is_unseen(self, entry: LoggedAlert, now: datetime) -> bool:
-        since = self.pushed.get(entry.alert, entry.fired_at)
-        if self.cleared_at is not None and since <= self.cleared_at:
-            return False
-        if self.opened_at is None or since >= self.opened_at:
-            return True
-        return not entry.is_sent and now - entry.fired_at < _KEPT_UNSEEN
+        found = []
+        for entry in state.log:
+            since = self.pushed.get(entry.alert, entry.fired_at)
+            is_new = self.opened_at is None or since >= self.opened_at
+            is_unsent = not entry.is_sent and now - entry.fired_at < _KEPT_UNSEEN
+            if (self.cleared_at is None or since > self.cleared_at) and (is_new or is_unsent):
+                found.append(entry)
+        return found
 
     def announced(self, state: State, now: datetime) -> list[LoggedAlert]:
         """The alerts of the line at the top, the most urgent first: for half a minute, critical ones until a key.
@@ -105,15 +104,13 @@ class Screen:
         Of a window only the newest: one that is open again is full no more.
         """
         newest = {(e.alert.account, e.alert.window): e for e in self.unseen(state, now)}
-        found = [entry for entry in newest.values() if self._is_announced(entry, now)]
+        found = []
+        for entry in newest.values():
+            since = self.pushed.get(entry.alert, entry.fired_at)
+            was_read = self.key_at is not None and self.key_at - since >= _READING
+            if now - since < _ALERT_STAYS or (is_critical(entry.alert) and not was_read):
+                found.append(entry)
         return sorted(found, key=lambda e: (not is_critical(e.alert), -e.fired_at.timestamp()))
-
-    def _is_announced(self, entry: LoggedAlert, now: datetime) -> bool:
-        since = self.pushed.get(entry.alert, entry.fired_at)
-        if now - since < _ALERT_STAYS:
-            return True
-        was_read = self.key_at is not None and self.key_at - since >= _READING
-        return is_critical(entry.alert) and not was_read
 
     def push(self, alerts: Sequence[Alert], now: datetime) -> "Screen":
         """The screen that shows these alerts of the log as if they were decided now."""

@@ -185,11 +185,6 @@ class ChannelSettings:
     apprise: AppriseSettings | None = key(table(AppriseSettings), None)
 
     @property
-    def names(self) -> frozenset[str]:
-        """The channels that have what they need."""
-        return frozenset(name for name in REMOTE_CHANNELS if getattr(self, name) is not None)
-
-    @property
     def entries(self) -> Mapping[str, str]:
         """The entries of the keyring that channels use, by the keys that name them."""
         entries = {}

@@ -114,16 +114,16 @@ def parse(content: bytes, path: Path) -> Settings:
 
 def _check_references(settings: Settings) -> None:
     """A channel needs its table, and none may send an account's own token anywhere."""
-    notifications, ready = settings.notifications, settings.channels.names
+    notifications, channels = settings.notifications, settings.channels
     lists: dict[KeyPath, tuple[str, ...]] = {("notifications", "channels"): notifications.channels}
     for kind, rule in notifications.rules.items():
         lists["notifications", "rules", kind, "channels"] = rule.channels or ()
     for path, names in lists.items():
         for place, name in enumerate(names):
-            if name in REMOTE_CHANNELS and name not in ready:
+            if name in REMOTE_CHANNELS and getattr(channels, name) is None:
                 raise InvalidValueError(f"has no target: add [channels.{name}]", *path, place)
     accounts = {account.name for account in settings.accounts}
-    for key, entry in settings.channels.entries.items():
+    for key, entry in channels.entries.items():
         if entry in accounts:
             words = "this entry holds the token of an account: give the channel one of its own"
             raise InvalidValueError(words, "channels", *key.split("."))

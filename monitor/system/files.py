@@ -29,17 +29,13 @@ def private_folder(path: Path) -> Path:
 
 def read_regular(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
     """Read a whole file; a pipe, a device or a larger file is refused at once. Raises OSError."""
-    with open(path, "rb", opener=_open_at_once) as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"larger than {most >> 10} KiB", os.fspath(path))
     return content
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def target_of(path: Path) -> Path:

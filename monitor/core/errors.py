@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 
 class Source(StrEnum):
-    """Where a credential was looked for."""
+    """Names the place in which a credential was looked for."""
 
     KEYRING = "keyring"
     KEYCHAIN = "keychain"
@@ -58,7 +58,7 @@ class Source(StrEnum):
 
 
 class Cause(StrEnum):
-    """What kept a credential from being had, or an answer from being used; the table of sentences has its words."""
+    """Keeps a credential from being had, or an answer from being used; the table of sentences has its words."""
 
     ABSENT = "absent"
     MCP_ONLY = "mcp_only"
@@ -170,7 +170,7 @@ class Failure:
 
     @property
     def renewable(self) -> bool:
-        """Whether the credential has only ended, and Claude Code renews it as soon as it is used."""
+        """True if the credential has only ended, and Claude Code renews it as soon as it is used."""
         return self.cause is Cause.WAITING
 
 
@@ -187,7 +187,7 @@ class SettingsError(TrackerError):
 
 
 class FailureError(TrackerError):
-    """What polls and credentials fail with."""
+    """Polls and credentials fail with one of these."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
@@ -269,7 +269,7 @@ def describe(failure: Failure) -> str:
 
 
 def explain(failure: Failure) -> tuple[str, str]:
-    """What is wrong, and what to do about it; the second is empty where that is not known."""
+    """Say what is wrong, and what to do about it; the second is empty where that is not known."""
     if failure.cause is None:
         problem, advice = _REASONS.get(failure.reason, ("", ""))
         return (failure.detail, "") if failure.detail or not problem else (problem, advice)

@@ -1,4 +1,4 @@
-"""What can happen. Each event carries its own instant, and whatever chance its handling needs."""
+"""Events: each carries its own instant, and whatever chance its handling needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -106,7 +106,7 @@ class PollStarted(OfAccount):
 
 @dataclass(frozen=True, slots=True)
 class RequestsCounted(OfAccount):
-    """What all processes have sent for the account within the hour, and until when the server wants us to wait."""
+    """All processes have sent these requests within the hour, and the server wants us to wait until then."""
 
     requests: tuple[datetime, ...]
     backoff_until: datetime | None = None
@@ -159,7 +159,7 @@ class PollFailed(OfAccount):
 
 @dataclass(frozen=True, slots=True)
 class Forecasted(OfAccount):
-    """What is expected of an account was computed anew, and of all together; `forecast.at` is its sample's instant."""
+    """A forecast was computed of an account, and of all together; `forecast.at` is the instant of its sample."""
 
     forecast: AccountForecast
     pool: PoolForecast | None = None
@@ -167,7 +167,7 @@ class Forecasted(OfAccount):
 
 @dataclass(frozen=True, slots=True)
 class LookedAround(Timed):
-    """Where the API is not asked: whatever else there is to know was looked for once, and may have been nothing."""
+    """All that can be known without the API was looked for once, and may have been nothing."""
 
 
 @dataclass(frozen=True, slots=True)

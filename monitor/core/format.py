@@ -122,7 +122,7 @@ def bar(utilization: float, cells: int = BAR_CELLS) -> str:
 
 
 def outlook(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:
-    """What is expected of a window in a word or two: `full 15:10`, `lasts`, `too early`; a dash where none is open."""
+    """Sum up a window's forecast in a word or two: `full 15:10`, `lasts`, `too early`; a dash where none is open."""
     window = account.window(key, now)
     if window is None or window.resets_at is None:
         return NOTHING

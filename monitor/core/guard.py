@@ -1,4 +1,4 @@
-"""Whether an account is still below a percentage: what scripts and agents ask before they go on. Pure."""
+"""Answers scripts and agents that ask, before they go on, if an account is still below a percentage. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def guarded(
     window: str | None = None,
     most: float = 1.0,
 ) -> Verdict:
-    """Whether the account's window is at `most` (a ratio) or above, or locked.
+    """Judge if the account's window is at `most` (a ratio) or above, or locked.
 
     Without an account it is the current one, without a window the fuller one of 5h and 7d, or the money of one that
     has neither. A window that should have been reset by now counts as empty. Raises SettingsError for an account or a
@@ -68,7 +68,7 @@ def fitting(
     need: float,
     confidence: float,
 ) -> Verdict:
-    """Whether a task of `need` points of a 5-hour window fits before any limit, or that of one window.
+    """Judge if a task of `need` points of a 5-hour window fits before any limit, or that of one window.
 
     `confidence` (0 to 1) is the probability with which it has to, beside what the account is used for anyway. Raises
     SettingsError as `guarded` does.

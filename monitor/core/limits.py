@@ -64,7 +64,7 @@ _YEARS: Final = range(2000, 3000)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What was read. `left_out` names in short words what was there and could not be read.
+    """Limits that were read. `left_out` names in short words what was there and could not be read.
 
     `is_unreadable` says that there was something, and that no figure of it could be read.
     """
@@ -139,7 +139,7 @@ def flat_key(name: str) -> str | None:
 
 
 def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """What the row is called: by its period, and the first that it is named by; and the rest of its names."""
+    """Name the row by its period and the first that it is named by; and return the rest of its names."""
     scope = row.get("scope")
     block = scope if isinstance(scope, dict) else {"label": scope}
     model = block.get("model")

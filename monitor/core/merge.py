@@ -76,7 +76,7 @@ def merged(old: Usage | None, seen: Usage) -> Usage | None:
 
 
 def _newer(known: Window, seen: Window, at: datetime) -> Window:
-    """Whichever is newer. One that tells no end where an open window is known may just not have been told of it."""
+    """Pick the newer one. One that tells no end where an open window is known may just not have been told of it."""
     if known.resets_at is not None and seen.resets_at is not None:
         if abs(seen.resets_at - known.resets_at) > SAME_END:
             return seen if seen.resets_at > known.resets_at else known

@@ -37,14 +37,14 @@ DEAD_BEFORE: Final = timedelta(seconds=60)
 
 
 class AuthMethod(StrEnum):
-    """How an account's requests are authorized; the words of the settings file."""
+    """Authorizes an account's requests; the words of the settings file."""
 
     OAUTH = "oauth"
     SESSION_KEY = "session_key"
 
 
 class Storage(StrEnum):
-    """Where an account's token is had from; the words of the settings file.
+    """Supplies an account's token; the words of the settings file.
 
     `LINKED` is Claude Code's own place, read live and never copied; `SYSTEMD` is `$CREDENTIALS_DIRECTORY`.
     """
@@ -81,7 +81,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What authorizes one request. `expires_at` is None where it is not known.
+    """Authorizes one request. `expires_at` is None where it is not known.
 
     One that is not `proven` may be another account's: the answer has to name the account's organization.
     """
@@ -92,13 +92,13 @@ class Credential:
     proven: bool = True
 
     def is_dead(self, now: datetime) -> bool:
-        """Whether it has ended or ends before an answer could come: a token known to be dead is never sent."""
+        """True if it has ended or ends before an answer could come: a token known to be dead is never sent."""
         return self.expires_at is not None and self.expires_at - now <= DEAD_BEFORE
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What Claude Code keeps of one login, less its refresh token; `login_expires_at` is when that ends.
+    """One login as Claude Code keeps it, less its refresh token; `login_expires_at` is when that ends.
 
     `renewable` says whether there is a refresh token at all.
     """
@@ -111,7 +111,7 @@ class Login:
 
     @property
     def is_setup_token(self) -> bool:
-        """Whether it is one of `claude setup-token`, which may be used for work but may not ask for usage."""
+        """True if it is one of `claude setup-token`, which may be used for work but may not ask for usage."""
         return PROFILE_SCOPE not in self.scopes if self.scopes else not self.renewable
 
 
@@ -135,11 +135,11 @@ class Account:
 
     @property
     def title(self) -> str:
-        """What metrics call the account."""
+        """Metrics call the account so."""
         return self.label or self.name
 
     def has_limits_of(self, org_id: str) -> bool:
-        """Whether what is known of this organization's limits is known of this account.
+        """Say if what is known of this organization's limits is known of this account.
 
         Its name may have stood for another organization before. What names none is taken at its word.
         """
@@ -148,7 +148,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose usage it is: one person may have several organizations, and each is an account of its own."""
+    """Says whose usage it is: one person may have several organizations, and each is an account of its own."""
 
     account_uuid: str
     org_uuid: str
@@ -156,7 +156,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the profile API says of a token. `plan` is a short word such as `max_20x`, `pro`, `team`."""
+    """The profile API's word on a token. `plan` is a short word such as `max_20x`, `pro`, `team`."""
 
     identity: Identity
     email: str
@@ -227,7 +227,7 @@ class ExtraUsage:
 
     @property
     def is_limited(self) -> bool:
-        """Whether it is a limit, and a window `extra` stands for it."""
+        """True if it is a limit, and a window `extra` stands for it."""
         return self.enabled and self.limit is not None and self.limit > 0
 
 
@@ -249,7 +249,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class AccountForecast:
-    """What is expected of an account after its sample of `at`; it is too early to say of a window that is left out.
+    """Forecasts of an account after its sample of `at`; it is too early to say of a window that is left out.
 
     `week_expiring` is the share of the week that most likely is unused at its reset. `points_per_hour` is how fast a
     5-hour window is used while somebody works, and `hourly` what is expected of each of the coming 48 hours, in points.
@@ -286,7 +286,7 @@ class Status(StrEnum):
 
 
 def kept_for(interval: timedelta) -> timedelta:
-    """How old usage may be that is exported; the interval is the settings' own, which no back-off prolongs."""
+    """Return how old usage may be that is exported; the interval is the settings' own, which no back-off prolongs."""
     return max(3 * interval, timedelta(minutes=15))
 
 
@@ -327,12 +327,12 @@ class AccountState:
 
     @property
     def org_id(self) -> str:
-        """Whose limits they are: as the settings say it, else as it was learnt; empty while nobody knows."""
+        """The organization whose limits they are: of the settings, else as it was learnt; empty while nobody knows."""
         return self.account.org_id or (self.identity.org_uuid if self.identity else "")
 
     @property
     def login_required(self) -> bool:
-        """Whether only a new login helps."""
+        """True if only a new login helps."""
         failure = self.down.failure if self.down else None
         return failure is not None and failure.reason in LOGIN_REASONS and not failure.renewable
 
@@ -361,7 +361,7 @@ class AccountState:
         return found if abs(ends - window.resets_at) < SAME_PERIOD else None
 
     def values_are_fresh(self, now: datetime, interval: timedelta) -> bool:
-        """Whether usage is young enough to be exported."""
+        """Say if usage is young enough to be exported."""
         if self.last_success_at is None:
             return False
         return now - self.last_success_at <= kept_for(interval)

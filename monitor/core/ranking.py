@@ -38,7 +38,7 @@ NO_END: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Confidence(IntEnum):
-    """What is known of an account's room, the best first."""
+    """Grades what is known of an account's room, the best first."""
 
     KNOWN = 0
     OLD = 1
@@ -139,7 +139,7 @@ def _fullness(window: Window) -> str:
 def _standing(
     state: State, account: AccountState, now: datetime, *, known: bool
 ) -> tuple[Confidence, tuple[str, ...]]:
-    """What its figures are worth, and why they are worth less than they seem."""
+    """Grade its figures, and say why they are worth less than they seem."""
     doubts: list[str] = []
     standing = Confidence.KNOWN
     failure = account.down.failure if account.down else None
@@ -162,7 +162,7 @@ def _standing(
 
 
 def _hints(account: AccountState, windows: Sequence[Window], now: datetime) -> Iterator[str]:
-    """What is worth knowing, and decides nothing."""
+    """Yield what is worth knowing, and decides nothing."""
     for window in windows:
         if not window.confirmed:
             yield f"{window.key} should have been reset by now, which no poll has confirmed"

@@ -1,4 +1,4 @@
-"""What an earlier process knew of an account, given to the one that was loaded; and clocks set back. Pure."""
+"""Gives to a loaded account what an earlier process knew of it, and moves it with a clock that was set back. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ def _may_have_been(account: Account, old: AccountState, is_alone: bool) -> bool:
 
 
 def _place(account: Account) -> tuple[str, ...]:
-    """Where the settings say that the token is had from; empty where they do not."""
+    """Name the place from which the settings take the token; empty where they do not say."""
     return account.token_command or ((account.config_dir,) if account.config_dir else ())
 
 
@@ -84,7 +84,7 @@ def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:
 
 
 def is_recent(old: AccountState, now: datetime) -> bool:
-    """Whether the account was polled within the last day."""
+    """Say if the account was polled within the last day."""
     return old.last_success_at is not None and now - _newest(old, now) < KEPT_FOR
 
 

@@ -153,7 +153,7 @@ def hurried(state: AccountState, now: datetime, base: timedelta, floor: timedelt
 
 
 def is_in_turn(state: AccountState, now: datetime, base: timedelta) -> bool:
-    """Whether a program that does not stay may poll: as often as one that stays would, and no more."""
+    """Say if a program that does not stay may poll: as often as one that stays would, and no more."""
     if state.backoff_until is not None and now < state.backoff_until:
         return False
     turn = state.requests[-1] + _interval(state, base) if state.requests else now
@@ -224,7 +224,7 @@ def _recent(state: AccountState, now: datetime) -> tuple[datetime, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What has been sent for an account within the hour, the server's word on it, and whether one more is `allowed`."""
+    """Requests of an account within the hour, the server's word on it, and if one more is `allowed`."""
 
     requests: tuple[datetime, ...] = ()
     backoff_until: datetime | None = None
@@ -260,12 +260,12 @@ def in_budget(requests: Sequence[datetime], base: timedelta, at: datetime) -> da
 
 
 def in_turn(base: timedelta) -> int:
-    """How many requests an interval by itself sends in an hour at most."""
+    """Return how many requests an interval by itself sends in an hour at most."""
     return BUDGET_SPAN // base + 1
 
 
 def over_budget(base: timedelta) -> str | None:
-    """What to say of an interval that by itself is more than the usage API allows; None where it is not."""
+    """Warn of an interval that by itself is more than the usage API allows; None where it is not."""
     if base >= LEAST_INTERVAL:
         return None
     return (

@@ -15,7 +15,7 @@ LOG_LENGTH: Final = 50
 
 
 class Theme(StrEnum):
-    """What colours are read on; `AUTO` finds out. The words of the settings file."""
+    """Colours are read on this; `AUTO` finds out. The words of the settings file."""
 
     DARK = "dark"
     LIGHT = "light"
@@ -24,7 +24,7 @@ class Theme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """How the table is drawn; with `ascii`, without any character that not every terminal has."""
+    """Says how the table is drawn; with `ascii`, without any character that not every terminal has."""
 
     theme: Theme = Theme.AUTO
     ascii: bool = False
@@ -32,7 +32,7 @@ class Display:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the core needs of the settings: how often each account is polled, and which alert rules hold.
+    """Settings that the core needs: how often each account is polled, and which alert rules hold.
 
     Without `polls` the API is never asked, and figures come from Claude Code alone. With `keeps_history` samples are
     written down.
@@ -69,7 +69,7 @@ class LoggedAlert:
 
 @dataclass(frozen=True, slots=True)
 class NotificationLog:
-    """What became of notifications: counts by (channel, kind) and by (channel, reason), and the newest outcome.
+    """Says what became of notifications: counts by (channel, kind) and by (channel, reason), and the newest outcome.
 
     `channels` are those that alerts are sent by; `sent_at` is when a channel last worked.
     """

@@ -1,4 +1,4 @@
-"""How each event changes the state, and which alerts it leads to: `update(state, event) -> (state, alerts)`. Pure."""
+"""Decides how each event changes the state, and which alerts it leads to: `update(state, event)` has both. Pure."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -239,7 +239,7 @@ def _with_policy(state: State, event: PolicyChanged) -> State:
 
 
 def _with_accounts(state: State, event: AccountsLoaded) -> State:
-    """What is known of an account goes on, unless it now speaks of another organization's limits.
+    """Load accounts. What is known of one goes on, unless it now speaks of another organization's limits.
 
     What is known of accounts that are gone waits for a day: they may come back, by another edit of the settings.
     """
@@ -304,7 +304,7 @@ def _logged(state: State, *entries: LoggedAlert) -> State:
 
 
 def _moved(state: State, by: timedelta) -> State:
-    """What was noted by the clock of before moves with it."""
+    """Move what was noted by the clock of before."""
     if not by:
         return state
     accounts = {name: restore.moved(old, by) for name, old in state.accounts.items()}

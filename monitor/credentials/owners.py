@@ -16,7 +16,7 @@ from monitor.core.errors import (
     Source,
     TrackerError,
 )
-from monitor.core.model import Account, AuthMethod, Identity, Login, Profile, Secret
+from monitor.core.model import Account, AuthMethod, Login, Profile, Secret
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.folders import remembered
@@ -134,24 +134,20 @@ class Owners:
             with suppress(CredentialError):
                 noted = (await source.facts.read()).identity
         oauth = self._oauth()
-        organizations = Counter(self.organization(account) for account in oauth)
-        likely = [
-            account.name
-            for account in oauth
-            if organizations[self.organization(account)] == 1
-            and self._may_be(account, source.folder, noted)
-        ]
-        return likely[0] if len(likely) == 1 else None
+        organizations = Counter(map(self.organization, oauth))
 
-    def _may_be(self, account: Account, folder: str | None, noted: Identity | None) -> bool:
-        known, organization = self.cache[account.name].identity, self.organization(account)
-        if noted is None or not organization:
-            return bool(organization) and folder in self.folders_of(account, former=False)
-        if noted.org_uuid not in ("", organization):
-            return False
-        if known is not None:
-            return known.account_uuid == noted.account_uuid
-        return folder in self.folders_of(account, former=False)
+        def may_be(account: Account) -> bool:
+            known, organization = self.cache[account.name].identity, self.organization(account)
+            if not organization or organizations[organization] > 1:
+                return False
+            if noted is not None and noted.org_uuid not in ("", organization):
+                return False
+            if noted is not None and known is not None:
+                return known.account_uuid == noted.account_uuid
+            return source.folder in self.folders_of(account, former=False)
+
+        likely = [account.name for account in oauth if may_be(account)]
+        return likely[0] if len(likely) == 1 else None
 
     async def account_of(self, profile: Profile, folder: str | None) -> Account | None:
         """The account that the profile of the login in this folder speaks of: by its identity, or for one that was

@@ -118,15 +118,8 @@ class Security:
 
     async def ask(self, *arguments: str, max_bytes: int = MAX_BYTES) -> tuple[int, bytes]:
         """Exit code and output. Raises CredentialError where it cannot be run, or was killed for its silence."""
-        limit = self._limit_secs
-        return await run(
-            Source.KEYCHAIN,
-            self._program,
-            self._program,
-            *arguments,
-            limit_secs=limit,
-            max_bytes=max_bytes,
-        )
+        argv, limit = (self._program, *arguments), self._limit_secs
+        return await run(Source.KEYCHAIN, argv[0], *argv, limit_secs=limit, max_bytes=max_bytes)
 
 
 def parse_services(output: bytes) -> tuple[str, ...]:
@@ -159,15 +152,11 @@ def _service(spelling: str) -> str:
 
 def account_name(environ: Mapping[str, str]) -> str:
     """The account that Claude Code files its item under."""
-    name = environ.get("USER") or _system_user()
+    name = environ.get("USER", "")
+    if not name:
+        with contextlib.suppress(OSError, KeyError, ImportError):
+            name = getpass.getuser()
     return name if re.fullmatch(r"[a-zA-Z0-9._-]+", name) else "claude-code-user"
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""
 
 
 class Keychain:

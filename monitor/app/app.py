@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,8 +65,7 @@ _log = logging.getLogger(__name__)
 class Credentials:
     """The parts that know the accounts, and which token is whose.
 
-    `logins` finds every place where Claude Code keeps a login that is watched, the one in use first; `login_at` is that
-    of one of its configuration folders, "" being the default one.
+    `login_at` is the place of a login in one of Claude Code's configuration folders, "" being the default one.
     """
 
     stores: SecretStores
@@ -74,7 +73,6 @@ class Credentials:
     accounts: AccountService
     watcher: LoginWatcher
     local_usage: LocalUsage
-    logins: Callable[[], Awaitable[Sequence[LoginSource]]]
     login_at: Callable[[str], LoginSource]
 
 

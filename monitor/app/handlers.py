@@ -206,7 +206,10 @@ def refresh_words(
 async def _import(app: App, command: ImportLogins) -> str:
     """Import all logins that are found, or that of a folder; a line for each place."""
     credentials, folder = app.credentials, command.folder
-    places = await credentials.logins() if folder is None else [credentials.login_at(folder)]
+    if folder is None:
+        places = await credentials.watcher.follow()
+    else:
+        places = [credentials.login_at(folder)]
     imports = await credentials.accounts.import_all(places)
     if command.brief:
         return imports.or_raise().words

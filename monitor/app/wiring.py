@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ from monitor.credentials.owners import Owners
 from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStore, SecretStores
-from monitor.credentials.watcher import LoginWatcher
+from monitor.credentials.watcher import LoginWatcher, Sources
 from monitor.demo.memory import MemoryAccounts, MemoryVault, SimulatedLogin
 from monitor.demo.past_samples import past_samples
 from monitor.demo.scenario import demo_accounts
@@ -69,13 +69,13 @@ DEMO_SAMPLES = timedelta(minutes=1)
 class Places:
     """The places that a run reads accounts, secrets and logins from: the real ones, or the demo's memory.
 
-    `logins` finds those of these folders too, the one in use first.
+    `logins` finds Claude Code's logins, those of these folders too, the one in use first.
     """
 
     file: AccountsFile
     vault: SecretStore
     cache: AccountCache
-    logins: Callable[[set[str]], Awaitable[Sequence[LoginSource]]]
+    logins: Sources
     login_at: Callable[[str], LoginSource]
     given: CredentialsDirectory
     storage: Storage | None = None
@@ -98,10 +98,6 @@ async def build(
         setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))
     clock = clock or ServerClock()
     discovery = Discovery(environ=environ, security=Security(clock=clock))
-
-    async def logins(folders: set[str]) -> Sequence[LoginSource]:
-        return await discovery.discovered(sorted(folders))
-
     async with AsyncExitStack() as stack:
         path, rows = state_db(environ), settings_id(environ, settings.path)
         recorder = await stack.enter_async_context(open_recorder(path, rows, alerts=alerts))
@@ -113,7 +109,7 @@ async def build(
             file=SettingsFile(settings.path),
             vault=Keyring(),
             cache=AccountCache(cached.facts, recorder.record_facts),
-            logins=logins,
+            logins=discovery.discovered,
             login_at=discovery.source,
             given=CredentialsDirectory(environ),
             storage=settings.storage,
@@ -135,26 +131,19 @@ def connect(
     """Make the program of its parts; it has no accounts yet."""
     store = Store(State(policy=policy), persistence.recorder.record)
     cache = places.cache
-
-    async def logins() -> Sequence[LoginSource]:
-        accounts = [state.account for state in store.state.accounts.values()]
-        named = {account.config_dir for account in accounts if account.config_dir}
-        return await places.logins(cache.folders() | named)
-
     registry = LoginRegistry(cache)
     stores = SecretStores(
         places.vault, cache, places.given, lambda argv: TokenCommand(argv, clock), places.storage
     )
     owners = Owners(client if policy.polls else None, cache, stores, store, clock)
     resolver = Resolver(stores, registry, owners, store, clock)
-    watcher = LoginWatcher(logins, owners, resolver, store, clock)
+    watcher = LoginWatcher(places.logins, owners, resolver, store, clock)
     credentials = Credentials(
         stores,
         owners,
         AccountService(places.file, owners, resolver, stores, store, clock),
         watcher,
         LocalUsage(watcher, cache, store, clock, parse_usage),
-        logins,
         places.login_at,
     )
     poller = Poller(store, clock, watcher, client, chance, persistence.budget)
@@ -186,7 +175,7 @@ async def build_demo() -> AsyncIterator[App]:
     simulated = demo_accounts(start)
     logged_in = [SimulatedLogin(account) for account in simulated]
 
-    async def logins(_: set[str]) -> Sequence[LoginSource]:
+    async def logins(_: Sequence[str]) -> Sequence[LoginSource]:
         return logged_in
 
     places = Places(

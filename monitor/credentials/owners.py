@@ -102,6 +102,11 @@ class Owners:
         facts = self.cache[account.name]
         return (*facts.folders, *remembered(account.config_dir), *(facts.left if former else ()))
 
+    def folders(self) -> list[str]:
+        """Every folder in which a login was found, or is said to be; the default one is left out."""
+        named = {account.config_dir for account in self.all() if account.config_dir}
+        return sorted(self.cache.folders() | named)
+
     # Which account a login is of
 
     async def owner_of(self, secret: Secret) -> str | None:

@@ -64,8 +64,8 @@ OUT_OF_REACH: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.SERVE
 
 _log = logging.getLogger(__name__)
 
-Sources = Callable[[], Awaitable[Sequence[LoginSource]]]
-"""Every place that is to be followed now, the one that Claude Code would use first."""
+Sources = Callable[[Sequence[str]], Awaitable[Sequence[LoginSource]]]
+"""Finds every place that is to be followed, those of these folders too; the one that Claude Code would use first."""
 
 
 class LoginWatcher:
@@ -124,11 +124,12 @@ class LoginWatcher:
         await self._resolver.mend()
         self._resolver.notice_ends()
 
-    async def follow(self) -> None:
-        """Find the places anew; the first one is where Claude Code looks."""
-        sources = await self._sources()
+    async def follow(self) -> Sequence[LoginSource]:
+        """Find the places anew, and return them; the first one is where Claude Code looks."""
+        sources = await self._sources(self._owners.folders())
         self._current = sources[0].key if sources else None
         await self._resolver.settle(self.registry.follow(sources))
+        return sources
 
     async def _peek(self) -> dict[str, Hashable]:
         """The stamps of all files in one go, since most of them have not changed."""

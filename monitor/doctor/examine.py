@@ -308,7 +308,7 @@ async def inspect_tokens(
     owners = Owners(_NobodyToAsk(), learnt, stores, store, clock)
     resolver = Resolver(stores, LoginRegistry(learnt), owners, store, clock)
 
-    async def places() -> Sequence[LoginSource]:
+    async def places(_: Sequence[str]) -> Sequence[LoginSource]:
         return sources
 
     await LoginWatcher(places, owners, resolver, store, clock).look()

@@ -281,7 +281,7 @@ class Rig:
         )
         self.book.load(self.file.read())
 
-    async def sources(self) -> Sequence[LoginSource]:
+    async def sources(self, _: Sequence[str]) -> Sequence[LoginSource]:
         return list(self.logins)
 
     def account(self, name: str) -> Account:

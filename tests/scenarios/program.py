@@ -14,7 +14,6 @@ from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
 from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.discovery import Discovery
 from monitor.credentials.given import CredentialsDirectory
 from monitor.credentials.stores import SecretStore
@@ -92,16 +91,11 @@ class Machine:
 
     def _places(self, cache: AccountCache) -> Places:
         settings, discovery = load(self.config), self.discover()
-        said = {account.config_dir for account in settings.accounts if account.config_dir}
-
-        async def logins(folders: set[str]) -> Sequence[LoginSource]:
-            return await discovery.discovered(sorted(folders | said))
-
         return Places(
             file=SettingsFile(self.config),
             vault=self.vault,
             cache=cache,
-            logins=logins,
+            logins=discovery.discovered,
             login_at=discovery.source,
             given=CredentialsDirectory(self.environ),
             storage=settings.storage,

@@ -230,7 +230,9 @@ async def test_a_day_without_a_key_press(day: Day, storage: str, dora_until: int
     """Where a token is only linked to, a logout ends it at once, and another login in its place does not."""
     settings = f'[settings]\npoll_interval_secs = {INTERVAL_SECS}\nstorage = "{storage}"\n'
     async with world(day, settings) as (machine, api), machine.running() as running:
-        await running.app.credentials.accounts.import_all(await running.app.credentials.logins())
+        await running.app.credentials.accounts.import_all(
+            await running.app.credentials.watcher.follow()
+        )
         await running.settled()
         await day.live(running, SHORTER)
     whole = expected(dora_until=dora_until)

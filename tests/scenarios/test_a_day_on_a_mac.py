@@ -201,7 +201,9 @@ async def test_a_day_with_a_keychain(day: MacDay) -> None:
         living(day.home, day.clock, day.people, settings, vault, discover) as (machine, api),
         machine.running() as running,
     ):
-        await running.app.credentials.accounts.import_all(await running.app.credentials.logins())
+        await running.app.credentials.accounts.import_all(
+            await running.app.credentials.watcher.follow()
+        )
         await running.settled()
         await day.live(running)
     assert [seen for seen in api.seen if seen.account is None] == [], "nothing dead was ever sent"

@@ -48,7 +48,7 @@ async def test_the_secret_is_not_asked_for_all_night(code: int | None, most: int
     security = Asked(rig.clock, code)
     item = ClaudeCode(item="Claude Code-credentials", security=security)
 
-    async def sources() -> Sequence[LoginSource]:
+    async def sources(_: Sequence[str]) -> Sequence[LoginSource]:
         return [item]
 
     rig.start(sources)

@@ -20,7 +20,7 @@ from typing import Final
 HEAD_SECS: Final = 5.0
 """Limit of a request's head; of a new connection, from its start, with the TLS handshake."""
 READ_SECS: Final = 10.0
-"""How long a client may read nothing of its answer."""
+"""The longest that a client may read nothing of its answer."""
 STALLED_SECS: Final = 0.1
 """A client that has read nothing for so long gives its place among the requests to another."""
 MAX_CONNECTIONS: Final = 1000
@@ -86,9 +86,9 @@ class Connection(asyncio.Protocol):
         self._has_more = False
         self._unread = 0
         self.handshake: asyncio.Task[None] | None = None
-        """What connects it, until it is connected."""
+        """The task that connects it, until it is connected."""
         self.requests = 0
-        """How many of its requests are being answered: 1 or none."""
+        """The number of its requests that are being answered: 1 or none."""
         self.head_since: float | None = self._loop.time()
         """Since when the rest of a request's head is awaited; None while nothing, or an answer, is."""
         self.unread_since: float | None = None
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """The time from a request's head to the end of its answer."""
+        """Count a request from its head to the end of its answer."""
         self.requests, self.head_since = self.requests + 1, None
         try:
             yield
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is awaited of the client: it keeps the connection for another request."""
+        """Return whether the client keeps the connection for another request: nothing is awaited of it."""
         return not self.requests and self.head_since is None and self.unread_since is None
 
     def abort(self) -> None:
@@ -201,7 +201,7 @@ class Listener:
 
     @contextmanager
     def answering(self, transport: asyncio.BaseTransport | None) -> Iterator[bool]:
-        """The time of a request; False where there are too many, unless one gives up its place that is not read."""
+        """Count a request; False where there are too many, unless one that is not read gives up its place."""
         connection = transport.get_protocol() if transport else None
         if not isinstance(connection, Connection):  # it is gone
             yield False
@@ -302,7 +302,7 @@ async def _readable(sock: socket.socket) -> None:
 
 
 def _room_for_connections(connections: int) -> int:
-    """How many connections leave a quarter of all descriptors (at most 64) free for polls and state."""
+    """Return how many connections leave a quarter of all descriptors (at most 64) free for polls and state."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -313,7 +313,7 @@ def _room_for_connections(connections: int) -> int:
 
 
 def cannot_listen(where: str, error: Exception) -> str:
-    """One line for the user: what is wrong, where, and what to do."""
+    """Say in one line what is wrong, where, and what to do."""
     what = _WORDS.get(error.errno) if isinstance(error, OSError) else None
     what = what or "this is no address that can be listened on"
     return (

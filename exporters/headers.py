@@ -1,4 +1,4 @@
-"""What the headers of a request say: whether it may be answered, and in which form (RFC 9110, section 12.5). Pure.
+"""The headers of a request: they say if it may be answered, and in which form (RFC 9110, section 12.5). Pure.
 
 Refused is what a foreign web page in the user's browser could have sent: a page can make a browser ask a loopback port
 under the name of a site of its own that resolves to 127.0.0.1 (then `Host` is that name), or directly (then `Origin` or
@@ -46,7 +46,7 @@ class Guard:
         return HTTPStatus.FORBIDDEN if foreign and wanted != ("navigate", "document") else None
 
     def knows(self, host: str) -> bool:
-        """Whether a `Host` header, with or without a port, is one of ours."""
+        """Return whether a `Host` header, with or without a port, is one of ours."""
         name = parse_host(host)
         return (
             name in self.names
@@ -56,7 +56,7 @@ class Guard:
 
 
 def guard_for(listen: str, machine: str, hosts: tuple[str, ...] = ()) -> Guard:
-    """The guard of a site that listens on the address or name `listen`, on a machine named `machine`.
+    """Make the guard of a site that listens on the address or name `listen`, on a machine named `machine`.
 
     `hosts` are further names or patterns, such as "*.svc.cluster.local".
     """
@@ -71,17 +71,17 @@ def listens_everywhere(listen: str) -> bool:
 
 
 def is_loopback(listen: str) -> bool:
-    """Whether only this machine can connect there; a name other than localhost may be anywhere."""
+    """Return whether only this machine can connect there; a name other than localhost may be anywhere."""
     return ip_address(listen).is_loopback if is_ip(listen) else listen.lower() == "localhost"
 
 
 def address(host: str, port: int) -> str:
-    """The address as a URL or a setting has it."""
+    """Write the address as a URL or a setting has it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_host(host: str) -> str:
-    """The name in a `Host` header, in lower case and without brackets, port and final dot; empty if malformed."""
+    """Return the name in a `Host` header, in lower case, without brackets, port and final dot; empty if malformed."""
     match = _HOST.fullmatch(host.lower())
     return (match["ipv6"] or match["name"].rstrip(".")) if match else ""
 
@@ -95,12 +95,12 @@ def is_ip(text: str) -> bool:
 
 
 def is_name(host: str) -> bool:
-    """Whether this, parsed from a `Host` header, is a name or address that a setting can name."""
+    """Return whether a setting can name this, which was parsed from a `Host` header."""
     return len(host) <= _LONGEST and re.fullmatch(r"[a-z0-9._:-]+", host) is not None
 
 
 def setting(*hosts: str) -> str:
-    """The line of the settings that lets these names through."""
+    """Write the line of the settings that lets these names through."""
     return "exporter.hosts = [{}]".format(", ".join(f'"{host}"' for host in hosts))
 
 

@@ -41,7 +41,7 @@ JUST_AFTER: Final = timedelta(microseconds=1)
 _revision: Final = cache(revision)
 
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
-"""What no scraper can read in a label value, and what would cost it the whole page."""
+"""The characters of a label value that no scraper can read, and that would cost it the whole page."""
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, float | None]
@@ -63,13 +63,13 @@ class Row:
 
     @cached_property
     def windows(self) -> Sequence[Window]:
-        """One for each label; none where the values are too old to be shown."""
+        """Return one for each label; none where the values are too old to be shown."""
         shown = self.account.windows(self.now) if self.is_fresh else ()
         return list({label_text(window.key): window for window in shown}.values())
 
     @cached_property
     def forecasts(self) -> Mapping[str, Forecast]:
-        """Those of the windows that are shown."""
+        """Return those of the windows that are shown."""
         known = self.account.forecast.windows if self.account.forecast else ()
         found = {
             window.key: self.account.forecast_of(window.key, self.now)
@@ -80,13 +80,13 @@ class Row:
 
     @property
     def extra(self) -> ExtraUsage | None:
-        """The money, where there is any to spend."""
+        """Return the money, where there is any to spend."""
         usage = self.account.usage if self.is_fresh else None
         extra = usage.extra_usage if usage else None
         return extra if extra is not None and extra.enabled else None
 
     def next_turn(self) -> datetime | None:
-        """The first instant from which samples other than countdowns are different, though nothing happens."""
+        """Return the first instant from which samples other than countdowns differ, though nothing happens."""
         account = self.account
         at = [request + HOUR for request in account.requests]
         at += turns(account)
@@ -110,12 +110,12 @@ class Fleet:
 
     @property
     def pool(self) -> PoolForecast | None:
-        """What is expected of the accounts together, while it is as young as values must be."""
+        """Return the forecast of the accounts together, while it is as young as values must be."""
         pool, kept = self.state.pool, kept_for(self.state.policy.interval)
         return pool if pool is not None and self.now - pool.at <= kept else None
 
     def next_turn(self) -> datetime | None:
-        """As of a row."""
+        """Return the same as of a row."""
         at = list(condition_ends(self.state.conditions))
         if self.state.pool is not None:
             at.append(self.state.pool.at + kept_for(self.state.policy.interval) + JUST_AFTER)
@@ -145,7 +145,7 @@ class Family:
 
 
 def titles_of(accounts: Iterable[AccountState]) -> list[str]:
-    """The `account` labels: a repeated title is numbered from its second use: `work`, `work (2)`."""
+    """Return the `account` labels: a repeated title is numbered from its second use: `work`, `work (2)`."""
     taken: dict[str, None] = {}
     for account in accounts:
         title = label_text(account.account.title)
@@ -215,7 +215,7 @@ def _of_money(name: str, text: str, amount: Callable[[ExtraUsage], SupportsFloat
 
 
 def _alerts(row: Row) -> Iterator[Sample]:
-    """A series for each rule that may speak of the account, and in any case for what fires."""
+    """Give each rule that may speak of the account a series, and in any case what fires."""
     rules = row.policy.alerts
     fires = dict.fromkeys(may_fire(row.account.account.name, rules), 0)
     fires |= {alert.rule: 1 for alert in account_firing(row.account, rules, row.now)}
@@ -223,7 +223,7 @@ def _alerts(row: Row) -> Iterator[Sample]:
 
 
 def _failures(row: Row) -> Iterator[Sample]:
-    """Every reason has its series from the start, so that a first failure is an increase."""
+    """Give every reason its series from the start, so that a first failure is an increase."""
     return (((row.title, reason), row.account.failures.get(reason, 0)) for reason in Reason)
 
 
@@ -243,7 +243,7 @@ def _fleet_alerts(fleet: Fleet) -> Iterator[Sample]:
 def _counted(
     fleet: Fleet, values: Iterable[str], counts: Mapping[tuple[str, str], int]
 ) -> list[Sample]:
-    """Every value has its series of each channel from the start, as the reasons of failures have."""
+    """Give every value its series of each channel from the start, as failures are given theirs."""
     channels = fleet.state.notifications.channels
     pairs = dict.fromkeys([(channel, str(value)) for channel in channels for value in values], 0)
     return sorted((pairs | dict(counts)).items())

@@ -68,7 +68,7 @@ _OF_ALL: Final = tuple(field.name for field in fields(State) if field.name != "a
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is said of one account (or, of a fleet, of all together) by family, until this instant.
+    """The lines of one account (or, of a fleet, of all together) by family, which hold until this instant.
 
     `written` has each value and its line, by the place of the family and the labels; it goes on from block to block.
     """
@@ -82,7 +82,7 @@ class Block:
     def holds_of(
         self, title: str, account: AccountState, used: bool, state: State, now: datetime
     ) -> bool:
-        """Whether the same would be said of this account."""
+        """Return whether the same would be said of this account."""
         row = self.subject
         return (
             isinstance(row, Row)
@@ -95,7 +95,7 @@ class Block:
         )
 
     def holds_of_all(self, before: State, state: State, now: datetime) -> bool:
-        """Whether the same would be said of `state` as of the one before: of accounts, their names and limits count."""
+        """Return whether `state` says the same as the one before: of accounts, their names and limits count."""
         return (
             all(getattr(before, name) is getattr(state, name) for name in _OF_ALL)
             and list(before.accounts) == list(state.accounts)
@@ -132,7 +132,7 @@ class Stable:
 
 
 class Form:
-    """What one form of the page holds but for what is fresh: its bytes, and these deflated, once that was asked for.
+    """One form of the stable part: its bytes, and these deflated, once that was asked for.
 
     `pieces` has what was deflated for the last scrapes, by the place of its first family.
     """
@@ -149,14 +149,14 @@ class Form:
         return self._deflated is not None
 
     def deflated(self) -> tuple[bytes, int]:
-        """The bytes, which another stream may follow, and their checksum. Other threads may run meanwhile."""
+        """Return the bytes, which another stream may follow, and their checksum. Other threads may run meanwhile."""
         if self._deflated is None:
             deflated = b"".join(self._deflated_pieces(self.stable.families))
             self._deflated = deflated, zlib.crc32(self.body)
         return self._deflated
 
     def _deflated_pieces(self, families: Sequence[bytes]) -> Iterator[bytes]:
-        """Each long family by itself, those between in one: most of them are as they were at the last scrape."""
+        """Deflate each long family by itself, those between in one: most are as they were at the last scrape."""
         start = 0
         for end in range(1, len(families) + 1):
             if end == len(families) or max(len(families[start]), len(families[end])) >= PIECE:
@@ -189,14 +189,14 @@ class Page:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Return its length in bytes."""
         return len(self.form.body) + len(self.fresh)
 
     def body(self) -> bytes:
         return self.form.body + self.fresh
 
     def pieces(self) -> Iterator[bytes | memoryview]:
-        """The body, half a million bytes at a time, or a little more."""
+        """Yield the body, half a million bytes at a time, or a little more."""
         body = memoryview(self.form.body)
         while len(body) > SENT_AT_ONCE:
             yield body[:SENT_AT_ONCE]
@@ -205,11 +205,11 @@ class Page:
 
     @property
     def is_soon_compressed(self) -> bool:
-        """Whether what is new to be compressed is short."""
+        """Return whether what is new to be compressed is short."""
         return (len(self.fresh) if self.form.is_deflated else self.size) <= LONG
 
     def gzip(self) -> bytes:
-        """One gzip member; where it is not soon compressed this takes milliseconds, in which other threads may run."""
+        """Make one gzip member; not soon compressed, it takes milliseconds, in which other threads may run."""
         deflated, check = self.form.deflated()
         deflate = _deflate()
         fresh = deflate.compress(self.fresh) + deflate.flush()
@@ -236,7 +236,7 @@ class Exposition:
     def steps(
         self, state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
     ) -> Generator[None, None, Page]:
-        """The page in the form that the Accept header asks for, in short steps; `others` follow our own metrics."""
+        """Make the page in the form that the Accept header asks for, in short steps; `others` follow our metrics."""
         openmetrics = content_type(accept) == OPENMETRICS
         stable = self._stable
         if stable is None or not stable.holds(state, now):
@@ -254,7 +254,7 @@ class Exposition:
         return Page(form, b"".join(fresh))
 
     def stable(self, state: State, now: datetime) -> Generator[None, None, Stable]:
-        """The part without countdowns, of which only what has changed is made anew."""
+        """Make the part without countdowns, only what has changed of it anew."""
         before, old, old_fleet = self._stable, self._blocks, self._fleet
         self._stable = None  # another scrape that begins meanwhile makes its own
         accounts = [account.account for account in state.accounts.values()]
@@ -296,7 +296,7 @@ class Exposition:
 
 
 def render_textfile(state: State, now: datetime) -> str:
-    """What node_exporter is to read from a file: without countdowns, which would stand still in it."""
+    """Render what node_exporter is to read from a file: no countdowns, which would stand still in it."""
     stable = finish(Exposition().stable(state, now))
     return b"".join(stable.parts(openmetrics=False)).decode()
 
@@ -318,7 +318,7 @@ def _in_batches(countdowns: Sequence[Countdowns]) -> Iterator[Countdowns]:
 
 
 def _counted_down(lines: bytes, seconds: Sequence[int]) -> bytes:
-    """The lines with their values, of which those of many days are not written as whole numbers."""
+    """Fill in the values, of which those of many days are not written as whole numbers."""
     if max(seconds, default=0) < MILLION:
         return lines % tuple(seconds)
     values = [_number(value).encode() for value in seconds]
@@ -342,7 +342,7 @@ def _block(
     old: Block | None,
     countdowns: Countdowns = (b"", ()),
 ) -> Block:
-    """The block with these samples by family; lines that are as before are the same objects."""
+    """Make the block of these samples by family; lines that are as before are the same objects."""
     written: Written = {} if old is None else old.written
     lines = [_lines_of(place, found, written) for place, found in enumerate(samples)]
     if old is not None:
@@ -351,7 +351,7 @@ def _block(
 
 
 def _lines_of(place: int, samples: Iterable[Sample], written: Written) -> bytes:
-    """The lines of samples whose value is known."""
+    """Write the lines of samples whose value is known."""
     lines = []
     for labels, value in samples:
         if value is not None:
@@ -364,14 +364,14 @@ def _lines_of(place: int, samples: Iterable[Sample], written: Written) -> bytes:
 
 
 def _differing(block: Block, old: Block | None) -> set[int]:
-    """The places of the families of which there are other lines now."""
+    """Return the places of the families of which there are other lines now."""
     if old is None:
         return set(range(len(block.lines)))
     return {place for place, lines in enumerate(block.lines) if lines is not old.lines[place]}
 
 
 def _begun(family: Family, values: Iterable[str]) -> str:
-    """A sample's line up to its value."""
+    """Write a sample's line up to its value."""
     pairs = [
         f'{label}="{_escaped(label_text(value))}"'
         for label, value in zip(family.labels, values, strict=True)
@@ -393,7 +393,7 @@ def _number(value: float) -> str:
 
 @cache
 def head_of(family: Family, *, openmetrics: bool) -> bytes:
-    """What the library writes before the samples of a metric."""
+    """Return what the library writes before the samples of a metric."""
     return _head(family.name, family.help, family.kind, family.unit, openmetrics=openmetrics)
 
 
@@ -415,7 +415,7 @@ class _Collected(Collector):
 
 
 def _lines_of_others(collectors: Iterable[Collector], *, openmetrics: bool) -> Iterator[bytes]:
-    """What these collect, none of which has labels, and the end of the page where the form has one."""
+    """Write what these collect, none of which has labels, and the end of the page where the form has one."""
     for collector in collectors:
         for metric in collector.collect():
             yield _head(

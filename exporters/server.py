@@ -44,7 +44,7 @@ HEADERS: Final = {
 }
 
 SHUTDOWN_SECONDS: Final = 0.1
-"""How long a request that still arrives may hold up the stop. Answers take no time; and 0 would mean no limit."""
+"""The longest that a request which still arrives holds up the stop. Answers take no time; 0 would mean no limit."""
 
 KEEP_ALIVE_SECONDS: Final = 310.0
 """A Prometheus keeps its connection for 5 minutes: let it be the one that ends it."""
@@ -58,7 +58,7 @@ LONG_PAGE: Final = 64 * 1024
 """In bytes: a page that is sent in pieces."""
 
 MOST_REFUSED: Final = 20
-"""How many refused names are remembered: whoever asks could make up any number of them."""
+"""The most refused names that are remembered: whoever asks could make up any number of them."""
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -72,7 +72,7 @@ _log.addFilter(_is_ours)
 
 
 class LoopLag(Collector):
-    """How late the loop was at worst within the last minute: what was due waited for so long."""
+    """The longest that something due had to wait for the loop within the last minute."""
 
     EVERY: Final = 0.25
     SPAN: Final = 60.0
@@ -106,7 +106,7 @@ class LoopLag(Collector):
 
 
 class Figures(Collector):
-    """What a collector finds, looked at no more than once a second: the system takes long to tell it."""
+    """The figures of a collector, taken no more than once a second: the system takes long to tell them."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
@@ -207,14 +207,14 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds the status page."""
+        """Return where a browser on this machine finds the status page."""
         host = "localhost" if listens_everywhere(self.config.host) else self.config.host
         scheme = "https" if self._web.current.tls else "http"
         return f"{scheme}://{address(host, self.port)}/"
 
     @property
     def metrics_url(self) -> str:
-        """Where the metrics are, for a client on this machine."""
+        """Return where a client on this machine finds the metrics."""
         return f"{self.url.rstrip('/')}{self.config.metrics_path}"
 
     def _application(self) -> web.Application:
@@ -294,7 +294,7 @@ class Site:
         return response
 
     async def _page_of(self, accept: str) -> Page:
-        """One of the newest state. All else has its turn once a millisecond, however many accounts there are."""
+        """Make one of the newest state. All else has its turn once a millisecond, however many accounts there are."""
         loop = asyncio.get_running_loop()
         steps = self._exposition.steps(
             self._state(), self._now(), accept, [self._lag, self._process]
@@ -317,7 +317,7 @@ class Site:
         return web.Response(text=page, content_type="text/html")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """The part of the page that changes, now and whenever it differs, as server-sent events."""
+        """Send the part of the page that changes, now and whenever it differs, as server-sent events."""
         if self._followers >= MOST_FOLLOWERS:
             return web.Response(status=503, text="Too many pages are open.\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
@@ -342,7 +342,7 @@ class Site:
         return web.Response(text="Healthy.\n")
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        """Whether a poll of every account has ended, be it well or badly; so it is where there are no accounts.
+        """Say if a poll of every account has ended, be it well or badly; so it is where there are no accounts.
 
         Where nobody is polled, it is ready once it has looked for figures, which may be for nobody to find.
         """

@@ -12,7 +12,7 @@ from monitor.core.state import State
 
 
 def status_document(state: State, now: datetime) -> dict[str, Any]:
-    """The document as plain values, in the order of the public interface."""
+    """Make the document of plain values, in the order of the public interface."""
     return {
         "generated_at": iso(now),
         "poll_interval_secs": int(state.policy.interval.total_seconds()),
@@ -21,7 +21,7 @@ def status_document(state: State, now: datetime) -> dict[str, Any]:
 
 
 def render_json(state: State, now: datetime, indent: int | None = 2) -> str:
-    """The document as ASCII text, without a newline at its end; not indented (None), it is one line."""
+    """Render the document as ASCII text, without a newline at its end; not indented (None), it is one line."""
     return json.dumps(status_document(state, now), indent=indent, allow_nan=False)
 
 

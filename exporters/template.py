@@ -39,7 +39,7 @@ _UNKNOWN: Final = ("unknown", "#808080")
 
 
 class Kind(Enum):
-    """How a field's value is written."""
+    """The ways to write a field's value."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -73,7 +73,7 @@ Known = TypeVar("Known")
 
 @dataclass(frozen=True, slots=True)
 class Property(Generic[Known]):
-    """What a field of an account or a window says, and what it says where there is no such window.
+    """A field of an account or of a window; `missing` is its value where there is no such window.
 
     `decimals` are those of a number where the format asks for none.
     """
@@ -103,7 +103,7 @@ def _login_expires_in(account: AccountState, subject: Subject) -> timedelta | No
 
 
 def _number(_: AccountState, subject: Subject) -> float | None:
-    """None for an account without a name: it is not known whose the figures are."""
+    """Return None for an account without a name: it is not known whose the figures are."""
     return list(subject.state.accounts).index(subject.name) + 1 if subject.name else None
 
 
@@ -132,7 +132,7 @@ ACCOUNT_FIELDS: Final[Mapping[str, Property[AccountState]]] = {
 
 
 def _percent(window: Window) -> float | None:
-    """At most what a table shows, and exact where it was a whole number."""
+    """Return at most what a table shows, exactly where it was a whole number."""
     if math.isnan(window.utilization):
         return None
     return round(min(max(window.utilization, 0.0), 9.99) * 100, 6)
@@ -227,7 +227,7 @@ class Field:
     precision: int | None = None
 
     def text(self, subject: Subject) -> str:
-        """The value as the format wants it; in JSON, numbers and flags are words of their own."""
+        """Write the value as the format wants it; in JSON, numbers and flags are words of their own."""
         kind, value = self.shows.kind, self.shows.missing
         shown = subject.window(self.window) if self.window else subject.account
         if shown is not None:
@@ -278,7 +278,7 @@ def parse_format(text: str) -> Format:
 def render_line(
     form: Format, state: State, account: str, now: datetime, tz: tzinfo | None = None
 ) -> str:
-    """The line of the account with this name, without a newline at its end; clock times are told in `tz`."""
+    """Render the line of this account, without a newline at its end; clock times are told in `tz`."""
     subject = Subject(state, account, now, tz)
     return "".join(piece if isinstance(piece, str) else piece.text(subject) for piece in form)
 

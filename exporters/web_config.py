@@ -1,4 +1,4 @@
-"""How the site is served: its address, its names, and `web.yml` in the format of Prometheus' exporter toolkit.
+"""The configuration of the site: its address, its names, and `web.yml` in the format of the exporter toolkit.
 
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md has the keys. What Python's TLS
 cannot do is refused by name rather than left out: certificates of clients that are asked for and not verified, and
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """Where the site is and who may ask it. `hosts` are names or patterns that may stand in `Host`, beside its own.
+    """The place of the site. `hosts` are names or patterns that may stand in `Host`, beside its own.
 
     A `host` of "" is every address of the machine; port 0 is any free one. `web_config` is the path of a `web.yml`.
     """
@@ -60,7 +60,7 @@ def refuse_plain(config: SiteConfig) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """What a `web.yml` says. `stamps` tell whether one of its files has changed since."""
+    """The content of a `web.yml`. `stamps` tell whether one of its files has changed since."""
 
     tls: ssl.SSLContext | None = None
     client_sans: frozenset[str] = frozenset()
@@ -69,7 +69,7 @@ class WebConfig:
     stamps: Mapping[Path, object] = field(default_factory=dict)
 
     def knows_client(self, certificate: Mapping[str, Any] | None) -> bool:
-        """Whether the certificate of a client has one of the names that are demanded, if any are."""
+        """Return whether a client's certificate has one of the names that are demanded, if any are."""
         names = {str(name) for _, name in (certificate or {}).get("subjectAltName", ())}
         return not self.client_sans or not self.client_sans.isdisjoint(names)
 
@@ -115,7 +115,7 @@ def _parse(document: Any, path: Path) -> WebConfig:
 
 
 def _table(where: str, value: Any, known: Mapping[str, type]) -> dict[str, Any]:
-    """The keys of a mapping, each one known and of its type; an empty one where there is nothing."""
+    """Return the keys of a mapping, each one known and of its type; none where there is nothing."""
     if not isinstance(value or {}, dict):
         raise SettingsError(f"{where or 'the file'}: must be a mapping")
     found = {str(key): item for key, item in (value or {}).items() if item is not None}
@@ -196,7 +196,7 @@ def _openssl_name(suite: str) -> str:
 
 
 def _stamps(*paths: Path) -> dict[Path, object]:
-    """Something of each file that changes with it."""
+    """Return something of each file that changes with it."""
     stamps: dict[Path, object] = {}
     for path in paths:
         try:
@@ -279,7 +279,7 @@ class WebConfigFile:
                 _log.info("web configuration reloaded")
 
     async def allows(self, authorization: str) -> bool | None:
-        """Whether an `Authorization` header has the name and password of a user; None where too many are checked.
+        """Check the name and password of an `Authorization` header; None where too many are checked already.
 
         bcrypt takes long on purpose, so that it runs in a thread, one at a time, and what was right is remembered.
         """
@@ -319,7 +319,7 @@ def _matches(password: bytes, hashed: bytes) -> bool:
 
 
 def _parse_basic(authorization: str) -> tuple[str, bytes]:
-    """The name and password of a header (RFC 7617); empty ones where it has none."""
+    """Return the name and password of a header (RFC 7617); empty ones where it has none."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True)

@@ -140,7 +140,7 @@ def parser(wanted: str | None = None) -> ArgumentParser:
 
 
 def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
-    """Each command's name, help, options, and whether it reads settings that it would not make."""
+    """Return each command's name, help, options, and whether it reads settings that it would not make."""
     # fmt: off
     return (
         ("tui", "live table (polls, alerts and serves /metrics)", _running, False),
@@ -168,7 +168,7 @@ def _example(command: ArgumentParser) -> str:
 
 
 def _nothing(_: ArgumentParser) -> None:
-    """The command takes nothing but `--config`."""
+    """Add nothing: the command takes `--config` alone."""
 
 
 def _flag(parser: _ActionsContainer, name: str, words: str) -> None:
@@ -331,7 +331,7 @@ def _demo(parser: ArgumentParser) -> None:
 
 
 def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> ArgumentParser:
-    """A verb of a command; `--config` may stand behind it too, where nothing shorter is to be taken for it."""
+    """Add a verb of a command; `--config` may stand behind it too, where nothing shorter is to be taken for it."""
     added = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
     added.epilog = _example(added)
     _option(added, "--config", "PATH", "settings file", type=path, default=SUPPRESS)

@@ -95,7 +95,7 @@ def _command(arguments: Namespace) -> int:
 
 
 def _failed(error: Exception) -> int:
-    """One line for what can be expected, a report without secrets for a bug."""
+    """Write one line for what can be expected, a report without secrets for a bug."""
     from monitor.core.errors import TrackerError
 
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:

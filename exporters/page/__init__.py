@@ -57,7 +57,7 @@ WORTH_A_WORD: Final = 0.2
 
 
 def render_page(state: State, now: datetime, host: str, metrics: str, *, secure: bool) -> str:
-    """The page as HTML; `host` is the name and port that it was asked under, `metrics` the path of the metrics."""
+    """Render the page as HTML; it was asked under the name and port `host`, and metrics are on the path `metrics`."""
     scrape = "" if metrics == "/metrics" else f"\n    metrics_path: {escape(metrics)}"
     return _PAGE.substitute(
         style=_STYLE,
@@ -71,7 +71,7 @@ def render_page(state: State, now: datetime, host: str, metrics: str, *, secure:
 
 
 def render_status(state: State, now: datetime) -> str:
-    """The part of the page that changes: which account to use, the next reset, and the table."""
+    """Render the part of the page that changes: which account to use, the next reset, and the table."""
     if not state.accounts:
         return "<p>No accounts yet: <code>monitor accounts import</code> adds one.</p>"
     choice = choose(state, now)
@@ -121,7 +121,7 @@ _CONDITIONS: Final = ("free", "busy", "full", "not known", "needing a login")
 
 
 def _condition(account: AccountState, candidate: Candidate) -> str:
-    """In one word for all accounts of a kind."""
+    """Say it in one word for all accounts of a kind."""
     if account.login_required:
         return "needing a login"
     if candidate.standing is Confidence.FULL:
@@ -155,7 +155,7 @@ def _row(
 
 
 def _window(account: AccountState, window: Window | None, now: datetime) -> tuple[str, str]:
-    """A cell's class and content: a bar with a line at an even pace, the share, the time left, and the forecast."""
+    """Return a cell's class, and a bar with a line at an even pace, the share, the time left and the forecast."""
     if window is None:
         return "", '<span class="soft">not known</span>'
     used = min(max(window.utilization, 0.0), 1.0) * 100
@@ -175,7 +175,7 @@ def _window(account: AccountState, window: Window | None, now: datetime) -> tupl
 
 
 def _expected(forecast: Forecast | None, now: datetime) -> str:
-    """When the window most likely is full before its reset; else how likely that is, where it is worth a word."""
+    """Say when the window most likely is full before its reset; else how likely that is, if it is worth a word."""
     if forecast is None or forecast.run_out_probability < WORTH_A_WORD:
         return ""
     if forecast.full_at is None:

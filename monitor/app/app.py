@@ -87,7 +87,7 @@ class Persistence:
 
     @staticmethod
     def over(recorder: Recorder, others: Others, *, is_brief: bool = False) -> "Persistence":
-        """All of them over one database. One that `is_brief` sends no request that it cannot count."""
+        """Make all of them over one database. One that `is_brief` sends no request that it cannot count."""
         database = recorder.database
         budget = RequestBudget(database, recorder.record_backoff, is_brief=is_brief)
         history = History(database, recorder.settings, others)
@@ -198,7 +198,7 @@ class App:
                     task.cancel()
 
     def _is_polling(self) -> bool:
-        """True while some account is being polled, or is about to be: its alerts belong to the same burst."""
+        """Return whether some account is being polled, or soon is: its alerts belong to the same burst."""
         now = self.clock.now()
         return any(a.polling or a.next_poll_at <= now for a in self.state().accounts.values())
 

@@ -38,7 +38,7 @@ class MetricsServer:
 
     @property
     def refused_hosts(self) -> tuple[str, ...]:
-        """The names that were asked for and are not allowed by the settings."""
+        """Return the names that were asked for and are not allowed by the settings."""
         return self._site.refused_hosts if self._site else ()
 
     def move_to(self, config: SiteConfig | None, passed: socket.socket | None = None) -> None:

@@ -44,10 +44,10 @@ class CredentialSource(Protocol):
     """The poller's source of credentials."""
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
-        """A credential worth sending; after a refusal another one than the `rejected`. Raises CredentialError."""
+        """Return a credential worth sending; after a refusal another than the `rejected`. Raises CredentialError."""
 
     async def accepted(self, account: Account, credential: Credential) -> None:
-        """The API has answered it with the account's usage."""
+        """Learn that the API has answered it with the account's usage."""
 
 
 class UsageSource(Protocol):
@@ -118,7 +118,7 @@ class Poller:
         self._budget.record_backoff(self._store.state.accounts[name])
 
     def _due(self) -> list[str]:
-        """The accounts to start in this tick, most overdue first; none where the API is not to be asked."""
+        """Return the accounts to start in this tick, most overdue first; none where the API is not to be asked."""
         now, policy = self._clock.now(), self._store.state.policy
         accounts = self._store.state.accounts if policy.polls else {}
         due = [(a.next_poll_at, name) for name, a in accounts.items() if not a.polling]
@@ -152,7 +152,7 @@ class Poller:
             self._store.dispatch(ClockCorrected(self._clock.now(), offset))
 
     async def _usage(self, account: Account) -> Usage | None:
-        """One request; a second one only where the first credential was refused, a newer one is there, and room for it.
+        """Send a request, and a second one only if the first credential was refused, a newer one is there, and room.
 
         None where the hour has no room even for the first one. The budget of the hour has no exceptions: where it is
         used up, a refusal stands until the next turn.

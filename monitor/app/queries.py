@@ -66,7 +66,7 @@ def render_watched(state: State, now: datetime, query: WatchLines) -> str:
 
 
 def lines_of(state: State, now: datetime, form: Format, account: str | None = None) -> str:
-    """The lines of all accounts or of one, each with a newline at its end."""
+    """Render the lines of all accounts or of one, each with a newline at its end."""
     shown = _narrowed(state, account)
     return "".join(f"{render_line(form, shown, name, now)}\n" for name in shown.accounts)
 
@@ -88,7 +88,7 @@ def _status(state: State, now: datetime, query: Status) -> Answer:
 
 
 def _narrowed(state: State, account: str | None) -> State:
-    """The state with this account alone; `active` still says whether it is the active one."""
+    """Return the state with this account alone; `active` still says whether it is the active one."""
     if account is None:
         return state
     one = current_account(state) if account == CURRENT else named_account(state, account)
@@ -115,7 +115,7 @@ def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
 
 
 def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answer:
-    """A line for each piece of advice, or all of them as JSON."""
+    """Give a line for each piece of advice, or all of them as JSON."""
     limits = all_limits(state, now)
     if not limits:
         return _named(choose(state, now), clean)
@@ -166,7 +166,7 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
 
 
 def _ranking(choice: Choice, now: datetime) -> Answer:
-    """A line for each account, the best first; an arrow stands before the one to use now."""
+    """Give a line for each account, the best first; an arrow stands before the one to use now."""
     if not choice.ranking:
         return _named(choice, clean)
     names = [clean(candidate.account) for candidate in choice.ranking]
@@ -179,7 +179,7 @@ def _ranking(choice: Choice, now: datetime) -> Answer:
 
 
 def _room(candidate: Candidate, now: datetime) -> str:
-    """What is left of it, or when it is free, and what is to be known of that."""
+    """Say what is left of it, or when it is free, and what is to be known of that."""
     if candidate.standing is Confidence.FULL:
         free = candidate.free_at
         until = f"free in {format.duration(free - now)}" if free else "free at an unknown time"
@@ -196,7 +196,7 @@ def _room(candidate: Candidate, now: datetime) -> str:
 
 
 def _run(state: State, now: datetime, query: Run) -> Answer:
-    """The account to run a command as, and Claude Code's folder of it; code 4 where it has no room."""
+    """Name the account to run a command as, and Claude Code's folder of it; code 4 where it has no room."""
     if query.account is None:
         placed = {n: one for n, one in state.accounts.items() if config_dir(one) is not None}
         if state.accounts and not placed:

@@ -278,12 +278,12 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def hosts_of(api: ApiSettings) -> ApiHosts:
-    """The hosts that the settings name."""
+    """Return the hosts that the settings name."""
     return ApiHosts(api.url, api.web_url, api.timeout_secs, api.user_agent or user_agent())
 
 
 def client_for(api: ApiSettings, clock: ServerClock) -> Client:
-    """A client of the hosts that the settings name."""
+    """Make a client of the hosts that the settings name."""
     return Client(hosts_of(api), clock)
 
 

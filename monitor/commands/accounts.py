@@ -106,7 +106,7 @@ def _documents(settings: Settings, learnt: AccountCache) -> list[dict[str, Any]]
 
 
 def _table(documents: list[dict[str, Any]]) -> list[str]:
-    """A header and a line for each account; a column without anything in it is left out."""
+    """Return a header and a line for each account; a column without anything in it is left out."""
     home = os.environ.get("HOME", "").rstrip("/")
     rows = [("#", "Name", "Label", "Auth", "Organization", "Token", "Folders", "Login ends")]
     for number, one in enumerate(documents, 1):
@@ -133,7 +133,7 @@ def _table(documents: list[dict[str, Any]]) -> list[str]:
 
 
 def _folders(account: Account, facts: CachedAccount) -> list[str]:
-    """The folders in which Claude Code has the account's login now, else the one that the settings name."""
+    """Return the folders in which Claude Code has the account's login now, else the one that the settings name."""
     named = (account.config_dir,) if account.config_dir is not None else ()
     return sorted((folder or DEFAULT for folder in facts.folders or named), key=natural)
 
@@ -148,7 +148,7 @@ def _import(arguments: Namespace) -> Command:
 
 
 async def _import_known(arguments: Namespace) -> None:
-    """Accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
+    """Add accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
     async with build(settings_of(arguments)) as app:
         added = await app.credentials.accounts.add_known(await listed())
         for name in added:
@@ -200,12 +200,12 @@ def _remove(arguments: Namespace) -> Command:
 
 
 def _account(arguments: Namespace) -> Account:
-    """The account of that name or label. Raises SettingsError where there is none."""
+    """Find the account of that name or label. Raises SettingsError where there is none."""
     return find_account(arguments.account, settings_of(arguments).accounts)
 
 
 def _asked_secret(question: str) -> Secret:
-    """A secret from a prompt that shows nothing, or one line of standard input; empty where the user ends it."""
+    """Take a secret from a prompt that shows nothing, or a line of standard input; empty if the user ends it."""
     if sys.stdin.isatty():
         with suppress(EOFError):
             return Secret(getpass.getpass(question).strip())

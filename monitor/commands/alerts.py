@@ -81,7 +81,7 @@ def _list(arguments: Namespace, now: datetime) -> None:
 
 
 def _by_window(entries: Sequence[StoredAlert]) -> list[tuple[StoredAlert, list[Alert]]]:
-    """The newest first, with the lower thresholds that a window had passed in the same period."""
+    """Put the newest first, with the lower thresholds that a window had passed in the same period."""
     found: dict[tuple[str, ...], tuple[StoredAlert, list[Alert]]] = {}
     for number, entry in enumerate(entries):
         subject = _subject(entry.alert) if entry.alert.period else (str(number),)
@@ -91,7 +91,7 @@ def _by_window(entries: Sequence[StoredAlert]) -> list[tuple[StoredAlert, list[A
 
 
 def _subject(alert: Alert) -> tuple[str, ...]:
-    """One window in one period; all thresholds of it are one subject."""
+    """Name one window in one period; all thresholds of it are one subject."""
     kind = AlertKind.THRESHOLD if alert.kind is AlertKind.LIMIT else alert.kind
     return kind, alert.account, alert.window, alert.period
 
@@ -133,7 +133,7 @@ def _explain(arguments: Namespace, now: datetime) -> None:
 
 
 def _chosen(arguments: Namespace, names: list[str]) -> list[str]:
-    """Those of the accounts that are meant. Raises SettingsError for one that there is not."""
+    """Return those of the accounts that are meant. Raises SettingsError for one that there is not."""
     if arguments.account is None or arguments.account in names:
         return [arguments.account] if arguments.account else names
     name = find_account(arguments.account, settings_of(arguments).accounts).name
@@ -151,7 +151,7 @@ def _settings_id(arguments: Namespace) -> str:
 
 
 def _known(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAlert]]:
-    """What is remembered of accounts, and the alerts that were decided since then or are not done; none is written."""
+    """Read what is remembered of accounts, and the alerts that were decided since then or are not done."""
     rows = _settings_id(arguments)
 
     def work(database: Connection) -> tuple[Cached, list[StoredAlert]]:
@@ -162,7 +162,7 @@ def _known(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAl
 
 
 def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
-    """The samples that polls of the demo's accounts would have brought."""
+    """Yield the samples that polls of the demo's accounts would have brought."""
     from monitor.api.wire import parse_usage  # only the demo reads the API's own format here
     from monitor.demo.scenario import demo_accounts
     from monitor.demo.server import usage_body
@@ -177,7 +177,7 @@ def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage
 
 
 def _row(alert: Alert, now: datetime) -> str:
-    """Of which account, and what."""
+    """Say of which account, and what."""
     return "  ".join(filter(None, (one_line(alert.account), headline(alert, now))))
 
 

@@ -137,7 +137,7 @@ def completion(arguments: Namespace) -> int:
 
 
 def render_script(shell: str, parser: ArgumentParser) -> str:
-    """The completion script of a shell, from the parser itself."""
+    """Make the completion script of a shell from the parser itself."""
     import shtab
 
     for action in _actions(parser):
@@ -155,7 +155,7 @@ def render_script(shell: str, parser: ArgumentParser) -> str:
 
 
 def _actions(parser: ArgumentParser) -> Iterator[Action]:
-    """All arguments of the parser and of the parsers below it; argparse has no public way to look inside."""
+    """Yield all arguments of the parser and of the parsers below it; argparse has no public way to look inside."""
     for action in parser._actions:
         yield action
         if isinstance(action, _SubParsersAction):
@@ -164,7 +164,7 @@ def _actions(parser: ArgumentParser) -> Iterator[Action]:
 
 
 def account_names(environ: Mapping[str, str], config: str | None = None) -> list[str]:
-    """The names in the settings, read with as little as possible; none where the file is wrong."""
+    """Return the names in the settings, read with as little as possible; none where the file is wrong."""
     import tomllib
 
     try:

@@ -24,7 +24,7 @@ from monitor.system import logs
 
 @asynccontextmanager
 async def open_demo(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
-    """The demo's program, and where its metrics are: on any free port where the usual one is taken.
+    """Yield the demo's program, and where its metrics are: on any free port if the usual one is taken.
 
     Raises TrackerError where they cannot be served on the address that was asked for.
     """
@@ -54,7 +54,7 @@ async def open_demo(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
 
 
 def demo_table(arguments: Namespace) -> int:
-    """The table over the demo's accounts, until the user quits."""
+    """Show the table over the demo's accounts until the user quits."""
     with Path(os.devnull).open("w") as nowhere:
         logs.configure(arguments.log_level.upper(), stream=nowhere)
         return asyncio.run(_table(arguments))

@@ -29,13 +29,13 @@ from monitor.system.stdio import has_colours
 
 
 def doctor(arguments: Namespace) -> int:
-    """Exit code 1 where a check fails; warnings are none."""
+    """Print all checks; the exit code is 1 where one fails, which a warning is not."""
     logs.configure("CRITICAL")
     return asyncio.run(_doctor(arguments))
 
 
 async def _doctor(arguments: Namespace) -> int:
-    """Prints before the loop ends, which a look-up without an answer may still hold up."""
+    """Print before the loop ends, which a look-up without an answer may still hold up."""
     config = config_path(os.environ, arguments.config)
     world = World(
         config,
@@ -56,7 +56,7 @@ async def _doctor(arguments: Namespace) -> int:
 
 
 def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """The running monitor's answer to `Who`; None where none runs. Raises TrackerError."""
+    """Return the running monitor's answer to `Who`; None where none runs. Raises TrackerError."""
     text = order(instance(environ, config)[1], encode_request(Who()))
     if text is None:
         return None
@@ -70,7 +70,7 @@ def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | Non
 
 
 def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
-    """The failures of the last polls by account, from the running monitor, else as the last one has saved them.
+    """Return the last polls' failures by account, from the running monitor, else as the last one has saved them.
 
     Raises TrackerError where one runs and does not answer.
     """

@@ -75,13 +75,14 @@ class Saved(NamedTuple):
     knows_login: bool
 
     def asked_for(self, *, current: bool) -> State:
-        """The state for a question; one about the account in use finds none where that is not known."""
+        """Return the state for a question; one about the account in use finds none where that is not known."""
         unknown = current and not self.knows_login
         return replace(self.state, active=-1) if unknown else self.state
 
     def is_newest(self, at: datetime) -> bool:
-        """True where a poll would bring nothing, since it is no account's turn; false where the API may not be asked,
-        and new figures are in Claude Code's own files.
+        """Return whether a poll would bring nothing, since it is no account's turn.
+
+        So it never is where the API may not be asked: new figures are in Claude Code's own files.
         """
         policy = self.state.policy
         accounts = self.state.accounts.values()
@@ -101,7 +102,7 @@ def status(arguments: Namespace) -> int:
 
 
 def status_table(arguments: Namespace) -> int:
-    """The table, unless the arguments ask for another form: of the running monitor, else after one poll."""
+    """Print the table, unless another form is asked for: the running monitor's, else after one poll."""
     return fast_path.write(*_reply(arguments))
 
 
@@ -124,14 +125,14 @@ def _write_textfile(arguments: Namespace) -> int:
 
 
 def _watch(arguments: Namespace) -> int:
-    """Lines for ever, for a bar that outlives the monitors: while none runs, they show what was saved last."""
+    """Print lines for ever, for a bar that outlives the monitors: while none runs, of what was saved last."""
     if arguments.demo:
         raise SettingsError("--watch follows a running monitor: not with --demo")
     parse_format(arguments.format or DEFAULT)  # a wrong one fails now
     last: dict[TextIO, str] = {}
 
     def write(file: TextIO, text: str) -> None:
-        """Nothing twice in a row."""
+        """Write nothing twice in a row."""
         if last.get(file) != text:
             last[file] = text
             file.write(text)
@@ -165,7 +166,7 @@ def next(arguments: Namespace) -> int:
 
 
 def guard(arguments: Namespace) -> int:
-    """0 below, 4 at or above, 5 where that cannot be known now: by saved figures, where no monitor runs."""
+    """Exit with 0 below, 4 at or above, 5 where that cannot be known now: by saved figures, as no monitor runs."""
     state = saved(arguments).asked_for(current=arguments.account is None)
     return fast_path.write(*_answer(state, now(), query_of(arguments)))
 
@@ -207,7 +208,7 @@ def environment(environ: Mapping[str, str], folder: str) -> dict[str, str]:
 
 
 def _is_fresh(saved: Saved, at: datetime) -> bool:
-    """True where a poll would change little."""
+    """Return whether a poll would change little."""
     interval = saved.state.policy.interval
     accounts = saved.state.accounts.values()
     fresh = all(account.values_are_fresh(at, interval) for account in accounts)
@@ -215,12 +216,12 @@ def _is_fresh(saved: Saved, at: datetime) -> bool:
 
 
 def settings_of(arguments: Namespace) -> Settings:
-    """The settings that the arguments and the environment name. Raises SettingsError."""
+    """Read the settings that the arguments and the environment name. Raises SettingsError."""
     return load(config_path(os.environ, arguments.config))
 
 
 def query_of(arguments: Namespace) -> Question:
-    """The query of `status`, `next`, `guard` or `run`."""
+    """Make the query of `status`, `next`, `guard` or `run`."""
     query = decode_request(fast_path.request_of(arguments))
     assert isinstance(query, Question)  # noqa: S101 - the commands have no others
     return query
@@ -271,7 +272,7 @@ def _after_poll(arguments: Namespace, query: Question) -> Reply | None:
 
 
 def _acquired(lock: Lock) -> bool:
-    """True where no monitor runs, as also where there can be no lock."""
+    """Return whether no monitor runs; so it is, too, where there can be no lock."""
     try:
         return lock.acquire()
     except NoFolderError:
@@ -346,7 +347,7 @@ async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
 
 
 def _erased(lines: int) -> str:
-    """The sequence that takes back so many lines of a terminal."""
+    """Return the sequence that takes back so many lines of a terminal."""
     return f"\x1b[{lines}A\x1b[J" if lines else ""
 
 
@@ -363,7 +364,7 @@ def waiting_line(waiting: Sequence[str], count: int, columns: int) -> str:
 
 
 def saved(arguments: Namespace) -> Saved:
-    """The saved state of the settings' accounts. Raises SettingsError."""
+    """Read the saved state of the settings' accounts. Raises SettingsError."""
     settings = settings_of(arguments)
     logs.configure("ERROR")
     at = now()

@@ -70,7 +70,7 @@ async def _demo(arguments: Namespace) -> int:
 
 
 def cli_options(arguments: Namespace, show: Show | None) -> CliOptions:
-    """The options of a run that polls. Raises SettingsError."""
+    """Return the options of a run that polls. Raises SettingsError."""
     return CliOptions(
         config=config_path(os.environ, arguments.config),
         listen=None if arguments.listen is None else parse_listen(arguments.listen),
@@ -118,7 +118,7 @@ class Service:
         return stop.code
 
     async def _make_leader(self, socket_path: str) -> Leader:
-        """By the settings as they are now; where those are wrong or gone by now, by the last that were not."""
+        """Make it by the settings of now; where those are wrong or gone by now, by the last that were not."""
         config = self._leader.config if self._leader else self._config
         try:
             had_accounts = bool(config.settings.accounts)

@@ -40,7 +40,7 @@ def tui(arguments: Namespace) -> int:
 
 
 def is_interactive(env: Mapping[str, str], stdin_tty: bool, stdout_tty: bool) -> bool:
-    """True where the live table can be shown: on a terminal that moves its cursor."""
+    """Return whether the live table can be shown: on a terminal that moves its cursor."""
     return stdin_tty and stdout_tty and env.get("TERM", "") not in ("", "dumb")
 
 
@@ -65,7 +65,7 @@ async def _table(arguments: Namespace) -> int:
 
 
 def _idle_options(arguments: Namespace) -> str:
-    """The options that were given and mean nothing while another process polls. Raises SettingsError."""
+    """Name the options that were given and mean nothing while another process polls. Raises SettingsError."""
     if arguments.listen is not None:
         from monitor.settings import parse_listen
 
@@ -86,7 +86,7 @@ def _footer(election: Election, idle: str) -> "Footer":
 
 
 async def _leader(arguments: Namespace, view: StateView, path: str, program: "Program") -> "Leader":
-    """The leader that this process becomes; from now on there is something to log. Raises TrackerError.
+    """Make the leader that this process becomes; from now on there is something to log. Raises TrackerError.
 
     Where accounts are in sight, settings that are gone are a mistake.
     """
@@ -102,7 +102,7 @@ async def _leader(arguments: Namespace, view: StateView, path: str, program: "Pr
 
 
 async def _shown(program: "Program", view: StateView) -> None:
-    """The table, once there is something to be seen in it."""
+    """Show the table, once there is something to be seen in it."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(view.ready(), FIRST_SIGHT_SECS)
     await program.run()

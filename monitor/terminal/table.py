@@ -1,7 +1,7 @@
 """The lines of the table: its header and one line for each account, in the columns that a width holds. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final, TypeVar
 
@@ -120,7 +120,10 @@ class Kept:
         now: datetime,
         make: Callable[[], tuple[T, datetime]],
     ) -> T:
-        """What is kept under the key, while the inputs are the same and its time lasts; else made, until an instant."""
+        """The value under this key, while its inputs are the same and its time lasts.
+
+        After that `make` gives a new one, and the instant until which it holds.
+        """
         if key in self._known:
             before, at, until, value = self._known[key]
             if at <= now < until and before == inputs:
@@ -148,9 +151,8 @@ def table_lines(
         for name in (numbers if names is None else names)
     ]
     number_cells = max(len(str(len(numbers))) + 1, 2)
-    layout = kept.take(
-        "layout", (rows, room), now, lambda: (Layout.of(rows, room, number_cells), FOREVER)
-    )
+    inputs = (rows, room, number_cells)
+    layout = kept.take("layout", inputs, now, lambda: (Layout.of(*inputs), FOREVER))
     return [layout.titles, *(layout.line(kept, row, n, now) for n, row in enumerate(rows))]
 
 
@@ -241,7 +243,7 @@ class Layout:
     room: int
     between: str
     widths: dict[str, int]
-    titles: Line = field(compare=False)
+    titles: Line
     overflows: bool
 
     @staticmethod

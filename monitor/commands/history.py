@@ -119,7 +119,7 @@ async def _demo(arguments: Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What is wanted of the past, what is kept of it, and how it is drawn."""
+    """The past as it is wanted, with what is kept of it; `ascii` draws it in plain characters."""
 
     kept: Kept
     window: str | None
@@ -194,7 +194,7 @@ def _charts(past: _Past, account: AccountState) -> Iterator[Line]:
 
 
 def _headline(account: AccountState, key: str, now: datetime, columns: int) -> Line:
-    """How the window is now, when it resets and what is expected of it, in as many words as there is room for."""
+    """Describe the window, its reset and what is expected of it, in as many words as there is room for."""
     window, tails = account.window(key, now), [""]
     text = f"{clean(account.account.name)}  {clean(key)}"
     if window is not None:
@@ -209,7 +209,7 @@ def _headline(account: AccountState, key: str, now: datetime, columns: int) -> L
 
 
 def _ahead(account: AccountState, key: str, now: datetime) -> tuple[datetime, Expected] | None:
-    """What is expected of the window until its reset, as the running monitor has computed it."""
+    """Return what is expected of the window until its reset, as the running monitor has computed it."""
     known, window = account.forecast_of(key, now), account.window(key, now)
     if known is None or known.distribution is None or window is None:
         return None

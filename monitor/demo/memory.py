@@ -1,4 +1,4 @@
-"""What the demo has instead of a keyring, a settings file, a state folder and Claude Code's logins: memory."""
+"""Memory, which the demo has instead of a keyring, a settings file and Claude Code's logins."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class MemoryAccounts:
     def replace_account(
         self, name: str, account: Account, override: Override | None = None
     ) -> None:
-        """What is different for its alerts is not kept: the demo has the usual rules."""
+        """Replace it without its own alert rules: the demo has the usual ones."""
         del override
         self.check(account, name)
         self.listed[self._place(name)] = account

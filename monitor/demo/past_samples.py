@@ -14,7 +14,7 @@ from monitor.demo.server import SimulatedAccount
 from monitor.storage.samples import Row
 
 WEEKS: Final = (1.0, 0.9, 1.15, 1.0)
-"""How heavy each week is beside the present one, the newest first."""
+"""The use of each week beside that of the present one, the newest first."""
 
 STEP: Final = timedelta(minutes=10)
 

@@ -47,7 +47,7 @@ Fact = tuple[str, Line]
 
 @dataclass(slots=True)
 class _Moment:
-    """When and where it is being looked at; `left` is how long what was said of times holds."""
+    """Puts instants into words as of `now`, and keeps in `left` how long those words hold."""
 
     now: datetime
     tz: tzinfo | None
@@ -172,7 +172,7 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
 
 
 def _pace(account: AccountState, moment: _Moment) -> Iterator[Fact]:
-    """How fast the limits are used, and what a full window costs."""
+    """The speed at which the limits are used, and the cost of a full window."""
     expected, week = account.forecast, account.window(SEVEN_DAYS, moment.now)
     if expected is None:
         return

@@ -64,7 +64,7 @@ def _fullest(account: AccountState, now: datetime) -> float:
 
 
 def short_names(state: State) -> dict[str, str]:
-    """What each account is called where room is short: its label, `finn@` where no other is called so, or its name."""
+    """Name each account where room is short: by its label, `finn@` where no other is called so, or its name."""
     beginnings = Counter(name.partition("@")[0] for name in state.accounts)
     short = {}
     for name, account in state.accounts.items():

@@ -57,10 +57,10 @@ _LEAST_DETAIL: Final = 56
 """From this width on, details that wide stand beside the table."""
 
 _AMPLE: Final = 12
-"""Where so many lines are left below all rows, the details are open without being asked for."""
+"""With so many lines left below all rows, the details are open without being asked for."""
 
 _LEAST_LOG: Final = 4
-"""Where so many lines are left below the table, and the details stand beside it, they have the newest alerts."""
+"""With so many lines left below the table, and the details beside it, they have the newest alerts."""
 
 _LEAST_SPLIT: Final = 6
 """From this height on, the details leave room for the selected row above them."""
@@ -92,7 +92,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Where the figures come from, which stays in sight, and where metrics are, which the help says."""
+    """Names the source of the figures, which stays in sight, and the address of the metrics, which the help has."""
 
     text: str = ""
     is_problem: bool = False
@@ -187,7 +187,7 @@ def frame(
 
 
 def _filter_line(typed: str, cells: int) -> Line:
-    """What is typed behind a slash, and the keys where there is room for them."""
+    """Show what is typed behind a slash, and the keys where there is room for them."""
     line: Line = (Span("/", Style.KEY, bold=True), Span(f"{typed} "))
     keys = key_bar(FILTER_KEYS, max(cells - line_width(line), 0))
     return (*line, *keys)

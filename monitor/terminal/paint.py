@@ -147,7 +147,7 @@ class Painter:
 
     @property
     def theme(self) -> Theme:
-        """That of the settings, or else of the ground that the terminal has."""
+        """The theme of the settings, or else of the ground that the terminal has."""
         return self._ground if self._display.theme is Theme.AUTO else self._display.theme
 
     def use(self, display: Display, ground: Theme | None = None) -> bool:
@@ -213,7 +213,7 @@ class Painter:
 
 
 class _Pen:
-    """What is written of one picture, where the cursor stands then, and in which look; None where that is not known."""
+    """Writes one picture, and knows where the cursor stands (None: not known) and in which look."""
 
     def __init__(self, painter: Painter) -> None:
         self._painter = painter

@@ -108,7 +108,7 @@ NO_MARKS: Final = Marks()
 
 
 class Kept:
-    """What was drawn before and still holds, so that a second costs little: rows, lines, details and sums."""
+    """Keeps what was drawn before and still holds, so that a second costs little: rows, lines, details and sums."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[object, ...], datetime, datetime, Any]] = {}
@@ -212,7 +212,7 @@ def _row(
 
 
 def next_turn(account: AccountState, now: datetime, interval: timedelta) -> timedelta:
-    """How long what is said of the account holds, if nothing happens: ages are told to the minute.
+    """Find how long the words about an account hold, if nothing happens: ages are shown to the minute.
 
     The day of a clock time is another one from some full minute on.
     """
@@ -229,7 +229,7 @@ def next_turn(account: AccountState, now: datetime, interval: timedelta) -> time
 
 
 def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:
-    """When the account most likely is full: by its 5-hour window, unless only its week is, or is already."""
+    """Say when the account most likely is full: by its 5-hour window, unless only its week is, or is already."""
     five, week = (format.outlook(account, key, now, tz) for key in (FIVE_HOURS, SEVEN_DAYS))
     is_week = week == "full" or (week.startswith("full") and not five.startswith("full"))
     words = week if is_week or five == format.NOTHING else five
@@ -308,7 +308,7 @@ class Layout:
 def column_widths(
     room: int, longest_name: int, statuses: Sequence[int], number: int = 2
 ) -> tuple[str, dict[str, int]]:
-    """What stands between the columns of the fullest table that `room` cells hold, and the cells of each column.
+    """Choose the fullest table that `room` cells hold: the text between its columns, and the cells of each column.
 
     As room shrinks, a status gets shorter, then bars do, then a name is cut, then a column goes. `statuses` are the
     widths of the Status column from its fullest words to its fewest.

@@ -40,6 +40,7 @@ LEARN_EVERY: Final = timedelta(days=1)
 REMEMBERED: Final = timedelta(days=14)
 """A forecast looks at two periods of its window."""
 
+MOST_SAMPLES: Final = 2000
 IN_FULL: Final = timedelta(hours=10)
 HOURS_AHEAD: Final = 48
 TREND_SLICES: Final = 24
@@ -64,10 +65,8 @@ class WindowModel:
         if self.samples and sample.at <= self.samples[-1].at:
             return
         self.samples.append(sample)
-        if (
-            sample.at - self.samples[0].at > REMEMBERED + timedelta(days=1)
-            or len(self.samples) > 2000
-        ):
+        is_old = sample.at - self.samples[0].at > REMEMBERED + timedelta(days=1)
+        if is_old or len(self.samples) > MOST_SAMPLES:
             self.samples = thinned(self.samples)
 
     def trend(self, now: datetime) -> tuple[float | None, ...]:
@@ -155,16 +154,9 @@ class AccountModel:
         found = {}
         for key, model in self.windows.items():
             if model.learned is not None and model.samples and model.samples[-1].at == newest:
-                is_five = key == FIVE_HOURS
-                one = forecast.forecast(
-                    model.samples,
-                    now,
-                    model.duration,
-                    model.learned,
-                    model.calibration,
-                    None if is_five else change,
-                )
-                if one is not None:
+                stepped = None if key == FIVE_HOURS else change
+                known = model.samples, now, model.duration, model.learned, model.calibration
+                if (one := forecast.forecast(*known, stepped)) is not None:
                     found[key] = one
         week = found.get(SEVEN_DAYS)
         five = self.windows.get(FIVE_HOURS)
@@ -231,20 +223,23 @@ class Forecaster:
         """Forecast each account that has a new sample, until cancelled; calibrate while there is none."""
         while True:
             await self._look_for_imports()
-            state = self._store.state
-            news = [a for a in state.accounts.values() if a.usage and self._is_new(a)]
-            for account in news:
-                if self._models.get(account.account.name):
-                    await self._forecast(account)
-            for account in news:
-                if not self._models.get(account.account.name):
-                    await self._forecast(account)
+            news = [
+                (account, usage)
+                for name, account in self._store.state.accounts.items()
+                if (usage := account.usage) and self._seen.get(name) != usage.at
+            ]
+            for account, usage in sorted(news, key=self._is_to_be_learned):
+                await self._forecast(account, usage)
             if news:
                 continue
             if self._uncalibrated:
                 await self._calibrate(self._uncalibrated.pop(0))
             else:
                 await self._store.changed()
+
+    def _is_to_be_learned(self, news: tuple[AccountState, Usage]) -> bool:
+        """Those come last: it takes a while."""
+        return news[0].account.name not in self._models
 
     async def _look_for_imports(self) -> None:
         """Where samples were imported since the last look, have all accounts learned again."""
@@ -263,15 +258,9 @@ class Forecaster:
         self._demand_at = None
         self._seen.clear()
 
-    def _is_new(self, account: AccountState) -> bool:
-        return (
-            account.usage is not None and self._seen.get(account.account.name) != account.usage.at
-        )
-
-    async def _forecast(self, account: AccountState) -> None:
+    async def _forecast(self, account: AccountState, usage: Usage) -> None:
         name, state, now = account.account.name, self._store.state, self._clock.now()
-        if account.usage is not None:
-            self._seen[name] = account.usage.at
+        self._seen[name] = usage.at
         for gone in self._models.keys() - state.accounts.keys():
             del self._models[gone]
         model = self._models.get(name)
@@ -279,8 +268,7 @@ class Forecaster:
             model = self._models[name] = AccountModel(account.account.org_id, self._tz)
         if await self._is_filled(name, account.org_id, now):
             model.learned_at = None
-        if account.usage is not None:
-            model.observe(account.usage)
+        model.observe(usage)
         learns = model.learned_at is None or now - model.learned_at >= LEARN_EVERY
         learns_cost = model.used_since >= PIECE
         kept = await self._kept(name, now) if learns or learns_cost else {}
@@ -328,11 +316,8 @@ class Forecaster:
             return None
         weights = {one.name: one.plan_weight for one in limits}
         if self._demand is None or self._demand_at is None or now - self._demand_at >= LEARN_EVERY:
-            samples = {
-                n: m.windows[FIVE_HOURS].samples
-                for n, m in models.items()
-                if FIVE_HOURS in m.windows
-            }
+            fives = {n: m.windows[FIVE_HOURS] for n, m in models.items() if FIVE_HOURS in m.windows}
+            samples = {name: five.samples for name, five in fives.items()}
             self._demand = profiles.learn_demand(samples, weights, self._tz, now)
             self._demand_at = now
         if self._demand.observed < forecast.KNOWN_AFTER:

@@ -25,7 +25,7 @@ def main() -> int:
         report = merged(pool.imap(_one, machines, chunksize=4))
     del report.excerpts[MOST_EXCERPTS:]
     sys.stdout.write(render_report(report) + "\n")
-    return 0 if report.ours.is_clean else 1
+    return 0 if report.is_clean else 1
 
 
 def _options() -> argparse.Namespace:

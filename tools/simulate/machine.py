@@ -192,7 +192,7 @@ class _Desk:
         """One poll, and when it ended. A happening that falls into it comes after it, or is the end of it."""
         watched = self.watched[name]
         watched.attempts += 1
-        self._tell(t, watched, self._subject.poll_started(self._clock(t), name))
+        self._tell_all(t, self._subject.poll_started(self._clock(t), name))
         arrives = t + self._rng.uniform(0.1, 1.5)
         if self._queue and self._queue[0][0] <= arrives and self._queue[0][2].kind == "kill":
             self.faults["killed in mid-poll"] += 1
@@ -214,7 +214,7 @@ class _Desk:
         told = self._subject.poll_failed(
             self._clock(t), name, refusal.reason, refusal.retry_after, self._rng.random()
         )
-        self._tell(t, self.watched[name], told)
+        self._tell_all(t, told)
 
     def _answered(self, t: float, name: str, seen: dict[str, Seen]) -> None:
         watched = self.watched[name]
@@ -235,7 +235,8 @@ class _Desk:
         at = seconds(usage.at)
         watched.log.entries.append(Entry(t, at, watched.attempts, seen, late))
         place = len(watched.log.entries) - 1
-        watched.log.ours += [(place, alert) for _, alert in told]
+        _note(watched.log, place, [(one, alert) for one, alert in told if one == name])
+        self._tell_all(t, [(one, alert) for one, alert in told if one != name])
         watched.log.naive += [(place, alert) for alert in watched.naive.tell(seen)]
         watched.log.rounding += [(place, alert) for alert in watched.rounding.tell(seen)]
 
@@ -252,8 +253,12 @@ class _Desk:
         """Note what was sent at anything but an answer."""
         if told:
             watched.log.entries.append(Entry(t, t + self._skew, watched.attempts, {}, late=True))
-            place = len(watched.log.entries) - 1
-            watched.log.ours += [(place, alert) for _, alert in told]
+            _note(watched.log, len(watched.log.entries) - 1, told)
+
+
+def _note(log: Log, place: int, told: Iterable[tuple[str, Told]]) -> None:
+    for _, alert in told:
+        (log.weeks if alert.is_week else log.ours).append((place, alert))
 
 
 def parsed(seen: dict[str, Seen], at: datetime) -> Usage:

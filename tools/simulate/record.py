@@ -43,7 +43,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alert as the user got it. `threshold` is a percentage, or None for a reset.
+    """An alert as the user got it. `threshold` is a percentage, or None for a reset, or for what of a week expired.
 
     `percent` and `end` are what it says of the window; None is not judged.
     """
@@ -52,6 +52,7 @@ class Told:
     threshold: float | None = None
     percent: float | None = None
     end: float | None = None
+    is_week: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,13 @@ class Entry:
 
 @dataclass(slots=True)
 class Log:
-    """One account's month: what was seen, and what the program and two naive rules told.
+    """One account's month: what was seen, and what the program (of `weeks` that ended, too) and two naive rules told.
 
     An alert belongs to the entry, by its place in `entries`, at which it was told.
     """
 
     entries: list[Entry] = field(default_factory=list)
     ours: list[tuple[int, Told]] = field(default_factory=list)
+    weeks: list[tuple[int, Told]] = field(default_factory=list)
     naive: list[tuple[int, Told]] = field(default_factory=list)
     rounding: list[tuple[int, Told]] = field(default_factory=list)

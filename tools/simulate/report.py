@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from tools.simulate.judge import Finding, Verdict, judge
 from tools.simulate.machine import Month
 from tools.simulate.record import MINUTE, Entry, Log, Seen
+from tools.simulate.weeks import judge_weeks
 
 FAULTS = ("false", "missed", "double")
+WEEK_COUNTS = ("told", "owed", *FAULTS)
 SHOWN_BEFORE = 6
 SHOWN_AFTER = 3
 
@@ -56,8 +58,13 @@ class Report:
     ours: Tally = field(default_factory=Tally)
     naive: Tally = field(default_factory=Tally)
     rounding: Tally = field(default_factory=Tally)
+    weeks: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     excerpts: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        return self.ours.is_clean and not any(self.weeks[fault] for fault in FAULTS)
 
     def merge(self, other: "Report") -> None:
         self.account_months += other.account_months
@@ -65,6 +72,7 @@ class Report:
         self.ours.merge(other.ours)
         self.naive.merge(other.naive)
         self.rounding.merge(other.rounding)
+        self.weeks.update(other.weeks)
         self.faults.update(other.faults)
         self.excerpts += other.excerpts
 
@@ -77,6 +85,7 @@ def judged(month: Month, name: str) -> Report:
         report.ours.add(ours)
         report.naive.add(judge(account, log, log.naive, month.thresholds))
         report.rounding.add(judge(account, log, log.rounding, month.thresholds))
+        report.weeks.update(judge_weeks(account, log))
         report.answers += len(log.entries)
         report.excerpts += [
             render_excerpt(f"{name}, account {number}", log, finding) for finding in ours.findings
@@ -131,6 +140,8 @@ def render_report(report: Report) -> str:
         "of more than 15 minutes ago, which no answer",
         "had shown until then: their instant cannot be known.",
         "",
+        "weeks that ended: " + ", ".join(f"{report.weeks[kind]:,} {kind}" for kind in WEEK_COUNTS),
+        "",
         "faults seen by the program:",
         *(
             f"{count:>10,}  {kind}"
@@ -154,6 +165,7 @@ def _json(report: Report) -> str:
     summary = {
         "account_months": report.account_months,
         **report.ours.summary(),
+        "weeks": {kind: report.weeks[kind] for kind in WEEK_COUNTS},
         "naive": report.naive.summary(),
         "naive_rounded": report.rounding.summary(),
     }

@@ -7,7 +7,7 @@ memory, in the form in which the state database keeps them.
 import json
 from datetime import datetime, timedelta
 
-from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
+from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Rule, RuleBook
 from monitor.core.codec import decode, encode
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import (
@@ -20,13 +20,14 @@ from monitor.core.events import (
     RefreshRequested,
     RequestSent,
     Restored,
+    Ticked,
 )
 from monitor.core.model import Account, AccountState, Usage
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tools.simulate.record import Told, seconds
 
-JUDGED = (AlertKind.THRESHOLD, AlertKind.RESET, AlertKind.EARLY_RESET)
+JUDGED = (AlertKind.THRESHOLD, AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.WEEK_EXPIRED)
 """Alerts of other kinds are no part of this proof."""
 
 
@@ -39,7 +40,10 @@ class Subject:
         self._accounts = tuple(Account(name, org_id=f"org-{name}") for name in names)
         self._policy = Policy(
             interval=timedelta(seconds=interval),
-            alerts=RuleBook(thresholds=tuple(percent / 100 for percent in thresholds)),
+            alerts=RuleBook(
+                thresholds=tuple(percent / 100 for percent in thresholds),
+                rules={**DEFAULT_RULES, AlertKind.WEEK_EXPIRED: Rule()},
+            ),
         )
         self._state = State(self._policy)
         self._kept = remembered(self._state)
@@ -82,15 +86,18 @@ class Subject:
         return self._told(ClockStepped(at, timedelta(seconds=by)))
 
     def _told(self, event: Event) -> list[tuple[str, Told]]:
-        """Fold the event in; (account, alert) of each threshold and reset that it told."""
+        """Fold the event in, and let time pass; (account, alert) of each threshold, reset and week that was told."""
         self._state, alerts = update(self._state, event)
-        return [(a.account, _told(a)) for a in alerts if a.kind in JUDGED]
+        self._state, later = update(self._state, Ticked(event.at))
+        return [(a.account, _told(a)) for a in (*alerts, *later) if a.kind in JUDGED]
 
 
 def _told(alert: Alert) -> Told:
+    end = None if alert.resets_at is None else seconds(alert.resets_at)
+    if alert.kind is AlertKind.WEEK_EXPIRED:
+        return Told(alert.window, None, _percent(alert.utilization), end, is_week=True)
     if alert.threshold is None:
         return Told(alert.window)
-    end = None if alert.resets_at is None else seconds(alert.resets_at)
     return Told(alert.window, _percent(alert.threshold), _percent(alert.utilization), end)
 
 

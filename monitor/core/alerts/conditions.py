@@ -317,7 +317,7 @@ def _expired_weeks(accounts: dict[str, AccountState], rules: RuleBook, at: datet
         is_worth_it = 1 - week.utilization >= 0.01 and at - week.end <= WEEK_IS_NEWS_FOR
         if is_over and is_worth_it and rules.applies(AlertKind.WEEK_EXPIRED, name, SEVEN_DAYS):
             unread = week.end - week.read_at
-            before = f"last read {duration(unread, seconds=False)} before the reset"
+            before = f"at the last reading, {duration(unread, seconds=False)} before the reset"
             alert = Alert(
                 AlertKind.WEEK_EXPIRED,
                 name,

@@ -98,7 +98,7 @@ def format_alert(alert: Alert, zone: tzinfo | None = None) -> Message:
             body = detail, "The limits were changed, or the mix of models was"
         case AlertKind.WEEK_EXPIRED:
             title = f"{name}: {headline(alert, alert.at, zone)}"
-            body = f"{used} was used{f' by the reset {at}' if at else ''}", detail
+            body = (f"{used} was used {detail or 'by the reset'} {at}".rstrip(),)
         case AlertKind.FREE:
             title, body = f"{name} is free again", ("All accounts had been at their limit",)
         case AlertKind.TEST:

@@ -203,7 +203,7 @@ def test_the_words() -> None:
     assert format_alert(at_once, UTC).body == "62% was used by the reset at 12:00."
     (slept,) = Program().live_through([S(-9, 62), S(20, 0, NEXT)])
     assert format_alert(slept, UTC).body == (
-        "62% was used by the reset on Sun 22 Nov at 12:00. Last read 9h 00m before the reset."
+        "62% was used at the last reading, 9h 00m before the reset on Sun 22 Nov at 12:00."
     )
 
 

@@ -244,7 +244,6 @@ class Layout:
     between: str
     widths: dict[str, int]
     titles: Line
-    overflows: bool
 
     @staticmethod
     def of(rows: Sequence[Row], room: int, number: int) -> "Layout":
@@ -265,8 +264,7 @@ class Layout:
             if place:
                 titles.append(Span(between, Style.TRACK))
             titles.append(Span(pad(_TITLES[column], cells), Style.DIM, bold=True))
-        overflows = sum(widths.values()) + len(between) * (len(widths) - 1) + 1 > room
-        return Layout(room, between, widths, fit(tuple(titles), room), overflows)
+        return Layout(room, between, widths, fit(tuple(titles), room))
 
     def line(self, kept: Kept, row: Row, place: int, now: datetime) -> Line:
         """One account, in the row of this number; of a line that is kept, the countdowns alone are made again."""
@@ -293,10 +291,8 @@ class Layout:
             if column.endswith("reset"):
                 countdowns.append((len(spans), column, cells))
             spans += (s for s in _cell(row, column, cells, back, self.widths, now) if s.text)
-        line = tuple(spans)
-        if self.overflows:
-            line = fit(line, self.room)
-            countdowns = [each for each in countdowns if each[0] < len(line) - 1]
+        line = fit(tuple(spans), self.room)
+        countdowns = [each for each in countdowns if each[0] < len(line) - 1]  # none is the last
         if row.is_selected:
             line = (*line, Span(" " * (self.room - line_width(line))))
             line = tuple(

@@ -57,16 +57,16 @@ def renamed_by_hand(
 
 def _may_have_been(account: Account, old: AccountState, is_alone: bool) -> bool:
     """Two addresses are two persons, who may be of one organization and use one folder."""
-    if "@" in account.name and "@" in old.account.name:
+    address, former = account.name.partition(" ")[0], old.account.name.partition(" ")[0]
+    if "@" in address and "@" in former and address != former:
         return False
-    if account.auth_method != old.account.auth_method:
+    is_read_alike = account.auth_method == old.account.auth_method
+    if not is_read_alike or not account.has_limits_of(old.account.org_id):
         return False
-    if not account.has_limits_of(old.account.org_id):
-        return False
-    if account.org_id and old.org_id:
-        is_same = account.org_id == old.org_id
-        return is_same and (is_alone or _place(account) == _place(old.account) != ())
-    return _place(account) == _place(old.account) != ()
+    if account.org_id and old.org_id and is_alone:
+        return account.org_id == old.org_id
+    is_elsewhere = account.org_id and old.org_id and account.org_id != old.org_id
+    return not is_elsewhere and _place(account) == _place(old.account) != ()
 
 
 def _place(account: Account) -> tuple[str, ...]:

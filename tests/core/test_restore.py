@@ -266,6 +266,12 @@ def test_an_account_that_was_renamed_in_the_settings_keeps_what_is_known(
             False,
             id="two addresses are two persons",
         ),
+        pytest.param(
+            Account("a@work.com", "org-a"),
+            Account("a@work.com (Work)", "org-a"),
+            True,
+            id="one address with its organization",
+        ),
     ],
 )
 def test_an_account_without_an_organization_is_known_by_where_its_token_is(

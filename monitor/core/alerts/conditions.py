@@ -137,13 +137,13 @@ def step(
 ) -> Condition | None:
     """One condition's next state; None is inactive. The table above, row by row."""
     if fact is not None:
-        since, told_at = (old.since, old.told_at) if old is not None else (at, None)
-        return Condition(
-            since,
-            told_at=told_at or (at if at - since >= hold else None),
-            until=fact.until or (old.until if old is not None else None),
-            freed_at=old.freed_at if old is not None else None,
-            alert=replace(fact.alert, at=since),
+        known = old or Condition(since=at)
+        return replace(
+            known,
+            told_at=known.told_at or (at if at - known.since >= hold else None),
+            ceased_at=None,
+            until=fact.until or known.until,
+            alert=replace(fact.alert, at=known.since),
         )
     if old is None or old.told_at is None:
         return None

@@ -75,7 +75,7 @@ async def keyring_check(
 
 
 def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
-    """What is wrong, and what to do about it in this session."""
+    """Say what is wrong, and what to do about it in this session."""
     problem, advice = explain(failure)
     if failure.cause is Cause.NO_KEYRING:
         start = "start GNOME Keyring, KWallet or KeePassXC (`gnome-keyring-daemon --start`)"
@@ -123,7 +123,7 @@ _PASSING: Final = {
     Reason.BLOCKED: f"look at the proxy, the VPN or the network's login page; {_BY_ITSELF}",
     Reason.CHALLENGE: f"leave the VPN or proxy, or log in by OAuth: `monitor accounts import`; {_BY_ITSELF}",
 }
-"""What mends the failures that may pass without anybody doing anything."""
+"""The remedies of failures that may pass without anybody doing anything."""
 
 _UPGRADE: Final = "install the newest version of this program: the API may have changed"
 _NOT_OF_SETUP: Final = (
@@ -177,7 +177,7 @@ UNSENT: Final = Question("account", "figures are booked on the account that Clau
 
 
 def unsent_check(title: str, account: Account, facts: CachedAccount) -> Check:
-    """What matters of an account where the API is not asked: whose figures Claude Code's are."""
+    """Judge what matters of an account where the API is not asked: whose figures Claude Code's are."""
     if account.auth_method is AuthMethod.SESSION_KEY:
         return UNSENT.warn(
             f"{title}: a session key is of no use while api.enabled = false",

@@ -61,7 +61,7 @@ class Channels:
         return [whole, *each.values()]
 
     async def _channel(self, name: str) -> Check:
-        """What it uses, or what is missing, and what brings that."""
+        """Say what it uses, or what is missing and what brings that."""
         match name:
             case "desktop":
                 return await self._desktop()
@@ -151,7 +151,7 @@ class ScreenFacts:
 
 
 def screen_facts() -> ScreenFacts:
-    """What this process has for a terminal."""
+    """Look at the terminal of this process."""
     try:
         size = os.get_terminal_size(sys.stdout.fileno()) if sys.stdout.isatty() else None
     except (OSError, ValueError):

@@ -78,7 +78,7 @@ LOGINS_SECS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What is looked at: this machine, unless told otherwise."""
+    """All that is looked at: this machine, unless told otherwise."""
 
     config: Path
     environ: Mapping[str, str]
@@ -111,7 +111,7 @@ async def examine(world: World) -> list[Check]:
 _OF_SETTINGS: Final = {
     question.name for question in (ACCOUNT, UNWATCHED, PORT, NOTIFICATIONS, CHANNEL)
 }
-"""What nobody can say without settings: the defaults may not be what is meant."""
+"""Questions that nobody can answer without settings: the defaults may not be what is meant."""
 
 
 class _Examination:
@@ -159,7 +159,7 @@ class _Examination:
         ]
 
     def _is_needed(self) -> bool:
-        """Whether some secret may only be in the keyring."""
+        """Say whether some secret may only be in the keyring."""
         settings = self._settings
         for account in settings.accounts if settings.api.enabled else ():
             storage = wanted(account, settings.storage)

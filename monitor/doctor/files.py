@@ -119,7 +119,7 @@ def folder_check(folder: Path) -> Check:
 
 
 def database_checks(path: Path) -> list[Check]:
-    """What is wrong with the state database, and those that were set aside; none where all is well."""
+    """Say what is wrong with the state database, and those that were set aside; none where all is well."""
     checks = []
     try:
         check(path)

@@ -98,7 +98,7 @@ class ReadLogin:
 
     @property
     def place(self) -> str:
-        """What people call it."""
+        """The name that people know it by."""
         if self.key.startswith(_KEYCHAIN_PREFIX):
             item = f"the Keychain item {self.key.removeprefix(_KEYCHAIN_PREFIX)!r}"
             return item if self.folder is None else f"{item} of {self.folder or DEFAULT}"
@@ -126,7 +126,7 @@ async def read_login(source: LoginSource, *, is_current: bool, limit_secs: float
 def login_check(
     found: ReadLogin, now: datetime, platform: str, environ: Mapping[str, str], *, asks: bool
 ) -> Check:
-    """Where the API is not asked (`asks` is false), it does not matter what a token may be used for."""
+    """Judge a login. Where the API is not asked (`asks` is false), it does not matter what a token may be used for."""
     login, place, start = found.login, found.place, of_login(found.folder)
     if login is None:
         return _missing(found, f"{start}, then /login", platform, environ)
@@ -212,7 +212,7 @@ async def override_checks(folders: Mapping[str, Path]) -> list[Check]:
 
 
 def _overrides_in(content: bytes) -> list[str]:
-    """What in a `settings.json` of Claude Code makes it work with something else than its login."""
+    """Name what in a `settings.json` of Claude Code makes it work with something else than its login."""
     try:
         settings = json.loads(content.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
@@ -268,7 +268,7 @@ def unwatched_checks(
 
 
 def _may_be(found: ReadLogin, account: Account, known: CachedAccount) -> bool:
-    """Whether the login may be the account's; where in doubt it is."""
+    """Say whether the login may be the account's; where in doubt it is."""
     noted, folder = found.noted, account.config_dir
     if noted is not None and known.identity is not None:
         same = noted.account_uuid == known.identity.account_uuid

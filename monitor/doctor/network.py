@@ -129,7 +129,7 @@ _OURS: Final = b"server: claude-tracker"
 
 
 class Bind(StrEnum):
-    """What became of the attempt to listen."""
+    """The outcome of the attempt to listen."""
 
     FREE = "free"
     OURS = "ours"
@@ -165,7 +165,7 @@ async def try_port(site: SiteConfig, ask_secs: float = PORT_SECS) -> Bind:
 
 
 async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
-    """Whether what listens there says that it is this program; it says so also to who has no password."""
+    """Find out whether what listens there says that it is this program; it says so also to who has no password."""
     reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(site.host, site.host)  # noqa: S104 - it is connected to
     request = f"GET /-/healthy HTTP/1.0\r\nHost: localhost:{site.port}\r\n\r\n".encode()
     tls = ssl.create_default_context()

@@ -14,7 +14,7 @@ from monitor.core.model import Account
 
 
 class Outcome(StrEnum):
-    """How a check ended; a skipped one could not be asked, or does not matter here."""
+    """The outcome of a check; a skipped one could not be asked, or does not matter here."""
 
     OK = "ok"
     WARN = "warn"
@@ -67,7 +67,7 @@ _HIDDEN: Final = "…"
 
 
 class Privacy:
-    """What is to be hidden: the home folder, and these names beside every e-mail address."""
+    """Hides what strangers may not see: the home folder, and these names beside every e-mail address."""
 
     def __init__(self, home: str, names: Iterable[str] = ()) -> None:
         self._home = home.rstrip("/\\")
@@ -100,7 +100,7 @@ def masked(name: str) -> str:
 
 
 def title(place: int, account: Account) -> str:
-    """What an account is called here: its place in the settings from 1 on, and its label or masked name."""
+    """The name of an account here: its place in the settings from 1 on, and its label or masked name."""
     return f"account {place} ({account.label or masked(account.name)})"
 
 

@@ -199,7 +199,7 @@ def _values(account: Account) -> dict[str, Value | None]:
 
 
 def _exceptions(override: Override) -> dict[str, Value | None]:
-    """What is different for an account's alerts, as the file has it."""
+    """The exceptions for an account's alerts, as the file has it."""
     percents = override.thresholds and tuple(round(ratio * 100, 6) for ratio in override.thresholds)
     return {
         "thresholds": percents and tuple(int(p) if p == int(p) else p for p in percents),

@@ -1,4 +1,4 @@
-"""What is known now and can be had again at a price: account states, alert memories, facts of accounts, the
+"""Rows of what is known now and can be had again at a price: account states, alert memories, facts of accounts, the
 mute, what the clock lacks.
 
 Rows of the state database, one JSON document each, with a checksum: a single bit that has changed is found.
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the alert machine remembers of one account, or of all: in a row of its own, for not every program keeps it.
+    """The memory of the alert machine of one account, or of all: in a row of its own, for not every program keeps it.
 
     `org_id` says whose limits these are: the same name may later stand for another organization.
     """
@@ -70,7 +70,7 @@ _TYPES: Final = {ACCOUNT: AccountState, MEMORY: Remembered, CLOCK: timedelta}
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What an earlier process has left of one settings file: account states, facts of accounts, alerts.
+    """All that an earlier process has left of one settings file: account states, facts of accounts, alerts.
 
     `conditions` are the lasting conditions of all accounts together, `clock_offset` is as in `State`.
     """
@@ -151,7 +151,7 @@ def put_mute(database: sqlite3.Connection, until: datetime | None) -> None:
 
 
 def true_now(path: Path) -> datetime:
-    """What time it is by the machine's clock, set right as the last program that polled has found it to be."""
+    """Tell the time by the machine's clock, set right as the last program that polled has found it to be."""
     try:
         return SystemClock().now() + read_only(path, _clock_offset, timedelta(0))
     except StorageError:  # which those say who go on to read
@@ -215,7 +215,7 @@ def holding_mute(until: datetime | None, now: datetime) -> datetime | None:
 
 
 def mute_words(until: datetime | None, now: datetime, zone: tzinfo | None = None) -> str:
-    """What holds now, with a clock time in `zone`; None is the machine's own."""
+    """Say which mute holds now, with a clock time in `zone`; None is the machine's own."""
     if until is None:
         return "alerts are not muted"
     return f"alerts are muted until {clock(until, now, zone)}"

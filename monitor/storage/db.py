@@ -30,7 +30,7 @@ IN_MEMORY: Final = Path(":memory:")
 """In the place of a file: a database that nobody else sees, and that ends when it is closed."""
 
 BUSY_SECS: Final = 1.0
-"""How long another process may keep us waiting: its transactions take milliseconds."""
+"""So long another process may keep us waiting: its transactions take milliseconds."""
 
 _SCHEMA: Final = (
     # What is known now, by settings file: account states, alert memories, facts of accounts, the mute.
@@ -126,7 +126,7 @@ class StorageError(TrackerError):
 
 
 class DamagedError(Exception):
-    """What the file holds is not what this version of the program has written; `kind` goes into its name aside."""
+    """The file holds something else than this version of the program has written; `kind` goes into its name aside."""
 
     def __init__(self, words: str, kind: str = "damaged") -> None:
         super().__init__(words)
@@ -304,7 +304,7 @@ def _checksum(text: str, key: tuple[str, ...]) -> int:
 
 
 def _is_made(database: sqlite3.Connection) -> bool:
-    """Whether the tables are there; an empty file has none. Raises DamagedError where they are not ours."""
+    """Say whether the tables are there; an empty file has none. Raises DamagedError where they are not ours."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -348,7 +348,7 @@ def _check_rows(database: sqlite3.Connection) -> None:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether the file itself is what is wrong, and not what is around it."""
+    """Say whether the file itself is what is wrong, and not what is around it."""
     if isinstance(error, DamagedError):
         return True
     code = getattr(error, "sqlite_errorcode", None)

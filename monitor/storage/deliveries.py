@@ -64,7 +64,7 @@ _PRUNE: Final = (
 
 
 class Stage(StrEnum):
-    """Where an alert stands. `sending` that outlives its process was in flight when it died."""
+    """The stage that an alert has reached. `sending` that outlives its process was in flight when it died."""
 
     DECIDED = "decided"
     SENDING = "sending"
@@ -74,7 +74,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an alert has come on one channel, or on the first that works of several."""
+    """The way that an alert has come on one channel, or on the first that works of several."""
 
     stage: Stage
     attempts: int = 0
@@ -96,7 +96,7 @@ class StoredAlert:
 
     @property
     def stage(self) -> Stage:
-        """How far it has come where it has come farthest: sent is sent, wherever it was."""
+        """The stage where it has come farthest: sent is sent, wherever it was."""
         stages = {progress.stage for progress in self.channels.values()}
         if Stage.SENT in stages:
             return Stage.SENT
@@ -110,7 +110,7 @@ class StoredAlert:
 
     @property
     def outcome(self) -> str:
-        """What became of it, in words; empty while nothing has."""
+        """The outcome in words; empty while nothing has."""
         words = [progress.outcome for progress in self.channels.values() if progress.outcome]
         return "; ".join([*words, *([self.note] if self.note else [])])
 
@@ -159,7 +159,7 @@ def logged(stored: StoredAlert) -> LoggedAlert:
 
 
 class Journal:
-    """How far each alert has come in each queue; what cannot be written now is written when it can be."""
+    """Writes how far each alert has come in each queue; what cannot be written now is written when it can be."""
 
     def __init__(self, recorder: "Recorder") -> None:
         self._recorder = recorder

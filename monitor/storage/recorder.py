@@ -53,7 +53,7 @@ class Decision:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """What is to be written in one transaction: of each row the newest value, all else in its order."""
+    """All that is to be written in one transaction: of each row the newest value, all else in its order."""
 
     rows: dict[tuple[str, str], Write] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Batch:
 
 
 class Recorder:
-    """What one program writes of one settings file. `failure` says why it cannot; None while it can.
+    """Writes for one program the rows of one settings file. `failure` says why it cannot; None while it can.
 
     `decided` are the alerts to be sent: each that is really new, once it is written or has waited long enough.
 
@@ -119,7 +119,7 @@ class Recorder:
         self._keeps_history = True
 
     async def load(self) -> Cached:
-        """What an earlier process has left; nothing, and a `failure`, where that cannot be read."""
+        """Read what an earlier process has left; nothing, and a `failure`, where that cannot be read."""
         cached = Cached()
         try:
             cached = await self.database.read(

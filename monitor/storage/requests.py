@@ -1,4 +1,4 @@
-"""What all processes of the user have sent for each account within the hour, and whether one more may be sent.
+"""The requests of all processes of the user for each account within the hour, and whether one more may be sent.
 
 A request is written down in the transaction that allows it, before it leaves: two processes never count on the same
 room. Rows are kept by whose limits they are about, whatever the account is called and whichever settings files name
@@ -63,7 +63,7 @@ class RequestBudget:
         self._is_brief = is_brief
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
-        """Whether one more request may be sent, which then counts; and all that were sent before."""
+        """Say whether one more request may be sent, which then counts; and all that were sent before."""
         limit = BRIEF_COUNT_SECS if self._is_brief else COUNT_SECS
         try:
             return await self._database.write(
@@ -78,7 +78,7 @@ class RequestBudget:
             return may_send(own, base, now)
 
     async def sent(self, accounts: Mapping[str, AccountState], now: datetime) -> dict[str, Sent]:
-        """What was sent for each of the accounts, as far as it can be read soon."""
+        """Read what was sent for each of the accounts, as far as it can be read soon."""
         try:
             return await self._database.read(
                 lambda database: {n: sent(database, a, now) for n, a in accounts.items()},
@@ -106,7 +106,7 @@ def acquire(
 
 
 def sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> Sent:
-    """What this process knows of the account's requests, and what the database does."""
+    """Put together what this process knows of the account's requests, and what the database does."""
     keys = _keys(account)
     rows = database.execute(_REQUESTS, (*keys, *_span(now))).fetchall()
     (until,) = database.execute(_BACKOFF, (*keys, _ticks(now), _ticks(now + LATEST))).fetchone()

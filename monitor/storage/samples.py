@@ -121,7 +121,7 @@ def forget(database: sqlite3.Connection, settings: str) -> None:
 def usages(
     path: Path, settings: str, since: datetime, until: datetime
 ) -> Iterator[tuple[str, Usage]]:
-    """What each poll from `since` to `until`, both included, brought of which account, oldest first.
+    """Yield what each poll from `since` to `until`, both included, brought of which account, oldest first.
 
     Nothing where there is no file. Raises StorageError where it cannot be read.
     """

@@ -56,11 +56,11 @@ class Database:
         self._put(Job(partial(StateFile.write, durable=durable), work, done))
 
     async def write(self, work: Work[T], *, within: float, durable: bool = False) -> T:
-        """What the work returns, done in one transaction. Raises StorageError, also where that takes too long."""
+        """Do the work in one transaction, and return its result. Raises StorageError, also where that takes too long."""
         return await self._result(partial(StateFile.write, durable=durable), work, within)
 
     async def read(self, work: Work[T], *, within: float) -> T:
-        """What the work reads in one transaction. Raises StorageError, also where that takes too long."""
+        """Return what the work reads in one transaction. Raises StorageError, also where that takes too long."""
         return await self._result(StateFile.read, work, within)
 
     async def close(self) -> None:

@@ -94,7 +94,7 @@ class Daemon(Generic[T]):
 
     @property
     def is_running(self) -> bool:
-        """Whether the call has not come back, whoever still waits for it."""
+        """Say whether the call has not come back, whoever still waits for it."""
         return self._thread.is_alive()
 
 
@@ -110,7 +110,7 @@ class DaemonThreads:
         self._stuck: list[Callable[[], bool]] = []
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What the work returns or raises, or TimeoutError; that at once while an earlier call is stuck."""
+        """Return or raise what the work does, or TimeoutError; that at once while an earlier call is stuck."""
         self._stuck = [is_running for is_running in self._stuck if is_running()]
         if self._stuck:
             raise TimeoutError

@@ -1,4 +1,4 @@
-"""Where log lines go, how one looks, and what never gets into them: no token ever.
+"""The log: where its lines go, how one looks, and what never gets into them: no token ever.
 
 Lines are written by a thread of their own: whoever reads them may have stopped, as a terminal does at Ctrl-S.
 """
@@ -193,7 +193,7 @@ def configure(
 
 
 def crash_report(error: BaseException) -> str:
-    """What to show of a bug: the traceback and the versions, without local variables and secrets."""
+    """The page to show of a bug: the traceback and the versions, without local variables and secrets."""
     lines = traceback.TracebackException.from_exception(error).format()
     return (
         "Claude Tracker has stopped because of a bug in it. Please report this; it holds no secret.\n"

@@ -1,4 +1,4 @@
-"""What systemd and a service say to each other: notices of ours to it, listening sockets from it to us.
+"""The talk between systemd and a service: notices of ours to it, listening sockets from it to us.
 
 Nothing here raises or blocks: without systemd there is nobody to tell, and that is no failure.
 See sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3).
@@ -67,7 +67,7 @@ def notices(environ: MutableMapping[str, str]) -> Notices:
 
 
 def watchdog_secs(environ: Mapping[str, str], pid: int) -> float | None:
-    """How often to say that we are alive: twice as often as systemd asks for; None where it does not ask us."""
+    """The seconds between two signs of life: twice as often as systemd asks for; None where it does not ask us."""
     usec = _number(environ.get("WATCHDOG_USEC"))
     if not usec or environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None

@@ -18,7 +18,7 @@ def hold_places() -> None:
 
 
 def output_trouble(last: str = "") -> OSError | None:
-    """What keeps standard output from being written, this text at its end included.
+    """Say what keeps standard output from being written, this text at its end included.
 
     What was to be written is then forgotten: Python itself would try again as it exits, and end with a code of its own.
     """

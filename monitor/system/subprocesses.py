@@ -79,7 +79,7 @@ class _Pipe:
 
     @property
     def is_full(self) -> bool:
-        """Whether there was more than is kept."""
+        """Say whether there was more than is kept."""
         return len(self._kept) > self._most
 
     @property
@@ -98,7 +98,7 @@ class _Pipe:
                 return
 
     def _read(self) -> bool:
-        """Whether something was there."""
+        """Read once, and say whether something was there."""
         try:
             piece = os.read(self._reading, _PIECE)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What may be asked of a URL before anything is sent there: its parts, and whether it is this machine."""
+"""Questions to a URL before anything is sent there: its parts, and whether it is this machine."""
 
 import ipaddress
 import re
@@ -18,7 +18,7 @@ def split_url(text: str) -> SplitResult | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can answer there; a name other than localhost may be anywhere."""
+    """Say whether only this machine can answer there; a name other than localhost may be anywhere."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

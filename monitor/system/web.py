@@ -102,7 +102,7 @@ async def ask(
 
 
 def failure_of(error: Exception, url: str, limit_secs: float | None = None) -> Failure:
-    """What this error of a request says. The order matters: the classes of aiohttp are subclasses of one another."""
+    """Say what an error of a request means. The order matters: the classes of aiohttp are subclasses of each other."""
     parts = split_url(url)
     host = (parts.hostname if parts else None) or "the host"
     proxy = urlsplit(proxy_of(url) or "").hostname or ""
@@ -174,7 +174,7 @@ def proxy_of(url: str) -> str | None:
 
 @functools.lru_cache(maxsize=4)
 def _trust(own: str | None, extra: str | None, folder: str | None) -> ssl.SSLContext | bool:
-    """What TLS trusts by the variables of `CA_FILES` and SSL_CERT_DIR; True is aiohttp's own, as nothing is named."""
+    """The trust of TLS by the variables of `CA_FILES` and SSL_CERT_DIR; True is aiohttp's own, as nothing is named."""
     if not (own or extra or folder):
         return True
     context = ssl.create_default_context()  # goes by SSL_CERT_FILE and SSL_CERT_DIR itself

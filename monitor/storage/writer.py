@@ -56,7 +56,7 @@ class Database:
         self._put(Job(partial(StateFile.write, durable=durable), work, done))
 
     async def write(self, work: Work[T], *, within: float, durable: bool = False) -> T:
-        """Do the work in one transaction, and return its result. Raises StorageError, also where that takes too long."""
+        """Do the work in one transaction, and return its result. Raises StorageError, also where it takes too long."""
         return await self._result(partial(StateFile.write, durable=durable), work, within)
 
     async def read(self, work: Work[T], *, within: float) -> T:

@@ -114,8 +114,12 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
     screen = replace(screen, key_at=now)
     if key.name in MOUSE and screen.dialog is not None:
         return screen, None
-    if key.name == "click":
-        return (_click(screen, key.text) if key.text else screen), None
+    if key.name == "click":  # a second one closes the details, or opens them
+        if not key.text:
+            return screen, None
+        if key.text == screen.selected:
+            return _toggle_detail(screen), None
+        return replace(screen, selected=key.text, page=0), None
     if key.name == "ctrl+l":
         return screen, Redraw()
     match screen.dialog:
@@ -217,13 +221,6 @@ def _toggle_detail(screen: Screen) -> Screen:
 
 def _shows_detail(screen: Screen) -> bool:
     return screen.pane is Pane.DETAIL or (screen.pane is Pane.NONE and screen.has_detail)
-
-
-def _click(screen: Screen, name: str) -> Screen:
-    """Select the account that was clicked; a second click closes its details, or opens them."""
-    if name == screen.selected:
-        return _toggle_detail(screen)
-    return replace(screen, selected=name, page=0)
 
 
 def _press_anywhere(screen: Screen, key: Key, now: datetime) -> Pressed:

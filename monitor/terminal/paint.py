@@ -5,8 +5,7 @@ Of a picture that follows another one only the cells that differ are written.
 
 import base64
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 import blessed
@@ -91,20 +90,14 @@ def open_terminal(fd: int) -> blessed.Terminal:
     motion of the cursor away too, and without COLORTERM, which makes colours of 24 bits: longer to write, and no
     different in what they show here.
     """
-    with open(fd, "w", closefd=False) as stream, _without("NO_COLOR", "COLORTERM"):
-        term = blessed.Terminal(stream=stream)
+    taken = {name: os.environ.pop(name, None) for name in ("NO_COLOR", "COLORTERM")}
+    try:
+        with open(fd, "w", closefd=False) as stream:
+            term = blessed.Terminal(stream=stream)
+    finally:
+        os.environ.update({name: value for name, value in taken.items() if value is not None})
     term.number_of_colors = min(term.number_of_colors, 256)
     return term
-
-
-@contextmanager
-def _without(*names: str) -> Iterator[None]:
-    """The environment, for the time of the block, without these variables."""
-    taken = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(taken)
 
 
 class Painter:

@@ -33,37 +33,7 @@ from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver, TokenStatus
 from monitor.credentials.stores import SecretStore, SecretStores, wanted
 from monitor.credentials.watcher import LoginWatcher
-from monitor.doctor.accounts import (
-    ACCOUNT,
-    Failed,
-    TokenFacts,
-    account_check,
-    keyring_check,
-    mask_names,
-    unsent_check,
-)
-from monitor.doctor.channels import CHANNEL, NOTIFICATIONS, Channels, ScreenFacts, screen_checks
-from monitor.doctor.files import STATE, database_checks, folder_check, settings_checks
-from monitor.doctor.logins import (
-    LOGIN,
-    UNWATCHED,
-    ReadLogin,
-    environment_check,
-    login_check,
-    override_checks,
-    read_login,
-    unwatched_checks,
-)
-from monitor.doctor.network import (
-    API,
-    LEADER_SECS,
-    PORT,
-    Who,
-    api_checks,
-    instance_check,
-    port_check,
-    try_port,
-)
+from monitor.doctor import accounts, channels, files, logins, network
 from monitor.doctor.report import Check, Privacy, Question, title
 from monitor.notify.channels.desktop import Library
 from monitor.settings import Settings, settings_id, state_db
@@ -83,14 +53,14 @@ class World:
     config: Path
     environ: Mapping[str, str]
     clock: Clock
-    who: Who
-    screen: ScreenFacts
+    who: network.Who
+    screen: channels.ScreenFacts
     platform: str = sys.platform
     backend: Callable[[], Backend] = system_backend
     security: str = SECURITY
     security_secs: float = LIMIT_SECS
     sender: Callable[[], Library] | None = None
-    failures: Callable[[], Mapping[str, Failed]] = dict
+    failures: Callable[[], Mapping[str, accounts.Failed]] = dict
     """Why the last poll of each account failed, as the running monitor says or the last one has left it; blocks."""
 
     reach: Callable[[str, float, str], Awaitable[Reached | Failure]] = reach
@@ -98,7 +68,7 @@ class World:
 
 async def examine(world: World) -> list[Check]:
     """Every check, fit to be shown to strangers; takes as long as the slowest of them."""
-    usable, checks = settings_checks(world.config)
+    usable, checks = files.settings_checks(world.config)
     settings = usable or Settings(world.config)
     checks += await _Examination(world, settings).checks()
     if usable is None:
@@ -109,7 +79,14 @@ async def examine(world: World) -> list[Check]:
 
 
 _OF_SETTINGS: Final = {
-    question.name for question in (ACCOUNT, UNWATCHED, PORT, NOTIFICATIONS, CHANNEL)
+    question.name
+    for question in (
+        accounts.ACCOUNT,
+        logins.UNWATCHED,
+        network.PORT,
+        channels.NOTIFICATIONS,
+        channels.CHANNEL,
+    )
 }
 """Questions that nobody can answer without settings: the defaults may not be what is meant."""
 
@@ -128,15 +105,15 @@ class _Examination:
     async def checks(self) -> list[Check]:
         world = self._world
         async with asyncio.TaskGroup() as group:
-            state = group.create_task(_answered(STATE, self._state()))
-            reached = group.create_task(_answered(API, self._api()))
-            running = group.create_task(instance_check(world.who))
-            vault, failure = await keyring_check(
+            state = group.create_task(_answered(files.STATE, self._state()))
+            reached = group.create_task(_answered(network.API, self._api()))
+            running = group.create_task(network.instance_check(world.who))
+            vault, failure = await accounts.keyring_check(
                 world.backend, world.environ, world.platform, is_needed=self._is_needed()
             )
             secrets = self._logins_and_accounts(failure)
-            logged_in = group.create_task(_answered(LOGIN, secrets))
-            channels = Channels(
+            logged_in = group.create_task(_answered(logins.LOGIN, secrets))
+            looked_at = channels.Channels(
                 self._settings,
                 self._vault,
                 world.environ,
@@ -144,18 +121,18 @@ class _Examination:
                 has_keyring=failure is None,
                 sender=world.sender,
             )
-            told = group.create_task(_answered(NOTIFICATIONS, channels.checks()))
+            told = group.create_task(_answered(channels.NOTIFICATIONS, looked_at.checks()))
         instance, who = running.result()
         return [
             *state.result(),
             vault,
-            environment_check(world.environ),
+            logins.environment_check(world.environ),
             *logged_in.result(),
             *reached.result(),
             instance,
-            *await _answered(PORT, self._port(who)),
+            *await _answered(network.PORT, self._port(who)),
             *told.result(),
-            *screen_checks(world.screen, world.environ),
+            *channels.screen_checks(world.screen, world.environ),
         ]
 
     def _is_needed(self) -> bool:
@@ -170,7 +147,7 @@ class _Examination:
 
     async def _state(self) -> list[Check]:
         database = state_db(self._world.environ)
-        return [folder_check(database.parent), *database_checks(database)]
+        return [files.folder_check(database.parent), *files.database_checks(database)]
 
     async def _api(self) -> list[Check]:
         settings, world, answer = self._settings.api, self._world, None
@@ -179,7 +156,7 @@ class _Examination:
             agent = settings.user_agent or user_agent()
             answer = await world.reach(settings.url, settings.timeout_secs, agent)
         asked_at = began + (world.clock.now() - began) / 2
-        return api_checks(settings.url, answer, asked_at, world.platform, world.environ)
+        return network.api_checks(settings.url, answer, asked_at, world.platform, world.environ)
 
     async def _port(self, who: Mapping[str, Any] | None) -> list[Check]:
         options = CliOptions(self._world.config)
@@ -188,28 +165,34 @@ class _Examination:
         except SettingsError as error:
             found, _, advice = str(error).partition(": set ")
             fix = f"set {advice}" if advice else "correct that file, or the setting that names it"
-            return [PORT.fail(found, fix)]
+            return [network.PORT.fail(found, fix)]
         if site is None:
-            return [PORT.skip('exporter.listen = "off": nothing is served')]
-        return [port_check(site, await try_port(site), who, self._world.platform)]
+            return [network.PORT.skip('exporter.listen = "off": nothing is served')]
+        return [network.port_check(site, await network.try_port(site), who, self._world.platform)]
 
     async def _logins_and_accounts(self, keyring: Failure | None) -> list[Check]:
         world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled
         found = await self._logins()
-        places = [login_check(f, now(), world.platform, world.environ, asks=asks) for f in found]
-        unwatched = unwatched_checks(found, self._settings.accounts, self._learnt, now())
+        places = [
+            logins.login_check(f, now(), world.platform, world.environ, asks=asks) for f in found
+        ]
+        unwatched = logins.unwatched_checks(found, self._settings.accounts, self._learnt, now())
         if asks:
-            accounts = await self._tokens(found, keyring)
+            watched = await self._tokens(found, keyring)
         else:
             named = enumerate(self._settings.accounts, 1)
-            accounts = [unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in named]
+            watched = [
+                accounts.unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in named
+            ]
         default = home(world.environ) / ".claude"
         folders = {
             one.place: Path(one.folder or default) for one in found if one.folder is not None
         }
-        return [*await override_checks(folders), *places, *unwatched, *accounts]
+        return [*await logins.override_checks(folders), *places, *unwatched, *watched]
 
-    async def _tokens(self, logins: Sequence[ReadLogin], keyring: Failure | None) -> list[Check]:
+    async def _tokens(
+        self, found: Sequence[logins.ReadLogin], keyring: Failure | None
+    ) -> list[Check]:
         world, settings = self._world, self._settings
         learnt = AccountCache(self._facts)  # one of its own: what is found out changes it
         stores = SecretStores(
@@ -219,24 +202,26 @@ class _Examination:
             lambda argv: TokenCommand(argv, world.clock),
             settings.storage,
         )
-        statuses = await inspect_tokens(settings.accounts, learnt, logins, stores, world.clock)
-        failures: Mapping[str, Failed] = {}
+        statuses = await inspect_tokens(settings.accounts, learnt, found, stores, world.clock)
+        failures: Mapping[str, accounts.Failed] = {}
         with suppress(TimeoutError, TrackerError):  # of which the check of the instance tells
-            failures = await DaemonThreads(LEADER_SECS).run(world.failures)
+            failures = await DaemonThreads(network.LEADER_SECS).run(world.failures)
         names = {account.name for account in settings.accounts}
         is_given = "CREDENTIALS_DIRECTORY" in world.environ
         checks = []
         for place, account in enumerate(settings.accounts, 1):
             status, failed = statuses[account.name], failures.get(account.name)
             if status.failure is not None:
-                status = replace(status, failure=mask_names(status.failure, names))
+                status = replace(status, failure=accounts.mask_names(status.failure, names))
             if failed is not None:
-                failed = replace(failed, failure=mask_names(failed.failure, names))
-            facts = TokenFacts(title(place, account), account, status, failed, keyring, is_given)
-            checks.append(account_check(facts, world.clock.now()))
+                failed = replace(failed, failure=accounts.mask_names(failed.failure, names))
+            facts = accounts.TokenFacts(
+                title(place, account), account, status, failed, keyring, is_given
+            )
+            checks.append(accounts.account_check(facts, world.clock.now()))
         return checks
 
-    async def _logins(self) -> list[ReadLogin]:
+    async def _logins(self) -> list[logins.ReadLogin]:
         """Each login that can be read in time; the rest are silent, too."""
         world = self._world
         discovery = Discovery(
@@ -250,7 +235,9 @@ class _Examination:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOGINS_SECS
         return [
-            await read_login(source, is_current=place == 0, limit_secs=deadline - loop.time())
+            await logins.read_login(
+                source, is_current=place == 0, limit_secs=deadline - loop.time()
+            )
             for place, source in enumerate(sources)
         ]
 
@@ -290,7 +277,7 @@ class _NobodyToAsk:
 
 
 async def inspect_tokens(
-    accounts: Sequence[Account],
+    watched: Sequence[Account],
     learnt: AccountCache,
     sources: Sequence[LoginSource],
     stores: SecretStores,
@@ -302,9 +289,9 @@ async def inspect_tokens(
     whose a token is: that is what was `learnt` before, else what Claude Code notes beside the login. Of the `sources`
     the first is the one in use; each is read once, as is each storage, and that may take some seconds.
     """
-    learnt.recognise(accounts)
+    learnt.recognise(watched)
     store = Store(State())
-    store.dispatch(AccountsLoaded(clock.now(), tuple(accounts), 0))
+    store.dispatch(AccountsLoaded(clock.now(), tuple(watched), 0))
     owners = Owners(_NobodyToAsk(), learnt, stores, store, clock)
     resolver = Resolver(stores, LoginRegistry(learnt), owners, store, clock)
 
@@ -312,4 +299,4 @@ async def inspect_tokens(
         return sources
 
     await LoginWatcher(places, owners, resolver, store, clock).look()
-    return {account.name: await resolver.inspect(account) for account in accounts}
+    return {account.name: await resolver.inspect(account) for account in watched}

@@ -26,10 +26,9 @@ from monitor.core.events import (
     Tested,
     Ticked,
 )
-from monitor.core.model import Storage
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
 from monitor.core.state import Policy, State
-from monitor.credentials.accounts import AccountService, Listing
+from monitor.credentials.accounts import AccountService
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.local_usage import LocalUsage
 from monitor.credentials.owners import Owners
@@ -39,6 +38,7 @@ from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.notify.queue import Notifier
+from monitor.settings import Settings
 from monitor.storage.cache import Cached, Mute
 from monitor.storage.deliveries import Journal
 from monitor.storage.recorder import Recorder
@@ -115,26 +115,24 @@ class App:
         self._channels = ChannelSet()
         self._channels_replaced = asyncio.Event()
 
-    async def load(self, listing: Listing, cached: Cached) -> None:
+    async def load(self, settings: Settings, cached: Cached) -> None:
         """Load the accounts of the settings, and take up what an earlier process knew of them and of its alerts."""
         now = self.clock.now()
         self.store.dispatch(PolicyChanged(now, self.state().policy))
         self.store.dispatch(ClockCorrected(now, cached.clock_offset))
         self.store.dispatch(Restored(now, cached.accounts, cached.conditions, cached.log))
         self._report_storage()
-        self.credentials.accounts.load(listing)
+        self.credentials.accounts.load(settings)
         await self._count_requests()
 
-    async def reload(
-        self, listing: Listing, policy: Policy, hosts: ApiHosts, storage: Storage | None
-    ) -> None:
+    async def reload(self, settings: Settings, policy: Policy, hosts: ApiHosts) -> None:
         """Go on by other settings: polls and commands that are under way end as they would have."""
         now = self.clock.now()
         self._client.hosts = hosts
-        self.credentials.stores.default = storage
+        self.credentials.stores.default = settings.storage
         self.credentials.owners.api = self._client if policy.polls else None
         self.store.dispatch(PolicyChanged(now, policy))
-        self.credentials.accounts.load(listing)
+        self.credentials.accounts.load(settings)
         self.credentials.watcher.look_again()
         await self._count_requests()
 

@@ -122,9 +122,7 @@ class Leader:
                     app.store.dispatch(ReloadFailed(app.clock.now()))
                     raise
                 self.config = config
-                await app.reload(
-                    config.settings, config.policy, config.hosts, config.settings.storage
-                )
+                await app.reload(config.settings, config.policy, config.hosts)
                 if not config.sends_like(before):
                     app.send_by(config.channels)
                 self._announce(config)

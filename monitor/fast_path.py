@@ -123,7 +123,7 @@ def request_of(arguments: Namespace) -> dict[str, object]:
             from monitor.settings.schema import parse_duration
 
             microseconds = parse_duration(arguments.plan).total_seconds() * 1_000_000
-            fields["plan"] = round(microseconds)
+            fields |= {"plan": round(microseconds), "columns": _columns()}
         return {"type": arguments.command.title(), **fields}
     form = "json" if options.get("json") else "table" if options.get("format") is None else "line"
     return {

@@ -602,6 +602,12 @@ def test_the_light_commands_write_the_requests_that_the_leader_reads(
     assert decode_request(request_of(parser().parse_args(words.split()))) == request_
 
 
+def test_a_table_and_a_plan_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "44")
+    for words in ("status", "next --plan 12h"):
+        assert request_of(parser().parse_args(words.split()))["columns"] == 44
+
+
 def test_limits_are_an_object_with_something_in_it() -> None:
     assert parse_input(json.dumps(SAID).encode())["rate_limits"] == LIMITS
     assert parse_input(b'{"rate_limits": {}, "session_id": "s"}') == {}

@@ -26,7 +26,7 @@ from monitor.terminal.text import pad, width, wrap
 
 _WIDEST: Final = 1000
 _LEAST_REASON: Final = 16
-"""Cells of a plan's last column; it is not wrapped into less."""
+"""Cells of a plan's last column; where there are fewer, reasons stand below."""
 
 HOUR: Final = timedelta(hours=1)
 _NO_PLACE: Final = (
@@ -156,13 +156,15 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
                 when = f"{when} – {until}"
         rows.append((when, line.action, clean(line.account or ""), why))
     cells = [max((width(row[place]) for row in rows), default=0) for place in range(3)]
-    room = max(query.columns - sum(cells) - 3 * 2, _LEAST_REASON)
-    text = ""
+    beside = sum(cells) + 3 * 2
+    indent = beside if query.columns - beside >= _LEAST_REASON else 4
+    shown = list[str]()
     for *row, why in rows:
         start = "".join(f"{pad(*each)}  " for each in zip(row, cells, strict=True))
-        first, *more = wrap(why, room)
-        text += f"{start}{first}\n" + "".join(f"{'':{sum(cells) + 6}}{part}\n" for part in more)
-    return Answer(0, text)
+        first, *more = wrap(why, query.columns - indent)
+        shown += [f"{start}{first}"] if indent == beside else [start.rstrip(), f"    {first}"]
+        shown += [f"{'':{indent}}{part}" for part in more]
+    return Answer(0, "".join(f"{line}\n" for line in shown))
 
 
 def _ranking(choice: Choice, now: datetime) -> Answer:

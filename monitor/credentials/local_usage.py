@@ -139,10 +139,12 @@ class LocalUsage:
             return None
         now, noted = self._clock.now(), self._noted[source.key]
         if noted.at is None or (noted.stamp != stamp and now - noted.at >= READ_EVERY):
-            noted.at, noted.stamp = now, None
+            found = None
             with suppress(CredentialError):
-                noted.facts = await source.facts.read()
-                noted.stamp = stamp
+                found = await source.facts.read()
+            # Noted only now: who asks meanwhile reads it too, and does not go without.
+            noted.at, noted.stamp = now, stamp if found else None
+            noted.facts = found or noted.facts
         return noted.facts
 
     # Whose status line it is
@@ -154,9 +156,9 @@ class LocalUsage:
             places = await self._registry.places_at(config_dir or "")
         if not places:
             raise TrackerError(f"nothing is known of Claude Code in {config_dir or '~/.claude'}")
-        source, owner = places[0].source, places[0].owner
+        source = places[0].source
         facts = await self._facts(source, (await self._peek([source])).get(source.key))
-        identity = facts.identity if facts else None
+        identity, owner = facts.identity if facts else None, places[0].owner
         if owner is None and source.folder is not None:  # as it was when we last ran
             owner = min(self._cache.living_in(source.folder), default=None)
         accounts = self._store.state.accounts

@@ -85,7 +85,7 @@ class Cached:
 def load(database: sqlite3.Connection, settings: str) -> Cached:
     """All that is kept. Raises DamagedError."""
     with damage():
-        accounts = {n: decode(AccountState, d) for n, d in _rows(database, settings, ACCOUNT)}
+        accounts = {n: _account(document) for n, document in _rows(database, settings, ACCOUNT)}
         memories = {n: decode(Remembered, d) for n, d in _rows(database, settings, MEMORY)}
         fleet = memories.pop(FLEET, Remembered())
         for name, memory in memories.items():
@@ -98,6 +98,14 @@ def load(database: sqlite3.Connection, settings: str) -> Cached:
         log = deliveries.newest(database, settings)
         offset = _clock_offset(database)
         return Cached(accounts, fleet.conditions, facts, log, offset)
+
+
+def _account(document: Any) -> AccountState:
+    """The account of a row; version 0.1.0 has kept under `health` if, and why, its polls fail."""
+    health = document.get("health") if isinstance(document, dict) else None
+    if isinstance(health, dict) and health.get("type") == "Down":
+        document = {**document, "down": health}
+    return decode(AccountState, document)
 
 
 def read(path: Path, settings: str) -> Cached:

@@ -11,7 +11,7 @@ from monitor.api.wire import parse_usage
 from monitor.core.errors import TrackerError
 from monitor.core.events import PollSucceeded
 from monitor.core.model import Account, Identity, Usage, Window
-from monitor.credentials.claude_files import CachedUsage
+from monitor.credentials.claude_files import CachedUsage, ClaudeFacts
 from monitor.credentials.local_usage import LocalUsage
 from tests.builders import NOW, after, before
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
@@ -229,6 +229,29 @@ async def test_where_token_and_file_disagree_nothing_is_booked() -> None:
     with pytest.raises(TrackerError, match=f"/w holds the login of {ME}"):
         await figures.ingest(said(61), "/w")
     assert (used(rig, ME), used(rig, YOU)) == (None, None)
+
+
+async def test_a_status_line_that_comes_while_the_file_is_first_read_waits_for_it() -> None:
+    class SlowFacts(FakeFacts):
+        async def read(self) -> ClaudeFacts:
+            found = await super().read()
+            await disk.wait()
+            return found
+
+    disk = asyncio.Event()
+    noted = SlowFacts(YOURS, YOU)
+    rig = rig_at(FakeLogin("t1", "/w", facts=noted), FakeLogin("u1", "/y"))
+    figures = await figures_of(rig)
+    looking = asyncio.create_task(figures.look())
+    while not noted.reads:  # noqa: ASYNC110 - threads look at the disk first
+        await asyncio.sleep(0)
+    asking = asyncio.create_task(figures.ingest(said(61), "/w"))
+    while noted.reads < 2 and not asking.done():  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0)
+    disk.set()
+    with pytest.raises(TrackerError, match=f"/w holds the login of {ME}"):
+        await asking
+    await looking
 
 
 @pytest.mark.parametrize(

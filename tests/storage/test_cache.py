@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from monitor.core.codec import encode
+from monitor.core.errors import Reason
 from monitor.core.events import (
     AccountsLoaded,
     Event,
@@ -23,8 +26,9 @@ from monitor.core.events import (
 from monitor.core.model import Account, AccountState
 from monitor.core.state import State
 from monitor.storage import cache
+from monitor.storage.db import render_row
 from monitor.store import Store
-from tests.builders import NOW, after, live, usage, waiting, window
+from tests.builders import NOW, after, failing, live, usage, waiting, window
 from tests.fakes import inline_recorder
 from tests.storage.factories import locked, write
 
@@ -147,6 +151,23 @@ def test_a_process_that_is_killed_leaves_all_that_it_wrote(path: Path) -> None:
     assert len(kept(path)) == 20
     write(path, lambda db: cache.put(db, "", cache.ACCOUNT, "b", waiting("b")))
     assert len(kept(path)) == 21
+
+
+def test_what_version_0_1_0_has_kept_of_an_account_that_fails_is_known(path: Path) -> None:
+    fails = failing(live("a"), Reason.AUTH, "refused")
+    documents = {"a": encode(AccountState, fails), "b": encode(AccountState, live("b"))}
+    documents["a"]["health"] = {"type": "Down", **documents["a"].pop("down")}
+    documents["b"]["health"] = {"type": "Up", "since": 0}
+
+    def work(database: sqlite3.Connection) -> None:
+        for name, document in documents.items():
+            row = render_row(document, "", cache.ACCOUNT, name)
+            database.execute(
+                "INSERT INTO cache VALUES ('', ?, ?, ?, ?)", (cache.ACCOUNT, name, *row)
+            )
+
+    write(path, work)
+    assert kept(path) == {"a": fails, "b": live("b")}
 
 
 def test_a_reader_of_a_damaged_file_knows_nothing_and_leaves_it_where_it_is(

@@ -37,7 +37,7 @@ from monitor.core.errors import Reason, describe
 from monitor.core.exhaustion import AHEAD, is_exhausted_soon
 from monitor.core.forecast import is_running_out
 from monitor.core.format import duration, percent
-from monitor.core.model import SEVEN_DAYS, AccountState, Window
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Window
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)
@@ -251,7 +251,8 @@ def _full_at(
         return None
     found = account.forecast_of(key, at)
     if found is None:
-        is_worth_it = memory.utilization >= WORTH_A_FORECAST
+        # An older version has kept points of a week, too.
+        is_worth_it = memory.utilization >= WORTH_A_FORECAST and key.startswith(FIVE_HOURS)
         full_at = full_by_slope(memory.track) if is_worth_it else None
     elif is_running_out(found, condition_key(AlertKind.PACE, key) in account.conditions):
         full_at = found.full_at.p50 if found.full_at else memory.resets_at - TIME_TO_ACT

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.conditions import Fact, evaluate_conditions, step
-from monitor.core.alerts.memory import Condition
+from monitor.core.alerts.memory import Condition, Point, WindowMemory
 from monitor.core.alerts.rules import Alert, AlertKind, Rule, RuleBook
 from monitor.core.alerts.text import format_alert
 from monitor.core.errors import Cause, Failure, Reason
@@ -20,7 +20,7 @@ from monitor.core.model import AccountForecast, AccountState, Down
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.core.window_cost import WeekCost
-from tests.builders import NOW, after, live, state, usage, window
+from tests.builders import NOW, after, before, live, state, usage, window
 
 HOLD = timedelta(minutes=5)
 FACT = Fact(Alert(AlertKind.LOGIN, "a", "", NOW))
@@ -261,6 +261,13 @@ def test_before_there_is_a_forecast_a_week_is_not_judged_by_its_slope() -> None:
         )
         alerts.extend(effects)
     assert not [alert for alert in alerts if alert.kind is AlertKind.PACE]
+
+
+def test_nor_is_it_by_points_that_an_older_version_has_kept() -> None:
+    track = tuple(Point(before(hours=6 - n), 0.5 + n / 50) for n in range(6))
+    memory = WindowMemory(NOW, 0.6, after(days=5), 0.6, track=track)
+    now = state(replace(live("a", window("7d", 60, timedelta(days=5))), alerts={"7d": memory}))
+    assert alerts_at(now, 0, 5, 10) == []
 
 
 def changed(factor: float, days_ago: float) -> AccountState:

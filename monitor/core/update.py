@@ -257,7 +257,8 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
         old, left = known.get(name), restored.get(name)
         if old is not None and account.has_limits_of(old.account.org_id):
             in_flight = old.polling and old.account.name == name
-            accounts[name] = replace(old, account=account, polling=in_flight)
+            is_same = (account, in_flight) == (old.account, old.polling)
+            accounts[name] = old if is_same else replace(old, account=account, polling=in_flight)
             continue
         accounts[name] = AccountState(
             account=account,

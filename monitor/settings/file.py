@@ -176,9 +176,7 @@ def _check(account: Account, others: list[Account] | tuple[Account, ...], all_: 
     ACCOUNT(_given(_values(account)))
     check_unique(account, {each.name for each in others}, {each.title for each in others})
     for key, entry in all_.channels.entries.items():
-        if (
-            entry == account.name
-        ):  # the channel would send the account's token to whatever it is for
+        if entry == account.name:  # whose token the channel would send
             raise SettingsError(
                 f"channels.{key} uses the keyring entry {entry!r} already: choose another name"
             )

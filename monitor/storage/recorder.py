@@ -223,7 +223,7 @@ class Recorder:
                 memory = Remembered.of(account)
                 if memory != (Remembered() if old is None else Remembered.of(old)):
                     self._put(cache.MEMORY, name, memory)
-        if self._keeps_alerts and before.conditions is not after.conditions:
+        if self._keeps_alerts and before.conditions != after.conditions:
             self._put(cache.MEMORY, FLEET, Remembered(conditions=after.conditions))
 
     def _put(self, kind: str, name: str, value: Any, settings: str | None = None) -> None:

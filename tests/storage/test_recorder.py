@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from monitor.core.events import AccountsLoaded, RequestSent, Restored
+from monitor.core.events import AccountsLoaded, RequestSent, Restored, Ticked
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.storage import cache, recorder, samples
@@ -67,6 +67,17 @@ async def program(folder: Path) -> AsyncIterator[Program]:
     finally:
         await running.recorder.close()
         await running.recorder.database.close()
+
+
+async def test_what_changes_nothing_writes_nothing(tmp_path: Path) -> None:
+    async with program(tmp_path) as running:
+        before = running.path.with_name("state.db-wal").stat()
+        known = tuple(account.account for account in running.store.state.accounts.values())
+        for event in (Ticked(after(seconds=15)), AccountsLoaded(after(seconds=20), known)):
+            running.store.dispatch(event)
+            assert await running.recorder.drain()
+        now = running.path.with_name("state.db-wal").stat()
+        assert (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
 async def test_while_another_process_holds_the_database_nothing_on_the_loop_waits(

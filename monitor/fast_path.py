@@ -119,8 +119,6 @@ def request_of(arguments: Namespace) -> dict[str, object]:
     options = vars(arguments)
     if arguments.command in FIELDS:
         fields = {name: options[name] for name in FIELDS[arguments.command]}
-        if arguments.command == "next":
-            fields["columns"] = _columns()
         if fields.get("plan") is not None:
             from monitor.settings.schema import parse_duration
 

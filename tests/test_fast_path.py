@@ -141,12 +141,7 @@ def test_a_pipe_is_no_terminal_that_words_are_left_out_for(
 ) -> None:
     ran(env, "status")
     ran({**env, "COLUMNS": "80"}, "status")
-    ran({**env, "COLUMNS": "60"}, "next", "--plan", "12h")
-    assert running.asked == [
-        Status(columns=1000),
-        Status(columns=80),
-        Next(plan=timedelta(hours=12), columns=60),
-    ]
+    assert running.asked == [Status(columns=1000), Status(columns=80)]
 
 
 @pytest.mark.parametrize(("percent", "code"), [(10, 0), (100, 2), (None, 0)])

@@ -120,9 +120,11 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 def _explain(arguments: Namespace, now: datetime) -> None:
     rules, (left, entries) = _rules(arguments), _known(arguments, now - WARM_UP)
     log = [deliveries.logged(entry) for entry in entries]
+    # Of an account that only commands have polled, no rule has been judged.
+    judged = {name: one for name, one in left.accounts.items() if one.alerts or one.conditions}
     blocks = [
-        explain(left.accounts[name], rules, now, log, window=arguments.window)
-        for name in _chosen(arguments, list(left.accounts))
+        explain(judged[name], rules, now, log, window=arguments.window)
+        for name in _chosen(arguments, list(judged))
     ]
     if not any(blocks):
         where = f" of a window {arguments.window}" if arguments.window else ""

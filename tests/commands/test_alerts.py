@@ -272,6 +272,21 @@ def test_explain_of_an_account_by_its_label(ran: Ran, folder: Path, now: datetim
     assert (code, err) == (1, "monitor: nothing is known of the account 'new' yet\n")
 
 
+def test_an_account_that_only_commands_have_polled_is_not_explained(
+    ran: Ran, folder: Path, now: datetime
+) -> None:
+    async def live_through() -> None:
+        recorder = inline_recorder(folder, rows_of(folder))
+        recorder.record(state(), state(live("a@b.com", at=now)), ())
+        await recorder.database.close()
+
+    asyncio.run(live_through())
+    assert ran("list")[0] == 0
+    code, out, err = ran("explain")
+    assert (code, out) == (1, "")
+    assert "nothing is known yet" in err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [

@@ -12,6 +12,7 @@ from tools.simulate.record import DAY, HOUR, MINUTE, SEVEN_DAYS, Entry, Log, Tol
 from tools.simulate.truth import Account, Period
 
 SAME_END = 2 * MINUTE
+SAME_PERCENT = 0.05
 CLOCK_RIGHT = MINUTE
 WATCHED_FOR = 2 * HOUR
 """So long the successor is seen: alerts of weeks wait for one another for some minutes, polls for longer."""
@@ -45,7 +46,7 @@ def _is_meant(period: Period, alert: Told, entry: Entry, log: Log) -> bool:
     seen = [e for e in honest if max(e.t, e.at) < period.over_at]
     if not seen or seen[-1].t < period.over_at - DAY - MINUTE or entry.t < period.over_at - MINUTE:
         return False
-    return seen[-1].seen[SEVEN_DAYS].percent == alert.percent
+    return abs(seen[-1].seen[SEVEN_DAYS].percent - (alert.percent or 0.0)) < SAME_PERCENT
 
 
 def _is_owed(period: Period, log: Log) -> bool:

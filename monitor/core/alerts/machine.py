@@ -44,7 +44,8 @@ Why so, and not simpler:
 * A reset is told only if the period had reached the lowest threshold: nobody waits for a window that was
   never full. It is told only while it is news, 15 minutes from the end: after a night's sleep it is not.
   A new period that already stands at the lowest threshold is not "open again".
-* What of a week expired is known if its last sample was at most a day before its end, and no hint of an early reset.
+* What of a week expired is known if its last sample was at most a day before its end, and no hint of an early reset;
+  a hint within the last two minutes is the end itself, seen by a clock that is behind.
   The machine notes such a week; `conditions` tells of it, unless the end proves to have been moved.
 * An answer that Claude Code has kept is a sample like that of a poll, at the instant at which it came; but it may be
   found much later. What it would tell is told only if that is still so: the window is the same, the reset still news.
@@ -205,7 +206,8 @@ class _Machine:
         """The week that ended then, if it is to be told of, and if it is known what had been used of it."""
         if self.sample.key != SEVEN_DAYS or not self._speaks(AlertKind.WEEK_EXPIRED):
             return None
-        if old.low_since is not None or end - old.at > WEEK_READ_WITHIN:
+        is_hinted = old.low_since is not None and end - old.low_since > SAME_END
+        if is_hinted or end - old.at > WEEK_READ_WITHIN:
             return None
         return EndedWeek(end, old.period, old.utilization, old.at, self.at)
 

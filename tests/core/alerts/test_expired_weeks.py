@@ -129,6 +129,11 @@ EXPIRED = "38% of the week expired unused"
             id="a wrong zero was none",
         ),
         pytest.param(
+            [S(-1, 62), S(-0.003, 0, NEXT), S(0.1, 0, NEXT)],
+            [EXPIRED],
+            id="the clock is some seconds behind the end",
+        ),
+        pytest.param(
             [S(-10, 62), S(1, 4, NEXT - 3 * HOUR)], [], id="an early reset while it slept"
         ),
         pytest.param([S(-10, 62), S(1, 63, 4 * HOUR)], [], id="the end was moved while it slept"),

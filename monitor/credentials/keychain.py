@@ -183,8 +183,12 @@ class Keychain:
         No secret is asked for any more after a failure that another one would share. Raises NotLoggedInError, or a
         CredentialError that says why the Keychain cannot be used.
         """
-        if not self._dates:
-            self._dates = await self._all_dates()
+        if not self._is_good():
+            try:
+                self._dates = await self._all_dates()
+            except CredentialError:
+                if not self._dates:
+                    raise
         logins: dict[Item, Login] = {}
         failures: list[CredentialError] = []
         for item in sorted(self._dates, key=self._order):
@@ -199,12 +203,14 @@ class Keychain:
                 failures.append(error)
                 if error.cause not in _PASSED_OVER:
                     break
-        self._found = max(logins, key=lambda item: expiry(logins[item].credential), default=None)
-        if self._found is None:
+        if not logins:
             # That an item could not be read says more than that another one is empty.
             unread = [f for f in failures if not isinstance(f, NotLoggedInError)]
-            absent = NotLoggedInError.of(Cause.ABSENT, Source.KEYCHAIN)
-            raise [absent, *failures, *unread][-1]
+            if unread:
+                raise unread[-1]
+            self._found = None
+            raise [NotLoggedInError.of(Cause.ABSENT, Source.KEYCHAIN), *failures][-1]
+        self._found = max(logins, key=lambda item: expiry(logins[item].credential))
         self._ends = logins[self._found].credential.expires_at
         return logins[self._found]
 
@@ -224,8 +230,7 @@ class Keychain:
         return frozenset(self._dates.items()), self._ended if len(self._dates) > 1 else None
 
     async def _look(self) -> None:
-        is_good = self._ends is None or self._ends - self._clock.now() > DEAD_BEFORE
-        if self._found is not None and is_good:
+        if self._found is not None and self._is_good():
             found = await self._dates_of([self._found])
             self._dates = self._dates | found if found else {}
             return
@@ -236,6 +241,12 @@ class Keychain:
             self._look_for_all_at = now + ALL_SECS
             self._dates = await self._all_dates()
         self._ended = self._ends
+
+    def _is_good(self) -> bool:
+        """Say whether an item is known that held a login which has not ended."""
+        ends = self._ends
+        is_known = self._found is not None and self._found in self._dates
+        return is_known and (ends is None or ends - self._clock.now() > DEAD_BEFORE)
 
     async def _all_dates(self) -> dict[Item, str]:
         """A single question says of a service that it has no item at all."""

@@ -315,3 +315,32 @@ async def test_a_logout_is_a_change_and_so_is_the_next_login(mac: Mac) -> None:
     stamps.append(await keychain.stamp())
     assert await token(keychain) == "second"
     assert len(set(stamps)) == 3
+
+
+@pytest.mark.parametrize("code", [36, 51, 128])
+async def test_that_a_renewed_login_is_denied_is_no_change_of_another_item(
+    mac: Mac, code: int
+) -> None:
+    now = mac.clock.now()
+    mac.fake.put(SERVICE, written("first", now + HOUR))
+    mac.fake.put(OTHER, written("other", now + 2 * HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    await keychain.stamp()
+    await keychain.login()
+    await mac.clock.advance(65, tick=65)
+    mac.fake.put(SERVICE, written("second", now + 3 * HOUR), at=mac.clock.now())
+    mac.fake.behave(SERVICE, exit=code)
+    renewed = await keychain.stamp()
+    await cause(keychain)
+    await mac.clock.advance(65, tick=65)
+    assert await keychain.stamp() == renewed, "else the user is asked again at once"
+
+
+async def test_who_reads_finds_a_new_item_at_once_beside_one_that_has_ended(mac: Mac) -> None:
+    now = mac.clock.now()
+    mac.fake.put(SERVICE, written("stale", now - HOUR))
+    keychain = mac.keychain(SERVICE, OTHER)
+    await keychain.stamp()
+    assert await token(keychain) == "stale"
+    mac.fake.put(OTHER, written("fresh", now + HOUR))
+    assert await token(keychain) == "fresh"

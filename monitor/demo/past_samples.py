@@ -21,7 +21,10 @@ STEP: Final = timedelta(minutes=10)
 
 def past_samples(accounts: Sequence[SimulatedAccount], start: datetime, name: str) -> Iterator[Row]:
     """The samples of the account of this name up to `start`, the instant at which the demo begins."""
-    limits = next(account.limits(start) for account in accounts if account.email == name)
+    simulated = {account.email: account for account in accounts}.get(name)
+    if simulated is None:  # which the user has added, or given another name
+        return
+    limits = simulated.limits(start)
     week, last = limits.seven_day, limits.five_hour
     if week is None or last is None or week.resets_at is None or last.resets_at is None:
         return

@@ -101,3 +101,7 @@ def test_its_past_leads_to_the_figures_that_it_begins_with(start: datetime) -> N
             for five, week in pairs
         )
         assert cost is None or cost.change is None, "no alert that a limit has changed"
+
+
+def test_an_account_of_another_name_has_no_past() -> None:
+    assert list(past_samples(demo_accounts(NOW), NOW, "renamed")) == []

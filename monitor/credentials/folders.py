@@ -15,10 +15,10 @@ from monitor.core.model import AccountState
 DEFAULT: Final = "~/.claude"
 
 
-def for_claude_code(folder: str, default: str = DEFAULT) -> str:
+def for_claude_code(folder: str) -> str:
     """Return the `CLAUDE_CONFIG_DIR` of this folder; "" where it is not to be set at all."""
     spelled = _expanded(folder)
-    return "" if spelled.rstrip("/") == _expanded(default) else spelled
+    return "" if spelled.rstrip("/") == _expanded(DEFAULT) else spelled
 
 
 def remembered(folder: str | None) -> tuple[str, ...]:

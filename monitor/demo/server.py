@@ -124,9 +124,9 @@ class SimulatedApi:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def requests_of(self, email: str, path: str = "/usage") -> list[Seen]:
-        """The requests for one account whose path ends so."""
-        return [s for s in self.seen if s.account == email and s.path.endswith(path)]
+    def requests_of(self, email: str) -> list[Seen]:
+        """The requests for the usage of one account."""
+        return [s for s in self.seen if s.account == email and s.path.endswith("/usage")]
 
     async def _tell_time(self, _: web.Request, response: web.StreamResponse) -> None:
         response.headers["Date"] = format_datetime(self.now(), usegmt=True)

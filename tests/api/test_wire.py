@@ -163,10 +163,6 @@ def money(used: object, limit: object, **more: object) -> dict[str, object]:
     return {"is_enabled": True, "used_credits": used, "monthly_limit": limit, **more}
 
 
-def minor(amount: object, exponent: object = 2, currency: object = "USD") -> dict[str, object]:
-    return {"amount_minor": amount, "currency": currency, "exponent": exponent}
-
-
 def test_money_is_never_merged_with_a_limit_of_its_name() -> None:
     row = {"percent": 7, "scope": {"label": "Extra"}}
     usage = parsed(extra_usage=money(1, 2), limits=[row])
@@ -238,10 +234,6 @@ PERMISSION = b'{"error": {"type": "permission_error", "message": "user:profile"}
 
 def said(message: object, kind: object = "permission_error") -> bytes:
     return json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode()
-
-
-def authentication(message: str) -> bytes:
-    return said(message, "authentication_error")
 
 
 PAGE = b"<!DOCTYPE html><html><head><title>Access &amp; Denied\n- Corp</title></head></html>"

@@ -1,7 +1,6 @@
 """A real Chromium without a screen, driven by its own DevTools protocol (https://chromedevtools.github.io)."""
 
 import asyncio
-import base64
 import itertools
 import json
 import os
@@ -66,10 +65,6 @@ class Tab:
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.command("Emulation.setEmulatedMedia", features=[scheme])
-
-    async def screenshot(self, path: Path) -> None:
-        result = await self.command("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(result["data"]))
 
     async def accessible_names(self, role: str) -> list[str]:
         """What a screen reader calls the elements of this role."""

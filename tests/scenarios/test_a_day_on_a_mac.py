@@ -40,10 +40,8 @@ class Item:
     clock: DayClock
     service: str
     behaviour: dict[str, Any] = field(default_factory=dict)
-    writes: int = 0
 
     def write(self, text: str) -> None:
-        self.writes += 1
         self.security.put(self.service, text, at=self.clock.now(), **self.behaviour)
 
     def clear(self) -> None:
@@ -74,7 +72,7 @@ class MacDay:
             for number, name in enumerate(("anna", "ben", "cleo"))
         ]
         self.main, self.work, self.lab = (self.folder(name) for name in ("", "-work", "-lab"))
-        self.items = self.main_item, self.work_item, self.lab_item = [
+        self.items = _, self.work_item, self.lab_item = [
             folder.place for folder in (self.main, self.work, self.lab)
         ]
         self.work_item.behave(hex=True)

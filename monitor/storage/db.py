@@ -133,6 +133,10 @@ class DamagedError(Exception):
         self.kind = kind
 
 
+_UNUSABLE: Final = (sqlite3.Error, DamagedError, UnicodeDecodeError)
+"""What is raised of a database; the last where SQLite's own complaint quotes bytes that are no UTF-8."""
+
+
 class StateFile:
     """The database to write, made by its first use. Calls may wait for other processes: never on an event loop."""
 
@@ -175,12 +179,12 @@ class StateFile:
         try:
             try:
                 return use(self._opened())
-            except (sqlite3.Error, DamagedError) as error:
+            except _UNUSABLE as error:
                 if not _is_damage(error):
                     raise
                 self._set_aside(error)
                 return use(self._opened())
-        except (OSError, sqlite3.Error, DamagedError) as error:
+        except (OSError, *_UNUSABLE) as error:
             self.close()
             raise _failure(self.path, done, error) from None
 
@@ -253,7 +257,7 @@ def read_only(path: Path, work: Work[T], default: T) -> T:
             sqlite3.connect(uri, uri=True, timeout=BUSY_SECS, isolation_level=None)
         ) as database:
             return work(database) if _is_made(database) else default
-    except (OSError, sqlite3.Error, DamagedError) as error:
+    except (OSError, *_UNUSABLE) as error:
         raise _failure(path, "read", error) from None
 
 
@@ -339,7 +343,7 @@ def _check_rows(database: sqlite3.Connection) -> None:
                     map(math.isfinite, numbers)
                 ):
                     raise DamagedError(f"row {number} of {table} is not as it was written")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             words = f"row {number + 1} of {table} cannot be read: {error}"
             raise DamagedError(words) from None
     (words,) = database.execute("PRAGMA integrity_check").fetchone()
@@ -349,7 +353,7 @@ def _check_rows(database: sqlite3.Connection) -> None:
 
 def _is_damage(error: Exception) -> bool:
     """Say whether the file itself is what is wrong, and not what is around it."""
-    if isinstance(error, DamagedError):
+    if isinstance(error, (DamagedError, UnicodeDecodeError)):
         return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # Python complains: of bytes that are no UTF-8

@@ -145,6 +145,11 @@ def no_text(path: Path) -> None:
         other.execute("UPDATE cache SET name = CAST(X'ff' AS TEXT) WHERE name = 'a'")
 
 
+def no_text_in_the_schema(path: Path) -> None:
+    """Which SQLite's own complaint quotes."""
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE samples", b"CREATE TABL\xaa samples"))
+
+
 def of_another_meaning(path: Path) -> None:
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE cache SET document = replace(document, '0.85', '0.95')")
@@ -158,6 +163,7 @@ def of_another_meaning(path: Path) -> None:
         (foreign, "foreign"),
         (without_a_table, "damaged"),
         (no_text, "damaged"),
+        (no_text_in_the_schema, "damaged"),
         (of_another_meaning, "damaged"),
         (lambda path: path.write_bytes(NO_DATABASE), "damaged"),
     ],

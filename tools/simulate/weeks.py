@@ -1,8 +1,8 @@
 """Judges what was told of weeks that ended: true, once, and not missed. It knows no code of the program.
 
-True is a week that ended at its time, and was told after its end by the last figure that was seen of it, on its last
-day. Owed is one that was read within its last day, with room left, by a right clock, and whose successor was then seen
-for a while without a fault.
+True is a week that ended at its time, and was told after its end by the figure and the end of the last answer before
+it, of its last day. Owed is one that was read within its last day, with room left, by a right clock, and whose
+successor was then seen for a while without a fault.
 """
 
 from collections import Counter
@@ -40,13 +40,17 @@ def judge_weeks(account: Account, log: Log) -> Counter[str]:
 
 
 def _is_meant(period: Period, alert: Told, entry: Entry, log: Log) -> bool:
-    if alert.end is None or abs(period.over_at - alert.end) > SAME_END or period.early:
-        return False
+    """Whether the alert says what the last answer before the end said; a schedule moved unseen has another end."""
     honest = (e for e in _of_week(log) if e.seen[SEVEN_DAYS].honest)
-    seen = [e for e in honest if max(e.t, e.at) < period.over_at]
-    if not seen or seen[-1].t < period.over_at - DAY - MINUTE or entry.t < period.over_at - MINUTE:
+    before = [e for e in honest if max(e.t, e.at) < period.over_at]
+    if not before or period.early or entry.t < period.over_at - MINUTE:
         return False
-    return abs(seen[-1].seen[SEVEN_DAYS].percent - (alert.percent or 0.0)) < SAME_PERCENT
+    last = before[-1].seen[SEVEN_DAYS]
+    if last.end is None or alert.end is None or alert.percent is None:
+        return False
+    is_recent = last.end - before[-1].t <= DAY + MINUTE
+    is_same = abs(last.end - alert.end) <= SAME_END
+    return is_recent and is_same and abs(last.percent - alert.percent) < SAME_PERCENT
 
 
 def _is_owed(period: Period, log: Log) -> bool:

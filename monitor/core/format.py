@@ -144,5 +144,8 @@ def outlook_words(account: AccountState, key: str, now: datetime, tz: tzinfo | N
         return f"lasts to the reset ({100 - round(forecast.run_out_probability * 100)}%)"
     if full_at.p10 == full_at.p90:
         return f"full since {clock(full_at.p50, now, tz)}"
-    times = (clock(at, now, tz) for at in (full_at.p50, full_at.p10, full_at.p90))
-    return "full {}, between {} and {} (80%)".format(*times)
+    likely, begin, end = (clock(at, now, tz) for at in (full_at.p50, full_at.p10, full_at.p90))
+    first, second, today = (at.astimezone(tz).date() for at in (full_at.p10, full_at.p50, now))
+    if first == today != second:  # a time alone would be read as one of the day just named
+        begin = f"today {begin}"
+    return f"full {likely}, between {begin} and {end} (80%)"

@@ -113,9 +113,11 @@ def test_the_pane_begins_with_the_limits_and_ends_with_the_organization() -> Non
     assert labels[-1] == "Organization"
 
 
-def expected(name: str = "user@work.com") -> AccountState:
-    """An account of which a forecast is known."""
-    at = [NOW + timedelta(minutes=m) for m in (20, 45, 90)]
+def expected(
+    name: str = "user@work.com", *, full_in: tuple[int, int, int] = (20, 45, 90)
+) -> AccountState:
+    """An account of which a forecast is known; it is full in these minutes."""
+    at = [NOW + timedelta(minutes=m) for m in full_in]
     full = Forecast(0.83, FullAt(*at))
     found = AccountForecast(
         NOW,
@@ -136,6 +138,12 @@ def test_each_limit_has_its_trend_and_when_it_is_full() -> None:
         ["   ▁▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇", "full 12:45, between 12:20 and 13:30 (80%)"]
     )
     assert seven[1].split("  ")[-1] == "lasts to the reset (93%)"
+
+
+def test_an_hour_of_today_before_another_day_is_said_to_be_of_today() -> None:
+    state = state_of(expected(full_in=(60, 24 * 60, 36 * 60)))
+    words = facts(state, "user@work.com")["5h limit"].split(" / ")[1].split("  ")[-1]
+    assert words == "full Mon 12:00, between today 13:00 and Tue 00:00 (80%)"
 
 
 def test_the_pace_and_the_cost_of_the_week_are_told() -> None:

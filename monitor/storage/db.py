@@ -309,9 +309,12 @@ def _checksum(text: str, key: tuple[str, ...]) -> int:
 
 def _is_made(database: sqlite3.Connection) -> bool:
     """Say whether the tables are there; an empty file has none. Raises DamagedError where they are not ours."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    (application,) = database.execute("PRAGMA application_id").fetchone()
-    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    # All of one moment: another process may just be making them.
+    is_begun = database.in_transaction
+    with contextlib.nullcontext() if is_begun else transaction(database, "BEGIN"):
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (application,) = database.execute("PRAGMA application_id").fetchone()
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != APPLICATION_ID:
         if tables or application or version:
             raise DamagedError("it is not this program's", "foreign")

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +113,32 @@ def test_what_two_processes_find_damaged_is_set_aside_by_one(path: Path) -> None
     assert words(path) == {"a", "b", "c"}
     (aside,) = set_aside(path)
     assert aside.read_bytes() == NO_DATABASE
+
+
+@pytest.mark.parametrize("step", ["PRAGMA application_id", "SELECT count(*) FROM sqlite_master"])
+def test_a_database_that_another_process_is_making_is_not_taken_for_a_strange_one(
+    path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Overtaken(sqlite3.Connection):
+        """Between two of its statements another process makes the tables, if it can at once."""
+
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql == step and not makers:
+                makers.append(subprocess.run([sys.executable, "-c", make, path], check=False))
+            return super().execute(sql, *values)
+
+    makers: list[Any] = []
+    make = (
+        "import sys; from pathlib import Path; from monitor.storage.db import StateFile;"
+        "from tests.storage.test_db import put;"
+        "put(StateFile(Path(sys.argv[1]), busy_secs=0.1), 'theirs')"
+    )
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Overtaken))
+    with closing(StateFile(path)) as file:
+        put(file, "ours")
+    assert set_aside(path) == []
+    is_made = makers[0].returncode == 0
+    assert words(path) == ({"ours", "theirs"} if is_made else {"ours"})
 
 
 def test_a_file_that_was_removed_while_it_is_in_use_is_begun_anew(

@@ -92,6 +92,6 @@ def test_asking_for_names_imports_next_to_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0
     imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
     ours = {name for name in imported if name.startswith("monitor.")}
-    light = {"arguments", "cli", "parser", "paths", "system", "system.stdio"}
+    light = {"arguments", "cli", "paths", "system", "system.stdio"}
     assert ours == {f"monitor.{name}" for name in light}
     assert "asyncio" not in imported

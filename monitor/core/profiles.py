@@ -303,6 +303,12 @@ SLOT: Final = timedelta(minutes=30)
 
 STEP: Final = timedelta(minutes=5)
 
+MARGIN: Final = 0.1
+"""The chance to be active is known so well."""
+
+NEAR: Final = (-2, -1, 1, 2)
+"""A half hour of which little was seen is taken to be like those around it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:
@@ -317,17 +323,24 @@ class Activity:
     tz: tzinfo | None
 
     def steps(self, start: datetime, end: datetime, active: bool) -> Iterable[tuple[float, float]]:
-        """(hours from `start`, expected points in the step) for steps of five minutes until `end`."""
+        """(hours from `start`, expected points in the step) for steps of five minutes until `end`.
+
+        `active` says whether there was use in the half hour before.
+        """
         local = start.astimezone(self.tz)
         minute = local.weekday() * 1440 + local.hour * 60 + local.minute
         memory = (1.0 if active else 0.0) - self.chance[_slot_of(minute)]
+        before = self.chance[_slot_of(minute - 30)]
         fading = self.persistence ** (STEP / SLOT)
         total, length = (end - start) / HOUR, STEP / HOUR
         done = 0.0
         while done < total:
             step = min(length, total - done)
             memory *= fading
-            chance = min(max(self.chance[_slot_of(minute)] + memory, 0.0), 1.0)
+            usual = self.chance[_slot_of(minute)]
+            chance = min(max(usual + memory, 0.0), 1.0)
+            if active:  # no more of those who worked can work on than work at all, but for a margin
+                chance = min(chance, (usual + MARGIN) / before)
             done, minute = done + step, minute + 5
             yield done, step * chance * self.points_per_hour
 
@@ -368,7 +381,7 @@ def _slots(periods: Sequence[Period]) -> dict[int, list[float]]:
     for period in periods:
         for before, after in pairwise(period.samples):
             gap = (after.at - before.at) / HOUR
-            if not 0 < gap <= LONGEST_GAP or after.utilization >= FULL:
+            if not 0 < gap <= LONGEST_GAP or before.utilization >= FULL:
                 continue
             points = max(after.utilization - before.utilization, 0.0) * 100
             start = before.at.timestamp() / 1800
@@ -408,11 +421,14 @@ def _activity(
             else:
                 away, came = away + stays, came + (not stays)
     mean = (sum(active) + 1) / (sum(seen) + 4)
-    by_time = [
-        (active[i] + active[i + 48] + tuning.hour_shrink * mean)
-        / (seen[i] + seen[i + 48] + tuning.hour_shrink)
-        for i in range(48)
-    ]
+    both = [(active[i] + active[i + 48], seen[i] + seen[i + 48]) for i in range(48)]
+    by_time = []
+    for i, (often, of) in enumerate(both):
+        near = [both[(i + offset) % 48] for offset in NEAR]
+        around = (sum(n[0] for n in near) + tuning.hour_shrink * mean) / (
+            sum(n[1] for n in near) + tuning.hour_shrink
+        )
+        by_time.append((often + tuning.hour_shrink * around) / (of + tuning.hour_shrink))
     chance: list[float] = []
     for offset, usual in ((0, 1.0), (48, tuning.weekend)):
         expected = sum(by_time[i] * seen[offset + i] for i in range(48))

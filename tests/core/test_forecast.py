@@ -272,6 +272,32 @@ class TestFiveHours:
         resting = sum(points for _, points in activity.steps(at, at + HOUR, active=False))
         assert working > resting
 
+    def test_after_the_last_hour_of_work_nobody_is_taken_to_work_on(self) -> None:
+        activity = learn(five_hours(15, 20, range(9, 18)), MONDAY + 15 * DAY, FIVE_HOURS)
+        assert isinstance(activity, Activity)
+        end = MONDAY + 15 * DAY + 18 * HOUR
+        before, after = (
+            sum(points for _, points in activity.steps(start, start + 2 * HOUR, active=True))
+            for start in (end - 2 * HOUR, end)
+        )
+        assert after < 0.2 * before
+
+    def test_few_days_do_not_spread_the_hours_of_work_over_the_night(self) -> None:
+        learned = learn(five_hours(4, 20, range(9, 18)), MONDAY + 4 * DAY, FIVE_HOURS)
+        assert isinstance(learned, Activity)
+        noon, midnight = learned.chance[24], learned.chance[0]
+        assert noon > 0.9
+        assert midnight < 0.05
+
+    def test_the_reading_that_shows_a_full_window_counts_as_use(self) -> None:
+        hourly = [
+            Sample(MONDAY + hour * HOUR, level, MONDAY + 5 * HOUR)
+            for hour, level in enumerate((0.0, 0.5, 1.0, 1.0))
+        ]
+        learned = learn(hourly, MONDAY + 4 * HOUR, FIVE_HOURS)
+        assert isinstance(learned, Activity)
+        assert learned.observed == 2 * HOUR
+
     def test_no_open_window_no_forecast(self) -> None:
         assert said(five_hours(8, 20), MONDAY + 6 * DAY + 3 * HOUR, FIVE_HOURS) is None
 
@@ -280,8 +306,8 @@ class TestFiveHours:
         two = five_hours(8, 20, range(12, 15))
         demand = learn_demand({"a": one, "b": two}, {"b": 2.0}, UTC, MONDAY + 8 * DAY)
         start = MONDAY + 8 * DAY
-        morning = sum(p for _, p in demand.steps(start + 9 * HOUR, start + 12 * HOUR, False))
-        noon = sum(p for _, p in demand.steps(start + 12 * HOUR, start + 15 * HOUR, False))
+        morning = sum(p for _, p in demand.steps(start + 10 * HOUR, start + 12 * HOUR, True))
+        noon = sum(p for _, p in demand.steps(start + 13 * HOUR, start + 15 * HOUR, True))
         night = sum(p for _, p in demand.steps(start, start + 3 * HOUR, False))
         assert night < 0.1 * morning
         assert morning == pytest.approx(noon, rel=0.2)  # the rate while active is one figure

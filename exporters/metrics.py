@@ -407,7 +407,7 @@ FLEET_FAMILIES: Final[Sequence[Family]] = (
     ),
     _of_all(
         "accounts_exhausted_probability_ratio",
-        "Probability (0 to 1) that all accounts are full within 3 hours; absent as the free accounts are.",
+        "Probability (0 to 1) that all accounts are full within 4 hours; absent as the free accounts are.",
         lambda fleet: fleet.pool.exhausted_probability if fleet.pool else None,
     ),
     _of_all(

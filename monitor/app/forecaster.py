@@ -330,4 +330,4 @@ class Forecaster:
         hours = sum(SLOT / HOUR for points in slots.values() if points > 0.5)
         recent = sum(slots.values()), hours * self._demand.points_per_hour
         is_active = any(model.is_active(now) for model in models.values())
-        return forecast_pool(limits, now, self._demand, is_active, recent)
+        return forecast_pool(limits, now, self._demand, is_active, recent, state.pool)

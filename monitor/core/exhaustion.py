@@ -5,6 +5,7 @@ person (learned from all accounts together) is set against the *supply*, which i
 open, and a new window at each reset, as far as the weeks go. All are exhausted as soon as the demand has caught up.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,12 +24,15 @@ PACE_SHAPE: Final = 2.0
 BURST: Final = 18.0
 """As of one 5-hour window (see `Tuning`); today says more of the pace of all accounts than of that of one window."""
 
-AHEAD: Final = timedelta(hours=3)
+AHEAD: Final = timedelta(hours=4)
 """So far ahead the exhaustion of all accounts is looked for."""
 
-SOON: Final = 0.33
-NO_LONGER: Final = 0.1
+SOON: Final = 0.38
+NO_LONGER: Final = 0.02
 """Probabilities from which on, and below which, it is said that all accounts are exhausted soon."""
+
+STEADY: Final = timedelta(minutes=15)
+"""The probability follows what each look says within this time: one burst of work is no reason for an alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class FreeAccounts:
 class PoolForecast:
     """The accounts together, as expected at `at`.
 
-    `exhausted_probability` is that all are full within `AHEAD`; `exhausted_at` is when they most likely are, None where
+    `exhausted_probability` is that all are full within `AHEAD`, as the looks of late had it; `exhausted_at` is when they most likely are, None where
     they most likely are not within the last horizon.
     """
 
@@ -61,12 +65,14 @@ def forecast_pool(
     demand: Activity,
     active: bool,
     recent: tuple[float, float] = (0.0, 0.0),
+    before: PoolForecast | None = None,
     horizons: Sequence[timedelta] = HORIZONS,
 ) -> PoolForecast:
     """What becomes of the accounts, in the order in which they will be used.
 
     `active` says whether somebody works now; `recent` is what was used within `RECENT`, and what was expected of the
-    half hours with some use among them, in points of a 5-hour window of plan weight 1.
+    half hours with some use among them, in points of a 5-hour window of plan weight 1. `before` is the forecast of the
+    look before.
     """
     accounts = [account.at(now) for account in accounts]
     end = now + max((*horizons, AHEAD))
@@ -78,6 +84,9 @@ def forecast_pool(
         counts = [_free(accounts, now, at, points) for points in (heavy, usual, light)]
         free.append(FreeAccounts(at, counts[0], counts[1], counts[2]))
     probability = exhausted_by(accounts, now, now + AHEAD, use)
+    if before is not None and before.free[0].likely:  # what was said of an exhausted pool is over
+        past = math.exp(-max(now - before.at, timedelta(0)) / STEADY)
+        probability = past * before.exhausted_probability + (1 - past) * probability
     return PoolForecast(now, tuple(free), probability, _exhausted_at(accounts, now, end, use))
 
 

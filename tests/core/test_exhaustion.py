@@ -77,7 +77,25 @@ def test_it_is_said_until_it_is_clearly_over() -> None:
     vague = PoolForecast(NOW, (), 0.2, None)
     assert not is_exhausted_soon(vague, before=False)
     assert is_exhausted_soon(vague, before=True)
-    assert not is_exhausted_soon(PoolForecast(NOW, (), 0.05, None), before=True)
+    assert not is_exhausted_soon(PoolForecast(NOW, (), 0.01, None), before=True)
+
+
+def test_a_burst_of_work_moves_what_is_said_by_and_by() -> None:
+    accounts, calm = [account("a", 0.2), account("b", 0.1)], demand(1)
+    before = forecast_pool(accounts, NOW, calm, active=True)
+    after = [before]
+    for minutes in (5, 25, 120):
+        at = NOW + timedelta(minutes=minutes)
+        after.append(forecast_pool(accounts, at, demand(40), active=True, before=after[-1]))
+    said = [found.exhausted_probability for found in after]
+    assert said[0] < 0.05 < said[1] < 0.3 < said[2] < 0.7 < said[3]
+
+
+def test_an_account_that_is_free_again_is_judged_by_itself() -> None:
+    exhausted = looked([account("a", 0.0), account("b", 0.0)], 10)
+    free = [account("a", 1.0, 5 * HOUR), account("b", 0.0)]
+    found = forecast_pool(free, NOW, demand(1), active=True, before=exhausted)
+    assert found.exhausted_probability < 0.05
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.floats(1, 80))

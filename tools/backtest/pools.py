@@ -37,9 +37,7 @@ class Alarms:
     """What was told of the exhaustions of one person."""
 
     weeks: float = 0.0
-    events: int = 0
     leads: list[float] = field(default_factory=list)  # hours; 0 where it was not told
-    told: int = 0
     false: int = 0
 
 
@@ -54,8 +52,9 @@ def watch(setting: Setting, seed: str) -> Alarms:
     demand: Activity | None = None
     used: list[float] = []
     found = Alarms(weeks=WEEKS - LEARNED / 7)
-    said_at: int | None = None  # since when it is said, and not yet come true
-    holds = settled = False
+    sent: list[int] = []  # alerts that may come true yet
+    holds: int | None = None  # since when
+    told: PoolForecast | None = None
     free_since = 0
     for step in range(WEEKS * STEPS_A_WEEK):
         world.advance(step)
@@ -68,11 +67,11 @@ def watch(setting: Setting, seed: str) -> Alarms:
             demand = learn_demand(samples, {}, UTC, now)
         judged = step >= LEARNED * STEPS_A_DAY
         exhausted = not world.free
-        if exhausted and step - free_since >= AGAIN and judged:
-            found.events += 1
-            found.leads.append((step - said_at) / 12 if said_at is not None else 0.0)
         if exhausted:
-            said_at, holds, free_since = None, False, step
+            if step - free_since >= AGAIN and judged:
+                first = min([*sent, step if holds is None else holds])
+                found.leads.append((step - first) / 12)
+            sent, holds, told, free_since = [], None, None, step
         elif demand is not None and step % LOOK == 0:
             recent = used[-STEPS_RECENT:]
             active_hours = _active_hours(recent)
@@ -86,17 +85,17 @@ def watch(setting: Setting, seed: str) -> Alarms:
                 demand,
                 active=sum(used[-6:]) > 0,
                 recent=(sum(recent), active_hours * demand.points_per_hour),
+                before=told,
                 horizons=(timedelta(0),),
             )
-            holds = is_exhausted_soon(told, holds)
-            if holds and said_at is None and not settled:
-                said_at = step
-                found.told += judged
-        if said_at is not None and step - said_at >= TOLERATED:
+            if not is_exhausted_soon(told, holds is not None):
+                holds = None
+            elif holds is None:
+                holds = step
+                sent.append(step)
+        if sent and step - sent[0] >= TOLERATED:
             found.false += judged
-            said_at, settled = None, True  # not told again before it is no longer said
-        if not holds:
-            settled = False
+            del sent[0]
         used.append(0.0)
         wanted = work.points[step]
         while wanted > 1e-9 and (chosen := ours(world)) is not None:
@@ -118,17 +117,15 @@ def report(seed: int) -> dict[str, Any]:
     for number, setting in product(range(RUNS), SETTINGS):
         found = watch(setting, f"pool {seed + number} {setting}")
         total.weeks += found.weeks
-        total.events += found.events
-        total.told += found.told
         total.false += found.false
         total.leads += found.leads
     in_time = sum(lead >= 1 for lead in total.leads)
     print(
-        f"\nexhausted_soon: {in_time} of {total.events} exhaustions sent at least an hour ahead, "
+        f"\nexhausted_soon: {in_time} of {len(total.leads)} exhaustions sent at least an hour ahead, "
         f"{total.false} false in {total.weeks:.0f} weeks"
     )
     return {
-        "events": total.events,
+        "events": len(total.leads),
         "told_an_hour_ahead": in_time,
         "false_per_week": round(total.false / total.weeks, 3),
     }

@@ -49,8 +49,8 @@ class FreeAccounts:
 class PoolForecast:
     """The accounts together, as expected at `at`.
 
-    `exhausted_probability` is that all are full within `AHEAD`, as the looks of late had it; `exhausted_at` is when they most likely are, None where
-    they most likely are not within the last horizon.
+    `exhausted_probability` is that all are full within `AHEAD`, as recent looks had it; `exhausted_at` is when they
+    most likely are, None where they most likely are not within the last horizon.
     """
 
     at: datetime

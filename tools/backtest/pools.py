@@ -6,7 +6,7 @@ from itertools import product
 from random import Random
 from typing import Any, Final
 
-from monitor.core.exhaustion import RECENT, forecast_pool, is_exhausted_soon
+from monitor.core.exhaustion import RECENT, PoolForecast, forecast_pool, is_exhausted_soon
 from monitor.core.profiles import Activity, Sample, learn_demand
 from tools.plan import (
     SETTINGS,

@@ -84,7 +84,7 @@ def test_a_burst_of_work_moves_what_is_said_by_and_by() -> None:
     accounts, calm = [account("a", 0.2), account("b", 0.1)], demand(1)
     before = forecast_pool(accounts, NOW, calm, active=True)
     after = [before]
-    for minutes in (5, 25, 120):
+    for minutes in (3, 12, 120):
         at = NOW + timedelta(minutes=minutes)
         after.append(forecast_pool(accounts, at, demand(40), active=True, before=after[-1]))
     said = [found.exhausted_probability for found in after]

@@ -74,7 +74,10 @@ class Channels:
             case "terminal" if render_notification(Message("", ""), self.environ) is None:
                 lacks = "this terminal is not known to show notifications"
                 return CHANNEL.warn(f"terminal: {lacks}", '"bell" rings in any terminal')
-        return CHANNEL.ok(f"{name}: a line at the top of an open `monitor tui`, with its {name}")
+            case "terminal" | "bell":
+                shown = f"a line at the top of an open `monitor tui`, with its {name}"
+                return CHANNEL.ok(f"{name}: {shown}")
+        raise AssertionError(f"no check of the channel {name}")
 
     async def _desktop(self) -> Check:
         desktop = Desktop(markup=False, make=self.sender)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
 import pytest
 
@@ -10,6 +11,7 @@ from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source,
 from monitor.credentials.keychain import services
 from monitor.doctor.accounts import Failed
 from monitor.doctor.report import Check, Outcome, exit_code
+from monitor.settings import model
 from tests.builders import after, before
 from tests.credentials.fake_security import FakeSecurity
 from tests.doctor.factories import ALONE, Edit, Machine, Sender, login_text
@@ -687,6 +689,23 @@ async def test_what_a_command_channel_needs(
     )
     check = await machine.answer("channel")
     assert check.outcome is outcome and program in check.found and "s3cret" not in check.found
+
+
+_SET_UP: Final = {
+    "command": "argv = ['cat']",
+    "webhook": "url = 'https://ntfy.example/topic'",
+    "alertmanager": "url = 'http://127.0.0.1:9093'",
+    "apprise": "urls = 'apprise'",
+}
+
+
+@pytest.mark.parametrize("name", model.CHANNELS)
+async def test_each_channel_is_checked_by_its_name(machine: Machine, name: str) -> None:
+    table = f"[channels.{name}]\n{_SET_UP[name]}\n" if name in _SET_UP else ""
+    machine.settings(f"[notifications]\nchannels = ['{name}']\n{table}")
+    check = await machine.answer("channel")
+    assert check.found.startswith(f"{name}: ")
+    assert name == "bell" or "a line at the top of an open `monitor tui`" not in check.found
 
 
 async def test_alerts_that_are_switched_off_are_no_fault(machine: Machine) -> None:

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from datetime import datetime
 
+import pytest
+
 from monitor.core.errors import Cause, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Secret, Storage
 from monitor.credentials.account_cache import AccountCache, CachedAccount
 from monitor.credentials.resolver import TokenStatus
 from monitor.credentials.stores import SecretStores
+from monitor.doctor.accounts import TokenFacts
 from monitor.doctor.examine import ReadOnly, inspect_tokens
 from tests.builders import after, before
 from tests.credentials.factories import FakeFacts, FakeLogin, Rig
@@ -33,6 +36,12 @@ async def cause_of(rig: Rig, account: Account, *logins: FakeLogin) -> Cause | No
     failure = (await status(rig, account, *logins)).failure
     assert failure is not None
     return failure.cause
+
+
+@pytest.mark.parametrize("storage", Storage)
+def test_each_storage_is_called_by_its_place(storage: Storage) -> None:
+    facts = TokenFacts("a", MINE, TokenStatus(storage), failed=None, keyring=None, is_given=True)
+    assert facts.place and str(facts.place) != storage.value
 
 
 def linked(expires_at: datetime, **changes: object) -> FakeLogin:

@@ -17,11 +17,12 @@ from aiohttp import ClientSession, web
 from exporters.page import render_page, render_status
 from exporters.server import MOST_FOLLOWERS, Site
 from exporters.web_config import SiteConfig
+from monitor.core.errors import Reason
 from monitor.core.forecast import Forecast, FullAt
 from monitor.core.model import Account, AccountForecast, Window
 from monitor.core.sanitize import clean
 from monitor.core.state import State
-from tests.builders import NOW, after, live, state
+from tests.builders import NOW, after, failing, live, state
 from tests.exporters.factories import HOSTILE, rich_state
 from tests.real.chromium import Tab, chromium
 
@@ -96,6 +97,13 @@ def test_it_has_a_row_for_each_account_and_links_to_the_rest() -> None:
     )
     assert page.rows[5].startswith(f"{clean(HOSTILE)} | ~0% reset expected | 96%")
     assert 'targets: ["127.0.0.1:15707"]' in page.text
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_failure_has_words_and_no_account_that_fails_is_live(reason: Reason) -> None:
+    page = page_of(state(failing(live("a", Window("5h", 0.4)), reason)))
+    said = page.rows[1].split(" | ")[4]
+    assert said and said != "live"
 
 
 def test_it_says_which_account_to_use_and_what_resets_next() -> None:

@@ -177,11 +177,13 @@ class Poller:
 
     async def _may_ask(self, name: str) -> bool:
         """Return whether one more request is sent now, which then counts; what others have sent becomes known."""
-        state, now = self._store.state, self._clock.now()
+        state, now, offset = self._store.state, self._clock.now(), self._clock.offset
         account = state.accounts.get(name)
         if account is None:
             return False
         sent = await self._budget.acquire(account, state.policy.interval, now)
+        by = self._clock.offset - offset  # the answer to another poll may have corrected the clock
+        sent, now = sent.moved(by), now + by
         account = self._store.state.accounts.get(name)
         if account is None:
             return False

@@ -161,8 +161,9 @@ class Service:
         logged: dict[str, str] = {}
         started = SystemClock().now()
         while True:
-            for name, account in self._view.state.accounts.items():
-                words = health_words(account, started)
+            state = self._view.state
+            for name, account in state.accounts.items():
+                words = health_words(account, started + state.clock_offset)
                 if words and logged.get(name) != words:
                     logged[name] = words
                     level = logging.WARNING if account.failures_in_a_row else logging.INFO

@@ -230,6 +230,11 @@ class Sent:
     backoff_until: datetime | None = None
     allowed: bool = False
 
+    def moved(self, by: timedelta) -> "Sent":
+        """The same by a clock that was set by this much."""
+        until = self.backoff_until and self.backoff_until + by
+        return replace(self, requests=tuple(at + by for at in self.requests), backoff_until=until)
+
 
 def may_send(sent: Sent, base: timedelta, now: datetime) -> Sent:
     """The same, with a decision on one more request at this moment."""

@@ -286,6 +286,37 @@ async def test_a_back_off_that_another_process_was_told_is_respected_and_shown()
     assert (rig.api.asked, account.backoff_until, account.next_poll_at) == ([], until, until)
 
 
+@pytest.mark.parametrize("off", [timedelta(hours=3), -timedelta(hours=3)])
+async def test_a_request_that_is_counted_while_the_clock_is_corrected_is_one_of_the_new_time(
+    off: timedelta,
+) -> None:
+    """The answer to the first account's poll comes while the second one's request is being counted."""
+    rig = Rig("a", "b", interval=30)
+    is_counting = rig.api.hold = asyncio.Event()
+
+    class SlowForOne(OwnRequests):
+        async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+            sent = await super().acquire(account, base, now)
+            while account.account.name == "b" and rig.server_clock.offset != off:
+                is_counting.set()
+                await asyncio.sleep(0)
+            return sent
+
+    def answer(account: Account, _: Credential) -> None:
+        if account.name == "a":
+            rig.server_clock.found = off
+
+    rig.poller_with(SlowForOne())
+    rig.api.answer = answer
+    async with rig.running():
+        await rig.clock.advance(1, tick=0.02)
+        await rig.clock.advance(99)
+    assert rig.server_clock.offset == off
+    assert 3 <= len(rig.api.times("b")) <= 4
+    requests = rig.store.state.accounts["b"].requests
+    assert all(timedelta(0) <= rig.server_clock.now() - at <= timedelta(hours=1) for at in requests)
+
+
 async def test_a_second_try_needs_room_among_all_processes() -> None:
     rig = Rig("a")
     rig.credentials.renewed = NEW

@@ -25,6 +25,7 @@ def test_figures_alerts_and_choice_go_by_the_time_of_the_api(tmp_path: Path, way
         wait_until(lambda: gauge(many, "up") == 2, "figures", 2 * INTERVAL_SECS)
         assert gauge(many, "clock_offset_seconds") == pytest.approx(ahead.total_seconds(), abs=2)
         assert 7000 < gauge(many, 'reset_seconds{account="user-0@example.com",window="5h"}') <= 7200
+        assert f"{full.email}: polled" in (many.home / "serve.log").read_text()
         table = many.table()
         table.wait_for(f"clock is 3h 00m {way}")
         assert "90%" in table.screen and "1h 59m" in table.screen

@@ -51,7 +51,7 @@ def climbing(name: str, window: str, hours: int, now: datetime) -> list[Row]:
 def world(env: dict[str, str]) -> dict[str, str]:  # noqa: F811
     """Two accounts, with two days of history of the first one."""
     settings(env, "work", "home")
-    now = datetime.now(UTC).replace(microsecond=250_000)
+    now = datetime.now(UTC).replace(microsecond=250_000) - timedelta(seconds=1)
     keep_accounts(env, Path(config_path(env)), account("work", 42))
     kept(env, *climbing("work", "7d", 48, now), *climbing("work", "5h", 20, now))
     return env

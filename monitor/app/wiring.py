@@ -33,8 +33,7 @@ from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStore, SecretStores
 from monitor.credentials.watcher import LoginWatcher, Sources
 from monitor.demo.memory import MemoryAccounts, MemoryVault, SimulatedLogin
-from monitor.demo.past_samples import past_samples
-from monitor.demo.scenario import demo_accounts
+from monitor.demo.scenario import demo_accounts, past_samples
 from monitor.demo.server import SimulatedApi
 from monitor.notify.build import build_channel_set
 from monitor.notify.channel import ChannelSet

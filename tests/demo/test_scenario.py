@@ -13,8 +13,7 @@ from monitor.core.alerts.memory import WindowMemory
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.model import Usage
 from monitor.core.window_cost import Reading, learn_cost
-from monitor.demo.past_samples import past_samples
-from monitor.demo.scenario import demo_accounts
+from monitor.demo.scenario import demo_accounts, past_samples
 from monitor.demo.server import SimulatedAccount, usage_body
 from monitor.storage.samples import Row
 from tests.builders import NOW, after

@@ -18,7 +18,7 @@ from exporters.template import parse_format, render_line
 from monitor.api.client import ApiHosts, Client
 from monitor.core.errors import ApiError, ChannelError
 from monitor.core.model import Account, Credential, Secret
-from monitor.notify.channels.http import Poster
+from monitor.notify.channels.webhook import post
 from monitor.settings import SettingsFile
 from monitor.system.clock import ServerClock
 from tests.builders import NOW, live, state, window
@@ -94,7 +94,7 @@ async def test_nobody_whose_certificate_is_not_trusted_gets_a_token(tmp_path: Pa
             with pytest.raises(ApiError, match="certificate not trusted"):
                 await asking.usage(Account("a", "org"), Credential(Secret("token")))
         with pytest.raises(ChannelError, match="certificate not trusted"):
-            await Poster(url, pause=0).post(b"", {}, Secret("token"))
+            await post(url, b"", {}, Secret("token"), pause=0)
     assert heard == b""
 
 

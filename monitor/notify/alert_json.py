@@ -14,7 +14,6 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import tzinfo
 from typing import Any, Final
 
 from monitor.core.alerts.rules import Alert, AlertKind
@@ -27,7 +26,7 @@ VERSION: Final = 1
 Json = dict[str, Any]
 
 
-def document(message: Message, alerts: Sequence[Alert], zone: tzinfo | None = None) -> Json:
+def document(message: Message, alerts: Sequence[Alert]) -> Json:
     """Make the document of a delivery as the module's docstring shows it."""
     return {
         "version": VERSION,
@@ -35,7 +34,7 @@ def document(message: Message, alerts: Sequence[Alert], zone: tzinfo | None = No
         "title": message.title,
         "body": message.body,
         "urgency": str(message.urgency),
-        "alerts": [_alert(alert, zone) for alert in alerts],
+        "alerts": [_alert(alert) for alert in alerts],
     }
 
 
@@ -43,8 +42,8 @@ def render_document(message: Message, alerts: Sequence[Alert]) -> bytes:
     return json.dumps(document(message, alerts)).encode()
 
 
-def _alert(alert: Alert, zone: tzinfo | None) -> Json:
-    message = format_alert(alert, zone)
+def _alert(alert: Alert) -> Json:
+    message = format_alert(alert)
     return {
         "id": identity((alert,)),
         "kind": str(alert.kind),

@@ -31,17 +31,28 @@ def build_channel_set(
     platform: str = sys.platform,
 ) -> ChannelSet:
     """Make the user's own channels; `show` reaches the terminal that we run on."""
-    notifications = settings.notifications
+    notifications, channels = settings.notifications, settings.channels
     if not notifications.enabled:
         return ChannelSet()
+    keyring, rules = keyring or Keyring(), rule_book(settings)
     make: dict[str, Callable[[], Channel]] = {
         "desktop": lambda: Desktop(markup=platform != "darwin"),
         "terminal-notifier": TerminalNotifier,
         "osascript": Osascript,
         "terminal": lambda: Terminal(show, os.environ),
         "bell": lambda: Bell(show),
-        **_remote_channels(settings, keyring or Keyring(), clock),
     }
+    if (command := channels.command) is not None:
+        make["command"] = lambda: Command(command.argv, command.timeout_secs)
+    if (webhook := channels.webhook) is not None:
+        token = _secret(keyring, webhook.token) if webhook.token else None
+        make["webhook"] = lambda: Webhook(webhook.url, webhook.form, webhook.timeout_secs, token)
+    if (manager := channels.alertmanager) is not None:
+        make["alertmanager"] = lambda: Alertmanager(
+            manager.url, clock.now, lambda alert: rules.rule(alert.kind).urgency
+        )
+    if (services := channels.apprise) is not None:
+        make["apprise"] = lambda: Apprise(_secret(keyring, services.urls))
     resorts = LAST_RESORTS if show is not None and "desktop" in notifications.channels else ()
     fallbacks = MAC_FALLBACKS if platform == "darwin" else ()
     if notifications.fan_out:
@@ -62,28 +73,6 @@ def build_demo_channel_set(show: Show | None) -> ChannelSet:
     if show is None:
         return ChannelSet()
     return ChannelSet({"terminal": [Terminal(show, os.environ)], "bell": [Bell(show)]})
-
-
-def _remote_channels(
-    settings: Settings, keyring: Keyring, clock: Clock
-) -> dict[str, Callable[[], Channel]]:
-    """Return what makes the channels that have a table of their own, by their names."""
-    make: dict[str, Callable[[], Channel]] = {}
-    channels, rules = settings.channels, rule_book(settings)
-    if (command := channels.command) is not None:
-        make["command"] = lambda: Command(command.argv, command.timeout_secs)
-    if (webhook := channels.webhook) is not None:
-        read_token = _secret(keyring, webhook.token) if webhook.token else None
-        make["webhook"] = lambda: Webhook(
-            webhook.url, webhook.form, webhook.timeout_secs, read_token
-        )
-    if (manager := channels.alertmanager) is not None:
-        make["alertmanager"] = lambda: Alertmanager(
-            manager.url, clock.now, lambda alert: rules.rule(alert.kind).urgency
-        )
-    if (services := channels.apprise) is not None:
-        make["apprise"] = lambda: Apprise(_secret(keyring, services.urls))
-    return make
 
 
 def _secret(keyring: Keyring, entry: str) -> ReadSecret:

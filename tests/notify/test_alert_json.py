@@ -1,7 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, timedelta, timezone
+from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ LOGIN = Alert(AlertKind.LOGIN, "Zoë", "", NOW, detail="refused")
 
 
 def pretty(*alerts: Alert) -> str:
-    shown = document(*delivery(*alerts), zone=UTC)
+    shown = document(*delivery(*alerts))
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -42,7 +42,7 @@ class Bench:
     ) -> None:
         self._server = server
         self.now = NOW
-        self.channel = Alertmanager(f"{server.url}/am", lambda: self.now, urgency_of, zone=UTC)
+        self.channel = Alertmanager(f"{server.url}/am", lambda: self.now, urgency_of)
 
     async def refresh(
         self, minutes: float, *firing: Alert, quiet: bool = False

@@ -27,7 +27,7 @@ def now() -> datetime:
 
 
 def channel(server: real.Alertmanager, clock: Callable[[], datetime] = now) -> Alertmanager:
-    return Alertmanager(server.url, clock, usual_urgency, zone=UTC)
+    return Alertmanager(server.url, clock, usual_urgency)
 
 
 def login(account: str) -> Alert:

@@ -9,7 +9,7 @@ import pytest
 
 from monitor.core.errors import ChannelError
 from monitor.core.model import Secret
-from monitor.notify.channels.http import Poster
+from monitor.notify.channels.webhook import post
 from tests.notify.receiver import OK, Answer, garbage, hang, receiver, reset, status
 from tests.real.prometheus import free_port
 
@@ -17,14 +17,14 @@ TOKEN = Secret("tk_very-secret")
 ABSURD = status(503, Retry_After="Sun, 22 Nov 99999999999999999999 12:00:00 GMT")
 
 
-async def post(url: str, limit: float = 10, token: Secret | None = None) -> None:
-    poster = Poster(f"{url}/hook/path-secret", limit=limit, pause=0)
-    await poster.post(b"body", {"X-Kind": "test"}, token)
+async def post_to(url: str, limit: float = 10, token: Secret | None = None) -> None:
+    address = f"{url}/hook/path-secret"
+    await post(address, b"body", {"X-Kind": "test"}, token, limit=limit, pause=0)
 
 
 async def test_body_headers_and_token_arrive() -> None:
     async with receiver() as server:
-        await post(server.url, token=TOKEN)
+        await post_to(server.url, token=TOKEN)
     (request,) = server.requests
     assert (request.path, request.body) == ("/hook/path-secret", b"body")
     assert request.headers["X-Kind"] == "test"
@@ -34,7 +34,7 @@ async def test_body_headers_and_token_arrive() -> None:
 
 async def test_without_a_token_nothing_is_authorized() -> None:
     async with receiver() as server:
-        await post(server.url)
+        await post_to(server.url)
     assert "Authorization" not in server.requests[0].headers
 
 
@@ -44,7 +44,7 @@ async def test_without_a_token_nothing_is_authorized() -> None:
 )
 async def test_a_receiver_that_took_nothing_is_asked_once_more(refusal: Answer) -> None:
     async with receiver(refusal, OK) as server:
-        await post(server.url)
+        await post_to(server.url)
     assert len(server.requests) == 2
 
 
@@ -66,7 +66,7 @@ async def test_a_failure_is_told_and_what_may_have_arrived_is_not_sent_again(
 ) -> None:
     async with receiver(*answers) as server:
         with pytest.raises(ChannelError, match=words) as failure:
-            await post(server.url, token=TOKEN)
+            await post_to(server.url, token=TOKEN)
     assert (failure.value.reason, len(server.requests)) == (reason, requests)
     assert "secret" not in failure.value.detail
 
@@ -74,13 +74,13 @@ async def test_a_failure_is_told_and_what_may_have_arrived_is_not_sent_again(
 async def test_a_redirection_is_not_followed() -> None:
     async with receiver() as other, receiver(status(307, Location=other.url)) as server:
         with pytest.raises(ChannelError, match="HTTP 307, a redirection"):
-            await post(server.url, token=TOKEN)
+            await post_to(server.url, token=TOKEN)
     assert other.requests == []
 
 
 async def test_no_cookie_is_kept() -> None:
     async with receiver(status(500, Set_Cookie="session=1")) as server:
-        await post(server.url)
+        await post_to(server.url)
     assert "Cookie" not in server.requests[1].headers
 
 
@@ -88,14 +88,14 @@ async def test_a_receiver_that_hangs_is_given_up_at_the_limit_and_not_asked_agai
     started = time.monotonic()
     async with receiver(hang, OK) as server:
         with pytest.raises(ChannelError, match=r"did not answer within 0\.2 s") as failure:
-            await post(server.url, limit=0.2)
+            await post_to(server.url, limit=0.2)
         assert time.monotonic() - started < 2
     assert (failure.value.reason, len(server.requests)) == ("timeout", 1)
 
 
 async def test_a_telling_that_is_cancelled_ends_at_once() -> None:
     async with receiver(hang) as server:
-        telling = asyncio.create_task(post(server.url))
+        telling = asyncio.create_task(post_to(server.url))
         await server.wait()
         telling.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -104,15 +104,13 @@ async def test_a_telling_that_is_cancelled_ends_at_once() -> None:
 
 async def test_where_nobody_listens_it_is_tried_twice_and_reported() -> None:
     with pytest.raises(ChannelError, match=r"127\.0\.0\.1 cannot be reached") as failure:
-        await post(f"http://127.0.0.1:{free_port()}")
+        await post_to(f"http://127.0.0.1:{free_port()}")
     assert failure.value.reason == "unavailable"
 
 
 async def test_a_receiver_that_starts_to_listen_meanwhile_is_told() -> None:
     port = free_port()
-    sending = asyncio.create_task(
-        Poster(f"http://127.0.0.1:{port}", limit=10, pause=0.5).post(b"", {})
-    )
+    sending = asyncio.create_task(post(f"http://127.0.0.1:{port}", b"", {}, limit=10, pause=0.5))
     await asyncio.sleep(0.1)
     async with receiver(port=port) as server:
         await sending
@@ -121,14 +119,14 @@ async def test_a_receiver_that_starts_to_listen_meanwhile_is_told() -> None:
 
 async def test_a_host_that_does_not_exist_is_reported_by_its_name() -> None:
     with pytest.raises(ChannelError, match=r"nowhere\.invalid cannot be (found|reached)"):
-        await Poster("https://nowhere.invalid/x", limit=10, pause=0).post(b"", {})
+        await post("https://nowhere.invalid/x", b"", {}, limit=10, pause=0)
 
 
 async def test_a_server_without_tls_gets_no_request_that_was_meant_for_tls() -> None:
     async with receiver() as server:
         url = server.url.replace("http:", "https:")
         with pytest.raises(ChannelError, match=r"no TLS with 127\.0\.0\.1"):
-            await Poster(url, limit=10, pause=0).post(b"", {})
+            await post(url, b"", {}, limit=10, pause=0)
     assert server.requests == []
 
 
@@ -138,7 +136,7 @@ async def test_a_token_that_is_no_header_is_reported_without_being_shown(
     with caplog.at_level(logging.DEBUG):
         async with receiver() as server:
             with pytest.raises(ChannelError, match="check the address, and the token") as failure:
-                await post(server.url, token=Secret("tk_very\r\nsecret"))
+                await post_to(server.url, token=Secret("tk_very\r\nsecret"))
     assert "secret" not in failure.value.detail + caplog.text
 
 
@@ -150,7 +148,7 @@ async def test_the_login_of_a_netrc_is_not_sent(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     async with receiver() as server:
-        await post(server.url)
+        await post_to(server.url)
     assert "Authorization" not in server.requests[0].headers
 
 
@@ -161,9 +159,9 @@ async def test_https_goes_through_the_environment_s_proxy_and_loopback_does_not(
         monkeypatch.setenv("https_proxy", proxy.url)
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
-        await post(server.url)
+        await post_to(server.url)
         with pytest.raises(
             ChannelError, match=r"the proxy refused a connection to hooks\.example\.com"
         ):
-            await Poster("https://hooks.example.com/x", limit=10, pause=0).post(b"", {})
+            await post("https://hooks.example.com/x", b"", {}, limit=10, pause=0)
     assert len(server.requests) == 1

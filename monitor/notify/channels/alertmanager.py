@@ -12,7 +12,7 @@ All else holds for as long as a few refreshes take.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from monitor.core.alerts.rules import Alert, AlertKind, Urgency
@@ -20,7 +20,7 @@ from monitor.core.alerts.text import Message, format_alert
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
 from monitor.notify.channel import Channel
-from monitor.notify.channels.http import Poster
+from monitor.notify.channels.webhook import post
 
 LEASE: Final = timedelta(minutes=4)
 """An alert that lasts holds so long without a refresh: three of them, at one a minute, and some time to spare."""
@@ -60,7 +60,7 @@ class Alertmanager(Channel):
     """One Alertmanager, or the address that stands for a cluster of them.
 
     `urgency_of` becomes the severity, which is a part of an alert's identity there: it must depend on the alert's
-    rule alone. A `zone` of None is the machine's own.
+    rule alone.
     """
 
     name = "alertmanager"
@@ -70,13 +70,10 @@ class Alertmanager(Channel):
         url: str,
         now: Callable[[], datetime],
         urgency_of: Callable[[Alert], Urgency],
-        *,
-        zone: tzinfo | None = None,
     ) -> None:
-        self._zone = zone
         self._now = now
         self._urgency_of = urgency_of
-        self._poster = Poster(f"{url}/api/v2/alerts")
+        self._url = f"{url}/api/v2/alerts"
         self._sent: dict[Key, Sent] = {}
 
     async def send(
@@ -117,12 +114,12 @@ class Alertmanager(Channel):
 
     async def _post(self, sent: Iterable[Sent], now: datetime) -> None:
         body = json.dumps([self._postable(one, now) for one in sent]).encode()
-        await self._poster.post(body, {"Content-Type": "application/json"})
+        await post(self._url, body, {"Content-Type": "application/json"})
 
     def _postable(self, sent: Sent, now: datetime) -> Mapping[str, Any]:
         alert = sent.alert
         urgency = self._urgency_of(alert)
-        message = format_alert(replace(alert, at=sent.ended_at or now), self._zone)
+        message = format_alert(replace(alert, at=sent.ended_at or now))
         return {
             "labels": labels(alert, urgency),
             "annotations": {"summary": message.title, "description": message.body},

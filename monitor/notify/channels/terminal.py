@@ -20,7 +20,6 @@ Show = Callable[[Sequence[Alert], bytes], Awaitable[None]]
 _OSC: Final = "\x1b]"
 _END: Final = "\x1b\\"
 _WITH_TITLE: Final = ("ghostty", "wezterm", "foot", "rxvt", "konsole", "contour", "vte")
-_TEXT_ONLY: Final = ("iterm",)
 _KITTY_URGENCY: Final = {Urgency.LOW: 0, Urgency.NORMAL: 1, Urgency.CRITICAL: 2}
 
 
@@ -67,22 +66,21 @@ def render_notification(message: Message, environ: Mapping[str, str]) -> str | N
     """Return the escape sequence that shows the message on this terminal; None where none is known to."""
     names = _names(environ)
     title, body = _field(message.title), _field(message.body)
-    if "kitty" in names:
-        sequence = _kitty(title, body, message.urgency)
+    if "kitty" in names:  # in two parts; a notification of the same id would replace the one before
+        key = f"i={crc32(f'{title};{body}'.encode()):x}"
+        parts = f"{key}:d=0:u={_KITTY_URGENCY[message.urgency]};{title}", f"{key}:p=body;{body}"
+        sequence = "".join(f"{_OSC}99;{part}{_END}" for part in parts)
     elif any(name in names for name in _WITH_TITLE):
         sequence = f"{_OSC}777;notify;{title};{body}{_END}"
-    elif any(name in names for name in _TEXT_ONLY):
+    elif "iterm" in names:
         sequence = f"{_OSC}9;{title}. {body}{_END}"
     else:
         return None
-    return _through_tmux(sequence) if environ.get("TMUX") else sequence
-
-
-def _kitty(title: str, body: str, urgency: Urgency) -> str:
-    """Send it in two parts; a notification of the same id would replace the one before."""
-    key = f"i={crc32(f'{title};{body}'.encode()):x}"
-    parts = f"{key}:d=0:u={_KITTY_URGENCY[urgency]};{title}", f"{key}:p=body;{body}"
-    return "".join(f"{_OSC}99;{part}{_END}" for part in parts)
+    if environ.get("TMUX"):
+        # tmux drops it unless `allow-passthrough` is on, and does not say so; a bell always passes.
+        escaped = sequence.replace("\x1b", "\x1b\x1b")
+        return f"\x1bPtmux;{escaped}{_END}\a"
+    return sequence
 
 
 def _names(environ: Mapping[str, str]) -> str:
@@ -105,9 +103,3 @@ def _names(environ: Mapping[str, str]) -> str:
 def _field(text: str) -> str:
     """Make one line of it: a semicolon would end the field, or begin another command, and a line end the sequence."""
     return " · ".join(text.replace(";", ",").splitlines())
-
-
-def _through_tmux(sequence: str) -> str:
-    """tmux drops it unless `allow-passthrough` is on, and does not say so; a bell always passes."""
-    escaped = sequence.replace("\x1b", "\x1b\x1b")
-    return f"\x1bPtmux;{escaped}{_END}\a"

@@ -1,18 +1,36 @@
-"""Sends alerts to any HTTP receiver: with our own JSON document, or in the form that ntfy or Slack reads."""
+"""Sends alerts to any HTTP receiver: with our own JSON document, or in the form that ntfy or Slack reads.
 
+What may have arrived is not sent again: a second try follows only where no connection was made, or where the
+receiver said that it took nothing (429, 5xx). Neither the address nor the token is ever quoted, but for the host.
+"""
+
+import asyncio
 import html
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from email.header import Header
 from typing import Final
+from urllib.parse import urlsplit
 
+from monitor.api.wire import parse_retry_after
 from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message
+from monitor.core.errors import NEVER_CONNECTED, Cause, ChannelError, ChannelReason, explain
+from monitor.core.model import Secret
 from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
 from monitor.notify.alert_json import identity, render_document
-from monitor.notify.channel import Channel, ReadSecret
-from monitor.notify.channels.http import Poster
+from monitor.notify.channel import LIMIT_SECS, Channel, ReadSecret
+from monitor.system.web import BlockedError, ask, session_of
+
+PAUSE_SECS: Final = 0.5
+
+_REASONS: Final = {
+    Cause.LATE: ChannelReason.TIMEOUT,
+    Cause.NOT_HTTP: ChannelReason.ERROR,
+    Cause.UNSENT: ChannelReason.ERROR,
+}
+"""Of what is in the way; all else makes the receiver unavailable."""
 
 HttpBody = tuple[bytes, Mapping[str, str]]
 """A request's body, and the headers that belong to it."""
@@ -31,8 +49,9 @@ class Webhook(Channel):
     def __init__(
         self, url: str, form: str, limit: float, read_token: ReadSecret | None = None
     ) -> None:
+        self._url = url
         self._render = FORMS[form]
-        self._poster = Poster(url, limit=limit)
+        self._limit = limit
         self._read_token = read_token
         self.limit_secs = limit + (KEYRING_SECS if read_token else 0)
 
@@ -40,7 +59,68 @@ class Webhook(Channel):
         body, headers = self._render(message, alerts)
         headers = {**headers, "Idempotency-Key": identity(alerts)}
         token = await self._read_token() if self._read_token else None
-        await self._poster.post(body, headers, token)
+        await post(self._url, body, headers, token, limit=self._limit)
+
+
+async def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    token: Secret | None = None,
+    *,
+    limit: float = LIMIT_SECS,
+    pause: float = PAUSE_SECS,
+) -> None:
+    """Return once a 2xx came back; the token is a bearer token. Raises ChannelError.
+
+    `limit` is for both tries together, `pause` between them where the receiver asks for nothing else; in seconds.
+    """
+    if token is not None:
+        headers = {**headers, "Authorization": f"Bearer {token.reveal().strip()}"}
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit
+    try:
+        async with asyncio.timeout_at(deadline):
+            error, wait = await _try(url, body, headers, pause)
+            if wait is not None and loop.time() + wait < deadline:
+                await asyncio.sleep(wait)
+                error, _ = await _try(url, body, headers, pause)
+    except TimeoutError:
+        late = f"{urlsplit(url).hostname} did not answer within {limit:g} s"
+        raise ChannelError(ChannelReason.TIMEOUT, late) from None
+    if error is not None:
+        raise error
+
+
+async def _try(
+    url: str, body: bytes, headers: Mapping[str, str], pause: float
+) -> tuple[ChannelError | None, float | None]:
+    """Return why it failed, if it did, and after how many seconds another try may follow; None is never.
+
+    In a session of its own: alerts are rare.
+    """
+    try:
+        async with session_of("claude-tracker") as session:
+            answer = await ask(session, url, headers, post=body)
+    except BlockedError as blocked:
+        failure = blocked.failure
+        reason = _REASONS.get(failure.cause or Cause.UNSENT, ChannelReason.UNAVAILABLE)
+        problem, advice = explain(failure)
+        detail = f"{problem}: {advice}" if failure.cause is Cause.UNSENT else problem
+        wait = pause if failure.cause in NEVER_CONNECTED else None
+        return ChannelError(reason, detail), wait
+    status, detail = answer.status, f"{urlsplit(url).hostname} answered HTTP {answer.status}"
+    if 200 <= status < 300:
+        return None, None
+    if status == 429 or status >= 500:
+        asked = parse_retry_after(answer.headers)
+        wait = pause if asked is None else asked.total_seconds()
+        return ChannelError(ChannelReason.ERROR, detail), wait
+    if status in (401, 403):
+        detail += ": check the token"
+    if 300 <= status < 400:
+        detail += ", a redirection: set the address that it leads to"
+    return ChannelError(ChannelReason.ERROR, detail), None
 
 
 def _render_json(message: Message, alerts: Sequence[Alert]) -> HttpBody:

@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,6 +20,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 st.register_type_strategy(datetime, st.datetimes(timezones=st.just(UTC)))
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=False))
+
+# Clock times are shown as the machine has them.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -1,7 +1,7 @@
 """Alerts on the screen: the line at its top, and the log. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Final
 
 from monitor.core import format
@@ -18,15 +18,13 @@ _TIME_CELLS: Final = 14
 _LEAST_WHAT: Final = 24
 
 
-def alert_line(
-    state: State, shown: Sequence[LoggedAlert], now: datetime, room: int, tz: tzinfo | None = None
-) -> Line:
+def alert_line(state: State, shown: Sequence[LoggedAlert], now: datetime, room: int) -> Line:
     """The first of the alerts in words, `⚠ work@ 5h passed 95% · resets 14:11`, and how many more there are."""
     first = shown[0]
     style = _style(first)
     mark = "✓" if style is Style.GOOD else "⚠"
     who = short_names(state).get(first.alert.account, clean(first.alert.account))
-    text = " ".join(filter(None, (f" {mark}", who, headline(first.alert, now, tz))))
+    text = " ".join(filter(None, (f" {mark}", who, headline(first.alert, now))))
     more = f" · {len(shown) - 1} more" if len(shown) > 1 else ""
     line = *fit((Span(text, style, bold=True),), room - width(more)), Span(more, style)
     hint = key_bar((("l", "log", 1), ("Esc", "close", 2)), room)
@@ -40,11 +38,11 @@ def _style(entry: LoggedAlert) -> Style:
     return Style.PROBLEM if is_critical(entry.alert) else Style.NOTICE
 
 
-def log_lines(state: State, now: datetime, room: int, tz: tzinfo | None = None) -> list[Line]:
+def log_lines(state: State, now: datetime, room: int) -> list[Line]:
     """The alerts of the log, the newest first: when, of which account, what, and what became of it."""
     names = short_names(state)
     entries = [
-        (e, names.get(e.alert.account, clean(e.alert.account)), headline(e.alert, now, tz))
+        (e, names.get(e.alert.account, clean(e.alert.account)), headline(e.alert, now))
         for e in reversed(state.log)
     ]
     name_cells, what_cells = (
@@ -52,7 +50,7 @@ def log_lines(state: State, now: datetime, room: int, tz: tzinfo | None = None) 
     )
     lines: list[Line] = []
     for entry, name, what in entries:
-        time = format.clock(entry.alert.at, now, tz, seconds=True)
+        time = format.clock(entry.alert.at, now, seconds=True)
         outcome = clean(entry.outcome) or WAITING
         style = Style.PLAIN if entry.is_sent else Style.NOTICE
         lead = (Span(pad(f" {time}", _TIME_CELLS), Style.DIM), Span(f"{pad(name, name_cells)}  "))

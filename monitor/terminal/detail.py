@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core import format
@@ -50,7 +50,6 @@ class _Moment:
     """Puts instants into words as of `now`, and keeps in `left` how long those words hold."""
 
     now: datetime
-    tz: tzinfo | None
     left: timedelta
 
     def turns_in(self, span: timedelta) -> None:
@@ -64,18 +63,18 @@ class _Moment:
         if at > self.now:
             self.turns_in((at - self.now) % table.MINUTE + table.MOMENT)
         ahead = f"in {format.duration(at - self.now, seconds=False)}" if at > self.now else past
-        return f"{format.clock(at, self.now, self.tz)} ({ahead})"
+        return f"{format.clock(at, self.now)} ({ahead})"
 
     def since(self, at: datetime) -> str:
         self.turns_in(table.MINUTE - (self.now - at) % table.MINUTE)
-        return f"{format.clock(at, self.now, self.tz)} ({format.duration(self.now - at, seconds=False)} ago)"
+        return f"{format.clock(at, self.now)} ({format.duration(self.now - at, seconds=False)} ago)"
 
 
 def detail(
-    state: State, account: AccountState, now: datetime, room: int, tz: tzinfo | None = None
+    state: State, account: AccountState, now: datetime, room: int
 ) -> tuple[list[Line], datetime]:
-    """The pane's lines in `room` cells, and how long they hold; clock times are those of `tz`."""
-    moment = _Moment(now, tz, table.next_turn(account, now, state.policy.interval))
+    """The pane's lines in `room` cells, and how long they hold."""
+    moment = _Moment(now, table.next_turn(account, now, state.policy.interval))
     facts = [
         *_windows(account, moment, room),
         *_pace(account, moment),
@@ -108,7 +107,7 @@ def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact
     for window, reset in zip(windows, resets, strict=True):
         name = clean(window.key).replace("_", " ")
         percent, lock = table.percent(window), ""
-        words = format.outlook_words(account, window.key, moment.now, moment.tz)
+        words = format.outlook_words(account, window.key, moment.now)
         if window.locked_reason is not None:
             lock = f", locked: {clean(window.locked_reason) or 'no reason given'}"
         if room >= _WIDE:
@@ -155,7 +154,7 @@ def _reset(window: Window, moment: _Moment) -> str:
 def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
     down = account.down
     if down is not None:
-        phrases = failure_phrases(account, down, moment.now, moment.tz)
+        phrases = failure_phrases(account, down, moment.now)
         yield "Status", text_line(phrases[0], Style.PROBLEM)
         times = account.failures_in_a_row
         count = f", {times} times in a row" if times > 1 else ""
@@ -165,7 +164,7 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
         if advice:
             yield "Fix", text_line(advice, Style.NOTICE)
     else:
-        status = status_words(state, account, moment.now, moment.tz)
+        status = status_words(state, account, moment.now)
         yield "Status", text_line(status.phrases[0], status.style)
     if account.last_success_at is not None:
         yield "Last success", text_line(moment.since(account.last_success_at))
@@ -202,8 +201,8 @@ def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fa
     """The newest alerts of the account, and what became of each."""
     own = [e for e in reversed(state.log) if e.alert.account == account.account.name][:_ALERTS]
     for number, entry in enumerate(own):
-        time = format.clock(entry.alert.at, moment.now, moment.tz)
-        what = headline(entry.alert, moment.now, moment.tz)
+        time = format.clock(entry.alert.at, moment.now)
+        what = headline(entry.alert, moment.now)
         outcome = clean(entry.outcome) or WAITING
         style = Style.PLAIN if entry.is_sent else Style.NOTICE
         yield "" if number else "Alerts", text_line(f"{time}  {what}  {outcome}", style)

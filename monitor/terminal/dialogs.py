@@ -60,55 +60,58 @@ _LABEL_CELLS: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A labelled input. `cursor` counts characters; a masked field's text is never shown, nor in a repr."""
+    """A labelled input; its text is what stands before the cursor and after it, and never in a repr.
+
+    That of a masked one is not shown either.
+    """
 
     label: str
-    text: str = field(default="", repr=False)
-    cursor: int = 0
+    before: str = field(default="", repr=False)
+    after: str = field(default="", repr=False)
     masked: bool = False
     hint: str = ""
     optional: bool = False
 
+    @property
+    def text(self) -> str:
+        return self.before + self.after
+
     def view(self, room: int) -> tuple[str, int]:
         """The text around the cursor in `room` cells, and the cursor's cell in them."""
         visible = "".join(_MASK if self.masked else shown(char) for char in self.text)
-        start, used = self.cursor, 0
+        start, used = len(self.before), 0
         while start and (more := used + char_width(visible[start - 1])) < room:
             start, used = start - 1, more
         return head(visible[start:], room), used
 
 
-def prefill(label: str, text: str, hint: str = "", *, optional: bool = False) -> Field:
-    """A field with a text in it, and the cursor at its end."""
-    return Field(label, text, len(text), hint=hint, optional=optional)
-
-
 def edit(old: Field, key: Key) -> Field:
     """The field after a key; one that edits nothing changes nothing."""
-    text, at = old.text, old.cursor
+    before, after = old.before, old.after
     match key.name:
         case "left":
-            at = max(at - 1, 0)
+            before, after = before[:-1], before[-1:] + after
         case "right":
-            at = min(at + 1, len(text))
+            before, after = before + after[:1], after[1:]
         case "home" | "ctrl+a":
-            at = 0
+            before, after = "", before + after
         case "end" | "ctrl+e":
-            at = len(text)
+            before, after = before + after, ""
+        case "backspace":
+            before = before[:-1]
         case "delete":
-            text = text[:at] + text[at + 1 :]
+            after = after[1:]
+        case "ctrl+u":
+            before = ""
         case "ctrl+k":
-            text = text[:at]
-        case "backspace" | "ctrl+u" | "ctrl+w":
-            word = text[:at].rstrip().rfind(" ") + 1
-            start = {"backspace": max(at - 1, 0), "ctrl+u": 0, "ctrl+w": word}[key.name]
-            text, at = text[:start] + text[at:], start
+            after = ""
+        case "ctrl+w":
+            before = before[: before.rstrip().rfind(" ") + 1]
         case _:
             typed = cleaned(key.text)
-            if len(text) + len(typed) > _LONGEST:
-                return old
-            text, at = text[:at] + typed + text[at:], at + len(typed)
-    return replace(old, text=text, cursor=at)
+            if len(old.text) + len(typed) <= _LONGEST:
+                before += typed
+    return replace(old, before=before, after=after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,21 +159,20 @@ def edit_form(account: Account, rules: RuleBook) -> Form:
     """Of an imported account neither key nor organization is changed: they come with its login."""
     own = rules.overrides.get(account.name, Override())
     usual = render_thresholds(rules.thresholds)
-    fields = [prefill("Name", account.name)]
+    fields = [Field("Name", account.name)]
     if account.auth_method is AuthMethod.SESSION_KEY:
         fields += [
             Field("Session key", masked=True, hint="empty: the key stays as it is", optional=True),
-            prefill("Org ID", account.org_id),
+            Field("Org ID", account.org_id),
         ]
+    thresholds = render_thresholds(own.thresholds)
     silent = ", ".join(sorted(map(str, own.silent)))
     reserve = f"{round(account.reserve * 100, 6):g}" if account.reserve else ""
     fields += [
-        prefill("Label", account.label or "", "what metrics call it", optional=True),
-        prefill(
-            _THRESHOLDS, render_thresholds(own.thresholds), f"{usual}, as usual", optional=True
-        ),
-        prefill(_SILENT, silent, "no rule; such as reset, pace", optional=True),
-        prefill(_RESERVE, reserve, "percent of the week that `next` leaves", optional=True),
+        Field("Label", account.label or "", hint="what metrics call it", optional=True),
+        Field(_THRESHOLDS, thresholds, hint=f"{usual}, as usual", optional=True),
+        Field(_SILENT, silent, hint="no rule; such as reset, pace", optional=True),
+        Field(_RESERVE, reserve, hint="percent of the week that `next` leaves", optional=True),
     ]
     return Form("Edit the account", tuple(fields), account)
 

@@ -5,7 +5,7 @@ Pure.
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -117,9 +117,7 @@ def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
     return found, min([now + LASTS, *(w.resets_at for _, w in windows if w.resets_at)])
 
 
-def fleet_line(
-    state: State, found: Fleet, now: datetime, room: int, tz: tzinfo | None = None
-) -> Line:
+def fleet_line(state: State, found: Fleet, now: datetime, room: int) -> Line:
     """`7 of 20 free · 3 full · next free finn@ 13:04 · week left 41%`, as much of it as these cells hold."""
     names = short_names(state)
     parts = [Span(f"{found.free} of {len(state.accounts)} free", Style.GOOD)]
@@ -134,10 +132,10 @@ def fleet_line(
     frees = [(c.free_at, c.account) for c in found.choice.ranking if c.free_at is not None]
     if frees:
         at, name = min(frees)
-        parts.append(Span(f"next free {names[name]} {format.clock(at, now, tz)}"))
+        parts.append(Span(f"next free {names[name]} {format.clock(at, now)}"))
     if state.pool and state.pool.exhausted_at and state.pool.exhausted_probability >= SOON:
         at = state.pool.exhausted_at
-        parts.append(Span(f"all full about {format.clock(at, now, tz)}", Style.PROBLEM))
+        parts.append(Span(f"all full about {format.clock(at, now)}", Style.PROBLEM))
     if found.week_left is not None:
         parts.append(Span(f"week left {format.percent(found.week_left)}"))
     line: Line = (Span(" "),)

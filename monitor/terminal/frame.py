@@ -1,7 +1,7 @@
 """The whole screen as one picture: `frame(state, screen, now, size)`. Pure; it never exceeds its size."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import zip_longest
 from typing import Final
@@ -10,7 +10,6 @@ from monitor.core import format
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.alerts import alert_line, log_lines
-from monitor.terminal.bindings import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS
 from monitor.terminal.detail import detail
 from monitor.terminal.dialogs import (
     FILTER_KEYS,
@@ -22,7 +21,7 @@ from monitor.terminal.dialogs import (
     with_dialog,
 )
 from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
-from monitor.terminal.screen import Pane, Screen
+from monitor.terminal.screen import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS, Pane, Screen
 from monitor.terminal.table import Kept, Marks, table_lines
 from monitor.terminal.text import (
     Line,
@@ -104,12 +103,11 @@ NO_FOOTER: Final = Footer()
 
 @dataclass(frozen=True)
 class _View:
-    """The subject of the drawing and its moment; clock times are those of `tz`."""
+    """The subject of the drawing and its moment."""
 
     state: State
     screen: Screen
     now: datetime
-    tz: tzinfo | None
     size: Size
     footer: Footer
     kept: Kept
@@ -131,9 +129,9 @@ class _View:
         account = self.state.accounts[self.selection or ""]
         return self.kept.take(
             "detail",
-            (self.state, account, cells, self.tz),
+            (self.state, account, cells),
             self.now,
-            lambda: detail(self.state, account, self.now, cells, self.tz),
+            lambda: detail(self.state, account, self.now, cells),
         )
 
     @cached_property
@@ -157,15 +155,14 @@ def frame(
     screen: Screen,
     now: datetime,
     size: Size,
-    tz: tzinfo | None = None,
     footer: Footer = NO_FOOTER,
     kept: Kept | None = None,
 ) -> Frame:
-    """The screen of this size; clock times are those of `tz` (None: the machine's). `kept` spares making all anew."""
-    view = _View(state, screen, now, tz, size, footer, kept or Kept())
+    """The screen of this size. `kept` spares making all anew."""
+    view = _View(state, screen, now, size, footer, kept or Kept())
     alerts = screen.announced(state, now)
     below = _below(view)
-    top = [alert_line(state, alerts, now, size.width, tz)] if alerts else []
+    top = [alert_line(state, alerts, now, size.width)] if alerts else []
     has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
     room = Size(size.width, size.height - len(below) - has_title - len(top))
     above = [*top, *([_title(view, room)] if has_title else [])]
@@ -227,7 +224,7 @@ def _news(view: _View) -> Line:
     if view.screen.busy:
         return text_line(view.screen.busy, Style.NOTICE)
     if state.muted_until is not None and view.now < state.muted_until:
-        until = format.clock(state.muted_until, view.now, view.tz)
+        until = format.clock(state.muted_until, view.now)
         return text_line(f"muted until {until}", Style.NOTICE)
     if state.clock_offset:
         words = format.duration(abs(state.clock_offset), seconds=False)
@@ -250,7 +247,7 @@ def _below(view: _View) -> list[Line]:
         # It costs no account its row, or there are rows enough.
         sums: Line = ()
         if len(view.state.accounts) > 1:
-            sums = fleet_line(view.state, view.fleet, view.now, size.width, view.tz)
+            sums = fleet_line(view.state, view.fleet, view.now, size.width)
         source = clean(view.footer.text)
         gap = size.width - line_width(sums) - width(source) - 1
         if view.footer.is_problem or (source and gap < 3):
@@ -302,9 +299,7 @@ def _table(view: _View, size: Size) -> Frame:
     unseen = view.screen.unseen(view.state, view.now)
     alerted = frozenset(entry.alert.account for entry in unseen)
     marks = Marks(view.selection, view.fleet.best, alerted)
-    header, *lines = table_lines(
-        view.state, view.now, size.width, marks, view.tz, view.names, view.kept
-    )
+    header, *lines = table_lines(view.state, view.now, size.width, marks, view.names, view.kept)
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
     if view.selection is None:
         none = wrap("No account matches this filter: Esc shows all", size.width - 2)
@@ -317,7 +312,7 @@ def _table(view: _View, size: Size) -> Frame:
 
 def _log(view: _View, size: Size) -> Frame:
     """The alerts of the log in the table's place, page by page."""
-    lines = log_lines(view.state, view.now, size.width, view.tz)
+    lines = log_lines(view.state, view.now, size.width)
     lines = lines or [text_line(" no alerts yet", Style.DIM)]
     return Frame(*_pane(view, size, "alerts", lines, "Space"))
 
@@ -343,7 +338,7 @@ def _table_beside_detail(view: _View, size: Size) -> Frame:
     pane, page = _pane(view, Size(cells, size.height), name, lines, "PgDn")
     left = list(table.picture.lines)
     if (room := size.height - len(left) - 2) >= _LEAST_LOG and view.state.log:
-        log = log_lines(view.state, view.now, width_left, view.tz)
+        log = log_lines(view.state, view.now, width_left)
         left += [(), _rule("alerts", "", width_left), *log[:room]]
     joined: list[Line] = []
     for line, beside in zip_longest(left, pane.lines, fillvalue=()):

@@ -25,26 +25,15 @@ _SEQUENCE: Final = re.compile(
     re.DOTALL,
 )
 _NAMES: Final = {
-    "KEY_UP": "up",
-    "KEY_DOWN": "down",
-    "KEY_LEFT": "left",
-    "KEY_RIGHT": "right",
-    "KEY_HOME": "home",
-    "KEY_END": "end",
-    "KEY_PGUP": "pgup",
-    "KEY_PGDOWN": "pgdn",
-    "KEY_ENTER": "enter",
-    "KEY_TAB": "tab",
-    "KEY_BTAB": "backtab",
-    "KEY_BACKSPACE": "backspace",
-    "KEY_DELETE": "delete",
-    "KEY_ESCAPE": "esc",
-}
+    f"KEY_{name.upper()}": name
+    for name in (
+        "up", "down", "left", "right", "home", "end", "pgup", "enter", "tab", "backspace", "delete",
+    )
+} | {"KEY_PGDOWN": "pgdn", "KEY_BTAB": "backtab", "KEY_ESCAPE": "esc"}  # fmt: skip
 _NAMES_BY_CODE: Final = {
     code: _NAMES[name] for code, name in get_keyboard_codes().items() if name in _NAMES
 }
 """Of the keys that mean something here, with or without Shift and Ctrl."""
-
 
 _GROUND: Final = re.compile("\x1b\\]11;rgb:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)")
 _CLICK: Final = re.compile("\x1b\\[<(0|64|65);[0-9]+;([0-9]+)M")

@@ -18,10 +18,9 @@ from monitor.core.errors import ChannelError, ChannelReason, TrackerError
 from monitor.core.state import State, Theme
 from monitor.system.aio import Observable
 from monitor.system.clock import Clock
-from monitor.terminal.bindings import Copy, Quit, Redraw, press
 from monitor.terminal.frame import Footer, Frame, frame
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Screen
+from monitor.terminal.screen import Copy, Quit, Redraw, Screen, press
 from monitor.terminal.table import Kept
 from monitor.terminal.text import Size
 from monitor.terminal.tty import Tty
@@ -142,7 +141,7 @@ class Program:
             self._shown = None
         now = self._now()
         self._screen = self._screen.since(now)
-        new = frame(self._view.state, self._screen, now, size, None, self._footer(), self._kept)
+        new = frame(self._view.state, self._screen, now, size, self._footer(), self._kept)
         self._screen = replace(self._screen, page=new.page, has_detail=new.has_detail)
         before, old = self._shown or (size, None)
         data = painter.repaint(old.picture if old and before == size else None, new.picture, size)

@@ -1,7 +1,7 @@
 """The words of the Status column: an account's condition, and how to fix a failure. Pure."""
 
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Final
 
 from monitor.core import format
@@ -79,13 +79,11 @@ class StatusWords:
         return width(self.phrases[min(level, len(self.phrases) - 1)])
 
 
-def status_words(
-    state: State, account: AccountState, now: datetime, tz: tzinfo | None = None
-) -> StatusWords:
-    """The account's condition at `now`; clock times are those of `tz`."""
+def status_words(state: State, account: AccountState, now: datetime) -> StatusWords:
+    """The account's condition at `now`."""
     age = format.age(now - (account.last_success_at or now))
     if account.down is not None:
-        phrases = failure_phrases(account, account.down, now, tz)
+        phrases = failure_phrases(account, account.down, now)
         last = account.last_success_at
         if last is not None and now - last >= format.WORTH_TELLING:
             # Numbers that stay while polls fail have an age in the fewest words too: else they look current.
@@ -113,7 +111,7 @@ def status_words(
     is_full = any(window.utilization >= _FULL for window in account.windows(now))
     if is_full and (candidate := candidate_of(state, account, now)).standing is Confidence.FULL:
         at = candidate.free_at
-        until = f" until {format.clock(at, now, tz)}" if at is not None else ""
+        until = f" until {format.clock(at, now)}" if at is not None else ""
         return StatusWords((f"{phrase}, full{until}", f"{phrase}, full", phrase), style)
     models = [w.key for w in account.windows(now) if w.utilization >= _FULL and w.key != EXTRA]
     if models:
@@ -132,9 +130,7 @@ def _money(account: AccountState, now: datetime) -> str:
     return f"{format.money(extra.used, currency)} of {format.money(extra.limit, currency)}"
 
 
-def failure_phrases(
-    account: AccountState, down: Down, now: datetime, tz: tzinfo | None
-) -> tuple[str, ...]:
+def failure_phrases(account: AccountState, down: Down, now: datetime) -> tuple[str, ...]:
     """A failure and how to fix it, in ever fewer words."""
     failure = down.failure
     match failure.reason:
@@ -154,7 +150,7 @@ def failure_phrases(
         case Reason.AUTH:
             return "Expired — run claude", "Run claude", "Expired"
         case Reason.RATE_LIMITED:
-            until = format.clock(account.backoff_until or account.next_poll_at, now, tz)
+            until = format.clock(account.backoff_until or account.next_poll_at, now)
             return f"Rate limited until {until}", f"Limited to {until}", f"Wait {until}"
         case Reason.SERVER if failure.detail:
             words = _FAILURES[failure.reason]

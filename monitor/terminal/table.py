@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from monitor.core import format
@@ -139,7 +139,6 @@ def table_lines(
     now: datetime,
     room: int,
     marks: Marks = NO_MARKS,
-    tz: tzinfo | None = None,
     names: Sequence[str] | None = None,
     kept: Kept | None = None,
 ) -> list[Line]:
@@ -147,7 +146,7 @@ def table_lines(
     kept = kept or Kept()
     numbers = {name: number for number, name in enumerate(state.accounts, 1)}
     rows = [
-        _row(kept, state, name, numbers[name], marks, now, tz)
+        _row(kept, state, name, numbers[name], marks, now)
         for name in (numbers if names is None else names)
     ]
     number_cells = max(len(str(len(numbers))) + 1, 2)
@@ -180,9 +179,7 @@ class Row:
         return max(known, key=lambda window: window.utilization, default=None)
 
 
-def _row(
-    kept: Kept, state: State, name: str, number: int, marks: Marks, now: datetime, tz: tzinfo | None
-) -> Row:
+def _row(kept: Kept, state: State, name: str, number: int, marks: Marks, now: datetime) -> Row:
     account, interval = state.accounts[name], state.policy.interval
     is_marked = {
         "*": name == state.active_account,
@@ -201,13 +198,13 @@ def _row(
             f" {suffix}" if suffix else "",
             is_selected,
             windows={window.key: window for window in account.windows(now)},
-            status=status_words(state, account, now, tz),
+            status=status_words(state, account, now),
             is_troubled=is_old or account.down is not None,
-            full=_outlook(account, now, tz),
+            full=_outlook(account, now),
         )
         return row, now + next_turn(account, now, interval)
 
-    inputs = (account, number, suffix, is_selected, state.logged_in, state.policy, tz)
+    inputs = (account, number, suffix, is_selected, state.logged_in, state.policy)
     return kept.take(f"row {name}", inputs, now, make)
 
 
@@ -228,9 +225,9 @@ def next_turn(account: AccountState, now: datetime, interval: timedelta) -> time
     return min([minute, *(span for span in left if span > timedelta(0))])
 
 
-def _outlook(account: AccountState, now: datetime, tz: tzinfo | None) -> str:
+def _outlook(account: AccountState, now: datetime) -> str:
     """Say when the account most likely is full: by its 5-hour window, unless only its week is, or is already."""
-    five, week = (format.outlook(account, key, now, tz) for key in (FIVE_HOURS, SEVEN_DAYS))
+    five, week = (format.outlook(account, key, now) for key in (FIVE_HOURS, SEVEN_DAYS))
     is_week = week == "full" or (week.startswith("full") and not five.startswith("full"))
     words = week if is_week or five == format.NOTHING else five
     return "now" if words == "full" else words.removeprefix("full ")
@@ -407,9 +404,9 @@ def bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.T
     )
 
 
-def render_plain(state: State, now: datetime, room: int, tz: tzinfo | None = None) -> str:
+def render_plain(state: State, now: datetime, room: int) -> str:
     """The table as text in lines of at most `room` cells, for a pipe, a dumb terminal and `monitor status`."""
     if not state.accounts:
         return NO_ACCOUNTS
-    text = "".join(f"{plain(line).rstrip()}\n" for line in table_lines(state, now, room, tz=tz))
+    text = "".join(f"{plain(line).rstrip()}\n" for line in table_lines(state, now, room))
     return text.translate(ASCII) if state.policy.display.ascii else text

@@ -238,36 +238,21 @@ def center_over(base: Picture, top: Picture, cells: int) -> Picture:
     return Picture(tuple(lines), top.shift_cursor(left, down).cursor)
 
 
-_BLANK: Final = Span(" ")
-
-
 def overlay(base: Line, top: Line, left: int) -> Line:
-    """`base` with `top` laid on it, from the cell `left` on."""
-    cells = _split_into_cells(base)
-    right = left + line_width(top)
-    cells += [_BLANK] * (right - len(cells))
-    before, after = cells[:left], cells[right:]
-    if before and width(before[-1].text) > 1:
-        before[-1] = _BLANK  # a wide character would reach under the top
-    if after and not after[0].text:
-        after[0] = _BLANK  # only the second half of a wide character is left
-    return join([*before, *top, *after])
-
-
-def _split_into_cells(line: Line) -> list[Span]:
-    """One span for each cell, marks with their letter; the second cell of a wide character is empty."""
-    cells: list[Span] = []
-    for span in line:
-        clusters: list[str] = []
-        for char in span.text:
-            if char_width(char):
-                clusters.append(char)
-            elif clusters:
-                clusters[-1] += char
-        for cluster in clusters:
-            cells.append(replace(span, text=cluster))
-            cells += [replace(span, text="")] * (width(cluster) - 1)
-    return cells
+    """`base` with `top` laid on it, from the cell `left` on; of a wide character in half, a space is left."""
+    right, at = left + line_width(top), 0
+    before, after = [], []
+    for span in base:
+        cells = width(span.text)
+        if (room := min(left - at, cells)) > 0:
+            before.append(replace(span, text=pad(head(span.text, room), room)))
+        if (room := min(at + cells - right, cells)) > 0:
+            rest = span.text[len(head(span.text, cells - room)) :]
+            rest = rest[width(rest) > room :]
+            after.append(replace(span, text=pad(rest, room, right=True)))
+        at += cells
+    gap = (Span(" " * (left - at)),) if at < left else ()
+    return (*before, *gap, *top, *after)
 
 
 def scroll_to(lines: Sequence[T], height: int, place: int) -> tuple[T, ...]:

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -153,9 +153,7 @@ class Day:
     def look(self, running: Running) -> None:
         """Keep what the table shows now."""
         now = self.clock.now()
-        wide, narrow = (
-            frame(running.state, Screen(), now, size, UTC).text for size in (WIDE, NARROW)
-        )
+        wide, narrow = (frame(running.state, Screen(), now, size).text for size in (WIDE, NARROW))
         told = "".join(f"told: {line}\n" for line in self.told)
         self.told.clear()
         picture = f"=== {now:%a %H:%M}\n{told}{wide}{narrow}"

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ class MacDay:
             assert week is None or week.utilization == person.week / 100, person.name
 
     def look(self, running: Running) -> None:
-        table = render_plain(running.state, self.clock.now(), 120, UTC)
+        table = render_plain(running.state, self.clock.now(), 120)
         for name, words in statuses(table):
             self.said.setdefault(name, []).append(words)
         self.asked[self.minute // 60] = [item.asked() for item in self.items]

@@ -1,16 +1,15 @@
 """Alerts on the screen: the line at its top, the marked rows, and the log."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.state import LoggedAlert, State
-from monitor.terminal.bindings import press
 from monitor.terminal.frame import Frame, frame
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Screen
+from monitor.terminal.screen import Screen, press
 from monitor.terminal.text import Size, line_width, plain
 from tests.builders import NOW, after, before
 from tests.terminal.factories import account, state_of
@@ -33,7 +32,7 @@ def logged(*entries: LoggedAlert | Alert) -> State:
 def draw(
     state: State, screen: Screen = OPENED, now: datetime = NOW, size: tuple[int, int] = (100, 16)
 ) -> Frame:
-    return frame(state, screen, now, Size(*size), UTC)
+    return frame(state, screen, now, Size(*size))
 
 
 def pressed(screen: Screen, state: State, *names: str, now: datetime = NOW) -> Screen:

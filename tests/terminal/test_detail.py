@@ -1,7 +1,7 @@
 """The facts of one account."""
 
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_the_requests_of_the_hour_stand_beside_what_the_api_allows(
     requests = tuple(NOW - timedelta(minutes=minutes) for minutes in sorted(ago, reverse=True))
     shown = account(NOW, "user@work.com", requests=requests)
     state = state_of(shown, policy=Policy(timedelta(seconds=every)))
-    lines = detail(state, shown, NOW, 100, UTC)[0]
+    lines = detail(state, shown, NOW, 100)[0]
     line = next(line for line in lines if plain(line).startswith(" Requests"))
     assert plain(line).removeprefix(" Requests").strip() == text
     assert line[-1].style is style
@@ -53,7 +53,7 @@ def test_the_requests_of_the_hour_stand_beside_what_the_api_allows(
 def test_what_an_answer_held_and_could_not_be_read_is_named() -> None:
     seen = Usage(NOW, (Window("5h", 0.97),), left_out=("7d: utilization is no number",))
     shown = replace(account(NOW, "user@work.com"), usage=seen)
-    lines = [plain(line) for line in detail(state_of(shown), shown, NOW, 100, UTC)[0]]
+    lines = [plain(line) for line in detail(state_of(shown), shown, NOW, 100)[0]]
     assert any(
         "Not understood" in line and "7d: utilization is no number" in line for line in lines
     )
@@ -64,7 +64,7 @@ def facts(state: State, name: str) -> dict[str, str]:
     """The pane's facts by their labels, each on one line."""
     found: dict[str, str] = {}
     label = ""
-    for line in detail(state, state.accounts[name], NOW, 120, UTC)[0]:
+    for line in detail(state, state.accounts[name], NOW, 120)[0]:
         text = plain(line)
         label = text[:15].strip() or label
         found[label] = f"{found[label]} / {text[15:]}" if label in found else text[15:]
@@ -166,7 +166,7 @@ def test_all_bars_stand_below_each_other_and_what_is_too_long_goes_on_below_itse
     room: int,
 ) -> None:
     one = replace(expected(), forecast=None)
-    lines = [plain(line) for line in detail(state_of(one), one, NOW, room, UTC)[0]]
+    lines = [plain(line) for line in detail(state_of(one), one, NOW, room)[0]]
     five, seven = (next(line for line in lines if f"{key} limit" in line) for key in ("5h", "7d"))
     assert five.index("█") == seven.index("█") == len(" 7d limit      100%  ")
     assert five.index("resets") == seven.index("resets")
@@ -178,7 +178,7 @@ def test_all_bars_stand_below_each_other_and_what_is_too_long_goes_on_below_itse
 
 def test_a_narrow_pane_says_when_a_limit_is_full() -> None:
     one = expected()
-    lines = [plain(line) for line in detail(state_of(one), one, NOW, 40, UTC)[0]]
+    lines = [plain(line) for line in detail(state_of(one), one, NOW, 40)[0]]
     assert " ".join(" ".join(lines).split()).startswith(
         "5h 91% 2h 00m full 12:45, between 12:20 and 13:30 (80%) 7d 45%"
     )

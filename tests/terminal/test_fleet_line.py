@@ -1,19 +1,17 @@
 """All accounts together: their short names, the order and the filter of the rows, and the line that sums them up."""
 
 from dataclasses import replace
-from datetime import UTC
 
 import pytest
 
 from monitor.core.errors import Reason
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.state import State
-from monitor.terminal.bindings import Copy, press
 from monitor.terminal.dialogs import Filter
 from monitor.terminal.fleet_line import Order, fleet, fleet_line, listed, short_names, window_title
 from monitor.terminal.frame import frame
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Screen
+from monitor.terminal.screen import Copy, Screen, press
 from monitor.terminal.text import Size, line_width, plain
 from tests.builders import NOW, after
 from tests.terminal.factories import STATES, account, down, state_of
@@ -73,7 +71,7 @@ def test_o_turns_through_the_orders_and_the_selection_keeps_its_account() -> Non
     screen, _ = pressed(Screen(), "j", "o")
     assert screen.order is Order.ROOM
     assert screen.selection(screen.names(FIVE, NOW)) == "ben@work.com"
-    text = frame(FIVE, screen, NOW, Size(100, 16), UTC).text
+    text = frame(FIVE, screen, NOW, Size(100, 16)).text
     assert text.index("carla@") < text.index("anna@") < text.index("finn@work")
     assert " >2 | ben@" in text, "each row has the number of the settings"
     assert pressed(Screen(), "o", "o", "o", "o")[0].order is Order.SETTINGS
@@ -82,14 +80,14 @@ def test_o_turns_through_the_orders_and_the_selection_keeps_its_account() -> Non
 def test_a_slash_filters_while_it_is_typed_and_escape_shows_all() -> None:
     typing, _ = pressed(Screen(), "/", "h", "o", "m", "e")
     assert isinstance(typing.dialog, Filter)
-    shown = frame(FIVE, typing, NOW, Size(100, 16), UTC)
+    shown = frame(FIVE, typing, NOW, Size(100, 16))
     assert shown.picture.cursor == (5, 15)
     assert shown.text.splitlines()[-1].startswith("/home")
     assert "carla@" in shown.text
     assert "| ben@" not in shown.text
     kept, _ = pressed(typing, "enter", "j")
     assert kept.selection(kept.names(FIVE, NOW)) == "jon@home.org"
-    assert "/home: 2 of 5" in frame(FIVE, kept, NOW, Size(100, 16), UTC).text
+    assert "/home: 2 of 5" in frame(FIVE, kept, NOW, Size(100, 16)).text
     assert pressed(typing, "esc")[0].pattern == pressed(kept, "esc")[0].pattern == ""
     assert pressed(pressed(kept, " ")[0], "esc")[0].pattern == "home", (
         "the details are closed first"
@@ -99,7 +97,7 @@ def test_a_slash_filters_while_it_is_typed_and_escape_shows_all() -> None:
 def test_a_filter_that_nothing_matches_says_how_to_leave_it() -> None:
     screen, _ = pressed(Screen(), "/", "q", "q", "enter")
     for size in (Size(100, 16), Size(20, 4)):
-        assert "No account matches" in frame(FIVE, screen, NOW, size, UTC).text
+        assert "No account matches" in frame(FIVE, screen, NOW, size).text
     again, command = pressed(screen, "R")
     assert command is None
     assert again.message is not None
@@ -132,12 +130,12 @@ def test_an_unknown_key_names_the_help_once() -> None:
 
 
 def test_the_fleet_in_one_line() -> None:
-    line = plain(fleet_line(FIVE, fleet(FIVE, NOW)[0], NOW, 100, UTC)).strip()
+    line = plain(fleet_line(FIVE, fleet(FIVE, NOW)[0], NOW, 100)).strip()
     assert line == (
         "3 of 5 free · 1 full · 1 needs a login · use carla@ · next free finn@ 13:04 · week left 60%"
     )
     assert all(
-        line_width(fleet_line(FIVE, fleet(FIVE, NOW)[0], NOW, room, UTC)) <= room
+        line_width(fleet_line(FIVE, fleet(FIVE, NOW)[0], NOW, room)) <= room
         for room in range(1, 90)
     )
 
@@ -150,19 +148,19 @@ def test_a_sum_holds_until_a_reset_and_for_a_moment_at_most() -> None:
 
 def test_that_all_are_full_soon_is_told() -> None:
     pool = PoolForecast(NOW, (), 0.5, after(hours=3))
-    line = plain(fleet_line(replace(FIVE, pool=pool), fleet(FIVE, NOW)[0], NOW, 140, UTC))
+    line = plain(fleet_line(replace(FIVE, pool=pool), fleet(FIVE, NOW)[0], NOW, 140))
     assert "all full about 15:00" in line
     unlikely = replace(FIVE, pool=replace(pool, exhausted_probability=0.1))
-    assert "all full" not in plain(fleet_line(unlikely, fleet(FIVE, NOW)[0], NOW, 140, UTC))
+    assert "all full" not in plain(fleet_line(unlikely, fleet(FIVE, NOW)[0], NOW, 140))
 
 
 def test_the_account_to_use_next_is_marked_and_of_one_account_none_is() -> None:
-    text = frame(FIVE, Screen(), NOW, Size(100, 16), UTC).text
+    text = frame(FIVE, Screen(), NOW, Size(100, 16)).text
     assert [line for line in text.splitlines() if "←" in line] == [
         line for line in text.splitlines() if "| carla@" in line
     ]
     alone = state_of(account(NOW, "anna@work.com", ("5h", 42, "2h")))
-    assert "←" not in frame(alone, Screen(), NOW, Size(100, 16), UTC).text
+    assert "←" not in frame(alone, Screen(), NOW, Size(100, 16)).text
 
 
 def test_short_names_are_labels_and_beginnings_that_are_unambiguous() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from monitor.core.state import NotificationLog, State
-from monitor.terminal.bindings import press
 from monitor.terminal.frame import Footer, Frame, frame
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Screen
+from monitor.terminal.screen import Screen, press
 from monitor.terminal.text import Size, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
@@ -28,7 +27,7 @@ def draw(
     state: State | str, size: tuple[int, int] = WIDE, screen: Screen | None = None, footer: str = ""
 ) -> Frame:
     state = STATES[state](NOW) if isinstance(state, str) else state
-    return frame(state, screen or Screen(), NOW, Size(*size), UTC, Footer(metrics=footer))
+    return frame(state, screen or Screen(), NOW, Size(*size), Footer(metrics=footer))
 
 
 def after_keys(state: State | str, *keys: str | Key) -> Screen:
@@ -191,15 +190,14 @@ def test_where_metrics_are_is_in_the_help_alone_and_who_polls_stays_in_sight() -
         STATES["three"](NOW),
         Footer("watching monitor (pid 42)", metrics="http://x/metrics"),
     )
-    table = frame(state, Screen(), NOW, Size(140, 20), UTC, footer).text
+    table = frame(state, Screen(), NOW, Size(140, 20), footer).text
     assert table.splitlines()[-2].rstrip().endswith("watching monitor (pid 42)")
     assert "http://x/metrics" not in table
     assert (
-        "http://x/metrics"
-        in frame(state, after_keys(state, "?"), NOW, Size(140, 40), UTC, footer).text
+        "http://x/metrics" in frame(state, after_keys(state, "?"), NOW, Size(140, 40), footer).text
     )
     broken = Footer("port 15707 is taken", is_problem=True)
-    assert frame(state, Screen(), NOW, Size(140, 20), UTC, broken).text.splitlines()[-2] == (
+    assert frame(state, Screen(), NOW, Size(140, 20), broken).text.splitlines()[-2] == (
         " port 15707 is taken"
     )
 
@@ -301,7 +299,7 @@ def test_a_frame_never_exceeds_the_screen(
     screen = after_keys(state, *opener, *keys)
     if error is not None:
         screen = screen.settle(error, NOW, is_error=True)
-    shown = frame(state, screen, NOW, Size(*size), UTC, Footer(footer, is_problem=True))
+    shown = frame(state, screen, NOW, Size(*size), Footer(footer, is_problem=True))
     width, height = size
     assert len(shown.picture.lines) == height
     for line in shown.picture.lines:

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_frames_over_hours_of_changes_are_those_of_nothing_kept(seed: int) -> No
                 others = list(STATES["mixed"](now).accounts.values())
                 changed = replace(account, down=chance.choice(others).down)
                 state = replace(state, accounts={**state.accounts, name: changed})
-        drawn = frame(state, screen, now, size, UTC, kept=kept)
-        anew = frame(state, screen, now, size, UTC)
+        drawn = frame(state, screen, now, size, kept=kept)
+        anew = frame(state, screen, now, size)
         assert drawn.text == anew.text, (seed, now)
         assert drawn == anew, (seed, now)

@@ -28,7 +28,7 @@ now, size = datetime.now(UTC), Size(120, 40)
 names = [f"jörg{number}@example.com" for number in range(20)]
 accounts = {name: AccountState(Account(name), now, timedelta(minutes=3)) for name in names}
 for pane in Pane:
-    picture = frame(State(accounts=accounts), Screen(pane=pane), now, size, UTC, Footer("watching")).picture
+    picture = frame(State(accounts=accounts), Screen(pane=pane), now, size, Footer("watching")).picture
     assert Painter(open_terminal(int(sys.argv[1]))).repaint(None, picture, size)
 print(*sys.modules)
 """

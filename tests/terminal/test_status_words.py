@@ -1,7 +1,6 @@
 """The words of the Status column."""
 
 from dataclasses import replace
-from datetime import UTC
 
 import pytest
 
@@ -17,7 +16,7 @@ NAME = "user@work.com"
 
 
 def status(state: AccountState, **changes: object) -> StatusWords:
-    return status_words(state_of(state, **changes), state, NOW, UTC)
+    return status_words(state_of(state, **changes), state, NOW)
 
 
 def aged(age: str, **changes: object) -> AccountState:
@@ -211,4 +210,4 @@ def test_a_locked_window_is_named() -> None:
 
 def test_a_clock_that_was_set_back_gives_no_negative_age() -> None:
     state = replace(aged("12s"), last_success_at=after(hours=1))
-    assert status_words(State(), state, NOW, UTC).phrases == ("Live",)
+    assert status_words(State(), state, NOW).phrases == ("Live",)

@@ -1,7 +1,7 @@
 """The table's lines, and which of its columns a width holds."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -22,7 +22,7 @@ from tests.terminal.factories import STATES, account, down, state_of
 
 
 def shown(state: State, width: int = 100, selected: str | None = None) -> list[str]:
-    lines = table.table_lines(state, NOW, width, table.Marks(selected), UTC)
+    lines = table.table_lines(state, NOW, width, table.Marks(selected))
     return [plain(line).rstrip() for line in lines]
 
 
@@ -61,7 +61,7 @@ def test_a_window_that_is_not_open_is_zero_without_a_reset() -> None:
 
 def test_a_passed_reset_shows_an_expected_zero_at_once() -> None:
     state = state_of(account(NOW, "a@b.c", ("5h", 65, "10m")))
-    _, row = table.table_lines(state, after(minutes=10), 100, tz=UTC)
+    _, row = table.table_lines(state, after(minutes=10), 100)
     assert "|  ~0% | ░░░░░░░░░░ | expected |" in plain(row)
 
 
@@ -106,7 +106,7 @@ def test_the_narrowest_table_shows_the_name_and_the_worse_percentage() -> None:
 def test_utilization_is_coloured_from_green_to_red() -> None:
     steps = [0, 30, 50, 70, 90, 99, 100]
     shown = state_of(*(account(NOW, str(p), ("5h", p, "2h")) for p in steps))
-    _, *lines = table.table_lines(shown, NOW, 100, tz=UTC)
+    _, *lines = table.table_lines(shown, NOW, 100)
     styles = [next(span.style for span in line if "%" in span.text) for line in lines]
     assert styles == [
         Style.COOL, Style.COOL, Style.MILD, Style.WARM, Style.HOT, Style.FULL, Style.FULL,
@@ -210,7 +210,7 @@ def test_from_130_cells_it_shows_the_last_hours_of_the_5_hour_window() -> None:
 
 
 def test_the_selected_row_has_a_ground_of_its_own_to_the_edge() -> None:
-    lines = table.table_lines(STATES["three"](NOW), NOW, 100, Marks("user@work.com"), UTC)
+    lines = table.table_lines(STATES["three"](NOW), NOW, 100, Marks("user@work.com"))
     assert line_width(lines[2]) == 100
     assert all(span.back for span in lines[2])
     assert {span.back for span in lines[1]} == {None, Back.TRACK}
@@ -223,20 +223,20 @@ def test_a_star_survives_a_short_name() -> None:
 
 @given(hostile_texts.states, st.integers(1, 300))
 def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
-    for line in table.table_lines(state, NOW, width, tz=UTC):
+    for line in table.table_lines(state, NOW, width):
         assert line_width(line) <= width
         assert "\x1b" not in plain(line)
 
 
 @given(hostile_texts.states)
 def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> None:
-    _, *lines = table.table_lines(state, NOW, 150, tz=UTC)
+    _, *lines = table.table_lines(state, NOW, 150)
     places = {width_of(plain(line).split(" | ", 1)[0]) for line in lines}
     assert len(places) <= 1
 
 
 def test_the_plain_table_has_no_selection_and_no_space_at_the_end_of_lines() -> None:
-    assert render_plain(STATES["three"](NOW), NOW, 100, UTC).splitlines() == [
+    assert render_plain(STATES["three"](NOW), NOW, 100).splitlines() == [
         " #  | Name                | 5h % | 5h Bar     | 5h Reset | 7d % | 7d Bar     | 7d Reset | Status",
         "  1 | user@personal.com * |  42% | ████▎░░░░░ | 2h 14m   |  18% | █▊░░░░░░░░ | 6d 23h   | Logged In",
         "  2 | user@work.com       |  87% | ████████▊░ | 38m 00s  |  65% | ██████▌░░░ | 4d 11h   | Live",
@@ -254,7 +254,7 @@ def test_without_accounts_it_says_how_to_get_one() -> None:
 
 @given(hostile_texts.states, st.integers(1, 300))
 def test_no_plain_line_is_too_wide_or_holds_a_control(state: State, width: int) -> None:
-    text = render_plain(state, NOW, width, UTC)
+    text = render_plain(state, NOW, width)
     lines = text.splitlines()
     assert len(lines) == max(len(state.accounts) + 1, 1) if state.accounts else len(lines) == 1
     assert "\x1b" not in text

@@ -17,10 +17,9 @@ from monitor.core.commands import (
 )
 from monitor.core.model import Secret
 from monitor.core.state import State
-from monitor.terminal.bindings import HELP, Copy, Quit, Redraw, press
 from monitor.terminal.dialogs import Form, Question
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Pane, Screen
+from monitor.terminal.screen import HELP, Copy, Pane, Quit, Redraw, Screen, press
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
 from tests.terminal.factories import STATES

@@ -10,7 +10,7 @@ from monitor.core.schedule import Sent, may_send
 from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
-from monitor.storage.writer import Database, Job
+from monitor.storage.writer import Database, Done, Job, outcome_of
 from tests.builders import NOW
 
 
@@ -74,8 +74,8 @@ class Entries(dict[str, Any]):
 class InlineDatabase(Database):
     """The real database, with each job done at once by whoever submits it: for clocks that nobody waits on."""
 
-    def _put(self, job: Job) -> None:
-        job.done(*job.run(self._file))
+    def _put(self, job: Job, done: Done) -> None:
+        done(*outcome_of(job))
 
     async def close(self) -> None:
         self._file.close()

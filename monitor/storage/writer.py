@@ -5,7 +5,6 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -15,30 +14,9 @@ CLOSE_SECS: Final = 2.0
 """So long the end of a program waits for its last words to be written."""
 
 T = TypeVar("T")
+Job = Callable[[], Any]
 Done = Callable[[Any, Exception | None], None]
 """Takes what the work has returned, or what it has raised; is called on the loop that submitted it."""
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """Work for the thread; once nobody wants it any more, it is skipped, or its transaction is undone."""
-
-    use: Callable[[StateFile, Work[Any]], Any]
-    work: Work[Any]
-    done: Done
-    is_wanted: bool = True
-
-    def run(self, file: StateFile) -> tuple[Any, Exception | None]:
-        try:
-            return (self.use(file, self._work) if self.is_wanted else None), None
-        except Exception as error:  # noqa: BLE001 - the loop is told, which raises what is a bug
-            return None, error
-
-    def _work(self, database: Connection) -> Any:
-        result = self.work(database)
-        if not self.is_wanted:  # whoever waited has gone on without it meanwhile
-            raise StorageError("it took too long")
-        return result
 
 
 class Database:
@@ -46,14 +24,12 @@ class Database:
 
     def __init__(self, file: StateFile) -> None:
         self._file = file
-        self._jobs: queue.SimpleQueue[tuple[Job, asyncio.AbstractEventLoop] | None] = (
-            queue.SimpleQueue()
-        )
+        self._jobs = queue.SimpleQueue[tuple[Job, Done, asyncio.AbstractEventLoop] | None]()
         self._thread: threading.Thread | None = None
 
     def submit(self, work: Work[T], done: Done, *, durable: bool = False) -> None:
         """Have the work written as soon as it can be tried; `done` learns what became of it."""
-        self._put(Job(partial(StateFile.write, durable=durable), work, done))
+        self._put(lambda: self._file.write(work, durable=durable), done)
 
     async def write(self, work: Work[T], *, within: float, durable: bool = False) -> T:
         """Do the work in one transaction, and return its result. Raises StorageError, also where it takes too long."""
@@ -77,7 +53,14 @@ class Database:
     async def _result(
         self, use: Callable[[StateFile, Work[Any]], Any], work: Work[T], within: float
     ) -> T:
+        """The result of a job that is skipped, or its transaction undone, once nobody waits for it any more."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def while_wanted(database: Connection) -> T:
+            result = work(database)
+            if future.cancelled():  # whoever waited has gone on without it meanwhile
+                raise StorageError("it took too long")
+            return result
 
         def done(result: Any, error: Exception | None) -> None:
             if future.done():
@@ -87,27 +70,32 @@ class Database:
             else:
                 future.set_result(result)
 
-        job = Job(use, work, done)
-        self._put(job)
+        self._put(lambda: None if future.cancelled() else use(self._file, while_wanted), done)
         try:
             async with asyncio.timeout(within):
                 return await future
         except TimeoutError:
             words = f"{self._file.path} cannot be used: another program keeps it locked, or the disk is slow"
             raise StorageError(words) from None
-        finally:
-            job.is_wanted = False
 
-    def _put(self, job: Job) -> None:
+    def _put(self, job: Job, done: Done) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
             self._thread.start()
-        self._jobs.put((job, asyncio.get_running_loop()))
+        self._jobs.put((job, done, asyncio.get_running_loop()))
 
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
-            job, loop = item
-            result = job.run(self._file)
+            job, done, loop = item
+            outcome = outcome_of(job)
             with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
-                loop.call_soon_threadsafe(job.done, *result)
+                loop.call_soon_threadsafe(done, *outcome)
         self._file.close()
+
+
+def outcome_of(job: Job) -> tuple[Any, Exception | None]:
+    """What the job returns, or what it raises."""
+    try:
+        return job(), None
+    except Exception as error:  # noqa: BLE001 - the loop is told, which raises what is a bug
+        return None, error

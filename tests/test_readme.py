@@ -14,7 +14,7 @@ from monitor.arguments import EXAMPLES
 from monitor.cli import main
 from monitor.core.model import AuthMethod, Storage
 from monitor.settings.model import ACCOUNT, FILE, REMOTE_CHANNELS
-from monitor.settings.reader import STATE_DB, parse
+from monitor.settings.reader import parse, state_db
 from monitor.settings.schema import Table
 
 ROOT = Path(__file__).parents[1]
@@ -62,9 +62,9 @@ def test_every_declared_setting_is_documented() -> None:
 
 def declared(table: Table[Any], above: str = "") -> set[str]:
     paths: set[str] = set()
-    for name, key in table.keys.items():
+    for name, parser in table.keys.items():
         path = above + ("*" if above in ANY_OF else name)
-        paths |= declared(key.parse, f"{path}.") if isinstance(key.parse, Table) else {path}
+        paths |= declared(parser, f"{path}.") if isinstance(parser, Table) else {path}
     return paths - {"accounts"}
 
 
@@ -189,7 +189,7 @@ def test_whatever_stands_in_braces_is_a_field(form: str) -> None:
 
 
 def test_what_is_kept_is_named() -> None:
-    names = [STATE_DB, "monitor.log"]
+    names = [state_db({}).name, "monitor.log"]
     assert [name for name in names if f"`{name}`" not in DOCS["privacy"]] == []
 
 

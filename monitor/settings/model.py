@@ -19,19 +19,15 @@ from monitor.core.state import Theme
 from monitor.settings.schema import (
     Address,
     InvalidValueError,
-    Key,
     Parser,
     Quiet,
     Table,
-    check_alertmanager_url,
-    check_api_url,
     check_config_dir,
     check_host,
     check_name,
     check_org_id,
     check_user_agent,
     check_web_config,
-    check_webhook_url,
     check_window,
     choice,
     flag,
@@ -45,6 +41,7 @@ from monitor.settings.schema import (
     parse_quiet_hours,
     refused,
     required,
+    safe_url,
     table,
     text,
     typed,
@@ -67,6 +64,7 @@ _ENTRY_SECRET: Final = re.compile(
 """The beginnings of tokens and URLs, as opposed to the name of a keyring entry."""
 _EXAMPLE: Final = '["pass", "show", "claude/work"]'
 _EMPTY: Final = "is empty: remove it, or set enabled = false"
+_NAMES_SENT: Final = "names of accounts are sent there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,10 @@ class CommandSettings:
 class WebhookSettings:
     """A URL that each alert is posted to. `token` is the name of an entry in the keyring, never the token itself."""
 
-    url: str = required(text(check_webhook_url), 'where to? add url = "https://ntfy.sh/my-topic"')
+    url: str = required(
+        text(safe_url(_NAMES_SENT, "https://ntfy.sh/my-topic", is_base=False)),
+        'where to? add url = "https://ntfy.sh/my-topic"',
+    )
     form: str = key(text(choice("form", ("json", "ntfy", "slack"))), "json")
     token: str | None = key(_entry("token", "webhook"), None)
     timeout_secs: float = key(_timeout_secs, 10.0)
@@ -162,7 +163,10 @@ class WebhookSettings:
 class AlertmanagerSettings:
     """The address of Prometheus's Alertmanager, without a trailing slash."""
 
-    url: str = required(text(check_alertmanager_url), 'where to? add url = "http://127.0.0.1:9093"')
+    url: str = required(
+        text(safe_url(_NAMES_SENT, "http://127.0.0.1:9093")),
+        'where to? add url = "http://127.0.0.1:9093"',
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,25 +230,30 @@ def _thresholds(value: Any) -> tuple[float, ...]:
 
 def _rule(kind: AlertKind) -> Table[Rule]:
     """The table of a rule, which keeps what its table does not say."""
-    keys = {
-        "enabled": Key(flag),
-        "windows": Key(items(text(check_window), if_empty=_EMPTY)),
-        "accounts": Key(items(text(check_name), if_empty=_EMPTY)),
-        "for": Key(text(parse_duration), "hold"),
-        "channels": Key(items(_channels, if_empty=_EMPTY)),
-        "urgency": Key(text(choice("urgency", Urgency))),
+    keys: dict[str, Parser[Any]] = {
+        "enabled": flag,
+        "windows": items(text(check_window), if_empty=_EMPTY),
+        "accounts": items(text(check_name), if_empty=_EMPTY),
+        "for": text(parse_duration),
+        "channels": items(_channels, if_empty=_EMPTY),
+        "urgency": text(choice("urgency", Urgency)),
     }
     if kind not in _WINDOWED:
-        keys["windows"] = Key(refused("this rule is not about single windows: remove it"))
+        keys["windows"] = refused("this rule is not about single windows: remove it")
     if kind in (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON):
-        keys["accounts"] = Key(refused("this rule is about all accounts: remove it"))
+        keys["accounts"] = refused("this rule is about all accounts: remove it")
     if kind in _AT_ONCE:
-        keys["for"] = Key(refused("this rule is about a moment, which has no length: remove it"))
-    return Table(keys, lambda given: replace(DEFAULT_RULES[kind], **given))
+        keys["for"] = refused("this rule is about a moment, which has no length: remove it")
+
+    def make(given: dict[str, Any]) -> Rule:
+        hold = given.pop("for", DEFAULT_RULES[kind].hold)
+        return replace(DEFAULT_RULES[kind], hold=hold, **given)
+
+    return Table(keys, make)
 
 
 RULES: Final[Table[Mapping[AlertKind, Rule]]] = Table(
-    {str(kind): Key(_rule(kind)) for kind in DEFAULT_RULES},
+    {str(kind): _rule(kind) for kind in DEFAULT_RULES},
     lambda given: {kind: given.get(kind, rule) for kind, rule in DEFAULT_RULES.items()},
 )
 
@@ -266,6 +275,9 @@ class NotificationSettings:
     rules: Mapping[AlertKind, Rule] = key(RULES, DEFAULT_RULES)
 
 
+_api_url: Final = text(safe_url("tokens are sent there", "https://api.anthropic.com"))
+
+
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
     """The `[api]` table. URLs have no trailing slash; a `user_agent` of None is the program's own.
@@ -273,8 +285,8 @@ class ApiSettings:
     Unless `enabled`, nothing is requested.
     """
 
-    url: str = key(text(check_api_url), "https://api.anthropic.com")
-    web_url: str = key(text(check_api_url), "https://claude.ai")
+    url: str = key(_api_url, "https://api.anthropic.com")
+    web_url: str = key(_api_url, "https://claude.ai")
     timeout_secs: float = key(_timeout_secs, 10.0)
     user_agent: str | None = key(text(check_user_agent), None)
     enabled: bool = key(flag, True)
@@ -345,20 +357,19 @@ def _account(given: dict[str, Any]) -> AccountTable:
 
 ACCOUNT: Final = Table(
     {
-        "name": Key(
-            text(check_name), missing='an account needs a name: add name = "user@example.com"'
-        ),
-        "org_id": Key(text(check_org_id)),
-        "auth_method": Key(text(_auth_method)),
-        "label": Key(text(partial(check_name, what="the label"))),
-        "reserve": Key(number(float, 0, 1)),
-        "storage": Key(text(choice("place", Storage))),
-        "config_dir": Key(text(check_config_dir)),
-        "token_command": Key(_token_command),
-        "thresholds": Key(_thresholds),
-        "silent": Key(items(text(choice("rule", DEFAULT_RULES)))),
+        "name": text(check_name),
+        "org_id": text(check_org_id),
+        "auth_method": text(_auth_method),
+        "label": text(partial(check_name, what="the label")),
+        "reserve": number(float, 0, 1),
+        "storage": text(choice("place", Storage)),
+        "config_dir": text(check_config_dir),
+        "token_command": _token_command,
+        "thresholds": _thresholds,
+        "silent": items(text(choice("rule", DEFAULT_RULES))),
     },
     _account,
+    {"name": 'an account needs a name: add name = "user@example.com"'},
 )
 
 
@@ -429,9 +440,9 @@ class Settings:
 
 FILE: Final[Table[dict[str, Any]]] = Table(
     {
-        "settings": Key(Table(keys_of(Settings, "settings"), dict)),
+        "settings": Table(keys_of(Settings, "settings"), dict),
         **keys_of(Settings),
-        "accounts": Key(_accounts),
+        "accounts": _accounts,
     },
     dict,
 )

@@ -1,4 +1,4 @@
-"""The language in which settings are declared: a `Key` per TOML key, tables of keys, a parser per kind of value. Pure.
+"""The language in which settings are declared: tables of keys, and a parser per kind of value. Pure.
 
 A parser takes what `tomllib` made of a value and returns ours; its error knows the key's path, so that a line of
 the file is looked for only once there is an error to report.
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import PurePosixPath
 from typing import Any, Final, Generic, TypeVar
-from urllib.parse import SplitResult
 
 from monitor.core.errors import SettingsError
 from monitor.core.limits import is_window_key
@@ -80,15 +79,6 @@ def parse_at(part: str | int, parse: Parser[T], value: Any) -> T:
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: its parser, its field where that has another name, and the error if it must not be missing."""
-
-    parse: Parser[Any]
-    field: str = ""
-    missing: str = ""
-
-
 def key(parse: Parser[T], default: T, *, table: str = "") -> T:
     """A field of a dataclass that is a key of the same name, in a table of its own where that is named."""
     made: T = field(default_factory=lambda: default, metadata={"parse": parse, "table": table})
@@ -101,34 +91,32 @@ def required(parse: Parser[T], missing: str) -> T:
     return made
 
 
-def keys_of(schema: type, table: str = "") -> dict[str, Key]:
+def keys_of(schema: type, table: str = "") -> dict[str, Parser[Any]]:
     """The keys that a dataclass declares."""
-    return {
-        each.name: Key(each.metadata["parse"], missing=each.metadata.get("missing", ""))
-        for each in fields(schema)
-        if each.metadata.get("table") == table
-    }
+    declared = {each.name: each.metadata for each in fields(schema)}
+    return {name: one["parse"] for name, one in declared.items() if one.get("table") == table}
 
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[T]):
-    """A parser of a table: `make` gets the values that the file has, by field."""
+    """A parser of a table: `make` gets the values that the file has; `required` has the errors for missing keys."""
 
-    keys: Mapping[str, Key]
+    keys: Mapping[str, Parser[Any]]
     make: Callable[[dict[str, Any]], T]
+    required: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, value: Any) -> T:
         values = typed(dict, value)
         for name in values:
             if name not in self.keys:
                 raise InvalidValueError(_unknown(name, self.keys), name, hidden=True)
-        for name, key in self.keys.items():
-            if key.missing and name not in values:
-                raise InvalidValueError(key.missing)
+        for name, missing in self.required.items():
+            if name not in values:
+                raise InvalidValueError(missing)
         return self.make(
             {
-                key.field or name: parse_at(name, key.parse, values[name])
-                for name, key in self.keys.items()
+                name: parse_at(name, parse, values[name])
+                for name, parse in self.keys.items()
                 if name in values
             }
         )
@@ -136,7 +124,9 @@ class Table(Generic[T]):
 
 def table(schema: type[T]) -> Table[T]:
     """A table whose keys are a dataclass's fields."""
-    return Table(keys_of(schema), lambda given: schema(**given))
+    kind: type = schema
+    required = {f.name: f.metadata["missing"] for f in fields(kind) if "missing" in f.metadata}
+    return Table(keys_of(schema), lambda given: schema(**given), required)
 
 
 def typed(kind: type[T], value: Any) -> T:
@@ -199,7 +189,7 @@ def refused(words: str) -> Parser[Any]:
     return parse
 
 
-def _unknown(name: str, known: Mapping[str, Key]) -> str:
+def _unknown(name: str, known: Iterable[str]) -> str:
     words = suggestion(name, known)
     meant = words.removeprefix("did you mean ") if words.startswith("did") else ""
     if _is_secret(name) and not _is_secret(meant):
@@ -338,41 +328,28 @@ def check_web_config(path: str) -> str:
     return path
 
 
-def check_webhook_url(url: str) -> str:
-    """A URL to post to, exactly as it was given; it may have a query."""
-    parts = _safe(url, "names of accounts are sent there", "https://ntfy.sh/my-topic")
-    if parts.username or parts.password or parts.fragment:
-        raise InvalidValueError(
-            "a webhook's URL has no user or fragment: leave those out, and name a keyring entry as token"
-        )
-    return url
+def safe_url(why: str, example: str, *, is_base: bool = True) -> Callable[[str], str]:
+    """A check of URLs that nobody on the way can read along: https, or http on a loopback address.
 
+    A base has no trailing slash. Other URLs are kept exactly as they were given, and may have a query.
+    """
 
-def check_api_url(url: str) -> str:
-    """https, or http on a loopback address; without trailing slash."""
-    return _base_url(url, "tokens are sent there", "https://api.anthropic.com")
+    def check(url: str) -> str:
+        parts = split_url(url)
+        if parts is None or not parts.hostname:
+            raise InvalidValueError(f"not a URL: write one such as {example}")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise InvalidValueError(f"{why}: use https (http only on a loopback address)")
+        excess = parts.username or parts.password or parts.fragment
+        if is_base and (excess or parts.query):
+            raise InvalidValueError("a URL here has no user, query or fragment: leave those out")
+        if excess:
+            raise InvalidValueError(
+                "a webhook's URL has no user or fragment: leave those out, and name a keyring entry as token"
+            )
+        return url.rstrip("/") if is_base else url
 
-
-def check_alertmanager_url(url: str) -> str:
-    """The URL of an Alertmanager, without trailing slash."""
-    return _base_url(url, "names of accounts are sent there", "http://127.0.0.1:9093")
-
-
-def _base_url(url: str, why: str, example: str) -> str:
-    parts = _safe(url, why, example)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise InvalidValueError("a URL here has no user, query or fragment: leave those out")
-    return url.rstrip("/")
-
-
-def _safe(url: str, why: str, example: str) -> SplitResult:
-    """The parts of a URL that nobody on the way can read along."""
-    parts = split_url(url)
-    if parts is None or not parts.hostname:
-        raise InvalidValueError(f"not a URL: write one such as {example}")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise InvalidValueError(f"{why}: use https (http only on a loopback address)")
-    return parts
+    return check
 
 
 def check_user_agent(text: str) -> str:

@@ -10,9 +10,10 @@ import codecs
 import re
 import shlex
 import stat
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,6 @@ from monitor.settings.schema import KeyPath
 from monitor.system.files import LOCK_SECS, locked, read_regular, write_private
 
 Value = str | int | float | tuple[str | float, ...]
-Change = Callable[[Settings, str], tuple[Settings, str]]
-"""From the settings and their text to the settings that are meant and the text that is to say so."""
 
 
 class SettingsFile:
@@ -46,14 +45,16 @@ class SettingsFile:
 
     def check(self, account: Account, instead_of: str | None = None) -> None:
         """Raise what adding the account, or putting it in the place of that one, would; nothing is written."""
-        change = partial(_add, account=account)
-        if instead_of is not None:
-            change = partial(_replace, name=instead_of, account=account)
-        self._edited(self._content(), change)
+        draft = self._draft()
+        if instead_of is None:
+            draft.add(account)
+        else:
+            draft.replace(instead_of, account)
+        draft.content()
 
     def add_account(self, account: Account) -> None:
         """Append the account; its name, and what metrics call it, must be new."""
-        self._apply(partial(_add, account=account))
+        self._apply(lambda draft: draft.add(account))
 
     def replace_account(
         self, name: str, account: Account, override: Override | None = None
@@ -62,22 +63,23 @@ class SettingsFile:
 
         What the file says of the account's alerts goes on, also under a new name, unless there is an `override`.
         """
-        self._apply(partial(_replace, name=name, account=account, override=override))
+        self._apply(lambda draft: draft.replace(name, account, override))
 
     def remove_account(self, name: str) -> None:
         """Drop the account; the active one stays the same, and is the first where it was this one."""
-        self._apply(partial(_remove, name=name))
+        self._apply(lambda draft: draft.remove(name))
 
     def set_active(self, name: str) -> None:
         """Make the account the active one."""
-        self._apply(partial(_activate, name=name))
+        self._apply(lambda draft: draft.activate(draft.index(name)))
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: "Callable[[_Draft], None]") -> None:
         try:
             with locked(self.path, self._lock_secs):
-                content = self._content()
-                edited = self._edited(content, change)
-                if edited == content:
+                draft = self._draft()
+                change(draft)
+                edited = draft.content()
+                if edited == draft.before:
                     return
                 # Replacing a file asks nobody; one that its owner may not write is not meant to change.
                 if self.path.exists() and not self.path.stat().st_mode & stat.S_IWUSR:
@@ -87,99 +89,108 @@ class SettingsFile:
         except OSError as error:
             raise TrackerError(f"{self.path}: cannot be changed: {error.strerror}") from None
 
-    def _content(self) -> bytes:
+    def _draft(self) -> "_Draft":
         try:
-            return read_regular(self.path)
+            return _Draft(self.path, read_regular(self.path))
         except FileNotFoundError:
-            return b""
+            return _Draft(self.path, b"")
 
-    def _edited(self, content: bytes, change: Change) -> bytes:
+
+class _Draft:
+    """The text of a file that is being changed, and beside it the document that it is to say in the end."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.before = content
+        self._path = path
+        self._settings = parse(content, path)
+        self._mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
+        self._text = content.removeprefix(self._mark).decode()
+        self._meant = tomllib.loads(self._text)
+
+    def content(self) -> bytes:
         """The new content, which says what is meant, and nothing else."""
-        mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-        settings = parse(content, self.path)
-        meant, text = change(settings, content.removeprefix(mark).decode())
-        edited = mark + text.encode()
+        edited = self._mark + self._text.encode()
         try:
-            done = parse(edited, self.path) == meant
+            parse(edited, self._path)
+            done = tomllib.loads(self._text) == self._meant
         except SettingsError:
             done = False
         if not done:
             raise SettingsError(
-                f"{self.path}: this change cannot be made in a file written like this: give each account "
+                f"{self._path}: this change cannot be made in a file written like this: give each account "
                 "an [[accounts]] table and the other settings their [table], or change it by hand"
             )
         return edited
 
+    def add(self, account: Account) -> None:
+        self._check(account, self._settings.accounts)
+        values = _given(_values(account))
+        self._meant.setdefault("accounts", []).append(values)
+        self._text = _with_account(self._text, values)
 
-# Changes
+    def replace(self, name: str, account: Account, override: Override | None = None) -> None:
+        index, settings = self.index(name), self._settings
+        accounts = list(settings.accounts)
+        old, new = _values(accounts.pop(index)), _values(account)
+        self._check(account, accounts)
+        if override is not None:
+            old |= _exceptions(settings.overrides.get(name, Override()))
+            new |= _exceptions(override)
+        changed = {key: value for key, value in new.items() if value != old[key]}
+        self._assign(("accounts", index), changed)
+        for kind, rule in settings.notifications.rules.items():
+            if account.name != name and name in (rule.accounts or ()):
+                self._rename(("notifications", "rules", str(kind)), name, account.name)
 
+    def remove(self, name: str) -> None:
+        index, active = self.index(name), self._settings.active_account
+        self._text = _without_account(self._text, index)
+        del self._meant["accounts"][index]
+        if not self._meant["accounts"]:
+            del self._meant["accounts"]
+        # One that lies outside of the accounts is left alone.
+        if index <= active < len(self._settings.accounts):
+            self.activate(0 if active == index else active - 1)
 
-def _add(settings: Settings, text: str, account: Account) -> tuple[Settings, str]:
-    _check(account, settings.accounts, settings)
-    accounts = (*settings.accounts, account)
-    return replace(settings, accounts=accounts), _with_account(text, account)
+    def activate(self, index: int) -> None:
+        if index != self._settings.active_account:
+            self._assign(("settings",), {"active_account": index})
 
+    def index(self, name: str) -> int:
+        """The account's place in the file. Raises SettingsError where there is none of that name."""
+        names = [account.name for account in self._settings.accounts]
+        if name not in names:
+            raise SettingsError(f"there is no account {name!r}: see `monitor accounts list`")
+        return names.index(name)
 
-def _replace(
-    settings: Settings, text: str, name: str, account: Account, override: Override | None = None
-) -> tuple[Settings, str]:
-    index = _index(settings, name)
-    accounts = list(settings.accounts)
-    old = _values(accounts.pop(index))
-    _check(account, accounts, settings)
-    accounts.insert(index, account)
-    changed = {key: value for key, value in _values(account).items() if value != old[key]}
-    before = settings.overrides.get(name, Override())
-    if override is not None and override != before:
-        was = _exceptions(before)
-        changed |= {k: value for k, value in _exceptions(override).items() if value != was[k]}
-    text = _with_values(text, ("accounts", index), changed)
-    meant, text = _renamed_in_rules(settings, text, name, account.name)
-    overrides = dict(meant.overrides)
-    if override is not None:
-        overrides.pop(account.name, None)
-        overrides |= {account.name: override} if override != Override() else {}
-    return replace(meant, accounts=tuple(accounts), overrides=overrides), text
+    def _check(self, account: Account, others: Iterable[Account]) -> None:
+        """Raise SettingsError where this account cannot stand in the file beside the others."""
+        ACCOUNT(_given(_values(account)))
+        check_unique(account, {each.name for each in others}, {each.title for each in others})
+        for key, entry in self._settings.channels.entries.items():
+            if entry == account.name:  # whose token the channel would send
+                raise SettingsError(
+                    f"channels.{key} uses the keyring entry {entry!r} already: choose another name"
+                )
 
+    def _assign(self, path: KeyPath, values: Mapping[str, Value | None]) -> None:
+        """Have these values in the table; None removes a key."""
+        table: Any = self._meant
+        for part in path:
+            table = table[part] if isinstance(part, int) else table.setdefault(part, {})
+        for key in values:
+            table.pop(key, None)
+        table.update(_given(values))
+        self._text = _with_values(self._text, path, values)
 
-def _remove(settings: Settings, text: str, name: str) -> tuple[Settings, str]:
-    index, active = _index(settings, name), settings.active_account
-    text = _without_account(text, index)
-    # One that lies outside of the accounts is left alone.
-    if index <= active < len(settings.accounts):
-        active = 0 if active == index else active - 1
-    accounts = settings.accounts[:index] + settings.accounts[index + 1 :]
-    overrides = {other: o for other, o in settings.overrides.items() if other != name}
-    meant = replace(settings, accounts=accounts, overrides=overrides)
-    return _with_active(meant, text, active)
+    def _rename(self, path: KeyPath, old: str, new: str) -> None:
+        """Have the rule of this table know the account by its new name."""
 
+        def change(rule: Any) -> None:
+            rule["accounts"][rule["accounts"].index(old)] = new
 
-def _activate(settings: Settings, text: str, name: str) -> tuple[Settings, str]:
-    return _with_active(settings, text, _index(settings, name))
-
-
-def _with_active(settings: Settings, text: str, active: int) -> tuple[Settings, str]:
-    if active != settings.active_account:
-        text = _with_values(text, ("settings",), {"active_account": active})
-    return replace(settings, active_account=active), text
-
-
-def _index(settings: Settings, name: str) -> int:
-    names = [account.name for account in settings.accounts]
-    if name not in names:
-        raise SettingsError(f"there is no account {name!r}: see `monitor accounts list`")
-    return names.index(name)
-
-
-def _check(account: Account, others: list[Account] | tuple[Account, ...], all_: Settings) -> None:
-    """Raise SettingsError where this account cannot stand in the file beside the others."""
-    ACCOUNT(_given(_values(account)))
-    check_unique(account, {each.name for each in others}, {each.title for each in others})
-    for key, entry in all_.channels.entries.items():
-        if entry == account.name:  # whose token the channel would send
-            raise SettingsError(
-                f"channels.{key} uses the keyring entry {entry!r} already: choose another name"
-            )
+        change(_at(self._meant, path))
+        self._text = _with_table(self._text, path, change)
 
 
 def _values(account: Account) -> dict[str, Value | None]:
@@ -203,21 +214,6 @@ def _exceptions(override: Override) -> dict[str, Value | None]:
         "thresholds": percents and tuple(int(p) if p == int(p) else p for p in percents),
         "silent": tuple(sorted(map(str, override.silent))) or None,
     }
-
-
-def _renamed_in_rules(settings: Settings, text: str, old: str, new: str) -> tuple[Settings, str]:
-    """The settings and their text with the new name wherever rules and exceptions know the account by the old one."""
-    rules = dict(settings.notifications.rules)
-    for kind, rule in rules.items():
-        if old != new and rule.accounts and old in rule.accounts:
-            at = rule.accounts.index(old)
-            names = (*rule.accounts[:at], new, *rule.accounts[at + 1 :])
-            rules[kind] = replace(rule, accounts=names)
-            path = ("notifications", "rules", str(kind))
-            text = _with_table(text, path, partial(_set_item, "accounts", at, new))
-    overrides = {new if name == old else name: o for name, o in settings.overrides.items()}
-    notifications = replace(settings.notifications, rules=rules)
-    return replace(settings, notifications=notifications, overrides=overrides), text
 
 
 # Texts
@@ -259,20 +255,18 @@ def _with_table(text: str, table: KeyPath, change: Callable[[Any], None]) -> str
         document = tomlkit.parse(text[start:end])
         if document.as_string() != text[start:end]:
             return text
-        found: Any = document
-        for part in table:
-            found = found[0 if alone and isinstance(part, int) else part]
-        change(found)
+        change(_at(document, [0 if alone and isinstance(part, int) else part for part in table]))
     except TOMLKitError:
         return text
     return text[:start] + document.as_string() + text[end:]
 
 
-def _set_item(key: str, at: int, value: Value, table: Any) -> None:
-    table[key][at] = value
+def _at(document: Any, path: Iterable[str | int]) -> Any:
+    """What stands at this path of a document."""
+    return reduce(getitem, path, document)
 
 
-def _with_account(text: str, account: Account) -> str:
+def _with_account(text: str, values: Mapping[str, Any]) -> str:
     """The account as one more `[[accounts]]` table, below the last of them and the comments that follow it."""
     places = places_in(text).items()
     ends = [place.end for path, place in places if path[0] == "accounts" and len(path) == 2]
@@ -281,7 +275,7 @@ def _with_account(text: str, account: Account) -> str:
         at = _line_end(text, max(ends))
         while comment := re.compile(r"[ \t]*#[^\n]*(?:\n|\Z)").match(text, at):
             at = comment.end()
-    return _with_block(text, at, {"accounts": [_given(_values(account))]})
+    return _with_block(text, at, {"accounts": [values]})
 
 
 def _without_account(text: str, index: int) -> str:

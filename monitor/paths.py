@@ -73,8 +73,8 @@ def runtime_folder(environ: "Mapping[str, str]", platform: str = sys.platform) -
     return _shared_folder()
 
 
-def instance_key(environ: "Mapping[str, str]", config: str) -> str:
-    """A key that tells this settings file's instance from the user's others: empty for the ordinary file.
+def instance_key(environ: "Mapping[str, str]", config: "str | os.PathLike[str]") -> str:
+    """A key that tells this settings file's instance, and its rows, from the user's others; empty for the ordinary one.
 
     That is the one in the home folder that the system knows: a file is told from it whether `--config`,
     `$MONITOR_CONFIG`, `$XDG_CONFIG_HOME` or `$HOME` is what leads elsewhere.
@@ -86,7 +86,7 @@ def instance_key(environ: "Mapping[str, str]", config: str) -> str:
 
 def instance(environ: "Mapping[str, str]", config: "str | os.PathLike[str]") -> tuple[str, str]:
     """The lock and the socket of the monitor that polls by this settings file."""
-    folder, key = runtime_folder(environ), instance_key(environ, os.fspath(config))
+    folder, key = runtime_folder(environ), instance_key(environ, config)
     return lock_path(folder, key), socket_path(folder, key)
 
 

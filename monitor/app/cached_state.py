@@ -31,7 +31,8 @@ from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.tokens import parse_login
-from monitor.settings import Settings, config_path, load, settings_id, state_db
+from monitor.paths import config_path, instance_key
+from monitor.settings import Settings, load, state_db
 from monitor.storage import cache as cache_rows
 from monitor.storage.cache import Cached
 from monitor.system.files import read_regular
@@ -45,7 +46,7 @@ FOLDER_VARIABLES: Final = ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "CLAUDE_CONFIG_DIR
 
 def cached(settings: Settings) -> Cached:
     """Read what the last program that polled by these settings has left."""
-    return cache_rows.read(state_db(os.environ), settings_id(os.environ, settings.path))
+    return cache_rows.read(state_db(os.environ), instance_key(os.environ, settings.path))
 
 
 def saved_state(settings: Settings, known: Mapping[str, AccountState], at: datetime) -> State:
@@ -75,7 +76,7 @@ def line_of_input(
         complaint = str(error)
     state, facts = State(active=-1), Cached().facts
     with suppress(SettingsError):  # what is wrong with them is said by other commands
-        settings = load(config_path(os.environ, config))
+        settings = load(Path(config_path(os.environ, config)))
         known = cached(settings)
         state, facts = saved_state(settings, known.accounts, at), known.facts
     name = _account_in(folder or "", state, AccountCache(facts))

@@ -38,17 +38,8 @@ from monitor.demo.server import SimulatedApi
 from monitor.notify.build import build_channel_set
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Show
-from monitor.paths import refuse_missing
-from monitor.settings import (
-    Address,
-    ApiSettings,
-    Settings,
-    SettingsFile,
-    load,
-    rule_book,
-    settings_id,
-    state_db,
-)
+from monitor.paths import instance_key, refuse_missing
+from monitor.settings import Address, ApiSettings, Settings, SettingsFile, load, rule_book, state_db
 from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
 from monitor.storage.samples import Row
@@ -98,7 +89,7 @@ async def build(
     clock = clock or ServerClock()
     discovery = Discovery(environ=environ, security=Security(clock=clock))
     async with AsyncExitStack() as stack:
-        path, rows = state_db(environ), settings_id(environ, settings.path)
+        path, rows = state_db(environ), instance_key(environ, settings.path)
         recorder = await stack.enter_async_context(open_recorder(path, rows, alerts=alerts))
         cached = await recorder.load()
         clock.offset = clock.found = cached.clock_offset

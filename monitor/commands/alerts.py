@@ -19,13 +19,8 @@ from monitor.core.guard import find_account
 from monitor.core.model import Usage
 from monitor.core.sanitize import one_line
 from monitor.core.state import Policy, State
-from monitor.settings import (
-    config_path,
-    parse_since,
-    rule_book,
-    settings_id,
-    state_db,
-)
+from monitor.paths import config_path, instance_key
+from monitor.settings import parse_since, rule_book, state_db
 from monitor.storage import cache, deliveries, samples
 from monitor.storage.cache import Cached, true_now
 from monitor.storage.db import Connection, read_only
@@ -149,7 +144,7 @@ def _rules(arguments: Namespace) -> RuleBook:
 
 
 def _settings_id(arguments: Namespace) -> str:
-    return settings_id(os.environ, config_path(os.environ, arguments.config))
+    return instance_key(os.environ, config_path(os.environ, arguments.config))
 
 
 def _known(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAlert]]:

@@ -20,8 +20,8 @@ from monitor.doctor.examine import World, examine
 from monitor.doctor.report import exit_code, render_document, render_text
 from monitor.ipc.client import order
 from monitor.ipc.mirror import read_state
-from monitor.paths import instance
-from monitor.settings import config_path, settings_id, state_db
+from monitor.paths import config_path, instance, instance_key
+from monitor.settings import state_db
 from monitor.storage import cache
 from monitor.system import logs
 from monitor.system.clock import SystemClock
@@ -36,7 +36,7 @@ def doctor(arguments: Namespace) -> int:
 
 async def _doctor(arguments: Namespace) -> int:
     """Print before the loop ends, which a look-up without an answer may still hold up."""
-    config = config_path(os.environ, arguments.config)
+    config = Path(config_path(os.environ, arguments.config))
     world = World(
         config,
         os.environ,
@@ -76,6 +76,6 @@ def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
     """
     state = read_state(instance(environ, config)[1])
     if state is None:
-        kept = cache.read(state_db(environ), settings_id(environ, config)).accounts
+        kept = cache.read(state_db(environ), instance_key(environ, config)).accounts
         return failures_of(kept, is_running=False)
     return failures_of(state.accounts, is_running=True)

@@ -21,7 +21,8 @@ from monitor.core.guard import find_account, named_account
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
 from monitor.core.profiles import Sample
 from monitor.core.sanitize import clean
-from monitor.settings import Settings, parse_since, settings_id, state_db
+from monitor.paths import instance_key
+from monitor.settings import Settings, parse_since, state_db
 from monitor.storage import samples
 from monitor.storage.db import read_only
 from monitor.storage.samples import KEPT, Row
@@ -86,7 +87,7 @@ def history(arguments: Namespace) -> int:
         return 0
     state = saved(arguments).state
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
-    path, rows_of = state_db(os.environ), settings_id(os.environ, settings.path)
+    path, rows_of = state_db(os.environ), instance_key(os.environ, settings.path)
     begin = since or now - _LATELY
     names = [account.account.name for account in known]
     kept: Kept = read_only(
@@ -253,7 +254,7 @@ def _rows(
     settings: Settings, accounts: list[Account], window: str | None, since: datetime, now: datetime
 ) -> Iterator[Row]:
     names = {account.name for account in accounts}
-    rows_of = settings_id(os.environ, settings.path)
+    rows_of = instance_key(os.environ, settings.path)
     for name, usage in samples.usages(state_db(os.environ), rows_of, since, now):
         for one in usage.windows if name in names else ():
             if window in (None, one.key):

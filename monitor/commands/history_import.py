@@ -22,7 +22,8 @@ from monitor.core.guard import find_account
 from monitor.core.model import Account
 from monitor.core.profiles import HOUR, LONGEST_GAP
 from monitor.core.sanitize import one_line
-from monitor.settings import Settings, settings_id, state_db
+from monitor.paths import instance_key
+from monitor.settings import Settings, state_db
 from monitor.storage.cache import put_imported
 from monitor.storage.db import StateFile
 from monitor.storage.samples import FULL_FOR, KEPT, Row, insert_many, thin_again
@@ -80,7 +81,7 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
         source, what = arguments.source or "-", "lines"
         rows = _from_file(source, find, problems, now)
     times: dict[tuple[str, str], list[datetime]] = {}
-    seen, new, rows_of = 0, 0, settings_id(os.environ, settings.path)
+    seen, new, rows_of = 0, 0, instance_key(os.environ, settings.path)
     with closing(StateFile(state_db(os.environ), busy_secs=BUSY_SECS)) as file:
         while batch := list(islice(rows, BATCH)):
             for row in batch:

@@ -28,8 +28,8 @@ from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
-from monitor.paths import instance
-from monitor.settings import Settings, config_path, load, state_db
+from monitor.paths import config_path, instance
+from monitor.settings import Settings, load, state_db
 from monitor.storage.cache import true_now
 from monitor.system import logs
 from monitor.system.files import write_whole
@@ -217,7 +217,7 @@ def _is_fresh(saved: Saved, at: datetime) -> bool:
 
 def settings_of(arguments: Namespace) -> Settings:
     """Read the settings that the arguments and the environment name. Raises SettingsError."""
-    return load(config_path(os.environ, arguments.config))
+    return load(Path(config_path(os.environ, arguments.config)))
 
 
 def query_of(arguments: Namespace) -> Question:

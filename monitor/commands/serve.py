@@ -19,9 +19,9 @@ from monitor.core.format import clock
 from monitor.core.model import AccountState
 from monitor.ipc.mirror import StateView
 from monitor.notify.channels.terminal import Show
-from monitor.paths import instance
+from monitor.paths import config_path, instance
 from monitor.service import start_of, supervisor_for
-from monitor.settings import config_path, load, parse_listen
+from monitor.settings import load, parse_listen
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 from monitor.system.sd_notify import notices, passed_sockets, watch, watchdog_secs
@@ -72,7 +72,7 @@ async def _demo(arguments: Namespace) -> int:
 def cli_options(arguments: Namespace, show: Show | None) -> CliOptions:
     """Return the options of a run that polls. Raises SettingsError."""
     return CliOptions(
-        config=config_path(os.environ, arguments.config),
+        config=Path(config_path(os.environ, arguments.config)),
         listen=None if arguments.listen is None else parse_listen(arguments.listen),
         web_config=None if arguments.web_config is None else Path(arguments.web_config),
         metrics_path=arguments.metrics_path,
@@ -190,7 +190,7 @@ def service(arguments: Namespace) -> int:
     supervisor = supervisor_for(os.environ)
     match arguments.verb:
         case "install":
-            config = config_path(os.environ, arguments.config)
+            config = Path(config_path(os.environ, arguments.config))
             load(config)  # a wrong setting fails here, and not in the service
             # Of a file that a flag or the environment names, a service would not know.
             named = config if arguments.config or os.environ.get("MONITOR_CONFIG") else None

@@ -92,10 +92,11 @@ async def _leader(arguments: Namespace, view: StateView, path: str, program: "Pr
     """
     from monitor.app.leader import Leader, read_config
     from monitor.commands.serve import cli_options
-    from monitor.settings import state_folder
+    from monitor.settings import state_db
     from monitor.system import logs
 
-    logs.configure(arguments.log_level.upper(), file=state_folder(os.environ) / "monitor.log")
+    file = state_db(os.environ).with_name("monitor.log")
+    logs.configure(arguments.log_level.upper(), file=file)
     options = cli_options(arguments, program.show)
     config = await read_config(options, must_exist=bool(view.state.accounts))
     return Leader(options, config, view, path)

@@ -36,7 +36,8 @@ from monitor.credentials.watcher import LoginWatcher
 from monitor.doctor import accounts, channels, files, logins, network
 from monitor.doctor.report import Check, Privacy, Question, title
 from monitor.notify.channels.desktop import Library
-from monitor.settings import Settings, settings_id, state_db
+from monitor.paths import instance_key
+from monitor.settings import Settings, state_db
 from monitor.storage import cache
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
@@ -97,7 +98,7 @@ class _Examination:
     def __init__(self, world: World, settings: Settings) -> None:
         self._world = world
         self._settings = settings
-        rows = settings_id(world.environ, world.config)
+        rows = instance_key(world.environ, world.config)
         self._facts = cache.read(state_db(world.environ), rows).facts
         self._learnt = AccountCache(self._facts)
         self._vault = Keyring(world.backend)

@@ -2,7 +2,7 @@
 
 from monitor.settings.file import SettingsFile
 from monitor.settings.model import ApiSettings, Settings, rule_book
-from monitor.settings.reader import config_path, load, settings_id, state_db, state_folder
+from monitor.settings.reader import load, state_db
 from monitor.settings.schema import Address, parse_duration, parse_listen, parse_since
 
 __all__ = [
@@ -10,13 +10,10 @@ __all__ = [
     "ApiSettings",
     "Settings",
     "SettingsFile",
-    "config_path",
     "load",
     "parse_duration",
     "parse_listen",
     "parse_since",
     "rule_book",
-    "settings_id",
     "state_db",
-    "state_folder",
 ]

@@ -12,16 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from monitor import paths
 from monitor.core.errors import SettingsError
 from monitor.core.sanitize import printable
 from monitor.core.schedule import over_budget
+from monitor.paths import state_folder
 from monitor.settings.model import FILE, REMOTE_CHANNELS, Settings
 from monitor.settings.schema import InvalidValueError, KeyPath
 from monitor.system.files import read_regular
-
-STATE_DB: Final = "state.db"
-"""The file of the state folder that all settings files share; what is in it is kept apart by `settings_id`."""
 
 _WIDTH: Final = 90
 _SECRET: Final = re.compile(r"(?i)sk-[\w-]+")
@@ -57,24 +54,9 @@ _WORDS: Final = {
 """tomllib's messages, by their beginnings, in words for somebody who does not know TOML's grammar."""
 
 
-def config_path(environ: Mapping[str, str], override: str | Path | None = None) -> Path:
-    """The settings file: `--config`, else `$MONITOR_CONFIG`, else the user's own. It need not exist."""
-    return Path(paths.config_path(environ, str(override) if override else None))
-
-
-def state_folder(environ: Mapping[str, str]) -> Path:
-    """The folder of the state database and the log. It need not exist."""
-    return Path(paths.state_folder(environ))
-
-
 def state_db(environ: Mapping[str, str]) -> Path:
-    """The state database. It need not exist."""
-    return state_folder(environ) / STATE_DB
-
-
-def settings_id(environ: Mapping[str, str], config: Path) -> str:
-    """A key that tells this settings file's rows from another's; empty for the ordinary file."""
-    return paths.instance_key(environ, str(config))
+    """The state database, which all settings files share; `instance_key` tells their rows apart. It need not exist."""
+    return Path(state_folder(environ)) / "state.db"
 
 
 def load(path: Path) -> Settings:
@@ -108,8 +90,11 @@ def parse(content: bytes, path: Path) -> Settings:
         _check_references(settings)
     except InvalidValueError as error:
         raise source.error(error.path, str(error), hidden=error.hidden) from None
-    warnings = tuple([f"{source.line(at)}: {words}" for at, words in _warnings(document, settings)])
-    return replace(settings, warnings=warnings) if warnings else settings
+    warnings = list(_warnings(document, settings))
+    if not warnings:
+        return settings
+    at = source.line(("settings", "poll_interval_secs"))
+    return replace(settings, warnings=tuple([f"{at}: {words}" for words in warnings]))
 
 
 def _check_references(settings: Settings) -> None:
@@ -129,16 +114,15 @@ def _check_references(settings: Settings) -> None:
             raise InvalidValueError(words, "channels", *key.split("."))
 
 
-def _warnings(document: dict[str, Any], settings: Settings) -> Iterator[tuple[KeyPath, str]]:
-    """Yield what is allowed and still doubtful, by its key; the default interval needs no warning."""
-    key = ("settings", "poll_interval_secs")
+def _warnings(document: dict[str, Any], settings: Settings) -> Iterator[str]:
+    """Yield what is allowed of the interval and still doubtful; the default needs no warning."""
     used = settings.poll_interval_secs
     given = document.get("settings", {}).get("poll_interval_secs", used)
     if given < used:
-        yield key, f"poll_interval_secs = {given} is too short: {used} is used"
+        yield f"poll_interval_secs = {given} is too short: {used} is used"
     often = over_budget(timedelta(seconds=used))
     if often:
-        yield key, often
+        yield often
 
 
 # The text

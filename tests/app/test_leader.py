@@ -20,7 +20,7 @@ from monitor.core.model import AccountState
 from monitor.core.state import State
 from monitor.demo.server import Fault, usage_body
 from monitor.ipc.mirror import StateMirror
-from monitor.settings import settings_id
+from monitor.paths import instance_key
 from monitor.storage.cache import read
 from monitor.storage.deliveries import Stage
 from monitor.system.sd_notify import Passed, notices
@@ -287,7 +287,7 @@ async def test_what_is_learnt_is_written_down_once_there_is_room(user: Rig) -> N
         assert user.view.state.storage_failure
         state.unlink()
         await user.seen(lambda s: s.storage_failure is None)
-    known = read(state / "state.db", settings_id(os.environ, user.config))
+    known = read(state / "state.db", instance_key(os.environ, user.config))
     assert known.accounts.keys() == {p.email for p in user.people}
     assert all(account.alerts for account in known.accounts.values())
     assert known.facts
@@ -298,7 +298,7 @@ async def test_while_another_process_holds_the_database_all_goes_on_and_is_writt
 ) -> None:
     user.settle(listen="127.0.0.1:0", more=telling(user.home))
     file = user.home / "state" / "claude-tracker" / "state.db"
-    rows, name, stalls = settings_id(os.environ, user.config), user.people[0].email, Stalls()
+    rows, name, stalls = instance_key(os.environ, user.config), user.people[0].email, Stalls()
     async with user.leader() as leader:
         await user.polled()
         health = (await url_of(leader)).replace("/metrics", "/-/healthy")

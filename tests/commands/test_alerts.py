@@ -15,7 +15,7 @@ from monitor.cli import main
 from monitor.core.events import Event, PollSucceeded
 from monitor.core.model import Usage, Window
 from monitor.core.update import update
-from monitor.settings import settings_id
+from monitor.paths import instance_key
 from monitor.storage.deliveries import Journal, Stage
 from monitor.storage.samples import insert
 from tests.builders import live, state
@@ -70,7 +70,7 @@ def database_of(folder: Path) -> Path:
 
 
 def rows_of(folder: Path) -> str:
-    return settings_id(os.environ, folder.parent / "config.toml")
+    return instance_key(os.environ, folder.parent / "config.toml")
 
 
 def remembered(folder: Path, events: Sequence[Event], now: datetime) -> None:

@@ -19,8 +19,8 @@ from monitor.commands.history_import import parse_csv
 from monitor.core.errors import TrackerError
 from monitor.core.forecast import Forecast, FullAt, RunOut
 from monitor.core.model import AccountForecast, Window
-from monitor.paths import config_path
-from monitor.settings import settings_id, state_db
+from monitor.paths import config_path, instance_key
+from monitor.settings import state_db
 from monitor.storage import cache, samples
 from monitor.storage.db import read_only
 from monitor.storage.samples import Row
@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 def kept(env: dict[str, str], *rows: Row) -> None:  # noqa: F811
     """The history has these samples."""
-    name = settings_id(env, Path(config_path(env)))
+    name = instance_key(env, Path(config_path(env)))
     write(state_db(env), lambda database: samples.insert_many(database, name, rows))
 
 
@@ -222,7 +222,7 @@ def test_what_was_exported_can_be_imported_once(world: dict[str, str]) -> None:
         0,
         "imported 70 samples, 70 of them known before\n",
     )
-    rows = settings_id(world, Path(config_path(world)))
+    rows = instance_key(world, Path(config_path(world)))
 
     def source() -> str:
         return read_only(state_db(world), lambda database: cache.imported(database, rows), "")

@@ -14,7 +14,8 @@ from monitor.core.commands import UseAccount
 from monitor.core.errors import TrackerError
 from monitor.core.model import Account
 from monitor.demo.server import SimulatedAccount
-from monitor.settings import settings_id, state_db
+from monitor.paths import instance_key
+from monitor.settings import state_db
 from monitor.storage.cache import read
 from tests.app.factories import rig
 from tests.builders import live, window
@@ -72,7 +73,7 @@ def test_polls_probes_and_the_table_of_a_follower_go_on_while_all_is_locked(tmp_
         table = many.table()
         table.wait_for("watching")
         table.wait_for(second.email)
-        rows = settings_id(many.env, many.settings)
+        rows = instance_key(many.env, many.settings)
         file = state_db(many.env)
         with held(file), held(many.settings, HOLD_FOLDER):
             assert not many.api.requests_of(first.email)

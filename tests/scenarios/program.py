@@ -18,7 +18,8 @@ from monitor.credentials.discovery import Discovery
 from monitor.credentials.given import CredentialsDirectory
 from monitor.credentials.stores import SecretStore
 from monitor.notify.channel import Channel, ChannelSet
-from monitor.settings import SettingsFile, load, settings_id, state_folder
+from monitor.paths import instance_key, state_folder
+from monitor.settings import SettingsFile, load
 from monitor.system.clock import ServerClock
 from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock
@@ -59,8 +60,8 @@ class Machine:
         settings = load(self.config)
         policy = Policy(interval=timedelta(seconds=settings.poll_interval_secs))
         clock = ServerClock(self.clock)
-        rows = settings_id(self.environ, self.config)
-        recorder = inline_recorder(state_folder(self.environ), rows)
+        rows = instance_key(self.environ, self.config)
+        recorder = inline_recorder(Path(state_folder(self.environ)), rows)
         cached = await recorder.load()
         async with client_for(settings.api, clock) as client:
             kept = Persistence.over(recorder, lambda *_: ())

@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.settings import (
-    config_path,
-    settings_id,
-    state_folder,
-)
+from monitor.paths import config_path, instance_key, state_folder
 
 
 @pytest.mark.parametrize(
@@ -31,7 +27,7 @@ from monitor.settings import (
     ],
 )
 def test_where_the_settings_are(override: str | None, environ: dict[str, str], path: str) -> None:
-    assert config_path(environ, override) == Path(path)
+    assert config_path(environ, override) == path
 
 
 @pytest.mark.parametrize(
@@ -42,7 +38,7 @@ def test_where_the_settings_are(override: str | None, environ: dict[str, str], p
     ],
 )
 def test_where_state_is_kept(environ: dict[str, str], folder: str) -> None:
-    assert state_folder(environ) == Path(folder)
+    assert state_folder(environ) == folder
 
 
 def test_each_settings_file_has_rows_of_its_own(tmp_path: Path) -> None:
@@ -50,7 +46,7 @@ def test_each_settings_file_has_rows_of_its_own(tmp_path: Path) -> None:
     home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     ordinary = home / ".config" / "claude-tracker" / "config.toml"
     files = [ordinary, tmp_path / "a.toml", tmp_path / "b.toml"]
-    ids = [settings_id(environ, file) for file in files]
+    ids = [instance_key(environ, file) for file in files]
     assert ids[0] == ""
     assert len(set(ids)) == len(files)
-    assert ids == [settings_id(environ, file) for file in files], "the same at each start"
+    assert ids == [instance_key(environ, file) for file in files], "the same at each start"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monitor.core.model import AccountState
-from monitor.settings import settings_id, state_db
+from monitor.paths import instance_key
+from monitor.settings import state_db
 from monitor.storage import cache
 from monitor.storage.db import StateFile
 
@@ -44,7 +45,7 @@ def write(path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
 
 def keep_accounts(environ: Mapping[str, str], config: Path, *accounts: AccountState) -> None:
     """What was known of these accounts when somebody polled last by these settings."""
-    settings = settings_id(environ, config)
+    settings = instance_key(environ, config)
 
     def work(database: sqlite3.Connection) -> None:
         for account in accounts:
@@ -55,7 +56,7 @@ def keep_accounts(environ: Mapping[str, str], config: Path, *accounts: AccountSt
 
 def keep_facts(environ: Mapping[str, str], config: Path, facts: Mapping[str, Any]) -> None:
     """What was learnt of accounts by whoever polled by these settings."""
-    settings = settings_id(environ, config)
+    settings = instance_key(environ, config)
 
     def work(database: sqlite3.Connection) -> None:
         for name, entry in facts.items():

@@ -135,10 +135,8 @@ def logged_in(
     accounts = state.accounts.items()
     names = [name for name, one in accounts if one.account.auth_method is AuthMethod.OAUTH]
     secret = login.credential.secret
-    profile = cache.profile_of(secret)
-    known = cache.having(secret) | (cache.being(profile.identity) if profile else set())
-    owner = next((name for name in names if name in known), None)
-    if owner is None and profile is None:
+    owner = cache.owner_of(secret, names)
+    if owner is None and cache.profile_of(secret) is None:
         if not login.credential.is_dead(now):
             return NOT_KNOWN
         # Nobody can be asked about it any more: it is of whoever lives there.

@@ -21,14 +21,12 @@ from monitor.core.model import Storage
 from monitor.core.state import Display, Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import AccountService, AccountsFile
-from monitor.credentials.claude_code import LoginSource, installed_version
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery, LoginSource, installed_version
 from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.keychain import Security
 from monitor.credentials.keyring import Keyring
 from monitor.credentials.local_usage import LocalUsage
 from monitor.credentials.owners import Owners
-from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStore, SecretStores
 from monitor.credentials.watcher import LoginWatcher, Sources
@@ -121,12 +119,11 @@ def connect(
     """Make the program of its parts; it has no accounts yet."""
     store = Store(State(policy=policy), persistence.recorder.record)
     cache = places.cache
-    registry = LoginRegistry(cache)
     stores = SecretStores(
         places.vault, cache, places.given, lambda argv: TokenCommand(argv, clock), places.storage
     )
     owners = Owners(client if policy.polls else None, cache, stores, store, clock)
-    resolver = Resolver(stores, registry, owners, store, clock)
+    resolver = Resolver(stores, owners, store, clock)
     watcher = LoginWatcher(places.logins, owners, resolver, store, clock)
     credentials = Credentials(
         stores,

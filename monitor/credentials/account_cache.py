@@ -5,7 +5,6 @@ Kept beside the settings, which hold only what the user said. It holds no secret
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -104,47 +103,47 @@ class AccountCache:
         self._save = save
         self._elsewhere: set[str] = set()
         """What the settings do not name, or not any more."""
-        self._facts: dict[str, CachedAccount] = {}
-        self._names: defaultdict[object, set[str]] = defaultdict(set)
-        """The accounts by what they are looked for: an identity, a token's digest, a folder that they live in."""
         self._profiles = dict(_decoded(_Profiles, entries.get(_PROFILES, {})) or {})
+        self._facts: dict[str, CachedAccount] = {}
         for name, entry in entries.items():
-            if name != _PROFILES:
-                self._put(name, _decoded(CachedAccount, entry))
+            facts = None if name == _PROFILES else _decoded(CachedAccount, entry)
+            if facts is not None:
+                self._facts[name] = facts
 
     def __getitem__(self, name: str) -> CachedAccount:
         return self._facts.get(name, _NOTHING)
 
     def __setitem__(self, name: str, facts: CachedAccount) -> None:
         if self._facts.get(name) != facts:
-            self._put(name, facts)
-            self._save(name, encode(CachedAccount, facts))
-
-    def _put(self, name: str, facts: CachedAccount | None) -> None:
-        for key in _keys(self._facts.pop(name, None)):
-            self._names[key].discard(name)
-        if facts is not None:
             self._facts[name] = facts
-            for key in _keys(facts):
-                self._names[key].add(name)
+            self._save(name, encode(CachedAccount, facts))
 
     def forget(self, name: str) -> None:
         """Nothing of the account is remembered, nor whose its tokens were."""
-        facts = self._facts.get(name)
+        facts = self._facts.pop(name, None)
         if facts is not None:
-            self._drop(name)
+            self._save(name, None)
             known = self._profiles.items()
             self._keep_profiles({key: p for key, p in known if p.identity != facts.identity})
 
     def rename(self, old: str, new: str) -> None:
-        facts = self._facts.get(old)
+        facts = self._facts.pop(old, None)
         if facts is not None:
-            self._drop(old)
+            self._save(old, None)
             self[new] = facts
 
     def profile_of(self, secret: Secret) -> Profile | None:
         """Return whose token it is, an account's or a stranger's; None where that was not found out yet."""
         return self._profiles.get(digest(secret))
+
+    def owner_of(self, secret: Secret, names: Iterable[str]) -> str | None:
+        """Of these accounts the one that this token is known to be of."""
+        key, profile = digest(secret), self.profile_of(secret)
+        for name in names:
+            facts = self[name]
+            if facts.token_digest == key or (profile and profile.identity == facts.identity):
+                return name
+        return None
 
     def remember(self, secret: Secret, profile: Profile) -> None:
         """This is whose token it is."""
@@ -170,34 +169,13 @@ class AccountCache:
 
     def living_in(self, folder: str) -> set[str]:
         """The accounts whose login is believed to live there."""
-        return self._named(("folder", folder))
-
-    def having(self, secret: Secret) -> set[str]:
-        """The accounts whose newest token this is known to be."""
-        return self._named(("token", digest(secret)))
-
-    def being(self, identity: Identity) -> set[str]:
-        """The accounts that are known to be this one."""
-        return self._named(identity)
-
-    def _named(self, key: object) -> set[str]:
-        return self._names.get(key, set()) - self._elsewhere
-
-    def _drop(self, name: str) -> None:
-        self._put(name, None)
-        self._save(name, None)
+        here = {name for name, facts in self._facts.items() if folder in facts.folders}
+        return here - self._elsewhere
 
     def _keep_profiles(self, profiles: _Profiles) -> None:
         if profiles != self._profiles:
             self._profiles = profiles
             self._save(_PROFILES, encode(_Profiles, profiles) or None)
-
-
-def _keys(facts: CachedAccount | None) -> list[object]:
-    if facts is None:
-        return []
-    keys: list[object] = [("folder", folder) for folder in facts.folders]
-    return [*keys, ("token", facts.token_digest), facts.identity]
 
 
 def _may_have_been(facts: CachedAccount, account: Account) -> bool:

@@ -9,7 +9,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -56,21 +55,18 @@ class WholeFile:
         self._threads = DaemonThreads(limit_secs)
         self._stamp: Hashable = None
 
-    def peek(self) -> Hashable:
+    async def stamp(self) -> Hashable:
         """Differs after each change: the file is replaced, rewritten, or made readable. None where it is absent.
 
-        Blocks for as long as the disk does, which may be for ever where it is a server's.
+        While the disk is silent, nothing is known to have changed.
         """
         try:
-            found = self.path.stat()
+            found = await self._threads.run(self.path.stat)
+            self._stamp = found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+        except TimeoutError:
+            pass
         except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
-
-    async def stamp(self) -> Hashable:
-        """The same off the loop; while the disk is silent, nothing is known to have changed."""
-        with suppress(TimeoutError):
-            self._stamp = await self._threads.run(self.peek)
+            self._stamp = None
         return self._stamp
 
     async def read(self, parse: Callable[[bytes], T]) -> T | None:
@@ -132,10 +128,9 @@ class ClaudeJson:
             WholeFile(path, max_bytes=JSON_MAX_BYTES, limit_secs=JSON_LIMIT_SECS) for path in paths
         ]
 
-    def peek(self) -> Hashable:
-        """Differs after each change, of which there is one with each prompt: not every one is worth a read. Blocks."""
-        stamps = (file.peek() for file in self._files)
-        return next((stamp for stamp in stamps if stamp is not None), None)
+    async def stamp(self) -> Hashable:
+        """Differs after each change, of which there is one with each prompt: not every one is worth a read."""
+        return tuple([await file.stamp() for file in self._files])
 
     async def read(self) -> ClaudeFacts:
         """Raises NotLoggedInError where there is no such file, or a CredentialError. Takes 5 ms a megabyte."""

@@ -111,12 +111,11 @@ class Owners:
 
     async def owner_of(self, secret: Secret) -> str | None:
         """The account that this token is known to be of, without asking anybody."""
-        accounts = self._store.state.accounts
-        known = (name for name in self.cache.having(secret) if name in accounts)
-        name = min(known, default=None)
-        if name is not None and accounts[name].account.auth_method is AuthMethod.OAUTH:
-            return name
-        for account in self._oauth():
+        oauth = self._oauth()
+        known = self.cache.owner_of(secret, (account.name for account in oauth))
+        if known is not None:
+            return known
+        for account in oauth:
             if self.cache[account.name].identity is None:
                 with suppress(CredentialError):
                     kept = await self._stores.kept(account)
@@ -158,9 +157,9 @@ class Owners:
         """The account that the profile of the login in this folder speaks of: by its identity, or for one that was
         never identified, by its name, by the folder that the settings give it, or by asking.
         """
-        known, accounts = self.cache.being(profile.identity), self._oauth()
+        accounts = self._oauth()
         for account in accounts:
-            if account.name in known:
+            if self.cache[account.name].identity == profile.identity:
                 return account
         for account in sorted(accounts, key=lambda account: not account.org_id):
             may_be = account.org_id in ("", profile.identity.org_uuid)

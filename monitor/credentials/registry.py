@@ -6,8 +6,7 @@ comes after those that are in a place now, whatever its date says.
 
 import asyncio
 import os.path
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -60,8 +59,6 @@ class LoginRegistry:
     def __init__(self, cache: AccountCache) -> None:
         self.places: dict[str, Place] = {}
         self._cache = cache
-        self._in_folder: defaultdict[str | None, dict[str, Place]] = defaultdict(dict)
-        self._owned: defaultdict[str | None, dict[str, Place]] = defaultdict(dict)
         self._superseded: set[str] = set()
         self._refused: set[str] = set()
         self._last: dict[str, Credential] = {}
@@ -74,21 +71,24 @@ class LoginRegistry:
         """These are the places; others are forgotten."""
         touched: set[str] = set()
         for key in self.places.keys() - {source.key for source in sources}:
-            source = self.places[key].source
-            touched |= self.unassign(source)
-            del self.places[key], self._owned[None][key], self._in_folder[source.folder][key]
+            touched |= self.assign(self.places[key].source, None, None)
+            del self.places[key]
         for source in sources:
             self._place(source)
         return touched
 
-    def assign(self, source: LoginSource, login: Login, name: str) -> set[str]:
-        """The login of this place is that account's."""
+    def assign(self, source: LoginSource, login: Login | None, name: str | None) -> set[str]:
+        """The login of this place is that account's, or with None a stranger's; or there is none."""
+        folder, touched = source.folder, self._set(source, login, name)
+        former = set() if folder is None else self._cache.living_in(folder) - {name}
+        for other in former:
+            self._cache[other] = self._cache[other].moved_out(folder or "")
+        if name is None:
+            return touched | former
         self._last.pop(name, None)
-        touched = self._set(source, login, name) | {name}
-        if source.folder is not None:
-            touched |= self._vacate(source.folder, but=name)
-            self._cache[name] = self._cache[name].moved_in(source.folder)
-        return touched
+        if folder is not None:
+            self._cache[name] = self._cache[name].moved_in(folder)
+        return touched | former | {name}
 
     def assume(self, source: LoginSource, login: Login, name: str, failure: Failure) -> set[str]:
         """The login of this place is that account's, unless an answer of the API says otherwise."""
@@ -108,10 +108,6 @@ class LoginRegistry:
                 touched |= self.assign(place.source, login, name)
         return touched
 
-    def unassign(self, source: LoginSource, login: Login | None = None) -> set[str]:
-        """Nobody's login is there, or a stranger's."""
-        return self._set(source, login) | self._vacate(source.folder)
-
     def keep_expired(self, source: LoginSource, login: Login) -> set[str]:
         """A token that has ended, so nobody can be asked about it: believed to be of whoever lives there."""
         names = set() if source.folder is None else self._cache.living_in(source.folder)
@@ -130,9 +126,7 @@ class LoginRegistry:
         self._last = {n: last for n, last in self._last.items() if last.secret != credential.secret}
         for place in self.places.values() if not credential.proven else ():
             if place.login and place.login.credential == credential:
-                self._give(place, None)
-                place.failure = None
-                self._vacate(place.source.folder)
+                self.assign(place.source, place.login, None)
 
     def rename(self, old: str, new: str | None) -> None:
         """The account has another name now; None where it is no more."""
@@ -140,7 +134,7 @@ class LoginRegistry:
         if last is not None and new is not None:
             self._last[new] = last
         for place in self.places_of(old):
-            self._give(place, new)
+            place.owner = new
 
     # What is known of an account, or of a place
 
@@ -149,20 +143,18 @@ class LoginRegistry:
         key = digest(secret)
         return key not in self._superseded and key not in self._refused
 
-    def places_of(self, name: str) -> list[Place]:
-        """The places where the account's logins are."""
-        return list(self._owned.get(name, {}).values())
-
-    def places_in(self, folder: str) -> list[Place]:
-        return list(self._in_folder.get(folder, {}).values())
+    def places_of(self, name: str, folders: Collection[str] = ()) -> list[Place]:
+        """The places where the account's logins are, and those in these folders."""
+        places = self.places.values()
+        return [p for p in places if p.owner == name or p.source.folder in folders]
 
     async def places_at(self, folder: str) -> list[Place]:
         """The places of the folder, however it is spelled; "" is the default one."""
         key = folder or os.path.expanduser(DEFAULT)  # noqa: ASYNC240, PTH111 - asks no disk; a Path may raise
         with suppress(TimeoutError):
             key = await self._threads.run(partial(os.path.realpath, key))
-        place = self.places.get(key)
-        return [*([place] if place else []), *self.places_in(folder)]
+        places = [p for k, p in self.places.items() if k == key or p.source.folder == folder]
+        return sorted(places, key=lambda place: place.source.key != key)
 
     def tokens_of(self, name: str) -> list[Credential]:
         """All that is known of the account's tokens: those that are in a place, and the last one that was."""
@@ -176,24 +168,23 @@ class LoginRegistry:
 
     def best_place(self, name: str, now: datetime) -> Place | None:
         """The place of that login."""
-        places = ((p, p.login) for p in self.places_of(name))
-        ranked = [(self.rank(login.credential, now), place) for place, login in places if login]
+        places = self.places_of(name)
+        ranked = [(self.rank(p.login.credential, now), p) for p in places if p.login]
         return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
 
-    def failure_of(self, name: str, folders: Iterable[str]) -> Failure | None:
+    def failure_of(self, name: str, folders: Collection[str]) -> Failure | None:
         """The failure of one of these folders, which may hold the account's login, if it cannot be read."""
-        places = (place for folder in folders for place in self.places_in(folder))
-        found = (p.failure for p in places if p.failure and p.owner in (None, name))
-        return next(found, None)
+        places = (p for p in self.places.values() if p.source.folder in folders)
+        return next((p.failure for p in places if p.failure and p.owner in (None, name)), None)
 
     def unidentified(self) -> Failure | None:
         """The failure of a place of whose login nobody knows the owner, if there is one."""
-        failures = (place.failure for place in self._owned[None].values() if place.failure)
-        return next((f for f in failures if f.cause is Cause.UNIDENTIFIED), None)
+        failures = (place.failure for place in self.places.values() if place.owner is None)
+        return next((f for f in failures if f and f.cause is Cause.UNIDENTIFIED), None)
 
     def is_empty(self, folder: str) -> bool:
         """True where it is known that there is no login."""
-        found = self.places_in(folder)
+        found = [place for place in self.places.values() if place.source.folder == folder]
         return bool(found) and all(
             p.read is not NEVER_LOOKED and p.login is None and p.failure is None for p in found
         )
@@ -206,11 +197,7 @@ class LoginRegistry:
 
     def _place(self, source: LoginSource) -> Place:
         """The place of this key, new where it is not followed yet."""
-        if source.key not in self.places:
-            place = self.places[source.key] = Place(source)
-            self._in_folder[source.folder][source.key] = place
-            self._owned[None][source.key] = place
-        return self.places[source.key]
+        return self.places.setdefault(source.key, Place(source))
 
     def _set(
         self,
@@ -228,19 +215,5 @@ class LoginRegistry:
             self._superseded.discard(digest(login.credential.secret))
             if before and before != owner and old and old.credential.proven:
                 self._last[before] = old.credential
-        place.login, place.failure = login, failure
-        self._give(place, owner)
+        place.login, place.owner, place.failure = login, owner, failure
         return set() if before is None else {before}
-
-    def _give(self, place: Place, owner: str | None) -> None:
-        key = place.source.key
-        del self._owned[place.owner][key]
-        place.owner = owner
-        self._owned[owner][key] = place
-
-    def _vacate(self, folder: str | None, but: str | None = None) -> set[str]:
-        """The accounts that live there, but for that one, do so no more."""
-        leaving = set() if folder is None else self._cache.living_in(folder) - {but}
-        for name in leaving:
-            self._cache[name] = self._cache[name].moved_out(folder or "")
-        return leaving

@@ -61,12 +61,11 @@ class Resolver:
     def __init__(
         self,
         stores: SecretStores,
-        registry: LoginRegistry,
         owners: Owners,
         store: Store,
         clock: Clock,
     ) -> None:
-        self.registry = registry
+        self.registry = LoginRegistry(owners.cache)
         self._stores = stores
         self._owners = owners
         self._cache = owners.cache

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,7 +26,6 @@ from monitor.credentials.owners import Owners
 from monitor.credentials.registry import NEVER_LOOKED, Place
 from monitor.credentials.resolver import Resolver
 from monitor.store import Store
-from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
 LOOK_EVERY: Final = 5.0
@@ -38,9 +37,6 @@ FIND_SECS: Final = 60.0
 
 AT_ONCE: Final = 8
 """So many places are dealt with at the same time: whose a new token is, the API takes a moment to say."""
-
-PEEK_SECS: Final = 2.0
-"""How long the disks may take to say which files have changed, before each place is asked on its own."""
 
 ASK_AGAIN: Final = timedelta(minutes=1)
 ASK_AGAIN_MOST: Final = timedelta(minutes=30)
@@ -87,7 +83,6 @@ class LoginWatcher:
         self._store = store
         self._clock = clock
         self._freshen_secs = freshen_secs
-        self._threads = DaemonThreads(PEEK_SECS)
         self._current: str | None = None
         self._first_look = asyncio.Lock()
         self._has_looked = False
@@ -108,18 +103,15 @@ class LoginWatcher:
     async def look(self) -> None:
         """Deal with every place that has changed since the last look."""
         await self.follow()
-        stamps = await self._peek()
-        some, names = asyncio.Semaphore(AT_ONCE), tuple(self._store.state.accounts)
+        some = asyncio.Semaphore(AT_ONCE)
 
         async def look_at(place: Place) -> None:
             async with some:
                 await self._look_at(place)
 
         async with asyncio.TaskGroup() as group:
-            for key, place in list(self.registry.places.items()):
-                stamp = stamps.get(key)
-                if stamp is None or place.dealt_with != (stamp, names):
-                    group.create_task(look_at(place))
+            for place in list(self.registry.places.values()):
+                group.create_task(look_at(place))
         self._has_looked = True
         await self._resolver.mend()
         self._resolver.notice_ends()
@@ -130,13 +122,6 @@ class LoginWatcher:
         self._current = sources[0].key if sources else None
         await self._resolver.settle(self.registry.follow(sources))
         return sources
-
-    async def _peek(self) -> dict[str, Hashable]:
-        """The stamps of all files in one go, since most of them have not changed."""
-        sources = [place.source for place in self.registry.places.values()]
-        with suppress(TimeoutError):
-            return await self._threads.run(lambda: {s.key: s.peek() for s in sources})
-        return {}
 
     def look_again(self) -> None:
         """Have the next look read every place, changed or not: what is known of the accounts has changed."""
@@ -179,17 +164,12 @@ class LoginWatcher:
         """Find where the account's login is, was, or may be; where no such place is known, all are looked at once."""
         if not self.registry.places:
             await self.follow()
-        places = self._known_places(account)
-        if not places:
+        if not self._known_places(account):
             await self.look_once()
-            places = self._known_places(account)
-        return places
+        return self._known_places(account)
 
     def _known_places(self, account: Account) -> list[Place]:
-        places = self.registry.places_of(account.name)
-        for folder in self._owners.folders_of(account):
-            places += self.registry.places_in(folder)
-        return list(dict.fromkeys(places))
+        return self.registry.places_of(account.name, self._owners.folders_of(account))
 
     async def _look_at(self, place: Place, *, again: bool = False) -> None:
         async with place.turn:
@@ -213,25 +193,26 @@ class LoginWatcher:
     async def _deal_with(self, place: Place) -> None:
         """Raises ApiError or CredentialError where that is to be tried again."""
         source, stamp = place.source, place.stamp
+        login: Login | None = None
+        name: str | None = None
         try:
-            login = await source.read()
-        except NotLoggedInError:
-            place.read = stamp
-            await self._resolver.settle(self.registry.unassign(source))
-            self._see(source, None)
-            return
+            with suppress(NotLoggedInError):
+                login = await source.read()
         except CredentialError as error:
             self.registry.fail(source, error.failure)
             raise
         place.read = stamp
-        try:
-            name = await self._assign(source, login)
-        except (ApiError, CredentialError) as error:
-            await self._assume(source, login, error)
-            if error.reason not in LOGIN_REASONS:
-                raise
-            name = None
-        self._see(source, name)
+        if login is None:
+            await self._resolver.settle(self.registry.assign(source, None, None))
+        else:
+            try:
+                name = await self._assign(source, login)
+            except (ApiError, CredentialError) as error:
+                await self._assume(source, login, error)
+                if error.reason not in LOGIN_REASONS:
+                    raise
+        if source.key == self._current and self._store.state.logged_in != name:
+            self._store.dispatch(LoginSeen(self._clock.now(), name))
 
     async def _assign(self, source: LoginSource, login: Login) -> str | None:
         """Find out whose the login is, and have that account use it; None is a stranger, or nobody known.
@@ -249,9 +230,7 @@ class LoginWatcher:
                 name = account.name
                 self._owners.learn(name, profile)
                 self._resolver.announce(name)
-        registry = self.registry
-        touched = registry.assign(source, login, name) if name else registry.unassign(source, login)
-        await self._resolver.settle(touched)
+        await self._resolver.settle(self.registry.assign(source, login, name))
         return name
 
     async def _assume(
@@ -267,10 +246,6 @@ class LoginWatcher:
             self.registry.fail(source, failure)
         else:
             await self._resolver.settle(self.registry.assume(source, login, name, failure))
-
-    def _see(self, source: LoginSource, name: str | None) -> None:
-        if source.key == self._current and self._store.state.logged_in != name:
-            self._store.dispatch(LoginSeen(self._clock.now(), name))
 
     def _later(self, failures: int, error: ApiError | CredentialError) -> datetime:
         """Return when it is tried again, unless the place changes before."""

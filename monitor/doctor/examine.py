@@ -22,14 +22,12 @@ from monitor.core.events import AccountsLoaded
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Storage
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.claude_code import LoginSource
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery, LoginSource
 from monitor.credentials.folders import home
 from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.keychain import LIMIT_SECS, SECURITY, Security
 from monitor.credentials.keyring import Backend, Keyring, system_backend
 from monitor.credentials.owners import Owners
-from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver, TokenStatus
 from monitor.credentials.stores import SecretStore, SecretStores, wanted
 from monitor.credentials.watcher import LoginWatcher
@@ -294,7 +292,7 @@ async def inspect_tokens(
     store = Store(State())
     store.dispatch(AccountsLoaded(clock.now(), tuple(watched), 0))
     owners = Owners(_NobodyToAsk(), learnt, stores, store, clock)
-    resolver = Resolver(stores, LoginRegistry(learnt), owners, store, clock)
+    resolver = Resolver(stores, owners, store, clock)
 
     async def places(_: Sequence[str]) -> Sequence[LoginSource]:
         return sources

@@ -24,7 +24,6 @@ from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.claude_files import CachedUsage, ClaudeFacts, ClaudeJson
 from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.owners import Owners
-from monitor.credentials.registry import LoginRegistry
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStore, SecretStores
 from monitor.credentials.watcher import FRESHEN_SECS, LoginWatcher, Sources
@@ -71,7 +70,7 @@ class FakeFacts(ClaudeJson):
     reads: int = 0
     broken: bool = False
 
-    def peek(self) -> Hashable:
+    async def stamp(self) -> Hashable:
         return self.identity, self.email, self.cached, self.broken
 
     async def read(self) -> ClaudeFacts:
@@ -103,9 +102,6 @@ class FakeLogin:
     @property
     def key(self) -> str:
         return self.item or self.folder or "default"
-
-    def peek(self) -> None:
-        """It is no file."""
 
     async def stamp(self) -> Hashable:
         if self.hangs:
@@ -256,7 +252,6 @@ class Rig:
         Claude Code's places are the rig's own `logins`, or those of `sources`.
         """
         self.learnt = AccountCache(self.entries, self.entries.save)
-        self.registry = LoginRegistry(self.learnt)
         self.stores = SecretStores(
             self.keeper, self.learnt, self.given, lambda argv: self.commands[argv], self.default
         )
@@ -267,7 +262,8 @@ class Rig:
             self.store,
             self.clock,
         )
-        self.resolver = Resolver(self.stores, self.registry, self.owners, self.store, self.clock)
+        self.resolver = Resolver(self.stores, self.owners, self.store, self.clock)
+        self.registry = self.resolver.registry
         self.book = AccountService(
             self.file, self.owners, self.resolver, self.stores, self.store, self.clock
         )

@@ -101,18 +101,17 @@ async def test_a_file_that_is_far_too_large_is_not_read(path: Path) -> None:
 async def test_no_file_means_that_nobody_is_logged_in(path: Path) -> None:
     with pytest.raises(NotLoggedInError, match=f"there is no {path}: start `claude` once"):
         await ClaudeJson(path.with_name(".config.json"), path).read()
-    assert ClaudeJson(path).peek() is None
 
 
 async def test_the_older_name_comes_first(path: Path) -> None:
     older = path.with_name(".config.json")
     source = ClaudeJson(older, path)
     path.write_text(json.dumps(document()))
-    before = source.peek()
+    before = await source.stamp()
     assert (await source.read()).email == "user@example.com"
     older.write_text(json.dumps(document({"emailAddress": "old@example.com"})))
     assert (await source.read()).email == "old@example.com"
-    assert source.peek() != before
+    assert await source.stamp() != before
 
 
 def test_the_default_folders_file_is_beside_it(tmp_path: Path) -> None:

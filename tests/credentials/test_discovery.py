@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.discovery import MAX_LOOKS, MAX_NESTS, Discovery, has_signs, siblings
+from monitor.credentials.claude_code import (
+    MAX_LOOKS,
+    MAX_NESTS,
+    ClaudeCode,
+    Discovery,
+    has_signs,
+    siblings,
+)
 from monitor.credentials.keychain import Security, parse_services, services
 from tests.credentials.fake_security import FakeSecurity
 from tests.fakes import FakeClock

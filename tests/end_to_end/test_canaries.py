@@ -36,7 +36,7 @@ PLANTED = (".credentials.json", "given@example.com", "print.txt", "keychain")
 ON_A_MAC = """
 import sys
 from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery
 from monitor.credentials.keychain import Security
 
 for made in (ClaudeCode.__init__, Discovery.__init__):

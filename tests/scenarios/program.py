@@ -14,7 +14,7 @@ from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
 from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery
 from monitor.credentials.given import CredentialsDirectory
 from monitor.credentials.stores import SecretStore
 from monitor.notify.channel import Channel, ChannelSet

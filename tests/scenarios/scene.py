@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery
 from monitor.credentials.stores import SecretStore
 from monitor.demo.server import SimulatedApi
 from tests.scenarios.claude import Person

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery
 from monitor.credentials.keyring import Keyring
 from monitor.demo.server import SimulatedApi
 from monitor.terminal.frame import frame

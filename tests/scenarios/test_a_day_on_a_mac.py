@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery
 from monitor.credentials.keychain import Security, services
 from monitor.credentials.keyring import Keyring
 from monitor.terminal.table import render_plain

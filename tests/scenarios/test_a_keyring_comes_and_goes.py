@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.credentials.discovery import Discovery
+from monitor.credentials.claude_code import Discovery
 from monitor.credentials.keyring import Keyring
 from monitor.credentials.resolver import MEND_EVERY
 from monitor.credentials.watcher import LOOK_EVERY

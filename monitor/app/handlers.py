@@ -36,8 +36,9 @@ from monitor.core.events import Muted, RefreshRequested
 from monitor.core.format import clock, duration
 from monitor.core.model import AccountState
 from monitor.core.state import State
-from monitor.ipc.broadcast import Stream
-from monitor.ipc.mirror import encode_change, encode_state
+from monitor.ipc.mirror import Changes
+from monitor.ipc.protocol import render_lines
+from monitor.ipc.server import Stream
 from monitor.notify.channel import NOTIFICATIONS_OFF
 from monitor.storage.cache import mute_words
 from monitor.system.aio import Observable
@@ -69,6 +70,7 @@ class RequestHandler:
         self._who = who
         self._view = view
         self._clock = clock
+        self._changes = Changes()
 
     async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
         """Answer one request. Raises TrackerError: a SettingsError where it cannot be understood."""
@@ -92,30 +94,36 @@ class RequestHandler:
 
     def _states(self) -> Stream:
         """Send the whole state first, then what has changed: a poll of one account is sent without all the others."""
-        sent = self._view.state
+        sent: State | None = None
 
-        def changes() -> str:
+        def news() -> bytes:
             nonlocal sent
             before, sent = sent, self._view.state
-            return "" if sent is before else encode_change(before, sent)
+            return self._changes.lines(before, sent)
 
-        return Stream("states", lambda: encode_state(self._view.state), self._view.changed, changes)
+        return Stream(news, self._view.changed)
 
     def _lines(self, request: WatchLines) -> Stream:
         """Make lines anew every second, for countdowns move with it; documents, with what they tell."""
+        render_watched(self._view.state, self._clock.now(), request)  # a wrong name is refused
+        is_document = request.form == "json"
+        shown: State | datetime | None = None
+        sent = ""
 
-        def render() -> str:
-            return render_watched(self._view.state, self._clock.now(), request)
-
-        def render_while_there() -> str:
+        def news() -> bytes:
+            nonlocal shown, sent
+            state, now = self._view.state, self._clock.now()
+            before, shown = shown, state if is_document else now.replace(microsecond=0)
+            if shown == before:
+                return b""
             try:
-                return render()
+                text = render_watched(state, now, request)
             except SettingsError:  # the account has been removed, or has another name now
-                return ""
+                text = ""
+            said, sent = sent, text
+            return b"" if text == said else render_lines(text)
 
-        render()  # a wrong name is refused at once
-        changed = self._view.changed if request.form == "json" else self._next_second
-        return Stream(request, render_while_there, changed)
+        return Stream(news, self._view.changed if is_document else self._next_second)
 
     async def _next_second(self) -> None:
         await self._clock.sleep(1 - self._clock.now().microsecond / 1_000_000)

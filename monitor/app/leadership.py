@@ -4,15 +4,14 @@ Only what a follower needs is imported before there is an election to win.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from monitor.core.commands import Command, encode_request
-from monitor.core.errors import TrackerError
+from monitor.core.errors import SilentLeaderError, TrackerError
 from monitor.ipc.client import order
 from monitor.ipc.lock import Lock, holder
-from monitor.ipc.mirror import LeaderGone, StateMirror, StateView
+from monitor.ipc.mirror import StateView, mirrored
 from monitor.system.aio import Daemon, first
 
 if TYPE_CHECKING:
@@ -151,19 +150,23 @@ class Election:
     async def _follow(self, main_task: MainTask, view: StateView) -> None:
         """Follow until the leader is gone or the main task ends; the last state stays in sight."""
         who = self._who()
+
+        async def follow() -> None:
+            async for state in mirrored(self._socket):
+                if not self._is_following:
+                    self._status = f"watching {who}, which polls"
+                    self._is_following = self._has_begun = True
+                view.show(state)
+
         try:
-            mirror = await StateMirror.connect(self._socket)
-            if mirror is None:
+            await first(main_task, follow())
+            if self._is_following:
+                self._status = f"{who} has ended"
+            else:
                 self._status = self._status or f"{who} is starting, or polls once"
                 await first(main_task, asyncio.sleep(LOOK_SECS))
-                return
-            self._status, self._has_begun = f"watching {who}, which polls", True
-            self._is_following = True
-            async with view.follow(mirror):
-                with contextlib.closing(mirror):
-                    await first(main_task, mirror.follow())
-        except LeaderGone as gone:
-            self._status = f"{who} does not answer" if gone.silent else f"{who} has ended"
+        except SilentLeaderError:
+            self._status = f"{who} does not answer"
         except TrackerError as error:  # one of another version, or of another user
             self._status = str(error)
             await first(main_task, asyncio.sleep(REFUSED_SECS))

@@ -72,7 +72,7 @@ def stream(
     return None if reply is None else _lines(*reply, silent_secs)
 
 
-def connect(path: str, deadline: float) -> socket.socket | None:
+def _connect(path: str, deadline: float) -> socket.socket | None:
     """Return a connection to the leader; None where nobody listens, or no folder can be had to listen in.
 
     Raises TrackerError where what listens is not the user's own, TimeoutError past the deadline (of the monotonic
@@ -118,7 +118,7 @@ def _send(
 ) -> tuple[socket.socket, int, bytes] | None:
     """Return the connection on which the reply comes, its exit code, and what has come with that."""
     line = render_request(request)
-    connection = connect(path, deadline)
+    connection = _connect(path, deadline)
     if connection is None:
         return None
     try:

@@ -5,14 +5,11 @@ program, which may be private.
 """
 
 import asyncio
-import contextlib
 import json
-import socket
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final
 
 from monitor.core.alerts.rules import RuleBook
 from monitor.core.codec import decode, encode
@@ -20,12 +17,9 @@ from monitor.core.commands import WatchState, encode_request
 from monitor.core.errors import TrackerError
 from monitor.core.model import AccountState
 from monitor.core.state import LoggedAlert, State
-from monitor.ipc.client import connect, stream
-from monitor.ipc.protocol import SILENT_SECS, parse_code, refusal, render_request
+from monitor.ipc.client import stream
+from monitor.ipc.protocol import SILENT_SECS, render_lines
 from monitor.system.aio import Daemon, Observable
-
-LINE_BYTES: Final = 32 * 1024 * 1024
-"""More than any state takes; what is longer is none."""
 
 _OTHER_VERSION: Final = (
     "the running monitor is of another version, whose state cannot be read: restart it"
@@ -59,6 +53,27 @@ def encode_change(before: State, after: State) -> str:
     changed = (new for name, new in after.accounts.items() if new is not before.accounts[name])
     log = None if after.log is before.log else after.log
     return _line(StateDelta(_shared(after), tuple(changed), log=log))
+
+
+class Changes:
+    """Makes each line once for all who follow: most of them have seen the same state."""
+
+    def __init__(self) -> None:
+        self._newest = State()
+        self._made: list[tuple[State | None, bytes]] = []
+
+    def lines(self, seen: State | None, newest: State) -> bytes:
+        """Return what leads to the newest state; all of it for who has `seen` none."""
+        if newest is seen:
+            return b""
+        if newest is not self._newest:
+            self._newest, self._made = newest, []
+        known = next((lines for state, lines in self._made if state is seen), None)
+        if known is None:
+            text = encode_state(newest) if seen is None else encode_change(seen, newest)
+            known = render_lines(text)
+            self._made.append((seen, known))
+        return known
 
 
 def apply_line(line: bytes, before: State) -> State:
@@ -114,13 +129,17 @@ class StateView(Observable[State]):
         """Wait until there has been anything to see."""
         await self._ready.wait()
 
+    def show(self, state: State) -> None:
+        """Show this state from now on."""
+        self._ready.set()
+        self._show(state)
+
     @asynccontextmanager
     async def follow(self, view: Observable[State]) -> AsyncIterator[None]:
         """Show this view for the time of the block."""
         self._view = view
-        self._ready.set()
         follower = asyncio.create_task(self._follow(view), name="state view")
-        self._show(view.state)
+        self.show(view.state)
         try:
             yield
         finally:
@@ -132,91 +151,20 @@ class StateView(Observable[State]):
             self._show(await view.changed())
 
 
-class LeaderGone(Exception):  # noqa: N818 - it is no error, but the turn of another process
-    """The leader has ended; or it is `silent`: it lives and is stopped, or does not get round to us."""
+async def mirrored(path: str, silent_secs: float = SILENT_SECS) -> AsyncGenerator[State, None]:
+    """Yield the leader's state, and each newer one, until the leader ends; nothing where nobody listens.
 
-    def __init__(self, *, silent: bool = False) -> None:
-        super().__init__("the leader is silent" if silent else "the leader is gone")
-        self.silent = silent
+    Raises SilentLeaderError where nothing is heard of it, another TrackerError where it refuses, or is not to be
+    trusted.
+    """
 
+    def begin() -> tuple[Iterator[bytes], bytes | None]:
+        lines = stream(path, encode_request(WatchState()), silent_secs) or iter(())
+        return lines, next(lines, None)
 
-class StateMirror(Observable[State]):
-    """The leader's newest state; made by `connect`."""
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silent_secs: float
-    ) -> None:
-        super().__init__(State())
-        self._reader = reader
-        self._writer = writer
-        self._beat_secs = silent_secs / 3
-
-    @classmethod
-    async def connect(cls, path: str, silent_secs: float = SILENT_SECS) -> Self | None:
-        """Return a mirror that has a state already; None where nobody listens.
-
-        Raises LeaderGone where nothing comes, TrackerError where the leader refuses, or is not to be trusted.
-        """
-        call = Daemon(lambda: connect(path, time.monotonic() + silent_secs))
-        try:
-            connection = await asyncio.shield(call.future)
-        except asyncio.CancelledError:  # it may still be answered
-            call.future.add_done_callback(_hang_up)
-            raise
-        except TimeoutError:
-            raise LeaderGone(silent=True) from None
-        if connection is None:
-            return None
-        mirror = cls(*await asyncio.open_connection(sock=connection, limit=LINE_BYTES), silent_secs)
-        try:
-            mirror._writer.write(render_request(encode_request(WatchState())))
-            if code := parse_code((await mirror._line()).rstrip(b"\n")):
-                raise refusal(code, await mirror._rest())
-            mirror._state = apply_line(await mirror._next(), State())
-        except BaseException:
-            mirror.close()
-            raise
-        return mirror
-
-    async def follow(self) -> None:
-        """Mirror every change until the leader has gone, which is raised as LeaderGone."""
-        try:
-            while True:
-                self._show(apply_line(await self._next(), self._state))
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Watch no more; the state stays."""
-        self._writer.transport.abort()
-
-    async def _next(self) -> bytes:
-        """Return the next line that is no heart-beat. Raises LeaderGone."""
-        while not (line := await self._line()).strip():
-            pass
-        return line
-
-    async def _line(self) -> bytes:
-        """Return the next line. The leader is silent when three waits bring nothing: one may be our being stopped."""
-        for _ in range(3):
-            try:
-                async with asyncio.timeout(self._beat_secs):
-                    return await self._reader.readuntil(b"\n")
-            except TimeoutError:
-                continue
-            except (asyncio.IncompleteReadError, OSError):
-                raise LeaderGone from None
-            except asyncio.LimitOverrunError:
-                raise TrackerError("what answers is no running monitor") from None
-        raise LeaderGone(silent=True)
-
-    async def _rest(self) -> bytes:
-        with contextlib.suppress(OSError):
-            async with asyncio.timeout(self._beat_secs):
-                return await self._reader.read()
-        return b""
-
-
-def _hang_up(answered: "asyncio.Future[socket.socket | None]") -> None:
-    if answered.exception() is None and (connection := answered.result()):
-        connection.close()
+    lines, line = await Daemon(begin).future
+    state = State()
+    while line is not None:
+        state = apply_line(line, state)
+        yield state
+        line = await Daemon(lambda: next(lines, None)).future

@@ -1,7 +1,7 @@
 """The leader's side of the socket: reads one request of each who comes, answers it or streams, and stalls for nobody.
 
 Knows no request: what one means is the handler's business. Nothing that a peer sends or leaves undone holds up
-another peer, the poller or the end of the program.
+another peer, the poller or the end of the program: who is slow misses what has come between, and takes the newest.
 """
 
 import asyncio
@@ -9,14 +9,12 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 from monitor import __version__
 from monitor.core.errors import TrackerError
-from monitor.ipc.broadcast import Broadcast, Stream
 from monitor.ipc.lock import inode, own_folder, touch
 from monitor.ipc.protocol import (
     BEAT_SECS,
@@ -28,6 +26,7 @@ from monitor.ipc.protocol import (
 )
 
 BUG: Final = 3
+SPACING_SECS: Final = 0.1
 BACKLOG: Final = 1024
 """Followers that come all at once, as after a change of leader, wait here; the system may allow fewer."""
 
@@ -35,6 +34,18 @@ _log = logging.getLogger(__name__)
 
 Answer = tuple[int, str]
 """An exit code, and text for standard output; or, where the code is not 0, a line for standard error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What changes, for one who follows it.
+
+    `news` makes the lines that were not sent yet, nothing where all were; `changed` waits for the next change after
+    its call.
+    """
+
+    news: Callable[[], bytes]
+    changed: Callable[[], Awaitable[object]]
 
 
 Handle = Callable[[Mapping[str, Any]], Awaitable[Answer | Stream]]
@@ -111,7 +122,6 @@ class Server:
         self._file = SocketFile(path)
         self._passed = sock
         self._limits = limits
-        self._broadcasts = WeakValueDictionary[Hashable, Broadcast]()  # those that are followed
         self._tasks: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._strangers: set[int] = set()
@@ -212,7 +222,7 @@ class Server:
                 return
         finally:
             self._answering.discard(task)
-        await self._send_stream(reply, writer)
+        await self._send_stream(request["type"], reply, writer)
 
     async def _answer(self, request: dict[str, Any]) -> Answer | Stream:
         if request.pop("v", None) != VERSION:
@@ -222,29 +232,26 @@ class Server:
         except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business
             return _refusal(error, request["type"])
 
-    async def _send_stream(self, stream: Stream, writer: asyncio.StreamWriter) -> None:
-        """Send the newest line whenever there is one, and an empty one after two seconds without."""
-        broadcast = self._broadcasts.get(stream.name)
-        if broadcast is None or broadcast.has_ended:
-            broadcast = Broadcast(stream)
+    async def _send_stream(self, name: str, stream: Stream, writer: asyncio.StreamWriter) -> None:
+        """Send what is new, ten times a second at most, and an empty line after two seconds without."""
         try:
-            subscriber = broadcast.subscribe()
+            lines = render_reply(0, "") + stream.news()
         except Exception as error:  # noqa: BLE001 - as above
-            await self._send(writer, render_reply(*_refusal(error, stream.name)))
+            await self._send(writer, render_reply(*_refusal(error, name)))
             return
-        self._broadcasts[stream.name] = broadcast
-        try:
-            await self._send(writer, render_reply(0, ""))
-            while True:
-                line: bytes | None = b"\n"
-                with contextlib.suppress(TimeoutError):
+        clock = asyncio.get_running_loop().time
+        while True:
+            await self._send(writer, lines)
+            # At the same instants for all, so that the same lines are new to most of them.
+            await asyncio.sleep(SPACING_SECS - clock() % SPACING_SECS)
+            lines = stream.news()
+            if not lines:
+                try:
                     async with asyncio.timeout(self._limits.beat_secs):
-                        line = await subscriber.get()
-                if line is None:
-                    return
-                await self._send(writer, line)
-        finally:
-            await broadcast.unsubscribe(subscriber)
+                        await stream.changed()
+                    lines = stream.news()
+                except TimeoutError:
+                    lines = b"\n"
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         """Wait until the kernel has all of it. Raises TimeoutError of a peer who does not read."""
@@ -257,8 +264,8 @@ def _who() -> str:
     return f"the running monitor (pid {os.getpid()}, version {__version__})"
 
 
-def _refusal(error: Exception, what: object) -> Answer:
+def _refusal(error: Exception, request: str) -> Answer:
     if isinstance(error, TrackerError):
         return error.exit_code, " ".join(str(error).splitlines())
-    _log.error("a bug, met while answering %r", what, exc_info=error)
+    _log.error("a bug, met while answering %r", request, exc_info=error)
     return BUG, f"a bug in {_who()}, which has logged it: {type(error).__name__}"

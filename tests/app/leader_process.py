@@ -20,10 +20,10 @@ from monitor.core.commands import (
     decode_request,
 )
 from monitor.core.state import State
-from monitor.ipc.broadcast import Stream
 from monitor.ipc.lock import own_folder
 from monitor.ipc.mirror import encode_state
-from monitor.ipc.server import Server
+from monitor.ipc.protocol import render_lines
+from monitor.ipc.server import Server, Stream
 from monitor.paths import config_path, instance
 from tests.exporters.fakes import loop_in_thread
 
@@ -42,7 +42,7 @@ class StandIn:
             case WatchLines():
                 return self._lines(request)
             case WatchState():
-                return Stream(request, lambda: encode_state(self.state), asyncio.Event().wait)
+                return Stream(lambda: render_lines(encode_state(self.state)), asyncio.Event().wait)
             case Status() | Next() | Guard() | Run():
                 self.asked.append(request)
                 return answer_query(self.state, datetime.now(UTC), request)
@@ -52,10 +52,10 @@ class StandIn:
     def _lines(self, request: WatchLines) -> Stream:
         async def changed() -> None: ...
 
-        def render() -> str:
-            return render_watched(self.state, datetime.now(UTC), request)
+        def news() -> bytes:
+            return render_lines(render_watched(self.state, datetime.now(UTC), request))
 
-        return Stream(request, render, changed)
+        return Stream(news, changed)
 
 
 def socket_of(env: Mapping[str, str]) -> str:

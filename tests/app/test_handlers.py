@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
@@ -27,8 +28,8 @@ from monitor.core.errors import Failure, Reason, SettingsError, TrackerError
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Secret
 from monitor.core.state import State
-from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import apply_line
+from monitor.ipc.server import Stream
 from monitor.system.aio import Observable
 from tests.builders import NOW, after, live, state, window
 from tests.fakes import FakeClock
@@ -43,7 +44,8 @@ class Handling:
     def __init__(self) -> None:
         self.executed: list[Command] = []
         self.view = Observable(SHOWN)
-        self.handler = RequestHandler(self._execute, lambda: {"pid": 42}, self.view, FakeClock())
+        self.clock = FakeClock()
+        self.handler = RequestHandler(self._execute, lambda: {"pid": 42}, self.view, self.clock)
 
     async def _execute(self, command: Command) -> str:
         self.executed.append(command)
@@ -128,26 +130,56 @@ async def test_a_stream_of_states_sends_all_first_and_then_each_change_once(
     handling: Handling,
 ) -> None:
     stream = await handling.stream(WatchState())
-    assert stream.step is not None
-    shown = apply_line(stream.render().encode(), State())
+    shown = apply_line(stream.news(), State())
     assert set(shown.accounts) == set(SHOWN.accounts)
-    assert stream.step() == ""
+    assert stream.news() == b""
     handling.view._show(replace(SHOWN, active=1))
-    assert apply_line(stream.step().encode(), shown).active == 1
-    assert stream.step() == ""
+    assert apply_line(stream.news(), shown).active == 1
+    assert stream.news() == b""
 
 
 async def test_a_stream_of_lines_is_of_one_account_or_all(handling: Handling) -> None:
     lines = await handling.stream(WatchLines(format="{name}", account="b@example.com"))
-    assert lines.render() == "b@example.com\n"
+    assert lines.news() == b"b@example.com\n"
+    lines = await handling.stream(WatchLines(format="{name}"))
+    assert lines.news() == b"a@example.com\nb@example.com\n"
+
+
+async def test_lines_are_made_each_second_and_sent_when_they_are_others(handling: Handling) -> None:
+    lines = await handling.stream(
+        WatchLines(format="{name} {age_seconds}", account="b@example.com")
+    )
+    assert lines.news()
+    handling.clock.step(timedelta(seconds=0.5))
+    assert lines.news() == b""
+    handling.clock.step(timedelta(seconds=0.5))
+    assert lines.news()
+    names = await handling.stream(WatchLines(format="{name}"))
+    assert names.news()
+    handling.clock.step(timedelta(seconds=60))
+    assert names.news() == b""
+
+
+async def test_a_document_is_sent_when_the_state_has_changed(handling: Handling) -> None:
+    documents = await handling.stream(WatchLines("json"))
+    assert json.loads(documents.news())["accounts"]
+    handling.clock.step(timedelta(seconds=60))
+    assert documents.news() == b""
+    handling.view._show(replace(SHOWN, active=1))
+    assert json.loads(documents.news())["accounts"][1]["active"]
 
 
 async def test_a_stream_of_an_account_that_is_removed_goes_on_without_lines(
     handling: Handling,
 ) -> None:
     lines = await handling.stream(WatchLines(format="{name}", account="b@example.com"))
+    assert lines.news()
     handling.view._show(state(live("a@example.com")))
-    assert lines.render() == ""
+    handling.clock.step(timedelta(seconds=1))
+    assert lines.news() == b""
+    handling.view._show(SHOWN)
+    handling.clock.step(timedelta(seconds=1))
+    assert lines.news() == b"b@example.com\n"
 
 
 def poll(name: str, minutes: float, failures: int = 0) -> AccountState:

@@ -19,7 +19,7 @@ from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState
 from monitor.core.state import State
 from monitor.demo.server import Fault, usage_body
-from monitor.ipc.mirror import StateMirror
+from monitor.ipc.mirror import mirrored
 from monitor.paths import instance_key
 from monitor.storage.cache import read
 from monitor.storage.deliveries import Stage
@@ -110,17 +110,13 @@ async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig)
 async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) -> None:
     async with user.leader() as leader:
         await user.polled()
-        mirror = await StateMirror.connect(user.socket)
-        assert mirror is not None
-        following = asyncio.create_task(mirror.follow())
-        user.settle(user.people[:1], interval=1800)
-        await leader.reload()
-        async with asyncio.timeout(5):
-            while len(mirror.state.accounts) != 1:
-                await mirror.changed()
-        assert mirror.state.policy.interval == timedelta(seconds=1800)
-        assert not following.done()
-        following.cancel()
+        async with asyncio.timeout(5), contextlib.aclosing(mirrored(user.socket)) as states:
+            assert len((await anext(states)).accounts) == 2
+            user.settle(user.people[:1], interval=1800)
+            await leader.reload()
+            while len((state := await anext(states)).accounts) != 1:
+                pass
+            assert state.policy.interval == timedelta(seconds=1800)
 
 
 async def test_an_account_that_the_settings_name_anew_is_polled_and_no_other(user: Rig) -> None:
@@ -494,12 +490,9 @@ async def test_an_edit_of_an_account_changes_the_rules_at_once_and_under_its_new
         state = await user.seen(lambda state: "work" in state.accounts)
         assert state.policy.alerts.overrides == {"work": own}
         assert state.accounts["work"].account.reserve == 0.15
-        mirror = await StateMirror.connect(user.socket)
-        assert mirror is not None
-        with contextlib.closing(mirror):
-            assert mirror.state.policy.alerts.overrides == {"work": own}, (
-                "a follower's form shows it"
-            )
+        async with contextlib.aclosing(mirrored(user.socket)) as states:
+            policy = (await anext(states)).policy
+            assert policy.alerts.overrides == {"work": own}, "a follower's form shows it"
 
 
 async def test_a_test_alert_stands_in_the_log_whatever_becomes_of_it(user: Rig) -> None:

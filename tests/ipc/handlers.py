@@ -3,16 +3,16 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
-from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import encode_state
-from monitor.ipc.server import Limits, Server
+from monitor.ipc.protocol import render_lines
+from monitor.ipc.server import Limits, Server, Stream
 
 
 class FakeHandler:
@@ -35,9 +35,9 @@ class FakeHandler:
         self.asked.append(request)
         match request["type"]:
             case "watch":
-                return Stream("watch", self._document, lambda: self._changed.wait())
+                return self._stream(self._document)
             case "WatchState":
-                return Stream("states", self._state, lambda: self._changed.wait())
+                return self._stream(self._state)
             case "refused stream":
                 raise SettingsError("no such field: {nmae}")
             case "echo":
@@ -54,6 +54,16 @@ class FakeHandler:
             case "bug":
                 raise RuntimeError("sk-ant-oat01-secret")
         raise SettingsError(f"unknown: {request['type']}")
+
+    def _stream(self, render: Callable[[], str]) -> Stream:
+        sent = ""
+
+        def news() -> bytes:
+            nonlocal sent
+            before, sent = sent, render()
+            return b"" if sent == before else render_lines(sent)
+
+        return Stream(news, lambda: self._changed.wait())
 
     def _state(self) -> str:
         self.renderings += 1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,19 @@ from typing import Any
 import pytest
 
 from monitor.core.alerts.rules import Alert, AlertKind
-from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.errors import SettingsError, SilentLeaderError, TrackerError
 from monitor.core.events import Muted
 from monitor.core.model import Account
 from monitor.core.state import LoggedAlert, State
-from monitor.ipc.broadcast import Stream
 from monitor.ipc.mirror import (
-    LeaderGone,
-    StateMirror,
+    Changes,
     StateView,
     apply_line,
     encode_change,
     encode_state,
+    mirrored,
 )
-from monitor.ipc.server import Limits
+from monitor.ipc.server import Limits, Stream
 from monitor.store import Store
 from tests.builders import NOW, after, live, state, waiting, window
 from tests.fakes import settle
@@ -41,23 +41,43 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "claude-tracker" / "socket"
 
 
-async def mirror_of(path: Path, silent_secs: float = 6.0) -> StateMirror:
-    mirror = await StateMirror.connect(str(path), silent_secs)
-    assert mirror is not None
-    return mirror
+class Mirror:
+    """Follows the leader in a task; `view` shows what comes."""
+
+    def __init__(self, path: Path, silent_secs: float = 6.0) -> None:
+        self.view = StateView()
+        self.task = asyncio.create_task(self._follow(path, silent_secs))
+
+    async def _follow(self, path: Path, silent_secs: float) -> None:
+        async for shown in mirrored(str(path), silent_secs):
+            self.view.show(shown)
+
+    async def ready(self) -> State:
+        async with asyncio.timeout(5):
+            await self.view.ready()
+        return self.view.state
+
+    async def ended(self) -> None:
+        async with asyncio.timeout(3):
+            await self.task
 
 
-async def test_nobody_to_mirror_is_none(path: Path) -> None:
-    assert await StateMirror.connect(str(path)) is None
+async def first_of(path: Path) -> State:
+    async with aclosing(mirrored(str(path))) as states:
+        return await anext(states)
+
+
+async def test_nobody_to_mirror_is_no_state(path: Path) -> None:
+    assert [shown async for shown in mirrored(str(path))] == []
 
 
 async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
-    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as full:
         listener.bind(str(path))
         listener.listen(0)
-        first.connect(str(path))  # the queue is full: who dials now has to wait
-        dialling = asyncio.create_task(StateMirror.connect(str(path)))
+        full.connect(str(path))  # the queue is full: who dials now has to wait
+        dialling = asyncio.create_task(first_of(path))
         await asyncio.sleep(0.05)
         dialling.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -66,80 +86,69 @@ async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed(path
         accepted, _ = await asyncio.to_thread(listener.accept)
         with accepted:
             accepted.settimeout(5)
+            assert (await asyncio.to_thread(accepted.recv, 99)).endswith(b"\n")
+            accepted.sendall(b"0\n{}\n")
             assert await asyncio.to_thread(accepted.recv, 1) == b""
 
 
 async def test_a_mirror_has_a_state_at_once_and_follows(path: Path) -> None:
     async with serving(path) as handler:
         handler.show(7)
-        mirror = await mirror_of(path)
-        assert mirror.state.active == 7
-        following = asyncio.create_task(mirror.follow())
+        mirror = Mirror(path)
+        assert (await mirror.ready()).active == 7
         for number in (8, 9):
-            waiting = asyncio.create_task(mirror.changed())
+            waiting = asyncio.create_task(mirror.view.changed())
             await asyncio.sleep(0)
             handler.show(number)
             async with asyncio.timeout(2):
                 assert (await waiting).active == number
-        assert mirror.state.active == 9
-    with pytest.raises(LeaderGone) as gone:
-        await asyncio.wait_for(following, 1)
-    assert not gone.value.silent
-    assert mirror.state.active == 9
+    await mirror.ended()
+    assert mirror.view.state.active == 9
 
 
 async def test_a_quiet_leader_is_not_silent(path: Path) -> None:
     async with serving(path, limits=Limits(beat_secs=0.05)):
-        mirror = await mirror_of(path, silent_secs=0.3)
-        following = asyncio.create_task(mirror.follow())
+        mirror = Mirror(path, silent_secs=0.3)
+        await mirror.ready()
         await asyncio.sleep(0.5)
-        assert not following.done()
-        mirror.close()
-        with pytest.raises(LeaderGone):
-            await asyncio.wait_for(following, 1)
+        assert not mirror.task.done()
+    await mirror.ended()
 
 
 async def test_a_killed_leader_is_gone_at_once(path: Path) -> None:
     with leader(path.parent) as process:
-        mirror = await mirror_of(path)
-        following = asyncio.create_task(mirror.follow())
-        async with asyncio.timeout(2):
-            await mirror.changed()
+        mirror = Mirror(path)
+        await mirror.ready()
         begun = time.monotonic()
         process.send_signal(signal.SIGKILL)
-        with pytest.raises(LeaderGone) as gone:
-            await following
-        assert (gone.value.silent, time.monotonic() - begun < 0.5) == (False, True)
+        await mirror.ended()
+        assert time.monotonic() - begun < 0.5
 
 
 async def test_a_stopped_leader_is_silent_and_can_be_mirrored_again_later(path: Path) -> None:
     with leader(path.parent) as process:
-        mirror = await mirror_of(path, silent_secs=0.3)
+        mirror = Mirror(path, silent_secs=0.3)
+        await mirror.ready()
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(LeaderGone) as gone:
-            await asyncio.wait_for(mirror.follow(), 2)
-        assert gone.value.silent
-        with pytest.raises(LeaderGone) as gone:
-            await StateMirror.connect(str(path), 0.3)
-        assert gone.value.silent
+        with pytest.raises(SilentLeaderError):
+            await mirror.ended()
+        with pytest.raises(SilentLeaderError):
+            await Mirror(path, silent_secs=0.3).ended()
         process.send_signal(signal.SIGCONT)
-        (await mirror_of(path)).close()
+        await first_of(path)
 
 
 STOPS_ITSELF = """
-import asyncio, sys, threading, time
-from monitor.ipc.mirror import StateMirror
+import os, signal, subprocess, sys
+from monitor.core.commands import WatchState, encode_request
+from monitor.ipc.client import stream
 
-async def main():
-    mirror = await StateMirror.connect(sys.argv[1], 0.6)
-    following = asyncio.create_task(mirror.follow())
-    await mirror.changed()
-    time.sleep(1.5)  # as if it had been stopped, or were busy
-    await mirror.changed()
-    await mirror.changed()
-    print("follows" if not following.done() else "given up")
-
-asyncio.run(main())
+lines = stream(sys.argv[1], encode_request(WatchState()), 0.6)
+next(lines)
+subprocess.Popen(["sh", "-c", f"sleep 1.5; kill -CONT {os.getpid()}"])
+os.kill(os.getpid(), signal.SIGSTOP)
+next(lines), next(lines)
+print("follows")
 """
 
 
@@ -158,14 +167,14 @@ async def test_a_viewer_that_was_stopped_itself_does_not_blame_the_leader(path: 
 class RefusingHandler(FakeHandler):
     async def answer(self, _request: Mapping[str, Any]) -> Stream:
         if self.padding:
-            return Stream("other", lambda: self.padding, asyncio.Event().wait)
+            return Stream(lambda: f"{self.padding}\n".encode(), asyncio.Event().wait)
         raise SettingsError("not to be seen")
 
 
 async def test_a_leader_that_refuses_says_why(path: Path) -> None:
     async with serving(path, RefusingHandler()):
         with pytest.raises(TrackerError, match=r"^not to be seen$"):
-            await StateMirror.connect(str(path))
+            await first_of(path)
 
 
 @pytest.mark.parametrize("document", ["{", "[]", '{"other": 1}', "7"])
@@ -174,20 +183,20 @@ async def test_a_state_that_cannot_be_read_is_one_line(path: Path, document: str
     handler.padding = document
     async with serving(path, handler):
         with pytest.raises(TrackerError, match="is of another version"):
-            await StateMirror.connect(str(path))
+            await first_of(path)
 
 
 async def test_a_large_state_is_mirrored(path: Path) -> None:
     async with serving(path) as handler:
         handler.padding = "x" * 5_000_000
-        (await mirror_of(path)).close()
+        assert (await first_of(path)).storage_failure == handler.padding
 
 
 async def test_a_folder_that_is_not_ours_is_not_mirrored(path: Path) -> None:
     async with serving(path):
         path.parent.chmod(0o777)
         with pytest.raises(TrackerError, match="others may write"):
-            await StateMirror.connect(str(path))
+            await first_of(path)
 
 
 FIRST = state(live("first@example.com", window("5h", 42)))
@@ -204,6 +213,19 @@ def test_a_change_sends_only_the_accounts_that_changed() -> None:
 
 def test_another_list_of_accounts_is_sent_whole() -> None:
     assert apply_line(encode_change(FIRST, SECOND).encode(), FIRST).accounts == SECOND.accounts
+
+
+def test_each_who_follows_is_led_from_what_it_has_seen_and_the_lines_are_made_once() -> None:
+    changes, both = Changes(), state(live("first@example.com"), live("second@example.com"))
+    once = replace(both, accounts={**both.accounts, **FIRST.accounts})
+    twice = replace(once, accounts={**once.accounts, **SECOND.accounts}, active=1)
+    assert apply_line(changes.lines(None, both), State()).accounts == both.accounts
+    assert apply_line(changes.lines(both, once), both).accounts == once.accounts
+    late, early = changes.lines(both, twice), changes.lines(once, twice)
+    assert apply_line(late, both) == apply_line(early, once)
+    assert (b"first@" in late, b"first@" in early) == (True, False)
+    assert changes.lines(both, twice) is late
+    assert changes.lines(twice, twice) == b""
 
 
 def test_the_log_of_alerts_is_sent_when_it_changes() -> None:

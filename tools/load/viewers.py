@@ -11,10 +11,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from monitor.ipc.mirror import LINE_BYTES
 from monitor.ipc.protocol import parse_code, render_request
 
 READY: Final = "ready"
+LINE_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)

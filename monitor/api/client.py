@@ -28,21 +28,25 @@ class ApiHosts:
 
 
 class Client:
-    """Speaks to its two `hosts`, and to no other; they may be replaced, which no request under way notices.
+    """Speaks to its two hosts, and to no other.
 
     The `clock` hears what time each answer of theirs tells. An async context manager.
     """
 
     def __init__(self, hosts: ApiHosts, clock: ServerClock) -> None:
-        self.hosts = hosts
+        self._hosts = hosts
         self._clock = clock
 
     async def __aenter__(self) -> Self:
-        self._session = session_of(self.hosts.user_agent)
+        self._session = session_of(self._hosts.user_agent)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+
+    def reload(self, hosts: ApiHosts) -> None:
+        """Speak to these hosts from now on, which no request under way notices."""
+        self._hosts = hosts
 
     async def usage(self, account: Account, credential: Credential) -> Usage:
         """The account's usage now. Raises ApiError.
@@ -50,10 +54,10 @@ class Client:
         Usage of another organization is never booked on this account, nor usage that may be of another one.
         """
         if credential.auth_method is AuthMethod.OAUTH:
-            url, headers = f"{self.hosts.url}/api/oauth/usage", _oauth(credential.secret)
+            url, headers = f"{self._hosts.url}/api/oauth/usage", _oauth(credential.secret)
         else:
             organization = quote(account.org_id, safe="")
-            url = f"{self.hosts.web_url}/api/organizations/{organization}/usage"
+            url = f"{self._hosts.web_url}/api/organizations/{organization}/usage"
             headers = {"Cookie": f"sessionKey={credential.secret.reveal()}"}
         answer = await self._ask(url, headers, credential.auth_method)
         told = answer.headers.get(ORGANIZATION_HEADER)
@@ -65,13 +69,13 @@ class Client:
 
     async def profile(self, token: Secret) -> Profile:
         """Ask whose token it is. Raises ApiError."""
-        url = f"{self.hosts.url}/api/oauth/profile"
+        url = f"{self._hosts.url}/api/oauth/profile"
         return wire.parse_profile((await self._ask(url, _oauth(token), AuthMethod.OAUTH)).body)
 
     async def _ask(self, url: str, headers: Mapping[str, str], auth_method: AuthMethod) -> Answer:
-        sent, agent = self._clock.machine.now(), self.hosts.user_agent
+        sent, agent = self._clock.machine.now(), self._hosts.user_agent
         headers = {"Accept": "application/json", "User-Agent": agent, **headers}
-        limit = self.hosts.timeout_secs
+        limit = self._hosts.timeout_secs
         try:
             answer = await ask(self._session, url, headers, most=MOST_BYTES, limit_secs=limit)
         except BlockedError as blocked:

@@ -31,7 +31,6 @@ from monitor.core.state import Policy, State
 from monitor.credentials.accounts import AccountService
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.local_usage import LocalUsage
-from monitor.credentials.owners import Owners
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
 from monitor.notify.channel import ChannelSet, send_to_each
@@ -69,7 +68,6 @@ class Credentials:
     """
 
     stores: SecretStores
-    owners: Owners
     accounts: AccountService
     watcher: LoginWatcher
     local_usage: LocalUsage
@@ -128,9 +126,8 @@ class App:
     async def reload(self, settings: Settings, policy: Policy, hosts: ApiHosts) -> None:
         """Go on by other settings: polls and commands that are under way end as they would have."""
         now = self.clock.now()
-        self._client.hosts = hosts
-        self.credentials.stores.default = settings.storage
-        self.credentials.owners.api = self._client if policy.polls else None
+        self._client.reload(hosts)
+        self.credentials.stores.reload(settings.storage)
         self.store.dispatch(PolicyChanged(now, policy))
         self.credentials.accounts.load(settings)
         self.credentials.watcher.look_again()

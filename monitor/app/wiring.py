@@ -122,12 +122,11 @@ def connect(
     stores = SecretStores(
         places.vault, cache, places.given, lambda argv: TokenCommand(argv, clock), places.storage
     )
-    owners = Owners(client if policy.polls else None, cache, stores, store, clock)
+    owners = Owners(client, cache, stores, store, clock)
     resolver = Resolver(stores, owners, store, clock)
     watcher = LoginWatcher(places.logins, owners, resolver, store, clock)
     credentials = Credentials(
         stores,
-        owners,
         AccountService(places.file, owners, resolver, stores, store, clock),
         watcher,
         LocalUsage(watcher, cache, store, clock, parse_usage),

@@ -273,7 +273,7 @@ class AccountService:
         Where nothing is sent, any token will do and none is kept.
         """
         login, owners, now = await source.read(), self._owners, self._clock.now()
-        asks = owners.api is not None
+        asks = owners.asks
         if asks and login.credential.is_dead(now):
             failure = Failure(Reason.AUTH, Cause.EXPIRED, Source.LOGIN, folder=source.folder)
             raise CredentialError(failure)

@@ -36,30 +36,35 @@ class ProfileSource(Protocol):
 class Owners:
     """Says whose a token is: the API is asked once for each, and the answer is remembered.
 
-    Where there is no API to ask (`api` is None), what Claude Code notes beside a login is believed.
+    Where the API may not be asked, what Claude Code notes beside a login is believed.
     """
 
     def __init__(
         self,
-        api: ProfileSource | None,
+        api: ProfileSource,
         cache: AccountCache,
         stores: SecretStores,
         store: Store,
         clock: Clock,
     ) -> None:
-        self.api = api
+        self._api = api
         self.cache = cache
         self._stores = stores
         self._store = store
         self._clock = clock
 
+    @property
+    def asks(self) -> bool:
+        """Say whether the API may be asked, by the policy of now."""
+        return self._store.state.policy.polls
+
     # Whose a token is
 
     async def of_login(self, login: Login, source: LoginSource) -> Profile:
         """Find out whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
-        if self.api is not None and login.is_setup_token:
+        if self.asks and login.is_setup_token:
             raise CredentialError.of(Cause.NO_SCOPE, reason=Reason.SCOPE)
-        if self.api is not None:
+        if self.asks:
             return await self.of_token(login.credential.secret)
         facts = await source.facts.read() if source.facts is not None else None
         if facts is None or facts.profile is None:
@@ -67,13 +72,13 @@ class Owners:
         return facts.profile
 
     async def of_token(self, secret: Secret) -> Profile:
-        """Find out whose token it is. Raises ApiError, or CredentialError where there is no API to ask."""
+        """Find out whose token it is. Raises ApiError, or CredentialError where the API may not be asked."""
         known = self.cache.profile_of(secret)
         if known is not None:
             return known
-        if self.api is None:
+        if not self.asks:
             raise CredentialError.of(Cause.NOT_ASKED)
-        profile = await self.api.profile(secret)
+        profile = await self._api.profile(secret)
         self.cache.remember(secret, profile)
         return profile
 

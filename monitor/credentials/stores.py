@@ -52,7 +52,7 @@ class Stored:
 class SecretStores:
     """Reads an account's own token where it is kept, and writes it to the keyring where it belongs there.
 
-    `default` is what the settings say of accounts that say nothing. All methods raise CredentialError.
+    `default` is what the settings say of accounts that say nothing. Reading and writing raises CredentialError.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SecretStores:
         command: Callable[[tuple[str, ...]], TokenCommand],
         default: Storage | None = None,
     ) -> None:
-        self.default = default
+        self._default = default
         self._keyring = keyring
         self._cache = cache
         self._given = given
@@ -71,9 +71,13 @@ class SecretStores:
         self._commands: dict[tuple[str, ...], TokenCommand] = {}
         self._kept: dict[str, Credential] = {}
 
+    def reload(self, default: Storage | None) -> None:
+        """Go by other settings from now on."""
+        self._default = default
+
     def wanted(self, account: Account) -> Storage | None:
         """The storage that the settings ask for; None is whichever there is."""
-        return wanted(account, self.default)
+        return wanted(account, self._default)
 
     async def read(self, account: Account, rejected: Credential | None = None) -> Stored:
         """Read what is stored for the account, anew where the API has rejected what was read before."""

@@ -16,8 +16,9 @@ from monitor.core.errors import (
     SettingsError,
     Source,
 )
+from monitor.core.events import PolicyChanged
 from monitor.core.model import Account, Credential, Identity, Login, Profile, Secret, Storage
-from monitor.core.state import State
+from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import AccountService, Imported
 from monitor.credentials.claude_code import LoginSource
@@ -242,7 +243,6 @@ class Rig:
         self.given = FakeGiven()
         self.commands: dict[tuple[str, ...], FakeCommand] = {}
         self.default: Storage | None = None
-        self.has_api = True
         self.freshen_secs = FRESHEN_SECS
         self.start()
 
@@ -255,13 +255,7 @@ class Rig:
         self.stores = SecretStores(
             self.keeper, self.learnt, self.given, lambda argv: self.commands[argv], self.default
         )
-        self.owners = Owners(
-            self.profiles if self.has_api else None,
-            self.learnt,
-            self.stores,
-            self.store,
-            self.clock,
-        )
+        self.owners = Owners(self.profiles, self.learnt, self.stores, self.store, self.clock)
         self.resolver = Resolver(self.stores, self.owners, self.store, self.clock)
         self.registry = self.resolver.registry
         self.book = AccountService(
@@ -289,7 +283,12 @@ class Rig:
 
     def prefers(self, storage: Storage | None) -> None:
         """`storage` in the settings, for all accounts that say nothing."""
-        self.default = self.stores.default = storage
+        self.default = storage
+        self.stores.reload(storage)
+
+    def forbid_api(self) -> None:
+        """`api.enabled = false` in the settings."""
+        self.store.dispatch(PolicyChanged(self.clock.now(), Policy(polls=False)))
 
     def restart(self) -> None:
         """As another process begins: with a state of its own."""

@@ -193,8 +193,7 @@ async def test_the_status_line_speaks_of_the_account_of_its_folder(place: str | 
 
 async def test_without_an_api_a_folder_needs_no_token_that_holds() -> None:
     rig = rig_at(FakeLogin("setup", "/ci", scopes=("user:inference",), facts=facts()))
-    rig.has_api = False
-    rig.start()
+    rig.forbid_api()
     figures = await figures_of(rig)
     await figures.look()
     assert used(rig) == 0.42

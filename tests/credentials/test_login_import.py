@@ -114,8 +114,7 @@ async def test_an_account_of_a_command_is_only_attached() -> None:
 
 async def test_without_an_api_a_login_is_whose_claude_code_says_it_is() -> None:
     rig = Rig()
-    rig.has_api = False
-    rig.start()
+    rig.forbid_api()
     facts = FakeFacts(Identity("uuid-me", "org-1"), ME, "Mine")
     rig.logins = [FakeLogin("t1", "/w", facts=facts)]
     assert [i.name for i in await rig.import_from(rig.logins)] == [ME]
@@ -135,8 +134,8 @@ async def test_without_an_api_a_login_is_whose_claude_code_says_it_is() -> None:
 )
 async def test_without_an_api_no_token_has_to_hold_and_none_is_kept(login: FakeLogin) -> None:
     rig = Rig()
-    rig.has_api, rig.vault.locked = False, True
-    rig.start()
+    rig.forbid_api()
+    rig.vault.locked = True
     mine = Identity("uuid-me", "org-1")
     rig.logins = [replace(login, facts=FakeFacts(mine, ME, "Mine"))]
     for is_new in (True, False):

@@ -167,22 +167,20 @@ def screen_checks(facts: ScreenFacts, environ: Mapping[str, str]) -> list[Check]
     if facts.encoding.lower().replace("-", "").replace("_", "") != "utf8":
         words = f"{facts.encoding}, not UTF-8"
         encoding = LOCALE.warn(words, "`export LC_ALL=C.UTF-8`, or any UTF-8 locale")
-    return [_terminal(facts.size, environ), encoding]
-
-
-def _terminal(size: tuple[int, int] | None, environ: Mapping[str, str]) -> Check:
     term = environ.get("TERM", "")
-    if size is None:
-        return TERMINAL.skip("not a terminal")
+    if facts.size is None:
+        return [TERMINAL.skip("not a terminal"), encoding]
     if term in ("", "dumb"):
         found = f"$TERM is {term or 'empty'}: there is no table, only plain lines"
-        return TERMINAL.warn(found, "`export TERM=xterm-256color`, if it is such a terminal")
+        fix = "`export TERM=xterm-256color`, if it is such a terminal"
+        return [TERMINAL.warn(found, fix), encoding]
     colours = "256 colours" if "256" in term else "few colours"
     if environ.get("COLORTERM") in ("truecolor", "24bit"):
         colours = "all colours"
     if environ.get("NO_COLOR"):
         colours = "no colours ($NO_COLOR)"
-    found = f"{size[0]} columns, {size[1]} lines, {colours}"
-    if size[0] < LEAST[0] or size[1] < LEAST[1]:
-        return TERMINAL.warn(found, "make it larger: the table leaves much out")
-    return TERMINAL.ok(found)
+    columns, lines = facts.size
+    found = f"{columns} columns, {lines} lines, {colours}"
+    if columns < LEAST[0] or lines < LEAST[1]:
+        return [TERMINAL.warn(found, "make it larger: the table leaves much out"), encoding]
+    return [TERMINAL.ok(found), encoding]

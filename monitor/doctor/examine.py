@@ -167,7 +167,7 @@ class _Examination:
             return [network.PORT.fail(found, fix)]
         if site is None:
             return [network.PORT.skip('exporter.listen = "off": nothing is served')]
-        return [network.port_check(site, await network.try_port(site), who, self._world.platform)]
+        return [await network.port_check(site, who, self._world.platform)]
 
     async def _logins_and_accounts(self, keyring: Failure | None) -> list[Check]:
         world, now, asks = self._world, self._world.clock.now, self._settings.api.enabled

@@ -7,7 +7,6 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -128,27 +127,14 @@ LOOKUP_SECS: Final = 5.0
 _OURS: Final = b"server: claude-tracker"
 
 
-class Bind(StrEnum):
-    """The outcome of the attempt to listen."""
+async def port_check(
+    site: SiteConfig, who: Mapping[str, Any] | None, platform: str, ask_secs: float = PORT_SECS
+) -> Check:
+    """Listen for a moment; where somebody else does, ask who it is.
 
-    FREE = "free"
-    OURS = "ours"
-    TAKEN = "taken"
-    FORBIDDEN = "forbidden"
-    NO_SUCH_ADDRESS = "no_such_address"
-    FAILED = "failed"
-
-
-_BINDS: Final = {
-    errno.EADDRINUSE: Bind.TAKEN,
-    errno.EACCES: Bind.FORBIDDEN,
-    errno.EPERM: Bind.FORBIDDEN,
-    errno.EADDRNOTAVAIL: Bind.NO_SUCH_ADDRESS,
-}
-
-
-async def try_port(site: SiteConfig, ask_secs: float = PORT_SECS) -> Bind:
-    """Listen for a moment; where somebody else does, ask who it is."""
+    `who` is the running instance of these settings, if there is one.
+    """
+    where = address(site.host, site.port)
 
     def listen() -> None:
         for listening in open_sockets(site.host, site.port):
@@ -156,12 +142,48 @@ async def try_port(site: SiteConfig, ask_secs: float = PORT_SECS) -> Bind:
 
     try:
         await DaemonThreads(LOOKUP_SECS).run(listen)
-    except (TimeoutError, socket.gaierror, UnicodeError):  # of looking the host up
-        return Bind.NO_SUCH_ADDRESS
-    except OSError as error:
-        bind = _BINDS.get(error.errno or 0, Bind.FAILED)
-        return Bind.OURS if bind is Bind.TAKEN and await _is_ours(site, ask_secs) else bind
-    return Bind.FREE
+    except (OSError, UnicodeError) as error:
+        if getattr(error, "errno", 0) != errno.EADDRINUSE or not await _is_ours(site, ask_secs):
+            return unfree_check(site, error, platform)
+    else:
+        if site.port == 0:
+            return PORT.ok("any free port is taken when it starts")
+        return _served(site, f"{where} is free")
+    if who is None:
+        found = f"another monitor has {where}: one with other settings, or of another user"
+        return PORT.warn(found, _elsewhere(site.port + 1))
+    refused = [str(name) for name in who.get("refused_hosts", ())]
+    if refused:
+        found = f"requests are refused that ask {where} by the name {', '.join(refused)}"
+        return PORT.warn(found, f"if it is your scraper's: {setting(*site.hosts, *refused)}")
+    return _served(site, f"the running monitor serves on {where}")
+
+
+def unfree_check(site: SiteConfig, error: Exception, platform: str) -> Check:
+    """Say why nobody can listen there now."""
+    host, port = site.host, site.port
+    where = address(host, port)
+    is_unknown = isinstance(error, TimeoutError | socket.gaierror | UnicodeError)
+    match errno.EADDRNOTAVAIL if is_unknown else getattr(error, "errno", 0):
+        case errno.EADDRINUSE:
+            is_linux = platform == "linux"
+            program = (
+                f"ss -ltnp 'sport = :{port}'" if is_linux else f"lsof -nP -iTCP:{port} -sTCP:LISTEN"
+            )
+            fix = f"`{program}` says which; {_elsewhere(port + 1)}"
+            return PORT.fail(f"another program has {where}", fix)
+        case errno.EACCES | errno.EPERM:
+            found = f"this user may not listen on {where}: ports below 1024 are the system's"
+            return PORT.fail(found, _elsewhere(15707))
+        case errno.EADDRNOTAVAIL:
+            found = f"{host} is no address of this machine"
+            return PORT.fail(found, 'exporter.listen = "127.0.0.1:15707"')
+    return PORT.fail(f"{where} cannot be listened on", _elsewhere(port + 1))
+
+
+def _elsewhere(port: int) -> str:
+    other = port if port <= 65535 else port - 2
+    return f'another port in the settings, exporter.listen = "127.0.0.1:{other}", or "off"'
 
 
 async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
@@ -182,45 +204,6 @@ async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
             if _OURS in answer.lower():
                 return True
     return False
-
-
-def port_check(site: SiteConfig, bind: Bind, who: Mapping[str, Any] | None, platform: str) -> Check:
-    """`who` is the running instance of these settings, if there is one."""
-    host, port = site.host, site.port
-    where = address(host, port)
-    other = port + 1 if port < 65535 else port - 1
-    if bind is Bind.FORBIDDEN:
-        other = 15707
-    elsewhere = f'another port in the settings, exporter.listen = "127.0.0.1:{other}", or "off"'
-    match bind:
-        case Bind.FREE if port == 0:
-            return PORT.ok("any free port is taken when it starts")
-        case Bind.FREE:
-            return _served(site, f"{where} is free")
-        case Bind.OURS if who is not None:
-            refused = [str(name) for name in who.get("refused_hosts", ())]
-            if refused:
-                found = f"requests are refused that ask {where} by the name {', '.join(refused)}"
-                return PORT.warn(
-                    found, f"if it is your scraper's: {setting(*site.hosts, *refused)}"
-                )
-            return _served(site, f"the running monitor serves on {where}")
-        case Bind.OURS:
-            found = f"another monitor has {where}: one with other settings, or of another user"
-            return PORT.warn(found, elsewhere)
-        case Bind.TAKEN:
-            is_linux = platform == "linux"
-            program = (
-                f"ss -ltnp 'sport = :{port}'" if is_linux else f"lsof -nP -iTCP:{port} -sTCP:LISTEN"
-            )
-            return PORT.fail(f"another program has {where}", f"`{program}` says which; {elsewhere}")
-        case Bind.FORBIDDEN:
-            found = f"this user may not listen on {where}: ports below 1024 are the system's"
-            return PORT.fail(found, elsewhere)
-        case Bind.NO_SUCH_ADDRESS:
-            found = f"{host} is no address of this machine"
-            return PORT.fail(found, 'exporter.listen = "127.0.0.1:15707"')
-    return PORT.fail(f"{where} cannot be listened on", elsewhere)
 
 
 def _served(site: SiteConfig, found: str) -> Check:

@@ -20,9 +20,6 @@ FULL_FOR: Final = timedelta(days=8)
 KEPT: Final = timedelta(days=396)
 HOUR_SECS: Final = 3600
 
-MOST_ROWS: Final = 100_000
-"""Of one series: more than the time above can bring at the shortest interval of polls."""
-
 _NEW_SERIES: Final = "INSERT OR IGNORE INTO series (settings, account, window) VALUES (?, ?, ?)"
 _INSERT: Final = """
     INSERT OR IGNORE INTO samples SELECT id, ?, ?, ? FROM series
@@ -42,10 +39,6 @@ _THIN: Final = """
         AND at >= :since AND at < :until GROUP BY CAST(at / 3600 AS INTEGER))
     AND at NOT IN (SELECT at FROM (SELECT max(utilization), at FROM samples WHERE series = :series
         AND at >= :since AND at < :until GROUP BY CAST(at / 3600 AS INTEGER)))
-"""
-_OVERFLOW: Final = """
-    DELETE FROM samples WHERE series = :series AND at <= (SELECT at FROM samples
-        WHERE series = :series ORDER BY at DESC LIMIT 1 OFFSET :most)
 """
 
 
@@ -85,13 +78,12 @@ def prune(database: sqlite3.Connection, settings: str, now: datetime) -> None:
         "SELECT id, thinned_until FROM series WHERE settings = ?", (settings,)
     ).fetchall()
     for series, since in found:
-        span = {"series": series, "since": since, "until": until, "most": MOST_ROWS}
+        span = {"series": series, "since": since, "until": until}
         oldest = (now - KEPT).timestamp()
         database.execute("DELETE FROM samples WHERE series = ? AND at < ?", (series, oldest))
         if until > since:
             database.execute(_THIN, span)
             database.execute("UPDATE series SET thinned_until = ? WHERE id = ?", (until, series))
-        database.execute(_OVERFLOW, span)
         database.execute(
             "DELETE FROM series WHERE id = ? AND NOT EXISTS (SELECT 1 FROM samples WHERE series = id)",
             (series,),

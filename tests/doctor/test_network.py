@@ -1,5 +1,6 @@
 """The way to the API, this machine's clock, and the exporter's port, judged from facts and tried on real sockets."""
 
+import errno
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from exporters.web_config import SiteConfig
 from monitor.api.client import Reached, reach
 from monitor.core.errors import NEVER_CONNECTED, Cause, Failure, Reason
 from monitor.demo.server import SimulatedApi
-from monitor.doctor.network import Bind, api_checks, port_check, try_port
+from monitor.doctor.network import api_checks, port_check, unfree_check
 from monitor.doctor.report import Check, Outcome
 from tests.builders import NOW, after, state
 from tests.doctor.factories import ALONE, Machine
@@ -121,33 +122,48 @@ async def test_a_free_port_is_free_again_after_the_look() -> None:
     with listener() as port:
         pass
     for _ in range(2):
-        assert await try_port(SiteConfig("127.0.0.1", port)) is Bind.FREE
+        check = await port_check(SiteConfig("127.0.0.1", port), None, "linux")
+        assert (check.outcome, check.found) == (OK, f"127.0.0.1:{port} is free")
+
+
+@pytest.mark.parametrize(
+    "site, outcome, words",
+    [
+        (SiteConfig("0.0.0.0"), WARN, "is free, and open to other machines"),  # noqa: S104
+        (SiteConfig("", web_config=Path("w")), OK, " is free"),
+    ],
+)
+async def test_who_may_ask_at_a_free_port(site: SiteConfig, outcome: Outcome, words: str) -> None:
+    with listener() as port:
+        pass
+    check = await port_check(replace(site, port=port), None, "linux")
+    assert (check.outcome, words in check.found) == (outcome, True)
+
+
+async def test_any_port_is_free() -> None:
+    check = await port_check(SiteConfig("127.0.0.1", 0), None, "linux")
+    assert (check.outcome, "any free port" in check.found) == (OK, True)
 
 
 async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
     with listener() as port:
-        site = SiteConfig("127.0.0.1", port)
-        check = port_check(site, await try_port(site, ask_secs=0.1), None, "linux")
+        check = await port_check(SiteConfig("127.0.0.1", port), None, "linux", ask_secs=0.1)
     assert check.outcome is FAIL and check.found == f"another program has 127.0.0.1:{port}"
     assert check.fix is not None and f"`ss -ltnp 'sport = :{port}'`" in check.fix
-    assert "exporter.listen" in check.fix
+    assert f"127.0.0.1:{port + 1}" in check.fix
 
 
-async def test_a_port_on_which_a_monitor_serves_is_ours() -> None:
+async def test_a_port_on_which_a_monitor_serves_is_ours_or_another_user_s() -> None:
     async with Site(state, lambda: NOW, SiteConfig()) as site:
         config = SiteConfig("127.0.0.1", site.port)
-        bind = await try_port(config)
-    assert bind is Bind.OURS
-    assert port_check(config, bind, {"pid": 1}, "linux").outcome is OK
-    assert port_check(config, bind, None, "linux").outcome is WARN
+        assert (await port_check(config, {"pid": 1}, "linux")).outcome is OK
+        assert (await port_check(config, None, "linux")).outcome is WARN
 
 
-async def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
-    assert await try_port(SiteConfig("192.0.2.1", 15707)) is Bind.NO_SUCH_ADDRESS
-
-
-async def test_a_host_that_nobody_knows_is_told() -> None:
-    assert await try_port(SiteConfig("no-such-host.invalid", 15707)) is Bind.NO_SUCH_ADDRESS
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+async def test_an_address_of_another_machine_cannot_be_listened_on(host: str) -> None:
+    check = await port_check(SiteConfig(host, 15707), None, "linux")
+    assert (check.outcome, check.found) == (FAIL, f"{host} is no address of this machine")
 
 
 async def test_nothing_is_to_be_served(machine: Machine) -> None:
@@ -158,24 +174,14 @@ async def test_nothing_is_to_be_served(machine: Machine) -> None:
 
 async def test_a_port_of_the_system_is_forbidden() -> None:
     with unprivileged():
-        assert await try_port(SiteConfig("127.0.0.1", 1)) is Bind.FORBIDDEN
+        check = await port_check(SiteConfig("127.0.0.1", 1), None, "linux")
+    assert (check.outcome, "may not listen" in check.found) == (FAIL, True)
 
 
-@pytest.mark.parametrize(
-    "site, bind, outcome, words",
-    [
-        (SiteConfig("::1", 9), Bind.FREE, OK, "[::1]:9 is free"),
-        (SiteConfig("127.0.0.1", 0), Bind.FREE, OK, "any free port"),
-        (SiteConfig("198.51.100.7", 9), Bind.FREE, WARN, "open to other machines"),
-        (SiteConfig("", 9, web_config=Path("w")), Bind.FREE, OK, ":9 is free"),
-        (SiteConfig("127.0.0.1", 9), Bind.FORBIDDEN, FAIL, "may not listen"),
-        (SiteConfig("192.0.2.1", 9), Bind.NO_SUCH_ADDRESS, FAIL, "no address of this machine"),
-        (SiteConfig("x", 9), Bind.FAILED, FAIL, "cannot be listened on"),
-    ],
-)
-def test_what_is_said_of_a_port(site: SiteConfig, bind: Bind, outcome: Outcome, words: str) -> None:
-    check = port_check(site, bind, None, "darwin")
-    assert (check.outcome, words in check.found) == (outcome, True)
+def test_another_obstacle_is_told_with_another_port() -> None:
+    check = unfree_check(SiteConfig("::1", 65535), OSError(errno.EIO, ""), "darwin")
+    assert (check.outcome, check.found) == (FAIL, "[::1]:65535 cannot be listened on")
+    assert check.fix is not None and "127.0.0.1:65534" in check.fix
 
 
 async def test_a_monitor_that_speaks_tls_and_wants_a_password_is_ours(tmp_path: Path) -> None:
@@ -187,13 +193,15 @@ async def test_a_monitor_that_speaks_tls_and_wants_a_password_is_ours(tmp_path: 
     )
     config = SiteConfig(web_config=tmp_path / "web.yml")
     async with Site(state, lambda: NOW, config) as site:
-        assert await try_port(replace(config, port=site.port)) is Bind.OURS
+        check = await port_check(replace(config, port=site.port), {"pid": 1}, "linux")
+    assert check.outcome is OK and "the running monitor serves" in check.found
 
 
-def test_names_that_were_refused_are_named_with_the_setting() -> None:
-    site = SiteConfig("127.0.0.1", 9, ("box.lan",))
+async def test_names_that_were_refused_are_named_with_the_setting() -> None:
     who = {"pid": 1, "refused_hosts": ["host.docker.internal"]}
-    check = port_check(site, Bind.OURS, who, "linux")
+    async with Site(state, lambda: NOW, SiteConfig()) as site:
+        config = SiteConfig("127.0.0.1", site.port, ("box.lan",))
+        check = await port_check(config, who, "linux")
     assert check.outcome is WARN
     assert check.found.endswith("by the name host.docker.internal")
     assert check.fix == (

@@ -96,7 +96,7 @@ class OwnRequests(RequestBudget):
     """The budget of a process that is the only one to ask, and may ask twice at one instant of a clock that stands."""
 
     def __init__(self) -> None:
-        super().__init__(inline_database(), lambda _: None)
+        super().__init__(inline_database())
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
         return may_send(Sent(account.requests, account.backoff_until), base, now)

@@ -87,7 +87,7 @@ class Persistence:
     def over(recorder: Recorder, others: Others, *, is_brief: bool = False) -> "Persistence":
         """Make all of them over one database. One that `is_brief` sends no request that it cannot count."""
         database = recorder.database
-        budget = RequestBudget(database, recorder.record_backoff, is_brief=is_brief)
+        budget = RequestBudget(database, is_brief=is_brief)
         history = History(database, recorder.settings, others)
         return Persistence(Mute(database), recorder, budget, history)
 

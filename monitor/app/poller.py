@@ -115,7 +115,6 @@ class Poller:
                 self._logged[name] = result.left_out
                 _log.warning("%s: not understood: %s", name, "; ".join(result.left_out))
             self._store.dispatch(PollSucceeded(now, name, result, duration, self._chance()))
-        self._budget.record_backoff(self._store.state.accounts[name])
 
     def _due(self) -> list[str]:
         """Return the accounts to start in this tick, most overdue first; none where the API is not to be asked."""

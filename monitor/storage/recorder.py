@@ -149,12 +149,6 @@ class Recorder:
             decision.is_released = True
             self.decided.put_nowait(decision.stored)
 
-    def record_backoff(self, account: AccountState) -> None:
-        """Have the other processes respect the account's back-off, or its end."""
-        write = partial(requests.put_backoff, account=account)
-        self._pending.rows["backoff", account.account.name] = write
-        self._flush()
-
     def record_facts(self, name: str, facts: Any) -> None:
         """Keep these facts of the account in the place of the ones before; None forgets them."""
         self._facts[name] = facts
@@ -214,8 +208,11 @@ class Recorder:
                     rename = partial(samples.rename, settings=self.settings, old=former, new=name)
                     history.append(rename)
                     self._put(cache.IMPORTED, "", f"{former} is {name}")
-            if old is None or cache.stored(old) != cache.stored(account):
+            if old is None or _is_to_be_kept(old, account):
                 self._put(cache.ACCOUNT, name, account)
+            if old is not None and _backs_off(old) != _backs_off(account):
+                put = partial(requests.put_backoff, account=account)
+                self._pending.rows["backoff", name] = put
             usage = account.usage if self._keeps_history else None
             if usage is not None and (old is None or old.usage is None or old.usage.at != usage.at):
                 self._record_sample(name, usage)
@@ -296,6 +293,20 @@ class Recorder:
         self.failure = failure
         self._failure_changed.set()
         self._failure_changed = asyncio.Event()
+
+
+def _is_to_be_kept(old: AccountState, account: AccountState) -> bool:
+    """Whether the account's row is to be written anew: while it is polled only for new figures, the rest waits for the
+    end of the poll (what was sent is in a row of its own).
+    """
+    if account.polling:
+        return account.usage is not old.usage
+    return old.polling or cache.stored(old) != cache.stored(account)
+
+
+def _backs_off(account: AccountState) -> tuple[datetime | None, bool]:
+    """What other processes are to know of the account's polls."""
+    return account.backoff_until, account.failures_in_a_row > 0
 
 
 def _former_names(before: State, after: State, account: AccountState) -> list[str]:

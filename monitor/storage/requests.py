@@ -7,7 +7,7 @@ it, and outlive its removal.
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -50,16 +50,8 @@ class RequestBudget:
     request. One that does not stay (`is_brief`) sends nothing: nobody would ever know of its requests.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        record_backoff: Callable[[AccountState], None],
-        *,
-        is_brief: bool = False,
-    ) -> None:
+    def __init__(self, database: Database, *, is_brief: bool = False) -> None:
         self._database = database
-        self.record_backoff = record_backoff
-        """Has the other processes respect an account's back-off, or its end."""
         self._is_brief = is_brief
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:

@@ -253,15 +253,11 @@ class FakeBudget(RequestBudget):
     others: tuple[datetime, ...] = ()
     backoff_until: datetime | None = None
     left: int = 0
-    noted: list[AccountState] = field(default_factory=list)
 
     async def acquire(self, account: AccountState, _base: timedelta, _now: datetime) -> Sent:
         requests = tuple(sorted({*account.requests, *self.others}))
         self.left -= 1
         return Sent(requests, self.backoff_until, allowed=self.left >= 0)
-
-    def record_backoff(self, account: AccountState) -> None:
-        self.noted.append(account)
 
 
 async def test_what_other_processes_have_sent_postpones_a_poll() -> None:
@@ -327,19 +323,6 @@ async def test_a_second_try_needs_room_among_all_processes() -> None:
     down = rig.store.state.accounts["a"].down
     assert down is not None
     assert (down.failure.reason, len(rig.api.asked)) == (Reason.AUTH, 1)
-
-
-async def test_what_the_server_said_is_noted_for_the_other_processes() -> None:
-    rig = Rig("a")
-    answers = [ApiError(Failure(Reason.RATE_LIMITED, retry_after=timedelta(minutes=40))), None]
-    rig.api.answer = lambda *_: answers.pop(0)
-    allowance = FakeBudget(left=9)
-    rig.poller_with(allowance)
-    async with rig.running():
-        await rig.clock.advance(60 * 60, tick=20)
-    first, second = (account.backoff_until for account in allowance.noted[:2])
-    assert first is not None
-    assert second is None
 
 
 async def test_refreshes_without_end_keep_to_28_requests_an_hour() -> None:

@@ -13,7 +13,16 @@ from typing import TypeVar
 
 import pytest
 
-from monitor.core.events import AccountsLoaded, RequestSent, Restored, Ticked
+from monitor.core.errors import Failure, Reason
+from monitor.core.events import (
+    AccountsLoaded,
+    PollFailed,
+    PollPostponed,
+    PollStarted,
+    RequestSent,
+    Restored,
+    Ticked,
+)
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.storage import cache, recorder, samples
@@ -41,7 +50,7 @@ class Program:
         self.path = folder / "state.db"
         self.recorder = Recorder(Database(StateFile(self.path)), "")
         self.store = Store(State(), self.recorder.record)
-        self.budget = RequestBudget(self.recorder.database, self.recorder.record_backoff)
+        self.budget = RequestBudget(self.recorder.database)
         self.journal = Journal(self.recorder)
 
     async def released(self, within: float) -> list[StoredAlert]:
@@ -78,6 +87,18 @@ async def test_what_changes_nothing_writes_nothing(tmp_path: Path) -> None:
             assert await running.recorder.drain()
         now = running.path.with_name("state.db-wal").stat()
         assert (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+async def test_a_poll_is_written_once_it_has_ended(tmp_path: Path) -> None:
+    async with program(tmp_path) as running:
+        before = running.kept().accounts["a"]
+        for event in (PollStarted(after(seconds=5), "a"), RequestSent(after(seconds=5), "a")):
+            running.store.dispatch(event)
+            assert await running.recorder.drain()
+        assert running.kept().accounts["a"] == before
+        running.store.dispatch(PollPostponed(after(seconds=6), "a"))
+        assert await running.recorder.drain()
+        assert running.kept().accounts["a"].requests == (after(seconds=5),)
 
 
 async def test_while_another_process_holds_the_database_nothing_on_the_loop_waits(
@@ -125,6 +146,18 @@ async def test_what_was_sent_while_nothing_could_be_counted_is_counted_afterward
         running.store.dispatch(AccountsLoaded(later, (other,)))
         known = await running.budget.sent(running.store.state.accounts, later)
         assert known["renamed"].requests == (NOW, later)
+
+
+async def test_the_other_processes_learn_of_a_back_off_and_of_its_end(tmp_path: Path) -> None:
+    limited = Failure(Reason.RATE_LIMITED, retry_after=timedelta(minutes=40))
+    async with program(tmp_path) as running:
+        mine = {"a": running.store.state.accounts["a"]}
+        for event in (PollFailed(after(minutes=3), "a", limited), sample("a", 9, 70)):
+            running.store.dispatch(event)
+            assert await running.recorder.drain()
+            until = running.store.state.accounts["a"].backoff_until
+            known = (await running.budget.sent(mine, after(minutes=9)))["a"].backoff_until
+            assert known == until == (after(minutes=43) if event.at == after(minutes=3) else None)
 
 
 async def test_an_alert_is_released_once_it_is_written(tmp_path: Path) -> None:

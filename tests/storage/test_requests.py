@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.core.model import Account, AccountState, Identity
 from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, Sent
+from monitor.core.state import State
 from monitor.storage import requests
 from monitor.storage.db import StateFile
 from monitor.storage.requests import RequestBudget
@@ -166,17 +167,18 @@ def test_old_requests_are_dropped(file: StateFile) -> None:
 
 def budget_in(folder: Path, *, is_brief: bool = False) -> RequestBudget:
     recorder = inline_recorder(folder)
-    return RequestBudget(recorder.database, recorder.record_backoff, is_brief=is_brief)
+    return RequestBudget(recorder.database, is_brief=is_brief)
 
 
 async def test_the_budget_of_all_settings_files_is_one(tmp_path: Path) -> None:
     first = budget_in(tmp_path)
     assert (await first.acquire(account(), BASE, NOW)).allowed
     other = inline_recorder(tmp_path, "another settings file")
-    second = RequestBudget(other.database, other.record_backoff)
+    second = RequestBudget(other.database)
     assert not (await second.acquire(account(), BASE, NOW)).allowed
     limited = replace(account(), backoff_until=after(minutes=40), failures_in_a_row=1)
-    second.record_backoff(limited)
+    asked = State(accounts={"a": account()})
+    other.record(asked, replace(asked, accounts={"a": limited}), ())
     assert (await first.sent({"a": account()}, NOW))["a"] == Sent((NOW,), after(minutes=40))
 
 

@@ -7,7 +7,7 @@ import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import Final, SupportsFloat
 
@@ -38,6 +38,7 @@ from monitor.core.state import Policy, State
 
 HOUR: Final = timedelta(hours=1)
 JUST_AFTER: Final = timedelta(microseconds=1)
+FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 _revision: Final = cache(revision)
 
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -85,7 +86,7 @@ class Row:
         extra = usage.extra_usage if usage else None
         return extra if extra is not None and extra.enabled else None
 
-    def next_turn(self) -> datetime | None:
+    def next_turn(self) -> datetime:
         """Return the first instant from which samples other than countdowns differ, though nothing happens."""
         account = self.account
         at = [request + HOUR for request in account.requests]
@@ -98,7 +99,7 @@ class Row:
             if window.resets_at is not None:
                 length = window_duration(window.key) or LONGEST_EXPECTED
                 at += (window.resets_at, window.resets_at + length)
-        return min((instant for instant in at if instant > self.now), default=None)
+        return min((instant for instant in at if instant > self.now), default=FOREVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +115,14 @@ class Fleet:
         pool, kept = self.state.pool, kept_for(self.state.policy.interval)
         return pool if pool is not None and self.now - pool.at <= kept else None
 
-    def next_turn(self) -> datetime | None:
+    def next_turn(self) -> datetime:
         """Return the same as of a row."""
         at = list(condition_ends(self.state.conditions))
         if self.state.pool is not None:
             at.append(self.state.pool.at + kept_for(self.state.policy.interval) + JUST_AFTER)
         if self.state.muted_until is not None:
             at.append(self.state.muted_until)
-        return min((instant for instant in at if instant > self.now), default=None)
+        return min((instant for instant in at if instant > self.now), default=FOREVER)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

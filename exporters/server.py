@@ -30,7 +30,7 @@ from exporters.headers import (
     setting,
 )
 from exporters.page import SECURITY_POLICY, render_page, render_status
-from exporters.prometheus import Exposition, Page
+from exporters.prometheus import Exposition
 from exporters.web_config import SiteConfig, WebConfigFile
 from monitor.core.errors import TrackerError
 from monitor.core.state import State
@@ -276,9 +276,17 @@ class Site:
         return web.Response(status=refusal, text=text)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        accept = request.headers.get("Accept", "")
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         async with self._writing:  # who asks at the same time then finds most of it made
-            page = await self._page_of(accept)
+            state, now = self._state(), self._now()
+            for _ in self._exposition.steps(state, now):
+                # All else has its turn once a millisecond, however many accounts there are.
+                if loop.time() - begun > STEP_SECONDS:
+                    await asyncio.sleep(0)
+                    begun = loop.time()
+            accept = request.headers.get("Accept", "")
+            page = self._exposition.page(now, accept, [self._lag, self._process])
         headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"
@@ -292,23 +300,6 @@ class Site:
         for piece in page.pieces():
             await response.write(piece)
         return response
-
-    async def _page_of(self, accept: str) -> Page:
-        """Make one of the newest state. All else has its turn once a millisecond, however many accounts there are."""
-        loop = asyncio.get_running_loop()
-        steps = self._exposition.steps(
-            self._state(), self._now(), accept, [self._lag, self._process]
-        )
-        begun = loop.time()
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                page: Page = end.value
-                return page
-            if loop.time() - begun > STEP_SECONDS:
-                await asyncio.sleep(0)
-                begun = loop.time()
 
     async def _page(self, request: web.Request) -> web.Response:
         secure = self._web.current.tls is not None

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from prometheus_client.registry import Collector
 
-from exporters.prometheus import Exposition, finish
+from exporters.prometheus import Exposition, Page
 from monitor.core.alerts.memory import Condition, WindowMemory
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import Failure, Reason
@@ -160,5 +160,17 @@ def render(
     state: State, now: datetime, accept: str, others: Iterable[Collector] = ()
 ) -> tuple[bytes, str]:
     """The page of a first scrape, and its content type."""
-    page = finish(Exposition().steps(state, now, accept, others))
+    page = next_page(Exposition(), state, now, accept, others)
     return page.body(), page.content_type
+
+
+def next_page(
+    exposition: Exposition,
+    state: State,
+    now: datetime,
+    accept: str = "application/openmetrics-text",
+    others: Iterable[Collector] = (),
+) -> Page:
+    for _ in exposition.steps(state, now):
+        pass
+    return exposition.page(now, accept, others)

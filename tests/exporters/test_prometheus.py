@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporters.headers import OPENMETRICS, TEXT
 from exporters.metrics import titles_of
-from exporters.prometheus import Exposition, Page, finish
+from exporters.prometheus import Exposition
 from exporters.server import LoopLag
 from monitor import __version__
 from monitor.core.alerts.conditions import condition_key
@@ -34,7 +34,7 @@ from monitor.core.state import NotificationLog, Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before, failing, live, state, usage, waiting, window
 from tests.exporters.contract import CONTRACT
-from tests.exporters.factories import HOSTILE, render, rich_state
+from tests.exporters.factories import HOSTILE, next_page, render, rich_state
 from tests.exporters.library import families, rendered
 from tests.real.need import need
 
@@ -432,15 +432,6 @@ account_lists = st.lists(
 )
 
 
-def page_of(
-    exposition: Exposition,
-    shown: State,
-    now: datetime,
-    accept: str = "application/openmetrics-text",
-) -> Page:
-    return finish(exposition.steps(shown, now, accept))
-
-
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
 @given(accounts=account_lists, minutes=st.integers(0, 90))
 def test_the_page_is_byte_for_byte_that_of_the_library(
@@ -482,7 +473,7 @@ def test_what_is_kept_from_one_scrape_to_the_next_is_never_old(
     exposition, shown = Exposition(), rich_state(NOW)
     for at, change in scrapes:
         shown = changed(shown, change, at)
-        page = page_of(exposition, shown, at)
+        page = next_page(exposition, shown, at)
         assert page.body() == rendered(shown, at, openmetrics=True)
         assert gzip.decompress(page.gzip()) == page.body()
         assert b"".join(page.pieces()) == page.body()
@@ -496,7 +487,7 @@ def test_nothing_is_kept_beyond_the_instant_that_changes_it(change: str, interva
     policy = replace(shown.policy, interval=timedelta(minutes=interval))
     shown = replace(shown, policy=policy)
     for at in TURNS:
-        assert page_of(exposition, shown, at).body() == rendered(shown, at, openmetrics=True)
+        assert next_page(exposition, shown, at).body() == rendered(shown, at, openmetrics=True)
 
 
 def changed(shown: State, change: str, at: datetime) -> State:

@@ -75,11 +75,9 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         protocol: asyncio.Protocol,
-        active: asyncio.Event,
         ended: "Callable[[Connection], object]",
     ) -> None:
         self._protocol = protocol
-        self._active = active
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -108,7 +106,6 @@ class Connection(asyncio.Protocol):
             self._has_more = True
         elif self.head_since is None:
             self.head_since = self._loop.time()
-            self._active.set()
         self._protocol.data_received(data)
 
     def eof_received(self) -> None:
@@ -116,7 +113,6 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.unread_since = self._loop.time()
-        self._active.set()
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
@@ -146,11 +142,6 @@ class Connection(asyncio.Protocol):
             self.unread_since is not None and now - self.unread_since > READ_SECS
         )
 
-    @property
-    def is_idle(self) -> bool:
-        """Return whether the client keeps the connection for another request: nothing is awaited of it."""
-        return not self.requests and self.head_since is None and self.unread_since is None
-
     def abort(self) -> None:
         """End the connection at once; what the client has not read is forgotten, by the system too."""
         if self._transport is not None:
@@ -179,12 +170,10 @@ class Listener:
         self._tls = tls
         self._connections: dict[Connection, None] = {}
         self._most = MAX_CONNECTIONS
-        self._active = asyncio.Event()
         self._complained_at: float | None = None
 
     async def run(self) -> None:
         """Accept until cancelled."""
-        self._most = _room_for_connections(0)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._end_overdue())
             for each in self._sockets:
@@ -237,13 +226,14 @@ class Listener:
                     self._complained_at = now
                 await asyncio.sleep(LOOK_SECS)
                 continue
+            if not self._connections:
+                self._most = _room_for_connections(1)
             if len(self._connections) >= self._most and not self._make_room():
                 accepted.close()
             else:
-                connection = Connection(self._answer(), self._active, self._forget)
+                connection = Connection(self._answer(), self._forget)
                 self._connections[connection] = None
                 connection.handshake = group.create_task(self._connect(connection, accepted))
-            self._active.set()
             await asyncio.sleep(0)  # the others of this process have a turn, however many come
 
     async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
@@ -274,20 +264,16 @@ class Listener:
         return oldest is not None
 
     async def _end_overdue(self) -> None:
-        """Look after the connections once a second, while there is one that something is awaited of."""
+        """Look after the connections, once a second."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._active.wait()
-            self._active.clear()
+            await asyncio.sleep(LOOK_SECS)
             self._most = _room_for_connections(len(self._connections))
             now = loop.time()
             for one in [one for one in self._connections if one.is_overdue(now)]:
                 one.abort()
             for _ in range(len(self._connections) - self._most):
                 self._make_room()
-            if not all(one.is_idle for one in self._connections):
-                self._active.set()
-            await asyncio.sleep(LOOK_SECS)
 
 
 async def _readable(sock: socket.socket) -> None:

@@ -8,13 +8,11 @@ several curves.
 import asyncio
 import base64
 import binascii
-import hashlib
 import hmac
 import logging
 import re
 import secrets
 import ssl
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -28,7 +26,6 @@ LOOK_SECS: Final = 2.0
 """Between two looks whether the files have changed."""
 MOST_WAITING: Final = 8
 """Passwords that wait to be checked; each takes a tenth of a second of processor time."""
-_MOST_REMEMBERED: Final = 100
 
 _log = logging.getLogger(__name__)
 
@@ -251,7 +248,7 @@ class WebConfigFile:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._key = secrets.token_bytes(32)
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known: set[tuple[bytes, bytes]] = set()
         self._checking = asyncio.Lock()
         self._waiting = 0
         self.current = WebConfig()
@@ -286,10 +283,8 @@ class WebConfigFile:
         name, password = _parse_basic(authorization)
         users = self.current.users
         hashed = users.get(name, b"")
-        parts = [hashlib.sha256(part).digest() for part in (hashed, name.encode(), password)]
-        proof = hmac.digest(self._key, b"".join(parts), "sha256")
-        if hashed and proof in self._known:
-            self._known.move_to_end(proof)
+        proof = hashed, hmac.digest(self._key, password, "sha256")
+        if proof in self._known:
             return True
         if self._waiting >= MOST_WAITING:
             return None
@@ -301,19 +296,16 @@ class WebConfigFile:
                 is_right = await asyncio.to_thread(_matches, password, other)
         finally:
             self._waiting -= 1
-        if not (hashed and is_right):
-            return False
-        self._known[proof] = None
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.popitem(last=False)
-        return True
+        if hashed and is_right:
+            self._known.add(proof)  # one of each hash, however many ask
+        return bool(hashed) and is_right
 
 
 def _matches(password: bytes, hashed: bytes) -> bool:
     import bcrypt
 
     try:
-        return bcrypt.checkpw(password[:72], hashed)  # it never looks at more
+        return bcrypt.checkpw(password, hashed)
     except ValueError:
         return False
 
@@ -328,4 +320,4 @@ def _parse_basic(authorization: str) -> tuple[str, bytes]:
     name, colon, password = decoded.partition(b":")
     if scheme.lower() != "basic" or not colon:
         return "", b""
-    return name.decode(errors="replace"), password
+    return name.decode(errors="replace"), password[:72]  # bcrypt never looks at more

@@ -89,29 +89,6 @@ def _without_login(proxy: str) -> str:
     return re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1", proxy)
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceStatus:
-    """The supervisor's view of the service; `detail` is its own word for the state, `logs` where to look."""
-
-    is_installed: bool
-    is_enabled: bool
-    is_running: bool
-    detail: str = ""
-    logs: str = ""
-
-    def render(self) -> str:
-        """Say it in one line."""
-        if not self.is_installed and not self.is_running:
-            return "the service is not installed: run `monitor service install`"
-        parts = [
-            "installed" if self.is_installed else "not installed",
-            "enabled" if self.is_enabled else "not enabled",
-            "running" if self.is_running else f"not running ({self.detail or 'unknown'})",
-        ]
-        advice = f"; see {self.logs}, or run `monitor service install`"
-        return f"the service is {', '.join(parts)}" + ("" if self.is_running else advice)
-
-
 def stamped(text: str) -> str:
     """Return the text with its own digest instead of the zeros of `NOTE`."""
     return _STAMP.sub(_digest(text), text, count=1)
@@ -152,7 +129,19 @@ class Supervisor(ABC):
         """Stop the service, and remove what was written for it; returns lines for the user."""
 
     @abstractmethod
-    def status(self) -> ServiceStatus: ...
+    def status(self) -> str:
+        """Return a line for the user. Raises TrackerError with one where the service does not run."""
+
+    def _status(self, is_enabled: bool, is_running: bool, detail: str, logs: str) -> str:
+        """Say it in one line; `detail` is the supervisor's own word for the state, `logs` where to look."""
+        if not self._is_there() and not is_running:
+            raise TrackerError("the service is not installed: run `monitor service install`")
+        is_installed = "installed" if self._is_there() else "not installed"
+        words = f"the service is {is_installed}, {'enabled' if is_enabled else 'not enabled'}"
+        if is_running:
+            return f"{words}, running"
+        advice = f"see {logs}, or run `monitor service install`"
+        raise TrackerError(f"{words}, not running ({detail or 'unknown'}); {advice}")
 
     def _is_there(self) -> bool:
         """Return whether the file is there, be it as a link to nothing."""
@@ -358,15 +347,10 @@ class SystemdUser(Supervisor):
             lines.append(f"it may still be running: {complaint}")
         return lines
 
-    def status(self) -> ServiceStatus:
-        active = self._run("is-active", UNIT)
-        return ServiceStatus(
-            is_installed=self._is_there(),
-            is_enabled=not self._run("is-enabled", UNIT).returncode,
-            is_running=not active.returncode,
-            detail=active.stdout.strip() or _complaint(active),
-            logs=f"`{LOGS}`",
-        )
+    def status(self) -> str:
+        active, enabled = self._run("is-active", UNIT), self._run("is-enabled", UNIT)
+        detail = active.stdout.strip() or _complaint(active)
+        return self._status(not enabled.returncode, not active.returncode, detail, f"`{LOGS}`")
 
 
 def render_unit(start: Start, *, sandbox: bool = True) -> str:
@@ -444,18 +428,12 @@ class LaunchAgent(Supervisor):
         _remove(self._log)
         return ["the service is removed" if was_there else "there was no service to remove"]
 
-    def status(self) -> ServiceStatus:
+    def status(self) -> str:
         printed = self._run("print", self._target)
         is_loaded = not printed.returncode
         state = re.search(r"^\s*state = (.+)$", printed.stdout, re.MULTILINE)
         detail = state[1] if is_loaded and state else "not loaded"
-        return ServiceStatus(
-            is_installed=self._is_there(),
-            is_enabled=is_loaded,
-            is_running=detail == "running",
-            detail=detail,
-            logs=str(self._log),
-        )
+        return self._status(is_loaded, detail == "running", detail, str(self._log))
 
     def _unload(self) -> bool:
         """Return whether it was loaded. launchd takes its time, and refuses to load again what it has not let go of."""

@@ -203,9 +203,6 @@ def service(arguments: Namespace) -> int:
         case "uninstall":
             lines = supervisor.uninstall()
         case _:
-            status = supervisor.status()
-            if not status.is_running:
-                raise TrackerError(status.render())
-            lines = [status.render()]
+            lines = [supervisor.status()]
     print("\n".join(lines))
     return 0

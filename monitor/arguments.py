@@ -353,41 +353,28 @@ def _accounts(parser: ArgumentParser) -> None:
     using = _verb(verbs, "use", "mark an account as the active one")
     _json(listing)
     parser.set_defaults(json=False)
-    _importing(importing)
-    adding.set_defaults(reads_settings=False)  # makes the file where it is not there yet
-    _option(adding, "--name", "NAME", "its name, such as an e-mail address", required=True)
-    _option(adding, "--org-id", "ORG", "its organization's id", required=True)
-    _editing(editing)
-    _which(removing)
-    _flag(removing, "--yes", "do not ask")
-    _which(using)
-
-
-def _importing(parser: ArgumentParser) -> None:
-    parser.set_defaults(reads_settings=False)  # as above
-    which = parser.add_mutually_exclusive_group()
+    importing.set_defaults(reads_settings=False)  # makes the file where it is not there yet
+    which = importing.add_mutually_exclusive_group()
     words = "every login found on this machine; one line for each place, those without a login too"
     _flag(which, "--all", words)
     words = "import the login in DIR (default: $CLAUDE_CONFIG_DIR or ~/.claude)"
     _option(which, "--config-dir", "DIR", words)
     words = "also add claude-swap's accounts (without tokens; log in to each with Claude Code)"
-    _flag(parser, "--from-cswap", words)
-
-
-def _editing(parser: ArgumentParser) -> None:
-    _which(parser)
-    _option(parser, "--name", "NEW", "the new name")
-    _option(parser, "--label", "TEXT", "what metrics call it; an empty one removes the label")
+    _flag(importing, "--from-cswap", words)
+    adding.set_defaults(reads_settings=False)  # as above
+    _option(adding, "--name", "NAME", "its name, such as an e-mail address", required=True)
+    _option(adding, "--org-id", "ORG", "its organization's id", required=True)
+    for verb in (editing, removing, using):
+        _option(verb, "account", "NAME", NAMED)
+    _option(editing, "--name", "NEW", "the new name")
+    _option(editing, "--label", "TEXT", "what metrics call it; an empty one removes the label")
     words = "its own ones, such as `80,95`, or none; empty for the usual ones"
-    _option(parser, "--thresholds", "LIST", words)
-    _option(parser, "--silent", "RULES", "rules that do not fire for it, such as `pace,reset`")
-    _option(parser, "--reserve", "PERCENT", "the part of its week that `next` leaves to others")
-    _option(parser, "--org-id", "ORG", "the new organization's id")
-    _flag(parser, "--session-key", "ask for a new key, or read it from standard input")
-
-
-def _which(parser: ArgumentParser) -> None:
-    _option(parser, "account", "NAME", NAMED)
+    _option(editing, "--thresholds", "LIST", words)
+    _option(editing, "--silent", "RULES", "rules that do not fire for it, such as `pace,reset`")
+    _option(editing, "--reserve", "PERCENT", "the part of its week that `next` leaves to others")
+    _option(editing, "--org-id", "ORG", "the new organization's id")
+    _flag(editing, "--session-key", "ask for a new key, or read it from standard input")
+    _flag(removing, "--yes", "do not ask")
 
 
 def _alerts(parser: ArgumentParser) -> None:

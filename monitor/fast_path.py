@@ -7,13 +7,12 @@ requests are written as the plain JSON values that `monitor.core.commands` reads
 import json
 import os
 import select
-import sys
 import time
 from argparse import Namespace
 
 from monitor.ipc.client import ask, stream
 from monitor.paths import config_path, instance
-from monitor.system.stdio import complain, terminal_columns
+from monitor.system.stdio import complain, show, terminal_columns
 
 LIMIT_SECS = 2.0
 """Limit of an answer of the running monitor, which takes some milliseconds."""
@@ -67,7 +66,7 @@ def answer(arguments: Namespace) -> int | None:
     return None if reply is None else write(*reply)
 
 
-def leader_reply(arguments: Namespace) -> tuple[int, bytes] | None:
+def leader_reply(arguments: Namespace) -> tuple[int, str] | None:
     """Ask the running monitor for an exit code and a text; None where none runs, or answers in time.
 
     Raises TrackerError.
@@ -76,7 +75,7 @@ def leader_reply(arguments: Namespace) -> tuple[int, bytes] | None:
     if path in _silent or vars(arguments).get("demo"):
         return None
     try:
-        reply = ask(path, request_of(arguments), LIMIT_SECS)
+        reply = _ask(arguments, request_of(arguments), LIMIT_SECS)
     except Exception as error:
         if _is_silence(error):
             _silent.add(path)
@@ -84,7 +83,7 @@ def leader_reply(arguments: Namespace) -> tuple[int, bytes] | None:
             return None
         if arguments.command != "guard" or getattr(error, "exit_code", 0) != 1:
             raise
-        reply = 1, str(error).encode()
+        reply = 1, str(error)
     if reply is not None and reply[0] == 1 and arguments.command == "guard":
         return UNKNOWN, reply[1]
     return reply
@@ -105,12 +104,12 @@ def socket_of(arguments: Namespace) -> str:
     return instance(os.environ, config_path(os.environ, arguments.config))[1]
 
 
-def write(code: int, text: bytes) -> int:
+def write(code: int, text: str) -> int:
     """Write an answer where it belongs, at once; returns its exit code."""
     if code == 0:
-        _write(text)
+        show(text)
     elif text:
-        note(text.decode(errors="replace").rstrip())
+        note(text.rstrip())
     return code
 
 
@@ -146,7 +145,7 @@ def stream_lines(arguments: Namespace) -> None:
     """Print the running monitor's stream of lines until it ends. Raises TrackerError."""
     request = lines_request_of(arguments)
     for line in stream(socket_of(arguments), request, first_secs=FIRST_SECS) or ():
-        _write(line + b"\n")
+        show(line.decode(errors="replace") + "\n")
 
 
 def ingest(arguments: Namespace) -> int:
@@ -162,19 +161,19 @@ def ingest(arguments: Namespace) -> int:
     if not document:
         return 0
     reply = _hand_over(arguments, document, deadline)
-    code, text = reply or (1, b"no monitor runs that could take the figures: start `monitor serve`")
-    return write(code, text if code else b"")
+    code, text = reply or (1, "no monitor runs that could take the figures: start `monitor serve`")
+    return write(code, text if code else "")
 
 
 def _line(arguments: Namespace, deadline: float) -> int:
     """Print the line of the account: the running monitor's, else one of the input alone. Raises TrackerError."""
     document: dict[str, object] = {}
-    reply: tuple[int, bytes] | None = None
+    reply: tuple[int, str] | None = None
     try:
         document = read_input(deadline)
         reply = _hand_over(arguments, document, deadline)
         if reply is not None and reply[0] == 1 and document:
-            note(reply[1].decode(errors="replace").rstrip())
+            note(reply[1].rstrip())
             reply = _hand_over(arguments, {}, deadline)  # what it knows, without what is odd
     except Exception as error:
         if getattr(error, "exit_code", 0) != 1:
@@ -192,7 +191,7 @@ def _line(arguments: Namespace, deadline: float) -> int:
     )
     if complaint and reply is None:
         note(complaint)
-    return write(0, line.encode(errors="replace"))
+    return write(0, line)
 
 
 def read_input(deadline: float) -> dict[str, object]:
@@ -236,14 +235,21 @@ def _trouble(text: str) -> Exception:
 
 def _hand_over(
     arguments: Namespace, document: dict[str, object], deadline: float
-) -> tuple[int, bytes] | None:
+) -> tuple[int, str] | None:
     request = {
         "type": "Ingest",
         "document": document,
         "config_dir": _config_dir(),
         "format": arguments.format,
     }
-    return ask(socket_of(arguments), request, max(deadline - time.monotonic(), 0.05))
+    return _ask(arguments, request, max(deadline - time.monotonic(), 0.05))
+
+
+def _ask(
+    arguments: Namespace, request: dict[str, object], limit_secs: float
+) -> tuple[int, str] | None:
+    reply = ask(socket_of(arguments), request, limit_secs)
+    return None if reply is None else (reply[0], reply[1].decode(errors="replace"))
 
 
 def _is_silence(error: Exception) -> bool:
@@ -280,14 +286,3 @@ def _config_dir() -> str | None:
         return os.path.join(os.getcwd(), folder)
     except FileNotFoundError:  # the working directory is gone, and so is the folder
         return folder
-
-
-def _write(text: bytes) -> None:
-    """Write the text, in whatever a terminal of another encoding can show of it."""
-    file = sys.stdout
-    encoding = file.encoding or "utf-8"
-    if encoding.lower() not in ("utf-8", "utf8"):
-        text = text.decode(errors="replace").encode(encoding, "replace")
-    file.flush()
-    file.buffer.write(text)
-    file.flush()

@@ -1,11 +1,9 @@
 """`monitor doctor`: the problems on this machine, why they matter, and their fixes."""
 
 import asyncio
-import io
 import json
 import os
 import shutil
-import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +23,7 @@ from monitor.settings import state_db
 from monitor.storage import cache
 from monitor.system import logs
 from monitor.system.clock import SystemClock
-from monitor.system.stdio import has_colours
+from monitor.system.stdio import has_colours, show
 
 
 def doctor(arguments: Namespace) -> int:
@@ -48,10 +46,7 @@ async def _doctor(arguments: Namespace) -> int:
     checks = await examine(world)
     columns = shutil.get_terminal_size().columns
     page = render_text(checks, columns, colours=has_colours(), verbose=arguments.verbose)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what a locale cannot show must not end the page
-    sys.stdout.write(render_document(checks, __version__) if arguments.json else page)
-    sys.stdout.flush()
+    show(render_document(checks, __version__) if arguments.json else page)
     return exit_code(checks)
 
 

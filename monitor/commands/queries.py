@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
-from monitor.app.queries import answer_query, render_watched
+from monitor.app.queries import Answer, answer_query, render_watched
 from monitor.core.commands import Next, Question, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
@@ -64,10 +64,6 @@ OVERRIDES: Final = (
 """The variables by which Claude Code would use another login than that of its folder."""
 
 
-Reply = tuple[int, bytes]
-"""An exit code and a text, as of `Answer`, in the bytes that a running monitor replies."""
-
-
 class Saved(NamedTuple):
     """The state after the last poll; `knows_login` says that it has the account which Claude Code would use now."""
 
@@ -106,7 +102,7 @@ def status_table(arguments: Namespace) -> int:
     return fast_path.write(*_reply(arguments))
 
 
-def _reply(arguments: Namespace) -> Reply:
+def _reply(arguments: Namespace) -> tuple[int, str]:
     return fast_path.leader_reply(arguments) or answer_locally(arguments, Saved.is_newest)
 
 
@@ -118,7 +114,7 @@ def _write_textfile(arguments: Namespace) -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     try:
-        write_whole(Path(arguments.textfile), text, 0o666 & ~mask)
+        write_whole(Path(arguments.textfile), text.encode(), 0o666 & ~mask)
     except OSError as error:
         raise TrackerError(f"cannot write {arguments.textfile}: {error.strerror}") from error
     return 0
@@ -168,7 +164,7 @@ def next(arguments: Namespace) -> int:
 def guard(arguments: Namespace) -> int:
     """Exit with 0 below, 4 at or above, 5 where that cannot be known now: by saved figures, as no monitor runs."""
     state = saved(arguments).asked_for(current=arguments.account is None)
-    return fast_path.write(*_answer(state, now(), query_of(arguments)))
+    return fast_path.write(*answer_query(state, now(), query_of(arguments)))
 
 
 def run(arguments: Namespace) -> int:
@@ -227,27 +223,24 @@ def query_of(arguments: Namespace) -> Question:
     return query
 
 
-def _answer(state: State, at: datetime, query: Question) -> Reply:
-    answer = answer_query(state, at, query)
-    return answer.code, answer.text.encode(errors="replace")
-
-
 def now() -> datetime:
     return true_now(state_db(os.environ))
 
 
-def answer_locally(arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]) -> Reply:
+def answer_locally(
+    arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]
+) -> tuple[int, str]:
     """Answer by what was saved, if that is enough, else by what one poll brings. Raises TrackerError."""
     query = query_of(arguments)
     if vars(arguments).get("demo"):
         return _polled(arguments, query)
     at, found = now(), saved(arguments)
     state = found.asked_for(current=vars(arguments).get("current", False))
-    answer = _answer(state, at, query)  # what is wrong with it is worth no poll
+    answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
     return answer if is_enough(found, at) else _after_poll(arguments, query) or answer
 
 
-def _after_poll(arguments: Namespace, query: Question) -> Reply | None:
+def _after_poll(arguments: Namespace, query: Question) -> tuple[int, str] | None:
     """Answer by what one poll brings or, if a monitor starts meanwhile, as that one does.
 
     Returns None where a monitor runs and does not answer: it may be stopped, and no other polls in its place.
@@ -279,14 +272,14 @@ def _acquired(lock: Lock) -> bool:
         return True
 
 
-def _polled(arguments: Namespace, query: Question) -> Reply:
+def _polled(arguments: Namespace, query: Question) -> Answer:
     import asyncio
 
     from monitor.app.wiring import build, build_demo
 
     logs.configure("ERROR")
 
-    async def polled() -> Reply:
+    async def polled() -> Answer:
         is_demo = vars(arguments).get("demo")
         async with build_demo() if is_demo else build(settings_of(arguments)) as app:
             polls = asyncio.ensure_future(app.poll_once())
@@ -295,7 +288,7 @@ def _polled(arguments: Namespace, query: Question) -> Reply:
             await polls
             if isinstance(query, Next):  # which is about what is expected
                 await look_ahead(app)
-            return _answer(app.state(), app.clock.now(), query)
+            return answer_query(app.state(), app.clock.now(), query)
 
     return asyncio.run(polled())
 

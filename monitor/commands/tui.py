@@ -8,7 +8,6 @@ import contextlib
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from monitor.app.leadership import Election
 from monitor.ipc.mirror import StateView
 from monitor.paths import config_path, instance
 from monitor.system.clock import SystemClock
+from monitor.system.stdio import can_move_cursor
 
 if TYPE_CHECKING:
     from monitor.app.leader import Leader
@@ -28,7 +28,7 @@ FIRST_SIGHT_SECS: Final = 1.0
 
 def tui(arguments: Namespace) -> int:
     """Show the table until the user quits; where there is no terminal for it, print it once."""
-    if not is_interactive(os.environ, sys.stdin.isatty(), sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and can_move_cursor()):
         from monitor.commands.queries import status_table
 
         return status_table(arguments)
@@ -37,11 +37,6 @@ def tui(arguments: Namespace) -> int:
 
         return demo_table(arguments)
     return asyncio.run(_table(arguments))
-
-
-def is_interactive(env: Mapping[str, str], stdin_tty: bool, stdout_tty: bool) -> bool:
-    """Return whether the live table can be shown: on a terminal that moves its cursor."""
-    return stdin_tty and stdout_tty and env.get("TERM", "") not in ("", "dumb")
 
 
 async def _table(arguments: Namespace) -> int:

@@ -1,5 +1,6 @@
 """The three standard streams, where they are closed, full or broken. Light: every command goes through this."""
 
+import io
 import os
 import sys
 
@@ -29,6 +30,14 @@ def output_trouble(last: str = "") -> OSError | None:
         _to_nowhere(1)
         return error
     return None
+
+
+def show(text: str) -> None:
+    """Write to standard output at once, in whatever a terminal of another encoding can show of it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def complain(text: str) -> None:

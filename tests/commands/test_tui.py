@@ -1,27 +1,19 @@
-"""`monitor tui`: where the live table can be shown."""
+"""`monitor tui`: where the live table cannot be shown."""
+
+from pathlib import Path
 
 import pytest
 
-from monitor.commands.tui import is_interactive
+from tests.end_to_end.world import MONITOR
+from tests.real.pty import terminal, terminal_env
 
 
-@pytest.mark.parametrize(
-    ("term", "stdin", "stdout", "live"),
-    [
-        ("xterm-256color", True, True, True),
-        ("linux", True, True, True),
-        ("dumb", True, True, False),
-        ("", True, True, False),
-        ("xterm", False, True, False),
-        ("xterm", True, False, False),
-    ],
-)
-def test_the_live_table_needs_a_terminal_that_moves_its_cursor(
-    term: str, stdin: bool, stdout: bool, live: bool
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_on_a_terminal_that_cannot_move_its_cursor_the_table_is_printed_once(
+    term: str, tmp_path: Path
 ) -> None:
-    assert is_interactive({"TERM": term}, stdin, stdout) is live
-
-
-def test_an_unset_term_is_no_terminal_and_no_color_is_one() -> None:
-    assert not is_interactive({}, True, True)
-    assert is_interactive({"TERM": "xterm", "NO_COLOR": "1"}, True, True)
+    home = str(tmp_path)
+    env = terminal_env(HOME=home, XDG_RUNTIME_DIR=home, TERM=term)
+    with terminal([*MONITOR, "tui"], env) as running:
+        assert running.wait_for_exit() == 0
+        assert "No account yet" in running.screen

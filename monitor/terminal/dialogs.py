@@ -1,6 +1,6 @@
 """The dialogs and their pictures: forms to type into, and the question before an account is deleted. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,8 +17,8 @@ from monitor.core.model import Account, AuthMethod, Secret
 from monitor.core.sanitize import clean, cleaned, shown
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import (
+    CURSOR,
     Line,
-    Picture,
     Size,
     Span,
     Style,
@@ -76,13 +76,15 @@ class Field:
     def text(self) -> str:
         return self.before + self.after
 
-    def view(self, room: int) -> tuple[str, int]:
-        """The text around the cursor in `room` cells, and the cursor's cell in them."""
+    def view(self, room: int) -> Line:
+        """The text around the cursor in `room` cells, with the cursor."""
         visible = "".join(_MASK if self.masked else shown(char) for char in self.text)
-        start, used = len(self.before), 0
-        while start and (more := used + char_width(visible[start - 1])) < room:
-            start, used = start - 1, more
-        return head(visible[start:], room), used
+        at = start = len(self.before)
+        used = 0
+        while start and (used := used + char_width(visible[start - 1])) < room:
+            start -= 1
+        end = start + len(head(visible[start:], room))
+        return Span(visible[start:at]), CURSOR, Span(visible[at:end])
 
 
 def edit(old: Field, key: Key) -> Field:
@@ -221,13 +223,12 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     )
 
 
-def with_dialog(base: Picture, dialog: Form | Question, size: Size) -> Picture:
-    """The table's picture with the dialog on it."""
+def with_dialog(base: Sequence[Line], dialog: Form | Question, size: Size) -> Sequence[Line]:
+    """The table's lines with the dialog on them."""
     rows = len(dialog.fields) if isinstance(dialog, Form) else 0
     least = max(_LEAST_BOX.height, rows + _AROUND_FIELDS)
-    is_small = size.width < _LEAST_BOX.width or size.height < least
-    if is_small:
-        return _alone(dialog, size).fit(size)
+    if size.width < _LEAST_BOX.width or size.height < least:
+        return _alone(dialog, size)
     # The whole width, where the table beside the box would be no more than scraps of words.
     cells = _BOX_CELLS if size.width - _BOX_CELLS >= _LEAST_BESIDE else size.width
     if isinstance(dialog, Form):
@@ -236,13 +237,11 @@ def with_dialog(base: Picture, dialog: Form | Question, size: Size) -> Picture:
         name = clip(clean(dialog.account), cells)
         text = f"{name} is no longer watched, and its key is removed from the keyring."
         lines = [text_line(f" {line}") for line in wrap(text, cells - 4)]
-        top = box(
-            "Delete the account?", Picture((*lines, (), key_bar(QUESTION_KEYS, cells))), cells
-        )
+        top = box("Delete the account?", (*lines, (), key_bar(QUESTION_KEYS, cells)), cells)
     return center_over(base, top, size.width)
 
 
-def _form(form: Form, cells: int, height: int) -> Picture:
+def _form(form: Form, cells: int, height: int) -> list[Line]:
     """All fields, each beside its label, and a remark below them."""
     room = cells - _LABEL_CELLS - 1
     lines: list[Line] = []
@@ -251,10 +250,10 @@ def _form(form: Form, cells: int, height: int) -> Picture:
         label = pad(f"{'>' if is_focused else ' '} {entry.label}", _LABEL_CELLS)
         lead = Span(label, Style.PLAIN if is_focused else Style.DIM, bold=is_focused)
         hint = Span(clip(entry.hint, room), Style.DIM)
-        lines.append((lead, Span(entry.view(room)[0]) if entry.text else hint))
+        value = entry.view(room) if entry.text else (CURSOR, hint)
+        lines.append((lead, *(span for span in value if is_focused or span is not CURSOR)))
     remark = _remark(form, cells - 2)[: height - len(lines)] or [()]
-    cursor = _LABEL_CELLS + form.focused.view(room)[1], form.focus
-    return Picture((*lines, (), *((Span(" "), *line) for line in remark)), cursor)
+    return [*lines, (), *((Span(" "), *line) for line in remark)]
 
 
 def _remark(form: Form, room: int) -> list[Line]:
@@ -264,14 +263,13 @@ def _remark(form: Form, room: int) -> list[Line]:
     return [text_line("Saving…", Style.NOTICE)] if form.saving else []
 
 
-def _alone(dialog: Form | Question, size: Size) -> Picture:
+def _alone(dialog: Form | Question, size: Size) -> list[Line]:
     """For a small screen: of a form, the focused field under its label or its error."""
     if isinstance(dialog, Question):
         lines = wrap(f"Delete? y/n {clean(dialog.account)}", size.width)
-        return Picture(tuple(text_line(line) for line in lines))
+        return [text_line(line) for line in lines]
     place = f"{dialog.focused.label} ({dialog.focus + 1}/{len(dialog.fields)})"
     above = [text_line(dialog.title, Style.TITLE), text_line(place, Style.DIM)]
     remark = _remark(dialog, size.width)[: max(size.height - 1, 0)]
     above = [*above, *remark][max(len(above) + len(remark) + 1 - size.height, 0) :]
-    text, cursor = dialog.focused.view(size.width)
-    return Picture((*above, text_line(text)), (cursor, len(above)))
+    return [*above, dialog.focused.view(size.width)]

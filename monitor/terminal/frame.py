@@ -1,5 +1,6 @@
-"""The whole screen as one picture: `frame(state, screen, now, size)`. Pure; it never exceeds its size."""
+"""The whole screen as one frame: `frame(state, screen, now, size)`. Pure; it never exceeds its size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -22,16 +23,18 @@ from monitor.terminal.dialogs import (
 )
 from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
 from monitor.terminal.screen import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS, Pane, Screen
-from monitor.terminal.table import Kept, Marks, table_lines
+from monitor.terminal.table import ALERTED, BEST, Kept, table_lines
 from monitor.terminal.text import (
+    CURSOR,
+    Frame,
     Line,
-    Picture,
     Size,
     Span,
     Style,
     box,
     center_over,
     clip,
+    fit_all,
     hang,
     key_bar,
     line_width,
@@ -68,25 +71,6 @@ _HELP_KEY_CELLS: Final = 13
 
 _ROOM_FOR_BOTH: Final = 5
 """So many more lines are wanted for a title below the line of alerts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One screenful or its middle, and the `title` of the terminal's window; `page` is the page that is really shown.
-
-    `rows` has the account that each line belongs to, as far as one does; `has_detail` says that details are shown.
-    """
-
-    picture: Picture
-    page: int = 0
-    rows: tuple[str | None, ...] = ()
-    has_detail: bool = False
-    title: str = ""
-
-    @property
-    def text(self) -> str:
-        """The lines without their styles."""
-        return "\n".join(plain(line).rstrip() for line in self.picture.lines) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,27 +151,28 @@ def frame(
     room = Size(size.width, size.height - len(below) - has_title - len(top))
     above = [*top, *([_title(view, room)] if has_title else [])]
     body = _body(view, room)
-    missing = ((),) * (room.height - len(body.picture.lines))
-    lines = (*above, *body.picture.lines[: room.height], *missing, *below)
+    missing = ((),) * (room.height - len(body.lines))
+    lines = (*above, *body.lines[: room.height], *missing, *below)
     if not has_title and not top and view.message:
         lines = (*lines[:-1], view.message)
-    picture = Picture(lines, body.picture.shift_cursor(0, len(above)).cursor)
     if isinstance(screen.dialog, Filter):
-        typed, cell = screen.dialog.field.view(max(size.width - 2, 1))
-        picture = Picture(
-            (*lines[:-1], _filter_line(typed, size.width)), (cell + 1, size.height - 1)
+        typed = screen.dialog.field.view(max(size.width - 2, 1))
+        line = (Span("/", Style.KEY, bold=True), *typed, Span(" "))
+        keys = key_bar(FILTER_KEYS, max(size.width - line_width(line), 0))
+        lines = (*lines[:-1], (*line, *keys))
+    lines = fit_all(lines, size)
+    cursor = None
+    if screen.dialog is not None:
+        places = (
+            (line_width(line[:place]), row)
+            for row, line in enumerate(lines)
+            for place, span in enumerate(line)
+            if span is CURSOR
         )
+        cursor = next((place for place in places if place[0] < size.width), None)
     rows = (*[None] * len(above), *body.rows)
-    return replace(
-        body, picture=picture.fit(size), rows=rows, title=window_title(state, view.fleet)
-    )
-
-
-def _filter_line(typed: str, cells: int) -> Line:
-    """Show what is typed behind a slash, and the keys where there is room for them."""
-    line: Line = (Span("/", Style.KEY, bold=True), Span(f"{typed} "))
-    keys = key_bar(FILTER_KEYS, max(cells - line_width(line), 0))
-    return (*line, *keys)
+    title = window_title(state, view.fleet)
+    return replace(body, lines=lines, rows=rows, title=title, cursor=cursor)
 
 
 def _title(view: _View, body: Size) -> Line:
@@ -284,9 +269,10 @@ def _body(view: _View, size: Size) -> Frame:
     else:
         body = _table(view, size)
     if isinstance(view.screen.dialog, Form | Question):
-        return Frame(with_dialog(body.picture.fit(size), view.screen.dialog, size), body.page)
+        lines = with_dialog(fit_all(body.lines, size), view.screen.dialog, size)
+        return Frame(tuple(lines), body.page)
     if pane is Pane.HELP:
-        return Frame(*_with_help(body.picture.fit(size), view, size))
+        return _with_help(fit_all(body.lines, size), view, size)
     return body
 
 
@@ -295,19 +281,21 @@ def _table(view: _View, size: Size) -> Frame:
         texts = [part for text in ("", *_NO_ACCOUNTS) for part in wrap(text, size.width - 2)]
         if len(texts) > size.height:
             texts = wrap(_NO_ACCOUNTS_BRIEFLY, size.width - 2)
-        return Frame(Picture(tuple(text_line(f" {text}") for text in texts)))
+        return Frame(tuple(text_line(f" {text}") for text in texts))
     unseen = view.screen.unseen(view.state, view.now)
-    alerted = frozenset(entry.alert.account for entry in unseen)
-    marks = Marks(view.selection, view.fleet.best, alerted)
-    header, *lines = table_lines(view.state, view.now, size.width, marks, view.names, view.kept)
+    alerted, best = {entry.alert.account for entry in unseen}, view.fleet.best
+    marks = {name: BEST * (name == best) + ALERTED * (name in alerted) for name in view.names}
+    header, *lines = table_lines(
+        view.state, view.now, size.width, view.selection, marks, view.names, view.kept
+    )
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
     if view.selection is None:
         none = wrap("No account matches this filter: Esc shows all", size.width - 2)
-        return Frame(Picture((*titles, *(text_line(f" {part}") for part in none))))
+        return Frame((*titles, *(text_line(f" {part}") for part in none)))
     room, selected = size.height - len(titles), view.names.index(view.selection)
     visible = scroll_to(list(zip(lines, view.names, strict=True)), room, selected)
-    picture = Picture((*titles, *(line for line, _ in visible)))
-    return Frame(picture, rows=(*[None] * len(titles), *(name for _, name in visible)))
+    shown = (*titles, *(line for line, _ in visible))
+    return Frame(shown, rows=(*[None] * len(titles), *(name for _, name in visible)))
 
 
 def _log(view: _View, size: Size) -> Frame:
@@ -320,13 +308,12 @@ def _log(view: _View, size: Size) -> Frame:
 def _table_above_detail(view: _View, size: Size) -> Frame:
     """The table above, and below it the pane, which takes what it needs but leaves the selected row."""
     name, lines = view.selection or "", view.detail(size.width)
-    table, table_height = Frame(Picture(())), 0
+    table, table_height = Frame(()), 0
     if size.height >= _LEAST_SPLIT:
         table_height = min(len(view.names) + 1, max(size.height - len(lines) - 1, _LEAST_TABLE))
         table = _table(view, Size(size.width, table_height))
     pane, page = _pane(view, Size(size.width, size.height - table_height), name, lines, "PgDn")
-    picture = Picture((*table.picture.lines, *pane.lines))
-    return Frame(picture, page, table.rows, has_detail=True)
+    return Frame((*table.lines, *pane), page, table.rows, has_detail=True)
 
 
 def _table_beside_detail(view: _View, size: Size) -> Frame:
@@ -336,23 +323,25 @@ def _table_beside_detail(view: _View, size: Size) -> Frame:
     table = _table(view, Size(width_left, size.height))
     name, lines = view.selection or "", view.detail(cells)
     pane, page = _pane(view, Size(cells, size.height), name, lines, "PgDn")
-    left = list(table.picture.lines)
+    left = list(table.lines)
     if (room := size.height - len(left) - 2) >= _LEAST_LOG and view.state.log:
         log = log_lines(view.state, view.now, width_left)
         left += [(), _rule("alerts", "", width_left), *log[:room]]
     joined: list[Line] = []
-    for line, beside in zip_longest(left, pane.lines, fillvalue=()):
+    for line, beside in zip_longest(left, pane, fillvalue=()):
         gap = Span(" " * (size.width - cells - line_width(line)))
         joined.append((*line, gap, *beside) if beside else line)
-    return Frame(Picture(tuple(joined)), page, table.rows, has_detail=True)
+    return Frame(tuple(joined), page, table.rows, has_detail=True)
 
 
-def _pane(view: _View, size: Size, title: str, lines: list[Line], key: str) -> tuple[Picture, int]:
+def _pane(
+    view: _View, size: Size, title: str, lines: list[Line], key: str
+) -> tuple[tuple[Line, ...], int]:
     """Lines under a title, page by page where they are too many, and the number of the page; the key turns it."""
     room = max(size.height - 1, 1)
     visible, page = paginate(lines, room, view.screen.page)
     more = f" {page + 1}/{-(-len(lines) // room)} {key} ─" if room < len(lines) else ""
-    return Picture((_rule(title, more, size.width), *visible)[-size.height :]), page
+    return (_rule(title, more, size.width), *visible)[-size.height :], page
 
 
 def _rule(name: str, more: str, cells: int) -> Line:
@@ -361,7 +350,7 @@ def _rule(name: str, more: str, cells: int) -> Line:
     return (Span(f"{title}{'─' * (cells - width(title + more))}{more}", Style.BORDER),)
 
 
-def _with_help(base: Picture, view: _View, size: Size) -> tuple[Picture, int]:
+def _with_help(base: Sequence[Line], view: _View, size: Size) -> Frame:
     """A box over the table; in a smaller size, pages in the table's place."""
     said = {"Figures": view.footer.text, "Metrics": view.footer.metrics}
     entries = [*HELP, *((label, clean(text)) for label, text in said.items() if text)]
@@ -372,6 +361,6 @@ def _with_help(base: Picture, view: _View, size: Size) -> tuple[Picture, int]:
         lines += hang(lead, (Span(meaning),), size.width)
     cells = max(map(line_width, lines)) + 3
     if len(lines) == len(entries) and cells <= size.width and len(lines) + 2 <= size.height:
-        return center_over(base, box("Help", Picture(tuple(lines)), cells), size.width), 0
+        return Frame(tuple(center_over(base, box("Help", lines, cells), size.width)))
     visible, page = paginate(lines, size.height, view.screen.page)
-    return Picture(visible), page
+    return Frame(visible, page)

@@ -1,6 +1,6 @@
-"""Pictures as the bytes that show them, in the sequences that blessed knows of the terminal.
+"""Frames as the bytes that show them, in the sequences that blessed knows of the terminal.
 
-Of a picture that follows another one only the cells that differ are written.
+Of a frame that follows another one only the cells that differ are written.
 """
 
 import base64
@@ -11,7 +11,7 @@ from typing import Final
 import blessed
 
 from monitor.core.state import Display, Theme
-from monitor.terminal.text import ASCII, Back, Line, Picture, Size, Span, Style, width
+from monitor.terminal.text import ASCII, Back, Frame, Line, Size, Span, Style, width
 
 Colour = tuple[int, int, int]
 
@@ -162,7 +162,7 @@ class Painter:
             return b""
         return b"\x1b]52;c;" + base64.b64encode(text.encode("utf-8", "replace")) + b"\x1b\\"
 
-    def repaint(self, old: Picture | None, new: Picture, size: Size) -> bytes:
+    def repaint(self, old: Frame | None, new: Frame, size: Size) -> bytes:
         """The bytes that turn `old`, which is shown, into `new`; without `old`, the screen is cleared first."""
         term = self.term
         known = old.lines if old else ((),) * len(new.lines)
@@ -206,7 +206,7 @@ class Painter:
 
 
 class _Pen:
-    """Writes one picture, and knows where the cursor stands (None: not known) and in which look."""
+    """Writes one frame, and knows where the cursor stands (None: not known) and in which look."""
 
     def __init__(self, painter: Painter) -> None:
         self._painter = painter

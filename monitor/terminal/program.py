@@ -18,11 +18,11 @@ from monitor.core.errors import ChannelError, ChannelReason, TrackerError
 from monitor.core.state import State, Theme
 from monitor.system.aio import Observable
 from monitor.system.clock import Clock
-from monitor.terminal.frame import Footer, Frame, frame
+from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Copy, Quit, Redraw, Screen, press
 from monitor.terminal.table import Kept
-from monitor.terminal.text import Size
+from monitor.terminal.text import Frame, Size
 from monitor.terminal.tty import Tty
 
 LAST_WRITE_SECONDS: Final = 1.0
@@ -144,7 +144,7 @@ class Program:
         new = frame(self._view.state, self._screen, now, size, self._footer(), self._kept)
         self._screen = replace(self._screen, page=new.page, has_detail=new.has_detail)
         before, old = self._shown or (size, None)
-        data = painter.repaint(old.picture if old and before == size else None, new.picture, size)
+        data = painter.repaint(old if before == size else None, new, size)
         if old is None or new.title != old.title:
             data += painter.title(new.title)
         is_taken = not data or self._tty.offer(data)

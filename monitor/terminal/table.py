@@ -81,7 +81,7 @@ _CHOICES: Final = (
 
 BEST: Final = "←"
 ALERTED: Final = "⚠"
-"""Marks behind a name: the account to use next, and an alert that nobody has looked at."""
+"""Marks behind a name: the account to use next, and an alert that nobody has looked at; * is the active one."""
 
 _SHORTEST_NAME: Final = 12
 _LONGEST_NAME: Final = 48
@@ -93,18 +93,6 @@ _SHORTEST_BAR: Final = 6
 _WIDTHS: Final = {
     "mark": 1, "worst": 4, "percent": 4, "bar": format.BAR_CELLS, "reset": 8, "trend": 8, "model": 11, "full": 9,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """The accounts that are marked in the table: the selected one, the best one to use next, and those with alerts."""
-
-    selected: str | None = None
-    best: str | None = None
-    alerted: frozenset[str] = frozenset()
-
-
-NO_MARKS: Final = Marks()
 
 
 class Kept:
@@ -138,15 +126,19 @@ def table_lines(
     state: State,
     now: datetime,
     room: int,
-    marks: Marks = NO_MARKS,
+    selected: str | None = None,
+    marks: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
     kept: Kept | None = None,
 ) -> list[Line]:
-    """The line of column titles, and one for each account in `room` cells: those of `names`, or (None) all."""
-    kept = kept or Kept()
+    """The line of column titles, and one for each account in `room` cells: those of `names`, or (None) all.
+
+    `marks` stand behind the names.
+    """
+    kept, marks = kept or Kept(), marks or {}
     numbers = {name: number for number, name in enumerate(state.accounts, 1)}
     rows = [
-        _row(kept, state, name, numbers[name], marks, now)
+        _row(kept, state, name, numbers[name], name == selected, marks.get(name, ""), now)
         for name in (numbers if names is None else names)
     ]
     number_cells = max(len(str(len(numbers))) + 1, 2)
@@ -179,15 +171,11 @@ class Row:
         return max(known, key=lambda window: window.utilization, default=None)
 
 
-def _row(kept: Kept, state: State, name: str, number: int, marks: Marks, now: datetime) -> Row:
+def _row(
+    kept: Kept, state: State, name: str, number: int, is_selected: bool, marks: str, now: datetime
+) -> Row:
     account, interval = state.accounts[name], state.policy.interval
-    is_marked = {
-        "*": name == state.active_account,
-        BEST: name == marks.best,
-        ALERTED: name in marks.alerted,
-    }
-    suffix = "".join(mark for mark, is_set in is_marked.items() if is_set)
-    is_selected = name == marks.selected
+    suffix = f"*{marks}" if name == state.active_account else marks
 
     def make() -> tuple[Row, datetime]:
         is_old = account.last_success_at is not None and not account.values_are_fresh(now, interval)

@@ -1,4 +1,4 @@
-"""Text and pictures on a screen: measured in cells, styled in spans whose colours the terminal gives them later. Pure.
+"""Texts, lines and frames: measured in cells, styled in spans whose colours the terminal gives them later. Pure.
 
 A text is measured character by character, so that the cells of its pieces add up. Names and details from outside
 are cleaned (`monitor.core.sanitize`) before they come here.
@@ -191,51 +191,60 @@ class Size(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """Lines, and the cursor's (column, line) where it is to be seen."""
+class Frame:
+    """One screenful or its middle, the cursor's (column, line) where it is to be seen, and the window's `title`.
+
+    `page` is the page that is really shown, `has_detail` says that details are. `rows` has the account that each line
+    belongs to, as far as one does.
+    """
 
     lines: tuple[Line, ...]
+    page: int = 0
+    rows: tuple[str | None, ...] = ()
+    has_detail: bool = False
+    title: str = ""
     cursor: tuple[int, int] | None = None
 
-    def fit(self, size: Size) -> "Picture":
-        """The picture in exactly this size; a cursor outside of it is not shown."""
-        missing = ((),) * (size.height - len(self.lines))
-        lines = tuple(fit(line, size.width) for line in (*self.lines, *missing)[: size.height])
-        column, row = self.cursor or size
-        return Picture(lines, self.cursor if column < size.width and row < size.height else None)
-
-    def shift_cursor(self, right: int, down: int) -> "Picture":
-        """The same lines, with the cursor further right and down."""
-        if self.cursor is None:
-            return self
-        return Picture(self.lines, (self.cursor[0] + right, self.cursor[1] + down))
+    @property
+    def text(self) -> str:
+        """The lines without their styles."""
+        return "\n".join(plain(line).rstrip() for line in self.lines) + "\n"
 
 
-def box(title: str, inner: Picture, cells: int) -> Picture:
-    """The picture in a border of `cells` cells with a title."""
+CURSOR: Final = Span("")
+"""This very span stands where the cursor is to be seen."""
+
+
+def fit_all(lines: Sequence[Line], size: Size) -> tuple[Line, ...]:
+    """The lines in exactly this size."""
+    missing = ((),) * (size.height - len(lines))
+    return tuple(fit(line, size.width) for line in (*lines, *missing)[: size.height])
+
+
+def box(title: str, inner: Iterable[Line], cells: int) -> list[Line]:
+    """The lines in a border of `cells` cells with a title."""
     room = cells - 2
     head = clip(f" {title} ", room - 1)
     lines: list[Line] = [_border(f"┌─{head}{'─' * (room - 1 - width(head))}┐")]
-    for line in inner.lines:
+    for line in inner:
         content = fit(line, room)
         rest = Span(" " * (room - line_width(content)))
         lines.append((*_border("│"), *content, rest, *_border("│")))
-    lines.append(_border(f"└{'─' * room}┘"))
-    return Picture(tuple(lines), inner.cursor).shift_cursor(1, 1)
+    return [*lines, _border(f"└{'─' * room}┘")]
 
 
 def _border(text: str) -> Line:
     return (Span(text, Style.BORDER),)
 
 
-def center_over(base: Picture, top: Picture, cells: int) -> Picture:
+def center_over(base: Sequence[Line], top: Sequence[Line], cells: int) -> list[Line]:
     """`top` in the middle of `base`, which is `cells` cells wide and not lower than `top`."""
-    left = max((cells - max(map(line_width, top.lines))) // 2, 0)
-    down = max((len(base.lines) - len(top.lines)) // 2, 0)
-    lines = list(base.lines)
-    for row, line in enumerate(top.lines, down):
+    left = max((cells - max(map(line_width, top))) // 2, 0)
+    down = max((len(base) - len(top)) // 2, 0)
+    lines = list(base)
+    for row, line in enumerate(top, down):
         lines[row] = overlay(lines[row], line, left)
-    return Picture(tuple(lines), top.shift_cursor(left, down).cursor)
+    return lines
 
 
 def overlay(base: Line, top: Line, left: int) -> Line:

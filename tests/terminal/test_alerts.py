@@ -7,10 +7,10 @@ import pytest
 
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.state import LoggedAlert, State
-from monitor.terminal.frame import Frame, frame
+from monitor.terminal.frame import frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, press
-from monitor.terminal.text import Size, line_width, plain
+from monitor.terminal.text import Frame, Size, line_width, plain
 from tests.builders import NOW, after, before
 from tests.terminal.factories import account, state_of
 
@@ -42,7 +42,7 @@ def pressed(screen: Screen, state: State, *names: str, now: datetime = NOW) -> S
 
 
 def top(shown: Frame) -> str:
-    return plain(shown.picture.lines[0]).strip()
+    return plain(shown.lines[0]).strip()
 
 
 def rows_with_mark(shown: Frame) -> list[str]:
@@ -133,7 +133,7 @@ def test_a_long_log_is_read_page_by_page_at_every_size() -> None:
         screen, seen = pressed(OPENED, state, "l"), ""
         for _ in range(200):
             shown = draw(state, screen, size=(width, height))
-            assert all(line_width(line) <= width for line in shown.picture.lines)
+            assert all(line_width(line) <= width for line in shown.lines)
             seen += shown.text
             screen = pressed(replace(screen, page=shown.page), state, " ")
         assert all(f"a{n}@" in seen for n in range(50))
@@ -148,8 +148,8 @@ def test_without_alerts_the_log_says_so() -> None:
 def test_the_line_is_on_screens_of_every_size(size: tuple[int, int]) -> None:
     shown = draw(logged(FULL), size=size)
     assert top(shown).startswith("⚠ work@ 5h full")
-    assert len(shown.picture.lines) == size[1]
-    assert all(line_width(line) <= size[0] for line in shown.picture.lines)
+    assert len(shown.lines) == size[1]
+    assert all(line_width(line) <= size[0] for line in shown.lines)
 
 
 def test_names_of_alerts_cannot_write_on_the_screen() -> None:

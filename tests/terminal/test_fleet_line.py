@@ -81,7 +81,7 @@ def test_a_slash_filters_while_it_is_typed_and_escape_shows_all() -> None:
     typing, _ = pressed(Screen(), "/", "h", "o", "m", "e")
     assert isinstance(typing.dialog, Filter)
     shown = frame(FIVE, typing, NOW, Size(100, 16))
-    assert shown.picture.cursor == (5, 15)
+    assert shown.cursor == (5, 15)
     assert shown.text.splitlines()[-1].startswith("/home")
     assert "carla@" in shown.text
     assert "| ben@" not in shown.text

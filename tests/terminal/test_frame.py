@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from monitor.core.state import NotificationLog, State
-from monitor.terminal.frame import Footer, Frame, frame
+from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, press
-from monitor.terminal.text import Size, line_width, plain
+from monitor.terminal.text import Frame, Size, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
@@ -100,11 +100,11 @@ def test_dialogs_and_help(
 
 def test_the_cursor_stands_where_the_next_character_goes() -> None:
     shown = draw("three", (100, 16), after_keys("three", "a", "日", "x"))
-    assert shown.picture.cursor is not None
-    column, row = shown.picture.cursor
-    line = plain(shown.picture.lines[row])
+    assert shown.cursor is not None
+    column, row = shown.cursor
+    line = plain(shown.lines[row])
     assert wcswidth(line[: line.index("日x") + 2]) == column
-    assert draw("three").picture.cursor is None
+    assert draw("three").cursor is None
 
 
 def test_twenty_accounts_have_a_row_each() -> None:
@@ -123,7 +123,7 @@ def test_more_accounts_than_fit_scroll_with_the_selection() -> None:
 
 
 def title(screen: Screen, state: State | None = None, width: int = 100) -> str:
-    return plain(draw(state or STATES["three"](NOW), (width, 12), screen).picture.lines[0])
+    return plain(draw(state or STATES["three"](NOW), (width, 12), screen).lines[0])
 
 
 def test_the_title_shows_the_last_refresh() -> None:
@@ -301,12 +301,12 @@ def test_a_frame_never_exceeds_the_screen(
         screen = screen.settle(error, NOW, is_error=True)
     shown = frame(state, screen, NOW, Size(*size), Footer(footer, is_problem=True))
     width, height = size
-    assert len(shown.picture.lines) == height
-    for line in shown.picture.lines:
+    assert len(shown.lines) == height
+    for line in shown.lines:
         assert line_width(line) <= width
         assert 0 <= wcswidth(plain(line)) <= width
         plain(line).encode()
-    if shown.picture.cursor is not None:
-        column, row = shown.picture.cursor
+    if shown.cursor is not None:
+        column, row = shown.cursor
         assert 0 <= column < width
         assert 0 <= row < height

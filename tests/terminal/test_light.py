@@ -28,8 +28,8 @@ now, size = datetime.now(UTC), Size(120, 40)
 names = [f"jörg{number}@example.com" for number in range(20)]
 accounts = {name: AccountState(Account(name), now, timedelta(minutes=3)) for name in names}
 for pane in Pane:
-    picture = frame(State(accounts=accounts), Screen(pane=pane), now, size, Footer("watching")).picture
-    assert Painter(open_terminal(int(sys.argv[1]))).repaint(None, picture, size)
+    shown = frame(State(accounts=accounts), Screen(pane=pane), now, size, Footer("watching"))
+    assert Painter(open_terminal(int(sys.argv[1]))).repaint(None, shown, size)
 print(*sys.modules)
 """
 

@@ -1,4 +1,4 @@
-"""What is written to show a picture: the bytes between two frames, and the sequences of many terminals."""
+"""What is written to show a frame: the bytes between two frames, and the sequences of many terminals."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from monitor.core.state import Display, State, Theme
 from monitor.terminal.frame import frame
 from monitor.terminal.paint import BACKS, Painter, open_terminal
 from monitor.terminal.screen import Screen
-from monitor.terminal.text import Back, Picture, Size, Span, Style, plain, text_line
+from monitor.terminal.text import Back, Frame, Size, Span, Style, plain, text_line
 from tests.builders import NOW, after
 from tests.terminal import hostile_texts
 from tests.terminal.factories import STATES
@@ -26,8 +26,8 @@ PAINTER = Painter(TERM)
 SIZE = Size(100, 12)
 
 
-def picture(seconds: float = 0, state: str = "three", size: Size = SIZE) -> Picture:
-    return frame(STATES[state](NOW), Screen(), after(seconds=seconds), size).picture
+def drawn(seconds: float = 0, state: str = "three", size: Size = SIZE) -> Frame:
+    return frame(STATES[state](NOW), Screen(), after(seconds=seconds), size)
 
 
 def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
@@ -113,28 +113,28 @@ def test_every_second_bar_has_another_shade() -> None:
 def test_plain_characters_stand_for_all_that_is_drawn() -> None:
     plain_one = Painter(TERM)
     assert plain_one.use(Display(ascii=True))
-    data = plain_one.repaint(None, picture(state="twenty"), SIZE)
+    data = plain_one.repaint(None, drawn(state="twenty"), SIZE)
     assert data.isascii()
     assert plain_one.letters(Span("jörg…")) == "jörg~"
 
 
 def test_the_first_frame_clears_the_screen_and_no_later_one_does() -> None:
-    assert TERM.clear.encode() in PAINTER.repaint(None, picture(), SIZE)
-    assert TERM.clear.encode() not in PAINTER.repaint(picture(), picture(1), SIZE)
+    assert TERM.clear.encode() in PAINTER.repaint(None, drawn(), SIZE)
+    assert TERM.clear.encode() not in PAINTER.repaint(drawn(), drawn(1), SIZE)
 
 
 def test_a_frame_is_one_synchronized_update() -> None:
-    data = PAINTER.repaint(None, picture(), SIZE)
+    data = PAINTER.repaint(None, drawn(), SIZE)
     assert data.startswith(b"\x1b[?2026h")
     assert data.endswith(b"\x1b[?2026l")
 
 
 def test_the_same_frame_is_not_written_again() -> None:
-    assert PAINTER.repaint(picture(), picture(), SIZE) == b""
+    assert PAINTER.repaint(drawn(), drawn(), SIZE) == b""
 
 
 def test_only_cells_that_differ_are_written() -> None:
-    data = PAINTER.repaint(picture(1), picture(2), SIZE).decode()
+    data = PAINTER.repaint(drawn(1), drawn(2), SIZE).decode()
     assert data.startswith("\x1b[1;94H\x1b[38;5;247m4\x1b[")  # Last refresh: 14s ago
     assert data.endswith("8\b\x1bD8")  # 37m 58s, and 11m 58s below it
     assert len(data) < 40
@@ -142,15 +142,15 @@ def test_only_cells_that_differ_are_written() -> None:
 
 def test_a_line_of_the_full_width_is_not_cleared_at_its_end() -> None:
     size = Size(4, 2)
-    full = Picture((text_line("abcd"), text_line("abc")))
-    data = PAINTER.repaint(Picture(((), ())), full, size).decode()
+    full = Frame((text_line("abcd"), text_line("abc")))
+    data = PAINTER.repaint(Frame(((), ())), full, size).decode()
     assert "abcd\x1b[2;1H" in data
     assert "abc\x1b[K" in data
 
 
 def test_a_cursor_that_moves_is_written_though_no_line_differs() -> None:
     lines = (text_line("abc"),)
-    data = PAINTER.repaint(Picture(lines), Picture(lines, (2, 0)), Size(4, 1))
+    data = PAINTER.repaint(Frame(lines), Frame(lines, cursor=(2, 0)), Size(4, 1))
     assert data.endswith(b"\x1b[1;3H\x1b[?12l\x1b[?25h")
 
 
@@ -162,8 +162,8 @@ def test_a_terminal_shows_the_newest_frame_after_any_two(
     size = Size(width, height)
     screen = pyte.Screen(width, height)
     stream = pyte.ByteStream(screen)
-    old = frame(first, Screen(), NOW, size).picture
-    new = frame(second, Screen(), NOW, size).picture
+    old = frame(first, Screen(), NOW, size)
+    new = frame(second, Screen(), NOW, size)
     stream.feed(PAINTER.repaint(None, old, size))
     stream.feed(PAINTER.repaint(old, new, size))
     expected = [plain(line).rstrip() for line in new.lines]
@@ -188,8 +188,8 @@ def painter(slave: int, monkeypatch: pytest.MonkeyPatch, term: str, **env: str) 
 
 
 def paint(painter: Painter, style: Style) -> str:
-    """What a picture of one character in a style is written as, without what stands around it."""
-    old, new = Picture(((),)), Picture(((Span("x", style),),))
+    """What a frame of one character in a style is written as, without what stands around it."""
+    old, new = Frame(((),)), Frame(((Span("x", style),),))
     data = painter.repaint(old, new, Size(1, 1)).decode()
     return data.partition("x")[0].removeprefix(painter.term.move_xy(0, 0))
 
@@ -246,7 +246,7 @@ def test_no_color_takes_the_colours_and_nothing_else(
     plain_one = painter(slave, monkeypatch, term, NO_COLOR="1")
     assert not any(paint(plain_one, style) for style in Style)
     assert plain_one.enter.startswith("\x1b[?1049h")
-    data = plain_one.repaint(None, Picture(((Span("x", bold=True),),)), Size(2, 1))
+    data = plain_one.repaint(None, Frame(((Span("x", bold=True),),)), Size(2, 1))
     assert b"\x1b[1;1H\x1b[1mx\x1b[m" in data
 
 

@@ -13,7 +13,7 @@ from monitor.core.forecast import Forecast, FullAt
 from monitor.core.model import AccountForecast, ExtraUsage, Usage, Window
 from monitor.core.state import State
 from monitor.terminal import table
-from monitor.terminal.table import Marks, column_widths, render_plain
+from monitor.terminal.table import column_widths, render_plain
 from monitor.terminal.text import Back, Style, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
@@ -22,7 +22,7 @@ from tests.terminal.factories import STATES, account, down, state_of
 
 
 def shown(state: State, width: int = 100, selected: str | None = None) -> list[str]:
-    lines = table.table_lines(state, NOW, width, table.Marks(selected))
+    lines = table.table_lines(state, NOW, width, selected)
     return [plain(line).rstrip() for line in lines]
 
 
@@ -210,7 +210,7 @@ def test_from_130_cells_it_shows_the_last_hours_of_the_5_hour_window() -> None:
 
 
 def test_the_selected_row_has_a_ground_of_its_own_to_the_edge() -> None:
-    lines = table.table_lines(STATES["three"](NOW), NOW, 100, Marks("user@work.com"))
+    lines = table.table_lines(STATES["three"](NOW), NOW, 100, "user@work.com")
     assert line_width(lines[2]) == 100
     assert all(span.back for span in lines[2])
     assert {span.back for span in lines[1]} == {None, Back.TRACK}

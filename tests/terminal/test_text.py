@@ -1,4 +1,4 @@
-"""Text in cells: nothing is wider than its place; and styled lines, which are cut to fit."""
+"""Text in cells: nothing is wider than its place; and styled lines, which are cut, laid over others, scrolled."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,16 +6,24 @@ from wcwidth import wcswidth
 
 from monitor.core.sanitize import clean
 from monitor.terminal.text import (
+    CURSOR,
     Line,
+    Size,
     Span,
     Style,
+    box,
     clip,
     fit,
+    fit_all,
     hang,
     key_bar,
     line_width,
+    overlay,
     pad,
+    paginate,
     plain,
+    scroll_to,
+    text_line,
     width,
     wrap,
 )
@@ -102,3 +110,53 @@ def test_the_end_of_a_long_value_goes_on_below_itself_or_below_the_whole_value()
 @given(lines, st.integers(20, 80))
 def test_no_hanging_line_is_too_long(value: Line, room: int) -> None:
     assert all(line_width(line) <= room for line in hang(Span(" 5h "), value, room))
+
+
+TEN = [text_line(str(number)) for number in range(10)]
+
+
+def test_a_line_laid_over_another_hides_what_is_under_it() -> None:
+    base = (Span("abcdef", Style.DIM),)
+    assert overlay(base, (Span("XY"),), 2) == (
+        Span("ab", Style.DIM),
+        Span("XY"),
+        Span("ef", Style.DIM),
+    )
+    assert plain(overlay((), (Span("XY"),), 2)) == "  XY"
+
+
+def test_half_of_a_wide_character_is_a_space() -> None:
+    assert plain(overlay((Span("日本語"),), (Span("XY"),), 1)) == " XY 語"
+
+
+@given(lines, lines, st.integers(0, 40))
+def test_laying_over_keeps_the_place_of_all_that_is_seen(base: Line, top: Line, left: int) -> None:
+    width = max(line_width(base), left + line_width(top))
+    assert line_width(overlay(base, top, left)) == width
+
+
+def test_a_box_holds_its_lines_and_their_cursor() -> None:
+    boxed = box("Title", ((Span("ab"), CURSOR), text_line("abcdefghijk")), 12)
+    assert [plain(line) for line in boxed] == [
+        "┌─ Title ──┐",
+        "│ab        │",
+        "│abcdefghi…│",
+        "└──────────┘",
+    ]
+    assert [any(span is CURSOR for span in line) for line in boxed] == [False, True, False, False]
+
+
+def test_lines_have_the_size_that_they_are_fitted_to() -> None:
+    assert fit_all((text_line("abc"),), Size(2, 3)) == (text_line("a…"), (), ())
+    assert fit_all((text_line("abc"), text_line("d")), Size(3, 1)) == (text_line("abc"),)
+
+
+def test_many_lines_are_scrolled_to_one_of_them() -> None:
+    assert scroll_to(TEN, 3, 0) == tuple(TEN[:3])
+    assert scroll_to(TEN, 3, 5) == tuple(TEN[4:7])
+    assert scroll_to(TEN, 3, 9) == tuple(TEN[7:])
+
+
+def test_a_page_past_the_end_is_the_last_one() -> None:
+    assert paginate(TEN, 4, 1) == (tuple(TEN[4:8]), 1)
+    assert paginate(TEN, 4, 7) == (tuple(TEN[8:]), 2)

@@ -219,11 +219,16 @@ def _profile_body(account: SimulatedAccount) -> Json:
     }
 
 
-# Answers
-
-
 def usage_body(limits: Limits) -> Json:
     """The answer of `GET /api/oauth/usage`."""
+    cents = limits.extra_cents
+    rows = [
+        _row("session", "session", limits.five_hour),
+        _row("weekly_all", "weekly", limits.seven_day),
+    ]
+    for name, limit in limits.models.items():
+        scope = {"model": {"id": None, "display_name": name}, "surface": None}
+        rows.append(_row("weekly_scoped", "weekly", limit, scope))
     return {
         "five_hour": _flat(limits.five_hour),
         "seven_day": _flat(limits.seven_day),
@@ -232,12 +237,15 @@ def usage_body(limits: Limits) -> Json:
         "seven_day_sonnet": None,
         "iguana_necktie": {"utilization": 0.9884844, "resets_at": None},
         "nimbus_quill": None,
-        "extra_usage": _extra_usage(limits.extra_cents),
-        "limits": [
-            *_row("session", "session", limits.five_hour),
-            *_row("weekly_all", "weekly", limits.seven_day),
-            *(row for name, limit in limits.models.items() for row in _model_row(name, limit)),
-        ],
+        "extra_usage": {
+            "is_enabled": cents is not None,
+            "monthly_limit": None if cents is None else 5000,
+            "used_credits": cents,
+            "utilization": None if cents is None else cents / 50,
+            "currency": "USD",
+            "decimal_places": 2,
+        },
+        "limits": [row for row in rows if row is not None],
     }
 
 
@@ -254,35 +262,17 @@ def _flat(limit: Limit | None) -> Json | None:
     }
 
 
-def _row(kind: str, group: str, limit: Limit | None, scope: Json | None = None) -> list[Json]:
+def _row(kind: str, group: str, limit: Limit | None, scope: Json | None = None) -> Json | None:
     if limit is None:
-        return []
-    return [
-        {
-            "kind": kind,
-            "group": group,
-            "percent": limit.percent,
-            "severity": "normal" if limit.percent < 75 else "warning",
-            "resets_at": _iso(limit.resets_at),
-            "scope": scope,
-            "is_active": kind == "session",
-        }
-    ]
-
-
-def _model_row(name: str, limit: Limit) -> list[Json]:
-    scope = {"model": {"id": None, "display_name": name}, "surface": None}
-    return _row("weekly_scoped", "weekly", limit, scope)
-
-
-def _extra_usage(cents: int | None) -> Json:
+        return None
     return {
-        "is_enabled": cents is not None,
-        "monthly_limit": None if cents is None else 5000,
-        "used_credits": cents,
-        "utilization": None if cents is None else cents / 50,
-        "currency": "USD",
-        "decimal_places": 2,
+        "kind": kind,
+        "group": group,
+        "percent": limit.percent,
+        "severity": "normal" if limit.percent < 75 else "warning",
+        "resets_at": _iso(limit.resets_at),
+        "scope": scope,
+        "is_active": kind == "session",
     }
 
 

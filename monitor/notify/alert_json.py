@@ -71,13 +71,13 @@ def environment(message: Message, alerts: Sequence[Alert]) -> Mapping[str, str]:
     fields: Json = {key: whole[key] for key in ("title", "body", "urgency")}
     one = whole["alerts"][0] if len(alerts) == 1 else {"kind": AlertKind.SUMMARY}
     fields |= {key: one.get(key) for key in _FIELDS} | {"count": len(alerts)}
-    return {f"CLAUDE_TRACKER_{key.upper()}": _variable(value) for key, value in fields.items()}
-
-
-def _variable(value: object) -> str:
-    """Return the value as an environment can hold it: lines of visible text."""
-    lines = "" if value is None else str(value)
-    return "\n".join(one_line(line, len(line)) for line in lines.split("\n"))
+    texts = {key: "" if value is None else str(value) for key, value in fields.items()}
+    return {  # an environment holds lines of visible text
+        f"CLAUDE_TRACKER_{key.upper()}": "\n".join(
+            one_line(line, len(line)) for line in text.split("\n")
+        )
+        for key, text in texts.items()
+    }
 
 
 def identity(alerts: Sequence[Alert]) -> str:

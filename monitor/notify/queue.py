@@ -181,18 +181,18 @@ class Queue:
             self._retry(group, outcome)
 
     def _finish_sent(self, group: list[Delivery], channel: str) -> None:
-        again = [d for d in group if self._was_in_flight(d.stored)]
+        # A process died while it was sending these here.
+        again = [
+            d
+            for d in group
+            if (before := d.stored.channels.get(self.name)) and before.stage is Stage.SENDING
+        ]
         self._finish([d for d in group if d not in again], Stage.SENT, f"sent ({channel})")
         self._finish(again, Stage.SENT, f"sent ({channel}), perhaps for the second time")
         now, wall = self._clock.monotonic(), self._clock.now()
         for delivery in self._waiting:
             if delivery.is_stale(wall) and channel in {c.name for c in delivery.channels}:
                 delivery.due_at = now
-
-    def _was_in_flight(self, stored: StoredAlert) -> bool:
-        """Return whether a process died while it was sending this here."""
-        before = stored.channels.get(self.name)
-        return before is not None and before.stage is Stage.SENDING
 
     def _retry(self, group: list[Delivery], outcome: Outcome) -> None:
         """Have the group tried again later, less what is dropped by now."""
@@ -252,7 +252,12 @@ class Notifier:
     async def run(self) -> None:
         """Send what an earlier process has left, then alerts as they come, until cancelled."""
         try:
-            recovered = await self._recover()
+            unfinished = await self._journal.unfinished()
+            for stored in unfinished:
+                if stored.stage is Stage.SENDING:
+                    _log.info("an alert was being sent when the program ended, and is sent again")
+                self._admit(stored)
+            recovered = {stored.key for stored in unfinished}
             async with asyncio.TaskGroup() as group:
                 for queue in self._queues.values():
                     group.create_task(queue.run(), name=f"queue {queue.name}")
@@ -263,15 +268,6 @@ class Notifier:
         finally:
             for channel in itertools.chain.from_iterable(self._channels.chains.values()):
                 channel.close()
-
-    async def _recover(self) -> set[str]:
-        """Admit what an earlier process has left, and return its keys."""
-        unfinished = await self._journal.unfinished()
-        for stored in unfinished:
-            if stored.stage is Stage.SENDING:
-                _log.info("an alert was being sent when the program ended, and is sent again")
-            self._admit(stored)
-        return {stored.key for stored in unfinished}
 
     def _admit(self, stored: StoredAlert) -> None:
         """Put the alert into its queues, unless there is nothing to send, or no channel."""

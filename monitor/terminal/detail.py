@@ -232,16 +232,13 @@ def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
     yield "Plan", text_line(clean(account.plan or format.NOTHING))
     if account.account.label:
         yield "Label", text_line(clean(account.account.label))
-    yield "Login", text_line(_login(account))
+    folder = config_dir(account)
+    login = "Claude Code" if folder is None else f"Claude Code, {clean(folder) or DEFAULT}"
+    if account.account.auth_method is AuthMethod.SESSION_KEY:
+        login = "session key of claude.ai"
+    yield "Login", text_line(login)
     if account.token_expires_at is not None:
         yield "Token expires", text_line(moment.until(account.token_expires_at, past="expired"))
     if account.login_expires_at is not None:
         yield "Login expires", text_line(moment.until(account.login_expires_at, past="expired"))
     yield "Organization", text_line(clean(account.org_id) or format.NOTHING)
-
-
-def _login(account: AccountState) -> str:
-    if account.account.auth_method is AuthMethod.SESSION_KEY:
-        return "session key of claude.ai"
-    folder = config_dir(account)
-    return "Claude Code" if folder is None else f"Claude Code, {clean(folder) or DEFAULT}"

@@ -256,8 +256,10 @@ def _below(view: _View) -> list[Line]:
 def _body(view: _View, size: Size) -> Frame:
     """The part between the title and the keys."""
     pane = view.screen.pane
-    if pane is Pane.LOG:
-        body = _log(view, size)
+    if pane is Pane.LOG:  # in the table's place
+        log = log_lines(view.state, view.now, size.width)
+        log = log or [text_line(" no alerts yet", Style.DIM)]
+        body = Frame(*_pane(view, size, "alerts", log, "Space"))
     elif view.selection is None:
         body = _table(view, size)
     elif size.width >= _LEAST_BESIDE and (pane is Pane.DETAIL or not view.screen.is_closed):
@@ -296,13 +298,6 @@ def _table(view: _View, size: Size) -> Frame:
     visible = scroll_to(list(zip(lines, view.names, strict=True)), room, selected)
     shown = (*titles, *(line for line, _ in visible))
     return Frame(shown, rows=(*[None] * len(titles), *(name for _, name in visible)))
-
-
-def _log(view: _View, size: Size) -> Frame:
-    """The alerts of the log in the table's place, page by page."""
-    lines = log_lines(view.state, view.now, size.width)
-    lines = lines or [text_line(" no alerts yet", Style.DIM)]
-    return Frame(*_pane(view, size, "alerts", lines, "Space"))
 
 
 def _table_above_detail(view: _View, size: Size) -> Frame:

@@ -95,9 +95,11 @@ class Desktop(Channel):
         if not await library.request_authorisation():
             forbidden = "notifications are not allowed in the system's settings"
             raise ChannelError(ChannelReason.DENIED, forbidden)
-        dispatched = asyncio.Event()
+        from desktop_notifier import Urgency
+
+        dispatched, urgency = asyncio.Event(), Urgency(str(message.urgency))
         body = html.escape(message.body, quote=False) if self._markup else message.body
-        await library.send(message.title, body, _urgency(message), on_dispatched=dispatched.set)
+        await library.send(message.title, body, urgency, on_dispatched=dispatched.set)
         if not dispatched.is_set():
             refused = "the notification service did not take it"
             raise ChannelError(ChannelReason.UNAVAILABLE, refused)
@@ -144,12 +146,6 @@ def _load() -> Library:
     from desktop_notifier import DesktopNotifier
 
     return DesktopNotifier(app_name=APP_NAME, app_icon=None)
-
-
-def _urgency(message: Message) -> "Urgency":
-    from desktop_notifier import Urgency
-
-    return Urgency(str(message.urgency))
 
 
 def _bus(library: Library | None) -> Any:

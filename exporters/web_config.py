@@ -50,8 +50,9 @@ def refuse_plain(config: SiteConfig) -> None:
     if not (config.allow_plain or config.web_config or is_loopback(config.host)):
         where = address(config.host, config.port)
         raise SettingsError(
-            f"{where} is open to other machines, and names your accounts: set exporter.web_config"
-            " (TLS and a password), or exporter.allow_plain = true if all who reach it may read it"
+            f"{where} is open to other machines, and names your accounts",
+            advice="set exporter.web_config (TLS and a password), or exporter.allow_plain = true if all who"
+            " reach it may read it",
         )
 
 

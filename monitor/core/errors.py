@@ -181,9 +181,18 @@ class TrackerError(Exception):
 
 
 class SettingsError(TrackerError):
-    """A setting or an argument that cannot be used."""
+    """A setting or an argument that cannot be used.
+
+    `advice` is what to do, where the `problem` alone does not say so; an `excerpt` is shown on lines below.
+    """
 
     exit_code = 2
+
+    def __init__(self, problem: str, *, advice: str = "", excerpt: str = "") -> None:
+        words = f"{problem}: {advice}" if advice else problem
+        super().__init__(f"{words}\n{excerpt}" if excerpt else words)
+        self.problem = problem
+        self.advice = advice
 
 
 class FailureError(TrackerError):

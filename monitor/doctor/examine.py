@@ -162,9 +162,8 @@ class _Examination:
         try:
             site = await asyncio.to_thread(site_of, self._settings, options)
         except SettingsError as error:
-            found, _, advice = str(error).partition(": set ")
-            fix = f"set {advice}" if advice else "correct that file, or the setting that names it"
-            return [network.PORT.fail(found, fix)]
+            fix = error.advice or "correct that file, or the setting that names it"
+            return [network.PORT.fail(error.problem, fix)]
         if site is None:
             return [network.PORT.skip('exporter.listen = "off": nothing is served')]
         return [await network.port_check(site, who, self._world.platform)]

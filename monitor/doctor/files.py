@@ -53,7 +53,7 @@ def settings_checks(path: Path) -> tuple[Settings | None, list[Check]]:
     try:
         settings = load(path)
     except SettingsError as error:
-        wrong = _without_values(str(error).partition("\n")[0], content.decode(errors="replace"))
+        wrong = _without_values(error.problem, content.decode(errors="replace"))
         fix = "edit that line; nothing else in the file needs to change"
         return None, [SETTINGS.fail(wrong, fix), access]
     count = len(settings.accounts)

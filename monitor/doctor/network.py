@@ -106,7 +106,7 @@ async def instance_check(who: Who) -> tuple[Check, Mapping[str, Any] | None]:
     except TimeoutError:
         return INSTANCE.fail("the running monitor does not answer", restart), None
     except TrackerError as error:
-        return INSTANCE.fail(str(error).partition("\n")[0], restart), None
+        return INSTANCE.fail(str(error), restart), None
     except Exception as error:  # noqa: BLE001 - it must not hide what the other checks find
         words = f"this check itself has failed ({type(error).__name__})"
         return INSTANCE.fail(words, restart), None

@@ -191,8 +191,8 @@ class Source:
         if line and column <= _WIDTH:
             shown = printable(_masked(line))[:_WIDTH]
             carets = "^" * max(1, min(end - start, len(shown) - column))
-            excerpt = f"\n    {shown}\n    {' ' * column}{carets}"
-        return SettingsError(f"{self._line(start)}: {words}{excerpt}")
+            excerpt = f"    {shown}\n    {' ' * column}{carets}"
+        return SettingsError(f"{self._line(start)}: {words}", excerpt=excerpt)
 
 
 def _masked(text: str) -> str:

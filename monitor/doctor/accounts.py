@@ -15,7 +15,6 @@ from monitor.core.errors import (
     Failure,
     Reason,
     Source,
-    command,
     explain,
 )
 from monitor.core.format import age, duration
@@ -26,7 +25,7 @@ from monitor.credentials.folders import DEFAULT, for_claude_code
 from monitor.credentials.keyring import Backend, Keyring
 from monitor.credentials.resolver import TokenStatus
 from monitor.doctor.logins import minute
-from monitor.doctor.report import Check, Outcome, Question, masked
+from monitor.doctor.report import Check, Fix, Outcome, Question, masked, start_claude
 
 KEYRING: Final = Question(
     "keyring", "tokens and session keys are kept there, unless the settings say where else"
@@ -154,13 +153,12 @@ class TokenFacts:
     keyring: Failure | None
     is_given: bool
 
-    @property
-    def start(self) -> str:
-        """The command that logs in where the account's login is believed to live."""
+    def log_in(self, then: str = "") -> Fix:
+        """The command that logs in where the account's login is believed to live; and what to do `then`."""
         folder, said = self.status.folder, self.account.config_dir
         if folder is None and said is not None:
             folder = for_claude_code(said)
-        return f"`{command(folder)}`, then /login"
+        return start_claude(folder or "", f", then /login{then}")
 
     @property
     def place(self) -> str:
@@ -207,6 +205,7 @@ def account_check(facts: TokenFacts, now: datetime) -> Check:
     found = f"{facts.title}: it {whose} ({failure.reason}): {problem}"
     if is_passing:
         return READING.warn(found, _PASSING[failure.reason])
+    fix: Fix | str
     if failure.reason in LOGIN_REASONS:
         fix = _login(failure.reason, facts)
     elif failure.cause is Cause.NO_LIMITS:
@@ -214,7 +213,7 @@ def account_check(facts: TokenFacts, now: datetime) -> Check:
     elif failure.reason is Reason.SCHEMA:
         fix = _UPGRADE
     else:
-        fix = advice or f"`monitor accounts import`; if it stays so, {facts.start}"
+        fix = advice or f"`monitor accounts import`; if it stays so, {facts.log_in().text}"
     return READING.fail(found, fix)
 
 
@@ -244,7 +243,7 @@ def _token_check(facts: TokenFacts, now: datetime) -> Check:
     return check(f"{title}: {problem}", fix)
 
 
-def _without_login(facts: TokenFacts, failure: Failure) -> str:
+def _without_login(facts: TokenFacts, failure: Failure) -> Fix | str:
     """The advice for an account that never had a token, where the doctor knows better than the table on the screen."""
     if failure.cause is not Cause.ABSENT:
         return ""
@@ -252,7 +251,7 @@ def _without_login(facts: TokenFacts, failure: Failure) -> str:
         return _ENTER_KEY
     if failure.source is Source.LOGIN and facts.status.storage is Storage.LINKED:
         named = failure.folder is not None
-        return "" if named else f'{facts.start}; or name its folder: config_dir = "~/.claude"'
+        return "" if named else facts.log_in('; or name its folder: config_dir = "~/.claude"')
     return ""
 
 
@@ -276,7 +275,7 @@ def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> di
     return failed
 
 
-def _login(reason: Reason, facts: TokenFacts) -> str:
+def _login(reason: Reason, facts: TokenFacts) -> Fix | str:
     if facts.account.auth_method is AuthMethod.SESSION_KEY:
         return _ENTER_KEY
     token = "a new one" if reason is Reason.AUTH else _NOT_OF_SETUP
@@ -285,8 +284,4 @@ def _login(reason: Reason, facts: TokenFacts) -> str:
             return f"let the command print {token}"
         case Storage.SYSTEMD:
             return f"encrypt {token}, and restart the unit"
-    return (
-        facts.start
-        if reason is Reason.AUTH
-        else f"{facts.start}; and then `monitor accounts import`"
-    )
+    return facts.log_in("" if reason is Reason.AUTH else "; and then `monitor accounts import`")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from monitor.core.errors import SettingsError
-from monitor.doctor.report import Check, Question, shell
+from monitor.doctor.report import Check, Fix, Question, shell
 from monitor.settings import Settings, load
 from monitor.storage.db import StorageError, check, set_aside
 from monitor.system.files import read_regular
@@ -130,5 +130,6 @@ def database_checks(path: Path) -> list[Check]:
         words = (
             f"{path.name} could not be used once: it was set aside as {aside}, and a new one begun"
         )
-        checks.append(STATE.warn(words, shell("rm", f"{aside}")))
+        fix = Fix(shell("rm", f"{aside}"), "`rm {}`", shlex.quote(f"{aside}"))
+        checks.append(STATE.warn(words, fix))
     return checks

@@ -19,7 +19,6 @@ from monitor.core.errors import (
     Source,
     describe,
     explain,
-    of_login,
 )
 from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Identity, Login
@@ -28,7 +27,7 @@ from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.claude_files import ClaudeJson, WholeFile
 from monitor.credentials.folders import DEFAULT, absolute
 from monitor.credentials.owners import is_of_email
-from monitor.doctor.report import Check, Question, shell
+from monitor.doctor.report import Check, Fix, Question, shell, start_claude
 
 LOGIN: Final = Question("login", "tokens last about 8 h; only Claude Code can renew them")
 ENVIRONMENT: Final = Question(
@@ -124,35 +123,38 @@ def login_check(
     found: ReadLogin, now: datetime, platform: str, environ: Mapping[str, str], *, asks: bool
 ) -> Check:
     """Judge a login. Where the API is not asked (`asks` is false), it does not matter what a token may be used for."""
-    login, place, start = found.login, found.place, of_login(found.folder)
+    login, place = found.login, found.place
+    log_in = start_claude(found.folder, ", then /login")
     if login is None:
-        return _missing(found, f"{start}, then /login", platform, environ)
+        return _missing(found, log_in, platform, environ)
     if login.is_setup_token and not asks:
         return LOGIN.ok(f"{place}: a setup-token, which is not sent (api.enabled = false)")
     if login.is_setup_token:
         words = f"{place}: a setup-token, without the scope user:profile that usage needs"
-        return LOGIN.fail(words, f"{start}, then /login")
+        return LOGIN.fail(words, log_in)
     expires, ends = login.credential.expires_at, login.login_expires_at
     if ends is not None and ends <= now:
-        return LOGIN.fail(f"{place}: the login ended on {ends:%Y-%m-%d}", f"{start}, then /login")
+        return LOGIN.fail(f"{place}: the login ended on {ends:%Y-%m-%d}", log_in)
     if login.credential.is_dead(now):
         expired = expires or now
         words = f"{place}: the token expired {age(now - expired)} ago, at {minute(expired)}"
         if ends is not None:
             words += f"; the login holds until {ends:%Y-%m-%d}"
         if not login.renewable:
-            return LOGIN.warn(words, f"{start}, then /login: there is nothing to renew it with")
-        return LOGIN.warn(words, f"{start}: it renews the token when it starts")
+            then = ", then /login: there is nothing to renew it with"
+        else:
+            then = ": it renews the token when it starts"
+        return LOGIN.warn(words, start_claude(found.folder, then))
     if ends is not None and ends - now <= ENDS_SOON:
         words = f"{place}: the login ends in {duration(ends - now)}, on {ends:%Y-%m-%d}"
-        return LOGIN.warn(words, f"{start}, then /login")
+        return LOGIN.warn(words, log_in)
     plan = f" ({login.plan})" if login.plan else ""
     token = f", token for {duration(expires - now)}" if expires else ""
     until = f", login until {ends:%Y-%m-%d}" if ends else ""
     return LOGIN.ok(f"{place}: logged in{plan}{token}{until}")
 
 
-def _missing(found: ReadLogin, start: str, platform: str, environ: Mapping[str, str]) -> Check:
+def _missing(found: ReadLogin, log_in: Fix, platform: str, environ: Mapping[str, str]) -> Check:
     """No login, or what keeps one that may well be there from being read."""
     place, failure = found.place, found.failure
     words = f"{place}: {explain(failure)[0]}"
@@ -162,9 +164,9 @@ def _missing(found: ReadLogin, start: str, platform: str, environ: Mapping[str, 
             words = (
                 f"{place}: {'logins of MCP servers, and none of Claude' if is_mcp else 'no login'}"
             )
-            return LOGIN.warn(words, start) if found.is_current else LOGIN.skip(words)
+            return LOGIN.warn(words, log_in) if found.is_current else LOGIN.skip(words)
         case Cause.DAMAGED:
-            return LOGIN.warn(f"{place}: half-written or damaged", f"{failure.detail}{start}")
+            return LOGIN.warn(f"{place}: half-written or damaged", f"{failure.detail}{log_in.text}")
         case _ if platform != "darwin" or failure.source is Source.FILE:
             path = f"{place}/.credentials.json"
             return LOGIN.fail(words, f"`ls -l {path}` says whose it is; `chmod u+r {path}`")
@@ -260,7 +262,8 @@ def unwatched_checks(
             elif found.folder is None or not found.is_current:
                 words += ["--all"]
             where = f"{found.place}: logged in, and no account yet"
-            checks.append(UNWATCHED.warn(where, shell(*words)))
+            fix = Fix(shell(*words), "`monitor accounts import --all`")
+            checks.append(UNWATCHED.warn(where, fix))
     return checks
 
 

@@ -6,10 +6,11 @@ import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from monitor.core.errors import of_login
 from monitor.core.model import Account
 
 
@@ -23,17 +24,30 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """What to do, as a command where there is one.
+
+    `several`, unless empty, does the same for several checks: its `{}` stands for the `place` of each, as a shell
+    needs it quoted.
+    """
+
+    text: str
+    several: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One answer. `name` is a word that scripts may rely on; several answers may have the same.
 
-    `fix` says what to do, as a command where there is one; None where nothing is to be done.
+    `fix` is None where nothing is to be done.
     """
 
     name: str
     outcome: Outcome
     found: str
     why: str
-    fix: str | None = None
+    fix: Fix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +63,30 @@ class Question:
     def skip(self, found: str) -> Check:
         return Check(self.name, Outcome.SKIP, found, self.why)
 
-    def warn(self, found: str, fix: str) -> Check:
-        return Check(self.name, Outcome.WARN, found, self.why, fix)
+    def warn(self, found: str, fix: Fix | str) -> Check:
+        return Check(self.name, Outcome.WARN, found, self.why, _fix(fix))
 
-    def fail(self, found: str, fix: str) -> Check:
-        return Check(self.name, Outcome.FAIL, found, self.why, fix)
+    def fail(self, found: str, fix: Fix | str) -> Check:
+        return Check(self.name, Outcome.FAIL, found, self.why, _fix(fix))
+
+
+def _fix(fix: Fix | str) -> Fix:
+    return Fix(fix) if isinstance(fix, str) else fix
 
 
 def shell(*words: str) -> str:
     """A command to be copied into a shell."""
     return f"`{shlex.join(words)}`"
+
+
+def start_claude(folder: str | None, then: str) -> Fix:
+    """Start Claude Code with this configuration folder ("" is the default one, None one that is not known), `then`
+    do what stands there.
+    """
+    if not folder:
+        return Fix(of_login(folder) + then)
+    loop = f"`for d in {{}}; do CLAUDE_CONFIG_DIR=$d claude; done`{then}"
+    return Fix(of_login(folder) + then, loop, shlex.quote(folder))
 
 
 _EMAIL: Final = re.compile(r"[\w.+%-]+@(?:[\w-]+\.)+[\w-]+")
@@ -75,7 +103,7 @@ class Privacy:
 
     def check(self, check: Check) -> Check:
         """The check as it may be shown."""
-        fix = None if check.fix is None else self.text(check.fix)
+        fix = check.fix and Fix(*map(self.text, astuple(check.fix)))
         return replace(check, found=self.text(check.found), fix=fix)
 
     def text(self, text: str) -> str:
@@ -134,7 +162,7 @@ def render_document(checks: Sequence[Check], version: str) -> str:
             "outcome": str(check.outcome),
             "found": check.found,
             "why": check.why,
-            "fix": check.fix,
+            "fix": check.fix and check.fix.text,
         }
         for check in checks
     ]
@@ -160,7 +188,7 @@ def render_text(
                 founds = [f"{len(founds)} of them: {'; '.join(named)}"]
             lines += _paragraph(outcome, f"{first.name}: {founds[0]}", width, colours)
             lines += _wrapped(f"why: {first.why}", width)
-            lines += _wrapped(f"fix: {common_fix([check.fix or '' for check in alike])}", width)
+            lines += _wrapped(f"fix: {common_fix(alike)}", width)
     for outcome in (Outcome.OK, Outcome.SKIP):
         fine = [check for check in checks if check.outcome is outcome]
         if verbose:
@@ -185,7 +213,7 @@ def _grouped(checks: Iterable[Check]) -> list[list[Check]]:
     for check in checks:
         for group in groups:
             same = (group[0].name, group[0].why) == (check.name, check.why)
-            if same and common_fix([one.fix or "" for one in [*group, check]]) is not None:
+            if same and common_fix([*group, check]) is not None:
                 group.append(check)
                 break
         else:
@@ -193,27 +221,13 @@ def _grouped(checks: Iterable[Check]) -> list[list[Check]]:
     return groups
 
 
-_IN_FOLDER: Final = re.compile(r"`CLAUDE_CONFIG_DIR=(?P<place>\S+|'[^']*') claude`(?P<rest>.*)")
-_IMPORT: Final = re.compile(r"`monitor accounts import( --config-dir .*| --all)?`")
-_FILES: Final = re.compile(r"`(?P<command>chmod [0-7]+|rm) (?P<place>[^`]+)`")
-
-
-def common_fix(fixes: Sequence[str]) -> str | None:
-    """The one command, or loop of a shell, that does what all of these do; None where there is none."""
-    if len(set(fixes)) == 1:
-        return fixes[0]
-    if all(map(_IMPORT.fullmatch, fixes)):
-        return "`monitor accounts import --all`"
-    for pattern in (_IN_FOLDER, _FILES):
-        found = [match for fix in fixes if (match := pattern.fullmatch(fix))]
-        if len(found) < len(fixes):
-            continue
-        places = " ".join(match["place"] for match in found)
-        if pattern is _IN_FOLDER and len({match["rest"] for match in found}) == 1:
-            loop = f"for d in {places}; do CLAUDE_CONFIG_DIR=$d claude; done"
-            return f"`{loop}`{found[0]['rest']}"
-        if pattern is _FILES and len({match["command"] for match in found}) == 1:
-            return f"`{found[0]['command']} {places}`"
+def common_fix(checks: Sequence[Check]) -> str | None:
+    """The one command, or loop of a shell, that does what the fixes of all do; None where there is none."""
+    first, *others = fixes = list(dict.fromkeys(check.fix or Fix("") for check in checks))
+    if not others:
+        return first.text
+    if first.several and all(fix.several == first.several for fix in others):
+        return first.several.replace("{}", " ".join(fix.place for fix in fixes))
     return None
 
 

@@ -130,6 +130,10 @@ class Machine:
         return check
 
 
+def advice(check: Check) -> str:
+    return check.fix.text if check.fix else ""
+
+
 def login_text(
     token: str = TOKEN,
     *,

@@ -14,7 +14,7 @@ from monitor.doctor.report import Check, Outcome, exit_code
 from monitor.settings import model
 from tests.builders import after, before
 from tests.credentials.fake_security import FakeSecurity
-from tests.doctor.factories import ALONE, Edit, Machine, Sender, login_text
+from tests.doctor.factories import ALONE, Edit, Machine, Sender, advice, login_text
 
 OK, WARN, FAIL, SKIP = Outcome
 
@@ -22,7 +22,7 @@ ACCOUNT = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\n"
 
 
 def assert_says(check: Check, outcome: Outcome, found: str, fix: str) -> None:
-    assert check.outcome is outcome and found in check.found and fix in (check.fix or ""), check
+    assert check.outcome is outcome and found in check.found and fix in advice(check), check
 
 
 async def test_on_a_machine_in_order_nothing_is_to_be_mended(machine: Machine) -> None:
@@ -114,7 +114,7 @@ async def test_every_login_is_told_with_how_to_start_claude_code_there(machine: 
     first, second = await machine.answers("login")
     assert first.outcome is OK
     assert (second.outcome, second.found[:15]) == (WARN, "~/.claude-work:")
-    assert second.fix is not None and "`CLAUDE_CONFIG_DIR=~/.claude-work claude`" in second.fix
+    assert "`CLAUDE_CONFIG_DIR=~/.claude-work claude`" in advice(second)
 
 
 async def test_a_variable_that_overrides_the_login_is_named_without_its_value(
@@ -124,7 +124,7 @@ async def test_a_variable_that_overrides_the_login_is_named_without_its_value(
     machine.set(environ={"CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-setup"})
     check = await machine.answer("environment")
     assert check.outcome is WARN and "setup-token" in check.found
-    assert check.fix is not None and check.fix.startswith("`unset CLAUDE_CODE_OAUTH_TOKEN`")
+    assert advice(check).startswith("`unset CLAUDE_CODE_OAUTH_TOKEN`")
 
 
 async def test_another_api_of_claude_code_is_named(machine: Machine) -> None:
@@ -132,7 +132,7 @@ async def test_another_api_of_claude_code_is_named(machine: Machine) -> None:
     machine.set(environ={"CLAUDE_CODE_USE_BEDROCK": "1", "ANTHROPIC_BASE_URL": "https://gw.corp"})
     check = await machine.answer("environment")
     assert check.outcome is WARN and "gw.corp" not in check.found
-    assert check.fix == "`unset ANTHROPIC_BASE_URL CLAUDE_CODE_USE_BEDROCK`"
+    assert advice(check) == "`unset ANTHROPIC_BASE_URL CLAUDE_CODE_USE_BEDROCK`"
 
 
 async def test_settings_of_claude_code_that_override_its_login_are_named(machine: Machine) -> None:
@@ -184,7 +184,7 @@ async def test_a_lone_item_says_whose_folder_it_is_or_that_nobody_knows(machine:
     for item in (f"{SERVICE}-00000001", spelled):
         fake.put(item, login_text(expires=before(hours=1)))
     _, *lone = await machine.answers("login")
-    told = {check.found.partition(": ")[0]: check.fix for check in lone}
+    told = {check.found.partition(": ")[0]: advice(check) for check in lone}
     assert told == {
         f"the Keychain item '{spelled}' of ~/.claude/": "`CLAUDE_CONFIG_DIR=~/.claude/ claude`: it renews the token "
         "when it starts",
@@ -250,7 +250,7 @@ async def test_what_is_said_of_a_keyring_that_cannot_be_used(machine: Machine, c
     machine.box.failure = error
     check = await machine.answer("keyring")
     assert check.outcome is FAIL and found in check.found
-    assert check.fix is not None and fix in check.fix
+    assert fix in advice(check)
     assert (await machine.answer("account")).outcome is SKIP
 
 
@@ -391,7 +391,7 @@ async def test_without_an_api_no_token_matters(machine: Machine) -> None:
     machine.box.failure = CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED))
     assert "setup-token, which is not sent" in (await machine.answer("login")).found
     check = await machine.answer("account")
-    assert (check.outcome, check.fix) == (WARN, "`monitor accounts import --all`")
+    assert (check.outcome, advice(check)) == (WARN, "`monitor accounts import --all`")
     machine.learns("user@example.com", identity={"account_uuid": "a", "org_uuid": "o"})
     checks = await machine.examined()
     assert exit_code(checks) == 0
@@ -558,12 +558,12 @@ async def test_a_linked_account_without_a_login_is_a_failure(machine: Machine) -
     machine.settings(ACCOUNT + "storage = 'linked'\n")
     check = await machine.answer("account")
     assert check.outcome is FAIL and "no login found yet" in check.found
-    assert check.fix is not None and "or name its folder: config_dir" in check.fix
+    assert "or name its folder: config_dir" in advice(check)
     machine.settings(f"{ACCOUNT}storage = 'linked'\nconfig_dir = '{machine.home}/gone'\n")
     check = await machine.answer("account")
     assert (
         check.outcome is FAIL
-        and check.fix == "run `CLAUDE_CONFIG_DIR=~/gone claude` and use /login"
+        and advice(check) == "run `CLAUDE_CONFIG_DIR=~/gone claude` and use /login"
     )
 
 
@@ -595,7 +595,7 @@ async def test_who_else_may_use_the_settings(machine: Machine, mode: int, outcom
     machine.config.chmod(mode)
     check = await machine.answer("settings-access")
     assert check.outcome is outcome
-    assert check.fix == (None if outcome is OK else "`chmod 600 ~/config.toml`")
+    assert advice(check) == ("" if outcome is OK else "`chmod 600 ~/config.toml`")
 
 
 async def test_settings_that_cannot_be_read_are_told_from_wrong_ones(machine: Machine) -> None:
@@ -719,7 +719,7 @@ async def test_a_state_folder_that_others_look_into_is_a_warning(machine: Machin
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     check = await machine.answer("state")
-    assert (check.outcome, check.fix) == (WARN, "`chmod 700 ~/.local/state/claude-tracker`")
+    assert (check.outcome, advice(check)) == (WARN, "`chmod 700 ~/.local/state/claude-tracker`")
     folder.chmod(0o700)
     assert (await machine.answer("state")).outcome is OK
     folder.rmdir()

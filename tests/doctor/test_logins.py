@@ -10,7 +10,7 @@ from monitor.credentials.account_cache import digest
 from monitor.doctor.report import Outcome
 from tests.builders import before
 from tests.credentials.fake_security import FakeSecurity
-from tests.doctor.factories import TOKEN, Machine, login_text
+from tests.doctor.factories import TOKEN, Machine, advice, login_text
 from tests.storage.factories import keep_facts
 
 ACCOUNT = "[[accounts]]\nname = 'user@example.com'\nauth_method = 'oauth'\norg_id = 'org-1'\n"
@@ -30,10 +30,10 @@ def note(folder: Path, account: str = "acc-1", org: str = "org-1", email: str = 
     (folder / ".claude.json").write_text(json.dumps({"oauthAccount": entry}))
 
 
-async def told(machine: Machine) -> list[tuple[str, str | None]]:
+async def told(machine: Machine) -> list[tuple[str, str]]:
     checks = await machine.answers("unwatched")
     assert {check.outcome for check in checks} <= {Outcome.WARN}
-    return [(check.found.partition(": ")[0], check.fix) for check in checks]
+    return [(check.found.partition(": ")[0], advice(check)) for check in checks]
 
 
 async def test_without_accounts_every_good_login_can_be_imported(machine: Machine) -> None:

@@ -18,7 +18,7 @@ from monitor.demo.server import SimulatedApi
 from monitor.doctor.network import api_checks, port_check, unfree_check
 from monitor.doctor.report import Check, Outcome
 from tests.builders import NOW, after, state
-from tests.doctor.factories import ALONE, Machine
+from tests.doctor.factories import ALONE, Machine, advice
 from tests.real.need import unprivileged
 from tests.real.tls import self_signed
 
@@ -38,7 +38,7 @@ def test_each_obstacle_has_a_remedy_of_its_own(cause: Cause) -> None:
         way, clock = judged(failure)
         assert (way.outcome, clock.outcome) == (FAIL, SKIP)
         assert "api.anthropic.com" in way.found
-        assert way.fix and "{" not in way.found + way.fix
+        assert advice(way) and "{" not in way.found + advice(way)
         return way.found
 
     assert found(cause) not in map(found, NEVER_CONNECTED - {cause})
@@ -63,7 +63,7 @@ def test_the_clock_is_judged_by_the_server_s(
 ) -> None:
     _, clock = judged(Reached(404, NOW + server_is, False))
     assert (clock.outcome, words in clock.found) == (outcome, True), clock.found
-    assert clock.fix == ("`sudo timedatectl set-ntp true`" if outcome is WARN else None)
+    assert advice(clock) == ("`sudo timedatectl set-ntp true`" if outcome is WARN else "")
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ async def test_a_port_of_another_program_that_says_nothing_is_taken() -> None:
     with listener() as port:
         check = await port_check(SiteConfig("127.0.0.1", port), None, "linux", ask_secs=0.1)
     assert check.outcome is FAIL and check.found == f"another program has 127.0.0.1:{port}"
-    assert check.fix is not None and f"`ss -ltnp 'sport = :{port}'`" in check.fix
-    assert f"127.0.0.1:{port + 1}" in check.fix
+    assert f"`ss -ltnp 'sport = :{port}'`" in advice(check)
+    assert f"127.0.0.1:{port + 1}" in advice(check)
 
 
 async def test_a_port_on_which_a_monitor_serves_is_ours_or_another_user_s() -> None:
@@ -204,7 +204,7 @@ async def test_names_that_were_refused_are_named_with_the_setting() -> None:
         check = await port_check(config, who, "linux")
     assert check.outcome is WARN
     assert check.found.endswith("by the name host.docker.internal")
-    assert check.fix == (
+    assert advice(check) == (
         'if it is your scraper\'s: exporter.hosts = ["box.lan", "host.docker.internal"]'
     )
 

@@ -17,17 +17,18 @@ from monitor.doctor.accounts import Failed
 from monitor.doctor.files import settings_checks
 from monitor.doctor.report import (
     Check,
+    Fix,
     Outcome,
     Privacy,
-    common_fix,
     exit_code,
     masked,
     render_document,
     render_text,
+    start_claude,
     title,
 )
 from tests.builders import before
-from tests.doctor.factories import Machine, login_text
+from tests.doctor.factories import Machine, advice, login_text
 
 CANARY = "Zq7Xk"
 SECRETS = st.text("abcdefghijkmnopqrstuvwyz0123456789-_", min_size=1, max_size=60).map(
@@ -74,7 +75,7 @@ async def test_why_an_account_fails_is_told_without_its_name(machine: Machine) -
     machine.set(failures=lambda: {"Ann": failed})
     check = await machine.answer("account")
     assert check.found.endswith(": there is no systemd credential 'A…'")
-    assert "LoadCredentialEncrypted=A…:" in (check.fix or "")
+    assert "LoadCredentialEncrypted=A…:" in advice(check)
 
 
 def test_a_label_is_what_the_user_has_made_public() -> None:
@@ -178,15 +179,17 @@ CHECKS = [
         Outcome.WARN,
         "~/.claude-work: the token expired 3h ago, at 2026-11-22 09:00 UTC; the login holds until 2026-12-12",
         "tokens last about 8 h; only Claude Code can renew them",
-        "`CLAUDE_CONFIG_DIR=~/.claude-work claude`: it renews the token when it starts",
+        Fix("`CLAUDE_CONFIG_DIR=~/.claude-work claude`: it renews the token when it starts"),
     ),
     Check(
         "port",
         Outcome.FAIL,
         "another program has 127.0.0.1:15707",
         "Prometheus and the status page find the figures there",
-        "`ss -ltnp 'sport = :15707'` says which; another port in the settings, "
-        'exporter.listen = "127.0.0.1:15708", or "off"',
+        Fix(
+            "`ss -ltnp 'sport = :15707'` says which; another port in the settings, "
+            'exporter.listen = "127.0.0.1:15708", or "off"'
+        ),
     ),
     Check("clock", Outcome.SKIP, "clock not checked", "countdowns"),
 ]
@@ -197,7 +200,7 @@ def test_the_page_at_a_width(columns: int, golden: Callable[[str, str], None]) -
     golden(f"doctor_{columns}.txt", render_text(CHECKS, columns))
 
 
-def login(number: int, fix: str, outcome: Outcome = Outcome.WARN) -> Check:
+def login(number: int, fix: Fix, outcome: Outcome = Outcome.WARN) -> Check:
     return Check("login", outcome, f"~/.claude-{number}: expired", "tokens last about 8 h", fix)
 
 
@@ -215,39 +218,28 @@ def test_problems_come_first_and_what_is_fine_is_a_line() -> None:
     assert each.count("\nok    login: ~/") == 20
 
 
+IN_A, IN_B, IN_C = (start_claude(place, ", then /login") for place in ("/a", "/b", "/c d"))
 FIXES = {
-    ("`monitor accounts import --config-dir ~/a`", "`monitor accounts import --config-dir ~/b`"): (
-        "`monitor accounts import --all`"
-    ),
-    (
-        "`CLAUDE_CONFIG_DIR=~/a claude`, then /login",
-        "`CLAUDE_CONFIG_DIR=~/'b c' claude`, then /login",
-    ): (None),
-    (
-        "`CLAUDE_CONFIG_DIR=~/a claude`, then /login",
-        "`CLAUDE_CONFIG_DIR=~/b claude`, then /login",
-    ): ("`for d in ~/a ~/b; do CLAUDE_CONFIG_DIR=$d claude; done`, then /login"),
-    (
-        "`CLAUDE_CONFIG_DIR=~/a claude`, then /login",
-        "`CLAUDE_CONFIG_DIR=~/b claude`: it renews",
-    ): None,
-    ("`chmod 600 ~/a`", "`chmod 600 ~/'b c'`"): "`chmod 600 ~/a ~/'b c'`",
-    ("`chmod 600 ~/a`", "`chmod 700 ~/b`"): None,
-    ("wait", "wait"): "wait",
-    ("`claude`", "`CLAUDE_CONFIG_DIR=~/b claude`"): None,
+    (Fix("import a", "import all"), Fix("import b", "import all")): "import all",
+    (IN_A, IN_A): IN_A.text,
+    (IN_B, IN_C): "`for d in /b '/c d'; do CLAUDE_CONFIG_DIR=$d claude; done`, then /login",
+    (IN_B, start_claude("/b", ": it renews")): None,
+    (Fix("`rm a`", "`rm {}`", "a"), Fix("`rm b`", "`rm {}`", "b")): "`rm a b`",
+    (Fix("wait"), Fix("wait")): "wait",
+    (Fix("wait"), Fix("go")): None,
+    (start_claude("", ", then /login"), IN_B): None,
 }
 
 
 @pytest.mark.parametrize(("fixes", "one"), FIXES.items())
-def test_one_command_fixes_many(fixes: tuple[str, ...], one: str | None) -> None:
-    assert common_fix(fixes) == one
+def test_one_command_fixes_many(fixes: tuple[Fix, ...], one: str | None) -> None:
     page = render_text([login(n, fix) for n, fix in enumerate(fixes)], 200)
     assert page.count("fix: ") == (2 if one is None else 1)
     assert one is None or f"fix: {one}\n" in page
 
 
 def test_of_many_with_one_fix_a_few_are_named() -> None:
-    many = [login(n, f"`monitor accounts import --config-dir ~/{n}`") for n in range(12)]
+    many = [login(n, Fix(f"import ~/{n}", "import all")) for n in range(12)]
     assert "login: 12 of them: ~/.claude-0: expired; " in render_text(many, 300)
     assert "~/.claude-3: expired; 8 more\n" in render_text(many, 300)
     assert "~/.claude-11: expired\n" in render_text(many, 600, verbose=True)
@@ -278,7 +270,7 @@ def test_only_a_failure_is_one(places: list[int], code: int) -> None:
 WORDS = st.lists(st.text("abc ", min_size=1, max_size=12), max_size=12).map(" ".join)
 
 
-@given(st.lists(st.builds(Check, st.just("x"), st.sampled_from(Outcome), WORDS, WORDS, WORDS)),
+@given(st.lists(st.builds(Check, st.just("x"), st.sampled_from(Outcome), WORDS, WORDS, WORDS.map(Fix))),
        st.integers(1, 120))  # fmt: skip
 def test_no_line_is_wider_than_the_screen(checks: list[Check], columns: int) -> None:
     page = render_text(checks, columns)

@@ -102,6 +102,7 @@ class ClaudeCode:
         self.facts: ClaudeJson | None = ClaudeJson(
             *json_places(environ.get(_CONFIG, "") if folder is None else spelling, environ)
         )
+        self.item = item
         self.key = f"keychain:{item}" if item else os.path.realpath(place)
         self.services: tuple[str, ...] = (item,) if item else ()
         if item and folder is None:

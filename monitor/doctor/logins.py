@@ -23,7 +23,7 @@ from monitor.core.errors import (
 from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Identity, Login
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.credentials.claude_code import LoginSource
+from monitor.credentials.claude_code import ClaudeCode
 from monitor.credentials.claude_files import ClaudeJson, WholeFile
 from monitor.credentials.folders import DEFAULT, absolute
 from monitor.credentials.owners import is_of_email
@@ -53,7 +53,6 @@ _HELPER: Final = "apiKeyHelper"
 MOST_SETTINGS_BYTES: Final = 1 << 20
 _SILENT: Final = Failure(Reason.CREDENTIALS, Cause.SILENT, detail="nothing has answered in time")
 _NOBODY: Final = frozenset({Cause.ABSENT, Cause.MCP_ONLY})
-_KEYCHAIN_PREFIX: Final = "keychain:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class ReadLogin:
     whose it is, which need not be so.
     """
 
-    source: LoginSource
+    source: ClaudeCode
     is_current: bool
     login: Login | None = None
     failure: Failure = _SILENT
@@ -95,13 +94,13 @@ class ReadLogin:
     @property
     def place(self) -> str:
         """The name that people know it by."""
-        if self.key.startswith(_KEYCHAIN_PREFIX):
-            item = f"the Keychain item {self.key.removeprefix(_KEYCHAIN_PREFIX)!r}"
+        if self.source.item:
+            item = f"the Keychain item {self.source.item!r}"
             return item if self.folder is None else f"{item} of {self.folder or DEFAULT}"
         return self.folder or DEFAULT
 
 
-async def read_login(source: LoginSource, *, is_current: bool, limit_secs: float) -> ReadLogin:
+async def read_login(source: ClaudeCode, *, is_current: bool, limit_secs: float) -> ReadLogin:
     """Read what is in the place; never raises."""
     found = ReadLogin(source, is_current)
     try:

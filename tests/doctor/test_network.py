@@ -181,7 +181,7 @@ async def test_a_port_of_the_system_is_forbidden() -> None:
 def test_another_obstacle_is_told_with_another_port() -> None:
     check = unfree_check(SiteConfig("::1", 65535), OSError(errno.EIO, ""), "darwin")
     assert (check.outcome, check.found) == (FAIL, "[::1]:65535 cannot be listened on")
-    assert check.fix is not None and "127.0.0.1:65534" in check.fix
+    assert "127.0.0.1:65534" in advice(check)
 
 
 async def test_a_monitor_that_speaks_tls_and_wants_a_password_is_ours(tmp_path: Path) -> None:

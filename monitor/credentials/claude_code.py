@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -295,20 +296,12 @@ def installed_version(environ: Mapping[str, str] = os.environ) -> str | None:
         folder / f".claude/local/node_modules/{PACKAGE}/cli.js",
     ]
     for program in (Path(os.path.realpath(place)) for place in places if place.exists()):
-        for part in reversed(program.parts):
-            if _VERSION.fullmatch(part):
-                return part
+        found = [*reversed(program.parts)]
         for parent in list(program.parents)[:3]:
-            version = _package_version(parent)
-            if version:
-                return version
+            with suppress(OSError):
+                package = parse_object(read_regular(parent / "package.json")) or {}
+                found += [package.get("version")] if package.get("name") == PACKAGE else []
+        version = next((str(one) for one in found if _VERSION.fullmatch(str(one))), None)
+        if version is not None:
+            return version
     return None
-
-
-def _package_version(folder: Path) -> str | None:
-    try:
-        package = parse_object(read_regular(folder / "package.json")) or {}
-    except OSError:
-        return None
-    version = package.get("version") if package.get("name") == PACKAGE else None
-    return version if isinstance(version, str) and _VERSION.fullmatch(version) else None

@@ -46,12 +46,6 @@ class Place:
     not_before: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    @property
-    def is_half_written(self) -> bool:
-        """Say whether it was so at the last look, and not at the one before."""
-        is_damaged = self.failure is not None and self.failure.cause is Cause.DAMAGED
-        return is_damaged and self.failures == 1
-
 
 class LoginRegistry:
     """The content of each place, and whose that is. Its changes return the accounts that they concern."""

@@ -227,9 +227,7 @@ class Resolver:
     async def settle(self, names: Iterable[str]) -> None:
         """Use the best of what Claude Code's places hold now, and keep it where the keyring has the account's."""
         for name in sorted(names):
-            state = self._store.state.accounts.get(name)
-            if state is not None:
-                await self._settle(state.account)
+            await self._settle(name)
 
     def notice_ends(self) -> None:
         """Have each account whose token has ended polled now: nothing is sent, and it says so at once."""
@@ -246,20 +244,21 @@ class Resolver:
             return
         self._mend_at = now + MEND_EVERY
         for name in names:
-            state = self._store.state.accounts.get(name)
-            if state is None:
-                self._unreadable.discard(name)
-                self._unsaved.discard(name)
-            elif not await self._settle(state.account):
+            if not await self._settle(name):
                 return
 
-    async def _settle(self, account: Account) -> bool:
+    async def _settle(self, name: str) -> bool:
         """False where the keyring does not let us."""
+        if name not in self._store.state.accounts:
+            self._unreadable.discard(name)
+            self._unsaved.discard(name)
+            return True
+        account = self._store.state.accounts[name].account
         try:
             chosen = await self._chosen(account)
         except CredentialError:
             return False
-        name, credential = account.name, chosen.credential
+        credential = chosen.credential
         if credential is None or not _is_login(account):
             return True
         if not credential.proven:

@@ -147,7 +147,8 @@ class LoginWatcher:
                     for place in places:
                         # What was refused is read again though it looks unchanged.
                         await self._look_at(place, again=rejected is not None)
-                        if place.is_half_written:
+                        failure = place.failure
+                        if failure and failure.cause is Cause.DAMAGED and place.failures == 1:
                             await self._clock.sleep(HALF_WRITTEN.total_seconds())
                             await self._look_at(place)
             except (TrackerError, TimeoutError) as error:
@@ -164,12 +165,10 @@ class LoginWatcher:
         """Find where the account's login is, was, or may be; where no such place is known, all are looked at once."""
         if not self.registry.places:
             await self.follow()
-        if not self._known_places(account):
+        name, folders_of = account.name, self._owners.folders_of
+        if not self.registry.places_of(name, folders_of(account)):
             await self.look_once()
-        return self._known_places(account)
-
-    def _known_places(self, account: Account) -> list[Place]:
-        return self.registry.places_of(account.name, self._owners.folders_of(account))
+        return self.registry.places_of(name, folders_of(account))
 
     async def _look_at(self, place: Place, *, again: bool = False) -> None:
         async with place.turn:

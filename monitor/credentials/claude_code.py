@@ -296,12 +296,12 @@ def installed_version(environ: Mapping[str, str] = os.environ) -> str | None:
         folder / f".claude/local/node_modules/{PACKAGE}/cli.js",
     ]
     for program in (Path(os.path.realpath(place)) for place in places if place.exists()):
-        found = [*reversed(program.parts)]
+        names: list[object] = [*reversed(program.parts)]
         for parent in list(program.parents)[:3]:
             with suppress(OSError):
                 package = parse_object(read_regular(parent / "package.json")) or {}
-                found += [package.get("version")] if package.get("name") == PACKAGE else []
-        version = next((str(one) for one in found if _VERSION.fullmatch(str(one))), None)
+                names += [package.get("version")] if package.get("name") == PACKAGE else []
+        version = next((str(one) for one in names if _VERSION.fullmatch(str(one))), None)
         if version is not None:
             return version
     return None

@@ -407,11 +407,8 @@ _DEFAULT_STORAGES: Final = (Storage.KEYRING, Storage.LINKED)
 """The others need words of their own for each account."""
 
 
-_interval: Final = number(int, most=MAX_POLL_INTERVAL_SECS)
-
-
 def _poll_interval_secs(value: Any) -> int:
-    return max(_interval(value), MIN_POLL_INTERVAL_SECS)
+    return max(number(int, most=MAX_POLL_INTERVAL_SECS)(value), MIN_POLL_INTERVAL_SECS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ an error to report, or a table to edit.
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -90,7 +90,10 @@ def parse(content: bytes, path: Path) -> Settings:
         _check_references(settings)
     except InvalidValueError as error:
         raise source.error(error.path, str(error), hidden=error.hidden) from None
-    warnings = list(_warnings(document, settings))
+    used = settings.poll_interval_secs
+    told = document.get("settings", {}).get("poll_interval_secs", used)
+    short = f"poll_interval_secs = {told} is too short: {used} is used" if told < used else ""
+    warnings = [*filter(None, (short, over_budget(timedelta(seconds=used))))]
     if not warnings:
         return settings
     at = source.line(("settings", "poll_interval_secs"))
@@ -112,17 +115,6 @@ def _check_references(settings: Settings) -> None:
         if entry in accounts:
             words = "this entry holds the token of an account: give the channel one of its own"
             raise InvalidValueError(words, "channels", *key.split("."))
-
-
-def _warnings(document: dict[str, Any], settings: Settings) -> Iterator[str]:
-    """Yield what is allowed of the interval and still doubtful; the default needs no warning."""
-    used = settings.poll_interval_secs
-    given = document.get("settings", {}).get("poll_interval_secs", used)
-    if given < used:
-        yield f"poll_interval_secs = {given} is too short: {used} is used"
-    often = over_budget(timedelta(seconds=used))
-    if often:
-        yield often
 
 
 # The text

@@ -36,19 +36,19 @@ async def output_of(*argv: str, limit_secs: float, max_bytes: int = MAX_BYTES) -
     return code, pipe.content
 
 
-async def complaint_of(*argv: str, limit_secs: float) -> tuple[int, bytes]:
-    """Exit code, and the first that it said on standard error. Raises as `output_of`, but for too much of it."""
+async def complaint_of(
+    *argv: str,
+    limit_secs: float,
+    stdin: bytes | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[int, bytes]:
+    """Exit code, and the first that it said on standard error; it need not read what it is given on `stdin`.
+
+    Raises as `output_of`, but for too much of it.
+    """
     with _Pipe(MAX_BYTES) as pipe:
-        code = await _run(argv, limit_secs, pipe, stderr=pipe.writing)
+        code = await _run(argv, limit_secs, pipe, given=stdin, env=environ, stderr=pipe.writing)
     return code, pipe.content
-
-
-async def code_of(
-    *argv: str, limit_secs: float, stdin: bytes, environ: Mapping[str, str] | None = None
-) -> int:
-    """Exit code of a program that is given this to read, which it need not; all that it says is discarded."""
-    with _Pipe(0) as pipe:
-        return await _run(argv, limit_secs, pipe, given=stdin, env=environ)
 
 
 def ending(code: int) -> str:

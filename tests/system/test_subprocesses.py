@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.system.subprocesses import TooMuchOutputError, code_of, complaint_of, ending, output_of
+from monitor.system.subprocesses import TooMuchOutputError, complaint_of, ending, output_of
 from tests.real.bus import wait_until
 
 
@@ -45,11 +45,12 @@ async def test_what_it_is_given_arrives_however_long_it_is() -> None:
     sound = 'test "$(wc -c)" = 1000000 && test "$SAID" = so'
     environ = {**os.environ, "SAID": "so"}
     given = b"x" * 1_000_000
-    assert await code_of("sh", "-c", sound, limit_secs=10, stdin=given, environ=environ) == 0
+    told = await complaint_of("sh", "-c", sound, limit_secs=10, stdin=given, environ=environ)
+    assert told == (0, b"")
 
 
 async def test_it_need_not_read_what_it_is_given() -> None:
-    assert await code_of("true", limit_secs=10, stdin=b"x" * 1_000_000) == 0
+    assert await complaint_of("true", limit_secs=10, stdin=b"x" * 1_000_000) == (0, b"")
 
 
 async def test_a_program_that_prints_too_much_is_ended_at_once() -> None:
@@ -68,7 +69,8 @@ async def test_who_goes_on_with_its_pipes_is_neither_waited_for_nor_ended(
     assert await output(script) == (3, b"said\n")
     assert await complaint_of("sh", "-c", script, limit_secs=10) == (3, b"words\n")
     given = b"x" * 1_000_000 if leave.startswith("setsid") else b""
-    assert await code_of("sh", "-c", "cat > /dev/null; " + script, limit_secs=10, stdin=given) == 3
+    reading = "cat > /dev/null; " + script
+    assert await complaint_of("sh", "-c", reading, limit_secs=10, stdin=given) == (3, b"words\n")
     assert is_alive(int(children.read_text()))
 
 
@@ -77,7 +79,7 @@ async def test_the_rest_of_a_group_is_ended_where_its_leader_has_ended(children:
     script = f"exec 3<&0; sleep 60 <&3 & echo $! > {children}; sleep 0.2"
     started = time.monotonic()
     with pytest.raises(TimeoutError):
-        await code_of("sh", "-c", script, limit_secs=1, stdin=b"x" * 1_000_000)
+        await complaint_of("sh", "-c", script, limit_secs=1, stdin=b"x" * 1_000_000)
     assert time.monotonic() - started < 10
     await gone(int(children.read_text()))
 
@@ -86,7 +88,7 @@ async def test_the_rest_of_a_group_is_ended_where_its_leader_has_ended(children:
 async def test_who_gives_up_waiting_leaves_nothing_running(escape: str, children: Path) -> None:
     script = f"{escape} sleep 60 <&0 & echo $! > {children}; trap '' TERM; wait"
     running = asyncio.create_task(
-        code_of("sh", "-c", script, limit_secs=60, stdin=b"x" * 1_000_000)
+        complaint_of("sh", "-c", script, limit_secs=60, stdin=b"x" * 1_000_000)
     )
     await asyncio.to_thread(wait_until, lambda: bool(children.read_text()), "its start")
     running.cancel()

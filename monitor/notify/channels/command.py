@@ -8,17 +8,15 @@ that it did not send them.
 
 import os
 import shutil
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.alert_json import environment, render_document
 from monitor.notify.channel import Channel
-from monitor.system.subprocesses import code_of, complaint_of, ending
-
-T = TypeVar("T")
+from monitor.system.subprocesses import complaint_of, ending
 
 
 class Command(Channel):
@@ -32,26 +30,19 @@ class Command(Channel):
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         """Raises ChannelError. The words of the program are not passed on: it may quote its input."""
-        name, *arguments = self._argv
-        code = await _run(
-            name,
-            code_of(
-                find_program(name),
-                *arguments,
-                limit_secs=self.limit_secs,
-                stdin=render_document(message, alerts),
-                environ={**os.environ, **environment(message, alerts)},
-            ),
+        code, _ = await _run(
+            self._argv,
             self.limit_secs,
+            stdin=render_document(message, alerts),
+            environ={**os.environ, **environment(message, alerts)},
         )
         if code:
-            raise ChannelError(ChannelReason.ERROR, f"{name} {ending(code)}")
+            raise ChannelError(ChannelReason.ERROR, f"{self._argv[0]} {ending(code)}")
 
 
 async def run(name: str, *arguments: str, limit: float) -> None:
     """Run a program to its end. Raises ChannelError where it is missing, fails, or takes longer than `limit`."""
-    running = complaint_of(find_program(name), *arguments, limit_secs=limit)
-    code, stderr = await _run(name, running, limit)
+    code, stderr = await _run((name, *arguments), limit)
     if code:
         words = " ".join(stderr.decode(errors="replace").split())[:200]
         detail = f"{name} {ending(code)}{f': {words}' if words else ''}"
@@ -67,9 +58,11 @@ def find_program(name: str) -> str:
     return program
 
 
-async def _run(name: str, running: Awaitable[T], limit: float) -> T:
+async def _run(argv: Sequence[str], limit: float, **given: Any) -> tuple[int, bytes]:
+    name, *arguments = argv
+    program = find_program(name)
     try:
-        return await running
+        return await complaint_of(program, *arguments, limit_secs=limit, **given)
     except TimeoutError:
         late = f"{name} took longer than {limit:g} s"
         raise ChannelError(ChannelReason.TIMEOUT, late) from None

@@ -413,12 +413,15 @@ silent                    {detail}
 absent keychain           Claude Code is not logged in: start `claude` and use /login
 locked keychain           the Keychain is locked: run `security unlock-keychain`, or start this from the desktop
 no_keyring keychain       there is no login Keychain in this session: start this from the desktop
-denied keychain           the Keychain refuses access: allow `security` in Keychain Access, then import again
-cancelled                 the Keychain's question was cancelled: import again, and allow it
-silent keychain           the Keychain is silent: look for its question on the desktop, and try again in a minute
+denied keychain           the Keychain refuses access: in Keychain Access, under Access Control of the item 'Claude
+                          Code-credentials', allow /usr/bin/security; or `claude` and /login, which writes it again
+cancelled                 the Keychain's question was cancelled: try again, and answer it by 'Always Allow'
+silent keychain           the Keychain is silent: answer the question that waits on the Mac's own screen by 'Always
+                          Allow', and try again in a minute
 too_large keychain        the Keychain holds too much: look what it is
 not_started keychain      {name} cannot be run ({detail}): look whether it is there
-failed keychain           `security` failed with exit code {detail}
+failed keychain           `security` failed with exit code {detail}: `security list-keychains` says whether the
+                          Keychain works at all
 
 # Files of Claude Code.
 absent                    {name} holds no login: start `claude` and use /login

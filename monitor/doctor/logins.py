@@ -17,7 +17,6 @@ from monitor.core.errors import (
     NotLoggedInError,
     Reason,
     Source,
-    describe,
     explain,
 )
 from monitor.core.format import age, duration
@@ -156,36 +155,20 @@ def login_check(
 def _missing(found: ReadLogin, log_in: Fix, platform: str, environ: Mapping[str, str]) -> Check:
     """No login, or what keeps one that may well be there from being read."""
     place, failure = found.place, found.failure
-    words = f"{place}: {explain(failure)[0]}"
-    match failure.cause:
-        case Cause.ABSENT | Cause.MCP_ONLY:
-            is_mcp = failure.cause is Cause.MCP_ONLY
-            words = (
-                f"{place}: {'logins of MCP servers, and none of Claude' if is_mcp else 'no login'}"
-            )
-            return LOGIN.warn(words, log_in) if found.is_current else LOGIN.skip(words)
-        case Cause.DAMAGED:
-            return LOGIN.warn(f"{place}: half-written or damaged", f"{failure.detail}{log_in.text}")
-        case _ if platform != "darwin" or failure.source is Source.FILE:
-            path = f"{place}/.credentials.json"
-            return LOGIN.fail(words, f"`ls -l {path}` says whose it is; `chmod u+r {path}`")
-        case Cause.LOCKED:
-            ssh = ", as it is over ssh" if environ.get("SSH_CONNECTION") else ""
-            fix = "`security unlock-keychain`, or start this from the desktop"
-            return LOGIN.fail(f"{words}{ssh}", fix)
-        case Cause.DENIED | Cause.CANCELLED:
-            fix = (
-                "in Keychain Access, under Access Control of the item 'Claude Code-credentials', allow "
-                "/usr/bin/security; or `claude` and /login, which writes the item again"
-            )
-        case Cause.SILENT:
-            fix = "answer the question that waits on the Mac's own screen by 'Always Allow', and ask again"
-        case Cause.NO_KEYRING:
-            fix = "start this from the desktop: a system service has no login Keychain"
-        case _:
-            words = f"{place}: {describe(failure)}"
-            fix = "`security list-keychains` says whether the Keychain works at all"
-    return LOGIN.fail(words, fix)
+    problem, advice = explain(failure)
+    words = f"{place}: {problem}"
+    if failure.cause in _NOBODY:
+        is_mcp = failure.cause is Cause.MCP_ONLY
+        words = f"{place}: {'logins of MCP servers, and none of Claude' if is_mcp else 'no login'}"
+        return LOGIN.warn(words, log_in) if found.is_current else LOGIN.skip(words)
+    if failure.cause is Cause.DAMAGED:
+        return LOGIN.warn(f"{place}: half-written or damaged", f"{failure.detail}{log_in.text}")
+    if platform != "darwin" or failure.source is Source.FILE:
+        path = f"{place}/.credentials.json"
+        return LOGIN.fail(words, f"`ls -l {path}` says whose it is; `chmod u+r {path}`")
+    if failure.cause is Cause.LOCKED and environ.get("SSH_CONNECTION"):
+        words += ", as it is over ssh"
+    return LOGIN.fail(words, advice or "look for a question on the Mac's own screen")
 
 
 def minute(at: datetime) -> str:

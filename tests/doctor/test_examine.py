@@ -153,7 +153,7 @@ KEYCHAINS: dict[str, tuple[dict[str, object], Outcome, str, str]] = {
     "good": ({}, OK, "logged in (max_20x)", ""),
     "locked": ({"exit": 36}, FAIL, "the Keychain is locked, as it is over ssh", "unlock-keychain"),
     "denied": ({"exit": 51}, FAIL, "the Keychain refuses access", "Keychain Access"),
-    "cancelled": ({"exit": 128}, FAIL, "the Keychain's question was cancelled", "Keychain Access"),
+    "cancelled": ({"exit": 128}, FAIL, "the Keychain's question was cancelled", "Always Allow"),
     "no keychain": ({"exit": 50}, FAIL, "no login Keychain in this session", "from the desktop"),
     "hangs": ({"hang": True}, FAIL, "the Keychain is silent", "answer the question"),
     "odd": ({"exit": 7}, FAIL, "exit code 7", "`security list-keychains`"),

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from typing import Final, SupportsFloat
 
 from monitor import __version__, revision
-from monitor.core.alerts.firing import (
+from monitor.core.alerts.conditions import (
     account_firing,
     condition_ends,
     fleet_firing,

@@ -10,7 +10,7 @@ from monitor.api.client import ApiHosts, Client
 from monitor.app.forecaster import Forecaster
 from monitor.app.past_samples import History, Others
 from monitor.app.poller import Poller
-from monitor.core.alerts.firing import firing_alerts
+from monitor.core.alerts.conditions import firing_alerts
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.core.events import (
@@ -27,7 +27,7 @@ from monitor.core.events import (
     Ticked,
 )
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
-from monitor.core.state import Policy, State
+from monitor.core.state import Policy
 from monitor.credentials.accounts import AccountService
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.local_usage import LocalUsage
@@ -116,7 +116,7 @@ class App:
     async def load(self, settings: Settings, cached: Cached) -> None:
         """Load the accounts of the settings, and take up what an earlier process knew of them and of its alerts."""
         now = self.clock.now()
-        self.store.dispatch(PolicyChanged(now, self.state().policy))
+        self.store.dispatch(PolicyChanged(now, self.store.state.policy))
         self.store.dispatch(ClockCorrected(now, cached.clock_offset))
         self.store.dispatch(Restored(now, cached.accounts, cached.conditions, cached.log))
         self._report_storage()
@@ -145,9 +145,6 @@ class App:
         self.store.dispatch(Tested(now, alert))
         return await send_to_each(self._channels, alert, self.store.dispatch, self.clock)
 
-    def state(self) -> State:
-        return self.store.state
-
     async def run(self, main: Callable[[], Awaitable[None]], channels: ChannelSet) -> None:
         """Poll, follow logins, record alerts and send them until `main` returns."""
         self._channels = channels
@@ -171,7 +168,7 @@ class App:
 
     async def _follow_local_usage(self) -> None:
         """Follow Claude Code's own figures; where nobody is polled, the first look at them is the first round."""
-        if not self.state().policy.polls:
+        if not self.store.state.policy.polls:
             await self.poll_once()
             self.store.dispatch(LookedAround(self.clock.now()))
         await self.credentials.local_usage.run()
@@ -195,14 +192,14 @@ class App:
     def _is_polling(self) -> bool:
         """Return whether some account is being polled, or soon is: its alerts belong to the same burst."""
         now = self.clock.now()
-        return any(a.polling or a.next_poll_at <= now for a in self.state().accounts.values())
+        return any(a.polling or a.next_poll_at <= now for a in self.store.state.accounts.values())
 
     async def _refresh_firing(self, channels: ChannelSet) -> None:
         """Repeat what fires to those who take silence for its end."""
         managers = [c for c in channels.channels if isinstance(c, Alertmanager)]
         while managers:
             await self.clock.sleep(REFRESH_SECS)
-            now, state = self.clock.now(), self.state()
+            now, state = self.clock.now(), self.store.state
             rules = state.policy.alerts
             quiet = channels.quiet_until(now) is not None or state.muted_until is not None
             for manager in managers:
@@ -226,7 +223,7 @@ class App:
         """Follow what `monitor mute`, or the key of any running table, has set."""
         while True:
             until = await self.persistence.mute.muted_until(self.clock.now())
-            if until != self.state().muted_until:
+            if until != self.store.state.muted_until:
                 self.store.dispatch(Muted(self.clock.now(), until))
             await self.clock.sleep(LOOK_SECS)
 
@@ -239,8 +236,10 @@ class App:
     async def _count_requests(self) -> None:
         """Bring what is known of all processes' requests into the state."""
         now = self.clock.now()
-        for name, sent in (await self.persistence.budget.sent(self.state().accounts, now)).items():
-            account = self.state().accounts.get(name)
+        for name, sent in (
+            await self.persistence.budget.sent(self.store.state.accounts, now)
+        ).items():
+            account = self.store.state.accounts.get(name)
             if account is None:
                 continue
             news = set(sent.requests) - set(account.requests)
@@ -256,15 +255,15 @@ class App:
 
     def _report_storage(self) -> None:
         failure = self.persistence.recorder.failure
-        if failure != self.state().storage_failure:
+        if failure != self.store.state.storage_failure:
             self.store.dispatch(StorageFailed(self.clock.now(), failure))
 
     async def poll_once(self) -> None:
         """Look who is logged in, and poll the accounts that it is time for, one shortly after the other."""
         await self.credentials.watcher.look()
         await self.credentials.local_usage.look()
-        now, policy = self.clock.now(), self.state().policy
-        accounts = self.state().accounts.items() if policy.polls else ()
+        now, policy = self.clock.now(), self.store.state.policy
+        accounts = self.store.state.accounts.items() if policy.polls else ()
         # No more requests than a program that runs all the time would send.
         names = [name for name, account in accounts if is_in_turn(account, now, policy.interval)]
 

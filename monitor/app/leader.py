@@ -1,29 +1,53 @@
 """The process that polls: it answers followers, serves `/metrics`, and reads its settings again when told to."""
 
 import asyncio
+import json
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 from typing import Any, Final
 
+from exporters.headers import address, is_loopback
+from exporters.server import Site
+from exporters.web_config import SiteConfig, refuse_plain
 from monitor import __version__
 from monitor.app.app import App
-from monitor.app.handlers import RequestHandler, execute
-from monitor.app.metrics_server import MetricsServer
+from monitor.app.execute import execute
+from monitor.app.queries import Answer, answer_query, render_watched
 from monitor.app.wiring import CliOptions, RunConfig, build
-from monitor.core.commands import Command, EditAccount, Reload
+from monitor.core.commands import (
+    Command,
+    EditAccount,
+    Guard,
+    Next,
+    Reload,
+    Run,
+    Status,
+    WatchLines,
+    WatchState,
+    Who,
+    decode_request,
+)
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import ReloadFailed
-from monitor.ipc.mirror import StateView
-from monitor.ipc.server import Server
+from monitor.core.state import State
+from monitor.ipc.mirror import Changes, StateView
+from monitor.ipc.protocol import render_lines
+from monitor.ipc.server import Server, Stream
 from monitor.settings import Settings
-from monitor.system.aio import DaemonThreads
+from monitor.system.aio import DaemonThreads, first
+from monitor.system.clock import Clock
 from monitor.system.sd_notify import Notices, Passed
 
 SETTINGS_SECS: Final = 5.0
 """Limit of reading the settings: their disk may hang."""
+
+METRICS_RETRY_SECS: Final = 5.0
+"""Between two tries to serve metrics on an address that cannot be had."""
 
 FILES: Final = 4096
 """So many files, of which each follower is one, may be open at once where the system allows it."""
@@ -65,23 +89,14 @@ class Leader:
         self._reloading = asyncio.Lock()
         self._executed = 0
         self.exporting = MetricsServer(lambda: view.state, options.clock)
-        handler = RequestHandler(self.execute, self.who, view, options.clock)
-        self._server = Server(handler.answer, socket_path, sock=self._passed.control)
+        self._changes = Changes()
+        self._server = Server(self.answer, socket_path, sock=self._passed.control)
 
     async def app(self) -> App:
         """Return the program, as soon as it is there."""
         await self._opened.wait()
         assert self._app is not None  # noqa: S101 - `_opened` says so
         return self._app
-
-    def who(self) -> Mapping[str, Any]:
-        """Say which process this is, for others."""
-        return {
-            "pid": os.getpid(),
-            "version": __version__,
-            "metrics": self.exporting.url or None,
-            "refused_hosts": list(self.exporting.refused_hosts),
-        }
 
     async def execute(self, command: Command) -> str:
         """Execute a command; its answer is for the user. Raises TrackerError."""
@@ -94,6 +109,73 @@ class Leader:
         if isinstance(command, EditAccount):  # the rules know it by its name, and may be others
             await self.reload()
         return answer
+
+    async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
+        """Answer one request; everybody who may open the socket is the user.
+
+        Raises TrackerError: a SettingsError where it cannot be understood.
+        """
+        try:
+            request = decode_request(plain)
+        except ValueError as error:
+            raise SettingsError(
+                f"the running monitor does not know this request: {error}"
+            ) from None
+        match request:
+            case Status() | Next() | Guard() | Run():
+                return answer_query(self._view.state, self._options.clock.now(), request)
+            case WatchState():
+                return self._states()
+            case WatchLines():
+                return self._lines(request)
+            case Who():
+                who = {
+                    "pid": os.getpid(),
+                    "version": __version__,
+                    "metrics": self.exporting.url or None,
+                    "refused_hosts": list(self.exporting.refused_hosts),
+                }
+                return Answer(0, json.dumps(who))
+            case command:
+                return Answer(0, f"{await self.execute(command)}\n")
+
+    def _states(self) -> Stream:
+        """Send the whole state first, then what has changed: a poll of one account is sent without all the others."""
+        sent: State | None = None
+
+        def news() -> bytes:
+            nonlocal sent
+            before, sent = sent, self._view.state
+            return self._changes.lines(before, sent)
+
+        return Stream(news, self._view.changed)
+
+    def _lines(self, request: WatchLines) -> Stream:
+        """Make lines anew every second, for countdowns move with it; documents, with what they tell."""
+        render_watched(
+            self._view.state, self._options.clock.now(), request
+        )  # a wrong name is refused
+        is_document = request.form == "json"
+        shown: State | datetime | None = None
+        sent = ""
+
+        def news() -> bytes:
+            nonlocal shown, sent
+            state, now = self._view.state, self._options.clock.now()
+            before, shown = shown, state if is_document else now.replace(microsecond=0)
+            if shown == before:
+                return b""
+            try:
+                text = render_watched(state, now, request)
+            except SettingsError:  # the account has been removed, or has another name now
+                text = ""
+            said, sent = sent, text
+            return b"" if text == said else render_lines(text)
+
+        return Stream(news, self._view.changed if is_document else self._next_second)
+
+    async def _next_second(self) -> None:
+        await self._options.clock.sleep(1 - self._options.clock.now().microsecond / 1_000_000)
 
     async def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Poll until `main` returns. Raises what that raises, and what a bug of our own does."""
@@ -171,3 +253,94 @@ class Leader:
 
 def _words(settings: Settings) -> str:
     return f"{len(settings.accounts)} accounts, every {settings.poll_interval_secs} s"
+
+
+class MetricsServer:
+    """Keeps `/metrics` served: where its address cannot be had now, that is logged, and tried again until it can.
+
+    One site at a time. `url` is where it is now, `failure` why it is not; both empty where none is wanted.
+    """
+
+    def __init__(
+        self, state: Callable[[], State], clock: Clock, retry_secs: float = METRICS_RETRY_SECS
+    ) -> None:
+        self._retry_secs = retry_secs
+        self._state = state
+        self._clock = clock
+        self._config: SiteConfig | None = None
+        self._passed: socket.socket | None = None
+        self._moved = asyncio.Event()
+        self._site: Site | None = None
+        self.url = ""
+        self.failure = ""
+
+    @property
+    def refused_hosts(self) -> tuple[str, ...]:
+        """Return the names that were asked for and are not allowed by the settings."""
+        return self._site.refused_hosts if self._site else ()
+
+    def move_to(self, config: SiteConfig | None, passed: socket.socket | None = None) -> None:
+        """Serve like that from now on; on a socket that the service manager has `passed`, where there is one."""
+        if config != self._config:
+            self._config, self._passed = config, passed
+            self._moved.set()
+
+    async def check(self, config: SiteConfig | None) -> None:
+        """Raise TrackerError where that is another address than now, and cannot be listened on.
+
+        Of another host with the port that we have ourselves, nothing can be said before it is given up.
+        """
+        mine = self._config and self._config.port
+        if config is None or self._passed or config.port == mine:
+            return
+        site = Site(self._state, self._clock.now, config)
+        await site.start()
+        await site.stop()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            self.url = self.failure = ""
+            if self._config is None:
+                continue
+            # The site closes its socket with itself; the one that was passed is for later sites, too.
+            sock = self._passed.dup() if self._passed else None
+            site = self._site = Site(self._state, self._clock.now, self._config, sock)
+            try:
+                if await self._start(site):
+                    await self._until_moved(site)
+            finally:
+                self._site = None
+                await site.stop()
+
+    async def _until_moved(self, site: Site) -> None:
+        """Wait until another site is wanted. Raises what a bug of ours has ended this one with."""
+        moved = asyncio.ensure_future(self._moved.wait())
+        try:
+            await first(moved, site.ended())
+        finally:
+            moved.cancel()
+
+    async def _start(self, site: Site) -> bool:
+        """Return whether the site is up; not so once another one is wanted."""
+        while not self._moved.is_set():
+            try:
+                refuse_plain(site.config)  # a socket that was passed may be anywhere
+                await site.start()
+            except TrackerError as error:
+                if str(error) != self.failure:
+                    _log.warning("%s; tried again until it works", error)
+                self.failure = str(error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._moved.wait(), self._retry_secs)
+            else:
+                self.url, self.failure = site.metrics_url, ""
+                _log.info("metrics on %s", self.url)
+                config = site.config
+                if config.web_config is None and not is_loopback(config.host):
+                    where = address(config.host, site.port)  # which the URL for here does not show
+                    _log.warning("other machines may read the metrics too: they are on %s", where)
+                return True
+        return False

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from monitor.app.cached_state import cached
-from monitor.app.handlers import execute
+from monitor.app.execute import execute
 from monitor.app.leadership import COMMAND_SECS
 from monitor.app.wiring import build
 from monitor.commands.queries import settings_of

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from monitor.commands.queries import settings_of
+from monitor.core.alerts.conditions import firing_alerts
 from monitor.core.alerts.explain import explain, explain_all, replayed
-from monitor.core.alerts.firing import firing_alerts
 from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
 from monitor.core.alerts.text import headline
 from monitor.core.errors import TrackerError

@@ -12,7 +12,7 @@ from pathlib import Path
 from exporters.server import Site
 from exporters.web_config import SiteConfig
 from monitor.app.app import App
-from monitor.app.handlers import execute
+from monitor.app.execute import execute
 from monitor.app.wiring import build_demo
 from monitor.core.errors import TrackerError
 from monitor.notify.build import build_demo_channel_set
@@ -39,13 +39,13 @@ async def open_demo(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
             metrics_path=arguments.metrics_path,
             web_config=Path(arguments.web_config) if arguments.web_config else None,
         )
-        site = Site(app.state, app.clock.now, config)
+        site = Site(lambda: app.store.state, app.clock.now, config)
         try:
             await site.start()
         except TrackerError:
             if arguments.listen:
                 raise
-            site = Site(app.state, app.clock.now, replace(config, port=0))
+            site = Site(lambda: app.store.state, app.clock.now, replace(config, port=0))
             await site.start()
         try:
             yield app, site.metrics_url

@@ -104,7 +104,7 @@ async def _demo(arguments: Namespace) -> int:
     async with build_demo() as app:
         await app.poll_once()
         await look_ahead(app)
-        state, now = app.state(), app.clock.now()
+        state, now = app.store.state, app.clock.now()
         known = list(state.accounts.values())
         if arguments.account:
             known = [named_account(state, arguments.account)]

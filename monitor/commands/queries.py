@@ -288,7 +288,7 @@ def _polled(arguments: Namespace, query: Question) -> Answer:
             await polls
             if isinstance(query, Next):  # which is about what is expected
                 await look_ahead(app)
-            return answer_query(app.state(), app.clock.now(), query)
+            return answer_query(app.store.state, app.clock.now(), query)
 
     return asyncio.run(polled())
 
@@ -300,7 +300,7 @@ async def look_ahead(app: "App") -> None:
     from monitor.app.forecaster import Forecaster
 
     def is_done() -> bool:
-        known = [account for account in app.state().accounts.values() if account.usage]
+        known = [account for account in app.store.state.accounts.values() if account.usage]
         return all(one.forecast and one.usage and one.forecast.at >= one.usage.at for one in known)
 
     forecaster = Forecaster(app.store, app.clock, app.persistence.history)
@@ -322,7 +322,7 @@ async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
 
     size, drawn = shutil.get_terminal_size(), 0
     while not polls.done():
-        state, at = app.state(), app.clock.now()
+        state, at = app.store.state, app.clock.now()
         waiting = [
             clean(account.account.title)
             for account in state.accounts.values()

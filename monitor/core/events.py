@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import Alert
+from monitor.core.alerts.rules import Alert, Condition
 from monitor.core.errors import Failure
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import Account, AccountForecast, AccountState, Identity, Usage

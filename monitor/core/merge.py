@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.alerts.machine import SAME_END
-from monitor.core.alerts.memory import WindowMemory
+from monitor.core.alerts.rules import WindowMemory
 from monitor.core.model import Usage, Window, window_duration
 
 NOISE: Final = 1e-6

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from monitor.core.alerts.memory import Condition, WindowMemory
+from monitor.core.alerts.rules import Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
 from monitor.core.forecast import Forecast
 from monitor.core.window_cost import WeekCost

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import Alert, RuleBook
+from monitor.core.alerts.rules import Alert, Condition, RuleBook
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.model import AccountState
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.core.alerts.memory import Condition, WindowMemory
+from monitor.core.alerts.rules import Condition, WindowMemory
 from monitor.core.codec import decode, encode
 from monitor.core.format import clock
 from monitor.core.model import AccountState

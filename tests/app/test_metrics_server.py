@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from exporters.web_config import SiteConfig
-from monitor.app.metrics_server import RETRY_SECS, MetricsServer
+from monitor.app.leader import METRICS_RETRY_SECS, MetricsServer
 from monitor.core.errors import TrackerError
 from tests.app.factories import until
 from tests.builders import live, state
@@ -43,7 +43,7 @@ async def status(url: str) -> int:
 
 
 async def test_a_port_that_is_taken_is_said_and_had_as_soon_as_it_is_free() -> None:
-    assert RETRY_SECS <= 5
+    assert METRICS_RETRY_SECS <= 5
     async with exporting() as found:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]

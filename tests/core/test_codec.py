@@ -14,8 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.rules import Alert, RuleBook
+from monitor.core.alerts.rules import Alert, Condition, RuleBook, WindowMemory
 from monitor.core.codec import DecodeError, decode, encode
 from monitor.core.commands import EditAccount
 from monitor.core.errors import Reason

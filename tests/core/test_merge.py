@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.machine import observe
-from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.rules import RuleBook
+from monitor.core.alerts.rules import RuleBook, WindowMemory
 from monitor.core.merge import answered, merged, settled
 from monitor.core.model import ExtraUsage, Usage, Window
 from tests.builders import NOW, after, before, usage

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.rules import RuleBook
+from monitor.core.alerts.rules import Condition, RuleBook, WindowMemory
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import AccountsLoaded, Event, PolicyChanged, Restored
 from monitor.core.model import Account, AccountState, AuthMethod, Down, Identity

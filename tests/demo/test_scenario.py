@@ -9,8 +9,7 @@ import pytest
 
 from monitor.api.wire import parse_usage
 from monitor.core.alerts.machine import observe
-from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.rules import RuleBook
+from monitor.core.alerts.rules import RuleBook, WindowMemory
 from monitor.core.model import Usage
 from monitor.core.window_cost import Reading, learn_cost
 from monitor.demo.scenario import demo_accounts, past_samples

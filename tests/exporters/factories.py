@@ -8,8 +8,7 @@ from decimal import Decimal
 from prometheus_client.registry import Collector
 
 from exporters.prometheus import Exposition, Page
-from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.rules import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Condition, WindowMemory
 from monitor.core.errors import Failure, Reason
 from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.forecast import Forecast, FullAt

@@ -22,10 +22,8 @@ from exporters.metrics import titles_of
 from exporters.prometheus import Exposition
 from exporters.server import LoopLag
 from monitor import __version__
-from monitor.core.alerts.conditions import condition_key
-from monitor.core.alerts.firing import firing_alerts
-from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import Alert, AlertKind, Override, Rule, RuleBook
+from monitor.core.alerts.conditions import condition_key, firing_alerts
+from monitor.core.alerts.rules import Alert, AlertKind, Condition, Override, Rule, RuleBook
 from monitor.core.errors import Cause, ChannelReason, Failure, Reason
 from monitor.core.events import PolicyChanged, PollSucceeded, ReloadFailed
 from monitor.core.exhaustion import FreeAccounts, PoolForecast

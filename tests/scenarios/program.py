@@ -113,7 +113,7 @@ class Running:
 
     @property
     def state(self) -> State:
-        return self.app.state()
+        return self.app.store.state
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass at once, and everything come to rest that it has woken; the poller looks more often."""

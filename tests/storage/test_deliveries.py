@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import Alert, AlertKind
+from monitor.core.alerts.rules import Alert, AlertKind, Condition
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.storage import cache, deliveries

@@ -20,8 +20,15 @@ from monitor.core.alerts.conditions import (
     condition_key,
 )
 from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, LOOK_BACK, SAME_END, full_by_slope
-from monitor.core.alerts.memory import Condition, WindowMemory
-from monitor.core.alerts.rules import Alert, AlertKind, Override, RuleBook, threshold_rule
+from monitor.core.alerts.rules import (
+    Alert,
+    AlertKind,
+    Condition,
+    Override,
+    RuleBook,
+    WindowMemory,
+    threshold_rule,
+)
 from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
 from monitor.core.forecast import SAID
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Usage

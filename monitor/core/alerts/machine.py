@@ -56,8 +56,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.alerts.memory import EndedWeek, Point, WindowMemory
-from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
+from monitor.core.alerts.rules import Alert, AlertKind, EndedWeek, Point, RuleBook, WindowMemory
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_duration
 
 SAME_END: Final = timedelta(seconds=120)

@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.conditions import Fact, evaluate_conditions, step
-from monitor.core.alerts.memory import Condition, Point, WindowMemory
-from monitor.core.alerts.rules import Alert, AlertKind, Rule, RuleBook
+from monitor.core.alerts.rules import (
+    Alert,
+    AlertKind,
+    Condition,
+    Point,
+    Rule,
+    RuleBook,
+    WindowMemory,
+)
 from monitor.core.alerts.text import format_alert
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import Forecasted, PollSucceeded, Ticked

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.explain import explain, explain_all
-from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.rules import Alert, AlertKind, Override, Rule, RuleBook
+from monitor.core.alerts.rules import Alert, AlertKind, Override, Rule, RuleBook, WindowMemory
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import Event, Forecasted, PollFailed, PollSucceeded, Ticked
 from monitor.core.forecast import Forecast, FullAt

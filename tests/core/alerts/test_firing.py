@@ -3,9 +3,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from monitor.core.alerts.firing import firing_alerts
-from monitor.core.alerts.memory import Condition
-from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Override, Rule, RuleBook
+from monitor.core.alerts.conditions import firing_alerts
+from monitor.core.alerts.rules import (
+    DEFAULT_RULES,
+    Alert,
+    AlertKind,
+    Condition,
+    Override,
+    Rule,
+    RuleBook,
+)
 from monitor.core.errors import Failure, Reason
 from monitor.core.events import PollFailed, PollSucceeded, Ticked
 from monitor.core.model import Window

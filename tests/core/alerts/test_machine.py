@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.machine import observe
-from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.rules import Alert, AlertKind, Override, Rule, RuleBook
+from monitor.core.alerts.rules import Alert, AlertKind, Override, Rule, RuleBook, WindowMemory
 from monitor.core.model import Usage, Window
 from tests.builders import NOW, usage, window
 

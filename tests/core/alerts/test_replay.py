@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.explain import replayed
 from monitor.core.alerts.machine import observe
-from monitor.core.alerts.memory import WindowMemory
-from monitor.core.alerts.rules import Alert, AlertKind, Rule, RuleBook
+from monitor.core.alerts.rules import Alert, AlertKind, Rule, RuleBook, WindowMemory
 from monitor.core.model import Usage, Window
 from tests.builders import NOW, after, usage, window
 

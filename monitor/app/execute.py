@@ -1,136 +1,42 @@
-"""Answers requests over the socket by views of the state, and executes commands, wherever they come from."""
+"""Executes commands, wherever they come from."""
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from exporters.template import parse_format
 from monitor.app.app import App
-from monitor.app.queries import Answer, answer_query, lines_of, render_watched
+from monitor.app.queries import lines_of
 from monitor.core.commands import (
     AddAccount,
     Command,
     EditAccount,
-    Guard,
     ImportLogins,
     Ingest,
-    Next,
     Refresh,
     Reload,
     RemoveAccount,
-    Run,
     SendTest,
-    Status,
     ToggleMute,
     UseAccount,
-    WatchLines,
-    WatchState,
-    Who,
-    decode_request,
 )
-from monitor.core.errors import SettingsError, TrackerError, describe
+from monitor.core.errors import TrackerError, describe
 from monitor.core.events import Muted, RefreshRequested
 from monitor.core.format import clock, duration
 from monitor.core.model import AccountState
-from monitor.core.state import State
-from monitor.ipc.mirror import Changes
-from monitor.ipc.protocol import render_lines
-from monitor.ipc.server import Stream
 from monitor.notify.channel import NOTIFICATIONS_OFF
 from monitor.storage.cache import mute_words
-from monitor.system.aio import Observable
-from monitor.system.clock import Clock
 
 REFRESH_SECS: Final = 30.0
 """Limit of the wait for the polls of a refresh, which have limits of their own."""
 
 MINUTE: Final = timedelta(minutes=1)
 
-Execute = Callable[[Command], Awaitable[str]]
-"""Carries a command out, here or in the leader, and answers with text for the user. Raises TrackerError."""
-
-
-class RequestHandler:
-    """Knows what each request means; everybody who may open the socket is the user.
-
-    `who` says which process it is, as JSON values.
-    """
-
-    def __init__(
-        self,
-        execute: Execute,
-        who: Callable[[], Mapping[str, Any]],
-        view: Observable[State],
-        clock: Clock,
-    ) -> None:
-        self._execute = execute
-        self._who = who
-        self._view = view
-        self._clock = clock
-        self._changes = Changes()
-
-    async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
-        """Answer one request. Raises TrackerError: a SettingsError where it cannot be understood."""
-        try:
-            request = decode_request(plain)
-        except ValueError as error:
-            raise SettingsError(
-                f"the running monitor does not know this request: {error}"
-            ) from None
-        match request:
-            case Status() | Next() | Guard() | Run():
-                return answer_query(self._view.state, self._clock.now(), request)
-            case WatchState():
-                return self._states()
-            case WatchLines():
-                return self._lines(request)
-            case Who():
-                return Answer(0, json.dumps(self._who()))
-            case command:
-                return Answer(0, f"{await self._execute(command)}\n")
-
-    def _states(self) -> Stream:
-        """Send the whole state first, then what has changed: a poll of one account is sent without all the others."""
-        sent: State | None = None
-
-        def news() -> bytes:
-            nonlocal sent
-            before, sent = sent, self._view.state
-            return self._changes.lines(before, sent)
-
-        return Stream(news, self._view.changed)
-
-    def _lines(self, request: WatchLines) -> Stream:
-        """Make lines anew every second, for countdowns move with it; documents, with what they tell."""
-        render_watched(self._view.state, self._clock.now(), request)  # a wrong name is refused
-        is_document = request.form == "json"
-        shown: State | datetime | None = None
-        sent = ""
-
-        def news() -> bytes:
-            nonlocal shown, sent
-            state, now = self._view.state, self._clock.now()
-            before, shown = shown, state if is_document else now.replace(microsecond=0)
-            if shown == before:
-                return b""
-            try:
-                text = render_watched(state, now, request)
-            except SettingsError:  # the account has been removed, or has another name now
-                text = ""
-            said, sent = sent, text
-            return b"" if text == said else render_lines(text)
-
-        return Stream(news, self._view.changed if is_document else self._next_second)
-
-    async def _next_second(self) -> None:
-        await self._clock.sleep(1 - self._clock.now().microsecond / 1_000_000)
-
 
 async def execute(app: App, command: Command) -> str:
-    """Carry the command out on this program; as `Execute` has it."""
+    """Carry the command out on this program; the answer is text for the user. Raises TrackerError."""
     match command:
         case Refresh(account):
             return await _refresh(app, account)
@@ -152,7 +58,7 @@ async def execute(app: App, command: Command) -> str:
         case Ingest(document, config_dir, form):
             parsed = parse_format("{name}" if form is None else form)
             name = await app.credentials.local_usage.ingest(document or {}, config_dir)
-            return lines_of(app.state(), app.clock.now(), parsed, name).rstrip("\n")
+            return lines_of(app.store.state, app.clock.now(), parsed, name).rstrip("\n")
         case SendTest():
             outcomes = await app.test_channels()
             lines = [f"{outcome.channel}: {outcome.detail}" for outcome in outcomes]
@@ -169,16 +75,16 @@ async def execute(app: App, command: Command) -> str:
 
 async def _refresh(app: App, account: str | None) -> str:
     """Poll now, as far as server and budget allow, and say what came of it: `17 refreshed, 3 wait until 14:05`."""
-    now, before = app.clock.now(), app.state().accounts
+    now, before = app.clock.now(), app.store.state.accounts
     names = [name for name in before if account in (None, name)]
     if account is not None and not names:
         raise TrackerError(f"there is no account {account!r}: see `monitor accounts list`")
-    if not app.state().policy.polls:
+    if not app.store.state.policy.polls:
         raise TrackerError("nothing is polled: the settings have api.enabled = false")
     app.store.dispatch(RefreshRequested(now, account))
 
     def is_due(name: str) -> bool:
-        found = app.state().accounts.get(name)
+        found = app.store.state.accounts.get(name)
         return found is not None and (found.polling or found.next_poll_at <= now)
 
     due = [name for name in names if is_due(name)]
@@ -186,7 +92,7 @@ async def _refresh(app: App, account: str | None) -> str:
         async with asyncio.timeout(REFRESH_SECS):
             while any(map(is_due, due)):
                 await app.store.changed()
-    after = app.state().accounts
+    after = app.store.state.accounts
     pairs = [(before[name], after[name]) for name in names if name in after]
     return refresh_words(pairs, app.clock.now(), account)
 

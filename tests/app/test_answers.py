@@ -1,15 +1,19 @@
 """What is asked over the socket is executed as the command that it is, answered from the state, or refused."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from monitor.app.handlers import RequestHandler, refresh_words
+from monitor.app.execute import refresh_words
+from monitor.app.leader import Leader
 from monitor.app.queries import Answer
+from monitor.app.wiring import CliOptions, RunConfig
 from monitor.core.commands import (
     AddAccount,
     Command,
@@ -28,9 +32,9 @@ from monitor.core.errors import Failure, Reason, SettingsError, TrackerError
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Secret
 from monitor.core.state import State
-from monitor.ipc.mirror import apply_line
+from monitor.ipc.mirror import StateView, apply_line
 from monitor.ipc.server import Stream
-from monitor.system.aio import Observable
+from monitor.system.clock import ServerClock
 from tests.builders import NOW, after, live, state, window
 from tests.fakes import FakeClock
 
@@ -38,48 +42,49 @@ KEY = "sk-ant-sid01-never-to-be-shown"
 SHOWN = state(live("a@example.com", window("5h", 42)), live("b@example.com"))
 
 
-class Handling:
-    """A handler over a still state, with an executor that keeps what it is given."""
+class Handling(Leader):
+    """A leader over a still state, which keeps the commands that it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
         self.executed: list[Command] = []
-        self.view = Observable(SHOWN)
-        self.clock = FakeClock()
-        self.handler = RequestHandler(self._execute, lambda: {"pid": 42}, self.view, self.clock)
+        self.clock, self.view = FakeClock(), StateView()
+        self.view.show(SHOWN)
+        options = CliOptions(home / "config.toml", notify=False, clock=ServerClock(self.clock))
+        super().__init__(options, RunConfig.read(options), self.view, str(home / "socket"))
 
-    async def _execute(self, command: Command) -> str:
+    async def execute(self, command: Command) -> str:
         self.executed.append(command)
         if command == Refresh("nobody"):
             raise TrackerError("there is no account 'nobody'")
         return "done"
 
-    async def answer(self, request: Request) -> Answer:
-        answer = await self.handler.answer(encode_request(request))
+    async def asked(self, request: Request) -> Answer:
+        answer = await self.answer(encode_request(request))
         assert isinstance(answer, Answer)
         return answer
 
     async def stream(self, request: Request) -> Stream:
-        stream = await self.handler.answer(encode_request(request))
+        stream = await self.answer(encode_request(request))
         assert isinstance(stream, Stream)
         return stream
 
 
 @pytest.fixture
-def handling() -> Handling:
-    return Handling()
+def handling(tmp_path: Path) -> Handling:
+    return Handling(tmp_path)
 
 
 async def test_each_command_is_executed_as_it_was_sent(handling: Handling) -> None:
     sent: list[Command] = [Refresh(), Refresh("a"), Reload(), AddAccount("n", Secret(KEY), "o")]
     for command in sent:
-        assert await handling.answer(command) == (0, "done\n")
+        assert await handling.asked(command) == (0, "done\n")
     assert handling.executed == sent
 
 
 @pytest.mark.parametrize("kind", get_args(Command), ids=lambda kind: kind.__name__)
 async def test_no_command_is_taken_for_a_query(handling: Handling, kind: type) -> None:
     fields = {"name": "n", "new_name": "m", "session_key": KEY, "org_id": "o", "document": {}}
-    await handling.handler.answer({"type": kind.__name__, **fields})
+    await handling.answer({"type": kind.__name__, **fields})
     assert [type(command) for command in handling.executed] == [kind]
 
 
@@ -107,7 +112,7 @@ async def test_what_is_not_understood_is_wrong_usage_and_repeats_no_secret(
     handling: Handling, plain: Mapping[str, Any]
 ) -> None:
     with pytest.raises(SettingsError) as raised:
-        await handling.handler.answer(plain)
+        await handling.answer(plain)
     assert raised.value.exit_code == 2
     assert KEY not in str(raised.value)
     assert handling.executed == []
@@ -115,15 +120,15 @@ async def test_what_is_not_understood_is_wrong_usage_and_repeats_no_secret(
 
 async def test_what_execution_raises_is_the_answer(handling: Handling) -> None:
     with pytest.raises(TrackerError, match="no account 'nobody'"):
-        await handling.answer(Refresh("nobody"))
+        await handling.asked(Refresh("nobody"))
 
 
 async def test_queries_are_answered_from_the_state(handling: Handling) -> None:
-    lines = await handling.answer(Status("line", format="{name} {5h.percent}"))
+    lines = await handling.asked(Status("line", format="{name} {5h.percent}"))
     assert lines.text.startswith("a@example.com 42\n")
-    assert (await handling.answer(Next("name"))).code == 0
-    assert await handling.answer(Guard("a@example.com", "5h", 0.4)) == (4, "")
-    assert json.loads((await handling.answer(Who())).text) == {"pid": 42}
+    assert (await handling.asked(Next("name"))).code == 0
+    assert await handling.asked(Guard("a@example.com", "5h", 0.4)) == (4, "")
+    assert json.loads((await handling.asked(Who())).text)["pid"] == os.getpid()
 
 
 async def test_a_stream_of_states_sends_all_first_and_then_each_change_once(
@@ -133,7 +138,7 @@ async def test_a_stream_of_states_sends_all_first_and_then_each_change_once(
     shown = apply_line(stream.news(), State())
     assert set(shown.accounts) == set(SHOWN.accounts)
     assert stream.news() == b""
-    handling.view._show(replace(SHOWN, active=1))
+    handling.view.show(replace(SHOWN, active=1))
     assert apply_line(stream.news(), shown).active == 1
     assert stream.news() == b""
 
@@ -165,7 +170,7 @@ async def test_a_document_is_sent_when_the_state_has_changed(handling: Handling)
     assert json.loads(documents.news())["accounts"]
     handling.clock.step(timedelta(seconds=60))
     assert documents.news() == b""
-    handling.view._show(replace(SHOWN, active=1))
+    handling.view.show(replace(SHOWN, active=1))
     assert json.loads(documents.news())["accounts"][1]["active"]
 
 
@@ -174,10 +179,10 @@ async def test_a_stream_of_an_account_that_is_removed_goes_on_without_lines(
 ) -> None:
     lines = await handling.stream(WatchLines(format="{name}", account="b@example.com"))
     assert lines.news()
-    handling.view._show(state(live("a@example.com")))
+    handling.view.show(state(live("a@example.com")))
     handling.clock.step(timedelta(seconds=1))
     assert lines.news() == b""
-    handling.view._show(SHOWN)
+    handling.view.show(SHOWN)
     handling.clock.step(timedelta(seconds=1))
     assert lines.news() == b"b@example.com\n"
 

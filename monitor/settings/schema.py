@@ -13,7 +13,7 @@ import difflib
 import ipaddress
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import PurePosixPath
@@ -189,23 +189,25 @@ def refused(words: str) -> Parser[Any]:
     return parse
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    words = suggestion(name, known)
-    meant = words.removeprefix("did you mean ") if words.startswith("did") else ""
-    if _is_secret(name) and not _is_secret(meant):
+def _unknown(name: str, known: Collection[str]) -> str:
+    if _is_secret(name) and not _is_secret(_nearest(name, known) or ""):
         return "secrets are not kept in this file: remove it, and use `monitor accounts add`"
-    return f"unknown key; {words}"
+    return f"unknown key; {_suggestion(name, known)}"
 
 
 def _is_secret(name: str) -> bool:
     return any(word in name.lower() for word in _SECRETS)
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
+def _nearest(word: str, known: Collection[str]) -> str | None:
+    """The known word that may have been meant."""
+    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1)), None)
+
+
+def _suggestion(word: str, known: Collection[str]) -> str:
     """A hint at the known word that may have been meant, else all of them."""
-    words = list(known)
-    near = difflib.get_close_matches(word.lower(), words, n=1)
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(words)}"
+    near = _nearest(word, known)
+    return f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
 
 
 def choice(what: str, known: Iterable[T]) -> Callable[[str], T]:
@@ -214,7 +216,7 @@ def choice(what: str, known: Iterable[T]) -> Callable[[str], T]:
 
     def parse(word: str) -> T:
         if word not in words:
-            raise InvalidValueError(f"no such {what}; {suggestion(word, words)}")
+            raise InvalidValueError(f"no such {what}; {_suggestion(word, words)}")
         return words[word]
 
     return parse

@@ -49,9 +49,6 @@ _LEAST_BOX: Final = Size(48, 9)
 _AROUND_FIELDS: Final = 4
 """Lines of a box besides its fields: the border, a blank line and the remark."""
 
-_THRESHOLDS: Final = "Thresholds"
-_SILENT: Final = "Silent"
-_RESERVE: Final = "Reserve"
 _LEAST_BESIDE: Final = 12
 """Cells left and right of a box together."""
 
@@ -60,9 +57,9 @@ _LABEL_CELLS: Final = 15
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A labelled input; its text is what stands before the cursor and after it, and never in a repr.
+    """A labelled input, found in its form by the name; its text is what stands before the cursor and after it.
 
-    That of a masked one is not shown either.
+    The text is never in a repr, and that of a masked one is not shown either.
     """
 
     label: str
@@ -71,6 +68,7 @@ class Field:
     masked: bool = False
     hint: str = ""
     optional: bool = False
+    name: str = ""
 
     @property
     def text(self) -> str:
@@ -131,11 +129,6 @@ class Form:
     def focused(self) -> Field:
         return self.fields[self.focus]
 
-    def text(self, label: str) -> str | None:
-        """A field's text, without the space around it; None where the form has no such field."""
-        found = (field.text.strip() for field in self.fields if field.label == label)
-        return next(found, None)
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -153,29 +146,36 @@ class Filter:
 
 def add_form() -> Form:
     """A new account by its session key."""
-    key = Field("Session key", masked=True, hint=_KEY_HINT)
-    return Form("Add an account", (Field("Name"), key, Field("Org ID", hint=_ORG_HINT)))
+    name = Field("Name", name="name")
+    key = Field("Session key", masked=True, hint=_KEY_HINT, name="key")
+    return Form("Add an account", (name, key, Field("Org ID", hint=_ORG_HINT, name="org_id")))
 
 
 def edit_form(account: Account, rules: RuleBook) -> Form:
     """Of an imported account neither key nor organization is changed: they come with its login."""
     own = rules.overrides.get(account.name, Override())
     usual = render_thresholds(rules.thresholds)
-    fields = [Field("Name", account.name)]
+    fields = [Field("Name", account.name, name="name")]
     if account.auth_method is AuthMethod.SESSION_KEY:
         fields += [
-            Field("Session key", masked=True, hint="empty: the key stays as it is", optional=True),
-            Field("Org ID", account.org_id),
+            Field(
+                "Session key",
+                masked=True,
+                hint="empty: the key stays as it is",
+                optional=True,
+                name="key",
+            ),
+            Field("Org ID", account.org_id, name="org_id"),
         ]
-    thresholds = render_thresholds(own.thresholds)
     silent = ", ".join(sorted(map(str, own.silent)))
     reserve = f"{round(account.reserve * 100, 6):g}" if account.reserve else ""
-    fields += [
-        Field("Label", account.label or "", hint="what metrics call it", optional=True),
-        Field(_THRESHOLDS, thresholds, hint=f"{usual}, as usual", optional=True),
-        Field(_SILENT, silent, hint="no rule; such as reset, pace", optional=True),
-        Field(_RESERVE, reserve, hint="percent of the week that `next` leaves", optional=True),
-    ]
+    for name, text, hint in (
+        ("label", account.label or "", "what metrics call it"),
+        ("thresholds", render_thresholds(own.thresholds), f"{usual}, as usual"),
+        ("silent", silent, "no rule; such as reset, pace"),
+        ("reserve", reserve, "percent of the week that `next` leaves"),
+    ):
+        fields.append(Field(name.capitalize(), text, hint=hint, optional=True, name=name))
     return Form("Edit the account", tuple(fields), account)
 
 
@@ -191,7 +191,8 @@ def type_into(form: Form, key: Key) -> Form:
 
 def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAccount | None]:
     """The form's command, or the form with what is missing; `names` are those of the accounts."""
-    name, key, org_id = form.text("Name") or "", form.text("Session key"), form.text("Org ID")
+    texts = {field.name: field.text.strip() for field in form.fields}
+    name, key, org_id = texts["name"], texts.get("key"), texts.get("org_id")
     is_new = form.editing is None or name != form.editing.name
     if not name:
         return replace(form, focus=0, error="Give the account a name"), None
@@ -203,21 +204,20 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     saved, account = replace(form, error="", saving=True), form.editing
     if account is None:
         return saved, AddAccount(name, Secret(key or ""), org_id or "")
-    label = _THRESHOLDS
+    parsed = "thresholds"
     try:
-        thresholds, label = parse_thresholds(form.text(_THRESHOLDS) or ""), _SILENT
-        override = Override(thresholds, parse_silent(form.text(_SILENT) or ""))
-        label = _RESERVE
-        reserve = parse_share(form.text(_RESERVE) or "0")
+        thresholds, parsed = parse_thresholds(texts["thresholds"]), "silent"
+        override, parsed = Override(thresholds, parse_silent(texts["silent"])), "reserve"
+        reserve = parse_share(texts["reserve"] or "0")
     except ValueError as error:
-        place = [entry.label for entry in form.fields].index(label)
+        place = list(texts).index(parsed)
         return replace(form, focus=place, error=str(error)), None
     return saved, EditAccount(
         account.name,
         name,
         account.org_id if org_id is None else org_id,
         Secret(key) if key else None,
-        form.text("Label"),
+        texts["label"],
         override,
         reserve,
     )

@@ -177,7 +177,7 @@ WINDOW_FIELDS: Final[Mapping[str, Property[Window]]] = {
         lambda w, s: _told(w.resets_at, lambda at: format.clock(at, s.now, s.tz))
     ),
     "full": Property(
-        lambda w, s: format.outlook(s.account, w.key, s.now, s.tz).replace("--", "") or None
+        lambda w, s: _told(w.resets_at, lambda _: format.outlook(s.account, w.key, s.now, s.tz))
     ),
     "run_out_percent": Property(_run_out_percent, Kind.NUMBER),
     "full_at": Property(_full_at),

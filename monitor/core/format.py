@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from monitor.core.model import AccountState, Window
@@ -121,24 +122,41 @@ def bar(utilization: float, cells: int = BAR_CELLS) -> str:
     return FULL_CELL * full + _EIGHTHS[eighths]
 
 
-def outlook(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:
-    """Sum up a window's forecast in a word or two: `full 15:10`, `lasts`, `too early`; a dash where none is open."""
+class Outlook(StrEnum):
+    """What is expected of a window until its reset, in as few words as can be."""
+
+    NOT_OPEN = NOTHING
+    FULL = "full"
+    FILLS = "fills"
+    LASTS = "lasts"
+    TOO_EARLY = "too early"
+
+
+def expect(account: AccountState, key: str, now: datetime) -> tuple[Outlook, datetime | None]:
+    """Sum up a window's forecast; the instant is when it most likely is full, of one that fills."""
     window = account.window(key, now)
     if window is None or window.resets_at is None:
-        return NOTHING
+        return Outlook.NOT_OPEN, None
     if window.utilization >= 1:
-        return "full"
+        return Outlook.FULL, None
     forecast = account.forecast_of(key, now)
     if forecast is None:
-        return "too early"
-    return f"full {clock(forecast.full_at.p50, now, tz)}" if forecast.full_at else "lasts"
+        return Outlook.TOO_EARLY, None
+    return (Outlook.FILLS, forecast.full_at.p50) if forecast.full_at else (Outlook.LASTS, None)
+
+
+def outlook(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:
+    """The forecast in a word or two: `full 15:10`, `lasts`, `too early`; a dash where no window is open."""
+    expected, at = expect(account, key, now)
+    return f"full {clock(at, now, tz)}" if at else expected
 
 
 def outlook_words(account: AccountState, key: str, now: datetime, tz: tzinfo | None = None) -> str:
     """The same in a sentence: `full 15:10, between 13:05 and 19:40 (80%)`, `lasts to the reset (93%)`."""
     forecast = account.forecast_of(key, now)
     if forecast is None:
-        return {"too early": "too early to say"}.get(short := outlook(account, key, now, tz), short)
+        expected, _ = expect(account, key, now)
+        return "too early to say" if expected is Outlook.TOO_EARLY else expected
     full_at = forecast.full_at
     if full_at is None:
         return f"lasts to the reset ({100 - round(forecast.run_out_probability * 100)}%)"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from monitor.core import format
+from monitor.core.format import Outlook
 from monitor.core.model import (
     EXTRA,
     FIVE_HOURS,
@@ -159,7 +160,7 @@ class Row:
     windows: dict[str, Window]
     status: StatusWords
     is_troubled: bool
-    full: str
+    full: tuple[Outlook, datetime | None]
 
     def window(self, column: str) -> Window | None:
         """The window of a column such as `5h bar`; of `worst`, the fullest one, or else the money."""
@@ -213,12 +214,12 @@ def next_turn(account: AccountState, now: datetime, interval: timedelta) -> time
     return min([minute, *(span for span in left if span > timedelta(0))])
 
 
-def _outlook(account: AccountState, now: datetime) -> str:
+def _outlook(account: AccountState, now: datetime) -> tuple[Outlook, datetime | None]:
     """Say when the account most likely is full: by its 5-hour window, unless only its week is, or is already."""
-    five, week = (format.outlook(account, key, now) for key in (FIVE_HOURS, SEVEN_DAYS))
-    is_week = week == "full" or (week.startswith("full") and not five.startswith("full"))
-    words = week if is_week or five == format.NOTHING else five
-    return "now" if words == "full" else words.removeprefix("full ")
+    five, week = (format.expect(account, key, now) for key in (FIVE_HOURS, SEVEN_DAYS))
+    fills = five[0] in (Outlook.FULL, Outlook.FILLS)
+    is_week = week[0] is Outlook.FULL or (week[0] is Outlook.FILLS and not fills)
+    return week if is_week or five[0] is Outlook.NOT_OPEN else five
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,8 +363,11 @@ def _cell(
             name = pad(clean(week.key.partition("_")[2]), room - 5)
             return Span(f"{name} "), percent(week)
         case "full":
-            style = Style.DIM if row.full in ("too early", format.NOTHING) else Style.PLAIN
-            return (Span(pad(row.full, room), Style.FULL if row.full == "now" else style),)
+            outlook, at = row.full
+            if outlook is Outlook.FULL:
+                return (Span(pad("now", room), Style.FULL),)
+            style = Style.DIM if outlook in (Outlook.TOO_EARLY, Outlook.NOT_OPEN) else Style.PLAIN
+            return (Span(pad(format.clock(at, now) if at else outlook, room), style),)
         case _:
             return (percent(row.window(column), room),)
 

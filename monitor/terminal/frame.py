@@ -10,8 +10,6 @@ from typing import Final
 from monitor.core import format
 from monitor.core.sanitize import clean
 from monitor.core.state import State
-from monitor.terminal.alerts import alert_line, log_lines
-from monitor.terminal.detail import detail
 from monitor.terminal.dialogs import (
     FILTER_KEYS,
     FORM_KEYS,
@@ -22,6 +20,7 @@ from monitor.terminal.dialogs import (
     with_dialog,
 )
 from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
+from monitor.terminal.panes import alert_line, detail, log_lines
 from monitor.terminal.screen import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS, Pane, Screen
 from monitor.terminal.table import ALERTED, BEST, Kept, table_lines
 from monitor.terminal.text import (

@@ -11,7 +11,7 @@ from monitor.core.forecast import Forecast, FullAt
 from monitor.core.model import AccountForecast, AccountState, Usage, Window
 from monitor.core.state import LoggedAlert, Policy, State
 from monitor.core.window_cost import WeekCost
-from monitor.terminal.detail import detail
+from monitor.terminal.panes import detail
 from monitor.terminal.text import Style, plain
 from tests.builders import NOW
 from tests.terminal.factories import account, down, full, state_of

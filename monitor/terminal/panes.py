@@ -1,33 +1,40 @@
-"""The detail pane: all that is known of one account, each fact under its label, and first what a person wants. Pure."""
+"""What is open beside the table: all that is known of one account, and alerts, newest first or in one line. Pure.
 
-from collections.abc import Iterator
+Of an account each fact stands beside its label, and first what a person wants.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core import format
-from monitor.core.alerts.text import headline
+from monitor.core.alerts.rules import AlertKind
+from monitor.core.alerts.text import headline, is_critical
 from monitor.core.errors import command, explain
 from monitor.core.model import EXTRA, SEVEN_DAYS, AccountState, AuthMethod, Window
 from monitor.core.sanitize import clean
 from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, over_budget
-from monitor.core.state import State
+from monitor.core.state import LoggedAlert, State
 from monitor.credentials.folders import DEFAULT, config_dir
 from monitor.terminal import table
-from monitor.terminal.alerts import WAITING
 from monitor.terminal.chart import spark
+from monitor.terminal.fleet_line import short_names
 from monitor.terminal.status_words import failure_phrases, sentence, status_words
 from monitor.terminal.text import (
     Line,
     Span,
     Style,
     clip,
+    fit,
     hang,
+    key_bar,
     line_width,
     pad,
     text_line,
     utilization_style,
     width,
+    wrap,
 )
 
 _LABEL_CELLS: Final = 15
@@ -41,6 +48,11 @@ _ALERTS: Final = 5
 
 _SHORTEST_INTERVAL: Final = timedelta(seconds=30)
 """Settings allow no shorter one: below, it is the demo's, whose API takes it."""
+
+_WAITING: Final = "not sent yet"
+_GOOD_NEWS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.FREE)
+_TIME_CELLS: Final = 14
+_LEAST_WHAT: Final = 24
 
 Fact = tuple[str, Line]
 
@@ -203,7 +215,7 @@ def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fa
     for number, entry in enumerate(own):
         time = format.clock(entry.alert.at, moment.now)
         what = headline(entry.alert, moment.now)
-        outcome = clean(entry.outcome) or WAITING
+        outcome = clean(entry.outcome) or _WAITING
         style = Style.PLAIN if entry.is_sent else Style.NOTICE
         yield "" if number else "Alerts", text_line(f"{time}  {what}  {outcome}", style)
 
@@ -242,3 +254,54 @@ def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
     if account.login_expires_at is not None:
         yield "Login expires", text_line(moment.until(account.login_expires_at, past="expired"))
     yield "Organization", text_line(clean(account.org_id) or format.NOTHING)
+
+
+def alert_line(state: State, shown: Sequence[LoggedAlert], now: datetime, room: int) -> Line:
+    """The first of the alerts in words, `⚠ work@ 5h passed 95% · resets 14:11`, and how many more there are."""
+    first = shown[0]
+    style = _style(first)
+    mark = "✓" if style is Style.GOOD else "⚠"
+    who = short_names(state).get(first.alert.account, clean(first.alert.account))
+    text = " ".join(filter(None, (f" {mark}", who, headline(first.alert, now))))
+    more = f" · {len(shown) - 1} more" if len(shown) > 1 else ""
+    line = *fit((Span(text, style, bold=True),), room - width(more)), Span(more, style)
+    hint = key_bar((("l", "log", 1), ("Esc", "close", 2)), room)
+    gap = room - line_width(line) - line_width(hint) - 1
+    return (*line, Span(" " * gap), *hint) if gap >= 2 else line
+
+
+def _style(entry: LoggedAlert) -> Style:
+    if entry.alert.kind in _GOOD_NEWS:
+        return Style.GOOD
+    return Style.PROBLEM if is_critical(entry.alert) else Style.NOTICE
+
+
+def log_lines(state: State, now: datetime, room: int) -> list[Line]:
+    """The alerts of the log, the newest first: when, of which account, what, and what became of it."""
+    names = short_names(state)
+    entries = [
+        (e, names.get(e.alert.account, clean(e.alert.account)), headline(e.alert, now))
+        for e in reversed(state.log)
+    ]
+    name_cells, what_cells = (
+        max((width(texts[place]) for _, *texts in entries), default=0) for place in (0, 1)
+    )
+    lines: list[Line] = []
+    for entry, name, what in entries:
+        time = format.clock(entry.alert.at, now, seconds=True)
+        outcome = clean(entry.outcome) or _WAITING
+        style = Style.PLAIN if entry.is_sent else Style.NOTICE
+        lead = (Span(pad(f" {time}", _TIME_CELLS), Style.DIM), Span(f"{pad(name, name_cells)}  "))
+        left = room - line_width(lead)
+        if left >= what_cells + width(outcome) + 2:
+            shown = Span(pad(what, what_cells + 2), _style(entry)), Span(outcome, style)
+            lines.append((*lead, *shown))
+        elif left >= _LEAST_WHAT:
+            lines.append((*lead, *fit((Span(what, _style(entry)),), left)))
+            indent = Span(" " * (room - left))
+            lines += [(indent, Span(part, style)) for part in wrap(outcome, left)]
+        else:
+            text = f"{time} {name} {what}"
+            lines += [(Span(part, _style(entry)),) for part in wrap(text, room)]
+            lines += [(Span(f" {part}", style),) for part in wrap(outcome, room - 1)]
+    return lines

@@ -16,6 +16,7 @@ from monitor.core.commands import CURRENT, Guard, Next, Question, Run, Status, W
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.guard import Verdict, current_account, fitting, guarded, named_account
+from monitor.core.limits import LONGEST_WORD, window_word
 from monitor.core.planning import Action, plan
 from monitor.core.ranking import APPLICABLE, Candidate, Choice, Confidence, all_limits, choose
 from monitor.core.sanitize import clean
@@ -47,15 +48,25 @@ def answer_query(state: State, now: datetime, query: Question) -> Answer:
         case Status():
             return _status(state, now, query)
         case Next(form, model, duration):
+            model = _word(model)
             if duration is None:
                 return _next(state, now, form, model)
-            return _plan(state, now, duration, query)
+            return _plan(state, now, duration, replace(query, model=model))
         case Guard(account, window, most, need, confidence):
+            window = _word(window, 4 * LONGEST_WORD)
             if need is None:
                 return Answer(guarded(state, now, account, window, most))
             return Answer(fitting(state, now, account, window, need, confidence))
         case Run():
             return _run(state, now, query)
+
+
+def _word(name: str | None, longest: int = LONGEST_WORD) -> str | None:
+    """Spell the name of a model or a window as keys do. Raises SettingsError."""
+    word = name and window_word(name, longest)
+    if word == "":
+        raise SettingsError(f"there is no model or window {name!r}")
+    return word
 
 
 def render_watched(state: State, now: datetime, query: WatchLines) -> str:

@@ -112,6 +112,18 @@ def test_the_folder_of_an_account_keeps_its_spelling(
     assert config_dir(one) == told
 
 
+def test_a_model_and_its_window_are_found_in_any_spelling() -> None:
+    week = window("7d_opus_4", 100, 48 * HOUR)
+    one = live("a", window("5h", 3, HOUR), window("7d", 1, 24 * HOUR), week)
+    shown = state(one, account("b", 60, 96))
+    assert answer(Next("name"), shown) == (0, "a\n")
+    for spelled in ("opus_4", "Opus 4", "OPUS-4"):
+        assert answer(Next("name", spelled), shown) == (0, "b\n")
+        assert answer(Guard("a", f"7d_{spelled}"), shown) == (4, "")
+    words = answer(Next(model="Fable"), shown).text
+    assert "no account has a limit of its own for fable" in words
+
+
 def test_a_guard_takes_a_ratio() -> None:
     assert answer(Guard("work", max_utilization=0.43)) == (0, "")
     assert answer(Guard("work", max_utilization=0.42)) == (4, "")
@@ -128,6 +140,8 @@ def test_a_guard_takes_a_ratio() -> None:
         Next("loud"),
         Guard("ghost"),
         Guard(window="9h"),
+        Guard(window=""),
+        Next(model="!"),
     ],
 )
 def test_what_cannot_be_understood_is_wrong_usage(query: Status | Next | Guard) -> None:

@@ -75,10 +75,10 @@ class LoopLag(Collector):
     """The longest that something due had to wait for the loop within the last minute."""
 
     EVERY: Final = 0.25
-    SPAN: Final = 60.0
+    COUNT: Final = 240
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, float]] = deque()
+        self.seen = deque([0.0], maxlen=self.COUNT)
 
     async def measure(self) -> None:
         """Measure until cancelled."""
@@ -86,21 +86,13 @@ class LoopLag(Collector):
         while True:
             due = loop.time() + self.EVERY
             await asyncio.sleep(self.EVERY)
-            self.add(loop.time(), loop.time() - due)
-
-    def add(self, now: float, lag: float) -> None:
-        """Keep of the last minute what no later one exceeds."""
-        while self._seen and self._seen[-1][1] <= lag:
-            self._seen.pop()
-        self._seen.append((now, lag))
-        while self._seen[0][0] <= now - self.SPAN:
-            self._seen.popleft()
+            self.seen.append(loop.time() - due)
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "claude_usage_event_loop_lag_seconds",
             "The longest time within the last minute that something due had to wait for the program, in seconds.",
-            value=self._seen[0][1] if self._seen else 0.0,
+            value=max(self.seen),
             unit="seconds",
         )
 

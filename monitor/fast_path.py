@@ -11,6 +11,7 @@ import time
 from argparse import Namespace
 
 from monitor.ipc.client import ask, stream
+from monitor.ipc.protocol import tracker_error
 from monitor.paths import config_path, instance
 from monitor.system.stdio import complain, show, terminal_columns
 
@@ -197,19 +198,21 @@ def _line(arguments: Namespace, deadline: float) -> int:
 def read_input(deadline: float) -> dict[str, object]:
     """Read what Claude Code tells its status line's command. Raises TrackerError where it has not ended by then."""
     if os.isatty(0):
-        raise _trouble("Claude Code is to run this, as its statusLine's command: see the README")
+        raise tracker_error(
+            "Claude Code is to run this, as its statusLine's command: see the README"
+        )
     document = b""
     while select.select([0], [], [], max(deadline - time.monotonic(), 0))[0]:
         try:
             piece = os.read(0, 65536)
         except OSError as error:
-            raise _trouble(f"standard input: {error.strerror}") from None
+            raise tracker_error(f"standard input: {error.strerror}") from None
         if not piece:
             return parse_input(document)
         document += piece
         if len(document) > MOST_INPUT:
-            raise _trouble(f"standard input holds more than {MOST_INPUT >> 20} MiB")
-    raise _trouble("standard input has not ended in time")
+            raise tracker_error(f"standard input holds more than {MOST_INPUT >> 20} MiB")
+    raise tracker_error("standard input has not ended in time")
 
 
 def parse_input(document: bytes) -> dict[str, object]:
@@ -219,18 +222,12 @@ def parse_input(document: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        raise _trouble("standard input is not Claude Code's status line input: a JSON object")
+        raise tracker_error("standard input is not Claude Code's status line input: a JSON object")
     limits, session = said.get("rate_limits"), said.get("session_id")
     if not isinstance(limits, dict) or not limits:
         return {}
     whose = {"session_id": session} if isinstance(session, str) else {}
     return {"rate_limits": limits, **whose}
-
-
-def _trouble(text: str) -> Exception:
-    from monitor.core.errors import TrackerError
-
-    return TrackerError(text)
 
 
 def _hand_over(

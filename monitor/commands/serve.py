@@ -8,20 +8,27 @@ import os
 import signal
 import sys
 from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 
+from exporters.server import Site
+from exporters.web_config import SiteConfig
+from monitor.app.app import App
 from monitor.app.leader import Leader, read_config
 from monitor.app.leadership import Election
-from monitor.app.wiring import CliOptions, RunConfig
+from monitor.app.wiring import CliOptions, RunConfig, build_demo
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState
 from monitor.ipc.mirror import StateView
+from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Show
 from monitor.paths import config_path, instance
 from monitor.service import start_of, supervisor_for
-from monitor.settings import load, parse_listen
+from monitor.settings import Address, load, parse_listen
 from monitor.system import logs
 from monitor.system.clock import SystemClock
 from monitor.system.sd_notify import notices, passed_sockets, watch, watchdog_secs
@@ -58,15 +65,46 @@ class StopSignal:
 
 async def _demo(arguments: Namespace) -> int:
     """Run the demo until a signal ends it."""
-    from monitor.commands.demo import channels_of, open_demo
-
     stop = StopSignal("SIGTERM", "SIGHUP")
     async with open_demo(arguments) as (app, metrics):
         if metrics:
             _log.info("metrics on %s", metrics)
-        await app.run(stop.wait, channels_of(arguments))
+        await app.run(stop.wait, ChannelSet())
     _log.info("stopped")
     return stop.code
+
+
+@asynccontextmanager
+async def open_demo(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
+    """Yield the demo's program, and where its metrics are: on any free port if the usual one is taken.
+
+    It is a process of its own, which no other one watches. Raises TrackerError where metrics cannot be served on the
+    address that was asked for.
+    """
+    options = cli_options(arguments, None)
+    address = options.listen or Address()
+    async with build_demo() as app:
+        if address.host is None or address.port is None:
+            yield app, ""
+            return
+        config = SiteConfig(
+            address.host,
+            address.port,
+            metrics_path=options.metrics_path,
+            web_config=options.web_config,
+        )
+        site = Site(lambda: app.store.state, app.clock.now, config)
+        try:
+            await site.start()
+        except TrackerError:
+            if options.listen:
+                raise
+            site = Site(lambda: app.store.state, app.clock.now, replace(config, port=0))
+            await site.start()
+        try:
+            yield app, site.metrics_url
+        finally:
+            await site.stop()
 
 
 def cli_options(arguments: Namespace, show: Show | None) -> CliOptions:

@@ -33,10 +33,37 @@ def tui(arguments: Namespace) -> int:
 
         return status_table(arguments)
     if arguments.demo:
-        from monitor.commands.demo import demo_table
+        from monitor.system import logs
 
-        return demo_table(arguments)
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - pathlib is not needed otherwise
+            logs.configure(arguments.log_level.upper(), stream=nowhere)
+            return asyncio.run(_demo(arguments))
     return asyncio.run(_table(arguments))
+
+
+async def _demo(arguments: Namespace) -> int:
+    """Show the table over the demo's accounts until the user quits."""
+    from monitor.app.execute import execute
+    from monitor.commands.serve import open_demo
+    from monitor.notify.build import build_demo_channel_set
+    from monitor.notify.channel import ChannelSet
+    from monitor.terminal.frame import Footer
+    from monitor.terminal.program import Program
+    from monitor.terminal.screen import Pane, Screen
+    from monitor.terminal.tty import Tty, terminal_path
+
+    async with open_demo(arguments) as (app, metrics):
+        program = Program(
+            app.store,
+            app.clock,
+            partial(execute, app),
+            await Tty.open(terminal_path()),
+            lambda: Footer(metrics=metrics),
+            Screen(pane=Pane.DETAIL, badge="DEMO"),
+        )
+        channels = ChannelSet() if arguments.no_notify else build_demo_channel_set(program.show)
+        await app.run(program.run, channels)
+    return 0
 
 
 async def _table(arguments: Namespace) -> int:

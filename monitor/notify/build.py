@@ -68,10 +68,8 @@ def build_channel_set(
     return ChannelSet(chains, notifications.fan_out, quiet_until)
 
 
-def build_demo_channel_set(show: Show | None) -> ChannelSet:
+def build_demo_channel_set(show: Show) -> ChannelSet:
     """Make the demo's channels, which are those of the terminal alone: they touch no D-Bus."""
-    if show is None:
-        return ChannelSet()
     return ChannelSet({"terminal": [Terminal(show, os.environ)], "bell": [Bell(show)]})
 
 

@@ -547,10 +547,18 @@ def test_wrong_settings_are_seen_until_they_are_right_again() -> None:
 def test_the_lag_of_the_loop_is_the_longest_of_the_last_minute() -> None:
     lag = LoopLag()
     said = []
-    for at, late in ((0.0, 0.1), (10.0, 0.5), (30.0, 0.2), (69.0, 0.0), (70.0, 0.0), (100.0, 0.0)):
-        lag.add(at, late)
+    for late, measured in (
+        (0.1, 1),
+        (0.5, 40),
+        (0.2, 80),
+        (0.0, 119),
+        (0.0, 1),
+        (0.0, 39),
+        (0.0, 80),
+    ):
+        lag.seen += [late] + [0.0] * (measured - 1)
         said += [s.value for family in lag.collect() for s in family.samples]
-    assert said == [0.1, 0.5, 0.5, 0.5, 0.2, 0.0]
+    assert said == [0.1, 0.5, 0.5, 0.5, 0.5, 0.2, 0.0]
 
 
 @given(accounts=account_lists)

@@ -211,16 +211,14 @@ class Listener:
         return False
 
     async def _accept(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = listening.accept()
-            except BlockingIOError:
-                await _readable(listening)
-                continue
+                accepted, _ = await loop.sock_accept(listening)
             except ConnectionAbortedError:
                 continue  # the client is gone already
             except OSError as error:  # there are no descriptors, mostly
-                now = asyncio.get_running_loop().time()
+                now = loop.time()
                 if self._complained_at is None or now - self._complained_at > COMPLAIN_SECS:
                     _log.warning("new connections to the metrics wait: %s", error.strerror)
                     self._complained_at = now
@@ -274,17 +272,6 @@ class Listener:
                 one.abort()
             for _ in range(len(self._connections) - self._most):
                 self._make_room()
-
-
-async def _readable(sock: socket.socket) -> None:
-    """Wait until there is something to accept; asyncio's own `sock_accept` loses a connection when it is cancelled."""
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(sock, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(sock)
 
 
 def _room_for_connections(connections: int) -> int:

@@ -235,16 +235,13 @@ def _lines(family: Family, samples: Iterable[Sample]) -> bytes:
 
 def _begun(family: Family, values: Iterable[str]) -> str:
     """Write a sample's line up to its value."""
-    pairs = [
-        f'{label}="{_escaped(label_text(value))}"'
-        for label, value in zip(family.labels, values, strict=True)
+    escaped = [
+        label_text(value).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+        for value in values
     ]
+    pairs = [f'{label}="{text}"' for label, text in zip(family.labels, escaped, strict=True)]
     labels = f"{{{','.join(pairs)}}}" if pairs else ""
     return f"{family.name}{SUFFIXES[family.kind]}{labels} "
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def _number(value: float) -> str:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +85,13 @@ class Saved(NamedTuple):
         in_turn = any(is_in_turn(account, at, policy.interval) for account in accounts)
         return self.knows_login and policy.polls and not in_turn
 
+    def is_fresh(self, at: datetime) -> bool:
+        """Return whether a poll would change little."""
+        interval = self.state.policy.interval
+        accounts = self.state.accounts.values()
+        fresh = all(account.values_are_fresh(at, interval) for account in accounts)
+        return self.knows_login and (fresh or self.is_newest(at))
+
 
 def status(arguments: Namespace) -> int:
     """Print what is known of every account, once or (`--watch`) whenever it changes."""
@@ -94,7 +101,7 @@ def status(arguments: Namespace) -> int:
         return _watch(arguments)
     if arguments.textfile:
         return _write_textfile(arguments)
-    return fast_path.write(*answer_locally(arguments, Saved.is_newest))
+    return fast_path.write(*answer_locally(arguments))
 
 
 def status_table(arguments: Namespace) -> int:
@@ -103,7 +110,7 @@ def status_table(arguments: Namespace) -> int:
 
 
 def _reply(arguments: Namespace) -> tuple[int, str]:
-    return fast_path.leader_reply(arguments) or answer_locally(arguments, Saved.is_newest)
+    return fast_path.leader_reply(arguments) or answer_locally(arguments)
 
 
 def _write_textfile(arguments: Namespace) -> int:
@@ -158,7 +165,7 @@ def _saved_lines(arguments: Namespace) -> str:
 
 def next(arguments: Namespace) -> int:
     """Print the account to use now, and why."""
-    return fast_path.write(*answer_locally(arguments, _is_fresh))
+    return fast_path.write(*answer_locally(arguments))
 
 
 def guard(arguments: Namespace) -> int:
@@ -176,7 +183,7 @@ def run(arguments: Namespace) -> int:
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
         raise SettingsError("no command to run: `monitor run -- claude`")
-    code, text = fast_path.leader_reply(arguments) or answer_locally(arguments, _is_fresh)
+    code, text = _reply(arguments)
     if code:
         return fast_path.write(code, text)
     place = json.loads(text)
@@ -203,14 +210,6 @@ def environment(environ: Mapping[str, str], folder: str) -> dict[str, str]:
     return {**kept, "CLAUDE_CONFIG_DIR": folder} if folder else kept
 
 
-def _is_fresh(saved: Saved, at: datetime) -> bool:
-    """Return whether a poll would change little."""
-    interval = saved.state.policy.interval
-    accounts = saved.state.accounts.values()
-    fresh = all(account.values_are_fresh(at, interval) for account in accounts)
-    return saved.knows_login and (fresh or saved.is_newest(at))
-
-
 def settings_of(arguments: Namespace) -> Settings:
     """Read the settings that the arguments and the environment name. Raises SettingsError."""
     return load(Path(config_path(os.environ, arguments.config)))
@@ -227,9 +226,7 @@ def now() -> datetime:
     return true_now(state_db(os.environ))
 
 
-def answer_locally(
-    arguments: Namespace, is_enough: Callable[[Saved, datetime], bool]
-) -> tuple[int, str]:
+def answer_locally(arguments: Namespace) -> tuple[int, str]:
     """Answer by what was saved, if that is enough, else by what one poll brings. Raises TrackerError."""
     query = query_of(arguments)
     if vars(arguments).get("demo"):
@@ -237,7 +234,8 @@ def answer_locally(
     at, found = now(), saved(arguments)
     state = found.asked_for(current=vars(arguments).get("current", False))
     answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
-    return answer if is_enough(found, at) else _after_poll(arguments, query) or answer
+    is_enough = found.is_newest(at) if isinstance(query, Status) else found.is_fresh(at)
+    return answer if is_enough else _after_poll(arguments, query) or answer
 
 
 def _after_poll(arguments: Namespace, query: Question) -> tuple[int, str] | None:

@@ -42,12 +42,15 @@ async def complaint_of(
     stdin: bytes | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Exit code, and the first that it said on standard error; it need not read what it is given on `stdin`.
+    """Exit code, and the first that it said on standard error.
 
-    Raises as `output_of`, but for too much of it.
+    One that is given something on `stdin` need not read it, and what it says is discarded. Raises as `output_of`, but
+    for too much of it.
     """
     with _Pipe(MAX_BYTES) as pipe:
-        code = await _run(argv, limit_secs, pipe, given=stdin, env=environ, stderr=pipe.writing)
+        # A program of the user's may go on in the background: our pipe would end it once it says a word there.
+        stderr = pipe.writing if stdin is None else DEVNULL
+        code = await _run(argv, limit_secs, pipe, given=stdin, env=environ, stderr=stderr)
     return code, pipe.content
 
 

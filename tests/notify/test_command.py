@@ -61,7 +61,7 @@ async def test_a_child_that_goes_on_in_the_background_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
-    await shell('(sleep 0.3; echo done > "$OUT") & exit 0').send(*delivery(ALERT))
+    await shell('(sleep 0.3; echo words >&2; echo done > "$OUT") & exit 0').send(*delivery(ALERT))
     wait_until((tmp_path / "out").exists, "the child's end")
 
 

@@ -388,12 +388,13 @@ no_keyring session_key    no system keyring available: unlock or start a keyring
 odd_key                   the key holds a space or an odd character: copy it again
 
 # The keyring.
-no_keyring                no keyring answers here: start GNOME Keyring, KWallet or KeePassXC, or log in to the
-                          desktop, {linked}; nothing is ever stored in plaintext
+no_keyring                no keyring answers here: start GNOME Keyring (`gnome-keyring-daemon --start`), KWallet or
+                          KeePassXC, or log in to the desktop, {linked}; nothing is ever stored in plaintext
 misconfigured             the keyring that PYTHON_KEYRING_BACKEND or keyringrc.cfg names does not work here: start it,
                           or take it out there, {linked}
-misconfigured keyring     {name} is configured, but only the system's own keyring is used, never plaintext: take it
-                          out of PYTHON_KEYRING_BACKEND or keyringrc.cfg, {linked}
+misconfigured keyring     {name} is configured, but only the system's own keyring is used, never plaintext: `unset
+                          PYTHON_KEYRING_BACKEND`, and take it out of keyringrc.cfg (`keyring diagnose` says where that
+                          is), {linked}
 locked                    your keyring is locked: unlock it (log in to the desktop, or open its password manager),
                           {linked}
 no_collection             your keyring is locked, or has no default collection: unlock or make one in its password

@@ -76,28 +76,21 @@ async def keyring_check(
 def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
     """Say what is wrong, and what to do about it in this session."""
     problem, advice = explain(failure)
-    if failure.cause is Cause.NO_KEYRING:
-        start = "start GNOME Keyring, KWallet or KeePassXC (`gnome-keyring-daemon --start`)"
-        if platform == "linux" and not environ.get("DBUS_SESSION_BUS_ADDRESS"):
-            start = (
-                "$DBUS_SESSION_BUS_ADDRESS is not set: log in to the desktop, or run `dbus-run-session -- sh` and in "
-                "it `gnome-keyring-daemon --unlock`"
-            )
-        return "no system keyring available", f"{start}. {_INSTEAD}"
-    if failure.cause is Cause.MISCONFIGURED:
-        return problem, (
-            "`unset PYTHON_KEYRING_BACKEND`, and take `default-keyring` out of keyringrc.cfg "
-            "(`keyring diagnose` says where that is)"
+    is_linux, is_mac = platform == "linux", platform == "darwin"
+    if (
+        failure.cause is Cause.NO_KEYRING
+        and is_linux
+        and not environ.get("DBUS_SESSION_BUS_ADDRESS")
+    ):
+        advice = (
+            "$DBUS_SESSION_BUS_ADDRESS is not set: log in to the desktop, or run `dbus-run-session -- sh` and in "
+            f"it `gnome-keyring-daemon --unlock`. {_INSTEAD}"
         )
-    if failure.cause not in UNLOCKABLE:
-        return problem, advice or _INSTEAD
-    if platform == "darwin":
-        return problem, "`security unlock-keychain`, or start this from the desktop"
-    if environ.get("SSH_CONNECTION"):
-        return problem, (
-            "`gnome-keyring-daemon --replace --unlock` (it reads the password), or log in to the desktop"
-        )
-    return problem, "open its password manager, or log out and in again"
+    elif failure.cause in UNLOCKABLE and is_mac:
+        advice = "`security unlock-keychain`, or start this from the desktop"
+    elif failure.cause in UNLOCKABLE and environ.get("SSH_CONNECTION"):
+        advice = "`gnome-keyring-daemon --replace --unlock` (it reads the password), or log in to the desktop"
+    return problem, advice
 
 
 ACCOUNT: Final = Question("account", "without a valid token its usage can't be read")

@@ -220,7 +220,7 @@ def mac(machine: Machine) -> FakeSecurity:
 KEYRINGS: dict[str, tuple[CredentialError, str, str]] = {
     "absent": (
         CredentialError(Failure(Reason.CREDENTIALS, Cause.NO_KEYRING)),
-        "no system keyring available",
+        "no keyring answers here",
         "$DBUS_SESSION_BUS_ADDRESS",
     ),
     "locked": (

@@ -80,8 +80,8 @@ async def test_each_event_leaves_what_a_successor_needs(path: Path) -> None:
     )
     for event in events:
         store.dispatch(event)
-        known = store.state.accounts.items()
-        assert kept(path) == {name: replace(account, polling=False) for name, account in known}
+        if not store.state.accounts["a"].polling:  # else its row waits for the end of the poll
+            assert kept(path) == dict(store.state.accounts)
     assert kept(path)["a"].requests == (NOW,)
 
 

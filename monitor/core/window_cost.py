@@ -1,10 +1,10 @@
 """What one full 5-hour window costs of the week, learned from both counters, and when that changed. Pure.
 
 Both counters are whole percents, so a single reading says little: 14.3 points of the week are read as 14 or 15. Over a
-stretch of use the ends alone are rounded, and the ratio gets sharper with every window. Limits do change: a step of a
-fifth is recognized within two full windows. The mix of models moves the ratio too, by less; that is why a step has to
-stand out from the noise of the readings *and* from the usual scatter, and why what tells of it names the mix as
-the other possible reason.
+stretch of use the ends alone are rounded, and the ratio gets sharper with every window. Limits do change: a doubled
+price is recognized within two full windows, a step of a fifth mostly within four. The mix of models moves the ratio
+too, by less; that is why a step has to stand out from the noise of the readings *and* from the usual scatter, and why
+what tells of it names the mix as the other possible reason.
 """
 
 import math

@@ -107,7 +107,15 @@ def report(seed: int, account_weeks: int, accounts: int) -> dict[str, Any]:
     document: dict[str, Any] = {"account_weeks": account_weeks, "false": false}
     for factor in (2.0, 0.5, 1.25, 0.8, 1.2):
         told = list(told_after(seed, accounts, factor))
-        within = sum(windows is not None and 0 <= windows <= 2 for windows in told)
-        print(f"  × {factor}: {within} of {len(told)} told within two full windows")
-        document[f"told_{factor}"] = {"steps": len(told), "within_two_windows": within}
+        two, four = (
+            sum(windows is not None and 0 <= windows <= most for windows in told) for most in (2, 4)
+        )
+        print(
+            f"  × {factor}: of {len(told)} {two} told within two full windows, {four} within four"
+        )
+        document[f"told_{factor}"] = {
+            "steps": len(told),
+            "within_two_windows": two,
+            "within_four_windows": four,
+        }
     return document

@@ -25,7 +25,7 @@ from monitor.core.model import (
     window_duration,
 )
 from monitor.core.profiles import HOUR, SLOT, Activity, Profile, Sample
-from monitor.core.ranking import all_limits
+from monitor.core.ranking import all_limits, choose
 from monitor.core.state import State
 from monitor.core.window_cost import PIECE, Reading, WeekCost, learn_cost
 from monitor.storage.db import StorageError
@@ -330,4 +330,7 @@ class Forecaster:
         hours = sum(SLOT / HOUR for points in slots.values() if points > 0.5)
         recent = sum(slots.values()), hours * self._demand.points_per_hour
         is_active = any(model.is_active(now) for model in models.values())
+        # In the order in which they will be used.
+        places = {one.account: place for place, one in enumerate(choose(state, now).ranking)}
+        limits.sort(key=lambda one: places[one.name])
         return forecast_pool(limits, now, self._demand, is_active, recent, state.pool)

@@ -143,7 +143,7 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
         hours = ((one.hourly, int((at - one.at) / HOUR), weight) for one, weight in known)
         return sum(each[hour] * weight for each, hour, weight in hours if 0 <= hour < len(each))
 
-    lines = plan(limits, now, duration, points_per_hour, state.logged_in, query.model)
+    lines = plan(limits, now, duration, points_per_hour, state.in_use(now), query.model)
     if query.form == "json":
         documents = [
             {

@@ -298,7 +298,7 @@ class AccountState:
     the instant before which nothing is sent, whoever asks. `requests` are the instants of the requests of the
     last 60 minutes. `phase` (0..1) is the account's place within the interval. `alerts` is the alert machine's memory.
     `config_dir` is Claude Code's folder that the login was last seen in, as it was spelled: "" is the default
-    place, None that it was seen nowhere.
+    place, None that it was seen nowhere. `used_at` is when its 5-hour window was last seen to have risen.
     """
 
     account: Account
@@ -308,6 +308,7 @@ class AccountState:
     usage: Usage | None = None
     down: Down | None = None
     last_success_at: datetime | None = None
+    used_at: datetime | None = None
     polling: bool = False
     requests: tuple[datetime, ...] = ()
     polls: int = 0

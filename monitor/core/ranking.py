@@ -1,8 +1,8 @@
 """Which account to use now: how urgent each one's week is, what that knowledge is worth, and the reasons in words.
 
 First comes the account under the highest pressure (see `planning`): the one whose week expires first for what is left
-of it. The one in use is kept unless another's is a good deal higher. One with little left of its 5-hour window comes
-behind the others, one that is full last. Per-model weeks are hints, unless the question is about a model. Pure.
+of it. The one in use is kept unless another's is a good deal higher. Another one with little left comes behind the
+others, one that is full last. Per-model weeks are hints, unless the question is about a model. Pure.
 """
 
 import math
@@ -52,7 +52,7 @@ class Candidate:
     """One account as a place to work. `room` is a ratio, and None where nothing is known of it.
 
     `window` is the fuller one; `free_at` is when a full account is open again, where that is known. `urgency` is its
-    pressure (see `planning`). `reasons` are its own: doubts and hints.
+    pressure, and with little left it is spent (see `planning`). `reasons` are its own: doubts and hints.
     """
 
     account: str
@@ -61,6 +61,8 @@ class Candidate:
     window: Window | None = None
     free_at: datetime | None = None
     logged_in: bool = False
+    in_use: bool = False
+    is_spent: bool = False
     reasons: tuple[str, ...] = ()
     urgency: float = 0.0
 
@@ -109,7 +111,12 @@ def candidate_of(
         )
     if limits is not None:
         week = limits.week_for(model)
-        candidate = replace(candidate, urgency=urgency(limits.at(now), now, model))
+        limits = limits.at(now)
+        candidate = replace(
+            candidate,
+            urgency=urgency(limits, now, model),
+            is_spent=limits.points(model) < SPENT,
+        )
         if week.left < FREE:
             return replace(
                 candidate,
@@ -206,18 +213,16 @@ def all_limits(state: State, now: datetime) -> list[AccountLimits]:
 
 
 def _preference(candidate: Candidate) -> tuple[object, ...]:
-    """The highest pressure, of equals the one whose room would lapse first, of those the one that is in use.
+    """The highest pressure, as `planning.choose` has it; of equals the one whose room would lapse first.
 
     The least is the best; what is equal in all that counts keeps the order of the settings.
     """
     if candidate.standing is Confidence.FULL:
-        return candidate.standing, candidate.free_at or NO_END, not candidate.logged_in
+        return candidate.standing, candidate.free_at or NO_END, not candidate.in_use
     # So little is left of it that it is begun only for want of another.
-    is_spent = candidate.room is not None and candidate.room * 100 < SPENT
-    kept = STICKINESS if candidate.logged_in and not is_spent else 1.0
-    pressure = round(candidate.urgency * kept, 6)
-    lapses_at = candidate.lapses_at
-    return candidate.standing, is_spent, -pressure, lapses_at, not candidate.logged_in
+    is_spent = candidate.is_spent and not candidate.in_use
+    pressure = round(candidate.urgency * (STICKINESS if candidate.in_use else 1.0), 6)
+    return candidate.standing, is_spent, -pressure, candidate.lapses_at, not candidate.in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +241,9 @@ def choose(state: State, now: datetime, model: str | None = None) -> Choice:
 
     With a `model`, its own week counts like the account's.
     """
-    limits = {one.name: one for one in all_limits(state, now)}
+    limits, in_use = {one.name: one for one in all_limits(state, now)}, state.in_use(now)
     found = [
-        candidate_of(state, account, now, limits.get(name), model)
+        replace(candidate_of(state, account, now, limits.get(name), model), in_use=name == in_use)
         for name, account in state.accounts.items()
     ]
     ranking = tuple(sorted(found, key=_preference))
@@ -288,7 +293,7 @@ def _reasons_for(
     elif others and not peers:
         yield "less is known of the others" if len(others) > 1 else "less is known of the other one"
     elif others and best.account in limits:
-        current = best.account if best.logged_in else None
+        current = best.account if best.in_use else None
         yield why(limits[best.account], [limits[best.account], *peers], now, current, model)
     if model and not any(model in one.models for one in limits.values()):
         yield f"no account has a limit of its own for {clean(model)}"

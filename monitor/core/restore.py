@@ -105,6 +105,7 @@ def moved(old: AccountState, by: timedelta) -> AccountState:
         backoff_until=old.backoff_until and old.backoff_until + by,
         throttled_at=old.throttled_at and old.throttled_at + by,
         last_success_at=old.last_success_at and old.last_success_at + by,
+        used_at=old.used_at and old.used_at + by,
         usage=old.usage and replace(old.usage, at=old.usage.at + by),
         requests=tuple(at + by for at in old.requests),
         alerts={key: memory.moved(by) for key, memory in old.alerts.items()},

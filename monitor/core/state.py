@@ -81,6 +81,10 @@ class NotificationLog:
     last_failure: str | None = None
 
 
+LATELY: Final = timedelta(hours=1)
+"""Work that has paused for so long may as well go on with another account: no prompt cache is left of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Accounts by name, in the order of the settings; `active` is an index into them.
@@ -111,6 +115,19 @@ class State:
     def active_account(self) -> str | None:
         names = list(self.accounts)
         return names[self.active] if 0 <= self.active < len(names) else None
+
+    def in_use(self, now: datetime) -> str | None:
+        """The account that somebody works with: of those that have a folder of their own the one that was used last, if
+        that was lately; else the one that Claude Code is logged into.
+        """
+        used = [
+            (account.used_at, name)
+            for name, account in self.accounts.items()
+            if (account.config_dir or name == self.logged_in)
+            and account.used_at is not None
+            and now - account.used_at <= LATELY
+        ]
+        return max(used)[1] if used else self.logged_in
 
     @property
     def last_success_at(self) -> datetime | None:

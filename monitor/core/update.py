@@ -1,7 +1,7 @@
 """Decides how each event changes the state, and which alerts it leads to: `update(state, event)` has both. Pure."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from monitor.core import restore, schedule
 from monitor.core.alerts.conditions import evaluate_conditions
@@ -39,7 +39,7 @@ from monitor.core.events import (
     Ticked,
 )
 from monitor.core.merge import answered, merged, settled
-from monitor.core.model import LONGEST_EXPECTED, AccountState, Down
+from monitor.core.model import FIVE_HOURS, LONGEST_EXPECTED, AccountState, Down, Usage
 from monitor.core.state import LOG_LENGTH, LoggedAlert, Policy, State
 
 WATCHED = (
@@ -177,11 +177,18 @@ def _polled(
         usage=usage,
         down=None,
         last_success_at=usage.at,
+        used_at=_used_at(old, usage),
         polling=False,
         poll_duration=event.duration,
         alerts=memories,
     )
     return schedule.after_success(new, event.at, policy.interval, event.jitter), alerts
+
+
+def _used_at(old: AccountState, usage: Usage) -> datetime | None:
+    before, now = old.window(FIVE_HOURS, usage.at), usage.window(FIVE_HOURS)
+    rose = before is not None and now is not None and now.utilization > before.utilization
+    return usage.at if rose else old.used_at
 
 
 def _failed(old: AccountState, event: PollFailed, base: timedelta) -> AccountState:
@@ -219,6 +226,7 @@ def _overheard(
         old,
         usage=usage,
         last_success_at=max(old.last_success_at or usage.at, usage.at),
+        used_at=_used_at(old, replace(usage, at=seen.at)),
         alerts={**old.alerts, **{key: m for key, m in memories.items() if key in news}},
     )
     return new, tuple(a for a in alerts if a.window in news and is_still_news(a, event.at))

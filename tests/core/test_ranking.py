@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core import planning
 from monitor.core.errors import Reason
 from monitor.core.model import Account, AccountState, Window
 from monitor.core.ranking import Choice, Confidence, all_limits, choose
@@ -53,6 +54,36 @@ def test_the_account_whose_week_expires_first_for_what_is_left_of_it(
     made = choice(*(week(*figures) for figures in accounts), logged_in=logged_in)
     assert (made.account, made.usable, made.free_at) == (best, True, None)
     assert reason in " ".join(made.reasons)
+
+
+def test_it_is_the_rule_that_was_measured() -> None:
+    rng = Random(1)
+    for _ in range(300):
+        names = [f"user-{number}" for number in range(rng.randint(2, 5))]
+        known = [
+            live(
+                name,
+                window("5h", rng.choice([0, rng.randrange(100)]), rng.randint(1, 299) * MINUTE),
+                window("7d", rng.randrange(100), rng.uniform(1, 167) * HOUR),
+            )
+            for name in names
+        ]
+        shown = state(*known, logged_in=rng.choice(names))
+        measured = planning.choose(all_limits(shown, NOW), NOW, shown.logged_in)
+        made = choose(shown, NOW)
+        assert (made.account if made.usable else None) == measured.account
+
+
+@pytest.mark.parametrize(
+    ("used_minutes_ago", "folder", "best"),
+    [(5, "/home/me/.claude-a", "a"), (61, "/home/me/.claude-a", "b"), (5, "", "b"), (5, None, "b")],
+)
+def test_the_account_of_a_folder_is_kept_while_it_is_used(
+    used_minutes_ago: int, folder: str | None, best: str
+) -> None:
+    used = replace(week("a", 10, 20, 5), used_at=before(minutes=used_minutes_ago))
+    made = choice(replace(used, config_dir=folder), week("b", 10, 20, 4.5))
+    assert made.account == best
 
 
 def test_a_reserve_is_left_to_others() -> None:

@@ -84,6 +84,19 @@ def test_an_account_of_another_organization_starts_afresh() -> None:
     assert now.accounts["a"].usage is None
 
 
+def test_an_account_was_used_when_its_figure_rises() -> None:
+    now = state(waiting("a"))
+    for minute, percent, used in (
+        (0, 42, None),
+        (3, 42, None),
+        (6, 43, 6),
+        (9, 43, 6),
+        (12, 40, 6),
+    ):
+        now = changed(now, success("a", percent, minute=minute))
+        assert now.accounts["a"].used_at == (None if used is None else after(minutes=used))
+
+
 def test_a_success_is_up_and_keeps_the_time_of_its_usage() -> None:
     now = changed(state(waiting("a")), PollStarted(NOW, "a"), success("a", 42, minute=1))
     account = now.accounts["a"]
@@ -266,12 +279,13 @@ def test_a_clock_set_forward_changes_nothing() -> None:
 
 @pytest.mark.parametrize("hours", [-3, 3])
 def test_a_clock_that_is_set_right_moves_what_was_noted_by_it(hours: float) -> None:
-    start, off = changed(state(waiting("a")), success("a", 70)), timedelta(hours=hours)
+    start = changed(state(waiting("a")), success("a", 69, minute=-3), success("a", 70))
+    off = timedelta(hours=hours)
     right = changed(start, ClockCorrected(NOW + off, off))
     old, new = start.accounts["a"], right.accounts["a"]
     assert right.clock_offset == off
     assert new.next_poll_at == old.next_poll_at + off
-    assert new.last_success_at == NOW + off
+    assert new.last_success_at == new.used_at == NOW + off
     assert new.windows(NOW)[0].resets_at == old.windows(NOW)[0].resets_at, "which the API said"
     assert changed(right, ClockCorrected(NOW, timedelta(0))).accounts == start.accounts
 

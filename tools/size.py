@@ -119,8 +119,10 @@ class Hops:
 
     def note(self, frame: FrameType, event: str, _: Any) -> None:
         """Be the profile function."""
-        file = frame.f_code.co_filename
-        if event == "call" and file.startswith(OURS) and (not self.only or _FOLLOWED.get()):
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        if event != "call" or name in COMPREHENSIONS or not file.startswith(OURS):
+            return
+        if not self.only or _FOLLOWED.get():
             self.functions.add(f"{file}:{frame.f_code.co_qualname}")
             self.files.add(file)
             self.changes += file != self.last
@@ -133,6 +135,9 @@ class Hops:
             "changes_of_file": self.changes,
         }
 
+
+COMPREHENSIONS: Final = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
+"""What stands in a function, and has a frame of its own: in Python 3.11 all of them, in later versions the last."""
 
 OURS: Final = tuple(f"{ROOT / package}{os.sep}" for package in PACKAGES)
 

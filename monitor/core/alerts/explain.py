@@ -24,7 +24,6 @@ from monitor.core.alerts.rules import (
     Alert,
     AlertKind,
     Condition,
-    Override,
     RuleBook,
     WindowMemory,
     threshold_rule,
@@ -121,23 +120,8 @@ class _Telling:
         return self._rule(kind, "", said)
 
     def _rule(self, kind: AlertKind, window: str, said: str, name: str = "") -> str:
-        silence = self._silence(kind, window)
+        silence = self.rules.silence(kind, self.account, window)
         return _line(name or str(kind), f"silent: {silence}" if silence else said)
-
-    def _silence(self, kind: AlertKind, window: str) -> str:
-        """Why the settings let the rule say nothing; empty where they let it speak."""
-        rule = self.rules.rule(kind)
-        if not self.rules.enabled:
-            return "notifications.enabled is false"
-        if not rule.enabled:
-            return "the rule is off"
-        if kind in self.rules.overrides.get(self.account, Override()).silent:
-            return "the account's settings say so"
-        if rule.accounts is not None and self.account not in rule.accounts:
-            return "the rule is about other accounts"
-        if rule.windows is not None and window not in rule.windows:
-            return f"the rule is about {', '.join(rule.windows)}"
-        return ""
 
     def _threshold(
         self, kind: AlertKind, rule: str, threshold: float, key: str, memory: WindowMemory

@@ -83,14 +83,6 @@ class Rule:
     channels: tuple[str, ...] | None = None
     urgency: Urgency = Urgency.NORMAL
 
-    def covers(self, account: str, window: str | None) -> bool:
-        """Whether the rule speaks of this account and window; a rule about no window covers every one."""
-        return (
-            self.enabled
-            and (self.accounts is None or account in self.accounts)
-            and (self.windows is None or window is None or window in self.windows)
-        )
-
 
 DEFAULT_RULES: Final[Mapping[AlertKind, Rule]] = {
     AlertKind.THRESHOLD: Rule(),
@@ -178,10 +170,23 @@ class RuleBook:
         return self.rules.get(kind, DEFAULT_RULES.get(kind, Rule()))
 
     def applies(self, kind: AlertKind, account: str, window: str | None = None) -> bool:
-        """Whether alerts of this kind are to be told of this account and window."""
-        if not self.enabled or kind in self._override(account).silent:
-            return False
-        return self.rule(kind).covers(account, window)
+        """Whether alerts of this kind are to be told of this account and window (None: of any)."""
+        return not self.silence(kind, account, window)
+
+    def silence(self, kind: AlertKind, account: str, window: str | None = None) -> str:
+        """Why the settings let alerts of this kind say nothing, in words; empty where they let them speak."""
+        rule = self.rule(kind)
+        if not self.enabled:
+            return "notifications.enabled is false"
+        if not rule.enabled:
+            return "the rule is off"
+        if kind in self._override(account).silent:
+            return "the account's settings say so"
+        if rule.accounts is not None and account not in rule.accounts:
+            return "the rule is about other accounts"
+        if rule.windows is not None and window is not None and window not in rule.windows:
+            return f"the rule is about {', '.join(rule.windows)}"
+        return ""
 
     def thresholds_of(self, account: str) -> tuple[float, ...]:
         """The account's thresholds, in rising order."""

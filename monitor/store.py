@@ -28,4 +28,4 @@ class Store(Observable[State]):
         self._state, alerts = update(before, event)
         if self._record is not None:
             self._record(before, self._state, alerts)
-        self._show(self._state)
+        self.show(self._state)

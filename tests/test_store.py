@@ -2,10 +2,11 @@ import asyncio
 from collections.abc import Sequence
 
 from monitor.core.alerts.rules import Alert
-from monitor.core.events import Ticked
+from monitor.core.events import Muted, Ticked
 from monitor.core.state import State
 from monitor.store import Store
-from tests.builders import NOW, live, state, window
+from monitor.system.aio import Observable
+from tests.builders import NOW, after, live, state, window
 from tools.kill.restarts import sample
 
 LOW, HIGH = sample("a", 0, 70), sample("a", 3, 85)
@@ -55,3 +56,21 @@ async def test_alerts_are_recorded_in_order_and_their_state_is_seen_at_once() ->
     assert await changed is store.state
     store.dispatch(sample("a", 6, 96))
     assert [alert.threshold for alert in record.alerts] == [0.8, 0.95]
+
+
+async def test_another_view_shows_every_state_at_once_and_the_last_one_afterwards() -> None:
+    view, store = Observable(State()), Store(state(live("a")))
+    turned = asyncio.create_task(view.changed())
+    await asyncio.sleep(0)
+    with store.shown_by(view):
+        assert await turned is view.state is store.state
+        changed = asyncio.create_task(view.changed())
+        await asyncio.sleep(0)
+        store.dispatch(Muted(NOW, after(minutes=1)))
+        assert view.state is store.state
+        assert (await changed).muted_until == after(minutes=1)
+    store.dispatch(Muted(NOW, None))
+    assert view.state.muted_until == after(minutes=1)
+    second = Store(state(live("b")))
+    with second.shown_by(view):
+        assert view.state is second.state

@@ -30,8 +30,9 @@ from typing import Any, Final
 from monitor.app.leader import Leader
 from monitor.app.leadership import Election
 from monitor.core.errors import TrackerError
-from monitor.ipc.mirror import StateView
+from monitor.core.state import State
 from monitor.settings import load
+from monitor.system.aio import Observable
 from monitor.system.clock import SystemClock
 from monitor.terminal.frame import Footer
 from monitor.terminal.program import Program
@@ -178,7 +179,7 @@ async def _key(user: Rig) -> Hops:
     """Press `r` in a table that follows, until its answer is on the screen; both processes' parts run in this one."""
     master, slave = pty.openpty()
     os.set_blocking(master, False)
-    view, lock = StateView(), str(user.home / "run" / "lock-of-another")
+    view, lock = Observable(State()), str(user.home / "run" / "lock-of-another")
     holder = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(holder, fcntl.LOCK_EX)
 

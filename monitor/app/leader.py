@@ -35,11 +35,11 @@ from monitor.core.commands import (
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import ReloadFailed
 from monitor.core.state import State
-from monitor.ipc.mirror import Changes, StateView
+from monitor.ipc.mirror import Changes
 from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.settings import Settings
-from monitor.system.aio import DaemonThreads, first
+from monitor.system.aio import DaemonThreads, Observable, first
 from monitor.system.clock import Clock
 from monitor.system.sd_notify import Notices, Passed
 
@@ -73,7 +73,7 @@ class Leader:
         self,
         options: CliOptions,
         config: RunConfig,
-        view: StateView,
+        view: Observable[State],
         socket_path: str,
         *,
         passed: Passed | None = None,
@@ -180,17 +180,16 @@ class Leader:
     async def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Poll until `main` returns. Raises what that raises, and what a bug of our own does."""
         config, options = self.config, self._options
+        alerts, clock = options.notify, options.clock
         async with (
             self._public(),
-            build(
-                config.settings, alerts=options.notify, stays=True, clock=options.clock
-            ) as self._app,
-            self._view.follow(self._app.store),
+            build(config.settings, alerts=alerts, stays=True, clock=clock) as self._app,
         ):
-            self._announce(config)
-            self._opened.set()
-            self._notices.ready()
-            await self._app.run(main, config.channels)
+            with self._app.store.shown_by(self._view):
+                self._announce(config)
+                self._opened.set()
+                self._notices.ready()
+                await self._app.run(main, config.channels)
 
     async def reload(self) -> str:
         """Read the settings again, whole or not at all. Raises TrackerError, and then all goes on as before."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.core.commands import Command, encode_request
 from monitor.core.errors import SilentLeaderError, TrackerError
+from monitor.core.state import State
 from monitor.ipc.client import order
 from monitor.ipc.lock import Lock, holder
-from monitor.ipc.mirror import StateView, mirrored
-from monitor.system.aio import Daemon, first
+from monitor.ipc.mirror import mirrored
+from monitor.system.aio import Daemon, Observable, first
 
 if TYPE_CHECKING:
     from monitor.app.leader import Leader
@@ -82,7 +83,7 @@ class Election:
             raise TrackerError("no monitor polls at this moment: try again in a second")
         return answer
 
-    async def lead_or_follow(self, main_task: MainTask, view: StateView) -> None:
+    async def lead_or_follow(self, main_task: MainTask, view: Observable[State]) -> None:
         """Follow whoever leads until the main task ends, and lead once nobody does.
 
         Raises TrackerError only at the start.
@@ -147,7 +148,7 @@ class Election:
         while self._lock.keep():  # noqa: ASYNC110 - nobody says when it happens
             await asyncio.sleep(self._keep_secs)
 
-    async def _follow(self, main_task: MainTask, view: StateView) -> None:
+    async def _follow(self, main_task: MainTask, view: Observable[State]) -> None:
         """Follow until the leader is gone or the main task ends; the last state stays in sight."""
         who = self._who()
 

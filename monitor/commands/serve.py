@@ -23,13 +23,14 @@ from monitor.app.wiring import CliOptions, RunConfig, build_demo
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState
-from monitor.ipc.mirror import StateView
+from monitor.core.state import State
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Show
 from monitor.paths import config_path, instance
 from monitor.service import start_of, supervisor_for
 from monitor.settings import Address, load, parse_listen
 from monitor.system import logs
+from monitor.system.aio import Observable
 from monitor.system.clock import SystemClock
 from monitor.system.sd_notify import notices, passed_sockets, watch, watchdog_secs
 
@@ -126,7 +127,7 @@ class Service:
         self._options = cli_options(arguments, None)
         self._notices = notices(os.environ)
         self._passed = passed_sockets(os.environ, os.getpid())
-        self._view = StateView()
+        self._view = Observable(State())
         self._election = Election(*instance(os.environ, self._options.config), self._make_leader)
         self._leader: Leader | None = None
         self._stood_by = False

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from monitor.app.leadership import Election
-from monitor.ipc.mirror import StateView
+from monitor.core.state import State
 from monitor.paths import config_path, instance
+from monitor.system.aio import Observable
 from monitor.system.clock import SystemClock
 from monitor.system.stdio import can_move_cursor
 
@@ -70,7 +71,7 @@ async def _table(arguments: Namespace) -> int:
     from monitor.terminal.program import Program
     from monitor.terminal.tty import Tty, terminal_path
 
-    idle, view = _idle_options(arguments), StateView()
+    idle, view = _idle_options(arguments), Observable(State())
     tty = await Tty.open(terminal_path())
     election = Election(
         *instance(os.environ, config_path(os.environ, arguments.config)),
@@ -107,7 +108,9 @@ def _footer(election: Election, idle: str) -> "Footer":
     return Footer(f"{election.status}; {idle}: not before this one polls", is_problem=True)
 
 
-async def _leader(arguments: Namespace, view: StateView, path: str, program: "Program") -> "Leader":
+async def _leader(
+    arguments: Namespace, view: Observable[State], path: str, program: "Program"
+) -> "Leader":
     """Make the leader that this process becomes; from now on there is something to log. Raises TrackerError.
 
     Where accounts are in sight, settings that are gone are a mistake.
@@ -124,8 +127,8 @@ async def _leader(arguments: Namespace, view: StateView, path: str, program: "Pr
     return Leader(options, config, view, path)
 
 
-async def _shown(program: "Program", view: StateView) -> None:
+async def _shown(program: "Program", view: Observable[State]) -> None:
     """Show the table, once there is something to be seen in it."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(view.ready(), FIRST_SIGHT_SECS)
+        await asyncio.wait_for(view.changed(), FIRST_SIGHT_SECS)
     await program.run()

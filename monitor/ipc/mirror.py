@@ -4,10 +4,8 @@ Left out is what nobody looks at elsewhere: the alert machine's memory, the aler
 program, which may be private.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,7 +17,7 @@ from monitor.core.model import AccountState
 from monitor.core.state import LoggedAlert, State
 from monitor.ipc.client import stream
 from monitor.ipc.protocol import SILENT_SECS, render_lines
-from monitor.system.aio import Daemon, Observable
+from monitor.system.aio import Daemon
 
 _OTHER_VERSION: Final = (
     "the running monitor is of another version, whose state cannot be read: restart it"
@@ -109,46 +107,6 @@ def read_state(path: str, limit_secs: float = SILENT_SECS) -> State | None:
     """Return the leader's state at this moment, blocking; None where nobody listens. Raises TrackerError."""
     lines = stream(path, encode_request(WatchState()), first_secs=limit_secs)
     return None if lines is None else apply_line(next(lines, b""), State())
-
-
-class StateView(Observable[State]):
-    """One state to look at, whoever keeps it: follows one view after another, and between two shows the last state."""
-
-    def __init__(self) -> None:
-        super().__init__(State())
-        self._view: Observable[State] | None = None
-        self._ready = asyncio.Event()
-
-    @property
-    def state(self) -> State:
-        if self._view is not None:
-            self._state = self._view.state
-        return self._state
-
-    async def ready(self) -> None:
-        """Wait until there has been anything to see."""
-        await self._ready.wait()
-
-    def show(self, state: State) -> None:
-        """Show this state from now on."""
-        self._ready.set()
-        self._show(state)
-
-    @asynccontextmanager
-    async def follow(self, view: Observable[State]) -> AsyncIterator[None]:
-        """Show this view for the time of the block."""
-        self._view = view
-        follower = asyncio.create_task(self._follow(view), name="state view")
-        self.show(view.state)
-        try:
-            yield
-        finally:
-            follower.cancel()
-            self._state, self._view = view.state, None
-
-    async def _follow(self, view: Observable[State]) -> None:
-        while True:
-            self._show(await view.changed())
 
 
 async def mirrored(path: str, silent_secs: float = SILENT_SECS) -> AsyncGenerator[State, None]:

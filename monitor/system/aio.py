@@ -6,7 +6,7 @@ A thread never keeps the process from exiting, as one of `asyncio.to_thread` wou
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -67,6 +67,7 @@ class Observable(Generic[T]):
     def __init__(self, state: T) -> None:
         self._state = state
         self._changed = asyncio.Event()
+        self._others: list[Observable[T]] = []
 
     @property
     def state(self) -> T:
@@ -77,11 +78,23 @@ class Observable(Generic[T]):
         await self._changed.wait()
         return self.state
 
-    def _show(self, state: T) -> None:
+    def show(self, state: T) -> None:
         """Change the state, and wake all who wait for that."""
         self._state = state
         self._changed.set()
         self._changed = asyncio.Event()
+        for other in self._others:
+            other.show(state)
+
+    @contextlib.contextmanager
+    def shown_by(self, other: "Observable[T]") -> Iterator[None]:
+        """Have the other one show this state for the time of the block, and after that the last of it."""
+        self._others.append(other)
+        other.show(self._state)
+        try:
+            yield
+        finally:
+            self._others.remove(other)
 
 
 class Daemon(Generic[T]):

@@ -15,8 +15,8 @@ from monitor.core.events import PollStarted
 from monitor.core.state import State
 from monitor.demo.server import SimulatedAccount, SimulatedApi
 from monitor.ipc.client import ask
-from monitor.ipc.mirror import StateView
 from monitor.settings import parse_listen
+from monitor.system.aio import Observable
 from monitor.system.clock import Clock, ServerClock
 from monitor.system.sd_notify import Notices, Passed
 from tests.end_to_end.crowd import simulated_account, write_logins
@@ -31,7 +31,7 @@ class Rig:
     home: Path
     api: SimulatedApi
     people: list[SimulatedAccount]
-    view: StateView = field(default_factory=StateView)
+    view: Observable[State] = field(default_factory=lambda: Observable(State()))
 
     @property
     def config(self) -> Path:

@@ -32,8 +32,9 @@ from monitor.core.errors import Failure, Reason, SettingsError, TrackerError
 from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Secret
 from monitor.core.state import State
-from monitor.ipc.mirror import StateView, apply_line
+from monitor.ipc.mirror import apply_line
 from monitor.ipc.server import Stream
+from monitor.system.aio import Observable
 from monitor.system.clock import ServerClock
 from tests.builders import NOW, after, live, state, window
 from tests.fakes import FakeClock
@@ -47,8 +48,7 @@ class Handling(Leader):
 
     def __init__(self, home: Path) -> None:
         self.executed: list[Command] = []
-        self.clock, self.view = FakeClock(), StateView()
-        self.view.show(SHOWN)
+        self.clock, self.view = FakeClock(), Observable(SHOWN)
         options = CliOptions(home / "config.toml", notify=False, clock=ServerClock(self.clock))
         super().__init__(options, RunConfig.read(options), self.view, str(home / "socket"))
 

@@ -12,8 +12,9 @@ from monitor.app.leadership import Election
 from monitor.app.wiring import CliOptions
 from monitor.core.commands import Refresh
 from monitor.core.errors import SettingsError, TrackerError
+from monitor.core.state import State
 from monitor.ipc.lock import Lock, holder
-from monitor.ipc.mirror import StateView
+from monitor.system.aio import Observable
 from tests.app.factories import Rig, rig, until
 
 
@@ -21,7 +22,7 @@ class Process:
     """One process's election, and its main task."""
 
     def __init__(self, user: Rig) -> None:
-        self.view = StateView()
+        self.view = Observable(State())
         self.lock = str(user.home / "run" / "lock")
         options = CliOptions(user.config, notify=False)
 

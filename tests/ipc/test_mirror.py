@@ -1,4 +1,4 @@
-"""The mirror against a real server, and against a leader that is killed or stopped; and the view that follows it."""
+"""The mirror against a real server, and against a leader that is killed or stopped."""
 
 import asyncio
 import json
@@ -17,21 +17,18 @@ import pytest
 
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import SettingsError, SilentLeaderError, TrackerError
-from monitor.core.events import Muted
 from monitor.core.model import Account
 from monitor.core.state import LoggedAlert, State
 from monitor.ipc.mirror import (
     Changes,
-    StateView,
     apply_line,
     encode_change,
     encode_state,
     mirrored,
 )
 from monitor.ipc.server import Limits, Stream
-from monitor.store import Store
-from tests.builders import NOW, after, live, state, waiting, window
-from tests.fakes import settle
+from monitor.system.aio import Observable
+from tests.builders import NOW, live, state, waiting, window
 from tests.ipc.fakes import ROOT, leader
 from tests.ipc.handlers import FakeHandler, serving
 
@@ -45,7 +42,7 @@ class Mirror:
     """Follows the leader in a task; `view` shows what comes."""
 
     def __init__(self, path: Path, silent_secs: float = 6.0) -> None:
-        self.view = StateView()
+        self.view = Observable(State())
         self.task = asyncio.create_task(self._follow(path, silent_secs))
 
     async def _follow(self, path: Path, silent_secs: float) -> None:
@@ -54,8 +51,7 @@ class Mirror:
 
     async def ready(self) -> State:
         async with asyncio.timeout(5):
-            await self.view.ready()
-        return self.view.state
+            return await self.view.changed()
 
     async def ended(self) -> None:
         async with asyncio.timeout(3):
@@ -252,64 +248,3 @@ def test_a_viewer_imports_none_of_what_only_the_leader_needs() -> None:
     )
     modules = {name.split(".")[0] for name in json.loads(done.stdout)}
     assert not modules & {"aiohttp", "keyring", "prometheus_client", "tomlkit", "sqlite3"}
-
-
-async def test_a_view_that_is_turned_to_is_a_change() -> None:
-    outlook = StateView()
-    waiting = asyncio.create_task(outlook.changed())
-    await settle()
-    async with outlook.follow(Store(FIRST)):
-        assert await waiting is FIRST
-        assert outlook.state is FIRST
-
-
-async def test_every_change_of_the_view_is_one_of_the_outlook() -> None:
-    outlook, store = StateView(), Store(FIRST)
-    async with outlook.follow(store):
-        await settle()
-        for minute in (1, 2):
-            waiting = asyncio.create_task(outlook.changed())
-            await settle()
-            store.dispatch(Muted(NOW, after(minutes=minute)))
-            assert (await waiting).muted_until == after(minutes=minute)
-
-
-async def test_a_change_right_after_the_turn_is_not_missed() -> None:
-    outlook, store = StateView(), Store(FIRST)
-    seen = []
-
-    async def watch() -> None:
-        while True:
-            seen.append((await outlook.changed()).muted_until)
-
-    task = asyncio.create_task(watch())
-    await settle()
-    async with outlook.follow(store):
-        store.dispatch(Muted(NOW, after(minutes=1)))
-        await settle()
-    task.cancel()
-    assert seen[-1] == after(minutes=1)
-
-
-async def test_between_two_views_the_last_state_stays_in_sight() -> None:
-    outlook, store = StateView(), Store(FIRST)
-    async with outlook.follow(store):
-        store.dispatch(Muted(NOW, after(hours=1)))
-    assert outlook.state.muted_until == after(hours=1)
-    waiting = asyncio.create_task(outlook.changed())
-    await settle()
-    store.dispatch(Muted(NOW, None))  # nobody looks at it any more
-    await settle()
-    assert not waiting.done()
-    async with outlook.follow(Store(SECOND)):
-        assert await waiting is SECOND
-
-
-async def test_nothing_has_been_seen_before_the_first_view() -> None:
-    outlook = StateView()
-    waiting = asyncio.create_task(outlook.ready())
-    await settle()
-    assert not waiting.done()
-    assert not outlook.state.accounts
-    async with outlook.follow(Store(FIRST)):
-        await waiting

@@ -120,10 +120,8 @@ def key_of(alert: Alert, org_id: str = "") -> str:
 
     The organization is a part of it, since an account's name may later stand for another one's limits.
     """
-    period = alert.period
-    if not period or period.startswith("+"):
-        # No end is known, so that the next period may be called the same.
-        period = f"{period} at {round(alert.at.timestamp() / 60)}"
+    # Where no end is known, the next period would be called the same.
+    period = alert.period or f" at {round(alert.at.timestamp() / 60)}"
     return "\x1f".join((alert.account, org_id, alert.window, alert.rule, period))
 
 

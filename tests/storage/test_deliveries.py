@@ -48,7 +48,6 @@ def log(tmp_path: Path) -> Iterator[Log]:
         (alert("a"), alert("a", AlertKind.RESET, threshold=None), False),
         (alert("a", period=""), alert("a", period="", at=after(seconds=5)), True),
         (alert("a", period=""), alert("a", period="", at=after(minutes=5)), False),
-        (alert("a", period="+1"), alert("a", period="+1", at=after(minutes=5)), False),
     ],
 )
 def test_what_makes_two_alerts_the_same(one: Alert, other: Alert, same: bool) -> None:

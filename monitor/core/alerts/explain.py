@@ -237,7 +237,11 @@ class _Telling:
 
 def _is_of(alert: Alert, key: str, memory: WindowMemory) -> bool:
     """Whether it spoke of the window's present period, whose end may have wobbled since."""
-    if alert.window != key or alert.period.partition("+")[2] != str(memory.generation or ""):
+    if alert.window != key:
+        return False
+    if alert.period and alert.period == memory.period:
+        return True  # an older version has kept no generation
+    if alert.generation != memory.generation:
         return False
     if alert.resets_at is None or memory.resets_at is None:
         return alert.resets_at is memory.resets_at

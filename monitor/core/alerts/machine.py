@@ -198,7 +198,7 @@ class _Machine:
         lowest = min(self.rules.thresholds_of(self.account), default=None)
         was_high = lowest is not None and old.peak >= lowest > self.sample.utilization
         if was_high and self.at - ended_at <= NEWS_FOR and self._speaks(kind):
-            alerts = (self._alert(kind, old.peak, ended_at, old.period), *alerts)
+            alerts = (self._alert(kind, old.peak, ended_at, old), *alerts)
         return memory, alerts
 
     def _ended_week(self, old: WindowMemory, end: datetime) -> EndedWeek | None:
@@ -225,13 +225,13 @@ class _Machine:
         thresholds = frozenset(self.rules.thresholds_of(self.account))
         passed = due(AlertKind.THRESHOLD, thresholds)
         full = due(AlertKind.LIMIT, {FULL} - thresholds)
-        used, end, period = self.sample.utilization, memory.resets_at, memory.period
+        used, end = self.sample.utilization, memory.resets_at
         alerts = []
         if passed and max(passed) not in memory.told:
-            alert = self._alert(AlertKind.THRESHOLD, used, end, period)
+            alert = self._alert(AlertKind.THRESHOLD, used, end, memory)
             alerts.append(replace(alert, threshold=max(passed)))
         if full - memory.told:
-            alerts.append(self._alert(AlertKind.LIMIT, used, end, period))
+            alerts.append(self._alert(AlertKind.LIMIT, used, end, memory))
         told = replace(memory, reached=reached, told=memory.told | passed | full)
         return told, tuple(alert for alert in alerts if self._speaks(alert.kind))
 
@@ -244,7 +244,7 @@ class _Machine:
         return self.rules.applies(kind, self.account, self.sample.key)
 
     def _alert(
-        self, kind: AlertKind, utilization: float, resets_at: datetime | None, period: str
+        self, kind: AlertKind, utilization: float, resets_at: datetime | None, of: WindowMemory
     ) -> Alert:
         return Alert(
             kind,
@@ -253,7 +253,8 @@ class _Machine:
             self.at,
             utilization=utilization,
             resets_at=resets_at,
-            period=period,
+            period=of.period,
+            generation=of.generation,
         )
 
     def _track(self, before: Sequence[Point]) -> tuple[Point, ...]:

@@ -38,6 +38,7 @@ class Alert:
     `resets_at` is when the window that is spoken of ends; for a reset, when it ended (or was seen to);
     for anything else, the instant that matters: when a window will be full, a token ends, an account is free.
     `period` names the window period that is spoken of: a rule speaks once in each. Empty where there is none.
+    `generation` is that of its `WindowMemory`, where the alert is about a sample.
     """
 
     kind: AlertKind
@@ -49,6 +50,7 @@ class Alert:
     resets_at: datetime | None = None
     detail: str = ""
     period: str = ""
+    generation: int = 0
 
     @property
     def rule(self) -> str:
@@ -279,9 +281,11 @@ class WindowMemory:
 
     @property
     def period(self) -> str:
-        """A name for the period that is the same in every process: its end to the minute, and the generation."""
-        end = "" if self.resets_at is None else f"{round(self.resets_at.timestamp() / 60)}"
-        return f"{end}+{self.generation}" if self.generation else end
+        """A name for the period that is the same in every process; empty where its end is not known."""
+        if self.resets_at is None:
+            return ""
+        end = round(self.resets_at.timestamp() / 60)
+        return f"{end}+{self.generation}" if self.generation else f"{end}"
 
     def moved(self, by: timedelta) -> "WindowMemory":
         """The memory for a clock that was set by this much; what the server says keeps its instants."""

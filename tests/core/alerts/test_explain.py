@@ -313,6 +313,19 @@ def test_an_alert_has_spoken_once_it_was_told(is_sent: bool, outcome: str, words
     assert higher.startswith(f"skipped, covered by threshold_95: {words}")
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_an_alert_of_before_an_early_reset_is_not_of_this_period(kept: int) -> None:
+    low = polled([(6, 0), (9, 0)], None)
+    reached, told = after_events(
+        [*polled([(0, 70), (3, 85)]), *low, *polled([(12, 85)])], RuleBook()
+    )
+    passed = [alert for alert in told if alert.kind is AlertKind.THRESHOLD]
+    log = [LoggedAlert(passed[kept], passed[kept].at, True, "")]
+    lines = explain(reached.accounts["a"], RuleBook(), after(minutes=12), log, zone=UTC)
+    (line,) = (line for line in lines if "threshold_80" in line)
+    assert ("skipped: already exceeded" in line, "fired at 12:12" in line) == (not kept, bool(kept))
+
+
 def test_an_end_that_wobbles_across_a_minute_makes_no_other_period() -> None:
     polls = ((0, 70, 29), (3, 81, 29), (6, 82, 31))
     events = [polled([(m, p)], END + timedelta(seconds=s))[0] for m, p, s in polls]

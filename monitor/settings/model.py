@@ -12,7 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from monitor.core.alerts.rules import DEFAULT_RULES, AlertKind, Override, Rule, RuleBook, Urgency
+from monitor.core.alerts.rules import (
+    DEFAULT_RULES,
+    MOMENTARY,
+    OF_ALL,
+    OF_WINDOWS,
+    RESETS,
+    AlertKind,
+    Override,
+    Rule,
+    RuleBook,
+    Urgency,
+)
 from monitor.core.model import Account, AuthMethod, Storage
 from monitor.core.sanitize import holds_secret, printable
 from monitor.core.state import Theme
@@ -202,19 +213,6 @@ class ChannelSettings:
 # Alerts
 
 _channels: Final = text(choice("channel", CHANNELS))
-_WINDOWED: Final = frozenset(
-    {
-        AlertKind.THRESHOLD,
-        AlertKind.LIMIT,
-        AlertKind.RESET,
-        AlertKind.EARLY_RESET,
-        AlertKind.PACE,
-    }
-)
-_AT_ONCE: Final = frozenset(
-    {AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.WEEK_EXPIRED, AlertKind.FREE}
-)
-_RESETS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET)
 
 
 def _percentage(value: Any) -> float:
@@ -238,11 +236,11 @@ def _rule(kind: AlertKind) -> Table[Rule]:
         "channels": items(_channels, if_empty=_EMPTY),
         "urgency": text(choice("urgency", Urgency)),
     }
-    if kind not in _WINDOWED:
+    if kind not in OF_WINDOWS:
         keys["windows"] = refused("this rule is not about single windows: remove it")
-    if kind in (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON):
+    if kind in OF_ALL:
         keys["accounts"] = refused("this rule is about all accounts: remove it")
-    if kind in _AT_ONCE:
+    if kind in MOMENTARY:
         keys["for"] = refused("this rule is about a moment, which has no length: remove it")
 
     def make(given: dict[str, Any]) -> Rule:
@@ -451,7 +449,7 @@ def rule_book(settings: Settings) -> RuleBook:
     notifications = settings.notifications
     rules = dict(notifications.rules)
     if not notifications.reset:
-        rules |= {kind: replace(rules[kind], enabled=False) for kind in _RESETS}
+        rules |= {kind: replace(rules[kind], enabled=False) for kind in RESETS}
     return RuleBook(
         thresholds=notifications.thresholds,
         rules=rules,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core import format
-from monitor.core.alerts.rules import AlertKind
+from monitor.core.alerts.rules import GOOD_NEWS
 from monitor.core.alerts.text import headline, is_critical
 from monitor.core.errors import command, explain
 from monitor.core.model import EXTRA, SEVEN_DAYS, AccountState, AuthMethod, Window
@@ -50,7 +50,6 @@ _SHORTEST_INTERVAL: Final = timedelta(seconds=30)
 """Settings allow no shorter one: below, it is the demo's, whose API takes it."""
 
 _WAITING: Final = "not sent yet"
-_GOOD_NEWS: Final = (AlertKind.RESET, AlertKind.EARLY_RESET, AlertKind.FREE)
 _TIME_CELLS: Final = 14
 _LEAST_WHAT: Final = 24
 
@@ -271,7 +270,7 @@ def alert_line(state: State, shown: Sequence[LoggedAlert], now: datetime, room: 
 
 
 def _style(entry: LoggedAlert) -> Style:
-    if entry.alert.kind in _GOOD_NEWS:
+    if entry.alert.kind in GOOD_NEWS:
         return Style.GOOD
     return Style.PROBLEM if is_critical(entry.alert) else Style.NOTICE
 

@@ -35,6 +35,8 @@ from typing import Final
 
 from monitor.core.alerts.machine import FULL, PLAN_WIDE, SAME_END, full_by_slope
 from monitor.core.alerts.rules import (
+    OF_ACCOUNTS,
+    OF_ALL,
     Alert,
     AlertKind,
     Condition,
@@ -56,17 +58,6 @@ WORTH_A_FORECAST: Final = 0.5
 
 TIME_TO_ACT: Final = timedelta(minutes=15)
 """A window that fills within this time of its reset is no matter."""
-
-OF_ACCOUNTS: Final = (
-    AlertKind.LOGIN,
-    AlertKind.UNREADABLE,
-    AlertKind.EXPIRY,
-    AlertKind.LIMIT_CHANGED,
-)
-"""What is so of a whole account."""
-
-OF_ALL: Final = (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON)
-"""What is so of all accounts together."""
 
 CHANGE_IS_NEWS: Final = timedelta(days=7)
 """So long a change of what a window costs fires; another one is sent after as long again."""

@@ -11,8 +11,6 @@ from typing import Final
 
 from monitor.core import format
 from monitor.core.alerts.conditions import (
-    OF_ACCOUNTS,
-    OF_ALL,
     RESOLVED_AFTER,
     TIME_TO_ACT,
     WEEKS_GATHER_FOR,
@@ -21,6 +19,8 @@ from monitor.core.alerts.conditions import (
 )
 from monitor.core.alerts.machine import CONFIRM_AFTER, FULL, LOOK_BACK, SAME_END, full_by_slope
 from monitor.core.alerts.rules import (
+    OF_ACCOUNTS,
+    OF_ALL,
     Alert,
     AlertKind,
     Condition,

@@ -56,7 +56,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.alerts.rules import Alert, AlertKind, EndedWeek, Point, RuleBook, WindowMemory
+from monitor.core.alerts.rules import (
+    RESETS,
+    Alert,
+    AlertKind,
+    EndedWeek,
+    Point,
+    RuleBook,
+    WindowMemory,
+)
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Usage, Window, window_duration
 
 SAME_END: Final = timedelta(seconds=120)
@@ -71,8 +79,6 @@ POINTS: Final = 12
 """The look-back of a 5-hour window's slope, and in about how many points it is kept."""
 
 PLAN_WIDE: Final = frozenset({FIVE_HOURS, SEVEN_DAYS})
-
-_RESETS: Final = frozenset({AlertKind.RESET, AlertKind.EARLY_RESET})
 
 Memories = Mapping[str, WindowMemory]
 Told = tuple[WindowMemory, tuple[Alert, ...]]
@@ -90,14 +96,14 @@ def observe(
         told += alerts
     # No window is open again while another plan-wide one is full.
     full = {w.key for w in usage.windows if w.utilization >= FULL and w.key in PLAN_WIDE}
-    return changed, tuple(a for a in told if a.kind not in _RESETS or full <= {a.window})
+    return changed, tuple(a for a in told if a.kind not in RESETS or full <= {a.window})
 
 
 def is_still_news(alert: Alert, now: datetime) -> bool:
     """Whether what a sample has told is worth telling by now: its window has not ended, or has ended a moment ago."""
     if alert.resets_at is None:
         return True
-    if alert.kind in _RESETS:
+    if alert.kind in RESETS:
         return now - alert.resets_at <= NEWS_FOR
     return alert.resets_at > now
 

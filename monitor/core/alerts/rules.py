@@ -30,6 +30,29 @@ class AlertKind(StrEnum):
     TEST = "test"
 
 
+LEVELS: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
+"""A window's figure has reached something, and stays there until its end."""
+
+RESETS: Final = frozenset({AlertKind.RESET, AlertKind.EARLY_RESET})
+OF_WINDOWS: Final = LEVELS | RESETS | {AlertKind.PACE}
+"""Rules that can be set for some windows alone."""
+
+OF_ACCOUNTS: Final = (
+    AlertKind.LOGIN,
+    AlertKind.UNREADABLE,
+    AlertKind.EXPIRY,
+    AlertKind.LIMIT_CHANGED,
+)
+"""What is so of a whole account."""
+
+OF_ALL: Final = (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON)
+"""What is so of all accounts together."""
+
+GOOD_NEWS: Final = RESETS | {AlertKind.FREE}
+MOMENTARY: Final = GOOD_NEWS | {AlertKind.WEEK_EXPIRED, AlertKind.SUMMARY, AlertKind.TEST}
+"""What happens in an instant; all else lasts, and fires until it ceases."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One thing to tell the user once. `threshold` and `utilization` are ratios.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from monitor.core.alerts.rules import Alert, AlertKind, Urgency
+from monitor.core.alerts.rules import LEVELS, Alert, AlertKind, Urgency
 from monitor.core.format import clock, duration, exact_percent, percent
 from monitor.core.sanitize import one_line
 
@@ -25,7 +25,6 @@ DETAIL_LENGTH: Final = 300
 _LAST_MINUTE: Final = datetime.max.replace(tzinfo=UTC) - timedelta(minutes=1)
 """Of the calendar; nothing is rounded past it."""
 
-_HIGH: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
 _ORDER: Final = (
     frozenset({AlertKind.EXHAUSTED, AlertKind.LIMIT}),
     frozenset({AlertKind.EXHAUSTED_SOON, AlertKind.LOGIN, AlertKind.THRESHOLD, AlertKind.PACE}),
@@ -176,12 +175,12 @@ def is_critical(alert: Alert) -> bool:
 
 
 def _is_full(alert: Alert) -> bool:
-    return alert.kind in _HIGH and alert.utilization >= 1
+    return alert.kind in LEVELS and alert.utilization >= 1
 
 
 def _line(alert: Alert, zone: tzinfo | None) -> str:
     title = format_alert(alert, zone).title
-    if alert.kind in _HIGH and alert.resets_at is not None and alert.resets_at > alert.at:
+    if alert.kind in LEVELS and alert.resets_at is not None and alert.resets_at > alert.at:
         return f"{title}, resets {moment(alert.resets_at, alert.at, zone)}"
     return title
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitor.core.alerts.rules import Alert, AlertKind, Urgency
+from monitor.core.alerts.rules import LEVELS, MOMENTARY, Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message, format_alert
 from monitor.core.format import iso
 from monitor.core.sanitize import one_line
@@ -29,16 +29,6 @@ WINDOW_LEASE: Final = timedelta(hours=12)
 INSTANT: Final = timedelta(minutes=5)
 RESOLVED_FOR: Final = timedelta(minutes=5)
 
-_WINDOW_LONG: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
-_LASTING: Final = _WINDOW_LONG | {
-    AlertKind.PACE,
-    AlertKind.LOGIN,
-    AlertKind.EXPIRY,
-    AlertKind.UNREADABLE,
-    AlertKind.LIMIT_CHANGED,
-    AlertKind.EXHAUSTED,
-    AlertKind.EXHAUSTED_SOON,
-}
 _SEVERITY: Final = {
     Urgency.LOW: "info",
     Urgency.NORMAL: "warning",
@@ -90,7 +80,7 @@ class Alertmanager(Channel):
         if not sent:
             return
         await self._post(sent.values(), self._now())
-        self._sent |= {key: one for key, one in sent.items() if one.alert.kind in _LASTING}
+        self._sent |= {key: one for key, one in sent.items() if one.alert.kind not in MOMENTARY}
 
     async def refresh(self, firing: Sequence[Alert], now: datetime, *, quiet: bool = False) -> None:
         """Send all that fires again, and for a while what has ceased to. Raises ChannelError.
@@ -149,10 +139,10 @@ def alertname(kind: AlertKind) -> str:
 
 def ends_at(alert: Alert, now: datetime) -> datetime:
     """Return the instant until which a firing alert holds if nothing more is sent of it."""
-    if alert.kind not in _LASTING:
+    if alert.kind in MOMENTARY:
         return now + INSTANT
     end = alert.resets_at
-    if alert.kind in _WINDOW_LONG and end is not None and end > now:
+    if alert.kind in LEVELS and end is not None and end > now:
         return min(end, now + WINDOW_LEASE)
     return now + LEASE
 

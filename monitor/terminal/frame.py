@@ -19,7 +19,6 @@ from monitor.terminal.dialogs import (
     Question,
     with_dialog,
 )
-from monitor.terminal.fleet_line import Fleet, fleet, fleet_line, window_title
 from monitor.terminal.panes import alert_line, detail, log_lines
 from monitor.terminal.screen import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS, Pane, Screen
 from monitor.terminal.table import ALERTED, BEST, Kept, table_lines
@@ -45,6 +44,7 @@ from monitor.terminal.text import (
     width,
     wrap,
 )
+from monitor.terminal.words import Fleet, fleet, fleet_line, window_title
 
 NAME: Final = "Claude Tracker"
 _NO_ACCOUNTS: Final = (

@@ -19,8 +19,6 @@ from monitor.core.state import LoggedAlert, State
 from monitor.credentials.folders import DEFAULT, config_dir
 from monitor.terminal import table
 from monitor.terminal.chart import spark
-from monitor.terminal.fleet_line import short_names
-from monitor.terminal.status_words import failure_phrases, sentence, status_words
 from monitor.terminal.text import (
     Line,
     Span,
@@ -36,6 +34,7 @@ from monitor.terminal.text import (
     width,
     wrap,
 )
+from monitor.terminal.words import failure_phrases, sentence, short_names, status_words
 
 _LABEL_CELLS: Final = 15
 _WIDE: Final = 50

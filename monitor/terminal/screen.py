@@ -21,6 +21,7 @@ from monitor.core.commands import (
 )
 from monitor.core.errors import command
 from monitor.core.model import AccountState
+from monitor.core.ranking import NO_END, applicable, choose
 from monitor.core.state import LOG_LENGTH, LoggedAlert, State
 from monitor.credentials.folders import config_dir
 from monitor.terminal.dialogs import (
@@ -34,7 +35,6 @@ from monitor.terminal.dialogs import (
     submit,
     type_into,
 )
-from monitor.terminal.fleet_line import Order, listed
 from monitor.terminal.keystrokes import MOUSE, Key
 from monitor.terminal.table import ALERTED, BEST
 
@@ -110,6 +110,15 @@ class Pane(StrEnum):
     LOG = "log"
 
 
+class Order(StrEnum):
+    """An order of the rows, in words."""
+
+    SETTINGS = "order of the settings"
+    ROOM = "most room first"
+    RESET = "next reset first"
+    WORST = "fullest first"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One line for the user, until it expires."""
@@ -155,8 +164,26 @@ class Screen:
         return replace(self, opened_at=now, key_at=None, cleared_at=None, pushed={})
 
     def names(self, state: State, now: datetime) -> tuple[str, ...]:
-        """The names of the accounts that are listed, in their order."""
-        return listed(state, self.order, self.pattern, now)
+        """The accounts that have every word of the pattern in their name, label or plan, in their order."""
+        words = self.pattern.casefold().split()
+        names = [
+            name
+            for name, account in state.accounts.items()
+            if all(
+                word in f"{name} {account.account.label or ''} {account.plan or ''}".casefold()
+                for word in words
+            )
+        ]
+        match self.order:
+            case Order.ROOM:
+                ranking = choose(state, now).ranking
+                ranks = {candidate.account: n for n, candidate in enumerate(ranking)}
+                names.sort(key=lambda name: ranks.get(name, len(ranks)))
+            case Order.RESET:
+                names.sort(key=lambda name: _next_reset(state.accounts[name], now))
+            case Order.WORST:
+                names.sort(key=lambda name: _fullest(state.accounts[name], now))
+        return tuple(names)
 
     def selection(self, names: Sequence[str]) -> str | None:
         """The name of the selected one of the accounts that are listed; None where none is."""
@@ -216,6 +243,16 @@ class Screen:
                 return replace(screen, dialog=replace(form, saving=False, error=answer))
             screen = replace(screen, dialog=None)
         return screen.show(answer, now, is_error=is_error)
+
+
+def _next_reset(account: AccountState, now: datetime) -> datetime:
+    ends = (window.resets_at for window in applicable(account, now))
+    return min((at for at in ends if at is not None), default=NO_END)
+
+
+def _fullest(account: AccountState, now: datetime) -> float:
+    """Sorts the fullest account first, and last those of which nothing is known."""
+    return min((-window.utilization for window in applicable(account, now)), default=1.0)
 
 
 @dataclass(frozen=True, slots=True)

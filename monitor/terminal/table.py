@@ -18,7 +18,6 @@ from monitor.core.model import (
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.terminal.chart import spark
-from monitor.terminal.status_words import StatusWords, status_words
 from monitor.terminal.text import (
     ASCII,
     Back,
@@ -33,6 +32,7 @@ from monitor.terminal.text import (
     utilization_style,
     width,
 )
+from monitor.terminal.words import StatusWords, status_words
 
 T = TypeVar("T")
 

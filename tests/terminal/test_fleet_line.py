@@ -8,11 +8,11 @@ from monitor.core.errors import Reason
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.state import State
 from monitor.terminal.dialogs import Filter
-from monitor.terminal.fleet_line import Order, fleet, fleet_line, listed, short_names, window_title
 from monitor.terminal.frame import frame
 from monitor.terminal.keystrokes import Key
-from monitor.terminal.screen import Copy, Screen, press
+from monitor.terminal.screen import Copy, Order, Screen, press
 from monitor.terminal.text import Size, line_width, plain
+from monitor.terminal.words import fleet, fleet_line, short_names, window_title
 from tests.builders import NOW, after
 from tests.terminal.factories import STATES, account, down, state_of
 
@@ -46,7 +46,7 @@ def beginnings(names: tuple[str, ...]) -> str:
     ],
 )
 def test_the_rows_have_the_order_that_was_chosen(order: Order, names: str) -> None:
-    found = listed(FIVE, order, "", NOW)
+    found = Screen(order=order).names(FIVE, NOW)
     if order is Order.RESET:
         assert beginnings(found[:3]) == "ben finn anna"
     else:
@@ -64,7 +64,7 @@ def test_the_rows_have_the_order_that_was_chosen(order: Order, names: str) -> No
     ],
 )
 def test_a_filter_is_of_name_label_and_plan(pattern: str, names: str) -> None:
-    assert beginnings(listed(FIVE, Order.SETTINGS, pattern, NOW)) == names
+    assert beginnings(Screen(pattern=pattern).names(FIVE, NOW)) == names
 
 
 def test_o_turns_through_the_orders_and_the_selection_keeps_its_account() -> None:

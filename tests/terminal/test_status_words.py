@@ -7,8 +7,8 @@ import pytest
 from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import Account, AccountState, AuthMethod, Storage, Window
 from monitor.core.state import State
-from monitor.terminal.status_words import StatusWords, status_words
 from monitor.terminal.text import Style
+from monitor.terminal.words import StatusWords, status_words
 from tests.builders import NOW, after
 from tests.terminal.factories import account, down, span, state_of
 

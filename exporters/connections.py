@@ -29,9 +29,6 @@ MAX_REQUESTS: Final = 40
 LOOK_SECS: Final = 1.0
 """Between two looks at the connections, and two attempts to accept once descriptors have run out."""
 
-COMPLAIN_SECS: Final = 60.0
-"""Between two lines of the log that say that descriptors have run out."""
-
 _SEND_BUFFER: Final = 256 * 1024
 """Of each connection, in the system; by itself it grows to megabytes for a client that does not read."""
 _HIGHEST_PORT: Final = 65535
@@ -170,7 +167,6 @@ class Listener:
         self._tls = tls
         self._connections: dict[Connection, None] = {}
         self._most = MAX_CONNECTIONS
-        self._complained_at: float | None = None
 
     async def run(self) -> None:
         """Accept until cancelled."""
@@ -218,10 +214,7 @@ class Listener:
             except ConnectionAbortedError:
                 continue  # the client is gone already
             except OSError as error:  # there are no descriptors, mostly
-                now = loop.time()
-                if self._complained_at is None or now - self._complained_at > COMPLAIN_SECS:
-                    _log.warning("new connections to the metrics wait: %s", error.strerror)
-                    self._complained_at = now
+                _log.warning("new connections to the metrics wait: %s", error.strerror)
                 await asyncio.sleep(LOOK_SECS)
                 continue
             if not self._connections:

@@ -72,7 +72,7 @@ class History:
             found = await self._disk.run(lambda: list(self._others(account, org_id, now)))
             if not found:
                 return 0
-            new = await self._database.write(
+            new, _ = await self._database.write(
                 lambda database: samples.insert_many(database, self._settings, found),
                 within=WRITE_SECS,
             )

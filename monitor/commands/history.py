@@ -33,6 +33,10 @@ from monitor.terminal.text import ASCII, Line, Span, Style, clip, pad, plain, wi
 CSV_COLUMNS: Final = Row._fields
 LEAST_ROWS: Final = 8
 MOST_ROWS: Final = 17
+SHOWING: Final = ("demo", "window", "since", "csv", "json", "openmetrics")
+IMPORTING: Final = {"from": "source", "from-prometheus": "from_prometheus", "account": "into"}
+"""The flags that a chart, or an import, has alone; these by where their values are."""
+
 USUAL: Final[tuple[str, ...]] = (FIVE_HOURS, SEVEN_DAYS)
 _RECENT: Final = {FIVE_HOURS: timedelta(days=1)}
 _LATELY: Final = timedelta(days=7)
@@ -56,18 +60,20 @@ _SGR: Final = {
 
 def history(arguments: Namespace) -> int:
     """Print charts, or samples in a form for other programs; or import samples. Raises TrackerError."""
+    is_import = arguments.account == "import"
+    for flag in SHOWING if is_import else IMPORTING:
+        if vars(arguments)[IMPORTING.get(flag, flag)]:
+            instead = "is not for" if is_import else "is for"
+            raise SettingsError(f"--{flag} {instead} `monitor history import`")
     if arguments.demo:
         return asyncio.run(_demo(arguments))
     settings, now = settings_of(arguments), now_of_clock()
     if not settings.history.enabled:
         raise TrackerError("no history is kept: the settings have [history] enabled = false")
-    if arguments.account == "import":
+    if is_import:
         from monitor.commands.history_import import import_samples
 
         return import_samples(arguments, settings, now)
-    for option in ("source", "from_prometheus", "into"):
-        if vars(arguments)[option] is not None:
-            raise SettingsError("to import, write `monitor history import`")
     named = [find_account(arguments.account, settings.accounts)] if arguments.account else []
     accounts = named or list(settings.accounts)
     since = parse_since(arguments.since, now) if arguments.since else None

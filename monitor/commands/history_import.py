@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice, pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from monitor.core.errors import SettingsError, TrackerError, describe
 from monitor.core.format import duration
 from monitor.core.guard import find_account
-from monitor.core.model import Account
+from monitor.core.limits import LONGEST_WORD, window_word
+from monitor.core.model import Account, window_duration
 from monitor.core.profiles import HOUR, LONGEST_GAP
 from monitor.core.sanitize import one_line
 from monitor.paths import instance_key
@@ -35,10 +37,17 @@ BATCH: Final = 5_000
 """Rows of one transaction: a running monitor writes in between."""
 
 MOST_NAMED: Final = 20
-MOST_UTILIZATION: Final = 10.0
-"""More than ten times a limit is a percentage that was meant."""
+MOST_UTILIZATION: Final = 25.0
+"""A plan that shrinks may leave a week twentyfold full; more is a percentage."""
 
-LONGEST_WINDOW: Final = 80
+LIKELY_PERCENT: Final = 2.0
+"""Where most samples are as high as that, all are percentages."""
+
+FARTHEST_RESET: Final = 5
+"""Lengths of a window between a sample and its reset; the API itself has told 13 hours of one of five."""
+
+LONGEST_UNKNOWN: Final = timedelta(days=366)
+"""A window of unknown length may be a year's."""
 
 METRICS: Final = ("claude_usage_utilization_ratio", "claude_usage_reset_timestamp_seconds")
 FINE_STEP: Final = timedelta(minutes=5)
@@ -52,59 +61,86 @@ ANSWER_SECS: Final = 120.0
 Find = Callable[[str], str]
 """The name of the account that a sample's is. Raises TrackerError."""
 
+Refuse = Callable[[str, str], None]
+"""Is told where a sample is that is none, and why."""
+
+Series = dict[tuple[str, str], dict[float, float]]
+"""By account, as the scraped program called it, and window: the values by their times, in epoch seconds."""
+
 
 class _Problems:
-    """What could not be imported, each with the number of its line."""
+    """The samples that were left out; each place of them is named once."""
 
     def __init__(self) -> None:
         self.count = 0
+        self._places: set[str] = set()
 
-    def note(self, where: str, words: str) -> None:
-        self.count += 1
-        if self.count <= MOST_NAMED:
-            complain(f"monitor: {where}: {one_line(words)}\n")
+    def note(self, where: str, words: str, count: int = 1) -> None:
+        self.count += count
+        if where not in self._places and len(self._places) < MOST_NAMED:
+            complain(f"monitor: {one_line(where)}: {one_line(words)}\n")
+        self._places.add(where)
 
-    def end(self, what: str) -> None:
-        if self.count > MOST_NAMED:
-            complain(f"monitor: and {self.count - MOST_NAMED} more\n")
+    def end(self) -> None:
+        if len(self._places) > MOST_NAMED:
+            complain(f"monitor: and {len(self._places) - MOST_NAMED} more\n")
         if self.count:
-            raise TrackerError(f"{self.count} {what} left out")
+            raise TrackerError(f"{_samples(self.count)} left out")
 
 
 def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> int:
     """Import what can be imported, then say how much that was. Raises TrackerError where something was left out."""
     problems, find = _Problems(), _finder(settings.accounts, arguments.into)
     if arguments.from_prometheus is not None:
-        what = "series"
-        rows = iter(asyncio.run(_from_prometheus(arguments.from_prometheus, find, problems, now)))
+        url = arguments.from_prometheus
+        rows = asyncio.run(_from_prometheus(url, find, problems.note, now))
     else:
-        source, what = arguments.source or "-", "lines"
-        rows = _from_file(source, find, problems, now)
-    times: dict[tuple[str, str], list[datetime]] = {}
-    seen, new, rows_of = 0, 0, instance_key(os.environ, settings.path)
+        rows = _from_file(arguments.source or "-", find, problems.note, now)
+    _check_unit(rows)
+    rows.sort(key=attrgetter("account", "window", "at"))
+    new, others, rows_of = 0, 0, instance_key(os.environ, settings.path)
     with closing(StateFile(state_db(os.environ), busy_secs=BUSY_SECS)) as file:
-        while batch := list(islice(rows, BATCH)):
-            for row in batch:
-                times.setdefault((row.account, row.window), []).append(row.at)
-            seen += len(batch)
-            new += file.write(partial(insert_many, settings=rows_of, rows=batch))
+        for begin in range(0, len(rows), BATCH):
+            batch = rows[begin : begin + BATCH]
+            added, differing = file.write(partial(insert_many, settings=rows_of, rows=batch))
+            new, others = new + added, others + differing
         if new:
             file.write(lambda database: thin_again(database, rows_of))
             source = f"import of {now.isoformat()}"
             file.write(lambda database: put_imported(database, rows_of, source))
-    known = f", {seen - new} of them known before" if seen > new else ""
-    print(f"imported {seen} sample{'' if seen == 1 else 's'}{known}")
-    for account, window in (key for key, at in times.items() if _are_far_apart(at)):
-        apart = f"most samples are more than {duration(timedelta(hours=LONGEST_GAP))} apart"
-        words = f"{account} {window}: {apart}: charts show them, forecasts cannot learn from them"
-        complain(f"monitor: {one_line(words, len(words))}\n")
-    problems.end(what)
+    imported = len(rows) - others
+    known = f", {imported - new} of them known before" if imported > new else ""
+    print(f"imported {_samples(imported)}{known}")
+    for (account, window), series in groupby(rows, attrgetter("account", "window")):
+        if _are_far_apart(row.at for row in series):
+            apart = f"most samples are more than {duration(timedelta(hours=LONGEST_GAP))} apart"
+            words = (
+                f"{account} {window}: {apart}: charts show them, forecasts cannot learn from them"
+            )
+            complain(f"monitor: {one_line(words, len(words))}\n")
+    if others:
+        problems.note("history", "other figures are known of the same times, and stay", others)
+    problems.end()
     return 0
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample{'' if count == 1 else 's'}"
+
+
+def _check_unit(rows: Iterable[Row]) -> None:
+    """Raises TrackerError for percentages: all of them would be wrong, and the small ones could not be told apart."""
+    used = [row.utilization for row in rows if row.utilization]
+    high, low = sum(one >= LIKELY_PERCENT for one in used), sum(one < 1 for one in used)
+    if max(used, default=0) > MOST_UTILIZATION or high > low:
+        raise TrackerError(
+            f"utilization is a ratio, 0.42 for 42 %, and here is {max(used):g}: nothing was imported"
+        )
 
 
 def _are_far_apart(times: Iterable[datetime]) -> bool:
     """Whether most of the samples are too far apart for forecasts, which need to know the hour of each use."""
-    gaps = [(after - before) / HOUR for before, after in pairwise(sorted(set(times)))]
+    gaps = [(after - before) / HOUR for before, after in pairwise(times)]
     return 2 * sum(gap > LONGEST_GAP for gap in gaps) > len(gaps)
 
 
@@ -124,27 +160,61 @@ def _finder(accounts: Sequence[Account], into: str | None) -> Find:
     return find
 
 
+def _sample(values: Mapping[str, str | float], find: Find, now: datetime) -> Row:
+    """One sample of a file or server, its times in ISO 8601 or epoch seconds. Raises ValueError or TrackerError."""
+    at = _instant(values["at"], "at")
+    if at > now:
+        raise ValueError(f"at is in the future: {values['at']}")
+    if at < now - KEPT:
+        raise ValueError(f"at is longer ago than the {KEPT.days} days that are kept")
+    try:
+        utilization = float(values["utilization"])
+    except ValueError:
+        raise ValueError(f"utilization is not a number: {values['utilization']!r}") from None
+    if not 0 <= utilization < math.inf:
+        raise ValueError(f"utilization is a ratio, 0.42 for 42 %: {values['utilization']}")
+    window = str(values["window"])
+    if not window or window_word(window, 4 * LONGEST_WORD) != window:
+        raise ValueError(f"window is not a window's name: {window!r}")
+    account = find(str(values["account"]))
+    if values["resets_at"] == "":
+        return Row(at, account, window, utilization)
+    resets_at = _instant(values["resets_at"], "resets_at")
+    if abs(resets_at - at) > FARTHEST_RESET * (window_duration(window) or LONGEST_UNKNOWN):
+        raise ValueError(f"resets_at is too far from at for {window}: {resets_at.isoformat()}")
+    return Row(at, account, window, utilization, resets_at)
+
+
+def _instant(value: str | float, column: str) -> datetime:
+    try:
+        if not isinstance(value, str):
+            return datetime.fromtimestamp(value, UTC)
+        instant = datetime.fromisoformat(value)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            f"{column} is not a time such as 2026-11-22T12:00:00Z: {value!r}"
+        ) from None
+    raise ValueError(f"{column} has no time zone: {value}")
+
+
 # From a file
 
 
-def _from_file(source: str, find: Find, problems: _Problems, now: datetime) -> Iterator[Row]:
-    if source == "-":
-        yield from parse_csv(sys.stdin, "standard input", find, problems.note, now)
-        return
+def _from_file(source: str, find: Find, refuse: Refuse, now: datetime) -> list[Row]:
+    name = "standard input" if source == "-" else source
+    path = sys.stdin.fileno() if source == "-" else Path(source).expanduser()
     try:
-        with Path(source).expanduser().open(encoding="utf-8-sig", newline="") as file:
-            yield from parse_csv(file, source, find, problems.note, now)
+        with open(path, encoding="utf-8-sig", newline="", closefd=source != "-") as file:
+            return list(parse_csv(file, name, find, refuse, now))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TrackerError(f"{source}: {why}") from None
+        raise TrackerError(f"{name}: {why}") from None
 
 
 def parse_csv(
-    file: TextIO | Iterable[str],
-    name: str,
-    find: Find,
-    refuse: Callable[[str, str], None],
-    now: datetime,
+    file: Iterable[str], name: str, find: Find, refuse: Refuse, now: datetime
 ) -> Iterator[Row]:
     """Parse samples; `refuse` is told of each line that is none, by its number. Raises TrackerError for another form.
 
@@ -161,53 +231,20 @@ def parse_csv(
         for values in lines:
             if not any(map(str.strip, values)):
                 continue
-            where = f"{name}: line {lines.line_num}"
             try:
                 if len(values) < len(header):
                     raise ValueError(f"{len(values)} values instead of {len(header)}")
-                yield _row(dict(zip(header, map(str.strip, values), strict=False)), find, now)
+                yield _sample(dict(zip(header, map(str.strip, values), strict=False)), find, now)
             except (ValueError, TrackerError) as error:
-                refuse(where, str(error))
+                refuse(f"{name}: line {lines.line_num}", str(error))
     except csv.Error as error:
         raise TrackerError(f"{name}: line {lines.line_num}: {error}") from None
-
-
-def _row(values: Mapping[str, str], find: Find, now: datetime) -> Row:
-    """One sample. Raises ValueError or TrackerError."""
-    at, end = _instant(values["at"], "at"), values["resets_at"]
-    if at > now:
-        raise ValueError(f"at is in the future: {values['at']}")
-    if at < now - KEPT:
-        raise ValueError(f"at is longer ago than the {KEPT.days} days that are kept")
-    try:
-        utilization = float(values["utilization"])
-    except ValueError:
-        raise ValueError(f"utilization is not a number: {values['utilization']!r}") from None
-    if not 0 <= utilization <= MOST_UTILIZATION:
-        raise ValueError(f"utilization is a ratio, 0.42 for 42 %: {values['utilization']}")
-    window = values["window"]
-    if not window or len(window) > LONGEST_WINDOW or not window.isprintable():
-        raise ValueError(f"window is not a window's name: {window!r}")
-    account = find(values["account"])
-    return Row(at, account, window, utilization, _instant(end, "resets_at") if end else None)
-
-
-def _instant(text: str, column: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{column} is not a time such as 2026-11-22T12:00:00Z: {text!r}") from None
-    if instant.tzinfo is None:
-        raise ValueError(f"{column} has no time zone: {text}")
-    return instant.astimezone(UTC)
 
 
 # From a Prometheus
 
 
-async def _from_prometheus(
-    url: str, find: Find, problems: _Problems, now: datetime
-) -> Sequence[Row]:
+async def _from_prometheus(url: str, find: Find, refuse: Refuse, now: datetime) -> list[Row]:
     """The samples of all series that were scraped from this program, as finely as they will be kept.
 
     An answer of `query_range`: https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
@@ -217,60 +254,46 @@ async def _from_prometheus(
         raise SettingsError("--from-prometheus wants a URL such as http://localhost:9090")
     host = parts.netloc.rpartition("@")[2]  # a password is not to be repeated
     rows: list[Row] = []
-    unknown: set[str] = set()
+    is_there = False
     for start, end, step in _spans(now):
         levels, resets = [
             await _ask(url.rstrip("/"), host, metric, start, end, step) for metric in METRICS
         ]
-        ends = {_series(one): dict(map(_point, one["values"])) for one in resets}
-        for one in levels:
-            called, window = _series(one)
-            try:
-                account = find(called)
-            except TrackerError as error:
-                if called not in unknown:
-                    unknown.add(called)
-                    problems.note(host, str(error))
-                continue
-            there = ends.get((called, window), {})
-            for at, value in map(_point, one["values"]):
-                if 0 <= value <= MOST_UTILIZATION:
-                    resets_at = there.get(at)
-                    reset = datetime.fromtimestamp(resets_at, UTC) if resets_at else None
-                    instant = datetime.fromtimestamp(at, UTC)
-                    rows.append(Row(instant, account, window, value, reset))
-    if not rows and not unknown:
+        is_there |= any(levels.values())
+        for (called, window), points in levels.items():
+            ends = resets.get((called, window), {})
+            for at, used in points.items():
+                reset = ends.get(at, "")
+                values = dict(zip(Row._fields, (at, called, window, used, reset), strict=True))
+                try:
+                    rows.append(_sample(values, find, now))
+                except (ValueError, TrackerError) as error:
+                    refuse(f"{host}: {called} {window}", str(error))
+    if not is_there:
         raise TrackerError(f"{host} has no {METRICS[0]}: does it scrape this program?")
     return rows
 
 
 def _spans(now: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
-    """Times to ask about, oldest first, each in as many points as an answer may have."""
+    """Times to ask about, oldest first, each in as many points as an answer may have.
+
+    They are whole hours and minutes, so that a second import finds the same samples.
+    """
+    hour = now.replace(minute=0, second=0, microsecond=0)
     for start, end, step in (
-        (now - KEPT, now - FULL_FOR, COARSE_STEP),
-        (now - FULL_FOR, now, FINE_STEP),
+        (hour - KEPT + HOUR, hour - FULL_FOR, COARSE_STEP),
+        (hour - FULL_FOR + FINE_STEP, now, FINE_STEP),
     ):
         begin = start
-        while begin < end:
-            until = min(begin + step * MOST_POINTS, end)
+        while begin <= end:
+            until = min(begin + step * (MOST_POINTS - 1), end)
             yield begin, until, step
             begin = until + step
 
 
-def _series(one: Mapping[str, Any]) -> tuple[str, str]:
-    """The account of a series, as the scraped program called it, and the window."""
-    metric = one["metric"]
-    return metric.get("exported_account") or metric.get("account", ""), metric.get("window", "")
-
-
-def _point(pair: Sequence[Any]) -> tuple[float, float]:
-    value = float(pair[1])
-    return float(pair[0]), value if math.isfinite(value) else -1.0
-
-
 async def _ask(
     url: str, host: str, metric: str, start: datetime, end: datetime, step: timedelta
-) -> list[Mapping[str, Any]]:
+) -> Series:
     """Ask for a range of one metric. Raises TrackerError."""
     from monitor.system import web
 
@@ -293,8 +316,22 @@ async def _ask(
         document = json.loads(answer.body)
         if document["status"] != "success":
             raise TrackerError(f"{host}: {one_line(str(document.get('error')))}")
-        found: list[Mapping[str, Any]] = document["data"]["result"]
-    except (ValueError, KeyError, TypeError):
-        words = f"HTTP {answer.status}" if answer.status != 200 else "the answer is not understood"
-        raise TrackerError(f"{host}: no Prometheus answers there: {words}") from None
+        if answer.status == 200:
+            return _parse_series(document["data"]["result"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    words = f"HTTP {answer.status}" if answer.status != 200 else "the answer is not understood"
+    raise TrackerError(f"{host}: no Prometheus answers there: {words}")
+
+
+def _parse_series(result: Iterable[Mapping[str, Any]]) -> Series:
+    """The series of a matrix. Raises what wrong types raise, and ValueError."""
+    found: Series = {}
+    for one in result:
+        metric = one["metric"]
+        called = metric.get("exported_account") or metric.get("account", "")
+        points = found.setdefault((str(called), str(metric.get("window", ""))), {})
+        for at, value in one["values"]:
+            if not math.isnan(float(value)):
+                points[float(at)] = float(value)
     return found

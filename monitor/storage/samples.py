@@ -22,8 +22,19 @@ HOUR_SECS: Final = 3600
 
 _NEW_SERIES: Final = "INSERT OR IGNORE INTO series (settings, account, window) VALUES (?, ?, ?)"
 _INSERT: Final = """
-    INSERT OR IGNORE INTO samples SELECT id, ?, ?, ? FROM series
-    WHERE settings = ? AND account = ? AND window = ?
+    INSERT OR IGNORE INTO samples SELECT id, :at, :used, :end FROM series
+    WHERE settings = :settings AND account = :account AND window = :window
+    AND (:at >= thinned_until OR NOT (
+        EXISTS (SELECT 1 FROM samples WHERE series = id AND at >= :at AND at < :hour + 3600)
+        AND EXISTS (SELECT 1 FROM samples WHERE series = id AND at >= :hour AND at < :hour + 3600
+            AND utilization >= :used)))
+"""
+"""Nothing of an hour that is thinned already, unless thinning would keep it."""
+
+_DIFFERS: Final = """
+    SELECT 1 FROM series JOIN samples ON series = id
+    WHERE settings = :settings AND account = :account AND window = :window AND at = :at
+    AND (abs(utilization - :used) > 1e-6 OR abs(coalesce(resets_at, 0) - coalesce(:end, 0)) > 1)
 """
 _BETWEEN: Final = """
     SELECT at, account, window, utilization, resets_at FROM series JOIN samples ON series = id
@@ -58,17 +69,32 @@ def insert(database: sqlite3.Connection, settings: str, account: str, usage: Usa
     insert_many(database, settings, rows)
 
 
-def insert_many(database: sqlite3.Connection, settings: str, rows: Iterable[Row]) -> int:
-    """Keep these samples; returns how many of them were not there before."""
-    before, known = database.total_changes, set[tuple[str, str]]()
+def insert_many(
+    database: sqlite3.Connection, settings: str, rows: Iterable[Row]
+) -> tuple[int, int]:
+    """Keep these samples, except where there is one of the same time.
+
+    Returns how many were not there before, and to how many there is another of the same time.
+    """
+    new, others, known = 0, 0, set[tuple[str, str]]()
     for at, account, window, utilization, resets_at in rows:
         if (account, window) not in known:
             known.add((account, window))
-            before += database.execute(_NEW_SERIES, (settings, account, window)).rowcount
-        end = None if resets_at is None else resets_at.timestamp()
-        where = settings, account, window
-        database.execute(_INSERT, (at.timestamp(), utilization, end, *where))
-    return database.total_changes - before
+            database.execute(_NEW_SERIES, (settings, account, window))
+        values = {
+            "settings": settings,
+            "account": account,
+            "window": window,
+            "at": at.timestamp(),
+            "hour": at.timestamp() // HOUR_SECS * HOUR_SECS,
+            "used": utilization,
+            "end": None if resets_at is None else resets_at.timestamp(),
+        }
+        if database.execute(_INSERT, values).rowcount:
+            new += 1
+        elif database.execute(_DIFFERS, values).fetchone():
+            others += 1
+    return new, others
 
 
 def prune(database: sqlite3.Connection, settings: str, now: datetime) -> None:

@@ -165,7 +165,9 @@ def test_what_is_expected_is_a_band_up_to_the_reset(world: dict[str, str]) -> No
         ("history --csv --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),
         ("history --demo --window 9h", 2, "known are 5h, 7d, 7d_fable, 7d_opus, extra"),
         ("history --since soon", 2, "neither a duration nor a date"),
-        ("history work --from x.csv", 2, "write `monitor history import`"),
+        ("history work --from x.csv", 2, "--from is for `monitor history import`"),
+        ("history import --csv", 2, "--csv is not for `monitor history import`"),
+        ("history import --since 3d", 2, "--since is not for `monitor history import`"),
         ("history import --from /nonexistent.csv", 1, "/nonexistent.csv: No such file"),
         ("history import --from-prometheus http://127.0.0.1:9", 1, "monitor: 127.0.0.1:9: "),
         (
@@ -228,6 +230,14 @@ def test_what_was_exported_can_be_imported_once(world: dict[str, str]) -> None:
         return read_only(state_db(world), lambda database: cache.imported(database, rows), "")
 
     assert source() == "", "nothing was new"
+    other = exported.replace(",0.48,", ",0.49,")
+    differing = ran(world, "history", "import", stdin=other)
+    assert (differing.returncode, differing.stdout) == (
+        1,
+        "imported 69 samples, 69 of them known before\n",
+    )
+    assert "other figures are known of the same times" in differing.stderr
+    assert ran(world, "history", "--csv").stdout == exported
     state_db(world).unlink()
     file = Path(world["HOME"]) / "past.csv"
     file.write_text(f"\ufeff{exported}", encoding="utf-8")
@@ -262,10 +272,17 @@ BAD = {
     "2026-11-22T11:00:00,home,7d,0.5,": "at has no time zone",
     "2026-11-22T13:00:00Z,home,7d,0.5,": "at is in the future",
     "2025-01-22T13:00:00Z,home,7d,0.5,": "at is longer ago than the 396 days",
-    "2026-11-22T11:00:00Z,home,7d,42,": "utilization is a ratio, 0.42 for 42 %: 42",
+    "0001-01-01T00:00:00+10:00,home,7d,0.5,": "at is not a time",
+    "2026-11-22T11:00:00Z,home,7d,-1,": "utilization is a ratio, 0.42 for 42 %: -1",
     "2026-11-22T11:00:00Z,home,7d,nan,": "utilization is a ratio",
     "2026-11-22T11:00:00Z,home,7d,much,": "utilization is not a number: 'much'",
     "2026-11-22T11:00:00Z,home,,0.5,": "window is not a window's name: ''",
+    f"2026-11-22T11:00:00Z,home,{'x' * 200},0.5,": "window is not a window's name",
+    "2026-11-22T11:00:00Z,home,limit,0.5,2027-11-01T00:00:00Z": None,
+    "2026-11-22T11:00:00Z,home,5h,0.5,2026-11-23T00:36:00Z": None,
+    "2026-11-22T11:00:00Z,home,5h,0.5,1970-01-01T00:00:00Z": "resets_at is too far from at",
+    "2026-11-22T11:00:00Z,home,5h,0.5,9999-12-31T00:00:00Z": "resets_at is too far from at",
+    "2026-11-22T11:00:00Z,home,5h,0.5,9999-12-31T23:59:59-23:00": "resets_at is not a time",
     "2026-11-22T11:00:00Z,ghost,7d,0.5,": "there is no account 'ghost'",
     "2026-11-22T11:00:00Z,home,7d,0.5,later": "resets_at is not a time",
     "2026-11-22T11:00:00Z,home": "2 values instead of 5",
@@ -294,14 +311,37 @@ def test_a_file_with_bad_lines_ends_with_their_number_and_one_without_columns_is
     world: dict[str, str],
 ) -> None:
     header = "account,window,at,utilization,resets_at\n"
-    bad = "home,7d,2026-11-22T11:00:00Z,50,\n"
+    bad = "home,7d,2026-11-22T11:00:00Z,-1,\n"
     done = ran(world, "history", "import", stdin=header + bad * 25)
     assert (done.returncode, done.stdout) == (1, "imported 0 samples\n")
     assert done.stderr.splitlines()[0].startswith("monitor: standard input: line 2: utilization")
-    assert done.stderr.splitlines()[-2:] == ["monitor: and 5 more", "monitor: 25 lines left out"]
+    assert done.stderr.splitlines()[-2:] == ["monitor: and 5 more", "monitor: 25 samples left out"]
     done = ran(world, "history", "import", stdin="at,account\n")
     assert (done.returncode, done.stdout) == (1, "")
     assert "line 1: there is no column window" in done.stderr
+
+
+@pytest.mark.parametrize("used", [[42, 9], [9], [1, 2, 2], [0.5, 0.7, 42]])
+def test_nothing_is_imported_of_percentages(world: dict[str, str], used: list[float]) -> None:
+    now = datetime.now(UTC)
+    rows = [f"{(now - n * HOUR).isoformat()},home,5h,{one},\n" for n, one in enumerate(used)]
+    document = "at,account,window,utilization,resets_at\n" + "".join(rows)
+    done = ran(world, "history", "import", stdin=document)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"0.42 for 42 %, and here is {max(used)}: nothing was imported" in done.stderr
+
+
+def test_what_is_no_text_is_no_file(world: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "b.bin").write_bytes(b"at\xff")
+    done = ran(world, "history", "import", "--from", str(tmp_path / "b.bin"))
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"monitor: {tmp_path}/b.bin: it is not UTF-8 text\n",
+    )
+
+
+def matrix(result: str) -> str:
+    return f'{{"status": "success", "data": {{"result": {result}}}}}'
 
 
 @pytest.mark.parametrize(
@@ -310,7 +350,12 @@ def test_a_file_with_bad_lines_ends_with_their_number_and_one_without_columns_is
         (200, "<html>", "no Prometheus answers there: the answer is not understood"),
         (404, "not found", "no Prometheus answers there: HTTP 404"),
         (422, '{"status": "error", "error": "too many\\nsamples"}', "too many samples"),
-        (200, '{"status": "success", "data": {"result": []}}', "does it scrape this program?"),
+        (200, matrix("[]"), "does it scrape this program?"),
+        (401, matrix("[]"), "no Prometheus answers there: HTTP 401"),
+        (200, matrix('{"a": 1}'), "the answer is not understood"),
+        (200, matrix('[{"metric": {}}]'), "the answer is not understood"),
+        (200, matrix('[{"metric": {}, "values": [[1, "abc"]]}]'), "the answer is not understood"),
+        (200, "[" * 100_000, "the answer is not understood"),
     ],
 )
 def test_what_is_no_prometheus_or_has_nothing_is_named(
@@ -320,6 +365,18 @@ def test_what_is_no_prometheus_or_has_nothing_is_named(
         done = ran(world, "history", "import", "--from-prometheus", url)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert words in done.stderr
+
+
+def test_samples_of_a_prometheus_that_cannot_be_are_left_out(world: dict[str, str]) -> None:
+    now = int(datetime.now(UTC).timestamp())
+    metric = '"metric": {"account": "home", "window": "5h"}'
+    body = matrix(f'[{{{metric}, "values": [[{now - 60}, "1e30"], [{now - 90}, "NaN"]]}}]')
+    with answering(200, body) as url:
+        done = ran(world, "history", "import", "--from-prometheus", url)
+    assert (done.returncode, done.stdout) == (1, "imported 0 samples\n")
+    first, last = done.stderr.splitlines()
+    assert "home 5h: resets_at is not a time" in first
+    assert last.endswith(" left out")
 
 
 @contextmanager
@@ -354,18 +411,25 @@ def test_the_history_goes_through_a_real_prometheus_and_back(
     assert made.returncode == 0, made.stderr
     state_db(world).unlink()
     with prometheus(tmp_path, "127.0.0.1:9") as server:
-        done = ran(world, "history", "import", "--from-prometheus", server.base_url)
+        done, again = (
+            ran(world, "history", "import", "--from-prometheus", server.base_url) for _ in range(2)
+        )
         nobody = {**world, "MONITOR_CONFIG": str(tmp_path / "none.toml")}
         (tmp_path / "none.toml").write_text('[[accounts]]\nname = "else"\n')
         unknown = ran(nobody, "history", "import", "--from-prometheus", f"{server.base_url}/")
     assert (done.returncode, done.stderr) == (0, "")
+    count = done.stdout.split()[1]
+    assert again.stdout.startswith(f"imported {count} samples, {count} of them known before")
     rows = list(csv.DictReader(io.StringIO(ran(world, "history", "--csv").stdout)))
     levels = {
         key: [float(row["utilization"]) for row in rows if row["window"] == key]
         for key in ("7d", "5h")
     }
-    assert levels["7d"] == [n / 100 for n in range(49)]
-    assert levels["5h"] == [n / 100 for n in range(21)]
+    for key, hours in (
+        ("7d", 48),
+        ("5h", 20),
+    ):  # the newest may be younger than the last five minutes
+        assert levels[key][:hours] == [n / 100 for n in range(hours)]
     assert all(row["resets_at"] for row in rows)
     assert unknown.returncode == 1
     assert "there is no account 'work'" in unknown.stderr

@@ -111,8 +111,17 @@ def test_what_was_thinned_is_not_looked_at_again_unless_older_samples_came(path:
     prune(path)
     thinned = len(kept(path))
     poll_every(path, 3, prune_twice)  # as an import brings them
+    assert len(kept(path)) == thinned, "what thinning would not keep is known before"
+    later = [
+        samples.Row(found.at + timedelta(seconds=s), "a", "5h", 0.5)
+        for _, found in kept(path)
+        if found.at.minute == 57
+        for s in (1, 2)
+    ]
+    added = write(path, lambda database: samples.insert_many(database, "", later))
+    assert added == (len(later), 0)
     prune(path)
-    assert len(kept(path)) > thinned
+    assert len(kept(path)) == thinned + len(later)
     write(path, lambda database: samples.thin_again(database, ""))
     prune(path)
     assert len(kept(path)) == thinned

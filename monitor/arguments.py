@@ -216,7 +216,7 @@ def _next(parser: ArgumentParser) -> None:
         forms.add_argument(
             f"--{form}", dest="form", action="store_const", const=form, default="words", help=words
         )
-    words = "what to use when in the next hours, such as 12h, a line for each account"
+    words = "what to use when in the next hours, such as 12h (48h at most), and what expires"
     _option(parser, "--plan", "DURATION", words)
     words = "for work with this model, such as opus, whose week counts"
     _option(parser, "--model", "NAME", words, type=public)

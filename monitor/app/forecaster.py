@@ -24,6 +24,7 @@ from monitor.core.model import (
     Usage,
     window_duration,
 )
+from monitor.core.planning import LONGEST_PLAN
 from monitor.core.profiles import HOUR, SLOT, Activity, Profile, Sample
 from monitor.core.ranking import all_limits, choose
 from monitor.core.state import State
@@ -42,7 +43,7 @@ REMEMBERED: Final = timedelta(days=14)
 
 MOST_SAMPLES: Final = 2000
 IN_FULL: Final = timedelta(hours=10)
-HOURS_AHEAD: Final = 48
+HOURS_AHEAD: Final = LONGEST_PLAN // HOUR
 TREND_SLICES: Final = 24
 LOOK_SECS: Final = 5.0
 """The least time between two looks for an import, which another process may have done."""

@@ -17,7 +17,7 @@ from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.guard import Verdict, current_account, fitting, guarded, named_account
 from monitor.core.limits import LONGEST_WORD, window_word
-from monitor.core.planning import Action, plan
+from monitor.core.planning import LONGEST_PLAN, Action, plan
 from monitor.core.ranking import APPLICABLE, Candidate, Choice, Confidence, all_limits, choose
 from monitor.core.sanitize import clean
 from monitor.core.state import State
@@ -126,7 +126,11 @@ def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
 
 
 def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answer:
-    """Give a line for each piece of advice, or all of them as JSON."""
+    """Give a line for each piece of advice, or all of them as JSON. Raises SettingsError."""
+    if duration > LONGEST_PLAN:
+        raise SettingsError(f"--plan: too long: {LONGEST_PLAN // HOUR}h is the most")
+    if query.form not in ("words", "json"):
+        raise SettingsError(f"--plan has no form --{query.form}")
     limits = all_limits(state, now)
     if not limits:
         return _named(choose(state, now), clean)

@@ -172,8 +172,9 @@ def why(
     if len(others) == 1:
         return "the only account with room"
     week = account.week_for(model)
-    until = f" in {format.duration(week.resets_at - now, seconds=False)}" if week.resets_at else ""
-    left = f"{week.left * 100:.0f}% of its week is left and resets{until}"
+    left = f"{week.left * 100:.0f}% of its week is left"
+    if week.resets_at is not None:
+        left += f" and resets in {format.duration(week.resets_at - now, seconds=False)}"
     if account.name == current:
         return f"stay: no other account's week is much more urgent ({left})"
     if pressure(account, now, model) >= 1:
@@ -205,15 +206,24 @@ def window_to_open(
     return best.name if best else None
 
 
-def spend(account: AccountLimits, points: float, now: datetime) -> AccountLimits:
-    """The account after so many points of a 5-hour window were used of it; this opens a window where none is."""
-    five, week = account.five_hours, account.week
-    part = points / 100
-    cost = part * account.week_cost
+def spend(
+    account: AccountLimits, points: float, now: datetime, model: str | None = None
+) -> AccountLimits:
+    """The account after so many points of a 5-hour window were used of it; this opens a window where none is.
+
+    With a `model`, all of it is used of the model's own week, too.
+    """
+    five, part = account.five_hours, points / 100
+
+    def used(week: Limit) -> Limit:
+        left = max(week.left - part * account.week_cost, 0.0)
+        return Limit(left, week.resets_at or now + WEEK)
+
     return replace(
         account,
         five_hours=Limit(max(five.left - part, 0.0), five.resets_at or now + FIVE_HOURS),
-        week=Limit(max(week.left - cost, 0.0), week.resets_at or now + WEEK),
+        week=used(account.week),
+        models={name: used(w) if name == model else w for name, w in account.models.items()},
     )
 
 
@@ -241,6 +251,9 @@ class Advice:
 
 PLAN_STEP: Final = timedelta(minutes=10)
 
+LONGEST_PLAN: Final = timedelta(hours=48)
+"""Work is expected by the hour for so long; weeks that end by then are told of, too."""
+
 
 def plan(
     accounts: Sequence[AccountLimits],
@@ -253,9 +266,9 @@ def plan(
     """What to use when, for so long: the choice at each step, if work comes as `points_per_hour` expects it.
 
     Points are those of a 5-hour window of plan weight 1. The lines are in order of time; accounts that are not needed,
-    and weeks of which something expires all the same, come last.
+    and weeks of which something expires all the same, before `LONGEST_PLAN` is over, come last.
     """
-    end = now + duration
+    end, horizon = now + duration, now + max(duration, LONGEST_PLAN)
     by_name = {account.name: account.at(now) for account in accounts}
     began = [
         a.five_hours.resets_at - FIVE_HOURS for a in by_name.values() if a.five_hours.resets_at
@@ -264,7 +277,7 @@ def plan(
     lines: list[Advice] = []
     expiring: list[Advice] = []
     at = now
-    while at < end:
+    while at < horizon:
         for name, account in by_name.items():
             resets_at = account.week.resets_at
             if resets_at is not None and resets_at <= at and account.week.left >= 0.01:
@@ -273,19 +286,21 @@ def plan(
         work = points_per_hour(at) * (PLAN_STEP / timedelta(hours=1))
         if work > 0:
             choice = choose(tuple(by_name.values()), at, current, model)
-            _note_use(lines, choice, at)
+            if at < end:
+                _note_use(lines, choice, at)
             if choice.account is not None:
                 current = choice.account
                 if by_name[current].five_hours.resets_at is None:
                     last_opened = at
                 used = by_name[current]
-                by_name[current] = spend(used, work / used.plan_weight, at)
+                by_name[current] = spend(used, work / used.plan_weight, at, model)
         opened = window_to_open(tuple(by_name.values()), at, last_opened, model)
         if opened is not None and _work_within(points_per_hour, at, FIVE_HOURS * 1.5):
             by_name[opened] = spend(by_name[opened], 0.0, at)
             last_opened = at
             reason = "starts its 5 hours early, so that they end early"
-            lines.append(Advice(at, at + FIVE_HOURS, Action.OPEN, opened, reason))
+            if at < end:
+                lines.append(Advice(at, at + FIVE_HOURS, Action.OPEN, opened, reason))
         at += PLAN_STEP
     lines = [line for line in lines if line.action is not Action.OPEN or _is_used(line, lines)]
     named = {line.account for line in lines}
@@ -298,9 +313,11 @@ def plan(
 
 
 def _is_used(opened: Advice, lines: Sequence[Advice]) -> bool:
-    """Whether the plan comes to the account whose window is opened."""
+    """Whether the plan comes to the account while the window that is opened on it is open."""
     return any(
-        line.action is Action.USE and line.account == opened.account and line.at > opened.at
+        line.action is Action.USE
+        and line.account == opened.account
+        and opened.at < line.at < opened.at + FIVE_HOURS
         for line in lines
     )
 
@@ -341,7 +358,7 @@ def _why_left(account: AccountLimits, now: datetime, model: str | None) -> str:
         return (
             f"full, free in {format.duration(free_at - now, seconds=False)}" if free_at else "full"
         )
-    return "not needed: others expire sooner"
+    return "not needed: the others suffice"
 
 
 def _expires(account: AccountLimits, resets_at: datetime) -> Advice:

@@ -142,6 +142,9 @@ def test_a_guard_takes_a_ratio() -> None:
         Guard(window="9h"),
         Guard(window=""),
         Next(model="!"),
+        Next(plan=49 * HOUR),
+        Next("name", plan=HOUR),
+        Next("config-dir", plan=HOUR),
     ],
 )
 def test_what_cannot_be_understood_is_wrong_usage(query: Status | Next | Guard) -> None:

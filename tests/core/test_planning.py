@@ -174,6 +174,33 @@ class TestPlan:
         assert expiring[0].at == NOW + 3 * HOUR
         assert expiring[0].reason == "96% of its week expires unused"
 
+    def test_it_says_what_expires_soon_after(self) -> None:
+        lines = plan([account("a", resets_in=14 * HOUR)], NOW, 12 * HOUR, lambda _: 0.0)
+        assert [(line.at, line.action) for line in lines] == [
+            (NOW, Action.LEAVE),
+            (NOW + 14 * HOUR, Action.EXPIRES),
+        ]
+
+    def test_work_with_a_model_uses_up_the_models_own_week(self) -> None:
+        mine = replace(account("a"), models={"opus": Limit(0.05, NOW + 3 * DAY)})
+        for model, action in (("opus", Action.WAIT), (None, Action.USE)):
+            lines = plan([mine], NOW, 4 * HOUR, lambda _: 20.0, "a", model)
+            assert lines[-1].action is action
+
+    def test_a_window_is_opened_early_only_for_who_uses_it_before_its_end(self) -> None:
+        def late(at: datetime) -> float:
+            return 5.0 if at < NOW + HOUR else 60.0 if at >= NOW + 7.4 * HOUR else 0.0
+
+        lines = plan([account("a"), account("b")], NOW, 12 * HOUR, late, "a")
+        opened = [line for line in lines if line.action is Action.OPEN]
+        used = [line for line in lines if line.action is Action.USE]
+        assert used
+        for line in opened:
+            assert any(
+                one.account == line.account and line.at < one.at < line.at + FIVE_HOURS
+                for one in used
+            )
+
     def test_it_says_when_to_wait(self) -> None:
         lines = plan([account("a")], NOW, 5 * HOUR, lambda _: 60.0)
         waits = [line for line in lines if line.action is Action.WAIT]

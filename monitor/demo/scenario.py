@@ -13,7 +13,7 @@ Their past is four weeks of office hours, for the forecasts to learn from; it en
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -53,26 +53,19 @@ class Period:
         return min(math.floor(low + (high - low) * max(share, 0.0)), 100)
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """The periods of one account's 5h window, two at least; the last one comes again and again."""
+Story = tuple[Period, ...]
+"""The periods of one account's 5h window, two at least; the last one comes again and again."""
 
-    periods: tuple[Period, ...]
 
-    def limit(self, start: datetime, now: datetime) -> Limit:
-        second = (now - start).total_seconds()
-        period, earlier = self._period(second)
-        ends_at = start + timedelta(seconds=period.resets + earlier)
-        return Limit(period.percent(second - earlier), _wobbling(ends_at))
-
-    def _period(self, second: float) -> tuple[Period, float]:
-        """The period that is open, and the seconds that its earlier rounds took."""
-        for period in self.periods:
-            if second < period.resets:
-                return period, 0.0
-        before, last = self.periods[-2:]
+def _limit(story: Story, start: datetime, now: datetime) -> Limit:
+    second, earlier = (now - start).total_seconds(), 0.0
+    before, last = story[-2:]
+    if second >= last.resets:  # its earlier rounds took so long
         length = last.resets - before.resets
-        return last, (second - before.resets) // length * length
+        earlier = (second - before.resets) // length * length
+    period = next((each for each in story if second < each.resets), last)
+    ends_at = start + timedelta(seconds=period.resets + earlier)
+    return Limit(period.percent(second - earlier), _wobbling(ends_at))
 
 
 def _wobbling(moment: datetime) -> datetime:
@@ -82,27 +75,27 @@ def _wobbling(moment: datetime) -> datetime:
 
 HOURS: Final = 3600.0
 
-IN_USE: Final = Story((
+IN_USE: Final = (
     Period(110, ((0, 22), (48, 34.9), (48.01, 100))),
     Period(350, ((110, 0), (350, 76))),
-))  # fmt: skip
-CROSSING: Final = Story((
+)  # fmt: skip
+CROSSING: Final = (
     Period(150, ((0, 72), (7, 79), (7.01, 80), (60, 85), (100, 93), (150, 99))),
     Period(390, ((150, 0), (390, 99))),
-))  # fmt: skip
-FULL: Final = Story((
+)  # fmt: skip
+FULL: Final = (
     Period(33, ((0, 96), (19, 99), (19.01, 100))),
     Period(333, ((33, 0), (333, 104))),
-))  # fmt: skip
+)  # fmt: skip
 
 
 def _steady(hours: float, percent: float) -> Story:
     """A window that climbs slowly and resets in so many hours."""
     end = hours * HOURS
-    return Story((
+    return (
         Period(end, ((0, percent), (600, percent + 19))),
         Period(end + 5 * HOURS, ((end, 0), (end + 5 * HOURS, 50))),
-    ))  # fmt: skip
+    )  # fmt: skip
 
 
 def demo_accounts(start: datetime) -> list[SimulatedAccount]:
@@ -115,7 +108,7 @@ def demo_accounts(start: datetime) -> list[SimulatedAccount]:
     ) -> SimulatedAccount:
         def limits(now: datetime) -> Limits:
             return Limits(
-                five_hour=story.limit(start, now),
+                five_hour=_limit(story, start, now),
                 seven_day=Limit(week, _wobbling(ends)),
                 models={
                     key.title(): Limit(percent, _wobbling(ends)) for key, percent in models.items()
@@ -132,9 +125,9 @@ def demo_accounts(start: datetime) -> list[SimulatedAccount]:
         )
 
     throttled = account("night@shift.example", 5, _steady(3.7, 8), 60, later)
-    throttled.fault = _after(start + FAILURES_FROM, rate_limited("900"))
+    throttled.fault = lambda now: rate_limited("900") if now >= start + FAILURES_FROM else None
     expired = account("old@login.example", 6, _steady(0.9, 27), 55, later)
-    expired.fault = _after(start + ENDED_FROM, Fault(401))
+    expired.fault = lambda now: Fault(401) if now >= start + ENDED_FROM else None
     return [
         account("user@personal.com", 1, IN_USE, 31, soon),
         account("user@work.com", 2, CROSSING, 65, later),
@@ -144,10 +137,6 @@ def demo_accounts(start: datetime) -> list[SimulatedAccount]:
         expired,
         account("spare@login.example", 7, _steady(4.2, 3), 3, later),
     ]
-
-
-def _after(moment: datetime, fault: Fault) -> Callable[[datetime], Fault | None]:
-    return lambda now: fault if now >= moment else None
 
 
 def past_samples(accounts: Sequence[SimulatedAccount], start: datetime, name: str) -> Iterator[Row]:

@@ -134,21 +134,17 @@ class Painter:
         self.moves_by_ecma = term.move_xy(0, 0) == "\x1b[1;1H"
         self._is_coloured = coloured and term.number_of_colors > 0
         self._has_backs = self._is_coloured and term.number_of_colors > 16
-        self._ground = ground
-        self._display = Display()
+        self._ground = self._theme = ground
+        self._is_ascii = False
         self._looks: dict[tuple[Style, bool, Back | None], str] = {}
-
-    @property
-    def theme(self) -> Theme:
-        """The theme of the settings, or else of the ground that the terminal has."""
-        return self._ground if self._display.theme is Theme.AUTO else self._display.theme
 
     def use(self, display: Display, ground: Theme | None = None) -> bool:
         """Draw so from now on, on this ground (None: the same); True where all has to be drawn again."""
-        before = self.theme, self._display.ascii
-        self._display, self._ground = display, ground or self._ground
-        if before == (self.theme, display.ascii):
+        self._ground = ground or self._ground
+        theme = self._ground if display.theme is Theme.AUTO else display.theme
+        if (theme, display.ascii) == (self._theme, self._is_ascii):
             return False
+        self._theme, self._is_ascii = theme, display.ascii
         self._looks.clear()
         return True
 
@@ -186,7 +182,7 @@ class Painter:
         style, bold, back = key = span.style, span.bold, span.back
         if key in self._looks:
             return self._looks[key]
-        term, is_light, found = self.term, self.theme is Theme.LIGHT, ""
+        term, is_light, found = self.term, self._theme is Theme.LIGHT, ""
         colours = _STRIPES if back is Back.STRIPE and style in _STRIPES else _COLOURS
         if self._has_backs and style in colours:
             found = str(term.color_rgb(*colours[style][is_light]))
@@ -202,7 +198,7 @@ class Painter:
         text = span.text
         if span.style is Style.TRACK and span.back in (Back.TRACK, Back.STRIPE) and self._has_backs:
             return " " * len(text)  # the background is the track
-        return text.translate(ASCII) if self._display.ascii else text
+        return text.translate(ASCII) if self._is_ascii else text
 
 
 class _Pen:

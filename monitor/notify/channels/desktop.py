@@ -8,7 +8,8 @@ On macOS it works only in a Python that is an application bundle, which Homebrew
 import asyncio
 import html
 import importlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitor.core.alerts.rules import Alert
@@ -60,11 +61,24 @@ class Desktop(Channel):
 
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError unless the notification was delivered within the limit."""
-        await self._within_limit(self._deliver(message))
+        async with self._attempt():
+            library = await self._capable()
+            if not await library.request_authorisation():
+                forbidden = "notifications are not allowed in the system's settings"
+                raise ChannelError(ChannelReason.DENIED, forbidden)
+            from desktop_notifier import Urgency
+
+            dispatched, urgency = asyncio.Event(), Urgency(str(message.urgency))
+            body = html.escape(message.body, quote=False) if self._markup else message.body
+            await library.send(message.title, body, urgency, on_dispatched=dispatched.set)
+            if not dispatched.is_set():
+                refused = "the notification service did not take it"
+                raise ChannelError(ChannelReason.UNAVAILABLE, refused)
 
     async def check(self) -> None:
         """Raises ChannelError where nothing would be shown now. Shows nothing, and asks for no permission."""
-        await self._within_limit(self._capable())
+        async with self._attempt():
+            await self._capable()
 
     def close(self) -> None:
         """Let the connection go, and with it whatever state it is in; the next alert makes a fresh one."""
@@ -73,36 +87,20 @@ class Desktop(Channel):
         if bus is not None:
             bus.disconnect()
 
-    async def _within_limit(self, work: Coroutine[Any, Any, object]) -> None:
-        is_done = False
+    @asynccontextmanager
+    async def _attempt(self) -> AsyncIterator[None]:
+        """Work within the limit. Raises ChannelError for whatever fails, which leaves no connection behind."""
         try:
             async with asyncio.timeout(self.limit_secs):
-                await work
-            is_done = True
-        except ChannelError:
+                yield
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
+                late = f"the notification service did not answer within {self.limit_secs:g} s"
+                raise ChannelError(ChannelReason.TIMEOUT, late) from None
+            if isinstance(error, Exception) and not isinstance(error, ChannelError):
+                raise ChannelError(ChannelReason.UNAVAILABLE, _explain(error)) from error
             raise
-        except TimeoutError:
-            late = f"the notification service did not answer within {self.limit_secs:g} s"
-            raise ChannelError(ChannelReason.TIMEOUT, late) from None
-        except Exception as error:
-            raise ChannelError(ChannelReason.UNAVAILABLE, _explain(error)) from error
-        finally:
-            if not is_done:
-                self.close()
-
-    async def _deliver(self, message: Message) -> None:
-        library = await self._capable()
-        if not await library.request_authorisation():
-            forbidden = "notifications are not allowed in the system's settings"
-            raise ChannelError(ChannelReason.DENIED, forbidden)
-        from desktop_notifier import Urgency
-
-        dispatched, urgency = asyncio.Event(), Urgency(str(message.urgency))
-        body = html.escape(message.body, quote=False) if self._markup else message.body
-        await library.send(message.title, body, urgency, on_dispatched=dispatched.set)
-        if not dispatched.is_set():
-            refused = "the notification service did not take it"
-            raise ChannelError(ChannelReason.UNAVAILABLE, refused)
 
     async def _capable(self) -> Library:
         """Return the object that worked last, if its bus still lives: on a dead connection sending never ends."""

@@ -49,10 +49,7 @@ TICK_SECS: Final = 15.0
 """The most that an alert of a lasting condition is late."""
 
 LOOK_SECS: Final = 3.0
-"""Between two looks at the mute, which any process may have set."""
-
-COUNT_SECS: Final = 5.0
-"""Between two looks at the requests of other processes."""
+"""Between two looks at what other processes have written."""
 
 REFRESH_SECS: Final = 60.0
 """Between two times that an Alertmanager is told what fires."""
@@ -156,8 +153,7 @@ class App:
             "notifier": self._notify(),
             "forecaster": forecaster.run(),
             "heartbeat": self._tick(),
-            "mute watcher": self._follow_mute(),
-            "requests": self._follow_requests(),
+            "other processes": self._follow_others(),
             "storage": self._follow_storage(),
         }
         async with asyncio.TaskGroup() as group:
@@ -219,18 +215,16 @@ class App:
             await self.clock.sleep(TICK_SECS)
             self.store.dispatch(Ticked(self.clock.now()))
 
-    async def _follow_mute(self) -> None:
-        """Follow what `monitor mute`, or the key of any running table, has set."""
+    async def _follow_others(self) -> None:
+        """Follow the mute, which any process may have set, and show what they send for our accounts.
+
+        Before a request of our own theirs count anyway.
+        """
         while True:
             until = await self.persistence.mute.muted_until(self.clock.now())
             if until != self.store.state.muted_until:
                 self.store.dispatch(Muted(self.clock.now(), until))
             await self.clock.sleep(LOOK_SECS)
-
-    async def _follow_requests(self) -> None:
-        """Show what other processes send for our accounts; before a request of our own it counts anyway."""
-        while True:
-            await self.clock.sleep(COUNT_SECS)
             await self._count_requests()
 
     async def _count_requests(self) -> None:

@@ -205,7 +205,7 @@ class RuleBook:
             return "notifications.enabled is false"
         if not rule.enabled:
             return "the rule is off"
-        if kind in self._override(account).silent:
+        if kind in self.overrides.get(account, Override()).silent:
             return "the account's settings say so"
         if rule.accounts is not None and account not in rule.accounts:
             return "the rule is about other accounts"
@@ -215,11 +215,8 @@ class RuleBook:
 
     def thresholds_of(self, account: str) -> tuple[float, ...]:
         """The account's thresholds, in rising order."""
-        own = self._override(account).thresholds
+        own = self.overrides.get(account, Override()).thresholds
         return self.thresholds if own is None else own
-
-    def _override(self, account: str) -> Override:
-        return self.overrides.get(account, Override())
 
 
 # What the alert machine remembers

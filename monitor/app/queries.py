@@ -15,10 +15,21 @@ from monitor.core import format
 from monitor.core.commands import CURRENT, Guard, Next, Question, Run, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
-from monitor.core.guard import Verdict, current_account, fitting, guarded, named_account
 from monitor.core.limits import LONGEST_WORD, window_word
 from monitor.core.planning import LONGEST_PLAN, Action, plan
-from monitor.core.ranking import APPLICABLE, Candidate, Choice, Confidence, all_limits, choose
+from monitor.core.ranking import (
+    APPLICABLE,
+    Candidate,
+    Choice,
+    Confidence,
+    Verdict,
+    all_limits,
+    choose,
+    current_account,
+    fitting,
+    guarded,
+    named_account,
+)
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir

@@ -30,8 +30,8 @@ from monitor.core.commands import (
 )
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import iso
-from monitor.core.guard import find_account
 from monitor.core.model import Account, Secret
+from monitor.core.ranking import find_account
 from monitor.core.sanitize import clean
 from monitor.credentials.account_cache import AccountCache, CachedAccount
 from monitor.credentials.claude_code import ClaudeCode

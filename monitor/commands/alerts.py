@@ -15,8 +15,8 @@ from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
 from monitor.core.alerts.text import headline
 from monitor.core.errors import TrackerError
 from monitor.core.format import clock, exact_percent, iso
-from monitor.core.guard import find_account
 from monitor.core.model import Usage
+from monitor.core.ranking import find_account
 from monitor.core.sanitize import one_line
 from monitor.core.state import Policy, State
 from monitor.paths import config_path, instance_key

@@ -17,9 +17,9 @@ from monitor.commands.queries import look_ahead, saved, settings_of
 from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook, outlook_words, percent
-from monitor.core.guard import find_account, named_account
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
 from monitor.core.profiles import Sample
+from monitor.core.ranking import find_account, named_account
 from monitor.core.sanitize import clean
 from monitor.paths import instance_key
 from monitor.settings import Settings, parse_since, state_db

@@ -19,10 +19,10 @@ from urllib.parse import urlencode
 
 from monitor.core.errors import SettingsError, TrackerError, describe
 from monitor.core.format import duration
-from monitor.core.guard import find_account
 from monitor.core.limits import LONGEST_WORD, window_word
 from monitor.core.model import Account, window_duration
 from monitor.core.profiles import HOUR, LONGEST_GAP
+from monitor.core.ranking import find_account
 from monitor.core.sanitize import one_line
 from monitor.paths import instance_key
 from monitor.settings import Settings, state_db

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from monitor.core import restore, schedule
+from monitor.core import merge, schedule
 from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
 from monitor.core.alerts.rules import Alert
@@ -38,7 +38,6 @@ from monitor.core.events import (
     Tested,
     Ticked,
 )
-from monitor.core.merge import answered, merged, settled
 from monitor.core.model import FIVE_HOURS, LONGEST_EXPECTED, AccountState, Down, Usage
 from monitor.core.state import LOG_LENGTH, LoggedAlert, Policy, State
 
@@ -69,7 +68,7 @@ def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
     """The state after the event, and the alerts that a sample has led to."""
     match event:
         case Restored():
-            left = event.accounts if state.policy.polls else restore.unasked(event.accounts)
+            left = event.accounts if state.policy.polls else merge.unasked(event.accounts)
             conditions = {**event.conditions, **state.conditions}
             state = replace(state, restored=left, conditions=conditions)
             state = _logged(replace(state, log=event.log), *state.log)
@@ -170,7 +169,7 @@ def _polled(
         failure = Failure(Reason.SCHEMA, Cause.NO_LIMITS)
         failed = PollFailed(event.at, event.account, failure, event.duration, event.jitter)
         return _failed(old, failed, policy.interval), ()
-    usage = settled(old.usage, event.usage)
+    usage = merge.settled(old.usage, event.usage)
     memories, alerts = observe(event.account, old.alerts, usage, policy.alerts)
     new = replace(
         old,
@@ -212,11 +211,11 @@ def _overheard(
     They may be found later than they came, and so are their alerts. The alert machine sees the windows that are new:
     what was known before is no second sample.
     """
-    seen = settled(old.usage, replace(event.usage, at=min(event.usage.at, event.at)))
+    seen = merge.settled(old.usage, replace(event.usage, at=min(event.usage.at, event.at)))
     if isinstance(event, AnswerSeen):
-        usage, news = answered(old.usage, seen, old.alerts), {w.key for w in seen.windows}
+        usage, news = merge.answered(old.usage, seen, old.alerts), {w.key for w in seen.windows}
     else:
-        usage = merged(old.usage, seen)
+        usage = merge.merged(old.usage, seen)
         known = old.usage.windows if old.usage else ()
         news = {w.key for w in usage.windows if w not in known} if usage else set()
     if usage is None:
@@ -235,7 +234,7 @@ def _overheard(
 def _with_policy(state: State, event: PolicyChanged) -> State:
     """The first round of polls, or of looks where there are none, is not over again unless that changes."""
     policy, before = event.policy, state.policy
-    known = state.accounts if policy.polls else restore.unasked(state.accounts)
+    known = state.accounts if policy.polls else merge.unasked(state.accounts)
     return replace(
         state,
         policy=policy,
@@ -253,7 +252,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
     """
     interval = state.policy.interval
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
-    renamed = restore.renamed_by_hand(event.accounts, {**state.restored, **known})
+    renamed = merge.renamed_by_hand(event.accounts, {**state.restored, **known})
     known = {renamed.get(name, name): old for name, old in known.items()}
     restored = {renamed.get(name, name): old for name, old in state.restored.items()}
     renamed = {**event.renamed, **renamed}
@@ -275,7 +274,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
             phase=place / len(event.accounts),
         )
         if left is not None and account.has_limits_of(left.account.org_id):
-            accounts[name] = restore.restored(accounts[name], left, event.at, interval)
+            accounts[name] = merge.restored(accounts[name], left, event.at, interval)
     logged_in = renamed.get(state.logged_in or "", state.logged_in)
     return replace(
         state,
@@ -286,7 +285,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
         restored={
             name: old
             for name, old in {**restored, **known}.items()
-            if name not in accounts and restore.is_recent(old, event.at)
+            if name not in accounts and merge.is_recent(old, event.at)
         },
     )
 
@@ -316,6 +315,6 @@ def _moved(state: State, by: timedelta) -> State:
     """Move what was noted by the clock of before."""
     if not by:
         return state
-    accounts = {name: restore.moved(old, by) for name, old in state.accounts.items()}
+    accounts = {name: merge.moved(old, by) for name, old in state.accounts.items()}
     conditions = {key: c.moved(by) for key, c in state.conditions.items()}
     return replace(state, accounts=accounts, conditions=conditions)

@@ -18,9 +18,9 @@ from exporters.status_json import status_document
 from monitor.api import wire
 from monitor.core.errors import Failure, FailureError, Reason, TrackerError, describe
 from monitor.core.events import Event, FiguresSeen, PollFailed, PollSucceeded
-from monitor.core.guard import guarded
 from monitor.core.limits import is_window_key, parse_rate_limits
 from monitor.core.model import AuthMethod, Login, Usage
+from monitor.core.ranking import guarded
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.tokens import parse_login

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from monitor.core.errors import Reason, SettingsError
 from monitor.core.forecast import Forecast, RunOut
-from monitor.core.guard import Verdict, current_account, find_account, fitting, guarded
 from monitor.core.model import Account, AccountForecast, Window
+from monitor.core.ranking import Verdict, current_account, find_account, fitting, guarded
 from monitor.core.state import State
 from tests.builders import NOW, before, failing, live, state, usage, waiting, window
 

@@ -261,8 +261,10 @@ class WebConfigFile:
 
     async def follow(self) -> None:
         """Read the file again when it or a certificate changes; one that is wrong is logged, and changes nothing."""
+        if self._path is None:
+            return
         stamps = self.current.stamps
-        while self._path is not None:
+        while True:
             await asyncio.sleep(LOOK_SECS)
             found = await asyncio.to_thread(_stamps, *stamps)
             if found == stamps:

@@ -55,7 +55,7 @@ class FakeClock:
                 future.set_result(None)
 
 
-async def settle(rounds: int = 20) -> None:
+async def settle(rounds: int = 40) -> None:
     """Let every task that can run do so."""
     for _ in range(rounds):
         await asyncio.sleep(0)

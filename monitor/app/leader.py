@@ -321,6 +321,7 @@ class MetricsServer:
             await first(moved, site.ended())
         finally:
             moved.cancel()
+            await asyncio.wait((moved,))
 
     async def _start(self, site: Site) -> bool:
         """Return whether the site is up; not so once another one is wanted."""

@@ -10,6 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -280,10 +281,10 @@ def _polled(arguments: Namespace, query: Question) -> Answer:
     async def polled() -> Answer:
         is_demo = vars(arguments).get("demo")
         async with build_demo() if is_demo else build(settings_of(arguments)) as app:
-            polls = asyncio.ensure_future(app.poll_once())
-            if isinstance(query, Status) and query.form == "table" and can_move_cursor():
-                await _show_rows(app, polls, query)
-            await polls
+            async with asyncio.TaskGroup() as group:
+                polls = group.create_task(app.poll_once())
+                if isinstance(query, Status) and query.form == "table" and can_move_cursor():
+                    await _show_rows(app, polls, query)
             if isinstance(query, Next):  # which is about what is expected
                 await look_ahead(app)
             return answer_query(app.store.state, app.clock.now(), query)
@@ -302,21 +303,20 @@ async def look_ahead(app: "App") -> None:
         return all(one.forecast and one.usage and one.forecast.at >= one.usage.at for one in known)
 
     forecaster = Forecaster(app.store, app.clock, app.persistence.history)
-    running = asyncio.ensure_future(forecaster.run())
-    try:
-        async with asyncio.timeout(FORECAST_SECS):
-            while not is_done():
-                await app.store.changed()
-    except TimeoutError:
-        pass
-    finally:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(forecaster.run())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FORECAST_SECS):
+                while not is_done():
+                    await app.store.changed()
         running.cancel()
 
 
 async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
     """Draw the table over itself as its rows come, above a line that says what is waited for, until all have come."""
-    import asyncio
     import shutil
+
+    from monitor.system.aio import first
 
     size, drawn = shutil.get_terminal_size(), 0
     while not polls.done():
@@ -331,9 +331,7 @@ async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
         sys.stdout.write(f"{_erased(drawn)}{chr(10).join(lines)}\n")
         sys.stdout.flush()
         drawn = len(lines)
-        changed = asyncio.ensure_future(app.store.changed())
-        await asyncio.wait((polls, changed), return_when=asyncio.FIRST_COMPLETED)
-        changed.cancel()
+        await first(polls, app.store.changed())
     sys.stdout.write(_erased(drawn))
 
 

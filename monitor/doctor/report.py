@@ -98,7 +98,7 @@ class Privacy:
     """Hides what strangers may not see: the home folder, and these names beside every e-mail address."""
 
     def __init__(self, home: str, names: Iterable[str] = ()) -> None:
-        self._home = home.rstrip("/\\")
+        self._home = home.rstrip("/")
         self._names = sorted(set(names), key=len, reverse=True)
 
     def check(self, check: Check) -> Check:
@@ -115,7 +115,7 @@ class Privacy:
         if not self._home:
             return text
         text = text.replace(f"'{self._home}/", "~/'")  # a shell knows no ~ within quotes
-        return re.sub(rf"(?<![\w/]){re.escape(self._home)}(?=[/\\]|[^\w.-]|$)", "~", text)
+        return re.sub(rf"(?<![\w/]){re.escape(self._home)}(?=[^\w.-]|$)", "~", text)
 
 
 def masked(name: str) -> str:

@@ -22,6 +22,7 @@ async def first(front: "asyncio.Future[Any]", other: Awaitable[Any]) -> None:
             waiting.result()
     finally:
         waiting.cancel()
+        await asyncio.wait((waiting,))
 
 
 async def done_within(clock: Clock, seconds: float, task: asyncio.Task[Any]) -> bool:
@@ -31,8 +32,9 @@ async def done_within(clock: Clock, seconds: float, task: asyncio.Task[Any]) -> 
         await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
         return task.done()
     finally:
-        timer.cancel()
         task.cancel()
+        timer.cancel()
+        await asyncio.wait((timer,))
 
 
 async def woken(clock: Clock, event: asyncio.Event, seconds: float | None) -> None:
@@ -45,6 +47,7 @@ async def woken(clock: Clock, event: asyncio.Event, seconds: float | None) -> No
             await done_within(clock, seconds, waiting)
     finally:
         waiting.cancel()
+        await asyncio.wait((waiting,))
     event.clear()
 
 

@@ -61,7 +61,7 @@ class Notices:
 def notices(environ: MutableMapping[str, str]) -> Notices:
     """Notices to `$NOTIFY_SOCKET`, taken out of the environment: programs that we start are not the service."""
     address = environ.pop("NOTIFY_SOCKET", "")
-    if not hasattr(socket, "AF_UNIX") or address[:1] not in ("/", "@"):
+    if address[:1] not in ("/", "@"):
         return Notices(None)
     return Notices("\0" + address[1:] if address[0] == "@" else address)
 

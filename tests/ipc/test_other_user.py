@@ -5,7 +5,6 @@ import logging
 import os
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ STRANGER = 65534
 PYTHON = "/usr/bin/python3"
 
 pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" or os.getuid() != 0,
+    os.getuid() != 0,
     reason="needs to become another user for a moment, which only root can",
 )
 

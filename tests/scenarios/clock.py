@@ -44,7 +44,7 @@ class DayClock(FakeClock):
         await self.until_all_sleep(working)
 
     async def until_all_sleep(self, working: Callable[[], Sequence[str]]) -> None:
-        await settle(2)
+        await settle(4)
         while busy := [name for name in working() if not self._asleep.get(name)]:
             self._stirred.clear()
             try:
@@ -52,4 +52,4 @@ class DayClock(FakeClock):
                     await self._stirred.wait()
             except TimeoutError:
                 raise AssertionError(f"still at work: {busy}") from None
-        await settle(2)
+        await settle(4)

@@ -6,7 +6,7 @@ an error to report, or a table to edit.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -199,13 +199,15 @@ def _masked(text: str) -> str:
 
 # Places
 
-_TRIVIA: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_SPACE: Final = re.compile(r"[ \t]*")
-_STRING: Final = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''.*?'{3,5}" r'|"(?:\\.|[^"\\])*"' r"|'[^']*'", re.DOTALL
-)
-_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-_SCALAR: Final = re.compile(r"[^\r\n,\]}#]+")
+_STRING: Final = r'"""(?:\\.|[^\\])*?"{3,5}' r"|'''.*?'{3,5}" r'|"(?:\\.|[^"\\])*"' r"|'[^']*'"
+_NAME: Final = rf"(?:[A-Za-z0-9_-]+|{_STRING})"
+_KEY: Final = rf"({_NAME}(?:[ \t]*\.[ \t]*{_NAME})*)[ \t]*"
+_HEADER: Final = re.compile(rf"(\[\[?)[ \t]*{_KEY}\]\]?", re.DOTALL)
+_ASSIGNMENT: Final = re.compile(rf"{_KEY}=[ \t]*", re.DOTALL)
+_SCALAR: Final = re.compile(rf"{_STRING}|[^\r\n,\]}}#]*[^\s,\]}}#]", re.DOTALL)
+"""A date may hold a space, so the end of a scalar is only known from what follows."""
+
+_BETWEEN: Final = re.compile(r"(?:[\s,]|#[^\n]*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,99 +234,75 @@ def places_in(text: str) -> Places:
 
     A table without a header of its own has its first key's.
     """
-    return _Scanner(text).document()
+    places: Places = {}
+    lengths: dict[KeyPath, int] = {}
+    table: KeyPath = ()
 
+    def newest(path: KeyPath) -> KeyPath:
+        """The name of an array of tables stands for its newest item."""
+        return (*path, lengths[path] - 1) if path in lengths else path
 
-class _Scanner:
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-        self._places: Places = {}
-        self._lengths: dict[KeyPath, int] = {}
-
-    def document(self) -> Places:
-        table: KeyPath = ()
-        while self._skip(_TRIVIA) < len(self._text):
-            if self._next() == "[":
-                table = self._header()
-            else:
-                self._statement(table)
-                if table:
-                    self._places[table] = replace(self._places[table], end=self._at)
-        return self._places
-
-    def _next(self) -> str:
-        return self._text[self._at : self._at + 1]
-
-    def _skip(self, pattern: re.Pattern[str]) -> int:
-        match = pattern.match(self._text, self._at)
-        self._at = match.end() if match else self._at
-        return self._at
-
-    def _header(self) -> KeyPath:
-        """The path of the table: an array's name stands for its newest item."""
-        start = self._at
-        brackets = 2 if self._text.startswith("[[", start) else 1
-        self._at += brackets
-        path: KeyPath = ()
-        *outer, last = self._keys()
-        for key in outer:
-            path = self._newest((*path, key))
-        path = (*path, last)
-        if brackets == 2:
-            self._lengths[path] = self._lengths.get(path, 0) + 1
-            path = self._newest(path)
-        self._at += brackets
-        self._add(path, SourceSpan(start, self._at, self._at))
-        return path
-
-    def _newest(self, path: KeyPath) -> KeyPath:
-        return (*path, self._lengths[path] - 1) if path in self._lengths else path
-
-    def _keys(self) -> list[str]:
-        """The parts of a dotted key."""
-        keys = []
-        while True:
-            start = self._skip(_SPACE)
-            quoted = self._next() in "\"'"
-            text = self._text[start : self._skip(_STRING if quoted else _BARE_KEY)]
-            keys.append(next(iter(tomllib.loads(f"{text} = 0"))) if quoted else text)
-            self._skip(_SPACE)
-            if self._next() != ".":
-                return keys
-            self._at += 1
-
-    def _statement(self, table: KeyPath) -> None:
-        start = self._at
-        path = (*table, *self._keys())
-        self._at += 1  # the equals sign
-        value = self._skip(_SPACE)
-        self._value(path)
-        self._add(path, SourceSpan(start, value, self._at))
-
-    def _value(self, path: KeyPath) -> None:
-        opening, place = self._next(), 0
-        if opening in ("[", "{"):
-            self._at += 1
-            while self._skip(_TRIVIA) < len(self._text) and self._next() not in "]}":
-                start = self._at
-                if opening == "{":
-                    self._statement(path)
-                else:
-                    self._value((*path, place))
-                    self._add((*path, place), SourceSpan(start, start, self._at))
-                    place += 1
-                self._skip(_TRIVIA)
-                self._at += self._next() == ","
-            self._at += 1
-        elif opening in "\"'":
-            self._skip(_STRING)
+    at = _next(_BETWEEN, text, 0).end()
+    while at < len(text):
+        if header := _HEADER.match(text, at):
+            *outer, last = _parts(header[2])
+            table = ()
+            for key in outer:
+                table = newest((*table, key))
+            table = (*table, last)
+            if header[1] == "[[":
+                lengths[table] = lengths.get(table, 0) + 1
+                table = newest(table)
+            _add(places, table, SourceSpan(at, header.end(), header.end()))
+            at = header.end()
         else:
-            # A date may hold a space, so the end is only known from what follows.
-            text = self._text[self._at : self._skip(_SCALAR)]
-            self._at -= len(text) - len(text.rstrip())
+            at = _scan_statement(text, at, table, places)
+            if table:
+                places[table] = replace(places[table], end=at)
+        at = _next(_BETWEEN, text, at).end()
+    return places
 
-    def _add(self, path: KeyPath, place: SourceSpan) -> None:
-        self._places[path] = place
-        for length in range(1, len(path)):
-            self._places.setdefault(path[:length], place)
+
+def _scan_statement(text: str, at: int, table: KeyPath, places: Places) -> int:
+    """Add the places of a key and of all in its value; returns the end of that."""
+    key = _next(_ASSIGNMENT, text, at)
+    path = (*table, *_parts(key[1]))
+    end = _scan_value(text, key.end(), path, places)
+    _add(places, path, SourceSpan(at, key.end(), end))
+    return end
+
+
+def _scan_value(text: str, at: int, path: KeyPath, places: Places) -> int:
+    opening, place = text[at], 0
+    if opening not in "[{":
+        return _next(_SCALAR, text, at).end()
+    at = _next(_BETWEEN, text, at + 1).end()
+    while text[at] not in "]}":
+        start = at
+        if opening == "{":
+            at = _scan_statement(text, at, path, places)
+        else:
+            at = _scan_value(text, at, (*path, place), places)
+            _add(places, (*path, place), SourceSpan(start, start, at))
+            place += 1
+        at = _next(_BETWEEN, text, at).end()
+    return at + 1
+
+
+def _next(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
+    """What stands here, in a text whose grammar is known to be right."""
+    return next(pattern.finditer(text, at))
+
+
+def _parts(key: str) -> Iterator[str]:
+    """The names of a dotted key, without their quotes."""
+    found: Any = tomllib.loads(f"{key} = 0")
+    while isinstance(found, dict):
+        ((name, found),) = found.items()
+        yield name
+
+
+def _add(places: Places, path: KeyPath, place: SourceSpan) -> None:
+    places[path] = place
+    for length in range(1, len(path)):
+        places.setdefault(path[:length], place)

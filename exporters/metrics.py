@@ -26,6 +26,7 @@ from monitor.core.exhaustion import PoolForecast
 from monitor.core.forecast import Forecast
 from monitor.core.model import (
     FIVE_HOURS,
+    FORECAST_WITHIN,
     LONGEST_EXPECTED,
     SEVEN_DAYS,
     AccountState,
@@ -71,7 +72,8 @@ class Row:
     @cached_property
     def forecasts(self) -> Mapping[str, Forecast]:
         """Return those of the windows that are shown."""
-        known = self.account.forecast.windows if self.account.forecast else ()
+        expected = self.account.newest_forecast(self.now)
+        known = expected.windows if expected else ()
         found = {
             window.key: self.account.forecast_of(window.key, self.now)
             for window in self.windows
@@ -95,6 +97,8 @@ class Row:
             at.append(account.backoff_until)
         if account.last_success_at is not None:
             at.append(account.last_success_at + kept_for(self.policy.interval) + JUST_AFTER)
+        if account.usage is not None and account.forecast_is_due:
+            at.append(account.usage.at + FORECAST_WITHIN + JUST_AFTER)
         for window in account.usage.windows if account.usage else ():
             if window.resets_at is not None:
                 length = window_duration(window.key) or LONGEST_EXPECTED
@@ -202,7 +206,7 @@ def _week_cost(row: Row) -> float | None:
 
 def _week_expiring(row: Row) -> float | None:
     """Absent once the week has reset, and where its forecast is as old as values that are no longer shown."""
-    forecast = row.account.forecast if row.is_fresh else None
+    forecast = row.account.newest_forecast(row.now) if row.is_fresh else None
     week = next((window for window in row.windows if window.key == SEVEN_DAYS), None)
     return forecast.week_expiring if forecast and week and week.confirmed else None
 

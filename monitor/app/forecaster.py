@@ -4,9 +4,11 @@ What is slow, learning the account's habits from its history, is done once a day
 takes milliseconds. Where no history is kept, what this process has seen itself is all there is.
 """
 
+import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
@@ -18,6 +20,7 @@ from monitor.core.events import Forecasted
 from monitor.core.exhaustion import RECENT, PoolForecast, forecast_pool
 from monitor.core.model import (
     FIVE_HOURS,
+    FORECAST_WITHIN,
     SEVEN_DAYS,
     AccountForecast,
     AccountState,
@@ -63,7 +66,9 @@ class WindowModel:
 
     def add(self, sample: Sample) -> None:
         """Remember a newer sample; of older half hours the last one, and the one before a reset, are enough."""
-        if self.samples and sample.at <= self.samples[-1].at:
+        while self.samples and self.samples[-1].at > sample.at:  # of a clock that was ahead
+            self.samples.pop()
+        if self.samples and self.samples[-1].at == sample.at:
             return
         self.samples.append(sample)
         is_old = sample.at - self.samples[0].at > REMEMBERED + timedelta(days=1)
@@ -146,15 +151,12 @@ class AccountModel:
             known = history.get(key) or model.samples
             model.calibration = forecast.calibration(known, now, model.duration, self.tz)
 
-    def forecast(self, now: datetime) -> AccountForecast | None:
-        """What is expected after the newest sample; None before there is one."""
-        newest = max((m.samples[-1].at for m in self.windows.values() if m.samples), default=None)
-        if newest is None:
-            return None
+    def forecast(self, now: datetime, at: datetime) -> AccountForecast:
+        """What is expected after the sample of `at`, the newest one."""
         change = self.cost.change if self.cost else None
         found = {}
         for key, model in self.windows.items():
-            if model.learned is not None and model.samples and model.samples[-1].at == newest:
+            if model.learned is not None and model.samples and model.samples[-1].at >= at:
                 stepped = None if key == FIVE_HOURS else change
                 known = model.samples, now, model.duration, model.learned, model.calibration
                 if (one := forecast.forecast(*known, stepped)) is not None:
@@ -167,7 +169,7 @@ class AccountModel:
             pace = round(activity.points_per_hour, 2)
             hourly = hourly_use(activity, now, self.is_active(now))
         return AccountForecast(
-            newest,
+            at,
             found,
             self.cost,
             week.distribution.expiring / 100 if week and week.distribution else None,
@@ -201,6 +203,13 @@ def hourly_use(activity: Activity, now: datetime, active: bool) -> tuple[float, 
     return tuple(round(points, 2) for points in hours)
 
 
+async def look_ahead(store: Store, clock: Clock, history: History) -> None:
+    """Forecast all accounts once, as a program that stays does; at most for a moment."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FORECAST_WITHIN.total_seconds()):
+            await Forecaster(store, clock, history).catch_up()
+
+
 class Forecaster:
     """Forecasts for as long as `run` does; `tz` is where the days of its user begin, None the machine's."""
 
@@ -224,23 +233,28 @@ class Forecaster:
         """Forecast each account that has a new sample, until cancelled; calibrate while there is none."""
         while True:
             await self._look_for_imports()
-            news = [
-                (account, usage)
-                for name, account in self._store.state.accounts.items()
-                if (usage := account.usage) and self._seen.get(name) != usage.at
-            ]
-            for account, usage in sorted(news, key=self._is_to_be_learned):
-                await self._forecast(account, usage)
-            if news:
+            if await self.catch_up():
                 continue
             if self._uncalibrated:
                 await self._calibrate(self._uncalibrated.pop(0))
             else:
                 await self._store.changed()
 
-    def _is_to_be_learned(self, news: tuple[AccountState, Usage]) -> bool:
-        """Those come last: it takes a while."""
-        return news[0].account.name not in self._models
+    async def catch_up(self) -> bool:
+        """Forecast each account that has a new sample; return whether any had."""
+        news = [
+            (account, usage)
+            for name, account in self._store.state.accounts.items()
+            if (usage := account.usage) and self._seen.get(name) != usage.at
+        ]
+        for account, usage in sorted(news, key=self._turn):
+            await self._forecast(account, usage)
+        return bool(news)
+
+    def _turn(self, news: tuple[AccountState, Usage]) -> tuple[bool, float]:
+        """Those that are to be learned come last, for it takes a while; of these, the oldest forecast first."""
+        account, known = news[0], news[0].forecast
+        return account.account.name not in self._models, known.at.timestamp() if known else 0.0
 
     async def _look_for_imports(self) -> None:
         """Where samples were imported since the last look, have all accounts learned again."""
@@ -274,18 +288,18 @@ class Forecaster:
         learns_cost = model.used_since >= PIECE
         kept = await self._kept(name, now) if learns or learns_cost else {}
 
-        def compute() -> tuple[AccountForecast | None, PoolForecast | None]:
+        def compute() -> tuple[AccountForecast, PoolForecast | None]:
             if learns:
                 model.learn(kept, now)
             elif learns_cost:
                 model.learn_cost(kept)
-            return model.forecast(now), self._pool(state, now)
+            return model.forecast(now, usage.at), self._pool(state, now)
 
         found, pool = await Daemon(compute).future
         if learns:
             self._uncalibrated.append(name)
         known = self._store.state.accounts.get(name)
-        if found is not None and known is not None and known.org_id == account.org_id:
+        if known is not None and known.org_id == account.org_id:
             self._store.dispatch(Forecasted(self._clock.now(), name, found, pool))
 
     async def _is_filled(self, name: str, org_id: str, now: datetime) -> bool:

@@ -152,7 +152,9 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
         if name in weights and (forecast := account.forecast) is not None and forecast.hourly
     ]
     if not known:
-        return Answer(1, "no plan yet: two days of history are needed")
+        is_due = any(account.forecast_is_due for account in state.accounts.values())
+        why = "forecasts are being computed" if is_due else "two days of history are needed"
+        return Answer(1, f"no plan yet: {why}")
 
     def points_per_hour(at: datetime) -> float:
         hours = ((one.hourly, int((at - one.at) / HOUR), weight) for one, weight in known)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Final
 
-from monitor.commands.queries import look_ahead, saved, settings_of
+from monitor.commands.queries import looked_ahead, saved, settings_of
 from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook, outlook_words, percent
@@ -91,7 +91,7 @@ def history(arguments: Namespace) -> int:
         else:
             _write_openmetrics(list(rows), {a.name: a.title for a in accounts})
         return 0
-    state = saved(arguments).state
+    state = looked_ahead(saved(arguments).state, settings)
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
     path, rows_of = state_db(os.environ), instance_key(os.environ, settings.path)
     begin = since or now - _LATELY
@@ -105,11 +105,12 @@ def history(arguments: Namespace) -> int:
 
 async def _demo(arguments: Namespace) -> int:
     """The charts of the demo's accounts, which have a past of four weeks."""
+    from monitor.app.forecaster import look_ahead
     from monitor.app.wiring import build_demo
 
     async with build_demo() as app:
         await app.poll_once()
-        await look_ahead(app)
+        await look_ahead(app.store, app.clock, app.persistence.history)
         state, now = app.store.state, app.clock.now()
         known = list(state.accounts.values())
         if arguments.account:

@@ -10,7 +10,6 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query, render_watched
-from monitor.core.commands import Next, Question, Status, WatchLines, decode_request
+from monitor.core.commands import Question, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -29,7 +28,7 @@ from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
-from monitor.paths import config_path, instance
+from monitor.paths import config_path, instance, instance_key
 from monitor.settings import Settings, load, state_db
 from monitor.storage.cache import true_now
 from monitor.system import logs
@@ -52,9 +51,6 @@ WATCH_SECS: Final = 1.0
 
 QUIET_SECS: Final = 15
 """Between two documents that differ only in their time, as of a running monitor."""
-
-FORECAST_SECS: Final = 2.0
-"""Limit of all forecasts; the state database has those of most accounts."""
 
 OVERRIDES: Final = (
     "CLAUDE_SECURESTORAGE_CONFIG_DIR",
@@ -172,6 +168,8 @@ def next(arguments: Namespace) -> int:
 def guard(arguments: Namespace) -> int:
     """Exit with 0 below, 4 at or above, 5 where that cannot be known now: by saved figures, as no monitor runs."""
     state = saved(arguments).asked_for(current=arguments.account is None)
+    if arguments.need is not None:
+        state = looked_ahead(state, settings_of(arguments))
     return fast_path.write(*answer_query(state, now(), query_of(arguments)))
 
 
@@ -236,7 +234,38 @@ def answer_locally(arguments: Namespace) -> tuple[int, str]:
     state = found.asked_for(current=vars(arguments).get("current", False))
     answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
     is_enough = found.is_newest(at) if isinstance(query, Status) else found.is_fresh(at)
-    return answer if is_enough else _after_poll(arguments, query) or answer
+    if not is_enough and (polled := _after_poll(arguments, query)):
+        return polled
+    ahead = looked_ahead(state, settings_of(arguments))
+    return answer if ahead is state else answer_query(ahead, now(), query)
+
+
+def looked_ahead(state: State, settings: Settings) -> State:
+    """Return the saved state with forecasts of its samples, where those who took these have computed none."""
+    if not any(account.forecast_is_due for account in state.accounts.values()):
+        return state
+    import asyncio
+
+    from monitor.app.forecaster import look_ahead
+    from monitor.app.past_samples import History
+    from monitor.storage.db import StateFile
+    from monitor.storage.writer import Database
+    from monitor.store import Store
+    from monitor.system.clock import ServerClock
+
+    path, clock, store = state_db(os.environ), ServerClock(), Store(state)
+    clock.offset = now() - clock.machine.now()
+
+    async def computed() -> State:
+        database = Database(StateFile(path))
+        try:
+            rows = instance_key(os.environ, settings.path)
+            await look_ahead(store, clock, History(database, rows, lambda *_: ()))
+        finally:
+            await database.close()
+        return store.state
+
+    return asyncio.run(computed())
 
 
 def _after_poll(arguments: Namespace, query: Question) -> tuple[int, str] | None:
@@ -282,34 +311,19 @@ def _polled(arguments: Namespace, query: Question) -> Answer:
         is_demo = vars(arguments).get("demo")
         async with build_demo() if is_demo else build(settings_of(arguments)) as app:
             async with asyncio.TaskGroup() as group:
-                polls = group.create_task(app.poll_once())
+                polls = group.create_task(_poll(app))
                 if isinstance(query, Status) and query.form == "table" and can_move_cursor():
                     await _show_rows(app, polls, query)
-            if isinstance(query, Next):  # which is about what is expected
-                await look_ahead(app)
             return answer_query(app.store.state, app.clock.now(), query)
 
     return asyncio.run(polled())
 
 
-async def look_ahead(app: "App") -> None:
-    """Compute the forecasts of the accounts that were polled, as a program that stays does; at most for a moment."""
-    import asyncio
+async def _poll(app: "App") -> None:
+    from monitor.app.forecaster import look_ahead
 
-    from monitor.app.forecaster import Forecaster
-
-    def is_done() -> bool:
-        known = [account for account in app.store.state.accounts.values() if account.usage]
-        return all(one.forecast and one.usage and one.forecast.at >= one.usage.at for one in known)
-
-    forecaster = Forecaster(app.store, app.clock, app.persistence.history)
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(forecaster.run())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FORECAST_SECS):
-                while not is_done():
-                    await app.store.changed()
-        running.cancel()
+    await app.poll_once()
+    await look_ahead(app.store, app.clock, app.persistence.history)
 
 
 async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
@@ -346,7 +360,8 @@ def waiting_line(waiting: Sequence[str], count: int, columns: int) -> str:
     for shown in range(len(waiting), -1, -1):
         more = len(waiting) - shown
         names = [*waiting[:shown], *([f"{more} more"] if more and shown else [])]
-        words = f"waiting for {', '.join(names) or 'the API'}{come}"
+        others = "the API" if waiting else "the forecasts"
+        words = f"waiting for {', '.join(names) or others}{come}"
         if width(words) < columns:
             return words
     return clip("waiting …", columns - 1)

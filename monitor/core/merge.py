@@ -215,6 +215,7 @@ def moved(old: AccountState, by: timedelta) -> AccountState:
         last_success_at=old.last_success_at and old.last_success_at + by,
         used_at=old.used_at and old.used_at + by,
         usage=old.usage and replace(old.usage, at=old.usage.at + by),
+        forecast=old.forecast and replace(old.forecast, at=old.forecast.at + by),
         requests=tuple(at + by for at in old.requests),
         alerts={key: memory.moved(by) for key, memory in old.alerts.items()},
         conditions={key: c.moved(by) for key, c in old.conditions.items()},

@@ -29,6 +29,9 @@ SAME_PERIOD: Final = timedelta(hours=1)
 LIVE_FOR: Final = timedelta(minutes=2)
 """Usage fetched within this time is called live."""
 
+FORECAST_WITHIN: Final = timedelta(seconds=2)
+"""A forecast is computed within this time of its sample; until then the one before it is shown."""
+
 PROFILE_SCOPE: Final = "user:profile"
 """What a token must be allowed in order to ask for usage."""
 
@@ -352,10 +355,22 @@ class AccountState:
     def window(self, key: str, now: datetime) -> Window | None:
         return next((window for window in self.windows(now) if window.key == key), None)
 
+    @property
+    def forecast_is_due(self) -> bool:
+        """True if there is a sample that the forecast does not know of."""
+        return self.usage is not None and (
+            self.forecast is None or self.forecast.at < self.usage.at
+        )
+
+    def newest_forecast(self, now: datetime) -> AccountForecast | None:
+        """The forecast of the newest sample or, for a moment, of the one before; None where it was not computed."""
+        is_late = self.usage is not None and now - self.usage.at > FORECAST_WITHIN
+        return None if self.forecast_is_due and is_late else self.forecast
+
     def forecast_of(self, key: str, now: datetime) -> Forecast | None:
         """The forecast of the window that is open at `now`; None where none is, or it is too early to say."""
-        window = self.window(key, now)
-        found = self.forecast.windows.get(key) if self.forecast else None
+        window, expected = self.window(key, now), self.newest_forecast(now)
+        found = expected.windows.get(key) if expected else None
         if window is None or window.resets_at is None or found is None:
             return None
         ends = found.distribution.resets_at if found.distribution else window.resets_at

@@ -178,8 +178,14 @@ def imported(database: sqlite3.Connection, settings: str) -> str:
 
 
 def put_imported(database: sqlite3.Connection, settings: str, source: str) -> None:
-    """Let running programs know that accounts have got older samples; each time from another source."""
+    """Let programs know that accounts have got older samples, each time from another source.
+
+    Forecasts that were computed without them are forgotten.
+    """
     put(database, settings, IMPORTED, "", source)
+    with damage():
+        for name, document in _rows(database, settings, ACCOUNT):
+            put(database, settings, ACCOUNT, name, replace(_account(document), forecast=None))
 
 
 def _rows(database: sqlite3.Connection, settings: str, kind: str) -> Iterator[tuple[str, Any]]:

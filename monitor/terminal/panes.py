@@ -182,7 +182,7 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
 
 def _pace(account: AccountState, moment: _Moment) -> Iterator[Fact]:
     """The speed at which the limits are used, and the cost of a full window."""
-    expected, week = account.forecast, account.window(SEVEN_DAYS, moment.now)
+    expected, week = account.newest_forecast(moment.now), account.window(SEVEN_DAYS, moment.now)
     if expected is None:
         return
     if expected.points_per_hour is not None:

@@ -180,4 +180,7 @@ def test_a_plan_fits_into_the_terminal() -> None:
 
 
 def test_without_two_days_of_history_there_is_no_plan() -> None:
-    assert answer(Next(plan=HOUR)) == (1, "no plan yet: two days of history are needed")
+    assert answer(Next(plan=HOUR)) == (1, "no plan yet: forecasts are being computed")
+    unknown = replace(account("a", 42), forecast=AccountForecast(NOW))
+    told = answer(Next(plan=HOUR), state(unknown))
+    assert told == (1, "no plan yet: two days of history are needed")

@@ -43,7 +43,7 @@ def test_rows_are_shown_as_they_come_and_it_says_what_it_waits_for(
         (["first@x.com", "b@x.com"], 49, "waiting for first@x.com, b@x.com (3 of 5 polled)"),
         (["first@x.com", "b@x.com"], 48, "waiting for first@x.com, 1 more (3 of 5 polled)"),
         (["first@x.com", "b@x.com"], 40, "waiting for the API (3 of 5 polled)"),
-        ([], 80, "waiting for the API"),
+        ([], 80, "waiting for the forecasts"),
         (["a"], 12, "waiting …"),
     ],
 )

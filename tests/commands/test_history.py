@@ -25,7 +25,7 @@ from monitor.storage import cache, samples
 from monitor.storage.db import read_only
 from monitor.storage.samples import Row
 from monitor.terminal.text import width
-from tests.builders import NOW
+from tests.builders import NOW, live
 from tests.real.need import need
 from tests.real.prometheus import prometheus
 from tests.storage.factories import keep_accounts, write
@@ -153,6 +153,33 @@ def test_what_is_expected_is_a_band_up_to_the_reset(world: dict[str, str]) -> No
     assert 40 < now_place < 52, "a day before it, and a day after"
     assert all("░" not in line[:now_place] for line in lines)
     assert sum(line.count("▓") for line in lines) == len(lines[-2]) - now_place - 1
+
+
+@pytest.mark.parametrize(("hours", "is_known"), [(72, True), (0, False)])
+def test_a_forecast_of_an_older_sample_is_made_anew_of_what_is_kept(
+    env: dict[str, str],  # noqa: F811
+    hours: int,
+    is_known: bool,
+) -> None:
+    """The week was said to last; since then it has come to 90 %, with two days to go."""
+    settings(env, "work")
+    now = datetime.now(UTC).replace(microsecond=250_000) - timedelta(seconds=5)
+    reset, before = now + 48 * HOUR, now - HOUR
+    lasts = RunOut(before, reset, (49.0,), (9.0,), (1.0,), 60, 2)
+    saved = replace(
+        live("work", Window("7d", 0.9, reset), at=now),
+        forecast=AccountForecast(before, {"7d": Forecast(0.0123, None, lasts)}),
+    )
+    keep_accounts(env, Path(config_path(env)), saved)
+    kept(env, *(Row(now - n * HOUR, "work", "7d", 0.9 - n / 80, reset) for n in range(hours)))
+    (one,) = json.loads(ran(env, "status", "--json").stdout)["accounts"]
+    forecast = one["windows"][0]["forecast"]
+    assert (forecast is not None and forecast["run_out_probability"] > 0.9) is is_known
+    assert "0.0123" not in str(forecast)
+    need = ran(env, "guard", "--need", "5", "--account", "work")
+    assert need.returncode == (0 if is_known else 5)
+    chart = ran(env, "history", "work", "--window", "7d")
+    assert ("▓" in chart.stdout) is is_known, chart.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """`monitor status` on a terminal, where no monitor runs: rows come one by one, and a line says what is waited for."""
 
-from datetime import timedelta
+import csv
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from monitor.commands.history import instant
 from monitor.commands.queries import waiting_line
 from monitor.demo.server import Fault, Limit, Limits
-from tests.commands.test_accounts import Machine, user  # noqa: F401 - a fixture
+from monitor.storage.samples import Row
+from tests.commands.test_accounts import ME, Machine, user  # noqa: F401 - a fixture
 from tests.end_to_end.world import MONITOR
 from tests.real.pty import terminal, terminal_env
 
@@ -34,6 +39,40 @@ def test_rows_are_shown_as_they_come_and_it_says_what_it_waits_for(
         rows = [line for line in shown.lines if line]
     assert "waiting for" not in "\n".join(rows)
     assert [line.split()[0] for line in rows] == ["#", "1", "2"]
+
+
+def test_where_no_monitor_runs_each_poll_ends_with_forecasts_of_what_is_kept(
+    user: Machine,  # noqa: F811
+) -> None:
+    mine, now = user.accounts[0], datetime.now(UTC)
+    reset = now + 48 * HOUR
+    mine.limits = lambda at: Limits(Limit(5, at + HOUR), Limit(90, reset))
+    user.login(".claude", mine)
+    assert user.run("import", "--all").returncode == 0
+
+    def forecast() -> dict[str, float] | None:
+        done = user.status("--json")
+        (account,) = json.loads(done.stdout)["accounts"]
+        found: dict[str, float] | None = account["windows"][1]["forecast"]
+        return found
+
+    assert forecast() is None, "too little is known"
+    ago = [timedelta(hours=n, minutes=1) for n in range(72)]
+    rows = [(instant(now - at), ME, "7d", 0.9 - at / HOUR / 80, instant(reset)) for at in ago]
+    past = user.home / "past.csv"
+    with past.open("w") as file:
+        csv.writer(file).writerows([Row._fields, *rows])
+    words = ["history", "import", "--from", str(past), "--config", str(user.settings)]
+    subprocess.run([*MONITOR, *words], env=user.env, check=True, timeout=60)
+    known = forecast()
+    assert known is not None and known["run_out_probability"] > 0.9
+    page = user.home / "page.prom"
+    assert user.status("--textfile", str(page)).returncode == 0
+    assert "claude_usage_run_out_probability_ratio{" in page.read_text()
+    for state in (user.home / ".local").rglob("state.db*"):
+        state.unlink()
+    subprocess.run([*MONITOR, *words], env=user.env, check=True, timeout=60)
+    assert forecast() is not None, "the first poll of a state that has a past"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 
 from monitor.arguments import parser
 from monitor.core.commands import Guard, Ingest, Next, Request, Run, Status, decode_request
-from monitor.core.model import AccountState, Secret, Window
+from monitor.core.model import AccountForecast, AccountState, Secret, Window
 from monitor.core.state import State
 from monitor.credentials.account_cache import digest
 from monitor.fast_path import parse_input, request_of
@@ -48,7 +48,7 @@ def account(name: str, percent: float, ago: timedelta = timedelta(seconds=5)) ->
         Window("5h", percent / 100, now + timedelta(hours=2)),
         Window("7d", 0.1, now + timedelta(days=2 if name == "home" else 4)),
     )
-    return live(name, *windows, at=now - ago)
+    return live(name, *windows, at=now - ago, forecast=AccountForecast(now - ago))
 
 
 def two() -> State:

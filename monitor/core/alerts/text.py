@@ -93,8 +93,8 @@ def format_alert(alert: Alert, zone: tzinfo | None = None) -> Message:
             when = f" {at} (in {left})" if is_ahead else ""
             body = (f"At the present pace no account will have room{when}",)
         case AlertKind.LIMIT_CHANGED:
-            title = f"{name}: the week lasts for other use than before"
-            body = detail, "The limits were changed, or the mix of models was"
+            title = f"{name}: the limits seem to have changed"
+            body = detail, "The mix of models may be the reason, too"
         case AlertKind.WEEK_EXPIRED:
             title = f"{name}: {headline(alert, alert.at, zone)}"
             body = (f"{used} was used {detail or 'by the reset'} {at}".rstrip(),)
@@ -135,7 +135,7 @@ def headline(alert: Alert, now: datetime, zone: tzinfo | None = None) -> str:
         case AlertKind.EXHAUSTED_SOON:
             return f"all accounts full {f'at about {at}' if at else 'soon'}"
         case AlertKind.LIMIT_CHANGED:
-            return f"limit changed: {_detail(alert)}"
+            return f"limits or mix of models changed: {_detail(alert)}"
         case AlertKind.WEEK_EXPIRED:
             return f"{percent(1 - alert.utilization)} of the week expired unused"
         case AlertKind.FREE:
@@ -182,6 +182,8 @@ def _line(alert: Alert, zone: tzinfo | None) -> str:
     title = format_alert(alert, zone).title
     if alert.kind in LEVELS and alert.resets_at is not None and alert.resets_at > alert.at:
         return f"{title}, resets {moment(alert.resets_at, alert.at, zone)}"
+    if alert.kind is AlertKind.LIMIT_CHANGED:
+        return f"{one_line(alert.account)}: {headline(alert, alert.at, zone)}"
     return title
 
 

@@ -18,7 +18,7 @@ from monitor.core.alerts.rules import (
     RuleBook,
     WindowMemory,
 )
-from monitor.core.alerts.text import format_alert
+from monitor.core.alerts.text import format_alert, summarize
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.events import Forecasted, PollSucceeded, Ticked
 from monitor.core.exhaustion import PoolForecast
@@ -286,7 +286,9 @@ def test_a_window_that_costs_more_of_the_week_is_told_with_both_figures() -> Non
     (alert,) = alerts_at(state(changed(2.0, 0.5)), 0, 60, 24 * 60, 10 * 24 * 60)
     assert alert.kind is AlertKind.LIMIT_CHANGED
     assert alert.detail == "a full 5h window costs 28% of the week, and cost 14%"
-    assert "the mix of models" in format_alert(alert, UTC).body
+    assert "The mix of models" in format_alert(alert, UTC).body
+    line = summarize([alert, alert], UTC).body.splitlines()[0]
+    assert line == f"a: limits or mix of models changed: {alert.detail}"
 
 
 def test_a_change_of_long_ago_is_no_news() -> None:

@@ -240,10 +240,10 @@ def _guard(parser: ArgumentParser) -> None:
     asked = parser.add_mutually_exclusive_group()
     words = "from here on there is no room"
     _percent(asked, "--max", words, 100, dest="max_utilization")
-    words = "instead, whether so many percents of a window fit before any limit"
+    words = "instead, whether a task that takes so many percents of a 5-hour window fits into 5h and 7d, or W"
     _option(asked, "--need", "POINTS", words, type=points)
-    words = "of --need: with this probability"
-    _percent(parser, "--confidence", words, 80, dest="confidence")
+    words = "of --need: with this probability; default: 80"
+    _option(parser, "--confidence", "PERCENT", words, type=probability)
 
 
 def _percent(parser: _ActionsContainer, name: str, words: str, default: int, *, dest: str) -> None:
@@ -283,6 +283,13 @@ def points(text: str) -> float:
 def percentage(text: str) -> float:
     """Parse percents as a ratio. Raises ValueError, which argparse words."""
     return points(text) / 100
+
+
+def probability(text: str) -> float:
+    """Parse percents as a ratio from 0 to 1. Raises ArgumentTypeError, or ValueError, which argparse words."""
+    if percentage(text) > 1:
+        raise ArgumentTypeError("is more than 100 percent")
+    return percentage(text)
 
 
 def _running(parser: ArgumentParser) -> None:

@@ -118,7 +118,12 @@ def request_of(arguments: Namespace) -> dict[str, object]:
     """Write the request of a command in the fields of its class in `monitor.core.commands`."""
     options = vars(arguments)
     if arguments.command in FIELDS:
-        fields = {name: options[name] for name in FIELDS[arguments.command]}
+        given = {name: options[name] for name in FIELDS[arguments.command]}
+        fields = {name: value for name, value in given.items() if value is not None}
+        if "confidence" in fields and "need" not in fields:
+            from monitor.core.errors import SettingsError
+
+            raise SettingsError("--confidence is for --need: guard --need 15 --confidence 90")
         if fields.get("plan") is not None:
             from monitor.settings.schema import parse_duration
 

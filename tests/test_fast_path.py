@@ -190,10 +190,16 @@ def test_a_guard_says_it_by_its_exit_code(env: dict[str, str], words: list[str],
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
 
 
+def test_a_probability_above_100_percent_is_refused(env: dict[str, str]) -> None:
+    done = ran(env, "guard", "--need", "15", "--confidence", "150")
+    assert (done.returncode, "--confidence: is more than 100 percent" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["guard", "--account", "ghost"], "ghost"),
+        (["guard", "--confidence", "90"], "--confidence is for --need"),
         (["next", "--plan", "soon"], "not a duration"),
         (["status", "--format", "{nme}"], "did you mean {name}?"),
         (["status", "--watch", "--format", "{nme}"], "did you mean {name}?"),

@@ -51,7 +51,11 @@ def cached(settings: Settings) -> Cached:
 
 def saved_state(settings: Settings, known: Mapping[str, AccountState], at: datetime) -> State:
     """Make the state of the settings' accounts from what was known of them, as a program that starts does."""
-    policy = Policy(timedelta(seconds=settings.poll_interval_secs), polls=settings.api.enabled)
+    policy = Policy(
+        timedelta(seconds=settings.poll_interval_secs),
+        polls=settings.api.enabled,
+        keeps_history=settings.history.enabled,
+    )
     state, _ = update(State(policy=policy), Restored(at, known))
     state, _ = update(state, AccountsLoaded(at, settings.accounts, settings.active_account))
     return state

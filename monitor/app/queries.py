@@ -151,6 +151,8 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
         for name, account in state.accounts.items()
         if name in weights and (forecast := account.forecast) is not None and forecast.hourly
     ]
+    if not state.policy.keeps_history:
+        return Answer(1, "no plan without a history: the settings have [history] enabled = false")
     if not known:
         is_due = any(account.forecast_is_due for account in state.accounts.values())
         why = "forecasts are being computed" if is_due else "two days of history are needed"
@@ -213,7 +215,8 @@ def _room(candidate: Candidate, now: datetime) -> str:
     if candidate.standing is Confidence.FULL:
         free = candidate.free_at
         until = f"free in {format.duration(free - now)}" if free else "free at an unknown time"
-        return "; ".join(("full", until, *candidate.reasons))
+        lack = "full" if candidate.is_full else "no room"
+        return "; ".join((lack, until, *candidate.reasons))
     left = "room unknown" if candidate.room is None else f"{candidate.percent_left}% left"
     window = candidate.window
     resets_in = window.resets_in(now) if window else None

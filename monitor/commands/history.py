@@ -77,12 +77,14 @@ def history(arguments: Namespace) -> int:
     named = [find_account(arguments.account, settings.accounts)] if arguments.account else []
     accounts = named or list(settings.accounts)
     since = parse_since(arguments.since, now) if arguments.since else None
+    path, rows_of = state_db(os.environ), instance_key(os.environ, settings.path)
+    names = [account.name for account in accounts]
+    windows: set[str] = read_only(path, lambda db: samples.windows(db, rows_of, names), set())
     if arguments.csv or arguments.json or arguments.openmetrics:
         rows = _rows(settings, accounts, arguments.window, since or now - KEPT, now)
         first = next(rows, None)
         if first is None and arguments.window:
-            every = _rows(settings, accounts, None, now - KEPT, now)
-            _check_window(arguments.window, (row.window for row in every))
+            _check_window(arguments.window, windows)
         rows = chain([first] if first else [], rows)
         if arguments.csv:
             _write_csv(rows)
@@ -93,13 +95,11 @@ def history(arguments: Namespace) -> int:
         return 0
     state = looked_ahead(saved(arguments).state, settings)
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
-    path, rows_of = state_db(os.environ), instance_key(os.environ, settings.path)
     begin = since or now - _LATELY
-    names = [account.account.name for account in known]
     kept: Kept = read_only(
         path, lambda db: {name: samples.read(db, rows_of, name, begin, now) for name in names}, {}
     )
-    _print(_Past(kept, arguments.window, since, now, settings.display.ascii), known)
+    _print(_Past(kept, arguments.window, since, now, settings.display.ascii), known, windows)
     return 0
 
 
@@ -143,14 +143,22 @@ class _Past:
         return self.since or self.now - _RECENT.get(key, _LATELY)
 
 
-def _print(past: _Past, accounts: list[AccountState]) -> None:
-    """Charts of one account, or a line for each of several. Raises SettingsError for a window that none has."""
+def _print(past: _Past, accounts: list[AccountState], windows: Iterable[str] = ()) -> None:
+    """Charts of one account, or a line for each of several; `windows` are of older samples, too.
+
+    Raises SettingsError for a window that none has, and TrackerError where nothing is known since then.
+    """
     if not accounts:
         raise TrackerError("no accounts yet: run `monitor accounts import --all`")
     if past.window:
-        kept = (key for account in accounts for key in past.samples(account))
-        live = (window.key for account in accounts for window in account.windows(past.now))
-        _check_window(past.window, chain(kept, live))
+        kept = {key for account in accounts for key in past.samples(account)}
+        kept |= {window.key for account in accounts for window in account.windows(past.now)}
+        _check_window(past.window, {*kept, *windows})
+        if past.window not in kept:
+            begin = clock(past.begin(past.window), past.now)
+            raise TrackerError(
+                f"nothing is known of {past.window} since {begin}: look further back by --since"
+            )
     past = replace(past, ascii=past.ascii or _needs_ascii())
     colours = has_colours()
     for line in _charts(past, accounts[0]) if len(accounts) == 1 else _overview(past, accounts):

@@ -138,7 +138,7 @@ class Next:
 class Guard:
     """Ask for room in an account (None is the current one) and a window (None is any): at most this ratio used.
 
-    Or, with a `need` in points (percents of a window), whether that fits before any limit with this probability.
+    Or, with a `need` in points (percents of a 5-hour window), whether that fits with this probability.
     """
 
     account: str | None = None

@@ -354,14 +354,17 @@ def _work_within(
 def _why_left(account: AccountLimits, now: datetime, model: str | None) -> str:
     account = account.at(now)
     if account.points(model) < FREE * 100:
+        is_full = replace(account, reserve=0.0).points(model) < FREE * 100
+        why = "full" if is_full else "only its reserve is left"
         free_at = account.free_at(now, model)
-        return (
-            f"full, free in {format.duration(free_at - now, seconds=False)}" if free_at else "full"
-        )
+        return f"{why}, free in {format.duration(free_at - now, seconds=False)}" if free_at else why
     return "not needed: the others suffice"
 
 
 def _expires(account: AccountLimits, resets_at: datetime) -> Advice:
-    left = f"{account.week.left * 100:.0f}% of its week expires unused"
-    kept = f", {account.reserve * 100:.0f}% of it reserved" if account.reserve else ""
-    return Advice(resets_at, None, Action.EXPIRES, account.name, left + kept)
+    words = f"{account.week.left * 100:.0f}% of its week expires unused"
+    if account.reserve:
+        is_all = account.week.left <= account.reserve
+        reserve = f"including its reserve of {account.reserve * 100:.0f}%"
+        words += ", all of it its reserve" if is_all else f", {reserve}"
+    return Advice(resets_at, None, Action.EXPIRES, account.name, words)

@@ -71,6 +71,11 @@ class Candidate:
     urgency: float = 0.0
 
     @property
+    def is_full(self) -> bool:
+        """Full, rather than left with its reserve alone."""
+        return self.window is not None and _stops(self.window)
+
+    @property
     def percent_left(self) -> int:
         """Its room as the table has it: what the percentage that is shown there leaves of 100."""
         return math.ceil(round(min(self.room or 0.0, 1.0) * 100, 6))
@@ -293,7 +298,11 @@ def _reasons_for(
         limits[c.account] for c in others if c.standing is best.standing and c.account in limits
     ]
     if len(ranking) > 1 and not others:
-        yield "all others are full" if len(ranking) > 2 else "the other one is full"
+        are_full = all(candidate.is_full for candidate in ranking[1:])
+        if len(ranking) > 2:
+            yield "all others are full" if are_full else "no other account has room"
+        else:
+            yield f"the other one {'is full' if are_full else 'has no room'}"
     elif others and not peers:
         yield "less is known of the others" if len(others) > 1 else "less is known of the other one"
     elif others and best.account in limits:
@@ -305,7 +314,11 @@ def _reasons_for(
 
 def _reasons_when_full(ranking: Sequence[Candidate], now: datetime) -> Iterator[str]:
     best = ranking[0]
-    yield "every account is full" if len(ranking) > 1 else "the only account is full"
+    are_full = all(candidate.is_full for candidate in ranking)
+    if len(ranking) > 1:
+        yield "every account is full" if are_full else "no account has room"
+    else:
+        yield f"the only account {'is full' if are_full else 'has no room'}"
     if best.free_at is None:
         yield "when that ends is not known"
     else:

@@ -395,28 +395,33 @@ def parse_quiet_hours(text: str) -> Quiet:
     return Quiet(start, end)
 
 
-def parse_duration(text: str) -> timedelta:
+def parse_duration(text: str, longest: timedelta = LONGEST_DURATION) -> timedelta:
     """`30s`, `10m`, `2h`, `1d`, or several of these, the largest first: `1h30m`."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise InvalidValueError('not a duration: write one such as "30s", "10m", "2h" or "1d"')
     amounts = {unit: int(amount) for unit, amount in match.groupdict().items() if amount}
     duration = timedelta(**amounts)
-    if duration > LONGEST_DURATION:
-        raise InvalidValueError(f"too long: {LONGEST_DURATION.days}d is the most")
+    if duration > longest:
+        raise InvalidValueError(f"too long: {longest.days}d is the most")
     return duration
 
 
 def parse_since(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """A duration back from `now`, or an ISO 8601 instant; one without an offset is in `zone` (None: the machine's)."""
+    """A duration back from `now`, or an ISO 8601 instant until now; one without an offset is in `zone` (None: the
+    machine's).
+    """
     if _DURATION.fullmatch(text):
-        return now - parse_duration(text)
+        return now - parse_duration(text, timedelta.max)
     try:
         instant = datetime.fromisoformat(text)
         if instant.tzinfo is None and zone is not None:
             instant = instant.replace(tzinfo=zone)
-        return instant.astimezone(UTC)
+        instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidValueError(
             f'"{text}" is neither a duration nor a date: write one such as 12h, 7d or 2026-11-22T08:00'
         ) from None
+    if instant > now:
+        raise InvalidValueError(f'"{text}" is in the future')
+    return instant

@@ -151,6 +151,12 @@ def usages(
         yield account, Usage(datetime.fromtimestamp(at, UTC), windows)
 
 
+def windows(database: sqlite3.Connection, settings: str, accounts: Iterable[str]) -> set[str]:
+    """The windows of which there are samples of these accounts."""
+    query = "SELECT window FROM series WHERE settings = ? AND account = ?"
+    return {key for name in accounts for (key,) in database.execute(query, (settings, name))}
+
+
 def read(
     database: sqlite3.Connection, settings: str, account: str, since: datetime, until: datetime
 ) -> dict[str, list[Sample]]:

@@ -168,7 +168,8 @@ def edit_form(account: Account, rules: RuleBook) -> Form:
             Field("Org ID", account.org_id, name="org_id"),
         ]
     silent = ", ".join(sorted(map(str, own.silent)))
-    reserve = f"{round(account.reserve * 100, 6):g}" if account.reserve else ""
+    percent = round(account.reserve * 100, 6)
+    reserve = f"{percent:g}{'%' if percent < 1 else ''}" if percent else ""
     for name, text, hint in (
         ("label", account.label or "", "what metrics call it"),
         ("thresholds", render_thresholds(own.thresholds), f"{usual}, as usual"),

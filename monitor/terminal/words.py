@@ -213,7 +213,6 @@ def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
     Free is one that has room in all limits that stop its work, as far as is known.
     """
     choice = choose(state, now)
-    standings = [candidate.standing for candidate in choice.ranking]
     windows = [
         (name, window)
         for name, account in state.accounts.items()
@@ -224,8 +223,8 @@ def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
     ]
     found = Fleet(
         choice,
-        free=sum(standing <= Confidence.OLD for standing in standings),
-        full=standings.count(Confidence.FULL),
+        free=sum(candidate.standing <= Confidence.OLD for candidate in choice.ranking),
+        full=sum(candidate.is_full for candidate in choice.ranking),
         in_need=sum(account.login_required for account in state.accounts.values()),
         week_left=sum(weeks) / len(weeks) if weeks else None,
         worst=max(windows, key=lambda each: each[1].utilization, default=None),

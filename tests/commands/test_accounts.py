@@ -276,6 +276,9 @@ def test_what_is_different_for_an_accounts_alerts_is_edited(user: Machine) -> No
     assert user.run("edit", ME, "--thresholds", "90, 97.5", "--silent", "pace").returncode == 0
     assert user.run("edit", ME, "--reserve", "15").returncode == 0
     assert "reserve = 0.15" in user.settings.read_text()
+    ratio = user.run("edit", ME, "--reserve", "0.3")
+    assert (ratio.returncode, "30 or 0.3%?" in ratio.stderr) == (2, True)
+    assert "reserve = 0.15" in user.settings.read_text()
     assert "thresholds = [90, 97.5]" in user.settings.read_text()
     assert user.run("edit", ME, "--thresholds", "").returncode == 0
     assert "thresholds" not in user.settings.read_text()

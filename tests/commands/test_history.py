@@ -191,6 +191,7 @@ def test_a_forecast_of_an_older_sample_is_made_anew_of_what_is_kept(
         ("history --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),
         ("history --csv --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),
         ("history --demo --window 9h", 2, "known are 5h, 7d, 7d_fable, 7d_opus, extra"),
+        ("history --since 2222-01-01", 2, "is in the future"),
         ("history --since soon", 2, "neither a duration nor a date"),
         ("history work --from x.csv", 2, "--from is for `monitor history import`"),
         ("history import --csv", 2, "--csv is not for `monitor history import`"),
@@ -224,12 +225,27 @@ def test_the_demo_has_a_past_and_expects_something(env: dict[str, str]) -> None:
     assert not list(Path(env["HOME"]).rglob("state.db"))
 
 
+def test_a_window_with_old_samples_alone_is_known(world: dict[str, str]) -> None:
+    kept(world, Row(datetime.now(UTC) - timedelta(days=10), "home", "7d_opus", 0.5))
+    for words in ("", "home"):
+        done = ran(world, "history", *words.split(), "--window", "7d_opus")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "nothing is known of 7d_opus since " in done.stderr
+    back = ran(world, "history", "home", "--window", "7d_opus", "--since", "400d")
+    assert (back.returncode, back.stderr) == (0, "")
+    other = ran(world, "history", "work", "--window", "7d_opus")
+    assert (other.returncode, "known are 5h, 7d" in other.stderr) == (2, True)
+
+
 def test_without_a_history_it_says_why(env: dict[str, str]) -> None:  # noqa: F811
     settings(env, "work")
     file = Path(env["HOME"]) / ".config/claude-tracker/config.toml"
     file.write_text(f"[history]\nenabled = false\n{file.read_text()}")
-    done = ran(env, "history")
-    assert (done.returncode, "enabled = false" in done.stderr) == (1, True)
+    for words in ("history", "next --plan 3h"):
+        keep_accounts(env, file, account("work", 42))
+        done = ran(env, *words.split())
+        assert done.returncode == 1
+        assert "enabled = false" in done.stderr
 
 
 def test_the_samples_as_documents(world: dict[str, str]) -> None:

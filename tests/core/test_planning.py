@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -200,6 +201,22 @@ class TestPlan:
                 one.account == line.account and line.at < one.at < line.at + FIVE_HOURS
                 for one in used
             )
+
+    @pytest.mark.parametrize(
+        ("week", "words"),
+        [
+            (0.5, "50% of its week expires unused, including its reserve of 15%"),
+            (0.1, "10% of its week expires unused, all of it its reserve"),
+        ],
+    )
+    def test_it_says_what_of_it_is_reserved(self, week: float, words: str) -> None:
+        kept = replace(account("a", week=week, resets_in=3 * HOUR), reserve=0.15)
+        lines = plan([kept], NOW, 4 * HOUR, lambda _: 0.0)
+        expiring = [line.reason for line in lines if line.action is Action.EXPIRES]
+        assert expiring == [words]
+        left = [line.reason for line in lines if line.action is Action.LEAVE]
+        is_left = "only its reserve is left, free in 3h 00m"
+        assert left == [is_left if week < 0.15 else "not needed: the others suffice"]
 
     def test_it_says_when_to_wait(self) -> None:
         lines = plan([account("a")], NOW, 5 * HOUR, lambda _: 60.0)

@@ -93,6 +93,10 @@ def test_a_reserve_is_left_to_others() -> None:
     assert made.ranking[1].reasons == ("only its reserve of 25% is left",)
     alone = choice(kept)
     assert (alone.usable, alone.free_at) == (False, after(days=1))
+    assert alone.reasons[0] == "the only account has no room"
+    full = choice(kept, week("b", 10, 100, 6))
+    assert full.reasons[0] == "no account has room"
+    assert [candidate.is_full for candidate in full.ranking] == [False, True]
 
 
 def test_a_larger_plan_counts_by_its_own_windows() -> None:

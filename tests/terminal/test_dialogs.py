@@ -219,6 +219,11 @@ def test_a_wrong_reserve_is_named_and_focused() -> None:
     form, command = submit(filled_in(edit_form(OAUTH, RuleBook()), BACKTAB, "120"), [])
     assert (command, form.focused.label) == (None, "Reserve")
     assert form.error == "the reserve is a percentage from 0 to 100"
+    form, command = submit(filled_in(edit_form(OAUTH, RuleBook()), BACKTAB, "0.15"), [])
+    assert (command, form.error) == (None, "the reserve is a percentage: 15 or 0.15%?")
+    form = edit_form(replace(OAUTH, reserve=0.0015), RuleBook())
+    _, command = submit(form, [])
+    assert isinstance(command, EditAccount) and command.reserve == 0.0015
 
 
 def test_tab_goes_round_the_fields() -> None:

@@ -159,13 +159,16 @@ def parse_thresholds(text: str) -> tuple[float, ...] | None:
 
 
 def parse_share(text: str) -> float:
-    """Read a percentage as a ratio. Raises ValueError with words for the person."""
+    """Read a percentage as a ratio; one below 1 needs its sign. Raises ValueError with words for the person."""
+    number = text.strip().removesuffix("%")
     try:
-        percent = float(text.strip().removesuffix("%"))
+        percent = float(number)
     except ValueError:
         percent = -1.0
     if not 0 <= percent <= 100:
         raise ValueError("the reserve is a percentage from 0 to 100")
+    if 0 < percent < 1 and number == text.strip():  # as the settings file has it
+        raise ValueError(f"the reserve is a percentage: {percent * 100:g} or {percent:g}%?")
     return percent / 100
 
 

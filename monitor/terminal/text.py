@@ -225,16 +225,13 @@ def box(title: str, inner: Iterable[Line], cells: int) -> list[Line]:
     """The lines in a border of `cells` cells with a title."""
     room = cells - 2
     head = clip(f" {title} ", room - 1)
-    lines: list[Line] = [_border(f"┌─{head}{'─' * (room - 1 - width(head))}┐")]
+    edge = Span("│", Style.BORDER)
+    lines = [text_line(f"┌─{head}{'─' * (room - 1 - width(head))}┐", Style.BORDER)]
     for line in inner:
         content = fit(line, room)
         rest = Span(" " * (room - line_width(content)))
-        lines.append((*_border("│"), *content, rest, *_border("│")))
-    return [*lines, _border(f"└{'─' * room}┘")]
-
-
-def _border(text: str) -> Line:
-    return (Span(text, Style.BORDER),)
+        lines.append((edge, *content, rest, edge))
+    return [*lines, text_line(f"└{'─' * room}┘", Style.BORDER)]
 
 
 def center_over(base: Sequence[Line], top: Sequence[Line], cells: int) -> list[Line]:

@@ -38,7 +38,7 @@ class Client:
         self._clock = clock
 
     async def __aenter__(self) -> Self:
-        self._session = session_of(self._hosts.user_agent)
+        self._session = await session_of(self._hosts.user_agent)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -124,7 +124,7 @@ class Reached:
 async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Failure:
     """Ask the host of this URL. Never raises for what a network can do."""
     try:
-        async with session_of(user_agent, timeout_secs) as session:
+        async with await session_of(user_agent, timeout_secs) as session:
             answer = await ask(session, f"{url}{HELLO}", {}, most=HELLO_BYTES)
     except BlockedError as blocked:
         return blocked.failure

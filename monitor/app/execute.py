@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from exporters.template import parse_format
@@ -28,6 +29,7 @@ from monitor.core.format import clock, duration
 from monitor.core.model import AccountState
 from monitor.notify.channel import NOTIFICATIONS_OFF
 from monitor.storage.cache import mute_words
+from monitor.system.aio import Daemon
 
 REFRESH_SECS: Final = 30.0
 """Limit of the wait for the polls of a refresh, which have limits of their own."""
@@ -123,7 +125,7 @@ async def _import(app: App, command: ImportLogins) -> str:
     if folder is None:
         places = await credentials.watcher.follow()
     else:
-        places = [credentials.login_at(folder)]
+        places = [await Daemon(partial(credentials.login_at, folder)).future]
     imports = await credentials.accounts.import_all(places)
     if command.brief:
         return imports.or_raise().words

@@ -43,6 +43,7 @@ from monitor.storage.recorder import Recorder
 from monitor.storage.samples import Row
 from monitor.storage.writer import Database
 from monitor.store import Store
+from monitor.system.aio import Daemon
 from monitor.system.clock import ServerClock
 
 PINNED_CLAUDE_CODE = "2.1.282"
@@ -87,7 +88,10 @@ async def build(
     clock = clock or ServerClock()
     discovery = Discovery(environ=environ, security=Security(clock=clock))
     async with AsyncExitStack() as stack:
-        path, rows = state_db(environ), instance_key(environ, settings.path)
+        rows, hosts = await Daemon(
+            lambda: (instance_key(environ, settings.path), hosts_of(settings.api))
+        ).future
+        path = state_db(environ)
         recorder = await stack.enter_async_context(open_recorder(path, rows, alerts=alerts))
         cached = await recorder.load()
         clock.offset = clock.found = cached.clock_offset
@@ -102,7 +106,7 @@ async def build(
             given=CredentialsDirectory(environ),
             storage=settings.storage,
         )
-        client = await stack.enter_async_context(client_for(settings.api, clock))
+        client = await stack.enter_async_context(Client(hosts, clock))
         app = connect(places, persistence, client, policy_of(settings), clock)
         await app.load(settings, cached)
         yield app
@@ -179,7 +183,9 @@ async def build_demo() -> AsyncIterator[App]:
     async with AsyncExitStack() as stack:
         recorder = await stack.enter_async_context(open_recorder(IN_MEMORY, apart=DEMO_SAMPLES))
         url = await stack.enter_async_context(SimulatedApi(simulated, clock.now))
-        client = await stack.enter_async_context(client_for(ApiSettings(url, url), clock))
+        agent = f"claude-code/{PINNED_CLAUDE_CODE}"
+        hosts = hosts_of(ApiSettings(url, url, user_agent=agent))
+        client = await stack.enter_async_context(Client(hosts, clock))
         persistence = Persistence.over(recorder, others)
         app = connect(places, persistence, client, Policy(interval=DEMO_INTERVAL), clock)
         await app.credentials.accounts.import_all(logged_in[:-1])
@@ -264,15 +270,13 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def hosts_of(api: ApiSettings) -> ApiHosts:
-    """Return the hosts that the settings name."""
+    """Return the hosts that the settings name; blocks."""
     return ApiHosts(api.url, api.web_url, api.timeout_secs, api.user_agent or user_agent())
 
 
-def client_for(api: ApiSettings, clock: ServerClock) -> Client:
-    """Make a client of the hosts that the settings name."""
-    return Client(hosts_of(api), clock)
-
-
 def user_agent() -> str:
-    """Name one that the API accepts, which gives others a far smaller budget, and that is honest about who asks."""
+    """Name one that the API accepts, which gives others a far smaller budget, and that is honest about who asks.
+
+    Blocks.
+    """
     return f"claude-code/{installed_version() or PINNED_CLAUDE_CODE} (claude-tracker/{__version__})"

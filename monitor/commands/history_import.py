@@ -306,7 +306,7 @@ async def _ask(
         }
     )
     try:
-        async with web.session_of("claude-tracker", ANSWER_SECS) as session:
+        async with await web.session_of("claude-tracker", ANSWER_SECS) as session:
             answer = await web.ask(
                 session, f"{url}/api/v1/query_range?{query}", {}, most=MOST_BYTES
             )

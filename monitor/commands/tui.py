@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from monitor.app.leadership import Election
 from monitor.core.state import State
 from monitor.paths import config_path, instance
-from monitor.system.aio import Observable
+from monitor.system.aio import Daemon, Observable
 from monitor.system.clock import SystemClock
 from monitor.system.stdio import can_move_cursor
 
@@ -121,7 +121,7 @@ async def _leader(
     from monitor.system import logs
 
     file = state_db(os.environ).with_name("monitor.log")
-    logs.configure(arguments.log_level.upper(), file=file)
+    await Daemon(partial(logs.configure, arguments.log_level.upper(), file=file)).future
     options = cli_options(arguments, program.show)
     config = await read_config(options, must_exist=bool(view.state.accounts))
     return Leader(options, config, view, path)

@@ -219,15 +219,16 @@ class Discovery:
         return list(found.values())
 
     def source(self, folder: str | None, item: str = "") -> ClaudeCode:
-        """The login of this folder, or of the Keychain's item alone; the same object each time."""
+        """The login of this folder, or of the Keychain's item alone; the same object each time. Blocks."""
         if (item, folder) not in self._kept:
-            self._kept[item, folder] = ClaudeCode(
+            made = ClaudeCode(
                 folder,
                 item=item,
                 environ=self._environ,
                 platform=self._platform,
                 security=self._security,
             )
+            self._kept.setdefault((item, folder), made)  # another thread may have been faster
         return self._kept[item, folder]
 
 

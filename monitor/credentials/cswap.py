@@ -10,12 +10,14 @@ imports and not for a timer.
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, Source
 from monitor.core.sanitize import ordinary
 from monitor.credentials.given import run
 from monitor.credentials.tokens import parse_instant, parse_object
+from monitor.system.aio import Daemon
 
 LIMIT_SECS: Final = 30.0
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -40,7 +42,7 @@ class SwapAccount:
 
 async def listed(executable: str = "cswap", *, limit_secs: float = LIMIT_SECS) -> list[SwapAccount]:
     """In its own order, without API keys, which have no windows. Raises CredentialError."""
-    if shutil.which(executable) is None:
+    if await Daemon(partial(shutil.which, executable)).future is None:
         raise CredentialError.of(Cause.MISSING, Source.CSWAP, executable)
     argv, limit = (executable, "list", "--json"), limit_secs
     try:

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -12,6 +13,7 @@ from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Credential
 from monitor.credentials.claude_files import WholeFile
 from monitor.credentials.tokens import parse_token
+from monitor.system.aio import Daemon
 from monitor.system.clock import Clock
 from monitor.system.subprocesses import MAX_BYTES, TooMuchOutputError, ending, output_of
 
@@ -88,7 +90,7 @@ class TokenCommand:
             return held
 
     async def _printed(self) -> Credential:
-        if not self._argv or shutil.which(self._argv[0]) is None:
+        if not self._argv or not await Daemon(partial(shutil.which, self._argv[0])).future:
             raise self._failed(Cause.MISSING)
         name, limit = program_name(self._argv), self._limit_secs
         code, output = await run(Source.COMMAND, name, *self._argv, limit_secs=limit)

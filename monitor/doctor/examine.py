@@ -38,7 +38,7 @@ from monitor.paths import instance_key
 from monitor.settings import Settings, state_db
 from monitor.storage import cache
 from monitor.store import Store
-from monitor.system.aio import DaemonThreads
+from monitor.system.aio import Daemon, DaemonThreads
 from monitor.system.clock import Clock
 
 LOGINS_SECS: Final = 20.0
@@ -67,9 +67,10 @@ class World:
 
 async def examine(world: World) -> list[Check]:
     """Every check, fit to be shown to strangers; takes as long as the slowest of them."""
-    usable, checks = files.settings_checks(world.config)
+    usable, checks = await Daemon(lambda: files.settings_checks(world.config)).future
     settings = usable or Settings(world.config)
-    checks += await _Examination(world, settings).checks()
+    examination = await Daemon(lambda: _Examination(world, settings)).future
+    checks += await examination.checks()
     if usable is None:
         checks = [check for check in checks if check.name not in _OF_SETTINGS]
     names = {account.name for account in settings.accounts}
@@ -91,7 +92,7 @@ _OF_SETTINGS: Final = {
 
 
 class _Examination:
-    """One run. What several checks are about is found out once."""
+    """One run. What several checks are about is found out once, when it is made, which blocks."""
 
     def __init__(self, world: World, settings: Settings) -> None:
         self._world = world
@@ -146,21 +147,27 @@ class _Examination:
 
     async def _state(self) -> list[Check]:
         database = state_db(self._world.environ)
-        return [files.folder_check(database.parent), *files.database_checks(database)]
+        return await Daemon(
+            lambda: [files.folder_check(database.parent), *files.database_checks(database)]
+        ).future
 
     async def _api(self) -> list[Check]:
         settings, world, answer = self._settings.api, self._world, None
         began = world.clock.now()
         if settings.enabled:
-            agent = settings.user_agent or user_agent()
+            agent = settings.user_agent or await Daemon(user_agent).future
             answer = await world.reach(settings.url, settings.timeout_secs, agent)
         asked_at = began + (world.clock.now() - began) / 2
-        return network.api_checks(settings.url, answer, asked_at, world.platform, world.environ)
+        return await Daemon(
+            lambda: network.api_checks(
+                settings.url, answer, asked_at, world.platform, world.environ
+            )
+        ).future
 
     async def _port(self, who: Mapping[str, Any] | None) -> list[Check]:
         options = CliOptions(self._world.config)
         try:
-            site = await asyncio.to_thread(site_of, self._settings, options)
+            site = await Daemon(lambda: site_of(self._settings, options)).future
         except SettingsError as error:
             fix = error.advice or "correct that file, or the setting that names it"
             return [network.PORT.fail(error.problem, fix)]

@@ -4,12 +4,12 @@ The exceptions of aiohttp end here; their texts may quote a request, and so a to
 """
 
 import errno
-import functools
 import os
 import ssl
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ import aiohttp
 
 from monitor.core.errors import Cause, Failure, Reason
 from monitor.core.sanitize import one_line
+from monitor.system.aio import Daemon
 from monitor.system.files import read_regular
 from monitor.system.urls import split_url
 
@@ -46,15 +47,16 @@ class Answer:
     body: bytes
 
 
-def session_of(user_agent: str, timeout_secs: float | None = None) -> aiohttp.ClientSession:
+async def session_of(user_agent: str, timeout_secs: float | None = None) -> aiohttp.ClientSession:
     """A session that keeps nothing; the limit is for each request, None for one whose caller has a limit of its own.
 
     Requests are minutes apart and machines sleep: a kept connection would be a dead one.
     """
+    trust = partial(_trust, *map(os.environ.get, (*CA_FILES, "SSL_CERT_DIR")))
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             force_close=True,
-            ssl=_trust(*map(os.environ.get, (*CA_FILES, "SSL_CERT_DIR"))),
+            ssl=await Daemon(trust).future,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout_secs),
@@ -98,11 +100,12 @@ async def ask(
                         break
             return Answer(response.status, response.headers, bytes(body))
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise BlockedError(failure_of(error, url, timeout.total)) from None
+        failure = partial(failure_of, error, url, timeout.total)
+        raise BlockedError(await Daemon(failure).future) from None
 
 
 def failure_of(error: Exception, url: str, limit_secs: float | None = None) -> Failure:
-    """Say what an error of a request means. The order matters: the classes of aiohttp are subclasses of each other."""
+    """Say what an error of a request means; blocks. The order matters: classes of aiohttp are subclasses of others."""
     parts = split_url(url)
     host = (parts.hostname if parts else None) or "the host"
     proxy = urlsplit(proxy_of(url) or "").hostname or ""
@@ -172,7 +175,7 @@ def proxy_of(url: str) -> str | None:
     return proxy.geturl()
 
 
-@functools.lru_cache(maxsize=4)
+@lru_cache(maxsize=4)
 def _trust(own: str | None, extra: str | None, folder: str | None) -> ssl.SSLContext | bool:
     """The trust of TLS by the variables of `CA_FILES` and SSL_CERT_DIR; True is aiohttp's own, as nothing is named."""
     if not (own or extra or folder):

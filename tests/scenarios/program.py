@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from monitor.api.client import Client
 from monitor.app.app import App, Persistence
 from monitor.app.poller import TICK
-from monitor.app.wiring import Places, client_for, connect
+from monitor.app.wiring import Places, connect, hosts_of
 from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
 from monitor.core.state import Policy, State
@@ -63,7 +64,7 @@ class Machine:
         rows = instance_key(self.environ, self.config)
         recorder = inline_recorder(Path(state_folder(self.environ)), rows)
         cached = await recorder.load()
-        async with client_for(settings.api, clock) as client:
+        async with Client(hosts_of(settings.api), clock) as client:
             kept = Persistence.over(recorder, lambda *_: ())
             places = self._places(AccountCache(cached.facts, recorder.record_facts))
             app = connect(places, kept, client, policy, clock, chance=lambda: 0.5)

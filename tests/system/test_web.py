@@ -73,7 +73,7 @@ async def test_a_proxy_of_another_kind_is_named_and_not_quoted(
     monkeypatch: pytest.MonkeyPatch, named: str, cause: Cause
 ) -> None:
     name_proxies(monkeypatch, {"ALL_PROXY": named})
-    async with session_of("test") as session:
+    async with await session_of("test") as session:
         with pytest.raises(BlockedError) as blocked:
             await ask(session, URL, {})
     assert blocked.value.failure.cause is cause
@@ -108,7 +108,7 @@ def test_a_variable_that_names_no_certificates_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("token", [TOKEN, f"{TOKEN}\nx"])
 async def test_no_word_of_a_request_is_in_what_is_raised(token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    async with receiver(reset, garbage) as server, session_of("test") as session:
+    async with receiver(reset, garbage) as server, await session_of("test") as session:
         for url in (server.url, server.url, f"http://[{TOKEN}", "https://nowhere.invalid"):
             with pytest.raises(BlockedError) as blocked:
                 await ask(session, url, headers, post=b"")
@@ -117,14 +117,14 @@ async def test_no_word_of_a_request_is_in_what_is_raised(token: str) -> None:
 
 
 async def test_a_request_whose_connection_is_lost_was_sent_once() -> None:
-    async with receiver(reset) as server, session_of("test") as session:
+    async with receiver(reset) as server, await session_of("test") as session:
         with pytest.raises(BlockedError) as blocked:
             await ask(session, server.url, {})
     assert (blocked.value.failure.cause, len(server.requests)) == (Cause.CUT, 1)
 
 
 async def test_no_more_of_a_body_is_read_than_is_wanted() -> None:
-    async with receiver() as server, session_of("test", 10) as session:
+    async with receiver() as server, await session_of("test", 10) as session:
         assert (await ask(session, server.url, {})).body == b""
         answer = await ask(session, server.url, {"X-Kind": "test"}, post=b"said", most=10)
     assert answer.status == 200

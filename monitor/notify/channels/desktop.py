@@ -10,6 +10,7 @@ import html
 import importlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from monitor.core.alerts.rules import Alert
@@ -17,6 +18,7 @@ from monitor.core.alerts.text import Message
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import LIMIT_SECS, Channel
 from monitor.notify.channels.command import run
+from monitor.system.aio import Daemon
 
 if TYPE_CHECKING:
     from desktop_notifier import Capability, Urgency
@@ -107,7 +109,7 @@ class Desktop(Channel):
         bus = _bus(self._current)
         if self._current is None or (bus is not None and not bus.connected):
             self.close()
-            await asyncio.to_thread(importlib.import_module, "desktop_notifier")  # takes 0.1 s
+            await Daemon(partial(importlib.import_module, "desktop_notifier")).future  # takes 0.1 s
             self._current = self._make()
         library = self._current
         if not await library.get_capabilities():

@@ -100,7 +100,7 @@ async def _try(
     In a session of its own: alerts are rare.
     """
     try:
-        async with session_of("claude-tracker") as session:
+        async with await session_of("claude-tracker") as session:
             answer = await ask(session, url, headers, post=body)
     except BlockedError as blocked:
         failure = blocked.failure

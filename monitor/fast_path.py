@@ -216,7 +216,7 @@ def read_input(deadline: float) -> dict[str, object]:
             return parse_input(document)
         document += piece
         if len(document) > MOST_INPUT:
-            raise tracker_error(f"standard input holds more than {MOST_INPUT >> 20} MiB")
+            raise tracker_error(f"standard input is more than {MOST_INPUT >> 20} MiB")
     raise tracker_error("standard input has not ended in time")
 
 

@@ -20,10 +20,16 @@ PAGES = [
 ]
 STALE = re.compile(
     r"\b(?:told|tells?|spoke|speaks|mends?|anew|nobody|whom|by itself|some \d+|to be had"
-    r"|(?:is|are) asked|known already)\b",
+    r"|(?:is|are) asked|known already"
+    r"|holds(?! up)|samples hold|reads along|troubles of|takes over when|cannot take over(?! polling)"
+    r"|which polls|polls once|all goes on|to the minute|less is known|does not climb|expect 429"
+    r"|serves .* and notifies)\b",
     re.IGNORECASE,
 )
-"""Say sent, fires, fixes, again, nothing, automatically, about 28, available, is polled, already added."""
+"""Say sent, fires, fixes, again, nothing, automatically, about 28, available, is polled, already added.
+
+A token is valid, an answer contains usage, a host has problems, a clock is OK, a monitor stands by or is attached.
+"""
 
 
 def strings(source: str) -> Iterator[tuple[int, str]]:

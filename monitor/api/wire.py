@@ -116,7 +116,7 @@ def _error_in(answer: Json) -> ApiError:
     """The error that came with a status of 200."""
     error = _Error.of(answer)
     if error is None:
-        return _odd("the answer holds no usage that this version knows")
+        return _odd("the answer contains no usage that this version knows")
     if error.kind in LOGIN_ERRORS:
         return ApiError(_of_login(403 if error.kind == "permission_error" else 401, error))
     reason = ERROR_TYPES.get(error.kind, Reason.SCHEMA)

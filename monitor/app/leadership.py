@@ -94,7 +94,7 @@ class Election:
         """Lead as soon as nobody else does, until the main task ends; `stand_by` hears who else does."""
 
         async def wait() -> None:
-            words = f"{self._who()} polls; this one takes over when that ends"
+            words = f"{self._who()} is polling; standing by"
             if words != self._status:
                 self._status, self._has_begun = words, True
                 stand_by(words)
@@ -140,7 +140,7 @@ class Election:
         self._lock.release()
         if not self._has_begun:
             raise error
-        self._status = f"this one cannot take over: {error}"
+        self._status = f"cannot take over polling: {error}"
         await first(main_task, asyncio.sleep(REFUSED_SECS))
 
     async def _lock_lost(self) -> None:
@@ -155,7 +155,7 @@ class Election:
         async def follow() -> None:
             async for state in mirrored(self._socket):
                 if not self._is_following:
-                    self._status = f"watching {who}, which polls"
+                    self._status = f"attached to {who}"
                     self._is_following = self._has_begun = True
                 view.show(state)
 
@@ -164,7 +164,7 @@ class Election:
             if self._is_following:
                 self._status = f"{who} has ended"
             else:
-                self._status = self._status or f"{who} is starting, or polls once"
+                self._status = self._status or f"{who} is starting up"
                 await first(main_task, asyncio.sleep(LOOK_SECS))
         except SilentLeaderError:
             self._status = f"{who} does not answer"

@@ -236,7 +236,7 @@ def _run(state: State, now: datetime, query: Run) -> Answer:
             return Answer(1, _NO_PLACE.format("any account"))
         choice = choose(replace(state, accounts=placed), now)
         if choice.account is None:
-            return Answer(1, f"no account to use now: {'; '.join(choice.reasons)}")
+            return _no_account(choice)
         account = state.accounts[choice.account]
     else:
         account = named_account(state, query.account)
@@ -259,7 +259,7 @@ def _run(state: State, now: datetime, query: Run) -> Answer:
 def _named(choice: Choice, what: Callable[[str], str]) -> Answer:
     """Describe the chosen account, or give one line that says why none is."""
     if not choice.usable or choice.account is None:
-        return Answer(1, f"no account to use now: {'; '.join(choice.reasons)}")
+        return _no_account(choice)
     return Answer(0, f"{what(choice.account)}\n")
 
 
@@ -298,3 +298,8 @@ def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
             for candidate in choice.ranking
         ],
     }
+
+
+def _no_account(choice: Choice) -> Answer:
+    words = "; ".join(choice.reasons)
+    return Answer(1, f"no account to use now: {words}" if choice.ranking else words)

@@ -109,7 +109,7 @@ def _replay(arguments: Namespace, now: datetime) -> None:
     )
     for alert in fired:
         print(f"  {clock(alert.at, now, seconds=True)}  {_row(alert, now)}")
-    print("samples hold no logins, failures or forecasts: pace goes by the slope of 5h")
+    print("samples contain no logins, failures or forecasts: pace goes by the slope of 5h")
 
 
 def _explain(arguments: Namespace, now: datetime) -> None:

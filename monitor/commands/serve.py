@@ -193,7 +193,7 @@ class Service:
             try:
                 await self._leader.reload()
             except TrackerError as error:
-                _log.error("settings not reloaded, all goes on as before: %s", error)
+                _log.error("reload failed, nothing changed: %s", error)
 
     async def _journal(self) -> None:
         """Log each account's health as it changes."""

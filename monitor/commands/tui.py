@@ -105,7 +105,7 @@ def _footer(election: Election, idle: str) -> "Footer":
         return Footer(metrics=election.status)
     if election.leads or not idle:
         return Footer(election.status, is_problem=not election.is_well)
-    return Footer(f"{election.status}; {idle}: not before this one polls", is_problem=True)
+    return Footer(f"{election.status}; {idle}: only in the polling process", is_problem=True)
 
 
 async def _leader(

@@ -332,8 +332,8 @@ waiting                   waiting for Claude Code: run {there}
 login_ended               Claude Code's login has ended: run {there} and use /login
 logged_out                logged out: run {claude} and use /login
 absent login              no login found yet: run {claude} and use /login
-other_login               {at} holds the login of {owner!r}: run {claude} and use /login, or correct config_dir in the
-                          settings
+other_login               {at} contains the login of {owner!r}: run {claude} and use /login, or correct config_dir in
+                          the settings
 expired login             the token there has expired: run {login}, then import again
 unidentified              it cannot be asked now whose the new login is ({detail})
 not_asked                 it cannot be asked whose token this is (api.enabled is false)
@@ -351,7 +351,7 @@ alien                     something on the way answered instead of the API ({det
 no_host                   {name} cannot be found (no network, or no DNS): check the network; `ping -c 1 {name}`
                           says whether the name is found
 unreached                 {name} cannot be reached{detail}: check the network, the VPN and the firewall
-untrusted                 certificate not trusted ({name}, {detail}): if your company's proxy reads along, run `export
+untrusted                 certificate not trusted ({name}, {detail}): if this is a corporate TLS proxy, run `export
                           NODE_EXTRA_CA_CERTS=/path/to/company-ca.pem`
 no_tls                    no TLS with {name}, what answers there uses another protocol: correct HTTPS_PROXY, or
                           api.url in the settings
@@ -375,7 +375,7 @@ wrong_organization        the login belongs to another organization than org_id 
 wrong_organization session_key
                           the session key is not of the organization that org_id in the settings names: correct org_id
                           by `monitor accounts edit`
-no_limits                 the answer holds no figure at all: the last ones are kept until it does
+no_limits                 the answer contains no figures: the last ones are kept until it does
 left_out                  some of its figures could not be read ({detail})
 wrong_account             the token that is given for {name!r} is of {owner}, which is another account
 
@@ -385,7 +385,7 @@ no_keyring login          no system keyring available: unlock or start a keyring
                           "linked" (read live from Claude Code), a token_command, or a systemd credential of its name
 no_keyring session_key    no system keyring available: unlock or start a keyring, or give the account a token_command,
                           or a systemd credential of its name
-odd_key                   the key holds a space or an odd character: copy it again
+odd_key                   the key contains a space or an odd character: copy it again
 
 # The keyring.
 no_keyring                no keyring answers here: start GNOME Keyring (`gnome-keyring-daemon --start`), KWallet or
@@ -419,14 +419,14 @@ denied keychain           the Keychain refuses access: in Keychain Access, under
 cancelled                 the Keychain's question was cancelled: try again, and answer it by 'Always Allow'
 silent keychain           the Keychain is silent: answer the question that waits on the Mac's own screen by 'Always
                           Allow', and try again in a minute
-too_large keychain        the Keychain holds too much: look what it is
+too_large keychain        the Keychain item is too large: look what it is
 not_started keychain      {name} cannot be run ({detail}): look whether it is there
 failed keychain           `security` failed with exit code {detail}: `security list-keychains` says whether the
                           Keychain works at all
 
 # Files of Claude Code.
-absent                    {name} holds no login: start `claude` and use /login
-mcp_only                  {name} holds only logins of MCP servers: start `claude` and use /login
+absent                    {name} contains no login: start `claude` and use /login
+mcp_only                  {name} contains only logins of MCP servers: start `claude` and use /login
 absent file               Claude Code is not logged in at {name}: start `claude` there and use /login
 damaged                   half-written or damaged: {detail}look at {name}, or have `claude` write it again by /login
 absent claude_json        there is no {name}: start `claude` once

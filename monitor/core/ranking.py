@@ -257,11 +257,7 @@ def choose(state: State, now: datetime, model: str | None = None) -> Choice:
     ]
     ranking = tuple(sorted(found, key=_preference))
     if not ranking:
-        return Choice(
-            None,
-            False,
-            ("there are no accounts yet: `monitor accounts import` takes over a login",),
-        )
+        return Choice(None, False, ("no accounts yet: run `monitor accounts import --all`",))
     if all(candidate.room is None for candidate in ranking):
         doubts = [
             f"{clean(candidate.account)}: {', '.join(candidate.reasons)}"
@@ -304,7 +300,7 @@ def _reasons_for(
         else:
             yield f"the other one {'is full' if are_full else 'has no room'}"
     elif others and not peers:
-        yield "less is known of the others" if len(others) > 1 else "less is known of the other one"
+        yield f"the {'others have' if len(others) > 1 else 'other one has'} no recent data"
     elif others and best.account in limits:
         current = best.account if best.in_use else None
         yield why(limits[best.account], [limits[best.account], *peers], now, current, model)

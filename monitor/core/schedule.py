@@ -274,6 +274,6 @@ def over_budget(base: timedelta) -> str | None:
     if base >= LEAST_INTERVAL:
         return None
     return (
-        f"poll_interval_secs = {base.total_seconds():g} sends {-(-HOUR // base)} requests an hour; "
-        f"the usage API allows some {REQUESTS_PER_HOUR}: expect 429"
+        f"poll_interval_secs = {base.total_seconds():g} needs {-(-HOUR // base)} requests an hour; "
+        f"the usage API allows about {REQUESTS_PER_HOUR}: expect rate limits"
     )

@@ -184,7 +184,7 @@ class AccountService:
             await self._in_thread(self._file.check, account)
             async with self._kept(account, Credential(key, AuthMethod.SESSION_KEY)):
                 await self._add(account)
-        return f"{command.name} added"
+        return f"added {command.name}"
 
     async def _add(self, account: Account) -> None:
         """One more account. Raises TrackerError, and then nothing that was learnt of it is remembered."""
@@ -234,7 +234,7 @@ class AccountService:
             if key is not None:
                 seen = CredentialSeen(self._clock.now(), new_name, None, renewed=True)
                 self._store.dispatch(seen)
-        return f"{new_name} saved"
+        return f"saved {new_name}"
 
     async def remove(self, name: str) -> str:
         """Remove an account, its entry in the keyring last."""
@@ -244,7 +244,7 @@ class AccountService:
             self._forget(name)
             await self._reload()
             await self._stores.delete(account)
-        return f"{name} removed"
+        return f"removed {name}"
 
     async def use(self, name: str) -> str:
         """Mark an account as the active one."""

@@ -159,7 +159,7 @@ class LocalUsage:
             )
         if identity is not None and not self._agrees(owner, identity):
             raise TrackerError(
-                f"{place_name(source)} holds the login of {owner}, but .claude.json names another one: "
+                f"{place_name(source)} contains the login of {owner}, but .claude.json names another one: "
                 f"run `{command(source.folder)}` once"
             )
         return owner

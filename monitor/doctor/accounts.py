@@ -215,8 +215,8 @@ def _token_check(facts: TokenFacts, now: datetime) -> Check:
     status, failure, title = facts.status, facts.status.failure, facts.title
     ends = status.expires_at
     if failure is None:
-        holds = f" for {duration(ends - now)}" if ends else ", no end known"
-        return ACCOUNT.ok(f"{title}: {facts.place} has its token{holds}")
+        left = f" for {duration(ends - now)}" if ends else ", no end known"
+        return ACCOUNT.ok(f"{title}: {facts.place} has its token{left}")
     if status.storage is Storage.SYSTEMD and not facts.is_given:
         found = "only the service itself is given them"
         return ACCOUNT.skip(f"{title}: {_PLACES[Storage.SYSTEMD]}: {found}")

@@ -137,7 +137,7 @@ def login_check(
         expired = expires or now
         words = f"{place}: the token expired {age(now - expired)} ago, at {minute(expired)}"
         if ends is not None:
-            words += f"; the login holds until {ends:%Y-%m-%d}"
+            words += f"; the login is valid until {ends:%Y-%m-%d}"
         if not login.renewable:
             then = ", then /login: there is nothing to renew it with"
         else:

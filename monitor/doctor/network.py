@@ -67,7 +67,7 @@ def api_checks(
         return [way, CLOCK.skip("no Date was sent")]
     ahead = asked_at - answer.date  # negative where our clock is behind, and to the second
     if abs(ahead) <= MOST_SKEW:
-        return [way, CLOCK.ok("it agrees with the server's to the minute")]
+        return [way, CLOCK.ok("clock OK (within 1 min)")]
     direction = "ahead of" if ahead > timedelta(0) else "behind"
     found = f"this clock is {duration(abs(ahead))} {direction} the server's"
     return [way, CLOCK.warn(found, _SET_CLOCK.get(platform, "set the clock"))]
@@ -81,7 +81,7 @@ def _reached(host: str, answer: Reached, environ: Mapping[str, str]) -> Check:
         )
         return API.fail(found, fix)
     if answer.status >= 500:
-        return API.warn(f"{host} has troubles of its own (HTTP {answer.status})", "wait")
+        return API.warn(f"{host} is having problems (HTTP {answer.status})", "wait")
     problem = trust_problem(environ)
     if problem:
         return API.warn(f"{host} answers, but {problem}", "correct the variable, or unset it")
@@ -114,10 +114,10 @@ async def instance_check(who: Who) -> tuple[Check, Mapping[str, Any] | None]:
         return INSTANCE.ok("none runs: the next `monitor tui` or `monitor serve` polls"), None
     pid, version = answer.get("pid"), answer.get("version")
     if version != __version__:
-        found = f"process {pid} polls, and is of version {version}, not {__version__}"
+        found = f"polling: pid {pid}, version {version}, not {__version__}"
         fix = "end it and restart it: the older program is polling"
         return INSTANCE.warn(found, fix), answer
-    return INSTANCE.ok(f"process {pid} polls, version {version}"), answer
+    return INSTANCE.ok(f"polling: pid {pid}, version {version}"), answer
 
 
 PORT: Final = Question("port", "Prometheus and the status page find the figures there")

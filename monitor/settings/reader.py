@@ -113,7 +113,7 @@ def _check_references(settings: Settings) -> None:
     accounts = {account.name for account in settings.accounts}
     for key, entry in channels.entries.items():
         if entry in accounts:
-            words = "this entry holds the token of an account: give the channel one of its own"
+            words = "this entry contains the token of an account: give the channel one of its own"
             raise InvalidValueError(words, "channels", *key.split("."))
 
 

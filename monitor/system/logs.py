@@ -196,7 +196,7 @@ def crash_report(error: BaseException) -> str:
     """The page to show of a bug: the traceback and the versions, without local variables and secrets."""
     lines = traceback.TracebackException.from_exception(error).format()
     return (
-        "Claude Tracker has stopped because of a bug in it. Please report this; it holds no secret.\n"
+        "Claude Tracker has stopped because of a bug in it. Please report this; it contains no secret.\n"
         f"claude-tracker {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
         f"{visible_lines(redact(''.join(lines)))}"
     )

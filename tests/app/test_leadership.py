@@ -59,10 +59,10 @@ async def user(tmp_path: Path) -> AsyncIterator[Rig]:
 async def test_the_first_polls_and_the_second_watches_until_the_first_ends(user: Rig) -> None:
     first, second = Process(user), Process(user)
     async with second_to(first, second):
-        assert second.election.status.startswith("watching monitor (pid ")
+        assert second.election.status.startswith("attached to monitor (pid ")
         assert await second.election.execute(Refresh())
         first.main_task.set_result(None)
-        await until(lambda: "watching" not in second.election.status)
+        await until(lambda: "attached to" not in second.election.status)
         await until(lambda: not Lock(second.lock).acquire())
         assert second.view.state.accounts
     assert Lock(first.lock).acquire()
@@ -148,7 +148,7 @@ async def test_who_stands_by_says_so_once_and_again_after_another_leader(user: R
     async with process.waiting():
         await asyncio.sleep(0.3)
         assert len(process.told) == 1
-        assert process.told[0].endswith("polls; this one takes over when that ends")
+        assert process.told[0].endswith("is polling; standing by")
         before.release()
         await until(lambda: process.view.state.accounts)
         assert len(process.told) == 1

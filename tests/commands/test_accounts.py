@@ -167,7 +167,7 @@ def test_a_running_monitor_does_it_and_knows_at_once(user: Machine) -> None:
         shown = user.status().stdout
         assert f"{WORK} *" in shown
         assert ME in shown
-        assert user.run("remove", ME, "--yes").stdout == f"{ME} removed\n"
+        assert user.run("remove", ME, "--yes").stdout == f"removed {ME}\n"
         assert ME not in user.status().stdout
 
 
@@ -232,9 +232,9 @@ def test_an_account_is_called_by_its_label_where_it_is_not_anothers_name(user: M
         file.write(LABELLED.format(ME, "work") + LABELLED.format("other", "third"))
     assert user.run("use", "third").stdout == "other is the active account\n"
     assert user.run("edit", "work", "--label", "third").returncode == 2  # metrics know it already
-    assert user.run("edit", "work", "--label", "other").stdout == f"{ME} saved\n"
-    assert user.run("edit", ME, "--label", "").stdout == f"{ME} saved\n"
-    assert user.run("remove", "other", "--yes").stdout == "other removed\n"
+    assert user.run("edit", "work", "--label", "other").stdout == f"saved {ME}\n"
+    assert user.run("edit", ME, "--label", "").stdout == f"saved {ME}\n"
+    assert user.run("remove", "other", "--yes").stdout == "removed other\n"
 
 
 def test_the_accounts_as_a_document(user: Machine) -> None:
@@ -299,5 +299,5 @@ def test_a_running_monitor_takes_a_label_over(user: Machine) -> None:
         file.write(LABELLED.format(ME, "work"))
     with serving(user) as monitor:
         wait_until(lambda: user.owner() == monitor.pid, "a monitor that answers")
-        assert user.run("edit", "work", "--label", "home").stdout == f"{ME} saved\n"
+        assert user.run("edit", "work", "--label", "home").stdout == f"saved {ME}\n"
         assert " home " in user.status("--account", "home").stdout

@@ -54,8 +54,8 @@ def test_an_interval_that_is_too_short_is_named(interval: int, requests: int | N
         assert words is None
     else:
         assert words == (
-            f"poll_interval_secs = {interval} sends {requests} requests an hour; "
-            "the usage API allows some 28: expect 429"
+            f"poll_interval_secs = {interval} needs {requests} requests an hour; "
+            "the usage API allows about 28: expect rate limits"
         )
 
 

@@ -54,7 +54,7 @@ def test_a_command_can_be_pasted_into_a_shell(folder: str | None, line: str) -> 
             Cause.OTHER_LOGIN,
             "/w",
             "b",
-            "/w holds the login of 'b': run `CLAUDE_CONFIG_DIR=/w claude` and use /login, "
+            "/w contains the login of 'b': run `CLAUDE_CONFIG_DIR=/w claude` and use /login, "
             "or correct config_dir in the settings",
         ),
         (

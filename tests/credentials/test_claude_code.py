@@ -208,10 +208,10 @@ async def test_no_file_means_not_logged_in(home: Path) -> None:
     ("text", "words", "cause"),
     [
         ('{"mcpOAuth":{"x":{"accessToken":"t"}}}', "only logins of MCP servers", Cause.MCP_ONLY),
-        ('{"claudeAiOauth":null}', "holds no login", Cause.ABSENT),
-        ('{"claudeAiOauth":{"accessToken":""}}', "holds no login", Cause.ABSENT),
-        ('{"claudeAiOauth":{"refreshToken":"r"}}', "holds no login", Cause.ABSENT),
-        ("{}", "holds no login", Cause.ABSENT),
+        ('{"claudeAiOauth":null}', "contains no login", Cause.ABSENT),
+        ('{"claudeAiOauth":{"accessToken":""}}', "contains no login", Cause.ABSENT),
+        ('{"claudeAiOauth":{"refreshToken":"r"}}', "contains no login", Cause.ABSENT),
+        ("{}", "contains no login", Cause.ABSENT),
     ],
 )
 async def test_a_file_without_a_login(home: Path, text: str, words: str, cause: Cause) -> None:

@@ -225,7 +225,7 @@ async def test_an_account_of_older_settings_is_taken_by_its_place_alone() -> Non
 async def test_where_token_and_file_disagree_nothing_is_booked() -> None:
     rig = rig_at(FakeLogin("t1", "/w", facts=facts(YOURS)), FakeLogin("u1", "/y"))
     figures = await figures_of(rig)
-    with pytest.raises(TrackerError, match=f"/w holds the login of {ME}"):
+    with pytest.raises(TrackerError, match=f"/w contains the login of {ME}"):
         await figures.ingest(said(61), "/w")
     assert (used(rig, ME), used(rig, YOU)) == (None, None)
 
@@ -248,7 +248,7 @@ async def test_a_status_line_that_comes_while_the_file_is_first_read_waits_for_i
     while noted.reads < 2 and not asking.done():  # noqa: ASYNC110 - as above
         await asyncio.sleep(0)
     disk.set()
-    with pytest.raises(TrackerError, match=f"/w holds the login of {ME}"):
+    with pytest.raises(TrackerError, match=f"/w contains the login of {ME}"):
         await asking
     await looking
 

@@ -66,7 +66,7 @@ async def test_a_folder_with_another_accounts_login_is_told_as_such() -> None:
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     assert (await lacking(rig, mine)).startswith("the login in /w is not known to be this")
     await rig.import_from(rig.logins)
-    assert (await lacking(rig, mine)).startswith("/w holds the login of 'you@example.com': run")
+    assert (await lacking(rig, mine)).startswith("/w contains the login of 'you@example.com': run")
 
 
 @pytest.mark.parametrize("token", [None, "t1"])

@@ -49,7 +49,7 @@ LOGINS: dict[str, tuple[Edit, Outcome, str, str]] = {
     "expired": (
         lambda m: m.login(expires=before(hours=3)),
         WARN,
-        "the token expired 3h ago, at 2026-11-22 09:00 UTC; the login holds until 2026-12-12",
+        "the token expired 3h ago, at 2026-11-22 09:00 UTC; the login is valid until 2026-12-12",
         "`claude`: it renews",
     ),
     "ended": (
@@ -455,7 +455,7 @@ FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
             Failure(Reason.CREDENTIALS, Cause.OTHER_LOGIN, folder="/w", owner="user@example.com")
         ),
         FAIL,
-        "(credentials): /w holds the login of 'u…@example.com'",
+        "(credentials): /w contains the login of 'u…@example.com'",
         "run `CLAUDE_CONFIG_DIR=/w claude`",
     ),
     "one that waits": (
@@ -490,7 +490,7 @@ FAILING: dict[str, tuple[str, Edit, Outcome, str, str]] = {
         "",
         fails(Failure(Reason.SCHEMA, Cause.NO_LIMITS)),
         FAIL,
-        "(schema): the answer holds no figure at all",
+        "(schema): the answer contains no figures",
         "wait",
     ),
     "an answer with an odd figure": (
@@ -608,7 +608,7 @@ async def test_a_running_instance_is_named(machine: Machine) -> None:
     machine.settings("")
     machine.set(who=lambda: {"pid": 7, "version": "0.0.1", "metrics": None})
     check = await machine.answer("instance")
-    assert check.outcome is WARN and "process 7 polls, and is of version 0.0.1" in check.found
+    assert check.outcome is WARN and "polling: pid 7, version 0.0.1" in check.found
 
 
 async def test_an_instance_that_does_not_answer_is_a_failure(machine: Machine) -> None:

@@ -52,8 +52,8 @@ def test_a_variable_without_certificates_is_told_where_the_api_answers() -> None
 @pytest.mark.parametrize(
     "server_is, outcome, words",
     [
-        (timedelta(0), OK, "agrees"),
-        (timedelta(seconds=60), OK, "agrees"),
+        (timedelta(0), OK, "clock OK"),
+        (timedelta(seconds=60), OK, "clock OK"),
         (timedelta(seconds=-61), WARN, "this clock is 1m 02s ahead of the server's"),
         (timedelta(hours=2), WARN, "this clock is 1h 59m behind the server's"),
     ],

@@ -177,7 +177,7 @@ CHECKS = [
     Check(
         "login",
         Outcome.WARN,
-        "~/.claude-work: the token expired 3h ago, at 2026-11-22 09:00 UTC; the login holds until 2026-12-12",
+        "~/.claude-work: the token expired 3h ago, at 2026-11-22 09:00 UTC; the login is valid until 2026-12-12",
         "tokens last about 8 h; only Claude Code can renew them",
         Fix("`CLAUDE_CONFIG_DIR=~/.claude-work claude`: it renews the token when it starts"),
     ),

@@ -305,7 +305,7 @@ def a_service_and_a_table_that_watches(user: User) -> None:
     user.holders["given"].is_answered(401, "error")
     user.holders["printed"].is_answered(200, "five_hour")
     with user.serving(), user.table("the table that watches") as table:
-        table.wait_for("watching monitor")
+        table.wait_for("attached to monitor")
         sent = user.holders["sent"]
         table.keys("a")
         table.wait_for("Session key")

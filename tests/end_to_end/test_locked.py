@@ -71,7 +71,7 @@ def test_polls_probes_and_the_table_of_a_follower_go_on_while_all_is_locked(tmp_
         many.wait_for_owner()
         uses(first, 64)
         table = many.table()
-        table.wait_for("watching")
+        table.wait_for("attached to")
         table.wait_for(second.email)
         rows = instance_key(many.env, many.settings)
         file = state_db(many.env)

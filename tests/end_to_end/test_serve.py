@@ -139,8 +139,10 @@ def test_a_service_is_ready_reloads_and_stops_soon_whoever_hangs_on_it(
         assert done.returncode == 2
         assert f"{many.settings}:2: " in done.stderr
         service.send_signal(signal.SIGHUP)
-        wait_until(lambda: "all goes on as before" in written(many), "the refusal in the log")
-        assert f"all goes on as before: {many.settings}:2: " in written(many)
+        wait_until(
+            lambda: "reload failed, nothing changed" in written(many), "the refusal in the log"
+        )
+        assert f"reload failed, nothing changed: {many.settings}:2: " in written(many)
         assert json.loads(many.run("status", "--json").stdout)["poll_interval_secs"] == 30
 
         wait_until(lambda: asked(many)[1], "the poll that hangs")
@@ -319,10 +321,10 @@ def test_a_service_that_stands_by_takes_over_from_one_that_dies_and_from_one_tha
     assert many.wait_for_owner() == first.pid
     wait_until(lambda: asked(many) == [1, 1], "the first polls")
     second = many.serve("second.log")
-    wait_until(lambda: "takes over when that ends" in written(many, "second.log"), "its line")
-    assert f"monitor (pid {first.pid}) polls" in written(many, "second.log")
+    wait_until(lambda: "is polling; standing by" in written(many, "second.log"), "its line")
+    assert f"monitor (pid {first.pid}) is polling" in written(many, "second.log")
     table = many.table()
-    table.wait_for(f"watching monitor (pid {first.pid})")
+    table.wait_for(f"attached to monitor (pid {first.pid})")
     table.keys("j")
     table.keys("e")
     table.wait_for("Edit the account")
@@ -331,9 +333,9 @@ def test_a_service_that_stands_by_takes_over_from_one_that_dies_and_from_one_tha
     assert many.kill_owner() <= TAKEN_OVER_SECS
     third = many.serve("third.log") if many.owner == second.pid else None
     if third is not None:
-        wait_until(lambda: "takes over when that ends" in written(many, "third.log"), "its line")
+        wait_until(lambda: "is polling; standing by" in written(many, "third.log"), "its line")
         assert "took over polling" in written(many, "second.log")
-        table.wait_for(f"watching monitor (pid {second.pid})")
+        table.wait_for(f"attached to monitor (pid {second.pid})")
         began = time.monotonic()
         assert ended_within(second) <= ENDED_SECS
         wait_until(lambda: many.owner not in (None, second.pid), "another owner")
@@ -348,10 +350,10 @@ def test_a_table_says_which_of_its_options_have_to_wait(many: Crowd) -> None:
     service = many.serve()
     many.wait_for_owner()
     table = many.table("--listen", f"127.0.0.1:{free_port()}", "--no-notify")
-    table.wait_for("which polls; --listen and --no-notify: not before this one polls")
+    table.wait_for("; --listen and --no-notify: only in the polling process")
     service.kill()
     wait_until(lambda: many.owner == table.process.pid, "the table as owner")
-    table.wait_until_gone("not before this one polls")
+    table.wait_until_gone("only in the polling process")
     assert many.table("--listen", "nowhere").wait_for_exit() == 2
 
 
@@ -360,7 +362,7 @@ def test_a_stopped_owner_is_said_to_be_silent_and_nobody_polls_in_its_place(many
     many.wait_for_owner()
     wait_until(lambda: asked(many) == [1, 1], "the first polls")
     table = many.table()
-    table.wait_for("watching")
+    table.wait_for("attached to")
     service.send_signal(signal.SIGSTOP)
     try:
         table.wait_for(f"monitor (pid {service.pid}) does not answer", 10)
@@ -373,7 +375,7 @@ def test_a_stopped_owner_is_said_to_be_silent_and_nobody_polls_in_its_place(many
         assert many.owner == service.pid
     finally:
         service.send_signal(signal.SIGCONT)
-    table.wait_for("watching", 10)
+    table.wait_for("attached to", 10)
     assert {a["status"] for a in document(many).values()} == {"live"}
     assert asked(many) == [1, 1]
 
@@ -394,7 +396,7 @@ def test_what_is_typed_in_one_viewer_is_done_by_the_owner_and_seen_in_the_other(
         wait_until(lambda: asked(many) == [1, 1, 1], "the first polls")
         mine, other = many.table(), many.table()
         for table in (mine, other):
-            table.wait_for(f"watching monitor (pid {pid})")
+            table.wait_for(f"attached to monitor (pid {pid})")
             table.wait_for("user-2@example.com")
         refreshes(mine)
         adds(many, mine, other)
@@ -426,7 +428,7 @@ def adds(many: Crowd, mine: Terminal, other: Terminal) -> None:
     mine.keys("a")
     mine.wait_for("Add an account")
     mine.keys(f"web\t{key}\torg-2\r")
-    mine.wait_for("web added")
+    mine.wait_for("added web")
     wait_until(lambda: "12%" in row(other, " web "), "the figures of the new account")
 
 
@@ -454,7 +456,7 @@ def renames(many: Crowd, mine: Terminal, other: Terminal) -> None:
     mine.keys("e")
     mine.wait_for("Edit the account")
     mine.keys("\x15renamed\r")
-    mine.wait_for("renamed saved")
+    mine.wait_for("saved renamed")
     other.wait_for("renamed")
     assert 'name = "renamed"' in many.settings.read_text()
 
@@ -463,7 +465,7 @@ def deletes(many: Crowd, mine: Terminal, other: Terminal) -> None:
     mine.keys("d")
     mine.wait_for("renamed is no longer watched")
     mine.keys("y")
-    mine.wait_for("renamed removed")
+    mine.wait_for("removed renamed")
     other.wait_until_gone("renamed")
     assert "renamed" not in document(many)
 
@@ -476,7 +478,7 @@ def test_a_table_that_cannot_take_over_says_why_and_does_once_it_can(many: Crowd
     service = many.serve()
     many.wait_for_owner()
     table = many.table()
-    table.wait_for("watching")
+    table.wait_for("attached to")
     many.settings.write_text("[settings\n")
     service.kill()
     table.wait_for("cannot take over")
@@ -489,7 +491,7 @@ def test_a_service_that_takes_over_goes_on_with_the_settings_that_were_right(man
     many.serve("first.log")
     many.wait_for_owner()
     second = many.serve("second.log")
-    wait_until(lambda: "takes over when that ends" in written(many, "second.log"), "its line")
+    wait_until(lambda: "is polling; standing by" in written(many, "second.log"), "its line")
     good = many.settings.read_text()
     many.settings.write_text("[settings\n")
     many.kill_owner()

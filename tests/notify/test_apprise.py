@@ -66,7 +66,7 @@ async def test_title_body_and_urgency_arrive(urgency: Urgency, kind: str) -> Non
         await channel(url_of(server)).send(*delivery(ALERT, urgency=urgency))
     document = json.loads(server.requests[0].body)
     assert document["title"] == "R&D <Zoë>: login needed"
-    assert document["message"] == "Refused. Log in again: its figures are old until then."
+    assert document["message"] == "Refused. Log in again: its data is stale until then."
     assert document["type"] == kind
 
 

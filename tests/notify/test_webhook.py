@@ -53,7 +53,7 @@ async def test_slack_gets_one_text_with_its_markup_escaped() -> None:
     request = await received("slack", ALERT)
     assert json.loads(request.body) == {
         "text": "R&amp;D &lt;Zoë&gt;: login needed\n"
-        "Refused. Log in again: its figures are old until then."
+        "Refused. Log in again: its data is stale until then."
     }
     assert request.headers["Content-Type"] == "application/json"
 
@@ -64,7 +64,7 @@ async def test_slack_gets_one_text_with_its_markup_escaped() -> None:
 )
 async def test_ntfy_gets_the_text_and_the_rest_in_headers(urgency: Urgency, priority: str) -> None:
     request = await received("ntfy", ALERT, urgency=urgency)
-    assert request.body.decode() == "Refused. Log in again: its figures are old until then."
+    assert request.body.decode() == "Refused. Log in again: its data is stale until then."
     assert request.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert decoded(request.headers["Title"]) == "R&D <Zoë>: login needed"
     assert (request.headers["Priority"], request.headers["Tags"]) == (priority, "key")

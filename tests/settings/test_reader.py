@@ -129,14 +129,14 @@ def test_the_interval_is_never_below_thirty_seconds(secs: int, used: int) -> Non
 def test_an_interval_that_is_not_used_is_named_beside_the_one_that_is() -> None:
     first, second = settings("[settings]\npoll_interval_secs = 10").warnings
     assert first.endswith("config.toml:2: poll_interval_secs = 10 is too short: 30 is used")
-    assert "poll_interval_secs = 30 sends 120 requests an hour" in second
+    assert "poll_interval_secs = 30 needs 120 requests an hour" in second
     assert len(settings("[settings]\npoll_interval_secs = 30").warnings) == 1
 
 
 @pytest.mark.parametrize("secs, used", [(60, 60), (5, 30)])
 def test_an_interval_that_asks_too_often_is_kept_and_warned_of(secs: int, used: int) -> None:
     *_, warning = settings(f"[settings]\n\npoll_interval_secs = {secs}").warnings
-    assert warning.startswith(f"/c/config.toml:3: poll_interval_secs = {used} sends ")
+    assert warning.startswith(f"/c/config.toml:3: poll_interval_secs = {used} needs ")
     assert "28" in warning
 
 

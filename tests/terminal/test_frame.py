@@ -188,10 +188,10 @@ def test_a_long_message_goes_before_the_name_and_the_last_refresh() -> None:
 def test_where_metrics_are_is_in_the_help_alone_and_who_polls_stays_in_sight() -> None:
     state, footer = (
         STATES["three"](NOW),
-        Footer("watching monitor (pid 42)", metrics="http://x/metrics"),
+        Footer("attached to monitor (pid 42)", metrics="http://x/metrics"),
     )
     table = frame(state, Screen(), NOW, Size(140, 20), footer).text
-    assert table.splitlines()[-2].rstrip().endswith("watching monitor (pid 42)")
+    assert table.splitlines()[-2].rstrip().endswith("attached to monitor (pid 42)")
     assert "http://x/metrics" not in table
     assert (
         "http://x/metrics" in frame(state, after_keys(state, "?"), NOW, Size(140, 40), footer).text

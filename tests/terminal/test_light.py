@@ -28,7 +28,7 @@ now, size = datetime.now(UTC), Size(120, 40)
 names = [f"jörg{number}@example.com" for number in range(20)]
 accounts = {name: AccountState(Account(name), now, timedelta(minutes=3)) for name in names}
 for pane in Pane:
-    shown = frame(State(accounts=accounts), Screen(pane=pane), now, size, Footer("watching"))
+    shown = frame(State(accounts=accounts), Screen(pane=pane), now, size, Footer("attached to"))
     assert Painter(open_terminal(int(sys.argv[1]))).repaint(None, shown, size)
 print(*sys.modules)
 """

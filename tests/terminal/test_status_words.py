@@ -75,7 +75,7 @@ def test_an_account_without_numbers_has_none() -> None:
         (Failure(Reason.SCHEMA), "Unexpected API answer"),
         (
             Failure(Reason.SCHEMA, Cause.NO_LIMITS),
-            "The answer holds no figure at all: the last ones are kept until it does",
+            "The answer contains no figures: the last ones are kept until it does",
         ),
         (Failure(Reason.BLOCKED), "Something else answered"),
         (

@@ -89,7 +89,7 @@ def _idle(folder: Path, seconds: float) -> dict[str, Any]:
         world(folder / "idle", IDLE_ACCOUNTS, IDLE_INTERVAL) as found,
         terminal([*MONITOR, "tui"], {**terminal_env(), **found.env}) as table,
     ):
-        table.wait_for("watching")
+        table.wait_for("attached to")
         _read(table, SETTLED_SECS)
         owner, viewer = _costs(found, table, seconds)
     print(f"\nidle, {IDLE_ACCOUNTS} accounts, over {seconds:g} s")

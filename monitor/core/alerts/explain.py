@@ -212,7 +212,7 @@ class _Telling:
         full_at = full_by_slope(memory.track)
         if full_at is None:
             least = format.duration(LOOK_BACK / 2, seconds=False)
-            return f"it does not climb, or has been known for less than {least}"
+            return f"flat, or less than {least} of data"
         words = f"at this pace full at {self._clock(full_at)}"
         if full_at + TIME_TO_ACT > memory.resets_at:
             return f"{words}, not {early}"
@@ -233,7 +233,7 @@ class _Telling:
 
     def _hold(self, kind: AlertKind, since: datetime) -> str:
         hold = self.rules.rule(kind).hold
-        return f"fires if that still holds at {self._clock(since + hold)}"
+        return f"fires if that is still true at {self._clock(since + hold)}"
 
     def _clock(self, at: datetime) -> str:
         return format.clock(at, self.now, self.zone, seconds=True)

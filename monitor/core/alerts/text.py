@@ -75,7 +75,7 @@ def format_alert(alert: Alert, zone: tzinfo | None = None) -> Message:
             title, body = f"{window} is on pace to run out before the reset", (f"At {used}",)
         case AlertKind.LOGIN:
             title = f"{name}: login needed"
-            body = detail, "Log in again: its figures are old until then"
+            body = detail, "Log in again: its data is stale until then"
         case AlertKind.EXPIRY:
             title = f"{name}: login ends {at or 'soon'}"
             body = f"In {left}" if at else "", "Log in again before then: nothing else renews it"

@@ -120,7 +120,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(0, 70), (3, 81)]),
         HELD,
         "threshold_80",
-        "reached at 12:03:00; fires if that still holds at 12:13:00",
+        "reached at 12:03:00; fires if that is still true at 12:13:00",
     ),
     "an account's own threshold": (
         polled([(0, 70)]),
@@ -204,7 +204,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(0, 60), (3, 61)]),
         None,
         "pace",
-        "inactive: it does not climb, or has been known for less than 15m",
+        "inactive: flat, or less than 15m of data",
     ),
     "a pace that lasts": (
         polled([(m, 50 + m / 10) for m in range(0, 31, 3)]),
@@ -216,7 +216,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         polled([(m, 50 + m) for m in range(0, 16, 3)]),
         None,
         "pace",
-        "pending: so since 12:15:00; fires if that still holds at 12:20:00",
+        "pending: so since 12:15:00; fires if that is still true at 12:20:00",
     ),
     "a pace that does not last, told": (
         polled([(m, 50 + m) for m in range(0, 22, 3)]),
@@ -243,7 +243,7 @@ CASES: dict[str, tuple[list[Event], RuleBook | None, str, str]] = {
         [PollFailed(NOW, "a", Failure(Reason.AUTH, detail="expired"))],
         None,
         "login",
-        "pending: so since 12:00:00; fires if that still holds at 12:05:00",
+        "pending: so since 12:00:00; fires if that is still true at 12:05:00",
     ),
     "a login that was told": (
         [PollFailed(NOW, "a", Failure(Reason.AUTH, detail="expired")), Ticked(after(minutes=5))],
@@ -350,7 +350,7 @@ def test_a_period_that_has_ended_since_the_last_sample() -> None:
     [
         (None, "inactive: too early for a forecast"),
         (0.31, "inactive: 31% likely to be full by the reset; fires from 70% up"),
-        (0.9, "pending: so since 12:00:00; fires if that still holds at 12:05:00"),
+        (0.9, "pending: so since 12:00:00; fires if that is still true at 12:05:00"),
     ],
 )
 def test_a_pace_goes_by_the_forecast_once_there_is_one(

@@ -141,7 +141,7 @@ def about(kind: AlertKind, **values: Any) -> Alert:
             about(AlertKind.LOGIN, detail="the API refused the login"),
             Message(
                 "user@work.com: login needed",
-                "The API refused the login. Log in again: its figures are old until then.",
+                "The API refused the login. Log in again: its data is stale until then.",
             ),
             id="login",
         ),

@@ -1,6 +1,6 @@
 """Frames as the bytes that show them, in the sequences that blessed knows of the terminal.
 
-Of a frame that follows another one only the cells that differ are written.
+Of a frame that follows another one only the cells that differ are written, and in a span those between them.
 """
 
 import base64
@@ -78,9 +78,6 @@ _ASK_GROUND: Final = "\x1b]11;?\x1b\\"
 
 _WORTH_SYNCHRONIZING: Final = 512
 """Bytes; fewer come in one piece anyway."""
-
-_CHEAPER_THAN_A_MOVE: Final = 3
-"""Cells that do not differ, and are written nevertheless, because it takes no more bytes than to leave them out."""
 
 
 def open_terminal(fd: int) -> blessed.Terminal:
@@ -236,11 +233,9 @@ class _Pen:
             return
         pairs = enumerate(zip(self._painter.letters(old), text, strict=True))
         differing = [place for place, (a, b) in pairs if a != b]
-        while differing:
-            start = end = differing.pop(0)
-            while differing and differing[0] - end <= _CHEAPER_THAN_A_MOVE:
-                end = differing.pop(0)
-            self._write(row, column + start, text[start : end + 1], self._painter.look(span))
+        if differing:
+            start, end = differing[0], differing[-1] + 1
+            self._write(row, column + start, text[start:end], self._painter.look(span))
 
     def _rewrite(self, row: int, column: int, spans: Line, cells: int) -> None:
         """Write the line's end. A full one has nothing left to clear, and clearing would eat its last character."""

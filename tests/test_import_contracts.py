@@ -12,18 +12,23 @@ ROOT = Path(__file__).parents[1]
 PROBES = {
     "monitor/core/probe.py": "import os",
     "monitor/system/probe.py": "import monitor.cli",
+    "monitor/newroom.py": "",
     "exporters/probe.py": "import monitor.storage",
     "monitor/notify/probe.py": "\n".join(
         f"import {library}"
         for library in (
             "aiohttp",
+            "apprise",
             "bcrypt",
             "blessed",
             "desktop_notifier",
             "keyring",
             "prometheus_client",
+            "secretstorage",
+            "shtab",
             "sqlite3",
             "tomlkit",
+            "wcwidth",
             "yaml",
         )
     ),
@@ -50,3 +55,4 @@ def test_a_probe_breaks_each_contract(tmp_path: Path) -> None:
     ]
     broken = re.findall(r"^(.+) BROKEN$", done.stdout, re.MULTILINE)
     assert sorted(broken) == sorted(contract["name"] for contract in contracts)
+    assert "not listed as layers:\n\n- monitor.newroom\n" in done.stdout

@@ -5,7 +5,6 @@ parts of them: `monitor.system.logs` keeps it silent, and of what it raises only
 """
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -87,7 +86,7 @@ class Apprise(Channel):
 def _load(urls: Secret) -> list[Any]:
     """Raises ChannelError, which names the place of a wrong URL and nothing of it."""
     try:
-        apprise = importlib.import_module("apprise")
+        import apprise
     except ImportError:
         raise ChannelError(ChannelReason.UNAVAILABLE, MISSING) from None
     asset = apprise.AppriseAsset(app_id="Claude Tracker", storage_mode="memory")

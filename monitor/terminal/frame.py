@@ -287,7 +287,14 @@ def _table(view: _View, size: Size) -> Frame:
     alerted, best = {entry.alert.account for entry in unseen}, view.fleet.best
     marks = {name: BEST * (name == best) + ALERTED * (name in alerted) for name in view.names}
     header, *lines = table_lines(
-        view.state, view.now, size.width, view.selection, marks, view.names, view.kept
+        view.state,
+        view.now,
+        size.width,
+        view.selection,
+        marks,
+        view.names,
+        view.kept,
+        view.size.width,
     )
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
     if view.selection is None:

@@ -3,6 +3,7 @@
 Of an account each fact stands beside its label, and first what a person wants.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -118,13 +119,13 @@ def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact
         name = clean(window.key).replace("_", " ")
         percent, lock = table.percent(window), ""
         words = format.outlook_words(account, window.key, moment.now)
+        trend = spark(account.forecast.trends.get(window.key, ())) if account.forecast else ""
         if window.locked_reason is not None:
             lock = f", locked: {clean(window.locked_reason) or 'no reason given'}"
         if room >= _WIDE:
             bar = table.bar(window, cells)
             yield f"{name} limit", (percent, Span("  "), *bar, Span("  "), Span(reset + lock))
-            levels = account.forecast.trends.get(window.key, ()) if account.forecast else ()
-            trend = spark(levels)[-cells - 6 :]  # it ends where the bar does
+            trend = trend[-cells - 6 :]  # it ends where the bar does
             if trend.strip() or account.forecast_of(window.key, moment.now):
                 shown = Span(f"{trend:>{cells + 6}}  ", utilization_style(window.utilization))
                 yield "", (shown, Span(words))
@@ -132,6 +133,8 @@ def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact
             moment.turns_in(table.MOMENT)  # to the second
             left = table.reset_words(window, moment.now)
             yield name, (percent, Span(" "), Span(left + lock))
+            if trend.strip():
+                yield "", (Span(trend[1 - room :], utilization_style(window.utilization)),)
             if account.forecast_of(window.key, moment.now):
                 yield "", text_line(words)
     if not windows:
@@ -189,9 +192,9 @@ def _pace(account: AccountState, moment: _Moment) -> Iterator[Fact]:
         pace = f"{expected.points_per_hour:.0f}% of a 5h window in an hour of work"
         yield "Pace", text_line(pace)
     if (cost := expected.week_cost) is not None and week is not None:
-        left = cost.windows_left(max(1 - week.utilization, 0))
-        price = f"a full 5h window costs {cost.ratio * 100:.0f}% of it, {left:.0f} more fit"
-        yield "Week", text_line(price)
+        left = math.floor(cost.windows_left(max(1 - week.utilization, 0)) * 10 + 1e-9) / 10
+        yield "Week", text_line(f"≈ {left:.1f} full windows left this week")
+        yield "", text_line(f"a full 5h window costs {cost.ratio * 100:.0f}% of it")
     if expected.week_expiring is not None:
         share = f"{expected.week_expiring * 100:.0f}% most likely expire unused"
         yield "" if expected.week_cost else "Week", text_line(share)

@@ -68,6 +68,7 @@ _CHOICES: Final = (
     (130, " | ", (*_STANDARD[:-1], "trend", "model", "full", "status")),
     (130, " | ", (*_STANDARD[:-1], "trend", "full", "status")),
     (120, " | ", (*_STANDARD[:-1], "full", "status")),
+    (120, " ", (*_STANDARD[:-1], "full", "status")),
     (0, " | ", _STANDARD),
     (0, " ", _STANDARD),
     (0, " ", ("number", "name", "5h percent", "5h bar", "5h reset", "7d percent", "7d reset", "status")),
@@ -78,7 +79,7 @@ _CHOICES: Final = (
     (0, " ", ("mark", "name", "5h percent", "7d percent")),
     (0, " ", ("mark", "name", "worst")),
 )  # fmt: skip
-"""From the fullest table to the narrowest: the least cells, what stands between columns, and the columns."""
+"""From the fullest table to the narrowest: the least columns of the screen, what is between columns, and which."""
 
 BEST: Final = "←"
 ALERTED: Final = "⚠"
@@ -131,10 +132,11 @@ def table_lines(
     marks: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
     kept: Kept | None = None,
+    screen: int | None = None,
 ) -> list[Line]:
     """The line of column titles, and one for each account in `room` cells: those of `names`, or (None) all.
 
-    `marks` stand behind the names.
+    `marks` stand behind the names; `screen` is the width of the whole screen, where that is more than `room`.
     """
     kept, marks = kept or Kept(), marks or {}
     numbers = {name: number for number, name in enumerate(state.accounts, 1)}
@@ -143,7 +145,7 @@ def table_lines(
         for name in (numbers if names is None else names)
     ]
     number_cells = max(len(str(len(numbers))) + 1, 2)
-    inputs = (rows, room, number_cells)
+    inputs = (rows, room, number_cells, screen or room)
     layout = kept.take("layout", inputs, now, lambda: (Layout.of(*inputs), FOREVER))
     return [layout.titles, *(layout.line(kept, row, n, now) for n, row in enumerate(rows))]
 
@@ -232,7 +234,7 @@ class Layout:
     titles: Line
 
     @staticmethod
-    def of(rows: Sequence[Row], room: int, number: int) -> "Layout":
+    def of(rows: Sequence[Row], room: int, number: int, screen: int) -> "Layout":
         """The fullest one that these rows fit in; `number` is the cells of the column of that name."""
         statuses = [row.status for row in rows]
         levels = max((len(status.phrases) for status in statuses), default=1)
@@ -244,6 +246,7 @@ class Layout:
                 for level in range(levels)
             ],
             number=number,
+            screen=screen,
         )
         titles = [Span(" ")] if "number" in widths else []
         for place, (column, cells) in enumerate(widths.items()):
@@ -288,7 +291,11 @@ class Layout:
 
 
 def column_widths(
-    room: int, longest_name: int, statuses: Sequence[int], number: int = 2
+    room: int,
+    longest_name: int,
+    statuses: Sequence[int],
+    number: int = 2,
+    screen: int | None = None,
 ) -> tuple[str, dict[str, int]]:
     """Choose the fullest table that `room` cells hold: the text between its columns, and the cells of each column.
 
@@ -302,8 +309,11 @@ def column_widths(
 
     def fits(least: int, between: str, choice: Sequence[str]) -> bool:
         spare = _spare(between, choice, room, number)
-        if least:  # a column more must not cost a status its words, nor a name its end
-            return room >= least and spare >= min(longest_name, _LONGEST_NAME) + words
+        if least > (screen or room):
+            return False
+        if least and between != " ":  # a trend must not cost a status its words, nor a name its end
+            least_words = words if "trend" in choice else min(statuses)
+            return spare >= min(longest_name, _LONGEST_NAME) + least_words
         return spare >= least_name + least_status * ("status" in choice)
 
     _, between, choice = next((each for each in _CHOICES if fits(*each)), _CHOICES[-1])

@@ -149,10 +149,21 @@ def test_an_hour_of_today_before_another_day_is_said_to_be_of_today() -> None:
 def test_the_pace_and_the_cost_of_the_week_are_told() -> None:
     found = facts(state_of(expected()), "user@work.com")
     assert found["Pace"] == "32% of a 5h window in an hour of work"
-    assert (
-        found["Week"]
-        == "a full 5h window costs 11% of it, 5 more fit / 23% most likely expire unused"
-    )
+    assert found["Week"].split(" / ") == [
+        "≈ 5.0 full windows left this week",
+        "a full 5h window costs 11% of it",
+        "23% most likely expire unused",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("used", "cost", "left"), [(88, 0.14, "0.8"), (100, 0.14, "0.0"), (40, 0.2, "3.0")]
+)
+def test_windows_left_are_rounded_down(used: int, cost: float, left: str) -> None:
+    one = account(NOW, "user@work.com", ("5h", 0, "2h"), ("7d", used, "4d"))
+    known = AccountForecast(NOW, {"7d": Forecast(0.5, None)}, WeekCost(cost, 0.01, 30))
+    found = facts(state_of(replace(one, forecast=known)), "user@work.com")
+    assert found["Week"].startswith(f"≈ {left} full windows left this week /")
 
 
 def test_without_a_forecast_nothing_is_said_of_one() -> None:
@@ -176,9 +187,9 @@ def test_all_bars_stand_below_each_other_and_what_is_too_long_goes_on_below_itse
         assert seven.endswith("resets Thu 12:00 (in 4d 00h)")
 
 
-def test_a_narrow_pane_says_when_a_limit_is_full() -> None:
+def test_a_narrow_pane_has_the_trend_and_says_when_a_limit_is_full() -> None:
     one = expected()
     lines = [plain(line) for line in detail(state_of(one), one, NOW, 40)[0]]
     assert " ".join(" ".join(lines).split()).startswith(
-        "5h 91% 2h 00m full 12:45, between 12:20 and 13:30 (80%) 7d 45%"
+        "5h 91% 2h 00m ▁▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇ full 12:45, between 12:20 and 13:30 (80%) 7d 45%"
     )

@@ -184,12 +184,22 @@ def test_from_120_cells_it_says_when_an_account_is_full(
     assert "Full" not in shown(state, width=119)[0]
 
 
-def test_a_column_more_costs_a_status_no_word() -> None:
+def test_a_status_is_shortened_for_full_but_not_for_the_trend() -> None:
     waiting = Failure(Reason.AUTH, Cause.WAITING, folder="/home/me/.claude-work")
     state = state_of(down(NOW, account(NOW, "user@personal.com", ("5h", 42, "2h")), waiting))
-    assert "Waiting for Claude Code" in shown(state, width=120)[1]
-    assert "Full" not in shown(state, width=120)[0]
-    assert "Full" in shown(state, width=140)[0]
+    header, row = shown(state, width=120)
+    assert "Full" in header
+    assert row.endswith("| Run claude")
+    assert "Waiting for Claude Code" in shown(state, width=130)[1]
+    assert "Trend" not in shown(state, width=130)[0]
+    assert "Trend" in shown(state, width=150)[0]
+
+
+@given(hostile_texts.states, st.integers(120, 300))
+def test_full_is_there_on_every_screen_of_120_columns(state: State, width: int) -> None:
+    assert "Full" in plain(table.table_lines(state, NOW, width)[0])
+    beside = width * 13 // 20 - 1  # from 160 columns on, the details take the rest
+    assert "Full" in plain(table.table_lines(state, NOW, max(beside, 103), screen=width)[0])
 
 
 def test_from_130_cells_it_shows_the_fullest_week_of_a_model() -> None:
@@ -230,7 +240,7 @@ def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
 
 @given(hostile_texts.states)
 def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> None:
-    _, *lines = table.table_lines(state, NOW, 150)
+    _, *lines = table.table_lines(state, NOW, 200)
     places = {width_of(plain(line).split(" | ", 1)[0]) for line in lines}
     assert len(places) <= 1
 

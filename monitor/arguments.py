@@ -22,7 +22,7 @@ from monitor import __version__
 from monitor.system.stdio import complain, redact, terminal_columns
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `typing` alone would cost as much as starting an interpreter
     from typing import NoReturn
 
 Fill = Callable[[ArgumentParser], object]

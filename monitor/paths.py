@@ -7,7 +7,7 @@ import os
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # as above
     from collections.abc import Mapping, MutableMapping
 
 FOLDER = "claude-tracker"

@@ -15,7 +15,7 @@ from monitor.ipc.lock import Lock, holder
 from monitor.ipc.mirror import mirrored
 from monitor.system.aio import Daemon, Observable, first
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it brings all that polls
     from monitor.app.leader import Leader
 
 LOOK_SECS: Final = 0.1

@@ -36,7 +36,7 @@ from monitor.system.files import write_whole
 from monitor.system.stdio import can_move_cursor
 from monitor.terminal.text import clip, width
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they bring what polls, and asyncio
     from asyncio import Future
 
     from monitor.app.app import App

@@ -17,11 +17,13 @@ from monitor.paths import config_path, instance
 from monitor.system.aio import Daemon, Observable
 from monitor.system.clock import SystemClock
 from monitor.system.stdio import can_move_cursor
+from monitor.terminal.frame import Footer
+from monitor.terminal.program import Program
+from monitor.terminal.screen import Pane, Screen
+from monitor.terminal.tty import Tty, terminal_path
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it brings all that polls
     from monitor.app.leader import Leader
-    from monitor.terminal.frame import Footer
-    from monitor.terminal.program import Program
 
 FIRST_SIGHT_SECS: Final = 1.0
 """Limit of the wait for something to show."""
@@ -48,10 +50,6 @@ async def _demo(arguments: Namespace) -> int:
     from monitor.commands.serve import open_demo
     from monitor.notify.build import build_demo_channel_set
     from monitor.notify.channel import ChannelSet
-    from monitor.terminal.frame import Footer
-    from monitor.terminal.program import Program
-    from monitor.terminal.screen import Pane, Screen
-    from monitor.terminal.tty import Tty, terminal_path
 
     async with open_demo(arguments) as (app, metrics):
         program = Program(
@@ -68,9 +66,6 @@ async def _demo(arguments: Namespace) -> int:
 
 
 async def _table(arguments: Namespace) -> int:
-    from monitor.terminal.program import Program
-    from monitor.terminal.tty import Tty, terminal_path
-
     idle, view = _idle_options(arguments), Observable(State())
     tty = await Tty.open(terminal_path())
     election = Election(
@@ -97,10 +92,8 @@ def _idle_options(arguments: Namespace) -> str:
     return " and ".join(option for option, is_given in given.items() if is_given)
 
 
-def _footer(election: Election, idle: str) -> "Footer":
+def _footer(election: Election, idle: str) -> Footer:
     """Say where the figures come from, and which options mean nothing until this process polls."""
-    from monitor.terminal.frame import Footer
-
     if election.leads and election.is_well:
         return Footer(metrics=election.status)
     if election.leads or not idle:
@@ -109,7 +102,7 @@ def _footer(election: Election, idle: str) -> "Footer":
 
 
 async def _leader(
-    arguments: Namespace, view: Observable[State], path: str, program: "Program"
+    arguments: Namespace, view: Observable[State], path: str, program: Program
 ) -> "Leader":
     """Make the leader that this process becomes; from now on there is something to log. Raises TrackerError.
 
@@ -127,7 +120,7 @@ async def _leader(
     return Leader(options, config, view, path)
 
 
-async def _shown(program: "Program", view: Observable[State]) -> None:
+async def _shown(program: Program, view: Observable[State]) -> None:
     """Show the table, once there is something to be seen in it."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(view.changed(), FIRST_SIGHT_SECS)

@@ -23,7 +23,7 @@ from monitor.storage import deliveries
 from monitor.storage.db import StorageError, damage, read_only, render_row, verify
 from monitor.system.clock import SystemClock
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it brings asyncio, which a command that reads saved figures does without
     from monitor.storage.writer import Database
 
 ACCOUNT: Final = "account"

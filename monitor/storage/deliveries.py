@@ -20,7 +20,7 @@ from monitor.core.codec import decode, encode
 from monitor.core.state import LOG_LENGTH, LoggedAlert
 from monitor.storage.db import StorageError, damage, render_row, verify
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it imports this module
     from monitor.storage.recorder import Recorder
 
 KEPT: Final = timedelta(days=60)

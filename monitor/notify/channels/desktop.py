@@ -20,7 +20,7 @@ from monitor.notify.channel import LIMIT_SECS, Channel
 from monitor.notify.channels.command import run
 from monitor.system.aio import Daemon
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it is loaded in a thread, once an alert needs it
     from desktop_notifier import Capability, Urgency
 
 APP_NAME: Final = "Claude Tracker"

@@ -60,7 +60,10 @@ TIME_TO_ACT: Final = timedelta(minutes=15)
 """A window that fills within this time of its reset is no matter."""
 
 CHANGE_IS_NEWS: Final = timedelta(days=7)
-"""So long a change of what a window costs fires; another one is sent after as long again."""
+"""So long a change of what a window costs fires."""
+
+CHANGE_IS_KNOWN: Final = timedelta(days=14)
+"""So long after a change was seen, one that began before that is the same, whatever further samples say of it."""
 
 WEEK: Final = timedelta(days=7)
 WEEKS_GATHER_FOR: Final = timedelta(minutes=10)
@@ -82,10 +85,14 @@ Conditions = Mapping[str, Condition]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that is so now. `alert` is what would be told of it; `until` as in `Condition`."""
+    """Something that is so now. `alert` is what would be told of it; `until` as in `Condition`.
+
+    One that `is_another` than what was told is told as if nothing had been.
+    """
 
     alert: Alert
     until: datetime | None = None
+    is_another: bool = False
 
 
 def condition_key(kind: AlertKind, window: str = "") -> str:
@@ -125,6 +132,8 @@ def _stepped(
     conditions, alerts = {}, []
     for key in {**old, **now}:
         fact, before = now.get(key), old.get(key)
+        if fact is not None and fact.is_another:
+            before = None
         hold = rules.rule(fact.alert.kind).hold if fact is not None else timedelta(0)
         condition = step(before, fact, hold, at)
         if condition is not None:
@@ -238,7 +247,12 @@ def _facts(account: AccountState, name: str, at: datetime) -> Iterator[Fact]:
         before, now = percent(cost.ratio / change.factor), percent(cost.ratio)
         detail = f"a full 5h window costs {now} of the week, and cost {before}"
         alert = Alert(AlertKind.LIMIT_CHANGED, name, "", at, detail=detail)
-        yield Fact(alert, until=change.at + 2 * CHANGE_IS_NEWS)
+        told = account.conditions.get(condition_key(AlertKind.LIMIT_CHANGED))
+        known_until = told.until if told else None
+        if known_until is None or change.at > known_until - CHANGE_IS_KNOWN:
+            yield Fact(alert, at + CHANGE_IS_KNOWN, is_another=True)
+        else:
+            yield Fact(alert, known_until)
 
 
 def _full_at(

@@ -19,14 +19,16 @@ from monitor.core.alerts.rules import (
     WindowMemory,
 )
 from monitor.core.alerts.text import format_alert, summarize
+from monitor.core.codec import decode, encode
 from monitor.core.errors import Cause, Failure, Reason
-from monitor.core.events import Forecasted, PollSucceeded, Ticked
+from monitor.core.events import ClockStepped, Forecasted, PollSucceeded, Ticked
 from monitor.core.exhaustion import PoolForecast
 from monitor.core.forecast import Forecast, FullAt, RateChange
 from monitor.core.model import AccountForecast, AccountState, Down
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.core.window_cost import WeekCost
+from monitor.storage.cache import Remembered
 from tests.builders import NOW, after, before, live, state, usage, window
 
 HOLD = timedelta(minutes=5)
@@ -289,6 +291,34 @@ def test_a_window_that_costs_more_of_the_week_is_told_with_both_figures() -> Non
     assert "The mix of models" in format_alert(alert, UTC).body
     line = summarize([alert, alert], UTC).body.splitlines()[0]
     assert line == f"a: limits or mix of models changed: {alert.detail}"
+
+
+def test_each_change_of_what_a_window_costs_is_told_once() -> None:
+    """The first one is learned again with another begin, by a clock that is set back, and after a restart."""
+    now, told = state(live("a")), list[tuple[int, str]]()
+    for hour in range(24 * 18):
+        at = after(hours=hour)
+        if hour < 4 * 24:
+            begin, ratio, factor = before(hours=5), 0.28, 2.0
+        elif hour < 9 * 24:
+            begin, ratio, factor = after(hours=4 * 24 - 3), 0.14, 0.5
+        else:
+            begin, ratio, factor = after(hours=9 * 24 - 3), 0.17, 1.2
+        begin += timedelta(hours=hour % 3 - 1)
+        known = AccountForecast(at, week_cost=WeekCost(ratio, 0.01, 5, RateChange(begin, factor)))
+        now, alerts = update(now, Forecasted(at, "a", known))
+        told += [(hour, alert.detail.partition(" of the week")[0]) for alert in alerts]
+        if hour in (30, 130):
+            now, _ = update(now, ClockStepped(at, timedelta(hours=-12)))
+        if hour in (50, 150):
+            (account,) = now.accounts.values()
+            conditions = decode(Remembered, encode(Remembered, Remembered.of(account))).conditions
+            now = state(replace(account, conditions=conditions))
+    assert told == [
+        (0, "a full 5h window costs 28%"),
+        (4 * 24, "a full 5h window costs 14%"),
+        (9 * 24, "a full 5h window costs 17%"),
+    ]
 
 
 def test_a_change_of_long_ago_is_no_news() -> None:

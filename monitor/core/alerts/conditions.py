@@ -28,6 +28,7 @@ What is *firing* is told again and again to receivers that want it so. A thresho
 window's end, whatever the next figures are: usage does not fall within a period, and revised figures are no news.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -64,6 +65,9 @@ CHANGE_IS_NEWS: Final = timedelta(days=7)
 
 CHANGE_IS_KNOWN: Final = timedelta(days=14)
 """So long after a change was seen, one that began before that is the same, whatever further samples say of it."""
+
+ANOTHER_COST: Final = 0.1
+"""Of the logarithm. A step is 0.18 at least, and what was told of the last one may be wrong by some percent."""
 
 WEEK: Final = timedelta(days=7)
 WEEKS_GATHER_FOR: Final = timedelta(minutes=10)
@@ -246,13 +250,22 @@ def _facts(account: AccountState, name: str, at: datetime) -> Iterator[Fact]:
     if cost is not None and change is not None and at - change.at < CHANGE_IS_NEWS:
         before, now = percent(cost.ratio / change.factor), percent(cost.ratio)
         detail = f"a full 5h window costs {now} of the week, and cost {before}"
-        alert = Alert(AlertKind.LIMIT_CHANGED, name, "", at, detail=detail)
-        told = account.conditions.get(condition_key(AlertKind.LIMIT_CHANGED))
-        known_until = told.until if told else None
-        if known_until is None or change.at > known_until - CHANGE_IS_KNOWN:
+        alert = Alert(AlertKind.LIMIT_CHANGED, name, "", at, utilization=cost.ratio, detail=detail)
+        known = account.conditions.get(condition_key(AlertKind.LIMIT_CHANGED))
+        told = known.alert.utilization if known and known.alert else 0.0
+        if known is None or _is_another_change(cost.ratio, change.at, told, known.until):
             yield Fact(alert, at + CHANGE_IS_KNOWN, is_another=True)
         else:
-            yield Fact(alert, known_until)
+            yield Fact(replace(alert, utilization=told), known.until)
+
+
+def _is_another_change(ratio: float, began: datetime, told: float, until: datetime | None) -> bool:
+    """Whether it began after that which was told, and has led to another cost.
+
+    Either alone may also come of learning the same change again, from samples that are kept hourly by now.
+    """
+    is_later = until is not None and began > until - CHANGE_IS_KNOWN
+    return is_later and told > 0 and abs(math.log(ratio / told)) > ANOTHER_COST
 
 
 def _full_at(

@@ -61,7 +61,8 @@ class Alert:
     `resets_at` is when the window that is spoken of ends; for a reset, when it ended (or was seen to);
     for anything else, the instant that matters: when a window will be full, a token ends, an account is free.
     `period` names the window period that is spoken of: a rule speaks once in each. Empty where there is none.
-    `generation` is that of its `WindowMemory`, where the alert is about a sample.
+    `generation` is that of its `WindowMemory`, where the alert is about a sample. Of a changed limit, `utilization` is
+    the part of the week that a full 5-hour window costs now.
     """
 
     kind: AlertKind

@@ -304,7 +304,7 @@ def test_each_change_of_what_a_window_costs_is_told_once() -> None:
             begin, ratio, factor = after(hours=4 * 24 - 3), 0.14, 0.5
         else:
             begin, ratio, factor = after(hours=9 * 24 - 3), 0.17, 1.2
-        begin += timedelta(hours=hour % 3 - 1)
+        begin += timedelta(hours=hour % 3 - 1, days=2 if hour % 96 > 60 else 0)
         known = AccountForecast(at, week_cost=WeekCost(ratio, 0.01, 5, RateChange(begin, factor)))
         now, alerts = update(now, Forecasted(at, "a", known))
         told += [(hour, alert.detail.partition(" of the week")[0]) for alert in alerts]

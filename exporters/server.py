@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Final, Self
 
@@ -31,7 +32,7 @@ from exporters.headers import (
 )
 from exporters.page import SECURITY_POLICY, render_page, render_status
 from exporters.prometheus import Exposition
-from exporters.web_config import SiteConfig, WebConfigFile
+from exporters.web_config import InThread, SiteConfig, WebConfigFile
 from monitor.core.errors import TrackerError
 from monitor.core.state import State
 
@@ -116,6 +117,7 @@ class Site:
     """Serves views of `state()` at `now()`. Use it as an async context, or start and stop it.
 
     A `sock` that listens already is served on instead, and closed in the end; its address is then the site's.
+    What asks a disk or a resolver runs `in_thread`.
     """
 
     def __init__(
@@ -124,12 +126,14 @@ class Site:
         now: Callable[[], datetime],
         config: SiteConfig,
         sock: socket.socket | None = None,
+        in_thread: InThread = to_thread,
     ) -> None:
         if sock is not None:
             host, port = sock.getsockname()[:2]
             config = replace(config, host=host, port=port)
         self._state = state
         self._now = now
+        self._in_thread = in_thread
         self.config = config
         self._sock = sock
         self.port = config.port
@@ -143,7 +147,7 @@ class Site:
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._web = WebConfigFile(config.web_config)
+        self._web = WebConfigFile(config.web_config, in_thread)
         self.refused_hosts: tuple[str, ...] = ()
         """The first names that were asked for and are none of ours, each once."""
 
@@ -152,7 +156,8 @@ class Site:
         host, port = self.config.host, self.config.port
         await self._web.load()
         try:
-            sockets = [self._sock] if self._sock else await to_thread(open_sockets, host, port)
+            opening = partial(open_sockets, host, port)
+            sockets = [self._sock] if self._sock else await self._in_thread(opening)
         except (OSError, OverflowError, UnicodeError) as error:
             raise TrackerError(cannot_listen(address(host, port), error)) from error
         self.port = int(sockets[0].getsockname()[1])

@@ -13,9 +13,10 @@ import logging
 import re
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -243,11 +244,16 @@ _CLIENT_AUTH: Final = {
 _CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"}
 
 
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs beside the loop what may hang; the process does not end before a thread of `asyncio.to_thread` does."""
+
+
 class WebConfigFile:
     """The newest valid content of a `web.yml`, and the passwords that were right by it."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, in_thread: InThread = asyncio.to_thread) -> None:
         self._path = path
+        self._in_thread = in_thread
         self._key = secrets.token_bytes(32)
         self._known: set[tuple[bytes, bytes]] = set()
         self._checking = asyncio.Lock()
@@ -257,7 +263,7 @@ class WebConfigFile:
     async def load(self) -> None:
         """Read the file, if there is one. Raises SettingsError."""
         if self._path is not None:
-            self.current = await asyncio.to_thread(load_web_config, self._path)
+            self.current = await self._in_thread(partial(load_web_config, self._path))
 
     async def follow(self) -> None:
         """Read the file again when it or a certificate changes; one that is wrong is logged, and changes nothing."""
@@ -266,7 +272,7 @@ class WebConfigFile:
         stamps = self.current.stamps
         while True:
             await asyncio.sleep(LOOK_SECS)
-            found = await asyncio.to_thread(_stamps, *stamps)
+            found = await self._in_thread(partial(_stamps, *stamps))
             if found == stamps:
                 continue
             stamps = found

@@ -39,7 +39,7 @@ from monitor.ipc.mirror import Changes
 from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.settings import Settings
-from monitor.system.aio import DaemonThreads, Observable, first
+from monitor.system.aio import Daemon, DaemonThreads, Observable, first
 from monitor.system.clock import Clock
 from monitor.system.sd_notify import Notices, Passed
 
@@ -292,7 +292,7 @@ class MetricsServer:
         mine = self._config and self._config.port
         if config is None or self._passed or config.port == mine:
             return
-        site = Site(self._state, self._clock.now, config)
+        site = self._site_of(config)
         await site.start()
         await site.stop()
 
@@ -306,13 +306,16 @@ class MetricsServer:
                 continue
             # The site closes its socket with itself; the one that was passed is for later sites, too.
             sock = self._passed.dup() if self._passed else None
-            site = self._site = Site(self._state, self._clock.now, self._config, sock)
+            site = self._site = self._site_of(self._config, sock)
             try:
                 if await self._start(site):
                     await self._until_moved(site)
             finally:
                 self._site = None
                 await site.stop()
+
+    def _site_of(self, config: SiteConfig, sock: socket.socket | None = None) -> Site:
+        return Site(self._state, self._clock.now, config, sock, lambda work: Daemon(work).future)
 
     async def _until_moved(self, site: Site) -> None:
         """Wait until another site is wanted. Raises what a bug of ours has ended this one with."""

@@ -19,6 +19,7 @@ import pytest
 
 from monitor.arguments import parser
 from monitor.core.commands import Guard, Ingest, Next, Request, Run, Status, decode_request
+from monitor.core.forecast import Forecast
 from monitor.core.model import AccountForecast, AccountState, Secret, Window
 from monitor.core.state import State
 from monitor.credentials.account_cache import digest
@@ -48,7 +49,8 @@ def account(name: str, percent: float, ago: timedelta = timedelta(seconds=5)) ->
         Window("5h", percent / 100, now + timedelta(hours=2)),
         Window("7d", 0.1, now + timedelta(days=2 if name == "home" else 4)),
     )
-    return live(name, *windows, at=now - ago, forecast=AccountForecast(now - ago))
+    lasting = AccountForecast(now - ago, {"5h": Forecast(0.0, None)})
+    return live(name, *windows, at=now - ago, forecast=lasting)
 
 
 def two() -> State:
@@ -459,6 +461,8 @@ def test_without_a_running_monitor_the_line_is_that_of_the_input(env: dict[str, 
         "work|work|2|14%|2h 00m|–|live\n",
         "",
     ), "and no saved figures of the week"
+    full = ran(work, "ingest", "--format", "{5h.full}", stdin=said_now())
+    assert full.stdout == "too early\n", "nor what was expected before"
     assert ran(env, "ingest", "--format", "{name}", stdin=said_now()).stdout == "home\n"
     assert (
         ran(work, "ingest", "--format", EVERY, stdin="{}").stdout == "work|work|2|–|–|–|waiting\n"

@@ -86,7 +86,7 @@ def line_of_input(
     name = _account_in(folder or "", state, AccountCache(facts))
     account = state.accounts.get(name) or AccountState(Account(NOBODY), at, state.policy.interval)
     last = None if usage is None else at
-    account = replace(account, usage=usage, down=None, last_success_at=last)
+    account = replace(account, usage=usage, down=None, last_success_at=last, forecast=None)
     accounts = {**state.accounts, name: account}
     return f"{render_line(parsed, replace(state, accounts=accounts), name, at)}\n", complaint
 

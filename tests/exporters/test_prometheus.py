@@ -445,7 +445,25 @@ def test_the_page_is_byte_for_byte_that_of_the_library(
     assert body == rendered(shown, now, openmetrics=content_type == OPENMETRICS)
 
 
-SECONDS = (0, 1, 300, 480, 600, 720.7, 888, 900, 1500, 3000, 3180, 3600, 8040, 17960, 18000, 700000)
+SECONDS = (
+    0,
+    1,
+    2,
+    300,
+    480,
+    600,
+    720.7,
+    888,
+    900,
+    1500,
+    3000,
+    3180,
+    3600,
+    8040,
+    17960,
+    18000,
+    700000,
+)
 TURNS = [after(seconds=s) + timedelta(microseconds=m) for s in SECONDS for m in (-1, 0, 1)]
 """Around each instant from which the page says something else of the state below, though nothing happens."""
 

@@ -1,5 +1,6 @@
 """The whole examination on machines with one thing wrong: each is told from the others, with what mends it."""
 
+import asyncio
 import json
 from pathlib import Path
 from time import monotonic
@@ -11,10 +12,12 @@ from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source,
 from monitor.credentials.keychain import services
 from monitor.doctor.accounts import Failed
 from monitor.doctor.report import Check, Outcome, exit_code
-from monitor.settings import model
+from monitor.settings import model, state_db
+from monitor.storage.db import BUSY_SECS
 from tests.builders import after, before
 from tests.credentials.fake_security import FakeSecurity
 from tests.doctor.factories import ALONE, Edit, Machine, Sender, advice, login_text
+from tests.storage.factories import Stalls, held_from_a_thread
 
 OK, WARN, FAIL, SKIP = Outcome
 
@@ -204,6 +207,31 @@ async def test_many_questions_that_hang_do_not_hold_up_the_page(machine: Machine
     assert (first.outcome, second.outcome) == (FAIL, OK)
     assert monotonic() - started < 5
     assert not fake.running()
+
+
+READ_BY_NOBODY = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA locking_mode = EXCLUSIVE")
+database.execute("CREATE TABLE IF NOT EXISTS probe (x)")
+database.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_a_database_that_cannot_be_read_holds_up_no_other_check(machine: Machine) -> None:
+    machine.settings("")
+    file = state_db(machine.world.environ)
+    file.parent.mkdir(parents=True, mode=0o700)
+    await machine.examined()  # what is imported for the first time takes its time
+    async with held_from_a_thread(file, READ_BY_NOBODY):
+        stalls, started = Stalls(), monotonic()
+        watch = asyncio.create_task(stalls.watch())
+        await machine.examined()
+        watch.cancel()
+    assert monotonic() - started > BUSY_SECS, "it was waited for"
+    assert stalls.longest < BUSY_SECS / 2
 
 
 def mac(machine: Machine) -> FakeSecurity:

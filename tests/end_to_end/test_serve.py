@@ -276,7 +276,7 @@ def test_a_restart_shows_what_was_known_and_keeps_to_what_the_server_wants(many:
     throttled.fault = lambda _: rate_limited("300")
     first = many.table()
     first.wait_for("10%")
-    first.wait_for("Rate limited")
+    first.wait_for("Limited to")
     before = document(many)
     first.keys("q")
     assert first.wait_for_exit() == 0

@@ -20,7 +20,6 @@ from monitor.core.events import Forecasted
 from monitor.core.exhaustion import RECENT, PoolForecast, forecast_pool
 from monitor.core.model import (
     FIVE_HOURS,
-    FORECAST_WITHIN,
     SEVEN_DAYS,
     AccountForecast,
     AccountState,
@@ -48,6 +47,9 @@ MOST_SAMPLES: Final = 2000
 IN_FULL: Final = timedelta(hours=10)
 HOURS_AHEAD: Final = LONGEST_PLAN // HOUR
 TREND_SLICES: Final = 24
+AHEAD_SECS: Final = 10.0
+"""Limit of all forecasts of a command, which learns of each account anew."""
+
 LOOK_SECS: Final = 5.0
 """The least time between two looks for an import, which another process may have done."""
 
@@ -204,9 +206,9 @@ def hourly_use(activity: Activity, now: datetime, active: bool) -> tuple[float, 
 
 
 async def look_ahead(store: Store, clock: Clock, history: History) -> None:
-    """Forecast all accounts once, as a program that stays does; at most for a moment."""
+    """Forecast all accounts once, as a program that stays does, as far as there is time."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(FORECAST_WITHIN.total_seconds()):
+        async with asyncio.timeout(AHEAD_SECS):
             await Forecaster(store, clock, history).catch_up()
 
 

@@ -28,7 +28,7 @@ from monitor.paths import instance_key
 from monitor.settings import Settings, state_db
 from monitor.storage.cache import put_imported
 from monitor.storage.db import StateFile
-from monitor.storage.samples import FULL_FOR, KEPT, Row, insert_many, thin_again
+from monitor.storage.samples import FULL_FOR, KEPT, Row, insert_many, prune, thin_again
 from monitor.system.stdio import complain
 from monitor.system.urls import split_url
 
@@ -106,6 +106,7 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
             new, others = new + added, others + differing
         if new:
             file.write(lambda database: thin_again(database, rows_of))
+            file.write(lambda database: prune(database, rows_of, now))
             source = f"import of {now.isoformat()}"
             file.write(lambda database: put_imported(database, rows_of, source))
     imported = len(rows) - others

@@ -91,7 +91,7 @@ def seen(event: Event, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
     now, effects = update(known, event)
     document = status_document(now, NOW)["accounts"][0]
     failure = document["failure"]
-    header, row = (line.split(" | ") for line in render_plain(now, NOW, 200).splitlines()[:2])
+    header, row = (line.split(" | ") for line in render_plain(now, NOW, 300).splitlines()[:2])
     cells = dict(zip(map(str.strip, header), map(str.strip, row), strict=True))
     return {
         "table": {name: cells[name] for name in ("5h %", "7d %", "Status")},

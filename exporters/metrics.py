@@ -115,9 +115,7 @@ class Fleet:
 
     @property
     def pool(self) -> PoolForecast | None:
-        """Return the forecast of the accounts together, while it is as young as values must be."""
-        pool, kept = self.state.pool, kept_for(self.state.policy.interval)
-        return pool if pool is not None and self.now - pool.at <= kept else None
+        return self.state.known_pool(self.now)
 
     def next_turn(self) -> datetime:
         """Return the same as of a row."""

@@ -121,12 +121,16 @@ def _narrowed(state: State, account: str | None) -> State:
 
 
 def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
-    choice = choose(state, now, model)
+    choice, pool = choose(state, now, model), state.known_pool(now)
+    later = ""
+    if pool is not None and pool.later(now) and model is None:
+        later = f"\nfree: {choice.free} of {len(choice.ranking)} now, {pool.words(now)}"
     match form:
         case "words":
-            return _named(choice, lambda name: f"{clean(name)}: {'; '.join(choice.reasons)}")
+            reasons = "; ".join(choice.reasons)
+            return _named(choice, lambda name: f"{clean(name)}: {reasons}{later}")
         case "all":
-            return _ranking(choice, now)
+            return _ranking(choice, now, later)
         case "json":
             return Answer(0, f"{json.dumps(_document(state, choice, now), indent=2)}\n")
         case "name":
@@ -197,8 +201,8 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
     return Answer(0, "".join(f"{line}\n" for line in shown))
 
 
-def _ranking(choice: Choice, now: datetime) -> Answer:
-    """Give a line for each account, the best first; an arrow stands before the one to use now."""
+def _ranking(choice: Choice, now: datetime, later: str) -> Answer:
+    """Give a line for each account, the best first; an arrow stands before the one to use now. `later` is the end."""
     if not choice.ranking:
         return _named(choice, clean)
     names = [clean(candidate.account) for candidate in choice.ranking]
@@ -207,7 +211,7 @@ def _ranking(choice: Choice, now: datetime) -> Answer:
         f"{'→' if choice.usable and place == 0 else ' '} {pad(name, cells)}  {_room(candidate, now)}"
         for place, (name, candidate) in enumerate(zip(names, choice.ranking, strict=True))
     ]
-    return Answer(0, "\n".join(lines) + "\n")
+    return Answer(0, "\n".join(lines) + f"{later}\n")
 
 
 def _room(candidate: Candidate, now: datetime) -> str:
@@ -274,6 +278,7 @@ def _config_dir(state: State, now: datetime, model: str | None) -> Answer:
 
 def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
     chosen = state.accounts.get(choice.account or "")
+    pool = state.known_pool(now)
     return {
         "generated_at": iso(now),
         "account": choice.account,
@@ -281,6 +286,16 @@ def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
         "config_dir": config_dir(chosen) if chosen else None,
         "free_at": choice.free_at and iso(choice.free_at),
         "reasons": choice.reasons,
+        "pool": pool
+        and {
+            "at": iso(pool.at),
+            "free": [
+                {"at": iso(free.at), "p10": free.low, "p50": free.likely, "p90": free.high}
+                for free in pool.free
+            ],
+            "exhausted_probability": round(pool.exhausted_probability, 4),
+            "exhausted_at": pool.exhausted_at and iso(pool.exhausted_at),
+        },
         "ranking": [
             {
                 "account": candidate.account,

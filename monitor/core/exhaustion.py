@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.forecast import RunOut, gamma_quantiles
+from monitor.core.format import clock
 from monitor.core.planning import FIVE_HOURS, FREE, AccountLimits
 from monitor.core.profiles import Activity
 
@@ -44,6 +45,11 @@ class FreeAccounts:
     likely: int
     high: int
 
+    @property
+    def span(self) -> str:
+        """The numbers between which it is, `1–3`, or the one that it is."""
+        return f"{self.low}–{self.high}" if self.low < self.high else f"{self.low}"
+
 
 @dataclass(frozen=True, slots=True)
 class PoolForecast:
@@ -57,6 +63,14 @@ class PoolForecast:
     free: tuple[FreeAccounts, ...]
     exhausted_probability: float
     exhausted_at: datetime | None
+
+    def later(self, now: datetime) -> list[FreeAccounts]:
+        """The accounts that are free at each instant ahead."""
+        return [free for free in self.free if free.at > max(self.at, now)]
+
+    def words(self, now: datetime) -> str:
+        """The same as `1–3 at 13:00, 0–2 at 20:00 (80%)`."""
+        return f"{', '.join(f'{f.span} at {clock(f.at, now)}' for f in self.later(now))} (80%)"
 
 
 def forecast_pool(

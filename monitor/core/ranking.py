@@ -244,6 +244,11 @@ class Choice:
     free_at: datetime | None = None
     ranking: tuple[Candidate, ...] = ()
 
+    @property
+    def free(self) -> int:
+        """How many accounts have room in all limits that stop their work, as far as is known."""
+        return sum(candidate.standing <= Confidence.OLD for candidate in self.ranking)
+
 
 def choose(state: State, now: datetime, model: str | None = None) -> Choice:
     """The best account of the state, and all of them from the best to the worst.

@@ -8,7 +8,7 @@ from typing import Final
 
 from monitor.core.alerts.rules import Alert, Condition, RuleBook
 from monitor.core.exhaustion import PoolForecast
-from monitor.core.model import AccountState
+from monitor.core.model import AccountState, kept_for
 
 LOG_LENGTH: Final = 50
 
@@ -128,6 +128,11 @@ class State:
             and now - account.used_at <= LATELY
         ]
         return max(used)[1] if used else self.logged_in
+
+    def known_pool(self, now: datetime) -> PoolForecast | None:
+        """The forecast of the accounts together, while it is as young as values must be."""
+        old = self.pool is None or now - self.pool.at > kept_for(self.policy.interval)
+        return None if old else self.pool
 
     @property
     def last_success_at(self) -> datetime | None:

@@ -230,9 +230,10 @@ def _below(view: _View) -> list[Line]:
     if size.height >= min(max(len(view.state.accounts) + 4, 8), 20):
         # It costs no account its row, or there are rows enough.
         sums: Line = ()
-        if len(view.state.accounts) > 1:
-            sums = fleet_line(view.state, view.fleet, view.now, size.width)
         source = clean(view.footer.text)
+        if len(view.state.accounts) > 1:
+            spare = width(source) + 4 if source else 0
+            sums = fleet_line(view.state, view.fleet, view.now, size.width, spare)
         gap = size.width - line_width(sums) - width(source) - 1
         if view.footer.is_problem or (source and gap < 3):
             style = Style.PROBLEM if view.footer.is_problem else Style.DIM

@@ -208,10 +208,7 @@ class Fleet:
 
 
 def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
-    """Sum the accounts up, and say until when that holds, unless the state changes.
-
-    Free is one that has room in all limits that stop its work, as far as is known.
-    """
+    """Sum the accounts up, and say until when that holds, unless the state changes."""
     choice = choose(state, now)
     windows = [
         (name, window)
@@ -223,7 +220,7 @@ def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
     ]
     found = Fleet(
         choice,
-        free=sum(candidate.standing <= Confidence.OLD for candidate in choice.ranking),
+        free=choice.free,
         full=sum(candidate.is_full for candidate in choice.ranking),
         in_need=sum(account.login_required for account in state.accounts.values()),
         week_left=sum(weeks) / len(weeks) if weeks else None,
@@ -232,8 +229,11 @@ def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
     return found, min([now + _SUM_LASTS, *(w.resets_at for _, w in windows if w.resets_at)])
 
 
-def fleet_line(state: State, found: Fleet, now: datetime, room: int) -> Line:
-    """`7 of 20 free · 3 full · next free finn@ 13:04 · week left 41%`, as much of it as these cells hold."""
+def fleet_line(state: State, found: Fleet, now: datetime, room: int, spare: int = 0) -> Line:
+    """`7 of 20 free · 3 full · next free finn@ 13:04 · week left 41%`, as much of it as these cells hold.
+
+    How many are free later is told where that leaves `spare` cells of them.
+    """
     names = short_names(state)
     parts = [Span(f"{found.free} of {len(state.accounts)} free", Style.GOOD)]
     if found.full:
@@ -248,15 +248,16 @@ def fleet_line(state: State, found: Fleet, now: datetime, room: int) -> Line:
     if frees:
         at, name = min(frees)
         parts.append(Span(f"next free {names[name]} {format.clock(at, now)}"))
-    if state.pool and state.pool.exhausted_at and state.pool.exhausted_probability >= SOON:
-        at = state.pool.exhausted_at
-        parts.append(Span(f"all full about {format.clock(at, now)}", Style.PROBLEM))
+    pool = state.known_pool(now)
+    if pool and pool.exhausted_at and pool.exhausted_probability >= SOON:
+        parts.append(Span(f"all full about {format.clock(pool.exhausted_at, now)}", Style.PROBLEM))
     if found.week_left is not None:
         parts.append(Span(f"week left {format.percent(found.week_left)}"))
+    later = pool and pool.later(now) and Span(f"free {pool.words(now)}")
     line: Line = (Span(" "),)
-    for part in parts:
+    for part in (*parts, *([later] if later else [])):
         longer = (*line, *((Span(" · ", Style.DIM),) if len(line) > 1 else ()), part)
-        if line_width(longer) <= room:
+        if line_width(longer) <= room - spare * (part is later):
             line = longer
     return line
 

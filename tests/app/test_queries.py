@@ -11,6 +11,7 @@ import pytest
 from monitor.app.queries import Answer, answer_query
 from monitor.core.commands import Guard, Next, Status
 from monitor.core.errors import SettingsError
+from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.model import Account, AccountForecast, AccountState
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
@@ -72,6 +73,29 @@ def test_next_for_people_scripts_and_programs() -> None:
         "free_at": None,
         "reasons": [],
     }
+
+
+def test_next_says_how_many_accounts_are_free_later() -> None:
+    pool = PoolForecast(
+        NOW - timedelta(minutes=1),
+        tuple(
+            FreeAccounts(NOW + timedelta(hours=hours, minutes=-1), low, 2, high)
+            for hours, low, high in ((0, 2, 2), (1, 2, 2), (3, 1, 2), (8, 0, 2))
+        ),
+        0.2,
+        None,
+    )
+    shown = replace(TWO, pool=pool)
+    later = "free: 2 of 2 now, 2 at 12:59, 1–2 at 14:59, 0–2 at 19:59 (80%)"
+    for form in ("words", "all"):
+        assert answer(Next(form), shown).text.splitlines()[-1] == later
+        old = replace(shown, pool=replace(pool, at=NOW - timedelta(minutes=16)))
+        assert "free:" not in answer(Next(form), old).text
+    assert "free:" not in answer(Next(model="opus"), shown).text  # whose own week is not forecast
+    document = json.loads(answer(Next("json"), shown).text)["pool"]
+    assert document["free"][2] == {"at": "2026-11-22T14:59:00Z", "p10": 1, "p50": 2, "p90": 2}
+    assert (document["exhausted_probability"], document["exhausted_at"]) == (0.2, None)
+    assert json.loads(answer(Next("json")).text)["pool"] is None
 
 
 def test_where_all_are_full_that_is_a_failure_which_names_a_time() -> None:

@@ -111,6 +111,7 @@ def test_it_says_which_account_to_use_and_what_resets_next() -> None:
     assert "Use now home58% left" in text
     assert "Next reset in 12m5h of user@client.com" in text
     assert "1 free, 1 busy, 1 full, 1 not known, 1 needing a login" in text
+    assert "Free later 1–3 in 59m1–3 in 2h 59m, 1–3 in 7h 59m (80%)" in text
 
 
 def test_it_says_which_account_is_free_first_where_all_are_full() -> None:

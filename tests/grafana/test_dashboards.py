@@ -50,7 +50,7 @@ ANNOTATIONS = [
 ]
 UNITS = {"percentunit", "s", "short", "none", "bytes", "string", "dateTimeFromNow"}
 NOW = END.timestamp()
-KNOWN = {f.name + SUFFIXES.get(f.type, "") for f, _ in World(1).families()}
+KNOWN = {f.name + SUFFIXES.get(f.type, "") for f, _ in World(2).families()}
 FUTURE = 1.5 * 3600
 """Within this time after now the forecast of the account in use is drawn."""
 

@@ -30,7 +30,7 @@ def test_a_dashboard_is_drawn_without_a_problem(days: str, tmp_path: Path) -> No
     need("chromium", "node", "npm")
     picture = draw(GRAFANA / "dashboards/overview.json", days, "dark", "work", tmp_path / "one.png")
     assert picture.problems == []
-    assert picture.panels == 11
+    assert picture.panels == 12
     assert (tmp_path / "one.png").stat().st_size > 50_000
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from monitor.core.errors import Reason
-from monitor.core.exhaustion import PoolForecast
+from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.state import State
 from monitor.terminal.dialogs import Filter
-from monitor.terminal.frame import frame
+from monitor.terminal.frame import Footer, frame
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Copy, Order, Screen, press
 from monitor.terminal.text import Size, line_width, plain
@@ -152,6 +152,21 @@ def test_that_all_are_full_soon_is_told() -> None:
     assert "all full about 15:00" in line
     unlikely = replace(FIVE, pool=replace(pool, exhausted_probability=0.1))
     assert "all full" not in plain(fleet_line(unlikely, fleet(FIVE, NOW)[0], NOW, 140))
+
+
+def test_accounts_that_are_free_later_are_told_where_there_is_room_beside_the_source() -> None:
+    free = (FreeAccounts(NOW, 3, 3, 3), FreeAccounts(after(hours=1), 2, 3, 4))
+    state = replace(FIVE, pool=PoolForecast(NOW, free, 0.1, None))
+    later = " · free 2–4 at 13:00 (80%)"
+
+    def last_line(footer: str, columns: int = 140) -> str:
+        shown = frame(state, Screen(), NOW, Size(columns, 16), Footer(footer))
+        return shown.text.splitlines()[-2]
+
+    assert last_line("").endswith(f"week left 60%{later}")
+    assert later in last_line("by pid 1")
+    assert last_line("by pid 1", 120).endswith("by pid 1")
+    assert later not in last_line("by pid 1", 120)
 
 
 def test_the_account_to_use_next_is_marked_and_of_one_account_none_is() -> None:

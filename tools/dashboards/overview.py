@@ -82,8 +82,12 @@ def overview() -> build.Dashboard:
             "One row per account: first those that need you, then the fullest. Click an account for its own dashboard.",
         ),
         place(
-            states(), 0, 22, 24, 6, "Accounts by state, 7 days",
+            states(), 0, 22, 16, 7, "Accounts by state, 7 days",
             "How many accounts were free, near a limit, full, or could not be read.",
+        ),
+        place(
+            free(), 16, 22, 8, 7, "Accounts free, expected",
+            "How many accounts will have room: most likely, and between which numbers with a probability of 80 %.",
         ),
     ]  # fmt: skip
     graphs = [7, 8]
@@ -268,6 +272,46 @@ def alerts() -> Table:
     override(table, "Account", custom__width=110)
     override(table, "Window", custom__width=80, noValue="")
     override(table, "Since", unit="dateTimeFromNow", custom__width=135, custom__align="right")
+    return table
+
+
+def free() -> Table:
+    """How many accounts will be free, a row for each time ahead."""
+    shown = (
+        ('percentile="10"', "At least", "A"),
+        ('percentile="50"', "Most likely", "B"),
+        ('percentile="90"', "At most", "C"),
+    )
+    names = {"horizon": "In", **{f"Value #{ref}": title for _, title, ref in shown}}
+    table = panels.now(
+        Table()
+        .targets(
+            [
+                rows(f"max by (horizon) ({metric('accounts_free', percentile)})", ref)
+                for percentile, _, ref in shown
+            ]
+        )
+        .transformations(
+            [
+                transformation("merge"),
+                transformation(
+                    "organize",
+                    excludeByName={"Time": True},
+                    renameByName=names,
+                    indexByName={name: index for index, name in enumerate(names)},
+                ),
+            ]
+        )
+        .cell_height(common.TableCellHeight.SM)
+        .sort_by([common_builder.TableSortByFieldState().display_name("In").desc(False)])
+        .no_value("known after two days, of two accounts or more")
+        .thresholds(panels.steps((None, RED), (1, GREEN)))
+    )
+    mappings = [mapping.to_json() for mapping in panels.value_texts(_0h="now")]
+    override(table, "In", mappings=mappings, custom__minWidth=60)
+    for _, title, _ in shown:
+        colored = {"custom__cellOptions": {"type": "color-text"}}
+        override(table, title, custom__align="right", custom__minWidth=70, **colored)
     return table
 
 

@@ -218,6 +218,30 @@ class World:
                 full += [({**labels, "percentile": p}, column) for p, column in times.items()]
         yield _gauge("run_out_probability_ratio"), probability
         yield _gauge("full_timestamp_seconds"), full
+        if (count := len(self.accounts)) > 1:
+            shares = {
+                "0h": (0.6, 0.6, 0.6),
+                "1h": (0.4, 0.6, 0.6),
+                "3h": (0.2, 0.4, 0.8),
+                "8h": (0.0, 0.4, 1.0),
+            }
+            yield (
+                _gauge("accounts_free"),
+                [
+                    (
+                        {
+                            "instance": machine,
+                            "job": "claude-tracker",
+                            "horizon": horizon,
+                            "percentile": p,
+                        },
+                        self._constant(round(share * count)),
+                    )
+                    for machine in self.machines
+                    for horizon, spread in shares.items()
+                    for p, share in zip(("10", "50", "90"), spread, strict=True)
+                ],
+            )
 
     def _forecast(
         self, window: Window, key: str, index: int, at: int

@@ -77,7 +77,7 @@ def test_it_is_said_until_it_is_clearly_over() -> None:
     vague = PoolForecast(NOW, (), 0.2, None)
     assert not is_exhausted_soon(vague, before=False)
     assert is_exhausted_soon(vague, before=True)
-    assert not is_exhausted_soon(PoolForecast(NOW, (), 0.01, None), before=True)
+    assert not is_exhausted_soon(PoolForecast(NOW, (), 0.004, None), before=True)
 
 
 def test_a_burst_of_work_moves_what_is_said_by_and_by() -> None:
@@ -104,3 +104,13 @@ def test_counts_lie_within_their_bands(levels: list[float], rate: float) -> None
     for free in found.free:
         assert 0 <= free.low <= free.likely <= free.high <= len(levels)
     assert 0 <= found.exhausted_probability <= 1
+
+
+def test_the_probability_rises_faster_than_it_falls() -> None:
+    accounts, later = [account("a", 0.2), account("b", 0.1)], NOW + timedelta(minutes=10)
+    low, high = looked(accounts, 1), looked(accounts, 40)
+    rising = forecast_pool(accounts, later, demand(40), active=True, before=low)
+    falling = forecast_pool(accounts, later, demand(1), active=True, before=high)
+    span = high.exhausted_probability - low.exhausted_probability
+    assert rising.exhausted_probability - low.exhausted_probability > span / 2
+    assert high.exhausted_probability - falling.exhausted_probability < span / 2

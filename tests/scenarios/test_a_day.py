@@ -34,7 +34,7 @@ TICK_SECS = 120
 MOMENT, LONG = 0.01, 0.6
 """Hours that a file is half-written: until the next look, or for longer than polls are apart."""
 
-WIDE, NARROW = Size(124, 12), Size(40, 12)
+WIDE, NARROW = Size(136, 12), Size(40, 12)
 SHOWN_HOME = "/home/somebody-here"
 
 

@@ -162,7 +162,7 @@ class MacDay:
             assert week is None or week.utilization == person.week / 100, person.name
 
     def look(self, running: Running) -> None:
-        table = render_plain(running.state, self.clock.now(), 120)
+        table = render_plain(running.state, self.clock.now(), 136)
         for name, words in statuses(table):
             self.said.setdefault(name, []).append(words)
         self.asked[self.minute // 60] = [item.asked() for item in self.items]

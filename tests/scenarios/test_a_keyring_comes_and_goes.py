@@ -134,5 +134,5 @@ async def lived(running: Running, seconds: float) -> None:
 
 def said(running: Running) -> list[str]:
     """What the table says, without what is to be done."""
-    table = frame(running.state, Screen(), running.clock.now(), Size(120, 10)).text
+    table = frame(running.state, Screen(), running.clock.now(), Size(136, 10)).text
     return [words for _, words in statuses(table)]

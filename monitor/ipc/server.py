@@ -242,16 +242,18 @@ class Server:
         clock = asyncio.get_running_loop().time
         while True:
             await self._send(writer, lines)
-            # At the same instants for all, so that the same lines are new to most of them.
-            await asyncio.sleep(SPACING_SECS - clock() % SPACING_SECS)
-            lines = stream.news()
-            if not lines:
-                try:
-                    async with asyncio.timeout(self._limits.beat_secs):
-                        await stream.changed()
-                    lines = stream.news()
-                except TimeoutError:
-                    lines = b"\n"
+            lines, beat_at = b"", clock() + self._limits.beat_secs
+            try:
+                async with asyncio.timeout_at(beat_at):
+                    while not lines:
+                        # At the same instants for all, so that the same lines are new to most of them.
+                        await asyncio.sleep(SPACING_SECS - clock() % SPACING_SECS)
+                        lines = stream.news()
+                        if not lines:  # and a change may bring none
+                            await stream.changed()
+                            lines = stream.news()
+            except TimeoutError:
+                lines = stream.news() or b"\n"
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         """Wait until the kernel has all of it. Raises TimeoutError of a peer who does not read."""

@@ -94,6 +94,17 @@ async def test_silence_is_filled_with_heart_beats(path: Path) -> None:
         assert watcher.numbers == [0]
 
 
+async def test_changes_that_change_nothing_seen_are_silence_too(path: Path) -> None:
+    """As those of a countdown whose format shows no time."""
+    async with serving(path, limits=Limits(beat_secs=0.3)) as handler, watchers(path) as [watcher]:
+        async with asyncio.timeout(5):
+            while watcher.beats < 3:
+                handler.show(0)
+                await asyncio.sleep(0.01)
+        assert watcher.numbers == [0]
+        assert handler.renderings < 60  # though some hundred changes have come
+
+
 async def test_many_changes_are_some_ten_a_second_and_the_last_is_never_lost(path: Path) -> None:
     async with serving(path) as handler, watchers(path) as [watcher]:
         await until(lambda: watcher.number == 0)

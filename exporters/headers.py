@@ -25,7 +25,7 @@ _HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/\s]+)
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class HostCheck:
     """The names under which the site may be asked, and patterns of names; `any_ip` where it listens everywhere."""
 
     names: frozenset[str]
@@ -55,15 +55,15 @@ class Guard:
         )
 
 
-def guard_for(listen: str, machine: str, hosts: tuple[str, ...] = ()) -> Guard:
-    """Make the guard of a site that listens on the address or name `listen`, on a machine named `machine`.
+def host_check_for(listen: str, machine: str, hosts: tuple[str, ...] = ()) -> HostCheck:
+    """Make the check of a site that listens on the address or name `listen`, on a machine named `machine`.
 
     `hosts` are further names or patterns, such as "*.svc.cluster.local".
     """
     everywhere = listens_everywhere(listen)
     own = machine if everywhere else listen
     patterns = tuple(pattern.lower().strip("[]") for pattern in hosts)
-    return Guard(LOOPBACK_NAMES | {own.lower()}, patterns, any_ip=everywhere)
+    return HostCheck(LOOPBACK_NAMES | {own.lower()}, patterns, any_ip=everywhere)
 
 
 def listens_everywhere(listen: str) -> bool:

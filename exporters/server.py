@@ -24,7 +24,7 @@ from exporters.connections import MAX_REQUESTS, Listener, cannot_listen, open_so
 from exporters.headers import (
     accepts_gzip,
     address,
-    guard_for,
+    host_check_for,
     is_name,
     listens_everywhere,
     parse_host,
@@ -138,7 +138,7 @@ class Site:
         self._sock = sock
         self.port = config.port
         """The port that is listened on: once started, the system's choice where 0 was asked for."""
-        self._guard = guard_for(config.host, socket.gethostname(), config.hosts)
+        self._host_check = host_check_for(config.host, socket.gethostname(), config.hosts)
         self._exposition = Exposition()
         self._writing = asyncio.Lock()
         self._lag = LoopLag()
@@ -232,7 +232,7 @@ class Site:
         """Refuse strangers, and whoever comes when too many are here; answer the others until they have read all."""
         assert self._listener is not None  # noqa: S101 - it brought the request
         with self._listener.answering(request.transport) as has_room:
-            refusal = self._guard.refusal(request.headers)
+            refusal = self._host_check.refusal(request.headers)
             if refusal is not None:
                 response: web.StreamResponse = self._refuse(refusal, request.host)
             elif not has_room:

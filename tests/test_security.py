@@ -22,7 +22,7 @@ from monitor.notify.channels.webhook import post
 from monitor.settings import SettingsFile
 from monitor.system.clock import ServerClock
 from tests.builders import NOW, live, state, window
-from tests.credentials.factories import FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeLogin
 from tests.end_to_end.crowd import Crowd, crowd
 from tests.end_to_end.world import canary
 from tests.fakes import FakeClock
@@ -57,7 +57,7 @@ async def test_an_account_whose_name_could_drive_a_terminal_is_not_imported(
     path = tmp_path / "config.toml"
     path.write_text('[[accounts]]\nname = "me@example.com"\norg_id = "other"\n')
     before = path.read_bytes()
-    rig = Rig()
+    rig = AccountsRig()
     rig.logins = [FakeLogin(token="token")]
     rig.file = SettingsFile(path)  # type: ignore[assignment] # the real one, which refuses names
     rig.start()
@@ -68,7 +68,7 @@ async def test_an_account_whose_name_could_drive_a_terminal_is_not_imported(
     assert failed.words.isprintable()
     assert imports.imported == ()
     assert path.read_bytes() == before
-    assert rig.vault.kept == {}
+    assert rig.keyring.kept == {}
 
 
 async def test_nobody_whose_certificate_is_not_trusted_gets_a_token(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from monitor.app.forecaster import AccountModel
 from monitor.core.profiles import Sample
 from monitor.storage import cache, samples
 from monitor.storage.db import StateFile
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 from monitor.terminal.chart import chart
 
 NOW: Final = datetime(2026, 11, 20, 15, tzinfo=UTC)
@@ -28,14 +28,14 @@ CHUNK: Final = timedelta(days=1)
 """The program prunes as often."""
 
 
-def rows(account: str, begin: datetime, end: datetime) -> Iterator[Row]:
+def rows(account: str, begin: datetime, end: datetime) -> Iterator[StoredSample]:
     """Polls from one instant to another; each window climbs in office hours and is reset at its end."""
     at = begin
     while at < end:
         for key, length in WINDOWS.items():
             since = (at - datetime(2025, 1, 1, tzinfo=UTC)) % length
             used = since / length * (0.9 if 8 <= at.hour < 19 else 0.7)
-            yield Row(at, account, key, round(used, 2), at - since + length)
+            yield StoredSample(at, account, key, round(used, 2), at - since + length)
         at += INTERVAL
 
 

@@ -37,7 +37,7 @@ from monitor.system.clock import SystemClock
 from monitor.terminal.frame import Footer
 from monitor.terminal.program import Program
 from monitor.terminal.tty import Tty
-from tests.app.factories import Rig, rig, until
+from tests.app.factories import UserHome, rig, until
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("monitor", "exporters")
@@ -175,7 +175,7 @@ async def measure() -> dict[str, Hops]:
     return {"poll": poll, "key": key, "settings": settings}
 
 
-async def _key(user: Rig) -> Hops:
+async def _key(user: UserHome) -> Hops:
     """Press `r` in a table that follows, until its answer is on the screen; both processes' parts run in this one."""
     master, slave = pty.openpty()
     os.set_blocking(master, False)

@@ -128,7 +128,7 @@ def _condition(account: AccountState, candidate: Candidate) -> str:
     """Say it in one word for all accounts of a kind."""
     if account.login_required:
         return "needing a login"
-    if candidate.standing is Confidence.FULL:
+    if candidate.confidence is Confidence.FULL:
         return "full"
     if candidate.room is None:
         return "not known"
@@ -221,7 +221,7 @@ def _state(account: AccountState, candidate: Candidate, now: datetime) -> tuple[
     if account.down is not None:
         words = _FAILURES[account.down.failure.reason]
         return "failing", escape(f"{words}, {old}" if old else words)
-    if candidate.standing is Confidence.FULL:
+    if candidate.confidence is Confidence.FULL:
         free = candidate.free_at
         ahead = f" for {_time(free, duration(free - now, seconds=False))}" if free else ""
         return "isfull", f"full{ahead}"

@@ -10,7 +10,7 @@ from monitor.api import wire
 from monitor.core.errors import ApiError, Cause, Failure, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Profile, Secret, Usage
 from monitor.system.clock import ServerClock
-from monitor.system.web import Answer, BlockedError, ask, session_of
+from monitor.system.web import BlockedError, HttpAnswer, ask, session_of
 
 MOST_BYTES: Final = 1 << 20
 OAUTH_BETA: Final = "oauth-2025-04-20"
@@ -72,7 +72,9 @@ class Client:
         url = f"{self._hosts.url}/api/oauth/profile"
         return wire.parse_profile((await self._ask(url, _oauth(token), AuthMethod.OAUTH)).body)
 
-    async def _ask(self, url: str, headers: Mapping[str, str], auth_method: AuthMethod) -> Answer:
+    async def _ask(
+        self, url: str, headers: Mapping[str, str], auth_method: AuthMethod
+    ) -> HttpAnswer:
         sent, agent = self._clock.machine.now(), self._hosts.user_agent
         headers = {"Accept": "application/json", "User-Agent": agent, **headers}
         limit = self._hosts.timeout_secs

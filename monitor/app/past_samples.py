@@ -18,7 +18,7 @@ from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
 from monitor.core.profiles import Sample
 from monitor.storage import cache, samples
 from monitor.storage.db import StorageError
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 from monitor.storage.writer import Database
 from monitor.system.aio import DaemonThreads
 from monitor.system.files import read_regular
@@ -32,7 +32,7 @@ FILE: Final = "plan-usage-history.json"
 _WINDOWS: Final = {"fh": FIVE_HOURS, "sd": SEVEN_DAYS}
 """The codes whose meaning is certain."""
 
-Others = Callable[[str, str, datetime], Iterable[Row]]
+Others = Callable[[str, str, datetime], Iterable[StoredSample]]
 """Samples of an account (by name, organization and now) that another program has kept; blocking, never raises."""
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class History:
 
 def desktop_rows(
     environ: Mapping[str, str], account: str, org_id: str, now: datetime
-) -> Iterator[Row]:
+) -> Iterator[StoredSample]:
     """What Claude Desktop has kept of this organization, blocking; what cannot be read is left out."""
     for path in _files(environ):
         try:
@@ -108,7 +108,7 @@ def _files(environ: Mapping[str, str]) -> list[Path]:
     return sorted(base.glob(f"Claude*/{FILE}"))[:20]
 
 
-def _rows(entry: object, account: str, org_id: str, now: datetime) -> Iterator[Row]:
+def _rows(entry: object, account: str, org_id: str, now: datetime) -> Iterator[StoredSample]:
     if not isinstance(entry, dict) or entry.get("org") != org_id:
         return
     used, milliseconds = entry.get("u"), _number(entry.get("t"))
@@ -121,7 +121,7 @@ def _rows(entry: object, account: str, org_id: str, now: datetime) -> Iterator[R
     for code, window in _WINDOWS.items():
         percent = _number(used.get(code))
         if percent is not None and 0 <= percent <= 1000 and now - samples.KEPT < at < now:
-            yield Row(at, account, window, percent / 100)
+            yield StoredSample(at, account, window, percent / 100)
 
 
 def _number(value: object) -> float | None:

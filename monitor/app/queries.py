@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from exporters.status_json import render_json
 from exporters.template import DEFAULT, Format, parse_format, render_line
 from monitor.core import format
-from monitor.core.commands import CURRENT, Guard, Next, Question, Run, Status, WatchLines
+from monitor.core.commands import CURRENT, Guard, Next, Run, StateQuery, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.limits import LONGEST_WORD, window_word
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
     text: str = ""
 
 
-def answer_query(state: State, now: datetime, query: Question) -> Answer:
+def answer_query(state: State, now: datetime, query: StateQuery) -> Answer:
     """Answer `status`, `next`, `guard` and `run` from the state. Raises SettingsError for wrong usage."""
     match query:
         case Status():
@@ -216,7 +216,7 @@ def _ranking(choice: Choice, now: datetime, later: str) -> Answer:
 
 def _room(candidate: Candidate, now: datetime) -> str:
     """Say what is left of it, or when it is free, and what is to be known of that."""
-    if candidate.standing is Confidence.FULL:
+    if candidate.confidence is Confidence.FULL:
         free = candidate.free_at
         until = f"free in {format.duration(free - now)}" if free else "free at an unknown time"
         lack = "full" if candidate.is_full else "no room"
@@ -299,7 +299,7 @@ def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
         "ranking": [
             {
                 "account": candidate.account,
-                "standing": candidate.standing.name.lower(),
+                "standing": candidate.confidence.name.lower(),
                 "logged_in": candidate.logged_in,
                 "room": None if candidate.room is None else round(candidate.room, 6),
                 "urgency": round(candidate.urgency, 4),

@@ -30,7 +30,7 @@ from monitor.credentials.owners import Owners
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStore, SecretStores
 from monitor.credentials.watcher import LoginWatcher, Sources
-from monitor.demo.memory import MemoryAccounts, MemoryVault, SimulatedLogin
+from monitor.demo.memory import MemoryAccounts, MemorySecretStore, SimulatedLogin
 from monitor.demo.scenario import demo_accounts, past_samples
 from monitor.demo.server import SimulatedApi
 from monitor.notify.build import build_channel_set
@@ -40,7 +40,7 @@ from monitor.paths import instance_key, refuse_missing
 from monitor.settings import Address, ApiSettings, Settings, SettingsFile, load, rule_book, state_db
 from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 from monitor.storage.writer import Database
 from monitor.store import Store
 from monitor.system.aio import Daemon
@@ -55,14 +55,14 @@ DEMO_SAMPLES = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The places that a run reads accounts, secrets and logins from: the real ones, or the demo's memory.
+class Dependencies:
+    """The sources that a run reads accounts, secrets and logins from: the real ones, or the demo's memory.
 
     `logins` finds Claude Code's logins, those of these folders too, the one in use first.
     """
 
     file: AccountsFile
-    vault: SecretStore
+    keyring: SecretStore
     cache: AccountCache
     logins: Sources
     login_at: Callable[[str], LoginSource]
@@ -97,9 +97,9 @@ async def build(
         clock.offset = clock.found = cached.clock_offset
         others = partial(desktop_rows, environ)
         persistence = Persistence.over(recorder, others, is_brief=not stays)
-        places = Places(
+        dependencies = Dependencies(
             file=SettingsFile(settings.path),
-            vault=Keyring(),
+            keyring=Keyring(),
             cache=AccountCache(cached.facts, recorder.record_facts),
             logins=discovery.discovered,
             login_at=discovery.source,
@@ -107,13 +107,13 @@ async def build(
             storage=settings.storage,
         )
         client = await stack.enter_async_context(Client(hosts, clock))
-        app = connect(places, persistence, client, policy_of(settings), clock)
+        app = connect(dependencies, persistence, client, policy_of(settings), clock)
         await app.load(settings, cached)
         yield app
 
 
 def connect(
-    places: Places,
+    dependencies: Dependencies,
     persistence: Persistence,
     client: Client,
     policy: Policy,
@@ -122,19 +122,23 @@ def connect(
 ) -> App:
     """Make the program of its parts; it has no accounts yet."""
     store = Store(State(policy=policy), persistence.recorder.record)
-    cache = places.cache
+    cache = dependencies.cache
     stores = SecretStores(
-        places.vault, cache, places.given, lambda argv: TokenCommand(argv, clock), places.storage
+        dependencies.keyring,
+        cache,
+        dependencies.given,
+        lambda argv: TokenCommand(argv, clock),
+        dependencies.storage,
     )
     owners = Owners(client, cache, stores, store, clock)
     resolver = Resolver(stores, owners, store, clock)
-    watcher = LoginWatcher(places.logins, owners, resolver, store, clock)
+    watcher = LoginWatcher(dependencies.logins, owners, resolver, store, clock)
     credentials = Credentials(
         stores,
-        AccountService(places.file, owners, resolver, stores, store, clock),
+        AccountService(dependencies.file, owners, resolver, stores, store, clock),
         watcher,
         LocalUsage(watcher, cache, store, clock, parse_usage),
-        places.login_at,
+        dependencies.login_at,
     )
     poller = Poller(store, clock, watcher, client, chance, persistence.budget)
     return App(store, clock, client, credentials, persistence, poller)
@@ -168,16 +172,16 @@ async def build_demo() -> AsyncIterator[App]:
     async def logins(_: Sequence[str]) -> Sequence[LoginSource]:
         return logged_in
 
-    places = Places(
+    dependencies = Dependencies(
         file=MemoryAccounts(),
-        vault=MemoryVault(),
+        keyring=MemorySecretStore(),
         cache=AccountCache({}),
         logins=logins,
         login_at=lambda _: logged_in[-1],
         given=CredentialsDirectory({}),
     )
 
-    def others(account: str, _org_id: str, _now: datetime) -> Iterator[Row]:
+    def others(account: str, _org_id: str, _now: datetime) -> Iterator[StoredSample]:
         return past_samples(simulated, start, account)
 
     async with AsyncExitStack() as stack:
@@ -187,7 +191,7 @@ async def build_demo() -> AsyncIterator[App]:
         hosts = hosts_of(ApiSettings(url, url, user_agent=agent))
         client = await stack.enter_async_context(Client(hosts, clock))
         persistence = Persistence.over(recorder, others)
-        app = connect(places, persistence, client, Policy(interval=DEMO_INTERVAL), clock)
+        app = connect(dependencies, persistence, client, Policy(interval=DEMO_INTERVAL), clock)
         await app.credentials.accounts.import_all(logged_in[:-1])
         yield app
 

@@ -25,12 +25,12 @@ from monitor.paths import instance_key
 from monitor.settings import Settings, parse_since, state_db
 from monitor.storage import samples
 from monitor.storage.db import read_only
-from monitor.storage.samples import KEPT, Row
+from monitor.storage.samples import KEPT, StoredSample
 from monitor.system.stdio import has_colours
 from monitor.terminal.chart import Expected, chart, sparkline
 from monitor.terminal.text import ASCII, Line, Span, Style, clip, pad, plain, width
 
-CSV_COLUMNS: Final = Row._fields
+CSV_COLUMNS: Final = StoredSample._fields
 LEAST_ROWS: Final = 8
 MOST_ROWS: Final = 17
 SHOWING: Final = ("demo", "window", "since", "csv", "json", "openmetrics")
@@ -267,13 +267,13 @@ def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:
 
 def _rows(
     settings: Settings, accounts: list[Account], window: str | None, since: datetime, now: datetime
-) -> Iterator[Row]:
+) -> Iterator[StoredSample]:
     names = {account.name for account in accounts}
     rows_of = instance_key(os.environ, settings.path)
     for name, usage in samples.usages(state_db(os.environ), rows_of, since, now):
         for one in usage.windows if name in names else ():
             if window in (None, one.key):
-                yield Row(usage.at, name, one.key, one.utilization, one.resets_at)
+                yield StoredSample(usage.at, name, one.key, one.utilization, one.resets_at)
 
 
 def instant(at: datetime) -> str:
@@ -281,7 +281,7 @@ def instant(at: datetime) -> str:
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
-def _write_csv(rows: Iterator[Row]) -> None:
+def _write_csv(rows: Iterator[StoredSample]) -> None:
     file = csv.writer(sys.stdout, lineterminator="\n")
     file.writerow(CSV_COLUMNS)
     for row in rows:
@@ -289,7 +289,7 @@ def _write_csv(rows: Iterator[Row]) -> None:
         file.writerow((instant(row.at), row.account, row.window, round(row.utilization, 6), end))
 
 
-def _write_json(rows: Iterator[Row], now: datetime) -> None:
+def _write_json(rows: Iterator[StoredSample], now: datetime) -> None:
     """One document, with a sample on each line: a year of many accounts is not held as a whole."""
     sys.stdout.write(f'{{"generated_at": "{iso(now)}", "samples": [')
     for number, row in enumerate(rows):
@@ -304,7 +304,7 @@ def _write_json(rows: Iterator[Row], now: datetime) -> None:
     sys.stdout.write("\n]}\n")
 
 
-def _write_openmetrics(rows: list[Row], called: dict[str, str]) -> None:
+def _write_openmetrics(rows: list[StoredSample], called: dict[str, str]) -> None:
     """The two series of a window that dashboards need, with the times of their samples, family by family."""
     utilization = [(row, row.utilization) for row in rows]
     resets = [(row, row.resets_at.timestamp()) for row in rows if row.resets_at]

@@ -28,7 +28,7 @@ from monitor.paths import instance_key
 from monitor.settings import Settings, state_db
 from monitor.storage.cache import put_imported
 from monitor.storage.db import StateFile
-from monitor.storage.samples import FULL_FOR, KEPT, Row, insert_many, prune, thin_again
+from monitor.storage.samples import FULL_FOR, KEPT, StoredSample, insert_many, prune, thin_again
 from monitor.system.stdio import complain
 from monitor.system.urls import split_url
 
@@ -129,7 +129,7 @@ def _samples(count: int) -> str:
     return f"{count} sample{'' if count == 1 else 's'}"
 
 
-def _check_unit(rows: Iterable[Row]) -> None:
+def _check_unit(rows: Iterable[StoredSample]) -> None:
     """Raises TrackerError for percentages: all of them would be wrong, and the small ones could not be told apart."""
     used = [row.utilization for row in rows if row.utilization]
     high, low = sum(one >= LIKELY_PERCENT for one in used), sum(one < 1 for one in used)
@@ -161,7 +161,7 @@ def _finder(accounts: Sequence[Account], into: str | None) -> Find:
     return find
 
 
-def _sample(values: Mapping[str, str | float], find: Find, now: datetime) -> Row:
+def _sample(values: Mapping[str, str | float], find: Find, now: datetime) -> StoredSample:
     """One sample of a file or server, its times in ISO 8601 or epoch seconds. Raises ValueError or TrackerError."""
     at = _instant(values["at"], "at")
     if at > now:
@@ -179,11 +179,11 @@ def _sample(values: Mapping[str, str | float], find: Find, now: datetime) -> Row
         raise ValueError(f"window is not a window's name: {window!r}")
     account = find(str(values["account"]))
     if values["resets_at"] == "":
-        return Row(at, account, window, utilization)
+        return StoredSample(at, account, window, utilization)
     resets_at = _instant(values["resets_at"], "resets_at")
     if abs(resets_at - at) > FARTHEST_RESET * (window_duration(window) or LONGEST_UNKNOWN):
         raise ValueError(f"resets_at is too far from at for {window}: {resets_at.isoformat()}")
-    return Row(at, account, window, utilization, resets_at)
+    return StoredSample(at, account, window, utilization, resets_at)
 
 
 def _instant(value: str | float, column: str) -> datetime:
@@ -203,7 +203,7 @@ def _instant(value: str | float, column: str) -> datetime:
 # From a file
 
 
-def _from_file(source: str, find: Find, refuse: Refuse, now: datetime) -> list[Row]:
+def _from_file(source: str, find: Find, refuse: Refuse, now: datetime) -> list[StoredSample]:
     name = "standard input" if source == "-" else source
     path = sys.stdin.fileno() if source == "-" else Path(source).expanduser()
     try:
@@ -216,7 +216,7 @@ def _from_file(source: str, find: Find, refuse: Refuse, now: datetime) -> list[R
 
 def parse_csv(
     file: Iterable[str], name: str, find: Find, refuse: Refuse, now: datetime
-) -> Iterator[Row]:
+) -> Iterator[StoredSample]:
     """Parse samples; `refuse` is told of each line that is none, by its number. Raises TrackerError for another form.
 
     The columns are those of `monitor history --csv`, in any order; more of them are ignored.
@@ -224,10 +224,10 @@ def parse_csv(
     lines = csv.reader(file)
     try:
         header = [word.strip().lower() for word in next(lines, [])]
-        missing = [column for column in Row._fields if column not in header]
+        missing = [column for column in StoredSample._fields if column not in header]
         if missing:
             raise TrackerError(
-                f"{name}: line 1: there is no column {missing[0]}: it has to name {','.join(Row._fields)}"
+                f"{name}: line 1: there is no column {missing[0]}: it has to name {','.join(StoredSample._fields)}"
             )
         for values in lines:
             if not any(map(str.strip, values)):
@@ -245,7 +245,9 @@ def parse_csv(
 # From a Prometheus
 
 
-async def _from_prometheus(url: str, find: Find, refuse: Refuse, now: datetime) -> list[Row]:
+async def _from_prometheus(
+    url: str, find: Find, refuse: Refuse, now: datetime
+) -> list[StoredSample]:
     """The samples of all series that were scraped from this program, as finely as they will be kept.
 
     An answer of `query_range`: https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
@@ -254,7 +256,7 @@ async def _from_prometheus(url: str, find: Find, refuse: Refuse, now: datetime) 
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError("--from-prometheus wants a URL such as http://localhost:9090")
     host = parts.netloc.rpartition("@")[2]  # a password is not to be repeated
-    rows: list[Row] = []
+    rows: list[StoredSample] = []
     is_there = False
     for start, end, step in _spans(now):
         levels, resets = [
@@ -265,7 +267,9 @@ async def _from_prometheus(url: str, find: Find, refuse: Refuse, now: datetime) 
             ends = resets.get((called, window), {})
             for at, used in points.items():
                 reset = ends.get(at, "")
-                values = dict(zip(Row._fields, (at, called, window, used, reset), strict=True))
+                values = dict(
+                    zip(StoredSample._fields, (at, called, window, used, reset), strict=True)
+                )
                 try:
                     rows.append(_sample(values, find, now))
                 except (ValueError, TrackerError) as error:

@@ -19,7 +19,7 @@ from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query, render_watched
-from monitor.core.commands import Question, Status, WatchLines, decode_request
+from monitor.core.commands import StateQuery, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -214,10 +214,10 @@ def settings_of(arguments: Namespace) -> Settings:
     return load(Path(config_path(os.environ, arguments.config)))
 
 
-def query_of(arguments: Namespace) -> Question:
+def query_of(arguments: Namespace) -> StateQuery:
     """Make the query of `status`, `next`, `guard` or `run`."""
     query = decode_request(fast_path.request_of(arguments))
-    assert isinstance(query, Question)  # noqa: S101 - the commands have no others
+    assert isinstance(query, StateQuery)  # noqa: S101 - the commands have no others
     return query
 
 
@@ -268,7 +268,7 @@ def looked_ahead(state: State, settings: Settings) -> State:
     return asyncio.run(computed())
 
 
-def _after_poll(arguments: Namespace, query: Question) -> tuple[int, str] | None:
+def _after_poll(arguments: Namespace, query: StateQuery) -> tuple[int, str] | None:
     """Answer by what one poll brings or, if a monitor starts meanwhile, as that one does.
 
     Returns None where a monitor runs and does not answer: it may be stopped, and no other polls in its place.
@@ -300,7 +300,7 @@ def _acquired(lock: Lock) -> bool:
         return True
 
 
-def _polled(arguments: Namespace, query: Question) -> Answer:
+def _polled(arguments: Namespace, query: StateQuery) -> Answer:
     import asyncio
 
     from monitor.app.wiring import build, build_demo

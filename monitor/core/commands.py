@@ -182,10 +182,10 @@ Command = (
     | SendTest
     | Ingest
 )
-Question = Status | Next | Guard | Run
+StateQuery = Status | Next | Guard | Run
 """Those that one look at the state answers."""
 
-Query = Question | WatchLines | WatchState | Who
+Query = StateQuery | WatchLines | WatchState | Who
 Request = Command | Query
 
 

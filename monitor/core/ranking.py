@@ -60,7 +60,7 @@ class Candidate:
     """
 
     account: str
-    standing: Confidence
+    confidence: Confidence
     room: float | None = None
     window: Window | None = None
     free_at: datetime | None = None
@@ -102,7 +102,7 @@ def candidate_of(
     fullest = max(windows, key=lambda window: window.utilization, default=None)
     candidate = Candidate(
         account=name,
-        standing=Confidence.UNKNOWN,
+        confidence=Confidence.UNKNOWN,
         room=None if fullest is None else max(1 - fullest.utilization, 0.0),
         window=fullest,
         logged_in=name == state.logged_in,
@@ -112,7 +112,7 @@ def candidate_of(
         last = max(blocking, key=lambda window: window.resets_at or NO_END)
         return replace(
             candidate,
-            standing=Confidence.FULL,
+            confidence=Confidence.FULL,
             room=0.0,
             window=last,
             free_at=last.resets_at,
@@ -129,13 +129,15 @@ def candidate_of(
         if week.left < FREE:
             return replace(
                 candidate,
-                standing=Confidence.FULL,
+                confidence=Confidence.FULL,
                 room=0.0,
                 free_at=week.resets_at,
                 reasons=(f"only its reserve of {format.exact_percent(limits.reserve)} is left",),
             )
-    standing, doubts = _standing(state, account, now, known=fullest is not None)
-    return replace(candidate, standing=standing, reasons=(*doubts, *_hints(account, windows, now)))
+    confidence, doubts = _confidence(state, account, now, known=fullest is not None)
+    return replace(
+        candidate, confidence=confidence, reasons=(*doubts, *_hints(account, windows, now))
+    )
 
 
 def applicable(account: AccountState, now: datetime, model: str | None = None) -> list[Window]:
@@ -152,29 +154,29 @@ def _fullness(window: Window) -> str:
     return "locked" if window.locked_reason is not None else "full"
 
 
-def _standing(
+def _confidence(
     state: State, account: AccountState, now: datetime, *, known: bool
 ) -> tuple[Confidence, tuple[str, ...]]:
     """Grade its figures, and say why they are worth less than they seem."""
     doubts: list[str] = []
-    standing = Confidence.KNOWN
+    confidence = Confidence.KNOWN
     failure = account.down.failure if account.down else None
     if known and not account.values_are_fresh(now, state.policy.interval):
-        standing = Confidence.OLD
+        confidence = Confidence.OLD
         at = account.last_success_at
         doubts.append(f"its figures are {format.age(now - at) if at else 'very'} old")
     if known and failure is not None and failure.renewable:
-        standing = Confidence.OLD
+        confidence = Confidence.OLD
         doubts.append("its token has ended, which Claude Code renews when it runs")
     if failure is not None and account.login_required:
-        standing = Confidence.LOGIN_NEEDED
+        confidence = Confidence.LOGIN_NEEDED
         is_scope = failure.reason is Reason.SCOPE
         refused = "its token was refused: run claude there"
         doubts.append("its token may not read usage" if is_scope else refused)
     if not known:
-        standing = Confidence.UNKNOWN
+        confidence = Confidence.UNKNOWN
         doubts.append("its limits are not known" if account.usage else "its usage is not known yet")
-    return standing, tuple(doubts)
+    return confidence, tuple(doubts)
 
 
 def _hints(account: AccountState, windows: Sequence[Window], now: datetime) -> Iterator[str]:
@@ -226,12 +228,12 @@ def _preference(candidate: Candidate) -> tuple[object, ...]:
 
     The least is the best; what is equal in all that counts keeps the order of the settings.
     """
-    if candidate.standing is Confidence.FULL:
-        return candidate.standing, candidate.free_at or NO_END, not candidate.in_use
+    if candidate.confidence is Confidence.FULL:
+        return candidate.confidence, candidate.free_at or NO_END, not candidate.in_use
     # So little is left of it that it is begun only for want of another.
     is_spent = candidate.is_spent and not candidate.in_use
     pressure = round(candidate.urgency * (STICKINESS if candidate.in_use else 1.0), 6)
-    return candidate.standing, is_spent, -pressure, candidate.lapses_at, not candidate.in_use
+    return candidate.confidence, is_spent, -pressure, candidate.lapses_at, not candidate.in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ class Choice:
     @property
     def free(self) -> int:
         """How many accounts have room in all limits that stop their work, as far as is known."""
-        return sum(candidate.standing <= Confidence.OLD for candidate in self.ranking)
+        return sum(candidate.confidence <= Confidence.OLD for candidate in self.ranking)
 
 
 def choose(state: State, now: datetime, model: str | None = None) -> Choice:
@@ -271,7 +273,7 @@ def choose(state: State, now: datetime, model: str | None = None) -> Choice:
         ]
         return Choice(None, False, ("no usage data yet", *doubts), ranking=ranking)
     best = ranking[0]
-    usable = best.standing is not Confidence.FULL
+    usable = best.confidence is not Confidence.FULL
     if usable:
         reasons = (*_reasons_for(ranking, limits, state, now, model), *best.reasons)
     else:
@@ -294,9 +296,9 @@ def _reasons_for(
     ]
     if used:
         yield f"{', '.join(used)} used"
-    others = [c for c in ranking[1:] if c.standing is not Confidence.FULL]
+    others = [c for c in ranking[1:] if c.confidence is not Confidence.FULL]
     peers = [
-        limits[c.account] for c in others if c.standing is best.standing and c.account in limits
+        limits[c.account] for c in others if c.confidence is best.confidence and c.account in limits
     ]
     if len(ranking) > 1 and not others:
         are_full = all(candidate.is_full for candidate in ranking[1:])

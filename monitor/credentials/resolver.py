@@ -33,7 +33,7 @@ from monitor.system.clock import Clock
 ASK_AGAIN: Final = timedelta(minutes=5)
 """Between two questions whose a token is that the user has handed over, while nobody answers them."""
 
-MEND_EVERY: Final = timedelta(seconds=15)
+RETRY_EVERY: Final = timedelta(seconds=15)
 """How often a keyring that was locked is asked again, beside the polls that ask it."""
 
 MENDABLE: Final = UNLOCKABLE | KEYRINGLESS
@@ -73,7 +73,7 @@ class Resolver:
         self._clock = clock
         self._unreadable: set[str] = set()
         self._unsaved: set[str] = set()
-        self._mend_at: datetime | None = None
+        self._retry_at: datetime | None = None
         self._verify_at: dict[str, datetime] = {}
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
@@ -237,12 +237,12 @@ class Resolver:
             if ends is not None and ends <= now < state.next_poll_at and not is_down:
                 self._announce_token(name, ends, renewed=True)
 
-    async def mend(self) -> None:
+    async def retry_keyring(self) -> None:
         """Try again what a locked keyring did not let us do; then the account is polled at once."""
         now, names = self._clock.now(), sorted(self._unreadable | self._unsaved)
-        if not names or (self._mend_at is not None and now < self._mend_at):
+        if not names or (self._retry_at is not None and now < self._retry_at):
             return
-        self._mend_at = now + MEND_EVERY
+        self._retry_at = now + RETRY_EVERY
         for name in names:
             if not await self._settle(name):
                 return

@@ -113,7 +113,7 @@ class LoginWatcher:
             for place in list(self.registry.places.values()):
                 group.create_task(look_at(place))
         self._has_looked = True
-        await self._resolver.mend()
+        await self._resolver.retry_keyring()
         self._resolver.notice_ends()
 
     async def follow(self) -> Sequence[LoginSource]:

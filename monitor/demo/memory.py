@@ -10,7 +10,7 @@ from monitor.demo.server import SimulatedAccount
 
 
 @dataclass(slots=True)
-class MemoryVault:
+class MemorySecretStore:
     """Credentials by account name, gone with the process."""
 
     kept: dict[str, Credential] = field(default_factory=dict)

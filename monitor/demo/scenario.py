@@ -22,7 +22,7 @@ from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
 from monitor.core.planning import FIVE_HOURS as LENGTH
 from monitor.core.planning import USUAL_COST, WEEK
 from monitor.demo.server import Fault, Limit, Limits, SimulatedAccount, rate_limited
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 
 WOBBLE_SECONDS: Final = 0.9
 FAILURES_FROM: Final = timedelta(seconds=62)
@@ -139,7 +139,9 @@ def demo_accounts(start: datetime) -> list[SimulatedAccount]:
     ]
 
 
-def past_samples(accounts: Sequence[SimulatedAccount], start: datetime, name: str) -> Iterator[Row]:
+def past_samples(
+    accounts: Sequence[SimulatedAccount], start: datetime, name: str
+) -> Iterator[StoredSample]:
     """The samples of the account of this name up to `start`, the instant at which the demo begins."""
     simulated = {account.email: account for account in accounts}.get(name)
     if simulated is None:  # which the user has added, or given another name
@@ -171,9 +173,9 @@ def past_samples(accounts: Sequence[SimulatedAccount], start: datetime, name: st
                 share = (at - last_opened) / (start - last_opened)
                 more = (last_level * share - level) * cost
             used, level = min(used + more, 1.0), min(level + more / cost, 1.0)
-            yield Row(at, name, SEVEN_DAYS, used, resets_at)
+            yield StoredSample(at, name, SEVEN_DAYS, used, resets_at)
             is_open = at - opened < LENGTH
-            yield Row(at, name, FIVE_HOURS, level, opened + LENGTH if is_open else None)
+            yield StoredSample(at, name, FIVE_HOURS, level, opened + LENGTH if is_open else None)
 
 
 def _steps(begin: datetime, end: datetime) -> Iterator[datetime]:

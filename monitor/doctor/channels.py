@@ -34,7 +34,7 @@ class Channels:
     """Looks at each channel that the settings name. `sender` makes desktop-notifier's object, None for its own."""
 
     settings: Settings
-    vault: Keyring
+    keyring: Keyring
     environ: Mapping[str, str]
     platform: str
     has_keyring: bool
@@ -128,7 +128,7 @@ class Channels:
             lacks = "its keyring entry cannot be read"
             return CHANNEL.warn(f"{name}: {lacks}", "see the keyring above")
         try:
-            is_there = await self.vault.read(entry) is not None
+            is_there = await self.keyring.read(entry) is not None
         except CredentialError as error:
             # Apprise's URLs are several lines: that an entry is no token says only that it is there.
             is_there = error.cause is Cause.DAMAGED

@@ -99,8 +99,8 @@ class _Examination:
         self._settings = settings
         rows = instance_key(world.environ, world.config)
         self._facts = cache.read(state_db(world.environ), rows).facts
-        self._learnt = AccountCache(self._facts)
-        self._vault = Keyring(world.backend)
+        self._account_cache = AccountCache(self._facts)
+        self._keyring = Keyring(world.backend)
 
     async def checks(self) -> list[Check]:
         world = self._world
@@ -108,14 +108,14 @@ class _Examination:
             state = group.create_task(_answered(files.STATE, self._state()))
             reached = group.create_task(_answered(network.API, self._api()))
             running = group.create_task(network.instance_check(world.who))
-            vault, failure = await accounts.keyring_check(
+            keyring_check, failure = await accounts.keyring_check(
                 world.backend, world.environ, world.platform, is_needed=self._is_needed()
             )
             secrets = self._logins_and_accounts(failure)
             logged_in = group.create_task(_answered(logins.LOGIN, secrets))
             looked_at = channels.Channels(
                 self._settings,
-                self._vault,
+                self._keyring,
                 world.environ,
                 world.platform,
                 has_keyring=failure is None,
@@ -125,7 +125,7 @@ class _Examination:
         instance, who = running.result()
         return [
             *state.result(),
-            vault,
+            keyring_check,
             logins.environment_check(world.environ),
             *logged_in.result(),
             *reached.result(),
@@ -181,13 +181,15 @@ class _Examination:
         places = [
             logins.login_check(f, now(), world.platform, world.environ, asks=asks) for f in found
         ]
-        unwatched = logins.unwatched_checks(found, self._settings.accounts, self._learnt, now())
+        unwatched = logins.unwatched_checks(
+            found, self._settings.accounts, self._account_cache, now()
+        )
         if asks:
             watched = await self._tokens(found, keyring)
         else:
             named = enumerate(self._settings.accounts, 1)
             watched = [
-                accounts.unsent_check(title(n, a), a, self._learnt[a.name]) for n, a in named
+                accounts.unsent_check(title(n, a), a, self._account_cache[a.name]) for n, a in named
             ]
         default = home(world.environ) / ".claude"
         folders = {
@@ -201,7 +203,7 @@ class _Examination:
         world, settings = self._world, self._settings
         learnt = AccountCache(self._facts)  # one of its own: what is found out changes it
         stores = SecretStores(
-            ReadOnly(self._vault, keyring),
+            ReadOnly(self._keyring, keyring),
             learnt,
             CredentialsDirectory(world.environ),
             lambda argv: TokenCommand(argv, world.clock),
@@ -235,7 +237,7 @@ class _Examination:
             security=Security(world.security, world.clock, world.security_secs),
         )
         named = (account.config_dir for account in self._settings.accounts)
-        folders = dict.fromkeys([*filter(None, named), *sorted(self._learnt.folders())])
+        folders = dict.fromkeys([*filter(None, named), *sorted(self._account_cache.folders())])
         sources = await discovery.discovered(folders)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOGINS_SECS

@@ -32,7 +32,7 @@ BACKLOG: Final = 1024
 
 _log = logging.getLogger(__name__)
 
-Answer = tuple[int, str]
+Reply = tuple[int, str]
 """An exit code, and text for standard output; or, where the code is not 0, a line for standard error."""
 
 
@@ -48,7 +48,7 @@ class Stream:
     changed: Callable[[], Awaitable[object]]
 
 
-Handle = Callable[[Mapping[str, Any]], Awaitable[Answer | Stream]]
+Handle = Callable[[Mapping[str, Any]], Awaitable[Reply | Stream]]
 """Answers one request, or returns the stream that is asked for.
 
 May raise TrackerError, whose line and exit code are then the answer.
@@ -56,7 +56,7 @@ May raise TrackerError, whose line and exit code are then the answer.
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """Bounds of what one peer, and all of them, may take."""
 
     request_secs: float = 5.0
@@ -116,7 +116,7 @@ class Server:
         path: str,
         *,
         sock: socket.socket | None = None,
-        limits: Limits = Limits(),
+        limits: ServerLimits = ServerLimits(),
     ) -> None:
         self._handle = handle
         self._file = SocketFile(path)
@@ -169,7 +169,7 @@ class Server:
                 if not self._file.touch():
                     await self._listen()
             except (TrackerError, OSError) as error:
-                _log.warning("no viewer can come in: %s", error)
+                _log.warning("no follower can come in: %s", error)
 
     # Who is let in
 
@@ -202,9 +202,9 @@ class Server:
             if request is not None:
                 await self._reply(request, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            _log.debug("a viewer was dropped: %r", error)  # for a TimeoutError, too
+            _log.debug("a follower was dropped: %r", error)  # for a TimeoutError, too
         except Exception:  # noqa: BLE001 - it is logged, and nobody else's business
-            _log.exception("a bug, met while serving a viewer")
+            _log.exception("a bug, met while serving a follower")
         finally:
             writer.transport.abort()  # all that was to be sent has been
 
@@ -224,7 +224,7 @@ class Server:
             self._answering.discard(task)
         await self._send_stream(request["type"], reply, writer)
 
-    async def _answer(self, request: dict[str, Any]) -> Answer | Stream:
+    async def _answer(self, request: dict[str, Any]) -> Reply | Stream:
         if request.pop("v", None) != VERSION:
             return 1, f"{_who()} uses another protocol version: restart it"
         try:
@@ -266,7 +266,7 @@ def _who() -> str:
     return f"the running monitor (pid {os.getpid()}, version {__version__})"
 
 
-def _refusal(error: Exception, request: str) -> Answer:
+def _refusal(error: Exception, request: str) -> Reply:
     if isinstance(error, TrackerError):
         return error.exit_code, " ".join(str(error).splitlines())
     _log.error("a bug, met while answering %r", request, exc_info=error)

@@ -53,7 +53,7 @@ _THIN: Final = """
 """
 
 
-class Row(NamedTuple):
+class StoredSample(NamedTuple):
     """One sample of one window of an account."""
 
     at: datetime
@@ -65,12 +65,14 @@ class Row(NamedTuple):
 
 def insert(database: sqlite3.Connection, settings: str, account: str, usage: Usage) -> None:
     """Keep what one poll brought of an account; a sample that is there already is not written again."""
-    rows = (Row(usage.at, account, w.key, w.utilization, w.resets_at) for w in usage.windows)
+    rows = (
+        StoredSample(usage.at, account, w.key, w.utilization, w.resets_at) for w in usage.windows
+    )
     insert_many(database, settings, rows)
 
 
 def insert_many(
-    database: sqlite3.Connection, settings: str, rows: Iterable[Row]
+    database: sqlite3.Connection, settings: str, rows: Iterable[StoredSample]
 ) -> tuple[int, int]:
     """Keep these samples, except where there is one of the same time.
 

@@ -13,11 +13,11 @@ from typing import Any, Generic, TypeVar
 from monitor.system.clock import Clock
 
 
-async def first(front: "asyncio.Future[Any]", other: Awaitable[Any]) -> None:
-    """Until either is done; `front` is only looked at. Raises what the other one raises."""
+async def first(watched: "asyncio.Future[Any]", other: Awaitable[Any]) -> None:
+    """Until either is done; `watched` is only looked at. Raises what the other one raises."""
     waiting = asyncio.ensure_future(other)
     try:
-        await asyncio.wait([front, waiting], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([watched, waiting], return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
             waiting.result()
     finally:

@@ -39,7 +39,7 @@ class BlockedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """One answer. A `body` of more bytes than were asked for is not whole."""
 
     status: int
@@ -75,7 +75,7 @@ async def ask(
     post: bytes | None = None,
     most: int = 0,
     limit_secs: float | None = None,
-) -> Answer:
+) -> HttpAnswer:
     """GET, or POST this. The body is read until there are more than `most` bytes; 0 reads none. Raises BlockedError.
 
     A limit of None is the session's own.
@@ -98,7 +98,7 @@ async def ask(
                     if len(body) > most:
                         response.close()
                         break
-            return Answer(response.status, response.headers, bytes(body))
+            return HttpAnswer(response.status, response.headers, bytes(body))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         failure = partial(failure_of, error, url, timeout.total)
         raise BlockedError(await Daemon(failure).future) from None

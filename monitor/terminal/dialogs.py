@@ -131,7 +131,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Confirmation:
     """Asks for a yes before the account is deleted."""
 
     account: str
@@ -224,7 +224,7 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     )
 
 
-def with_dialog(base: Sequence[Line], dialog: Form | Question, size: Size) -> Sequence[Line]:
+def with_dialog(base: Sequence[Line], dialog: Form | Confirmation, size: Size) -> Sequence[Line]:
     """The table's lines with the dialog on them."""
     rows = len(dialog.fields) if isinstance(dialog, Form) else 0
     least = max(_LEAST_BOX.height, rows + _AROUND_FIELDS)
@@ -264,9 +264,9 @@ def _remark(form: Form, room: int) -> list[Line]:
     return [text_line("Saving…", Style.NOTICE)] if form.saving else []
 
 
-def _alone(dialog: Form | Question, size: Size) -> list[Line]:
+def _alone(dialog: Form | Confirmation, size: Size) -> list[Line]:
     """For a small screen: of a form, the focused field under its label or its error."""
-    if isinstance(dialog, Question):
+    if isinstance(dialog, Confirmation):
         lines = wrap(f"Delete? y/n {clean(dialog.account)}", size.width)
         return [text_line(line) for line in lines]
     place = f"{dialog.focused.label} ({dialog.focus + 1}/{len(dialog.fields)})"

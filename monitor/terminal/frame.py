@@ -14,9 +14,9 @@ from monitor.terminal.dialogs import (
     FILTER_KEYS,
     FORM_KEYS,
     QUESTION_KEYS,
+    Confirmation,
     Filter,
     Form,
-    Question,
     with_dialog,
 )
 from monitor.terminal.panes import alert_line, detail, log_lines
@@ -246,7 +246,7 @@ def _below(view: _View) -> list[Line]:
     match screen.dialog:
         case Form():
             keys = FORM_KEYS
-        case Question():
+        case Confirmation():
             keys = QUESTION_KEYS
         case None if screen.pane in (Pane.HELP, Pane.LOG):
             keys = PAGE_KEYS
@@ -270,7 +270,7 @@ def _body(view: _View, size: Size) -> Frame:
         body = _table_above_detail(view, size)
     else:
         body = _table(view, size)
-    if isinstance(view.screen.dialog, Form | Question):
+    if isinstance(view.screen.dialog, Form | Confirmation):
         lines = with_dialog(fit_all(body.lines, size), view.screen.dialog, size)
         return Frame(tuple(lines), body.page)
     if pane is Pane.HELP:

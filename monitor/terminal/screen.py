@@ -25,10 +25,10 @@ from monitor.core.ranking import NO_END, applicable, choose
 from monitor.core.state import LOG_LENGTH, LoggedAlert, State
 from monitor.credentials.folders import config_dir
 from monitor.terminal.dialogs import (
+    Confirmation,
     Field,
     Filter,
     Form,
-    Question,
     add_form,
     edit,
     edit_form,
@@ -145,7 +145,7 @@ class Screen:
     has_detail: bool = False
     is_closed: bool = False
     page: int = 0
-    dialog: Form | Question | Filter | None = None
+    dialog: Form | Confirmation | Filter | None = None
     message: Message | None = None
     busy: str = ""
     badge: str = ""
@@ -291,7 +291,7 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
     match screen.dialog:
         case Form() as form:
             return _press_in_form(screen, form, key, state)
-        case Question(account):
+        case Confirmation(account):
             screen = replace(screen, dialog=None)
             if key.name in ("y", "Y"):  # only a plain yes deletes
                 return replace(screen, busy="Deleting…"), RemoveAccount(account)
@@ -368,7 +368,7 @@ def _press_on_account(
         case "e":
             return replace(screen, dialog=edit_form(account.account, state.policy.alerts)), None
         case "d" | "x":
-            return replace(screen, dialog=Question(name)), None
+            return replace(screen, dialog=Confirmation(name)), None
         case "c":
             folder = config_dir(account)
             if folder is None:

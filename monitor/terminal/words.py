@@ -123,7 +123,7 @@ def status_words(state: State, account: AccountState, now: datetime) -> StatusWo
     if locked:
         return StatusWords((f"{phrase}, {clean(' '.join(locked))} locked", phrase), style)
     is_full = any(window.utilization >= _FULL for window in account.windows(now))
-    if is_full and (candidate := candidate_of(state, account, now)).standing is Confidence.FULL:
+    if is_full and (candidate := candidate_of(state, account, now)).confidence is Confidence.FULL:
         at = candidate.free_at
         until = f" until {format.clock(at, now)}" if at is not None else ""
         return StatusWords((f"{phrase}, full{until}", f"{phrase}, full", phrase), style)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.factories import Rig, rig
+from tests.app.factories import UserHome, rig
 
 
 @pytest.fixture
-async def user(tmp_path: Path) -> AsyncIterator[Rig]:
+async def user(tmp_path: Path) -> AsyncIterator[UserHome]:
     async with rig(tmp_path) as made:
         yield made

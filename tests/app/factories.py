@@ -25,7 +25,7 @@ ELSEWHERE = ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "MONITOR_CONFIG", "DBUS_SES
 
 
 @dataclass
-class Rig:
+class UserHome:
     """One user's home. `settle` writes the settings; `leader` polls by them for the time of a block."""
 
     home: Path
@@ -150,13 +150,13 @@ def surroundings(home: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def rig(home: Path, accounts: int = 2) -> AsyncIterator[Rig]:
+async def rig(home: Path, accounts: int = 2) -> AsyncIterator[UserHome]:
     people = [simulated_account(number) for number in range(accounts)]
     (home / "run").mkdir(mode=0o700)
     write_logins(home, people)
     api = SimulatedApi(people, now=lambda: datetime.now(UTC))
     with surroundings(home):
         async with api:
-            made = Rig(home, api, people)
+            made = UserHome(home, api, people)
             made.settle()
             yield made

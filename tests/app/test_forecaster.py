@@ -10,7 +10,7 @@ from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
 from monitor.core.model import Account, AccountForecast
 from monitor.core.state import State
 from monitor.storage import cache, samples
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 from monitor.storage.writer import Database
 from monitor.store import Store
 from tests.builders import NOW, usage, window
@@ -19,7 +19,7 @@ from tests.fakes import FakeClock, inline_database
 WEEK_ENDS = timedelta(days=3)
 
 
-def work_week(pace: float) -> Sequence[Row]:
+def work_week(pace: float) -> Sequence[StoredSample]:
     """Four weeks of hourly samples of the 7d window, used evenly from 9 to 17 o'clock, at so many points a week."""
     ends = NOW + WEEK_ENDS - timedelta(days=28)
     found, used = [], 0.0
@@ -28,19 +28,19 @@ def work_week(pace: float) -> Sequence[Row]:
         if at >= ends:
             ends, used = ends + timedelta(days=7), 0.0
         used += pace / 56 / 100 if 9 <= at.hour < 17 else 0.0
-        found.append(Row(at, "a", "7d", min(used, 1.0), ends))
+        found.append(StoredSample(at, "a", "7d", min(used, 1.0), ends))
     return found
 
 
 class Past(History):
     """The history in a database, and what another program has kept."""
 
-    def __init__(self, *kept: Row, elsewhere: Sequence[Row] = ()) -> None:
+    def __init__(self, *kept: StoredSample, elsewhere: Sequence[StoredSample] = ()) -> None:
         self.database: Database = inline_database()
         super().__init__(self.database, "", lambda *_: elsewhere)
         self.kept = kept
 
-    async def keep(self, *rows: Row) -> None:
+    async def keep(self, *rows: StoredSample) -> None:
         await self.database.write(lambda d: samples.insert_many(d, "", rows), within=1)
 
     async def note_import(self) -> None:

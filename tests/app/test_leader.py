@@ -24,7 +24,7 @@ from monitor.paths import instance_key
 from monitor.storage.cache import read
 from monitor.storage.deliveries import Stage
 from monitor.system.sd_notify import Passed, notices
-from tests.app.factories import Rig, until
+from tests.app.factories import UserHome, until
 from tests.end_to_end.crowd import uses
 from tests.end_to_end.world import free_port
 from tests.fakes import FakeClock
@@ -47,7 +47,9 @@ def first(state: State) -> AccountState:
     return next(iter(state.accounts.values()))
 
 
-async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user: Rig) -> None:
+async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(
+    user: UserHome,
+) -> None:
     async with user.leader() as leader:
         before = await user.polled()
         app = await leader.app()
@@ -66,7 +68,7 @@ async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(user
         ]
 
 
-async def test_without_an_api_it_is_ready_once_it_has_looked_around(user: Rig) -> None:
+async def test_without_an_api_it_is_ready_once_it_has_looked_around(user: UserHome) -> None:
     user.settle(more="enabled = false\n")
     async with user.leader(listen=f"127.0.0.1:{free_port()}") as leader:
         await user.seen(lambda state: state.looked_around)
@@ -81,7 +83,7 @@ async def test_without_an_api_it_is_ready_once_it_has_looked_around(user: Rig) -
         assert not user.view.state.looked_around, "there are polls to wait for"
 
 
-async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: Rig) -> None:
+async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: UserHome) -> None:
     """An editor has saved half of it, and Claude Code logs in as somebody else at that moment."""
     async with user.leader() as leader:
         await user.polled()
@@ -93,7 +95,7 @@ async def test_the_settings_file_may_be_broken_while_nobody_reads_it_anew(user: 
         assert (await user.ask(Status()))[0] == 0
 
 
-async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig) -> None:
+async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: UserHome) -> None:
     async with user.leader() as leader:
         before = await user.polled()
         answer = await leader.reload()
@@ -107,7 +109,7 @@ async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: Rig)
             assert after.accounts[name].usage == account.usage
 
 
-async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) -> None:
+async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: UserHome) -> None:
     async with user.leader() as leader:
         await user.polled()
         async with asyncio.timeout(5), contextlib.aclosing(mirrored(user.socket)) as states:
@@ -119,7 +121,9 @@ async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: Rig) ->
             assert state.policy.interval == timedelta(seconds=1800)
 
 
-async def test_an_account_that_the_settings_name_anew_is_polled_and_no_other(user: Rig) -> None:
+async def test_an_account_that_the_settings_name_anew_is_polled_and_no_other(
+    user: UserHome,
+) -> None:
     user.settle(user.people[:1])
     async with user.leader() as leader:
         await user.polled(user.people[0])
@@ -129,7 +133,7 @@ async def test_an_account_that_the_settings_name_anew_is_polled_and_no_other(use
         assert [user.requests(0), user.requests(1)] == [1, 1]
 
 
-async def test_a_shorter_interval_holds_from_the_reload_on(user: Rig) -> None:
+async def test_a_shorter_interval_holds_from_the_reload_on(user: UserHome) -> None:
     async with user.leader() as leader:
         before = first(await user.polled())
         user.settle(interval=600)
@@ -140,7 +144,7 @@ async def test_a_shorter_interval_holds_from_the_reload_on(user: Rig) -> None:
         assert first(state).next_poll_at >= asked_at + timedelta(seconds=600)
 
 
-async def test_metrics_move_with_a_reload(user: Rig) -> None:
+async def test_metrics_move_with_a_reload(user: UserHome) -> None:
     user.settle(listen="127.0.0.1:0")
     async with user.leader() as leader:
         old = await url_of(leader)
@@ -158,7 +162,9 @@ async def test_metrics_move_with_a_reload(user: Rig) -> None:
         await until(lambda: not leader.exporting.url)
 
 
-async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(user: Rig) -> None:
+async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(
+    user: UserHome,
+) -> None:
     user.settle(listen="127.0.0.1:0")
     with socket.create_server(("127.0.0.1", 0)) as other:
         async with user.leader() as leader:
@@ -171,7 +177,7 @@ async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(us
             assert (await scraped(url))[0] == 200
 
 
-async def test_the_address_of_the_command_line_holds_over_every_reload(user: Rig) -> None:
+async def test_the_address_of_the_command_line_holds_over_every_reload(user: UserHome) -> None:
     async with user.leader(listen="127.0.0.1:0") as leader:
         before = await url_of(leader)
         user.settle(interval=1800, listen="127.0.0.1:1")
@@ -180,7 +186,7 @@ async def test_the_address_of_the_command_line_holds_over_every_reload(user: Rig
         assert (await scraped(before))[0] == 200
 
 
-async def test_counters_go_on_over_a_reload(user: Rig) -> None:
+async def test_counters_go_on_over_a_reload(user: UserHome) -> None:
     user.settle(listen="127.0.0.1:0")
     async with user.leader() as leader:
         url = await url_of(leader)
@@ -202,13 +208,13 @@ def telling(home: Path, words: str = "told", thresholds: str = "[80, 95]") -> st
     )
 
 
-async def told(user: Rig, count: int) -> list[str]:
+async def told(user: UserHome, count: int) -> list[str]:
     file = user.home / "told"
     await until(lambda: file.exists() and len(file.read_text().split()) >= count)
     return file.read_text().split()
 
 
-async def test_a_reload_repeats_no_alert_and_its_channels_tell_the_next(user: Rig) -> None:
+async def test_a_reload_repeats_no_alert_and_its_channels_tell_the_next(user: UserHome) -> None:
     user.settle(more=telling(user.home))
     async with user.leader() as leader:
         await user.polled(user.people[0])
@@ -222,7 +228,9 @@ async def test_a_reload_repeats_no_alert_and_its_channels_tell_the_next(user: Ri
         assert await told(user, 2) == ["told", "anew"]
 
 
-async def test_metrics_tell_wrong_settings_and_every_channel_before_it_has_sent(user: Rig) -> None:
+async def test_metrics_tell_wrong_settings_and_every_channel_before_it_has_sent(
+    user: UserHome,
+) -> None:
     user.settle(listen="127.0.0.1:0", more=telling(user.home))
     async with user.leader() as leader:
         await user.seen(lambda state: state.notifications.channels == ("command",))
@@ -239,7 +247,7 @@ async def test_metrics_tell_wrong_settings_and_every_channel_before_it_has_sent(
         assert f"{successful} 1.0" in (await scraped(url))[1].splitlines()
 
 
-async def test_a_new_threshold_holds_from_the_next_poll_on(user: Rig) -> None:
+async def test_a_new_threshold_holds_from_the_next_poll_on(user: UserHome) -> None:
     uses(user.people[0], 70)
     user.settle(more=telling(user.home))
     async with user.leader() as leader:
@@ -251,7 +259,7 @@ async def test_a_new_threshold_holds_from_the_next_poll_on(user: Rig) -> None:
         assert await told(user, 1) == ["told"]
 
 
-async def test_a_file_that_is_broken_right_after_a_reload_does_no_harm(user: Rig) -> None:
+async def test_a_file_that_is_broken_right_after_a_reload_does_no_harm(user: UserHome) -> None:
     async with user.leader() as leader:
         user.settle(user.people[:1])
         await leader.reload()
@@ -260,7 +268,7 @@ async def test_a_file_that_is_broken_right_after_a_reload_does_no_harm(user: Rig
 
 
 async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_reload(
-    user: Rig, caplog: pytest.LogCaptureFixture
+    user: UserHome, caplog: pytest.LogCaptureFixture
 ) -> None:
     (user.home / "state").mkdir()
     (user.home / "state" / "claude-tracker").write_text("no folder")
@@ -274,7 +282,7 @@ async def test_alerts_that_cannot_be_written_down_are_said_before_and_after_a_re
     assert len([line for line in said if line.startswith(str(user.home))]) == 1
 
 
-async def test_what_is_learnt_is_written_down_once_there_is_room(user: Rig) -> None:
+async def test_what_is_learnt_is_written_down_once_there_is_room(user: UserHome) -> None:
     state = user.home / "state" / "claude-tracker"
     state.parent.mkdir()
     state.write_text("no folder")
@@ -290,7 +298,7 @@ async def test_what_is_learnt_is_written_down_once_there_is_room(user: Rig) -> N
 
 
 async def test_while_another_process_holds_the_database_all_goes_on_and_is_written_afterwards(
-    user: Rig,
+    user: UserHome,
 ) -> None:
     user.settle(listen="127.0.0.1:0", more=telling(user.home))
     file = user.home / "state" / "claude-tracker" / "state.db"
@@ -320,7 +328,7 @@ async def test_while_another_process_holds_the_database_all_goes_on_and_is_writt
 
 
 async def test_while_another_process_locks_the_settings_all_goes_on_and_they_are_edited_afterwards(
-    user: Rig,
+    user: UserHome,
 ) -> None:
     user.settle(listen="127.0.0.1:0")
     name, other, stalls = user.people[0].email, user.people[1].email, Stalls()
@@ -346,13 +354,13 @@ async def test_while_another_process_locks_the_settings_all_goes_on_and_they_are
         assert stalls.longest < MOST_STALL_SECS
 
 
-async def test_a_command_beside_a_reload_is_not_undone_by_it(user: Rig) -> None:
+async def test_a_command_beside_a_reload_is_not_undone_by_it(user: UserHome) -> None:
     async with user.leader() as leader:
         await asyncio.gather(leader.reload(), leader.execute(UseAccount(user.people[1].email)))
         assert user.view.state.active == 1
 
 
-async def test_accounts_are_polled_by_the_clock_of_the_options(user: Rig) -> None:
+async def test_accounts_are_polled_by_the_clock_of_the_options(user: UserHome) -> None:
     clock = FakeClock(datetime.now(UTC))
     async with user.leader(clock=clock):
         await until(lambda: user.requests(0))
@@ -362,7 +370,7 @@ async def test_accounts_are_polled_by_the_clock_of_the_options(user: Rig) -> Non
         await user.polled()
 
 
-async def test_a_poll_that_is_under_way_goes_on_over_a_reload(user: Rig) -> None:
+async def test_a_poll_that_is_under_way_goes_on_over_a_reload(user: UserHome) -> None:
     late = user.people[0]
     late.fault = lambda now: Fault(body=usage_body(late.limits(now)), delay=0.5)
     async with user.leader() as leader:
@@ -374,7 +382,7 @@ async def test_a_poll_that_is_under_way_goes_on_over_a_reload(user: Rig) -> None
         assert user.requests(0) == 1
 
 
-async def test_an_alert_that_is_being_sent_at_a_reload_is_sent_once(user: Rig) -> None:
+async def test_an_alert_that_is_being_sent_at_a_reload_is_sent_once(user: UserHome) -> None:
     slow = telling(user.home).replace("cat >/dev/null;", "cat >/dev/null; sleep 0.4;")
     user.settle(more=slow)
     async with user.leader() as leader:
@@ -389,7 +397,7 @@ async def test_an_alert_that_is_being_sent_at_a_reload_is_sent_once(user: Rig) -
         assert len(await told(user, 1)) == 1
 
 
-async def test_without_its_settings_file_nothing_is_reloaded(user: Rig) -> None:
+async def test_without_its_settings_file_nothing_is_reloaded(user: UserHome) -> None:
     async with user.leader() as leader:
         await user.polled()
         user.config.unlink()
@@ -398,7 +406,7 @@ async def test_without_its_settings_file_nothing_is_reloaded(user: Rig) -> None:
         assert len(user.view.state.accounts) == 2
 
 
-async def test_a_reload_moves_to_another_api_and_back(user: Rig) -> None:
+async def test_a_reload_moves_to_another_api_and_back(user: UserHome) -> None:
     async with user.leader() as leader:
         await user.polled()
         text = user.config.read_text()
@@ -412,7 +420,7 @@ async def test_a_reload_moves_to_another_api_and_back(user: Rig) -> None:
         assert first(user.view.state).down is None
 
 
-async def test_sockets_that_were_passed_serve_one_address_after_another(user: Rig) -> None:
+async def test_sockets_that_were_passed_serve_one_address_after_another(user: UserHome) -> None:
     """Also for a second term of office of the same process."""
     user.settle(listen="127.0.0.1:0")
     tcp = socket.create_server(("127.0.0.1", 0))
@@ -436,7 +444,7 @@ async def test_sockets_that_were_passed_serve_one_address_after_another(user: Ri
 
 
 async def test_the_service_manager_is_told_of_reloads_that_fail_and_of_those_that_do_not(
-    user: Rig,
+    user: UserHome,
 ) -> None:
     address = str(user.home / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -466,7 +474,7 @@ def heard(manager: socket.socket) -> list[str]:
     return found
 
 
-async def test_a_refresh_waits_for_its_polls_and_counts_them(user: Rig) -> None:
+async def test_a_refresh_waits_for_its_polls_and_counts_them(user: UserHome) -> None:
     async with user.leader():
         await user.polled()
         code, text = await user.ask(Refresh())
@@ -479,7 +487,7 @@ async def test_a_refresh_waits_for_its_polls_and_counts_them(user: Rig) -> None:
 
 
 async def test_an_edit_of_an_account_changes_the_rules_at_once_and_under_its_new_name(
-    user: Rig,
+    user: UserHome,
 ) -> None:
     person = user.people[0]
     async with user.leader():
@@ -495,7 +503,7 @@ async def test_an_edit_of_an_account_changes_the_rules_at_once_and_under_its_new
             assert policy.alerts.overrides == {"work": own}, "a follower's form shows it"
 
 
-async def test_a_test_alert_stands_in_the_log_whatever_becomes_of_it(user: Rig) -> None:
+async def test_a_test_alert_stands_in_the_log_whatever_becomes_of_it(user: UserHome) -> None:
     async with user.leader():
         code, text = await user.ask(SendTest())
         assert (code, "every channel failed: desktop: unavailable" in text) == (1, True)

@@ -15,13 +15,13 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.ipc.lock import Lock, holder
 from monitor.system.aio import Observable
-from tests.app.factories import Rig, rig, until
+from tests.app.factories import UserHome, rig, until
 
 
 class Process:
     """One process's election, and its main task."""
 
-    def __init__(self, user: Rig) -> None:
+    def __init__(self, user: UserHome) -> None:
         self.view = Observable(State())
         self.lock = str(user.home / "run" / "lock")
         options = CliOptions(user.config, notify=False)
@@ -51,12 +51,12 @@ class Process:
 
 
 @pytest.fixture
-async def user(tmp_path: Path) -> AsyncIterator[Rig]:
+async def user(tmp_path: Path) -> AsyncIterator[UserHome]:
     async with rig(tmp_path, accounts=1) as made:
         yield made
 
 
-async def test_the_first_polls_and_the_second_watches_until_the_first_ends(user: Rig) -> None:
+async def test_the_first_polls_and_the_second_watches_until_the_first_ends(user: UserHome) -> None:
     first, second = Process(user), Process(user)
     async with second_to(first, second):
         assert second.election.status.startswith("attached to monitor (pid ")
@@ -68,7 +68,7 @@ async def test_the_first_polls_and_the_second_watches_until_the_first_ends(user:
     assert Lock(first.lock).acquire()
 
 
-async def test_who_has_lost_the_lock_polls_no_more(user: Rig) -> None:
+async def test_who_has_lost_the_lock_polls_no_more(user: UserHome) -> None:
     """Somebody has cleared the folder, and another process has made a lock of its own there."""
     process = Process(user)
     async with process.watching():
@@ -86,7 +86,9 @@ async def test_who_has_lost_the_lock_polls_no_more(user: Rig) -> None:
         assert await process.election.execute(Refresh())
 
 
-async def test_a_cleared_folder_costs_the_only_process_nothing_but_a_moment(user: Rig) -> None:
+async def test_a_cleared_folder_costs_the_only_process_nothing_but_a_moment(
+    user: UserHome,
+) -> None:
     process = Process(user)
     async with process.watching():
         await user_polled(process)
@@ -101,7 +103,7 @@ async def user_polled(process: Process) -> None:
     await until(lambda: any(a.usage for a in process.view.state.accounts.values()))
 
 
-async def test_settings_that_cannot_be_read_at_the_start_end_it(user: Rig) -> None:
+async def test_settings_that_cannot_be_read_at_the_start_end_it(user: UserHome) -> None:
     user.config.write_text("[settings\n")
     process = Process(user)
     async with process.watching() as task:
@@ -112,7 +114,7 @@ async def test_settings_that_cannot_be_read_at_the_start_end_it(user: Rig) -> No
 
 
 async def test_settings_that_cannot_be_read_at_the_take_over_are_said_until_they_are_mended(
-    user: Rig,
+    user: UserHome,
 ) -> None:
     good = user.config.read_text()
     first, second = Process(user), Process(user)
@@ -141,7 +143,7 @@ async def second_to(first: Process, second: Process) -> AsyncIterator["asyncio.T
             yield task
 
 
-async def test_who_stands_by_says_so_once_and_again_after_another_leader(user: Rig) -> None:
+async def test_who_stands_by_says_so_once_and_again_after_another_leader(user: UserHome) -> None:
     before = Lock(str(user.home / "run" / "lock"))
     assert before.acquire()
     process = Process(user)

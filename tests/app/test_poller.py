@@ -77,7 +77,7 @@ class FakeApi:
         return [at for who, at in self.asked if who == name]
 
 
-class Rig:
+class PollerRig:
     """A store with accounts, a clock, fakes and a poller over them."""
 
     def __init__(self, *names: str, interval: float = 180) -> None:
@@ -109,7 +109,7 @@ class Rig:
 
 
 async def test_every_account_is_polled_soon_and_then_once_in_each_interval() -> None:
-    rig = Rig("a", "b", "c")
+    rig = PollerRig("a", "b", "c")
     async with rig.running():
         await rig.clock.advance(3600)
     for name in "abc":
@@ -118,7 +118,7 @@ async def test_every_account_is_polled_soon_and_then_once_in_each_interval() -> 
 
 async def test_the_first_polls_go_out_together_a_few_at_a_time() -> None:
     names = [f"account {number}" for number in range(20)]
-    rig = Rig(*names)
+    rig = PollerRig(*names)
     hold = rig.api.hold = asyncio.Event()
     async with rig.running():
         await rig.clock.advance(3, tick=0.05)
@@ -131,7 +131,7 @@ async def test_the_first_polls_go_out_together_a_few_at_a_time() -> None:
 
 
 async def test_later_polls_never_come_in_a_burst() -> None:
-    rig = Rig(*"abcdefgh")
+    rig = PollerRig(*"abcdefgh")
     async with rig.running():
         await rig.clock.advance(1200, tick=0.5)
     times = sorted(at for _, at in rig.api.asked)[8:]
@@ -142,7 +142,7 @@ async def test_later_polls_never_come_in_a_burst() -> None:
 
 
 async def test_after_a_suspend_the_accounts_are_polled_one_after_the_other() -> None:
-    rig = Rig("a", "b", "c")
+    rig = PollerRig("a", "b", "c")
     async with rig.running():
         await rig.clock.advance(30, tick=0.5)
         rig.api.asked.clear()
@@ -153,7 +153,7 @@ async def test_after_a_suspend_the_accounts_are_polled_one_after_the_other() -> 
 
 
 async def test_a_clock_set_back_neither_stops_nor_hurries_the_polls() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     async with rig.running():
         await rig.clock.advance(10)
         rig.clock.step(-timedelta(hours=2))
@@ -164,7 +164,7 @@ async def test_a_clock_set_back_neither_stops_nor_hurries_the_polls() -> None:
 
 
 async def test_an_account_has_one_request_under_way_at_most() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.api.hold = asyncio.Event()
     async with rig.running():
         await rig.clock.advance(2)
@@ -177,7 +177,7 @@ async def test_an_account_has_one_request_under_way_at_most() -> None:
 
 
 async def test_a_slow_account_does_not_hold_up_the_others() -> None:
-    rig = Rig("slow", "quick")
+    rig = PollerRig("slow", "quick")
     hold = rig.api.hold = asyncio.Event()
     async with rig.running():
         await rig.clock.advance(0.01, tick=0.01)
@@ -189,7 +189,7 @@ async def test_a_slow_account_does_not_hold_up_the_others() -> None:
 
 
 async def test_a_refresh_polls_at_once() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     async with rig.running():
         await rig.clock.advance(60)
         rig.store.dispatch(RefreshRequested(rig.clock.now(), "a"))
@@ -198,7 +198,7 @@ async def test_a_refresh_polls_at_once() -> None:
 
 
 async def test_a_refresh_waits_for_the_end_of_a_back_off() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.api.answer = lambda *_: ApiError(
         Failure(Reason.RATE_LIMITED, retry_after=timedelta(hours=1))
     )
@@ -212,7 +212,7 @@ async def test_a_refresh_waits_for_the_end_of_a_back_off() -> None:
 
 
 async def test_one_extra_poll_follows_a_reset() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     reset = rig.clock.now() + timedelta(seconds=60)
     rig.api.answer = lambda *_: Usage(rig.clock.now(), (window("5h", 65, timedelta(seconds=60)),))
     async with rig.running():
@@ -221,7 +221,7 @@ async def test_one_extra_poll_follows_a_reset() -> None:
 
 
 async def test_a_renewed_credential_is_tried_once_after_a_refusal() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.credentials.renewed = NEW
     refusal = ApiError(Failure(Reason.AUTH, detail="expired"))
     good = Usage(rig.clock.now(), (window("5h", 42),))
@@ -233,7 +233,7 @@ async def test_a_renewed_credential_is_tried_once_after_a_refusal() -> None:
 
 
 async def test_a_refusal_stands_where_the_hour_has_no_room_for_a_second_try() -> None:
-    rig = Rig("a", interval=130)
+    rig = PollerRig("a", interval=130)
     rig.credentials.renewed = NEW
     refusal = ApiError(Failure(Reason.AUTH, detail="expired"))
     rig.api.answer = lambda _, credential: refusal if credential == OLD else None
@@ -261,7 +261,7 @@ class FakeBudget(RequestBudget):
 
 
 async def test_what_other_processes_have_sent_postpones_a_poll() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     others = tuple(rig.clock.now() - timedelta(seconds=100 * n) for n in range(28, 0, -1))
     rig.poller_with(FakeBudget(others))
     async with rig.running():
@@ -273,7 +273,7 @@ async def test_what_other_processes_have_sent_postpones_a_poll() -> None:
 
 
 async def test_a_back_off_that_another_process_was_told_is_respected_and_shown() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     until = rig.clock.now() + timedelta(minutes=40)
     rig.poller_with(FakeBudget(backoff_until=until))
     async with rig.running():
@@ -287,7 +287,7 @@ async def test_a_request_that_is_counted_while_the_clock_is_corrected_is_one_of_
     off: timedelta,
 ) -> None:
     """The answer to the first account's poll comes while the second one's request is being counted."""
-    rig = Rig("a", "b", interval=30)
+    rig = PollerRig("a", "b", interval=30)
     is_counting = rig.api.hold = asyncio.Event()
 
     class SlowForOne(OwnRequests):
@@ -314,7 +314,7 @@ async def test_a_request_that_is_counted_while_the_clock_is_corrected_is_one_of_
 
 
 async def test_a_second_try_needs_room_among_all_processes() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.credentials.renewed = NEW
     rig.api.answer = lambda *_: ApiError(Failure(Reason.AUTH, detail="refused"))
     rig.poller_with(FakeBudget(left=1))
@@ -326,7 +326,7 @@ async def test_a_second_try_needs_room_among_all_processes() -> None:
 
 
 async def test_refreshes_without_end_keep_to_28_requests_an_hour() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     async with rig.running():
         for _ in range(720):
             rig.store.dispatch(RefreshRequested(rig.clock.now(), "a"))
@@ -337,7 +337,7 @@ async def test_refreshes_without_end_keep_to_28_requests_an_hour() -> None:
 
 
 async def test_a_refused_credential_without_a_newer_one_is_sent_once() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.api.answer = lambda *_: ApiError(Failure(Reason.AUTH, detail="expired"))
     async with rig.running():
         await rig.clock.advance(2)
@@ -348,7 +348,7 @@ async def test_a_refused_credential_without_a_newer_one_is_sent_once() -> None:
 
 
 async def test_a_credential_of_another_organization_is_not_the_last_one_tried() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.credentials.renewed = NEW
     mixed_up = ApiError(Failure(Reason.CREDENTIALS, detail="of another organization"))
     rig.api.answer = lambda _, credential: mixed_up if credential == OLD else None
@@ -360,7 +360,7 @@ async def test_a_credential_of_another_organization_is_not_the_last_one_tried() 
 
 
 async def test_an_answer_is_held_against_the_organization_that_was_learnt_of_the_account() -> None:
-    rig = Rig()
+    rig = PollerRig()
     rig.store.dispatch(AccountsLoaded(rig.clock.now(), (Account("a"),)))
     identified = AccountIdentified(rig.clock.now(), "a", Identity("me", "org-7"), None)
     rig.store.dispatch(identified)
@@ -372,7 +372,7 @@ async def test_an_answer_is_held_against_the_organization_that_was_learnt_of_the
 
 
 async def test_without_a_credential_nothing_is_sent() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.credentials.error = CredentialError(
         Failure(Reason.CREDENTIALS, detail="the keyring is locked")
     )
@@ -385,7 +385,7 @@ async def test_without_a_credential_nothing_is_sent() -> None:
 
 
 async def test_every_request_is_counted() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.credentials.renewed = NEW
     rig.api.answer = lambda *_: ApiError(Failure(Reason.AUTH, detail="expired"))
     async with rig.running():
@@ -394,7 +394,7 @@ async def test_every_request_is_counted() -> None:
 
 
 async def test_an_answer_for_an_account_that_was_removed_meanwhile_is_dropped() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.api.hold = asyncio.Event()
     async with rig.running():
         await rig.clock.advance(1)
@@ -405,7 +405,7 @@ async def test_an_answer_for_an_account_that_was_removed_meanwhile_is_dropped() 
 
 
 async def test_a_renamed_account_is_polled_on_under_its_new_name() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.api.hold = asyncio.Event()
     async with rig.running():
         await rig.clock.advance(1)
@@ -416,7 +416,7 @@ async def test_a_renamed_account_is_polled_on_under_its_new_name() -> None:
 
 
 async def test_usage_of_the_former_organization_is_not_booked_on_the_new_one() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     first = rig.api.hold = asyncio.Event()
     usage = {
         "org-a": window("5h", 97, timedelta(hours=1)),
@@ -441,7 +441,7 @@ async def test_usage_of_the_former_organization_is_not_booked_on_the_new_one() -
 
 
 async def test_an_account_that_is_removed_as_its_poll_begins_is_not_asked_about() -> None:
-    rig = Rig("a", "b")
+    rig = PollerRig("a", "b")
     poll = asyncio.create_task(rig.poller.poll("a"))
     rig.load("b")
     await poll
@@ -457,7 +457,7 @@ async def test_what_is_left_out_of_an_answer_is_logged_once_per_account_and_text
         seen = (window("7d", 5, timedelta(days=3)),)
         return Usage(rig.clock.now(), seen, left_out=(next(texts),))
 
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.api.answer = answer
     for _ in range(4):
         rig.store.dispatch(PollStarted(rig.clock.now(), "a"))
@@ -469,7 +469,7 @@ async def test_what_is_left_out_of_an_answer_is_logged_once_per_account_and_text
 
 
 async def test_a_bug_ends_the_poller_loudly() -> None:
-    rig = Rig("a")
+    rig = PollerRig("a")
     rig.api.answer = lambda *_: ZeroDivisionError("a bug")
     with pytest.raises(ExceptionGroup) as group:
         task = asyncio.create_task(rig.poller.run())
@@ -479,7 +479,7 @@ async def test_a_bug_ends_the_poller_loudly() -> None:
 
 
 async def test_where_the_api_is_not_to_be_asked_no_poll_starts_and_one_under_way_ends() -> None:
-    rig = Rig("a", "b")
+    rig = PollerRig("a", "b")
     rig.api.hold = asyncio.Event()
     async with rig.running():
         await rig.clock.advance(0.01, tick=0.01)

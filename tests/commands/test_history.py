@@ -23,7 +23,7 @@ from monitor.paths import config_path, instance_key
 from monitor.settings import state_db
 from monitor.storage import cache, samples
 from monitor.storage.db import read_only
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 from monitor.terminal.text import width
 from tests.builders import NOW, live
 from tests.real.need import need
@@ -34,16 +34,17 @@ from tests.test_fast_path import account, env, ran, settings  # noqa: F401 - a f
 HOUR = timedelta(hours=1)
 
 
-def kept(env: dict[str, str], *rows: Row) -> None:  # noqa: F811
+def kept(env: dict[str, str], *rows: StoredSample) -> None:  # noqa: F811
     """The history has these samples."""
     name = instance_key(env, Path(config_path(env)))
     write(state_db(env), lambda database: samples.insert_many(database, name, rows))
 
 
-def climbing(name: str, window: str, hours: int, now: datetime) -> list[Row]:
+def climbing(name: str, window: str, hours: int, now: datetime) -> list[StoredSample]:
     """A sample each hour, a percent more each time, with the reset an hour ahead."""
     return [
-        Row(now - (hours - n) * HOUR, name, window, n / 100, now + HOUR) for n in range(hours + 1)
+        StoredSample(now - (hours - n) * HOUR, name, window, n / 100, now + HOUR)
+        for n in range(hours + 1)
     ]
 
 
@@ -127,7 +128,7 @@ def test_the_heading_of_a_chart_has_the_words_that_fit(
 
 
 def test_other_windows_are_named_where_none_is_asked_for(world: dict[str, str]) -> None:
-    kept(world, Row(datetime.now(UTC) - HOUR, "work", "7d_opus", 0.5))
+    kept(world, StoredSample(datetime.now(UTC) - HOUR, "work", "7d_opus", 0.5))
     assert ran(world, "history", "work").stdout.endswith(
         "\n\nalso known: 7d_opus (--window 7d_opus)\n"
     )
@@ -171,7 +172,10 @@ def test_a_forecast_of_an_older_sample_is_made_anew_of_what_is_kept(
         forecast=AccountForecast(before, {"7d": Forecast(0.0123, None, lasts)}),
     )
     keep_accounts(env, Path(config_path(env)), saved)
-    kept(env, *(Row(now - n * HOUR, "work", "7d", 0.9 - n / 80, reset) for n in range(hours)))
+    kept(
+        env,
+        *(StoredSample(now - n * HOUR, "work", "7d", 0.9 - n / 80, reset) for n in range(hours)),
+    )
     (one,) = json.loads(ran(env, "status", "--json").stdout)["accounts"]
     forecast = one["windows"][0]["forecast"]
     assert (forecast is not None and forecast["run_out_probability"] > 0.9) is is_known
@@ -226,7 +230,7 @@ def test_the_demo_has_a_past_and_expects_something(env: dict[str, str]) -> None:
 
 
 def test_a_window_with_old_samples_alone_is_known(world: dict[str, str]) -> None:
-    kept(world, Row(datetime.now(UTC) - timedelta(days=10), "home", "7d_opus", 0.5))
+    kept(world, StoredSample(datetime.now(UTC) - timedelta(days=10), "home", "7d_opus", 0.5))
     for words in ("", "home"):
         done = ran(world, "history", *words.split(), "--window", "7d_opus")
         assert (done.returncode, done.stdout) == (1, "")

@@ -10,7 +10,7 @@ import pytest
 from monitor.commands.history import instant
 from monitor.commands.queries import waiting_line
 from monitor.demo.server import Fault, Limit, Limits
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 from tests.commands.test_accounts import ME, Machine, user  # noqa: F401 - a fixture
 from tests.end_to_end.world import MONITOR
 from tests.real.pty import terminal, terminal_env
@@ -61,7 +61,7 @@ def test_where_no_monitor_runs_each_poll_ends_with_forecasts_of_what_is_kept(
     rows = [(instant(now - at), ME, "7d", 0.9 - at / HOUR / 80, instant(reset)) for at in ago]
     past = user.home / "past.csv"
     with past.open("w") as file:
-        csv.writer(file).writerows([Row._fields, *rows])
+        csv.writer(file).writerows([StoredSample._fields, *rows])
     words = ["history", "import", "--from", str(past), "--config", str(user.settings)]
     subprocess.run([*MONITOR, *words], env=user.env, check=True, timeout=60)
     known = forecast()

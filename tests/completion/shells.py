@@ -43,7 +43,7 @@ _monitor
 
 
 @dataclass(frozen=True, slots=True)
-class Rig:
+class ShellRig:
     """One shell's script, and a `monitor` beside it that knows these accounts and else prints its arguments."""
 
     shell: str
@@ -87,7 +87,7 @@ class Rig:
 class Session:
     """A shell on a terminal, with the script loaded."""
 
-    def __init__(self, rig: Rig, shown: Terminal, loading: str | None = None) -> None:
+    def __init__(self, rig: ShellRig, shown: Terminal, loading: str | None = None) -> None:
         self.rig = rig
         self._shown = shown
         for line in (f"cd {rig.home}; {loading or rig.loading}", "monitor loaded"):
@@ -116,7 +116,7 @@ def session(shell: str, home: Path) -> Iterator[Session]:
         yield Session(there, shown)
 
 
-def rig(shell: str, home: Path, *names: str) -> Rig:
+def rig(shell: str, home: Path, *names: str) -> ShellRig:
     (home / "bin").mkdir()
     program = home / "bin" / "monitor"
     program.write_text(
@@ -126,6 +126,6 @@ def rig(shell: str, home: Path, *names: str) -> Rig:
     )
     program.chmod(0o755)
     (home / "script").write_text(render_script(shell, parser()))
-    made = Rig(shell, home)
+    made = ShellRig(shell, home)
     made.know(*names)
     return made

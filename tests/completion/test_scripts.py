@@ -10,14 +10,14 @@ import pytest
 from monitor.arguments import parser
 from monitor.cli import main
 from monitor.commands.completion import account_names, render_script
-from tests.completion.shells import Rig, rig
+from tests.completion.shells import ShellRig, rig
 from tests.real.need import need
 
 SHELLS = ("bash", "zsh", "fish")
 
 
 @pytest.fixture(scope="module")
-def bash(tmp_path_factory: pytest.TempPathFactory) -> Rig:
+def bash(tmp_path_factory: pytest.TempPathFactory) -> ShellRig:
     need("bash")
     return rig("bash", tmp_path_factory.mktemp("home"))
 
@@ -33,7 +33,7 @@ def commands(whole: ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[tupl
 
 @pytest.mark.parametrize("path", list(commands(parser())), ids=" ".join)
 def test_what_the_help_shows_is_completed_and_nothing_else(
-    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], bash: Rig
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str], bash: ShellRig
 ) -> None:
     with pytest.raises(SystemExit):
         main([*path, "--help"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.completion.shells import START, Rig, Session, rig, session
+from tests.completion.shells import START, Session, ShellRig, rig, session
 from tests.real.need import need
 from tests.real.pty import terminal
 
@@ -21,7 +21,7 @@ NAMES = [
 
 
 @pytest.fixture(params=["bash", "fish"])
-def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rig:
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ShellRig:
     need(request.param)
     return rig(request.param, tmp_path_factory.mktemp("home"), "a b", "user@example.com")
 
@@ -53,15 +53,15 @@ def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         ("monitor history i", ["import"]),
     ],
 )
-def test_what_is_offered(asked: Rig, line: str, offered: list[str]) -> None:
+def test_what_is_offered(asked: ShellRig, line: str, offered: list[str]) -> None:
     assert sorted(asked.offered(line)) == offered
 
 
-def test_what_the_help_hides_is_not_offered(asked: Rig) -> None:
+def test_what_the_help_hides_is_not_offered(asked: ShellRig) -> None:
     assert "--accounts" not in asked.offered("monitor completion --")
 
 
-def test_files_are_offered_where_one_is_meant(asked: Rig) -> None:
+def test_files_are_offered_where_one_is_meant(asked: ShellRig) -> None:
     (asked.home / "own folder").mkdir()
     (asked.home / "own.toml").touch()
     files = [

@@ -115,7 +115,7 @@ def test_for_a_model_its_own_week_counts() -> None:
     assert choose(state(spent, other), NOW).account == "a"
     made = choose(state(spent, other), NOW, "opus")
     assert made.account == "b"
-    assert made.ranking[1].standing is Confidence.FULL
+    assert made.ranking[1].confidence is Confidence.FULL
     assert (
         "no account has a limit of its own for fable" in choose(state(spent), NOW, "fable").reasons
     )
@@ -180,7 +180,7 @@ def test_doubtful_room_comes_after_known_room_and_before_none(
 def test_a_failure_that_is_not_the_login_is_no_doubt_while_figures_are_fresh() -> None:
     made = choice(failing(account("a", 1, 1), Reason.CONNECTION), account("b", 40, 90))
     assert made.account == "a"
-    assert made.ranking[0].standing is Confidence.KNOWN
+    assert made.ranking[0].confidence is Confidence.KNOWN
 
 
 def test_old_figures_of_a_full_window_hold_until_its_reset() -> None:
@@ -263,4 +263,4 @@ def test_the_order_of_the_accounts_decides_nothing_but_ties(shown: State, random
     assert (made.usable, made.free_at) == (other.usable, other.free_at)
     if made.ranking and made.account != other.account:
         first, second = made.ranking[0], other.ranking[0]
-        assert (first.standing, first.lapses_at) == (second.standing, second.lapses_at)
+        assert (first.confidence, first.lapses_at) == (second.confidence, second.lapses_at)

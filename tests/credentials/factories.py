@@ -1,4 +1,4 @@
-"""Account operations over fakes: a vault, settings and a document in memory, logins and profiles to set."""
+"""Account operations over fakes: a keyring, settings and a document in memory, logins and profiles to set."""
 
 import asyncio
 from collections.abc import Hashable, Sequence
@@ -28,7 +28,7 @@ from monitor.credentials.owners import Owners
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStore, SecretStores
 from monitor.credentials.watcher import FRESHEN_SECS, LoginWatcher, Sources
-from monitor.demo.memory import MemoryAccounts, MemoryListing, MemoryVault
+from monitor.demo.memory import MemoryAccounts, MemoryListing, MemorySecretStore
 from monitor.store import Store
 from tests.fakes import Entries, FakeClock
 
@@ -160,8 +160,8 @@ class FakeCommand(TokenCommand):
 
 
 @dataclass(slots=True)
-class FragileVault(MemoryVault):
-    """A vault that can be locked, for all names or for writing one."""
+class LockableStore(MemorySecretStore):
+    """A keyring that can be locked, for all names or for writing one."""
 
     locked: bool = False
     absent: bool = False
@@ -171,15 +171,15 @@ class FragileVault(MemoryVault):
 
     async def read(self, name: str) -> Credential | None:
         self._check(name)
-        return await MemoryVault.read(self, name)
+        return await MemorySecretStore.read(self, name)
 
     async def write(self, name: str, secret: Secret) -> None:
         self._check(name)
-        await MemoryVault.write(self, name, secret)
+        await MemorySecretStore.write(self, name, secret)
 
     async def delete(self, name: str) -> None:
         self._check(name)
-        await MemoryVault.delete(self, name)
+        await MemorySecretStore.delete(self, name)
 
     def _check(self, name: str) -> None:
         self.asked += 1
@@ -228,14 +228,14 @@ class FragileAccounts(MemoryAccounts):
             raise SettingsError("the disk is full")
 
 
-class Rig:
+class AccountsRig:
     """Everything that account operations touch."""
 
-    def __init__(self, *accounts: Account, vault: SecretStore | None = None) -> None:
+    def __init__(self, *accounts: Account, keyring: SecretStore | None = None) -> None:
         self.clock = FakeClock()
         self.store = Store(State())
-        self.vault = FragileVault()
-        self.keeper: SecretStore = vault or self.vault
+        self.keyring = LockableStore()
+        self.used_keyring: SecretStore = keyring or self.keyring
         self.file = FragileAccounts(list(accounts))
         self.entries = Entries()
         self.profiles = FakeProfiles()
@@ -247,13 +247,17 @@ class Rig:
         self.start()
 
     def start(self, sources: Sources | None = None) -> None:
-        """Build everything anew over the same vault, settings and document, as a restart does.
+        """Build everything anew over the same keyring, settings and document, as a restart does.
 
         Claude Code's places are the rig's own `logins`, or those of `sources`.
         """
         self.learnt = AccountCache(self.entries, self.entries.save)
         self.stores = SecretStores(
-            self.keeper, self.learnt, self.given, lambda argv: self.commands[argv], self.default
+            self.used_keyring,
+            self.learnt,
+            self.given,
+            lambda argv: self.commands[argv],
+            self.default,
         )
         self.owners = Owners(self.profiles, self.learnt, self.stores, self.store, self.clock)
         self.resolver = Resolver(self.stores, self.owners, self.store, self.clock)
@@ -299,7 +303,7 @@ class Rig:
         self.profiles.by_token[token] = profile(email, org, account)
 
     def secret_of(self, name: str) -> str | None:
-        kept = self.vault.kept.get(name)
+        kept = self.keyring.kept.get(name)
         return kept.secret.reveal() if kept else None
 
     @property

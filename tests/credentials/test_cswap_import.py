@@ -11,7 +11,7 @@ from monitor.core.errors import CredentialError, Reason
 from monitor.core.model import Account, AuthMethod, Identity
 from monitor.credentials.cswap import SwapAccount
 from tests.builders import after
-from tests.credentials.factories import FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeLogin
 
 ME, YOU = "me@example.com", "you@example.com"
 
@@ -24,7 +24,7 @@ PERSONAL, ACME, OTHER = (
 
 
 async def test_accounts_of_claude_swap_wait_for_a_login_and_find_one() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     known = [
         SwapAccount(ME, "org-1", "Mine", f"uuid-{ME}"),
         SwapAccount(YOU),
@@ -46,7 +46,7 @@ async def test_accounts_of_claude_swap_wait_for_a_login_and_find_one() -> None:
 
 
 async def test_accounts_that_are_known_are_not_added_again() -> None:
-    rig = Rig(Account(YOU, "org-9"))
+    rig = AccountsRig(Account(YOU, "org-9"))
     rig.knows("t1", ME)
     await rig.import_from([FakeLogin("t1")])
     await rig.book.edit(EditAccount(ME, "work", "org-1", None))
@@ -59,7 +59,7 @@ async def test_accounts_that_are_known_are_not_added_again() -> None:
 async def test_the_personal_account_and_that_of_an_organization_are_two(
     rows: tuple[SwapAccount, ...],
 ) -> None:
-    rig = Rig()
+    rig = AccountsRig()
     assert len(await rig.book.add_known(rows)) == 3
     by_org = {
         account.org_id: account.name for account in rig.file.listed if YOU not in account.name
@@ -77,7 +77,7 @@ async def test_the_personal_account_and_that_of_an_organization_are_two(
 
 
 async def test_the_second_one_that_is_in_no_organization_has_a_name_too() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     assert await rig.book.add_known([ACME, PERSONAL]) == [ME, f"{ME} (personal)"]
     assert await rig.book.add_known([PERSONAL, ACME]) == []
 
@@ -100,13 +100,13 @@ async def test_the_second_one_that_is_in_no_organization_has_a_name_too() -> Non
 async def test_a_row_and_an_account_are_one_where_nothing_speaks_against_it(
     account: Account, rows: list[SwapAccount], new: list[str]
 ) -> None:
-    rig = Rig(account)
+    rig = AccountsRig(account)
     assert await rig.book.add_known(rows) == new
     assert await rig.book.add_known(rows) == []
 
 
 async def test_what_was_learnt_of_an_account_tells_its_organization() -> None:
-    rig = Rig(Account(ME))
+    rig = AccountsRig(Account(ME))
     rig.knows("mine", ME, "org-of-mine")
     await rig.import_from([FakeLogin("mine")])
     assert rig.learnt[ME].identity == Identity(f"uuid-{ME}", "org-of-mine")
@@ -115,7 +115,7 @@ async def test_what_was_learnt_of_an_account_tells_its_organization() -> None:
 
 async def test_the_login_of_an_organization_is_not_booked_on_the_personal_account() -> None:
     """Though its own account is read with a session key."""
-    rig = Rig(Account(ME), Account(f"{ME} (Acme)", "org-9", AuthMethod.SESSION_KEY))
+    rig = AccountsRig(Account(ME), Account(f"{ME} (Acme)", "org-9", AuthMethod.SESSION_KEY))
     rig.knows("acme", ME, "org-9")
     (imported,) = await rig.import_from([FakeLogin("acme")])
     assert imported.is_new
@@ -123,7 +123,7 @@ async def test_the_login_of_an_organization_is_not_booked_on_the_personal_accoun
 
 
 async def test_the_end_of_a_login_that_waits_with_claude_swap_is_known_and_told_ahead() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     ends = after(days=2)
     await rig.book.add_known([SwapAccount(ME), SwapAccount(YOU, login_expires_at=ends)])
     assert rig.store.state.accounts[YOU].login_expires_at == ends
@@ -136,7 +136,7 @@ async def test_the_end_of_a_login_that_waits_with_claude_swap_is_known_and_told_
 
 
 async def test_each_import_brings_the_date_of_an_account_that_is_known() -> None:
-    rig = Rig(Account(ME))
+    rig = AccountsRig(Account(ME))
     for days in (2, 28):
         assert await rig.book.add_known([SwapAccount(ME, login_expires_at=after(days=days))]) == []
         assert rig.store.state.accounts[ME].login_expires_at == after(days=days)
@@ -145,7 +145,7 @@ async def test_each_import_brings_the_date_of_an_account_that_is_known() -> None
 
 
 async def test_a_login_that_claude_swap_takes_out_of_its_folder_keeps_its_date() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.knows("mine", ME)
     rig.knows("yours", YOU)
     login = FakeLogin("mine", expires_at=after(hours=8), login_expires_at=after(days=20))

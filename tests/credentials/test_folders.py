@@ -3,7 +3,7 @@ import pytest
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Account, Storage
 from monitor.credentials.folders import for_claude_code, natural, remembered
-from tests.credentials.factories import FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeLogin
 
 ME = "me@example.com"
 
@@ -48,12 +48,12 @@ async def test_the_command_for_a_folder_of_the_settings_can_be_pasted(
 ) -> None:
     account = Account(ME, "org-1", storage=Storage.LINKED, config_dir=folder)
     with pytest.raises(CredentialError) as told:
-        await Rig(account).credentials.credential(account)
+        await AccountsRig(account).credentials.credential(account)
     assert f"run {command} and use /login" in str(told.value)
 
 
 async def test_why_the_default_place_cannot_be_read_is_said_of_the_account_that_names_it() -> None:
-    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="~/.claude"))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="~/.claude"))
     locked = CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED, Source.KEYCHAIN))
     rig.logins = [FakeLogin(error=locked)]
     await rig.watcher.look()

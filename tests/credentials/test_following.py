@@ -11,17 +11,17 @@ from monitor.core.events import PollSucceeded
 from monitor.core.model import PROFILE_SCOPE, Account, Credential, Identity, Secret, Storage
 from monitor.credentials.watcher import AT_ONCE
 from tests.builders import NOW, after, usage, window
-from tests.credentials.factories import FakeFacts, FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeFacts, FakeLogin
 from tests.fakes import settle
 
 ME, YOU = "me@example.com", "you@example.com"
 
 
-async def in_use(rig: Rig, name: str = ME) -> str:
+async def in_use(rig: AccountsRig, name: str = ME) -> str:
     return (await rig.credentials.credential(rig.account(name))).secret.reveal()
 
 
-async def refused(rig: Rig, name: str = ME, reason: Reason = Reason.AUTH) -> str:
+async def refused(rig: AccountsRig, name: str = ME, reason: Reason = Reason.AUTH) -> str:
     """The words with which no token is given."""
     with pytest.raises(CredentialError) as error:
         await rig.credentials.credential(rig.account(name))
@@ -29,9 +29,9 @@ async def refused(rig: Rig, name: str = ME, reason: Reason = Reason.AUTH) -> str
     return str(error.value)
 
 
-async def rig_with(*logins: FakeLogin, **emails: str) -> Rig:
+async def rig_with(*logins: FakeLogin, **emails: str) -> AccountsRig:
     """Everything that is logged in there is imported, and was looked at once."""
-    rig = Rig()
+    rig = AccountsRig()
     rig.logins = list(logins)
     for token, email in emails.items():
         rig.knows(token, email)
@@ -40,7 +40,7 @@ async def rig_with(*logins: FakeLogin, **emails: str) -> Rig:
     return rig
 
 
-async def in_two_folders(first: datetime | None, second: datetime | None) -> Rig:
+async def in_two_folders(first: datetime | None, second: datetime | None) -> AccountsRig:
     return await rig_with(
         FakeLogin("t1", expires_at=first), FakeLogin("t2", "/b", second), t1=ME, t2=ME
     )
@@ -118,7 +118,7 @@ LOCKED = CredentialError(Failure(Reason.CREDENTIALS, Cause.LOCKED, Source.KEYCHA
 async def test_a_poll_during_the_first_look_knows_of_its_own_place() -> None:
     """Another place holds up the first look of a program that has just started."""
     rig = await rig_with(FakeLogin("t1"), FakeLogin("u1", "/b", after(hours=8)), t1=ME, u1=YOU)
-    rig.vault.kept.clear()
+    rig.keyring.kept.clear()
     rig.freshen_secs = 0.05
     rig.restart()
     rig.logins[0].hangs = True
@@ -290,7 +290,7 @@ async def test_while_nobody_can_be_asked_a_new_token_is_used_for_nobody() -> Non
 UNANSWERED = ApiError(Failure(Reason.RATE_LIMITED, detail="later"))
 
 
-async def unidentified(noted: Identity | None = None) -> Rig:
+async def unidentified(noted: Identity | None = None) -> AccountsRig:
     """The token in /w is renewed while the profile API answers nobody; Claude Code has `noted` whose it is."""
     rig = await rig_with(
         FakeLogin("t1", "/w", after(hours=8)), FakeLogin("u1", "/y", after(hours=8)), t1=ME
@@ -305,7 +305,7 @@ async def unidentified(noted: Identity | None = None) -> Rig:
     return rig
 
 
-async def sent(rig: Rig, name: str = ME) -> Credential:
+async def sent(rig: AccountsRig, name: str = ME) -> Credential:
     return await rig.credentials.credential(rig.account(name))
 
 
@@ -375,7 +375,7 @@ async def test_of_two_members_of_one_organization_none_is_presumed() -> None:
 
 
 async def test_a_linked_account_that_was_never_identified_is_proven_by_its_first_answer() -> None:
-    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     rig.profiles.error = UNANSWERED
     await rig.watcher.look()
@@ -384,7 +384,7 @@ async def test_a_linked_account_that_was_never_identified_is_proven_by_its_first
     await rig.credentials.accepted(rig.account(ME), presumed)
     assert (await sent(rig)).proven
     assert rig.learnt[ME].folders == ("/w",)
-    assert rig.vault.kept == {}
+    assert rig.keyring.kept == {}
 
 
 async def test_the_profile_api_has_the_last_word_on_what_was_presumed() -> None:
@@ -531,11 +531,11 @@ async def test_an_account_without_changes_causes_no_events() -> None:
 async def test_a_renewal_while_the_keyring_is_locked_is_used_and_kept_later() -> None:
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
     rig.knows("t2", ME)
-    rig.vault.locked = True
+    rig.keyring.locked = True
     rig.logins[0].renews("t2", after(hours=16))
     await rig.watcher.look()
     assert (await in_use(rig), rig.secret_of(ME)) == ("t2", "t1")
-    rig.vault.locked = False
+    rig.keyring.locked = False
     rig.clock.step(timedelta(seconds=15))
     await rig.watcher.look()
     assert rig.secret_of(ME) == "t2"
@@ -545,7 +545,7 @@ async def test_a_removed_account_is_given_no_token_any_more() -> None:
     rig = await rig_with(FakeLogin("t1", expires_at=after(hours=8)), t1=ME)
     await rig.book.remove(ME)
     await rig.watcher.look()
-    assert rig.vault.kept == {}
+    assert rig.keyring.kept == {}
     assert rig.store.state.logged_in is None
 
 
@@ -559,8 +559,8 @@ async def test_a_renamed_account_keeps_its_places() -> None:
 
 
 async def test_an_account_of_older_settings_learns_where_it_lives() -> None:
-    rig = Rig(Account(ME, "org-1"))
-    await rig.vault.write(ME, Secret("t1"))
+    rig = AccountsRig(Account(ME, "org-1"))
+    await rig.keyring.write(ME, Secret("t1"))
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     await rig.watcher.look()
     assert rig.learnt[ME].folders == ("/w",)
@@ -568,7 +568,9 @@ async def test_an_account_of_older_settings_learns_where_it_lives() -> None:
 
 
 async def test_a_linked_account_of_any_name_has_the_login_of_the_folder_that_it_is_given() -> None:
-    rig = Rig(Account("work", "org-1", storage=Storage.LINKED, config_dir="/w"), Account("home"))
+    rig = AccountsRig(
+        Account("work", "org-1", storage=Storage.LINKED, config_dir="/w"), Account("home")
+    )
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     rig.knows("t1", ME)
     await rig.watcher.look()
@@ -576,7 +578,7 @@ async def test_a_linked_account_of_any_name_has_the_login_of_the_folder_that_it_
 
 
 async def test_the_folder_that_an_account_is_given_may_hold_another_organizations_login() -> None:
-    rig = Rig(Account("work", "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig = AccountsRig(Account("work", "org-1", storage=Storage.LINKED, config_dir="/w"))
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     rig.knows("t1", ME, org="org-2")
     await rig.watcher.look()
@@ -594,16 +596,16 @@ async def test_an_account_that_was_renamed_by_hand_keeps_its_login() -> None:
 
 
 async def test_a_first_start_without_a_network_says_that_and_blames_no_login() -> None:
-    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.LINKED))
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     rig.profiles.error = ApiError(Failure(Reason.CONNECTION, detail="no network"))
     words = await refused(rig, reason=Reason.CONNECTION)
     assert words == "it cannot be asked now whose the new login is (no network)"
 
 
-async def switched(storage: Storage | None) -> Rig:
+async def switched(storage: Storage | None) -> AccountsRig:
     """The folder of one account has become another account's, while its token is good for two more hours."""
-    rig = Rig()
+    rig = AccountsRig()
     rig.prefers(storage)
     rig.logins = [FakeLogin("t1", "/w", after(hours=2)), FakeLogin("u1", "/y", after(hours=8))]
     rig.knows("t1", ME)
@@ -619,7 +621,7 @@ async def switched(storage: Storage | None) -> Rig:
 async def test_a_linked_account_keeps_the_last_token_of_a_folder_that_another_one_took() -> None:
     rig = await switched(Storage.LINKED)
     assert (await in_use(rig), await in_use(rig, YOU)) == ("t1", "u2")
-    assert rig.vault.kept == {}
+    assert rig.keyring.kept == {}
     rig.clock.step(timedelta(hours=3))
     assert await refused(rig) == "logged out: run `claude` and use /login"
 
@@ -647,11 +649,11 @@ async def test_after_a_logout_there_is_no_last_token() -> None:
     assert await refused(rig, YOU) == "logged out: run `CLAUDE_CONFIG_DIR=/y claude` and use /login"
 
 
-def is_due(rig: Rig) -> bool:
+def is_due(rig: AccountsRig) -> bool:
     return rig.store.state.accounts[ME].next_poll_at <= rig.clock.now()
 
 
-async def polled(rig: Rig) -> Rig:
+async def polled(rig: AccountsRig) -> AccountsRig:
     """Some polls have brought usage, and the next one is minutes away."""
     now = rig.clock.now()
     rig.store.dispatch(PollSucceeded(now, ME, usage(window("5h", 42), at=now), timedelta(0)))
@@ -671,7 +673,7 @@ async def test_a_token_that_ends_is_told_at_the_next_look() -> None:
 
 
 async def test_a_linked_login_that_is_replaced_by_an_ended_one_is_told_at_the_next_look() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.prefers(Storage.LINKED)
     rig.knows("t1", ME)
     rig.logins = [FakeLogin("t1", expires_at=after(hours=2))]
@@ -688,7 +690,7 @@ async def test_a_linked_login_that_is_replaced_by_an_ended_one_is_told_at_the_ne
 async def test_very_many_logins_are_found_by_one_look_some_at_a_time() -> None:
     """Polls of accounts of which no place is known start all at once, and need the same look."""
     names = [f"user{number}@example.com" for number in range(400)]
-    rig = Rig(*(Account(name) for name in names))
+    rig = AccountsRig(*(Account(name) for name in names))
     rig.prefers(Storage.LINKED)
     rig.logins = [FakeLogin(f"t{n}", f"/{n}", after(hours=8)) for n in range(len(names))]
     for number, name in enumerate(names):

@@ -12,7 +12,7 @@ from monitor.core.errors import ApiError, Failure, Reason, describe
 from monitor.core.model import Account, Credential, Storage, Usage
 from monitor.system.clock import ServerClock
 from tests.builders import after, window
-from tests.credentials.factories import FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeLogin
 from tests.fakes import OwnRequests
 
 LIFE = timedelta(hours=8)
@@ -28,7 +28,7 @@ LINKED = Storage.LINKED, 5
 class Tokens:
     """What the API knows: whose a token is, and when it ends; a renewed or logged out one is dead at once."""
 
-    rig: Rig
+    rig: AccountsRig
     ends: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     count: int = 0
@@ -56,7 +56,7 @@ class Tokens:
         return Usage(now, (window("7d", 5, timedelta(days=3)),))
 
 
-def told(rig: Rig, name: str) -> str:
+def told(rig: AccountsRig, name: str) -> str:
     """What the table says of the account."""
     down = rig.store.state.accounts[name].down
     return f"{down.failure.reason}: {describe(down.failure)}" if down else "up"
@@ -66,7 +66,7 @@ class Day:
     """Four people's folders and a setup-token, followed and polled from midnight on."""
 
     def __init__(self, storage: Storage | None) -> None:
-        self.rig = rig = Rig()
+        self.rig = rig = AccountsRig()
         rig.prefers(storage)
         self.tokens = Tokens(rig)
         self.anna, self.ben, self.cleo, self.dora = (

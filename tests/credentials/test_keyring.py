@@ -61,21 +61,21 @@ class StubbornBackend(MemoryBackend):
 
 async def test_what_is_written_is_read_until_it_is_deleted() -> None:
     backend = MemoryBackend()
-    vault = Keyring(lambda: backend)
-    assert await vault.read("user@example.com") is None
-    await vault.write("user@example.com", Secret(TOKEN))
-    assert await vault.read("user@example.com") == Credential(Secret(TOKEN))
-    await vault.delete("user@example.com")
-    assert await vault.read("user@example.com") is None
+    keyring = Keyring(lambda: backend)
+    assert await keyring.read("user@example.com") is None
+    await keyring.write("user@example.com", Secret(TOKEN))
+    assert await keyring.read("user@example.com") == Credential(Secret(TOKEN))
+    await keyring.delete("user@example.com")
+    assert await keyring.read("user@example.com") is None
 
 
 async def test_an_entry_that_is_no_token_is_read_as_it_is() -> None:
     backend = MemoryBackend()
     urls = "ntfy://host/topic\nmailto://me:key@example.com\n"
     backend.set_password(SERVICE, "apprise", urls)
-    vault = Keyring(lambda: backend)
-    assert await vault.text("apprise") == Secret(urls)
-    assert await vault.text("nothing") is None
+    keyring = Keyring(lambda: backend)
+    assert await keyring.text("apprise") == Secret(urls)
+    assert await keyring.text("nothing") is None
 
 
 async def test_an_entry_is_the_plain_token_under_the_accounts_name() -> None:
@@ -158,11 +158,11 @@ async def test_a_secret_that_cannot_be_sent_is_not_written() -> None:
 
 
 async def test_a_back_end_that_changes_nothing_is_noticed() -> None:
-    vault = Keyring(StubbornBackend)
+    keyring = Keyring(StubbornBackend)
     with pytest.raises(CredentialError, match="does not keep what is written"):
-        await vault.write("a", Secret(TOKEN))
+        await keyring.write("a", Secret(TOKEN))
     with pytest.raises(CredentialError, match="refused to delete"):
-        await vault.delete("a")
+        await keyring.delete("a")
 
 
 ERRORS = {
@@ -209,8 +209,8 @@ async def test_what_is_said_of_an_error(error: Exception, words: str, cause: Cau
     def failing() -> MemoryBackend:
         raise error
 
-    vault = Keyring(failing)
-    for action in (vault.read("a"), vault.write("a", Secret(TOKEN)), vault.delete("a")):
+    keyring = Keyring(failing)
+    for action in (keyring.read("a"), keyring.write("a", Secret(TOKEN)), keyring.delete("a")):
         with pytest.raises(CredentialError) as caught:
             await action
         assert words in str(caught.value)
@@ -222,10 +222,10 @@ async def test_what_is_said_of_an_error(error: Exception, words: str, cause: Cau
 
 async def test_a_keyring_that_hangs_is_an_error_and_is_not_asked_again_meanwhile() -> None:
     backend = HangingBackend()
-    vault = Keyring(lambda: backend, limit_secs=0.01)
+    keyring = Keyring(lambda: backend, limit_secs=0.01)
     for _ in range(3):
         with pytest.raises(CredentialError, match="does not answer"):
-            await vault.read("a")
+            await keyring.read("a")
     assert len(backend.threads) == 1
     backend.let_go.set()
 
@@ -233,12 +233,12 @@ async def test_a_keyring_that_hangs_is_an_error_and_is_not_asked_again_meanwhile
 async def test_a_keyring_that_answers_late_is_asked_again() -> None:
     backend = HangingBackend()
     backend.entries[SERVICE, "a"] = TOKEN
-    vault = Keyring(lambda: backend, limit_secs=0.01)
+    keyring = Keyring(lambda: backend, limit_secs=0.01)
     with pytest.raises(CredentialError, match="does not answer"):
-        await vault.read("a")
+        await keyring.read("a")
     backend.let_go.set()
     backend.threads[0].join(5)
-    assert await vault.read("a") == Credential(Secret(TOKEN))
+    assert await keyring.read("a") == Credential(Secret(TOKEN))
 
 
 HANG = """

@@ -50,24 +50,24 @@ def enter(env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_another_program_finds_what_is_written_and_misses_what_is_deleted(
     env: dict[str, str],
 ) -> None:
-    vault = Keyring()
-    assert await vault.read(USER) is None
-    await vault.write(USER, Secret(TOKEN))
+    keyring = Keyring()
+    assert await keyring.read(USER) is None
+    await keyring.write(USER, Secret(TOKEN))
     assert lookup(env, USER) == TOKEN
-    assert await vault.read(USER) == Credential(Secret(TOKEN))
-    await vault.write(USER, Secret(SECOND))
+    assert await keyring.read(USER) == Credential(Secret(TOKEN))
+    await keyring.write(USER, Secret(SECOND))
     assert lookup(env, USER) == SECOND
-    await vault.delete(USER)
+    await keyring.delete(USER)
     assert lookup(env, USER) == ""
-    assert await vault.read(USER) is None
-    await vault.delete(USER)
+    assert await keyring.read(USER) is None
+    await keyring.delete(USER)
 
 
 async def test_entries_of_twenty_accounts_are_written_and_read_at_once(env: dict[str, str]) -> None:
-    vault = Keyring()
+    keyring = Keyring()
     names = [f"user{n}@example.com" for n in range(20)]
-    await asyncio.gather(*(vault.write(name, Secret(f"{TOKEN}-{name}")) for name in names))
-    found = await asyncio.gather(*map(vault.read, names))
+    await asyncio.gather(*(keyring.write(name, Secret(f"{TOKEN}-{name}")) for name in names))
+    found = await asyncio.gather(*map(keyring.read, names))
     assert found == [Credential(Secret(f"{TOKEN}-{name}")) for name in names]
     assert lookup(env, names[7]) == f"{TOKEN}-{names[7]}"
 
@@ -103,16 +103,16 @@ async def test_a_locked_keyring_is_an_error_and_nobody_is_prompted(env: dict[str
 
 
 async def test_a_keyring_that_hangs_is_an_error_within_the_limit(env: dict[str, str]) -> None:
-    vault = Keyring(limit_secs=0.5)
-    await vault.write("a", Secret(TOKEN))
+    keyring = Keyring(limit_secs=0.5)
+    await keyring.write("a", Secret(TOKEN))
     process = keyring_process(env)
     os.kill(process, signal.SIGSTOP)
     try:
         with pytest.raises(CredentialError, match="does not answer"):
-            await vault.read("a")
+            await keyring.read("a")
     finally:
         os.kill(process, signal.SIGCONT)
-    await answers_again(vault)
+    await answers_again(keyring)
 
 
 def keyring_process(env: dict[str, str]) -> int:
@@ -122,10 +122,10 @@ def keyring_process(env: dict[str, str]) -> int:
     return int(answer.stdout.split()[-1])
 
 
-async def answers_again(vault: Keyring) -> None:
+async def answers_again(keyring: Keyring) -> None:
     for _ in range(500):
         try:
-            assert await vault.read("a") == Credential(Secret(TOKEN))
+            assert await keyring.read("a") == Credential(Secret(TOKEN))
             return
         except CredentialError:
             await asyncio.sleep(0.01)
@@ -150,11 +150,11 @@ from monitor.core.errors import CredentialError
 from monitor.core.model import Secret
 from monitor.credentials.keyring import Keyring
 
-async def main(vault):
+async def main(keyring):
     for _ in sys.stdin:
         try:
-            await vault.write("a", Secret("sk-ant-oat01-first-0123456789"))
-            print((await vault.read("a")).expires_at, flush=True)
+            await keyring.write("a", Secret("sk-ant-oat01-first-0123456789"))
+            print((await keyring.read("a")).expires_at, flush=True)
         except CredentialError as error:
             print(error, flush=True)
 

@@ -14,7 +14,7 @@ from monitor.core.model import Account, Identity, Usage, Window
 from monitor.credentials.claude_files import CachedUsage, ClaudeFacts
 from monitor.credentials.local_usage import LocalUsage
 from tests.builders import NOW, after, before
-from tests.credentials.factories import FakeFacts, FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeFacts, FakeLogin
 from tests.fakes import settle
 
 ME, YOU = "me@example.com", "you@example.com"
@@ -37,7 +37,7 @@ def facts(
     return FakeFacts(identity, ME, "Mine", CachedUsage(at, owner, body(percent)))
 
 
-async def figures_of(rig: Rig) -> LocalUsage:
+async def figures_of(rig: AccountsRig) -> LocalUsage:
     """Whoever is logged in is imported, and looked at once."""
     for login in rig.logins:
         rig.knows(login.token or "", ME if login.token == "t1" else YOU)
@@ -46,17 +46,17 @@ async def figures_of(rig: Rig) -> LocalUsage:
     return made(rig)
 
 
-def made(rig: Rig) -> LocalUsage:
+def made(rig: AccountsRig) -> LocalUsage:
     return LocalUsage(rig.watcher, rig.learnt, rig.store, rig.clock, parse_usage)
 
 
-def rig_at(*logins: FakeLogin) -> Rig:
-    rig = Rig()
+def rig_at(*logins: FakeLogin) -> AccountsRig:
+    rig = AccountsRig()
     rig.logins = list(logins)
     return rig
 
 
-def used(rig: Rig, name: str = ME) -> float | None:
+def used(rig: AccountsRig, name: str = ME) -> float | None:
     usage = rig.store.state.accounts[name].usage
     window = usage.window("5h") if usage else None
     return window.utilization if window else None
@@ -216,7 +216,7 @@ async def test_where_no_token_is_to_be_seen_claude_codes_own_word_is_taken() -> 
 
 
 async def test_an_account_of_older_settings_is_taken_by_its_place_alone() -> None:
-    rig = Rig(Account(ME, "org-1"))
+    rig = AccountsRig(Account(ME, "org-1"))
     rig.learnt[ME] = rig.learnt[ME].moved_in("")
     rig.logins = [FakeLogin("t1", facts=facts())]
     assert await made(rig).ingest(said(61), None) == ME

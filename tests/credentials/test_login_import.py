@@ -17,13 +17,13 @@ from monitor.core.model import Account, Identity, Storage
 from monitor.credentials.account_cache import CachedAccount
 from monitor.credentials.accounts import Imported, Imports, NotImported
 from tests.builders import after, before
-from tests.credentials.factories import FakeFacts, FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeFacts, FakeLogin
 
 ME, YOU = "me@example.com", "you@example.com"
 
 
 async def test_every_place_has_its_line() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     for token, email in {"t1": ME, "t2": ME, "u1": YOU}.items():
         rig.knows(token, email)
     await rig.import_from([FakeLogin("u1", "/you")])
@@ -59,7 +59,7 @@ async def test_every_place_has_its_line() -> None:
 
 
 async def test_an_older_token_of_a_second_folder_replaces_nothing() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.knows("t1", ME)
     rig.knows("t2", ME)
     await rig.import_from(
@@ -73,22 +73,22 @@ async def test_an_older_token_of_a_second_folder_replaces_nothing() -> None:
 async def test_where_no_keyring_is_to_be_had_or_wanted_the_account_is_linked(
     default: Storage | None,
 ) -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.prefers(default)
-    rig.vault.absent = default is None
+    rig.keyring.absent = default is None
     rig.knows("t1", ME)
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
     (imported,) = await rig.import_from(rig.logins)
     assert imported.words == f"{ME}: imported, read live from Claude Code"
     assert rig.file.listed == [Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w")]
-    assert rig.vault.kept == {}
+    assert rig.keyring.kept == {}
     rig.restart()
     assert (await rig.credentials.credential(rig.account(ME))).secret.reveal() == "t1"
 
 
 async def test_a_locked_keyring_is_a_keyring() -> None:
-    rig = Rig()
-    rig.vault.locked = True
+    rig = AccountsRig()
+    rig.keyring.locked = True
     rig.knows("t1", ME)
     with pytest.raises(CredentialError, match="locked"):
         await rig.import_from([FakeLogin("t1")])
@@ -96,24 +96,24 @@ async def test_a_locked_keyring_is_a_keyring() -> None:
 
 
 async def test_a_keyring_that_is_asked_for_and_missing_is_an_error_with_the_other_ways() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.prefers(Storage.KEYRING)
-    rig.vault.absent = True
+    rig.keyring.absent = True
     rig.knows("t1", ME)
     with pytest.raises(CredentialError, match=r'storage = "linked".*token_command.*systemd'):
         await rig.import_from([FakeLogin("t1")])
 
 
 async def test_an_account_of_a_command_is_only_attached() -> None:
-    rig = Rig(Account(ME, "org-1", token_command=("pass",)))
+    rig = AccountsRig(Account(ME, "org-1", token_command=("pass",)))
     rig.knows("t1", ME)
     (imported,) = await rig.import_from([FakeLogin("t1", "/w")])
     assert (imported.is_new, imported.storage) == (False, Storage.COMMAND)
-    assert rig.vault.kept == {}
+    assert rig.keyring.kept == {}
 
 
 async def test_without_an_api_a_login_is_whose_claude_code_says_it_is() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.forbid_api()
     facts = FakeFacts(Identity("uuid-me", "org-1"), ME, "Mine")
     rig.logins = [FakeLogin("t1", "/w", facts=facts)]
@@ -133,9 +133,9 @@ async def test_without_an_api_a_login_is_whose_claude_code_says_it_is() -> None:
     ],
 )
 async def test_without_an_api_no_token_has_to_hold_and_none_is_kept(login: FakeLogin) -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.forbid_api()
-    rig.vault.locked = True
+    rig.keyring.locked = True
     mine = Identity("uuid-me", "org-1")
     rig.logins = [replace(login, facts=FakeFacts(mine, ME, "Mine"))]
     for is_new in (True, False):
@@ -143,7 +143,7 @@ async def test_without_an_api_no_token_has_to_hold_and_none_is_kept(login: FakeL
         assert (imported.name, imported.is_new) == (ME, is_new)
         await rig.watcher.look()
     assert (rig.names, rig.learnt[ME].identity, rig.learnt[ME].folders) == ([ME], mine, ("/w",))
-    assert rig.vault.kept == {}
+    assert rig.keyring.kept == {}
     assert rig.store.state.logged_in == ME
     with pytest.raises(NotLoggedInError):
         await rig.import_from([FakeLogin(None, "/x", facts=FakeFacts(mine, ME))])

@@ -20,7 +20,7 @@ from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage,
 from monitor.credentials.account_cache import CachedAccount
 from monitor.system.clock import ServerClock
 from tests.builders import after
-from tests.credentials.factories import FakeCommand, FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeCommand, FakeLogin
 from tests.fakes import OwnRequests
 
 ME = "me@example.com"
@@ -29,14 +29,14 @@ KEY = Secret("sk-ant-sid01-x")
 IMPORTED = Account(ME, "org-1")
 
 
-async def token(rig: Rig, name: str = ME) -> str:
+async def token(rig: AccountsRig, name: str = ME) -> str:
     return (await rig.credentials.credential(rig.account(name))).secret.reveal()
 
 
-def everywhere(storage: Storage | None = None, token_command: tuple[str, ...] = ()) -> Rig:
+def everywhere(storage: Storage | None = None, token_command: tuple[str, ...] = ()) -> AccountsRig:
     """An account whose token could be had from each place, another one in each."""
-    rig = Rig(Account(ME, "org-1", storage=storage, token_command=token_command))
-    rig.vault.kept[ME] = Credential(Secret("kept"))
+    rig = AccountsRig(Account(ME, "org-1", storage=storage, token_command=token_command))
+    rig.keyring.kept[ME] = Credential(Secret("kept"))
     rig.given.by_name[ME] = Credential(Secret("given"))
     rig.commands[ARGV] = FakeCommand(ARGV, ["printed"])
     rig.knows("live", ME)
@@ -81,13 +81,13 @@ async def test_without_a_word_in_the_settings_the_first_that_there_is(
     if "given" in gone:
         rig.given.by_name.clear()
     if "kept" in gone:
-        rig.vault.kept.clear()
+        rig.keyring.kept.clear()
     if "live" in gone:
         rig.logins = []
     await rig.watcher.look()
     assert await token(rig) == read
     if "kept" in gone:
-        assert rig.vault.kept == {}, "what is read live is copied nowhere"
+        assert rig.keyring.kept == {}, "what is read live is copied nowhere"
 
 
 async def test_a_default_of_the_settings_holds_for_accounts_that_say_nothing() -> None:
@@ -99,8 +99,8 @@ async def test_a_default_of_the_settings_holds_for_accounts_that_say_nothing() -
 
 
 async def test_a_session_key_is_linked_to_no_login() -> None:
-    rig = Rig(Account("web", "o", AuthMethod.SESSION_KEY))
-    rig.vault.kept["web"] = Credential(KEY)
+    rig = AccountsRig(Account("web", "o", AuthMethod.SESSION_KEY))
+    rig.keyring.kept["web"] = Credential(KEY)
     rig.prefers(Storage.LINKED)
     credential = await rig.credentials.credential(rig.account("web"))
     assert (credential.secret, credential.auth_method) == (KEY, AuthMethod.SESSION_KEY)
@@ -118,13 +118,13 @@ async def test_a_session_key_may_come_from_anywhere_else(storage: Storage) -> No
 
 async def test_a_linked_token_is_read_live_and_written_nowhere() -> None:
     rig = everywhere(Storage.LINKED)
-    rig.vault.kept.clear()
+    rig.keyring.kept.clear()
     await rig.watcher.look()
     rig.knows("next", ME)
     rig.logins[0].renews("next", after(hours=16))
-    rig.vault.asked = 0
+    rig.keyring.asked = 0
     assert await token(rig) == "next"
-    assert (rig.vault.asked, rig.vault.kept) == (0, {})
+    assert (rig.keyring.asked, rig.keyring.kept) == (0, {})
     document = str(rig.entries)
     assert "next" not in document
     assert "live" not in document
@@ -140,7 +140,7 @@ async def test_an_unchanged_linked_login_is_read_once() -> None:
 
 async def test_a_linked_account_does_not_care_for_a_locked_keyring() -> None:
     rig = everywhere(Storage.LINKED)
-    rig.vault.locked = True
+    rig.keyring.locked = True
     assert await token(rig) == "live"
 
 
@@ -154,7 +154,9 @@ async def test_a_linked_account_whose_login_is_gone_says_so() -> None:
 
 
 async def test_a_linked_account_whose_login_nobody_can_identify_yet_says_that_instead() -> None:
-    rig = Rig(Account(ME, "org-1", AuthMethod.OAUTH, storage=Storage.LINKED, config_dir="/w"))
+    rig = AccountsRig(
+        Account(ME, "org-1", AuthMethod.OAUTH, storage=Storage.LINKED, config_dir="/w")
+    )
     rig.logins = [FakeLogin("live", "/w", after(hours=8))]
     rig.profiles.error = ApiError(Failure(Reason.CONNECTION, detail="no network"))
     await rig.watcher.look()
@@ -206,14 +208,14 @@ async def test_a_credential_that_systemd_has_not_given_is_named() -> None:
 async def test_where_no_keyring_is_to_be_had_a_known_login_is_read_live() -> None:
     rig = everywhere()
     rig.given.by_name.clear()
-    rig.vault.absent = True
+    rig.keyring.absent = True
     assert await token(rig) == "live"
 
 
 async def test_where_nothing_works_all_four_ways_are_named_in_one_line() -> None:
-    rig = Rig(IMPORTED)
+    rig = AccountsRig(IMPORTED)
     rig.learnt[ME] = CachedAccount(token_digest="0" * 12)
-    rig.vault.absent = True
+    rig.keyring.absent = True
     with pytest.raises(CredentialError) as error:
         await token(rig)
     told = str(error.value)
@@ -223,8 +225,8 @@ async def test_where_nothing_works_all_four_ways_are_named_in_one_line() -> None
 
 
 async def test_where_no_login_was_found_yet_it_is_a_login_that_is_lacking_and_no_keyring() -> None:
-    rig = Rig(Account(ME, "org-1"))
-    rig.vault.absent = True
+    rig = AccountsRig(Account(ME, "org-1"))
+    rig.keyring.absent = True
     with pytest.raises(CredentialError) as error:
         await token(rig)
     assert str(error.value) == "no login found yet: run `claude` and use /login"
@@ -235,8 +237,8 @@ async def test_where_no_login_was_found_yet_it_is_a_login_that_is_lacking_and_no
 
 
 async def test_a_session_key_needs_a_keyring_or_another_way() -> None:
-    rig = Rig()
-    rig.vault.absent = True
+    rig = AccountsRig()
+    rig.keyring.absent = True
     with pytest.raises(CredentialError, match=r"no system keyring available: .*token_command"):
         await rig.book.add(AddAccount("web", KEY, "o"))
     assert rig.names == []
@@ -245,14 +247,14 @@ async def test_a_session_key_needs_a_keyring_or_another_way() -> None:
 @pytest.mark.parametrize("storage", [Storage.LINKED, Storage.SYSTEMD, Storage.COMMAND])
 async def test_what_is_not_ours_is_not_deleted_either(storage: Storage) -> None:
     rig = everywhere(storage, ARGV)
-    rig.vault.locked = True
+    rig.keyring.locked = True
     await rig.book.remove(ME)
     assert rig.names == []
 
 
 async def test_a_linked_account_is_renamed_without_a_keyring() -> None:
     rig = everywhere(Storage.LINKED)
-    rig.vault.absent = True
+    rig.keyring.absent = True
     await rig.watcher.look()
     await rig.book.edit(EditAccount(ME, "work", "org-1", None))
     assert await token(rig, "work") == "live"
@@ -267,8 +269,8 @@ async def test_an_account_that_gets_a_session_key_is_linked_no_more() -> None:
 
 
 async def test_a_session_key_that_nothing_can_keep_is_not_advised_to_be_linked() -> None:
-    rig = Rig(Account("web", "o", AuthMethod.SESSION_KEY))
-    rig.vault.absent = True
+    rig = AccountsRig(Account("web", "o", AuthMethod.SESSION_KEY))
+    rig.keyring.absent = True
     for work in (
         rig.book.add(AddAccount("new", KEY, "o-2")),
         rig.credentials.credential(rig.file.listed[0]),
@@ -297,9 +299,9 @@ class NoUsage:
 
 async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlocked() -> None:
     """Nobody presses a key: the account is due at once, long before its next attempt."""
-    rig = Rig(Account(ME, "org-1"))
-    rig.vault.kept[ME] = Credential(Secret("kept"), expires_at=after(hours=8))
-    rig.vault.locked = True
+    rig = AccountsRig(Account(ME, "org-1"))
+    rig.keyring.kept[ME] = Credential(Secret("kept"), expires_at=after(hours=8))
+    rig.keyring.locked = True
     poller = Poller(
         rig.store, ServerClock(rig.clock), rig.credentials, NoUsage(), lambda: 0.0, OwnRequests()
     )
@@ -310,7 +312,7 @@ async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlo
     assert down.failure.reason is Reason.CREDENTIALS
     assert "locked" in describe(down.failure)
     await rig.watcher.look()
-    rig.vault.locked = False
+    rig.keyring.locked = False
     rig.clock.step(timedelta(seconds=15))
     await rig.watcher.look()
     assert rig.store.state.accounts[ME].next_poll_at == rig.clock.now()
@@ -321,17 +323,17 @@ async def test_a_keyring_that_is_locked_at_the_start_is_taken_up_when_it_is_unlo
 async def test_with_a_login_of_claude_code_at_hand_an_account_needs_no_keyring(
     cause: Cause,
 ) -> None:
-    rig = Rig(Account(ME, "org-1", storage=Storage.KEYRING))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.KEYRING))
     rig.knows("live", ME)
     rig.logins = [FakeLogin("live", expires_at=after(hours=8))]
-    rig.vault.cause = cause
+    rig.keyring.cause = cause
     assert await token(rig) == "live"
     before = rig.store.state
     for _ in range(3):
         await rig.watcher.look()
         assert await token(rig) == "live"
     assert rig.store.state is before, "a token that is known is no news at each poll"
-    rig.vault.cause = None
+    rig.keyring.cause = None
     rig.clock.step(timedelta(seconds=15))
     await rig.watcher.look()
     assert (rig.secret_of(ME) == "live") is (cause is Cause.LOCKED), "who said no is not asked"
@@ -340,7 +342,7 @@ async def test_with_a_login_of_claude_code_at_hand_an_account_needs_no_keyring(
 async def test_a_systemd_credential_that_is_missing_is_not_replaced_by_a_login_of_claude_code() -> (
     None
 ):
-    rig = Rig(Account(ME, "org-1", storage=Storage.SYSTEMD))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.SYSTEMD))
     rig.knows("live", ME)
     rig.logins = [FakeLogin("live", expires_at=after(hours=8))]
     await rig.watcher.look()
@@ -349,31 +351,31 @@ async def test_a_systemd_credential_that_is_missing_is_not_replaced_by_a_login_o
 
 
 async def test_a_locked_keyring_is_asked_seldom() -> None:
-    rig = Rig(Account(ME, "org-1"))
-    rig.vault.locked = True
+    rig = AccountsRig(Account(ME, "org-1"))
+    rig.keyring.locked = True
     with pytest.raises(CredentialError):
         await token(rig)
-    rig.vault.asked = 0
+    rig.keyring.asked = 0
     for _ in range(12):
         rig.clock.step(timedelta(seconds=5))
         await rig.watcher.look()
-    assert rig.vault.asked <= 6
+    assert rig.keyring.asked <= 6
 
 
 async def test_a_keyring_that_stops_does_no_harm_to_a_token_that_is_known() -> None:
-    rig = Rig(Account(ME, "org-1"))
-    rig.vault.kept[ME] = Credential(Secret("kept"))
+    rig = AccountsRig(Account(ME, "org-1"))
+    rig.keyring.kept[ME] = Credential(Secret("kept"))
     await token(rig)
-    rig.vault.absent = True
+    rig.keyring.absent = True
     assert await token(rig) == "kept"
 
 
 async def test_a_keyring_that_says_no_is_not_asked_by_the_clock() -> None:
-    rig = Rig(Account(ME, "org-1"))
-    rig.vault.cause = Cause.DENIED
+    rig = AccountsRig(Account(ME, "org-1"))
+    rig.keyring.cause = Cause.DENIED
     with pytest.raises(CredentialError):
         await token(rig)
-    rig.vault.asked = 0
+    rig.keyring.asked = 0
     rig.clock.step(timedelta(hours=1))
     await rig.watcher.look()
-    assert rig.vault.asked == 0
+    assert rig.keyring.asked == 0

@@ -6,15 +6,15 @@ import pytest
 
 from monitor.core.errors import ApiError, CredentialError, Failure, Reason
 from monitor.core.model import Account, Credential, Secret, Storage
-from tests.credentials.factories import FakeCommand, Rig
+from tests.credentials.factories import AccountsRig, FakeCommand
 
 ME, YOU = "me@example.com", "you@example.com"
 ARGV = ("print",)
 
 
-def rig_with(*tokens: str, org_id: str = "org-1") -> Rig:
+def rig_with(*tokens: str, org_id: str = "org-1") -> AccountsRig:
     """An account whose token a program prints: the next one each time that one is rejected."""
-    rig = Rig(Account(ME, org_id, storage=Storage.COMMAND, token_command=ARGV))
+    rig = AccountsRig(Account(ME, org_id, storage=Storage.COMMAND, token_command=ARGV))
     rig.commands[ARGV] = FakeCommand(ARGV, list(tokens))
     rig.knows("t1", ME)
     rig.knows("t2", ME)
@@ -22,7 +22,7 @@ def rig_with(*tokens: str, org_id: str = "org-1") -> Rig:
     return rig
 
 
-async def sent(rig: Rig, rejected: Credential | None = None) -> Credential:
+async def sent(rig: AccountsRig, rejected: Credential | None = None) -> Credential:
     return await rig.credentials.credential(rig.account(ME), rejected)
 
 
@@ -75,7 +75,7 @@ async def test_a_token_that_may_not_read_usage_is_sent_so_that_the_answer_says_s
 
 
 async def test_what_systemd_hands_over_is_checked_as_well() -> None:
-    rig = Rig(Account(ME, "org-1", storage=Storage.SYSTEMD))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.SYSTEMD))
     rig.given.by_name[ME] = Credential(Secret("u1"))
     rig.knows("u1", YOU, org="org-2")
     with pytest.raises(CredentialError, match="which is another account"):

@@ -3,13 +3,13 @@ from datetime import timedelta
 from monitor.core.errors import ApiError, Failure, Reason
 from monitor.core.model import Account, Secret, Storage
 from tests.builders import after
-from tests.credentials.factories import FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeLogin
 
 ME, YOU = "me@example.com", "you@example.com"
 
 
-async def rig_with_me() -> Rig:
-    rig = Rig()
+async def rig_with_me() -> AccountsRig:
+    rig = AccountsRig()
     rig.knows("t1", ME)
     rig.logins[0].token = "t1"
     await rig.import_from(rig.logins)
@@ -146,17 +146,17 @@ async def test_a_dead_token_is_not_sent_to_be_identified() -> None:
 async def test_a_locked_keyring_is_waited_for() -> None:
     rig = await rig_with_me()
     rig.start()
-    rig.vault.locked = True
+    rig.keyring.locked = True
     await rig.watcher.look()
-    rig.vault.locked = False
+    rig.keyring.locked = False
     rig.clock.step(timedelta(minutes=1))
     await rig.watcher.look()
     assert rig.store.state.logged_in == ME
 
 
 async def test_an_account_of_older_settings_is_followed_too() -> None:
-    rig = Rig(Account(ME, "org-1"))
-    await rig.vault.write(ME, Secret("t0"))
+    rig = AccountsRig(Account(ME, "org-1"))
+    await rig.keyring.write(ME, Secret("t0"))
     rig.knows("t1", ME)
     rig.logins[0].token = "t1"
     await rig.watcher.look()
@@ -164,7 +164,7 @@ async def test_an_account_of_older_settings_is_followed_too() -> None:
 
 
 async def test_neither_a_look_nor_a_poll_reads_the_settings() -> None:
-    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
     rig.file.unreadable = True
     rig.knows("t1", ME)
     rig.logins = [FakeLogin("t1", "/w", after(hours=8))]
@@ -176,7 +176,7 @@ async def test_neither_a_look_nor_a_poll_reads_the_settings() -> None:
 
 
 async def test_a_poll_waits_for_its_own_place_and_for_no_other_one() -> None:
-    rig = Rig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
+    rig = AccountsRig(Account(ME, "org-1", storage=Storage.LINKED, config_dir="/w"))
     rig.knows("t1", ME)
     rig.logins = [FakeLogin("x", "/x", hangs=True), FakeLogin("t1", "/w", after(hours=8))]
     assert (await rig.credentials.credential(rig.account(ME))).secret == Secret("t1")

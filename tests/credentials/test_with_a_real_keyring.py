@@ -12,7 +12,7 @@ from monitor.core.model import Account, Secret, Storage
 from monitor.credentials.account_cache import CachedAccount, digest
 from monitor.credentials.keyring import Keyring
 from tests.builders import after
-from tests.credentials.factories import FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeLogin
 from tests.credentials.test_keyring_real import enter
 from tests.real.bus import Bus, private_bus
 from tests.real.need import need
@@ -33,21 +33,21 @@ def session(
         yield bus, env
 
 
-def rig_with(token: str | None) -> Rig:
+def rig_with(token: str | None) -> AccountsRig:
     """One account whose tokens are in the keyring, and one that is read live."""
     accounts = Account(ME, "org-1"), Account(LIVE, "org-2", storage=Storage.LINKED)
-    rig = Rig(*accounts, vault=Keyring())
+    rig = AccountsRig(*accounts, keyring=Keyring())
     rig.knows("sk-live", LIVE, org="org-2")
     rig.knows("sk-new", ME)
     rig.logins = [FakeLogin("sk-live", "/live", after(days=9)), FakeLogin(token, "/me")]
     return rig
 
 
-async def token(rig: Rig, name: str = ME) -> str:
+async def token(rig: AccountsRig, name: str = ME) -> str:
     return (await rig.credentials.credential(rig.account(name))).secret.reveal()
 
 
-async def failed_poll(rig: Rig) -> str:
+async def failed_poll(rig: AccountsRig) -> str:
     """Why it fails; the next attempt is then half a minute away."""
     rig.store.dispatch(PollStarted(rig.clock.now(), ME))
     with pytest.raises(CredentialError) as error:
@@ -58,7 +58,7 @@ async def failed_poll(rig: Rig) -> str:
     return str(error.value)
 
 
-async def looked(rig: Rig) -> bool:
+async def looked(rig: AccountsRig) -> bool:
     """Some looks; whether the account has become due at once meanwhile."""
     for _ in range(5):
         rig.clock.step(timedelta(seconds=5))

@@ -14,7 +14,7 @@ from monitor.core.model import Usage
 from monitor.core.window_cost import Reading, learn_cost
 from monitor.demo.scenario import demo_accounts, past_samples
 from monitor.demo.server import SimulatedAccount, usage_body
-from monitor.storage.samples import Row
+from monitor.storage.samples import StoredSample
 from tests.builders import NOW, after
 
 TIMES_OF_DAY = [NOW + timedelta(hours=7 * n, minutes=13 * n, seconds=29 * n) for n in range(4)]
@@ -78,7 +78,7 @@ def test_the_week_ends_at_one_instant_however_long_the_demo_runs() -> None:
 def test_its_past_leads_to_the_figures_that_it_begins_with(start: datetime) -> None:
     accounts = demo_accounts(start)
     for account in accounts:
-        samples: dict[str, list[Row]] = {"5h": [], "7d": []}
+        samples: dict[str, list[StoredSample]] = {"5h": [], "7d": []}
         for row in past_samples(accounts, start, account.email):
             samples[row.window].append(row)
         now = account.limits(start)

@@ -13,7 +13,7 @@ from monitor.credentials.stores import SecretStores
 from monitor.doctor.accounts import TokenFacts
 from monitor.doctor.examine import ReadOnly, inspect_tokens
 from tests.builders import after, before
-from tests.credentials.factories import FakeFacts, FakeLogin, Rig
+from tests.credentials.factories import AccountsRig, FakeFacts, FakeLogin
 
 ME = "me@example.com"
 MINE = Account(ME, "org-1", AuthMethod.OAUTH)
@@ -21,18 +21,18 @@ LINKED = replace(MINE, storage=Storage.LINKED, config_dir="/w")
 NOTED = FakeFacts(Identity("uuid-me", "org-1"), ME)
 
 
-async def status(rig: Rig, account: Account, *logins: FakeLogin) -> TokenStatus:
-    kept, learnt = dict(rig.vault.kept), AccountCache(rig.entries)
+async def status(rig: AccountsRig, account: Account, *logins: FakeLogin) -> TokenStatus:
+    kept, learnt = dict(rig.keyring.kept), AccountCache(rig.entries)
     stores = SecretStores(
-        ReadOnly(rig.vault), learnt, rig.given, lambda argv: rig.commands[argv], None
+        ReadOnly(rig.keyring), learnt, rig.given, lambda argv: rig.commands[argv], None
     )
     found = await inspect_tokens([account], learnt, logins, stores, rig.clock)
-    assert rig.vault.kept == kept, "nothing is written"
+    assert rig.keyring.kept == kept, "nothing is written"
     assert rig.profiles.asked == [], "nobody is asked"
     return found[account.name]
 
 
-async def cause_of(rig: Rig, account: Account, *logins: FakeLogin) -> Cause | None:
+async def cause_of(rig: AccountsRig, account: Account, *logins: FakeLogin) -> Cause | None:
     failure = (await status(rig, account, *logins)).failure
     assert failure is not None
     return failure.cause
@@ -49,42 +49,42 @@ def linked(expires_at: datetime, **changes: object) -> FakeLogin:
 
 
 async def test_a_token_in_the_keyring_comes_from_there() -> None:
-    rig = Rig()
-    await rig.vault.write(ME, Secret("kept"))
+    rig = AccountsRig()
+    await rig.keyring.write(ME, Secret("kept"))
     assert await status(rig, MINE) == TokenStatus(Storage.KEYRING)
 
 
 async def test_a_fresher_login_of_claude_code_is_used_and_not_written() -> None:
-    rig = Rig()
-    await rig.vault.write(ME, Secret("kept"))
+    rig = AccountsRig()
+    await rig.keyring.write(ME, Secret("kept"))
     found = await status(rig, replace(MINE, config_dir="/w"), linked(after(hours=8)))
     assert found == TokenStatus(Storage.KEYRING, "/w", after(hours=8))
 
 
 async def test_a_linked_login_is_known_by_what_claude_code_notes_beside_it() -> None:
-    found = await status(Rig(), LINKED, linked(after(hours=8)))
+    found = await status(AccountsRig(), LINKED, linked(after(hours=8)))
     assert found == TokenStatus(Storage.LINKED, "/w", after(hours=8))
 
 
 async def test_what_is_given_comes_from_the_user() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.given.by_name[ME] = Credential(Secret("given"))
     assert (await status(rig, MINE)).storage is Storage.SYSTEMD
 
 
 async def test_what_forbids_a_token_is_the_same_cause_as_the_polls_have() -> None:
-    rig = Rig()
-    rig.vault.locked = True
+    rig = AccountsRig()
+    rig.keyring.locked = True
     assert await cause_of(rig, MINE) is Cause.LOCKED
-    assert await cause_of(Rig(), MINE) is Cause.ABSENT
-    assert await cause_of(Rig(), LINKED, FakeLogin(None, "/w")) is Cause.ABSENT
-    assert await cause_of(Rig(), replace(MINE, storage=Storage.COMMAND)) is Cause.UNSET
+    assert await cause_of(AccountsRig(), MINE) is Cause.ABSENT
+    assert await cause_of(AccountsRig(), LINKED, FakeLogin(None, "/w")) is Cause.ABSENT
+    assert await cause_of(AccountsRig(), replace(MINE, storage=Storage.COMMAND)) is Cause.UNSET
     setup = linked(after(hours=8), scopes=("user:inference",))
-    assert await cause_of(Rig(), LINKED, setup) is Cause.NO_SCOPE
+    assert await cause_of(AccountsRig(), LINKED, setup) is Cause.NO_SCOPE
 
 
 async def test_a_login_that_rests_waits_for_claude_code_and_one_that_ended_for_a_login() -> None:
-    rig = Rig()
+    rig = AccountsRig()
     rig.learnt[ME] = CachedAccount(folders=("/w",))
     rests = linked(before(hours=1))
     assert await cause_of(rig, LINKED, rests) is Cause.WAITING

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.exposition import choose_encoder
 
-from exporters.headers import OPENMETRICS, TEXT, accepts_gzip, content_type, guard_for
+from exporters.headers import OPENMETRICS, TEXT, accepts_gzip, content_type, host_check_for
 
 ELSEWHERE = HTTPStatus.MISDIRECTED_REQUEST
 FORBIDDEN = HTTPStatus.FORBIDDEN
@@ -47,8 +47,8 @@ ANYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
     ],
 )
 def test_only_the_names_of_the_site_are_known(listen: str, host: str, known: bool) -> None:
-    guard = guard_for(listen, machine="box")
-    assert guard.refusal({"Host": host}) == (None if known else ELSEWHERE)
+    check = host_check_for(listen, machine="box")
+    assert check.refusal({"Host": host}) == (None if known else ELSEWHERE)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_only_the_names_of_the_site_are_known(listen: str, host: str, known: boo
 def test_what_another_site_asks_is_forbidden(
     headers: dict[str, str], refusal: HTTPStatus | None
 ) -> None:
-    guard = guard_for("127.0.0.1", machine="box")
-    assert guard.refusal({"Host": "localhost:15707", **headers}) == refusal
+    check = host_check_for("127.0.0.1", machine="box")
+    assert check.refusal({"Host": "localhost:15707", **headers}) == refusal
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_another_site_asks_is_forbidden(
 def test_the_settings_add_names_and_patterns(
     hosts: tuple[str, ...], host: str, known: bool
 ) -> None:
-    assert guard_for("127.0.0.1", "box", hosts).knows(host) is known
+    assert host_check_for("127.0.0.1", "box", hosts).knows(host) is known
 
 
 PROMETHEUS_2_42 = (

@@ -12,7 +12,7 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.ipc.mirror import encode_state
 from monitor.ipc.protocol import render_lines
-from monitor.ipc.server import Limits, Server, Stream
+from monitor.ipc.server import Server, ServerLimits, Stream
 
 
 class FakeHandler:
@@ -81,11 +81,11 @@ async def serving(
     path: Path,
     handler: FakeHandler | None = None,
     *,
-    limits: Limits | None = None,
+    limits: ServerLimits | None = None,
     sock: socket.socket | None = None,
 ) -> AsyncIterator[FakeHandler]:
     handler = handler or FakeHandler()
-    server = Server(handler.answer, str(path), limits=limits or Limits(), sock=sock)
+    server = Server(handler.answer, str(path), limits=limits or ServerLimits(), sock=sock)
     await server.start()
     try:
         yield handler

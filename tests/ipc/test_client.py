@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import SilentLeaderError, TrackerError
 from monitor.ipc.client import ask, stream
 from monitor.ipc.protocol import parse_request, render_request
-from monitor.ipc.server import Limits
+from monitor.ipc.server import ServerLimits
 from tests.ipc.fakes import leader
 from tests.ipc.handlers import serving
 
@@ -141,7 +141,7 @@ def test_a_socket_of_another_user_is_not_believed(path: Path) -> None:
 
 
 async def test_a_stream_is_its_lines_without_beats_until_the_leader_ends(path: Path) -> None:
-    async with serving(path, limits=Limits(beat_secs=0.02)) as handler:
+    async with serving(path, limits=ServerLimits(beat_secs=0.02)) as handler:
         lines = await asyncio.to_thread(stream, str(path), {"type": "watch"})
         assert lines is not None
         assert json.loads(await asyncio.to_thread(next, lines))["number"] == 0

@@ -26,7 +26,7 @@ from monitor.ipc.mirror import (
     encode_state,
     mirrored,
 )
-from monitor.ipc.server import Limits, Stream
+from monitor.ipc.server import ServerLimits, Stream
 from monitor.system.aio import Observable
 from tests.builders import NOW, live, state, waiting, window
 from tests.ipc.fakes import ROOT, leader
@@ -103,7 +103,7 @@ async def test_a_mirror_has_a_state_at_once_and_follows(path: Path) -> None:
 
 
 async def test_a_quiet_leader_is_not_silent(path: Path) -> None:
-    async with serving(path, limits=Limits(beat_secs=0.05)):
+    async with serving(path, limits=ServerLimits(beat_secs=0.05)):
         mirror = Mirror(path, silent_secs=0.3)
         await mirror.ready()
         await asyncio.sleep(0.5)

@@ -15,7 +15,7 @@ import pytest
 
 from monitor.core.errors import TrackerError
 from monitor.ipc.client import ask
-from monitor.ipc.server import Limits, Server, SocketFile
+from monitor.ipc.server import Server, ServerLimits, SocketFile
 from monitor.system import logs
 from tests.ipc.fakes import leader
 from tests.ipc.handlers import FakeHandler, everything, line, said, serving
@@ -115,14 +115,14 @@ async def test_a_request_of_64_kib_is_taken(path: Path) -> None:
 
 
 async def test_a_request_that_does_not_come_is_not_waited_for(path: Path) -> None:
-    async with serving(path, limits=Limits(request_secs=0.05)):
+    async with serving(path, limits=ServerLimits(request_secs=0.05)):
         begun = time.monotonic()
         assert await said(path, b'{"v": 2, "ask"') == b""
         assert time.monotonic() - begun < 1
 
 
 async def test_who_breaks_off_troubles_nobody(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(path, limits=Limits(beat_secs=0.01)):
+    async with serving(path, limits=ServerLimits(beat_secs=0.01)):
         for data in (b"", b'{"v"', line("large"), line("watch")):
             _, writer = await asyncio.open_unix_connection(str(path))
             writer.write(data)
@@ -134,7 +134,7 @@ async def test_who_breaks_off_troubles_nobody(path: Path, caplog: pytest.LogCapt
 
 
 async def test_who_never_reads_a_large_answer_is_dropped(path: Path) -> None:
-    async with serving(path, limits=Limits(drain_secs=0.1)):
+    async with serving(path, limits=ServerLimits(drain_secs=0.1)):
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024)
         writer.write(line("large"))
         await asyncio.sleep(0.3)
@@ -143,7 +143,7 @@ async def test_who_never_reads_a_large_answer_is_dropped(path: Path) -> None:
 
 
 async def test_more_than_the_bound_are_told_so(path: Path) -> None:
-    async with serving(path, limits=Limits(connections=2)):
+    async with serving(path, limits=ServerLimits(connections=2)):
         idle = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
         reply = await asked(path, type="echo", text="x")
         assert reply is not None
@@ -217,7 +217,7 @@ async def test_an_ending_leader_does_not_take_away_its_successors_file(path: Pat
 
 
 async def test_a_socket_file_that_was_cleared_away_comes_back(path: Path) -> None:
-    async with serving(path, limits=Limits(keep_secs=0.02)):
+    async with serving(path, limits=ServerLimits(keep_secs=0.02)):
         os.utime(path, (0, 0))
         await asyncio.sleep(0.1)
         assert path.stat().st_mtime > 1e9

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.ipc.server import Limits
+from monitor.ipc.server import ServerLimits
 from tests.ipc.handlers import FakeHandler, everything, line, serving
 
 
@@ -89,14 +89,17 @@ async def test_a_change_that_changes_nothing_seen_is_not_sent(path: Path) -> Non
 
 
 async def test_silence_is_filled_with_heart_beats(path: Path) -> None:
-    async with serving(path, limits=Limits(beat_secs=0.02)), watchers(path) as [watcher]:
+    async with serving(path, limits=ServerLimits(beat_secs=0.02)), watchers(path) as [watcher]:
         await until(lambda: watcher.beats >= 3)
         assert watcher.numbers == [0]
 
 
 async def test_changes_that_change_nothing_seen_are_silence_too(path: Path) -> None:
     """As those of a countdown whose format shows no time."""
-    async with serving(path, limits=Limits(beat_secs=0.3)) as handler, watchers(path) as [watcher]:
+    async with (
+        serving(path, limits=ServerLimits(beat_secs=0.3)) as handler,
+        watchers(path) as [watcher],
+    ):
         async with asyncio.timeout(5):
             while watcher.beats < 3:
                 handler.show(0)
@@ -148,7 +151,7 @@ async def test_two_hundred_viewers_see_every_change(path: Path) -> None:
 
 
 async def test_a_viewer_who_never_reads_delays_nobody_and_is_dropped(path: Path) -> None:
-    async with serving(path, limits=Limits(drain_secs=0.4)) as handler:
+    async with serving(path, limits=ServerLimits(drain_secs=0.4)) as handler:
         handler.padding = "x" * 1_000_000
         stalled, writer = await asyncio.open_unix_connection(str(path), limit=1024)
         writer.write(line("watch"))
@@ -190,7 +193,7 @@ while s.recv(65536): pass
 
 
 async def test_a_stopped_viewer_process_delays_nobody_and_is_dropped(path: Path) -> None:
-    async with serving(path, limits=Limits(drain_secs=0.3)) as handler:
+    async with serving(path, limits=ServerLimits(drain_secs=0.3)) as handler:
         handler.padding = "x" * 300_000
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", READER, str(path), stdout=subprocess.PIPE

@@ -10,7 +10,7 @@ from pathlib import Path
 from monitor.api.client import Client
 from monitor.app.app import App, Persistence
 from monitor.app.poller import TICK
-from monitor.app.wiring import Places, connect, hosts_of
+from monitor.app.wiring import Dependencies, connect, hosts_of
 from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
 from monitor.core.state import Policy, State
@@ -48,7 +48,7 @@ class Machine:
     config: Path
     environ: Mapping[str, str]
     clock: DayClock
-    vault: SecretStore
+    keyring: SecretStore
     discover: Callable[[], Discovery]
     told: Told = field(init=False)
 
@@ -66,8 +66,8 @@ class Machine:
         cached = await recorder.load()
         async with Client(hosts_of(settings.api), clock) as client:
             kept = Persistence.over(recorder, lambda *_: ())
-            places = self._places(AccountCache(cached.facts, recorder.record_facts))
-            app = connect(places, kept, client, policy, clock, chance=lambda: 0.5)
+            dependencies = self._dependencies(AccountCache(cached.facts, recorder.record_facts))
+            app = connect(dependencies, kept, client, policy, clock, chance=lambda: 0.5)
             await app.load(settings, cached)
             async with self._going(app) as running:
                 yield running
@@ -77,10 +77,10 @@ class Machine:
     async def _going(self, app: App) -> AsyncIterator["Running"]:
         ended = asyncio.Event()
 
-        async def front() -> None:
+        async def main() -> None:
             await ended.wait()
 
-        task = asyncio.create_task(app.run(front, ChannelSet({"told": [self.told]})))
+        task = asyncio.create_task(app.run(main, ChannelSet({"told": [self.told]})))
         running = Running(app, self.clock, task)
         watching = asyncio.create_task(running.stir_at_changes())
         try:
@@ -91,11 +91,11 @@ class Machine:
             await task
             watching.cancel()
 
-    def _places(self, cache: AccountCache) -> Places:
+    def _dependencies(self, cache: AccountCache) -> Dependencies:
         settings, discovery = load(self.config), self.discover()
-        return Places(
+        return Dependencies(
             file=SettingsFile(self.config),
-            vault=self.vault,
+            keyring=self.keyring,
             cache=cache,
             logins=discovery.discovered,
             login_at=discovery.source,

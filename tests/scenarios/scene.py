@@ -41,7 +41,7 @@ async def living(
     clock: DayClock,
     people: Sequence[Person],
     settings: str,
-    vault: SecretStore,
+    keyring: SecretStore,
     discover: Callable[[], Discovery],
 ) -> AsyncIterator[tuple[Machine, SimulatedApi]]:
     """The machine of this home, and the API that knows these people; `settings` begin the settings file."""
@@ -49,7 +49,7 @@ async def living(
     config = home / "config.toml"
     async with api as url:
         config.write_text(f'{settings}[api]\nurl = "{url}"\nweb_url = "{url}"\n')
-        yield Machine(config, {"HOME": str(home)}, clock, vault, discover), api
+        yield Machine(config, {"HOME": str(home)}, clock, keyring, discover), api
 
 
 def statuses(table: str) -> Iterator[tuple[str, str]]:

@@ -180,8 +180,8 @@ async def world(day: Day, settings: str) -> AsyncIterator[tuple[Machine, Simulat
     def discover() -> Discovery:
         return Discovery(environ={"HOME": str(day.home)}, platform="linux")
 
-    vault = Keyring(lambda: day.keyring)
-    async with living(day.home, day.clock, day.people, settings, vault, discover) as found:
+    keyring = Keyring(lambda: day.keyring)
+    async with living(day.home, day.clock, day.people, settings, keyring, discover) as found:
         day.told = found[0].told.lines
         yield found
 

@@ -194,9 +194,9 @@ async def test_a_day_with_a_keychain(day: MacDay) -> None:
         )
 
     settings = f'[settings]\npoll_interval_secs = {INTERVAL_SECS}\nstorage = "linked"\n'
-    vault = Keyring(KeyringInMemory)
+    keyring = Keyring(KeyringInMemory)
     async with (
-        living(day.home, day.clock, day.people, settings, vault, discover) as (machine, api),
+        living(day.home, day.clock, day.people, settings, keyring, discover) as (machine, api),
         machine.running() as running,
     ):
         await running.app.credentials.accounts.import_all(

@@ -9,7 +9,7 @@ import pytest
 
 from monitor.credentials.claude_code import Discovery
 from monitor.credentials.keyring import Keyring
-from monitor.credentials.resolver import MEND_EVERY
+from monitor.credentials.resolver import RETRY_EVERY
 from monitor.credentials.watcher import LOOK_EVERY
 from monitor.terminal.frame import frame
 from monitor.terminal.screen import Screen
@@ -34,7 +34,7 @@ INTERVAL_SECS = 30
 LIVE = "Live"
 LOCKED, ABSENT = "Your keyring is locked", "No system keyring available"
 
-RECOVERY_SECS = MEND_EVERY.total_seconds() + LOOK_EVERY
+RECOVERY_SECS = RETRY_EVERY.total_seconds() + LOOK_EVERY
 """How long after the keyring is there again at most; then everybody is polled at once."""
 
 

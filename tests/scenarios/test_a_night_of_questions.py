@@ -9,7 +9,7 @@ from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.credentials.claude_code import ClaudeCode, LoginSource
 from monitor.credentials.keychain import Security
 from monitor.system.clock import Clock
-from tests.credentials.factories import Rig
+from tests.credentials.factories import AccountsRig
 
 NIGHT = timedelta(hours=4)
 LOOK_SECS = 5
@@ -44,7 +44,7 @@ class Asked(Security):
     ],
 )
 async def test_the_secret_is_not_asked_for_all_night(code: int | None, most: int) -> None:
-    rig = Rig()
+    rig = AccountsRig()
     security = Asked(rig.clock, code)
     item = ClaudeCode(item="Claude Code-credentials", security=security)
 

@@ -70,7 +70,7 @@ def test_a_sample_that_comes_twice_is_kept_once(path: Path) -> None:
 def poll_every(path: Path, minutes: int, days: range) -> None:
     """Samples of these days, counted back, whose utilization climbs and falls within each hour."""
     rows = [
-        samples.Row(at, "a", "5h", (at.minute % 30) / 100, None)
+        samples.StoredSample(at, "a", "5h", (at.minute % 30) / 100, None)
         for day in days
         for step in range(24 * 60 // minutes)
         if (at := before(days=day) + timedelta(minutes=step * minutes)) <= NOW
@@ -113,7 +113,7 @@ def test_what_was_thinned_is_not_looked_at_again_unless_older_samples_came(path:
     poll_every(path, 3, prune_twice)  # as an import brings them
     assert len(kept(path)) == thinned, "what thinning would not keep is known before"
     later = [
-        samples.Row(found.at + timedelta(seconds=s), "a", "5h", 0.5)
+        samples.StoredSample(found.at + timedelta(seconds=s), "a", "5h", 0.5)
         for _, found in kept(path)
         if found.at.minute == 57
         for s in (1, 2)

@@ -17,7 +17,7 @@ from monitor.core.commands import (
 )
 from monitor.core.model import Secret
 from monitor.core.state import State
-from monitor.terminal.dialogs import Form, Question
+from monitor.terminal.dialogs import Confirmation, Form
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import HELP, Copy, Pane, Quit, Redraw, Screen, press
 from tests.builders import NOW, after
@@ -121,7 +121,7 @@ def test_nothing_but_yes_deletes(key: str) -> None:
 
 
 def test_the_question_is_of_the_selected_account() -> None:
-    assert pressed(Screen(), "j", "d")[0].dialog == Question("user@work.com")
+    assert pressed(Screen(), "j", "d")[0].dialog == Confirmation("user@work.com")
 
 
 @pytest.mark.parametrize("key", ["R", "s", "e", "d", "space"])

@@ -203,13 +203,13 @@ class _Machine:
         memory, alerts = self._with_thresholds(opened)
         lowest = min(self.rules.thresholds_of(self.account), default=None)
         was_high = lowest is not None and old.peak >= lowest > self.sample.utilization
-        if was_high and self.at - ended_at <= NEWS_FOR and self._speaks(kind):
+        if was_high and self.at - ended_at <= NEWS_FOR and self._applies(kind):
             alerts = (self._alert(kind, old.peak, ended_at, old), *alerts)
         return memory, alerts
 
     def _ended_week(self, old: WindowMemory, end: datetime) -> EndedWeek | None:
         """The week that ended then, if it is to be told of, and if it is known what had been used of it."""
-        if self.sample.key != SEVEN_DAYS or not self._speaks(AlertKind.WEEK_EXPIRED):
+        if self.sample.key != SEVEN_DAYS or not self._applies(AlertKind.WEEK_EXPIRED):
             return None
         is_hinted = old.low_since is not None and end - old.low_since > SAME_END
         if is_hinted or end - old.at > WEEK_READ_WITHIN:
@@ -239,14 +239,14 @@ class _Machine:
         if full - memory.told:
             alerts.append(self._alert(AlertKind.LIMIT, used, end, memory))
         told = replace(memory, reached=reached, told=memory.told | passed | full)
-        return told, tuple(alert for alert in alerts if self._speaks(alert.kind))
+        return told, tuple(alert for alert in alerts if self._applies(alert.kind))
 
     def _reached(self, before: Mapping[float, datetime]) -> dict[float, datetime]:
         """The thresholds that the sample is at or above, the limit among them, and since when."""
         levels = sorted({*self.rules.thresholds_of(self.account), FULL})
         return {t: before.get(t, self.at) for t in levels if self.sample.utilization >= t}
 
-    def _speaks(self, kind: AlertKind) -> bool:
+    def _applies(self, kind: AlertKind) -> bool:
         return self.rules.applies(kind, self.account, self.sample.key)
 
     def _alert(

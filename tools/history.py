@@ -1,7 +1,8 @@
 """`make history`: a year of samples of 20 accounts: how large the state database is, and what it costs to use it.
 
 The last line is JSON: its size, opening it beside opening one without samples, learning and forecasting one account,
-and drawing a chart of the year. Times are the best of three, in milliseconds of the processor.
+reading and drawing a chart of its year, and the sparklines of all accounts. Times are the best of three, in
+milliseconds of the processor.
 """
 
 import json
@@ -15,9 +16,9 @@ from typing import Final
 from monitor.app.forecaster import AccountModel
 from monitor.core.profiles import Sample
 from monitor.storage import cache, samples
-from monitor.storage.db import StateFile
+from monitor.storage.db import StateFile, read_only
 from monitor.storage.samples import StoredSample
-from monitor.terminal.chart import chart
+from monitor.terminal.chart import chart, sparkline
 
 NOW: Final = datetime(2026, 11, 20, 15, tzinfo=UTC)
 ACCOUNTS: Final = 20
@@ -77,11 +78,11 @@ def main() -> int:
         opened(empty)
         name = "user-0@example.com"
 
-        def read(days: int) -> dict[str, list[Sample]]:
+        def read(days: int, name: str = name, key: str | None = None) -> dict[str, list[Sample]]:
             since = NOW - timedelta(days=days)
-            return StateFile(path).read(lambda d: samples.read(d, "", name, since, NOW))
+            return read_only(path, lambda d: samples.read(d, "", name, since, NOW, key), {})
 
-        kept, year = read(90), read(DAYS)["7d"]
+        kept = read(90)
         model = AccountModel("org", UTC)
         figures = {
             "accounts": ACCOUNTS,
@@ -93,14 +94,22 @@ def main() -> int:
             "forecast_ms_per_window": round(
                 cost(lambda: model.forecast(NOW, kept["7d"][-1].at)) / len(WINDOWS), 2
             ),
-            "chart_ms": cost(lambda: drawn(year)),
+            "chart_ms": cost(lambda: draw_chart(read(DAYS, key="7d")["7d"])),
+            "sparklines_ms": cost(lambda: draw_sparklines(read)),
         }
     print(json.dumps(figures))
     return 0
 
 
-def drawn(year: list[Sample]) -> None:
+def draw_chart(year: list[Sample]) -> None:
     chart(year, NOW - timedelta(days=DAYS), NOW, (120, 20))
+
+
+def draw_sparklines(read: Callable[[int, str, str], dict[str, list[Sample]]]) -> None:
+    for number in range(ACCOUNTS):
+        for key, days in (("5h", 1), ("7d", 7)):
+            found = read(days, f"user-{number}@example.com", key)[key]
+            sparkline(found, NOW - timedelta(days=days), NOW, 40)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from argparse import Namespace
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -95,11 +96,19 @@ def history(arguments: Namespace) -> int:
         return 0
     state = looked_ahead(saved(arguments).state, settings)
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
-    begin = since or now - _LATELY
-    kept: Kept = read_only(
-        path, lambda db: {name: samples.read(db, rows_of, name, begin, now) for name in names}, {}
+    past = _Past({}, arguments.window, since, now, settings.display.ascii)
+    keys = [None] if len(known) == 1 else past.sparklines
+    kept: dict[str, ChainMap[str, list[Sample]]] = read_only(
+        path,
+        lambda db: {
+            name: ChainMap(
+                *(samples.read(db, rows_of, name, past.begin(key), now, key) for key in keys)
+            )
+            for name in names
+        },
+        {},
     )
-    _print(_Past(kept, arguments.window, since, now, settings.display.ascii), known, windows)
+    _print(replace(past, kept=kept), known, windows)
     return 0
 
 
@@ -138,9 +147,14 @@ class _Past:
     def samples(self, account: AccountState) -> Mapping[str, Sequence[Sample]]:
         return self.kept.get(account.account.name, {})
 
-    def begin(self, key: str) -> datetime:
-        """The instant at which the window's chart begins."""
-        return self.since or self.now - _RECENT.get(key, _LATELY)
+    @property
+    def sparklines(self) -> Sequence[str]:
+        """The windows that are shown of each of several accounts."""
+        return [self.window] if self.window else USUAL
+
+    def begin(self, key: str | None) -> datetime:
+        """The instant at which the window's chart begins, or (None) the earliest chart."""
+        return self.since or self.now - _RECENT.get(key or "", _LATELY)
 
 
 def _print(past: _Past, accounts: list[AccountState], windows: Iterable[str] = ()) -> None:
@@ -240,7 +254,7 @@ def _ahead(account: AccountState, key: str, now: datetime) -> tuple[datetime, Ex
 
 def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:
     """A sparkline of each usual window of each account, or of the one that is asked for."""
-    keys = [past.window] if past.window else list(USUAL)
+    keys = past.sparklines
     columns, now = shutil.get_terminal_size().columns, past.now
     names = [clean(account.account.label or account.account.name) for account in accounts]
     name_cells = min(max(map(width, names)), columns * 3 // 10)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice, pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -31,8 +31,7 @@ BLINK: Final = timedelta(minutes=30)
 """A level that is back where it was within this time had not been reset: one reading was wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One reading of one window. `utilization` is a ratio; `resets_at` is None while no window is open."""
 
     at: datetime
@@ -127,41 +126,49 @@ def slices(
     start, secs = since.timestamp(), slice_.total_seconds()  # numbers: a year has 20,000 samples
     gap = max(GAP.total_seconds(), secs * 2)
 
-    def note(first: int, last: int, level: float, *, begins: bool = False) -> None:
-        for index in range(max(first, 0), min(last, count - 1) + 1):
-            known = found[index]
-            if known is None:
-                found[index] = Slice(level, level, level, begins)
-            else:
-                known.low, known.high = min(known.low, level), max(known.high, level)
-                known.last, known.is_reset = level, known.is_reset or begins
+    def note(index: int, level: float, *, begins: bool = False) -> None:
+        if not 0 <= index < count:
+            return
+        known = found[index]
+        if known is None:
+            found[index] = Slice(level, level, level, begins)
+            return
+        if level < known.low:
+            known.low = level
+        elif level > known.high:
+            known.high = level
+        known.last, known.is_reset = level, known.is_reset or begins
+
+    def carry(level: float, after: int, end: float) -> None:
+        """The level lasts from the slice after that until an instant."""
+        for index in range(max(after + 1, 0), min(int((end - start) // secs), count - 1) + 1):
+            note(index, level)
 
     before: Sample | None = None
-    known_from = 0.0
+    known_from, known_place = 0.0, 0
     for period in split_periods(samples):
+        begins = before is not None
         for sample in period.samples:
             at = sample.at.timestamp()
-            begins = before is not None and sample is period.first
-            if before is not None:
+            place = int((at - start) // secs)
+            if before is not None and place > known_place:
                 end = min(at, known_from + gap)
                 if begins and before.resets_at is not None:
                     end = min(end, before.resets_at.timestamp())
-                first, last = int((known_from - start) // secs) + 1, int((end - start) // secs)
-                if last >= first:
-                    note(first, last, before.utilization)
-            place = int((at - start) // secs)
-            note(place, place, sample.utilization, begins=begins)
-            before, known_from = sample, at
+                carry(before.utilization, known_place, end)
+            note(place, sample.utilization, begins=begins)
+            before, known_from, known_place, begins = sample, at, place, False
     if before is not None:
         end = min((at for at in (now, before.resets_at) if at), default=now).timestamp()
-        end = min(end, known_from + gap)
-        note(int((known_from - start) // secs) + 1, int((end - start) // secs), before.utilization)
+        carry(before.utilization, known_place, min(end, known_from + gap))
     return found
 
 
 def _is_reset(before: Sample, after: Sample) -> bool:
     if before.utilization - after.utilization > FALL:
         return True
+    if before.resets_at is after.resets_at:
+        return False
     if before.resets_at is None or after.resets_at is None:
         return before.resets_at is not None and after.at >= before.resets_at
     return after.resets_at - before.resets_at > RESET_MOVED

@@ -42,7 +42,8 @@ _BETWEEN: Final = """
 """
 _OF_ACCOUNT: Final = """
     SELECT window, at, utilization, resets_at FROM series JOIN samples ON series = id
-    WHERE settings = ? AND account = ? AND at BETWEEN ? AND ? ORDER BY window, at
+    WHERE settings = ? AND account = ? AND at BETWEEN ? AND ? AND window = coalesce(?, window)
+    ORDER BY window, at
 """
 _THIN: Final = """
     DELETE FROM samples WHERE series = :series AND at >= :since AND at < :until
@@ -160,13 +161,21 @@ def windows(database: sqlite3.Connection, settings: str, accounts: Iterable[str]
 
 
 def read(
-    database: sqlite3.Connection, settings: str, account: str, since: datetime, until: datetime
+    database: sqlite3.Connection,
+    settings: str,
+    account: str,
+    since: datetime,
+    until: datetime,
+    window: str | None = None,
 ) -> dict[str, list[Sample]]:
-    """The samples of each window of one account from `since` to `until`, oldest first."""
-    span = settings, account, since.timestamp(), until.timestamp()
+    """The samples of each window (or of one) of one account from `since` to `until`, oldest first."""
+    span = settings, account, since.timestamp(), until.timestamp(), window
     found: dict[str, list[Sample]] = {}
+    resets_at: dict[float | None, datetime | None] = {}  # one object for all samples of a period
     for window, at, used, end in database.execute(_OF_ACCOUNT, span):
-        sample = Sample(datetime.fromtimestamp(at, UTC), used, _instant(end))
+        if end not in resets_at:
+            resets_at[end] = _instant(end)
+        sample = Sample(datetime.fromtimestamp(at, UTC), used, resets_at[end])
         found.setdefault(window, []).append(sample)
     return found
 

@@ -1,7 +1,6 @@
 """What `make backtest` and `make plan` print, and that they judge by the past alone."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def test_a_week_that_is_read_as_unused_after_a_gap_begins_there() -> None:
     assert found[0].now == begins + 12 * HOUR
     resets_at = START + 2 * WEEK  # at 1 % an hour it lasts, and would from the week's first day on
     assert {o.answers["window_average"] for o in found} == {Answer(0.0, resets_at)}
-    doubled = [replace(s, utilization=min(2 * s.utilization, 1)) for s in second]
+    doubled = [s._replace(utilization=min(2 * s.utilization, 1)) for s in second]
     track = Track("one", "7d", (*first, *doubled))
     found = [o for o in looks(track, WEEK, WEEKLY, methods.WEEK_NAIVE) if o.now > begins]
     full_at = [o.answers["window_average"].full_at - begins for o in found]

@@ -138,7 +138,7 @@ def test_what_is_written_is_private_and_holds_no_secret_wherever_tokens_live(
         secrets = secrets_of(user)
         given_elsewhere(user)
         user.serve()
-        user.wait_for_owner()
+        user.wait_for_leader()
         wait_until(lambda: len(live_accounts(user)) == 3, "three accounts that are live", 30)
         shown = {
             "metrics": urlopen(f"http://127.0.0.1:{user.port}/metrics").read(),

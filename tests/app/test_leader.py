@@ -29,7 +29,7 @@ from tests.end_to_end.crowd import uses
 from tests.end_to_end.world import free_port
 from tests.fakes import FakeClock
 from tests.storage.factories import HOLD_FOLDER, MOST_STALL_SECS, Stalls, held_from_a_thread
-from tools.kill.lives import stored
+from tools.kill.bench import stored
 
 
 async def scraped(url: str) -> tuple[int, str]:
@@ -109,7 +109,7 @@ async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: User
             assert after.accounts[name].usage == account.usage
 
 
-async def test_a_reload_drops_no_viewer_and_each_sees_what_changed(user: UserHome) -> None:
+async def test_a_reload_drops_no_follower_and_each_sees_what_changed(user: UserHome) -> None:
     async with user.leader() as leader:
         await user.polled()
         async with asyncio.timeout(5), contextlib.aclosing(mirrored(user.socket)) as states:
@@ -421,7 +421,7 @@ async def test_a_reload_moves_to_another_api_and_back(user: UserHome) -> None:
 
 
 async def test_sockets_that_were_passed_serve_one_address_after_another(user: UserHome) -> None:
-    """Also for a second term of office of the same process."""
+    """Also for a process that leads for the second time."""
     user.settle(listen="127.0.0.1:0")
     tcp = socket.create_server(("127.0.0.1", 0))
     unix = socket.socket(socket.AF_UNIX)

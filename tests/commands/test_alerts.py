@@ -100,14 +100,14 @@ def samples(folder: Path, events: Sequence[PollSucceeded]) -> None:
         )
 
 
-def test_looking_at_the_ledger_writes_nothing(ran: Ran, folder: Path, now: datetime) -> None:
+def test_looking_at_the_database_writes_nothing(ran: Ran, folder: Path, now: datetime) -> None:
     remembered(folder, climb(now), now)
     before = database_of(folder).read_bytes()
     assert (ran("list")[0], ran("explain")[0]) == (0, 0)
     assert database_of(folder).read_bytes() == before
 
 
-def test_a_damaged_ledger_is_an_error_and_stays_where_it_is(ran: Ran, folder: Path) -> None:
+def test_a_damaged_database_is_an_error_and_stays_where_it_is(ran: Ran, folder: Path) -> None:
     folder.mkdir(parents=True)
     damaged = b"no database, but long enough to be looked at " * 50
     database_of(folder).write_bytes(damaged)
@@ -117,7 +117,7 @@ def test_a_damaged_ledger_is_an_error_and_stays_where_it_is(ran: Ran, folder: Pa
     assert [path.read_bytes() for path in folder.iterdir()] == [damaged]
 
 
-def test_without_a_ledger_nothing_fires_and_no_file_is_made(ran: Ran, folder: Path) -> None:
+def test_without_a_database_nothing_fires_and_no_file_is_made(ran: Ran, folder: Path) -> None:
     assert ran() == (0, "no alert is active\nno recent alerts\n", "")
     assert not folder.exists()
 

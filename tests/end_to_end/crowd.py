@@ -53,7 +53,7 @@ class Crowd:
         return Path(self.env["XDG_RUNTIME_DIR"])
 
     @property
-    def owner(self) -> int | None:
+    def leader(self) -> int | None:
         """The process that polls now."""
         pid = holder(self.lock)
         return pid if pid in self.living else None
@@ -91,22 +91,22 @@ class Crowd:
             [*MONITOR, *words], env=self.env, capture_output=True, text=True, timeout=30
         )
 
-    def wait_for_owner(self, seconds: float = 20) -> int:
-        wait_until(lambda: self.answers(), "an owner that answers", seconds)
-        assert self.owner is not None
-        return self.owner
+    def wait_for_leader(self, seconds: float = 20) -> int:
+        wait_until(lambda: self.answers(), "a leader that answers", seconds)
+        assert self.leader is not None
+        return self.leader
 
     def answers(self) -> bool:
         """Whether the process that holds the lock serves metrics, and is one of ours."""
         self.read()
-        return self.owner is not None and ask(self.socket, {"type": "Who"}) is not None
+        return self.leader is not None and ask(self.socket, {"type": "Who"}) is not None
 
-    def kill_owner(self) -> float:
+    def kill_leader(self) -> float:
         """Kill it with -9; the seconds until another one has taken over."""
-        old = self.wait_for_owner()
+        old = self.wait_for_leader()
         os.kill(old, signal.SIGKILL)
         began = time.monotonic()
-        wait_until(lambda: self.owner not in (None, old), "another owner", 20)
+        wait_until(lambda: self.leader not in (None, old), "another leader", 20)
         return time.monotonic() - began
 
     @property

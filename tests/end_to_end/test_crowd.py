@@ -13,13 +13,13 @@ KILLS = 20
 TAKEN_OVER_SECS = 2.0
 
 
-def test_ten_processes_and_twenty_dead_owners_ask_no_more_than_one_process(tmp_path: Path) -> None:
+def test_ten_processes_and_twenty_dead_leaders_ask_no_more_than_one_process(tmp_path: Path) -> None:
     chance = random.Random(1)
     with crowd(tmp_path) as many:
         for _ in range(5):
             many.serve()
             many.table()
-        many.wait_for_owner()
+        many.wait_for_leader()
         first, second, third = many.api.accounts
         slowest = 0.0
         for kill in range(KILLS):
@@ -33,7 +33,7 @@ def test_ten_processes_and_twenty_dead_owners_ask_no_more_than_one_process(tmp_p
                 third.fault = lambda _: Fault(500)
             if kill == 16:
                 second.fault = third.fault = lambda _: None
-            slowest = max(slowest, many.kill_owner())
+            slowest = max(slowest, many.kill_leader())
             many.serve()
             pause(many, chance.uniform(0.1, 2))
         everyone = many.api.accounts
@@ -54,7 +54,7 @@ def pause(many: Crowd, seconds: float) -> None:
 
 
 def is_known(many: Crowd, account: str) -> bool:
-    """Whether any owner has lived to see an answer: the first one says nothing, whatever it shows."""
+    """Whether any leader has lived to see an answer: the first one says nothing, whatever it shows."""
     shown = many.run("status", "--account", account, "--format", "{5h.percent}")
     return shown.returncode == 0 and shown.stdout.strip().isdigit()
 
@@ -64,11 +64,11 @@ def told(many: Crowd, account: str) -> list[tuple[str, str]]:
 
 
 def test_who_stalls_delays_nobody(tmp_path: Path) -> None:
-    """Nobody reads the owner's terminal, and a viewer is frozen: polls, scrapes and other viewers go on."""
+    """Nobody reads the leader's terminal, and a follower is frozen: polls, scrapes and other followers go on."""
     with crowd(tmp_path) as many:
-        owner = many.table()
-        assert many.wait_for_owner() == owner.process.pid
-        owner.keys("\x13")
+        leader = many.table()
+        assert many.wait_for_leader() == leader.process.pid
+        leader.keys("\x13")
         frozen, other = many.table(), many.table()
         for table in (frozen, other):
             table.wait_for("user-2@example.com")

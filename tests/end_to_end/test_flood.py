@@ -66,7 +66,7 @@ def test_polls_and_scrapes_go_on_in_a_flood_of_connections(
 ) -> None:
     with crowd(tmp_path, accounts=2) as many:
         service = many.serve()
-        many.wait_for_owner()
+        many.wait_for_leader()
         wait_until(lambda: asked(many) == 1, "the first polls")
         resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         many.scraped_within()

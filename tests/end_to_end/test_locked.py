@@ -68,7 +68,7 @@ def test_polls_probes_and_the_table_of_a_follower_go_on_while_all_is_locked(tmp_
         for person in (first, second):
             keep_polled(many, person, timedelta(seconds=DUE_SECS))
         many.serve()
-        many.wait_for_owner()
+        many.wait_for_leader()
         uses(first, 64)
         table = many.table()
         table.wait_for("attached to")

@@ -34,7 +34,7 @@ def test_each_line_prints_what_it_is_shown_for(tmp_path: Path) -> None:
     with crowd(tmp_path) as many:
         programs = install_programs(tmp_path / "bin")
         many.serve()
-        many.wait_for_owner()
+        many.wait_for_leader()
         for line in LINES:
             if line not in MADE:
                 printed = ran(many, programs, line)

@@ -199,7 +199,7 @@ def test_sockets_that_the_manager_opened_are_served_on_and_guarded_as_any_other(
 
 def test_a_service_that_is_interrupted_says_so_by_its_exit_code(many: Crowd) -> None:
     service = many.serve()
-    many.wait_for_owner()
+    many.wait_for_leader()
     service.send_signal(signal.SIGINT)
     assert service.wait(10) == 130
     assert written(many).rstrip().endswith("stopped")
@@ -220,7 +220,7 @@ def test_a_service_starts_without_keyring_bus_network_port_and_state_folder_and_
     state.write_text("no folder")
     with socket.create_server(("127.0.0.1", many.port)):
         service = many.serve()
-        many.wait_for_owner()
+        many.wait_for_leader()
         wait_until(lambda: all(a["failure"] for a in document(many).values()), "three failures")
         details = [account["failure"]["detail"] for account in document(many).values()]
         unknown = "it cannot be asked now whose the new login is"
@@ -283,7 +283,7 @@ def test_a_restart_shows_what_was_known_and_keeps_to_what_the_server_wants(many:
     for account in many.api.accounts:
         account.fault = lambda _: Fault(delay=60)  # nobody says anything new
     service = many.serve()
-    many.wait_for_owner()
+    many.wait_for_leader()
     after = document(many)
     name = throttled.email
     assert after[name]["failure"] == before[name]["failure"]
@@ -311,14 +311,14 @@ def windows(accounts: dict[str, Any]) -> dict[str, list[float]]:
     }
 
 
-# Owners and viewers
+# Leaders and followers
 
 
 def test_a_service_that_stands_by_takes_over_from_one_that_dies_and_from_one_that_stops(
     many: Crowd,
 ) -> None:
     first = many.serve("first.log")
-    assert many.wait_for_owner() == first.pid
+    assert many.wait_for_leader() == first.pid
     wait_until(lambda: asked(many) == [1, 1], "the first polls")
     second = many.serve("second.log")
     wait_until(lambda: "is polling; standing by" in written(many, "second.log"), "its line")
@@ -330,17 +330,17 @@ def test_a_service_that_stands_by_takes_over_from_one_that_dies_and_from_one_tha
     table.wait_for("Edit the account")
     table.keys("typed")
 
-    assert many.kill_owner() <= TAKEN_OVER_SECS
-    third = many.serve("third.log") if many.owner == second.pid else None
+    assert many.kill_leader() <= TAKEN_OVER_SECS
+    third = many.serve("third.log") if many.leader == second.pid else None
     if third is not None:
         wait_until(lambda: "is polling; standing by" in written(many, "third.log"), "its line")
         assert "took over polling" in written(many, "second.log")
         table.wait_for(f"attached to monitor (pid {second.pid})")
         began = time.monotonic()
         assert ended_within(second) <= ENDED_SECS
-        wait_until(lambda: many.owner not in (None, second.pid), "another owner")
+        wait_until(lambda: many.leader not in (None, second.pid), "another leader")
         assert time.monotonic() - began <= ENDED_SECS + TAKEN_OVER_SECS
-    many.wait_for_owner()
+    many.wait_for_leader()
     screen = table.wait_for("user-1@example.comtyped")
     assert "Edit the account" in screen
     assert asked(many) == [1, 1]
@@ -348,18 +348,18 @@ def test_a_service_that_stands_by_takes_over_from_one_that_dies_and_from_one_tha
 
 def test_a_table_says_which_of_its_options_have_to_wait(many: Crowd) -> None:
     service = many.serve()
-    many.wait_for_owner()
+    many.wait_for_leader()
     table = many.table("--listen", f"127.0.0.1:{free_port()}", "--no-notify")
     table.wait_for("; --listen and --no-notify: only in the polling process")
     service.kill()
-    wait_until(lambda: many.owner == table.process.pid, "the table as owner")
+    wait_until(lambda: many.leader == table.process.pid, "the table as leader")
     table.wait_until_gone("only in the polling process")
     assert many.table("--listen", "nowhere").wait_for_exit() == 2
 
 
-def test_a_stopped_owner_is_said_to_be_silent_and_nobody_polls_in_its_place(many: Crowd) -> None:
+def test_a_stopped_leader_is_said_to_be_silent_and_nobody_polls_in_its_place(many: Crowd) -> None:
     service = many.serve()
-    many.wait_for_owner()
+    many.wait_for_leader()
     wait_until(lambda: asked(many) == [1, 1], "the first polls")
     table = many.table()
     table.wait_for("attached to")
@@ -372,7 +372,7 @@ def test_a_stopped_owner_is_said_to_be_silent_and_nobody_polls_in_its_place(many
         assert "does not answer" in done.stderr
         table.keys("r")
         table.wait_for("no monitor polls at this moment")
-        assert many.owner == service.pid
+        assert many.leader == service.pid
     finally:
         service.send_signal(signal.SIGCONT)
     table.wait_for("attached to", 10)
@@ -380,7 +380,7 @@ def test_a_stopped_owner_is_said_to_be_silent_and_nobody_polls_in_its_place(many
     assert asked(many) == [1, 1]
 
 
-def test_what_is_typed_in_one_viewer_is_done_by_the_owner_and_seen_in_the_other(
+def test_what_is_typed_in_one_follower_is_done_by_the_leader_and_seen_in_the_other(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "keyring").mkdir()
@@ -392,7 +392,7 @@ def test_what_is_typed_in_one_viewer_is_done_by_the_owner_and_seen_in_the_other(
         many.env["DBUS_SESSION_BUS_ADDRESS"] = bus.address
         many.settings.write_text(many.settings.read_text().replace("= 30", "= 300"))
         many.serve()
-        pid = many.wait_for_owner()
+        pid = many.wait_for_leader()
         wait_until(lambda: asked(many) == [1, 1, 1], "the first polls")
         mine, other = many.table(), many.table()
         for table in (mine, other):
@@ -407,8 +407,8 @@ def test_what_is_typed_in_one_viewer_is_done_by_the_owner_and_seen_in_the_other(
         wait_until(lambda: asked(many)[0] == 2, "the poll that was asked for", 20)
         mine.keys("g")
         mine.wait_for("2 of about 28 this hour")
-        many.kill_owner()
-        many.wait_for_owner()
+        many.kill_leader()
+        many.wait_for_leader()
         other.keys("g")
         other.wait_for("2 of about 28 this hour")
         line = f'claude_usage_requests_last_hour{{account="{many.api.accounts[0].email}"}} 2.0'
@@ -476,7 +476,7 @@ def deletes(many: Crowd, mine: Terminal, other: Terminal) -> None:
 def test_a_table_that_cannot_take_over_says_why_and_does_once_it_can(many: Crowd) -> None:
     good = many.settings.read_text()
     service = many.serve()
-    many.wait_for_owner()
+    many.wait_for_leader()
     table = many.table()
     table.wait_for("attached to")
     many.settings.write_text("[settings\n")
@@ -484,18 +484,18 @@ def test_a_table_that_cannot_take_over_says_why_and_does_once_it_can(many: Crowd
     table.wait_for("cannot take over")
     assert ask(many.socket, {"type": "Who"}) is None
     many.settings.write_text(good)
-    assert many.wait_for_owner() == table.process.pid
+    assert many.wait_for_leader() == table.process.pid
 
 
 def test_a_service_that_takes_over_goes_on_with_the_settings_that_were_right(many: Crowd) -> None:
     many.serve("first.log")
-    many.wait_for_owner()
+    many.wait_for_leader()
     second = many.serve("second.log")
     wait_until(lambda: "is polling; standing by" in written(many, "second.log"), "its line")
     good = many.settings.read_text()
     many.settings.write_text("[settings\n")
-    many.kill_owner()
-    assert many.wait_for_owner() == second.pid
+    many.kill_leader()
+    assert many.wait_for_leader() == second.pid
     assert f"still using the previous ones: {many.settings}:1: " in written(many, "second.log")
     assert ask(many.socket, {"type": "Who"}) is not None
     many.settings.write_text(good)

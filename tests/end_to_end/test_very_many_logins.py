@@ -37,7 +37,7 @@ def test_hundreds_of_logins_are_identified_while_the_loop_goes_on(
         text = many.settings.read_text().replace("_secs = 30", "_secs = 180")
         many.settings.write_text(re.sub(r"config_dir = .*\n", "", text))
         many.serve()
-        many.wait_for_owner()
+        many.wait_for_leader()
         wait_until(lambda: listens(many), "the metrics")
         waits: list[float] = []
 

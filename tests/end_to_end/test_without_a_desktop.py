@@ -80,7 +80,7 @@ def test_a_table_that_follows_shows_the_alert_of_a_service_that_has_no_channel(
     uses(machine.api.accounts[0], 70)
     service = subprocess.Popen([*MONITOR, "serve"], env=machine.env, stderr=subprocess.DEVNULL)
     machine.services.append(service)
-    machine.wait_for_owner()
+    machine.wait_for_leader()
     env = terminal_env(**machine.env)
     env.pop("DBUS_SESSION_BUS_ADDRESS", None)
     with terminal([*MONITOR, "tui"], env, 140, 30) as shown:

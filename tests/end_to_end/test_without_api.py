@@ -17,7 +17,7 @@ def test_claude_codes_own_word_is_enough(tmp_path: Path) -> None:
         for number in range(2):
             note(many, number, 21 + number)
         many.serve()
-        many.wait_for_owner()
+        many.wait_for_leader()
         wait_until(lambda: shown(many)["user-1@example.com"] == ("stale", 0.22), "the kept figures")
         assert shown(many)["user-2@example.com"] == ("waiting", None)
         line = hand_over(many, 0, 64)

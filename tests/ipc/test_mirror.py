@@ -148,7 +148,7 @@ print("follows")
 """
 
 
-async def test_a_viewer_that_was_stopped_itself_does_not_blame_the_leader(path: Path) -> None:
+async def test_a_follower_that_was_stopped_itself_does_not_blame_the_leader(path: Path) -> None:
     with leader(path.parent):
         done = await asyncio.to_thread(
             subprocess.run,
@@ -241,7 +241,7 @@ def test_what_may_be_private_is_not_sent() -> None:
     assert "pass" not in sent
 
 
-def test_a_viewer_imports_none_of_what_only_the_leader_needs() -> None:
+def test_a_follower_imports_none_of_what_only_the_leader_needs() -> None:
     code = "import sys, monitor.ipc.mirror; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", f"import json; {code}"], cwd=ROOT, capture_output=True, check=True

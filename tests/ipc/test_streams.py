@@ -134,7 +134,7 @@ async def test_a_change_right_after_a_rendering_is_not_missed(path: Path) -> Non
         await until(lambda: watcher.number == 5)
 
 
-async def test_two_hundred_viewers_see_every_change(path: Path) -> None:
+async def test_two_hundred_followers_see_every_change(path: Path) -> None:
     async with serving(path) as handler:
         handler.padding = "x" * 100_000  # as of a hundred accounts
         async with watchers(path, 200) as watching:
@@ -150,7 +150,7 @@ async def test_two_hundred_viewers_see_every_change(path: Path) -> None:
         assert handler.renderings == renderings
 
 
-async def test_a_viewer_who_never_reads_delays_nobody_and_is_dropped(path: Path) -> None:
+async def test_a_follower_who_never_reads_delays_nobody_and_is_dropped(path: Path) -> None:
     async with serving(path, limits=ServerLimits(drain_secs=0.4)) as handler:
         handler.padding = "x" * 1_000_000
         stalled, writer = await asyncio.open_unix_connection(str(path), limit=1024)
@@ -166,7 +166,7 @@ async def test_a_viewer_who_never_reads_delays_nobody_and_is_dropped(path: Path)
         writer.transport.abort()
 
 
-async def test_a_slow_viewer_skips_to_the_newest(path: Path) -> None:
+async def test_a_slow_follower_skips_to_the_newest(path: Path) -> None:
     async with serving(path) as handler:
         handler.padding = "x" * 1_000_000
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024)
@@ -192,7 +192,7 @@ while s.recv(65536): pass
 """
 
 
-async def test_a_stopped_viewer_process_delays_nobody_and_is_dropped(path: Path) -> None:
+async def test_a_stopped_follower_process_delays_nobody_and_is_dropped(path: Path) -> None:
     async with serving(path, limits=ServerLimits(drain_secs=0.3)) as handler:
         handler.padding = "x" * 300_000
         child = await asyncio.create_subprocess_exec(
@@ -210,7 +210,7 @@ async def test_a_stopped_viewer_process_delays_nobody_and_is_dropped(path: Path)
         assert await asyncio.wait_for(child.wait(), 5) == 0  # its stream has ended
 
 
-async def test_a_rendering_that_fails_ends_its_viewers_and_the_next_is_told(path: Path) -> None:
+async def test_a_rendering_that_fails_ends_its_followers_and_the_next_is_told(path: Path) -> None:
     async with serving(path) as handler:
         async with watchers(path) as [watcher]:
             await until(lambda: watcher.number == 0)
@@ -227,7 +227,7 @@ async def test_a_rendering_that_fails_ends_its_viewers_and_the_next_is_told(path
             await until(lambda: watcher.number == 1)
 
 
-async def test_idle_viewers_cost_next_to_nothing(path: Path) -> None:
+async def test_idle_followers_cost_next_to_nothing(path: Path) -> None:
     """A fifth of a core would be far too much; it is some hundredth."""
     async with serving(path), watchers(path, 20) as watching:
         await until(lambda: all(watcher.number == 0 for watcher in watching))

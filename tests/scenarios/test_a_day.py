@@ -25,8 +25,8 @@ from tests.scenarios.claude import (
     milliseconds,
 )
 from tests.scenarios.clock import DayClock
+from tests.scenarios.factories import START, KeyringInMemory, hours, living, statuses
 from tests.scenarios.program import Machine, Running
-from tests.scenarios.scene import START, KeyringInMemory, hours, living, statuses
 
 HOURS, SHORTER = 30, 26
 INTERVAL_SECS = 900

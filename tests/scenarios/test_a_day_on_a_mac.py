@@ -17,8 +17,8 @@ from monitor.terminal.table import render_plain
 from tests.credentials.fake_security import FakeSecurity
 from tests.scenarios.claude import ClaudeFolder, Person, Tokens
 from tests.scenarios.clock import DayClock
+from tests.scenarios.factories import START, KeyringInMemory, hours, living, statuses
 from tests.scenarios.program import Running
-from tests.scenarios.scene import START, KeyringInMemory, hours, living, statuses
 
 HOURS = 24
 INTERVAL_SECS = 1800

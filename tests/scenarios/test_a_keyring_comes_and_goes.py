@@ -27,8 +27,8 @@ from tests.real.secret_service import (
 )
 from tests.scenarios.claude import ClaudeFolder, Person, RenamedFile, Tokens
 from tests.scenarios.clock import DayClock
+from tests.scenarios.factories import START, living, statuses
 from tests.scenarios.program import Running
-from tests.scenarios.scene import START, living, statuses
 
 INTERVAL_SECS = 30
 LIVE = "Live"

@@ -15,8 +15,7 @@ from monitor.storage.db import StateFile
 from monitor.storage.deliveries import Journal, Stage, StoredAlert, key_of
 from tests.builders import NOW, after, before
 from tests.fakes import inline_recorder
-from tools.kill.bench import alert
-from tools.kill.lives import stored
+from tools.kill.bench import alert, stored
 from tools.kill.restarts import Process, loaded, sample, taken
 
 

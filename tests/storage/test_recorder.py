@@ -34,7 +34,7 @@ from monitor.storage.writer import Database, Done
 from monitor.store import Store
 from tests.builders import NOW, after
 from tests.storage.factories import MOST_STALL_SECS, Stalls, held, held_from_a_thread
-from tools.kill.lives import stored
+from tools.kill.bench import stored
 from tools.kill.restarts import loaded, sample
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from monitor.terminal.dialogs import (
 )
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import CURSOR, line_width, plain, width
-from tests.terminal import hostile_texts
+from tests.terminal import strategies
 
 
 def view(field: Field, room: int) -> tuple[str, int]:
@@ -91,7 +91,7 @@ def test_a_masked_text_is_neither_shown_nor_in_the_repr() -> None:
     assert "sk-ant" not in repr(field)
 
 
-@given(st.lists(hostile_texts.keys, max_size=12), st.integers(1, 20))
+@given(st.lists(strategies.keys, max_size=12), st.integers(1, 20))
 def test_the_cursor_stays_in_the_text_and_in_the_view(keys: list[Key], room: int) -> None:
     field = Field("Name")
     for key in keys:

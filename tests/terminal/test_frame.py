@@ -16,7 +16,7 @@ from monitor.terminal.screen import Screen, press
 from monitor.terminal.text import Frame, Size, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
-from tests.terminal import hostile_texts
+from tests.terminal import strategies
 from tests.terminal.factories import STATES, account, full, state_of
 
 Golden = Callable[[str, str], None]
@@ -281,12 +281,12 @@ openers = st.sampled_from(
 
 @settings(max_examples=300)
 @given(
-    state=hostile_texts.states,
+    state=strategies.states,
     opener=openers,
-    keys=st.lists(hostile_texts.keys, max_size=5),
+    keys=st.lists(strategies.keys, max_size=5),
     size=sizes,
-    footer=hostile_texts.texts,
-    error=st.none() | hostile_texts.texts,
+    footer=strategies.texts,
+    error=st.none() | strategies.texts,
 )
 def test_a_frame_never_exceeds_the_screen(
     state: State,

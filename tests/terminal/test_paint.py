@@ -18,7 +18,7 @@ from monitor.terminal.paint import BACKS, Painter, open_terminal
 from monitor.terminal.screen import Screen
 from monitor.terminal.text import Back, Frame, Size, Span, Style, plain, text_line
 from tests.builders import NOW, after
-from tests.terminal import hostile_texts
+from tests.terminal import strategies
 from tests.terminal.factories import STATES
 
 TERM = blessed.Terminal(kind="xterm-256color", stream=io.StringIO(), force_styling=True)
@@ -155,7 +155,7 @@ def test_a_cursor_that_moves_is_written_though_no_line_differs() -> None:
 
 
 @settings(max_examples=60)
-@given(hostile_texts.states, hostile_texts.states, st.integers(5, 60), st.integers(2, 12))
+@given(strategies.states, strategies.states, st.integers(5, 60), st.integers(2, 12))
 def test_a_terminal_shows_the_newest_frame_after_any_two(
     first: State, second: State, width: int, height: int
 ) -> None:

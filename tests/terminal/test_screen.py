@@ -21,7 +21,7 @@ from monitor.terminal.dialogs import Confirmation, Form
 from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import HELP, Copy, Pane, Quit, Redraw, Screen, press
 from tests.builders import NOW, after
-from tests.terminal import hostile_texts
+from tests.terminal import strategies
 from tests.terminal.factories import STATES
 
 THREE = STATES["three"](NOW)
@@ -233,7 +233,7 @@ def test_alerts_are_muted_with_and_without_accounts(state: State) -> None:
     assert pressed(Screen(), "m", state=state) == (Screen(key_at=NOW), ToggleMute())
 
 
-@given(hostile_texts.screens, st.lists(hostile_texts.keys, max_size=12), hostile_texts.states)
+@given(strategies.screens, st.lists(strategies.keys, max_size=12), strategies.states)
 def test_no_key_raises_whatever_the_state(screen: Screen, keys: list[Key], state: State) -> None:
     for key in keys:
         screen, _ = press(screen, key, state, NOW)

@@ -17,7 +17,7 @@ from monitor.terminal.table import column_widths, render_plain
 from monitor.terminal.text import Back, Style, line_width, plain
 from monitor.terminal.text import width as width_of
 from tests.builders import NOW, after
-from tests.terminal import hostile_texts
+from tests.terminal import strategies
 from tests.terminal.factories import STATES, account, down, state_of
 
 
@@ -195,7 +195,7 @@ def test_a_status_is_shortened_for_full_but_not_for_the_trend() -> None:
     assert "Trend" in shown(state, width=150)[0]
 
 
-@given(hostile_texts.states, st.integers(120, 300))
+@given(strategies.states, st.integers(120, 300))
 def test_full_is_there_on_every_screen_of_120_columns(state: State, width: int) -> None:
     assert "Full" in plain(table.table_lines(state, NOW, width)[0])
     beside = width * 13 // 20 - 1  # from 160 columns on, the details take the rest
@@ -231,14 +231,14 @@ def test_a_star_survives_a_short_name() -> None:
     assert "a.very.long.n… *" in shown(state, width=93)[1]
 
 
-@given(hostile_texts.states, st.integers(1, 300))
+@given(strategies.states, st.integers(1, 300))
 def test_no_line_is_wider_than_the_table(state: State, width: int) -> None:
     for line in table.table_lines(state, NOW, width):
         assert line_width(line) <= width
         assert "\x1b" not in plain(line)
 
 
-@given(hostile_texts.states)
+@given(strategies.states)
 def test_columns_stand_under_their_titles_whatever_the_names(state: State) -> None:
     _, *lines = table.table_lines(state, NOW, 200)
     places = {width_of(plain(line).split(" | ", 1)[0]) for line in lines}
@@ -262,7 +262,7 @@ def test_without_accounts_it_says_how_to_get_one() -> None:
     assert "Press" not in text  # there are no keys here
 
 
-@given(hostile_texts.states, st.integers(1, 300))
+@given(strategies.states, st.integers(1, 300))
 def test_no_plain_line_is_too_wide_or_holds_a_control(state: State, width: int) -> None:
     text = render_plain(state, NOW, width)
     lines = text.splitlines()

@@ -27,10 +27,10 @@ from monitor.terminal.text import (
     width,
     wrap,
 )
-from tests.terminal import hostile_texts
+from tests.terminal import strategies
 
 lines = st.lists(
-    st.builds(Span, text=hostile_texts.texts.map(clean), style=st.sampled_from(Style)),
+    st.builds(Span, text=strategies.texts.map(clean), style=st.sampled_from(Style)),
     max_size=4,
 ).map(tuple)
 
@@ -52,24 +52,24 @@ def test_a_fitted_line_is_never_wider(line: Line, room: int) -> None:
     assert line_width(fit(line, room)) <= room
 
 
-@given(hostile_texts.texts)
+@given(strategies.texts)
 def test_clean_text_has_a_width_and_can_be_encoded(text: str) -> None:
     assert wcswidth(clean(text)) >= 0
     clean(text).encode()
 
 
-@given(hostile_texts.texts, st.integers(0, 40))
+@given(strategies.texts, st.integers(0, 40))
 def test_a_clipped_text_is_never_wider(text: str, room: int) -> None:
     clipped = clip(clean(text), room)
     assert width(clipped) <= room
 
 
-@given(hostile_texts.texts, st.integers(0, 40))
+@given(strategies.texts, st.integers(0, 40))
 def test_a_padded_text_has_exactly_its_width(text: str, room: int) -> None:
     assert width(pad(clean(text), room)) == room
 
 
-@given(hostile_texts.texts, st.integers(1, 40))
+@given(strategies.texts, st.integers(1, 40))
 def test_wrapped_lines_are_never_wider(text: str, room: int) -> None:
     assert all(width(line) <= room for line in wrap(clean(text), room))
 

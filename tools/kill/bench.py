@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from monitor.core.alerts.rules import DEFAULT_RULES, Alert, AlertKind, Rule, RuleBook, Urgency
@@ -20,10 +21,12 @@ from monitor.notify.channel import (
     send_to_each,
 )
 from monitor.notify.queue import Notifier
-from monitor.storage.deliveries import Journal, StoredAlert
+from monitor.storage import deliveries
+from monitor.storage.db import read_only
+from monitor.storage.deliveries import Journal, Stage, StoredAlert
 from monitor.storage.recorder import Recorder
 from monitor.store import Store
-from tests.builders import NOW
+from tests.builders import NOW, before
 from tests.fakes import FakeClock, inline_recorder
 
 
@@ -131,6 +134,42 @@ class Bench:
     @property
     def outcomes(self) -> list[tuple[str, str | None]]:
         return [(event.channel, event.failure) for event in self.events]
+
+
+class RestartableBench(Bench):
+    """A bench over a state database on the disk, which can be left at any moment and started again."""
+
+    def __init__(
+        self, folder: Path, *channels: Channel, clock: FakeClock | None = None, **options: Any
+    ) -> None:
+        clock = clock or FakeClock()
+        self.folder = folder
+        super().__init__(*channels, clock=clock, recorder=inline_recorder(folder), **options)
+
+    def restarted(self, *channels: Channel, **options: Any) -> "RestartableBench":
+        """The next process, at the same instant."""
+        return RestartableBench(self.folder, *channels, clock=self.clock, **options)
+
+    async def decide(self, *accounts: str, kind: AlertKind = AlertKind.THRESHOLD) -> None:
+        """Let alerts be decided now, and their burst pass by."""
+        alerts = [alert(account, kind, at=self.clock.now()) for account in accounts]
+        self.recorder.record(State(), State(), alerts)
+        await self.pass_by(0.4)
+
+    def stored(self) -> list[StoredAlert]:
+        """Every alert that was decided, oldest first."""
+        return stored(self.folder)
+
+    def stages(self) -> dict[str, Stage]:
+        """How far each alert has come, by account."""
+        return {one.alert.account: one.stage for one in self.stored()}
+
+
+def stored(folder: Path, settings: str = "") -> list[StoredAlert]:
+    """Every alert that was decided, oldest first, as another process reads it."""
+    nothing: list[StoredAlert] = []
+    path = folder / "state.db"
+    return read_only(path, lambda db: deliveries.since(db, settings, before(days=99)), nothing)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""`make load`: whether an owner of 100 accounts notices 200 viewers, and what an idle owner and viewer cost.
+"""`make load`: whether a leader of 100 accounts notices 200 followers, and what an idle leader and follower cost.
 
-With `--linked`: whether one owner keeps up with very many accounts. Prints a table, and a last line of JSON. The
-viewers run on the same machine, and take their share of it.
+With `--linked`: whether one leader keeps up with very many accounts. Prints a table, and a last line of JSON. The
+followers run on the same machine, and take their share of it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from tests.end_to_end.world import MONITOR
 from tests.real.pty import Terminal, terminal, terminal_env
 from tools.bench.measure import cpu_seconds, rss_mb
 from tools.load.figures import Figures, answers, first_round, measured
-from tools.load.world import World, viewers, world
+from tools.load.world import World, followers, world
 
 SETTLED_SECS: Final = 5.0
 IDLE_INTERVAL: Final = 180
@@ -25,8 +25,10 @@ IDLE_ACCOUNTS: Final = 5
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make load", description=__doc__)
-    parser.add_argument("--viewers", type=int, default=200, help="default: 200")
-    parser.add_argument("--processes", type=int, default=4, help="of the viewers; default: 4")
+    parser.add_argument(
+        "--viewers", type=int, default=200, metavar="COUNT", help="how many followers; default: 200"
+    )
+    parser.add_argument("--processes", type=int, default=4, help="of the followers; default: 4")
     parser.add_argument("--accounts", type=int, default=100, help="default: 100")
     parser.add_argument("--linked", type=int, metavar="COUNT", help="only so many accounts, alone")
     parser.add_argument("--interval", type=int, default=30, help="seconds; default: 30")
@@ -48,7 +50,7 @@ def _crowded(folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
     )
     with world(folder / "crowded", wanted.accounts, wanted.interval, 2) as found:
         alone = measured(found, wanted.seconds)
-        with viewers(found, wanted.viewers, wanted.processes) as seen:
+        with followers(found, wanted.viewers, wanted.processes) as seen:
             watched = measured(found, wanted.seconds)
     shown: dict[str, float] = {
         "viewers": wanted.viewers,
@@ -91,25 +93,25 @@ def _idle(folder: Path, seconds: float) -> dict[str, Any]:
     ):
         table.wait_for("attached to")
         _read(table, SETTLED_SECS)
-        owner, viewer = _costs(found, table, seconds)
+        leader, follower = _costs(found, table, seconds)
     print(f"\nidle, {IDLE_ACCOUNTS} accounts, over {seconds:g} s")
-    for name, costs in (("owner", owner), ("viewer", viewer)):
+    for name, costs in (("leader", leader), ("follower", follower)):
         print(f"{name:18} {costs['rss_mb']:7.1f} MB {costs['cpu_percent']:8.2f} %")
-    return {"idle": {"owner": owner, "viewer": viewer}}
+    return {"idle": {"owner": leader, "viewer": follower}}
 
 
 def _costs(found: World, table: Terminal, seconds: float) -> tuple[Figures, Figures]:
     pids = found.pid, table.process.pid
     before = [cpu_seconds(pid) for pid in pids]
     _read(table, seconds)
-    owner, viewer = (
+    leader, follower = (
         {
             "rss_mb": rss_mb(pid),
             "cpu_percent": round(100 * (cpu_seconds(pid) - spent) / seconds, 2),
         }
         for pid, spent in zip(pids, before, strict=True)
     )
-    return owner, viewer
+    return leader, follower
 
 
 def _read(table: Terminal, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A monitor that polls many accounts, its simulated API in a process of its own, and crowds of viewers."""
+"""A monitor that polls many accounts, its simulated API in a process of its own, and crowds of followers."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from monitor.paths import config_path, instance
 from tests.end_to_end.crowd import environment, simulated_account, write_logins, write_settings
 from tests.end_to_end.world import MONITOR, free_port
 from tests.real.bus import wait_until
-from tools.load.viewers import READY
+from tools.load.followers import READY
 
 ROOT: Final = Path(__file__).parents[2]
 POLLED_SECS: Final = 120.0
@@ -83,13 +83,13 @@ def token(number: int) -> str:
 
 
 @contextmanager
-def viewers(found: World, count: int, processes: int) -> Iterator[list[dict[str, int]]]:
+def followers(found: World, count: int, processes: int) -> Iterator[list[dict[str, int]]]:
     """That many of them for the time of the block; what each process of theirs has seen is in the list after it."""
     shares = [count // processes + (place < count % processes) for place in range(processes)]
     seen: list[dict[str, int]] = []
     with ExitStack() as stack:
         crowd = [
-            stack.enter_context(child("tools.load.viewers", found.socket, str(share)))
+            stack.enter_context(child("tools.load.followers", found.socket, str(share)))
             for share in shares
             if share
         ]

@@ -229,7 +229,7 @@ def test_a_window_that_reopens_behind_an_early_reset_with_the_same_end_is_a_peri
     samples = [S(0, 70), S(3, 85), S(6, 0, None), S(9, 0, None), S(12, 85)]
     assert told(*samples) == ["80@3", "early_reset@9", "80@12"]
     periods = [alert.period for alert in alerts_over(samples, RuleBook())]
-    assert periods[0] != periods[-1], "the ledger would take them for one"
+    assert periods[0] != periods[-1], "the journal would take them for one"
 
 
 def test_an_alert_says_what_it_is_about() -> None:

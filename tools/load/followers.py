@@ -1,7 +1,7 @@
-"""Many viewers in one process: each follows `watch` on a connection of its own, and takes all that comes.
+"""Many followers in one process: each follows `watch` on a connection of its own, and takes all that comes.
 
-They run at a low priority: the machine's processors are few, and what viewers do with what they get is not the
-owner's time.
+They run at a low priority: the machine's processors are few, and what followers do with what they get is not the
+leader's time.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ LINE_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class Viewer:
+class Follower:
     """`newest` is the last document, `accounts` what all of them say of each account."""
 
     states: int = 0
@@ -55,9 +55,9 @@ class Viewer:
 
 async def watch(path: str, count: int) -> None:
     """Until somebody writes to us; then say what was seen."""
-    viewers, seen = [Viewer() for _ in range(count)], asyncio.Semaphore(0)
-    tasks = [asyncio.create_task(viewer.follow(path, seen)) for viewer in viewers]
-    for _ in viewers:
+    followers, seen = [Follower() for _ in range(count)], asyncio.Semaphore(0)
+    tasks = [asyncio.create_task(follower.follow(path, seen)) for follower in followers]
+    for _ in followers:
         await seen.acquire()
     print(READY, flush=True)
     await asyncio.to_thread(sys.stdin.readline)
@@ -65,15 +65,15 @@ async def watch(path: str, count: int) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    print(json.dumps(_document(viewers, dropped)), flush=True)
+    print(json.dumps(_document(followers, dropped)), flush=True)
 
 
-def _document(viewers: list[Viewer], dropped: int) -> dict[str, int]:
+def _document(followers: list[Follower], dropped: int) -> dict[str, int]:
     return {
         "dropped": dropped,
-        "states": sum(viewer.states for viewer in viewers),
-        "bytes": sum(viewer.received for viewer in viewers),
-        "different": len({json.dumps(viewer.accounts, sort_keys=True) for viewer in viewers}),
+        "states": sum(follower.states for follower in followers),
+        "bytes": sum(follower.received for follower in followers),
+        "different": len({json.dumps(follower.accounts, sort_keys=True) for follower in followers}),
     }
 
 

@@ -39,7 +39,7 @@ def test_an_account_that_is_removed_and_added_again_waits_on_for_the_server(tmp_
         (account,) = many.api.accounts
         account.fault = lambda _: rate_limited("3600")
         many.serve()
-        many.wait_for_owner()
+        many.wait_for_leader()
         wait_until(lambda: failure(many) == "rate_limited", "the 429")
         account.fault = lambda _: None
         sent = asked(many, account)

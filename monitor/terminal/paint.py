@@ -6,6 +6,7 @@ Of a frame that follows another one only the cells that differ are written, and 
 import base64
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import blessed
@@ -159,10 +160,10 @@ class Painter:
         """The bytes that turn `old`, which is shown, into `new`; without `old`, the screen is cleared first."""
         term = self.term
         known = old.lines if old else ((),) * len(new.lines)
-        pen = _Pen(self)
+        pen = _Pen(self, size.width)
         for row, (before, line) in enumerate(zip(known, new.lines, strict=True)):
             if before is not line and before != line:
-                pen.change(row, before, line, size.width)
+                pen.change(row, before, line)
         written = pen.finish()
         if old is not None and not written and old.cursor == new.cursor:
             return b""
@@ -201,8 +202,9 @@ class Painter:
 class _Pen:
     """Writes one frame, and knows where the cursor stands (None: not known) and in which look."""
 
-    def __init__(self, painter: Painter) -> None:
+    def __init__(self, painter: Painter, cells: int) -> None:
         self._painter = painter
+        self._cells = cells
         self._parts: list[str] = []
         self._at: tuple[int, int] | None = None
         self._look = ""
@@ -211,20 +213,22 @@ class _Pen:
         self._wear("")
         return "".join(self._parts)
 
-    def change(self, row: int, before: Line, line: Line, cells: int) -> None:
+    def change(self, row: int, before: Line, line: Line) -> None:
         """Turn one line into another: cell by cell as long as their spans stand in the same places."""
         column = 0
         for place, span in enumerate(line):
             old = before[place] if place < len(before) else None
-            is_in_place = _is_certain(span) and (old is span or (old and _is_certain(old)))
+            is_in_place = _is_certain(span.text) and (
+                old is span or (old and _is_certain(old.text))
+            )
             if old is None or not is_in_place or len(old.text) != len(span.text):
-                self._rewrite(row, column, line[place:], cells)
+                self._rewrite(row, column, line[place:])
                 return
             if old is not span and old != span:
                 self._change_span(row, column, old, span)
             column += len(span.text)
         if len(before) > len(line):
-            self._rewrite(row, column, (), cells)
+            self._rewrite(row, column, ())
 
     def _change_span(self, row: int, column: int, old: Span, span: Span) -> None:
         text = self._painter.letters(span)
@@ -237,12 +241,12 @@ class _Pen:
             start, end = differing[0], differing[-1] + 1
             self._write(row, column + start, text[start:end], self._painter.look(span))
 
-    def _rewrite(self, row: int, column: int, spans: Line, cells: int) -> None:
+    def _rewrite(self, row: int, column: int, spans: Line) -> None:
         """Write the line's end. A full one has nothing left to clear, and clearing would eat its last character."""
         for span in spans:
             self._write(row, column, self._painter.letters(span), self._painter.look(span))
             column += width(span.text)
-        if column < cells:
+        if column < self._cells:
             self._write(row, column, str(self._painter.term.clear_eol), "")
             self._at = (row, column)
 
@@ -251,7 +255,9 @@ class _Pen:
             self._parts.append(self._move(row, column))
         self._wear(look)
         self._parts.append(text)
-        self._at = (row, column + width(text))
+        end = column + width(text)
+        # Behind the last column there is no place: the cursor stays on it.
+        self._at = (row, end) if end < self._cells else None
 
     def _move(self, row: int, column: int) -> str:
         """The shortest move: mostly to the next line, one back."""
@@ -273,6 +279,7 @@ class _Pen:
             self._look = look
 
 
-def _is_certain(span: Span) -> bool:
+@lru_cache(maxsize=1024)
+def _is_certain(text: str) -> bool:
     """True where every terminal agrees where each character stands: one cell each."""
-    return span.text.isascii() or width(span.text) == len(span.text)
+    return text.isascii() or all(width(character) == 1 for character in text)

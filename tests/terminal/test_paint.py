@@ -154,6 +154,26 @@ def test_a_cursor_that_moves_is_written_though_no_line_differs() -> None:
     assert data.endswith(b"\x1b[1;3H\x1b[?12l\x1b[?25h")
 
 
+@pytest.mark.parametrize(
+    ("before", "later"),
+    [
+        (("abcd", "abcd"), ("abXY", "abcZ")),
+        (("中xe\u0301", ""), ("中ye\u0301", "")),
+    ],
+)
+def test_a_change_at_the_end_of_a_line_stands_in_its_place(
+    before: tuple[str, str], later: tuple[str, str]
+) -> None:
+    old, new = (Frame(tuple(map(text_line, lines))) for lines in (before, later))
+    screen = pyte.Screen(4, 2)
+    stream = pyte.ByteStream(screen)
+    stream.feed(PAINTER.repaint(None, old, Size(4, 2)))
+    stream.feed(PAINTER.repaint(old, new, Size(4, 2)))
+    alone = pyte.Screen(4, 2)
+    pyte.ByteStream(alone).feed(PAINTER.repaint(None, new, Size(4, 2)))
+    assert screen.display == alone.display
+
+
 @settings(max_examples=60)
 @given(strategies.states, strategies.states, st.integers(5, 60), st.integers(2, 12))
 def test_a_terminal_shows_the_newest_frame_after_any_two(

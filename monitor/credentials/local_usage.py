@@ -34,7 +34,7 @@ Parse = Callable[[bytes, datetime], Usage]
 
 @dataclass(slots=True)
 class _Noted:
-    """The facts in one `.claude.json`, its look, and when that was; `told` is the usage that was dealt with."""
+    """The facts in one `.claude.json`, when they were read, and its look; `told` is the usage that was dealt with."""
 
     stamp: Hashable = None
     at: datetime | None = None
@@ -124,16 +124,14 @@ class LocalUsage:
         if source.facts is None:
             return None
         now, noted = self._clock.now(), self._noted[source.key]
-        if noted.at is not None and now - noted.at < READ_EVERY:
-            return noted.facts
         stamp = await source.facts.stamp()
-        if stamp != noted.stamp:
+        if noted.at is None or (stamp != noted.stamp and now - noted.at >= READ_EVERY):
             found = None
             with suppress(CredentialError):
                 found = await source.facts.read()
             # Noted only now: who asks meanwhile reads it too, and does not go without.
-            noted.stamp, noted.facts = stamp if found else None, found or noted.facts
-        noted.at = now
+            noted.at, noted.stamp = now, stamp if found else None
+            noted.facts = found or noted.facts
         return noted.facts
 
     # Whose status line it is

@@ -230,6 +230,21 @@ async def test_where_token_and_file_disagree_nothing_is_booked() -> None:
     assert (used(rig, ME), used(rig, YOU)) == (None, None)
 
 
+async def test_another_login_after_a_quiet_while_is_seen_at_once() -> None:
+    """The file says it before the token is looked at: nothing is booked on the account of before."""
+    rig = rig_at(FakeLogin("t1", facts=facts()))
+    figures = await figures_of(rig)
+    for _ in range(5):
+        await figures.look()
+        rig.clock.step(timedelta(seconds=10))
+    noted = rig.logins[0].facts
+    assert noted is not None
+    noted.identity = YOURS
+    with pytest.raises(TrackerError, match=r"names another one: run `claude` once"):
+        await figures.ingest(said(71), None)
+    assert used(rig) == 0.42
+
+
 async def test_a_status_line_that_comes_while_the_file_is_first_read_waits_for_it() -> None:
     class SlowFacts(FakeFacts):
         async def read(self) -> ClaudeFacts:

@@ -210,3 +210,25 @@ def anchors(text: str) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+
+
+def test_the_architecture_names_every_file_of_the_program_in_its_room() -> None:
+    rows = [row for row in DOCS["architecture"].splitlines() if row.startswith("| `")]
+    modules = [
+        path.relative_to(ROOT)
+        for package in ("monitor", "exporters")
+        for path in (ROOT / package).rglob("*.py")
+        if path.stem != "__init__"
+    ]
+
+    def is_named(module: Path) -> bool:
+        room = f"`{'/'.join(module.parts[:-1][:2])}/`"
+        names = {name for row in rows if room in row or room == "`monitor/`" for name in named(row)}
+        return module.stem in names
+
+    assert [str(module) for module in modules if not is_named(module)] == []
+
+
+def named(row: str) -> set[str]:
+    """The names of modules that stand in backquotes, with or without their folder and `.py`."""
+    return {Path(name).stem for name in re.findall(r"`(\S+)`", row)}

@@ -1,1 +1,1 @@
-"""One file per verb of the command line; each returns an exit code."""
+"""The verbs of the command line, each a function that returns an exit code; `cli` knows the file of each."""

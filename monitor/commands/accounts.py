@@ -78,17 +78,17 @@ async def _execute(command: Command, arguments: Namespace) -> str:
 
 def _list(arguments: Namespace) -> None:
     settings = settings_of(arguments)
-    learnt = AccountCache(cached(settings).facts)
+    cache = AccountCache(cached(settings).facts)
     if arguments.json:
-        print(json.dumps({"accounts": _documents(settings, learnt)}, indent=2))
+        print(json.dumps({"accounts": _documents(settings, cache)}, indent=2))
         return
     if not settings.accounts:
         print("no accounts yet: log in with Claude Code, then run `monitor accounts import --all`")
         return
-    print("\n".join(_table(_documents(settings, learnt))))
+    print("\n".join(_table(_documents(settings, cache))))
 
 
-def _documents(settings: Settings, learnt: AccountCache) -> list[dict[str, Any]]:
+def _documents(settings: Settings, cache: AccountCache) -> list[dict[str, Any]]:
     """`login_expires_at` is when Claude Code's own login ends, where that is known."""
     return [
         {
@@ -98,8 +98,8 @@ def _documents(settings: Settings, learnt: AccountCache) -> list[dict[str, Any]]
             "auth_method": str(account.auth_method),
             "org_id": account.org_id or None,
             "storage": account.storage or settings.storage or "automatic",
-            "folders": _folders(account, learnt[account.name]),
-            "login_expires_at": (at := learnt[account.name].login_expires_at) and iso(at),
+            "folders": _folders(account, cache[account.name]),
+            "login_expires_at": (at := cache[account.name].login_expires_at) and iso(at),
         }
         for place, account in enumerate(settings.accounts)
     ]

@@ -201,15 +201,17 @@ class _Examination:
         self, found: Sequence[logins.ReadLogin], keyring: Failure | None
     ) -> list[Check]:
         world, settings = self._world, self._settings
-        learnt = AccountCache(self._facts)  # one of its own: what is found out changes it
+        account_cache = AccountCache(self._facts)  # one of its own: what is found out changes it
         stores = SecretStores(
             ReadOnly(self._keyring, keyring),
-            learnt,
+            account_cache,
             CredentialsDirectory(world.environ),
             lambda argv: TokenCommand(argv, world.clock),
             settings.storage,
         )
-        statuses = await inspect_tokens(settings.accounts, learnt, found, stores, world.clock)
+        statuses = await inspect_tokens(
+            settings.accounts, account_cache, found, stores, world.clock
+        )
         failures: Mapping[str, accounts.Failed] = {}
         with suppress(TimeoutError, TrackerError):  # of which the check of the instance tells
             failures = await DaemonThreads(network.LEADER_SECS).run(world.failures)
@@ -285,7 +287,7 @@ class _NobodyToAsk:
 
 async def inspect_tokens(
     watched: Sequence[Account],
-    learnt: AccountCache,
+    account_cache: AccountCache,
     sources: Sequence[LoginSource],
     stores: SecretStores,
     clock: Clock,
@@ -293,13 +295,13 @@ async def inspect_tokens(
     """Say by account's name which source its token comes from, or the cause that forbids it.
 
     The registry, watcher and resolver of the running program do the work, over a state of their own. Nobody is asked
-    whose a token is: that is what was `learnt` before, else what Claude Code notes beside the login. Of the `sources`
-    the first is the one in use; each is read once, as is each storage, and that may take some seconds.
+    whose a token is: that is what the cache says, else what Claude Code notes beside the login. Of the `sources` the
+    first is the one in use; each is read once, as is each storage, and that may take some seconds.
     """
-    learnt.recognise(watched)
+    account_cache.recognise(watched)
     store = Store(State())
     store.dispatch(AccountsLoaded(clock.now(), tuple(watched), 0))
-    owners = Owners(_NobodyToAsk(), learnt, stores, store, clock)
+    owners = Owners(_NobodyToAsk(), account_cache, stores, store, clock)
     resolver = Resolver(stores, owners, store, clock)
 
     async def places(_: Sequence[str]) -> Sequence[LoginSource]:

@@ -222,7 +222,7 @@ UNWATCHED: Final = Question("unwatched", "this login is not imported, so it is n
 
 
 def unwatched_checks(
-    logins: Sequence[ReadLogin], accounts: Sequence[Account], learnt: AccountCache, now: datetime
+    logins: Sequence[ReadLogin], accounts: Sequence[Account], cache: AccountCache, now: datetime
 ) -> list[Check]:
     """One for each login that could be imported now, and is no account as far as can be told without asking."""
     oauth = [account for account in accounts if account.auth_method is AuthMethod.OAUTH]
@@ -231,11 +231,11 @@ def unwatched_checks(
         login = found.login
         if login is None or login.is_setup_token or login.credential.is_dead(now):
             continue
-        key, profile = digest(login.credential.secret), learnt.profile_of(login.credential.secret)
+        key, profile = digest(login.credential.secret), cache.profile_of(login.credential.secret)
         if profile is not None:  # that is not only noted, but was asked
             found = replace(found, noted=profile.identity, email=profile.email)
         if not any(
-            learnt[one.name].token_digest == key or _may_be(found, one, learnt[one.name])
+            cache[one.name].token_digest == key or _may_be(found, one, cache[one.name])
             for one in oauth
         ):
             words = ["monitor", "accounts", "import"]

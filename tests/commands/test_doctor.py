@@ -61,7 +61,7 @@ def test_a_locale_that_cannot_show_the_page_does_not_end_it(tmp_path: Path) -> N
     assert " checks: " in done.stdout
 
 
-class Desk:
+class FakeLeader:
     """Answers everything with the same text."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -77,7 +77,7 @@ async def said(folder: Path, code: int, text: str) -> Mapping[str, Any] | None:
     environ = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     config = folder / "config.toml"
     path = instance(environ, config)[1]
-    server = Server(Desk(code, text).answer, path)
+    server = Server(FakeLeader(code, text).answer, path)
     await server.start()
     try:
         return await asyncio.to_thread(running, config, environ)
@@ -136,7 +136,7 @@ async def test_what_another_version_says_in_other_words_is_an_error(tmp_path: Pa
     environ = environ_of(tmp_path)
     config = tmp_path / "config.toml"
     server = Server(
-        Desk(0, '{"accounts": [{"health": {"reason": "new"}}]}').answer,
+        FakeLeader(0, '{"accounts": [{"health": {"reason": "new"}}]}').answer,
         instance(environ, config)[1],
     )
     await server.start()

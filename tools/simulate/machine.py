@@ -61,7 +61,7 @@ class Month:
 
 @dataclass(slots=True)
 class _Watched:
-    """One account as the desk keeps it."""
+    """One account as the machine keeps it."""
 
     truth: Account
     server: Server
@@ -78,13 +78,15 @@ Program = Callable[[tuple[str, ...], tuple[float, ...], float], Subject]
 def month(seed: str, accounts: int, days: int = 30, program: Program = Subject) -> Month:
     """A machine with so many accounts; the same for the same seed."""
     rng = Random(seed)
-    desk = _Desk(rng, accounts, days, program)
-    desk.run()
-    watched = desk.watched.values()
-    return Month(desk.thresholds, [w.truth for w in watched], [w.log for w in watched], desk.faults)
+    machine = _Machine(rng, accounts, days, program)
+    machine.run()
+    watched = machine.watched.values()
+    return Month(
+        machine.thresholds, [w.truth for w in watched], [w.log for w in watched], machine.faults
+    )
 
 
-class _Desk:
+class _Machine:
     def __init__(self, rng: Random, accounts: int, days: int, program: Program) -> None:
         self.thresholds = rng.choice(THRESHOLDS)
         self.faults: Counter[str] = Counter()

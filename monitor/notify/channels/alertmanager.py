@@ -35,7 +35,7 @@ _SEVERITY: Final = {
     Urgency.CRITICAL: "critical",
 }
 
-Key = tuple[str, str, str]
+AlertKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Alertmanager(Channel):
         self._now = now
         self._urgency_of = urgency_of
         self._url = f"{url}/api/v2/alerts"
-        self._sent: dict[Key, Sent] = {}
+        self._sent: dict[AlertKey, Sent] = {}
 
     async def send(
         self,
@@ -147,11 +147,11 @@ def ends_at(alert: Alert, now: datetime) -> datetime:
     return now + LEASE
 
 
-def key_of(alert: Alert) -> Key:
+def key_of(alert: Alert) -> AlertKey:
     return alert.account, alert.window, alert.rule
 
 
-def _covered(firing: Sequence[Alert]) -> set[Key]:
+def _covered(firing: Sequence[Alert]) -> set[AlertKey]:
     """Find the thresholds below another one of their window: a jump past several of them is one alert, not many."""
     levels = {key_of(a): 1.0 if a.kind is AlertKind.LIMIT else a.threshold or 0.0 for a in firing}
     highest: dict[tuple[str, str], float] = {}

@@ -127,12 +127,15 @@ def candidate_of(
             is_spent=limits.points(model) < SPENT,
         )
         if week.left < FREE:
+            reserve = format.exact_percent(limits.reserve)
+            is_kept = replace(limits, reserve=0.0).week_for(model).left >= FREE
+            lack = f"only its reserve of {reserve} is left" if is_kept else "its week is used up"
             return replace(
                 candidate,
                 confidence=Confidence.FULL,
                 room=0.0,
                 free_at=week.resets_at,
-                reasons=(f"only its reserve of {format.exact_percent(limits.reserve)} is left",),
+                reasons=(lack,),
             )
     confidence, doubts = _confidence(state, account, now, known=fullest is not None)
     return replace(

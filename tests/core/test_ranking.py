@@ -99,6 +99,12 @@ def test_a_reserve_is_left_to_others() -> None:
     assert [candidate.is_full for candidate in full.ranking] == [False, True]
 
 
+@pytest.mark.parametrize("reserve", [0, 0.25])
+def test_where_nothing_is_left_no_reserve_is_told_of(reserve: float) -> None:
+    used_up = replace(week("a", 10, 99.6, 1), account=Account("a", reserve=reserve))
+    assert choice(used_up).ranking[0].reasons == ("its week is used up",)
+
+
 def test_a_larger_plan_counts_by_its_own_windows() -> None:
     """What is left is a share of each plan: a larger one is not used first for being larger."""
     large = replace(week("large", 10, 50, 5), plan="max_20x")

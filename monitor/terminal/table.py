@@ -314,7 +314,8 @@ def column_widths(
         if least and between != " ":  # a trend must not cost a status its words, nor a name its end
             least_words = words if "trend" in choice else min(statuses)
             return spare >= min(longest_name, _LONGEST_NAME) + least_words
-        return spare >= least_name + least_status * ("status" in choice)
+        shorter = 2 * (format.BAR_CELLS - _SHORTEST_BAR) if least else 0  # its bars give way first
+        return spare + shorter >= least_name + least_status * ("status" in choice)
 
     _, between, choice = next((each for each in _CHOICES if fits(*each)), _CHOICES[-1])
     spare = _spare(between, choice, room, number)

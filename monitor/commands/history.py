@@ -167,8 +167,9 @@ def _print(past: _Past, accounts: list[AccountState], windows: Iterable[str] = (
     if past.window:
         kept = {key for account in accounts for key in past.samples(account)}
         kept |= {window.key for account in accounts for window in account.windows(past.now)}
-        _check_window(past.window, {*kept, *windows})
-        if past.window not in kept:
+        known = {*kept, *windows}
+        _check_window(past.window, known)
+        if past.window in known - kept:
             begin = clock(past.begin(past.window), past.now)
             raise TrackerError(
                 f"nothing is known of {past.window} since {begin}: look further back by --since"

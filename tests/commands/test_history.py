@@ -191,6 +191,7 @@ def test_a_forecast_of_an_older_sample_is_made_anew_of_what_is_kept(
     [
         ("history ghost", 2, "there is no account 'ghost'"),
         ("history home", 1, "nothing is known of home since then"),
+        ("history home --window 7d", 1, "nothing is known of home since then"),
         ("history work --window 7d_opus", 2, "no window '7d_opus'; known are 5h, 7d"),
         ("history --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),
         ("history --csv --window NONSENSE", 2, "no window 'NONSENSE'; known are 5h, 7d"),

@@ -241,7 +241,15 @@ def _run(state: State, now: datetime, query: Run) -> Answer:
         choice = choose(replace(state, accounts=placed), now)
         if choice.account is None:
             return _no_account(choice)
-        account = state.accounts[choice.account]
+        roomy = (
+            candidate.account
+            for candidate in choice.ranking
+            if candidate.confidence <= Confidence.OLD
+            and guarded(state, now, candidate.account, None, query.max_utilization)
+            is not Verdict.REACHED
+        )
+        # The one in use is kept to its last percent, in which nothing is to be begun.
+        account = state.accounts[next(roomy, choice.account)]
     else:
         account = named_account(state, query.account)
     name, folder = account.account.name, config_dir(account)

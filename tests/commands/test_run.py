@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,24 @@ def test_where_no_account_has_room_nothing_is_run(world: dict[str, str]) -> None
         assert "no account has room: work is at 5h 99%" in done.stderr
         said = told(ran(world, "run", "--force", "--", "claude"))
     assert said["environ"]["CLAUDE_CONFIG_DIR"] == "/home/me/work"
+
+
+def test_where_the_account_in_use_has_no_room_another_one_is_run(world: dict[str, str]) -> None:
+    now = datetime.now(UTC)
+    known = [
+        live(
+            name,
+            Window("5h", used, now + timedelta(hours=2)),
+            Window("7d", 0.3, now + timedelta(days=3)),
+            at=now,
+            config_dir=f"/home/me/{name}",
+        )
+        for name, used in (("work", 0.99), ("home", 0.1))
+    ]
+    with leader(world, replace(state(*known), logged_in="work")):
+        assert ran(world, "next").stdout.startswith("work: "), "it is kept as long as it lasts"
+        said = told(ran(world, "run", "--", "claude"))
+    assert said["environ"]["CLAUDE_CONFIG_DIR"] == "/home/me/home"
 
 
 @pytest.mark.parametrize(

@@ -135,10 +135,10 @@ class Outlook(StrEnum):
 def expect(account: AccountState, key: str, now: datetime) -> tuple[Outlook, datetime | None]:
     """Sum up a window's forecast; the instant is when it most likely is full, of one that fills."""
     window = account.window(key, now)
+    if window is not None and window.utilization >= 1:
+        return Outlook.FULL, None
     if window is None or window.resets_at is None:
         return Outlook.NOT_OPEN, None
-    if window.utilization >= 1:
-        return Outlook.FULL, None
     forecast = account.forecast_of(key, now)
     if forecast is None:
         return Outlook.TOO_EARLY, None

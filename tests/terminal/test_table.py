@@ -184,6 +184,15 @@ def test_from_120_cells_it_says_when_an_account_is_full(
     assert "Full" not in shown(state, width=119)[0]
 
 
+def test_an_account_is_full_now_also_where_its_reset_is_not_known() -> None:
+    used = account(NOW, "a@b.c", ("5h", 42, "2h 14m"), ("7d", 100, "2d"))
+    assert used.usage is not None
+    windows = tuple(replace(window, resets_at=None) for window in used.usage.windows)
+    state = state_of(replace(used, usage=replace(used.usage, windows=windows)))
+    header, row = shown(state, width=120)
+    assert row[header.index("Full") :].startswith("now ")
+
+
 def test_a_status_is_shortened_for_full_but_not_for_the_trend() -> None:
     waiting = Failure(Reason.AUTH, Cause.WAITING, folder="/home/me/.claude-work")
     state = state_of(down(NOW, account(NOW, "user@personal.com", ("5h", 42, "2h")), waiting))

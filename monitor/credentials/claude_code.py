@@ -70,6 +70,9 @@ class LoginSource(Protocol):
     async def stamp(self) -> Hashable:
         """A cheap value that differs after each change of the login."""
 
+    def peek(self) -> Hashable:
+        """The stamp, where a look at a file gives it; else None. Blocks for as long as the file's disk does."""
+
     async def read(self) -> Login:
         """Raises CredentialError."""
 
@@ -115,6 +118,10 @@ class ClaudeCode:
         self._keychain: Keychain | None = None
         if self.services:
             self._keychain = Keychain(self.services, account_name(environ), security or Security())
+
+    def peek(self) -> Hashable:
+        """The stamp where a file alone can contain the login; None on macOS. Blocks for as long as its disk does."""
+        return None if self._file is None or self._keychain else (self._file.peek(), None)
 
     async def stamp(self) -> Hashable:
         """A cheap value that differs after each change of the login."""

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -55,18 +56,21 @@ class WholeFile:
         self._threads = DaemonThreads(limit_secs)
         self._stamp: Hashable = None
 
-    async def stamp(self) -> Hashable:
+    def peek(self) -> Hashable:
         """Differs after each change: the file is replaced, rewritten, or made readable. None where it is absent.
 
-        While the disk is silent, nothing is known to have changed.
+        Blocks for as long as the disk does, which may be for ever where it is a server's.
         """
         try:
-            found = await self._threads.run(self.path.stat)
-            self._stamp = found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
-        except TimeoutError:
-            pass
+            found = self.path.stat()
         except OSError:
-            self._stamp = None
+            return None
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+
+    async def stamp(self) -> Hashable:
+        """The same off the loop; while the disk is silent, nothing is known to have changed."""
+        with suppress(TimeoutError):
+            self._stamp = await self._threads.run(self.peek)
         return self._stamp
 
     async def read(self, parse: Callable[[bytes], T]) -> T | None:
@@ -128,9 +132,9 @@ class ClaudeJson:
             WholeFile(path, max_bytes=JSON_MAX_BYTES, limit_secs=JSON_LIMIT_SECS) for path in paths
         ]
 
-    async def stamp(self) -> Hashable:
-        """Differs after each change, of which there is one with each prompt: not every one is worth a read."""
-        return tuple([await file.stamp() for file in self._files])
+    def peek(self) -> Hashable:
+        """Differs after each change, of which there is one with each prompt: not every one is worth a read. Blocks."""
+        return tuple(file.peek() for file in self._files)
 
     async def read(self) -> ClaudeFacts:
         """Raises NotLoggedInError where there is no such file, or a CredentialError. Takes 5 ms a megabyte."""

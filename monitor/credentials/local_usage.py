@@ -1,7 +1,7 @@
 """Figures without any request: what Claude Code has kept in `.claude.json`, and what it gives to its status line."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,9 +16,13 @@ from monitor.credentials.claude_code import LoginSource, place_name
 from monitor.credentials.claude_files import ClaudeFacts
 from monitor.credentials.watcher import LoginWatcher
 from monitor.store import Store
+from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
 LOOK_EVERY: Final = 10.0
+DISK_SECS: Final = 5.0
+"""How long the disks may take to say which files have changed."""
+
 READ_EVERY: Final = timedelta(seconds=30)
 """The file changes with each prompt, its figures seldom."""
 
@@ -56,6 +60,7 @@ class LocalUsage:
         self._parse = parse
         self._noted: defaultdict[str, _Noted] = defaultdict(_Noted)
         self._said: dict[str, object] = {}
+        self._threads = DaemonThreads(DISK_SECS)
 
     async def run(self) -> None:
         """Look until cancelled; the first look is at once."""
@@ -70,10 +75,20 @@ class LocalUsage:
             await self._watcher.follow()
         for key in self._noted.keys() - places.keys():
             del self._noted[key]
-        for source in [place.source for place in places.values()]:
-            facts = await self._facts(source)
+        sources = [place.source for place in places.values()]
+        stamps = await self._peek(sources)
+        for source in sources:
+            facts = await self._facts(source, stamps.get(source.key))
             if facts is not None:
                 self._take(source, facts)
+
+    async def _peek(self, sources: Sequence[LoginSource]) -> dict[str, Hashable]:
+        """The stamps of all files by one thread; nothing while a disk is silent."""
+        with suppress(TimeoutError):
+            return await self._threads.run(
+                lambda: {s.key: s.facts.peek() for s in sources if s.facts is not None}
+            )
+        return {}
 
     async def ingest(self, document: Mapping[str, Any], config_dir: str | None) -> str:
         """Take what Claude Code has said to the status line of this folder (None is `~/.claude`).
@@ -119,12 +134,11 @@ class LocalUsage:
         names = self._store.state.accounts
         return next((name for name in names if self._cache[name].identity == identity), None)
 
-    async def _facts(self, source: LoginSource) -> ClaudeFacts | None:
+    async def _facts(self, source: LoginSource, stamp: Hashable) -> ClaudeFacts | None:
         """Read what `.claude.json` says, or said a moment ago; None where it says nothing that can be read."""
         if source.facts is None:
             return None
         now, noted = self._clock.now(), self._noted[source.key]
-        stamp = await source.facts.stamp()
         if noted.at is None or (stamp != noted.stamp and now - noted.at >= READ_EVERY):
             found = None
             with suppress(CredentialError):
@@ -144,7 +158,7 @@ class LocalUsage:
         if not places:
             raise TrackerError(f"nothing is known of Claude Code in {config_dir or '~/.claude'}")
         source = places[0].source
-        facts = await self._facts(source)
+        facts = await self._facts(source, (await self._peek([source])).get(source.key))
         identity, owner = facts.identity if facts else None, places[0].owner
         if owner is None and source.folder is not None:  # as it was when we last ran
             owner = min(self._cache.living_in(source.folder), default=None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,6 +26,7 @@ from monitor.credentials.owners import Owners
 from monitor.credentials.registry import NEVER_LOOKED, Place
 from monitor.credentials.resolver import Resolver
 from monitor.store import Store
+from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
 
 LOOK_EVERY: Final = 5.0
@@ -34,6 +35,9 @@ FRESHEN_SECS: Final = 8.0
 
 FIND_SECS: Final = 60.0
 """How long the first look at all places may hold up the polls of accounts of which none is known."""
+
+PEEK_SECS: Final = 2.0
+"""How long the disks may take to say which files have changed, before each place is asked on its own."""
 
 AT_ONCE: Final = 8
 """So many places are dealt with at the same time: whose a new token is, the API takes a moment to say."""
@@ -83,6 +87,7 @@ class LoginWatcher:
         self._store = store
         self._clock = clock
         self._freshen_secs = freshen_secs
+        self._threads = DaemonThreads(PEEK_SECS)
         self._current: str | None = None
         self._first_look = asyncio.Lock()
         self._has_looked = False
@@ -103,15 +108,18 @@ class LoginWatcher:
     async def look(self) -> None:
         """Deal with every place that has changed since the last look."""
         await self.follow()
-        some = asyncio.Semaphore(AT_ONCE)
+        stamps = await self._peek()
+        some, names = asyncio.Semaphore(AT_ONCE), tuple(self._store.state.accounts)
 
         async def look_at(place: Place) -> None:
             async with some:
                 await self._look_at(place)
 
         async with asyncio.TaskGroup() as group:
-            for place in list(self.registry.places.values()):
-                group.create_task(look_at(place))
+            for key, place in list(self.registry.places.items()):
+                stamp = stamps.get(key)
+                if stamp is None or place.dealt_with != (stamp, names):
+                    group.create_task(look_at(place))
         self._has_looked = True
         await self._resolver.retry_keyring()
         self._resolver.notice_ends()
@@ -122,6 +130,13 @@ class LoginWatcher:
         self._current = sources[0].key if sources else None
         await self._resolver.settle(self.registry.follow(sources))
         return sources
+
+    async def _peek(self) -> dict[str, Hashable]:
+        """The stamps of all files by one thread, since most have not changed."""
+        sources = [place.source for place in self.registry.places.values()]
+        with suppress(TimeoutError):
+            return await self._threads.run(lambda: {s.key: s.peek() for s in sources})
+        return {}
 
     def look_again(self) -> None:
         """Have the next look read every place, changed or not: what is known of the accounts has changed."""

@@ -97,6 +97,9 @@ class SimulatedLogin:
     def facts(self) -> None:
         """There is no `.claude.json` of which it could be."""
 
+    def peek(self) -> Hashable:
+        return self.account.email
+
     async def stamp(self) -> Hashable:
         return self.account.email
 

@@ -81,6 +81,9 @@ class ReadLogin:
     def facts(self) -> ClaudeJson | None:
         return self.source.facts
 
+    def peek(self) -> Hashable:
+        return self.key
+
     async def stamp(self) -> Hashable:
         return self.key
 

@@ -71,7 +71,7 @@ class FakeFacts(ClaudeJson):
     reads: int = 0
     broken: bool = False
 
-    async def stamp(self) -> Hashable:
+    def peek(self) -> Hashable:
         return self.identity, self.email, self.cached, self.broken
 
     async def read(self) -> ClaudeFacts:
@@ -103,6 +103,9 @@ class FakeLogin:
     @property
     def key(self) -> str:
         return self.item or self.folder or "default"
+
+    def peek(self) -> None:
+        """It is no file."""
 
     async def stamp(self) -> Hashable:
         if self.hangs:

@@ -107,11 +107,11 @@ async def test_the_older_name_comes_first(path: Path) -> None:
     older = path.with_name(".config.json")
     source = ClaudeJson(older, path)
     path.write_text(json.dumps(document()))
-    before = await source.stamp()
+    before = source.peek()
     assert (await source.read()).email == "user@example.com"
     older.write_text(json.dumps(document({"emailAddress": "old@example.com"})))
     assert (await source.read()).email == "old@example.com"
-    assert await source.stamp() != before
+    assert source.peek() != before
 
 
 def test_the_default_folders_file_is_beside_it(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_one_interrupt_at_a_prompt_leaves_at_once_and_the_terminal_echoes(
     env: dict[str, str], words: list[str], question: str
 ) -> None:
     with terminal([*MONITOR, "accounts", *words], env) as running:
-        running.wait_for(question)
+        running.wait_for_prompt(question)
         running.keys("\x03")
         assert running.wait_for_exit() == 130
         assert running.is_cooked

@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pyte
@@ -142,6 +143,16 @@ class Terminal:
     def wait_for_raw(self, data: bytes, seconds: float = 15) -> None:
         """Read until the program has written these bytes."""
         self.wait_until(lambda: data in self.raw, f"{data!r} in the output", seconds)
+
+    def wait_for_prompt(self, text: str, seconds: float = 15) -> None:
+        """Read until the text is on the screen and the program sleeps until a key comes.
+
+        A signal between the two is lost until then: CPython looks for signals before it reads a line, and not after.
+        """
+        self.wait_for(text, seconds)
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        sleeps = lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "S"  # noqa: E731
+        self.wait_until(sleeps, "the program sleeps", seconds)
 
     def wait_for_exit(self, seconds: float = 15) -> int:
         """Read until the program has ended, and return its exit code; negative for a signal."""

@@ -71,9 +71,6 @@ ANOTHER_COST: Final = 0.1
 
 WEEK: Final = timedelta(days=7)
 WEEKS_GATHER_FOR: Final = timedelta(minutes=10)
-WEEKS_WAIT_FOR: Final = timedelta(days=6)
-"""Weeks that end within this time are told of in one summary, so that there is one a week."""
-
 WEEK_IS_NEWS_FOR: Final = timedelta(days=2)
 LATELY: Final = timedelta(hours=1)
 """A last reading so close to the end of its week needs no mention."""
@@ -329,30 +326,23 @@ def full_until(account: AccountState) -> datetime | None:
 
 
 def _expired_weeks(accounts: dict[str, AccountState], rules: RuleBook, at: datetime) -> list[Alert]:
-    """What expired of the weeks that have ended, all together once no other one ends soon.
+    """What expired of the weeks that have ended, all together once the first was noticed some minutes ago.
 
-    Each is then forgotten; untold where its end was moved, nothing expired, or it was no news when it was noticed.
+    Each is then forgotten; untold where its end was moved, nothing expired, or it is no news any more.
     """
     ended = {
         name: week
         for name, account in accounts.items()
         if (memory := account.alerts.get(SEVEN_DAYS)) and (week := memory.ended_week)
     }
-    if not ended:
-        return []
-    first = min(week.noticed_at for week in ended.values())
-    others = [a.alerts[SEVEN_DAYS] for a in accounts.values() if SEVEN_DAYS in a.alerts]
-    ends = [other.resets_at for other in others if other.ended_week is None and other.resets_at]
-    coming = [end + LATELY for end in ends if first < end <= first + WEEKS_WAIT_FOR]
-    if at < max([first + WEEKS_GATHER_FOR, *coming]):
+    if not any(at - week.noticed_at >= WEEKS_GATHER_FOR for week in ended.values()):
         return []
     alerts = []
     for name, week in ended.items():
         account = accounts[name]
         memory = account.alerts[SEVEN_DAYS]
         is_over = memory.resets_at is None or memory.resets_at - week.end >= WEEK - SAME_END
-        is_news = week.noticed_at - week.end <= WEEK_IS_NEWS_FOR
-        is_worth_it = is_news and 1 - week.utilization >= 0.01
+        is_worth_it = 1 - week.utilization >= 0.01 and at - week.end <= WEEK_IS_NEWS_FOR
         if is_over and is_worth_it and rules.applies(AlertKind.WEEK_EXPIRED, name, SEVEN_DAYS):
             unread = week.end - week.read_at
             before = f"at the last reading, {duration(unread, seconds=False)} before the reset"

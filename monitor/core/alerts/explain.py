@@ -14,7 +14,6 @@ from monitor.core.alerts.conditions import (
     RESOLVED_AFTER,
     TIME_TO_ACT,
     WEEKS_GATHER_FOR,
-    WEEKS_WAIT_FOR,
     WORTH_A_FORECAST,
     condition_key,
 )
@@ -170,10 +169,7 @@ class _Telling:
         if memory.ended_week is not None:
             ended, told_at = memory.ended_week, memory.ended_week.noticed_at + WEEKS_GATHER_FOR
             left = _percent(1 - ended.utilization)
-            words = (
-                f"{left} expired at {self._clock(ended.end)}: sent from {self._clock(told_at)} on"
-            )
-            return f"{words}, with the weeks of others that end within {WEEKS_WAIT_FOR.days} days"
+            return f"{left} expired at {self._clock(ended.end)}: sent at {self._clock(told_at)}"
         kind = AlertKind.WEEK_EXPIRED
         last = next((one for one in reversed(self.log) if one.alert.kind is kind), None)
         standing = f"{self._standing(last)}; " if last else ""

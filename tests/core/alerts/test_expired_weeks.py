@@ -202,20 +202,6 @@ def test_weeks_that_ended_while_the_machine_slept_are_told_in_one_message() -> N
     ]
 
 
-def test_there_is_one_summary_a_week() -> None:
-    program = Program(accounts=("a", "b", "c"))
-    ends = {"a": timedelta(0), "b": timedelta(days=2), "c": timedelta(days=5)}
-    for hour in range(-4, 21 * 24):
-        for name, end in ends.items():
-            weeks_on = max(math.ceil((hour * HOUR - end) / WEEK), 0) * WEEK
-            program.poll(Sample(hour + 0.1, 40, end + weeks_on, name))
-        program.tick(NOW + (hour + 0.5) * HOUR)
-    told_at = [5 * 24 + 1, 12 * 24 + 1, 19 * 24 + 1]
-    assert [(a.account, (a.at - NOW) // HOUR) for a in program.told] == [
-        (name, hour) for hour in told_at for name in "abc"
-    ]
-
-
 def test_the_words() -> None:
     (at_once,) = Program().live_through([S(-0.5, 62), S(0.1, 0, NEXT)])
     assert format_alert(at_once, UTC).title == "a: 38% of the week expired unused"

@@ -378,10 +378,7 @@ def test_a_week_says_what_is_unused_and_then_what_expired() -> None:
         explained(polls[:1], book)["week_expired"] == "fires after 13:00:00: 38% is unused so far"
     )
     said = explained(polls, book)["week_expired"]
-    assert said == (
-        "38% expired at 13:00:00: sent from 13:12:00 on, "
-        "with the weeks of others that end within 6 days"
-    )
+    assert said == "38% expired at 13:00:00: sent at 13:12:00"
     said = explained([*polls, Ticked(after(hours=1, minutes=12))], book)["week_expired"]
     assert said == "fired at 13:12:00; fires after 29 Nov 13:00:00: 99% is unused so far"
 

@@ -64,6 +64,9 @@ class AccountLimits:
 
     def at(self, now: datetime) -> "AccountLimits":
         """The limits at a later time, if nothing more is used of them."""
+        limits = (self.five_hours, self.week, *self.models.values())
+        if all(limit.resets_at is None or now < limit.resets_at for limit in limits):
+            return self  # as at most of the many steps of a plan
         models = {model: limit.at(now) for model, limit in self.models.items()}
         return replace(
             self, five_hours=self.five_hours.at(now), week=self.week.at(now), models=models
@@ -286,8 +289,7 @@ def plan(
         work = points_per_hour(at) * (PLAN_STEP / timedelta(hours=1))
         if work > 0:
             choice = choose(tuple(by_name.values()), at, current, model)
-            if at < end:
-                _note_use(lines, choice, at)
+            _note_use(lines, choice, at)
             if choice.account is not None:
                 current = choice.account
                 if by_name[current].five_hours.resets_at is None:
@@ -299,9 +301,9 @@ def plan(
             by_name[opened] = spend(by_name[opened], 0.0, at)
             last_opened = at
             reason = "starts its 5 hours early, so that they end early"
-            if at < end:
-                lines.append(Advice(at, at + FIVE_HOURS, Action.OPEN, opened, reason))
+            lines.append(Advice(at, at + FIVE_HOURS, Action.OPEN, opened, reason))
         at += PLAN_STEP
+    lines = [line for line in lines if line.at < end]
     lines = [line for line in lines if line.action is not Action.OPEN or _is_used(line, lines)]
     named = {line.account for line in lines}
     idle = [

@@ -90,6 +90,8 @@ class Leader:
         self._executed = 0
         self.exporting = MetricsServer(lambda: view.state, options.clock)
         self._changes = Changes()
+        self._moment: tuple[State | None, datetime | None] = None, None
+        self._made: dict[WatchLines, bytes] = {}
         self._server = Server(self.answer, socket_path, sock=self._passed.control)
 
     async def app(self) -> App:
@@ -152,12 +154,10 @@ class Leader:
 
     def _lines(self, request: WatchLines) -> Stream:
         """Make lines anew every second, for countdowns move with it; documents, with what they tell."""
-        render_watched(
-            self._view.state, self._options.clock.now(), request
-        )  # a wrong name is refused
+        self._rendered(request)  # a wrong name is refused
         is_document = request.form == "json"
         shown: State | datetime | None = None
-        sent = ""
+        sent = b""
 
         def news() -> bytes:
             nonlocal shown, sent
@@ -166,13 +166,23 @@ class Leader:
             if shown == before:
                 return b""
             try:
-                text = render_watched(state, now, request)
+                lines = self._rendered(request)
             except SettingsError:  # the account has been removed, or has another name now
-                text = ""
-            said, sent = sent, text
-            return b"" if text == said else render_lines(text)
+                lines = b""
+            said, sent = sent, lines
+            return b"" if lines == said else lines
 
         return Stream(news, self._view.changed if is_document else self._next_second)
+
+    def _rendered(self, request: WatchLines) -> bytes:
+        """The lines of this second, made once for all who follow the same. Raises SettingsError."""
+        state, now = self._view.state, self._options.clock.now()
+        second, (shown, of) = now.replace(microsecond=0), self._moment
+        if state is not shown or second != of:
+            self._moment, self._made = (state, second), {}
+        if request not in self._made:
+            self._made[request] = render_lines(render_watched(state, now, request))
+        return self._made[request]
 
     async def _next_second(self) -> None:
         await self._options.clock.sleep(1 - self._options.clock.now().microsecond / 1_000_000)

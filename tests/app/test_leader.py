@@ -14,12 +14,22 @@ from aiohttp import ClientError, ClientSession
 
 from monitor.app.leader import Leader
 from monitor.core.alerts.rules import AlertKind, Override
-from monitor.core.commands import EditAccount, Refresh, Reload, SendTest, Status, UseAccount
+from monitor.core.commands import (
+    EditAccount,
+    Refresh,
+    Reload,
+    SendTest,
+    Status,
+    UseAccount,
+    WatchLines,
+    encode_request,
+)
 from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState
 from monitor.core.state import State
 from monitor.demo.server import Fault, usage_body
 from monitor.ipc.mirror import mirrored
+from monitor.ipc.server import Stream
 from monitor.paths import instance_key
 from monitor.storage.cache import read
 from monitor.storage.deliveries import Stage
@@ -368,6 +378,20 @@ async def test_accounts_are_polled_by_the_clock_of_the_options(user: UserHome) -
         assert user.requests(1) == 0
         await clock.advance(2)
         await user.polled()
+
+
+async def test_lines_are_made_once_for_all_who_follow_the_same(user: UserHome) -> None:
+    async with user.leader(clock=FakeClock(datetime.now(UTC))) as leader:
+        await user.polled(user.people[0])
+        for request in (WatchLines(), WatchLines("json")):
+            plain = encode_request(request)
+            one, other = await leader.answer(plain), await leader.answer(plain)
+            assert isinstance(one, Stream)
+            assert isinstance(other, Stream)
+            lines = one.news()
+            assert user.people[0].email.encode() in lines
+            assert other.news() is lines
+            assert one.news() == b"", "nothing has changed"
 
 
 async def test_a_poll_that_is_under_way_goes_on_over_a_reload(user: UserHome) -> None:

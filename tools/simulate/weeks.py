@@ -1,8 +1,10 @@
 """Judges what was told of weeks that ended: true, once, and not missed. It knows no code of the program.
 
 True is a week that ended at its time, and was told after its end by the figure and the end of the last answer before
-it, of its last day. Owed is one that was read within its last day, with room left, by a right clock, and whose
-successor was then seen for a while without a fault.
+it, of its last day: an honest one, or one by which a lagging server named the week's final figure to a clock that had
+not come to the end. Owed is one that was read within its last day, with room left, by a right clock, and at last with
+its own end (with another, its end is rightly taken for an early reset), and whose successor was then seen for a while
+without a fault.
 """
 
 from collections import Counter
@@ -27,7 +29,7 @@ def judge_weeks(account: Account, log: Log) -> Counter[str]:
     told = set[int]()
     for place, alert in log.weeks:
         entry = log.entries[place]
-        meant = [p for p in window.periods if _is_meant(p, alert, entry, log)]
+        meant = [p for p in window.periods if _is_meant(p, alert, entry, log, account.decimals)]
         counts["told"] += 1
         counts["false"] += not meant
         counts["double"] += any(period.id in told for period in meant)
@@ -39,18 +41,30 @@ def judge_weeks(account: Account, log: Log) -> Counter[str]:
     return counts
 
 
-def _is_meant(period: Period, alert: Told, entry: Entry, log: Log) -> bool:
-    """Whether the alert says what the last answer before the end said; a schedule moved unseen has another end."""
+def _is_meant(period: Period, alert: Told, entry: Entry, log: Log, decimals: int) -> bool:
+    """Whether the alert says what an answer before the end said; a schedule moved unseen has another end."""
     honest = (e for e in _of_week(log) if e.seen[SEVEN_DAYS].honest)
     before = [e for e in honest if max(e.t, e.at) < period.over_at]
     if not before or period.early or entry.t < period.over_at - MINUTE:
         return False
-    last = before[-1].seen[SEVEN_DAYS]
-    if last.end is None or alert.end is None or alert.percent is None:
+    lagging = [e for e in _of_week(log) if e.t <= entry.t and _is_final(e, period, decimals)]
+    return any(_says(answer, alert) for answer in before[-1:] + lagging[-1:])
+
+
+def _says(answer: Entry, alert: Told) -> bool:
+    seen = answer.seen[SEVEN_DAYS]
+    if seen.end is None or alert.end is None or alert.percent is None:
         return False
-    is_recent = last.end - before[-1].t <= DAY + MINUTE
-    is_same = abs(last.end - alert.end) <= SAME_END
-    return is_recent and is_same and abs(last.percent - alert.percent) < SAME_PERCENT
+    is_recent = seen.end - answer.t <= DAY + MINUTE
+    is_same = abs(seen.end - alert.end) <= SAME_END
+    return is_recent and is_same and abs(seen.percent - alert.percent) < SAME_PERCENT
+
+
+def _is_final(entry: Entry, period: Period, decimals: int) -> bool:
+    """Whether a server that lags behind the end named what the week ended with, and the clock stood before it."""
+    seen = entry.seen[SEVEN_DAYS]
+    is_lagging = not seen.honest and entry.at < period.over_at <= entry.t
+    return is_lagging and 0 <= period.values[-1] - seen.percent < 10.0**-decimals
 
 
 def _is_owed(period: Period, log: Log) -> bool:
@@ -65,9 +79,11 @@ def _is_owed(period: Period, log: Log) -> bool:
     ends = {e.seen[SEVEN_DAYS].end for e in after}
     stays = all(end is None or end - over_at >= 7 * DAY - SAME_END for end in ends)
     old = all(e.seen[SEVEN_DAYS].place == period.id for e in before)
+    last_end = before[-1].seen[SEVEN_DAYS].end
+    is_due = last_end is not None and abs(last_end - over_at) <= SAME_END
     new = all(e.seen[SEVEN_DAYS].place != period.id for e in after)
     fair = all(_is_fair(e) for e in log.entries if before[0].t <= e.t <= after[-1].t)
-    return stays and old and new and fair
+    return stays and old and is_due and new and fair
 
 
 def _of_week(log: Log) -> Iterator[Entry]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.core.model import AccountState
-from monitor.core.schedule import Sent, may_send
+from monitor.core.schedule import SentRequests
 from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Recorder
 from monitor.storage.requests import RequestBudget
@@ -98,5 +98,5 @@ class OwnRequests(RequestBudget):
     def __init__(self) -> None:
         super().__init__(inline_database())
 
-    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
-        return may_send(Sent(account.requests, account.backoff_until), base, now)
+    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> SentRequests:
+        return SentRequests(account.requests, account.backoff_until).decide(base, now)

@@ -182,7 +182,7 @@ class Poller:
             return False
         sent = await self._budget.acquire(account, state.policy.interval, now)
         by = self._clock.offset - offset  # the answer to another poll may have corrected the clock
-        sent, now = sent.moved(by), now + by
+        sent, now = sent.shift(by), now + by
         account = self._store.state.accounts.get(name)
         if account is None:
             return False

@@ -1,13 +1,12 @@
-"""What was known elsewhere, merged with what is known here: Claude Code's figures, an earlier process's state. Pure.
+"""Merges what was learned elsewhere into the state: Claude Code's figures, and an earlier process's accounts. Pure.
 
-Claude Code's figures are merged with those of the polls. Each of its terminals shows what its own last answer said, and
-shows it again and again: what comes later need not be newer. Within a period usage only grows, so the highest figure is
-the newest; and a period that ends sooner is over.
+Claude Code's figures are merged with those of the polls. Each of its terminals shows the figures of its own last
+answer, again and again: what comes later need not be newer. Within a period usage only grows, so the highest figure is
+the newest; and of two periods the one that ends sooner is over.
 
-An answer of the usage API that it keeps has a date, and is whole: as that of a poll it is right, whatever was said
-before it.
+An answer of the usage API that Claude Code keeps has a date, and is whole: it counts like that of a poll.
 
-What an earlier process has left is given to the accounts that are loaded, by the clock of now.
+What an earlier process has left is given to the accounts that are loaded, with its instants moved to the present clock.
 """
 
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import Final
 from monitor.core.alerts.machine import SAME_END
 from monitor.core.alerts.rules import WindowMemory
 from monitor.core.model import Account, AccountState, Usage, Window, window_duration
-from monitor.core.schedule import taken_up
+from monitor.core.schedule import resume
 
 NOISE: Final = 1e-6
 """Ratios closer than this are the same figure, written in another way."""
@@ -34,20 +33,21 @@ KEPT_FOR: Final = timedelta(days=1)
 """So long an account that was removed can come back with all that was known of it."""
 
 
-def settled(old: Usage | None, seen: Usage) -> Usage:
-    """The usage without ends that are none, and with those that it does not tell.
+def correct_resets(old: Usage | None, seen: Usage) -> Usage:
+    """Drop reset times that are not real, and fill in those that are missing.
 
-    Some idle 5h windows seem to have an end that slides with the clock: an end of an empty window that has moved since
-    the last answer is none. It may move in steps: until something is used, one that still lies nearly a whole window
-    ahead is none either. The end of a window that has not fallen, but tells none, is the one that was known.
+    Some idle 5h windows seem to have an end that slides with the clock: where the end of an empty window has moved
+    since the last answer, no window is open. It may move in steps: until something is used, an end that still lies
+    nearly a whole window ahead does not count either. A window without an end, whose usage has not fallen, keeps the
+    known one.
     """
     if old is None:
         return seen
-    windows = tuple(_settled(old.window(window.key), window, seen.at) for window in seen.windows)
+    windows = tuple(_correct_reset(old.window(w.key), w, seen.at) for w in seen.windows)
     return replace(seen, windows=windows) if windows != seen.windows else seen
 
 
-def _settled(known: Window | None, seen: Window, at: datetime) -> Window:
+def _correct_reset(known: Window | None, seen: Window, at: datetime) -> Window:
     if known is None:
         return seen
     if seen.resets_at is None and 0 < known.utilization <= seen.utilization:
@@ -65,15 +65,15 @@ def _settled(known: Window | None, seen: Window, at: datetime) -> Window:
     return seen
 
 
-def merged(old: Usage | None, seen: Usage) -> Usage | None:
-    """The usage with what was seen; None where that is nothing new.
+def merge_figures(old: Usage | None, seen: Usage) -> Usage | None:
+    """Merge the figures of a status line into the usage; None where they are nothing new.
 
-    A figure of a window that has ended says nothing.
+    A figure of a window that has ended is ignored.
     """
     if old is not None and seen.at < old.at:
         return None
-    windows = {window.key: window for window in old.windows} if old is not None else {}
-    known = dict(windows)
+    known = {window.key: window for window in old.windows} if old is not None else {}
+    windows = dict(known)
     for window in seen.windows:
         if window.resets_at is None or window.resets_at > seen.at:
             before = known.get(window.key)
@@ -84,7 +84,7 @@ def merged(old: Usage | None, seen: Usage) -> Usage | None:
 
 
 def _newer(known: Window, seen: Window, at: datetime) -> Window:
-    """Pick the newer one. One that tells no end where an open window is known may just not have been told of it."""
+    """Pick the newer one. Where an open window is known, figures without an end may just lack it."""
     if known.resets_at is not None and seen.resets_at is not None:
         if abs(seen.resets_at - known.resets_at) > SAME_END:
             return seen if seen.resets_at > known.resets_at else known
@@ -97,13 +97,13 @@ def _newer(known: Window, seen: Window, at: datetime) -> Window:
     return replace(known, utilization=seen.utilization)
 
 
-def answered(
+def merge_answer(
     old: Usage | None, answer: Usage, memories: Mapping[str, WindowMemory]
 ) -> Usage | None:
-    """The usage with a dated answer; None where all of it was known, or newer, or it holds no limit.
+    """Merge a dated answer into the usage; None where it holds nothing new, or no limit.
 
-    A status line may have overtaken the answer, and speaks of fewer windows: those that it left alone, as the
-    `memories` of their last samples say, are the answer's.
+    A status line may have come since, and names fewer windows: the others, by the instants of their last samples in
+    `memories`, are taken from the answer.
     """
     if old is None:
         return answer
@@ -121,33 +121,29 @@ def answered(
 # What an earlier process knew
 
 
-def restored(
-    fresh: AccountState, old: AccountState, now: datetime, base: timedelta
-) -> AccountState:
-    """The loaded account with what was known of it before, which no poll under way belongs to.
+def restore(fresh: AccountState, old: AccountState, now: datetime, base: timedelta) -> AccountState:
+    """Give a freshly loaded account what was known of it before.
 
-    Figures and schedule may be another process's than the memory of alerts, and by another clock: each moves alone.
+    Where an instant lies ahead, the clock was set back meanwhile, and all are moved by as much. The figures and the
+    alert machine's memory may be of two processes with different clocks: they are moved apart.
     """
     none_ahead = timedelta(0)
-    alerts_by = min([none_ahead, *(now - memory.at for memory in old.alerts.values())])
-    remembered = moved(old, alerts_by)
+    remembered = old.shift(min([none_ahead, *(now - memory.at for memory in old.alerts.values())]))
     known = replace(
-        moved(old, min(none_ahead, now - _newest(old, now))),
+        old.shift(min(none_ahead, now - _newest(old, now))),
         account=fresh.account,
         polling=False,
         alerts=remembered.alerts,
         conditions=remembered.conditions,
     )
-    return taken_up(known, now, base, fresh.next_poll_at)
+    return resume(known, now, base, fresh.next_poll_at)
 
 
-def renamed_by_hand(
-    accounts: Sequence[Account], known: Mapping[str, AccountState]
-) -> dict[str, str]:
-    """The new names of accounts that somebody has renamed in the settings, by the old ones; none where in doubt.
+def match_renamed(accounts: Sequence[Account], known: Mapping[str, AccountState]) -> dict[str, str]:
+    """Find accounts that were renamed in the settings file: their new names by the old ones.
 
-    The old name is gone, nothing is known under the new one, and no other account could be meant on either side. They
-    are of one organization that no other account is of, or have the token from the same place.
+    The old name is gone, nothing is known under the new one, and no other account could be meant on either side. Both
+    are the only account of one organization, or take their token from the same place.
     """
     names = {account.name for account in accounts}
     gone = {name: old for name, old in known.items() if name not in names}
@@ -164,7 +160,8 @@ def renamed_by_hand(
 
 
 def _may_have_been(account: Account, old: AccountState, is_alone: bool) -> bool:
-    """Two addresses are two persons, who may be of one organization and use one folder."""
+    """Return whether the loaded account may be the one that was known as `old`."""
+    # Two addresses are two persons, who may be of one organization and use one folder.
     address, former = account.name.partition(" ")[0], old.account.name.partition(" ")[0]
     if "@" in address and "@" in former and address != former:
         return False
@@ -178,12 +175,12 @@ def _may_have_been(account: Account, old: AccountState, is_alone: bool) -> bool:
 
 
 def _place(account: Account) -> tuple[str, ...]:
-    """Name the place from which the settings take the token; empty where they do not say."""
+    """Return the place from which the settings take the token; empty where they do not name one."""
     return account.token_command or ((account.config_dir,) if account.config_dir else ())
 
 
-def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:
-    """The accounts for a program that may not ask the API: that asking failed says nothing any more."""
+def clear_failures(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:
+    """Forget failed polls, for a program that may not ask the API any more."""
     known = dict(accounts)
     for name, old in accounts.items():
         if old.down is not None:
@@ -192,31 +189,12 @@ def unasked(accounts: Mapping[str, AccountState]) -> dict[str, AccountState]:
 
 
 def is_recent(old: AccountState, now: datetime) -> bool:
-    """Say if the account was polled within the last day."""
+    """Return whether the account was polled within the last day."""
     return old.last_success_at is not None and now - _newest(old, now) < KEPT_FOR
 
 
 def _newest(old: AccountState, now: datetime) -> datetime:
-    """The newest instant that has been; where it is still to come, the clock was set back meanwhile."""
+    """Return the newest instant at which something happened to the account."""
     since = old.down.since if old.down else None
     have_been = (*old.requests, old.last_success_at, old.throttled_at, since)
     return max((at for at in have_been if at is not None), default=now)
-
-
-def moved(old: AccountState, by: timedelta) -> AccountState:
-    """The account for a clock that was set by this much; what the server says keeps its instants."""
-    if not by:
-        return old
-    return replace(
-        old,
-        next_poll_at=old.next_poll_at + by,
-        backoff_until=old.backoff_until and old.backoff_until + by,
-        throttled_at=old.throttled_at and old.throttled_at + by,
-        last_success_at=old.last_success_at and old.last_success_at + by,
-        used_at=old.used_at and old.used_at + by,
-        usage=old.usage and replace(old.usage, at=old.usage.at + by),
-        forecast=old.forecast and replace(old.forecast, at=old.forecast.at + by),
-        requests=tuple(at + by for at in old.requests),
-        alerts={key: memory.moved(by) for key, memory in old.alerts.items()},
-        conditions={key: c.moved(by) for key, c in old.conditions.items()},
-    )

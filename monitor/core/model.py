@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -381,3 +381,21 @@ class AccountState:
         if self.last_success_at is None:
             return False
         return now - self.last_success_at <= kept_for(interval)
+
+    def shift(self, by: timedelta) -> "AccountState":
+        """Move its instants, for a clock that was set by this much; those that the server named stay."""
+        if not by:
+            return self
+        return replace(
+            self,
+            next_poll_at=self.next_poll_at + by,
+            backoff_until=self.backoff_until and self.backoff_until + by,
+            throttled_at=self.throttled_at and self.throttled_at + by,
+            last_success_at=self.last_success_at and self.last_success_at + by,
+            used_at=self.used_at and self.used_at + by,
+            usage=self.usage and replace(self.usage, at=self.usage.at + by),
+            forecast=self.forecast and replace(self.forecast, at=self.forecast.at + by),
+            requests=tuple(at + by for at in self.requests),
+            alerts={key: memory.shift(by) for key, memory in self.alerts.items()},
+            conditions={key: c.shift(by) for key, c in self.conditions.items()},
+        )

@@ -7,10 +7,10 @@ measured 2026-07 to 2026-09.
 
 The budget is those 28 requests, whoever asks for them. A request that follows the one before by the interval of the
 settings or more is *in turn*, any other is an *extra*: a refresh, a renewed token, the poll after a reset, a
-reconnection, a second try. Those in turn are at most `in_turn(interval)` in any hour, whatever comes between them. An
-extra waits until the extras of the hour before it are fewer than what is left of the 28, or until it is in turn. So
-whichever hour one looks at, its last extra saw to the number of the extras in it, and the sum is at most 28. An
-interval that leaves nothing has no extras.
+reconnection, a second try. Those in turn are at most `most_in_turn(interval)` in any hour, whatever comes between
+them. An extra waits until the extras of the hour before it are fewer than what is left of the 28, or until it is in
+turn. So whichever hour one looks at, its last extra saw to the number of the extras in it, and the sum is at most 28.
+An interval that leaves nothing has no extras.
 
 That holds while the interval stays. Where it is changed, those in turn of the old one and of the new one meet in one
 hour: hence the second bound, which counts all requests of the hour, and which a request in turn keeps to as well,
@@ -67,7 +67,7 @@ FAILING_MOST: Final = timedelta(seconds=1800)
 
 
 def first_poll_at(now: datetime, place: int, count: int, interval: timedelta) -> datetime:
-    """When the account at `place` (from 0) of `count` is polled first: soon, but not all at once."""
+    """Say when the account at `place` (from 0) of `count` is polled first: soon, but not all at once."""
     spread = FIRST_ROUND * interval / max(count, 1)
     together, others = min(place, FIRST_AT_ONCE), max(place - FIRST_AT_ONCE, 0)
     return now + together * min(FIRST_STAGGER, spread) + others * min(timedelta(seconds=1), spread)
@@ -76,7 +76,7 @@ def first_poll_at(now: datetime, place: int, count: int, interval: timedelta) ->
 def after_success(
     state: AccountState, now: datetime, base: timedelta, jitter: float
 ) -> AccountState:
-    """The account's schedule after a success: one interval on, sooner where a reset lies between."""
+    """Schedule the next poll after a success: one interval on, sooner where a reset lies between."""
     if state.throttled_at is not None and now - state.throttled_at >= HOUR:
         state = replace(state, throttled_at=None)
     interval = _interval(state, base)
@@ -87,7 +87,7 @@ def after_success(
     return replace(
         state,
         interval=interval,
-        next_poll_at=in_budget(state.requests, base, due),
+        next_poll_at=next_in_budget(state.requests, base, due),
         backoff_until=None,
         failures_in_a_row=0,
     )
@@ -105,10 +105,10 @@ def after_failure(
     retry_after: timedelta | None,
     jitter: float,
 ) -> AccountState:
-    """The account's schedule after a failure, the newest in a row of `state.failures_in_a_row`."""
+    """Schedule the next poll after a failure, the newest of `state.failures_in_a_row`."""
     throttled_at = now if reason is Reason.RATE_LIMITED else state.throttled_at
     delay = _delay(reason, state.failures_in_a_row, base, retry_after, jitter)
-    due = in_budget(state.requests, base, now + delay)
+    due = next_in_budget(state.requests, base, now + delay)
     binding = reason is Reason.RATE_LIMITED or retry_after is not None
     return replace(
         state,
@@ -138,8 +138,8 @@ def _delay(
     return min(first * (1 << doublings), most) * (1 + JITTER * jitter)
 
 
-def hurried(state: AccountState, now: datetime, base: timedelta, floor: timedelta) -> AccountState:
-    """The schedule where figures are wanted at once, but no sooner than `floor` after the last request.
+def hurry(state: AccountState, now: datetime, base: timedelta, floor: timedelta) -> AccountState:
+    """Poll as soon as may be, but not within `floor` of the last request.
 
     A block of the server stays in force, and so does the budget.
     """
@@ -148,20 +148,20 @@ def hurried(state: AccountState, now: datetime, base: timedelta, floor: timedelt
         earliest.append(state.backoff_until)
     if state.requests:
         earliest.append(state.requests[-1] + floor)
-    allowed = in_budget(state.requests, base, max(earliest))
+    allowed = next_in_budget(state.requests, base, max(earliest))
     return replace(state, next_poll_at=min(state.next_poll_at, allowed))
 
 
 def is_in_turn(state: AccountState, now: datetime, base: timedelta) -> bool:
-    """Say if a program that does not stay may poll: as often as one that stays would, and no more."""
+    """Return whether a command that polls by itself may do so: as often as a running monitor would, and no more."""
     if state.backoff_until is not None and now < state.backoff_until:
         return False
     turn = state.requests[-1] + _interval(state, base) if state.requests else now
-    return in_budget(state.requests, base, min(state.next_poll_at, turn)) <= now
+    return next_in_budget(state.requests, base, min(state.next_poll_at, turn)) <= now
 
 
-def followed(state: AccountState, base: timedelta) -> AccountState:
-    """The schedule under the interval that the settings name now: a shorter one is followed, a back-off stands."""
+def follow_interval(state: AccountState, base: timedelta) -> AccountState:
+    """Go by the interval that the settings name now: a shorter one counts at once, a back-off stands."""
     if state.down is None:
         interval = _interval(state, base)
     elif state.backoff_until is not None:
@@ -175,44 +175,44 @@ def followed(state: AccountState, base: timedelta) -> AccountState:
     return replace(
         state,
         interval=max(min(state.interval, interval), base),
-        next_poll_at=in_budget(state.requests, base, due),
+        next_poll_at=next_in_budget(state.requests, base, due),
     )
 
 
-def taken_up(state: AccountState, now: datetime, base: timedelta, turn: datetime) -> AccountState:
-    """The schedule of an earlier process, gone on with. What fell due meanwhile is polled at `turn`, one by one.
+def resume(state: AccountState, now: datetime, base: timedelta, turn: datetime) -> AccountState:
+    """Go on with the schedule of an earlier process. A poll that fell due meanwhile comes at `turn`.
 
-    No due time is farther off than a schedule can set it: the clock may have been another one.
+    No due time stays farther off than a schedule can set it: the clock may have been another one.
     """
     latest = now + max(2 * base, RETRY_AFTER_MOST + RETRY_AFTER_MARGIN)
-    state = followed(state, base)
+    state = follow_interval(state, base)
     due = turn if state.next_poll_at <= now else min(state.next_poll_at, latest)
     return replace(
         state,
-        next_poll_at=in_budget(state.requests, base, due),
+        next_poll_at=next_in_budget(state.requests, base, due),
         backoff_until=state.backoff_until and min(state.backoff_until, latest),
         requests=_recent(state, now),
     )
 
 
-def counted(
+def count_requests(
     state: AccountState,
     requests: tuple[datetime, ...],
     backoff_until: datetime | None,
     base: timedelta,
 ) -> AccountState:
-    """The schedule beside other processes: what they have sent counts, and what the server told them is so."""
+    """Take over the requests and the back-off that all processes of the user know of."""
     told = [at for at in (state.backoff_until, backoff_until) if at is not None]
     state = replace(state, requests=requests, backoff_until=max(told, default=None))
     due = max([state.next_poll_at, *told])
-    return replace(state, next_poll_at=in_budget(requests, base, due))
+    return replace(state, next_poll_at=next_in_budget(requests, base, due))
 
 
-def with_request(state: AccountState, now: datetime, base: timedelta) -> AccountState:
-    """One request more, and no other one before its turn, even if nobody lives to see the answer."""
+def add_request(state: AccountState, now: datetime, base: timedelta) -> AccountState:
+    """Count one more request, and plan the next one an interval later, even if this process dies before the answer."""
     requests = (*_recent(state, now), now)
     due = max(state.next_poll_at, now + _interval(state, base))
-    return replace(state, requests=requests, next_poll_at=in_budget(requests, base, due))
+    return replace(state, requests=requests, next_poll_at=next_in_budget(requests, base, due))
 
 
 def _recent(state: AccountState, now: datetime) -> tuple[datetime, ...]:
@@ -223,33 +223,33 @@ def _recent(state: AccountState, now: datetime) -> tuple[datetime, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """Requests of an account within the hour, the server's word on it, and if one more is `allowed`."""
+class SentRequests:
+    """An account's requests within the hour, the end of the server's back-off, and whether one more is `allowed`."""
 
     requests: tuple[datetime, ...] = ()
     backoff_until: datetime | None = None
     allowed: bool = False
 
-    def moved(self, by: timedelta) -> "Sent":
-        """The same by a clock that was set by this much."""
+    def decide(self, base: timedelta, now: datetime) -> "SentRequests":
+        """Decide whether one more request may be sent at this moment."""
+        waits = self.backoff_until is not None and now < self.backoff_until
+        return replace(self, allowed=not waits and next_in_budget(self.requests, base, now) <= now)
+
+    def shift(self, by: timedelta) -> "SentRequests":
+        """Move all instants, for a clock that was set by this much."""
         until = self.backoff_until and self.backoff_until + by
         return replace(self, requests=tuple(at + by for at in self.requests), backoff_until=until)
 
 
-def may_send(sent: Sent, base: timedelta, now: datetime) -> Sent:
-    """The same, with a decision on one more request at this moment."""
-    waits = sent.backoff_until is not None and now < sent.backoff_until
-    return replace(sent, allowed=not waits and in_budget(sent.requests, base, now) <= now)
+def next_in_budget(requests: Sequence[datetime], base: timedelta, at: datetime) -> datetime:
+    """Find the first instant, from `at` on, at which a request keeps to the budget (see above).
 
-
-def in_budget(requests: Sequence[datetime], base: timedelta, at: datetime) -> datetime:
-    """The first instant, from `at` on, at which a request keeps to the budget, after these of the last hour, the
-    oldest of them first; see above.
+    `requests` are those of the last hour, the oldest first.
     """
     if not requests:
         return at
-    turn, spare = requests[-1] + base, REQUESTS_PER_HOUR - in_turn(base)
-    most = max(REQUESTS_PER_HOUR, in_turn(base))
+    turn, spare = requests[-1] + base, REQUESTS_PER_HOUR - most_in_turn(base)
+    most = max(REQUESTS_PER_HOUR, most_in_turn(base))
     # Until when the hour has as many requests as it may, and until when more than that.
     full_until = requests[-most] + BUDGET_SPAN if len(requests) >= most else requests[0]
     past_until = requests[-most - 1] + BUDGET_SPAN if len(requests) > most else requests[0]
@@ -264,12 +264,12 @@ def in_budget(requests: Sequence[datetime], base: timedelta, at: datetime) -> da
     return at if at < past_until else max(at, full_until)
 
 
-def in_turn(base: timedelta) -> int:
+def most_in_turn(base: timedelta) -> int:
     """Return how many requests an interval by itself sends in an hour at most."""
     return BUDGET_SPAN // base + 1
 
 
-def over_budget(base: timedelta) -> str | None:
+def warn_over_budget(base: timedelta) -> str | None:
     """Warn of an interval that by itself is more than the usage API allows; None where it is not."""
     if base >= LEAST_INTERVAL:
         return None

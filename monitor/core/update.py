@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from monitor.core import merge, schedule
+from monitor.core import schedule
 from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
 from monitor.core.alerts.rules import Alert
@@ -38,6 +38,15 @@ from monitor.core.events import (
     Tested,
     Ticked,
 )
+from monitor.core.merge import (
+    clear_failures,
+    correct_resets,
+    is_recent,
+    match_renamed,
+    merge_answer,
+    merge_figures,
+    restore,
+)
 from monitor.core.model import FIVE_HOURS, LONGEST_EXPECTED, AccountState, Down, Usage
 from monitor.core.state import LOG_LENGTH, LoggedAlert, Policy, State
 
@@ -68,7 +77,7 @@ def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
     """The state after the event, and the alerts that a sample has led to."""
     match event:
         case Restored():
-            left = event.accounts if state.policy.polls else merge.unasked(event.accounts)
+            left = event.accounts if state.policy.polls else clear_failures(event.accounts)
             conditions = {**event.conditions, **state.conditions}
             state = replace(state, restored=left, conditions=conditions)
             state = _logged(replace(state, log=event.log), *state.log)
@@ -88,7 +97,7 @@ def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
             floor, base = schedule.REFRESH_FLOOR, state.policy.interval
             chosen = state.accounts if event.account is None else {event.account}
             refreshed = {
-                name: schedule.hurried(old, event.at, base, floor)
+                name: schedule.hurry(old, event.at, base, floor)
                 for name, old in state.accounts.items()
                 if name in chosen
             }
@@ -105,10 +114,10 @@ def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
             state = replace(state, muted_until=event.until)
         case ClockStepped():
             # A clock set back would make every sample look old and every due time far.
-            state = _moved(state, min(event.by, timedelta(0)))
+            state = _shift_clock(state, min(event.by, timedelta(0)))
         case ClockCorrected():
             by = event.offset - state.clock_offset
-            state = _moved(replace(state, clock_offset=event.offset), by)
+            state = _shift_clock(replace(state, clock_offset=event.offset), by)
         case Ticked():
             pass
         case _:
@@ -139,13 +148,13 @@ def _account_after(
                 config_dir=event.config_dir,
             )
             if event.renewed:
-                new = schedule.hurried(new, event.at, base, schedule.RENEWAL_FLOOR)
+                new = schedule.hurry(new, event.at, base, schedule.RENEWAL_FLOOR)
         case PollStarted():
             new = replace(old, polling=True, polls=old.polls + 1)
         case RequestsCounted():
-            new = schedule.counted(old, event.requests, event.backoff_until, base)
+            new = schedule.count_requests(old, event.requests, event.backoff_until, base)
         case RequestSent():
-            new = schedule.with_request(old, event.at, base)
+            new = schedule.add_request(old, event.at, base)
         case PollPostponed():
             new = replace(old, polling=False)
         case PollSucceeded():
@@ -169,7 +178,7 @@ def _polled(
         failure = Failure(Reason.SCHEMA, Cause.NO_LIMITS)
         failed = PollFailed(event.at, event.account, failure, event.duration, event.jitter)
         return _failed(old, failed, policy.interval), ()
-    usage = merge.settled(old.usage, event.usage)
+    usage = correct_resets(old.usage, event.usage)
     memories, alerts = observe(event.account, old.alerts, usage, policy.alerts)
     new = replace(
         old,
@@ -211,11 +220,11 @@ def _overheard(
     They may be found later than they came, and so are their alerts. The alert machine sees the windows that are new:
     what was known before is no second sample.
     """
-    seen = merge.settled(old.usage, replace(event.usage, at=min(event.usage.at, event.at)))
+    seen = correct_resets(old.usage, replace(event.usage, at=min(event.usage.at, event.at)))
     if isinstance(event, AnswerSeen):
-        usage, news = merge.answered(old.usage, seen, old.alerts), {w.key for w in seen.windows}
+        usage, news = merge_answer(old.usage, seen, old.alerts), {w.key for w in seen.windows}
     else:
-        usage = merge.merged(old.usage, seen)
+        usage = merge_figures(old.usage, seen)
         known = old.usage.windows if old.usage else ()
         news = {w.key for w in usage.windows if w not in known} if usage else set()
     if usage is None:
@@ -234,13 +243,15 @@ def _overheard(
 def _with_policy(state: State, event: PolicyChanged) -> State:
     """The first round of polls, or of looks where there are none, is not over again unless that changes."""
     policy, before = event.policy, state.policy
-    known = state.accounts if policy.polls else merge.unasked(state.accounts)
+    known = state.accounts if policy.polls else clear_failures(state.accounts)
     return replace(
         state,
         policy=policy,
         loaded_at=event.at,
         reload_failed=False,
-        accounts={name: schedule.followed(old, policy.interval) for name, old in known.items()},
+        accounts={
+            name: schedule.follow_interval(old, policy.interval) for name, old in known.items()
+        },
         looked_around=not policy.polls and (before.polls or state.looked_around),
     )
 
@@ -252,7 +263,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
     """
     interval = state.policy.interval
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
-    renamed = merge.renamed_by_hand(event.accounts, {**state.restored, **known})
+    renamed = match_renamed(event.accounts, {**state.restored, **known})
     known = {renamed.get(name, name): old for name, old in known.items()}
     restored = {renamed.get(name, name): old for name, old in state.restored.items()}
     renamed = {**event.renamed, **renamed}
@@ -274,7 +285,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
             phase=place / len(event.accounts),
         )
         if left is not None and account.has_limits_of(left.account.org_id):
-            accounts[name] = merge.restored(accounts[name], left, event.at, interval)
+            accounts[name] = restore(accounts[name], left, event.at, interval)
     logged_in = renamed.get(state.logged_in or "", state.logged_in)
     return replace(
         state,
@@ -285,7 +296,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
         restored={
             name: old
             for name, old in {**restored, **known}.items()
-            if name not in accounts and merge.is_recent(old, event.at)
+            if name not in accounts and is_recent(old, event.at)
         },
     )
 
@@ -311,10 +322,10 @@ def _logged(state: State, *entries: LoggedAlert) -> State:
     return replace(state, log=(*state.log, *entries)[-LOG_LENGTH:])
 
 
-def _moved(state: State, by: timedelta) -> State:
+def _shift_clock(state: State, by: timedelta) -> State:
     """Move what was noted by the clock of before."""
     if not by:
         return state
-    accounts = {name: merge.moved(old, by) for name, old in state.accounts.items()}
-    conditions = {key: c.moved(by) for key, c in state.conditions.items()}
+    accounts = {name: old.shift(by) for name, old in state.accounts.items()}
+    conditions = {key: c.shift(by) for key, c in state.conditions.items()}
     return replace(state, accounts=accounts, conditions=conditions)

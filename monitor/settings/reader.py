@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from monitor.core.errors import SettingsError
 from monitor.core.sanitize import printable
-from monitor.core.schedule import over_budget
+from monitor.core.schedule import warn_over_budget
 from monitor.paths import state_folder
 from monitor.settings.model import FILE, REMOTE_CHANNELS, Settings
 from monitor.settings.schema import InvalidValueError, KeyPath
@@ -93,7 +93,7 @@ def parse(content: bytes, path: Path) -> Settings:
     used = settings.poll_interval_secs
     told = document.get("settings", {}).get("poll_interval_secs", used)
     short = f"poll_interval_secs = {told} is too short: {used} is used" if told < used else ""
-    warnings = [*filter(None, (short, over_budget(timedelta(seconds=used))))]
+    warnings = [*filter(None, (short, warn_over_budget(timedelta(seconds=used))))]
     if not warnings:
         return settings
     at = source.line(("settings", "poll_interval_secs"))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from monitor.core.model import AccountState
-from monitor.core.schedule import BUDGET_SPAN, Sent, may_send
+from monitor.core.schedule import BUDGET_SPAN, SentRequests
 from monitor.storage.db import StorageError
 from monitor.storage.writer import Database
 
@@ -54,7 +54,7 @@ class RequestBudget:
         self._database = database
         self._is_brief = is_brief
 
-    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+    async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> SentRequests:
         """Say whether one more request may be sent, which then counts; and all that were sent before."""
         limit = BRIEF_COUNT_SECS if self._is_brief else COUNT_SECS
         try:
@@ -62,14 +62,16 @@ class RequestBudget:
                 lambda database: acquire(database, account, base, now), within=limit
             )
         except StorageError as error:
-            own = Sent(account.requests, account.backoff_until)
+            own = SentRequests(account.requests, account.backoff_until)
             if self._is_brief:
                 _log.error("no request was sent, since it cannot be counted: %s", error)
                 return own
             _log.debug("requests are not counted: %s", error)
-            return may_send(own, base, now)
+            return own.decide(base, now)
 
-    async def sent(self, accounts: Mapping[str, AccountState], now: datetime) -> dict[str, Sent]:
+    async def sent(
+        self, accounts: Mapping[str, AccountState], now: datetime
+    ) -> dict[str, SentRequests]:
         """Read what was sent for each of the accounts, as far as it can be read soon."""
         try:
             return await self._database.read(
@@ -83,11 +85,11 @@ class RequestBudget:
 
 def acquire(
     database: sqlite3.Connection, account: AccountState, base: timedelta, now: datetime
-) -> Sent:
+) -> SentRequests:
     """Count one more request where it may be sent; to be called in a transaction that writes."""
     known = sent(database, account, now)
     is_taken = now in known.requests  # by another process, within this very microsecond
-    decided = known if is_taken else may_send(known, base, now)
+    decided = known if is_taken else known.decide(base, now)
     database.execute(_DROP, _span(now))
     if decided.allowed:
         counted = (*decided.requests, now)
@@ -97,7 +99,7 @@ def acquire(
     return decided
 
 
-def sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> Sent:
+def sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> SentRequests:
     """Put together what this process knows of the account's requests, and what the database does."""
     keys = _keys(account)
     rows = database.execute(_REQUESTS, (*keys, *_span(now))).fetchall()
@@ -105,7 +107,7 @@ def sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> 
     own = (at for at in account.requests if now - at <= BUDGET_SPAN)
     requests = {*own, *(_instant(at) for (at,) in rows)}
     backoffs = [account.backoff_until, None if until is None else _instant(until)]
-    return Sent(tuple(sorted(requests)), max(filter(None, backoffs), default=None))
+    return SentRequests(tuple(sorted(requests)), max(filter(None, backoffs), default=None))
 
 
 def put_backoff(database: sqlite3.Connection, account: AccountState) -> None:

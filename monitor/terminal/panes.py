@@ -15,7 +15,7 @@ from monitor.core.alerts.text import headline, is_critical
 from monitor.core.errors import command, explain
 from monitor.core.model import EXTRA, SEVEN_DAYS, AccountState, AuthMethod, Window
 from monitor.core.sanitize import clean
-from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, over_budget
+from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, warn_over_budget
 from monitor.core.state import LoggedAlert, State
 from monitor.credentials.folders import DEFAULT, config_dir
 from monitor.terminal import table
@@ -233,7 +233,7 @@ def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[
         moment.turns_in(HOUR - (moment.now - at))
     requests = f"{len(recent)} of about {REQUESTS_PER_HOUR} this hour"
     interval = state.policy.interval
-    if interval < _SHORTEST_INTERVAL or over_budget(interval) is None:
+    if interval < _SHORTEST_INTERVAL or warn_over_budget(interval) is None:
         yield "Requests", text_line(requests)
     else:
         needed = -(-HOUR // interval)

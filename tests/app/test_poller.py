@@ -19,7 +19,7 @@ from monitor.core.events import (
     RefreshRequested,
 )
 from monitor.core.model import Account, AccountState, Credential, Identity, Secret, Usage
-from monitor.core.schedule import Sent
+from monitor.core.schedule import SentRequests
 from monitor.core.state import Policy, State
 from monitor.storage.requests import RequestBudget
 from monitor.store import Store
@@ -254,10 +254,12 @@ class FakeBudget(RequestBudget):
     backoff_until: datetime | None = None
     left: int = 0
 
-    async def acquire(self, account: AccountState, _base: timedelta, _now: datetime) -> Sent:
+    async def acquire(
+        self, account: AccountState, _base: timedelta, _now: datetime
+    ) -> SentRequests:
         requests = tuple(sorted({*account.requests, *self.others}))
         self.left -= 1
-        return Sent(requests, self.backoff_until, allowed=self.left >= 0)
+        return SentRequests(requests, self.backoff_until, allowed=self.left >= 0)
 
 
 async def test_what_other_processes_have_sent_postpones_a_poll() -> None:
@@ -291,7 +293,9 @@ async def test_a_request_that_is_counted_while_the_clock_is_corrected_is_one_of_
     is_counting = rig.api.hold = asyncio.Event()
 
     class SlowForOne(OwnRequests):
-        async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> Sent:
+        async def acquire(
+            self, account: AccountState, base: timedelta, now: datetime
+        ) -> SentRequests:
             sent = await super().acquire(account, base, now)
             while account.account.name == "b" and rig.server_clock.offset != off:
                 is_counting.set()

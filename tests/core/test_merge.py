@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitor.core.alerts.machine import observe
 from monitor.core.alerts.rules import RuleBook, WindowMemory
-from monitor.core.merge import answered, merged, settled
+from monitor.core.merge import correct_resets, merge_answer, merge_figures
 from monitor.core.model import ExtraUsage, Usage, Window
 from tests.builders import NOW, after, before, usage
 
@@ -43,7 +43,7 @@ KNOWN = usage(five(40), week(7), at=before(minutes=5))
     ],
 )
 def test_a_window_is_merged_with_what_was_known(seen: Window, expected: Window | None) -> None:
-    known = merged(KNOWN, usage(seen))
+    known = merge_figures(KNOWN, usage(seen))
     if expected is None:
         assert known is None
     else:
@@ -52,36 +52,38 @@ def test_a_window_is_merged_with_what_was_known(seen: Window, expected: Window |
 
 def test_a_window_that_had_ended_opens_anew() -> None:
     ended = usage(five(99, before(minutes=1)), at=before(minutes=9))
-    assert merged(ended, usage(five(2))) == usage(five(2))
-    assert merged(ended, usage(five(0, None))) == usage(five(0, None))
+    assert merge_figures(ended, usage(five(2))) == usage(five(2))
+    assert merge_figures(ended, usage(five(0, None))) == usage(five(0, None))
 
 
 def test_a_window_that_was_closed_opens() -> None:
     closed = usage(five(0, None), at=before(minutes=9))
-    assert merged(closed, usage(five(2))) == usage(five(2))
-    assert merged(closed, usage(five(0, None))) is None
+    assert merge_figures(closed, usage(five(2))) == usage(five(2))
+    assert merge_figures(closed, usage(five(0, None))) is None
 
 
 def test_what_is_older_than_the_newest_poll_is_ignored() -> None:
-    assert merged(KNOWN, usage(five(90), at=before(minutes=6))) is None
-    assert merged(KNOWN, usage(five(90), at=before(minutes=5))) is not None
+    assert merge_figures(KNOWN, usage(five(90), at=before(minutes=6))) is None
+    assert merge_figures(KNOWN, usage(five(90), at=before(minutes=5))) is not None
 
 
 def test_without_any_usage_everything_is_news_but_what_has_ended() -> None:
     seen = usage(five(42), Window("7d", 0.9, before(minutes=1)))
-    assert merged(None, seen) == usage(five(42))
-    assert merged(None, usage()) is None
-    assert merged(None, usage(Window("5h", 0.9, NOW))) is None
+    assert merge_figures(None, seen) == usage(five(42))
+    assert merge_figures(None, usage()) is None
+    assert merge_figures(None, usage(Window("5h", 0.9, NOW))) is None
 
 
 def test_a_window_that_was_not_known_is_added() -> None:
-    assert merged(usage(week(7), at=before(minutes=5)), usage(five(1))) == usage(week(7), five(1))
+    assert merge_figures(usage(week(7), at=before(minutes=5)), usage(five(1))) == usage(
+        week(7), five(1)
+    )
 
 
 def test_money_and_locks_stay() -> None:
     money = ExtraUsage(enabled=True)
     locked = Window("5h", 0.4, END, locked_reason="seat_removed")
-    known = merged(Usage(before(minutes=5), (locked,), money), usage(five(50)))
+    known = merge_figures(Usage(before(minutes=5), (locked,), money), usage(five(50)))
     assert known == Usage(NOW, (Window("5h", 0.5, END, locked_reason="seat_removed"),), money)
 
 
@@ -96,23 +98,23 @@ def remembered(usage: Usage) -> dict[str, WindowMemory]:
 def test_a_later_answer_replaces_all_that_was_known(window: Window) -> None:
     money = ExtraUsage(enabled=True)
     answer = Usage(NOW, (window,), money)
-    assert answered(KNOWN, answer, remembered(KNOWN)) == answer
-    assert answered(None, answer, {}) == answer
+    assert merge_answer(KNOWN, answer, remembered(KNOWN)) == answer
+    assert merge_answer(None, answer, {}) == answer
 
 
 def test_an_answer_that_is_not_later_changes_nothing() -> None:
     for at in (before(minutes=5), before(minutes=9)):
-        assert answered(KNOWN, usage(five(90), week(90), at=at), remembered(KNOWN)) is None
-        assert answered(KNOWN, usage(five(90), at=at), {}) is None
+        assert merge_answer(KNOWN, usage(five(90), week(90), at=at), remembered(KNOWN)) is None
+        assert merge_answer(KNOWN, usage(five(90), at=at), {}) is None
 
 
 def test_an_answer_that_a_status_line_has_overtaken_tells_of_what_that_left_alone() -> None:
     """The status line spoke of the five hours a moment ago, and of the week never."""
     memories = {**remembered(KNOWN), **remembered(usage(five(50)))}
-    known = merged(KNOWN, usage(five(50)))
+    known = merge_figures(KNOWN, usage(five(50)))
     answer = usage(five(48), week(3), Window("7d_opus", 0.2), at=before(seconds=10))
-    assert answered(known, answer, memories) == usage(five(50), week(3))
-    assert answered(usage(five(50), week(3)), answer, memories) is None
+    assert merge_answer(known, answer, memories) == usage(five(50), week(3))
+    assert merge_answer(usage(five(50), week(3)), answer, memories) is None
 
 
 ends = st.sampled_from([None, *(END + timedelta(minutes=m) for m in (-400, -300, -1, 0, 1, 300))])
@@ -126,7 +128,7 @@ usages = st.builds(
 
 @given(st.none() | usages, usages)
 def test_no_window_is_lost_and_none_falls_within_its_period(old: Usage | None, seen: Usage) -> None:
-    new = merged(old, seen)
+    new = merge_figures(old, seen)
     if new is None:
         return
     assert new.at == seen.at
@@ -135,14 +137,14 @@ def test_no_window_is_lost_and_none_falls_within_its_period(old: Usage | None, s
         assert now is not None
         if now.resets_at == window.resets_at:
             assert now.utilization >= window.utilization
-    assert merged(new, seen) is None, "what was said twice is no news"
+    assert merge_figures(new, seen) is None, "what was said twice is no news"
 
 
 def slid(old: Usage | None, *ends: datetime | None, percent: float = 0) -> list[Usage]:
     """What is made of answers three minutes apart that name these ends."""
     found = []
     for number, end in enumerate(ends):
-        old = settled(old, usage(five(percent, end), at=after(minutes=3 * number)))
+        old = correct_resets(old, usage(five(percent, end), at=after(minutes=3 * number)))
         found.append(old)
     return found
 
@@ -164,13 +166,13 @@ def test_an_end_that_slides_in_steps_is_none_either() -> None:
 def test_a_sliding_window_that_is_used_is_open() -> None:
     idle = slid(None, after(hours=5), after(hours=5, minutes=3))[-1]
     opened = usage(five(1, after(hours=5)), at=after(minutes=6))
-    assert settled(idle, opened) == opened
+    assert correct_resets(idle, opened) == opened
 
 
 def test_an_idle_window_whose_end_stays_is_open_after_a_while() -> None:
     idle = slid(None, after(hours=5), after(hours=5, minutes=3))[-1]
     later = usage(five(0, after(hours=5, minutes=3)), at=after(minutes=30))
-    assert settled(idle, later) == later
+    assert correct_resets(idle, later) == later
 
 
 @pytest.mark.parametrize(
@@ -187,16 +189,16 @@ def test_an_idle_window_whose_end_stays_is_open_after_a_while() -> None:
 )
 def test_an_end_that_does_not_slide_is_kept(first: Window, second: Window) -> None:
     seen = usage(second)
-    assert settled(usage(first, at=before(minutes=3)), seen) == seen
+    assert correct_resets(usage(first, at=before(minutes=3)), seen) == seen
 
 
 def test_a_window_that_has_not_fallen_keeps_the_end_that_an_answer_does_not_tell() -> None:
-    assert settled(KNOWN, usage(five(42, None))) == usage(five(42))
-    assert settled(KNOWN, usage(five(3, None))) == usage(five(3, None))
-    assert settled(usage(five(0)), usage(five(0, None))) == usage(five(0, None))
+    assert correct_resets(KNOWN, usage(five(42, None))) == usage(five(42))
+    assert correct_resets(KNOWN, usage(five(3, None))) == usage(five(3, None))
+    assert correct_resets(usage(five(0)), usage(five(0, None))) == usage(five(0, None))
     ended = usage(five(40, before(minutes=1)), at=before(minutes=9))
-    assert settled(ended, usage(five(42, None))) == usage(five(42, None))
+    assert correct_resets(ended, usage(five(42, None))) == usage(five(42, None))
 
 
 def test_an_answer_without_any_limit_is_no_news() -> None:
-    assert answered(KNOWN, usage(), {}) is None
+    assert merge_answer(KNOWN, usage(), {}) is None

@@ -27,11 +27,11 @@ def failed(
 
 
 def refreshed(state: AccountState) -> AccountState:
-    return schedule.hurried(state, NOW, BASE, schedule.REFRESH_FLOOR)
+    return schedule.hurry(state, NOW, BASE, schedule.REFRESH_FLOOR)
 
 
 def renewed(state: AccountState) -> AccountState:
-    return schedule.hurried(state, NOW, BASE, schedule.RENEWAL_FLOOR)
+    return schedule.hurry(state, NOW, BASE, schedule.RENEWAL_FLOOR)
 
 
 def wait(state: AccountState) -> float:
@@ -160,16 +160,16 @@ def test_refreshes_never_take_an_account_past_28_requests_in_an_hour() -> None:
 
 def test_requests_are_remembered_for_an_hour() -> None:
     state = live("a", requests=(before(minutes=61), before(minutes=59)))
-    assert schedule.with_request(state, NOW, BASE).requests == (before(minutes=59), NOW)
+    assert schedule.add_request(state, NOW, BASE).requests == (before(minutes=59), NOW)
 
 
 def test_a_request_puts_the_next_one_off_by_an_interval() -> None:
-    due = schedule.with_request(waiting("a"), NOW, BASE).next_poll_at
+    due = schedule.add_request(waiting("a"), NOW, BASE).next_poll_at
     assert due == after(seconds=180), "a successor that knows no answer asks no sooner"
     throttled = waiting("a", throttled_at=before(minutes=9))
-    assert schedule.with_request(throttled, NOW, BASE).next_poll_at == after(seconds=360)
+    assert schedule.add_request(throttled, NOW, BASE).next_poll_at == after(seconds=360)
     later = waiting("a", next_poll_at=after(hours=1))
-    assert schedule.with_request(later, NOW, BASE).next_poll_at == after(hours=1)
+    assert schedule.add_request(later, NOW, BASE).next_poll_at == after(hours=1)
 
 
 USED_UP = tuple(before(minutes=30, seconds=10 * n) for n in range(7, 0, -1))
@@ -208,7 +208,7 @@ def test_without_room_for_an_extra_its_turn_is_awaited(
 
 
 def follow(state: AccountState, seconds: float) -> AccountState:
-    return schedule.followed(state, timedelta(seconds=seconds))
+    return schedule.follow_interval(state, timedelta(seconds=seconds))
 
 
 def test_a_shorter_interval_is_followed_at_once() -> None:

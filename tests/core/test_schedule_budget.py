@@ -28,7 +28,7 @@ from monitor.core.events import (
     Restored,
 )
 from monitor.core.model import Account, AccountState, Usage, Window
-from monitor.core.schedule import Sent, in_budget, may_send, over_budget
+from monitor.core.schedule import SentRequests, next_in_budget, warn_over_budget
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from tests.builders import NOW, after, before
@@ -38,7 +38,7 @@ ACCOUNTS: Final = (Account("a", "org-a"),)
 
 
 def has_room(requests: Sequence[datetime], base: timedelta, now: datetime) -> bool:
-    return may_send(Sent(tuple(requests)), base, now).allowed
+    return SentRequests(tuple(requests)).decide(base, now).allowed
 
 
 def secs(seconds: float) -> timedelta:
@@ -49,7 +49,7 @@ def secs(seconds: float) -> timedelta:
     ("interval", "requests"), [(30, 120), (60, 60), (100, 36), (129, 28), (130, None), (180, None)]
 )
 def test_an_interval_that_is_too_short_is_named(interval: int, requests: int | None) -> None:
-    words = over_budget(secs(interval))
+    words = warn_over_budget(secs(interval))
     if requests is None:
         assert words is None
     else:
@@ -60,11 +60,11 @@ def test_an_interval_that_is_too_short_is_named(interval: int, requests: int | N
 
 
 def test_the_first_request_is_free() -> None:
-    assert in_budget((), secs(180), NOW) == NOW
+    assert next_in_budget((), secs(180), NOW) == NOW
 
 
 def test_an_interval_that_leaves_nothing_has_no_extras() -> None:
-    assert in_budget((before(seconds=1),), secs(130), NOW) == after(seconds=129)
+    assert next_in_budget((before(seconds=1),), secs(130), NOW) == after(seconds=129)
     assert not has_room((before(seconds=1),), secs(60), NOW)
 
 
@@ -73,18 +73,18 @@ def test_seven_extras_fit_into_an_hour_of_the_usual_interval() -> None:
     for _ in range(7):
         assert has_room(sent, secs(180), sent[-1] + secs(15))
         sent.append(sent[-1] + secs(15))
-    assert in_budget(sent, secs(180), sent[-1] + secs(15)) == sent[-1] + secs(180)
+    assert next_in_budget(sent, secs(180), sent[-1] + secs(15)) == sent[-1] + secs(180)
     assert has_room(sent, secs(180), sent[1] + HOUR + secs(6))
 
 
 def test_requests_in_turn_wait_where_another_interval_has_filled_the_hour() -> None:
     filled = [before(minutes=30) + secs(2 * n) for n in range(28)]
-    assert in_budget(filled, secs(130), NOW) == filled[0] + HOUR + secs(5)
+    assert next_in_budget(filled, secs(130), NOW) == filled[0] + HOUR + secs(5)
 
 
 def test_an_hour_that_a_shorter_interval_filled_is_not_waited_for() -> None:
     filled = [before(minutes=59) + secs(60 * n) for n in range(59)]
-    assert in_budget(filled, secs(180), after(seconds=120)) == after(seconds=120)
+    assert next_in_budget(filled, secs(180), after(seconds=120)) == after(seconds=120)
     assert not has_room(filled, secs(180), NOW)
 
 

@@ -12,7 +12,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from monitor.core.model import Account, AccountState, Identity
-from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, Sent
+from monitor.core.schedule import HOUR, REQUESTS_PER_HOUR, SentRequests
 from monitor.core.state import State
 from monitor.storage import requests
 from monitor.storage.db import StateFile
@@ -46,7 +46,7 @@ def takes(
     return file.write(lambda db: requests.acquire(db, of or account(), base, at)).allowed
 
 
-def known(file: StateFile, of: AccountState, at: datetime = NOW) -> Sent:
+def known(file: StateFile, of: AccountState, at: datetime = NOW) -> SentRequests:
     return file.read(lambda db: requests.sent(db, of, at))
 
 
@@ -179,7 +179,7 @@ async def test_the_budget_of_all_settings_files_is_one(tmp_path: Path) -> None:
     limited = replace(account(), backoff_until=after(minutes=40), failures_in_a_row=1)
     asked = State(accounts={"a": account()})
     other.record(asked, replace(asked, accounts={"a": limited}), ())
-    assert (await first.sent({"a": account()}, NOW))["a"] == Sent((NOW,), after(minutes=40))
+    assert (await first.sent({"a": account()}, NOW))["a"] == SentRequests((NOW,), after(minutes=40))
 
 
 async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it_sent_itself(

@@ -243,8 +243,8 @@ class Condition:
     freed_at: datetime | None = None
     alert: Alert | None = None
 
-    def moved(self, by: timedelta) -> "Condition":
-        """The condition for a clock that was set by this much."""
+    def shift(self, by: timedelta) -> "Condition":
+        """Move its instants, for a clock that was set by this much."""
         return replace(
             self,
             since=self.since + by,
@@ -276,8 +276,8 @@ class EndedWeek:
     read_at: datetime
     noticed_at: datetime
 
-    def moved(self, by: timedelta) -> "EndedWeek":
-        """The week for a clock that was set by this much."""
+    def shift(self, by: timedelta) -> "EndedWeek":
+        """Move the instants of our own clock, which was set by this much."""
         return replace(self, read_at=self.read_at + by, noticed_at=self.noticed_at + by)
 
 
@@ -311,13 +311,13 @@ class WindowMemory:
         end = round(self.resets_at.timestamp() / 60)
         return f"{end}+{self.generation}" if self.generation else f"{end}"
 
-    def moved(self, by: timedelta) -> "WindowMemory":
-        """The memory for a clock that was set by this much; what the server says keeps its instants."""
+    def shift(self, by: timedelta) -> "WindowMemory":
+        """Move its instants, for a clock that was set by this much; those that the server named stay."""
         return replace(
             self,
             at=self.at + by,
             low_since=self.low_since and self.low_since + by,
             reached={threshold: since + by for threshold, since in self.reached.items()},
             track=tuple(replace(point, at=point.at + by) for point in self.track),
-            ended_week=self.ended_week and self.ended_week.moved(by),
+            ended_week=self.ended_week and self.ended_week.shift(by),
         )

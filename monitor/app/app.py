@@ -124,7 +124,7 @@ class App:
         """Go on by other settings: polls and commands that are under way end as they would have."""
         now = self.clock.now()
         self._client.reload(hosts)
-        self.credentials.stores.reload(settings.storage)
+        self.credentials.stores.default = settings.storage
         self.store.dispatch(PolicyChanged(now, policy))
         self.credentials.accounts.load(settings)
         self.credentials.watcher.look_again()

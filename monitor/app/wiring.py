@@ -22,13 +22,13 @@ from monitor.core.state import Display, Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import AccountService, AccountsFile
 from monitor.credentials.claude_code import Discovery, LoginSource, installed_version
-from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.keychain import Security
 from monitor.credentials.keyring import Keyring
 from monitor.credentials.local_usage import LocalUsage
 from monitor.credentials.owners import Owners
+from monitor.credentials.programs import TokenCommand
 from monitor.credentials.resolver import Resolver
-from monitor.credentials.stores import SecretStore, SecretStores
+from monitor.credentials.stores import CredentialsDirectory, SecretStore, SecretStores
 from monitor.credentials.watcher import LoginWatcher, Sources
 from monitor.demo.memory import MemoryAccounts, MemorySecretStore, SimulatedLogin
 from monitor.demo.scenario import demo_accounts, past_samples
@@ -125,7 +125,6 @@ def connect(
     cache = dependencies.cache
     stores = SecretStores(
         dependencies.keyring,
-        cache,
         dependencies.given,
         lambda argv: TokenCommand(argv, clock),
         dependencies.storage,

@@ -35,8 +35,8 @@ from monitor.core.ranking import find_account
 from monitor.core.sanitize import clean
 from monitor.credentials.account_cache import AccountCache, CachedAccount
 from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.cswap import listed
 from monitor.credentials.folders import DEFAULT, absolute, natural
+from monitor.credentials.programs import list_swap_accounts
 from monitor.fast_path import socket_of
 from monitor.ipc.client import ask, order
 from monitor.settings import Settings
@@ -150,7 +150,7 @@ def _import(arguments: Namespace) -> Command:
 async def _import_known(arguments: Namespace) -> None:
     """Add accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
     async with build(settings_of(arguments)) as app:
-        added = await app.credentials.accounts.add_known(await listed())
+        added = await app.credentials.accounts.add_known(await list_swap_accounts())
         for name in added:
             print(f"{name}: added, without a token")
         if not added:

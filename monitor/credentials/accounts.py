@@ -25,8 +25,8 @@ from monitor.core.errors import (
 from monitor.core.events import AccountsLoaded, CredentialSeen
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Storage
 from monitor.credentials.claude_code import LoginSource, place_name
-from monitor.credentials.cswap import SwapAccount
 from monitor.credentials.owners import Owners, is_of_email
+from monitor.credentials.programs import SwapAccount
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import SecretStores
 from monitor.store import Store
@@ -182,7 +182,7 @@ class AccountService:
         account = Account(command.name, command.org_id, AuthMethod.SESSION_KEY)
         async with self._order():
             await self._in_thread(self._file.check, account)
-            async with self._kept(account, Credential(key, AuthMethod.SESSION_KEY)):
+            async with self._keep(account, Credential(key, AuthMethod.SESSION_KEY)):
                 await self._add(account)
         return f"added {command.name}"
 
@@ -200,9 +200,9 @@ class AccountService:
         self._cache.forget(name)
 
     @asynccontextmanager
-    async def _kept(self, account: Account, credential: Credential) -> AsyncIterator[None]:
+    async def _keep(self, account: Account, credential: Credential) -> AsyncIterator[None]:
         """In the keyring, or not at all: what was typed must not vanish."""
-        async with self._stores.kept_for(account, credential) as storage:
+        async with self._stores.keep(account, credential) as storage:
             if storage is not Storage.KEYRING:
                 raise TrackerError(
                     f"{account.name} has its key from elsewhere ({storage}): renew it there; nothing was changed"
@@ -221,8 +221,8 @@ class AccountService:
             await self._in_thread(self._file.check, edited, name)
             credential = Credential(key, AuthMethod.SESSION_KEY) if key else None
             if key is None and new_name != name:
-                credential = await self._stores.kept(account)
-            async with self._kept(edited, credential) if credential else nullcontext():
+                credential = await self._stores.read_kept(account)
+            async with self._keep(edited, credential) if credential else nullcontext():
                 await self._in_thread(self._file.replace_account, name, edited, command.override)
             if new_name == name:
                 await self._reload()
@@ -287,7 +287,7 @@ class AccountService:
         else:
             registry.assign(source, login, name)
             best = registry.login_of(name, now) or login
-        kept = self._stores.kept_for(account, best.credential) if asks else nullcontext()
+        kept = self._stores.keep(account, best.credential) if asks else nullcontext()
         async with kept as storage:
             registry.assign(source, login, name)
             owners.learn(name, profile, login)

@@ -18,7 +18,7 @@ from typing import Final
 
 from monitor.core.errors import Cause, CredentialError, NotLoggedInError, Source
 from monitor.core.model import DEAD_BEFORE, Login
-from monitor.credentials.given import run
+from monitor.credentials.programs import run
 from monitor.credentials.tokens import expiry, parse_login
 from monitor.system.clock import Clock, SystemClock
 

@@ -12,8 +12,7 @@ from monitor.core.events import AnswerSeen, FiguresSeen
 from monitor.core.limits import parse_rate_limits
 from monitor.core.model import Identity, Usage
 from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.claude_code import LoginSource, place_name
-from monitor.credentials.claude_files import ClaudeFacts
+from monitor.credentials.claude_code import ClaudeFacts, LoginSource, place_name
 from monitor.credentials.watcher import LoginWatcher
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads

@@ -123,7 +123,7 @@ class Owners:
         for account in oauth:
             if self.cache[account.name].identity is None:
                 with suppress(CredentialError):
-                    kept = await self._stores.kept(account)
+                    kept = await self._stores.read_kept(account)
                     if kept is not None and kept.secret == secret:
                         return account.name
         return None
@@ -182,6 +182,8 @@ class Owners:
         """Ask whether the token that is kept for the account is of that profile."""
         with suppress(ApiError, CredentialError):
             kept = (await self._stores.read(account)).credential
+            if kept is not None:
+                kept = replace(kept, expires_at=self.cache[account.name].expiry_of(kept))
             if kept is not None and not kept.is_dead(self._clock.now()):
                 return (await self.of_token(kept.secret)).identity == profile.identity
         return False

@@ -4,9 +4,11 @@ The keyring alone is ever written; nothing is copied from one of the others into
 token in Claude Code's own place, and so nothing here.
 """
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from monitor.core.errors import (
@@ -19,8 +21,9 @@ from monitor.core.errors import (
     TrackerError,
 )
 from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage
-from monitor.credentials.account_cache import AccountCache
-from monitor.credentials.given import CredentialsDirectory, TokenCommand
+from monitor.credentials.claude_code import WholeFile
+from monitor.credentials.programs import TokenCommand
+from monitor.credentials.tokens import parse_token
 
 GIVEN: Final = frozenset({Storage.SYSTEMD, Storage.COMMAND})
 """The user hands the token over, and may hand over another account's."""
@@ -29,8 +32,35 @@ NOT_OURS: Final = GIVEN | {Storage.LINKED}
 """What lives there is never written or deleted by us."""
 
 
+class CredentialsDirectory:
+    """The credentials that systemd hands to a service: the files in `$CREDENTIALS_DIRECTORY`, one for each account.
+
+    `LoadCredentialEncrypted=user@example.com:/etc/…` keeps it encrypted at rest. A new token needs a restart.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._folder = environ.get("CREDENTIALS_DIRECTORY", "")
+
+    async def read(self, name: str, label: str | None = None) -> Credential | None:
+        """Read what is there under the account's name, or under its label; None where nothing is.
+
+        Raises CredentialError where it cannot be read, or is no token.
+        """
+        for title in filter(None, (name, label)):
+            # The name of a file right in the folder, and of no hidden one.
+            is_name = not title.startswith(".") and not {"/", "\\", "\0"} & set(title)
+            path = Path(self._folder, title)
+            content = await WholeFile(path).read(bytes) if self._folder and is_name else None
+            if content is not None:
+                credential = parse_token(content.decode(errors="replace"))
+                if credential is None:
+                    raise CredentialError.of(Cause.DAMAGED, Source.SYSTEMD, title)
+                return credential
+        return None
+
+
 class SecretStore(Protocol):
-    """Keeps one credential for each account name; all raise CredentialError where it is locked or missing."""
+    """A keyring: one credential for each account name. All methods raise CredentialError where it cannot be used."""
 
     async def read(self, name: str) -> Credential | None: ...
     async def write(self, name: str, secret: Secret) -> None: ...
@@ -52,76 +82,76 @@ class Stored:
 class SecretStores:
     """Reads an account's own token where it is kept, and writes it to the keyring where it belongs there.
 
-    `default` is what the settings say of accounts that say nothing. Reading and writing raises CredentialError.
+    `default` is the storage that the settings name for all accounts. Reading and writing raises CredentialError.
     """
 
     def __init__(
         self,
         keyring: SecretStore,
-        cache: AccountCache,
-        given: CredentialsDirectory,
+        directory: CredentialsDirectory,
         command: Callable[[tuple[str, ...]], TokenCommand],
         default: Storage | None = None,
     ) -> None:
-        self._default = default
+        self.default = default
         self._keyring = keyring
-        self._cache = cache
-        self._given = given
+        self._directory = directory
         self._command = command
         self._commands: dict[tuple[str, ...], TokenCommand] = {}
         self._kept: dict[str, Credential] = {}
 
-    def reload(self, default: Storage | None) -> None:
-        """Go by other settings from now on."""
-        self._default = default
-
-    def wanted(self, account: Account) -> Storage | None:
-        """The storage that the settings ask for; None is whichever there is."""
-        return wanted(account, self._default)
-
     async def read(self, account: Account, rejected: Credential | None = None) -> Stored:
         """Read what is stored for the account, anew where the API has rejected what was read before."""
-        wanted = self.wanted(account)
-        if wanted is Storage.LINKED:
-            return Stored(wanted)
-        if wanted is Storage.COMMAND:
-            return Stored(wanted, self._dated(account, await self._printed(account, rejected)))
-        if wanted in (None, Storage.SYSTEMD):
-            given = await self._given.read(account.name, account.label)
+        name, storage = account.name, storage_of(account, self.default)
+        if storage is Storage.LINKED:
+            return Stored(storage)
+        if storage is Storage.COMMAND:
+            argv = account.token_command
+            if not argv:
+                raise CredentialError.of(Cause.UNSET, Source.COMMAND, name)
+            if argv not in self._commands:
+                self._commands[argv] = self._command(argv)
+            return Stored(storage, await self._commands[argv].read(rejected))
+        if storage in (None, Storage.SYSTEMD):
+            given = await self._directory.read(name, account.label)
             if given is not None:
-                return Stored(Storage.SYSTEMD, self._dated(account, given))
-            if wanted is not None:
-                raise CredentialError.of(Cause.ABSENT, Source.SYSTEMD, account.name)
+                return Stored(Storage.SYSTEMD, given)
+            if storage is not None:
+                raise CredentialError.of(Cause.ABSENT, Source.SYSTEMD, name)
         try:
-            kept = await self._read_keyring(account, again=rejected is not None)
+            kept = None if rejected else self._kept.get(name)
+            kept = kept or await self._keyring.read(name)
         except CredentialError as error:
-            if wanted is not None:
+            if storage is not None:
                 raise _with_options(error, account) from None
             if error.cause not in KEYRINGLESS:
                 raise
             return Stored(None, has_keyring=False)
-        return Stored(wanted if kept is None else Storage.KEYRING, kept)
+        if kept is None:
+            self._kept.pop(name, None)
+            return Stored(storage)
+        self._kept[name] = kept
+        return Stored(Storage.KEYRING, kept)
 
     async def write(self, account: Account, credential: Credential) -> Storage:
-        """Keep the account's new credential, if it is ours to keep; says where it lives."""
-        wanted = self.wanted(account)
-        if wanted is not None and wanted in NOT_OURS:
-            return wanted
-        if wanted is None and await self._given.read(account.name, account.label) is not None:
+        """Keep the account's new credential, if it is ours to keep. Returns the storage that it lives in."""
+        storage = storage_of(account, self.default)
+        if storage is not None and storage in NOT_OURS:
+            return storage
+        if storage is None and await self._directory.read(account.name, account.label) is not None:
             return Storage.SYSTEMD
         try:
             await self._keyring.write(account.name, credential.secret)
         except CredentialError as error:
-            linkable = wanted is None and account.auth_method is AuthMethod.OAUTH
+            linkable = storage is None and account.auth_method is AuthMethod.OAUTH
             if error.cause in KEYRINGLESS and linkable:
                 return Storage.LINKED
             raise _with_options(error, account) from None
         self._kept[account.name] = credential
         return Storage.KEYRING
 
-    async def kept(self, account: Account) -> Credential | None:
+    async def read_kept(self, account: Account) -> Credential | None:
         """Read what the keyring holds for the account; None also where there is no keyring."""
-        if self.wanted(account) in NOT_OURS:
+        if storage_of(account, self.default) in NOT_OURS:
             return None
         try:
             stored = await self.read(account)
@@ -132,9 +162,9 @@ class SecretStores:
         return stored.credential if stored.storage is Storage.KEYRING else None
 
     @asynccontextmanager
-    async def kept_for(self, account: Account, credential: Credential) -> AsyncIterator[Storage]:
-        """Keep the credential; where the block fails, what was kept under that name before is there again."""
-        before = await self.kept(account)
+    async def keep(self, account: Account, credential: Credential) -> AsyncIterator[Storage]:
+        """Keep the credential; where the block fails, restore what was kept under that name before."""
+        before = await self.read_kept(account)
         storage = await self.write(account, credential)
         try:
             yield storage
@@ -156,38 +186,15 @@ class SecretStores:
             if error.cause not in KEYRINGLESS:
                 raise
 
-    async def _read_keyring(self, account: Account, *, again: bool) -> Credential | None:
-        name = account.name
-        if again or name not in self._kept:
-            kept = await self._keyring.read(name)
-            if kept is None:
-                self._kept.pop(name, None)
-                return None
-            self._kept[name] = self._dated(account, kept)
-        return self._kept[name]
 
-    async def _printed(self, account: Account, rejected: Credential | None) -> Credential:
-        argv = account.token_command
-        if not argv:
-            raise CredentialError.of(Cause.UNSET, Source.COMMAND, account.name)
-        if argv not in self._commands:
-            self._commands[argv] = self._command(argv)
-        return await self._commands[argv].read(rejected)
-
-    def _dated(self, account: Account, credential: Credential) -> Credential:
-        """As the account authorizes, and with the date on which it ends, where that was learnt before."""
-        expires_at = self._cache[account.name].expiry_of(credential)
-        return Credential(credential.secret, account.auth_method, expires_at)
-
-
-def wanted(account: Account, default: Storage | None) -> Storage | None:
-    """The storage that the settings ask for, `default` being theirs for all accounts; None is whichever there is."""
+def storage_of(account: Account, default: Storage | None) -> Storage | None:
+    """Return the storage that the settings name for the account; None is whichever works. `default` is that of all."""
     if account.storage is not None:
         return account.storage
     if account.token_command:
         return Storage.COMMAND
-    alien = default is Storage.LINKED and account.auth_method is AuthMethod.SESSION_KEY
-    return None if alien else default
+    is_other = default is Storage.LINKED and account.auth_method is AuthMethod.SESSION_KEY
+    return None if is_other else default
 
 
 def no_keyring(account: Account) -> Failure:

@@ -24,12 +24,12 @@ from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import Discovery, LoginSource
 from monitor.credentials.folders import home
-from monitor.credentials.given import CredentialsDirectory, TokenCommand
 from monitor.credentials.keychain import LIMIT_SECS, SECURITY, Security
 from monitor.credentials.keyring import Backend, Keyring, system_backend
 from monitor.credentials.owners import Owners
+from monitor.credentials.programs import TokenCommand
 from monitor.credentials.resolver import Resolver, TokenStatus
-from monitor.credentials.stores import SecretStore, SecretStores, wanted
+from monitor.credentials.stores import CredentialsDirectory, SecretStore, SecretStores, storage_of
 from monitor.credentials.watcher import LoginWatcher
 from monitor.doctor import accounts, channels, files, logins, network
 from monitor.doctor.report import Check, Privacy, Question, title
@@ -139,7 +139,7 @@ class _Examination:
         """Say whether some secret may only be in the keyring."""
         settings = self._settings
         for account in settings.accounts if settings.api.enabled else ():
-            storage = wanted(account, settings.storage)
+            storage = storage_of(account, settings.storage)
             alone = storage is None and account.auth_method is not AuthMethod.OAUTH
             if storage is Storage.KEYRING or alone:
                 return True
@@ -204,7 +204,6 @@ class _Examination:
         account_cache = AccountCache(self._facts)  # one of its own: what is found out changes it
         stores = SecretStores(
             ReadOnly(self._keyring, keyring),
-            account_cache,
             CredentialsDirectory(world.environ),
             lambda argv: TokenCommand(argv, world.clock),
             settings.storage,

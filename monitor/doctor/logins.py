@@ -22,8 +22,7 @@ from monitor.core.errors import (
 from monitor.core.format import age, duration
 from monitor.core.model import Account, AuthMethod, Identity, Login
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
-from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.claude_files import ClaudeJson, WholeFile
+from monitor.credentials.claude_code import ClaudeCode, ClaudeJson, WholeFile
 from monitor.credentials.folders import DEFAULT, absolute
 from monitor.credentials.owners import is_of_email
 from monitor.doctor.report import Check, Fix, Question, shell, start_claude

@@ -21,12 +21,11 @@ from monitor.core.model import Account, Credential, Identity, Login, Profile, Se
 from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import AccountService, Imported
-from monitor.credentials.claude_code import LoginSource
-from monitor.credentials.claude_files import CachedUsage, ClaudeFacts, ClaudeJson
-from monitor.credentials.given import CredentialsDirectory, TokenCommand
+from monitor.credentials.claude_code import CachedUsage, ClaudeFacts, ClaudeJson, LoginSource
 from monitor.credentials.owners import Owners
+from monitor.credentials.programs import TokenCommand
 from monitor.credentials.resolver import Resolver
-from monitor.credentials.stores import SecretStore, SecretStores
+from monitor.credentials.stores import CredentialsDirectory, SecretStore, SecretStores
 from monitor.credentials.watcher import FRESHEN_SECS, LoginWatcher, Sources
 from monitor.demo.memory import MemoryAccounts, MemoryListing, MemorySecretStore
 from monitor.store import Store
@@ -257,7 +256,6 @@ class AccountsRig:
         self.learnt = AccountCache(self.entries, self.entries.save)
         self.stores = SecretStores(
             self.used_keyring,
-            self.learnt,
             self.given,
             lambda argv: self.commands[argv],
             self.default,
@@ -291,7 +289,7 @@ class AccountsRig:
     def prefers(self, storage: Storage | None) -> None:
         """`storage` in the settings, for all accounts that say nothing."""
         self.default = storage
-        self.stores.reload(storage)
+        self.stores.default = storage
 
     def forbid_api(self) -> None:
         """`api.enabled = false` in the settings."""

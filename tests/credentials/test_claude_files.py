@@ -10,8 +10,13 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, NotLoggedInError
 from monitor.core.model import Identity
-from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.claude_files import CachedUsage, ClaudeFacts, ClaudeJson, json_places
+from monitor.credentials.claude_code import (
+    CachedUsage,
+    ClaudeCode,
+    ClaudeFacts,
+    ClaudeJson,
+    json_places,
+)
 
 ACCOUNT: dict[str, Any] = {
     "accountUuid": "11111111-aaaa",

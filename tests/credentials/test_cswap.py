@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from monitor.core.errors import Cause, CredentialError
-from monitor.credentials.cswap import SwapAccount, listed, parse_list
+from monitor.credentials.programs import SwapAccount, list_swap_accounts, parse_list
 
 LIST: dict[str, Any] = {
     "schemaVersion": 1,
@@ -53,7 +53,7 @@ def program(folder: Path, script: str) -> str:
 async def test_its_accounts_are_taken_over_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(json.dumps(LIST, indent=2))
     script = f'[ "$*" = "list --json" ] && echo notice >&2 && cat {tmp_path}/list'
-    assert await listed(program(tmp_path, script)) == [
+    assert await list_swap_accounts(program(tmp_path, script)) == [
         SwapAccount(
             "user@example.com",
             "22222222-bbbb",
@@ -90,7 +90,7 @@ def test_another_form_is_not_understood(output: bytes) -> None:
 async def test_its_own_failure_is_named_without_its_words(tmp_path: Path) -> None:
     error = '{"schemaVersion":1,"error":{"type":"LockError","message":"hush"}}'
     with pytest.raises(CredentialError) as told:
-        await listed(program(tmp_path, f"echo '{error}'; exit 1"))
+        await list_swap_accounts(program(tmp_path, f"echo '{error}'; exit 1"))
     assert str(told.value).endswith(
         "failed with exit code 1 (LockError): run it by hand to see why"
     )
@@ -99,19 +99,19 @@ async def test_its_own_failure_is_named_without_its_words(tmp_path: Path) -> Non
 
 async def test_it_may_be_missing() -> None:
     with pytest.raises(CredentialError, match="cswap-x is not on the PATH: install") as told:
-        await listed("cswap-x")
+        await list_swap_accounts("cswap-x")
     assert told.value.cause is Cause.MISSING
 
 
 async def test_it_is_ended_at_the_limit(tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match=r"took longer than 0\.2 s") as told:
-        await listed(program(tmp_path, "sleep 60"), limit_secs=0.2)
+        await list_swap_accounts(program(tmp_path, "sleep 60"), limit_secs=0.2)
     assert told.value.cause is Cause.SILENT
 
 
 async def test_it_may_print_too_much_or_not_start(tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match="not understood"):
-        await listed(program(tmp_path, "yes"))
+        await list_swap_accounts(program(tmp_path, "yes"))
     (tmp_path / "cswap").write_text("#!/no/such/interpreter\n")
     with pytest.raises(CredentialError, match="cannot be started"):
-        await listed(str(tmp_path / "cswap"))
+        await list_swap_accounts(str(tmp_path / "cswap"))

@@ -9,7 +9,7 @@ from monitor.core.alerts.rules import AlertKind
 from monitor.core.commands import EditAccount
 from monitor.core.errors import CredentialError, Reason
 from monitor.core.model import Account, AuthMethod, Identity
-from monitor.credentials.cswap import SwapAccount
+from monitor.credentials.programs import SwapAccount
 from tests.builders import after
 from tests.credentials.factories import AccountsRig, FakeLogin
 

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, Reason
 from monitor.core.model import Credential, Secret
-from monitor.credentials.given import TokenCommand
+from monitor.credentials.programs import TokenCommand
 from tests.builders import NOW
 from tests.fakes import FakeClock
 

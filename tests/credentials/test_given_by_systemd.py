@@ -7,7 +7,7 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError
 from monitor.core.model import Secret
-from monitor.credentials.given import CredentialsDirectory
+from monitor.credentials.stores import CredentialsDirectory
 
 TOKEN = "sk-ant-oat01-abc"
 NAME = "user@example.com"

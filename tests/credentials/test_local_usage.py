@@ -11,7 +11,7 @@ from monitor.api.wire import parse_usage
 from monitor.core.errors import TrackerError
 from monitor.core.events import PollSucceeded
 from monitor.core.model import Account, Identity, Usage, Window
-from monitor.credentials.claude_files import CachedUsage, ClaudeFacts
+from monitor.credentials.claude_code import CachedUsage, ClaudeFacts
 from monitor.credentials.local_usage import LocalUsage
 from tests.builders import NOW, after, before
 from tests.credentials.factories import AccountsRig, FakeFacts, FakeLogin

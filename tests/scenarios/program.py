@@ -16,8 +16,7 @@ from monitor.core.alerts.text import Message
 from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import Discovery
-from monitor.credentials.given import CredentialsDirectory
-from monitor.credentials.stores import SecretStore
+from monitor.credentials.stores import CredentialsDirectory, SecretStore
 from monitor.notify.channel import Channel, ChannelSet
 from monitor.paths import instance_key, state_folder
 from monitor.settings import SettingsFile, load

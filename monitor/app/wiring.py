@@ -33,8 +33,8 @@ from monitor.credentials.watcher import LoginWatcher, Sources
 from monitor.demo.memory import MemoryAccounts, MemorySecretStore, SimulatedLogin
 from monitor.demo.scenario import demo_accounts, past_samples
 from monitor.demo.server import SimulatedApi
-from monitor.notify.build import build_channel_set
 from monitor.notify.channel import ChannelSet
+from monitor.notify.channels import build_channel_set
 from monitor.notify.channels.terminal import Show
 from monitor.paths import instance_key, refuse_missing
 from monitor.settings import Address, ApiSettings, Settings, SettingsFile, load, rule_book, state_db

@@ -16,8 +16,8 @@ from monitor.core.commands import Reload, SendTest, encode_request
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.fast_path import socket_of
 from monitor.ipc.client import order
-from monitor.notify.build import build_channel_set
 from monitor.notify.channel import NOTIFICATIONS_OFF, send_to_each
+from monitor.notify.channels import build_channel_set
 from monitor.settings import parse_duration, state_db
 from monitor.storage import cache
 from monitor.storage.db import StateFile, read_only

@@ -48,8 +48,8 @@ async def _demo(arguments: Namespace) -> int:
     """Show the table over the demo's accounts until the user quits."""
     from monitor.app.execute import execute
     from monitor.commands.serve import open_demo
-    from monitor.notify.build import build_demo_channel_set
     from monitor.notify.channel import ChannelSet
+    from monitor.notify.channels import build_demo_channel_set
 
     async with open_demo(arguments) as (app, metrics):
         program = Program(

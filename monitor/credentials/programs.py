@@ -23,7 +23,7 @@ from monitor.core.sanitize import ordinary
 from monitor.credentials.tokens import parse_instant, parse_object, parse_token
 from monitor.system.aio import Daemon
 from monitor.system.clock import Clock
-from monitor.system.subprocesses import MAX_BYTES, TooMuchOutputError, ending, output_of
+from monitor.system.subprocesses import MAX_BYTES, TooMuchOutputError, capture_stdout, describe_exit
 
 LIMIT_SECS: Final = 10.0
 AT_MOST_EVERY_SECS: Final = 60.0
@@ -82,7 +82,7 @@ class TokenCommand:
         name, limit = program_name(self._argv), self._limit_secs
         code, output = await run(Source.COMMAND, name, *self._argv, limit_secs=limit)
         if code != 0:
-            raise self._error(Cause.FAILED, ending(code))
+            raise self._error(Cause.FAILED, describe_exit(code))
         # All of a JSON text, else the first line that has something in it: `pass` may keep notes below.
         text = output.decode(errors="replace").strip()
         credential = parse_token(text if text.startswith("{") else text.partition("\n")[0])
@@ -106,7 +106,7 @@ async def run(
     Raises CredentialError where it cannot be started, or was ended.
     """
     try:
-        return await output_of(*argv, limit_secs=limit_secs, max_bytes=max_bytes)
+        return await capture_stdout(*argv, limit_secs=limit_secs, max_bytes=max_bytes)
     except TimeoutError:
         cause, detail = Cause.SILENT, f"{limit_secs:g} s"
     except TooMuchOutputError:

@@ -23,10 +23,12 @@ class TooMuchOutputError(Exception):
     """The program printed more than it may; it was ended."""
 
 
-async def output_of(*argv: str, limit_secs: float, max_bytes: int = MAX_BYTES) -> tuple[int, bytes]:
-    """Exit code, negative for a signal, and standard output; its words for errors, which may quote a secret, are lost.
+async def capture_stdout(
+    *argv: str, limit_secs: float, max_bytes: int = MAX_BYTES
+) -> tuple[int, bytes]:
+    """Return the exit code, negative for a signal, and standard output; standard error may quote a secret, and is lost.
 
-    Raises OSError or ValueError where it cannot be started, TimeoutError where it was ended at the limit, and
+    Raises OSError or ValueError where the program cannot be started, TimeoutError where it was ended at the limit, and
     TooMuchOutputError.
     """
     with _Pipe(max_bytes) as pipe:
@@ -36,16 +38,15 @@ async def output_of(*argv: str, limit_secs: float, max_bytes: int = MAX_BYTES) -
     return code, pipe.content
 
 
-async def complaint_of(
+async def capture_stderr(
     *argv: str,
     limit_secs: float,
     stdin: bytes | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Exit code, and the first that it said on standard error.
+    """Return the exit code, and the beginning of standard error; nothing of it where something is given on `stdin`.
 
-    One that is given something on `stdin` need not read it, and what it says is discarded. Raises as `output_of`, but
-    for too much of it.
+    Such a program need not read its input. Raises as `capture_stdout`, but not for too much output.
     """
     with _Pipe(MAX_BYTES) as pipe:
         # A program of the user's may go on in the background: our pipe would end it once it says a word there.
@@ -54,13 +55,13 @@ async def complaint_of(
     return code, pipe.content
 
 
-def ending(code: int) -> str:
-    """An exit code in words."""
+def describe_exit(code: int) -> str:
+    """Say in words how a program ended."""
     return f"ended with {code}" if code >= 0 else f"was ended by signal {-code}"
 
 
 class _Pipe:
-    """Our own, since asyncio waits for its pipes while any grandchild keeps them open.
+    """A pipe of our own, since asyncio waits for its pipes while any grandchild keeps them open.
 
     It is emptied as it fills, and keeps the first `most` bytes.
     """
@@ -90,7 +91,7 @@ class _Pipe:
         return bytes(self._kept[: self._most])
 
     def listen(self, full: Callable[[], None] | None) -> None:
-        """Read from now on, and call `full` where there is more than is kept; what is too much is dropped."""
+        """Read from now on, and call `full` once there is more than is kept; the rest is dropped."""
         self._full = full
         self._loop.add_reader(self._reading, self._read)
 

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.state import State
-from monitor.notify.build import build_channel_set
+from monitor.notify.channels import build_channel_set
 from monitor.notify.queue import Notifier
 from monitor.settings import load
 from monitor.storage.deliveries import Journal, StoredAlert

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import Alert, AlertKind, Urgency
-from monitor.notify.alert_json import document, environment, identity, render_document
+from monitor.notify.channels.command import document, environment, identity, render_document
 from tests.builders import NOW, after
 from tests.notify.receiver import delivery
 

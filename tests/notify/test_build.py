@@ -10,9 +10,8 @@ from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.credentials import keyring
 from monitor.credentials.keyring import Keyring
-from monitor.notify.build import build_channel_set, build_demo_channel_set
 from monitor.notify.channel import Channel, ChannelSet
-from monitor.notify.channels import apprise
+from monitor.notify.channels import apprise, build_channel_set, build_demo_channel_set
 from monitor.settings import load
 from tests.builders import NOW
 from tests.fakes import FakeClock

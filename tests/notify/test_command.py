@@ -11,8 +11,7 @@ import pytest
 
 from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.errors import ChannelError
-from monitor.notify.alert_json import render_document
-from monitor.notify.channels.command import Command
+from monitor.notify.channels.command import Command, render_document
 from tests.builders import NOW
 from tests.notify.receiver import delivery
 from tests.real.bus import wait_until

@@ -11,7 +11,7 @@ from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message
 from monitor.core.errors import ChannelError
 from monitor.core.model import Secret
-from monitor.notify.alert_json import identity, render_document
+from monitor.notify.channels.command import identity, render_document
 from monitor.notify.channels.webhook import Webhook, encode_header
 from tests.builders import NOW
 from tests.notify.receiver import Received, delivery, receiver, status

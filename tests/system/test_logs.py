@@ -84,7 +84,7 @@ def test_a_library_is_heard_from_its_own_level_on_and_those_with_secrets_never(
 
 def test_importing_a_channel_sets_no_level() -> None:
     code = (
-        "import logging, monitor.notify.channels.apprise, monitor.notify.build;"
+        "import logging, monitor.notify.channels.apprise, monitor.notify.channels;"
         "names = logging.getLogger().manager.loggerDict;"
         "print([n for n in names if logging.getLogger(n).level])"
     )

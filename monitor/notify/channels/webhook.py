@@ -19,8 +19,8 @@ from monitor.core.alerts.text import Message
 from monitor.core.errors import NEVER_CONNECTED, Cause, ChannelError, ChannelReason, explain
 from monitor.core.model import Secret
 from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
-from monitor.notify.alert_json import identity, render_document
 from monitor.notify.channel import LIMIT_SECS, Channel, ReadSecret
+from monitor.notify.channels.command import identity, render_document
 from monitor.system.web import BlockedError, ask, session_of
 
 PAUSE_SECS: Final = 0.5

@@ -15,7 +15,6 @@ from monitor.core.alerts.rules import (
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.model import Account, AuthMethod, Secret
 from monitor.core.sanitize import clean, cleaned, shown
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import (
     CURSOR,
     Line,
@@ -32,6 +31,7 @@ from monitor.terminal.text import (
     text_line,
     wrap,
 )
+from monitor.terminal.tty import Key
 
 FORM_KEYS: Final = (("Tab", "next field", 1), ("Enter", "save", 3), ("Esc", "cancel", 2))
 FILTER_KEYS: Final = (("Enter", "keep", 2), ("Esc", "show all", 1))

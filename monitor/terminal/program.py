@@ -19,11 +19,10 @@ from monitor.core.state import State, Theme
 from monitor.system.aio import Observable
 from monitor.system.clock import Clock
 from monitor.terminal.frame import Footer, frame
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Copy, Quit, Redraw, Screen, press
 from monitor.terminal.table import Kept
 from monitor.terminal.text import Frame, Size
-from monitor.terminal.tty import Tty
+from monitor.terminal.tty import Key, Tty
 
 LAST_WRITE_SECONDS: Final = 1.0
 """A stalled terminal keeps us no longer from leaving."""
@@ -157,7 +156,7 @@ class Program:
         if not self._in_sight or {entry.alert for entry in self._view.state.log}.isdisjoint(alerts):
             raise ChannelError(ChannelReason.UNAVAILABLE, "the table is not on a screen")
         self._screen = self._screen.push(alerts, self._now())
-        if not self._draw() or not await self._tty.drained(LAST_WRITE_SECONDS):
+        if not self._draw() or not await self._tty.drain(LAST_WRITE_SECONDS):
             raise ChannelError(ChannelReason.UNAVAILABLE, "the terminal takes no output")
         self._tty.write(sequence)
 

@@ -35,8 +35,8 @@ from monitor.terminal.dialogs import (
     submit,
     type_into,
 )
-from monitor.terminal.keystrokes import MOUSE, Key
 from monitor.terminal.table import ALERTED, BEST
+from monitor.terminal.tty import MOUSE, Key
 
 HELP: Final = (
     ("j k ↓ ↑", "move; also g G, Home End, PgUp PgDn, the mouse"),

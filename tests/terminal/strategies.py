@@ -17,8 +17,8 @@ from monitor.core.model import (
     Window,
 )
 from monitor.core.state import LoggedAlert, NotificationLog, State
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen
+from monitor.terminal.tty import Key
 from tests.builders import NOW
 
 _TRICKS = (

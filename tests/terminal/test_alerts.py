@@ -8,9 +8,9 @@ import pytest
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.state import LoggedAlert, State
 from monitor.terminal.frame import frame
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, press
 from monitor.terminal.text import Frame, Size, line_width, plain
+from monitor.terminal.tty import Key
 from tests.builders import NOW, after, before
 from tests.terminal.factories import account, state_of
 

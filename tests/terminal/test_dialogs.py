@@ -18,8 +18,8 @@ from monitor.terminal.dialogs import (
     submit,
     type_into,
 )
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import CURSOR, line_width, plain, width
+from monitor.terminal.tty import Key
 from tests.terminal import strategies
 
 

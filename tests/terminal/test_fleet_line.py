@@ -9,9 +9,9 @@ from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.state import State
 from monitor.terminal.dialogs import Filter
 from monitor.terminal.frame import Footer, frame
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Copy, Order, Screen, press
 from monitor.terminal.text import Size, line_width, plain
+from monitor.terminal.tty import Key
 from monitor.terminal.words import fleet, fleet_line, short_names, window_title
 from tests.builders import NOW, after
 from tests.terminal.factories import STATES, account, down, state_of

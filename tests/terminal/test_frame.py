@@ -11,10 +11,10 @@ from wcwidth import wcswidth
 
 from monitor.core.state import NotificationLog, State
 from monitor.terminal.frame import Footer, frame
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import Screen, press
 from monitor.terminal.text import Frame, Size, line_width, plain
 from monitor.terminal.text import width as width_of
+from monitor.terminal.tty import Key
 from tests.builders import NOW, after
 from tests.terminal import strategies
 from tests.terminal.factories import STATES, account, full, state_of

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.terminal import keystrokes
-from monitor.terminal.keystrokes import Key
+from monitor.terminal import tty
+from monitor.terminal.tty import Key
 
 TERM = blessed.Terminal(kind="xterm-256color", stream=io.StringIO(), force_styling=True)
 
 
 def parse_keys(data: bytes, *, final: bool = False) -> tuple[list[Key], bytes]:
-    return keystrokes.parse_keys(TERM, data, final=final)
+    return tty.parse_keys(TERM, data, final=final)
 
 
 def names(data: bytes) -> list[str]:
@@ -154,4 +154,4 @@ def test_it_does_not_matter_how_the_bytes_were_cut(parts: list[bytes], data: st.
     ],
 )
 def test_the_mouse_and_the_ground_are_keys(data: bytes, key: Key | None) -> None:
-    assert keystrokes.parse_keys(TERM, data) == ([key] if key else [], b"")
+    assert tty.parse_keys(TERM, data) == ([key] if key else [], b"")

@@ -18,8 +18,8 @@ from monitor.core.commands import (
 from monitor.core.model import Secret
 from monitor.core.state import State
 from monitor.terminal.dialogs import Confirmation, Form
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.screen import HELP, Copy, Pane, Quit, Redraw, Screen, press
+from monitor.terminal.tty import Key
 from tests.builders import NOW, after
 from tests.terminal import strategies
 from tests.terminal.factories import STATES

@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.terminal.keystrokes import Key
 from monitor.terminal.text import Size
-from monitor.terminal.tty import Tty
+from monitor.terminal.tty import Key, Tty
 from tests.real.pty import resized
 
 LARGE = b"x" * (1 << 20)

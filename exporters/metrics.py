@@ -13,12 +13,12 @@ from typing import Final, SupportsFloat
 
 from monitor import __version__, revision
 from monitor.core.alerts.conditions import (
-    account_firing,
     condition_ends,
-    fleet_firing,
-    fleet_may_fire,
-    may_fire,
-    turns,
+    firing_ends,
+    firing_of_account,
+    firing_of_all,
+    rules_of_account,
+    rules_of_all,
 )
 from monitor.core.alerts.rules import AlertKind
 from monitor.core.errors import ChannelReason, Reason
@@ -92,7 +92,7 @@ class Row:
         """Return the first instant from which samples other than countdowns differ, though nothing happens."""
         account = self.account
         at = [request + HOUR for request in account.requests]
-        at += turns(account)
+        at += firing_ends(account)
         if account.backoff_until is not None:
             at.append(account.backoff_until)
         if account.last_success_at is not None:
@@ -220,8 +220,8 @@ def _of_money(name: str, text: str, amount: Callable[[ExtraUsage], SupportsFloat
 def _alerts(row: Row) -> Iterator[Sample]:
     """Give each rule that may speak of the account a series, and in any case what fires."""
     rules = row.policy.alerts
-    fires = dict.fromkeys(may_fire(row.account.account.name, rules), 0)
-    fires |= {alert.rule: 1 for alert in account_firing(row.account, rules, row.now)}
+    fires = dict.fromkeys(rules_of_account(row.account.account.name, rules), 0)
+    fires |= {alert.rule: 1 for alert in firing_of_account(row.account, rules, row.now)}
     return (((row.title, rule), value) for rule, value in fires.items())
 
 
@@ -238,8 +238,8 @@ def _durations(fleet: Fleet) -> Iterator[Sample]:
 
 
 def _fleet_alerts(fleet: Fleet) -> Iterator[Sample]:
-    fires = dict.fromkeys(fleet_may_fire(fleet.state), 0)
-    fires |= {alert.rule: 1 for alert in fleet_firing(fleet.state, fleet.now)}
+    fires = dict.fromkeys(rules_of_all(fleet.state), 0)
+    fires |= {alert.rule: 1 for alert in firing_of_all(fleet.state, fleet.now)}
     return ((("", kind), value) for kind, value in fires.items())
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from monitor.commands.queries import settings_of
 from monitor.core.alerts.conditions import firing_alerts
-from monitor.core.alerts.explain import explain, explain_all, replayed
+from monitor.core.alerts.explain import explain, explain_all, replay
 from monitor.core.alerts.rules import Alert, AlertKind, RuleBook
 from monitor.core.alerts.text import headline
 from monitor.core.errors import TrackerError
@@ -99,7 +99,7 @@ def _replay(arguments: Namespace, now: datetime) -> None:
         rows = _settings_id(arguments)
         polls = samples.usages(state_db(os.environ), rows, since - WARM_UP, now)
         rules = _rules(arguments)
-    fired = [alert for alert in replayed(polls, rules) if alert.at >= since]
+    fired = [alert for alert in replay(polls, rules) if alert.at >= since]
     if arguments.json:
         alerts = [_document(alert) for alert in fired]
         _print_json(since=iso(since), until=iso(now), alerts=alerts)

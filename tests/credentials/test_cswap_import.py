@@ -128,8 +128,7 @@ async def test_the_end_of_a_login_that_waits_with_claude_swap_is_known_and_told_
     await rig.book.add_known([SwapAccount(ME), SwapAccount(YOU, login_expires_at=ends)])
     assert rig.store.state.accounts[YOU].login_expires_at == ends
     assert rig.store.state.accounts[ME].login_expires_at is None
-    rules = rig.store.state.policy.alerts
-    (fact,) = account_facts(rig.store.state.accounts[YOU], rules, rig.clock.now())
+    (fact,) = account_facts(rig.store.state.accounts[YOU], rig.clock.now())
     assert (fact.alert.kind, fact.alert.resets_at) == (AlertKind.EXPIRY, ends)
     rig.restart()
     assert rig.store.state.accounts[YOU].login_expires_at == ends

@@ -1,30 +1,30 @@
-"""Lasting conditions: what is so for a while, and is told once it has been so for long enough. Pure.
+"""Lasting conditions: what is true for a while, and becomes an alert once it has been true for long enough. Pure.
 
-The window machine in `monitor.core.alerts.machine` tells what happens at one sample. What is told here lasts, and
-needs no sample at all: a login that is needed, an account that cannot be read, a pace that will not last, no account
-left. Each condition is, in Prometheus's words:
+The window machine in `monitor.core.alerts.machine` alerts of what happens at one sample. A condition lasts, and needs
+no sample at all: a login that is needed, an account that cannot be read, a pace that will not last, no account left.
+Each condition is, in Prometheus's words:
 
     state       while                                   next
     -----       -----                                   ----
-    inactive    it is not so                            pending, when it is so
-    pending     it is so, for less than the rule's      firing, when that time has passed: it is told;
+    inactive    it is false                             pending, when it is true
+    pending     it is true, for less than the rule's    firing, when that time has passed: the alert is sent;
                 `for`                                   inactive, when it ceases
-    firing      it was told                             resolved, when it has ceased for ten minutes and the
+    firing      the alert was sent                      resolved, when it has ceased for ten minutes and the
                                                         window period that it is about, if any, has ended
     resolved    -                                       inactive, at once
 
-The ten minutes keep a condition that flickers from being told again and again; the end of the period keeps a
-forecast that wavers to one alert in each window period.
+The ten minutes keep a condition that flickers from alerting again and again; the end of the period keeps a forecast
+that wavers to one alert in each window period.
 
-Accounts that cannot be read for the same reason, and since about the same time, are told in one alert.
+Accounts that cannot be read for the same reason, and since about the same time, share one alert.
 
-That no account has room is the one condition whose end is told as well: at once, as soon as an account is seen to
+That no account has room is the one condition whose end is an alert as well: at once, as soon as an account is seen to
 have room, and once in the condition's life, however often it flickers.
 
-What expired of a week that has ended is told once, some minutes after that was noticed: all weeks that have ended by
-then are told of together, and an end that was only moved has proved to be none.
+The unused part of a week that has ended is reported once, some minutes after the end was noticed, together with all
+other weeks that have ended by then. Where the end was only moved, that has become known by then.
 
-What is *firing* is told again and again to receivers that want it so. A threshold that has spoken fires until the
+What is *firing* is sent again and again to receivers that want it so. A threshold that was reached fires until the
 window's end, whatever the next figures are: usage does not fall within a period, and revised figures are no news.
 """
 
@@ -86,9 +86,9 @@ Conditions = Mapping[str, Condition]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that is so now. `alert` is what would be told of it; `until` as in `Condition`.
+    """A condition that is true now, with the alert of it; `until` as in `Condition`.
 
-    One that `is_another` than what was told is told as if nothing had been.
+    One that `is_another` than the condition of the same kind that is remembered begins anew.
     """
 
     alert: Alert
@@ -97,46 +97,49 @@ class Fact:
 
 
 def condition_key(kind: AlertKind, window: str = "") -> str:
-    """Under what a condition is remembered, of an account or of all of them."""
+    """The key of a condition among those of an account, or of all accounts."""
     return f"{kind}:{window}"
 
 
 def evaluate_conditions(
     state: State, at: datetime, name: str | None = None
 ) -> tuple[State, tuple[Alert, ...]]:
-    """The state with every condition one step on, and what is to be told of them.
+    """Evaluate the conditions of all accounts, or of the one of this name, and those of all accounts together.
 
-    With a name it is the conditions of that account, and of all accounts together: the others wait for their turn.
+    Returns the state with what is to be remembered of them, and the alerts to be sent.
     """
     alerts: list[Alert] = []
     accounts, rules = dict(state.accounts), state.policy.alerts
     for one in accounts if name is None else accounts.keys() & {name}:
         account = accounts[one]
-        conditions, told = _stepped(
-            account.conditions, account_facts(account, rules, at), rules, at
-        )
+        conditions, new = _advance_all(account.conditions, account_facts(account, at), rules, at)
         if conditions != account.conditions:
             accounts[one] = replace(account, conditions=conditions)
-        alerts += told
-    alerts = _gathered(accounts, alerts, 2 * state.policy.interval, at)
+        alerts += new
+    alerts = _group_unreadable(accounts, alerts, 2 * state.policy.interval, at)
     if name is None:
-        alerts += _expired_weeks(accounts, rules, at)
-    fleet, told = _stepped(state.conditions, _fleet_facts(state, at), rules, at)
-    fleet, freed = _first_free(state, fleet, at)
-    return replace(state, accounts=accounts, conditions=fleet), (*alerts, *told, *freed)
+        alerts += _report_expired_weeks(accounts, rules, at)
+    common, new = _advance_all(state.conditions, _common_facts(state, at), rules, at)
+    common, freed = _report_first_free(state, common, at)
+    return replace(state, accounts=accounts, conditions=common), (*alerts, *new, *freed)
 
 
-def _stepped(
+def _advance_all(
     old: Conditions, facts: Iterator[Fact], rules: RuleBook, at: datetime
 ) -> tuple[Conditions, list[Alert]]:
-    now = {condition_key(fact.alert.kind, fact.alert.window): fact for fact in facts}
+    """Advance the conditions of which the rules speak, and return those that have begun to fire as alerts."""
+    now = {
+        condition_key(alert.kind, alert.window): fact
+        for fact in facts
+        if rules.applies((alert := fact.alert).kind, alert.account, alert.window)
+    }
     conditions, alerts = {}, []
     for key in {**old, **now}:
         fact, before = now.get(key), old.get(key)
         if fact is not None and fact.is_another:
             before = None
         hold = rules.rule(fact.alert.kind).hold if fact is not None else timedelta(0)
-        condition = step(before, fact, hold, at)
+        condition = advance(before, fact, hold, at)
         if condition is not None:
             conditions[key] = condition
             was_told = before is not None and before.told_at is not None
@@ -145,10 +148,10 @@ def _stepped(
     return conditions, alerts
 
 
-def step(
+def advance(
     old: Condition | None, fact: Fact | None, hold: timedelta, at: datetime
 ) -> Condition | None:
-    """One condition's next state; None is inactive. The table above, row by row."""
+    """Return one condition's next state by the table above; None is inactive."""
     if fact is not None:
         known = old or Condition(since=at)
         return replace(
@@ -165,19 +168,19 @@ def step(
     return None if is_over else replace(old, ceased_at=ceased_at)
 
 
-def _gathered(
+def _group_unreadable(
     accounts: dict[str, AccountState], alerts: Iterable[Alert], span: timedelta, at: datetime
 ) -> list[Alert]:
-    """The alerts, with one for all accounts that cannot be read for the same reason since within this span.
+    """Replace the alerts of accounts that cannot be read for the same reason, since within this span, by one.
 
-    Whoever is to be told of next belongs to it at once; of one that joins later nothing more is told.
+    Accounts whose condition is still pending join it at once; one that fails alike later gets no alert of its own.
     """
     key = condition_key(AlertKind.UNREADABLE)
-    gathered: list[Alert] = []
+    grouped: list[Alert] = []
     done: set[str] = set()
     for alert in alerts:
         if alert.kind is not AlertKind.UNREADABLE:
-            gathered.append(alert)
+            grouped.append(alert)
         elif alert.account not in done:
             first = accounts[alert.account]
             since = first.conditions[key].since
@@ -198,8 +201,8 @@ def _gathered(
                 more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
                 detail = f"for {', '.join(sorted(alike)[:NAMED])}{more}: {alert.detail}"
                 alert = replace(alert, account="", detail=detail)
-            gathered.append(alert)
-    return gathered
+            grouped.append(alert)
+    return grouped
 
 
 def _fails_alike(one: AccountState, other: AccountState) -> bool:
@@ -211,20 +214,11 @@ def _fails_alike(one: AccountState, other: AccountState) -> bool:
     return describe(ours) == describe(theirs)
 
 
-def account_facts(account: AccountState, rules: RuleBook, at: datetime) -> Iterator[Fact]:
-    """What is so of one account, as far as its rules speak."""
-    name = account.account.name
-    return (
-        fact
-        for fact in _facts(account, name, at)
-        if rules.applies(fact.alert.kind, name, fact.alert.window)
-    )
-
-
-def _facts(account: AccountState, name: str, at: datetime) -> Iterator[Fact]:
-    down, login_ends = account.down, account.login_expires_at
+def account_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
+    """Find the conditions that are true of one account."""
+    name, down, login_ends = account.account.name, account.down, account.login_expires_at
     if down is not None and not down.failure.renewable:
-        # A login that merely rests needs nobody: Claude Code renews the token when it is next used.
+        # One that is only to be renewed needs nobody: Claude Code does so when it is next used.
         kind = AlertKind.LOGIN if account.login_required else AlertKind.UNREADABLE
         yield Fact(Alert(kind, name, "", at, detail=describe(down.failure)))
     if login_ends is not None and timedelta(0) < login_ends - at <= LOGIN_ENDS_IN:
@@ -257,9 +251,9 @@ def _facts(account: AccountState, name: str, at: datetime) -> Iterator[Fact]:
 
 
 def _is_another_change(ratio: float, began: datetime, told: float, until: datetime | None) -> bool:
-    """Whether it began after that which was told, and has led to another cost.
+    """Return whether a change began after the one that was told, and has led to another cost.
 
-    Either alone may also come of learning the same change again, from samples that are kept hourly by now.
+    One of both alone may also come of learning the same change again, from samples that are kept hourly by now.
     """
     is_later = until is not None and began > until - CHANGE_IS_KNOWN
     return is_later and told > 0 and abs(math.log(ratio / told)) > ANOTHER_COST
@@ -268,9 +262,9 @@ def _is_another_change(ratio: float, began: datetime, told: float, until: dateti
 def _full_at(
     account: AccountState, key: str, memory: WindowMemory, at: datetime
 ) -> datetime | None:
-    """When the window will be full, where that is before its reset and there is still something to be done.
+    """Say when the window will be full, where that is early enough before its reset to be worth an alert.
 
-    The probability decides. Before there is one, a 5-hour window goes by its slope; of longer ones nothing is said.
+    The forecast's probability decides. Before there is one, a 5-hour window goes by its slope, a longer one gives None.
     """
     if memory.resets_at is None or memory.low_since is not None or memory.resets_at <= at:
         return None
@@ -288,33 +282,28 @@ def _full_at(
     return full_at if full_at is not None and full_at + TIME_TO_ACT <= memory.resets_at else None
 
 
-def _fleet_facts(state: State, at: datetime) -> Iterator[Fact]:
-    """What is so of all accounts together: none of two or more that can be used has room, or soon will have."""
-    kinds = [kind for kind in OF_ALL if state.policy.alerts.applies(kind, "")]
-    if len(state.accounts) < 2 or not kinds:
+def _common_facts(state: State, at: datetime) -> Iterator[Fact]:
+    """Find what is true of all accounts together: none of two or more that can be used has room, or soon none will."""
+    usable = [account for account in state.accounts.values() if not account.login_required]
+    if len(state.accounts) < 2:
         return
-    accounts = state.accounts.values()
-    if any(full_until(a) is None for a in accounts if not a.login_required):
+    if any(full_until(account) is None for account in usable):
         pool, key = state.pool, condition_key(AlertKind.EXHAUSTED_SOON)
-        if pool is None or AlertKind.EXHAUSTED_SOON not in kinds or at >= pool.at + AHEAD:
-            return
-        if is_exhausted_soon(pool, key in state.conditions):
+        if pool and at < pool.at + AHEAD and is_exhausted_soon(pool, key in state.conditions):
             alert = Alert(AlertKind.EXHAUSTED_SOON, "", "", at, resets_at=pool.exhausted_at)
             yield Fact(alert, until=pool.at + AHEAD)
         return
-    frees = [
-        (end, a.account.name) for a in accounts if (end := full_until(a)) and not a.login_required
-    ]
-    if frees and AlertKind.EXHAUSTED in kinds:
+    frees = [(end, account.account.name) for account in usable if (end := full_until(account))]
+    if frees:
         until, name = min(frees)
         yield Fact(Alert(AlertKind.EXHAUSTED, "", "", at, resets_at=until, detail=name))
 
 
 def full_until(account: AccountState) -> datetime | None:
-    """When an account that is known to be full is to have room again; None where it has, or nothing is known.
+    """Say when an account that is known to be full has room again; None where it has now, or nothing is known.
 
-    An end that has passed counts as full until a poll says otherwise: what is expected is not told. After a restart the
-    windows are as they are remembered, until the first poll.
+    An end that has passed counts as full until a poll says otherwise. After a restart the windows are as the alert
+    machine remembers them, until the first poll.
     """
     remembered = (Window(key, m.utilization, m.resets_at) for key, m in account.alerts.items())
     ends = [
@@ -325,10 +314,12 @@ def full_until(account: AccountState) -> datetime | None:
     return max(ends, default=None)
 
 
-def _expired_weeks(accounts: dict[str, AccountState], rules: RuleBook, at: datetime) -> list[Alert]:
-    """What expired of the weeks that have ended, all together once the first was noticed some minutes ago.
+def _report_expired_weeks(
+    accounts: dict[str, AccountState], rules: RuleBook, at: datetime
+) -> list[Alert]:
+    """Report the unused part of all weeks that have ended, once the first of them was noticed some minutes ago.
 
-    Each is then forgotten; untold where its end was moved, nothing expired, or it is no news any more.
+    Each is then forgotten, without an alert where its end was moved, nothing expired, or it is no news any more.
     """
     ended = {
         name: week
@@ -362,12 +353,14 @@ def _expired_weeks(accounts: dict[str, AccountState], rules: RuleBook, at: datet
     return alerts
 
 
-def _first_free(state: State, fleet: Conditions, at: datetime) -> tuple[Conditions, list[Alert]]:
-    """The first account that is free again, once all of them had been told to be full."""
+def _report_first_free(
+    state: State, common: Conditions, at: datetime
+) -> tuple[Conditions, list[Alert]]:
+    """Report the first account that is free again, after an alert that all were full."""
     key = condition_key(AlertKind.EXHAUSTED)
-    told = fleet.get(key)
+    told = common.get(key)
     if told is None or told.ceased_at is None or told.freed_at is not None:
-        return fleet, []
+        return common, []
     free = next(
         (
             name
@@ -377,26 +370,26 @@ def _first_free(state: State, fleet: Conditions, at: datetime) -> tuple[Conditio
         None,
     )
     if free is None:
-        return fleet, []
+        return common, []
     alert = Alert(AlertKind.FREE, free, "", at, resets_at=at)
     speaks = state.policy.alerts.applies(alert.kind, free)
-    return {**fleet, key: replace(told, freed_at=at)}, [alert] if speaks else []
+    return {**common, key: replace(told, freed_at=at)}, [alert] if speaks else []
 
 
 # What is firing
 
 
 def firing_alerts(state: State, now: datetime) -> tuple[Alert, ...]:
-    """The firing alerts, each with `at` being since when. Muting changes nothing here: what is so stays so."""
+    """List the firing alerts; `at` of each is since when. A mute changes nothing here."""
     rules = state.policy.alerts
-    firing = [*fleet_firing(state, now)]
+    firing = [*firing_of_all(state, now)]
     for account in state.accounts.values():
-        firing += account_firing(account, rules, now)
+        firing += firing_of_account(account, rules, now)
     return tuple(firing)
 
 
-def account_firing(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
-    """The alerts of one account among them."""
+def firing_of_account(account: AccountState, rules: RuleBook, now: datetime) -> Iterator[Alert]:
+    """List the firing alerts of one account."""
     name = account.account.name
     thresholds = rules.thresholds_of(name)
     for key, memory in account.alerts.items():
@@ -416,11 +409,11 @@ def account_firing(account: AccountState, rules: RuleBook, now: datetime) -> Ite
             )
             if rules.applies(alert.kind, name, key):
                 yield alert
-    yield from _lasting(account.conditions, name, rules, now)
+    yield from _firing_conditions(account.conditions, name, rules, now)
 
 
-def turns(account: AccountState) -> Iterator[datetime]:
-    """The instants from which other alerts of the account may be firing, though nothing else happens."""
+def firing_ends(account: AccountState) -> Iterator[datetime]:
+    """List the instants at which alerts of the account may cease to fire by themselves."""
     for memory in account.alerts.values():
         if memory.resets_at is not None:
             yield memory.resets_at
@@ -428,13 +421,13 @@ def turns(account: AccountState) -> Iterator[datetime]:
 
 
 def condition_ends(conditions: Conditions) -> Iterator[datetime]:
-    """The instants from which conditions that have ceased fire no more."""
+    """List the instants at which conditions that have ceased are resolved."""
     for condition in conditions.values():
         if condition.ceased_at is not None:
             yield condition.ceased_at + RESOLVED_AFTER
 
 
-def may_fire(account: str, rules: RuleBook) -> Iterator[str]:
+def rules_of_account(account: str, rules: RuleBook) -> Iterator[str]:
     """Name the rules that the settings let fire for the account."""
     thresholds = rules.thresholds_of(account)
     if rules.applies(AlertKind.THRESHOLD, account):
@@ -446,18 +439,18 @@ def may_fire(account: str, rules: RuleBook) -> Iterator[str]:
             yield kind
 
 
-def fleet_may_fire(state: State) -> Iterator[str]:
+def rules_of_all(state: State) -> Iterator[str]:
     """Name the rules that the settings let fire for all accounts together."""
     if len(state.accounts) > 1:
         yield from (kind for kind in OF_ALL if state.policy.alerts.applies(kind, ""))
 
 
-def fleet_firing(state: State, now: datetime) -> Iterator[Alert]:
-    """The alerts among them that concern all accounts together."""
-    return _lasting(state.conditions, "", state.policy.alerts, now)
+def firing_of_all(state: State, now: datetime) -> Iterator[Alert]:
+    """List the firing alerts that concern all accounts together."""
+    return _firing_conditions(state.conditions, "", state.policy.alerts, now)
 
 
-def _lasting(
+def _firing_conditions(
     conditions: Conditions, account: str, rules: RuleBook, now: datetime
 ) -> Iterator[Alert]:
     for condition in conditions.values():

@@ -1,6 +1,6 @@
-"""Why a rule has or has not fired, in words, and which alerts stored samples would fire. Pure.
+"""Explains why a rule has or has not fired, and replays stored samples to see which alerts they would fire. Pure.
 
-An explanation reads the memory that decided at the last sample: it says what was decided, and is no second opinion.
+An explanation is read off the memory by which the alert machine decided; nothing is decided anew.
 """
 
 import math
@@ -46,18 +46,24 @@ def explain(
     window: str | None = None,
     zone: tzinfo | None = None,
 ) -> list[str]:
-    """Lines about each window (or the one of that key) and each rule; clock times in `zone` (None: the machine's).
+    """Explain each rule for each window (or the one of that key), a line each; times in `zone` (None: the machine's).
 
     The `log` has the newest alerts, oldest first. With a `window`, what concerns the whole account is left out.
     """
     account = known.account.name
-    telling = _Telling(account, rules, now, zone, [e for e in log if e.alert.account == account])
+    explainer = _Explainer(
+        account, rules, now, zone, [e for e in log if e.alert.account == account]
+    )
     lines: list[str] = []
     for key, memory in known.alerts.items():
         if window in (None, key):
-            lines += [f"{account}  {key}", *telling.window(key, memory, known), ""]
+            lines += [f"{account}  {key}", *explainer.explain_window(key, memory, known), ""]
     if window is None:
-        lines += [account, *(telling.lasting(kind, known.conditions) for kind in OF_ACCOUNTS), ""]
+        lines += [
+            account,
+            *(explainer.explain_condition(kind, known.conditions) for kind in OF_ACCOUNTS),
+            "",
+        ]
     return lines[:-1]
 
 
@@ -67,14 +73,14 @@ def explain_all(
     now: datetime,
     zone: tzinfo | None = None,
 ) -> list[str]:
-    """Lines about what concerns all accounts together."""
-    telling = _Telling("", rules, now, zone)
-    return ["all accounts", *(telling.lasting(kind, conditions) for kind in OF_ALL)]
+    """Explain the rules about all accounts together, a line each."""
+    explainer = _Explainer("", rules, now, zone)
+    return ["all accounts", *(explainer.explain_condition(kind, conditions) for kind in OF_ALL)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Telling:
-    """Says things of one account at one moment."""
+class _Explainer:
+    """Puts into words what is remembered of one account, at one moment."""
 
     account: str
     rules: RuleBook
@@ -82,7 +88,7 @@ class _Telling:
     zone: tzinfo | None
     log: Sequence[LoggedAlert] = ()
 
-    def window(self, key: str, memory: WindowMemory, known: AccountState) -> Iterator[str]:
+    def explain_window(self, key: str, memory: WindowMemory, known: AccountState) -> Iterator[str]:
         thresholds, end = self.rules.thresholds_of(self.account), memory.resets_at
         age = format.age(self.now - memory.at)
         peak = f", {_percent(memory.peak)} at most" if memory.peak > memory.utilization else ""
@@ -96,32 +102,32 @@ class _Telling:
         yield _line("period", period)
         for threshold in thresholds:
             rule = threshold_rule(threshold)
-            said = self._threshold(AlertKind.THRESHOLD, rule, threshold, key, memory)
-            yield self._rule(AlertKind.THRESHOLD, key, said, rule)
+            words = self._threshold(AlertKind.THRESHOLD, rule, threshold, key, memory)
+            yield self._rule_line(AlertKind.THRESHOLD, key, words, rule)
         limit = f"covered by {threshold_rule(FULL)}"
         if FULL not in thresholds:
             limit = self._threshold(AlertKind.LIMIT, AlertKind.LIMIT, FULL, key, memory)
-        yield self._rule(AlertKind.LIMIT, key, limit)
-        yield self._rule(AlertKind.RESET, key, self._reset(memory))
+        yield self._rule_line(AlertKind.LIMIT, key, limit)
+        yield self._rule_line(AlertKind.RESET, key, self._reset(memory))
         early = "no sudden drop seen"
         if memory.low_since is not None:
             early = (
                 f"a low sample at {self._clock(memory.low_since)} hints at one: waits for another, "
             )
             early += f"{CONFIRM_AFTER.seconds}s later or more"
-        yield self._rule(AlertKind.EARLY_RESET, key, early)
-        yield self._rule(AlertKind.PACE, key, self._pace(key, memory, known))
+        yield self._rule_line(AlertKind.EARLY_RESET, key, early)
+        yield self._rule_line(AlertKind.PACE, key, self._pace(key, memory, known))
         if key == SEVEN_DAYS:
-            yield self._rule(AlertKind.WEEK_EXPIRED, key, self._week_expired(memory))
+            yield self._rule_line(AlertKind.WEEK_EXPIRED, key, self._week_expired(memory))
 
-    def lasting(self, kind: AlertKind, conditions: Mapping[str, Condition]) -> str:
+    def explain_condition(self, kind: AlertKind, conditions: Mapping[str, Condition]) -> str:
         condition = conditions.get(condition_key(kind))
-        said = self._condition(kind, condition) if condition else "not firing: condition is false"
-        return self._rule(kind, "", said)
+        words = self._condition(kind, condition) if condition else "not firing: condition is false"
+        return self._rule_line(kind, "", words)
 
-    def _rule(self, kind: AlertKind, window: str, said: str, name: str = "") -> str:
+    def _rule_line(self, kind: AlertKind, window: str, words: str, name: str = "") -> str:
         silence = self.rules.silence(kind, self.account, window)
-        return _line(name or str(kind), f"silent: {silence}" if silence else said)
+        return _line(name or str(kind), f"silent: {silence}" if silence else words)
 
     def _threshold(
         self, kind: AlertKind, rule: str, threshold: float, key: str, memory: WindowMemory
@@ -137,13 +143,13 @@ class _Telling:
         higher = next((one for one in period if (one.alert.threshold or 0) > threshold), None)
         done = "skipped: already exceeded at the first reading, or covered by a higher threshold"
         if own is not None:
-            done = self._standing(own)
+            done = self._outcome(own)
         elif higher is not None:
-            done = f"skipped, covered by {higher.alert.rule}: {self._standing(higher)}"
+            done = f"skipped, covered by {higher.alert.rule}: {self._outcome(higher)}"
         below = "" if since is not None else "; usage below it now does not re-arm it"
         return f"{done}; not again until the window resets{below}"
 
-    def _standing(self, entry: LoggedAlert) -> str:
+    def _outcome(self, entry: LoggedAlert) -> str:
         at = self._clock(entry.alert.at)
         if entry.is_sent:
             return f"fired at {at}"
@@ -172,20 +178,20 @@ class _Telling:
             return f"{left} expired at {self._clock(ended.end)}: sent at {self._clock(told_at)}"
         kind = AlertKind.WEEK_EXPIRED
         last = next((one for one in reversed(self.log) if one.alert.kind is kind), None)
-        standing = f"{self._standing(last)}; " if last else ""
+        outcome = f"{self._outcome(last)}; " if last else ""
         if memory.resets_at is None:
-            return f"{standing}waits for a window to open"
+            return f"{outcome}waits for a window to open"
         left = _percent(1 - memory.utilization)
-        return f"{standing}fires after {self._clock(memory.resets_at)}: {left} is unused so far"
+        return f"{outcome}fires after {self._clock(memory.resets_at)}: {left} is unused so far"
 
     def _pace(self, key: str, memory: WindowMemory, known: AccountState) -> str:
         condition = known.conditions.get(condition_key(AlertKind.PACE, key))
         if condition is not None:
             return self._condition(AlertKind.PACE, condition)
-        return f"inactive: {self._no_pace(key, memory, known)}"
+        return f"inactive: {self._why_no_pace(key, memory, known)}"
 
-    def _no_pace(self, key: str, memory: WindowMemory, known: AccountState) -> str:
-        """Why the last sample did not look like a window that fills too early."""
+    def _why_no_pace(self, key: str, memory: WindowMemory, known: AccountState) -> str:
+        """Say why the last sample did not look like a window that fills too early."""
         if memory.resets_at is None:
             return "no window is open"
         if memory.low_since is not None:
@@ -236,7 +242,7 @@ class _Telling:
 
 
 def _is_of(alert: Alert, key: str, memory: WindowMemory) -> bool:
-    """Whether it spoke of the window's present period, whose end may have wobbled since."""
+    """Return whether the alert is of the window's present period, whose end may have wobbled since."""
     if alert.window != key:
         return False
     if alert.period and alert.period == memory.period:
@@ -248,8 +254,8 @@ def _is_of(alert: Alert, key: str, memory: WindowMemory) -> bool:
     return abs(alert.resets_at - memory.resets_at) <= SAME_END
 
 
-def _line(name: str, said: str) -> str:
-    return f"  {name:<{_RULE_CELLS}}{said}"
+def _line(name: str, words: str) -> str:
+    return f"  {name:<{_RULE_CELLS}}{words}"
 
 
 def _percent(utilization: float) -> str:
@@ -257,14 +263,14 @@ def _percent(utilization: float) -> str:
 
 
 def _points(missing: float) -> str:
-    """Rounded up, as what is there is rounded down."""
+    """Render points, rounded up, as the usage is rounded down."""
     return f"{math.ceil(round(missing * 1000, 6)) / 10:g} points"
 
 
-def replayed(samples: Iterable[tuple[str, Usage]], rules: RuleBook) -> list[Alert]:
-    """The alerts over these samples of accounts by name, oldest first; nothing is known before the first one.
+def replay(samples: Iterable[tuple[str, Usage]], rules: RuleBook) -> list[Alert]:
+    """Find the alerts that these samples, by accounts' names, would have led to; oldest first, from an empty state.
 
-    Samples are what polls brought. What polls did not bring (a login that was needed, say) cannot be replayed.
+    What is no sample (a login that was needed, say) cannot be replayed.
     """
     state, told = State(policy=Policy(alerts=rules)), list[Alert]()
     for name, usage in samples:

@@ -1,4 +1,4 @@
-"""The alert machine: from samples of one window to alerts that are true, and told once.
+"""The alert machine: turns the samples of one window into alerts that are true, and sent once.
 
 A *sample* is what one successful poll says of one window: a utilization, and the instant `resets_at` at
 which the window ends (None while none is open). A failed poll is no sample. What is told belongs to a
@@ -81,26 +81,27 @@ POINTS: Final = 12
 PLAN_WIDE: Final = frozenset({FIVE_HOURS, SEVEN_DAYS})
 
 Memories = Mapping[str, WindowMemory]
-Told = tuple[WindowMemory, tuple[Alert, ...]]
+Result = tuple[WindowMemory, tuple[Alert, ...]]
+"""What is to be remembered of the window, and the alerts to be sent."""
 
 
 def observe(
     account: str, memories: Memories, usage: Usage, rules: RuleBook
 ) -> tuple[Memories, tuple[Alert, ...]]:
-    """Fold one account's usage into what is remembered of its windows, and say what is to be told."""
+    """Fold one account's usage into the memories of its windows; return these, and the alerts to be sent."""
     changed = dict(memories)
-    told: list[Alert] = []
+    found: list[Alert] = []
     for window in usage.windows:
         machine = _Machine(account, window, usage.at, rules)
         changed[window.key], alerts = machine.observe(memories.get(window.key))
-        told += alerts
+        found += alerts
     # No window is open again while another plan-wide one is full.
     full = {w.key for w in usage.windows if w.utilization >= FULL and w.key in PLAN_WIDE}
-    return changed, tuple(a for a in told if a.kind not in RESETS or full <= {a.window})
+    return changed, tuple(a for a in found if a.kind not in RESETS or full <= {a.window})
 
 
 def is_still_news(alert: Alert, now: datetime) -> bool:
-    """Whether what a sample has told is worth telling by now: its window has not ended, or has ended a moment ago."""
+    """Return whether a sample's alert is still worth sending: its window is open, or was reset a moment ago."""
     if alert.resets_at is None:
         return True
     if alert.kind in RESETS:
@@ -110,53 +111,53 @@ def is_still_news(alert: Alert, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Machine:
-    """One window's next step: a sample, and what the rules say of its account and window."""
+    """One sample of one window, and the rules by which it is judged."""
 
     account: str
     sample: Window
     at: datetime
     rules: RuleBook
 
-    def observe(self, memory: WindowMemory | None) -> Told:
-        """The table above, row by row."""
+    def observe(self, memory: WindowMemory | None) -> Result:
+        """Judge the sample by the table above, row by row."""
         end = self.sample.resets_at
         if memory is None:
-            reached = self._reached({})
-            return replace(self._opened(), told=frozenset(reached), reached=reached), ()
+            reached = self._levels_reached({})
+            return replace(self._open_period(), told=frozenset(reached), reached=reached), ()
         if self.at <= memory.at:
             return memory, ()
         if end is not None and end <= self.at:
             return replace(memory, at=self.at), ()
         if memory.resets_at is not None and memory.resets_at <= self.at:
-            return self._after_the_end(memory, memory.resets_at)
+            return self._roll_over(memory, memory.resets_at)
         if memory.resets_at is None and end is not None:
             goes_on = self.sample.utilization >= memory.utilization
             opened = replace(
-                self._opened(),
+                self._open_period(),
                 told=memory.told if goes_on else frozenset(),
                 generation=memory.generation,
                 ended_week=memory.ended_week,
             )
-            return self._with_thresholds(opened)
+            return self._check_thresholds(opened)
         if not self._looks_reset(memory):
-            return self._with_thresholds(self._one_sample_on(memory))
+            return self._check_thresholds(self._continue_period(memory))
         # The period stays as it was, utilization included, until a second low sample confirms its end.
         if memory.low_since is None:
             return replace(memory, at=self.at, low_since=self.at, low_end=end), ()
         if self.at - memory.low_since < CONFIRM_AFTER:
             return replace(memory, at=self.at), ()
-        return self._new_period(memory, AlertKind.EARLY_RESET, memory.low_since)
+        return self._start_period(memory, AlertKind.EARLY_RESET, memory.low_since)
 
-    def _opened(self) -> WindowMemory:
+    def _open_period(self) -> WindowMemory:
         return WindowMemory(
             at=self.at,
             utilization=self.sample.utilization,
             resets_at=self.sample.resets_at,
             peak=self.sample.utilization,
-            track=self._track(()),
+            track=self._extend_track(()),
         )
 
-    def _one_sample_on(self, memory: WindowMemory) -> WindowMemory:
+    def _continue_period(self, memory: WindowMemory) -> WindowMemory:
         return replace(
             memory,
             at=self.at,
@@ -165,19 +166,19 @@ class _Machine:
             peak=max(memory.peak, self.sample.utilization),
             low_since=None,
             low_end=None,
-            track=self._track(memory.track),
+            track=self._extend_track(memory.track),
         )
 
-    def _after_the_end(self, memory: WindowMemory, end: datetime) -> Told:
-        """The known end has passed: a rollover, a schedule that was changed, or the same end a moment later."""
+    def _roll_over(self, memory: WindowMemory, end: datetime) -> Result:
+        """Judge a sample after the known end: a rollover, a changed schedule, or the same end a moment later."""
         new_end, length = self.sample.resets_at, window_duration(self.sample.key)
         if new_end is not None:
             if new_end - end <= SAME_END:
                 return replace(memory, at=self.at, resets_at=new_end), ()
             too_early = length is not None and new_end - end < length - SAME_END
             if too_early and memory.utilization - self.sample.utilization < DROP:
-                return self._with_thresholds(self._one_sample_on(memory))
-        return self._new_period(memory, AlertKind.RESET, end)
+                return self._check_thresholds(self._continue_period(memory))
+        return self._start_period(memory, AlertKind.RESET, end)
 
     def _looks_reset(self, memory: WindowMemory) -> bool:
         end, known, hinted = self.sample.resets_at, memory.resets_at, memory.low_end
@@ -193,22 +194,22 @@ class _Machine:
             return True
         return has_fallen and (has_halved or abs(end - known) > SAME_END)
 
-    def _new_period(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> Told:
+    def _start_period(self, old: WindowMemory, kind: AlertKind, ended_at: datetime) -> Result:
         early = kind is AlertKind.EARLY_RESET
         opened = replace(
-            self._opened(),
+            self._open_period(),
             generation=old.generation + 1 if early else 0,
-            ended_week=old.ended_week if early else self._ended_week(old, ended_at),
+            ended_week=old.ended_week if early else self._record_week(old, ended_at),
         )
-        memory, alerts = self._with_thresholds(opened)
+        memory, alerts = self._check_thresholds(opened)
         lowest = min(self.rules.thresholds_of(self.account), default=None)
         was_high = lowest is not None and old.peak >= lowest > self.sample.utilization
         if was_high and self.at - ended_at <= NEWS_FOR and self._applies(kind):
-            alerts = (self._alert(kind, old.peak, ended_at, old), *alerts)
+            alerts = (self._make_alert(kind, old.peak, ended_at, old), *alerts)
         return memory, alerts
 
-    def _ended_week(self, old: WindowMemory, end: datetime) -> EndedWeek | None:
-        """The week that ended then, if it is to be told of, and if it is known what had been used of it."""
+    def _record_week(self, old: WindowMemory, end: datetime) -> EndedWeek | None:
+        """Remember the week that ended, where an alert is wanted and it is known how much was used."""
         if self.sample.key != SEVEN_DAYS or not self._applies(AlertKind.WEEK_EXPIRED):
             return None
         is_hinted = old.low_since is not None and end - old.low_since > SAME_END
@@ -216,12 +217,12 @@ class _Machine:
             return None
         return EndedWeek(end, old.period, old.utilization, old.at, self.at)
 
-    def _with_thresholds(self, memory: WindowMemory) -> Told:
-        """Tell the highest threshold that is reached, unless it or a higher one has spoken in this period.
+    def _check_thresholds(self, memory: WindowMemory) -> Result:
+        """Alert of the highest threshold that is reached, unless it or a higher one was told in this period.
 
-        The limit is reached silently where the user has set it as a threshold, which then speaks for it.
+        The limit has no alert of its own where the user has set it as a threshold.
         """
-        reached = self._reached(memory.reached)
+        reached = self._levels_reached(memory.reached)
 
         def due(kind: AlertKind, levels: Set[float]) -> frozenset[float]:
             hold = self.rules.rule(kind).hold
@@ -234,22 +235,22 @@ class _Machine:
         used, end = self.sample.utilization, memory.resets_at
         alerts = []
         if passed and max(passed) not in memory.told:
-            alert = self._alert(AlertKind.THRESHOLD, used, end, memory)
+            alert = self._make_alert(AlertKind.THRESHOLD, used, end, memory)
             alerts.append(replace(alert, threshold=max(passed)))
         if full - memory.told:
-            alerts.append(self._alert(AlertKind.LIMIT, used, end, memory))
+            alerts.append(self._make_alert(AlertKind.LIMIT, used, end, memory))
         told = replace(memory, reached=reached, told=memory.told | passed | full)
         return told, tuple(alert for alert in alerts if self._applies(alert.kind))
 
-    def _reached(self, before: Mapping[float, datetime]) -> dict[float, datetime]:
-        """The thresholds that the sample is at or above, the limit among them, and since when."""
+    def _levels_reached(self, before: Mapping[float, datetime]) -> dict[float, datetime]:
+        """Return the thresholds that the sample is at or above, the limit among them, and since when."""
         levels = sorted({*self.rules.thresholds_of(self.account), FULL})
         return {t: before.get(t, self.at) for t in levels if self.sample.utilization >= t}
 
     def _applies(self, kind: AlertKind) -> bool:
         return self.rules.applies(kind, self.account, self.sample.key)
 
-    def _alert(
+    def _make_alert(
         self, kind: AlertKind, utilization: float, resets_at: datetime | None, of: WindowMemory
     ) -> Alert:
         return Alert(
@@ -263,8 +264,8 @@ class _Machine:
             generation=of.generation,
         )
 
-    def _track(self, before: Sequence[Point]) -> tuple[Point, ...]:
-        """The points of the look-back with the sample as the last one, for a 5-hour window."""
+    def _extend_track(self, before: Sequence[Point]) -> tuple[Point, ...]:
+        """Add the sample to the points by which the slope is measured, of a 5-hour window."""
         if not self.sample.key.startswith(FIVE_HOURS):
             return ()
         recent = [point for point in before if self.at - point.at <= LOOK_BACK]
@@ -274,9 +275,9 @@ class _Machine:
 
 
 def full_by_slope(track: Sequence[Point]) -> datetime | None:
-    """When the window would be full at its pace; None where it does not fill, or is not known long enough to say.
+    """Say when the window would be full at its pace; None where it does not fill, or has too few samples.
 
-    Shorter looks at whole percents than half of the look-back project wildly.
+    Less than half of the look-back gives wild projections, since readings are whole percents.
     """
     if len(track) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Alerts; the rules as the user sets them: which speak, of what, after how long, how loudly; and what is remembered.
+"""Alerts, the rules by which the user chooses among them, and what the alert machine remembers.
 
 Pure: all of it is replaced, never edited.
 """
@@ -31,7 +31,7 @@ class AlertKind(StrEnum):
 
 
 LEVELS: Final = frozenset({AlertKind.THRESHOLD, AlertKind.LIMIT})
-"""A window's figure has reached something, and stays there until its end."""
+"""Alerts of a utilization that was reached, which stays reached until the window's end."""
 
 RESETS: Final = frozenset({AlertKind.RESET, AlertKind.EARLY_RESET})
 OF_WINDOWS: Final = LEVELS | RESETS | {AlertKind.PACE}
@@ -43,14 +43,14 @@ OF_ACCOUNTS: Final = (
     AlertKind.EXPIRY,
     AlertKind.LIMIT_CHANGED,
 )
-"""What is so of a whole account."""
+"""Conditions of a whole account."""
 
 OF_ALL: Final = (AlertKind.EXHAUSTED, AlertKind.EXHAUSTED_SOON)
-"""What is so of all accounts together."""
+"""Conditions of all accounts together."""
 
 GOOD_NEWS: Final = RESETS | {AlertKind.FREE}
 MOMENTARY: Final = GOOD_NEWS | {AlertKind.WEEK_EXPIRED, AlertKind.SUMMARY, AlertKind.TEST}
-"""What happens in an instant; all else lasts, and fires until it ceases."""
+"""Alerts of an instant; all others last, and fire until their condition ceases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Alert:
     """One thing to tell the user once. `threshold` and `utilization` are ratios.
 
     `window` is empty for what concerns a whole account, and `account` for what concerns all of them.
-    `resets_at` is when the window that is spoken of ends; for a reset, when it ended (or was seen to);
+    `resets_at` is when the window ends; for a reset, when it ended (or was seen to);
     for anything else, the instant that matters: when a window will be full, a token ends, an account is free.
-    `period` names the window period that is spoken of: a rule speaks once in each. Empty where there is none.
+    `period` names the period of the window: a rule alerts once in each. Empty where there is none.
     `generation` is that of its `WindowMemory`, where the alert is about a sample. Of a changed limit, `utilization` is
     the part of the week that a full 5-hour window costs now.
     """
@@ -78,7 +78,7 @@ class Alert:
 
     @property
     def rule(self) -> str:
-        """The alert rule that speaks, as metrics name it: `threshold_80`, `reset`."""
+        """The name of its alert rule in metrics: `threshold_80`, `reset`."""
         return self.kind if self.threshold is None else threshold_rule(self.threshold)
 
 
@@ -99,7 +99,7 @@ class Urgency(StrEnum):
 class Rule:
     """One alert rule. None stands for all windows, all accounts, the usual channels.
 
-    `hold` is how long its condition must last before it speaks (Prometheus's `for`).
+    `hold` is how long its condition must last before it alerts (Prometheus's `for`).
     """
 
     enabled: bool = True
@@ -151,7 +151,7 @@ def parse_thresholds(text: str) -> tuple[float, ...] | None:
     if text.strip() in ("", NO_THRESHOLDS):
         return () if text.strip() else None
     try:
-        percents = {float(part.removesuffix("%")) for part in _words(text)}
+        percents = {float(part.removesuffix("%")) for part in _split(text)}
     except ValueError:
         percents = {0.0}
     if not all(1 <= percent <= 100 for percent in percents):
@@ -176,13 +176,13 @@ def parse_share(text: str) -> float:
 def parse_silent(text: str) -> frozenset[AlertKind]:
     """Read names of rules. Raises ValueError with words for the person."""
     known = {str(kind): kind for kind in DEFAULT_RULES}
-    names = _words(text)
+    names = _split(text)
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"{unknown[0]} is not a rule: {', '.join(known)}")
     return frozenset(known[name] for name in names)
 
 
-def _words(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
@@ -199,11 +199,11 @@ class RuleBook:
         return self.rules.get(kind, DEFAULT_RULES.get(kind, Rule()))
 
     def applies(self, kind: AlertKind, account: str, window: str | None = None) -> bool:
-        """Whether alerts of this kind are to be told of this account and window (None: of any)."""
+        """Return whether alerts of this kind are sent of this account and window (None: of any)."""
         return not self.silence(kind, account, window)
 
     def silence(self, kind: AlertKind, account: str, window: str | None = None) -> str:
-        """Why the settings let alerts of this kind say nothing, in words; empty where they let them speak."""
+        """Name the setting that silences alerts of this kind, in words; empty where none does."""
         rule = self.rule(kind)
         if not self.enabled:
             return "notifications.enabled is false"

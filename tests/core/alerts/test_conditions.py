@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.conditions import Fact, evaluate_conditions, step
+from monitor.core.alerts.conditions import Fact, advance, evaluate_conditions
 from monitor.core.alerts.rules import (
     Alert,
     AlertKind,
@@ -41,7 +41,9 @@ def told_at(pattern: str, until: datetime | None = None) -> list[int]:
     told: list[int] = []
     for minute, mark in enumerate(pattern):
         at = after(minutes=minute)
-        condition = step(condition, replace(FACT, until=until) if mark == "#" else None, HOLD, at)
+        condition = advance(
+            condition, replace(FACT, until=until) if mark == "#" else None, HOLD, at
+        )
         if condition is not None and condition.told_at == at:
             told.append(minute)
     return told

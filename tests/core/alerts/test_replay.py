@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.alerts.explain import replayed
+from monitor.core.alerts.explain import replay
 from monitor.core.alerts.machine import observe
 from monitor.core.alerts.rules import Alert, AlertKind, Rule, RuleBook, WindowMemory
 from monitor.core.model import Usage, Window
@@ -20,7 +20,7 @@ def sample(account: str, minute: float, percent: float, end: timedelta = END) ->
 
 
 def told(*samples: tuple[str, Usage], rules: RuleBook | None = None) -> list[str]:
-    alerts = replayed(samples, rules or RuleBook())
+    alerts = replay(samples, rules or RuleBook())
     return [f"{a.account} {a.rule}@{(a.at - NOW).total_seconds() / 60:g}" for a in alerts]
 
 
@@ -86,7 +86,7 @@ def test_windows_are_told_as_the_running_program_tells_them(points: list[tuple[i
         new, alerts = observe("a", memories, seen, QUIET)
         memories = dict(new)
         live += alerts
-    assert replayed(samples, QUIET) == live
+    assert replay(samples, QUIET) == live
 
 
 @given(samples_of_one)
@@ -96,4 +96,4 @@ def test_replaying_changes_nothing_that_a_second_replay_could_see(
     samples = [
         ("a", Usage(after(minutes=m), (Window("5h", p / 100, NOW + END),))) for m, p in points
     ]
-    assert replayed(samples, RuleBook()) == replayed(samples, RuleBook())
+    assert replay(samples, RuleBook()) == replay(samples, RuleBook())

@@ -127,7 +127,7 @@ class App:
         self.credentials.stores.default = settings.storage
         self.store.dispatch(PolicyChanged(now, policy))
         self.credentials.accounts.load(settings)
-        self.credentials.watcher.look_again()
+        self.credentials.watcher.invalidate()
         await self._count_requests()
 
     def send_by(self, channels: ChannelSet) -> None:

@@ -123,7 +123,7 @@ async def _import(app: App, command: ImportLogins) -> str:
     """Import all logins that are found, or that of a folder; a line for each place."""
     credentials, folder = app.credentials, command.folder
     if folder is None:
-        places = await credentials.watcher.follow()
+        places = await credentials.watcher.find_places()
     else:
         places = [await Daemon(partial(credentials.login_at, folder)).future]
     imports = await credentials.accounts.import_all(places)

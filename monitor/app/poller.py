@@ -46,8 +46,8 @@ class CredentialSource(Protocol):
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
         """Return a credential worth sending; after a refusal another than the `rejected`. Raises CredentialError."""
 
-    async def accepted(self, account: Account, credential: Credential) -> None:
-        """Learn that the API has answered it with the account's usage."""
+    async def confirm(self, account: Account, credential: Credential) -> None:
+        """Learn that the API has answered an unproven credential with the account's usage."""
 
 
 class UsageSource(Protocol):
@@ -195,5 +195,6 @@ class Poller:
 
     async def _ask(self, account: Account, credential: Credential) -> Usage:
         usage = await self._api.usage(account, credential)
-        await self._credentials.accepted(account, credential)
+        if not credential.proven:
+            await self._credentials.confirm(account, credential)
         return usage

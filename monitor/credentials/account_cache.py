@@ -45,15 +45,15 @@ class CachedAccount:
     left: tuple[str, ...] = ()
     swapped: bool = False
 
-    def of_profile(self, profile: Profile) -> "CachedAccount":
+    def with_profile(self, profile: Profile) -> "CachedAccount":
         return replace(self, identity=profile.identity, plan=profile.plan or self.plan)
 
-    def moved_in(self, folder: str) -> "CachedAccount":
+    def move_in(self, folder: str) -> "CachedAccount":
         """The account's login lives in this folder too."""
         folders = self.folders if folder in self.folders else (*self.folders, folder)
         return replace(self, folders=folders, left=_without(self.left, folder))
 
-    def moved_out(self, folder: str) -> "CachedAccount":
+    def move_out(self, folder: str) -> "CachedAccount":
         """The account's login does not live there any more; it may come back."""
         if folder not in self.folders:
             return self
@@ -62,13 +62,13 @@ class CachedAccount:
         ends = self.login_expires_at if folders or self.swapped else None
         return replace(self, folders=folders, left=left, login_expires_at=ends)
 
-    def swapped_until(self, ends: datetime | None) -> "CachedAccount":
+    def learn_swap(self, ends: datetime | None) -> "CachedAccount":
         """claude-swap has a copy of the login, which ends then; a folder that has the login itself knows better."""
         known = self.login_expires_at if self.folders else None
         ends = known or ends or self.login_expires_at
         return replace(self, swapped=True, login_expires_at=ends)
 
-    def of_expiry(self, credential: Credential) -> "CachedAccount":
+    def with_token(self, credential: Credential) -> "CachedAccount":
         return replace(
             self, token_digest=digest(credential.secret), token_expires_at=credential.expires_at
         )
@@ -101,12 +101,12 @@ class AccountCache:
         save: Callable[[str, Any], None] = lambda _name, _entry: None,
     ) -> None:
         self._save = save
-        self._elsewhere: set[str] = set()
-        """What the settings do not name, or not any more."""
-        self._profiles = dict(_decoded(_Profiles, entries.get(_PROFILES, {})) or {})
+        self._unlisted: set[str] = set()
+        """Names of accounts that the settings do not have, or not any more."""
+        self._profiles = dict(_decode(_Profiles, entries.get(_PROFILES, {})) or {})
         self._facts: dict[str, CachedAccount] = {}
         for name, entry in entries.items():
-            facts = None if name == _PROFILES else _decoded(CachedAccount, entry)
+            facts = None if name == _PROFILES else _decode(CachedAccount, entry)
             if facts is not None:
                 self._facts[name] = facts
 
@@ -155,8 +155,8 @@ class AccountCache:
 
         Nothing is known of such a one, and its organization is that of one account that the settings name no more.
         """
-        self._elsewhere = self._facts.keys() - {account.name for account in accounts}
-        gone = [self._facts[name] for name in self._elsewhere]
+        self._unlisted = self._facts.keys() - {account.name for account in accounts}
+        gone = [self._facts[name] for name in self._unlisted]
         for account in accounts if gone else ():
             former = [facts for facts in gone if _may_have_been(facts, account)]
             if account.name not in self._facts and len(former) == 1:
@@ -167,10 +167,10 @@ class AccountCache:
         known = (folder for facts in self._facts.values() for folder in facts.folders + facts.left)
         return {folder for folder in known if folder}
 
-    def living_in(self, folder: str) -> set[str]:
+    def accounts_in(self, folder: str) -> set[str]:
         """The accounts whose login is believed to live there."""
         here = {name for name, facts in self._facts.items() if folder in facts.folders}
-        return here - self._elsewhere
+        return here - self._unlisted
 
     def _keep_profiles(self, profiles: _Profiles) -> None:
         if profiles != self._profiles:
@@ -190,7 +190,7 @@ def _without(folders: Iterable[str], folder: str) -> tuple[str, ...]:
     return tuple(other for other in folders if other != folder)
 
 
-def _decoded(kind: type[T], plain: Any) -> T | None:
+def _decode(kind: type[T], plain: Any) -> T | None:
     """None for what cannot be read: it is learnt again."""
     try:
         return decode(kind, plain)

@@ -323,7 +323,7 @@ class AccountService:
                     await self._add(account)
                     added.append(name)
                 met.add(name)
-                self._cache[name] = self._cache[name].swapped_until(row.login_expires_at)
+                self._cache[name] = self._cache[name].learn_swap(row.login_expires_at)
                 self._resolver.announce(name)
         return added
 

@@ -71,7 +71,7 @@ class LocalUsage:
         """Take what is new in any `.claude.json`."""
         places = self._registry.places
         if not places:  # else the watcher finds what is new
-            await self._watcher.follow()
+            await self._watcher.find_places()
         for key in self._noted.keys() - places.keys():
             del self._noted[key]
         sources = [place.source for place in places.values()]
@@ -152,7 +152,7 @@ class LocalUsage:
     async def _account_at(self, config_dir: str | None) -> str:
         places = await self._registry.places_at(config_dir or "")
         if not places:
-            await self._watcher.follow()
+            await self._watcher.find_places()
             places = await self._registry.places_at(config_dir or "")
         if not places:
             raise TrackerError(f"nothing is known of Claude Code in {config_dir or '~/.claude'}")
@@ -160,7 +160,7 @@ class LocalUsage:
         facts = await self._facts(source, (await self._peek([source])).get(source.key))
         identity, owner = facts.identity if facts else None, places[0].owner
         if owner is None and source.folder is not None:  # as it was when we last ran
-            owner = min(self._cache.living_in(source.folder), default=None)
+            owner = min(self._cache.accounts_in(source.folder), default=None)
         accounts = self._store.state.accounts
         if identity is not None and owner not in accounts:
             owner = self._named(identity)

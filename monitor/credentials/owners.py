@@ -130,7 +130,7 @@ class Owners:
 
     def learn(self, name: str, profile: Profile, login: Login | None = None) -> None:
         """Remember whose account it is, and its plan, as far as either the API or Claude Code says it."""
-        facts = self.cache[name].of_profile(profile)
+        facts = self.cache[name].with_profile(profile)
         plan = facts.plan or (login.plan if login else None)
         self.cache[name] = replace(facts, plan=plan)
 

@@ -36,9 +36,9 @@ from monitor.core.model import (
     Secret,
     Storage,
 )
-from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
+from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.claude_code import LoginSource
-from monitor.credentials.folders import DEFAULT, for_claude_code, remembered
+from monitor.credentials.folders import DEFAULT, for_claude_code
 from monitor.credentials.owners import Owners
 from monitor.credentials.programs import program_name
 from monitor.credentials.stores import (
@@ -104,8 +104,8 @@ class LoginRegistry:
 
     # What is found in a place
 
-    def follow(self, sources: Sequence[LoginSource]) -> set[str]:
-        """These are the places; others are forgotten."""
+    def track(self, sources: Sequence[LoginSource]) -> set[str]:
+        """Know these places, and forget all others."""
         touched: set[str] = set()
         for key in self.places.keys() - {source.key for source in sources}:
             touched |= self.assign(self.places[key].source, None, None)
@@ -117,14 +117,14 @@ class LoginRegistry:
     def assign(self, source: LoginSource, login: Login | None, name: str | None) -> set[str]:
         """The login of this place is that account's, or with None a stranger's; or there is none."""
         folder, touched = source.folder, self._set(source, login, name)
-        former = set() if folder is None else self._cache.living_in(folder) - {name}
+        former = set() if folder is None else self._cache.accounts_in(folder) - {name}
         for other in former:
-            self._cache[other] = self._cache[other].moved_out(folder or "")
+            self._cache[other] = self._cache[other].move_out(folder or "")
         if name is None:
             return touched | former
         self._last.pop(name, None)
         if folder is not None:
-            self._cache[name] = self._cache[name].moved_in(folder)
+            self._cache[name] = self._cache[name].move_in(folder)
         return touched | former | {name}
 
     def assume(self, source: LoginSource, login: Login, name: str, failure: Failure) -> set[str]:
@@ -147,7 +147,7 @@ class LoginRegistry:
 
     def keep_expired(self, source: LoginSource, login: Login) -> set[str]:
         """A token that has ended, so nobody can be asked about it: believed to be of whoever lives there."""
-        names = set() if source.folder is None else self._cache.living_in(source.folder)
+        names = set() if source.folder is None else self._cache.accounts_in(source.folder)
         return self._set(source, login, min(names, default=None)) | names
 
     def fail(self, source: LoginSource, failure: Failure) -> None:
@@ -205,26 +205,17 @@ class LoginRegistry:
 
     def best_place(self, name: str, now: datetime) -> Place | None:
         """The place of that login."""
-        places = self.places_of(name)
-        ranked = [(self.rank(p.login.credential, now), p) for p in places if p.login]
-        return max(ranked, key=lambda pair: pair[0], default=(None, None))[1]
+        ranks = {
+            p.source.key: self.rank(p.login.credential, now)
+            for p in self.places_of(name)
+            if p.login
+        }
+        return self.places[max(ranks, key=ranks.__getitem__)] if ranks else None
 
     def failure_of(self, name: str, folders: Collection[str]) -> Failure | None:
         """The failure of one of these folders, which may hold the account's login, if it cannot be read."""
         places = (p for p in self.places.values() if p.source.folder in folders)
         return next((p.failure for p in places if p.failure and p.owner in (None, name)), None)
-
-    def unidentified(self) -> Failure | None:
-        """The failure of a place of whose login nobody knows the owner, if there is one."""
-        failures = (place.failure for place in self.places.values() if place.owner is None)
-        return next((f for f in failures if f and f.cause is Cause.UNIDENTIFIED), None)
-
-    def is_empty(self, folder: str) -> bool:
-        """True where it is known that there is no login."""
-        found = [place for place in self.places.values() if place.source.folder == folder]
-        return bool(found) and all(
-            p.read is not NEVER_LOOKED and p.login is None and p.failure is None for p in found
-        )
 
     def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
         """The greater, the sooner it is used."""
@@ -296,21 +287,23 @@ class Resolver:
 
         Raises CredentialError where there is none, or only a dead one.
         """
-        chosen = await self._chosen(account, rejected)
+        chosen = await self._choose(account, rejected)
         credential = chosen.credential
         if rejected and credential and credential.secret == rejected.secret:
             return rejected
         if credential is None or self._is_dead(account, credential):
             raise CredentialError(await self._failure(account, chosen))
         if chosen.storage in GIVEN:
-            return await self._verified(account, credential)
+            return await self._verify(account, credential)
         return credential
 
     async def inspect(self, account: Account) -> TokenStatus:
         """Say which source the account's token comes from, or what forbids it; asks nobody whose it is."""
-        folder = self._folder_of_token(account.name) if _is_login(account) else None
+        folder = (
+            self._folder_of_token(account.name) if account.auth_method is AuthMethod.OAUTH else None
+        )
         try:
-            chosen = await self._chosen(account)
+            chosen = await self._choose(account)
         except CredentialError as error:
             return TokenStatus(
                 storage_of(account, self._stores.default), folder, failure=error.failure
@@ -324,7 +317,7 @@ class Resolver:
             await self._failure(account, chosen) if dead else None,
         )
 
-    async def _chosen(self, account: Account, rejected: Credential | None = None) -> Stored:
+    async def _choose(self, account: Account, rejected: Credential | None = None) -> Stored:
         """Read what the storage holds, or Claude Code's own login where that is fresher."""
         name, unread = account.name, None
         try:
@@ -332,7 +325,7 @@ class Resolver:
         except CredentialError as error:
             stored, unread = Stored(Storage.KEYRING), error
         now = self._clock.now()
-        tokens = self.registry.tokens_of(name) if _is_login(account) else []
+        tokens = self.registry.tokens_of(name) if account.auth_method is AuthMethod.OAUTH else []
         if unread is not None:
             is_logged_in = any(not token.is_dead(now) for token in tokens)
             if unread.cause in MENDABLE:
@@ -349,10 +342,12 @@ class Resolver:
             best = Credential(best.secret, account.auth_method, self._cache[name].expiry_of(best))
         if stored.storage in (Storage.KEYRING, Storage.LINKED):
             known = [*tokens, *([best] if best is not None else [])]
-            best = max(known, key=lambda each: self.registry.rank(each, now), default=None)
+            best = max(known, key=partial(self.registry.rank, now=now), default=None)
         if best is not None:
             if best.expires_at is not None and best.proven and not self._cache[name].token_digest:
-                self._cache[name] = self._cache[name].of_expiry(best)  # as an older version kept it
+                self._cache[name] = self._cache[name].with_token(
+                    best
+                )  # as an older version kept it
             recovered = name in self._unreadable
             self._unreadable.discard(name)
             self._announce_token(name, best.expires_at, renewed=recovered)
@@ -376,8 +371,7 @@ class Resolver:
             return Failure(Reason.AUTH, Cause.EXPIRED, Source.COMMAND, name)
         name, now, registry = account.name, self._clock.now(), self.registry
         facts = self._cache[name]
-        said = remembered(account.config_dir)  # which need not have been found out yet
-        failure = registry.failure_of(name, (*facts.folders, *said))
+        failure = registry.failure_of(name, self._owners.folders_of(account, former=False))
         if failure is not None:
             return failure
         login, ends = registry.login_of(name, now), facts.login_expires_at
@@ -386,26 +380,23 @@ class Resolver:
             cause = Cause.LOGIN_ENDED if has_ended else Cause.WAITING
             return Failure(Reason.AUTH, cause, folder=self._folder_of_token(name))
         if facts.left or chosen.credential is not None:
-            empty = [folder for folder in facts.left if registry.is_empty(folder)]
+            empty = [folder for folder in facts.left if _is_empty(registry, folder)]
             return Failure(Reason.AUTH, Cause.LOGGED_OUT, folder=empty[-1] if empty else None)
-        return await self._never_had_one(account, chosen, facts)
-
-    async def _never_had_one(
-        self, account: Account, chosen: Stored, facts: CachedAccount
-    ) -> Failure:
+        # It never had one.
+        is_login = account.auth_method is AuthMethod.OAUTH
         folder = None if account.config_dir is None else for_claude_code(account.config_dir)
-        if _is_login(account):
-            places = [] if folder is None else await self.registry.places_at(folder)
-            if folder is not None and any(place.login for place in places):
-                owner = next((place.owner for place in places if place.owner), None)
-                return Failure(Reason.CREDENTIALS, Cause.OTHER_LOGIN, folder=folder, owner=owner)
-            unidentified = self.registry.unidentified()
-            if unidentified is not None:
-                return unidentified
+        others = await registry.places_at(folder) if is_login and folder is not None else []
+        if any(place.login for place in others):
+            owner = next((place.owner for place in others if place.owner), None)
+            return Failure(Reason.CREDENTIALS, Cause.OTHER_LOGIN, folder=folder, owner=owner)
+        unowned = (place.failure for place in registry.places.values() if place.owner is None)
+        unidentified = next((f for f in unowned if f and f.cause is Cause.UNIDENTIFIED), None)
+        if is_login and unidentified is not None:
+            return unidentified
         # Without a token to keep, a keyring would not help: a login will do without one.
-        if not chosen.has_keyring and (not _is_login(account) or facts.token_digest is not None):
+        if not chosen.has_keyring and (not is_login or facts.token_digest is not None):
             return no_keyring(account)
-        source = Source.LOGIN if _is_login(account) else Source.SESSION_KEY
+        source = Source.LOGIN if is_login else Source.SESSION_KEY
         return Failure(Reason.CREDENTIALS, Cause.ABSENT, source, folder=folder)
 
     def _folder_of_token(self, name: str) -> str | None:
@@ -416,7 +407,7 @@ class Resolver:
 
     # Tokens that the user hands over: the API alone can tell whose one is, and is asked once for each
 
-    async def _verified(self, account: Account, credential: Credential) -> Credential:
+    async def _verify(self, account: Account, credential: Credential) -> Credential:
         """The credential, unproven where nobody can be asked. Raises CredentialError for another account's."""
         facts, key, now = self._cache[account.name], digest(credential.secret), self._clock.now()
         if facts.identity is not None and facts.token_digest == key:
@@ -437,7 +428,7 @@ class Resolver:
         if facts.identity not in (None, identity) or not same_organization:
             failure = Failure(Reason.CREDENTIALS, Cause.WRONG_ACCOUNT, name=account.name)
             raise CredentialError(replace(failure, owner=profile.email))
-        self._cache[account.name] = facts.of_profile(profile).of_expiry(credential)
+        self._cache[account.name] = facts.with_profile(profile).with_token(credential)
         self.announce(account.name)
         return credential
 
@@ -474,11 +465,11 @@ class Resolver:
             return True
         account = self._store.state.accounts[name].account
         try:
-            chosen = await self._chosen(account)
+            chosen = await self._choose(account)
         except CredentialError:
             return False
         credential = chosen.credential
-        if credential is None or not _is_login(account):
+        if credential is None or account.auth_method is not AuthMethod.OAUTH:
             return True
         if not credential.proven:
             self._announce_token(name, credential.expires_at, renewed=True)
@@ -509,7 +500,7 @@ class Resolver:
         renewed = facts.token_digest != digest(credential.secret)
         login = self.registry.login_of(name, self._clock.now())
         ends = login.login_expires_at if login else facts.login_expires_at
-        self._cache[name] = replace(facts.of_expiry(credential), login_expires_at=ends)
+        self._cache[name] = replace(facts.with_token(credential), login_expires_at=ends)
         self._announce_token(name, credential.expires_at, renewed=renewed)
 
     def announce(self, name: str) -> None:
@@ -538,5 +529,9 @@ class Resolver:
             )
 
 
-def _is_login(account: Account) -> bool:
-    return account.auth_method is AuthMethod.OAUTH
+def _is_empty(registry: LoginRegistry, folder: str) -> bool:
+    """Say whether it is known that there is no login in the folder."""
+    found = [place for place in registry.places.values() if place.source.folder == folder]
+    return bool(found) and all(
+        p.read is not NEVER_LOOKED and p.login is None and p.failure is None for p in found
+    )

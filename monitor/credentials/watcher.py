@@ -106,7 +106,7 @@ class LoginWatcher:
 
     async def look(self) -> None:
         """Deal with every place that has changed since the last look."""
-        await self.follow()
+        await self.find_places()
         stamps = await self._peek()
         some, names = asyncio.Semaphore(AT_ONCE), tuple(self._store.state.accounts)
 
@@ -123,11 +123,11 @@ class LoginWatcher:
         await self._resolver.retry_keyring()
         self._resolver.notice_ends()
 
-    async def follow(self) -> Sequence[LoginSource]:
+    async def find_places(self) -> Sequence[LoginSource]:
         """Find the places anew, and return them; the first one is where Claude Code looks."""
         sources = await self._sources(self._owners.folders())
         self._current = sources[0].key if sources else None
-        await self._resolver.settle(self.registry.follow(sources))
+        await self._resolver.settle(self.registry.track(sources))
         return sources
 
     async def _peek(self) -> dict[str, Hashable]:
@@ -137,7 +137,7 @@ class LoginWatcher:
             return await self._threads.run(lambda: {s.key: s.peek() for s in sources})
         return {}
 
-    def look_again(self) -> None:
+    def invalidate(self) -> None:
         """Have the next look read every place, changed or not: what is known of the accounts has changed."""
         for place in self.registry.places.values():
             place.dealt_with, place.not_before = NEVER_LOOKED, None
@@ -151,12 +151,18 @@ class LoginWatcher:
         The look is bounded in time, and what fails in it fails no poll. Raises CredentialError where there is no
         credential, or only a dead one.
         """
+        name = account.name
         if rejected is not None:
             self.registry.refuse(rejected)
         if account.auth_method is AuthMethod.OAUTH:
             try:
                 async with asyncio.timeout(FIND_SECS):
-                    places = await self._places_of(account)
+                    if not self.registry.places:
+                        await self.find_places()
+                    places = self.registry.places_of(name, self._owners.folders_of(account))
+                    if not places:
+                        await self.look_once()
+                        places = self.registry.places_of(name, self._owners.folders_of(account))
                 async with asyncio.timeout(self._freshen_secs):
                     for place in places:
                         # What was refused is read again though it looks unchanged.
@@ -166,23 +172,12 @@ class LoginWatcher:
                             await self._clock.sleep(HALF_WRITTEN.total_seconds())
                             await self._look_at(place)
             except (TrackerError, TimeoutError) as error:
-                words = "%s: Claude Code's login could not be looked at: %s"
-                _log.info(words, account.name, error)
+                _log.info("%s: Claude Code's login could not be looked at: %s", name, error)
         return await self._resolver.credential(account, rejected)
 
-    async def accepted(self, account: Account, credential: Credential) -> None:
-        """The API has answered with the account's usage, so a token that was only assumed to be its own is."""
-        if not credential.proven:
-            await self._resolver.settle(self.registry.confirm(credential, account.name))
-
-    async def _places_of(self, account: Account) -> list[Place]:
-        """Find where the account's login is, was, or may be; where no such place is known, all are looked at once."""
-        if not self.registry.places:
-            await self.follow()
-        name, folders_of = account.name, self._owners.folders_of
-        if not self.registry.places_of(name, folders_of(account)):
-            await self.look_once()
-        return self.registry.places_of(name, folders_of(account))
+    async def confirm(self, account: Account, credential: Credential) -> None:
+        """Take a token for the account's that was only assumed to be: the API has answered it with its usage."""
+        await self._resolver.settle(self.registry.confirm(credential, account.name))
 
     async def _look_at(self, place: Place, *, again: bool = False) -> None:
         async with place.turn:
@@ -198,7 +193,7 @@ class LoginWatcher:
             try:
                 await self._deal_with(place)
             except (ApiError, CredentialError) as error:
-                place.not_before = self._later(place.failures, error)
+                place.not_before = self._retry_time(place.failures, error)
                 place.failures += 1
             else:
                 place.dealt_with, place.failures, place.not_before = seen, 0, None
@@ -260,7 +255,7 @@ class LoginWatcher:
         else:
             await self._resolver.settle(self.registry.assume(source, login, name, failure))
 
-    def _later(self, failures: int, error: ApiError | CredentialError) -> datetime:
+    def _retry_time(self, failures: int, error: ApiError | CredentialError) -> datetime:
         """Return when it is tried again, unless the place changes before."""
         now, wait = self._clock.now(), min(ASK_AGAIN * (1 << min(failures, 10)), ASK_AGAIN_MOST)
         if isinstance(error, ApiError):

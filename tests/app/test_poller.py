@@ -27,7 +27,7 @@ from monitor.system.clock import ServerClock
 from tests.builders import window
 from tests.fakes import FakeClock, OwnRequests, settle
 
-OLD, NEW = Credential(Secret("old")), Credential(Secret("new"))
+OLD, NEW = Credential(Secret("old")), Credential(Secret("new"), proven=False)
 
 
 @dataclass
@@ -35,10 +35,10 @@ class FakeCredentials:
     now: Credential = OLD
     renewed: Credential | None = None
     error: CredentialError | None = None
-    accepted_ones: list[Credential] = field(default_factory=list)
+    confirmed: list[Credential] = field(default_factory=list)
 
-    async def accepted(self, _: Account, credential: Credential) -> None:
-        self.accepted_ones.append(credential)
+    async def confirm(self, _: Account, credential: Credential) -> None:
+        self.confirmed.append(credential)
 
     async def credential(self, _: Account, rejected: Credential | None = None) -> Credential:
         if self.error:
@@ -360,7 +360,7 @@ async def test_a_credential_of_another_organization_is_not_the_last_one_tried() 
         await rig.clock.advance(1)
     assert len(rig.api.asked) == 2
     assert rig.store.state.accounts["a"].usage is not None
-    assert rig.credentials.accepted_ones == [NEW], "what the API has answered, and nothing else"
+    assert rig.credentials.confirmed == [NEW], "what the API has answered, and nothing else"
 
 
 async def test_an_answer_is_held_against_the_organization_that_was_learnt_of_the_account() -> None:

@@ -23,24 +23,24 @@ def test_an_entry_that_cannot_be_read_is_learnt_again(entry: object) -> None:
 def test_places_survive_a_restart() -> None:
     entries = Entries()
     before = AccountCache(entries, entries.save)
-    before["a"] = CachedAccount().moved_in("").moved_in("/b").moved_out("")
+    before["a"] = CachedAccount().move_in("").move_in("/b").move_out("")
     assert AccountCache(entries)["a"] == CachedAccount(folders=("/b",), left=("",))
 
 
 def test_a_folder_that_is_come_back_to_is_left_no_more() -> None:
-    facts = CachedAccount().moved_in("/a").moved_out("/a")
+    facts = CachedAccount().move_in("/a").move_out("/a")
     assert (facts.folders, facts.left) == ((), ("/a",))
-    assert facts.moved_in("/a") == CachedAccount(folders=("/a",))
+    assert facts.move_in("/a") == CachedAccount(folders=("/a",))
 
 
 def test_leaving_where_one_never_lived_changes_nothing() -> None:
-    assert CachedAccount(folders=("/a",)).moved_out("/b") == CachedAccount(folders=("/a",))
+    assert CachedAccount(folders=("/a",)).move_out("/b") == CachedAccount(folders=("/a",))
 
 
 def test_folders_that_were_left_are_followed_on_but_not_without_end() -> None:
     known = learnt()
     for number in range(20):
-        known["a"] = known["a"].moved_in(f"/{number}").moved_out(f"/{number}")
+        known["a"] = known["a"].move_in(f"/{number}").move_out(f"/{number}")
     assert known.folders() == {f"/{n}" for n in range(20 - MOST_LEFT, 20)}
 
 
@@ -50,14 +50,14 @@ def test_the_default_folder_needs_no_name_to_be_followed() -> None:
 
 def test_the_end_of_a_login_is_forgotten_with_its_last_folder() -> None:
     facts = CachedAccount(folders=("/a", "/b"), login_expires_at=after(days=2))
-    assert facts.moved_out("/a").login_expires_at == after(days=2)
-    assert facts.moved_out("/a").moved_out("/b").login_expires_at is None
+    assert facts.move_out("/a").login_expires_at == after(days=2)
+    assert facts.move_out("/a").move_out("/b").login_expires_at is None
 
 
 def test_whose_a_token_is_outlives_the_process_and_not_the_account() -> None:
     entries, me = Entries(), profile("me@example.com")
     before = AccountCache(entries, entries.save)
-    before["me"] = CachedAccount().of_profile(me)
+    before["me"] = CachedAccount().with_profile(me)
     before.remember(Secret("t1"), me)
     before.remember(Secret("s1"), profile("stranger@example.com"))
     assert "t1" not in str(entries)
@@ -106,7 +106,7 @@ def test_an_account_that_was_renamed_by_hand_is_recognised(
     known.recognise([account])
     assert known["new"] == (FORMER if is_known else CachedAccount())
     assert known["old"] == FORMER, "another settings file may name it"
-    assert known.living_in("/w") == ({"new"} if is_known else set())
+    assert known.accounts_in("/w") == ({"new"} if is_known else set())
 
 
 def test_an_account_is_not_recognised_beside_the_one_that_it_would_be() -> None:
@@ -127,7 +127,7 @@ def test_where_several_accounts_of_the_organization_are_gone_none_is_recognised(
 def test_a_copy_that_claude_swap_keeps_outlives_the_last_folder_and_a_restart() -> None:
     entries = Entries()
     before = AccountCache(entries, entries.save)
-    before["a"] = CachedAccount(folders=("/a",)).swapped_until(after(days=2)).moved_out("/a")
+    before["a"] = CachedAccount(folders=("/a",)).learn_swap(after(days=2)).move_out("/a")
     assert AccountCache(entries)["a"] == before["a"]
     assert AccountCache(entries)["a"].login_expires_at == after(days=2)
 

@@ -320,7 +320,7 @@ async def test_where_the_profile_api_does_not_answer_the_first_answer_proves_a_n
     presumed = await sent(rig)
     assert (presumed.secret.reveal(), presumed.proven) == ("t2", False)
     assert (rig.secret_of(ME), rig.learnt[ME].token_expires_at) == ("t1", after(hours=8))
-    await rig.credentials.accepted(rig.account(ME), presumed)
+    await rig.credentials.confirm(rig.account(ME), presumed)
     assert (await sent(rig)).proven
     assert (rig.secret_of(ME), rig.learnt[ME].token_expires_at) == ("t2", after(hours=16))
     rig.restart()
@@ -344,7 +344,7 @@ async def test_a_folder_that_another_account_has_taken_is_presumed_to_be_that_on
     presumed = await sent(rig, YOU)
     assert (presumed.secret.reveal(), presumed.proven) == ("t2", False)
     assert (await sent(rig)).secret == Secret("t1")
-    await rig.credentials.accepted(rig.account(YOU), presumed)
+    await rig.credentials.confirm(rig.account(YOU), presumed)
     assert (rig.secret_of(ME), rig.secret_of(YOU)) == ("t1", "t2")
     assert (rig.learnt[ME].folders, rig.learnt[YOU].folders) == ((), ("/y", "/w"))
 
@@ -381,7 +381,7 @@ async def test_a_linked_account_that_was_never_identified_is_proven_by_its_first
     await rig.watcher.look()
     presumed = await sent(rig)
     assert not presumed.proven
-    await rig.credentials.accepted(rig.account(ME), presumed)
+    await rig.credentials.confirm(rig.account(ME), presumed)
     assert (await sent(rig)).proven
     assert rig.learnt[ME].folders == ("/w",)
     assert rig.keyring.kept == {}

@@ -217,7 +217,7 @@ async def test_where_no_token_is_to_be_seen_claude_codes_own_word_is_taken() -> 
 
 async def test_an_account_of_older_settings_is_taken_by_its_place_alone() -> None:
     rig = AccountsRig(Account(ME, "org-1"))
-    rig.learnt[ME] = rig.learnt[ME].moved_in("")
+    rig.learnt[ME] = rig.learnt[ME].move_in("")
     rig.logins = [FakeLogin("t1", facts=facts())]
     assert await made(rig).ingest(said(61), None) == ME
 

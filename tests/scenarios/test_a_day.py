@@ -229,7 +229,7 @@ async def test_a_day_without_a_key_press(day: Day, storage: str, dora_until: int
     settings = f'[settings]\npoll_interval_secs = {INTERVAL_SECS}\nstorage = "{storage}"\n'
     async with world(day, settings) as (machine, api), machine.running() as running:
         await running.app.credentials.accounts.import_all(
-            await running.app.credentials.watcher.follow()
+            await running.app.credentials.watcher.find_places()
         )
         await running.settled()
         await day.live(running, SHORTER)

@@ -200,7 +200,7 @@ async def test_a_day_with_a_keychain(day: MacDay) -> None:
         machine.running() as running,
     ):
         await running.app.credentials.accounts.import_all(
-            await running.app.credentials.watcher.follow()
+            await running.app.credentials.watcher.find_places()
         )
         await running.settled()
         await day.live(running)

@@ -1,4 +1,4 @@
-"""The checks of the OS keyring, and of the settings' accounts: where each one's token comes from, and why one fails.
+"""Checks the OS keyring, and each account of the settings: where its token comes from, and why it fails.
 
 Nothing is written into the keyring.
 """
@@ -25,14 +25,14 @@ from monitor.credentials.folders import DEFAULT, for_claude_code
 from monitor.credentials.keyring import Backend, Keyring
 from monitor.credentials.resolver import TokenStatus
 from monitor.doctor.logins import minute
-from monitor.doctor.report import Check, Fix, Outcome, Question, masked, start_claude
+from monitor.doctor.report import Check, Fix, Outcome, Question, mask, start_claude
 
 KEYRING: Final = Question(
     "keyring", "tokens and session keys are kept there, unless the settings say where else"
 )
 
 _NO_ENTRY: Final = "monitor doctor"
-"""A name that no account has: to ask for it opens the keyring, and brings no secret."""
+"""A name that no account has: reading it opens the keyring, and returns no secret."""
 
 _NAMES: Final = {
     "keyring.backends.SecretService": "Secret Service (GNOME Keyring, KeePassXC or another)",
@@ -53,40 +53,36 @@ async def keyring_check(
     *,
     is_needed: bool,
 ) -> tuple[Check, Failure | None]:
-    """Ask the keyring: the check, and why it cannot be asked; some seconds where it is silent. Never raises.
+    """Read from the keyring: the check, and why it failed; takes some seconds where it is silent. Never raises.
 
     `is_needed` says that the settings leave no other place for some secret.
     """
     used: list[str] = []
 
-    def noted() -> Backend:
+    def note_backend() -> Backend:
         found = backend()
         used.append(type(found).__module__)
         return found
 
     try:
-        await Keyring(noted).read(_NO_ENTRY)
+        await Keyring(note_backend).read(_NO_ENTRY)
     except CredentialError as error:
-        found, fix = _explained(error.failure, environ, platform)
+        found, fix = _explain(error.failure, environ, platform)
         check = KEYRING.fail if is_needed else KEYRING.warn
         return check(found, fix), error.failure
     return KEYRING.ok(f"{_NAMES.get(used[0], used[0])} answers"), None
 
 
-def _explained(failure: Failure, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
+def _explain(failure: Failure, environ: Mapping[str, str], platform: str) -> tuple[str, str]:
     """Say what is wrong, and what to do about it in this session."""
     problem, advice = explain(failure)
-    is_linux, is_mac = platform == "linux", platform == "darwin"
-    if (
-        failure.cause is Cause.NO_KEYRING
-        and is_linux
-        and not environ.get("DBUS_SESSION_BUS_ADDRESS")
-    ):
+    has_bus = platform != "linux" or environ.get("DBUS_SESSION_BUS_ADDRESS")
+    if failure.cause is Cause.NO_KEYRING and not has_bus:
         advice = (
             "$DBUS_SESSION_BUS_ADDRESS is not set: log in to the desktop, or run `dbus-run-session -- sh` and in "
             f"it `gnome-keyring-daemon --unlock`. {_INSTEAD}"
         )
-    elif failure.cause in UNLOCKABLE and is_mac:
+    elif failure.cause in UNLOCKABLE and platform == "darwin":
         advice = "`security unlock-keychain`, or start this from the desktop"
     elif failure.cause in UNLOCKABLE and environ.get("SSH_CONNECTION"):
         advice = "`gnome-keyring-daemon --replace --unlock` (it reads the password), or log in to the desktop"
@@ -102,7 +98,6 @@ _PLACES: Final = {
     Storage.COMMAND: "its token_command",
 }
 
-
 _ENTER_KEY: Final = "`monitor accounts edit NAME --session-key`"
 READING: Final = Question("account", "its data is stale and it sends no alerts")
 
@@ -115,7 +110,7 @@ _PASSING: Final = {
     Reason.BLOCKED: f"look at the proxy, the VPN or the network's login page; {_BY_ITSELF}",
     Reason.CHALLENGE: f"leave the VPN or proxy, or log in by OAuth: `monitor accounts import`; {_BY_ITSELF}",
 }
-"""The remedies of failures that may pass without anybody doing anything."""
+"""Advice for failures that may pass without anybody doing anything."""
 
 _UPGRADE: Final = "install the newest version of this program: the API may have changed"
 _NOT_OF_SETUP: Final = (
@@ -133,10 +128,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """One account, called `title` here, and what the resolver says of its token.
+    """One account, called `title` on the page, and what the resolver says of its token.
 
-    `failed` is why its last poll has, if so; `keyring` is why the keyring cannot be asked; `is_given` says that systemd
-    hands credentials to this process.
+    `failed` is why its last poll failed, if it did; `keyring` is why the keyring cannot be read; `is_given` says that
+    systemd passes credentials to this process.
     """
 
     title: str
@@ -147,7 +142,7 @@ class TokenFacts:
     is_given: bool
 
     def log_in(self, then: str = "") -> Fix:
-        """The command that logs in where the account's login is believed to live; and what to do `then`."""
+        """Return the command that logs in where the account's login is believed to be, and what to do `then`."""
         folder, said = self.status.folder, self.account.config_dir
         if folder is None and said is not None:
             folder = for_claude_code(said)
@@ -155,7 +150,7 @@ class TokenFacts:
 
     @property
     def place(self) -> str:
-        """The source of the token; a keyring that cannot be asked is not where it comes from."""
+        """The source of the token, which a keyring that cannot be read is not."""
         storage, folder = self.status.storage or Storage.KEYRING, self.status.folder
         if storage is Storage.KEYRING and self.keyring is not None:
             storage = Storage.LINKED
@@ -168,7 +163,7 @@ UNSENT: Final = Question("account", "figures are booked on the account that Clau
 
 
 def unsent_check(title: str, account: Account, facts: CachedAccount) -> Check:
-    """Judge what matters of an account where the API is not asked: whose figures Claude Code's are."""
+    """Check an account where the API is not asked: is it known which of Claude Code's figures are its own?"""
     if account.auth_method is AuthMethod.SESSION_KEY:
         return UNSENT.warn(
             f"{title}: a session key is of no use while api.enabled = false",
@@ -181,12 +176,12 @@ def unsent_check(title: str, account: Account, facts: CachedAccount) -> Check:
 
 
 def account_check(facts: TokenFacts, now: datetime) -> Check:
-    """The check of the account's token, unless that does not say why the account fails."""
+    """Return the check of the account's token, or of its last poll where the token does not explain that failure."""
     check, failed = _token_check(facts, now), facts.failed
     if failed is None:
         return check
     failure, is_passing = failed.failure, failed.failure.reason in _PASSING
-    # A token that has expired explains a refusal, and what passes by itself; one that is missing, anything.
+    # A token that has expired explains a refusal, and what passes by itself; a missing one explains anything.
     if check.outcome is Outcome.WARN and (failure.reason is Reason.AUTH or is_passing):
         return check
     if check.outcome is Outcome.FAIL:
@@ -200,7 +195,7 @@ def account_check(facts: TokenFacts, now: datetime) -> Check:
         return READING.warn(found, _PASSING[failure.reason])
     fix: Fix | str
     if failure.reason in LOGIN_REASONS:
-        fix = _login(failure.reason, facts)
+        fix = _login_advice(failure.reason, facts)
     elif failure.cause is Cause.NO_LIMITS:
         fix = f"wait: {_BY_ITSELF}"
     elif failure.reason is Reason.SCHEMA:
@@ -211,7 +206,7 @@ def account_check(facts: TokenFacts, now: datetime) -> Check:
 
 
 def _token_check(facts: TokenFacts, now: datetime) -> Check:
-    """A token that has only ended is a warning, since Claude Code renews it; one that is missing is a failure."""
+    """Warn of a token that has only expired, since Claude Code renews it; a missing one is a failure."""
     status, failure, title = facts.status, facts.status.failure, facts.title
     ends = status.expires_at
     if failure is None:
@@ -228,7 +223,7 @@ def _token_check(facts: TokenFacts, now: datetime) -> Check:
     if failure.cause is Cause.UNIDENTIFIED:
         return ACCOUNT.skip(f"{title}: only the API knows whose login is there; it is not asked")
     problem, advice = explain(failure)
-    fix = _without_login(facts, failure) or advice or "look whether it works by hand"
+    fix = _advice_without_token(facts, failure) or advice or "look whether it works by hand"
     if ends is not None and ends <= now and failure.cause is not Cause.LOGIN_ENDED:
         expired = f"expired {age(now - ends)} ago, at {minute(ends)}"
         return ACCOUNT.warn(f"{title}: {facts.place}: {expired} ({problem})", fix)
@@ -236,8 +231,8 @@ def _token_check(facts: TokenFacts, now: datetime) -> Check:
     return check(f"{title}: {problem}", fix)
 
 
-def _without_login(facts: TokenFacts, failure: Failure) -> Fix | str:
-    """The advice for an account that never had a token, where the doctor knows better than the table on the screen."""
+def _advice_without_token(facts: TokenFacts, failure: Failure) -> Fix | str:
+    """Advice for an account that never had a token, where the doctor has more room for it than the table."""
     if failure.cause is not Cause.ABSENT:
         return ""
     if failure.source is Source.SESSION_KEY:
@@ -249,14 +244,14 @@ def _without_login(facts: TokenFacts, failure: Failure) -> Fix | str:
 
 
 def mask_names(failure: Failure, names: Set[str]) -> Failure:
-    """The failure with these accounts' names masked, fit for a page that strangers may see."""
-    name = masked(failure.name) if failure.name in names else failure.name
-    owner = masked(failure.owner or "") if failure.owner in names else failure.owner
+    """Mask these accounts' names in the failure, for a page that strangers may see."""
+    name = mask(failure.name) if failure.name in names else failure.name
+    owner = mask(failure.owner or "") if failure.owner in names else failure.owner
     return replace(failure, name=name, owner=owner)
 
 
 def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> dict[str, Failed]:
-    """By account, those that fail, if only to read some of their figures."""
+    """Return by name the accounts that fail, if only to read some of their figures."""
     failed = {}
     for name, account in accounts.items():
         if account.down is not None:
@@ -268,7 +263,7 @@ def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> di
     return failed
 
 
-def _login(reason: Reason, facts: TokenFacts) -> Fix | str:
+def _login_advice(reason: Reason, facts: TokenFacts) -> Fix | str:
     if facts.account.auth_method is AuthMethod.SESSION_KEY:
         return _ENTER_KEY
     token = "a new one" if reason is Reason.AUTH else _NOT_OF_SETUP

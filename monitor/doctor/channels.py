@@ -1,4 +1,4 @@
-"""The checks of how alerts are told, and of the terminal that they and the table are shown in. Sends nothing."""
+"""Checks the channels that send alerts, and the terminal that they and the table are shown in. Sends nothing."""
 
 import importlib.util
 import locale
@@ -31,7 +31,7 @@ _OTHERWISE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """Looks at each channel that the settings name. `sender` makes desktop-notifier's object, None for its own."""
+    """Checks each channel that the settings name; `sender` makes desktop-notifier's object, unless None."""
 
     settings: Settings
     keyring: Keyring
@@ -41,7 +41,7 @@ class Channels:
     sender: Callable[[], Library] | None = None
 
     async def checks(self) -> list[Check]:
-        """One for all of them, and one for each. Takes some seconds where a daemon is silent; never raises."""
+        """Return one check for all channels together, and one for each; takes some seconds where a daemon is silent."""
         notifications = self.settings.notifications
         if not notifications.enabled:
             return [NOTIFICATIONS.skip("notifications.enabled = false: no alerts are sent")]
@@ -61,7 +61,7 @@ class Channels:
         return [whole, *each.values()]
 
     async def _channel(self, name: str) -> Check:
-        """Say what it uses, or what is missing and what brings that."""
+        """Say what the channel uses, or what it lacks and how to get that."""
         match name:
             case "desktop":
                 return await self._desktop()
@@ -117,7 +117,7 @@ class Channels:
         return shutil.which(program, path=self.environ.get("PATH", ""))
 
     async def _with_entry(self, name: str) -> Check:
-        """The entry is only looked for: neither it nor its name is told."""
+        """Look whether the keyring has the channel's entry; neither the entry nor its name is shown."""
         if name == "apprise" and importlib.util.find_spec("apprise") is None:
             return CHANNEL.warn("apprise: the library is not installed", "`pip install apprise`")
         entries = self.settings.channels.entries
@@ -142,7 +142,7 @@ TERMINAL: Final = Question("terminal", "the table is drawn there")
 LOCALE: Final = Question("locale", "bars, marks and names are UTF-8, and others would look broken")
 
 LEAST: Final = (40, 8)
-"""Columns and lines below which the table leaves much out."""
+"""Columns and lines; in fewer the table leaves much out."""
 
 
 @dataclass(frozen=True, slots=True)

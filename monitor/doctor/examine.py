@@ -1,4 +1,4 @@
-"""Asks every question of this machine, several at once, and puts the answers in order. Changes nothing."""
+"""Runs every check of this machine, several at once, and puts their results in order. Changes nothing."""
 
 import asyncio
 import sys
@@ -42,12 +42,12 @@ from monitor.system.aio import Daemon, DaemonThreads
 from monitor.system.clock import Clock
 
 LOGINS_SECS: Final = 20.0
-"""All of Claude Code's logins are asked within this time: each may hang for some seconds, one after the other."""
+"""All of Claude Code's logins are read within this time: each may hang for some seconds, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that is looked at: this machine, unless told otherwise."""
+    """All that is examined: this machine, unless a test puts something else in its place."""
 
     config: Path
     environ: Mapping[str, str]
@@ -60,13 +60,13 @@ class World:
     security_secs: float = LIMIT_SECS
     sender: Callable[[], Library] | None = None
     failures: Callable[[], Mapping[str, accounts.Failed]] = dict
-    """Why the last poll of each account failed, as the running monitor says or the last one has left it; blocks."""
+    """Returns why the last poll of each account failed, by the running monitor or as the last one has saved it; blocks."""
 
     reach: Callable[[str, float, str], Awaitable[Reached | Failure]] = reach
 
 
 async def examine(world: World) -> list[Check]:
-    """Every check, fit to be shown to strangers; takes as long as the slowest of them."""
+    """Return the results of all checks, fit to be shown to strangers; takes as long as the slowest of them."""
     usable, checks = await Daemon(lambda: files.settings_checks(world.config)).future
     settings = usable or Settings(world.config)
     examination = await Daemon(lambda: _Examination(world, settings)).future
@@ -88,11 +88,11 @@ _OF_SETTINGS: Final = {
         channels.CHANNEL,
     )
 }
-"""Questions that nobody can answer without settings: the defaults may not be what is meant."""
+"""Checks that are left out where the settings cannot be read: the defaults may not be what is meant."""
 
 
 class _Examination:
-    """One run. What several checks are about is found out once, when it is made, which blocks."""
+    """One run. What several checks need is read once, when it is made, which blocks."""
 
     def __init__(self, world: World, settings: Settings) -> None:
         self._world = world
@@ -105,15 +105,15 @@ class _Examination:
     async def checks(self) -> list[Check]:
         world = self._world
         async with asyncio.TaskGroup() as group:
-            state = group.create_task(_answered(files.STATE, self._state()))
-            reached = group.create_task(_answered(network.API, self._api()))
+            state = group.create_task(_answer(files.STATE, Daemon(self._state).future))
+            reached = group.create_task(_answer(network.API, self._api()))
             running = group.create_task(network.instance_check(world.who))
             keyring_check, failure = await accounts.keyring_check(
                 world.backend, world.environ, world.platform, is_needed=self._is_needed()
             )
-            secrets = self._logins_and_accounts(failure)
-            logged_in = group.create_task(_answered(logins.LOGIN, secrets))
-            looked_at = channels.Channels(
+            login_checks = self._logins_and_accounts(failure)
+            logged_in = group.create_task(_answer(logins.LOGIN, login_checks))
+            named = channels.Channels(
                 self._settings,
                 self._keyring,
                 world.environ,
@@ -121,7 +121,7 @@ class _Examination:
                 has_keyring=failure is None,
                 sender=world.sender,
             )
-            told = group.create_task(_answered(channels.NOTIFICATIONS, looked_at.checks()))
+            notifying = group.create_task(_answer(channels.NOTIFICATIONS, named.checks()))
         instance, who = running.result()
         return [
             *state.result(),
@@ -130,8 +130,8 @@ class _Examination:
             *logged_in.result(),
             *reached.result(),
             instance,
-            *await _answered(network.PORT, self._port(who)),
-            *told.result(),
+            *await _answer(network.PORT, self._port(who)),
+            *notifying.result(),
             *channels.screen_checks(world.screen, world.environ),
         ]
 
@@ -145,11 +145,9 @@ class _Examination:
                 return True
         return bool(settings.channels.entries)
 
-    async def _state(self) -> list[Check]:
+    def _state(self) -> list[Check]:
         database = state_db(self._world.environ)
-        return await Daemon(
-            lambda: [files.folder_check(database.parent), *files.database_checks(database)]
-        ).future
+        return [files.folder_check(database.parent), *files.database_checks(database)]
 
     async def _api(self) -> list[Check]:
         settings, world, answer = self._settings.api, self._world, None
@@ -212,7 +210,7 @@ class _Examination:
             settings.accounts, account_cache, found, stores, world.clock
         )
         failures: Mapping[str, accounts.Failed] = {}
-        with suppress(TimeoutError, TrackerError):  # of which the check of the instance tells
+        with suppress(TimeoutError, TrackerError):  # which the check of the instance reports
             failures = await DaemonThreads(network.LEADER_SECS).run(world.failures)
         names = {account.name for account in settings.accounts}
         is_given = "CREDENTIALS_DIRECTORY" in world.environ
@@ -230,7 +228,7 @@ class _Examination:
         return checks
 
     async def _logins(self) -> list[logins.ReadLogin]:
-        """Each login that can be read in time; the rest are silent, too."""
+        """Read each login; those that are not read in time count as silent."""
         world = self._world
         discovery = Discovery(
             environ=world.environ,
@@ -250,10 +248,10 @@ class _Examination:
         ]
 
 
-async def _answered(question: Question, asking: Awaitable[list[Check]]) -> list[Check]:
-    """The answers; a check that fails by itself must not hide what the others have found."""
+async def _answer(question: Question, checks: Awaitable[list[Check]]) -> list[Check]:
+    """Await the checks; a bug in one of them must not hide what the others have found."""
     try:
-        return await asking
+        return await checks
     except Exception as error:  # noqa: BLE001 - of whatever kind; its text may quote anything
         found = f"this check itself has failed ({type(error).__name__})"
         return [question.fail(found, "please report it, with this page")]
@@ -261,7 +259,7 @@ async def _answered(question: Question, asking: Awaitable[list[Check]]) -> list[
 
 @dataclass(frozen=True, slots=True)
 class ReadOnly:
-    """A keyring that is read, and never written; nor is one asked again that has failed (`failure`)."""
+    """A keyring that is read and never written. One that has failed (`failure`) is not asked again."""
 
     keyring: SecretStore
     failure: Failure | None = None
@@ -278,9 +276,8 @@ class ReadOnly:
         """Nothing is deleted."""
 
 
-class _NobodyToAsk:
-    async def profile(self, token: Secret) -> Profile:
-        _ = token
+class _NoApi:
+    async def profile(self, _: Secret) -> Profile:
         raise ApiError(Failure(Reason.SCHEMA, detail="the API was not asked"))
 
 
@@ -291,16 +288,16 @@ async def inspect_tokens(
     stores: SecretStores,
     clock: Clock,
 ) -> dict[str, TokenStatus]:
-    """Say by account's name which source its token comes from, or the cause that forbids it.
+    """Return by account name which source its token comes from, or the cause that forbids it.
 
-    The registry, watcher and resolver of the running program do the work, over a state of their own. Nobody is asked
-    whose a token is: that is what the cache says, else what Claude Code notes beside the login. Of the `sources` the
-    first is the one in use; each is read once, as is each storage, and that may take some seconds.
+    The registry, watcher and resolver of the running program do the work, over a state of their own. The API is not
+    asked whose a token is: the cache says so, else what Claude Code notes beside the login. The first of the `sources`
+    is the one in use; each is read once, as is each storage, which may take some seconds.
     """
     account_cache.recognise(watched)
     store = Store(State())
     store.dispatch(AccountsLoaded(clock.now(), tuple(watched), 0))
-    owners = Owners(_NobodyToAsk(), account_cache, stores, store, clock)
+    owners = Owners(_NoApi(), account_cache, stores, store, clock)
     resolver = Resolver(stores, owners, store, clock)
 
     async def places(_: Sequence[str]) -> Sequence[LoginSource]:

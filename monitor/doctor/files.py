@@ -1,4 +1,4 @@
-"""The checks of the settings file and of the state folder: are they there, can they be used, and who else may."""
+"""Checks the settings file and the state folder: are they there, can they be used, and who else may use them."""
 
 import os
 import re
@@ -27,9 +27,9 @@ _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
 
 def settings_checks(path: Path) -> tuple[Settings | None, list[Check]]:
-    """Read the file: the settings, which are None where it cannot be used, and one to three checks, the file's first.
+    """Read the file: its settings, None where it cannot be used, and one to three checks, that of the file first.
 
-    Without a file they are the defaults. Never raises.
+    Without a file the settings are the defaults. Never raises.
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -68,13 +68,13 @@ def _interval(settings: Settings) -> Check:
 
 
 def _without_values(line: str, text: str) -> str:
-    """An error that repeats nothing of what the file has in quotes: it may be a secret in the wrong place."""
+    """Hide in an error whatever the file has in quotes: it may be a secret in the wrong place."""
 
-    def shown(found: re.Match[str]) -> str:
+    def hide(found: re.Match[str]) -> str:
         piece = found[0]
         return f"{piece[0]}…{piece[-1]}" if piece[1:-1] in text or "\\" in piece else piece
 
-    return re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", shown, line)
+    return re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", hide, line)
 
 
 STATE: Final = Question(
@@ -83,13 +83,13 @@ STATE: Final = Question(
 )
 
 _PROBE_BYTES: Final = 16384
-"""More than fits into the place of a file's own entry."""
+"""More than some file systems keep in the directory entry itself."""
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def folder_check(folder: Path) -> Check:
-    """Look, and write a file that is gone at once. Raises OSError where not even looking is allowed."""
+    """Write a file to the folder that is removed at once. Raises OSError where not even looking is allowed."""
     existing = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
     found, there = existing.stat(), str(existing)
     if not stat.S_ISDIR(found.st_mode):
@@ -119,7 +119,7 @@ def folder_check(folder: Path) -> Check:
 
 
 def database_checks(path: Path) -> list[Check]:
-    """Say what is wrong with the state database, and those that were set aside; none where all is well."""
+    """Return a warning for a damaged state database, and one for each that was set aside; none where all is well."""
     checks = []
     try:
         check(path)

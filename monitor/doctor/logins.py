@@ -1,4 +1,4 @@
-"""The checks of Claude Code's logins: what is in each place, whether an account watches it, and what overrides it."""
+"""Checks Claude Code's logins: what is in each place, whether an account uses it, and what overrides it."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ ENVIRONMENT: Final = Question(
 ENDS_SOON: Final = timedelta(days=3)
 
 NOTED_SECS: Final = 2.0
-"""For what Claude Code notes beside a login, which a disk may hold up."""
+"""For reading what Claude Code notes beside a login; a disk may hang."""
 
 _TOKENS: Final = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _ELSEWHERE: Final = (
@@ -55,10 +55,10 @@ _NOBODY: Final = frozenset({Cause.ABSENT, Cause.MCP_ONLY})
 
 @dataclass(frozen=True, slots=True)
 class ReadLogin:
-    """A place of Claude Code that was read: its login, or why there is none. As a source it is not read again.
+    """A place of Claude Code that was read: its login, or why there is none. Reading it as a source returns the same.
 
-    `is_current` says that Claude Code would use it now. `noted` and `email` are what Claude Code says beside a login of
-    whose it is, which need not be so.
+    `is_current` says that Claude Code would use it now. `noted` and `email` are whose login it is by what Claude Code
+    notes beside it, which may be out of date.
     """
 
     source: ClaudeCode
@@ -94,7 +94,7 @@ class ReadLogin:
 
     @property
     def place(self) -> str:
-        """The name that people know it by."""
+        """The name that people know the place by."""
         if self.source.item:
             item = f"the Keychain item {self.source.item!r}"
             return item if self.folder is None else f"{item} of {self.folder or DEFAULT}"
@@ -102,7 +102,7 @@ class ReadLogin:
 
 
 async def read_login(source: ClaudeCode, *, is_current: bool, limit_secs: float) -> ReadLogin:
-    """Read what is in the place; never raises."""
+    """Read what is in the place. Never raises."""
     found = ReadLogin(source, is_current)
     try:
         async with asyncio.timeout(limit_secs):
@@ -122,7 +122,7 @@ async def read_login(source: ClaudeCode, *, is_current: bool, limit_secs: float)
 def login_check(
     found: ReadLogin, now: datetime, platform: str, environ: Mapping[str, str], *, asks: bool
 ) -> Check:
-    """Judge a login. Where the API is not asked (`asks` is false), it does not matter what a token may be used for."""
+    """Check a login. Where the API is not asked (`asks` is false), the scopes of its token do not matter."""
     login, place = found.login, found.place
     log_in = start_claude(found.folder, ", then /login")
     if login is None:
@@ -155,7 +155,7 @@ def login_check(
 
 
 def _missing(found: ReadLogin, log_in: Fix, platform: str, environ: Mapping[str, str]) -> Check:
-    """No login, or what keeps one that may well be there from being read."""
+    """Say that there is no login, or why one that may well be there cannot be read."""
     place, failure = found.place, found.failure
     problem, advice = explain(failure)
     words = f"{place}: {problem}"
@@ -178,7 +178,7 @@ def minute(at: datetime) -> str:
 
 
 async def override_checks(folders: Mapping[str, Path]) -> list[Check]:
-    """One for each folder of Claude Code, by what people call it, whose settings override its login."""
+    """Warn of each folder of Claude Code, by the name that people know, whose settings override its login."""
     checks = []
     for place, folder in folders.items():
         file = WholeFile(folder / "settings.json", max_bytes=MOST_SETTINGS_BYTES)
@@ -195,7 +195,7 @@ async def override_checks(folders: Mapping[str, Path]) -> list[Check]:
 
 
 def _overrides_in(content: bytes) -> list[str]:
-    """Name what in a `settings.json` of Claude Code makes it work with something else than its login."""
+    """Return the keys of a `settings.json` that make Claude Code work with something else than its login."""
     try:
         settings = json.loads(content.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
@@ -208,7 +208,7 @@ def _overrides_in(content: bytes) -> list[str]:
 
 
 def environment_check(environ: Mapping[str, str]) -> Check:
-    """Names the variables, never what is in them."""
+    """Check the variables that override a login; their values are not shown."""
     there = [name for name in _OVERRIDES if environ.get(name)]
     if not there:
         return ENVIRONMENT.ok("no variable overrides Claude Code's login")
@@ -226,7 +226,7 @@ UNWATCHED: Final = Question("unwatched", "this login is not imported, so it is n
 def unwatched_checks(
     logins: Sequence[ReadLogin], accounts: Sequence[Account], cache: AccountCache, now: datetime
 ) -> list[Check]:
-    """One for each login that could be imported now, and is no account as far as can be told without asking."""
+    """Warn of each login that could be imported now, and is no account as far as is known without asking."""
     oauth = [account for account in accounts if account.auth_method is AuthMethod.OAUTH]
     checks = []
     for found in logins:
@@ -234,7 +234,7 @@ def unwatched_checks(
         if login is None or login.is_setup_token or login.credential.is_dead(now):
             continue
         key, profile = digest(login.credential.secret), cache.profile_of(login.credential.secret)
-        if profile is not None:  # that is not only noted, but was asked
+        if profile is not None:  # the API has said so
             found = replace(found, noted=profile.identity, email=profile.email)
         if not any(
             cache[one.name].token_digest == key or _may_be(found, one, cache[one.name])
@@ -252,7 +252,7 @@ def unwatched_checks(
 
 
 def _may_be(found: ReadLogin, account: Account, known: CachedAccount) -> bool:
-    """Say whether the login may be the account's; where in doubt it is."""
+    """Say whether the login may be the account's; in doubt it may."""
     noted, folder = found.noted, account.config_dir
     if noted is not None and known.identity is not None:
         same = noted.account_uuid == known.identity.account_uuid

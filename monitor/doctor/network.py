@@ -1,4 +1,4 @@
-"""The checks of the way to the API, of this machine's clock, of the running monitor and of the exporter's port."""
+"""Checks the way to the API, this machine's clock, the running monitor and the exporter's port."""
 
 import asyncio
 import contextlib
@@ -41,9 +41,9 @@ def api_checks(
     platform: str,
     environ: Mapping[str, str],
 ) -> list[Check]:
-    """The way first; the clock is only judged where somebody told the time.
+    """Return the check of the way to the API, and that of the clock by the time that its answer has.
 
-    `asked_at` is this machine's time halfway through the request; an `answer` of None says that nobody is asked.
+    `asked_at` is this machine's time halfway through the request; an `answer` of None says that the API is not asked.
     """
     if answer is None:
         skipped = CLOCK.skip("the API is not asked for the time")
@@ -62,7 +62,7 @@ def api_checks(
             "else see whether a proxy, or api.url, is meant"
         )
         return [API.fail(found, fix), CLOCK.skip("clock not checked: the API sent no time")]
-    way = _reached(host, answer, environ)
+    way = _judge_answer(host, answer, environ)
     if answer.date is None:
         return [way, CLOCK.skip("no Date was sent")]
     ahead = asked_at - answer.date  # negative where our clock is behind, and to the second
@@ -73,7 +73,7 @@ def api_checks(
     return [way, CLOCK.warn(found, _SET_CLOCK.get(platform, "set the clock"))]
 
 
-def _reached(host: str, answer: Reached, environ: Mapping[str, str]) -> Check:
+def _judge_answer(host: str, answer: Reached, environ: Mapping[str, str]) -> Check:
     if answer.is_challenge:
         found = f"{host} wants a browser (a Cloudflare challenge): it does not trust this network"
         fix = (
@@ -95,11 +95,11 @@ INSTANCE: Final = Question("instance", "one process polls for all others, which 
 LEADER_SECS: Final = 5.0
 
 Who = Callable[[], Mapping[str, Any] | None]
-"""Asks the running instance what it is; blocks. None where none runs; raises TrackerError where one does not answer."""
+"""Asks the running monitor what it is; blocks. None where none runs; raises TrackerError where one does not answer."""
 
 
 async def instance_check(who: Who) -> tuple[Check, Mapping[str, Any] | None]:
-    """Ask the running instance: the check, and what it says of itself. Never raises."""
+    """Ask the running monitor: the check, and what it says of itself. Never raises."""
     restart = "end that process, and restart it"
     try:
         answer = await DaemonThreads(LEADER_SECS).run(who)
@@ -130,9 +130,9 @@ _OURS: Final = b"server: claude-tracker"
 async def port_check(
     site: SiteConfig, who: Mapping[str, Any] | None, platform: str, ask_secs: float = PORT_SECS
 ) -> Check:
-    """Listen for a moment; where somebody else does, ask who it is.
+    """Listen on the port for a moment; where another program does, ask which one it is.
 
-    `who` is the running instance of these settings, if there is one.
+    `who` is what the running monitor of these settings says of itself, None where none runs.
     """
     where = address(site.host, site.port)
 
@@ -144,11 +144,11 @@ async def port_check(
         await DaemonThreads(LOOKUP_SECS).run(listen)
     except (OSError, UnicodeError) as error:
         if getattr(error, "errno", 0) != errno.EADDRINUSE or not await _is_ours(site, ask_secs):
-            return unfree_check(site, error, platform)
+            return blocked_port_check(site, error, platform)
     else:
         if site.port == 0:
             return PORT.ok("any free port is taken when it starts")
-        return _served(site, f"{where} is free")
+        return _judge_exposure(site, f"{where} is free")
     if who is None:
         found = f"another monitor has {where}: one with other settings, or of another user"
         return PORT.warn(found, _elsewhere(site.port + 1))
@@ -156,11 +156,11 @@ async def port_check(
     if refused:
         found = f"requests are refused that ask {where} by the name {', '.join(refused)}"
         return PORT.warn(found, f"if it is your scraper's: {setting(*site.hosts, *refused)}")
-    return _served(site, f"the running monitor serves on {where}")
+    return _judge_exposure(site, f"the running monitor serves on {where}")
 
 
-def unfree_check(site: SiteConfig, error: Exception, platform: str) -> Check:
-    """Say why nobody can listen there now."""
+def blocked_port_check(site: SiteConfig, error: Exception, platform: str) -> Check:
+    """Say why this program cannot listen there now."""
     host, port = site.host, site.port
     where = address(host, port)
     is_unknown = isinstance(error, TimeoutError | socket.gaierror | UnicodeError)
@@ -187,7 +187,7 @@ def _elsewhere(port: int) -> str:
 
 
 async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
-    """Find out whether what listens there says that it is this program; it says so also to who has no password."""
+    """Ask what listens there whether it is this program, which it says even without a password."""
     reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(site.host, site.host)  # noqa: S104 - it is connected to
     request = f"GET /-/healthy HTTP/1.0\r\nHost: localhost:{site.port}\r\n\r\n".encode()
     tls = ssl.create_default_context()
@@ -206,7 +206,7 @@ async def _is_ours(site: SiteConfig, ask_secs: float) -> bool:
     return False
 
 
-def _served(site: SiteConfig, found: str) -> Check:
+def _judge_exposure(site: SiteConfig, found: str) -> Check:
     if is_loopback(site.host) or site.web_config is not None:
         return PORT.ok(found)
     advice = (

@@ -1,4 +1,4 @@
-"""Checks: what one is, what of it strangers may see, and how all of them are shown as a page or as JSON. Pure."""
+"""The result of a check, what of it strangers may see, and how all results are shown as a page or as JSON. Pure."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from monitor.core.model import Account
 
 
 class Outcome(StrEnum):
-    """The outcome of a check; a skipped one could not be asked, or does not matter here."""
+    """The outcome of a check; a skipped one could not be made, or does not matter here."""
 
     OK = "ok"
     WARN = "warn"
@@ -27,8 +27,8 @@ class Outcome(StrEnum):
 class Fix:
     """What to do, as a command where there is one.
 
-    `several`, unless empty, does the same for several checks: its `{}` stands for the `place` of each, as a shell
-    needs it quoted.
+    `several`, unless empty, does the same for several checks at once: its `{}` stands for the `place` of each, quoted
+    for a shell.
     """
 
     text: str
@@ -38,7 +38,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One answer. `name` is a word that scripts may rely on; several answers may have the same.
+    """The result of one check. `name` is a word that scripts may rely on; several results may have the same.
 
     `fix` is None where nothing is to be done.
     """
@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A check that is yet to be answered, and why the answer matters."""
+    """Makes the results of the checks of one name; `why` says why they matter."""
 
     name: str
     why: str
@@ -64,24 +64,25 @@ class Question:
         return Check(self.name, Outcome.SKIP, found, self.why)
 
     def warn(self, found: str, fix: Fix | str) -> Check:
-        return Check(self.name, Outcome.WARN, found, self.why, _fix(fix))
+        return Check(self.name, Outcome.WARN, found, self.why, _to_fix(fix))
 
     def fail(self, found: str, fix: Fix | str) -> Check:
-        return Check(self.name, Outcome.FAIL, found, self.why, _fix(fix))
+        return Check(self.name, Outcome.FAIL, found, self.why, _to_fix(fix))
 
 
-def _fix(fix: Fix | str) -> Fix:
+def _to_fix(fix: Fix | str) -> Fix:
     return Fix(fix) if isinstance(fix, str) else fix
 
 
 def shell(*words: str) -> str:
-    """A command to be copied into a shell."""
+    """Quote a command that is to be copied into a shell."""
     return f"`{shlex.join(words)}`"
 
 
 def start_claude(folder: str | None, then: str) -> Fix:
-    """Start Claude Code with this configuration folder ("" is the default one, None one that is not known), `then`
-    do what stands there.
+    """Advise to start Claude Code with this configuration folder ("" is the default one, None one that is not known).
+
+    `then` continues the sentence.
     """
     if not folder:
         return Fix(of_login(folder) + then)
@@ -95,31 +96,31 @@ _HIDDEN: Final = "…"
 
 
 class Privacy:
-    """Hides what strangers may not see: the home folder, and these names beside every e-mail address."""
+    """Hides from strangers the home folder, every e-mail address, and these names of accounts."""
 
     def __init__(self, home: str, names: Iterable[str] = ()) -> None:
         self._home = home.rstrip("/")
         self._names = sorted(set(names), key=len, reverse=True)
 
     def check(self, check: Check) -> Check:
-        """The check as it may be shown."""
+        """Hide what is private in the check."""
         fix = check.fix and Fix(*map(self.text, astuple(check.fix)))
         return replace(check, found=self.text(check.found), fix=fix)
 
     def text(self, text: str) -> str:
-        """On one line, without anything that a terminal would obey."""
+        """Hide what is private in a text, and make one line of it that no terminal would obey."""
         text = _TOKEN.sub(_HIDDEN, "".join(c if c.isprintable() else " " for c in text))
         for name in self._names:
-            text = text.replace(f"'{name}'", f"'{masked(name)}'")
-        text = _EMAIL.sub(lambda found: masked(found[0]), text)
+            text = text.replace(f"'{name}'", f"'{mask(name)}'")
+        text = _EMAIL.sub(lambda found: mask(found[0]), text)
         if not self._home:
             return text
         text = text.replace(f"'{self._home}/", "~/'")  # a shell knows no ~ within quotes
         return re.sub(rf"(?<![\w/]){re.escape(self._home)}(?=[^\w.-]|$)", "~", text)
 
 
-def masked(name: str) -> str:
-    """A name that its owner recognises: `u…@example.com`, with the first letter of what follows in brackets."""
+def mask(name: str) -> str:
+    """Shorten a name so that its owner recognises it: `u…@example.com (O…)`."""
     user, at, rest = name.partition("@")
     host, _, organization = rest.partition(" ")
     if not at:
@@ -128,8 +129,8 @@ def masked(name: str) -> str:
 
 
 def title(place: int, account: Account) -> str:
-    """The name of an account here: its place in the settings from 1 on, and its label or masked name."""
-    return f"account {place} ({account.label or masked(account.name)})"
+    """Name an account on the page: its place in the settings from 1 on, and its label or masked name."""
+    return f"account {place} ({account.label or mask(account.name)})"
 
 
 _INDENT: Final = 6
@@ -139,7 +140,7 @@ _KEPT_SPACE: Final = "\0"
 _LEAST_COLUMNS: Final = 20
 
 MOST_NAMED: Final = 4
-"""So many of several that have one fix are shown, unless each is wanted."""
+"""So many of the checks that have one fix are named, unless `verbose`."""
 
 _SGR: Final = {Outcome.OK: "32", Outcome.WARN: "33", Outcome.FAIL: "1;31", Outcome.SKIP: "2"}
 _COUNTED: Final = {
@@ -155,7 +156,7 @@ def exit_code(checks: Sequence[Check]) -> int:
 
 
 def render_document(checks: Sequence[Check], version: str) -> str:
-    """One JSON document on lines of its own."""
+    """Render one indented JSON document."""
     entries = [
         {
             "check": check.name,
@@ -173,22 +174,23 @@ def render_document(checks: Sequence[Check], version: str) -> str:
 def render_text(
     checks: Sequence[Check], columns: int, *, colours: bool = False, verbose: bool = False
 ) -> str:
-    """The failures, the warnings, and in a line what is well, or (`verbose`) a paragraph for each of those too.
+    """Render the failures, the warnings, and in one line what is well, or (`verbose`) in a paragraph each.
 
-    The last line counts. A command is not broken, to be copied whole; where one fixes several, they are one paragraph.
+    The last line counts them all. A command is never broken over lines, so that it can be copied; checks that one
+    command fixes are one paragraph.
     """
     width = max(columns, _LEAST_COLUMNS)
     lines: list[str] = []
     for outcome in (Outcome.FAIL, Outcome.WARN):
-        for alike in _grouped(check for check in checks if check.outcome is outcome):
+        for alike in _group(check for check in checks if check.outcome is outcome):
             first, founds = alike[0], [check.found for check in alike]
             more = len(founds) - MOST_NAMED
             if len(founds) > 1:
                 named = founds if verbose or more <= 1 else [*founds[:MOST_NAMED], f"{more} more"]
                 founds = [f"{len(founds)} of them: {'; '.join(named)}"]
             lines += _paragraph(outcome, f"{first.name}: {founds[0]}", width, colours)
-            lines += _wrapped(f"why: {first.why}", width)
-            lines += _wrapped(f"fix: {common_fix(alike)}", width)
+            lines += _wrap(f"why: {first.why}", width)
+            lines += _wrap(f"fix: {common_fix(alike)}", width)
     for outcome in (Outcome.OK, Outcome.SKIP):
         fine = [check for check in checks if check.outcome is outcome]
         if verbose:
@@ -204,11 +206,11 @@ def render_text(
     counted = f"{len(checks)} checks: {', '.join(words)}"
     if checks and not verbose:
         counted += "; `monitor doctor -v` shows each"
-    return "\n".join([*lines, "", *_wrapped(counted, width, "")]) + "\n"
+    return "\n".join([*lines, "", *_wrap(counted, width, "")]) + "\n"
 
 
-def _grouped(checks: Iterable[Check]) -> list[list[Check]]:
-    """The checks in their order, with those together that one fix is for."""
+def _group(checks: Iterable[Check]) -> list[list[Check]]:
+    """Put checks that one fix is for together, else keep their order."""
     groups: list[list[Check]] = []
     for check in checks:
         for group in groups:
@@ -222,7 +224,7 @@ def _grouped(checks: Iterable[Check]) -> list[list[Check]]:
 
 
 def common_fix(checks: Sequence[Check]) -> str | None:
-    """The one command, or loop of a shell, that does what the fixes of all do; None where there is none."""
+    """Return the one command, or shell loop, that does what the fixes of all do; None where there is none."""
     first, *others = fixes = list(dict.fromkeys(check.fix or Fix("") for check in checks))
     if not others:
         return first.text
@@ -236,14 +238,14 @@ def _plural(name: str) -> str:
 
 
 def _paragraph(outcome: Outcome, text: str, width: int, colours: bool) -> Iterator[str]:
-    first, *rest = _wrapped(text, width)
+    first, *rest = _wrap(text, width)
     word = f"{outcome:<4}"
     coloured = f"\x1b[{_SGR[outcome]}m{word}\x1b[m" if colours else word
     yield f"{coloured}{first[len(word) :]}"
     yield from rest
 
 
-def _wrapped(text: str, width: int, margin: str = " " * _INDENT) -> list[str]:
+def _wrap(text: str, width: int, margin: str = " " * _INDENT) -> list[str]:
     whole = re.sub(r"`[^`]*`", lambda found: found[0].replace(" ", _KEPT_SPACE), text)
     lines = textwrap.wrap(
         whole,

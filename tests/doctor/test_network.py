@@ -15,7 +15,7 @@ from exporters.web_config import SiteConfig
 from monitor.api.client import Reached, reach
 from monitor.core.errors import NEVER_CONNECTED, Cause, Failure, Reason
 from monitor.demo.server import SimulatedApi
-from monitor.doctor.network import api_checks, port_check, unfree_check
+from monitor.doctor.network import api_checks, blocked_port_check, port_check
 from monitor.doctor.report import Check, Outcome
 from tests.builders import NOW, after, state
 from tests.doctor.factories import ALONE, Machine, advice
@@ -179,7 +179,7 @@ async def test_a_port_of_the_system_is_forbidden() -> None:
 
 
 def test_another_obstacle_is_told_with_another_port() -> None:
-    check = unfree_check(SiteConfig("::1", 65535), OSError(errno.EIO, ""), "darwin")
+    check = blocked_port_check(SiteConfig("::1", 65535), OSError(errno.EIO, ""), "darwin")
     assert (check.outcome, check.found) == (FAIL, "[::1]:65535 cannot be listened on")
     assert "127.0.0.1:65534" in advice(check)
 

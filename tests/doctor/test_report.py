@@ -21,7 +21,7 @@ from monitor.doctor.report import (
     Outcome,
     Privacy,
     exit_code,
-    masked,
+    mask,
     render_document,
     render_text,
     start_claude,
@@ -65,7 +65,7 @@ def test_a_home_at_the_root_hides_nothing() -> None:
     ],
 )
 def test_how_a_name_is_masked(name: str, shown: str) -> None:
-    assert masked(name) == shown
+    assert mask(name) == shown
     assert title(2, Account(name)) == f"account 2 ({shown})"
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from re import fullmatch
 
 from monitor import __version__
-from monitor.system.stdio import complain, redact, terminal_columns
+from monitor.system.stdio import redact, terminal_columns, write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` alone would cost as much as starting an interpreter
@@ -109,7 +109,7 @@ class Parser(ArgumentParser):
     def _print_message(self, message: str, file: object = None) -> None:
         """Errors may quote a token that was typed in a wrong place, and standard error may be gone."""
         if file is None or file is sys.stderr:
-            complain(message)
+            write_error(message)
         else:
             super()._print_message(message, file)  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from monitor.arguments import parser
-from monitor.system.stdio import complain, hold_places, output_trouble
+from monitor.system.stdio import flush_output, replace_closed_streams, write_error
 
 INTERRUPTED = 130
 FAILED = 1
@@ -40,7 +40,7 @@ monitor: the usage limits of several Claude accounts; on a terminal, it opens th
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Expected failures are one line on standard error."""
-    hold_places()
+    replace_closed_streams()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
@@ -101,19 +101,19 @@ def _failed(error: Exception) -> int:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, TrackerError):
-        complain(f"monitor: {error}\n")
+        write_error(f"monitor: {error}\n")
         return error.exit_code
     if isinstance(error, OSError) and not _is_written("\n"):  # a long text that failed is forgotten
         return FAILED
     from monitor.system.logs import crash_report
 
-    complain(crash_report(error))
+    write_error(crash_report(error))
     return BUG
 
 
 def _is_written(last: str = "") -> bool:
     """Return whether standard output took all, with this at its end; say once why not, unless its reader is gone."""
-    trouble = output_trouble(last)
+    trouble = flush_output(last)
     if trouble is not None and not isinstance(trouble, BrokenPipeError):
-        complain(f"monitor: standard output: {trouble.strerror}\n")
+        write_error(f"monitor: standard output: {trouble.strerror}\n")
     return trouble is None

@@ -13,7 +13,7 @@ from argparse import Namespace
 from monitor.ipc.client import ask, stream
 from monitor.ipc.protocol import tracker_error
 from monitor.paths import config_path, instance
-from monitor.system.stdio import complain, show, terminal_columns
+from monitor.system.stdio import show, terminal_columns, write_error
 
 LIMIT_SECS = 2.0
 """Limit of an answer of the running monitor, which takes some milliseconds."""
@@ -97,7 +97,7 @@ def is_silent(arguments: Namespace) -> bool:
 
 def note(text: str) -> None:
     """Write one line beside the answer."""
-    complain(f"monitor: {text}\n")
+    write_error(f"monitor: {text}\n")
 
 
 def socket_of(arguments: Namespace) -> str:

@@ -1,6 +1,6 @@
 """The only mutable state: one reference to a `State`, changed by `dispatch` and nothing else.
 
-Views wait for `changed()` and then render the newest state, however many changes they missed.
+Views wait for `wait_for_change()` and then render the newest state, however many changes they missed.
 """
 
 from collections.abc import Callable, Sequence

@@ -30,7 +30,7 @@ def store_with(record: Record) -> Store:
 
 async def test_a_change_wakes_whoever_waits_for_one() -> None:
     store = Store(state())
-    waiting = asyncio.create_task(store.changed())
+    waiting = asyncio.create_task(store.wait_for_change())
     await asyncio.sleep(0)
     store.dispatch(Ticked(NOW))
     assert await waiting is store.state
@@ -50,7 +50,7 @@ async def test_alerts_are_recorded_in_order_and_their_state_is_seen_at_once() ->
     record = Record()
     store = store_with(record)
     store.dispatch(LOW)
-    changed = asyncio.create_task(store.changed())
+    changed = asyncio.create_task(store.wait_for_change())
     await asyncio.sleep(0)
     store.dispatch(HIGH)
     assert await changed is store.state
@@ -60,11 +60,11 @@ async def test_alerts_are_recorded_in_order_and_their_state_is_seen_at_once() ->
 
 async def test_another_view_shows_every_state_at_once_and_the_last_one_afterwards() -> None:
     view, store = Observable(State()), Store(state(live("a")))
-    turned = asyncio.create_task(view.changed())
+    turned = asyncio.create_task(view.wait_for_change())
     await asyncio.sleep(0)
-    with store.shown_by(view):
+    with store.show_in(view):
         assert await turned is view.state is store.state
-        changed = asyncio.create_task(view.changed())
+        changed = asyncio.create_task(view.wait_for_change())
         await asyncio.sleep(0)
         store.dispatch(Muted(NOW, after(minutes=1)))
         assert view.state is store.state
@@ -72,5 +72,5 @@ async def test_another_view_shows_every_state_at_once_and_the_last_one_afterward
     store.dispatch(Muted(NOW, None))
     assert view.state.muted_until == after(minutes=1)
     second = Store(state(live("b")))
-    with second.shown_by(view):
+    with second.show_in(view):
         assert view.state is second.state

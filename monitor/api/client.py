@@ -65,7 +65,7 @@ class Client:
             raise ApiError(Failure(Reason.CREDENTIALS, Cause.NO_ORGANIZATION))
         if told and account.org_id and told != account.org_id:
             raise ApiError(Failure(Reason.CREDENTIALS, Cause.WRONG_ORGANIZATION))
-        return wire.parse_usage(answer.body, self._clock.found_now())
+        return wire.parse_usage(answer.body, self._clock.server_now())
 
     async def profile(self, token: Secret) -> Profile:
         """Ask whose token it is. Raises ApiError."""
@@ -90,7 +90,7 @@ class Client:
         if told is not None and wire.is_json(answer.body):
             self._clock.compare(told, sent)
         if answer.status != 200:
-            now = self._clock.found_now()
+            now = self._clock.server_now()
             raise wire.refusal(answer.status, answer.headers, answer.body, now, auth_method)
         return answer
 

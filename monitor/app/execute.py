@@ -93,7 +93,7 @@ async def _refresh(app: App, account: str | None) -> str:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(REFRESH_SECS):
             while any(map(is_due, due)):
-                await app.store.changed()
+                await app.store.wait_for_change()
     after = app.store.state.accounts
     pairs = [(before[name], after[name]) for name in names if name in after]
     return refresh_words(pairs, app.clock.now(), account)

@@ -240,7 +240,7 @@ class Forecaster:
             if self._uncalibrated:
                 await self._calibrate(self._uncalibrated.pop(0))
             else:
-                await self._store.changed()
+                await self._store.wait_for_change()
 
     async def catch_up(self) -> bool:
         """Forecast each account that has a new sample; return whether any had."""

@@ -39,9 +39,9 @@ from monitor.ipc.mirror import Changes
 from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.settings import Settings
-from monitor.system.aio import Daemon, DaemonThreads, Observable, first
+from monitor.system.aio import Daemon, DaemonThreads, Observable, wait_for_either
 from monitor.system.clock import Clock
-from monitor.system.sd_notify import Notices, Passed
+from monitor.system.sd_notify import Notices, PassedSockets
 
 SETTINGS_SECS: Final = 5.0
 """Limit of reading the settings: their disk may hang."""
@@ -76,13 +76,13 @@ class Leader:
         view: Observable[State],
         socket_path: str,
         *,
-        passed: Passed | None = None,
+        passed: PassedSockets | None = None,
         notices: Notices | None = None,
     ) -> None:
         self._options = options
         self.config = config
         self._view = view
-        self._passed = passed or Passed()
+        self._passed = passed or PassedSockets()
         self._notices = notices or Notices(None)
         self._app: App | None = None
         self._opened = asyncio.Event()
@@ -150,7 +150,7 @@ class Leader:
             before, sent = sent, self._view.state
             return self._changes.lines(before, sent)
 
-        return Stream(news, self._view.changed)
+        return Stream(news, self._view.wait_for_change)
 
     def _lines(self, request: WatchLines) -> Stream:
         """Make lines anew every second, for countdowns move with it; documents, with what they tell."""
@@ -172,7 +172,7 @@ class Leader:
             said, sent = sent, lines
             return b"" if lines == said else lines
 
-        return Stream(news, self._view.changed if is_document else self._next_second)
+        return Stream(news, self._view.wait_for_change if is_document else self._next_second)
 
     def _rendered(self, request: WatchLines) -> bytes:
         """The lines of this second, made once for all who follow the same. Raises SettingsError."""
@@ -195,7 +195,7 @@ class Leader:
             self._public(),
             build(config.settings, alerts=alerts, stays=True, clock=clock) as self._app,
         ):
-            with self._app.store.shown_by(self._view):
+            with self._app.store.show_in(self._view):
                 self._announce(config)
                 self._opened.set()
                 self._notices.ready()
@@ -331,7 +331,7 @@ class MetricsServer:
         """Wait until another site is wanted. Raises what a bug of ours has ended this one with."""
         moved = asyncio.ensure_future(self._moved.wait())
         try:
-            await first(moved, site.ended())
+            await wait_for_either(moved, site.ended())
         finally:
             moved.cancel()
             await asyncio.wait((moved,))

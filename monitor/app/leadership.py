@@ -13,7 +13,7 @@ from monitor.core.state import State
 from monitor.ipc.client import order
 from monitor.ipc.lock import Lock, holder
 from monitor.ipc.mirror import mirrored
-from monitor.system.aio import Daemon, Observable, first
+from monitor.system.aio import Daemon, Observable, wait_for_either
 
 if TYPE_CHECKING:  # it brings all that polls
     from monitor.app.leader import Leader
@@ -98,7 +98,7 @@ class Election:
             if words != self._status:
                 self._status, self._has_begun = words, True
                 stand_by(words)
-            await first(main_task, asyncio.sleep(LOOK_SECS))
+            await wait_for_either(main_task, asyncio.sleep(LOOK_SECS))
 
         await self._until_end(main_task, wait)
 
@@ -121,7 +121,7 @@ class Election:
         """Lead until the main task ends, or the lock is ours no more."""
         making = asyncio.ensure_future(self._make_leader(self._socket))
         try:
-            await first(main_task, making)
+            await wait_for_either(main_task, making)
         except TrackerError as error:
             await self._back_off(main_task, error)
             return
@@ -130,7 +130,7 @@ class Election:
         leader = self._leader = making.result()
         self._has_begun = True
         try:
-            await leader.run(lambda: first(main_task, self._lock_lost()))
+            await leader.run(lambda: wait_for_either(main_task, self._lock_lost()))
         finally:
             self._leader, self._status = None, ""
             self._lock.release()
@@ -141,7 +141,7 @@ class Election:
         if not self._has_begun:
             raise error
         self._status = f"cannot take over polling: {error}"
-        await first(main_task, asyncio.sleep(REFUSED_SECS))
+        await wait_for_either(main_task, asyncio.sleep(REFUSED_SECS))
 
     async def _lock_lost(self) -> None:
         """Wait until somebody has cleared the lock's folder, as a logout does: another process may have one there."""
@@ -160,17 +160,17 @@ class Election:
                 view.show(state)
 
         try:
-            await first(main_task, follow())
+            await wait_for_either(main_task, follow())
             if self._is_following:
                 self._status = f"{who} has ended"
             else:
                 self._status = self._status or f"{who} is starting up"
-                await first(main_task, asyncio.sleep(LOOK_SECS))
+                await wait_for_either(main_task, asyncio.sleep(LOOK_SECS))
         except SilentLeaderError:
             self._status = f"{who} does not answer"
         except TrackerError as error:  # one of another version, or of another user
             self._status = str(error)
-            await first(main_task, asyncio.sleep(REFUSED_SECS))
+            await wait_for_either(main_task, asyncio.sleep(REFUSED_SECS))
         finally:
             self._is_following = False
 

@@ -29,7 +29,7 @@ from monitor.settings import Settings, state_db
 from monitor.storage.cache import put_imported
 from monitor.storage.db import StateFile
 from monitor.storage.samples import FULL_FOR, KEPT, StoredSample, insert_many, prune, thin_again
-from monitor.system.stdio import complain
+from monitor.system.stdio import write_error
 from monitor.system.urls import split_url
 
 BUSY_SECS: Final = 5.0
@@ -78,12 +78,12 @@ class _Problems:
     def note(self, where: str, words: str, count: int = 1) -> None:
         self.count += count
         if where not in self._places and len(self._places) < MOST_NAMED:
-            complain(f"monitor: {one_line(where)}: {one_line(words)}\n")
+            write_error(f"monitor: {one_line(where)}: {one_line(words)}\n")
         self._places.add(where)
 
     def end(self) -> None:
         if len(self._places) > MOST_NAMED:
-            complain(f"monitor: and {len(self._places) - MOST_NAMED} more\n")
+            write_error(f"monitor: and {len(self._places) - MOST_NAMED} more\n")
         if self.count:
             raise TrackerError(f"{_samples(self.count)} left out")
 
@@ -118,7 +118,7 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
             words = (
                 f"{account} {window}: {apart}: charts show them, forecasts cannot learn from them"
             )
-            complain(f"monitor: {one_line(words, len(words))}\n")
+            write_error(f"monitor: {one_line(words, len(words))}\n")
     if others:
         problems.note("history", "other figures are known of the same times, and stay", others)
     problems.end()

@@ -330,7 +330,7 @@ async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
     """Draw the table over itself as its rows come, above a line that says what is waited for, until all have come."""
     import shutil
 
-    from monitor.system.aio import first
+    from monitor.system.aio import wait_for_either
 
     size, drawn = shutil.get_terminal_size(), 0
     while not polls.done():
@@ -345,7 +345,7 @@ async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
         sys.stdout.write(f"{_erased(drawn)}{chr(10).join(lines)}\n")
         sys.stdout.flush()
         drawn = len(lines)
-        await first(polls, app.store.changed())
+        await wait_for_either(polls, app.store.wait_for_change())
     sys.stdout.write(_erased(drawn))
 
 

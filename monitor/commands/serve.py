@@ -32,7 +32,7 @@ from monitor.settings import Address, load, parse_listen
 from monitor.system import logs
 from monitor.system.aio import Observable
 from monitor.system.clock import SystemClock
-from monitor.system.sd_notify import notices, passed_sockets, watch, watchdog_secs
+from monitor.system.sd_notify import feed_watchdog, open_notices, take_sockets, watchdog_secs
 
 _log = logging.getLogger(__name__)
 
@@ -125,8 +125,8 @@ class Service:
 
     def __init__(self, arguments: Namespace) -> None:
         self._options = cli_options(arguments, None)
-        self._notices = notices(os.environ)
-        self._passed = passed_sockets(os.environ, os.getpid())
+        self._notices = open_notices(os.environ)
+        self._passed = take_sockets(os.environ, os.getpid())
         self._view = Observable(State())
         self._election = Election(*instance(os.environ, self._options.config), self._make_leader)
         self._leader: Leader | None = None
@@ -142,7 +142,7 @@ class Service:
         works = [self._journal(), self._reload_on_hangup()]
         watchdog = watchdog_secs(os.environ, os.getpid())
         if watchdog is not None:  # how often the service manager wants to hear of a loop that turns
-            works.append(watch(self._notices, watchdog, SystemClock()))
+            works.append(feed_watchdog(self._notices, watchdog, SystemClock()))
 
         async def stopped() -> None:
             await stop.wait()
@@ -207,7 +207,7 @@ class Service:
                     logged[name] = words
                     level = logging.WARNING if account.failures_in_a_row else logging.INFO
                     _log.log(level, "%s: %s", name, words, extra={"account": name})
-            await self._view.changed()
+            await self._view.wait_for_change()
 
 
 def health_words(account: AccountState, started: datetime, tz: tzinfo | None = None) -> str:

@@ -123,5 +123,5 @@ async def _leader(
 async def _shown(program: Program, view: Observable[State]) -> None:
     """Show the table, once there is something to be seen in it."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(view.changed(), FIRST_SIGHT_SECS)
+        await asyncio.wait_for(view.wait_for_change(), FIRST_SIGHT_SECS)
     await program.run()

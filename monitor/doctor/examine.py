@@ -60,7 +60,7 @@ class World:
     security_secs: float = LIMIT_SECS
     sender: Callable[[], Library] | None = None
     failures: Callable[[], Mapping[str, accounts.Failed]] = dict
-    """Returns why the last poll of each account failed, by the running monitor or as the last one has saved it; blocks."""
+    """Returns why the last poll of each account failed, by the running monitor or as the last one saved it; blocks."""
 
     reach: Callable[[str, float, str], Awaitable[Reached | Failure]] = reach
 

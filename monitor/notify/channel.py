@@ -13,7 +13,7 @@ from monitor.core.alerts.text import Message, format_alerts
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.core.events import Notified
 from monitor.core.model import Secret
-from monitor.system.aio import done_within
+from monitor.system.aio import wait_or_cancel
 from monitor.system.clock import Clock
 
 LIMIT_SECS: Final = 5.0
@@ -148,9 +148,9 @@ class Sender:
         """Raises what the sending raises, also where it is cancelled and then has more to say than TimeoutError."""
         task = asyncio.create_task(sending)
         try:
-            await done_within(self._clock, limit, task)
+            await wait_or_cancel(self._clock, limit, task)
         finally:
-            await done_within(self._clock, GRACE_SECS, task)
+            await wait_or_cancel(self._clock, GRACE_SECS, task)
         if not task.done() or task.cancelled():
             raise TimeoutError
         task.result()

@@ -29,7 +29,7 @@ from monitor.core.alerts.rules import Urgency
 from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, Sender
 from monitor.storage.deliveries import Journal, Stage, StoredAlert
 from monitor.store import Store
-from monitor.system.aio import see_through, woken
+from monitor.system.aio import see_through, wait_for_event
 from monitor.system.clock import Clock
 
 CALM_SECS: Final = 0.3
@@ -128,7 +128,7 @@ class Queue:
                 attempt = asyncio.create_task(self._send(group), name=f"sending: {self.name}")
                 await see_through(self._clock, GRACE_SECS, attempt)
             else:
-                await woken(self._clock, self._arrived, self._pause(held))
+                await wait_for_event(self._clock, self._arrived, self._pause(held))
 
     def _hold(self) -> list[Delivery]:
         """Keep fresh what quiet hours hold back, and return it."""

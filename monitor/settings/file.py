@@ -23,7 +23,7 @@ from monitor.core.model import Account
 from monitor.settings.model import ACCOUNT, Settings, check_unique
 from monitor.settings.reader import load, parse, places_in
 from monitor.settings.schema import KeyPath
-from monitor.system.files import LOCK_SECS, locked, read_regular, write_private
+from monitor.system.files import LOCK_SECS, lock_file, read_regular, write_private
 
 Value = str | int | float | tuple[str | float, ...]
 
@@ -75,7 +75,7 @@ class SettingsFile:
 
     def _apply(self, change: "Callable[[_Draft], None]") -> None:
         try:
-            with locked(self.path, self._lock_secs):
+            with lock_file(self.path, self._lock_secs):
                 draft = self._draft()
                 change(draft)
                 edited = draft.content()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitor.core.errors import TrackerError
-from monitor.system.files import locked, private_folder
+from monitor.system.files import lock_file, private_folder
 
 VERSION: Final = 2
 APPLICATION_ID: Final = 0x436C5472
@@ -227,7 +227,7 @@ class StateFile:
     def _set_aside(self, error: Exception) -> None:
         """Move the file away that was found to be damaged, unless another process was quicker."""
         self.close()
-        with locked(self.path, self._busy_secs):
+        with lock_file(self.path, self._busy_secs):
             if not self._is_in_place():
                 return
             kind = error.kind if isinstance(error, DamagedError) else "damaged"

@@ -1,6 +1,6 @@
-"""Waiting for one thing while another may end it; and blocking calls off the loop, in threads of their own.
+"""Waits for one thing while another may end first, and runs blocking calls in threads, off the loop.
 
-A thread never keeps the process from exiting, as one of `asyncio.to_thread` would.
+Such a thread never keeps the process from exiting, as one of `asyncio.to_thread` would.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 from monitor.system.clock import Clock
 
 
-async def first(watched: "asyncio.Future[Any]", other: Awaitable[Any]) -> None:
-    """Until either is done; `watched` is only looked at. Raises what the other one raises."""
+async def wait_for_either(watched: "asyncio.Future[Any]", other: Awaitable[Any]) -> None:
+    """Wait until either is done. `watched` is not cancelled, the other one is; raises what the other one raises."""
     waiting = asyncio.ensure_future(other)
     try:
         await asyncio.wait([watched, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -25,8 +25,8 @@ async def first(watched: "asyncio.Future[Any]", other: Awaitable[Any]) -> None:
         await asyncio.wait((waiting,))
 
 
-async def done_within(clock: Clock, seconds: float, task: asyncio.Task[Any]) -> bool:
-    """Wait for the task, at most so long on a clock that tests can turn; else, or where cancelled, it is cancelled."""
+async def wait_or_cancel(clock: Clock, seconds: float, task: asyncio.Task[Any]) -> bool:
+    """Wait for the task, and cancel it when the time is up or the caller is cancelled; return whether it was done."""
     timer = asyncio.create_task(clock.sleep(seconds))
     try:
         await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
@@ -37,14 +37,14 @@ async def done_within(clock: Clock, seconds: float, task: asyncio.Task[Any]) -> 
         await asyncio.wait((timer,))
 
 
-async def woken(clock: Clock, event: asyncio.Event, seconds: float | None) -> None:
-    """Wait for the event, at most so long (None: forever); it is then clear again."""
+async def wait_for_event(clock: Clock, event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for the event, at most so long (None: forever), and clear it."""
     waiting = asyncio.create_task(event.wait())
     try:
         if seconds is None:
             await waiting
         else:
-            await done_within(clock, seconds, waiting)
+            await wait_or_cancel(clock, seconds, waiting)
     finally:
         waiting.cancel()
         await asyncio.wait((waiting,))
@@ -52,11 +52,11 @@ async def woken(clock: Clock, event: asyncio.Event, seconds: float | None) -> No
 
 
 async def see_through(clock: Clock, grace: float, task: asyncio.Task[Any]) -> None:
-    """Wait for the task; where that is cancelled, the task still has `grace` seconds to end by itself."""
+    """Wait for the task; where the caller is cancelled, the task still has `grace` seconds to end by itself."""
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not await done_within(clock, grace, task):
+        if not await wait_or_cancel(clock, grace, task):
             await asyncio.wait((task,))
         raise
 
@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 
 class Observable(Generic[T]):
-    """A state that others watch. Who waits for its changes sees the newest one, however many were missed."""
+    """A state that others watch. Whoever waits for a change gets the newest state, however many were missed."""
 
     def __init__(self, state: T) -> None:
         self._state = state
@@ -76,7 +76,7 @@ class Observable(Generic[T]):
     def state(self) -> T:
         return self._state
 
-    async def changed(self) -> T:
+    async def wait_for_change(self) -> T:
         """Return the state after the next change."""
         await self._changed.wait()
         return self.state
@@ -90,8 +90,8 @@ class Observable(Generic[T]):
             other.show(state)
 
     @contextlib.contextmanager
-    def shown_by(self, other: "Observable[T]") -> Iterator[None]:
-        """Have the other one show this state for the time of the block, and after that the last of it."""
+    def show_in(self, other: "Observable[T]") -> Iterator[None]:
+        """Keep the other one at this state within the block; afterwards it has the last of it."""
         self._others.append(other)
         other.show(self._state)
         try:
@@ -101,7 +101,7 @@ class Observable(Generic[T]):
 
 
 class Daemon(Generic[T]):
-    """A call that is under way from now on; `future` has its outcome, and may be cancelled when time is up."""
+    """A blocking call, begun at once in a thread; `future` has its outcome, and may be cancelled when time is up."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -110,15 +110,14 @@ class Daemon(Generic[T]):
 
     @property
     def is_running(self) -> bool:
-        """Say whether the call has not come back, whoever still waits for it."""
+        """Say whether the call has not returned yet, even if nobody waits for it any more."""
         return self._thread.is_alive()
 
 
 class DaemonThreads:
-    """Runs what may hang without end, each call with a limit.
+    """Runs calls that may hang without end, each with a limit.
 
-    While a call that nobody waits for any more, whoever gave it up, is still stuck, no further ones are begun: they
-    would only pile up.
+    While a call that was given up is still stuck, no further one is begun: they would only pile up.
     """
 
     def __init__(self, limit_secs: float) -> None:
@@ -126,7 +125,7 @@ class DaemonThreads:
         self._stuck: list[Callable[[], bool]] = []
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return or raise what the work does, or TimeoutError; that at once while an earlier call is stuck."""
+        """Return or raise what the work does. Raises TimeoutError at the limit, or at once while another call hangs."""
         self._stuck = [is_running for is_running in self._stuck if is_running()]
         if self._stuck:
             raise TimeoutError
@@ -140,7 +139,7 @@ class DaemonThreads:
 
 
 def _deliver(work: Callable[[], T], future: asyncio.Future[T]) -> None:
-    """Hand the outcome to the loop, if that still runs and anybody still waits."""
+    """Pass the outcome to the loop, if that still runs and anybody still waits."""
     try:
         settle = partial(future.set_result, work())
     except BaseException as error:  # noqa: BLE001 - it is raised again, where it is awaited

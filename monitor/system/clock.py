@@ -8,7 +8,7 @@ MINOR: Final = timedelta(seconds=30)
 """A clock that is off by less is taken as right."""
 
 STEADY: Final = timedelta(seconds=5)
-"""So much may an answer differ from those before it without being news: it was under way, and tells whole seconds."""
+"""An answer may differ by so much from those before it and change nothing: it was under way, in whole seconds."""
 
 
 class Clock(Protocol):
@@ -37,11 +37,11 @@ class SystemClock:
 
 
 class ServerClock:
-    """The machine's clock, set right by the time that the API tells with each answer.
+    """The machine's clock, corrected by the time that the API sends with each answer.
 
-    `offset` is what is added to the machine's time, `found` what is to be added by the newest answer: zero while that
-    time is right to half a minute. Who moves the instants of the state to the new time sets the one to the other in the
-    same breath.
+    `offset` is what is added to the machine's time now; `found` is what should be added by the newest answer, zero
+    where the machine is right to half a minute. Whoever moves the instants of the state to the new time sets `offset`
+    to `found` at the same moment.
     """
 
     def __init__(self, machine: Clock | None = None) -> None:
@@ -49,11 +49,11 @@ class ServerClock:
         self.offset = self.found = timedelta(0)
 
     def now(self) -> datetime:
-        """The true time, in UTC, as far as it is known."""
+        """The corrected time, in UTC."""
         return self.machine.now() + self.offset
 
-    def found_now(self) -> datetime:
-        """The true time by the newest answer, in force or not yet."""
+    def server_now(self) -> datetime:
+        """The time by the newest answer of the server, whether `now` goes by it already or not."""
         return self.machine.now() + self.found
 
     def monotonic(self) -> float:
@@ -63,7 +63,7 @@ class ServerClock:
         await self.machine.sleep(seconds)
 
     def compare(self, told: datetime, sent: datetime) -> None:
-        """Take in the second that an answer has `told`; its request was `sent` at this instant of the machine's."""
+        """Compare with the whole second in an answer (`told`); its request was `sent` by the machine's clock."""
         least, most = told - self.machine.now(), told + timedelta(seconds=1) - sent
         if least <= MINOR and most >= -MINOR:
             self.found = timedelta(0)

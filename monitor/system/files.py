@@ -19,7 +19,7 @@ _RETRY_SECS: Final = 0.01
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made with mode 0700 where it is missing, as are its missing parents. Raises OSError."""
+    """Make the folder and its parents, with mode 0700, where they are missing; return it. Raises OSError."""
     if not path.is_dir():
         private_folder(path.parent)
         with contextlib.suppress(FileExistsError):
@@ -39,7 +39,7 @@ def read_regular(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
 
 
 def target_of(path: Path) -> Path:
-    """The file that is meant, behind whatever symlinks; it need not exist."""
+    """Follow all symlinks to the real file, which need not exist."""
     return Path(os.path.realpath(path))
 
 
@@ -56,7 +56,7 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
     """
     target = target_of(path)
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        # A device or a pipe would be replaced by a plain file, which nobody wants of /dev/null.
+        # A device such as /dev/null would be replaced by a plain file.
         raise OSError(errno.EINVAL, "Not a regular file", str(target))
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     temporary = Path(name)
@@ -78,19 +78,18 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, limit_secs: float = LOCK_SECS) -> Iterator[None]:
-    """Keep other processes and threads from editing the file meanwhile; blocks until it is one's turn.
+def lock_file(path: Path, limit_secs: float = LOCK_SECS) -> Iterator[None]:
+    """Keep other processes and threads from editing the file within the block; waits for the lock, and blocks.
 
-    What is locked is the real file's folder, which leaves nothing behind, and is the same for every environment. A
-    rename would take a lock on the file itself away with the old content. Raises TimeoutError (an OSError) when the
-    turn does not come.
+    The lock is on the real file's folder, which leaves nothing behind; a rename would take a lock on the file itself
+    away with the old content. Raises TimeoutError (an OSError) at the limit.
     """
     target = target_of(path)
     private_folder(target.parent)
-    descriptor = _lockable(target)
+    descriptor = _open_for_lock(target)
     try:
         for _ in range(max(1, round(limit_secs / _RETRY_SECS))):
-            if _acquired(descriptor):
+            if _try_lock(descriptor):
                 break
             time.sleep(_RETRY_SECS)
         else:
@@ -100,12 +99,12 @@ def locked(path: Path, limit_secs: float = LOCK_SECS) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lockable(target: Path) -> int:
-    """The file's folder, opened; where that cannot be locked (some network file systems), `<name>.lock`."""
+def _open_for_lock(target: Path) -> int:
+    """Open the file's folder, or `<name>.lock` where a folder cannot be locked, as on some network file systems."""
     with contextlib.suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _acquired(folder)  # or not yet: it can be
+            _try_lock(folder)  # or not yet: it can be
         except OSError:
             os.close(folder)
             raise
@@ -113,7 +112,7 @@ def _lockable(target: Path) -> int:
     return os.open(target.with_name(f"{target.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _acquired(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,6 @@
-"""The log: where its lines go, how one looks, and what never gets into them: no token ever.
+"""The log: where its lines go, their format, and what is kept out of them: tokens.
 
-Lines are written by a thread of their own: whoever reads them may have stopped, as a terminal does at Ctrl-S.
+A thread of its own writes them: whatever reads them may have stopped, as a terminal does at Ctrl-S.
 """
 
 import contextlib
@@ -42,17 +42,17 @@ _PRIORITIES: Final = {
 
 
 def redact(text: str) -> str:
-    """The text without tokens and session keys."""
+    """Remove tokens and session keys from the text."""
     return _CREDENTIAL.sub(r"\1…", stdio.redact(text))
 
 
 def visible_lines(text: str) -> str:
-    """The text with its line ends, but with every other control character spelled out."""
+    """Spell out every control character but line ends."""
 
-    def spelled(match: re.Match[str]) -> str:
+    def spell_out(match: re.Match[str]) -> str:
         return match[0].encode("unicode_escape").decode()
 
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", spelled, text)
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", spell_out, text)
 
 
 class Lines(logging.Formatter):
@@ -103,7 +103,7 @@ class JsonLines(Lines):
 
 
 class RepeatLimit(logging.Filter):
-    """Lets the same message through ten times a minute, and says afterwards how many were left out.
+    """Passes the same message ten times a minute, and says afterwards how many were left out.
 
     A library that retries without end, as asyncio does when descriptors run out, would fill the disk.
     """
@@ -137,7 +137,7 @@ LINES_KEPT: Final = 1000
 """So many lines wait to be written; newer ones are dropped, and counted."""
 
 FLUSH_SECS: Final = 0.3
-"""So long the end of the process waits for lines that nobody reads."""
+"""The end of the process waits at most so long for lines that nobody reads."""
 
 FILE_BYTES: Final = 1_000_000
 _NEVER: Final = logging.CRITICAL + 1
@@ -167,14 +167,14 @@ def configure(
 ) -> None:
     """Send every log record, warning and stray exception to `file`, else to `stream`, else to standard error.
 
-    The form is `plain` or `json`; plain lines are shorter where the stream leads to the journal. May be called
-    again; the last call holds. Raises TrackerError where the file cannot be opened.
+    The form is `plain` or `json`; plain lines are shorter where the stream leads to the journal. A second call
+    replaces the first. Raises TrackerError where the file cannot be opened.
     """
     stream = stream or sys.stderr
     try:
         if file is not None:
             private_folder(file.parent)
-        write = _to(stream) if file is None else _PrivateFile(file).write
+        write = _writer_of(stream) if file is None else _PrivateFile(file).write
     except OSError as error:
         raise TrackerError(f"{file}: the log cannot be written: {error.strerror}") from None
     plain = JournalLines if file is None and _is_journal(environ, stream) else Lines
@@ -193,7 +193,7 @@ def configure(
 
 
 def crash_report(error: BaseException) -> str:
-    """The page to show of a bug: the traceback and the versions, without local variables and secrets."""
+    """Render the page about a bug: the traceback and the versions, without local variables and secrets."""
     lines = traceback.TracebackException.from_exception(error).format()
     return (
         "Claude Tracker has stopped because of a bug in it. Please report this; it contains no secret.\n"
@@ -203,7 +203,7 @@ def crash_report(error: BaseException) -> str:
 
 
 def _is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
-    """A stream that was led elsewhere since is not the journal any more, says systemd.exec(5) of the variable."""
+    """Say whether the stream is the journal, which it is not once it was redirected: see systemd.exec(5)."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):  # closed, or no file at all
@@ -212,14 +212,14 @@ def _is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
 
 
 class LogQueue(logging.Handler):
-    """Passes records on to a thread that writes them, and never waits for it; `dropped` counts those without room."""
+    """Passes records to a thread that writes them, and never waits for it; `dropped` counts those without room."""
 
     def __init__(self, write: Callable[[str], object], form: Lines) -> None:
         super().__init__()
         self.setFormatter(form)
         self.dropped = 0
         self._write = write
-        self._told = 0
+        self._reported = 0
         self._records: queue.Queue[logging.LogRecord] = queue.Queue(LINES_KEPT)
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
@@ -248,21 +248,21 @@ class LogQueue(logging.Handler):
         while True:
             record = self._records.get()
             self._write_line(record)
-            if self.dropped > self._told:
-                lost, self._told = self.dropped - self._told, self.dropped
+            if self.dropped > self._reported:
+                lost, self._reported = self.dropped - self._reported, self.dropped
                 words = f"{lost} log lines were dropped: their reader was too slow"
                 line = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
                 self._write_line(logging.makeLogRecord(line | {"msg": words}))
             self._records.task_done()
 
     def _write_line(self, record: logging.LogRecord) -> None:
-        """A full disk or a reader who is gone is no reason to stop, and there is nowhere to say it."""
+        """Write one line; a full disk or a closed pipe does not stop the program, and there is nowhere to report it."""
         with contextlib.suppress(Exception):
             self._write(f"{self.format(record)}\n")
 
 
-def _to(stream: TextIO) -> Callable[[str], object]:
-    """Write to the descriptor itself: Python would wait at its end for the buffer of a write that is stuck."""
+def _writer_of(stream: TextIO) -> Callable[[str], object]:
+    """Return what writes to the stream's descriptor: at exit, Python would wait for a stream whose write is stuck."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError):  # io.StringIO has none
@@ -277,21 +277,21 @@ def _write_all(descriptor: int, text: str) -> None:
 
 
 class _PrivateFile:
-    """A file for the user alone. Before it grows too large it is put aside, in the place of the one before."""
+    """A file that only the user may read. Before it grows too large it is renamed to `<name>.1`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = self._opened()
+        self._descriptor = self._open()
 
     def write(self, text: str) -> None:
         if os.fstat(self._descriptor).st_size + 4 * len(text) > FILE_BYTES:
             with contextlib.suppress(FileNotFoundError):
                 self._path.replace(f"{self._path}.1")
-            full, self._descriptor = self._descriptor, self._opened()
+            full, self._descriptor = self._descriptor, self._open()
             os.close(full)
         _write_all(self._descriptor, text)
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
         descriptor = os.open(self._path, flags, 0o600)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

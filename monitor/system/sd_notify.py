@@ -1,6 +1,6 @@
-"""The talk between systemd and a service: notices of ours to it, listening sockets from it to us.
+"""Notices from this service to systemd, and the listening sockets that systemd passes to it.
 
-Nothing here raises or blocks: without systemd there is nobody to tell, and that is no failure.
+Nothing here raises or blocks; without systemd, nothing is sent.
 See sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3).
 """
 
@@ -15,39 +15,39 @@ from typing import Final, NoReturn
 from monitor.system.clock import Clock
 
 FIRST_PASSED: Final = 3
-"""Passed sockets have the numbers that follow those of the standard streams."""
+"""PassedSockets sockets have the numbers that follow those of the standard streams."""
 
 PASSED_MAX: Final = 64
 
 
 class Notices:
-    """Tells the service manager how we are; says nothing where there is none."""
+    """Notices to the service manager; None for the address sends nothing."""
 
     def __init__(self, address: str | None) -> None:
         self._address = address
 
     def ready(self) -> None:
-        """All that start-up has to do is done, or a reload is."""
+        """Say that start-up, or a reload, has ended."""
         self._tell("READY=1")
 
     def reloading(self) -> None:
-        """The settings are being read anew; `ready` is to follow."""
+        """Say that the settings are being read again; `ready` must follow."""
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Say that the service is stopping."""
         self._tell("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line for people, as `systemctl status` shows it."""
+        """Send the one line that `systemctl status` shows."""
         self._tell(f"STATUS={' '.join(text.split())}")
 
     def watchdog(self) -> None:
-        """We are alive: the loop still runs."""
+        """Say that the loop still runs."""
         self._tell("WATCHDOG=1")
 
     def _tell(self, notice: str) -> None:
-        """Lost where systemd does not read just now: waiting would stop the loop."""
+        """Send a notice; it is lost where systemd does not read now, since waiting would stop the loop."""
         if self._address is None:
             return
         with (
@@ -58,8 +58,8 @@ class Notices:
             sender.sendto(notice.encode(), self._address)
 
 
-def notices(environ: MutableMapping[str, str]) -> Notices:
-    """Notices to `$NOTIFY_SOCKET`, taken out of the environment: programs that we start are not the service."""
+def open_notices(environ: MutableMapping[str, str]) -> Notices:
+    """Open `$NOTIFY_SOCKET`, and remove it from the environment: programs that we start are not the service."""
     address = environ.pop("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return Notices(None)
@@ -67,32 +67,32 @@ def notices(environ: MutableMapping[str, str]) -> Notices:
 
 
 def watchdog_secs(environ: Mapping[str, str], pid: int) -> float | None:
-    """The seconds between two signs of life: twice as often as systemd asks for; None where it does not ask us."""
+    """Return the seconds between two notices, half of what systemd allows; None where it watches another process."""
     usec = _number(environ.get("WATCHDOG_USEC"))
     if not usec or environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     return usec / 2 / 1_000_000
 
 
-async def watch(told: Notices, secs: float, clock: Clock) -> NoReturn:
-    """Say every `secs` seconds, from the loop itself, that it is not stuck."""
+async def feed_watchdog(notices: Notices, secs: float, clock: Clock) -> NoReturn:
+    """Say every `secs` seconds that the loop is not stuck."""
     while True:
-        told.watchdog()
+        notices.watchdog()
         await clock.sleep(secs)
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class PassedSockets:
     """Listening sockets that systemd opened for us: `metrics` are TCP ones, `control` is a Unix one."""
 
     metrics: tuple[socket.socket, ...] = ()
     control: socket.socket | None = None
 
 
-def passed_sockets(environ: MutableMapping[str, str], pid: int) -> Passed:
-    """The sockets that systemd hands to this process; no child of ours inherits them, and asked again, there are none.
+def take_sockets(environ: MutableMapping[str, str], pid: int) -> PassedSockets:
+    """Take the sockets that systemd passes to this process; a second call has none, and no child inherits them.
 
-    Which is for what, their families say, since names in the unit need not be right. The rest are closed.
+    Their families say what each is for, since the names in the unit may be wrong. The rest are closed.
     """
     given = {key: environ.pop(f"LISTEN_{key}", None) for key in ("PID", "FDS", "FDNAMES")}
     count = min(_number(given["FDS"]), PASSED_MAX) if given["PID"] == str(pid) else 0
@@ -115,9 +115,9 @@ def passed_sockets(environ: MutableMapping[str, str], pid: int) -> Passed:
             control = passed
         else:
             passed.close()
-    return Passed(tuple(metrics), control)
+    return PassedSockets(tuple(metrics), control)
 
 
 def _number(text: str | None) -> int:
-    """The count that the text says; 0 where it says none."""
+    """Parse a whole number; 0 where the text is none."""
     return int(text) if text is not None and text.isdecimal() and text.isascii() else 0

@@ -1,4 +1,4 @@
-"""The three standard streams, where they are closed, full or broken. Light: every command goes through this."""
+"""The three standard streams, which may be closed, full or broken. Imports little: every command uses this."""
 
 import io
 import os
@@ -7,46 +7,46 @@ import sys
 _NAMES = ("stdin", "stdout", "stderr")
 
 
-def hold_places() -> None:
-    """Give each stream that was closed a stand-in, so that no file which is opened later gets its descriptor.
+def replace_closed_streams() -> None:
+    """Put something in the place of each stream that was closed, so that no file opened later gets its descriptor.
 
-    Reading or writing one fails, as on a closed stream; what is said to a closed standard error is lost.
+    Reading and writing fail, as on a closed stream; what is written to a closed standard error is lost.
     """
     for place, name in enumerate(_NAMES):
         if getattr(sys, name) is None:
-            _to_nowhere(place, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
+            _redirect_to_null(place, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
             setattr(sys, name, open(place, "w" if place else "r", closefd=False))  # noqa: SIM115
 
 
-def output_trouble(last: str = "") -> OSError | None:
-    """Say what keeps standard output from being written, this text at its end included.
+def flush_output(last: str = "") -> OSError | None:
+    """Write this last text and all that is buffered to standard output; return the error where that fails.
 
-    What was to be written is then forgotten: Python itself would try again as it exits, and end with a code of its own.
+    The rest is then dropped: Python would try again as it exits, and end with an exit code of its own.
     """
     try:
         sys.stdout.write(last)
         sys.stdout.flush()
     except OSError as error:
-        _to_nowhere(1)
+        _redirect_to_null(1)
         return error
     return None
 
 
 def show(text: str) -> None:
-    """Write to standard output at once, in whatever a terminal of another encoding can show of it."""
+    """Write to standard output at once, with ? for what its encoding does not have."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
-def complain(text: str) -> None:
-    """Write to standard error, if that can be, without any token that was typed in a wrong place."""
+def write_error(text: str) -> None:
+    """Write to standard error, if possible, without any token that was typed in a wrong place."""
     try:
         sys.stderr.write(redact(text))
         sys.stderr.flush()
     except OSError:
-        _to_nowhere(2)
+        _redirect_to_null(2)
 
 
 def redact(text: str) -> str:
@@ -59,7 +59,7 @@ def redact(text: str) -> str:
 
 
 def terminal_columns(otherwise: int) -> int:
-    """Return how wide standard output is, as `shutil.get_terminal_size` does, whose import takes longer than that."""
+    """Return the width of standard output; the import of `shutil`, which can tell it too, takes longer than this."""
     try:
         columns = int(os.environ["COLUMNS"])
     except (KeyError, ValueError):
@@ -72,7 +72,7 @@ def terminal_columns(otherwise: int) -> int:
     return columns or otherwise
 
 
-def _to_nowhere(place: int, flags: int = os.O_WRONLY) -> None:
+def _redirect_to_null(place: int, flags: int = os.O_WRONLY) -> None:
     descriptor = os.open(os.devnull, flags)
     if descriptor != place:
         os.dup2(descriptor, place)
@@ -80,10 +80,10 @@ def _to_nowhere(place: int, flags: int = os.O_WRONLY) -> None:
 
 
 def can_move_cursor() -> bool:
-    """Return whether standard output is a terminal on which what was written can be written over."""
+    """Say whether standard output is a terminal that can overwrite what it shows."""
     return os.environ.get("TERM", "") not in ("", "dumb") and sys.stdout.isatty()
 
 
 def has_colours() -> bool:
-    """Return whether standard output is a terminal that shows colours, and the user wants them."""
+    """Say whether standard output is a terminal that shows colours, and the user wants them."""
     return can_move_cursor() and not os.environ.get("NO_COLOR")

@@ -1,4 +1,4 @@
-"""Questions to a URL before anything is sent there: its parts, and whether it is this machine."""
+"""The parts of a URL, and whether its host is this machine."""
 
 import ipaddress
 import re
@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 
 def split_url(text: str) -> SplitResult | None:
-    """The parts of a URL of printable ASCII; None where it is none."""
+    """Split a URL of printable ASCII; None where it is none."""
     if not re.fullmatch(r"[!-~]+", text) or "\\" in text:
         return None
     try:

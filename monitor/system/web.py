@@ -1,6 +1,6 @@
-"""The one home of aiohttp's client: one request, and one answer or an obstacle. No redirects, cookies, netrc, retries.
+"""One HTTP request, and its answer or why there is none. No redirects, cookies, netrc or retries.
 
-The exceptions of aiohttp end here; their texts may quote a request, and so a token.
+Exceptions of aiohttp do not pass: their texts may quote a request, and so a token.
 """
 
 import errno
@@ -25,13 +25,13 @@ from monitor.system.urls import split_url
 _PIECE: Final = 1 << 16
 
 CA_FILES: Final = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
-"""Certificates to trust, in place of the system's or beside them; the second is what Claude Code goes by."""
+"""Variables that name certificates to trust, instead of the system's or besides them; Claude Code uses the second."""
 
 MOST_CA_BYTES: Final = 8 << 20
 
 
 class BlockedError(Exception):
-    """No whole answer came; `failure` says why, and its `name` is the host it was about: the URL's, or a proxy's."""
+    """No whole answer came. `failure` says why; its `name` is the host that is at fault, the URL's or a proxy's."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure.cause))
@@ -40,7 +40,7 @@ class BlockedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """One answer. A `body` of more bytes than were asked for is not whole."""
+    """One answer. A `body` longer than was asked for is not whole."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,9 +48,9 @@ class HttpAnswer:
 
 
 async def session_of(user_agent: str, timeout_secs: float | None = None) -> aiohttp.ClientSession:
-    """A session that keeps nothing; the limit is for each request, None for one whose caller has a limit of its own.
+    """Make a session that keeps no connection; the limit is for each request, None where its caller has a limit.
 
-    Requests are minutes apart and machines sleep: a kept connection would be a dead one.
+    Requests are minutes apart and machines sleep: a connection that was kept would be dead.
     """
     trust = partial(_trust, *map(os.environ.get, (*CA_FILES, "SSL_CERT_DIR")))
     session = aiohttp.ClientSession(
@@ -76,7 +76,7 @@ async def ask(
     most: int = 0,
     limit_secs: float | None = None,
 ) -> HttpAnswer:
-    """GET, or POST this. The body is read until there are more than `most` bytes; 0 reads none. Raises BlockedError.
+    """GET, or POST this. Reads the body until there are more than `most` bytes; 0 reads none. Raises BlockedError.
 
     A limit of None is the session's own.
     """
@@ -146,17 +146,17 @@ def failure_of(error: Exception, url: str, limit_secs: float | None = None) -> F
 
 
 def _distrust(error: Exception) -> str:
-    """Why a certificate is not trusted: as OpenSSL has it, unless a variable of ours is why."""
+    """Say why a certificate is not trusted: a wrong variable, else the reason of OpenSSL."""
     return (
         trust_problem() or one_line(getattr(error, "verify_message", ""), 120) or "unknown issuer"
     )
 
 
 def proxy_of(url: str) -> str | None:
-    """The proxy that the environment (or the system) names for this URL; never one for plain http.
+    """Return the proxy that the environment (or the system) names for this URL; None for plain http.
 
-    aiohttp's own `trust_env` would also take logins from ~/.netrc, and send them. Raises BlockedError where what is
-    named is no proxy that can be used.
+    aiohttp's own `trust_env` would also send logins from ~/.netrc. Raises BlockedError where what is named is no proxy
+    that can be used.
     """
     parts = urlsplit(url) if split_url(url) else None
     if parts is None or parts.scheme != "https" or not parts.hostname:
@@ -177,7 +177,7 @@ def proxy_of(url: str) -> str | None:
 
 @lru_cache(maxsize=4)
 def _trust(own: str | None, extra: str | None, folder: str | None) -> ssl.SSLContext | bool:
-    """The trust of TLS by the variables of `CA_FILES` and SSL_CERT_DIR; True is aiohttp's own, as nothing is named."""
+    """Make the TLS context of `CA_FILES` and SSL_CERT_DIR; True, which is aiohttp's own, where none is set."""
     if not (own or extra or folder):
         return True
     context = ssl.create_default_context()  # goes by SSL_CERT_FILE and SSL_CERT_DIR itself
@@ -188,7 +188,7 @@ def _trust(own: str | None, extra: str | None, folder: str | None) -> ssl.SSLCon
 
 
 def trust_problem(environ: Mapping[str, str] = os.environ) -> str:
-    """Say which variable names no certificates; empty where all that are set do. Blocks."""
+    """Say which variable names no certificates; empty where each does that is set. Blocks."""
     for name in CA_FILES:
         if environ.get(name) and (why := _unusable(environ[name])):
             return f"{name} {why}"
@@ -208,6 +208,6 @@ def _unusable(path: str) -> str:
 
 
 def _certificates(path: str) -> str:
-    """The certificates in a PEM file, with what may stand between them. Raises OSError or ValueError."""
+    """Read the certificates of a PEM file, with what may stand between them. Raises OSError or ValueError."""
     text = read_regular(path, MOST_CA_BYTES).decode("ascii", errors="ignore")
     return text[text.index("-----BEGIN") :]

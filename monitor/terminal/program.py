@@ -124,7 +124,7 @@ class Program:
     async def _follow(self) -> None:
         """Draw as the state changes."""
         while True:
-            await self._view.changed()
+            await self._view.wait_for_change()
             self._draw()
 
     def _now(self) -> datetime:

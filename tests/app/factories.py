@@ -18,7 +18,7 @@ from monitor.ipc.client import ask
 from monitor.settings import parse_listen
 from monitor.system.aio import Observable
 from monitor.system.clock import Clock, ServerClock
-from monitor.system.sd_notify import Notices, Passed
+from monitor.system.sd_notify import Notices, PassedSockets
 from tests.end_to_end.crowd import simulated_account, write_logins
 
 ELSEWHERE = ("XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "MONITOR_CONFIG", "DBUS_SESSION_BUS_ADDRESS")
@@ -66,7 +66,7 @@ class UserHome:
         self,
         *,
         listen: str | None = None,
-        passed: Passed | None = None,
+        passed: PassedSockets | None = None,
         notices: Notices | None = None,
         clock: Clock | None = None,
     ) -> AsyncIterator[Leader]:
@@ -93,7 +93,7 @@ class UserHome:
         """The state once it is so."""
         async with asyncio.timeout(seconds):
             while not condition(state := self.view.state):
-                await self.view.changed()
+                await self.view.wait_for_change()
             return state
 
     async def polled(self, *people: SimulatedAccount) -> State:

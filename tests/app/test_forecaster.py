@@ -74,7 +74,7 @@ class Running:
             while (found := self.store.state.accounts["a"].forecast) is None or (
                 knows and not found.windows
             ):
-                await self.store.changed()
+                await self.store.wait_for_change()
         return found
 
 

@@ -33,7 +33,7 @@ from monitor.ipc.server import Stream
 from monitor.paths import instance_key
 from monitor.storage.cache import read
 from monitor.storage.deliveries import Stage
-from monitor.system.sd_notify import Passed, notices
+from monitor.system.sd_notify import PassedSockets, open_notices
 from tests.app.factories import UserHome, until
 from tests.end_to_end.crowd import uses
 from tests.end_to_end.world import free_port
@@ -456,7 +456,7 @@ async def test_sockets_that_were_passed_serve_one_address_after_another(user: Us
     url = f"http://127.0.0.1:{tcp.getsockname()[1]}/metrics"
     with tcp, unix:
         for _ in range(2):
-            async with user.leader(passed=Passed((tcp,), unix)) as leader:
+            async with user.leader(passed=PassedSockets((tcp,), unix)) as leader:
                 assert await url_of(leader) == url
                 user.settle(listen="off")
                 await leader.reload()
@@ -474,7 +474,7 @@ async def test_the_service_manager_is_told_of_reloads_that_fail_and_of_those_tha
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
         manager.setblocking(False)
-        async with user.leader(notices=notices({"NOTIFY_SOCKET": address})) as leader:
+        async with user.leader(notices=open_notices({"NOTIFY_SOCKET": address})) as leader:
             assert heard(manager) == ["STATUS=polls 2 accounts, every 3600 s", "READY=1"]
             user.settle(interval=1800)
             await leader.reload()

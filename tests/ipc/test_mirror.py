@@ -51,7 +51,7 @@ class Mirror:
 
     async def ready(self) -> State:
         async with asyncio.timeout(5):
-            return await self.view.changed()
+            return await self.view.wait_for_change()
 
     async def ended(self) -> None:
         async with asyncio.timeout(3):
@@ -93,7 +93,7 @@ async def test_a_mirror_has_a_state_at_once_and_follows(path: Path) -> None:
         mirror = Mirror(path)
         assert (await mirror.ready()).active == 7
         for number in (8, 9):
-            waiting = asyncio.create_task(mirror.view.changed())
+            waiting = asyncio.create_task(mirror.view.wait_for_change())
             await asyncio.sleep(0)
             handler.show(number)
             async with asyncio.timeout(2):

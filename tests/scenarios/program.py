@@ -126,7 +126,7 @@ class Running:
     async def stir_at_changes(self) -> None:
         """A poll ends with a change of the state."""
         while True:
-            await self.app.store.changed()
+            await self.app.store.wait_for_change()
             self.clock.stir()
 
     def _working(self) -> Sequence[str]:

@@ -15,7 +15,7 @@ from monitor.settings import (
     SettingsFile,
     load,
 )
-from monitor.system.files import locked
+from monitor.system.files import lock_file
 
 NEW = Account("new@example.com", "org-n", AuthMethod.OAUTH)
 
@@ -443,7 +443,7 @@ def test_a_file_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path) -
 def test_a_file_that_stays_locked_is_an_error_of_one_line(file: SettingsFile) -> None:
     write(file, COMMENTED.encode())
     words = r"config\.toml: cannot be changed: another program keeps it locked$"
-    with locked(file.path), pytest.raises(TrackerError, match=words):
+    with lock_file(file.path), pytest.raises(TrackerError, match=words):
         SettingsFile(file.path, lock_secs=0.05).add_account(NEW)
     assert file.path.read_text() == COMMENTED
 

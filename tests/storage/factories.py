@@ -31,8 +31,8 @@ sys.stdin.read()
 HOLD_FOLDER = """
 import sys
 from pathlib import Path
-from monitor.system.files import locked
-with locked(Path(sys.argv[1])):
+from monitor.system.files import lock_file
+with lock_file(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """

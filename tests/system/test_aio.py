@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from monitor.system.aio import DaemonThreads, first
+from monitor.system.aio import DaemonThreads, wait_for_either
 
 
 def pending() -> "asyncio.Future[None]":
@@ -20,17 +20,17 @@ async def fails() -> None:
 
 async def test_a_bug_in_what_is_waited_for_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        await first(pending(), fails())
+        await wait_for_either(pending(), fails())
 
 
 async def test_the_front_is_left_as_it_is_and_the_other_is_given_up() -> None:
     front, other = pending(), pending()
     front.set_result(None)
-    await first(front, other)
+    await wait_for_either(front, other)
     assert other.cancelled()
     front, other = pending(), pending()
     other.set_result(None)
-    await first(front, other)
+    await wait_for_either(front, other)
     assert not front.done()
 
 

@@ -15,7 +15,7 @@ def told(clock: ServerClock, off: float, took: float = 0.2) -> float:
     """What is added to the machine's time after an answer of a server whose clock is so many seconds off it."""
     right = clock.machine.now() + timedelta(seconds=off)
     clock.compare(right.replace(microsecond=0), clock.machine.now() - timedelta(seconds=took))
-    assert clock.found_now() == clock.machine.now() + clock.found
+    assert clock.server_now() == clock.machine.now() + clock.found
     assert clock.now() == clock.machine.now(), "nobody has moved the state to it"
     return clock.found.total_seconds()
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from monitor.system.files import locked, private_folder, read_regular, write_private
+from monitor.system.files import lock_file, private_folder, read_regular, write_private
 
 NOBODY = 65534
 
@@ -101,7 +101,7 @@ def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, special: str)
 
 def append_numbers(path: Path, times: int) -> None:
     for _ in range(times):
-        with locked(path):
+        with lock_file(path):
             numbers = json.loads(path.read_text())
             write_private(path, json.dumps([*numbers, len(numbers)]).encode())
 
@@ -120,15 +120,19 @@ def test_processes_that_edit_under_the_lock_lose_nothing(tmp_path: Path) -> None
 
 def test_a_lock_that_is_held_is_waited_for_only_so_long(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with locked(path), pytest.raises(TimeoutError, match="locked"), locked(path, limit_secs=0.02):
+    with (
+        lock_file(path),
+        pytest.raises(TimeoutError, match="locked"),
+        lock_file(path, limit_secs=0.02),
+    ):
         pass
 
 
 def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with pytest.raises(ZeroDivisionError), locked(path):
+    with pytest.raises(ZeroDivisionError), lock_file(path):
         _ = 1 / 0
-    with locked(path, limit_secs=0.02):
+    with lock_file(path, limit_secs=0.02):
         assert list(tmp_path.iterdir()) == []  # nothing lies about, not even meanwhile
 
 
@@ -151,7 +155,7 @@ def unreadable_folder() -> Iterator[Path]:
 def test_where_a_folder_cannot_be_locked_a_file_in_it_is() -> None:
     with unreadable_folder() as folder:
         path = folder / "file"
-        with locked(path), pytest.raises(TimeoutError), locked(path, limit_secs=0.02):
+        with lock_file(path), pytest.raises(TimeoutError), lock_file(path, limit_secs=0.02):
             pass
         assert mode(folder / "file.lock") == 0o600
 
@@ -160,9 +164,9 @@ def test_the_lock_of_a_symlink_is_that_of_its_target(tmp_path: Path) -> None:
     (tmp_path / "target").touch()
     (tmp_path / "link").symlink_to(tmp_path / "target")
     with (
-        locked(tmp_path / "target"),
+        lock_file(tmp_path / "target"),
         pytest.raises(TimeoutError),
-        locked(tmp_path / "link", limit_secs=0.02),
+        lock_file(tmp_path / "link", limit_secs=0.02),
     ):
         pass
 

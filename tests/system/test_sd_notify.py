@@ -19,10 +19,10 @@ from exporters.server import Site
 from exporters.web_config import SiteConfig
 from monitor.system.sd_notify import (
     Notices,
-    Passed,
-    notices,
-    passed_sockets,
-    watch,
+    PassedSockets,
+    feed_watchdog,
+    open_notices,
+    take_sockets,
     watchdog_secs,
 )
 from tests.builders import NOW, live, state
@@ -32,15 +32,15 @@ from tests.real.need import need
 
 CHILD = """
 import json, os, socket
-from monitor.system.sd_notify import passed_sockets
-kinds = passed_sockets(os.environ, os.getpid())
+from monitor.system.sd_notify import take_sockets
+kinds = take_sockets(os.environ, os.getpid())
 kept = [*kinds.metrics, *([kinds.control] if kinds.control else [])]
 print(json.dumps({
     "metrics": [one.getsockname()[1] for one in kinds.metrics],
     "control": kinds.control and kinds.control.getsockname(),
     "inheritable": [one.get_inheritable() for one in kept],
     "left": sorted(key for key in os.environ if key.startswith("LISTEN_")),
-    "again": len(passed_sockets(os.environ, os.getpid()).metrics),
+    "again": len(take_sockets(os.environ, os.getpid()).metrics),
 }), flush=True)
 """
 
@@ -57,7 +57,7 @@ def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
 
 def test_each_notice_arrives_as_systemd_reads_it(listener: tuple[socket.socket, str]) -> None:
     receiver, address = listener
-    told = notices({"NOTIFY_SOCKET": address})
+    told = open_notices({"NOTIFY_SOCKET": address})
     told.ready()
     told.status("polls 3 accounts\nREADY=0")
     told.watchdog()
@@ -69,7 +69,7 @@ def test_each_notice_arrives_as_systemd_reads_it(listener: tuple[socket.socket, 
 def test_a_reload_says_when_it_began(listener: tuple[socket.socket, str]) -> None:
     receiver, address = listener
     before = time.monotonic_ns() // 1000
-    notices({"NOTIFY_SOCKET": address}).reloading()
+    open_notices({"NOTIFY_SOCKET": address}).reloading()
     first, second = receiver.recv(4096).decode().split("\n")
     assert first == "RELOADING=1"
     key, _, usec = second.partition("=")
@@ -79,7 +79,7 @@ def test_a_reload_says_when_it_began(listener: tuple[socket.socket, str]) -> Non
 
 def test_children_do_not_inherit_the_address(listener: tuple[socket.socket, str]) -> None:
     environ = {"NOTIFY_SOCKET": listener[1], "HOME": "/root"}
-    notices(environ)
+    open_notices(environ)
     assert environ == {"HOME": "/root"}
 
 
@@ -88,7 +88,7 @@ def test_children_do_not_inherit_the_address(listener: tuple[socket.socket, str]
     ["", "/nonexistent/socket", "relative", "vsock:2:1234", "/" + "x" * 300, "@", "/a\0b"],
 )
 def test_an_address_where_nobody_listens_is_no_failure(address: str) -> None:
-    told = notices({"NOTIFY_SOCKET": address} if address else {})
+    told = open_notices({"NOTIFY_SOCKET": address} if address else {})
     told.ready()
     told.reloading()
     told.status("x")
@@ -98,7 +98,7 @@ def test_an_address_where_nobody_listens_is_no_failure(address: str) -> None:
 
 def test_a_manager_that_does_not_read_stops_nobody(listener: tuple[socket.socket, str]) -> None:
     receiver, address = listener
-    told = notices({"NOTIFY_SOCKET": address})
+    told = open_notices({"NOTIFY_SOCKET": address})
     began = time.monotonic()
     for _ in range(5000):
         told.watchdog()
@@ -130,7 +130,7 @@ async def test_the_loop_tells_the_watchdog_for_as_long_as_it_runs(
     receiver, address = listener
     receiver.setblocking(False)
     clock = FakeClock()
-    task = asyncio.create_task(watch(notices({"NOTIFY_SOCKET": address}), 30, clock))
+    task = asyncio.create_task(feed_watchdog(open_notices({"NOTIFY_SOCKET": address}), 30, clock))
     await clock.advance(90)
     task.cancel()
     assert told_so_far(receiver) == [b"WATCHDOG=1"] * 4
@@ -157,7 +157,7 @@ def told_so_far(receiver: socket.socket) -> list[bytes]:
     ],
 )
 def test_without_passed_sockets_there_are_none(environ: dict[str, str]) -> None:
-    assert passed_sockets(environ, 42) == Passed()
+    assert take_sockets(environ, 42) == PassedSockets()
     assert environ == {}
 
 

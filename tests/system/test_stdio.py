@@ -90,7 +90,7 @@ def test_a_failure_is_told_although_the_output_is_full(env: dict[str, str]) -> N
 
 def test_no_file_that_is_opened_gets_the_place_of_a_closed_stream(env: dict[str, str]) -> None:
     code = (
-        "import os; from monitor.system.stdio import hold_places; hold_places();"
+        "import os; from monitor.system.stdio import replace_closed_streams; replace_closed_streams();"
         "os._exit(os.open('/dev/null', os.O_RDONLY))"
     )
     for shell in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):

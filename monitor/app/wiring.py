@@ -101,7 +101,7 @@ async def build(
             file=SettingsFile(settings.path),
             keyring=Keyring(),
             cache=AccountCache(cached.facts, recorder.record_facts),
-            logins=discovery.discovered,
+            logins=discovery.discover,
             login_at=discovery.source,
             given=CredentialsDirectory(environ),
             storage=settings.storage,

@@ -35,7 +35,7 @@ from monitor.core.ranking import find_account
 from monitor.core.sanitize import clean
 from monitor.credentials.account_cache import AccountCache, CachedAccount
 from monitor.credentials.claude_code import ClaudeCode
-from monitor.credentials.folders import DEFAULT, absolute, natural
+from monitor.credentials.folders import DEFAULT, absolute, natural_key
 from monitor.credentials.programs import list_swap_accounts
 from monitor.fast_path import socket_of
 from monitor.ipc.client import ask, order
@@ -135,7 +135,7 @@ def _table(documents: list[dict[str, Any]]) -> list[str]:
 def _folders(account: Account, facts: CachedAccount) -> list[str]:
     """Return the folders in which Claude Code has the account's login now, else the one that the settings name."""
     named = (account.config_dir,) if account.config_dir is not None else ()
-    return sorted((folder or DEFAULT for folder in facts.folders or named), key=natural)
+    return sorted((folder or DEFAULT for folder in facts.folders or named), key=natural_key)
 
 
 def _import(arguments: Namespace) -> Command:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from monitor.core.codec import DecodeError, decode, encode
 from monitor.core.model import Account, AuthMethod, Credential, Identity, Profile, Secret
-from monitor.credentials.folders import remembered
+from monitor.credentials.folders import aliases
 
 MOST_LEFT: Final = 8
 """So many folders that an account has left are followed on."""
@@ -182,7 +182,7 @@ def _may_have_been(facts: CachedAccount, account: Account) -> bool:
     if facts.identity is None or account.auth_method is not AuthMethod.OAUTH or not account.org_id:
         return False
     homes = {*facts.folders, *facts.left}
-    is_at_home = account.config_dir is None or not homes.isdisjoint(remembered(account.config_dir))
+    is_at_home = account.config_dir is None or not homes.isdisjoint(aliases(account.config_dir))
     return facts.identity.org_uuid == account.org_id and is_at_home
 
 

@@ -217,7 +217,7 @@ class AccountService:
         name, new_name, key = command.name, command.new_name, command.session_key
         async with self._order():
             account = self._owners.account(name)
-            edited = _edited(account, command)
+            edited = _edit(account, command)
             await self._in_thread(self._file.check, edited, name)
             credential = Credential(key, AuthMethod.SESSION_KEY) if key else None
             if key is None and new_name != name:
@@ -350,7 +350,7 @@ class AccountService:
         return alike[0] if alike else None
 
 
-def _edited(account: Account, command: EditAccount) -> Account:
+def _edit(account: Account, command: EditAccount) -> Account:
     """A session key is no login of Claude Code: an account that gets one is linked to none."""
     edited = replace(account, name=command.new_name, org_id=command.org_id)
     if command.label is not None:

@@ -26,7 +26,7 @@ from typing import Final, Protocol, TypeVar
 from monitor.core.errors import Cause, CredentialError, NotLoggedInError, Source
 from monitor.core.model import Identity, Login, Profile
 from monitor.core.sanitize import ordinary
-from monitor.credentials.folders import DEFAULT, absolute, home, natural, rooted
+from monitor.credentials.folders import DEFAULT, absolute, home, natural_key, resolve_in_cwd
 from monitor.credentials.keychain import (
     SERVICE,
     Keychain,
@@ -111,7 +111,7 @@ class WholeFile:
     async def read(self, parse: Callable[[bytes], T]) -> T | None:
         """Read and `parse` the content, in a thread; None where there is no file. Raises CredentialError."""
         try:
-            return await self._threads.run(lambda: self._parsed(parse))
+            return await self._threads.run(lambda: self._parse(parse))
         except FileNotFoundError:
             return None
         except TimeoutError:
@@ -120,7 +120,7 @@ class WholeFile:
             cause, detail = _CAUSES.get(error.errno, Cause.FAILED), error.strerror or ""
         raise CredentialError.of(cause, Source.FILE, str(self.path), detail)
 
-    def _parsed(self, parse: Callable[[bytes], T]) -> T:
+    def _parse(self, parse: Callable[[bytes], T]) -> T:
         """A file that is damaged and was written just now may only be half-written."""
         try:
             return parse(read_regular(self.path, self._max_bytes))
@@ -261,8 +261,8 @@ class ClaudeCode:
     ) -> None:
         spelling = _spelling(environ) if folder is None else folder and absolute(folder)
         default = home(environ) / ".claude"
-        place = Path(rooted(spelling)) if spelling else default
-        self.folder: str | None = rooted(spelling) if spelling else ""
+        place = Path(resolve_in_cwd(spelling)) if spelling else default
+        self.folder: str | None = resolve_in_cwd(spelling) if spelling else ""
         self.facts: ClaudeJson | None = ClaudeJson(
             *json_places(environ.get(_CONFIG, "") if folder is None else spelling, environ)
         )
@@ -346,10 +346,10 @@ class Discovery:
         self._security = security or Security()
         self._threads = DaemonThreads(SCAN_SECS)
         self._home = home(environ)
-        self._kept: dict[tuple[str, str | None], ClaudeCode] = {}
+        self._sources: dict[tuple[str, str | None], ClaudeCode] = {}
         self._found: Sequence[ClaudeCode] = ()
 
-    async def discovered(self, folders: Iterable[str] = ()) -> list[ClaudeCode]:
+    async def discover(self, folders: Iterable[str] = ()) -> list[ClaudeCode]:
         """Each login once: the one in use, `~/.claude`, these folders, those beside them, those of programs that keep
         several, lone Keychain items.
 
@@ -387,7 +387,7 @@ class Discovery:
 
     def source(self, folder: str | None, item: str = "") -> ClaudeCode:
         """The login of this folder, or of the Keychain's item alone; the same object each time. Blocks."""
-        if (item, folder) not in self._kept:
+        if (item, folder) not in self._sources:
             made = ClaudeCode(
                 folder,
                 item=item,
@@ -395,8 +395,8 @@ class Discovery:
                 platform=self._platform,
                 security=self._security,
             )
-            self._kept.setdefault((item, folder), made)  # another thread may have been faster
-        return self._kept[item, folder]
+            self._sources.setdefault((item, folder), made)  # another thread may have been faster
+        return self._sources[item, folder]
 
 
 def file_of(folder: str) -> tuple[int, int] | str:
@@ -439,7 +439,7 @@ def _names(parent: Path) -> list[str]:
     except OSError:
         return []
     names = [name for name in names if name.isprintable()]
-    return sorted(names, key=lambda name: ("claude" not in name.lower(), natural(name)))
+    return sorted(names, key=lambda name: ("claude" not in name.lower(), natural_key(name)))
 
 
 def _is_our_folder(folder: str) -> bool:

@@ -17,15 +17,15 @@ DEFAULT: Final = "~/.claude"
 
 def for_claude_code(folder: str) -> str:
     """Return the `CLAUDE_CONFIG_DIR` of this folder; "" where it is not to be set at all."""
-    spelled = _expanded(folder)
-    return "" if spelled.rstrip("/") == _expanded(DEFAULT) else spelled
+    spelled = _expand(folder)
+    return "" if spelled.rstrip("/") == _expand(DEFAULT) else spelled
 
 
-def remembered(folder: str | None) -> tuple[str, ...]:
-    """Return the names that a folder of the settings may have among found logins: the default one may have two."""
+def aliases(folder: str | None) -> tuple[str, ...]:
+    """Return how a folder of the settings may be spelled where its login was found: the default folder also as ""."""
     if folder is None:
         return ()
-    return tuple(dict.fromkeys((_expanded(folder), for_claude_code(folder))))
+    return tuple(dict.fromkeys((_expand(folder), for_claude_code(folder))))
 
 
 def config_dir(account: AccountState) -> str | None:
@@ -35,17 +35,17 @@ def config_dir(account: AccountState) -> str | None:
     that names the Keychain's item, and the default place spelled out would name another one than the default.
     """
     named = account.account.config_dir
-    if named is None or account.config_dir in remembered(named):
+    if named is None or account.config_dir in aliases(named):
         return account.config_dir
     return for_claude_code(named)
 
 
-def natural(text: str) -> list[tuple[str, int]]:
-    """A key that sorts `.claude-2` before `.claude-10`."""
+def natural_key(text: str) -> list[tuple[str, int]]:
+    """Return a key that sorts `.claude-2` before `.claude-10`."""
     return [(words, int(number or 0)) for words, number in re.findall(r"(\D*)(\d*)", text)]
 
 
-def _expanded(folder: str) -> str:
+def _expand(folder: str) -> str:
     return os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end
 
 
@@ -55,11 +55,11 @@ def home(environ: Mapping[str, str]) -> Path:
 
 
 def absolute(folder: str) -> str:
-    """A folder as it was spelled, but for what depends on where we are: the spelling names the Keychain's item."""
-    expanded = os.path.expanduser(folder)  # noqa: PTH111 - a Path would drop a slash at the end
+    """Return the folder as an absolute path, else spelled as it was: the spelling names the Keychain's item."""
+    expanded = _expand(folder)
     return expanded if os.path.isabs(expanded) else os.path.abspath(expanded)  # noqa: PTH100, PTH117 - as above
 
 
-def rooted(spelling: str) -> str:
-    """A folder of the environment, where Claude Code finds it: no shell has expanded a ~ in it, and nobody does."""
+def resolve_in_cwd(spelling: str) -> str:
+    """Return the absolute path of a folder that the environment names: neither a shell nor Claude Code expands a ~ in it."""
     return spelling if os.path.isabs(spelling) else os.path.join(os.getcwd(), spelling)  # noqa: PTH109, PTH117, PTH118 - as above

@@ -196,7 +196,7 @@ class Keychain:
                 secret = await self._security.find(item, "-w")
                 if secret is not None:
                     where = f"the Keychain item {item[0]!r}"
-                    logins[item] = parse_login(decoded(secret), where)
+                    logins[item] = parse_login(decode_secret(secret), where)
                     if not logins[item].credential.is_dead(self._clock.now()):
                         break
             except CredentialError as error:
@@ -272,7 +272,7 @@ class Keychain:
         return dates
 
 
-def decoded(output: bytes) -> str:
+def decode_secret(output: bytes) -> str:
     """The secret that `security` prints: as it is, or in hex where it holds anything unprintable."""
     text = output.decode(errors="replace").removesuffix("\n")
     if re.fullmatch(r"(?:[0-9a-fA-F]{2})+", text):

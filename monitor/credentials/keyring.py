@@ -38,7 +38,7 @@ class Backend(Protocol):
 
 def system_backend() -> Backend:
     """The user's keyring, unlocked. Blocks; raises CredentialError, or what the libraries raise."""
-    backend = _chosen_backend()
+    backend = _choose_backend()
     if type(backend).__module__ in _SECRET_SERVICE:
         # The library would open a prompt, or a collection of its own; a program without a face must not.
         import secretstorage
@@ -51,7 +51,7 @@ def system_backend() -> Backend:
 
 
 @functools.cache
-def _chosen_backend() -> Backend:
+def _choose_backend() -> Backend:
     """The back end that `PYTHON_KEYRING_BACKEND` or `keyringrc.cfg` names, if it is allowed, else the best one that
     works here. A failure is not cached.
     """
@@ -149,7 +149,7 @@ class Keyring:
         except CredentialError:
             raise
         except Exception as error:  # noqa: BLE001 - back ends raise what their platforms do
-            failure = _wrapped(error)
+            failure = _translate(error)
         # Raised only here, so that no traceback leads to a frame that knows the secret.
         raise failure
 
@@ -173,7 +173,7 @@ def _erase(backend: Backend, name: str) -> None:
     raise CredentialError.of(Cause.NOT_DELETED, Source.KEYRING)
 
 
-def _wrapped(error: Exception) -> CredentialError:
+def _translate(error: Exception) -> CredentialError:
     text = str(error)
     for code, (cause, source) in _CODES.items():
         if code in text:

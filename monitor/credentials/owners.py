@@ -19,7 +19,7 @@ from monitor.core.errors import (
 from monitor.core.model import Account, AuthMethod, Login, Profile, Secret
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import LoginSource
-from monitor.credentials.folders import remembered
+from monitor.credentials.folders import aliases
 from monitor.credentials.stores import SecretStores
 from monitor.store import Store
 from monitor.system.clock import Clock
@@ -105,7 +105,7 @@ class Owners:
     def folders_of(self, account: Account, *, former: bool = True) -> tuple[str, ...]:
         """The folders where the account's login lives, or is said to live, and with `former` those that it has left."""
         facts = self.cache[account.name]
-        return (*facts.folders, *remembered(account.config_dir), *(facts.left if former else ()))
+        return (*facts.folders, *aliases(account.config_dir), *(facts.left if former else ()))
 
     def folders(self) -> list[str]:
         """Every folder in which a login was found, or is said to be; the default one is left out."""
@@ -172,7 +172,7 @@ class Owners:
                 continue
             if is_of_email(account, profile.email) and not self._is_told_from(account, profile):
                 return account
-            if folder in remembered(account.config_dir):
+            if folder in aliases(account.config_dir):
                 return account
             if await self._keeps_token_of(account, profile):
                 return account

@@ -9,7 +9,7 @@ from typing import Any, Final
 from monitor.core.errors import Cause, CredentialError, NotLoggedInError
 from monitor.core.model import Credential, Login, Secret, plan_word
 
-_KEPT: Final = frozenset(
+_PICKED: Final = frozenset(
     {
         "claudeAiOauth",
         "accessToken",
@@ -53,11 +53,11 @@ def parse_without_refresh_tokens(text: str) -> dict[str, Any] | None:
     Of a refresh token remains whether there is one.
     """
 
-    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def pick(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         presence = {key: bool(value) for key, value in pairs if key in _PRESENCE}
-        return {key: value if key in _KEPT else None for key, value in pairs} | presence
+        return {key: value if key in _PICKED else None for key, value in pairs} | presence
 
-    return parse_object(text, kept)
+    return parse_object(text, pick)
 
 
 def parse_token(text: str) -> Credential | None:

@@ -237,7 +237,7 @@ class _Examination:
         )
         named = (account.config_dir for account in self._settings.accounts)
         folders = dict.fromkeys([*filter(None, named), *sorted(self._account_cache.folders())])
-        sources = await discovery.discovered(folders)
+        sources = await discovery.discover(folders)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LOGINS_SECS
         return [

@@ -40,11 +40,11 @@ def on_linux(home: Path, **environ: str) -> Discovery:
 
 
 async def keys(discovery: Discovery, *given: str) -> list[str]:
-    return [source.key for source in await discovery.discovered(given)]
+    return [source.key for source in await discovery.discover(given)]
 
 
 async def test_one_login_is_the_default_one(home: Path) -> None:
-    (source,) = await on_linux(home).discovered()
+    (source,) = await on_linux(home).discover()
     assert (source.folder, source.key) == ("", str(home / ".claude"))
 
 
@@ -80,20 +80,20 @@ async def test_the_store_alone_may_be_elsewhere(home: Path) -> None:
 async def test_a_place_is_found_once_under_the_spelling_it_came_with_first(home: Path) -> None:
     real = used(home / "work")
     (home / "link").symlink_to(real)
-    found = await on_linux(home).discovered([f"{home}/link", f"{real}/", real])
+    found = await on_linux(home).discover([f"{home}/link", f"{real}/", real])
     assert [source.folder for source in found] == ["", f"{home}/link"]
     assert found[1].key == real
 
 
 async def test_the_default_folder_by_any_name_is_the_default_one(home: Path) -> None:
     (home / "dot").symlink_to(home / ".claude")
-    found = await on_linux(home).discovered([f"{home}/.claude/", f"{home}/dot"])
+    found = await on_linux(home).discover([f"{home}/.claude/", f"{home}/dot"])
     assert [source.folder for source in found] == [""]
 
 
 async def test_the_default_folder_named_by_the_environment_is_the_one_in_use(home: Path) -> None:
     spelling = f"{home}/.claude/"
-    (source,) = await on_linux(home, CLAUDE_CONFIG_DIR=spelling).discovered()
+    (source,) = await on_linux(home, CLAUDE_CONFIG_DIR=spelling).discover()
     assert source.folder == spelling
 
 
@@ -155,7 +155,7 @@ def test_names_that_speak_of_claude_are_looked_at_before_there_are_too_many(
 async def test_the_same_objects_are_found_again(home: Path) -> None:
     used(home / "work")
     discovery = on_linux(home)
-    assert await discovery.discovered() == await discovery.discovered()
+    assert await discovery.discover() == await discovery.discover()
 
 
 class Mac:
@@ -183,7 +183,7 @@ async def test_items_of_unknown_folders_are_places_of_their_own(mac: Mac) -> Non
     mac.fake.put(services(work)[0], "{}")
     for service in (f"{SERVICE}-00000001", "Claude Code", f"{SERVICE}-0000000", "other"):
         mac.fake.put(service, "{}")
-    found = await mac.discovery().discovered()
+    found = await mac.discovery().discover()
     assert [source.key for source in found] == [
         str(mac.home / ".claude"),
         work,
@@ -196,7 +196,7 @@ async def test_items_of_unknown_folders_are_places_of_their_own(mac: Mac) -> Non
 async def test_a_folder_without_files_is_known_by_the_hash_of_its_name(mac: Mac) -> None:
     (mac.home / "empty").mkdir()
     mac.fake.put(services(f"{mac.home}/empty/")[0], "{}")
-    found = await mac.discovery().discovered()
+    found = await mac.discovery().discover()
     assert [source.folder for source in found] == ["", f"{mac.home}/empty"]
 
 
@@ -208,21 +208,21 @@ async def test_a_lone_item_is_of_the_known_folder_whose_spelling_its_name_hashes
     (mac.home / "link").symlink_to(used(mac.home / "work"))
     service = services(folder)[0]
     mac.fake.put(service, "{}")
-    *_, lone = await mac.discovery().discovered([f"{mac.home}/work", f"{mac.home}/link"])
+    *_, lone = await mac.discovery().discover([f"{mac.home}/work", f"{mac.home}/link"])
     assert (lone.key, lone.folder) == (f"keychain:{service}", folder)
     assert lone.facts is not None
 
 
 async def test_the_item_without_a_suffix_is_the_default_ones(mac: Mac) -> None:
     mac.fake.put(SERVICE, "{}")
-    *_, lone = await mac.discovery(CLAUDE_CONFIG_DIR=f"{mac.home}/.claude").discovered()
+    *_, lone = await mac.discovery(CLAUDE_CONFIG_DIR=f"{mac.home}/.claude").discover()
     assert (lone.key, lone.folder) == (f"keychain:{SERVICE}", "")
 
 
 async def test_a_lone_item_is_read_and_stamped(mac: Mac) -> None:
     service = f"{SERVICE}-00000001"
     mac.fake.put(service, '{"claudeAiOauth":{"accessToken":"t","refreshToken":"r"}}')
-    lone = (await mac.discovery().discovered())[-1]
+    lone = (await mac.discovery().discover())[-1]
     before = await lone.stamp()
     assert (await lone.read()).credential.secret.reveal() == "t"
     mac.fake.put(service, "{}", at=mac.clock.now().replace(year=2027))
@@ -232,19 +232,19 @@ async def test_a_lone_item_is_read_and_stamped(mac: Mac) -> None:
 async def test_the_default_item_beside_a_default_folder_in_use_by_name(mac: Mac) -> None:
     mac.fake.put(SERVICE, "{}")
     mac.fake.put(services(f"{mac.home}/.claude")[0], "{}")
-    found = await mac.discovery(CLAUDE_CONFIG_DIR=f"{mac.home}/.claude").discovered()
+    found = await mac.discovery(CLAUDE_CONFIG_DIR=f"{mac.home}/.claude").discover()
     assert [source.key for source in found] == [f"{mac.home}/.claude", f"keychain:{SERVICE}"]
 
 
 async def test_the_keychain_is_listed_every_ten_minutes(mac: Mac) -> None:
     discovery = mac.discovery()
     for _ in range(3):
-        await discovery.discovered()
+        await discovery.discover()
     mac.fake.put(f"{SERVICE}-00000001", "{}")
     await mac.clock.advance(599, tick=599)
-    assert len(await discovery.discovered()) == 1
+    assert len(await discovery.discover()) == 1
     await mac.clock.advance(1)
-    assert len(await discovery.discovered()) == 2
+    assert len(await discovery.discover()) == 2
     assert len(mac.fake.calls()) == 2
 
 
@@ -257,11 +257,11 @@ Break = Callable[[FakeSecurity], None]
 async def test_a_listing_that_fails_leaves_what_was_known(mac: Mac, breaks: Break) -> None:
     mac.fake.put(f"{SERVICE}-00000001", "{}")
     discovery = mac.discovery(limit_secs=0.5)
-    before = await discovery.discovered()
+    before = await discovery.discover()
     breaks(mac.fake)
     await mac.clock.advance(600, tick=600)
-    assert await discovery.discovered() == before
-    assert await discovery.discovered() == before
+    assert await discovery.discover() == before
+    assert await discovery.discover() == before
     assert len(mac.fake.calls()) == 2 and mac.fake.running() == []
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source
 from monitor.core.model import Account, Storage
-from monitor.credentials.folders import for_claude_code, natural, remembered
+from monitor.credentials.folders import aliases, for_claude_code, natural_key
 from tests.credentials.factories import AccountsRig, FakeLogin
 
 ME = "me@example.com"
@@ -30,9 +30,9 @@ def test_a_folder_is_spelled_as_the_settings_have_it_but_for_the_default_one(
 
 
 def test_the_default_folder_may_be_remembered_by_its_name_too() -> None:
-    assert remembered("~/.claude") == ("/home/me/.claude", "")
-    assert remembered("~/.claude-work/") == ("/home/me/.claude-work/",)
-    assert remembered(None) == ()
+    assert aliases("~/.claude") == ("/home/me/.claude", "")
+    assert aliases("~/.claude-work/") == ("/home/me/.claude-work/",)
+    assert aliases(None) == ()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_why_the_default_place_cannot_be_read_is_said_of_the_account_that_
 
 def test_numbers_in_names_are_counted_and_not_spelled() -> None:
     names = ["~/.claude-10", "~/.claude", "~/.claude-2b", "~/.claude-2"]
-    assert sorted(names, key=natural) == [
+    assert sorted(names, key=natural_key) == [
         "~/.claude",
         "~/.claude-2",
         "~/.claude-2b",

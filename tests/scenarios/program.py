@@ -96,7 +96,7 @@ class Machine:
             file=SettingsFile(self.config),
             keyring=self.keyring,
             cache=cache,
-            logins=discovery.discovered,
+            logins=discovery.discover,
             login_at=discovery.source,
             given=CredentialsDirectory(self.environ),
             storage=settings.storage,

@@ -61,5 +61,5 @@ def absolute(folder: str) -> str:
 
 
 def resolve_in_cwd(spelling: str) -> str:
-    """Return the absolute path of a folder of the environment, in which Claude Code expands no ~ that a shell has left."""
+    """Return the absolute path of a folder of the environment, where Claude Code expands no ~."""
     return spelling if os.path.isabs(spelling) else os.path.join(os.getcwd(), spelling)  # noqa: PTH109, PTH117, PTH118 - as above

@@ -8,9 +8,8 @@ from typing import Any
 from monitor.core.model import AccountState
 from monitor.core.schedule import SentRequests
 from monitor.storage.db import IN_MEMORY, StateFile
-from monitor.storage.recorder import Recorder
+from monitor.storage.recorder import Database, Done, Job, Recorder, outcome_of
 from monitor.storage.requests import RequestBudget
-from monitor.storage.writer import Database, Done, Job, outcome_of
 from tests.builders import NOW
 
 
@@ -74,8 +73,8 @@ class Entries(dict[str, Any]):
 class InlineDatabase(Database):
     """The real database, with each job done at once by whoever submits it: for clocks that nobody waits on."""
 
-    def _put(self, job: Job, done: Done) -> None:
-        done(*outcome_of(job))
+    def submit(self, job: Job, done: Done) -> None:
+        done(*outcome_of(job, self._file))
 
     async def close(self) -> None:
         self._file.close()

@@ -231,7 +231,7 @@ class App:
         """Bring what is known of all processes' requests into the state."""
         now = self.clock.now()
         for name, sent in (
-            await self.persistence.budget.sent(self.store.state.accounts, now)
+            await self.persistence.budget.read_sent(self.store.state.accounts, now)
         ).items():
             account = self.store.state.accounts.get(name)
             if account is None:

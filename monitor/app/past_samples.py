@@ -18,8 +18,8 @@ from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
 from monitor.core.profiles import Sample
 from monitor.storage import cache, samples
 from monitor.storage.db import StorageError
+from monitor.storage.recorder import Database
 from monitor.storage.samples import StoredSample
-from monitor.storage.writer import Database
 from monitor.system.aio import DaemonThreads
 from monitor.system.files import read_regular
 
@@ -57,7 +57,7 @@ class History:
     async def imported(self) -> str:
         """A text that is another one after each import. Raises StorageError."""
         return await self._database.read(
-            lambda database: cache.imported(database, self._settings), within=READ_SECS
+            lambda database: cache.last_import(database, self._settings), within=READ_SECS
         )
 
     async def fill(self, account: str, org_id: str, now: datetime) -> int:

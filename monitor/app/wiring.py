@@ -39,9 +39,8 @@ from monitor.notify.channels.terminal import Show
 from monitor.paths import instance_key, refuse_missing
 from monitor.settings import Address, ApiSettings, Settings, SettingsFile, load, rule_book, state_db
 from monitor.storage.db import IN_MEMORY, StateFile
-from monitor.storage.recorder import Recorder
+from monitor.storage.recorder import Database, Recorder
 from monitor.storage.samples import StoredSample
-from monitor.storage.writer import Database
 from monitor.store import Store
 from monitor.system.aio import Daemon
 from monitor.system.clock import ServerClock

@@ -114,7 +114,7 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 
 def _explain(arguments: Namespace, now: datetime) -> None:
     rules, (left, entries) = _rules(arguments), _known(arguments, now - WARM_UP)
-    log = [deliveries.logged(entry) for entry in entries]
+    log = [deliveries.log_entry(entry) for entry in entries]
     # Of an account that only commands have polled, no rule has been judged.
     judged = {name: one for name, one in left.accounts.items() if one.alerts or one.conditions}
     blocks = [

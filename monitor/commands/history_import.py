@@ -26,7 +26,7 @@ from monitor.core.ranking import find_account
 from monitor.core.sanitize import one_line
 from monitor.paths import instance_key
 from monitor.settings import Settings, state_db
-from monitor.storage.cache import put_imported
+from monitor.storage.cache import put_import
 from monitor.storage.db import StateFile
 from monitor.storage.samples import FULL_FOR, KEPT, StoredSample, insert_many, prune, thin_again
 from monitor.system.stdio import write_error
@@ -108,7 +108,7 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
             file.write(lambda database: thin_again(database, rows_of))
             file.write(lambda database: prune(database, rows_of, now))
             source = f"import of {now.isoformat()}"
-            file.write(lambda database: put_imported(database, rows_of, source))
+            file.write(lambda database: put_import(database, rows_of, source))
     imported = len(rows) - others
     known = f", {imported - new} of them known before" if imported > new else ""
     print(f"imported {_samples(imported)}{known}")

@@ -249,7 +249,7 @@ def looked_ahead(state: State, settings: Settings) -> State:
     from monitor.app.forecaster import look_ahead
     from monitor.app.past_samples import History
     from monitor.storage.db import StateFile
-    from monitor.storage.writer import Database
+    from monitor.storage.recorder import Database
     from monitor.store import Store
     from monitor.system.clock import ServerClock
 

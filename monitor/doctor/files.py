@@ -11,7 +11,7 @@ from typing import Final
 from monitor.core.errors import SettingsError
 from monitor.doctor.report import Check, Fix, Question, shell
 from monitor.settings import Settings, load
-from monitor.storage.db import StorageError, check, set_aside
+from monitor.storage.db import StorageError, check, list_set_aside
 from monitor.system.files import read_regular
 
 SETTINGS: Final = Question(
@@ -126,7 +126,7 @@ def database_checks(path: Path) -> list[Check]:
     except StorageError as error:
         words = f"{error}; it is set aside, and a new one begun, when a monitor starts"
         checks.append(STATE.warn(words, shell("monitor", "serve")))
-    for aside in set_aside(path):
+    for aside in list_set_aside(path):
         words = (
             f"{path.name} could not be used once: it was set aside as {aside}, and a new one begun"
         )

@@ -24,7 +24,7 @@ from monitor.storage.db import StorageError, damage, read_only, render_row, veri
 from monitor.system.clock import SystemClock
 
 if TYPE_CHECKING:  # it brings asyncio, which a command that reads saved figures does without
-    from monitor.storage.writer import Database
+    from monitor.storage.recorder import Database
 
 ACCOUNT: Final = "account"
 MEMORY: Final = "memory"
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class AlertMemory:
     """The memory of the alert machine of one account, or of all: in a row of its own, for not every program keeps it.
 
     `org_id` says whose limits these are: the same name may later stand for another organization.
@@ -60,11 +60,11 @@ class Remembered:
     org_id: str = ""
 
     @staticmethod
-    def of(account: AccountState) -> "Remembered":
-        return Remembered(account.alerts, account.conditions, account.account.org_id)
+    def of(account: AccountState) -> "AlertMemory":
+        return AlertMemory(account.alerts, account.conditions, account.account.org_id)
 
 
-_TYPES: Final = {ACCOUNT: AccountState, MEMORY: Remembered, CLOCK: timedelta}
+_TYPES: Final = {ACCOUNT: AccountState, MEMORY: AlertMemory, CLOCK: timedelta}
 """The others are JSON values already."""
 
 
@@ -86,8 +86,8 @@ def load(database: sqlite3.Connection, settings: str) -> Cached:
     """All that is kept. Raises DamagedError."""
     with damage():
         accounts = {n: _account(document) for n, document in _rows(database, settings, ACCOUNT)}
-        memories = {n: decode(Remembered, d) for n, d in _rows(database, settings, MEMORY)}
-        fleet = memories.pop(FLEET, Remembered())
+        memories = {n: decode(AlertMemory, d) for n, d in _rows(database, settings, MEMORY)}
+        fleet = memories.pop(FLEET, AlertMemory())
         for name, memory in memories.items():
             account = accounts.get(name)
             if account is not None and account.account.has_limits_of(memory.org_id):
@@ -123,12 +123,12 @@ def put(database: sqlite3.Connection, settings: str, kind: str, name: str, value
         database.execute(_DELETE, (settings, kind, name))
         return
     if kind == ACCOUNT:
-        value = stored(value)
+        value = storable(value)
     row = render_row(encode(_TYPES.get(kind, Any), value), settings, kind, name)
     database.execute(_PUT, (settings, kind, name, *row))
 
 
-def stored(account: AccountState) -> AccountState:
+def storable(account: AccountState) -> AccountState:
     """The account without what is not kept with it, such as the argv of its token's program, which may be private.
 
     Nor is a folder whose name is no text: it is found again.
@@ -171,13 +171,13 @@ def _clock_offset(database: sqlite3.Connection) -> timedelta:
         return decode(timedelta, dict(_rows(database, "", CLOCK)).get("", 0))
 
 
-def imported(database: sqlite3.Connection, settings: str) -> str:
+def last_import(database: sqlite3.Connection, settings: str) -> str:
     """A text that is another one each time that an account has got older samples. Raises DamagedError."""
     with damage():
         return str(dict(_rows(database, settings, IMPORTED)).get("", ""))
 
 
-def put_imported(database: sqlite3.Connection, settings: str, source: str) -> None:
+def put_import(database: sqlite3.Connection, settings: str, source: str) -> None:
     """Let programs know that accounts have got older samples, each time from another source.
 
     Forecasts that were computed without them are forgotten.

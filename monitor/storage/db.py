@@ -4,7 +4,7 @@ Whatever is wrong with the file itself (damage, another version of it, somebody 
 writes: it is set aside under a name that says so, and a new one is begun. Whatever is wrong around it (a lock, a full
 disk, a folder that cannot be written) is a `StorageError`, and the next use tries again on a fresh connection.
 
-Light on purpose: commands that answer at once read through this. The thread that writes is in `monitor.storage.writer`.
+Light on purpose: commands that answer at once read through this. The thread that writes is in `recorder`.
 """
 
 import contextlib
@@ -157,7 +157,7 @@ class StateFile:
             with transaction(database):
                 return work(database)
 
-        return self._used(transact, "written")
+        return self._use(transact, "written")
 
     def read(self, work: Work[T]) -> T:
         """Read in one transaction. The file is mended as by a write, also where `work` raises DamagedError."""
@@ -166,7 +166,7 @@ class StateFile:
             with transaction(database, "BEGIN"):
                 return work(database)
 
-        return self._used(look, "read")
+        return self._use(look, "read")
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
@@ -175,20 +175,20 @@ class StateFile:
             with contextlib.suppress(sqlite3.Error):
                 database.close()
 
-    def _used(self, use: Work[T], done: str) -> T:
+    def _use(self, use: Work[T], done: str) -> T:
         try:
             try:
-                return use(self._opened())
+                return use(self._open())
             except _UNUSABLE as error:
                 if not _is_damage(error):
                     raise
                 self._set_aside(error)
-                return use(self._opened())
+                return use(self._open())
         except (OSError, *_UNUSABLE) as error:
             self.close()
             raise _failure(self.path, done, error) from None
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         if self._database is not None and not self._is_in_place():
             self.close()  # somebody has removed it, or set it aside
         if self._database is None:
@@ -196,7 +196,7 @@ class StateFile:
                 private_folder(self.path.parent)
                 self.path.touch(mode=0o600)
                 self._inode = self.path.stat().st_ino
-            self._database = self._connected()
+            self._database = self._connect()
         return self._database
 
     def _is_in_place(self) -> bool:
@@ -205,7 +205,7 @@ class StateFile:
         except FileNotFoundError:
             return False
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(
             self.path, isolation_level=None, timeout=self._busy_secs, check_same_thread=False
         )
@@ -241,7 +241,7 @@ class StateFile:
         _log.error(words, self.path, error, aside.name)
 
 
-def set_aside(path: Path) -> list[Path]:
+def list_set_aside(path: Path) -> list[Path]:
     """The databases that were set aside beside this one, oldest first."""
     found = path.parent.glob(f"{path.name}.*-*Z*")
     return sorted(one for one in found if not one.name.endswith(("-wal", "-shm")))

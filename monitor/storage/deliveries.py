@@ -146,10 +146,10 @@ def since(database: sqlite3.Connection, settings: str, moment: datetime) -> list
 def newest(database: sqlite3.Connection, settings: str) -> tuple[LoggedAlert, ...]:
     """The newest alerts for the state's log, oldest first. Raises DamagedError."""
     rows = database.execute(_NEWEST, (settings, settings, LOG_LENGTH)).fetchall()
-    return tuple(logged(stored) for stored in _parse(rows, settings))
+    return tuple(log_entry(stored) for stored in _parse(rows, settings))
 
 
-def logged(stored: StoredAlert) -> LoggedAlert:
+def log_entry(stored: StoredAlert) -> LoggedAlert:
     """The alert as the state's log has it."""
     is_sent, outcome = stored.stage is Stage.SENT, stored.outcome
     words = outcome if is_sent or not outcome else f"not sent ({outcome})"

@@ -1,27 +1,29 @@
-"""Writes what each dispatch has changed in one transaction: accounts, memories, the alerts decided, samples.
+"""The one thread that uses the state database of a running program, and what it writes there.
 
-An alert is released to be sent once its transaction has committed. While the database cannot be written, nothing
-waits: what is to be written is kept, the newest value of each row, and tried again every second; alerts are then
-released all the same, once, and enter the database when there is room.
+Nothing on the event loop ever waits for a disk. What each dispatch has changed is written in one transaction: accounts,
+memories, the alerts decided, samples. An alert is released to be sent once its transaction has committed. While the
+database cannot be written, nothing waits: what is to be written is kept, the newest value of each row, and tried again
+every second; alerts are then released all the same, once, and enter the database when there is room.
 """
 
 import asyncio
+import contextlib
 import logging
-import sqlite3
+import queue
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from monitor.core.alerts.rules import Alert
 from monitor.core.model import AccountState, Usage
 from monitor.core.state import State
 from monitor.storage import cache, deliveries, requests, samples
-from monitor.storage.cache import FLEET, Cached, Remembered
-from monitor.storage.db import StorageError
+from monitor.storage.cache import FLEET, AlertMemory, Cached
+from monitor.storage.db import Connection, StateFile, StorageError, Work
 from monitor.storage.deliveries import Statement, StoredAlert
-from monitor.storage.writer import Database
 
 RETRY_SECS: Final = 1.0
 RELEASE_SECS: Final = 2.0
@@ -35,12 +37,99 @@ LAST_TRY_SECS: Final = 0.3
 MOST_POLLS: Final = 20_000
 """So many polls are kept while they cannot be written; the oldest are dropped."""
 
+CLOSE_SECS: Final = 2.0
+"""So long the end of a program waits for its last words to be written."""
+
 _PRUNED_EVERY: Final = timedelta(days=1)
 
-Write = Callable[[sqlite3.Connection], object]
+Write = Callable[[Connection], object]
 """Writes some rows, on the thread of the database."""
 
+T = TypeVar("T")
+Job = Callable[[StateFile], Any]
+Done = Callable[[Any, Exception | None], None]
+"""Takes what the job has returned, or what it has raised; is called on the loop that submitted it."""
+
 _log = logging.getLogger(__name__)
+
+
+class Database:
+    """Jobs on a state database, one after the other, in the order in which they were submitted."""
+
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+        self._jobs = queue.SimpleQueue[tuple[Job, Done, asyncio.AbstractEventLoop] | None]()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Job, done: Done) -> None:
+        """Have the thread do the job as soon as it can; `done` learns what became of it."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
+            self._thread.start()
+        self._jobs.put((job, done, asyncio.get_running_loop()))
+
+    async def write(self, work: Work[T], *, within: float, durable: bool = False) -> T:
+        """Do the work in one transaction, and return its result. Raises StorageError, also where it takes too long."""
+        return await self._result(partial(StateFile.write, durable=durable), work, within)
+
+    async def read(self, work: Work[T], *, within: float) -> T:
+        """Return what the work reads in one transaction. Raises StorageError, also where that takes too long."""
+        return await self._result(StateFile.read, work, within)
+
+    async def close(self) -> None:
+        """End the thread once all jobs are done, or after a while without it."""
+        if self._thread is None:
+            return
+        thread, self._thread = self._thread, None
+        self._jobs.put(None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECS):
+                while thread.is_alive():  # noqa: ASYNC110 - a thread has no event of the loop's
+                    await asyncio.sleep(0.005)
+
+    async def _result(
+        self, use: Callable[[StateFile, Work[Any]], Any], work: Work[T], within: float
+    ) -> T:
+        """The result of a job that is skipped, or its transaction undone, once nobody waits for it any more."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def while_wanted(database: Connection) -> T:
+            result = work(database)
+            if future.cancelled():  # whoever waited has gone on without it meanwhile
+                raise StorageError("it took too long")
+            return result
+
+        def done(result: Any, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self.submit(lambda file: None if future.cancelled() else use(file, while_wanted), done)
+        try:
+            async with asyncio.timeout(within):
+                return await future
+        except TimeoutError:
+            words = f"{self._file.path} cannot be used: another program keeps it locked, or the disk is slow"
+            raise StorageError(words) from None
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            job, done, loop = item
+            outcome = outcome_of(job, self._file)
+            with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
+                loop.call_soon_threadsafe(done, *outcome)
+        self._file.close()
+
+
+def outcome_of(job: Job, file: StateFile) -> tuple[Any, Exception | None]:
+    """What the job returns, or what it raises."""
+    try:
+        return job(file), None
+    except Exception as error:  # noqa: BLE001 - the loop is told, which raises what is a bug
+        return None, error
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +152,7 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.rows or self.decisions or self.history or self.statements)
 
-    def followed_by(self, newer: "Batch") -> "Batch":
+    def merge(self, newer: "Batch") -> "Batch":
         """Both in one."""
         return Batch(
             {**self.rows, **newer.rows},
@@ -72,7 +161,7 @@ class Batch:
             self.statements + newer.statements,
         )
 
-    def write(self, database: sqlite3.Connection, settings: str) -> set[str]:
+    def write(self, database: Connection, settings: str) -> set[str]:
         """Write all of it; returns the keys of the decisions that were never written before."""
         for write in self.rows.values():
             write(database)
@@ -126,7 +215,7 @@ class Recorder:
                 lambda database: cache.load(database, self.settings), within=LOAD_SECS
             )
         except StorageError as error:
-            self._failed(error)
+            self._fail(error)
         facts = {n: f for n, f in {**cached.facts, **self._facts}.items() if f is not None}
         return replace(cached, facts=facts)
 
@@ -152,7 +241,7 @@ class Recorder:
     def record_facts(self, name: str, facts: Any) -> None:
         """Keep these facts of the account in the place of the ones before; None forgets them."""
         self._facts[name] = facts
-        self._put(cache.FACTS, name, facts)
+        self._set_row(cache.FACTS, name, facts)
         self._flush()
 
     def write(self, statements: Sequence[Statement]) -> None:
@@ -193,12 +282,12 @@ class Recorder:
             if not self._keeps_history:
                 history.append(partial(samples.forget, settings=self.settings))
         if before.clock_offset != after.clock_offset:
-            self._put(cache.CLOCK, "", after.clock_offset or None, settings="")
+            self._set_row(cache.CLOCK, "", after.clock_offset or None, settings="")
         known = before.accounts.keys() | before.restored.keys()
         for name in known - after.accounts.keys() - after.restored.keys():
-            self._put(cache.ACCOUNT, name, None)
+            self._set_row(cache.ACCOUNT, name, None)
             if self._keeps_alerts:
-                self._put(cache.MEMORY, name, None)
+                self._set_row(cache.MEMORY, name, None)
         for name, account in after.accounts.items():
             old = before.accounts.get(name)
             if account is old:
@@ -207,23 +296,26 @@ class Recorder:
                 for former in _former_names(before, after, account):
                     rename = partial(samples.rename, settings=self.settings, old=former, new=name)
                     history.append(rename)
-                    self._put(cache.IMPORTED, "", f"{former} is {name}")
-            if old is None or _is_to_be_kept(old, account):
-                self._put(cache.ACCOUNT, name, account)
-            if old is not None and _backs_off(old) != _backs_off(account):
+                    self._set_row(cache.IMPORTED, "", f"{former} is {name}")
+            if old is None or _is_row_outdated(old, account):
+                self._set_row(cache.ACCOUNT, name, account)
+            if old is not None and (
+                old.backoff_until != account.backoff_until
+                or (old.failures_in_a_row > 0) != (account.failures_in_a_row > 0)
+            ):  # which other processes are to know
                 put = partial(requests.put_backoff, account=account)
                 self._pending.rows["backoff", name] = put
             usage = account.usage if self._keeps_history else None
             if usage is not None and (old is None or old.usage is None or old.usage.at != usage.at):
                 self._record_sample(name, usage)
             if self._keeps_alerts:
-                memory = Remembered.of(account)
-                if memory != (Remembered() if old is None else Remembered.of(old)):
-                    self._put(cache.MEMORY, name, memory)
+                memory = AlertMemory.of(account)
+                if memory != (AlertMemory() if old is None else AlertMemory.of(old)):
+                    self._set_row(cache.MEMORY, name, memory)
         if self._keeps_alerts and before.conditions != after.conditions:
-            self._put(cache.MEMORY, FLEET, Remembered(conditions=after.conditions))
+            self._set_row(cache.MEMORY, FLEET, AlertMemory(conditions=after.conditions))
 
-    def _put(self, kind: str, name: str, value: Any, settings: str | None = None) -> None:
+    def _set_row(self, kind: str, name: str, value: Any, settings: str | None = None) -> None:
         settings = self.settings if settings is None else settings
         put = partial(cache.put, settings=settings, kind=kind, name=name, value=value)
         self._pending.rows[kind, name] = put
@@ -247,13 +339,11 @@ class Recorder:
             return
         batch = self._in_flight = self._pending
         self._pending = Batch()
-        self.database.submit(
-            lambda database: batch.write(database, self.settings),
-            self._written,
-            durable=bool(batch.decisions or batch.statements),
-        )
+        write = partial(batch.write, settings=self.settings)
+        durable = bool(batch.decisions or batch.statements)
+        self.database.submit(lambda file: file.write(write, durable=durable), self._finish)
 
-    def _written(self, new: set[str] | None, error: Exception | None) -> None:
+    def _finish(self, new: set[str] | None, error: Exception | None) -> None:
         batch, self._in_flight = self._in_flight, None
         assert batch is not None  # noqa: S101 - one is under way at a time
         if error is None:
@@ -266,14 +356,14 @@ class Recorder:
                 decision.is_released = True
             self._flush()
         else:
-            self._pending = batch.followed_by(self._pending)
+            self._pending = batch.merge(self._pending)
             for decision in self._pending.decisions:
                 self._release(decision)
-            self._failed(error)
+            self._fail(error)
         self._settled.set()
         self._settled = asyncio.Event()
 
-    def _failed(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         if not isinstance(error, StorageError) and str(error) != self.failure:
             _log.error("a bug in what is written to the state database", exc_info=error)
         self._report(str(error))
@@ -295,18 +385,15 @@ class Recorder:
         self._failure_changed = asyncio.Event()
 
 
-def _is_to_be_kept(old: AccountState, account: AccountState) -> bool:
-    """Whether the account's row is to be written anew: while it is polled only for new figures, the rest waits for the
-    end of the poll (what was sent is in a row of its own).
+def _is_row_outdated(old: AccountState, account: AccountState) -> bool:
+    """Say whether the account's row is to be written anew.
+
+    While it is polled, only new figures are written; the rest waits for the end of the poll (what was sent is in a row
+    of its own).
     """
     if account.polling:
         return account.usage is not old.usage
-    return old.polling or cache.stored(old) != cache.stored(account)
-
-
-def _backs_off(account: AccountState) -> tuple[datetime | None, bool]:
-    """What other processes are to know of the account's polls."""
-    return account.backoff_until, account.failures_in_a_row > 0
+    return old.polling or cache.storable(old) != cache.storable(account)
 
 
 def _former_names(before: State, after: State, account: AccountState) -> list[str]:

@@ -9,12 +9,14 @@ import logging
 import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monitor.core.model import AccountState
 from monitor.core.schedule import BUDGET_SPAN, SentRequests
 from monitor.storage.db import StorageError
-from monitor.storage.writer import Database
+
+if TYPE_CHECKING:  # it imports this module
+    from monitor.storage.recorder import Database
 
 COUNT_SECS: Final = 0.5
 """So long a process that stays waits for the database, before it goes by what it has counted itself."""
@@ -50,7 +52,7 @@ class RequestBudget:
     request. One that does not stay (`is_brief`) sends nothing: nobody would ever know of its requests.
     """
 
-    def __init__(self, database: Database, *, is_brief: bool = False) -> None:
+    def __init__(self, database: "Database", *, is_brief: bool = False) -> None:
         self._database = database
         self._is_brief = is_brief
 
@@ -69,13 +71,13 @@ class RequestBudget:
             _log.debug("requests are not counted: %s", error)
             return own.decide(base, now)
 
-    async def sent(
+    async def read_sent(
         self, accounts: Mapping[str, AccountState], now: datetime
     ) -> dict[str, SentRequests]:
         """Read what was sent for each of the accounts, as far as it can be read soon."""
         try:
             return await self._database.read(
-                lambda database: {n: sent(database, a, now) for n, a in accounts.items()},
+                lambda database: {n: read_sent(database, a, now) for n, a in accounts.items()},
                 within=COUNT_SECS,
             )
         except StorageError as error:
@@ -87,19 +89,19 @@ def acquire(
     database: sqlite3.Connection, account: AccountState, base: timedelta, now: datetime
 ) -> SentRequests:
     """Count one more request where it may be sent; to be called in a transaction that writes."""
-    known = sent(database, account, now)
+    known = read_sent(database, account, now)
     is_taken = now in known.requests  # by another process, within this very microsecond
     decided = known if is_taken else known.decide(base, now)
     database.execute(_DROP, _span(now))
     if decided.allowed:
         counted = (*decided.requests, now)
         database.executemany(
-            _ADD, [(key, _ticks(at)) for at in counted for key in _written_keys(account)]
+            _ADD, [(key, _ticks(at)) for at in counted for key in _keys_to_write(account)]
         )
     return decided
 
 
-def sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> SentRequests:
+def read_sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> SentRequests:
     """Put together what this process knows of the account's requests, and what the database does."""
     keys = _keys(account)
     rows = database.execute(_REQUESTS, (*keys, *_span(now))).fetchall()
@@ -114,7 +116,7 @@ def put_backoff(database: sqlite3.Connection, account: AccountState) -> None:
     """Have all processes respect the account's back-off, or its end; a mere failure says nothing of either."""
     if account.backoff_until is not None:
         until = _ticks(account.backoff_until)
-        database.executemany(_BACK_OFF, [(key, until) for key in _written_keys(account)])
+        database.executemany(_BACK_OFF, [(key, until) for key in _keys_to_write(account)])
     elif not account.failures_in_a_row:
         database.execute(_GO_ON, _keys(account))
 
@@ -134,7 +136,7 @@ def _keys(account: AccountState) -> tuple[str, str, str, str]:
     )
 
 
-def _written_keys(account: AccountState) -> set[str]:
+def _keys_to_write(account: AccountState) -> set[str]:
     """The best key; and that of a process which has yet to learn whose the account is."""
     keys = _keys(account)
     return {next(filter(None, keys)), *filter(None, [keys[2]])}

@@ -10,8 +10,8 @@ from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
 from monitor.core.model import Account, AccountForecast
 from monitor.core.state import State
 from monitor.storage import cache, samples
+from monitor.storage.recorder import Database
 from monitor.storage.samples import StoredSample
-from monitor.storage.writer import Database
 from monitor.store import Store
 from tests.builders import NOW, usage, window
 from tests.fakes import FakeClock, inline_database
@@ -44,7 +44,7 @@ class Past(History):
         await self.database.write(lambda d: samples.insert_many(d, "", rows), within=1)
 
     async def note_import(self) -> None:
-        await self.database.write(lambda d: cache.put_imported(d, "", "a file"), within=1)
+        await self.database.write(lambda d: cache.put_import(d, "", "a file"), within=1)
 
 
 class Running:

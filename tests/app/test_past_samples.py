@@ -12,7 +12,7 @@ import pytest
 from monitor.app.past_samples import FILE, History, desktop_rows
 from monitor.storage import samples
 from monitor.storage.db import StateFile
-from monitor.storage.writer import Database
+from monitor.storage.recorder import Database
 from tests.builders import NOW, before, usage, window
 from tests.storage.factories import write
 

@@ -275,7 +275,7 @@ def test_what_was_exported_can_be_imported_once(world: dict[str, str]) -> None:
     rows = instance_key(world, Path(config_path(world)))
 
     def source() -> str:
-        return read_only(state_db(world), lambda database: cache.imported(database, rows), "")
+        return read_only(state_db(world), lambda database: cache.last_import(database, rows), "")
 
     assert source() == "", "nothing was new"
     other = exported.replace(",0.48,", ",0.49,")

@@ -23,7 +23,7 @@ from monitor.ipc.client import ask, stream
 from monitor.ipc.lock import Lock
 from monitor.paths import state_folder
 from monitor.settings import state_db
-from monitor.storage.db import set_aside
+from monitor.storage.db import list_set_aside
 from tests.end_to_end.crowd import Crowd, crowd
 from tests.end_to_end.world import MONITOR, canary, free_port
 from tests.real.bus import wait_until
@@ -251,7 +251,7 @@ def test_a_damaged_state_database_is_set_aside_and_named(many: Crowd) -> None:
     wait_until(lambda: asked(many) == [1, 1], "the first polls")
     wait_until(lambda: {a["status"] for a in document(many).values()} == {"live"}, "figures")
     assert "Traceback" not in written(many)
-    (aside,) = set_aside(damaged)
+    (aside,) = list_set_aside(damaged)
     assert aside.read_bytes().startswith(b"\xff not what it was")
     assert aside.name in written(many)
 

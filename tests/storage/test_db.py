@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from monitor.storage import cache, deliveries, samples
-from monitor.storage.db import StateFile, StorageError, check, read_only, set_aside
+from monitor.storage.db import StateFile, StorageError, check, list_set_aside, read_only
 from tests.builders import NOW, after, usage, window
 from tests.fakes import inline_recorder
 from tests.storage.factories import locked, write
@@ -74,7 +74,7 @@ def test_a_file_that_another_process_locks_is_an_error_until_it_does_not(
             put(other, "second")
         put(other, "third")
     assert words(path) == {"first", "third"}
-    assert set_aside(path) == []
+    assert list_set_aside(path) == []
 
 
 def test_a_full_disk_is_an_error_and_no_damage(path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_full_disk_is_an_error_and_no_damage(path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert (done.returncode, done.stdout.count("cannot be written")) == (0, 1), done
     assert words(path) == {"first", "third"}
-    assert set_aside(path) == []
+    assert list_set_aside(path) == []
 
 
 def test_what_two_processes_find_damaged_is_set_aside_by_one(path: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_two_processes_find_damaged_is_set_aside_by_one(path: Path) -> None
         child.stdin.close()
     assert [child.wait() for child in children] == [0, 0, 0]
     assert words(path) == {"a", "b", "c"}
-    (aside,) = set_aside(path)
+    (aside,) = list_set_aside(path)
     assert aside.read_bytes() == NO_DATABASE
 
 
@@ -136,7 +136,7 @@ def test_a_database_that_another_process_is_making_is_not_taken_for_a_strange_on
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Overtaken))
     with closing(StateFile(path)) as file:
         put(file, "ours")
-    assert set_aside(path) == []
+    assert list_set_aside(path) == []
     is_made = makers[0].returncode == 0
     assert words(path) == ({"ours", "theirs"} if is_made else {"ours"})
 
@@ -209,7 +209,7 @@ async def test_a_database_that_cannot_be_used_is_set_aside_under_a_name_that_say
     with pytest.raises(StorageError, match=r"state\.db cannot be read: "):
         check(path)
     await goes_on(tmp_path)
-    (aside,) = set_aside(path)
+    (aside,) = list_set_aside(path)
     assert aside.name.startswith(f"state.db.{kind}-20")
     assert aside.read_bytes() == content
     assert aside.name in caplog.text
@@ -271,7 +271,7 @@ async def test_a_database_that_is_damaged_in_any_way_is_no_reason_not_to_go_on(
     path.write_bytes(content)
     await goes_on(tmp_path)
     if seed % 4 in (0, 1):
-        assert len(set_aside(path)) == 1, "one bit of a document"
+        assert len(list_set_aside(path)) == 1, "one bit of a document"
     check(path)
 
 
@@ -298,7 +298,7 @@ def test_damage_to_the_samples_is_found_where_one_comes_upon_it(path: Path) -> N
         raw.seek((page - 1) * size)
         raw.write(b"\xff" * size)
     write(path, lambda db: samples.insert(db, "", "a", usage(window("5h", 43))))
-    assert len(set_aside(path)) == 1
+    assert len(list_set_aside(path)) == 1
     assert len(list(samples.usages(path, "", NOW, after(days=1)))) == 1
 
 
@@ -324,7 +324,7 @@ async def test_a_damaged_alert_is_found_by_who_asks_what_is_left_to_be_sent(
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE alerts SET document = '{}'")
     assert await recorder.database.read(lambda db: deliveries.unfinished(db, ""), within=1) == []
-    assert len(set_aside(path)) == 1
+    assert len(list_set_aside(path)) == 1
     assert recorder.failure is None
 
 
@@ -333,4 +333,4 @@ def test_a_second_name_in_the_same_second_overwrites_nothing(path: Path) -> None
         path.write_bytes(NO_DATABASE + bytes([n]))
         with closing(StateFile(path)) as file:
             put(file, "word")
-    assert len({one.read_bytes() for one in set_aside(path)}) == 3
+    assert len({one.read_bytes() for one in list_set_aside(path)}) == 3

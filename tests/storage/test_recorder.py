@@ -26,11 +26,10 @@ from monitor.core.events import (
 from monitor.core.model import Account
 from monitor.core.state import State
 from monitor.storage import cache, recorder, samples
-from monitor.storage.db import StateFile, Work, read_only
+from monitor.storage.db import StateFile, read_only
 from monitor.storage.deliveries import Journal, Stage, StoredAlert
-from monitor.storage.recorder import RELEASE_SECS, RETRY_SECS, Recorder
+from monitor.storage.recorder import RELEASE_SECS, RETRY_SECS, Database, Done, Job, Recorder
 from monitor.storage.requests import RequestBudget
-from monitor.storage.writer import Database, Done
 from monitor.store import Store
 from tests.builders import NOW, after
 from tests.storage.factories import MOST_STALL_SECS, Stalls, held, held_from_a_thread
@@ -144,7 +143,7 @@ async def test_what_was_sent_while_nothing_could_be_counted_is_counted_afterward
         assert (await running.budget.acquire(account, timedelta(seconds=180), later)).allowed
         other = Account("renamed", "org-a")
         running.store.dispatch(AccountsLoaded(later, (other,)))
-        known = await running.budget.sent(running.store.state.accounts, later)
+        known = await running.budget.read_sent(running.store.state.accounts, later)
         assert known["renamed"].requests == (NOW, later)
 
 
@@ -156,7 +155,7 @@ async def test_the_other_processes_learn_of_a_back_off_and_of_its_end(tmp_path: 
             running.store.dispatch(event)
             assert await running.recorder.drain()
             until = running.store.state.accounts["a"].backoff_until
-            known = (await running.budget.sent(mine, after(minutes=9)))["a"].backoff_until
+            known = (await running.budget.read_sent(mine, after(minutes=9)))["a"].backoff_until
             assert known == until == (after(minutes=43) if event.at == after(minutes=3) else None)
 
 
@@ -224,9 +223,9 @@ async def test_many_dispatches_that_wait_become_one_transaction(tmp_path: Path) 
     class Counting(Database):
         jobs = 0
 
-        def submit(self, work: Work[T], done: Done, *, durable: bool = False) -> None:
+        def submit(self, job: Job, done: Done) -> None:
             self.jobs += 1
-            super().submit(work, done, durable=durable)
+            super().submit(job, done)
 
     async with program(tmp_path) as running:
         database = Counting(StateFile(running.path))
@@ -320,7 +319,7 @@ async def test_an_account_that_is_renamed_by_hand_takes_its_samples_and_its_memo
         await later.recorder.database.close()
     kept = list(samples.usages(running.path, "", NOW, after(days=1)))
     assert [(name, usage.at) for name, usage in kept] == [("work", NOW)]
-    source = read_only(running.path, lambda database: cache.imported(database, ""), "")
+    source = read_only(running.path, lambda database: cache.last_import(database, ""), "")
     assert source == "a is work", "the forecasts learn from it again"
     assert running.kept().accounts.keys() == {"work", "b"}
     assert running.kept().accounts["work"].alerts == memory != {}

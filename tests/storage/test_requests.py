@@ -47,7 +47,7 @@ def takes(
 
 
 def known(file: StateFile, of: AccountState, at: datetime = NOW) -> SentRequests:
-    return file.read(lambda db: requests.sent(db, of, at))
+    return file.read(lambda db: requests.read_sent(db, of, at))
 
 
 def flood(files: list[StateFile], minutes: int) -> list[datetime]:
@@ -179,7 +179,7 @@ async def test_the_budget_of_all_settings_files_is_one(tmp_path: Path) -> None:
     limited = replace(account(), backoff_until=after(minutes=40), failures_in_a_row=1)
     asked = State(accounts={"a": account()})
     other.record(asked, replace(asked, accounts={"a": limited}), ())
-    assert (await first.sent({"a": account()}, NOW))["a"] == SentRequests((NOW,), after(minutes=40))
+    assert (await first.read_sent({"a": account()}, NOW))["a"] == SentRequests((NOW,), after(minutes=40))
 
 
 async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it_sent_itself(
@@ -190,7 +190,7 @@ async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it
     asked = replace(account(), requests=tuple(before(seconds=20 * n) for n in range(28, 0, -1)))
     assert (await budget.acquire(account(), BASE, NOW)).allowed
     assert not (await budget.acquire(asked, BASE, NOW)).allowed
-    assert await budget.sent({"a": asked}, NOW) == {}
+    assert await budget.read_sent({"a": asked}, NOW) == {}
 
 
 async def test_where_nothing_can_be_written_a_process_that_does_not_stay_asks_nothing(

@@ -24,8 +24,7 @@ from monitor.notify.channel import Channel, ChannelSet
 from monitor.notify.queue import Notifier
 from monitor.storage.db import StateFile
 from monitor.storage.deliveries import Journal, StoredAlert, unfinished
-from monitor.storage.recorder import Recorder
-from monitor.storage.writer import Database
+from monitor.storage.recorder import Database, Recorder
 from monitor.store import Store
 from tools.kill import script
 from tools.kill.restarts import restored

@@ -28,7 +28,7 @@ from monitor.core.model import AccountForecast, AccountState, Down
 from monitor.core.state import Policy, State
 from monitor.core.update import update
 from monitor.core.window_cost import WeekCost
-from monitor.storage.cache import Remembered
+from monitor.storage.cache import AlertMemory
 from tests.builders import NOW, after, before, live, state, usage, window
 
 HOLD = timedelta(minutes=5)
@@ -314,7 +314,9 @@ def test_each_change_of_what_a_window_costs_is_told_once() -> None:
             now, _ = update(now, ClockStepped(at, timedelta(hours=-12)))
         if hour in (50, 150):
             (account,) = now.accounts.values()
-            conditions = decode(Remembered, encode(Remembered, Remembered.of(account))).conditions
+            conditions = decode(
+                AlertMemory, encode(AlertMemory, AlertMemory.of(account))
+            ).conditions
             now = state(replace(account, conditions=conditions))
     assert told == [
         (0, "a full 5h window costs 28%"),

@@ -179,7 +179,9 @@ async def test_the_budget_of_all_settings_files_is_one(tmp_path: Path) -> None:
     limited = replace(account(), backoff_until=after(minutes=40), failures_in_a_row=1)
     asked = State(accounts={"a": account()})
     other.record(asked, replace(asked, accounts={"a": limited}), ())
-    assert (await first.read_sent({"a": account()}, NOW))["a"] == SentRequests((NOW,), after(minutes=40))
+    assert (await first.read_sent({"a": account()}, NOW))["a"] == SentRequests(
+        (NOW,), after(minutes=40)
+    )
 
 
 async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it_sent_itself(

@@ -1,5 +1,8 @@
 """The grammar of the command line, as one argparse parser; light, for a prompt may wait for it.
 
+The arguments of `status`, `next`, `guard` and `run` are sent as they are, as fields of the classes of
+`monitor.core.commands`: their `dest` is the field's name, and the field's default stands there.
+
 `reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
 """
 
@@ -183,17 +186,22 @@ def _json(parser: _ActionsContainer) -> None:
     _flag(parser, "--json", "one JSON document")
 
 
+def _form(parser: _ActionsContainer, form: str, words: str) -> None:
+    parser.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=words)
+
+
 def _status(parser: ArgumentParser) -> None:
     _demo(parser)
     forms = parser.add_mutually_exclusive_group()
-    _json(forms)
+    _form(forms, "json", "one JSON document")
     _format(forms)
     words = "write the metrics to a file, for node_exporter's textfile collector"
     _option(forms, "--textfile", "PATH", words)
     _flag(parser, "--watch", "keep running; print a line on every change")
     which = parser.add_mutually_exclusive_group()
     _option(which, "--account", "NAME", "only this account (name, label or number)")
-    _flag(which, "--current", "only the account that Claude Code would use now")
+    words = "only the account that Claude Code would use now"
+    which.add_argument("--current", dest="account", action="store_const", const="", help=words)
 
 
 def _format(parser: _ActionsContainer) -> None:
@@ -204,18 +212,13 @@ def _format(parser: _ActionsContainer) -> None:
 def _next(parser: ArgumentParser) -> None:
     _demo(parser)
     forms = parser.add_mutually_exclusive_group()
-    for form, words in (
-        ("json", "one JSON document"),
-        ("all", "all accounts, the best first"),
-        ("name", "the account's name alone"),
-        (
-            "config-dir",
-            "print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default",
-        ),
-    ):
-        forms.add_argument(
-            f"--{form}", dest="form", action="store_const", const=form, default="words", help=words
-        )
+    _form(forms, "json", "one JSON document")
+    _form(forms, "all", "all accounts, the best first")
+    _form(forms, "name", "the account's name alone")
+    words = (
+        "print only its config folder, for CLAUDE_CONFIG_DIR=$(…); empty for Claude Code's default"
+    )
+    _form(forms, "config-dir", words)
     words = "what to use when in the next hours, such as 12h (48h at most), and what expires"
     _option(parser, "--plan", "DURATION", words)
     words = "for work with this model, such as opus, whose week counts"

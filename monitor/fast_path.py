@@ -1,7 +1,7 @@
 """Commands that answer at once ask the running monitor here, before anything heavy is imported.
 
 A prompt or a hook waits for them, so this imports argparse, json and a socket, and neither dataclasses nor typing:
-requests are written as the plain JSON values that `monitor.core.commands` reads, to which the tests hold them.
+a request is the command's arguments as they are, which have the names and values of its fields.
 """
 
 import json
@@ -34,13 +34,6 @@ TERMINAL_COLUMNS = 120
 
 ANY_COLUMNS = 1000
 """A pipe has no width, and no words are to be left out for it."""
-
-FIELDS = {
-    "guard": ("account", "window", "max_utilization", "need", "confidence"),
-    "next": ("form", "model", "plan"),
-    "run": ("account", "max_utilization", "force"),
-}
-"""The fields of requests that the grammar names as they are."""
 
 _silent: set[str] = set()
 """The sockets whose leader did not answer in time: this process does not wait for it again."""
@@ -115,41 +108,23 @@ def write(code: int, text: str) -> int:
 
 
 def request_of(arguments: Namespace) -> dict[str, object]:
-    """Write the request of a command in the fields of its class in `monitor.core.commands`."""
-    options = vars(arguments)
-    if arguments.command in FIELDS:
-        given = {name: options[name] for name in FIELDS[arguments.command]}
-        fields = {name: value for name, value in given.items() if value is not None}
-        if "confidence" in fields and "need" not in fields:
-            from monitor.core.errors import SettingsError
+    """Make the request of a command, in the fields of its class in `monitor.core.commands`; others are ignored there.
 
-            raise SettingsError("--confidence is for --need: guard --need 15 --confidence 90")
-        if fields.get("plan") is not None:
-            from monitor.settings.schema import parse_duration
-
-            microseconds = parse_duration(arguments.plan).total_seconds() * 1_000_000
-            fields |= {"plan": round(microseconds), "columns": _columns()}
-        return {"type": arguments.command.title(), **fields}
-    form = "json" if options.get("json") else "table" if options.get("format") is None else "line"
-    return {
-        "type": "Status",
-        "form": "textfile" if options.get("textfile") else form,
-        "format": options.get("format"),
-        "account": _account(arguments),
-        "columns": _columns(),
-    }
-
-
-def lines_request_of(arguments: Namespace) -> dict[str, object]:
-    """Write the request of `status --watch`."""
-    form = "json" if arguments.json else "line"
-    account = _account(arguments)
-    return {"type": "WatchLines", "form": form, "format": arguments.format, "account": account}
+    An option that was not given is left out. `monitor tui` asks as `status` does.
+    """
+    given = vars(arguments).items()
+    fields = {name: value for name, value in given if isinstance(value, str | int | float)}
+    kind = "Status" if arguments.command == "tui" else arguments.command.title()
+    if fields.get("watch"):
+        kind = "WatchLines"
+    if fields.get("textfile"):
+        fields["form"] = "textfile"
+    return {**fields, "type": kind, "columns": _columns()}
 
 
 def stream_lines(arguments: Namespace) -> None:
     """Print the running monitor's stream of lines until it ends. Raises TrackerError."""
-    request = lines_request_of(arguments)
+    request = request_of(arguments)
     for line in stream(socket_of(arguments), request, first_secs=FIRST_SECS) or ():
         show(line.decode(errors="replace") + "\n")
 
@@ -258,14 +233,6 @@ def _is_silence(error: Exception) -> bool:
     from monitor.core.errors import SilentLeaderError
 
     return isinstance(error, SilentLeaderError)
-
-
-def _account(arguments: Namespace) -> str | None:
-    """Return the name that is meant; an empty one stands for the account that Claude Code would use now."""
-    if vars(arguments).get("current"):
-        return ""
-    account: str | None = vars(arguments).get("account")
-    return account
 
 
 def _columns() -> int:

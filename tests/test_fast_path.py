@@ -18,7 +18,16 @@ from urllib.request import urlopen
 import pytest
 
 from monitor.arguments import parser
-from monitor.core.commands import Guard, Ingest, Next, Request, Run, Status, decode_request
+from monitor.core.commands import (
+    Guard,
+    Ingest,
+    Next,
+    Request,
+    Run,
+    Status,
+    WatchLines,
+    decode_request,
+)
 from monitor.core.forecast import Forecast
 from monitor.core.model import AccountForecast, AccountState, Secret, Window
 from monitor.core.state import State
@@ -592,11 +601,13 @@ def test_documents_can_be_watched_one_a_line(env: dict[str, str], alone: bool) -
     [
         ("status", Status(columns=1000)),
         ("status --json --account x", Status("json", "x", columns=1000)),
-        ("status --format {name} --current", Status("line", "", "{name}", 1000)),
+        ("status --format {name} --current", Status(account="", format="{name}", columns=1000)),
+        ("tui --listen :1", Status(columns=1000)),
+        ("status --watch --json --account x", WatchLines("json", "x")),
         ("next", Next()),
         ("next --config-dir", Next("config-dir")),
         ("next --all", Next("all")),
-        ("next --plan 1h30m --model opus", Next("words", "opus", timedelta(minutes=90))),
+        ("next --plan 1h30m --model opus", Next(model="opus", plan="1h30m")),
         ("guard --need 15% --confidence 90", Guard(need=15, confidence=0.9)),
         ("run -- claude", Run(None, 0.98)),
         ("run --account x --force --max 90 claude --max 3", Run("x", 0.9, True)),

@@ -33,10 +33,12 @@ from monitor.core.ranking import (
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
+from monitor.settings import parse_duration
 from monitor.terminal.table import render_plain
 from monitor.terminal.text import pad, width, wrap
 
 _WIDEST: Final = 1000
+_USUAL_CONFIDENCE: Final = 0.8
 _LEAST_REASON: Final = 16
 """Cells of a plan's last column; where there are fewer, reasons stand below."""
 
@@ -62,12 +64,15 @@ def answer_query(state: State, now: datetime, query: StateQuery) -> Answer:
             model = _word(model)
             if duration is None:
                 return _next(state, now, form, model)
-            return _plan(state, now, duration, replace(query, model=model))
+            return _plan(state, now, parse_duration(duration), replace(query, model=model))
         case Guard(account, window, most, need, confidence):
             window = _word(window, 4 * LONGEST_WORD)
-            if need is None:
-                return Answer(guarded(state, now, account, window, most))
-            return Answer(fitting(state, now, account, window, need, confidence))
+            if need is not None:
+                probability = _USUAL_CONFIDENCE if confidence is None else confidence
+                return Answer(fitting(state, now, account, window, need, probability))
+            if confidence is not None:
+                raise SettingsError("--confidence is for --need: guard --need 15 --confidence 90")
+            return Answer(guarded(state, now, account, window, most))
         case Run():
             return _run(state, now, query)
 
@@ -94,11 +99,11 @@ def lines_of(state: State, now: datetime, form: Format, account: str | None = No
 
 
 def _status(state: State, now: datetime, query: Status) -> Answer:
+    if query.format is not None:
+        return Answer(0, lines_of(state, now, parse_format(query.format), query.account))
     match query.form:
         case "json":
             return Answer(0, f"{render_json(_narrowed(state, query.account), now)}\n")
-        case "line":
-            return Answer(0, lines_of(state, now, parse_format(query.format or ""), query.account))
         case "textfile":
             from exporters.prometheus import render_textfile  # loads what no other answer needs
 

@@ -142,7 +142,7 @@ def render_script(shell: str, parser: ArgumentParser) -> str:
 
     for action in _actions(parser):
         complete = _BY_METAVAR.get(str(action.metavar))
-        if complete is None and action.dest in ("account", "into"):
+        if complete is None and action.dest in ("account", "into") and action.nargs != 0:
             complete = _ACCOUNT
         if complete is not None:
             action.complete = complete  # type: ignore[attr-defined] # the way that shtab wants it

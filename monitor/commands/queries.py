@@ -19,7 +19,7 @@ from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import cached, logged_in, saved_state
 from monitor.app.queries import Answer, answer_query, render_watched
-from monitor.core.commands import StateQuery, Status, WatchLines, decode_request
+from monitor.core.commands import CURRENT, StateQuery, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -152,11 +152,11 @@ def _watch(arguments: Namespace) -> int:
 
 
 def _saved_lines(arguments: Namespace) -> str:
-    state, at = saved(arguments).asked_for(current=arguments.current), now()
-    if arguments.json:  # a document holds its own time, which is no news
-        at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
-    query = decode_request(fast_path.lines_request_of(arguments))
+    query = decode_request(fast_path.request_of(arguments))
     assert isinstance(query, WatchLines)  # noqa: S101 - it is made to be one
+    state, at = saved(arguments).asked_for(current=query.account == CURRENT), now()
+    if query.form == "json":  # a document holds its own time, which is no news
+        at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
     return render_watched(state, at, query)
 
 
@@ -231,7 +231,7 @@ def answer_locally(arguments: Namespace) -> tuple[int, str]:
     if vars(arguments).get("demo"):
         return _polled(arguments, query)
     at, found = now(), saved(arguments)
-    state = found.asked_for(current=vars(arguments).get("current", False))
+    state = found.asked_for(current=isinstance(query, Status) and query.account == CURRENT)
     answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
     is_enough = found.is_newest(at) if isinstance(query, Status) else found.is_fresh(at)
     if not is_enough and (polled := _after_poll(arguments, query)):

@@ -5,7 +5,6 @@ A command changes something, and is answered with one line for the user. A query
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from monitor.core.alerts.rules import Override
@@ -103,7 +102,7 @@ class Ingest:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Ask for the table, JSON, lines in a format, or a textfile of metrics, of one account or (None) of all."""
+    """Ask for the table, JSON, a textfile of metrics, or (with a `format`) lines: of one account, or (None) of all."""
 
     form: str = "table"
     account: str | None = None
@@ -113,9 +112,9 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class WatchLines:
-    """Ask for a line of each account, every second; or for one of JSON at each change."""
+    """Ask for a line of each account, every second; or, in the form `json`, for one of JSON at each change."""
 
-    form: str = "line"
+    form: str | None = None
     account: str | None = None
     format: str | None = None
 
@@ -124,13 +123,13 @@ class WatchLines:
 class Next:
     """Ask which account to use now, in words, all of them ranked, or as json, name or config-dir.
 
-    With a `model` its own week counts, too; with a `plan` the answer is what to use when, in so much time from now,
-    in lines of at most `columns` cells.
+    With a `model` its own week counts, too; with a `plan`, a duration such as `12h`, the answer is what to use when, in
+    so much time from now, in lines of at most `columns` cells.
     """
 
     form: str = "words"
     model: str | None = None
-    plan: timedelta | None = None
+    plan: str | None = None
     columns: int = 1000
 
 
@@ -138,14 +137,14 @@ class Next:
 class Guard:
     """Ask for room in an account (None is the current one) and a window (None is any): at most this ratio used.
 
-    Or, with a `need` in points (percents of a 5-hour window), whether that fits with this probability.
+    Or, with a `need` in points (percents of a 5-hour window), whether that fits with this probability (None: 0.8).
     """
 
     account: str | None = None
     window: str | None = None
     max_utilization: float = 1.0
     need: float | None = None
-    confidence: float = 0.8
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping
 
-VERSION = 2
+VERSION = 3
 REQUEST_BYTES = 65536
 BEAT_SECS = 2.0
 SILENT_SECS = 3 * BEAT_SECS

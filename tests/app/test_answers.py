@@ -124,7 +124,7 @@ async def test_what_execution_raises_is_the_answer(handling: Handling) -> None:
 
 
 async def test_queries_are_answered_from_the_state(handling: Handling) -> None:
-    lines = await handling.asked(Status("line", format="{name} {5h.percent}"))
+    lines = await handling.asked(Status(format="{name} {5h.percent}"))
     assert lines.text.startswith("a@example.com 42\n")
     assert (await handling.asked(Next("name"))).code == 0
     assert await handling.asked(Guard("a@example.com", "5h", 0.4)) == (4, "")

@@ -47,9 +47,9 @@ def test_one_account_can_be_asked_for() -> None:
     assert (one["name"], one["active"]) == ("home", True)
     (other,) = json.loads(answer(Status("json", "work")).text)["accounts"]
     assert (other["name"], other["active"]) == ("work", False)
-    current = answer(Status("line", "", "{name}{active}"))
+    current = answer(Status(account="", format="{name}{active}"))
     assert current == (0, "home*\n")
-    assert answer(Status("line", "", "{name}"), state()) == (0, "")
+    assert answer(Status(account="", format="{name}"), state()) == (0, "")
 
 
 def test_next_for_people_scripts_and_programs() -> None:
@@ -160,15 +160,16 @@ def test_a_guard_takes_a_ratio() -> None:
     [
         Status("xml"),
         Status(account="ghost"),
-        Status("line", format="{nme}"),
+        Status(format="{nme}"),
         Next("loud"),
         Guard("ghost"),
+        Guard(confidence=0.9),
         Guard(window="9h"),
         Guard(window=""),
         Next(model="!"),
-        Next(plan=49 * HOUR),
-        Next("name", plan=HOUR),
-        Next("config-dir", plan=HOUR),
+        Next(plan="49h"),
+        Next("name", plan="1h"),
+        Next("config-dir", plan="1h"),
     ],
 )
 def test_what_cannot_be_understood_is_wrong_usage(query: Status | Next | Guard) -> None:
@@ -184,27 +185,27 @@ def working(name: str, hourly: float, percent: float, week: int) -> AccountState
 
 def test_a_plan_has_a_line_for_each_thing_to_do() -> None:
     shown = state(working("work", 20, percent=90, week=96), working("home", 5, percent=0, week=96))
-    code, text = answer(Next(plan=6 * HOUR), shown)
+    code, text = answer(Next(plan="6h"), shown)
     lines = text.splitlines()
     assert code == 0
     assert any("use" in line and "home  " in line for line in lines)
-    planned = json.loads(answer(Next("json", plan=6 * HOUR), shown).text)
+    planned = json.loads(answer(Next("json", plan="6h"), shown).text)
     assert [line["account"] for line in planned if line["action"] == "use"]
     assert planned[0]["at"] == "2026-11-22T12:00:00Z"
 
 
 def test_a_plan_fits_into_the_terminal() -> None:
     shown = state(working("work", 20, percent=90, week=96), working("home", 5, percent=0, week=96))
-    wide = answer(Next(plan=6 * HOUR), shown).text
+    wide = answer(Next(plan="6h"), shown).text
     assert max(map(len, wide.splitlines())) > 60
     for columns in (60, 40, 30):
-        narrow = answer(Next(plan=6 * HOUR, columns=columns), shown).text
+        narrow = answer(Next(plan="6h", columns=columns), shown).text
         assert max(map(len, narrow.splitlines())) <= columns
         assert narrow.split() == wide.split()
 
 
 def test_without_two_days_of_history_there_is_no_plan() -> None:
-    assert answer(Next(plan=HOUR)) == (1, "no plan yet: forecasts are being computed")
+    assert answer(Next(plan="1h")) == (1, "no plan yet: forecasts are being computed")
     unknown = replace(account("a", 42), forecast=AccountForecast(NOW))
-    told = answer(Next(plan=HOUR), state(unknown))
+    told = answer(Next(plan="1h"), state(unknown))
     assert told == (1, "no plan yet: two days of history are needed")

@@ -116,4 +116,4 @@ async def everything(reader: asyncio.StreamReader) -> bytes:
 
 
 def line(type_: str, **arguments: object) -> bytes:
-    return json.dumps({"v": 2, "type": type_, **arguments}).encode() + b"\n"
+    return json.dumps({"v": 3, "type": type_, **arguments}).encode() + b"\n"

@@ -182,4 +182,4 @@ def test_a_request_arrives_as_it_was_meant(arguments: dict[str, Any]) -> None:
     request = {"type": "x", **arguments}
     sent = render_request(request)
     assert sent.count(b"\n") == 1
-    assert parse_request(sent) == {"v": 2, **request}
+    assert parse_request(sent) == {"v": 3, **request}

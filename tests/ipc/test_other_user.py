@@ -34,7 +34,7 @@ try:
 except OSError as error:
     sys.exit(type(error).__name__)
 try:
-    s.sendall(b'{"v": 2, "type": "echo", "text": "secrets"}\\n')
+    s.sendall(b'{"v": 3, "type": "echo", "text": "secrets"}\\n')
     print("reply", s.recv(100))
 except OSError as error:
     print("reply", type(error).__name__)

@@ -92,11 +92,11 @@ async def test_another_protocol_is_told_who_runs(path: Path, version: object) ->
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"\n",
         b"[1]\n",
-        b'{"v": 2}\n',
-        b'{"v": 2, "type": 7}\n',
+        b'{"v": 3}\n',
+        b'{"v": 3, "type": 7}\n',
         b"\xff\xfe\n",
         b"[" * 60_000 + b"\n",
-        b'{"v": 2, "type": "echo", "text": "' + b"x" * 65_600 + b'"}\n',
+        b'{"v": 3, "type": "echo", "text": "' + b"x" * 65_600 + b'"}\n',
         b"x" * 200_000,
     ],
 )
@@ -117,7 +117,7 @@ async def test_a_request_of_64_kib_is_taken(path: Path) -> None:
 async def test_a_request_that_does_not_come_is_not_waited_for(path: Path) -> None:
     async with serving(path, limits=ServerLimits(request_secs=0.05)):
         begun = time.monotonic()
-        assert await said(path, b'{"v": 2, "ask"') == b""
+        assert await said(path, b'{"v": 3, "ask"') == b""
         assert time.monotonic() - begun < 1
 
 

@@ -186,7 +186,7 @@ async def test_a_slow_follower_skips_to_the_newest(path: Path) -> None:
 READER = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
-s.sendall(b'{"v": 2, "type": "watch"}\\n')
+s.sendall(b'{"v": 3, "type": "watch"}\\n')
 print(s.recv(2), flush=True)
 while s.recv(65536): pass
 """

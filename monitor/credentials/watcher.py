@@ -22,8 +22,8 @@ from monitor.core.errors import (
 from monitor.core.events import LoginSeen
 from monitor.core.model import LOGIN_REASONS, Account, AuthMethod, Credential, Login
 from monitor.credentials.claude_code import LoginSource
-from monitor.credentials.owners import Owners
-from monitor.credentials.resolver import NEVER_LOOKED, Place, Resolver
+from monitor.credentials.owners import NEVER_LOOKED, Owners, Place
+from monitor.credentials.resolver import Resolver
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock

@@ -189,13 +189,13 @@ def soonest_reset(world: World) -> Account | None:
 
 
 def ours(world: World) -> Account | None:
-    """`planning.choose`."""
-    choice = planning.choose(
+    """`planning.advise`."""
+    advice = planning.advise(
         [account.limits() for account in world.accounts],
         START + world.step * STEP,
         None if world.current is None else str(world.current.index),
     )
-    return None if choice.account is None else world.accounts[int(choice.account)]
+    return None if advice.account is None else world.accounts[int(advice.account)]
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Which account to use now, and which one when: choice by pressure, and a plan ahead. Pure.
+"""Chooses the account to use now by its pressure, and plans which one to use when. Pure.
 
 A week that is not used up expires at its reset, and a 5-hour window, which begins with its first use, limits how fast a
 week can be used up. The *pressure* of an account is what is left of its week over what can still be used of it before
@@ -109,125 +109,10 @@ def pressure(account: AccountLimits, now: datetime, model: str | None = None) ->
 
 
 def urgency(account: AccountLimits, now: datetime, model: str | None = None) -> float:
-    """The pressure, a little more the nearer an open window's end is: what is left of the window expires then, too."""
+    """The pressure, raised a little as the end of an open window comes near: what is left of it expires then, too."""
     ends = account.five_hours.resets_at
     gone = 0.0 if ends is None else 1 - min(max((ends - now) / FIVE_HOURS, 0.0), 1.0)
     return pressure(account, now, model) * (1 + ENDING * gone)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The account to use now, and why, in one line; where all are full, None and when the first is `free_at`."""
-
-    account: str | None
-    reason: str
-    free_at: datetime | None = None
-    urgency: Mapping[str, float] = field(default_factory=dict)
-
-
-def choose(
-    accounts: Sequence[AccountLimits],
-    now: datetime,
-    current: str | None = None,
-    model: str | None = None,
-    stickiness: float = STICKINESS,
-) -> Choice:
-    """The account to use now: under the highest pressure, and the current one unless that is much higher."""
-    if not accounts:
-        return Choice(None, "no accounts yet")
-    accounts = [account.at(now) for account in accounts]
-    open_ones = [account for account in accounts if account.points(model) >= FREE * 100]
-    urgencies = {account.name: urgency(account, now, model) for account in open_ones}
-    if not open_ones:
-        return _none_free(accounts, now, model)
-    roomy = [a for a in open_ones if a.points(model) >= SPENT or a.name == current]
-    best = max(roomy or open_ones, key=lambda a: urgencies[a.name])
-    kept = next((a for a in roomy if a.name == current), None)
-    if kept and urgencies[best.name] < stickiness * urgencies[kept.name]:
-        best = kept
-    return Choice(best.name, why(best, open_ones, now, current, model), None, urgencies)
-
-
-def _none_free(accounts: Sequence[AccountLimits], now: datetime, model: str | None) -> Choice:
-    waits = [
-        (free_at, account.name)
-        for account in accounts
-        if (free_at := account.free_at(now, model)) is not None
-    ]
-    if not waits:
-        return Choice(None, "all accounts are full")
-    free_at, name = min(waits)
-    return Choice(
-        None,
-        f"all accounts are full: {name} is free in {format.duration(free_at - now, seconds=False)}",
-        free_at,
-    )
-
-
-def why(
-    account: AccountLimits,
-    others: Sequence[AccountLimits],
-    now: datetime,
-    current: str | None,
-    model: str | None,
-) -> str:
-    """The reason for this account among all that are open, in one line."""
-    if len(others) == 1:
-        return "the only account with room"
-    week = account.week_for(model)
-    left = f"{week.left * 100:.0f}% of its week is left"
-    if week.resets_at is not None:
-        left += f" and resets in {format.duration(week.resets_at - now, seconds=False)}"
-    if account.name == current:
-        return f"stay: no other account's week is much more urgent ({left})"
-    if pressure(account, now, model) >= 1:
-        return f"{left}: more than can still be used of it"
-    if week.resets_at is None:
-        return f"{left}"
-    return f"{left}: the most for the time"
-
-
-def window_to_open(
-    accounts: Sequence[AccountLimits],
-    now: datetime,
-    last_opened: datetime | None,
-    model: str | None = None,
-) -> str | None:
-    """The account on which the ring wants a window opened now, if any; `last_opened` is when any was opened last.
-
-    It is the one, of those without an open window, under the highest pressure; a week that is nearly used up is
-    left alone.
-    """
-    if not accounts or (last_opened is not None and now - last_opened < FIVE_HOURS / len(accounts)):
-        return None
-    closed = [
-        account
-        for account in (account.at(now) for account in accounts)
-        if account.five_hours.resets_at is None and account.points(model) >= SPENT
-    ]
-    best = max(closed, key=lambda account: pressure(account, now, model), default=None)
-    return best.name if best else None
-
-
-def spend(
-    account: AccountLimits, points: float, now: datetime, model: str | None = None
-) -> AccountLimits:
-    """The account after so many points of a 5-hour window were used of it; this opens a window where none is.
-
-    With a `model`, all of it is used of the model's own week, too.
-    """
-    five, part = account.five_hours, points / 100
-
-    def used(week: Limit) -> Limit:
-        left = max(week.left - part * account.week_cost, 0.0)
-        return Limit(left, week.resets_at or now + WEEK)
-
-    return replace(
-        account,
-        five_hours=Limit(max(five.left - part, 0.0), five.resets_at or now + FIVE_HOURS),
-        week=used(account.week),
-        models={name: used(w) if name == model else w for name, w in account.models.items()},
-    )
 
 
 class Action(StrEnum):
@@ -252,6 +137,104 @@ class Advice:
     reason: str
 
 
+def preference(
+    account: AccountLimits, now: datetime, current: str | None, model: str | None = None
+) -> tuple[bool, float]:
+    """A sort key for accounts with room, the best first: those that are not nearly spent, by urgency.
+
+    The `current` account is kept unless another one is a good deal more urgent.
+    """
+    if account.name == current:
+        return False, round(-STICKINESS * urgency(account, now, model), 6)
+    return account.points(model) < SPENT, round(-urgency(account, now, model), 6)
+
+
+def advise(
+    accounts: Sequence[AccountLimits],
+    now: datetime,
+    current: str | None = None,
+    model: str | None = None,
+) -> Advice:
+    """Say which account to use now; or to wait, until the first one has room again."""
+    accounts = [account.at(now) for account in accounts]
+    open_ones = [account for account in accounts if account.points(model) >= FREE * 100]
+    if open_ones:
+        best = min(open_ones, key=lambda account: preference(account, now, current, model))
+        reason = why(best, open_ones, now, current, model)
+        return Advice(now, None, Action.USE, best.name, reason)
+    frees = ((account.free_at(now, model), account.name) for account in accounts)
+    free_at, name = min(((at, name) for at, name in frees if at), default=(None, ""))
+    reason = "all accounts are full"
+    if free_at is not None:
+        reason += f": {name} is free in {format.duration(free_at - now, seconds=False)}"
+    return Advice(now, free_at, Action.WAIT, None, reason)
+
+
+def why(
+    account: AccountLimits,
+    others: Sequence[AccountLimits],
+    now: datetime,
+    current: str | None,
+    model: str | None,
+) -> str:
+    """Give the reason for this account among all that have room, in one line."""
+    if len(others) == 1:
+        return "the only account with room"
+    week = account.week_for(model)
+    left = f"{week.left * 100:.0f}% of its week is left"
+    if week.resets_at is not None:
+        left += f" and resets in {format.duration(week.resets_at - now, seconds=False)}"
+    if account.name == current:
+        return f"stay: no other account's week is much more urgent ({left})"
+    if pressure(account, now, model) >= 1:
+        return f"{left}: more than can still be used of it"
+    if week.resets_at is None:
+        return f"{left}"
+    return f"{left}: the most for the time"
+
+
+def window_to_open(
+    accounts: Sequence[AccountLimits],
+    now: datetime,
+    last_opened: datetime | None,
+    model: str | None = None,
+) -> str | None:
+    """Name the account on which the ring wants a window opened now, if any; `last_opened` is when any was opened last.
+
+    Of the accounts without an open window it is the one under the highest pressure, unless it is nearly spent.
+    """
+    if not accounts or (last_opened is not None and now - last_opened < FIVE_HOURS / len(accounts)):
+        return None
+    closed = [
+        account
+        for account in (account.at(now) for account in accounts)
+        if account.five_hours.resets_at is None and account.points(model) >= SPENT
+    ]
+    best = max(closed, key=lambda account: pressure(account, now, model), default=None)
+    return best.name if best else None
+
+
+def spend(
+    account: AccountLimits, points: float, now: datetime, model: str | None = None
+) -> AccountLimits:
+    """Deduct so many points of a 5-hour window from the account's limits; this opens a window where none is.
+
+    With a `model`, all of it is used of the model's own week, too.
+    """
+    five, part = account.five_hours, points / 100
+
+    def deduct(week: Limit) -> Limit:
+        left = max(week.left - part * account.week_cost, 0.0)
+        return Limit(left, week.resets_at or now + WEEK)
+
+    return replace(
+        account,
+        five_hours=Limit(max(five.left - part, 0.0), five.resets_at or now + FIVE_HOURS),
+        week=deduct(account.week),
+        models={name: deduct(w) if name == model else w for name, w in account.models.items()},
+    )
+
+
 PLAN_STEP: Final = timedelta(minutes=10)
 
 LONGEST_PLAN: Final = timedelta(hours=48)
@@ -266,10 +249,10 @@ def plan(
     current: str | None = None,
     model: str | None = None,
 ) -> tuple[Advice, ...]:
-    """What to use when, for so long: the choice at each step, if work comes as `points_per_hour` expects it.
+    """Plan which account to use when, for so long, if work comes as `points_per_hour` expects it.
 
-    Points are those of a 5-hour window of plan weight 1. The lines are in order of time; accounts that are not needed,
-    and weeks of which something expires all the same, before `LONGEST_PLAN` is over, come last.
+    Points are those of a 5-hour window of plan weight 1. The lines are in order of time; last come accounts that are
+    not needed, and weeks of which something expires before `LONGEST_PLAN` is over.
     """
     end, horizon = now + duration, now + max(duration, LONGEST_PLAN)
     by_name = {account.name: account.at(now) for account in accounts}
@@ -284,20 +267,23 @@ def plan(
         for name, account in by_name.items():
             resets_at = account.week.resets_at
             if resets_at is not None and resets_at <= at and account.week.left >= 0.01:
-                expiring.append(_expires(account, resets_at))
+                expiring.append(_expiry(account, resets_at))
             by_name[name] = account.at(at)
         work = points_per_hour(at) * (PLAN_STEP / timedelta(hours=1))
         if work > 0:
-            choice = choose(tuple(by_name.values()), at, current, model)
-            _note_use(lines, choice, at)
-            if choice.account is not None:
-                current = choice.account
+            advice = advise(tuple(by_name.values()), at, current, model)
+            uses = (line for line in reversed(lines) if line.action is not Action.OPEN)
+            before = next(uses, None)
+            if before is None or before.account != advice.account:
+                lines.append(advice)
+            if advice.account is not None:
+                current = advice.account
                 if by_name[current].five_hours.resets_at is None:
                     last_opened = at
                 used = by_name[current]
                 by_name[current] = spend(used, work / used.plan_weight, at, model)
         opened = window_to_open(tuple(by_name.values()), at, last_opened, model)
-        if opened is not None and _work_within(points_per_hour, at, FIVE_HOURS * 1.5):
+        if opened is not None and _is_work_expected(points_per_hour, at):
             by_name[opened] = spend(by_name[opened], 0.0, at)
             last_opened = at
             reason = "starts its 5 hours early, so that they end early"
@@ -311,11 +297,11 @@ def plan(
         for a in accounts
         if a.name not in named
     ]
-    return (*_closed(lines, end), *idle, *expiring)
+    return (*_end_uses(lines, end), *idle, *expiring)
 
 
 def _is_used(opened: Advice, lines: Sequence[Advice]) -> bool:
-    """Whether the plan comes to the account while the window that is opened on it is open."""
+    """Return whether the plan comes to use the account while the window that is opened on it is open."""
     return any(
         line.action is Action.USE
         and line.account == opened.account
@@ -324,33 +310,22 @@ def _is_used(opened: Advice, lines: Sequence[Advice]) -> bool:
     )
 
 
-def _note_use(lines: list[Advice], choice: Choice, at: datetime) -> None:
-    """Begin a line where the choice is another one than in the line before."""
-    before = next((line for line in reversed(lines) if line.action is not Action.OPEN), None)
-    if before is None or before.account != choice.account:
-        action = Action.WAIT if choice.account is None else Action.USE
-        lines.append(Advice(at, choice.free_at, action, choice.account, choice.reason))
-
-
-def _closed(lines: Sequence[Advice], end: datetime) -> list[Advice]:
-    """The lines, each use with the time at which the next one begins."""
-    closed = []
+def _end_uses(lines: Sequence[Advice], end: datetime) -> list[Advice]:
+    """Give each use of an account, and each wait, the time at which the next one begins."""
+    ended = []
     until = end
     for line in reversed(lines):
         if line.action is Action.OPEN:
-            closed.append(line)
+            ended.append(line)
         else:
-            closed.append(replace(line, until=until))
+            ended.append(replace(line, until=until))
             until = line.at
-    return closed[::-1]
+    return ended[::-1]
 
 
-def _work_within(
-    points_per_hour: Callable[[datetime], float], at: datetime, time: timedelta
-) -> bool:
-    """Whether work is expected in that time: a window that nobody uses need not be opened."""
-    hours = int(time / timedelta(hours=1)) + 1
-    return any(points_per_hour(at + timedelta(hours=hour)) >= 1 for hour in range(hours))
+def _is_work_expected(points_per_hour: Callable[[datetime], float], at: datetime) -> bool:
+    """Return whether work is expected within some hours: a window that nobody uses need not be opened."""
+    return any(points_per_hour(at + timedelta(hours=hour)) >= 1 for hour in range(8))
 
 
 def _why_left(account: AccountLimits, now: datetime, model: str | None) -> str:
@@ -363,7 +338,7 @@ def _why_left(account: AccountLimits, now: datetime, model: str | None) -> str:
     return "not needed: the others suffice"
 
 
-def _expires(account: AccountLimits, resets_at: datetime) -> Advice:
+def _expiry(account: AccountLimits, resets_at: datetime) -> Advice:
     words = f"{account.week.left * 100:.0f}% of its week expires unused"
     if account.reserve:
         is_all = account.week.left <= account.reserve

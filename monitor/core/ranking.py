@@ -21,11 +21,10 @@ from monitor.core.limits import is_window_key
 from monitor.core.model import EXTRA, FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Window
 from monitor.core.planning import (
     FREE,
-    SPENT,
-    STICKINESS,
     USUAL_COST,
     AccountLimits,
     Limit,
+    preference,
     urgency,
     why,
 )
@@ -56,7 +55,7 @@ class Candidate:
     """One account as a place to work. `room` is a ratio, and None where nothing is known of it.
 
     `window` is the fuller one; `free_at` is when a full account is open again, where that is known. `urgency` is its
-    pressure, and with little left it is spent (see `planning`). `reasons` are its own: doubts and hints.
+    pressure (see `planning`). `reasons` are its own: doubts and hints.
     """
 
     account: str
@@ -66,7 +65,6 @@ class Candidate:
     free_at: datetime | None = None
     logged_in: bool = False
     in_use: bool = False
-    is_spent: bool = False
     reasons: tuple[str, ...] = ()
     urgency: float = 0.0
 
@@ -121,11 +119,7 @@ def candidate_of(
     if limits is not None:
         week = limits.week_for(model)
         limits = limits.at(now)
-        candidate = replace(
-            candidate,
-            urgency=urgency(limits, now, model),
-            is_spent=limits.points(model) < SPENT,
-        )
+        candidate = replace(candidate, urgency=urgency(limits, now, model))
         if week.left < FREE:
             reserve = format.exact_percent(limits.reserve)
             is_kept = replace(limits, reserve=0.0).week_for(model).left >= FREE
@@ -226,19 +220,6 @@ def all_limits(state: State, now: datetime) -> list[AccountLimits]:
     return found
 
 
-def _preference(candidate: Candidate) -> tuple[object, ...]:
-    """The highest pressure, as `planning.choose` has it; of equals the one whose room would lapse first.
-
-    The least is the best; what is equal in all that counts keeps the order of the settings.
-    """
-    if candidate.confidence is Confidence.FULL:
-        return candidate.confidence, candidate.free_at or NO_END, not candidate.in_use
-    # So little is left of it that it is begun only for want of another.
-    is_spent = candidate.is_spent and not candidate.in_use
-    pressure = round(candidate.urgency * (STICKINESS if candidate.in_use else 1.0), 6)
-    return candidate.confidence, is_spent, -pressure, candidate.lapses_at, not candidate.in_use
-
-
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The account to use now, or (not `usable`) the one that is free first; None where nothing is known of any."""
@@ -265,7 +246,17 @@ def choose(state: State, now: datetime, model: str | None = None) -> Choice:
         replace(candidate_of(state, account, now, limits.get(name), model), in_use=name == in_use)
         for name, account in state.accounts.items()
     ]
-    ranking = tuple(sorted(found, key=_preference))
+
+    def order(candidate: Candidate) -> tuple[object, ...]:
+        """Sort the best one first; of equals the one whose room would lapse first, then by the settings."""
+        name, confidence = candidate.account, candidate.confidence
+        if confidence is Confidence.FULL:
+            return confidence, candidate.free_at or NO_END, name != in_use
+        known = limits.get(name)
+        key = (False, 0.0) if known is None else preference(known.at(now), now, in_use, model)
+        return confidence, *key, candidate.lapses_at, name != in_use
+
+    ranking = tuple(sorted(found, key=order))
     if not ranking:
         return Choice(None, False, ("no accounts yet: run `monitor accounts import --all`",))
     if all(candidate.room is None for candidate in ranking):

@@ -1,4 +1,4 @@
-"""Which account to use: what people expect of the choice, and of a plan."""
+"""Which account to use: what people expect of the advice, and of a plan."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from monitor.core.planning import (
     AccountLimits,
     Action,
     Limit,
-    choose,
+    advise,
     plan,
     pressure,
     spend,
@@ -40,61 +40,61 @@ def account(
 
 class TestChoose:
     def test_what_expires_first_is_spent_first(self) -> None:
-        choice = choose([account("later"), account("sooner", resets_in=DAY)], NOW)
-        assert choice.account == "sooner"
-        assert choice.reason == (
+        advice = advise([account("later"), account("sooner", resets_in=DAY)], NOW)
+        assert advice.account == "sooner"
+        assert advice.reason == (
             "100% of its week is left and resets in 1d 00h: more than can still be used of it"
         )
 
     def test_more_left_to_expire_at_the_same_time_is_spent_first(self) -> None:
-        assert choose([account("a", week=0.3), account("b", week=0.6)], NOW).account == "b"
+        assert advise([account("a", week=0.3), account("b", week=0.6)], NOW).account == "b"
 
     def test_the_current_one_is_kept_while_no_other_is_much_more_urgent(self) -> None:
         accounts = [account("a", week=0.5), account("b", week=0.6)]
-        assert choose(accounts, NOW).account == "b"
-        kept = choose(accounts, NOW, current="a")
+        assert advise(accounts, NOW).account == "b"
+        kept = advise(accounts, NOW, current="a")
         assert kept.account == "a"
         assert kept.reason.startswith("stay:")
-        assert choose([accounts[0], account("b", week=0.9)], NOW, current="a").account == "b"
+        assert advise([accounts[0], account("b", week=0.9)], NOW, current="a").account == "b"
 
     def test_a_full_account_is_left(self) -> None:
         accounts = [account("a", five=0.0, week=0.9), account("b", week=0.2)]
-        choice = choose(accounts, NOW, current="a")
-        assert (choice.account, choice.reason) == ("b", "the only account with room")
+        advice = advise(accounts, NOW, current="a")
+        assert (advice.account, advice.reason) == ("b", "the only account with room")
 
     def test_a_nearly_spent_account_is_begun_only_where_there_is_no_other(self) -> None:
         spent = account("spent", five=0.04, resets_in=DAY)
-        assert choose([spent, account("b", week=0.2)], NOW).account == "b"
-        assert choose([spent, account("b", five=0.0)], NOW).account == "spent"
+        assert advise([spent, account("b", week=0.2)], NOW).account == "b"
+        assert advise([spent, account("b", five=0.0)], NOW).account == "spent"
 
     def test_the_reserve_is_left_to_others(self) -> None:
         reserved = replace(account("a", week=0.14), reserve=0.15)
-        assert choose([reserved, account("b", week=0.05)], NOW).account == "b"
-        assert choose([reserved], NOW).account is None
+        assert advise([reserved, account("b", week=0.05)], NOW).account == "b"
+        assert advise([reserved], NOW).account is None
 
     def test_it_can_do_the_model(self) -> None:
         without = replace(account("a", resets_in=DAY), models={"opus": Limit(0.0, NOW + DAY)})
-        assert choose([without, account("b")], NOW).account == "a"
-        assert choose([without, account("b")], NOW, model="opus").account == "b"
+        assert advise([without, account("b")], NOW).account == "a"
+        assert advise([without, account("b")], NOW, model="opus").account == "b"
 
     def test_where_all_are_full_it_says_which_is_free_first(self) -> None:
         accounts = [account("a", five=0.0), account("b", five=0.0, five_resets_in=HOUR)]
-        choice = choose(accounts, NOW)
-        assert choice.account is None
-        assert choice.free_at == NOW + HOUR
-        assert choice.reason == "all accounts are full: b is free in 1h 00m"
+        advice = advise(accounts, NOW)
+        assert advice.account is None
+        assert advice.until == NOW + HOUR
+        assert advice.reason == "all accounts are full: b is free in 1h 00m"
 
     def test_a_week_that_is_full_holds_longer_than_its_window(self) -> None:
         full = account("a", five=0.5, week=0.0, resets_in=2 * DAY)
-        assert choose([full], NOW).free_at == NOW + 2 * DAY
+        assert advise([full], NOW).until == NOW + 2 * DAY
 
     def test_a_reset_that_has_passed_frees_the_account(self) -> None:
         full = account("a", five=0.0, five_resets_in=HOUR)
-        assert choose([full], NOW).account is None
-        assert choose([full], NOW + HOUR).account == "a"
+        assert advise([full], NOW).account is None
+        assert advise([full], NOW + HOUR).account == "a"
 
     def test_no_accounts(self) -> None:
-        assert choose([], NOW).account is None
+        assert advise([], NOW).account is None
 
     @given(
         st.lists(
@@ -110,13 +110,13 @@ class TestChoose:
             account(str(i), five, week, hours * HOUR, timedelta(minutes=minutes))
             for i, (five, week, hours, minutes) in enumerate(drawn)
         ]
-        choice = choose(accounts, NOW)
+        advice = advise(accounts, NOW)
         free = [a for a in accounts if a.points() >= 0.5]
-        assert (choice.account is None) == (not free)
-        if choice.account is not None:
-            assert choice.account in {a.name for a in free}
-            assert "\n" not in choice.reason
-            assert choose(accounts, NOW, current=choice.account).account == choice.account
+        assert (advice.account is None) == (not free)
+        if advice.account is not None:
+            assert advice.account in {a.name for a in free}
+            assert "\n" not in advice.reason
+            assert advise(accounts, NOW, current=advice.account).account == advice.account
 
 
 class TestPressure:

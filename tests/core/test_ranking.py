@@ -69,7 +69,7 @@ def test_it_is_the_rule_that_was_measured() -> None:
             for name in names
         ]
         shown = state(*known, logged_in=rng.choice(names))
-        measured = planning.choose(all_limits(shown, NOW), NOW, shown.logged_in)
+        measured = planning.advise(all_limits(shown, NOW), NOW, shown.logged_in)
         made = choose(shown, NOW)
         assert (made.account if made.usable else None) == measured.account
 

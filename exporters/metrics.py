@@ -32,7 +32,7 @@ from monitor.core.model import (
     AccountState,
     ExtraUsage,
     Window,
-    kept_for,
+    fresh_for,
     window_duration,
 )
 from monitor.core.state import Policy, State
@@ -96,7 +96,7 @@ class Row:
         if account.backoff_until is not None:
             at.append(account.backoff_until)
         if account.last_success_at is not None:
-            at.append(account.last_success_at + kept_for(self.policy.interval) + JUST_AFTER)
+            at.append(account.last_success_at + fresh_for(self.policy.interval) + JUST_AFTER)
         if account.usage is not None and account.forecast_is_due:
             at.append(account.usage.at + FORECAST_WITHIN + JUST_AFTER)
         for window in account.usage.windows if account.usage else ():
@@ -115,13 +115,13 @@ class Fleet:
 
     @property
     def pool(self) -> PoolForecast | None:
-        return self.state.known_pool(self.now)
+        return self.state.fresh_pool(self.now)
 
     def next_turn(self) -> datetime:
         """Return the same as of a row."""
         at = list(condition_ends(self.state.conditions))
         if self.state.pool is not None:
-            at.append(self.state.pool.at + kept_for(self.state.policy.interval) + JUST_AFTER)
+            at.append(self.state.pool.at + fresh_for(self.state.policy.interval) + JUST_AFTER)
         if self.state.muted_until is not None:
             at.append(self.state.muted_until)
         return min((instant for instant in at if instant > self.now), default=FOREVER)

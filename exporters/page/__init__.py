@@ -115,7 +115,7 @@ def _cards(state: State, choice: Choice, now: datetime) -> Iterator[tuple[str, s
     counts = Counter(_condition(state.accounts[c.account], c) for c in choice.ranking)
     words = [f"{counts[word]} {word}" for word in _CONDITIONS if counts[word]]
     yield "Accounts", f"{len(state.accounts)}<small>{', '.join(words)}</small>"
-    pool = state.known_pool(now)
+    pool = state.fresh_pool(now)
     if pool and (later := pool.later(now)):
         said = [f"{f.span} in {_time(f.at, duration(f.at - now, seconds=False))}" for f in later]
         yield "Free later", f"{said[0]}<small>{', '.join(said[1:])} (80%)</small>"

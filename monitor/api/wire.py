@@ -27,7 +27,7 @@ from monitor.core.model import (
     Window,
     plan_word,
 )
-from monitor.core.sanitize import cleaned, holds_secret, one_line
+from monitor.core.sanitize import clean_uncached, holds_secret, one_line
 
 KNOWN_KEYS: Final = {"cinder_cove", "extra_usage", "limits", "spend"}
 """Claude Code itself takes a 200 without any of these, and without a flat limit, for an error."""
@@ -199,7 +199,7 @@ def parse_profile(body: bytes) -> Profile:
     return Profile(
         Identity(_text(account, "uuid", "account"), _text(organization, "uuid", "organization")),
         email=_text(account, "email", "account"),
-        organization_name=cleaned(str(organization.get("name") or ""), MOST_TEXT).strip(),
+        organization_name=clean_uncached(str(organization.get("name") or ""), MOST_TEXT).strip(),
         plan=plan_word(organization.get("organization_type"), organization.get("rate_limit_tier")),
     )
 
@@ -207,7 +207,7 @@ def parse_profile(body: bytes) -> Profile:
 def _text(block: Json, key: str, where: str) -> str:
     """Made of visible characters: it becomes a name, in files and tables."""
     value = block.get(key)
-    text = cleaned(value, MOST_TEXT + 1).strip() if isinstance(value, str) else ""
+    text = clean_uncached(value, MOST_TEXT + 1).strip() if isinstance(value, str) else ""
     if not 0 < len(text) <= MOST_TEXT:
         raise _odd(f"`{where}.{key}` is missing in the profile")
     return text

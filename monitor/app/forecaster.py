@@ -1,4 +1,4 @@
-"""Has what is expected of each account computed anew whenever a sample of it comes, in a thread beside the loop.
+"""Computes each account's forecast anew whenever a sample of it comes, in a thread beside the loop.
 
 What is slow, learning the account's habits from its history, is done once a day for each window; the forecast itself
 takes milliseconds. Where no history is kept, what this process has seen itself is all there is.
@@ -59,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class WindowModel:
-    """What is known of one window: its habits, once learned, and its samples of two weeks."""
+    """One window's samples of two weeks, and the habits learned of it."""
 
     duration: timedelta
     samples: list[Sample] = field(default_factory=list)
@@ -75,7 +75,7 @@ class WindowModel:
         self.samples.append(sample)
         is_old = sample.at - self.samples[0].at > REMEMBERED + timedelta(days=1)
         if is_old or len(self.samples) > MOST_SAMPLES:
-            self.samples = thinned(self.samples)
+            self.samples = thin(self.samples)
 
     def trend(self, now: datetime) -> tuple[float | None, ...]:
         """The highest utilization in each slice of the last length of the window."""
@@ -84,7 +84,7 @@ class WindowModel:
         return tuple(None if one is None else round(one.high, 3) for one in found)
 
 
-def thinned(samples: Sequence[Sample]) -> list[Sample]:
+def thin(samples: Sequence[Sample]) -> list[Sample]:
     """Two weeks of samples: those of the last hours in full, and of each half hour before the last one."""
     now = samples[-1].at
     kept = []
@@ -99,7 +99,7 @@ def thinned(samples: Sequence[Sample]) -> list[Sample]:
 
 @dataclass(slots=True, eq=False)
 class AccountModel:
-    """What has been learned of one account; made anew where its name comes to stand for other limits."""
+    """All that was learned of one account; made anew where its name comes to stand for other limits."""
 
     org_id: str
     tz: tzinfo | None = None
@@ -127,7 +127,7 @@ class AccountModel:
             if duration is not None and samples:
                 model = self.windows.setdefault(key, WindowModel(duration))
                 newer = [s for s in model.samples if s.at > samples[-1].at]
-                model.samples = [*thinned(samples), *newer]
+                model.samples = [*thin(samples), *newer]
         for key, model in self.windows.items():
             known = history.get(key) or model.samples
             model.learned = profiles.learn(known, now, model.duration, self.tz)
@@ -154,7 +154,7 @@ class AccountModel:
             model.calibration = forecast.calibration(known, now, model.duration, self.tz)
 
     def forecast(self, now: datetime, at: datetime) -> AccountForecast:
-        """What is expected after the sample of `at`, the newest one."""
+        """Forecast the account after the sample of `at`, the newest one."""
         change = self.cost.change if self.cost else None
         found = {}
         for key, model in self.windows.items():
@@ -181,11 +181,11 @@ class AccountModel:
         )
 
     def is_active(self, now: datetime) -> bool:
-        """Whether the 5-hour window was used within the last half hour."""
+        """Return whether the 5-hour window was used within the last half hour."""
         five = self.windows.get(FIVE_HOURS)
         return five is not None and profiles.is_active(five.samples, now)
 
-    def used_by_slot(self, since: datetime) -> dict[int, float]:
+    def use_by_slot(self, since: datetime) -> dict[int, float]:
         """Points used of the 5-hour window in each half hour since then."""
         five = self.windows.get(FIVE_HOURS)
         slots: dict[int, float] = {}
@@ -259,7 +259,7 @@ class Forecaster:
         return account.account.name not in self._models, known.at.timestamp() if known else 0.0
 
     async def _look_for_imports(self) -> None:
-        """Where samples were imported since the last look, have all accounts learned again."""
+        """Learn all accounts again where samples were imported since the last look."""
         if self._clock.monotonic() - self._looked_at < LOOK_SECS:
             return
         self._looked_at = self._clock.monotonic()
@@ -283,12 +283,12 @@ class Forecaster:
         model = self._models.get(name)
         if model is None or not account.account.has_limits_of(model.org_id):
             model = self._models[name] = AccountModel(account.account.org_id, self._tz)
-        if await self._is_filled(name, account.org_id, now):
+        if await self._fill(name, account.org_id, now):
             model.learned_at = None
         model.observe(usage)
         learns = model.learned_at is None or now - model.learned_at >= LEARN_EVERY
         learns_cost = model.used_since >= PIECE
-        kept = await self._kept(name, now) if learns or learns_cost else {}
+        kept = await self._read_history(name, now) if learns or learns_cost else {}
 
         def compute() -> tuple[AccountForecast, PoolForecast | None]:
             if learns:
@@ -304,15 +304,15 @@ class Forecaster:
         if known is not None and known.org_id == account.org_id:
             self._store.dispatch(Forecasted(self._clock.now(), name, found, pool))
 
-    async def _is_filled(self, name: str, org_id: str, now: datetime) -> bool:
-        """Whether others have samples of the account, which are asked once its organization is known."""
+    async def _fill(self, name: str, org_id: str, now: datetime) -> bool:
+        """Take over what other programs have kept, once the organization is known; return whether that was anything."""
         keeps = self._store.state.policy.keeps_history
         if not org_id or not keeps or (name, org_id) in self._filled:
             return False
         self._filled.add((name, org_id))
         return await self._history.fill(name, org_id, now) > 0
 
-    async def _kept(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
+    async def _read_history(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
         try:
             return await self._history.read(name, now - LEARNED_FROM, now)
         except StorageError as error:
@@ -322,11 +322,11 @@ class Forecaster:
     async def _calibrate(self, name: str) -> None:
         now, model = self._clock.now(), self._models.get(name)
         if model is not None:
-            kept = await self._kept(name, now)
+            kept = await self._read_history(name, now)
             await Daemon(lambda: model.calibrate(kept, now)).future
 
     def _pool(self, state: State, now: datetime) -> PoolForecast | None:
-        """What is expected of the accounts that can be used; None for a single one, or while too little is known."""
+        """Forecast the accounts that can be used together; None for a single one, or while too little is known."""
         limits = all_limits(state, now)
         models = {one.name: self._models[one.name] for one in limits if one.name in self._models}
         if len(limits) < 2 or len(models) < len(limits):
@@ -342,7 +342,7 @@ class Forecaster:
             return None
         slots: dict[int, float] = {}
         for name, model in models.items():
-            for slot, points in model.used_by_slot(now - RECENT).items():
+            for slot, points in model.use_by_slot(now - RECENT).items():
                 slots[slot] = slots.get(slot, 0.0) + points * weights[name]
         hours = sum(SLOT / HOUR for points in slots.values() if points > 0.5)
         recent = sum(slots.values()), hours * self._demand.points_per_hour

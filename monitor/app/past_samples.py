@@ -87,7 +87,7 @@ class History:
 def desktop_rows(
     environ: Mapping[str, str], account: str, org_id: str, now: datetime
 ) -> Iterator[StoredSample]:
-    """What Claude Desktop has kept of this organization, blocking; what cannot be read is left out."""
+    """Read the samples that Claude Desktop has kept of this organization, blocking; bad ones are left out."""
     for path in _files(environ):
         try:
             document = json.loads(read_regular(path, MOST_BYTES))

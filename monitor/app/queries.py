@@ -26,9 +26,9 @@ from monitor.core.ranking import (
     all_limits,
     choose,
     current_account,
-    fitting,
-    guarded,
-    named_account,
+    find_account_state,
+    judge_room,
+    judge_task,
 )
 from monitor.core.sanitize import clean
 from monitor.core.state import State
@@ -69,10 +69,10 @@ def answer_query(state: State, now: datetime, query: StateQuery) -> Answer:
             window = _word(window, 4 * LONGEST_WORD)
             if need is not None:
                 probability = _USUAL_CONFIDENCE if confidence is None else confidence
-                return Answer(fitting(state, now, account, window, need, probability))
+                return Answer(judge_task(state, now, account, window, need, probability))
             if confidence is not None:
                 raise SettingsError("--confidence is for --need: guard --need 15 --confidence 90")
-            return Answer(guarded(state, now, account, window, most))
+            return Answer(judge_room(state, now, account, window, most))
         case Run():
             return _run(state, now, query)
 
@@ -118,7 +118,7 @@ def _narrowed(state: State, account: str | None) -> State:
     """Return the state with this account alone; `active` still says whether it is the active one."""
     if account is None:
         return state
-    one = current_account(state) if account == CURRENT else named_account(state, account)
+    one = current_account(state) if account == CURRENT else find_account_state(state, account)
     if one is None:
         return replace(state, accounts={}, active=-1)
     name = one.account.name
@@ -126,7 +126,7 @@ def _narrowed(state: State, account: str | None) -> State:
 
 
 def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
-    choice, pool = choose(state, now, model), state.known_pool(now)
+    choice, pool = choose(state, now, model), state.fresh_pool(now)
     later = ""
     if pool is not None and pool.later(now) and model is None:
         later = f"\nfree: {choice.free} of {len(choice.ranking)} now, {pool.words(now)}"
@@ -250,17 +250,17 @@ def _run(state: State, now: datetime, query: Run) -> Answer:
             candidate.account
             for candidate in choice.ranking
             if candidate.confidence <= Confidence.OLD
-            and guarded(state, now, candidate.account, None, query.max_utilization)
+            and judge_room(state, now, candidate.account, None, query.max_utilization)
             is not Verdict.REACHED
         )
         # The one in use is kept to its last percent, in which nothing is to be begun.
         account = state.accounts[next(roomy, choice.account)]
     else:
-        account = named_account(state, query.account)
+        account = find_account_state(state, query.account)
     name, folder = account.account.name, config_dir(account)
     if folder is None:
         return Answer(1, _NO_PLACE.format(clean(name)))
-    verdict = guarded(state, now, name, None, query.max_utilization)
+    verdict = judge_room(state, now, name, None, query.max_utilization)
     if verdict is Verdict.REACHED and not query.force:
         used = [
             f"{w.key} {format.percent(w.utilization, confirmed=w.confirmed)}"
@@ -291,7 +291,7 @@ def _config_dir(state: State, now: datetime, model: str | None) -> Answer:
 
 def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
     chosen = state.accounts.get(choice.account or "")
-    pool = state.known_pool(now)
+    pool = state.fresh_pool(now)
     return {
         "generated_at": iso(now),
         "account": choice.account,

@@ -20,7 +20,7 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook, outlook_words, percent
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
 from monitor.core.profiles import Sample
-from monitor.core.ranking import find_account, named_account
+from monitor.core.ranking import find_account, find_account_state
 from monitor.core.sanitize import clean
 from monitor.paths import instance_key
 from monitor.settings import Settings, parse_since, state_db
@@ -123,7 +123,7 @@ async def _demo(arguments: Namespace) -> int:
         state, now = app.store.state, app.clock.now()
         known = list(state.accounts.values())
         if arguments.account:
-            known = [named_account(state, arguments.account)]
+            known = [find_account_state(state, arguments.account)]
         since = parse_since(arguments.since, now) if arguments.since else None
         names, begin = [account.account.name for account in known], since or now - _LATELY
         kept = {name: await app.persistence.history.read(name, begin, now) for name in names}
@@ -247,7 +247,7 @@ def _ahead(account: AccountState, key: str, now: datetime) -> tuple[datetime, Ex
     used, level = known.distribution, window.utilization
 
     def expected(at: datetime) -> tuple[float, float, float]:
-        low, likely, high = (min(level + used.used_by(at, p) / 100, 1.0) for p in (0.9, 0.5, 0.1))
+        low, likely, high = (min(level + used.quantile(at, p) / 100, 1.0) for p in (0.9, 0.5, 0.1))
         return low, likely, high
 
     return used.resets_at, expected

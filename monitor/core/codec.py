@@ -81,7 +81,7 @@ def encode(kind: Any, value: Any, *, secrets: bool = False) -> Any:
     Raises TypeError for a type that could hold a Secret, whether or not the value has one, unless the caller wants
     secrets carried: only requests on the socket do. Raises ValueError for a number that JSON has no word for.
     """
-    return _compiled(kind, secrets).encode(value)
+    return _compile(kind, secrets).encode(value)
 
 
 @overload
@@ -90,11 +90,11 @@ def decode(kind: type[T], plain: Any, *, secrets: bool = False) -> T: ...
 def decode(kind: Any, plain: Any, *, secrets: bool = False) -> Any: ...
 def decode(kind: Any, plain: Any, *, secrets: bool = False) -> Any:
     """Make a value of this type of plain JSON values. Raises DecodeError, whatever the plain values are."""
-    return _compiled(kind, secrets).decode(plain)
+    return _compile(kind, secrets).decode(plain)
 
 
 @cache
-def _compiled(kind: Any, secrets: bool) -> _Codec:
+def _compile(kind: Any, secrets: bool) -> _Codec:
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind is Secret:
@@ -109,11 +109,11 @@ def _compiled(kind: Any, secrets: bool) -> _Codec:
     if origin in (Union, types.UnionType):
         return _union(arguments, secrets)
     if origin is tuple and arguments[1:] != (...,):
-        return _fixed_tuple([_compiled(one, secrets) for one in arguments])
+        return _fixed_tuple([_compile(one, secrets) for one in arguments])
     if origin in (tuple, frozenset):
-        return _sequence(origin, _compiled(arguments[0], secrets))
+        return _sequence(origin, _compile(arguments[0], secrets))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        key, value = (_compiled(one, secrets) for one in arguments)
+        key, value = (_compile(one, secrets) for one in arguments)
         has_text_keys = isinstance(arguments[0], type) and issubclass(arguments[0], str)
         return _object(key, value) if has_text_keys else _pairs(key, value)
     raise TypeError(f"values of the type {kind} cannot be encoded")
@@ -121,7 +121,7 @@ def _compiled(kind: Any, secrets: bool) -> _Codec:
 
 def _dataclass(kind: type, secrets: bool) -> _Codec:
     hints = get_type_hints(kind)
-    codecs = {one.name: _compiled(hints[one.name], secrets) for one in fields(kind)}
+    codecs = {one.name: _compile(hints[one.name], secrets) for one in fields(kind)}
     defaults = {
         one.name: one.default if one.default_factory is MISSING else one.default_factory()
         for one in fields(kind)
@@ -160,7 +160,7 @@ def _union(arguments: tuple[Any, ...], secrets: bool) -> _Codec:
     """None, and either one member of any type or dataclasses alone, which are told apart by their tag."""
     has_none = types.NoneType in arguments
     members = {one.__name__: one for one in arguments if one is not types.NoneType}
-    codecs = {tag: _compiled(one, secrets) for tag, one in members.items()}
+    codecs = {tag: _compile(one, secrets) for tag, one in members.items()}
     if has_none and len(arguments) == 2:
         (only,) = codecs.values()
         return _Codec(
@@ -196,12 +196,12 @@ def _sequence(kind: Callable[[Iterable[Any]], Any], codec: _Codec) -> _Codec:
     def decode(plain: Any) -> Any:
         if not isinstance(plain, list):
             _refuse("a list", plain)
-        return kind(_decoded(repeat(decode_item), plain))
+        return kind(_decode_items(repeat(decode_item), plain))
 
     return _Codec(lambda value: [encode_item(item) for item in ordered(value)], decode)
 
 
-def _decoded(decoders: Iterable[Callable[[Any], Any]], plain: list[Any]) -> list[Any]:
+def _decode_items(decoders: Iterable[Callable[[Any], Any]], plain: list[Any]) -> list[Any]:
     items: list[Any] = []
     try:
         for decode, item in zip(decoders, plain, strict=False):  # decoders may be without end
@@ -220,7 +220,7 @@ def _fixed_tuple(codecs: list[_Codec]) -> _Codec:
     def decode(plain: Any) -> Any:
         if not isinstance(plain, list) or len(plain) != len(codecs):
             _refuse(f"a list of {len(codecs)}", plain)
-        return tuple(_decoded(decoders, plain))
+        return tuple(_decode_items(decoders, plain))
 
     return _Codec(encode, decode)
 

@@ -22,7 +22,7 @@ from typing import Final, Self
 
 
 class Reason(StrEnum):
-    """Why a poll failed; the words of the public interface."""
+    """The reason why a poll failed; the words of the public interface."""
 
     AUTH = "auth"
     SCOPE = "scope"
@@ -54,7 +54,7 @@ class Source(StrEnum):
     LOGIN = "login"
     """A login of Claude Code, wherever it keeps it."""
     SESSION_KEY = "session_key"
-    """What the user has typed in."""
+    """A key that the user has typed in."""
 
 
 class Cause(StrEnum):
@@ -80,7 +80,7 @@ class Cause(StrEnum):
     """Half-written, or not of the expected form."""
     TOO_LARGE = "too_large"
     ODD_KEY = "odd_key"
-    """What was typed could not be sent in a header."""
+    """The typed key could not be sent in a header."""
     EXPIRED = "expired"
     """Only a token that has ended, and that Claude Code does not renew."""
     WAITING = "waiting"
@@ -152,7 +152,7 @@ REJECTED: Final = frozenset({Cause.DENIED, Cause.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no usage or no credential, in fields; without a cause, `reason` and `detail` say all.
+    """The reason for there being no usage or no credential; without a cause, `reason` and `detail` say all.
 
     `name` is that of the file, program, item or account that it is about. `folder` is the configuration folder of
     Claude Code that helps: "" is the default one, None that nobody knows. `owner` is the account whose login or token
@@ -240,7 +240,7 @@ class NotLoggedInError(CredentialError):
 
 
 class ChannelReason(StrEnum):
-    """Why a channel could not send an alert; the words of the metrics."""
+    """The reason why a channel could not send an alert; the words of the metrics."""
 
     TIMEOUT = "timeout"
     UNAVAILABLE = "unavailable"
@@ -468,7 +468,7 @@ A line that is indented belongs to the one before it. Names in braces are those 
 """
 
 
-def _parsed(table: str) -> dict[tuple[Cause, Source | None], tuple[str, str]]:
+def _parse_table(table: str) -> dict[tuple[Cause, Source | None], tuple[str, str]]:
     """The sentences of the table; with None for a source, of any that has none of its own."""
     lines = [line for line in table.splitlines() if line and not line.startswith("#")]
     sentences = {}
@@ -480,4 +480,4 @@ def _parsed(table: str) -> dict[tuple[Cause, Source | None], tuple[str, str]]:
     return sentences
 
 
-_SENTENCES: Final = _parsed(_TABLE)
+_SENTENCES: Final = _parse_table(_TABLE)

@@ -86,7 +86,7 @@ class CredentialSeen(OfAccount):
 
 @dataclass(frozen=True, slots=True)
 class LoginSeen(Timed):
-    """Which account Claude Code would use now; None where that is none of ours."""
+    """Claude Code would use this account now; None where its login is none of ours."""
 
     account: str | None
 

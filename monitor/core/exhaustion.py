@@ -1,4 +1,4 @@
-"""All accounts together: how many are free in some hours, and whether they all run out. Pure.
+"""Forecasts all accounts together: how many are free in some hours, and whether they all run out. Pure.
 
 One person's work moves from account to account, so the accounts are not forecast one by one: the *demand* of the
 person (learned from all accounts together) is set against the *supply*, which is what is left of the windows that are
@@ -41,7 +41,7 @@ its end. These and the two above were chosen on simulated people with other seed
 
 @dataclass(frozen=True, slots=True)
 class FreeAccounts:
-    """How many accounts are free at an instant: most likely, and between which numbers with 80 % probability."""
+    """The number of accounts that are free at an instant: the most likely one, and an 80 % interval."""
 
     at: datetime
     low: int
@@ -50,7 +50,7 @@ class FreeAccounts:
 
     @property
     def span(self) -> str:
-        """The numbers between which it is, `1–3`, or the one that it is."""
+        """The interval in words: `1–3`, or the only number."""
         return f"{self.low}–{self.high}" if self.low < self.high else f"{self.low}"
 
 
@@ -85,38 +85,37 @@ def forecast_pool(
     before: PoolForecast | None = None,
     horizons: Sequence[timedelta] = HORIZONS,
 ) -> PoolForecast:
-    """What becomes of the accounts, in the order in which they will be used.
+    """Forecast the accounts, which come in the order in which they will be used.
 
-    `active` says whether somebody works now; `recent` is what was used within `RECENT`, and what was expected of the
-    half hours with some use among them, in points of a 5-hour window of plan weight 1. `before` is the forecast of the
-    look before.
+    `active` says whether somebody works now. `recent` is the use within `RECENT`, and the use that was expected of its
+    half hours with some use, in points of a 5-hour window of plan weight 1. `before` is the previous forecast.
     """
     accounts = [account.at(now) for account in accounts]
     end = now + max((*horizons, AHEAD))
-    use = expected_use(demand, now, end, active, recent)
+    use = forecast_use(demand, now, end, active, recent)
     free = []
     for horizon in horizons:
         at = now + horizon
-        heavy, usual, light = (use.used_by(at, q) for q in (0.1, 0.5, 0.9))
-        counts = [_free(accounts, now, at, points) for points in (heavy, usual, light)]
+        heavy, usual, light = (use.quantile(at, q) for q in (0.1, 0.5, 0.9))
+        counts = [_count_free(accounts, now, at, points) for points in (heavy, usual, light)]
         free.append(FreeAccounts(at, counts[0], counts[1], counts[2]))
-    probability = exhausted_by(accounts, now, now + AHEAD, use)
+    probability = exhaustion_probability(accounts, now, now + AHEAD, use)
     if before is not None and before.free[0].likely:  # what was said of an exhausted pool is over
         known = before.exhausted_probability
         follows = RISES_WITHIN if probability > known else FALLS_WITHIN
         past = math.exp(-max(now - before.at, timedelta(0)) / follows)
         probability = past * known + (1 - past) * probability
-    return PoolForecast(now, tuple(free), probability, _exhausted_at(accounts, now, end, use))
+    return PoolForecast(now, tuple(free), probability, _exhaustion_time(accounts, now, end, use))
 
 
-def expected_use(
+def forecast_use(
     demand: Activity,
     now: datetime,
     end: datetime,
     active: bool,
     recent: tuple[float, float],
 ) -> RunOut:
-    """The distribution of the points that will be wanted."""
+    """Forecast the points that will be wanted, as a distribution."""
     hours, total = [], [0.0]
     for done, points in demand.steps(now, end, active):
         hours.append(done)
@@ -145,21 +144,21 @@ def supply(account: AccountLimits, now: datetime, at: datetime) -> float:
     )
 
 
-def exhausted_by(
+def exhaustion_probability(
     accounts: Sequence[AccountLimits], now: datetime, at: datetime, use: RunOut
 ) -> float:
-    """The probability that the demand catches up with the supply until then."""
+    """Return the probability that the demand catches up with the supply until then."""
 
-    def left(instant: datetime, pace: float) -> float:
-        return usable(accounts, now, instant, use, pace) - FREE * 100
+    def surplus(instant: datetime, pace: float) -> float:
+        return usable_points(accounts, now, instant, use, pace) - FREE * 100
 
-    return use.catches_up(_instants(accounts, now, at), left)
+    return use.catch_up_probability(_instants(accounts, now, at), surplus)
 
 
-def usable(
+def usable_points(
     accounts: Sequence[AccountLimits], now: datetime, at: datetime, use: RunOut, pace: float
 ) -> float:
-    """Points that can be used until then by somebody of this pace, who takes the accounts in their order.
+    """Return the points that somebody of this pace can use until then, taking the accounts in their order.
 
     What is left in a window at its reset expires; it counts only as far as it is used before.
     """
@@ -169,7 +168,7 @@ def usable(
         resets_at = account.five_hours.resets_at
         expires = resets_at is not None and resets_at <= at
         wanted = (
-            max(pace * use.expected_by(resets_at) - before, 0.0) if expires and resets_at else held
+            max(pace * use.mean_use(resets_at) - before, 0.0) if expires and resets_at else held
         )
         total += min(held, wanted) + supply(account, now, at) - held
         before += held
@@ -180,7 +179,7 @@ MOMENT: Final = timedelta(seconds=1)
 
 
 def _instants(accounts: Sequence[AccountLimits], now: datetime, at: datetime) -> list[datetime]:
-    """The instants just before the supply grows, and the last one."""
+    """List the instants just before the supply grows, and the last one."""
     resets = [
         instant
         for account in accounts
@@ -190,24 +189,26 @@ def _instants(accounts: Sequence[AccountLimits], now: datetime, at: datetime) ->
     return [now, *(instant - MOMENT for instant in sorted(resets)), at]
 
 
-def _exhausted_at(
+def _exhaustion_time(
     accounts: Sequence[AccountLimits], now: datetime, end: datetime, use: RunOut
 ) -> datetime | None:
-    """To the next five minutes; the probability never falls with time."""
-    if exhausted_by(accounts, now, end, use) < 0.5:
+    """Find when it is as likely as not, to five minutes; the probability never falls with time."""
+    if exhaustion_probability(accounts, now, end, use) < 0.5:
         return None
     low, high = now, end
     while high - low > timedelta(minutes=5):
         middle = low + (high - low) / 2
-        if exhausted_by(accounts, now, middle, use) >= 0.5:
+        if exhaustion_probability(accounts, now, middle, use) >= 0.5:
             high = middle
         else:
             low = middle
     return high
 
 
-def _free(accounts: Sequence[AccountLimits], now: datetime, at: datetime, points: float) -> int:
-    """How many accounts have something left at that time, if so much is used, in their order."""
+def _count_free(
+    accounts: Sequence[AccountLimits], now: datetime, at: datetime, points: float
+) -> int:
+    """Count the accounts that have something left at that time, if so much is used in their order."""
     free = 0
     for account in accounts:
         holds = supply(account, now, at)
@@ -218,5 +219,5 @@ def _free(accounts: Sequence[AccountLimits], now: datetime, at: datetime, points
 
 
 def is_exhausted_soon(forecast: PoolForecast, before: bool) -> bool:
-    """Whether to say that all accounts are exhausted soon; `before` is what was said at the last look."""
+    """Return whether all accounts are exhausted soon; `before` is the answer of the last look."""
     return forecast.exhausted_probability >= (NO_LONGER if before else SOON)

@@ -1,4 +1,4 @@
-"""When a window runs out: the probability that it does before its reset, and the time. Pure, without randomness.
+"""Forecasts when a window is full, and the probability that it is before its reset. Pure, without randomness.
 
 The model in one paragraph. An account is used by the clock: `Profile` is its mean use at each hour of the local
 week, learned from the increments between its samples. On top of that a week is a light or a heavy one: the *pace* is
@@ -43,7 +43,7 @@ CHUNK: Final = timedelta(hours=3)
 
 @dataclass(frozen=True, slots=True)
 class FullAt:
-    """When a window is full: with 10 %, 50 % and 90 % probability by then; never later than its reset."""
+    """The instants by which a window is full with 10 %, 50 % and 90 % probability; never later than its reset."""
 
     p10: datetime
     p50: datetime
@@ -88,38 +88,36 @@ class RunOut:
 
     @property
     def probability(self) -> float:
-        """That it is full before the reset."""
-        return self._by(self.expected[-1]) if self.expected else 0.0
+        """The probability that it is full before the reset."""
+        return self._tail(self.expected[-1]) if self.expected else 0.0
 
-    def by(self, instant: datetime) -> float:
+    def full_probability(self, instant: datetime) -> float:
         """The probability that it is full by then; from the reset on as at the reset."""
-        return self.uses(self.need, instant)
+        return self.use_probability(self.need, instant)
 
-    def uses(self, points: float, instant: datetime) -> float:
+    def use_probability(self, points: float, instant: datetime) -> float:
         """The probability that at least so many points more are used by then, or by the reset."""
-        return self._by(self.expected_by(instant), points)
+        return self._tail(self.mean_use(instant), points)
 
-    def used_by(self, instant: datetime, probability: float) -> float:
-        """Points of which at least so many are used by then with this probability."""
+    def quantile(self, instant: datetime, probability: float) -> float:
+        """Return the points of which at least so many are used by then with this probability."""
         low, high = 0.0, 4 * self.expected[-1] + 100 if self.expected else 0.0
         if instant <= self.start:
             return 0.0
         while high - low > 0.5:
             middle = (low + high) / 2
-            is_reached = self.uses(middle, instant) >= probability
+            is_reached = self.use_probability(middle, instant) >= probability
             low, high = (middle, high) if is_reached else (low, middle)
         return low
 
     @property
     def expiring(self) -> float:
         """Points that are most likely left at the reset: the mean over all paces."""
-        left = (
-            max(self.need - pace * self.expected_by(self.resets_at), 0.0) for pace in self.paces
-        )
+        left = (max(self.need - pace * self.mean_use(self.resets_at), 0.0) for pace in self.paces)
         return sum(left) / len(self.paces)
 
-    def thinned(self) -> "RunOut":
-        """The same in few short numbers, to be kept and sent: finer for the coming hours than for later ones."""
+    def compact(self) -> "RunOut":
+        """Reduce it to few short numbers, to be kept and sent: finer for the coming hours than for later ones."""
         marks: list[tuple[float, float]] = []
         last = len(self.hours) - 1
         for index, pair in enumerate(zip(self.hours, self.expected, strict=True)):
@@ -135,24 +133,26 @@ class RunOut:
             burst=round(self.burst, 2),
         )
 
-    def catches_up(
+    def catch_up_probability(
         self, instants: Sequence[datetime], supply: Callable[[datetime, float], float]
     ) -> float:
-        """The probability that use reaches `supply` (points, at an instant and a pace) at one of the instants at least.
+        """Return the probability that use reaches `supply` (points, by instant and pace) at one of the instants.
 
-        It is taken for each pace apart: whoever is fast catches up at one instant or at another.
+        Each pace is judged apart: at a high one, use catches up at one instant or at another.
         """
-        expected = [(at, self.expected_by(at)) for at in instants]
+        expected = [(at, self.mean_use(at)) for at in instants]
         total = 0.0
         for pace in self.paces:
-            total += max(self._reaches(supply(at, pace), pace * points) for at, points in expected)
+            total += max(
+                self._tail_at_pace(supply(at, pace), pace * points) for at, points in expected
+            )
         return total / len(self.paces)
 
-    def _reaches(self, need: float, mean: float) -> float:
+    def _tail_at_pace(self, need: float, mean: float) -> float:
         return upper_gamma(mean / self.burst, need / self.burst) if need > 0 else 1.0
 
-    def expected_by(self, instant: datetime) -> float:
-        """Expected use in points by then, at a pace of 1."""
+    def mean_use(self, instant: datetime) -> float:
+        """Return the expected use in points by then, at a pace of 1."""
         wanted = (instant - self.start) / HOUR
         index = bisect_right(self.hours, wanted)
         if index >= len(self.hours):
@@ -162,14 +162,14 @@ class RunOut:
         share = max(wanted - since, 0.0) / (self.hours[index] - since)
         return before + share * (self.expected[index] - before)
 
-    def at(self, probability: float) -> datetime:
-        """The instant by which it is full with this probability; the reset where it is less likely than that."""
-        if not self.expected or self._by(self.expected[-1]) < probability:
+    def full_by(self, probability: float) -> datetime:
+        """Return the instant by which it is full with this probability; the reset where it is less likely than that."""
+        if not self.expected or self._tail(self.expected[-1]) < probability:
             return self.resets_at
         low, high = 0.0, self.expected[-1]
         while high - low > 0.02:
             middle = (low + high) / 2
-            low, high = (low, middle) if self._by(middle) >= probability else (middle, high)
+            low, high = (low, middle) if self._tail(middle) >= probability else (middle, high)
         index = bisect_right(self.expected, low)
         before = self.expected[index - 1] if index else 0.0
         since = self.hours[index - 1] if index else 0.0
@@ -181,7 +181,7 @@ class RunOut:
             self.resets_at,
         )
 
-    def _by(self, expected: float, points: float | None = None) -> float:
+    def _tail(self, expected: float, points: float | None = None) -> float:
         need = (self.need if points is None else points) / self.burst
         if need <= 0:
             return 1.0
@@ -198,7 +198,7 @@ def run_out(
     change: RateChange | None = None,
     tuning: Tuning | None = None,
 ) -> RunOut | None:
-    """The distribution of the time at which the window is full; None where no window is open or too little is known.
+    """Find the distribution of the time at which the window is full; None where none is open or too little is known.
 
     Samples are those of one window in order of time; the last two periods are enough, and what is later than `now` is
     not looked at. `duration` is the length of the window. `calibration` scales the size of bursts (see `calibrate`).
@@ -216,7 +216,7 @@ def run_out(
     if isinstance(learned, Activity):
         tuning = tuning or FIVE_HOURLY
         steps = learned.steps(last.at, resets_at, is_active(period.samples, last.at))
-        used, expected = _worked(period, start, learned)
+        used, expected = _active_evidence(period, start, learned)
     else:
         tuning = tuning or WEEKLY
         steps = learned.steps(last.at, resets_at)
@@ -248,18 +248,20 @@ def forecast(
     calibration: float = 1.0,
     change: RateChange | None = None,
 ) -> Forecast | None:
-    """As `run_out`, in the figures that are shown."""
+    """Forecast as `run_out` does, in the figures that are shown."""
     found = run_out(samples, now, duration, learned, calibration, change)
     if found is None:
         return None
-    shown = found.thinned()
+    shown = found.compact()
     if found.need <= 0:
         since = split_periods(until(samples, now))[-1].full_since or now
         return Forecast(1.0, FullAt(since, since, since), shown)
     probability = found.probability
     if probability < 0.5:
         return Forecast(probability, None, shown)
-    return Forecast(probability, FullAt(found.at(0.1), found.at(0.5), found.at(0.9)), shown)
+    return Forecast(
+        probability, FullAt(found.full_by(0.1), found.full_by(0.5), found.full_by(0.9)), shown
+    )
 
 
 SAID: Final = 0.7
@@ -268,7 +270,7 @@ NO_LONGER: Final = 0.4
 
 
 def is_running_out(forecast: Forecast | None, before: bool) -> bool:
-    """Whether to say that the window runs out before its reset; `before` is what was said of this period so far.
+    """Return whether the window runs out before its reset; `before` is the answer so far in this period.
 
     The two thresholds lie far apart, so that the answer does not flip from look to look.
     """
@@ -288,7 +290,7 @@ def _fits(window: RunOut, points: float, lasting: timedelta) -> float:
     end = min(window.start + lasting, window.resets_at)
     share = (end - window.start) / lasting if lasting else 1.0
     left = window.need - points * share
-    return 1 - window.uses(left, end) if left > 0 else 0.0
+    return 1 - window.use_probability(left, end) if left > 0 else 0.0
 
 
 def _evidence(
@@ -298,7 +300,7 @@ def _evidence(
     now: datetime,
     half_life: timedelta,
 ) -> tuple[float, float]:
-    """Points used of late, and expected of the same time; from `start` on, older use counting less.
+    """Sum up the points used from `start` on, and those expected of the same time; older use counts less.
 
     It goes back into the periods before: a heavy week does not end with the window. Full time is left out.
     """
@@ -324,8 +326,8 @@ def _evidence(
     return used, expected
 
 
-def _worked(period: Period, start: datetime, activity: Activity) -> tuple[float, float]:
-    """Points used in this window, and expected of the slots in which there was use."""
+def _active_evidence(period: Period, start: datetime, activity: Activity) -> tuple[float, float]:
+    """Sum up the points used in this window, and those expected of the slots in which there was use."""
     used, hours = 0.0, 0.0
     slot_use: dict[int, float] = {}
     previous = None
@@ -386,7 +388,7 @@ def upper_gamma(shape: float, x: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What became of one forecast: the event fell between these two probabilities of its distribution.
+    """The outcome of one forecast: the event fell between these two probabilities of its distribution.
 
     They are equal where the window ran out; where it lasted, all that lies beyond the reset is as good.
     """
@@ -403,10 +405,10 @@ class Finished:
 
 
 def score(forecast: RunOut, full_at: datetime | None) -> Finished:
-    """How a forecast ended: the window was full at `full_at`, or (None) lasted to its reset."""
+    """Score a forecast whose window was full at `full_at`, or (None) lasted to its reset."""
     if full_at is None:
         return Finished(forecast.probability, 1.0)
-    by = forecast.by(full_at)
+    by = forecast.full_probability(full_at)
     return Finished(by, by)
 
 
@@ -415,7 +417,7 @@ JUDGED: Final = 60
 
 
 def calibrate(finished: Sequence[Finished]) -> float:
-    """The factor on the size of bursts that the account's own finished forecasts ask for, oldest first: 1 to leave it.
+    """Find the factor on the size of bursts that would have made the finished forecasts, oldest first, right.
 
     It is drawn to 1 while there are few of them: one look follows the other, and a week is but one outcome.
     """
@@ -435,7 +437,7 @@ LOOK_EVERY: Final = {True: timedelta(hours=3), False: timedelta(minutes=15)}
 def calibration(
     samples: Sequence[Sample], now: datetime, duration: timedelta, tz: tzinfo | None = None
 ) -> float:
-    """The factor by which the newest finished periods, forecast as they would have been, correct the next forecasts.
+    """Calibrate the next forecasts by the newest finished periods, forecast as they would have been.
 
     At each look only what lay before its period was learned from.
     """

@@ -9,7 +9,7 @@ from typing import Final
 from monitor.core.model import AccountState, Window
 
 NOTHING: Final = "--"
-"""Where there is no such limit, or nothing is known yet."""
+"""Stands where there is no such limit, or nothing is known yet."""
 
 WORTH_TELLING: Final = timedelta(minutes=2)
 """From this age on the age of numbers is told."""
@@ -123,7 +123,7 @@ def bar(utilization: float, cells: int = BAR_CELLS) -> str:
 
 
 class Outlook(StrEnum):
-    """What is expected of a window until its reset, in as few words as can be."""
+    """The forecast of a window until its reset, in as few words as can be."""
 
     NOT_OPEN = NOTHING
     FULL = "full"

@@ -90,7 +90,7 @@ class _Reading:
 def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
     """Read the flat limits of the answer, and the rows of its `limits`. The figure is the first of the `fields`."""
     flats = [
-        _judged(key, block, fields)
+        _parse_limit(key, block, fields)
         for name, block in answer.items()
         if (key := flat_key(name)) is not None
     ]
@@ -103,11 +103,11 @@ def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
     for place, row in enumerate(limits):
         if isinstance(row, dict):
             key, others = _row_names(row)
-            rows.append(_judged(key, row, ("percent", "utilization"), others))
+            rows.append(_parse_limit(key, row, ("percent", "utilization"), others))
         elif row is not None:
             strange.append(f"limits[{place}]: no limit")
-    _tell_apart(rows)
-    readings = _with_flats(rows, flats)
+    _disambiguate(rows)
+    readings = _merge_flats(rows, flats)
     windows, cut = _windows(readings)
     shown = {reading.key for reading in readings if reading.percent is not None}
     ends = {window.key for window in windows if window.resets_at is not None}
@@ -144,10 +144,10 @@ def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     block = scope if isinstance(scope, dict) else {"label": scope}
     model = block.get("model")
     ways = (
-        _named(model, "display_name", "name"),
-        _named(model, "id"),
-        _named(block.get("surface"), "display_name", "name", "id"),
-        _named(block.get("label"), "display_name", "name") or _named(row.get("label")),
+        _text_of(model, "display_name", "name"),
+        _text_of(model, "id"),
+        _text_of(block.get("surface"), "display_name", "name", "id"),
+        _text_of(block.get("label"), "display_name", "name") or _text_of(row.get("label")),
     )
     names = [word for way in ways if (word := window_word(way))]
     kind, group = row.get("kind"), row.get("group")
@@ -167,7 +167,7 @@ def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     return key, (*(window_word(way) for way in (*ways[2:], *ways[:2])), rest)
 
 
-def _named(value: object, *fields: str) -> str:
+def _text_of(value: object, *fields: str) -> str:
     """The text, or the first text in these fields of an object; empty where there is none."""
     if isinstance(value, dict):
         texts = (value.get(field) for field in fields)
@@ -192,7 +192,7 @@ def window_word(text: str, longest: int = LONGEST_WORD) -> str:
     return "_".join(spaced.split())[:longest].strip("_")
 
 
-def _judged(
+def _parse_limit(
     key: str, block: object, fields: Iterable[str], others: tuple[str, ...] = ()
 ) -> _Reading:
     reading = _Reading(key, others=others)
@@ -240,7 +240,7 @@ def _instant(value: object) -> datetime | None:
     return (moment + timedelta(seconds=0.5)).replace(microsecond=0)
 
 
-def _tell_apart(rows: Sequence[_Reading]) -> None:
+def _disambiguate(rows: Sequence[_Reading]) -> None:
     """Give rows longer names where their names are equal, and something else that they name is not."""
     for place in range(len(rows[0].others) if rows else 0):
         words: defaultdict[str, set[str]] = defaultdict(set)
@@ -252,7 +252,7 @@ def _tell_apart(rows: Sequence[_Reading]) -> None:
                 row.key = f"{row.key}_{word}"
 
 
-def _with_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Reading]:
+def _merge_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Reading]:
     """The readings, each limit once; a flat one comes first. Where one gives no figure, it may be the same limit."""
     named: defaultdict[str, list[_Reading]] = defaultdict(list)
     for row in rows:

@@ -33,7 +33,7 @@ FORECAST_WITHIN: Final = timedelta(seconds=2)
 """A forecast is computed within this time of its sample; until then the one before it is shown."""
 
 PROFILE_SCOPE: Final = "user:profile"
-"""What a token must be allowed in order to ask for usage."""
+"""The scope that a token needs in order to ask for usage."""
 
 DEAD_BEFORE: Final = timedelta(seconds=60)
 """A credential this close to its end is as good as dead."""
@@ -288,7 +288,7 @@ class Status(StrEnum):
     FAILING = "failing"
 
 
-def kept_for(interval: timedelta) -> timedelta:
+def fresh_for(interval: timedelta) -> timedelta:
     """Return how old usage may be that is exported; the interval is the settings' own, which no back-off prolongs."""
     return max(3 * interval, timedelta(minutes=15))
 
@@ -380,7 +380,7 @@ class AccountState:
         """Say if usage is young enough to be exported."""
         if self.last_success_at is None:
             return False
-        return now - self.last_success_at <= kept_for(interval)
+        return now - self.last_success_at <= fresh_for(interval)
 
     def shift(self, by: timedelta) -> "AccountState":
         """Move its instants, for a clock that was set by this much; those that the server named stay."""

@@ -36,7 +36,7 @@ USUAL_COST: Final = 1 / 7
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What is left of one limit, as a ratio of 0 to 1, and when it resets; None where no window is open."""
+    """The rest of one limit, as a ratio of 0 to 1, and when it resets; None where no window is open."""
 
     left: float
     resets_at: datetime | None = None
@@ -98,7 +98,7 @@ FREE: Final = 0.005
 
 
 def pressure(account: AccountLimits, now: datetime, model: str | None = None) -> float:
-    """What is left of the week over what can be used of it before its reset; 0 for one that is full."""
+    """The rest of the week over what can be used of it before its reset; 0 for one that is full."""
     week = account.week_for(model)
     windows_left = week.left / account.week_cost
     until_reset = (week.resets_at or now + WEEK) - now

@@ -1,4 +1,4 @@
-"""How an account is used: its samples, cut at the resets, and what they say of the hours of the week. Pure.
+"""Learns from samples, cut at the resets, at which hours an account is used. Pure.
 
 `Profile` is the mean use at each hour of the local week, for windows of a week. `Activity` is the chance to be active
 at each half hour of the day, for windows of five hours: somebody who works now very likely works on for a while, and
@@ -87,7 +87,7 @@ class Period:
 
 
 def split_periods(samples: Iterable[Sample]) -> list[Period]:
-    """The samples of one window, which come in order of time, cut at each reset, early ones too.
+    """Cut the samples of one window, in order of time, at each reset, early ones too.
 
     A fall that is undone within half an hour was a wrong reading, which is left out, and no reset.
     """
@@ -121,7 +121,7 @@ GAP: Final = timedelta(hours=2)
 def slices(
     samples: Sequence[Sample], since: datetime, slice_: timedelta, count: int, now: datetime
 ) -> list[Slice | None]:
-    """The levels of each slice of time from `since` to `now`; None where nothing is known of it."""
+    """Find the levels in each slice of time from `since` to `now`; None where nothing is known."""
     found: list[Slice | None] = [None] * count
     start, secs = since.timestamp(), slice_.total_seconds()  # numbers: a year has 20,000 samples
     gap = max(GAP.total_seconds(), secs * 2)
@@ -175,7 +175,7 @@ def _is_reset(before: Sample, after: Sample) -> bool:
 
 
 def _is_blink(before: Sample, samples: Sequence[Sample], index: int) -> bool:
-    """Whether the level from before the fall at `index` is read again within half an hour."""
+    """Return whether the level from before the fall at `index` is read again within half an hour."""
     for sample in islice(samples, index + 1, None):
         if sample.at - before.at > BLINK:
             return False
@@ -222,7 +222,7 @@ def learn_profile(
     now: datetime,
     tuning: Tuning = WEEKLY,
 ) -> Profile:
-    """The profile of all that was observed until `now`, newer use counting more.
+    """Learn the profile from all that was observed until `now`, newer use counting more.
 
     Full hours are left out: what would have been used there is not known. Each hour is drawn to the mean, and
     the weekend and the days of the week to what is usual, as far as there is little of them.
@@ -252,7 +252,7 @@ def learn_profile(
 
 
 def _burst(periods: Sequence[Period], profile: Profile, now: datetime, tuning: Tuning) -> float:
-    """How far each day's use was from what the profile and the days before had let expect."""
+    """Measure how far each day's use was from the expectation by the profile and the days before."""
     even = sum(profile.points_per_hour) / 7  # points a day
     squares = tuning.burst_days * even * tuning.burst
     total = tuning.burst_days * even
@@ -319,8 +319,8 @@ NEAR: Final = (-2, -1, 1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """How somebody works through a day: `chance` to be active in each half hour of a working day, then of a
-    weekend's day (96 in all), points per hour while active, and the likelihood to stay as one is, a slot later.
+    """The habits of a day: the `chance` to be active in each half hour of a working day, then of a weekend's day (96 in
+    all), the points per hour while active, and the likelihood to be as active or idle half an hour later.
     """
 
     chance: tuple[float, ...]
@@ -360,7 +360,7 @@ def _slot_of(minute_of_week: int) -> int:
 def learn_activity(
     periods: Sequence[Period], tz: tzinfo | None, now: datetime, tuning: Tuning = FIVE_HOURLY
 ) -> Activity:
-    """The activity of all that was observed until `now`; full times are left out, gaps break the chain."""
+    """Learn the activity from all that was observed until `now`, except while the window was full or unread."""
     return _activity(_slots(periods), tz, now, tuning)
 
 
@@ -371,7 +371,7 @@ def learn_demand(
     now: datetime,
     tuning: Tuning = FIVE_HOURLY,
 ) -> Activity:
-    """The activity of one person on several accounts, by their 5-hour windows; points are those of plan weight 1."""
+    """Learn one person's activity on several accounts from their 5-hour windows; points are those of plan weight 1."""
     merged: dict[int, list[float]] = {}
     for name, samples in accounts.items():
         weight = plan_weights.get(name, 1.0)
@@ -458,9 +458,9 @@ def learn(
     tz: tzinfo | None = UTC,
     tuning: Tuning | None = None,
 ) -> Profile | Activity:
-    """What `run_out` needs to know of the past, of samples of one window in order of time until `now`.
+    """Learn from samples of one window, in order of time until `now`, what `run_out` needs.
 
-    It takes longer than the forecast itself, grows with the history, and may be up to a day old.
+    This takes longer than the forecast itself, grows with the history, and its result may be up to a day old.
     """
     periods = split_periods(until(samples, now))
     if duration < timedelta(days=1):
@@ -477,6 +477,6 @@ def until(
 
 
 def is_active(samples: Sequence[Sample], now: datetime) -> bool:
-    """Whether the level rose within the last half hour."""
+    """Return whether the level rose within the last half hour."""
     recent = [sample for sample in samples if now - SLOT <= sample.at <= now]
     return len(recent) > 1 and recent[-1].utilization - recent[0].utilization >= 0.005

@@ -1,9 +1,9 @@
-"""Which account to use now: how urgent each one's week is, what that knowledge is worth, and the reasons in words.
+"""Ranks the accounts to use now: by what is known of them, and how urgent each one's week is; with reasons in words.
 
 First comes the account under the highest pressure (see `planning`): the one whose week expires first for what is left
 of it. The one in use is kept unless another's is a good deal higher. Another one with little left comes behind the
-others, one that is full last. Per-model weeks are hints, unless the question is about a model. Is there room in one
-account, ask scripts and agents before they go on. Pure.
+others, one that is full last. Per-model weeks are hints, unless the question is about a model. Scripts and agents ask
+whether there is room in one account before they go on. Pure.
 """
 
 import math
@@ -80,7 +80,7 @@ class Candidate:
 
     @property
     def lapses_at(self) -> datetime:
-        """When its room would lapse, unused: its reset to the minute, since answers differ a little about one end."""
+        """The reset at which its room lapses unused; to the minute, since answers differ a little about one end."""
         resets_at = self.window.resets_at if self.window else None
         if resets_at is None or resets_at >= NO_END - MINUTE:
             return NO_END
@@ -232,7 +232,7 @@ class Choice:
 
     @property
     def free(self) -> int:
-        """How many accounts have room in all limits that stop their work, as far as is known."""
+        """The number of accounts with room in all limits that stop their work, as far as is known."""
         return sum(candidate.confidence <= Confidence.OLD for candidate in self.ranking)
 
 
@@ -282,7 +282,7 @@ def _reasons_for(
     now: datetime,
     model: str | None,
 ) -> Iterator[str]:
-    """Why the first one is the best: what is used of it, and what it has before the others."""
+    """Give the reasons for the first one: how much of it is used, and its advantage over the others."""
     best = ranking[0]
     used = [
         f"{w.key} {format.percent(w.utilization, confirmed=w.confirmed)}"
@@ -323,7 +323,7 @@ def _reasons_when_full(ranking: Sequence[Candidate], now: datetime) -> Iterator[
         yield f"{first} in {format.duration(best.free_at - now)}"
 
 
-# Is there room in one account: for scripts and agents that ask before they go on
+# Room in one account: for scripts and agents that ask before they go on
 
 SHORTEST_TASK: Final = timedelta(minutes=15)
 MOST_NAMED: Final = 3
@@ -338,7 +338,7 @@ class Verdict(IntEnum):
     UNKNOWN = 5
 
 
-def guarded(
+def judge_room(
     state: State,
     now: datetime,
     account: str | None = None,
@@ -354,7 +354,7 @@ def guarded(
     known_keys = {w.key for a in state.accounts.values() if a.usage for w in a.usage.windows}
     if window is not None and window not in known_keys and not is_window_key(window):
         raise SettingsError(f"no such window: {window!r}: it is 5h, 7d, or 7d_ and a model's name")
-    asked = current_account(state) if account is None else named_account(state, account)
+    asked = current_account(state) if account is None else find_account_state(state, account)
     if asked is None or not asked.values_are_fresh(now, state.policy.interval):
         return Verdict.UNKNOWN
     keys: tuple[str, ...] = (FIVE_HOURS, SEVEN_DAYS) if window is None else (window,)
@@ -371,7 +371,7 @@ def guarded(
     return verdict
 
 
-def fitting(
+def judge_task(
     state: State,
     now: datetime,
     account: str | None,
@@ -382,10 +382,10 @@ def fitting(
     """Judge if a task of `need` points of a 5-hour window fits before any limit, or that of one window.
 
     `confidence` (0 to 1) is the probability with which it has to, beside what the account is used for anyway. Raises
-    SettingsError as `guarded` does.
+    SettingsError as `judge_room` does.
     """
-    plain = guarded(state, now, account, window)
-    asked = current_account(state) if account is None else named_account(state, account)
+    plain = judge_room(state, now, account, window)
+    asked = current_account(state) if account is None else find_account_state(state, account)
     if plain is not Verdict.BELOW or asked is None:
         return plain
     expected = asked.forecast
@@ -415,7 +415,7 @@ def current_account(state: State) -> AccountState | None:
     return state.accounts.get(state.logged_in or state.active_account or "")
 
 
-def named_account(state: State, name: str) -> AccountState:
+def find_account_state(state: State, name: str) -> AccountState:
     """Finds the account of the state that `find_account` finds. Raises SettingsError."""
     accounts = [account.account for account in state.accounts.values()]
     return state.accounts[find_account(name, accounts).name]

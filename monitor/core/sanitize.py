@@ -25,31 +25,31 @@ _UNSEEN = {"Cc", "Cf"}
 _REPLACEMENT: Final = "\ufffd"
 
 
-def cleaned(text: str, length: int = LONGEST) -> str:
+def clean_uncached(text: str, length: int = LONGEST) -> str:
     """The text as one line of visible characters: no escape sequence, control, bidi mark or lone surrogate."""
     text = _ESCAPE_SEQUENCE.sub("", text[: 4 * length])
     text = unicodedata.normalize("NFC", re.sub(r"\s", " ", text))
     return "".join(map(_visible, text))[:length]
 
 
-clean = lru_cache(maxsize=1024)(cleaned)
-"""`cleaned`, remembered: for what is drawn each second. Never for a secret."""
+clean = lru_cache(maxsize=1024)(clean_uncached)
+"""`clean_uncached`, remembered: for what is drawn each second. Never for a secret."""
 
 
-def shown(char: str) -> str:
+def visible_char(char: str) -> str:
     """One character as an input shows it: what cannot be seen, or is not to be obeyed, is a dot."""
     return _visible(char) or "·"
 
 
 def one_line(text: str, length: int = SHOWN_OF_A_NAME) -> str:
-    """The text cleaned, with single spaces between its words; an ellipsis ends one that is longer."""
-    line = " ".join(cleaned(text, 4 * length).split())
+    """The text clean_uncached, with single spaces between its words; an ellipsis ends one that is longer."""
+    line = " ".join(clean_uncached(text, 4 * length).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def holds_secret(text: str) -> bool:
     """Say whether there is a token or session key in the text, be it broken up by characters that nobody sees."""
-    return _SECRET.search(cleaned(text)) is not None
+    return _SECRET.search(clean_uncached(text)) is not None
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""When to poll next, and how many requests an account may send in an hour. Pure.
+"""Decides when to poll next, and how many requests an account may send in an hour. Pure.
 
 The schedule follows the interval, the server's wishes and a back-off of our own; chance comes as `jitter` in [0, 1).
 What is known of the limiter (some 28 requests an hour for each account, blocks that open at 3600 s and re-block soon

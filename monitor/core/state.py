@@ -8,7 +8,7 @@ from typing import Final
 
 from monitor.core.alerts.rules import Alert, Condition, RuleBook
 from monitor.core.exhaustion import PoolForecast
-from monitor.core.model import AccountState, kept_for
+from monitor.core.model import AccountState, fresh_for
 
 LOG_LENGTH: Final = 50
 
@@ -53,14 +53,14 @@ class LoggedAlert:
     is_sent: bool = False
     outcome: str = ""
 
-    def after(self, channel: str, failure: str | None) -> "LoggedAlert":
+    def with_outcome(self, channel: str, failure: str | None) -> "LoggedAlert":
         """The entry after an attempt on one channel; once it was sent somewhere, failures elsewhere are no news."""
         if failure is None:
             sent = f"{self.outcome}, sent ({channel})" if self.is_sent else f"sent ({channel})"
             return replace(self, is_sent=True, outcome=sent)
         return self if self.is_sent else replace(self, outcome=f"not sent ({channel}: {failure})")
 
-    def renamed(self, names: Mapping[str, str]) -> "LoggedAlert":
+    def rename(self, names: Mapping[str, str]) -> "LoggedAlert":
         """The entry under its account's new name, where it has one."""
         new = names.get(self.alert.account)
         return self if new is None else replace(self, alert=replace(self.alert, account=new))
@@ -129,9 +129,9 @@ class State:
         ]
         return max(used)[1] if used else self.logged_in
 
-    def known_pool(self, now: datetime) -> PoolForecast | None:
+    def fresh_pool(self, now: datetime) -> PoolForecast | None:
         """The forecast of the accounts together, while it is as young as values must be."""
-        old = self.pool is None or now - self.pool.at > kept_for(self.policy.interval)
+        old = self.pool is None or now - self.pool.at > fresh_for(self.policy.interval)
         return None if old else self.pool
 
     @property

@@ -59,7 +59,7 @@ WATCHED = (
 def update(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
     """The state after the event, and the alerts to be sent; an event of an unknown account changes nothing."""
     try:
-        state, alerts = _after(state, event)
+        state, alerts = _apply(state, event)
         if isinstance(event, WATCHED):
             account = None if isinstance(event, Ticked) else event.account
             state, lasting = evaluate_conditions(state, event.at, account)
@@ -70,26 +70,26 @@ def update(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
     if not alerts or (state.muted_until is not None and event.at < state.muted_until):
         return state, ()
     entries = (LoggedAlert(alert, event.at) for alert in alerts)
-    return _logged(state, *entries), alerts
+    return _append_log(state, *entries), alerts
 
 
-def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
+def _apply(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
     """The state after the event, and the alerts that a sample has led to."""
     match event:
         case Restored():
             left = event.accounts if state.policy.polls else clear_failures(event.accounts)
             conditions = {**event.conditions, **state.conditions}
             state = replace(state, restored=left, conditions=conditions)
-            state = _logged(replace(state, log=event.log), *state.log)
+            state = _append_log(replace(state, log=event.log), *state.log)
         case PolicyChanged():
-            state = _with_policy(state, event)
+            state = _change_policy(state, event)
         case ReloadFailed():
             state = replace(state, reload_failed=True)
         case ChannelsReplaced():
             log = replace(state.notifications, channels=event.channels)
             state = replace(state, notifications=log)
         case AccountsLoaded():
-            state = _with_accounts(state, event)
+            state = _load_accounts(state, event)
         case LoginSeen():
             known = event.account if event.account in state.accounts else None
             state = replace(state, logged_in=known)
@@ -105,9 +105,9 @@ def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
         case LookedAround():
             state = replace(state, looked_around=not state.policy.polls)
         case Notified():
-            state = _with_notification(state, event)
+            state = _record_notification(state, event)
         case Tested():
-            state = _logged(state, LoggedAlert(event.alert, event.at))
+            state = _append_log(state, LoggedAlert(event.alert, event.at))
         case StorageFailed():
             state = replace(state, storage_failure=event.detail)
         case Muted():
@@ -125,14 +125,14 @@ def _after(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
                 state = replace(state, pool=event.pool)
             old = state.accounts.get(event.account)
             if old is not None:
-                new, alerts = _account_after(old, event, state.policy)
+                new, alerts = _apply_to_account(old, event, state.policy)
                 if new is not old:
                     state = replace(state, accounts={**state.accounts, event.account: new})
                 return state, alerts
     return state, ()
 
 
-def _account_after(
+def _apply_to_account(
     old: AccountState, event: AccountEvent, policy: Policy
 ) -> tuple[AccountState, tuple[Alert, ...]]:
     base = policy.interval
@@ -158,17 +158,17 @@ def _account_after(
         case PollPostponed():
             new = replace(old, polling=False)
         case PollSucceeded():
-            return _polled(old, event, policy)
+            return _succeed(old, event, policy)
         case PollFailed():
-            new = _failed(old, event, base)
+            new = _fail(old, event, base)
         case FiguresSeen() | AnswerSeen():
-            return _overheard(old, event, policy)
+            return _take_over_figures(old, event, policy)
         case _:
             new = replace(old, forecast=event.forecast)
     return new, ()
 
 
-def _polled(
+def _succeed(
     old: AccountState, event: PollSucceeded, policy: Policy
 ) -> tuple[AccountState, tuple[Alert, ...]]:
     seen_at = old.last_success_at
@@ -177,7 +177,7 @@ def _polled(
         # In an outage every figure of an answer may be null.
         failure = Failure(Reason.SCHEMA, Cause.NO_LIMITS)
         failed = PollFailed(event.at, event.account, failure, event.duration, event.jitter)
-        return _failed(old, failed, policy.interval), ()
+        return _fail(old, failed, policy.interval), ()
     usage = correct_resets(old.usage, event.usage)
     memories, alerts = observe(event.account, old.alerts, usage, policy.alerts)
     new = replace(
@@ -185,7 +185,7 @@ def _polled(
         usage=usage,
         down=None,
         last_success_at=usage.at,
-        used_at=_used_at(old, usage),
+        used_at=_last_use(old, usage),
         polling=False,
         poll_duration=event.duration,
         alerts=memories,
@@ -193,13 +193,13 @@ def _polled(
     return schedule.after_success(new, event.at, policy.interval, event.jitter), alerts
 
 
-def _used_at(old: AccountState, usage: Usage) -> datetime | None:
+def _last_use(old: AccountState, usage: Usage) -> datetime | None:
     before, now = old.window(FIVE_HOURS, usage.at), usage.window(FIVE_HOURS)
     rose = before is not None and now is not None and now.utilization > before.utilization
     return usage.at if rose else old.used_at
 
 
-def _failed(old: AccountState, event: PollFailed, base: timedelta) -> AccountState:
+def _fail(old: AccountState, event: PollFailed, base: timedelta) -> AccountState:
     failure, reason = event.failure, event.failure.reason
     new = replace(
         old,
@@ -212,7 +212,7 @@ def _failed(old: AccountState, event: PollFailed, base: timedelta) -> AccountSta
     return schedule.after_failure(new, event.at, base, reason, failure.retry_after, event.jitter)
 
 
-def _overheard(
+def _take_over_figures(
     old: AccountState, event: FiguresSeen | AnswerSeen, policy: Policy
 ) -> tuple[AccountState, tuple[Alert, ...]]:
     """Figures without a request mend no failing poll, and leave the schedule as it is.
@@ -234,13 +234,13 @@ def _overheard(
         old,
         usage=usage,
         last_success_at=max(old.last_success_at or usage.at, usage.at),
-        used_at=_used_at(old, replace(usage, at=seen.at)),
+        used_at=_last_use(old, replace(usage, at=seen.at)),
         alerts={**old.alerts, **{key: m for key, m in memories.items() if key in news}},
     )
     return new, tuple(a for a in alerts if a.window in news and is_still_news(a, event.at))
 
 
-def _with_policy(state: State, event: PolicyChanged) -> State:
+def _change_policy(state: State, event: PolicyChanged) -> State:
     """The first round of polls, or of looks where there are none, is not over again unless that changes."""
     policy, before = event.policy, state.policy
     known = state.accounts if policy.polls else clear_failures(state.accounts)
@@ -256,7 +256,7 @@ def _with_policy(state: State, event: PolicyChanged) -> State:
     )
 
 
-def _with_accounts(state: State, event: AccountsLoaded) -> State:
+def _load_accounts(state: State, event: AccountsLoaded) -> State:
     """Load accounts. What is known of one goes on, unless it now speaks of another organization's limits.
 
     What is known of accounts that are gone waits for a day: they may come back, by another edit of the settings.
@@ -292,7 +292,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
         accounts=accounts,
         active=event.active,
         logged_in=logged_in if logged_in in accounts else None,
-        log=tuple(entry.renamed(renamed) for entry in state.log),
+        log=tuple(entry.rename(renamed) for entry in state.log),
         restored={
             name: old
             for name, old in {**restored, **known}.items()
@@ -301,7 +301,7 @@ def _with_accounts(state: State, event: AccountsLoaded) -> State:
     )
 
 
-def _with_notification(state: State, event: Notified) -> State:
+def _record_notification(state: State, event: Notified) -> State:
     log = state.notifications
     known, outcome = (log.failed, event.failure) if event.failure else (log.told, event.kind)
     counts = {**known, (event.channel, outcome): known.get((event.channel, outcome), 0) + 1}
@@ -312,13 +312,13 @@ def _with_notification(state: State, event: Notified) -> State:
         log = replace(log, told=counts, sent_at={**log.sent_at, event.channel: event.at})
     alerts = frozenset(event.alerts)
     entries = tuple(
-        entry.after(event.channel, event.failure) if entry.alert in alerts else entry
+        entry.with_outcome(event.channel, event.failure) if entry.alert in alerts else entry
         for entry in state.log
     )
     return replace(state, log=entries, notifications=log)
 
 
-def _logged(state: State, *entries: LoggedAlert) -> State:
+def _append_log(state: State, *entries: LoggedAlert) -> State:
     return replace(state, log=(*state.log, *entries)[-LOG_LENGTH:])
 
 

@@ -1,4 +1,4 @@
-"""What one full 5-hour window costs of the week, learned from both counters, and when that changed. Pure.
+"""Learns from both counters what one full 5-hour window costs of the week, and when that changed. Pure.
 
 Both counters are whole percents, so a single reading says little: 14.3 points of the week are read as 14 or 15. Over a
 stretch of use the ends alone are rounded, and the ratio gets sharper with every window. Limits do change: a doubled
@@ -41,7 +41,7 @@ class WeekCost:
     change: RateChange | None = None
 
     def windows_left(self, week_left: float) -> float:
-        """How many full 5-hour windows fit into what is left of the week (a ratio)."""
+        """Return how many full 5-hour windows fit into the rest of the week (a ratio)."""
         return week_left / self.ratio
 
 
@@ -82,7 +82,7 @@ class Stretch:
 
 
 def learn_cost(readings: Iterable[Reading]) -> WeekCost | None:
-    """What a full window costs, of the account's readings in order of time; None until a full window was seen.
+    """Learn the cost of a full window from readings in order of time; None until a full window was seen.
 
     Only what lies after the last step counts.
     """
@@ -93,12 +93,12 @@ def learn_cost(readings: Iterable[Reading]) -> WeekCost | None:
         pieces.append(piece)
         begin = _step(pieces)
         if begin is not None:
-            used, cost, _ = _summed(pieces[:begin])
+            used, cost, _ = _sum(pieces[:begin])
             changed_at, ratio_before = pieces[begin].at, cost / used
             pieces = pieces[begin:]
         while sum(p.five_hours for p in pieces[1:]) > MEMORY:
             pieces.pop(0)
-    used, cost, error = _summed(pieces)
+    used, cost, error = _sum(pieces)
     if cost <= 0 or (changed_at is None and used < LEARNED_AFTER):
         return None
     change = RateChange(changed_at, cost / used / ratio_before) if changed_at else None
@@ -113,7 +113,7 @@ PIECE: Final = 20.0
 
 
 def stretches(readings: Iterable[Reading]) -> Iterable[Stretch]:
-    """The use between readings, cut at resets and every `PIECE` points; what is over when readings end is left out."""
+    """Cut the use between readings at resets, and every `PIECE` points; an unfinished piece at the end is left out."""
     mark: Reading | None = None
     last: Reading | None = None
     joined = False
@@ -151,7 +151,7 @@ def _was_reset(before: Reading, after: Reading) -> bool:
     return any(b is not None and (a is None or a - b > RESET_MOVED) for b, a in pairs)
 
 
-def _summed(pieces: Sequence[Stretch]) -> tuple[float, float, float]:
+def _sum(pieces: Sequence[Stretch]) -> tuple[float, float, float]:
     """Points of 5-hour windows, points of the week, and the relative error of their ratio."""
     used = sum(piece.five_hours for piece in pieces)
     cost = sum(piece.week for piece in pieces)
@@ -165,7 +165,7 @@ def _summed(pieces: Sequence[Stretch]) -> tuple[float, float, float]:
 
 
 def _step(pieces: Sequence[Stretch]) -> int | None:
-    """The first piece after a step of the ratio; None where it did not step."""
+    """Find the first piece after a step of the ratio; None where it did not step."""
     for scale, sigmas in SCALES:
         begin = _last(pieces, scale)
         if begin is None or sum(piece.five_hours for piece in pieces[:begin]) < BEFORE:
@@ -178,7 +178,7 @@ def _step(pieces: Sequence[Stretch]) -> int | None:
 
 
 def _last(pieces: Sequence[Stretch], points: float) -> int | None:
-    """The first of the last pieces that come to so many points; None where all are fewer."""
+    """Find the first of the last pieces that come to so many points; None where all are fewer."""
     total = 0.0
     for begin in range(len(pieces) - 1, -1, -1):
         total += pieces[begin].five_hours
@@ -188,9 +188,9 @@ def _last(pieces: Sequence[Stretch], points: float) -> int | None:
 
 
 def _contrast(pieces: Sequence[Stretch], begin: int) -> tuple[float, float]:
-    """How far the ratio since a piece is from that before it, and the error of that, in logarithms."""
-    used_before, cost_before, error_before = _summed(pieces[:begin])
-    used, cost, error = _summed(pieces[begin:])
+    """Compare the ratio since a piece with that before it: the logarithm of the quotient, and its error."""
+    used_before, cost_before, error_before = _sum(pieces[:begin])
+    used, cost, error = _sum(pieces[begin:])
     if min(cost_before, cost, used_before, used) <= 0:
         return 0.0, 1.0
     step = abs(math.log((cost / used) / (cost_before / used_before)))

@@ -38,7 +38,7 @@ Reply = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What changes, for one who follows it.
+    """A view that changes, for one who follows it.
 
     `news` makes the lines that were not sent yet, nothing where all were; `changed` waits for the next change after
     its call.

@@ -14,7 +14,7 @@ from monitor.core.alerts.rules import (
 )
 from monitor.core.commands import AddAccount, EditAccount
 from monitor.core.model import Account, AuthMethod, Secret
-from monitor.core.sanitize import clean, cleaned, shown
+from monitor.core.sanitize import clean, clean_uncached, visible_char
 from monitor.terminal.text import (
     CURSOR,
     Line,
@@ -76,7 +76,7 @@ class Field:
 
     def view(self, room: int) -> Line:
         """The text around the cursor in `room` cells, with the cursor."""
-        visible = "".join(_MASK if self.masked else shown(char) for char in self.text)
+        visible = "".join(_MASK if self.masked else visible_char(char) for char in self.text)
         at = start = len(self.before)
         used = 0
         while start and (used := used + char_width(visible[start - 1])) < room:
@@ -108,7 +108,7 @@ def edit(old: Field, key: Key) -> Field:
         case "ctrl+w":
             before = before[: before.rstrip().rfind(" ") + 1]
         case _:
-            typed = cleaned(key.text)
+            typed = clean_uncached(key.text)
             if len(old.text) + len(typed) <= _LONGEST:
                 before += typed
     return replace(old, before=before, after=after)

@@ -13,7 +13,7 @@ from monitor.core.model import (
     SEVEN_DAYS,
     AccountState,
     Window,
-    kept_for,
+    fresh_for,
 )
 from monitor.core.sanitize import clean
 from monitor.core.state import State
@@ -210,7 +210,7 @@ def next_turn(account: AccountState, now: datetime, interval: timedelta) -> time
         age = now - account.last_success_at
         left += (
             MINUTE - age % MINUTE if age % MINUTE else MOMENT,
-            kept_for(interval) - age + MOMENT,
+            fresh_for(interval) - age + MOMENT,
         )
     minute = MINUTE - timedelta(seconds=now.second, microseconds=now.microsecond)
     return min([minute, *(span for span in left if span > timedelta(0))])

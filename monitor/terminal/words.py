@@ -248,7 +248,7 @@ def fleet_line(state: State, found: Fleet, now: datetime, room: int, spare: int 
     if frees:
         at, name = min(frees)
         parts.append(Span(f"next free {names[name]} {format.clock(at, now)}"))
-    pool = state.known_pool(now)
+    pool = state.fresh_pool(now)
     if pool and pool.exhausted_at and pool.exhausted_probability >= SOON:
         parts.append(Span(f"all full about {format.clock(pool.exhausted_at, now)}", Style.PROBLEM))
     if found.week_left is not None:

@@ -20,7 +20,7 @@ from monitor.core.errors import Failure, FailureError, Reason, TrackerError, des
 from monitor.core.events import Event, FiguresSeen, PollFailed, PollSucceeded
 from monitor.core.limits import is_window_key, parse_rate_limits
 from monitor.core.model import AuthMethod, Login, Usage
-from monitor.core.ranking import guarded
+from monitor.core.ranking import judge_room
 from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.tokens import parse_login
@@ -101,7 +101,7 @@ def seen(event: Event, left_out: tuple[str, ...] = ()) -> dict[str, Any]:
             "windows": {w["window"]: w["utilization"] for w in document["windows"]},
         },
         "metrics": metrics(now),
-        "guard": int(guarded(now, NOW, NAME, None, 0.9)),
+        "guard": int(judge_room(now, NOW, NAME, None, 0.9)),
         "alerts": [f"{e.rule} {e.window}".strip() for e in effects],
         **({"left_out": list(left_out)} if left_out else {}),
     }

@@ -122,7 +122,9 @@ class TestWeek:
     def test_no_time_is_told_at_night_when_nobody_works(self) -> None:
         found = distribution(office(3, 2.4), MONDAY + 2 * WEEK + 3 * DAY + 18 * HOUR)
         evening, morning, noon = (MONDAY + 2 * WEEK + 3 * DAY + h * HOUR for h in (19, 33, 38))
-        assert found.by(noon) - found.by(morning) > 3 * (found.by(morning) - found.by(evening))
+        assert found.full_probability(noon) - found.full_probability(morning) > 3 * (
+            found.full_probability(morning) - found.full_probability(evening)
+        )
 
     def test_an_early_reset_starts_a_new_period(self) -> None:
         before = office(1.5, 2.0)
@@ -190,12 +192,12 @@ class TestWeek:
         if found is None or found.need <= 0:
             return
         instants = [found.start + i * timedelta(hours=3.7) for i in range(50)]
-        chances = [found.by(at) for at in instants]
+        chances = [found.full_probability(at) for at in instants]
         assert all(0 <= chance <= 1 for chance in chances)
         assert all(a <= b + 1e-9 for a, b in pairwise(chances))
-        assert found.at(0.1) <= found.at(0.5) <= found.at(0.9) <= found.resets_at
-        if found.at(0.5) < found.resets_at:
-            assert found.by(found.at(0.5)) == pytest.approx(0.5, abs=0.03)
+        assert found.full_by(0.1) <= found.full_by(0.5) <= found.full_by(0.9) <= found.resets_at
+        if found.full_by(0.5) < found.resets_at:
+            assert found.full_probability(found.full_by(0.5)) == pytest.approx(0.5, abs=0.03)
 
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 1000), st.integers(60, 24 * 20))
@@ -364,7 +366,7 @@ class TestCalibration:
     def test_a_score_is_the_probability_of_what_came(self) -> None:
         found = distribution(office(2.5, 3.0), MONDAY + 2 * WEEK + 3 * DAY)
         assert score(found, None) == Finished(found.probability, 1.0)
-        assert score(found, found.at(0.5)).low == pytest.approx(0.5, abs=0.03)
+        assert score(found, found.full_by(0.5)).low == pytest.approx(0.5, abs=0.03)
 
 
 class TestGamma:

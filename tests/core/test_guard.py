@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import Reason, SettingsError
 from monitor.core.forecast import Forecast, RunOut
 from monitor.core.model import Account, AccountForecast, Window
-from monitor.core.ranking import Verdict, current_account, find_account, fitting, guarded
+from monitor.core.ranking import Verdict, current_account, find_account, judge_room, judge_task
 from monitor.core.state import State
 from tests.builders import NOW, before, failing, live, state, usage, waiting, window
 
@@ -38,50 +38,50 @@ TWO = state(
 def test_a_window_is_below_or_at_the_percentage(
     account: str, asked: str | None, percent: float, verdict: Verdict
 ) -> None:
-    assert guarded(TWO, NOW, account, asked, percent / 100) is verdict
+    assert judge_room(TWO, NOW, account, asked, percent / 100) is verdict
 
 
 def test_a_model_that_is_full_stops_nobody_who_did_not_ask_for_it() -> None:
-    assert guarded(TWO, NOW, "a") is Verdict.BELOW
+    assert judge_room(TWO, NOW, "a") is Verdict.BELOW
 
 
 def test_without_a_name_it_is_the_login_in_use_else_the_active_account() -> None:
-    assert guarded(TWO, NOW, most=0.93) is Verdict.BELOW
+    assert judge_room(TWO, NOW, most=0.93) is Verdict.BELOW
     there = state(*TWO.accounts.values(), logged_in="b")
-    assert guarded(there, NOW, most=0.93) is Verdict.REACHED
+    assert judge_room(there, NOW, most=0.93) is Verdict.REACHED
     assert current_account(state()) is None
-    assert guarded(state(), NOW) is Verdict.UNKNOWN
+    assert judge_room(state(), NOW) is Verdict.UNKNOWN
 
 
 def test_a_lock_counts_whatever_the_percentage() -> None:
     locked = Window("5h", 0.1, NOW + HOUR, locked_reason="abuse")
-    assert guarded(state(live("a", locked)), NOW) is Verdict.REACHED
+    assert judge_room(state(live("a", locked)), NOW) is Verdict.REACHED
 
 
 def test_a_reset_that_no_poll_has_confirmed_counts_as_one() -> None:
     passed = live("a", window("5h", 100, timedelta(seconds=-30)), at=before(minutes=2))
-    assert guarded(state(passed), NOW, window="5h") is Verdict.BELOW
+    assert judge_room(state(passed), NOW, window="5h") is Verdict.BELOW
 
 
 def test_what_is_old_or_was_never_said_is_not_known() -> None:
     old = live("a", window("5h", 10, HOUR), at=before(minutes=16))
-    assert guarded(state(old), NOW) is Verdict.UNKNOWN
-    assert guarded(state(waiting("a")), NOW) is Verdict.UNKNOWN
-    assert guarded(state(live("a", usage=usage())), NOW) is Verdict.UNKNOWN
+    assert judge_room(state(old), NOW) is Verdict.UNKNOWN
+    assert judge_room(state(waiting("a")), NOW) is Verdict.UNKNOWN
+    assert judge_room(state(live("a", usage=usage())), NOW) is Verdict.UNKNOWN
     nonsense = live("a", Window("5h", float("nan")))
-    assert guarded(state(nonsense), NOW) is Verdict.UNKNOWN
+    assert judge_room(state(nonsense), NOW) is Verdict.UNKNOWN
 
 
 def test_fresh_figures_count_while_polls_fail() -> None:
     account = failing(live("a", window("5h", 10, HOUR), at=before(minutes=14)), Reason.SERVER)
-    assert guarded(state(account), NOW) is Verdict.BELOW
+    assert judge_room(state(account), NOW) is Verdict.BELOW
 
 
 def test_an_account_can_be_called_by_its_label() -> None:
     labelled = live(
         "long@example.com", window("5h", 10), account=Account("long@example.com", label="work")
     )
-    assert guarded(state(labelled), NOW, "work") is Verdict.BELOW
+    assert judge_room(state(labelled), NOW, "work") is Verdict.BELOW
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_account_can_be_called_by_its_label() -> None:
 def test_a_wrong_name_is_wrong_usage(account: str | None, asked: str | None, words: str) -> None:
     one = state(live("user@example.com", window("5h", 10)))
     with pytest.raises(SettingsError, match=words.replace("?", r"\?")):
-        guarded(one, NOW, account, asked)
+        judge_room(one, NOW, account, asked)
 
 
 ACCOUNTS = [
@@ -142,23 +142,23 @@ def test_an_account_is_called_by_name_label_number_or_beginning(
 def test_more_room_for_use_never_turns_below_into_reached(least: float, more: float) -> None:
     low, high = sorted((least, more))
     one = state(live("a", Window("5h", 0.5)))
-    assert guarded(one, NOW, most=high) <= guarded(one, NOW, most=low)
+    assert judge_room(one, NOW, most=high) <= judge_room(one, NOW, most=low)
 
 
 def test_money_counts_where_an_account_has_nothing_else() -> None:
     spent = live("a", window("extra", 100))
-    assert guarded(state(spent), NOW) is Verdict.REACHED
-    assert guarded(state(live("a", window("extra", 100), window("5h", 3))), NOW) is Verdict.BELOW
-    assert guarded(
+    assert judge_room(state(spent), NOW) is Verdict.REACHED
+    assert judge_room(state(live("a", window("extra", 100), window("5h", 3))), NOW) is Verdict.BELOW
+    assert judge_room(
         state(live("a", window("extra", 100), window("5h", 3))), NOW, window="extra"
     ) is (Verdict.REACHED)
 
 
 def test_a_window_of_any_name_that_is_known_can_be_asked_for() -> None:
     known = state(live("a", window("opus", 100), window("5h", 3)))
-    assert guarded(known, NOW, window="opus") is Verdict.REACHED
+    assert judge_room(known, NOW, window="opus") is Verdict.REACHED
     with pytest.raises(SettingsError, match="no such window"):
-        guarded(known, NOW, window="sonnet")
+        judge_room(known, NOW, window="sonnet")
 
 
 def expecting(percent: float, per_hour: float, resets_in: timedelta = timedelta(hours=3)) -> State:
@@ -192,21 +192,21 @@ def expecting(percent: float, per_hour: float, resets_in: timedelta = timedelta(
 def test_whether_a_task_fits_beside_what_is_used_anyway(
     percent: float, per_hour: float, need: float, confidence: float, verdict: Verdict
 ) -> None:
-    assert fitting(expecting(percent, per_hour), NOW, None, None, need, confidence) is verdict
+    assert judge_task(expecting(percent, per_hour), NOW, None, None, need, confidence) is verdict
 
 
 def test_without_a_forecast_only_what_cannot_fit_is_known() -> None:
     shown = state(live("a", window("5h", 60, timedelta(hours=2))), logged_in="a")
-    assert fitting(shown, NOW, None, None, 50, 0.8) is Verdict.REACHED
-    assert fitting(shown, NOW, None, None, 30, 0.8) is Verdict.UNKNOWN
+    assert judge_task(shown, NOW, None, None, 50, 0.8) is Verdict.REACHED
+    assert judge_task(shown, NOW, None, None, 30, 0.8) is Verdict.UNKNOWN
 
 
 def test_a_window_that_nobody_has_opened_has_room_for_any_task() -> None:
     shown = state(live("a", window("5h", 0)), logged_in="a")
-    assert fitting(shown, NOW, None, None, 90, 0.8) is Verdict.BELOW
+    assert judge_task(shown, NOW, None, None, 90, 0.8) is Verdict.BELOW
 
 
 def test_of_the_week_a_task_takes_what_a_full_window_costs() -> None:
     shown = state(live("a", window("5h", 0), window("7d", 95, timedelta(days=1))), logged_in="a")
-    assert fitting(shown, NOW, None, None, 50, 0.8) is Verdict.REACHED
-    assert fitting(shown, NOW, None, "7d", 20, 0.8) is Verdict.UNKNOWN
+    assert judge_task(shown, NOW, None, None, 50, 0.8) is Verdict.REACHED
+    assert judge_task(shown, NOW, None, "7d", 20, 0.8) is Verdict.UNKNOWN

@@ -74,8 +74,8 @@ def looks(
                     learned, learned_at = learn(track.samples, now, duration, tuning=tuning), now
                 found = run_out(track.samples, now, duration, learned, calibration, tuning=tuning)
                 if found is not None and found.need > 0:
-                    interval = found.at(0.1), found.at(0.9)
-                    ours = Answer(found.probability, found.at(0.5))
+                    interval = found.full_by(0.1), found.full_by(0.9)
+                    ours = Answer(found.probability, found.full_by(0.5))
                     spent = (time.perf_counter() - began) * 1000
                     ended.append(score(found, full_at))
                     if since is None or now >= since:

@@ -82,7 +82,7 @@ PLAN_WIDE: Final = frozenset({FIVE_HOURS, SEVEN_DAYS})
 
 Memories = Mapping[str, WindowMemory]
 Result = tuple[WindowMemory, tuple[Alert, ...]]
-"""What is to be remembered of the window, and the alerts to be sent."""
+"""The new memory of the window, and the alerts to be sent."""
 
 
 def observe(

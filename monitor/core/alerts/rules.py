@@ -11,7 +11,7 @@ from typing import Final
 
 
 class AlertKind(StrEnum):
-    """What an alert says; the name of its rule in the settings, and the `kind` of the notification metrics."""
+    """The kinds of alerts: the names of their rules in the settings, and the `kind` of the notification metrics."""
 
     THRESHOLD = "threshold"
     LIMIT = "limit"
@@ -88,7 +88,7 @@ def threshold_rule(threshold: float) -> str:
 
 
 class Urgency(StrEnum):
-    """How much an alert presses; the words of the settings."""
+    """The urgency of an alert; the words of the settings."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -130,7 +130,7 @@ DEFAULT_RULES: Final[Mapping[AlertKind, Rule]] = {
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What is different for one account: its thresholds (ratios), and the rules that are silent for it."""
+    """The exceptions for one account: its thresholds (ratios), and the rules that are silent for it."""
 
     thresholds: tuple[float, ...] | None = None
     silent: frozenset[AlertKind] = frozenset()
@@ -228,7 +228,7 @@ class RuleBook:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What the alert machine remembers of a lasting condition; see `monitor.core.alerts.conditions`.
+    """The alert machine's memory of a lasting condition; see `monitor.core.alerts.conditions`.
 
     It holds `since`; it was sent at `told_at`; it has ceased at `ceased_at`. Once told it is not told again
     before `until`, where that is set: the end of the window period that it is about. `freed_at` is when an
@@ -283,7 +283,7 @@ class EndedWeek:
 
 @dataclass(frozen=True, slots=True)
 class WindowMemory:
-    """What the alert machine remembers of one window of one account; see `monitor.core.alerts.machine`.
+    """The alert machine's memory of one window of one account; see `monitor.core.alerts.machine`.
 
     `low_since` is when a hint of an early reset was seen, and `low_end` the end that it named.
     `told` are the thresholds that need no more words in this period, `reached` those that the newest samples

@@ -124,12 +124,17 @@ def database_checks(path: Path) -> list[Check]:
     try:
         check(path)
     except StorageError as error:
-        words = f"{error}; it is set aside, and a new one begun, when a monitor starts"
-        checks.append(STATE.warn(words, shell("monitor", "serve")))
+        if error.is_damage:
+            words = f"{error}; it is set aside, and a new one begun, when a monitor starts"
+            checks.append(STATE.warn(words, shell("monitor", "serve")))
+        else:
+            look = f"{shell('ls', '-l', str(path))} says whose it is, and who may use it"
+            checks.append(STATE.fail(f"{error}", look))
     for aside in list_set_aside(path):
         words = (
             f"{path.name} could not be used once: it was set aside as {aside}, and a new one begun"
         )
-        fix = Fix(shell("rm", f"{aside}"), "`rm {}`", shlex.quote(f"{aside}"))
+        remove = ["rm", "-r"] if aside.is_dir() else ["rm"]
+        fix = Fix(shell(*remove, f"{aside}"), f"`{' '.join(remove)} {{}}`", shlex.quote(f"{aside}"))
         checks.append(STATE.warn(words, fix))
     return checks

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitor.core.errors import TrackerError
-from monitor.system.files import lock_file, private_folder
+from monitor.system.files import lock_file, private_folder, target_of
 
 VERSION: Final = 2
 APPLICATION_ID: Final = 0x436C5472
@@ -122,7 +122,14 @@ _log = logging.getLogger(__name__)
 
 
 class StorageError(TrackerError):
-    """The state database cannot be written or read; the text says why, and where it is."""
+    """The state database cannot be written or read; the text says why, and where it is.
+
+    `is_damage` where the file itself is what is wrong, which the next process that writes will set aside.
+    """
+
+    def __init__(self, words: str, *, is_damage: bool = False) -> None:
+        super().__init__(words)
+        self.is_damage = is_damage
 
 
 class DamagedError(Exception):
@@ -193,9 +200,10 @@ class StateFile:
             self.close()  # somebody has removed it, or set it aside
         if self._database is None:
             if self.path != IN_MEMORY:
-                private_folder(self.path.parent)
+                private_folder(target_of(self.path).parent)
                 self.path.touch(mode=0o600)
                 self._inode = self.path.stat().st_ino
+                _check_regular(self.path)
             self._database = self._connect()
         return self._database
 
@@ -252,6 +260,7 @@ def read_only(path: Path, work: Work[T], default: T) -> T:
     try:
         if not path.exists() or path.stat().st_size == 0:
             return default
+        _check_regular(path)
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with contextlib.closing(
             sqlite3.connect(uri, uri=True, timeout=BUSY_SECS, isolation_level=None)
@@ -305,6 +314,12 @@ def damage() -> Iterator[None]:
 
 def _checksum(text: str, key: tuple[str, ...]) -> int:
     return zlib.crc32("\x1f".join((*key, text)).encode(errors="surrogatepass"))
+
+
+def _check_regular(path: Path) -> None:
+    """Raise DamagedError of a folder or a pipe, of which SQLite only says that it cannot open it."""
+    if not path.is_file():
+        raise DamagedError("it is not a regular file", "foreign")
 
 
 def _is_made(database: sqlite3.Connection) -> bool:
@@ -366,4 +381,4 @@ def _is_damage(error: Exception) -> bool:
 
 def _failure(path: Path, done: str, error: Exception) -> StorageError:
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return StorageError(f"{path} cannot be {done}: {why}")
+    return StorageError(f"{path} cannot be {done}: {why}", is_damage=_is_damage(error))

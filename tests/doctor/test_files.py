@@ -1,13 +1,16 @@
-"""The state folder: what a look and a write say of it."""
+"""The state folder and the database in it: what a look and a write say of them."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from monitor.doctor.files import folder_check
+from monitor.doctor.files import database_checks, folder_check
 from monitor.doctor.report import Outcome
+from monitor.storage.db import StateFile
 
 LOOK = (
     "import sys; from pathlib import Path;"
@@ -34,3 +37,20 @@ def test_a_disk_that_takes_nothing_is_told_with_the_reason(folder: Path) -> None
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert done.stdout == f"fail nothing can be written to {folder}: File too large\n"
     assert list(folder.iterdir()) == []
+
+
+def test_only_what_is_wrong_with_the_database_itself_is_said_to_be_mended(folder: Path) -> None:
+    path = folder / "state.db"
+    with closing(StateFile(path)) as file:
+        file.write(lambda _: None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("PRAGMA user_version = 2")
+        (check,) = database_checks(path)
+    assert check.outcome is Outcome.FAIL
+    assert check.found == f"{path} cannot be read: database is locked"
+    path.write_text("no database")
+    (check,) = database_checks(path)
+    assert check.outcome is Outcome.WARN
+    assert "it is set aside, and a new one begun" in check.found

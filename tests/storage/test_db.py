@@ -1,6 +1,7 @@
 """The file itself: whatever is wrong with it, it is set aside and named, and a new one begun; the rest is an error."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import subprocess
@@ -214,6 +215,26 @@ async def test_a_database_that_cannot_be_used_is_set_aside_under_a_name_that_say
     assert aside.read_bytes() == content
     assert aside.name in caplog.text
     check(path)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_set_aside_as_well(path: Path, make: Callable[[Path], None]) -> None:
+    make(path)
+    with closing(StateFile(path)) as file:
+        put(file, "word")
+    assert words(path) == {"word"}
+    (aside,) = list_set_aside(path)
+    assert aside.name.startswith("state.db.foreign-20")
+
+
+def test_a_link_whose_target_is_not_there_yet_leads_to_the_new_database(path: Path) -> None:
+    target = path.with_name("elsewhere") / "state.db"
+    path.symlink_to(target)
+    with closing(StateFile(path)) as file:
+        put(file, "word")
+    assert path.is_symlink()
+    assert words(target) == {"word"}
+    assert target.parent.stat().st_mode & 0o777 == 0o700
 
 
 async def lived(folder: Path) -> None:

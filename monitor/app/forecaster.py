@@ -265,7 +265,7 @@ class Forecaster:
         self._looked_at = self._clock.monotonic()
         before = self._imported
         try:
-            self._imported = await self._history.imported()
+            self._imported = await self._history.last_import()
         except StorageError:  # which the recorder reports
             return
         if before in (None, self._imported):

@@ -1,4 +1,4 @@
-"""The kept samples that forecasts learn from; on the first day those that Claude Desktop has kept, too.
+"""Reads the samples that forecasts learn from; on the first day those that Claude Desktop has kept, too.
 
 Claude Desktop writes `plan-usage-history.json` into its folder: `{"version": 2, "samples": [{"t": ms, "org": uuid,
 "u": {"fh": percent, "sd": percent, …}}]}`, a sample every 5 to 15 minutes, of some 30 days, without times of resets
@@ -16,6 +16,7 @@ from typing import Final
 
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
 from monitor.core.profiles import Sample
+from monitor.credentials.folders import home
 from monitor.storage import cache, samples
 from monitor.storage.db import StorageError
 from monitor.storage.recorder import Database
@@ -39,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class History:
-    """The history of the accounts of one settings file; `others` have more of it."""
+    """The samples of the accounts of one settings file; `others` reads more of them from other programs."""
 
     def __init__(self, database: Database, settings: str, others: Others) -> None:
         self._database = database
@@ -50,20 +51,20 @@ class History:
     async def read(
         self, account: str, since: datetime, until: datetime
     ) -> Mapping[str, Sequence[Sample]]:
-        """The samples of each window, oldest first. Raises StorageError."""
+        """Read the samples of each window, oldest first. Raises StorageError."""
         span = self._settings, account, since, until
         return await self._database.read(lambda d: samples.read(d, *span), within=READ_SECS)
 
-    async def imported(self) -> str:
-        """A text that is another one after each import. Raises StorageError."""
+    async def last_import(self) -> str:
+        """Return a text that differs after each import. Raises StorageError."""
         return await self._database.read(
             lambda database: cache.last_import(database, self._settings), within=READ_SECS
         )
 
     async def fill(self, account: str, org_id: str, now: datetime) -> int:
-        """Take over what others have kept of the account, where our own samples are of one day at most.
+        """Take over what other programs have kept of the account, unless we have samples from before today.
 
-        Returns how many samples are new. Never raises.
+        Returns the number of new samples. Never raises.
         """
         day_ago = now - FIRST_DAY
         try:
@@ -88,27 +89,22 @@ def desktop_rows(
     environ: Mapping[str, str], account: str, org_id: str, now: datetime
 ) -> Iterator[StoredSample]:
     """Read the samples that Claude Desktop has kept of this organization, blocking; bad ones are left out."""
-    for path in _files(environ):
+    folder = home(environ)
+    if sys.platform == "darwin":
+        base = folder / "Library" / "Application Support"
+    else:
+        base = Path(environ.get("XDG_CONFIG_HOME") or folder / ".config")
+    for path in sorted(base.glob(f"Claude*/{FILE}"))[:20]:  # one for each of its profiles
         try:
             document = json.loads(read_regular(path, MOST_BYTES))
         except (OSError, ValueError, RecursionError):
             continue
         kept = document.get("samples") if isinstance(document, dict) else None
         for entry in kept if isinstance(kept, list) else ():
-            yield from _rows(entry, account, org_id, now)
+            yield from _parse_entry(entry, account, org_id, now)
 
 
-def _files(environ: Mapping[str, str]) -> list[Path]:
-    """Claude Desktop's folders, one for each of its profiles."""
-    home = Path(environ.get("HOME") or "~").expanduser()
-    if sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return sorted(base.glob(f"Claude*/{FILE}"))[:20]
-
-
-def _rows(entry: object, account: str, org_id: str, now: datetime) -> Iterator[StoredSample]:
+def _parse_entry(entry: object, account: str, org_id: str, now: datetime) -> Iterator[StoredSample]:
     if not isinstance(entry, dict) or entry.get("org") != org_id:
         return
     used, milliseconds = entry.get("u"), _number(entry.get("t"))

@@ -18,7 +18,7 @@ from monitor.app.app import App, Credentials, Persistence
 from monitor.app.past_samples import desktop_rows
 from monitor.app.poller import Poller
 from monitor.core.model import Storage
-from monitor.core.state import Display, Policy, State
+from monitor.core.state import Policy, State
 from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.accounts import AccountService, AccountsFile
 from monitor.credentials.claude_code import Discovery, LoginSource, installed_version
@@ -37,7 +37,7 @@ from monitor.notify.channel import ChannelSet
 from monitor.notify.channels import build_channel_set
 from monitor.notify.channels.terminal import Show
 from monitor.paths import instance_key, refuse_missing
-from monitor.settings import Address, ApiSettings, Settings, SettingsFile, load, rule_book, state_db
+from monitor.settings import Address, ApiSettings, Settings, SettingsFile, load, policy_of, state_db
 from monitor.storage.db import IN_MEMORY, StateFile
 from monitor.storage.recorder import Database, Recorder
 from monitor.storage.samples import StoredSample
@@ -257,18 +257,6 @@ def site_of(settings: Settings, options: CliOptions) -> SiteConfig | None:
     if site.web_config is not None:
         load_web_config(site.web_config)
     return site
-
-
-def policy_of(settings: Settings) -> Policy:
-    """Pick what the core needs of the settings."""
-    interval = timedelta(seconds=settings.poll_interval_secs)
-    return Policy(
-        interval,
-        rule_book(settings),
-        settings.api.enabled,
-        keeps_history=settings.history.enabled,
-        display=Display(settings.display.theme, settings.display.ascii),
-    )
 
 
 def hosts_of(api: ApiSettings) -> ApiHosts:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from monitor.app.cached_state import cached
+from monitor.app.cached_state import read_cached
 from monitor.app.execute import execute
 from monitor.app.leadership import COMMAND_SECS
 from monitor.app.wiring import build
@@ -78,7 +78,7 @@ async def _execute(command: Command, arguments: Namespace) -> str:
 
 def _list(arguments: Namespace) -> None:
     settings = settings_of(arguments)
-    cache = AccountCache(cached(settings).facts)
+    cache = AccountCache(read_cached(settings).facts)
     if arguments.json:
         print(json.dumps({"accounts": _documents(settings, cache)}, indent=2))
         return

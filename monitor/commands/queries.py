@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
-from monitor.app.cached_state import cached, logged_in, saved_state
+from monitor.app.cached_state import find_login, read_cached, restore_state
 from monitor.app.queries import Answer, answer_query, render_watched
 from monitor.core.commands import CURRENT, StateQuery, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
@@ -372,8 +372,8 @@ def saved(arguments: Namespace) -> Saved:
     settings = settings_of(arguments)
     logs.configure("ERROR")
     at = now()
-    known = cached(settings)
-    state = saved_state(settings, known.accounts, at)
-    login = logged_in(state, AccountCache(known.facts), at)
+    known = read_cached(settings)
+    state = restore_state(settings, known.accounts, at)
+    login = find_login(state, AccountCache(known.facts), at)
     state, _ = update(state, LoginSeen(at, login.account))
     return Saved(state, login.known)

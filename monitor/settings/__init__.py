@@ -1,7 +1,7 @@
 """The settings file: typed values out of it, and edits that keep all the rest of it as it was."""
 
 from monitor.settings.file import SettingsFile
-from monitor.settings.model import ApiSettings, Settings, rule_book
+from monitor.settings.model import ApiSettings, Settings, policy_of, rule_book
 from monitor.settings.reader import load, state_db
 from monitor.settings.schema import Address, parse_duration, parse_listen, parse_since
 
@@ -14,6 +14,7 @@ __all__ = [
     "parse_duration",
     "parse_listen",
     "parse_since",
+    "policy_of",
     "rule_book",
     "state_db",
 ]

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ from monitor.core.alerts.rules import (
 )
 from monitor.core.model import Account, AuthMethod, Storage
 from monitor.core.sanitize import holds_secret, printable
-from monitor.core.state import Theme
+from monitor.core.state import Display, Policy, Theme
 from monitor.settings.schema import (
     Address,
     InvalidValueError,
@@ -455,4 +456,15 @@ def rule_book(settings: Settings) -> RuleBook:
         rules=rules,
         overrides=settings.overrides,
         enabled=notifications.enabled,
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Pick what the core needs of the settings."""
+    return Policy(
+        timedelta(seconds=settings.poll_interval_secs),
+        rule_book(settings),
+        settings.api.enabled,
+        keeps_history=settings.history.enabled,
+        display=Display(settings.display.theme, settings.display.ascii),
     )

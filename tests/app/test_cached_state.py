@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app.cached_state import NOT_KNOWN, LoggedIn, logged_in
+from monitor.app.cached_state import NOT_KNOWN, CurrentLogin, find_login
 from monitor.core.model import Account, AuthMethod, Identity, Profile, Secret
 from monitor.core.state import State
 from monitor.credentials.account_cache import AccountCache, CachedAccount, digest
@@ -39,9 +39,9 @@ class Home:
             for name, (token, folders) in facts.items()
         }
 
-    def says(self, shown: State | None = None, **environ: str) -> LoggedIn:
+    def says(self, shown: State | None = None, **environ: str) -> CurrentLogin:
         shown = shown or state(live("work"), live("home"))
-        return logged_in(shown, AccountCache(self.entries), NOW, {**self.env, **environ}, "linux")
+        return find_login(shown, AccountCache(self.entries), NOW, {**self.env, **environ}, "linux")
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def home(tmp_path: Path) -> Home:
 def test_a_token_tells_whose_it_is_wherever_it_lies(home: Home) -> None:
     home.learnt(work=(TOKEN, []), home=("sk-ant-oat01-other", [""]))
     home.logs_in(".claude", TOKEN)
-    assert home.says() == LoggedIn("work")
-    assert home.says(CLAUDE_CONFIG_DIR=f"{home.folder}/.claude/") == LoggedIn("work")
+    assert home.says() == CurrentLogin("work")
+    assert home.says(CLAUDE_CONFIG_DIR=f"{home.folder}/.claude/") == CurrentLogin("work")
 
 
 def test_the_folder_is_the_one_that_claude_code_would_look_into(home: Home) -> None:
@@ -61,24 +61,24 @@ def test_the_folder_is_the_one_that_claude_code_would_look_into(home: Home) -> N
     home.logs_in(".claude", TOKEN)
     home.logs_in(".claude-1", RENEWED)
     elsewhere = str(home.folder / ".claude-1")
-    assert home.says(CLAUDE_CONFIG_DIR=elsewhere) == LoggedIn("home")
-    assert home.says(CLAUDE_CONFIG_DIR="", CLAUDE_SECURESTORAGE_CONFIG_DIR=elsewhere) == LoggedIn(
-        "home"
-    )
-    assert home.says(CLAUDE_CONFIG_DIR=elsewhere, CLAUDE_SECURESTORAGE_CONFIG_DIR="") == LoggedIn(
-        "work"
-    )
+    assert home.says(CLAUDE_CONFIG_DIR=elsewhere) == CurrentLogin("home")
+    assert home.says(
+        CLAUDE_CONFIG_DIR="", CLAUDE_SECURESTORAGE_CONFIG_DIR=elsewhere
+    ) == CurrentLogin("home")
+    assert home.says(
+        CLAUDE_CONFIG_DIR=elsewhere, CLAUDE_SECURESTORAGE_CONFIG_DIR=""
+    ) == CurrentLogin("work")
 
 
 def test_nobody_is_logged_in_where_there_is_no_login(home: Home) -> None:
-    assert home.says() == LoggedIn()
+    assert home.says() == CurrentLogin()
     home.learnt(work=(TOKEN, []))
     home.logs_in(".claude", TOKEN)
     assert (
-        home.says(CLAUDE_CONFIG_DIR="~/.claude") == LoggedIn()
+        home.says(CLAUDE_CONFIG_DIR="~/.claude") == CurrentLogin()
     )  # a ~ in the environment is a name
     home.logs_in(".claude", TOKEN).write_text('{"mcpOAuth": {}}')
-    assert home.says() == LoggedIn()
+    assert home.says() == CurrentLogin()
 
 
 def test_a_token_that_nobody_knows_may_be_anybodys(home: Home) -> None:
@@ -90,7 +90,7 @@ def test_a_token_that_nobody_knows_may_be_anybodys(home: Home) -> None:
 def test_a_token_that_has_ended_is_of_whoever_lives_there(home: Home) -> None:
     home.learnt(work=(TOKEN, [""]))
     home.logs_in(".claude", RENEWED, ends=timedelta(hours=-1))
-    assert home.says() == LoggedIn("work")
+    assert home.says() == CurrentLogin("work")
 
 
 def test_a_token_that_was_asked_about_is_of_whom_the_answer_named(home: Home) -> None:
@@ -101,9 +101,9 @@ def test_a_token_that_was_asked_about_is_of_whom_the_answer_named(home: Home) ->
     learnt["work"] = CachedAccount(work, token_digest=digest(Secret(TOKEN)))
     learnt.remember(Secret(RENEWED), Profile(work, "me@work.com", "Work", None))
     home.logs_in(".claude", RENEWED)
-    assert home.says() == LoggedIn("work")
+    assert home.says() == CurrentLogin("work")
     learnt.remember(Secret(RENEWED), Profile(stranger, "x@x.com", "X", None))
-    assert home.says() == LoggedIn()
+    assert home.says() == CurrentLogin()
 
 
 def test_what_cannot_be_read_tells_nothing(home: Home) -> None:
@@ -126,6 +126,6 @@ def test_the_keychain_is_not_asked(home: Home) -> None:
     home.learnt(work=(TOKEN, [""]))
     home.logs_in(".claude", TOKEN)
     assert (
-        logged_in(state(live("work")), AccountCache(home.entries), after(), home.env, "darwin")
+        find_login(state(live("work")), AccountCache(home.entries), after(), home.env, "darwin")
         == NOT_KNOWN
     )

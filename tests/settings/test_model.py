@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor.app.wiring import policy_of
 from monitor.core.alerts.rules import DEFAULT_RULES, AlertKind, Override, Rule, RuleBook, Urgency
 from monitor.core.errors import SettingsError
 from monitor.core.state import Display, Theme
-from monitor.settings import Settings, rule_book
+from monitor.settings import Settings, policy_of, rule_book
 from monitor.settings.model import (
     AlertmanagerSettings,
     AppriseSettings,

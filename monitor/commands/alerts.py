@@ -94,7 +94,7 @@ def _subject(alert: Alert) -> tuple[str, ...]:
 def _replay(arguments: Namespace, now: datetime) -> None:
     since = parse_since(arguments.since or (DEMO_LATELY if arguments.demo else LATELY), now)
     if arguments.demo:
-        polls, rules = _demo_samples(since, now), RuleBook()
+        polls, rules = list(_demo_samples(since, now)), RuleBook()
     else:
         rows = _settings_id(arguments)
         polls = samples.usages(state_db(os.environ), rows, since - WARM_UP, now)

@@ -90,6 +90,9 @@ _SCHEMA: Final = (
 _CHECKED: Final = ("cache", "alerts", "deliveries", "requests", "backoffs")
 """Read through when the file is opened. The samples are many: damage to them is found where one comes upon it."""
 
+_KINDS: Final = {"TEXT": str, "INTEGER": int, "REAL": float}
+"""The types that the schema declares."""
+
 _WITH_CHECKSUM: Final = (
     "SELECT settings, kind, name, document, checksum FROM cache",
     "SELECT settings, key, document, checksum FROM alerts",
@@ -352,14 +355,13 @@ def _check_tables(database: sqlite3.Connection) -> None:
 def _check_rows(database: sqlite3.Connection) -> None:
     _check_tables(database)
     for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+        columns = database.execute(f'PRAGMA table_info("{table}")').fetchall()
+        kinds = [_KINDS.get(kind, object) for _, _, kind, *_ in columns]
         rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name of the schema
         number = 0
         try:
             for number, row in enumerate(rows, 1):
-                numbers = [value for value in row if isinstance(value, float)]
-                if any(isinstance(each, bytes) for each in row) or not all(
-                    map(math.isfinite, numbers)
-                ):
+                if not all(map(_is_of_kind, row, kinds)):
                     raise DamagedError(f"row {number} of {table} is not as it was written")
         except (sqlite3.Error, UnicodeDecodeError) as error:
             words = f"row {number + 1} of {table} cannot be read: {error}"
@@ -367,6 +369,13 @@ def _check_rows(database: sqlite3.Connection) -> None:
     (words,) = database.execute("PRAGMA integrity_check").fetchone()
     if words != "ok":
         raise DamagedError(words)
+
+
+def _is_of_kind(value: object, kind: type) -> bool:
+    """Say whether it is what the column was declared for, which SQLite itself does not ask."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return value is None or isinstance(value, kind)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -4,8 +4,9 @@ A series is one window of one account of one settings file. Of what is older tha
 sample, and its highest where the window was reset after it: no use is lost, and no peak.
 """
 
+import math
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 from monitor.core.model import Usage, Window
 from monitor.core.profiles import Sample
-from monitor.storage.db import read_only
+from monitor.storage.db import DamagedError, damage, read_only
 
 FULL_FOR: Final = timedelta(days=8)
 KEPT: Final = timedelta(days=396)
@@ -139,19 +140,25 @@ def forget(database: sqlite3.Connection, settings: str) -> None:
     database.execute("DELETE FROM series WHERE settings = ?", (settings,))
 
 
-def usages(
-    path: Path, settings: str, since: datetime, until: datetime
-) -> Iterator[tuple[str, Usage]]:
-    """Yield what each poll from `since` to `until`, both included, brought of which account, oldest first.
+def usages(path: Path, settings: str, since: datetime, until: datetime) -> list[tuple[str, Usage]]:
+    """What each poll from `since` to `until`, both included, brought of which account, oldest first.
 
     Nothing where there is no file. Raises StorageError where it cannot be read.
     """
     span = settings, since.timestamp(), until.timestamp()
-    nothing: list[tuple[float, str, str, float, float | None]] = []
-    rows = read_only(path, lambda database: database.execute(_BETWEEN, span).fetchall(), nothing)
-    for (at, account), samples in groupby(rows, itemgetter(0, 1)):
-        windows = tuple(Window(key, used, _instant(end)) for _, _, key, used, end in samples)
-        yield account, Usage(datetime.fromtimestamp(at, UTC), windows)
+
+    def parse(database: sqlite3.Connection) -> list[tuple[str, Usage]]:
+        found = []
+        with damage():
+            for (at, account), rows in groupby(database.execute(_BETWEEN, span), itemgetter(0, 1)):
+                windows = []
+                for _, _, key, used, end in rows:
+                    _verify(account, key, used)
+                    windows.append(Window(key, used, _instant(end)))
+                found.append((account, Usage(datetime.fromtimestamp(at, UTC), tuple(windows))))
+        return found
+
+    return read_only(path, parse, [])
 
 
 def windows(database: sqlite3.Connection, settings: str, accounts: Iterable[str]) -> set[str]:
@@ -172,12 +179,20 @@ def read(
     span = settings, account, since.timestamp(), until.timestamp(), window
     found: dict[str, list[Sample]] = {}
     resets_at: dict[float | None, datetime | None] = {}  # one object for all samples of a period
-    for window, at, used, end in database.execute(_OF_ACCOUNT, span):
-        if end not in resets_at:
-            resets_at[end] = _instant(end)
-        sample = Sample(datetime.fromtimestamp(at, UTC), used, resets_at[end])
-        found.setdefault(window, []).append(sample)
+    with damage():
+        for key, at, used, end in database.execute(_OF_ACCOUNT, span):
+            _verify(account, key, used)
+            if end not in resets_at:
+                resets_at[end] = _instant(end)
+            sample = Sample(datetime.fromtimestamp(at, UTC), used, resets_at[end])
+            found.setdefault(key, []).append(sample)
     return found
+
+
+def _verify(account: object, key: object, used: float) -> None:
+    """Raise DamagedError, or within `damage` anything, of what nobody wrote: any column may contain any type."""
+    if not (isinstance(account, str) and isinstance(key, str) and math.isfinite(used)):
+        raise DamagedError("a sample is not as it was written")
 
 
 def _instant(timestamp: float | None) -> datetime | None:

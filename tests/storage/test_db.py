@@ -323,7 +323,7 @@ def test_damage_to_the_samples_is_found_where_one_comes_upon_it(path: Path) -> N
     assert len(list(samples.usages(path, "", NOW, after(days=1)))) == 1
 
 
-@pytest.mark.parametrize("value", [float("inf"), b"\xff"])
+@pytest.mark.parametrize("value", [float("inf"), b"\xff", "much"])
 def test_the_check_of_the_doctor_reads_every_row(path: Path, value: object) -> None:
     def fill(database: sqlite3.Connection) -> None:
         for n in range(50):

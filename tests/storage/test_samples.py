@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from monitor.core.model import Usage, Window
 from monitor.storage import samples
-from monitor.storage.db import StorageError
+from monitor.storage.db import StorageError, list_set_aside
 from tests.builders import NOW, after, before, usage, window
 from tests.storage.factories import write
 
@@ -160,3 +160,23 @@ def test_a_damaged_file_is_an_error_to_its_reader_who_leaves_it_where_it_is(tmp_
     with pytest.raises(StorageError, match=r"state\.db cannot be read: file is not a database"):
         kept(path)
     assert [file.name for file in tmp_path.iterdir()] == ["state.db"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE samples SET utilization = 'much'",
+        "UPDATE samples SET utilization = X'01'",
+        "UPDATE samples SET utilization = 9e999",
+        "UPDATE samples SET resets_at = 'soon'",
+        "UPDATE samples SET resets_at = 1e300",
+        "UPDATE series SET window = CAST(window AS BLOB)",
+    ],
+)
+def test_a_sample_of_another_type_is_damage(path: Path, change: str) -> None:
+    append(path, "a", usage(window("5h", 42, timedelta(hours=2))))
+    write(path, lambda database: database.execute(change))
+    with pytest.raises(StorageError, match=r"state\.db cannot be read: a (row|sample) "):
+        kept(path)
+    assert write(path, lambda database: samples.read(database, "", "a", *FOREVER)) == {}
+    assert len(list_set_aside(path)) == 1

@@ -1,4 +1,4 @@
-"""Answers about a state, in text: those of the leader to who asks, and of a command by cached figures. Pure.
+"""Answers queries about a state in text, for the leader's followers and for commands on saved figures. Pure.
 
 Light on purpose: of what it imports, nothing loads a server, a client or a keyring.
 """
@@ -88,33 +88,34 @@ def _word(name: str | None, longest: int = LONGEST_WORD) -> str | None:
 def render_watched(state: State, now: datetime, query: WatchLines) -> str:
     """Make what a stream of lines shows: one of JSON, or one in a format for each account. Raises SettingsError."""
     if query.form == "json":
-        return f"{render_json(_narrowed(state, query.account), now, indent=None)}\n"
+        return f"{render_json(_narrow(state, query.account), now, indent=None)}\n"
     return lines_of(state, now, parse_format(query.format or DEFAULT), query.account)
 
 
 def lines_of(state: State, now: datetime, form: Format, account: str | None = None) -> str:
     """Render the lines of all accounts or of one, each with a newline at its end."""
-    shown = _narrowed(state, account)
+    shown = _narrow(state, account)
     return "".join(f"{render_line(form, shown, name, now)}\n" for name in shown.accounts)
 
 
 def _status(state: State, now: datetime, query: Status) -> Answer:
     if query.format is not None:
         return Answer(0, lines_of(state, now, parse_format(query.format), query.account))
+    shown = _narrow(state, query.account)
     match query.form:
         case "json":
-            return Answer(0, f"{render_json(_narrowed(state, query.account), now)}\n")
+            return Answer(0, f"{render_json(shown, now)}\n")
         case "textfile":
             from exporters.prometheus import render_textfile  # loads what no other answer needs
 
-            return Answer(0, render_textfile(_narrowed(state, query.account), now))
+            return Answer(0, render_textfile(shown, now))
         case "table":
             columns = min(max(query.columns, 1), _WIDEST)
-            return Answer(0, render_plain(_narrowed(state, query.account), now, columns))
+            return Answer(0, render_plain(shown, now, columns))
     raise SettingsError(f"not understood: form = {query.form!r}")
 
 
-def _narrowed(state: State, account: str | None) -> State:
+def _narrow(state: State, account: str | None) -> State:
     """Return the state with this account alone; `active` still says whether it is the active one."""
     if account is None:
         return state
@@ -133,15 +134,16 @@ def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
     match form:
         case "words":
             reasons = "; ".join(choice.reasons)
-            return _named(choice, lambda name: f"{clean(name)}: {reasons}{later}")
+            return _describe(choice, lambda name: f"{clean(name)}: {reasons}{later}")
         case "all":
             return _ranking(choice, now, later)
         case "json":
-            return Answer(0, f"{json.dumps(_document(state, choice, now), indent=2)}\n")
+            return Answer(0, f"{json.dumps(_choice_document(state, choice, now), indent=2)}\n")
         case "name":
-            return _named(choice, lambda name: name)
-        case "config-dir":
-            return _config_dir(state, now, model)
+            return _describe(choice, lambda name: name)
+        case "config-dir":  # an empty line is Claude Code's default place, as in its own variable
+            choice = _choose_with_folder(state, now, model)
+            return _describe(choice, lambda name: config_dir(state.accounts[name]) or "")
     raise SettingsError(f"not understood: form = {form!r}")
 
 
@@ -153,7 +155,7 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
         raise SettingsError(f"--plan has no form --{query.form}")
     limits = all_limits(state, now)
     if not limits:
-        return _named(choose(state, now), clean)
+        return _describe(choose(state, now), clean)
     weights = {one.name: one.plan_weight for one in limits}
     known = [
         (forecast, weights[name])
@@ -209,17 +211,17 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
 def _ranking(choice: Choice, now: datetime, later: str) -> Answer:
     """Give a line for each account, the best first; an arrow stands before the one to use now. `later` is the end."""
     if not choice.ranking:
-        return _named(choice, clean)
+        return _describe(choice, clean)
     names = [clean(candidate.account) for candidate in choice.ranking]
     cells = max(map(width, names))
     lines = [
-        f"{'→' if choice.usable and place == 0 else ' '} {pad(name, cells)}  {_room(candidate, now)}"
+        f"{'→' if choice.usable and place == 0 else ' '} {pad(name, cells)}  {_room_words(candidate, now)}"
         for place, (name, candidate) in enumerate(zip(names, choice.ranking, strict=True))
     ]
     return Answer(0, "\n".join(lines) + f"{later}\n")
 
 
-def _room(candidate: Candidate, now: datetime) -> str:
+def _room_words(candidate: Candidate, now: datetime) -> str:
     """Say what is left of it, or when it is free, and what is to be known of that."""
     if candidate.confidence is Confidence.FULL:
         free = candidate.free_at
@@ -240,10 +242,7 @@ def _room(candidate: Candidate, now: datetime) -> str:
 def _run(state: State, now: datetime, query: Run) -> Answer:
     """Name the account to run a command as, and Claude Code's folder of it; code 4 where it has no room."""
     if query.account is None:
-        placed = {n: one for n, one in state.accounts.items() if config_dir(one) is not None}
-        if state.accounts and not placed:
-            return Answer(1, _NO_PLACE.format("any account"))
-        choice = choose(replace(state, accounts=placed), now)
+        choice = _choose_with_folder(state, now)
         if choice.account is None:
             return _no_account(choice)
         roomy = (
@@ -273,23 +272,22 @@ def _run(state: State, now: datetime, query: Run) -> Answer:
     return Answer(0, json.dumps({"account": name, "config_dir": folder}))
 
 
-def _named(choice: Choice, what: Callable[[str], str]) -> Answer:
+def _describe(choice: Choice, what: Callable[[str], str]) -> Answer:
     """Describe the chosen account, or give one line that says why none is."""
     if not choice.usable or choice.account is None:
         return _no_account(choice)
     return Answer(0, f"{what(choice.account)}\n")
 
 
-def _config_dir(state: State, now: datetime, model: str | None) -> Answer:
-    """Choose among accounts with a folder of Claude Code; an empty line is its default place, here as there."""
+def _choose_with_folder(state: State, now: datetime, model: str | None = None) -> Choice:
+    """Choose among the accounts of which a folder of Claude Code is known."""
     placed = {name: one for name, one in state.accounts.items() if config_dir(one) is not None}
     if state.accounts and not placed:
-        return Answer(1, _NO_PLACE.format("any account"))
-    choice = choose(replace(state, accounts=placed), now, model)
-    return _named(choice, lambda name: config_dir(placed[name]) or "")
+        return Choice(None, False, (_NO_PLACE.format("any account"),))
+    return choose(replace(state, accounts=placed), now, model)
 
 
-def _document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
+def _choice_document(state: State, choice: Choice, now: datetime) -> Mapping[str, Any]:
     chosen = state.accounts.get(choice.account or "")
     pool = state.fresh_pool(now)
     return {

@@ -35,7 +35,7 @@ from monitor.core.commands import (
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import ReloadFailed
 from monitor.core.state import State
-from monitor.ipc.mirror import Changes
+from monitor.ipc.mirror import Deltas
 from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.settings import Settings
@@ -89,7 +89,7 @@ class Leader:
         self._reloading = asyncio.Lock()
         self._executed = 0
         self.exporting = MetricsServer(lambda: view.state, options.clock)
-        self._changes = Changes()
+        self._deltas = Deltas()
         self._moment: tuple[State | None, datetime | None] = None, None
         self._made: dict[WatchLines, bytes] = {}
         self._server = Server(self.answer, socket_path, sock=self._passed.control)
@@ -148,7 +148,7 @@ class Leader:
         def news() -> bytes:
             nonlocal sent
             before, sent = sent, self._view.state
-            return self._changes.lines(before, sent)
+            return self._deltas.lines(before, sent)
 
         return Stream(news, self._view.wait_for_change)
 

@@ -12,7 +12,7 @@ from monitor.core.errors import SilentLeaderError, TrackerError
 from monitor.core.state import State
 from monitor.ipc.client import order
 from monitor.ipc.lock import Lock, holder
-from monitor.ipc.mirror import mirrored
+from monitor.ipc.mirror import mirror_state
 from monitor.system.aio import Daemon, Observable, wait_for_either
 
 if TYPE_CHECKING:  # it brings all that polls
@@ -153,7 +153,7 @@ class Election:
         who = self._who()
 
         async def follow() -> None:
-            async for state in mirrored(self._socket):
+            async for state in mirror_state(self._socket):
                 if not self._is_following:
                     self._status = f"attached to {who}"
                     self._is_following = self._has_begun = True

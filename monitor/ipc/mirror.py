@@ -37,23 +37,25 @@ class StateDelta:
     log: tuple[LoggedAlert, ...] | None = None
 
 
-def encode_state(state: State) -> str:
-    """Make the line of a whole state."""
-    return _line(
-        StateDelta(_shared(state), tuple(state.accounts.values()), whole=True, log=state.log)
+def encode_delta(before: State | None, after: State) -> str:
+    """Make the line that leads from one state, or from any between the two, to the other; from None it is whole."""
+    whole = before is None or list(before.accounts) != list(after.accounts)
+    known: Mapping[str, AccountState] = {} if before is None or whole else before.accounts
+    accounts = tuple(
+        replace(new, account=replace(new.account, token_command=()), alerts={}, conditions={})
+        for name, new in after.accounts.items()
+        if new is not known.get(name)
     )
+    rules = after.policy.alerts
+    # What the form of an account shows.
+    policy = replace(after.policy, alerts=RuleBook(rules.thresholds, overrides=rules.overrides))
+    state = replace(after, policy=policy, accounts={}, conditions={}, restored={}, log=())
+    log = None if before is not None and not whole and after.log is before.log else after.log
+    delta = StateDelta(state, accounts, whole, log)
+    return json.dumps(encode(StateDelta, delta), separators=(",", ":"))
 
 
-def encode_change(before: State, after: State) -> str:
-    """Make the line that leads from one state, or from any between the two, to the other."""
-    if list(before.accounts) != list(after.accounts):
-        return encode_state(after)
-    changed = (new for name, new in after.accounts.items() if new is not before.accounts[name])
-    log = None if after.log is before.log else after.log
-    return _line(StateDelta(_shared(after), tuple(changed), log=log))
-
-
-class Changes:
+class Deltas:
     """Makes each line once for all who follow: most of them have seen the same state."""
 
     def __init__(self) -> None:
@@ -61,21 +63,20 @@ class Changes:
         self._made: list[tuple[State | None, bytes]] = []
 
     def lines(self, seen: State | None, newest: State) -> bytes:
-        """Return what leads to the newest state; all of it for who has `seen` none."""
+        """Return the lines that lead from the state that was `seen` to the newest one."""
         if newest is seen:
             return b""
         if newest is not self._newest:
             self._newest, self._made = newest, []
         known = next((lines for state, lines in self._made if state is seen), None)
         if known is None:
-            text = encode_state(newest) if seen is None else encode_change(seen, newest)
-            known = render_lines(text)
+            known = render_lines(encode_delta(seen, newest))
             self._made.append((seen, known))
         return known
 
 
 def apply_line(line: bytes, before: State) -> State:
-    """Return the state that a line leads to. Raises TrackerError where it is none of ours."""
+    """Return the state after a line. Raises TrackerError for a line of another version."""
     try:
         delta = decode(StateDelta, json.loads(line))
     except (ValueError, RecursionError):
@@ -86,30 +87,13 @@ def apply_line(line: bytes, before: State) -> State:
     return replace(delta.state, accounts={**known, **changed}, log=log)
 
 
-def _shared(state: State) -> State:
-    rules = state.policy.alerts
-    book = RuleBook(
-        rules.thresholds, overrides=rules.overrides
-    )  # what the form of an account shows
-    policy = replace(state.policy, alerts=book)
-    return replace(state, policy=policy, accounts={}, conditions={}, restored={}, log=())
-
-
-def _line(delta: StateDelta) -> str:
-    accounts = tuple(
-        replace(a, account=replace(a.account, token_command=()), alerts={}, conditions={})
-        for a in delta.accounts
-    )
-    return json.dumps(encode(StateDelta, replace(delta, accounts=accounts)), separators=(",", ":"))
-
-
 def read_state(path: str, limit_secs: float = SILENT_SECS) -> State | None:
     """Return the leader's state at this moment, blocking; None where nobody listens. Raises TrackerError."""
     lines = stream(path, encode_request(WatchState()), first_secs=limit_secs)
     return None if lines is None else apply_line(next(lines, b""), State())
 
 
-async def mirrored(path: str, silent_secs: float = SILENT_SECS) -> AsyncGenerator[State, None]:
+async def mirror_state(path: str, silent_secs: float = SILENT_SECS) -> AsyncGenerator[State, None]:
     """Yield the leader's state, and each newer one, until the leader ends; nothing where nobody listens.
 
     Raises SilentLeaderError where nothing is heard of it, another TrackerError where it refuses, or is not to be

@@ -21,7 +21,7 @@ from monitor.core.commands import (
 )
 from monitor.core.state import State
 from monitor.ipc.lock import own_folder
-from monitor.ipc.mirror import encode_state
+from monitor.ipc.mirror import encode_delta
 from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.paths import config_path, instance
@@ -42,7 +42,9 @@ class StandIn:
             case WatchLines():
                 return self._lines(request)
             case WatchState():
-                return Stream(lambda: render_lines(encode_state(self.state)), asyncio.Event().wait)
+                return Stream(
+                    lambda: render_lines(encode_delta(None, self.state)), asyncio.Event().wait
+                )
             case Status() | Next() | Guard() | Run():
                 self.asked.append(request)
                 return answer_query(self.state, datetime.now(UTC), request)

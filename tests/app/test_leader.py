@@ -28,7 +28,7 @@ from monitor.core.errors import SettingsError
 from monitor.core.model import AccountState
 from monitor.core.state import State
 from monitor.demo.server import Fault, usage_body
-from monitor.ipc.mirror import mirrored
+from monitor.ipc.mirror import mirror_state
 from monitor.ipc.server import Stream
 from monitor.paths import instance_key
 from monitor.storage.cache import read
@@ -122,7 +122,7 @@ async def test_a_reload_asks_nobody_before_time_and_forgets_no_figure(user: User
 async def test_a_reload_drops_no_follower_and_each_sees_what_changed(user: UserHome) -> None:
     async with user.leader() as leader:
         await user.polled()
-        async with asyncio.timeout(5), contextlib.aclosing(mirrored(user.socket)) as states:
+        async with asyncio.timeout(5), contextlib.aclosing(mirror_state(user.socket)) as states:
             assert len((await anext(states)).accounts) == 2
             user.settle(user.people[:1], interval=1800)
             await leader.reload()
@@ -522,7 +522,7 @@ async def test_an_edit_of_an_account_changes_the_rules_at_once_and_under_its_new
         state = await user.seen(lambda state: "work" in state.accounts)
         assert state.policy.alerts.overrides == {"work": own}
         assert state.accounts["work"].account.reserve == 0.15
-        async with contextlib.aclosing(mirrored(user.socket)) as states:
+        async with contextlib.aclosing(mirror_state(user.socket)) as states:
             policy = (await anext(states)).policy
             assert policy.alerts.overrides == {"work": own}, "a follower's form shows it"
 

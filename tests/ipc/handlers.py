@@ -10,7 +10,7 @@ from typing import Any
 
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
-from monitor.ipc.mirror import encode_state
+from monitor.ipc.mirror import encode_delta
 from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, ServerLimits, Stream
 
@@ -67,7 +67,7 @@ class FakeHandler:
 
     def _state(self) -> str:
         self.renderings += 1
-        return encode_state(State(active=self._number, storage_failure=self.padding or None))
+        return encode_delta(None, State(active=self._number, storage_failure=self.padding or None))
 
     def _document(self) -> str:
         self.renderings += 1

@@ -20,11 +20,10 @@ from monitor.core.errors import SettingsError, SilentLeaderError, TrackerError
 from monitor.core.model import Account
 from monitor.core.state import LoggedAlert, State
 from monitor.ipc.mirror import (
-    Changes,
+    Deltas,
     apply_line,
-    encode_change,
-    encode_state,
-    mirrored,
+    encode_delta,
+    mirror_state,
 )
 from monitor.ipc.server import ServerLimits, Stream
 from monitor.system.aio import Observable
@@ -46,7 +45,7 @@ class Mirror:
         self.task = asyncio.create_task(self._follow(path, silent_secs))
 
     async def _follow(self, path: Path, silent_secs: float) -> None:
-        async for shown in mirrored(str(path), silent_secs):
+        async for shown in mirror_state(str(path), silent_secs):
             self.view.show(shown)
 
     async def ready(self) -> State:
@@ -59,12 +58,12 @@ class Mirror:
 
 
 async def first_of(path: Path) -> State:
-    async with aclosing(mirrored(str(path))) as states:
+    async with aclosing(mirror_state(str(path))) as states:
         return await anext(states)
 
 
 async def test_nobody_to_mirror_is_no_state(path: Path) -> None:
-    assert [shown async for shown in mirrored(str(path))] == []
+    assert [shown async for shown in mirror_state(str(path))] == []
 
 
 async def test_a_connection_that_comes_when_nobody_waits_any_more_is_closed(path: Path) -> None:
@@ -202,17 +201,17 @@ SECOND = state(live("second@example.com"))
 def test_a_change_sends_only_the_accounts_that_changed() -> None:
     both = state(live("first@example.com"), live("second@example.com"))
     changed = replace(both, accounts={**both.accounts, **FIRST.accounts})
-    line = encode_change(both, changed)
+    line = encode_delta(both, changed)
     assert "second@" not in line
     assert apply_line(line.encode(), both).accounts == changed.accounts
 
 
 def test_another_list_of_accounts_is_sent_whole() -> None:
-    assert apply_line(encode_change(FIRST, SECOND).encode(), FIRST).accounts == SECOND.accounts
+    assert apply_line(encode_delta(FIRST, SECOND).encode(), FIRST).accounts == SECOND.accounts
 
 
 def test_each_who_follows_is_led_from_what_it_has_seen_and_the_lines_are_made_once() -> None:
-    changes, both = Changes(), state(live("first@example.com"), live("second@example.com"))
+    changes, both = Deltas(), state(live("first@example.com"), live("second@example.com"))
     once = replace(both, accounts={**both.accounts, **FIRST.accounts})
     twice = replace(once, accounts={**once.accounts, **SECOND.accounts}, active=1)
     assert apply_line(changes.lines(None, both), State()).accounts == both.accounts
@@ -227,17 +226,17 @@ def test_each_who_follows_is_led_from_what_it_has_seen_and_the_lines_are_made_on
 def test_the_log_of_alerts_is_sent_when_it_changes() -> None:
     entry = LoggedAlert(Alert(AlertKind.LOGIN, "first@example.com", "", NOW), NOW)
     logged = replace(FIRST, log=(entry,))
-    assert apply_line(encode_state(logged).encode(), State()).log == (entry,)
-    assert apply_line(encode_change(FIRST, logged).encode(), FIRST).log == (entry,)
+    assert apply_line(encode_delta(None, logged).encode(), State()).log == (entry,)
+    assert apply_line(encode_delta(FIRST, logged).encode(), FIRST).log == (entry,)
     muted = replace(logged, muted_until=NOW)
-    line = encode_change(logged, muted)
+    line = encode_delta(logged, muted)
     assert "login" not in line
     assert apply_line(line.encode(), logged).log == (entry,)
 
 
 def test_what_may_be_private_is_not_sent() -> None:
     account = Account("a", token_command=("pass", "show", "claude"))
-    sent = encode_state(state(waiting("a", account=account)))
+    sent = encode_delta(None, state(waiting("a", account=account)))
     assert "pass" not in sent
 
 

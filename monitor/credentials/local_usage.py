@@ -36,13 +36,16 @@ Parse = Callable[[bytes, datetime], Usage]
 
 
 @dataclass(slots=True)
-class _Noted:
-    """The facts in one `.claude.json`, when they were read, and its look; `told` is the usage that was dealt with."""
+class _Reading:
+    """The facts that were read last in one `.claude.json`, when that was, and the file's stamp then.
+
+    `taken` is the usage that was brought into the state last.
+    """
 
     stamp: Hashable = None
     at: datetime | None = None
     facts: ClaudeFacts | None = None
-    told: Hashable = None
+    taken: Hashable = None
 
 
 class LocalUsage:
@@ -57,8 +60,8 @@ class LocalUsage:
         self._store = store
         self._clock = clock
         self._parse = parse
-        self._noted: defaultdict[str, _Noted] = defaultdict(_Noted)
-        self._said: dict[str, object] = {}
+        self._readings: defaultdict[str, _Reading] = defaultdict(_Reading)
+        self._limits_of: dict[str, object] = {}
         self._threads = DaemonThreads(DISK_SECS)
 
     async def run(self) -> None:
@@ -72,8 +75,8 @@ class LocalUsage:
         places = self._registry.places
         if not places:  # else the watcher finds what is new
             await self._watcher.find_places()
-        for key in self._noted.keys() - places.keys():
-            del self._noted[key]
+        for key in self._readings.keys() - places.keys():
+            del self._readings[key]
         sources = [place.source for place in places.values()]
         stamps = await self._peek(sources)
         for source in sources:
@@ -106,10 +109,10 @@ class LocalUsage:
         session, limits = document.get("session_id"), document["rate_limits"]
         if not isinstance(session, str):
             return True
-        before = self._said.pop(session, None)
-        self._said[session] = limits
-        if len(self._said) > SESSIONS:
-            del self._said[next(iter(self._said))]
+        before = self._limits_of.pop(session, None)
+        self._limits_of[session] = limits
+        if len(self._limits_of) > SESSIONS:
+            del self._limits_of[next(iter(self._limits_of))]
         return bool(before != limits)
 
     def _take(self, source: LoginSource, facts: ClaudeFacts) -> None:
@@ -117,18 +120,18 @@ class LocalUsage:
         identity, cached, now = facts.identity, facts.cached, self._clock.now()
         if identity is None or cached is None or cached.account_uuid != identity.account_uuid:
             return
-        name, told = self._named(identity), (identity, cached.at, cached.body)
-        noted = self._noted[source.key]
-        if name is None or noted.told == told or cached.at > now + AHEAD:
+        name, usage_key = self._account_of(identity), (identity, cached.at, cached.body)
+        reading = self._readings[source.key]
+        if name is None or reading.taken == usage_key or cached.at > now + AHEAD:
             return
-        noted.told = told
+        reading.taken = usage_key
         try:
             usage = self._parse(cached.body, min(cached.at, now))
         except ApiError:  # of a version that this one does not know: a poll will tell
             return
         self._store.dispatch(AnswerSeen(now, name, usage))
 
-    def _named(self, identity: Identity) -> str | None:
+    def _account_of(self, identity: Identity) -> str | None:
         """The account that is proven to have this identity."""
         names = self._store.state.accounts
         return next((name for name in names if self._cache[name].identity == identity), None)
@@ -137,15 +140,15 @@ class LocalUsage:
         """Read what `.claude.json` says, or said a moment ago; None where it says nothing that can be read."""
         if source.facts is None:
             return None
-        now, noted = self._clock.now(), self._noted[source.key]
-        if noted.at is None or (stamp != noted.stamp and now - noted.at >= READ_EVERY):
+        now, reading = self._clock.now(), self._readings[source.key]
+        if reading.at is None or (stamp != reading.stamp and now - reading.at >= READ_EVERY):
             found = None
             with suppress(CredentialError):
                 found = await source.facts.read()
-            # Noted only now: who asks meanwhile reads it too, and does not go without.
-            noted.at, noted.stamp = now, stamp if found else None
-            noted.facts = found or noted.facts
-        return noted.facts
+            # Kept only now: who asks meanwhile reads it too, and does not go without.
+            reading.at, reading.stamp = now, stamp if found else None
+            reading.facts = found or reading.facts
+        return reading.facts
 
     # Whose status line it is
 
@@ -163,7 +166,7 @@ class LocalUsage:
             owner = min(self._cache.accounts_in(source.folder), default=None)
         accounts = self._store.state.accounts
         if identity is not None and owner not in accounts:
-            owner = self._named(identity)
+            owner = self._account_of(identity)
         if owner is None or owner not in accounts:
             raise TrackerError(
                 f"the login in {place_name(source)} is none of the accounts: import it first"

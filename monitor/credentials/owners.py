@@ -45,10 +45,10 @@ DISK_SECS: Final = 2.0
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """The content of one place. No login is no failure; `failure` says that it cannot be read, or not whose it is.
+    """One place, and its content. `failure` says why it cannot be read, or why nobody knows whose its login is.
 
-    The rest is where the watcher is with it: `stamp` is what was seen last, `read` what could be read last, and
-    `dealt_with` what needs no more attention while the accounts are those that it names.
+    That there is no login is no failure. The rest is the watcher's: `stamp` is the one seen last, `read_stamp` that of
+    the content that could be read last, and `done_for` the stamp and the accounts for which nothing is left to do.
     """
 
     source: LoginSource
@@ -56,15 +56,15 @@ class Place:
     owner: str | None = None
     failure: Failure | None = None
     stamp: Hashable = NEVER_LOOKED
-    read: Hashable = NEVER_LOOKED
-    dealt_with: Hashable = NEVER_LOOKED
+    read_stamp: Hashable = NEVER_LOOKED
+    done_for: Hashable = NEVER_LOOKED
     failures: int = 0
     not_before: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class LoginRegistry:
-    """The content of each place, and whose that is. Its changes return the accounts that they concern."""
+    """Knows what each place contains, and whose that is. Its changes return the names of the accounts concerned."""
 
     def __init__(self, cache: AccountCache) -> None:
         self.places: dict[str, Place] = {}
@@ -72,7 +72,7 @@ class LoginRegistry:
         self._superseded: set[str] = set()
         self._refused: set[str] = set()
         self._last: dict[str, Credential] = {}
-        """Tokens whose place another account has taken. They are as good as before until they end."""
+        """Of each account the token whose place another account has taken: it is good until it ends."""
         self._threads = DaemonThreads(DISK_SECS)
 
     # What is found in a place
@@ -88,7 +88,7 @@ class LoginRegistry:
         return touched
 
     def assign(self, source: LoginSource, login: Login | None, name: str | None) -> set[str]:
-        """The login of this place is that account's, or with None a stranger's; or there is none."""
+        """Note that the place contains this login (None: none) of this account (None: of nobody who is watched)."""
         folder, touched = source.folder, self._set(source, login, name)
         former = set() if folder is None else self._cache.accounts_in(folder) - {name}
         for other in former:
@@ -101,7 +101,7 @@ class LoginRegistry:
         return touched | former | {name}
 
     def assume(self, source: LoginSource, login: Login, name: str, failure: Failure) -> set[str]:
-        """The login of this place is that account's, unless an answer of the API says otherwise."""
+        """Take the login of this place for that account's, until an answer of the API confirms or refutes it."""
         place, secret = self._place(source), login.credential.secret
         unproven = replace(login, credential=replace(login.credential, proven=False))
         is_known = (place.login, place.owner, place.failure) == (unproven, name, failure)
@@ -110,7 +110,7 @@ class LoginRegistry:
         return self._set(source, unproven, name, failure) | {name}
 
     def confirm(self, credential: Credential, name: str) -> set[str]:
-        """Take for proven what was assumed of this token."""
+        """Take the account's token for proven: it was only assumed to be its own."""
         touched: set[str] = set()
         for place in self.places_of(name):
             if place.login and place.login.credential == credential:
@@ -119,19 +119,19 @@ class LoginRegistry:
         return touched
 
     def keep_expired(self, source: LoginSource, login: Login) -> set[str]:
-        """A token that has ended, so nobody can be asked about it: believed to be of whoever lives there."""
+        """Keep a login whose token has ended: nobody can be asked about it, so it is taken for the former account's."""
         names = set() if source.folder is None else self._cache.accounts_in(source.folder)
         return self._set(source, login, min(names, default=None)) | names
 
     def fail(self, source: LoginSource, failure: Failure) -> None:
-        """The place cannot be read now: what it held is still believed, unless it was rewritten since."""
+        """Note why the place cannot be read now. Its login is still used, unless the place was rewritten since."""
         place = self._place(source)
         place.failure = failure
-        if place.login is not None and place.read not in (NEVER_LOOKED, place.stamp):
+        if place.login is not None and place.read_stamp not in (NEVER_LOOKED, place.stamp):
             self._superseded.add(digest(place.login.credential.secret))
 
     def refuse(self, credential: Credential) -> None:
-        """The API did not take this token as the account's: any other is better, and what was assumed is not so."""
+        """Note that the API has refused this token: any other is better, and what was assumed of it is wrong."""
         self._refused.add(digest(credential.secret))
         self._last = {n: last for n, last in self._last.items() if last.secret != credential.secret}
         for place in self.places.values() if not credential.proven else ():
@@ -139,7 +139,7 @@ class LoginRegistry:
                 self.assign(place.source, place.login, None)
 
     def rename(self, old: str, new: str | None) -> None:
-        """The account has another name now; None where it is no more."""
+        """Call the account by its new name; None where it was removed."""
         last = self._last.pop(old, None)
         if last is not None and new is not None:
             self._last[new] = last
@@ -149,17 +149,17 @@ class LoginRegistry:
     # What is known of an account, or of a place
 
     def is_good(self, secret: Secret) -> bool:
-        """Say whether nothing speaks against this token but perhaps its date."""
+        """Say whether the token was neither refused nor replaced; it may have ended all the same."""
         key = digest(secret)
         return key not in self._superseded and key not in self._refused
 
     def places_of(self, name: str, folders: Collection[str] = ()) -> list[Place]:
-        """The places where the account's logins are, and those in these folders."""
+        """Return the places where the account's logins are, and those in these folders."""
         places = self.places.values()
         return [p for p in places if p.owner == name or p.source.folder in folders]
 
     async def places_at(self, folder: str) -> list[Place]:
-        """The places of the folder, however it is spelled; "" is the default one."""
+        """Return the places of the folder, however it is spelled; "" is the default one."""
         key = folder or os.path.expanduser(DEFAULT)  # noqa: ASYNC240, PTH111 - asks no disk; a Path may raise
         with suppress(TimeoutError):
             key = await self._threads.run(partial(os.path.realpath, key))
@@ -167,17 +167,17 @@ class LoginRegistry:
         return sorted(places, key=lambda place: place.source.key != key)
 
     def tokens_of(self, name: str) -> list[Credential]:
-        """All that is known of the account's tokens: those that are in a place, and the last one that was."""
+        """Return all known tokens of the account, also one whose place another account has taken."""
         tokens = [place.login.credential for place in self.places_of(name) if place.login]
         return [*tokens, self._last[name]] if name in self._last else tokens
 
     def login_of(self, name: str, now: datetime) -> Login | None:
-        """The account's best login, dead or not; None where it has none."""
+        """Return the account's best login, even one that has ended; None where it has none."""
         best = self.best_place(name, now)
         return best.login if best else None
 
     def best_place(self, name: str, now: datetime) -> Place | None:
-        """The place of that login."""
+        """Return the place of the account's best login."""
         ranks = {
             p.source.key: self.rank(p.login.credential, now)
             for p in self.places_of(name)
@@ -186,7 +186,7 @@ class LoginRegistry:
         return self.places[max(ranks, key=ranks.__getitem__)] if ranks else None
 
     def failure_of(self, name: str, folders: Collection[str]) -> Failure | None:
-        """The failure of one of these folders, which may hold the account's login, if it cannot be read."""
+        """Return why one of these folders, which may have the account's login, cannot be read; None where all can."""
         places = (p for p in self.places.values() if p.source.folder in folders)
         return next((p.failure for p in places if p.failure and p.owner in (None, name)), None)
 
@@ -194,17 +194,16 @@ class LoginRegistry:
         """Say whether it is known that there is no login in the folder."""
         found = [place for place in self.places.values() if place.source.folder == folder]
         return bool(found) and all(
-            p.read is not NEVER_LOOKED and p.login is None and p.failure is None for p in found
+            p.read_stamp is not NEVER_LOOKED and p.login is None and p.failure is None
+            for p in found
         )
 
     def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
-        """The greater, the sooner it is used."""
+        """Return a key to compare tokens by: that of the best one is the greatest."""
         return not credential.is_dead(now), self.is_good(credential.secret), expiry(credential)
 
-    # How it is kept
-
     def _place(self, source: LoginSource) -> Place:
-        """The place of this key, new where it is not followed yet."""
+        """Return the place of this source, a new one where it is not known yet."""
         return self.places.setdefault(source.key, Place(source))
 
     def _set(
@@ -214,7 +213,7 @@ class LoginRegistry:
         owner: str | None = None,
         failure: Failure | None = None,
     ) -> set[str]:
-        """A token that is in a place again is as good as new. Returns the former owner."""
+        """Put this into the place. A token that is in a place again is as good as new. Returns the former owner."""
         place = self._place(source)
         before, old = place.owner, place.login
         if old is not None:
@@ -260,7 +259,7 @@ class Owners:
     # Whose a token is
 
     async def of_login(self, login: Login, source: LoginSource) -> Profile:
-        """Find out whose login it is. Raises ApiError, or CredentialError where it cannot be found out."""
+        """Find out whose login it is. Raises ApiError, or CredentialError where that is not possible."""
         if self.asks and login.is_setup_token:
             raise CredentialError.of(Cause.NO_SCOPE, reason=Reason.SCOPE)
         if self.asks:
@@ -297,24 +296,24 @@ class Owners:
         return state.account
 
     def organization(self, account: Account) -> str:
-        """As the settings say it, else as it was learnt; empty where nobody knows."""
+        """Return the organization's id of the settings, else the learnt one; empty where neither is known."""
         identity = self.cache[account.name].identity
         return account.org_id or (identity.org_uuid if identity else "")
 
     def folders_of(self, account: Account, *, former: bool = True) -> tuple[str, ...]:
-        """The folders where the account's login lives, or is said to live, and with `former` those that it has left."""
+        """Return the folders where its login is, or is by the settings, and with `former` those that it has left."""
         facts = self.cache[account.name]
         return (*facts.folders, *aliases(account.config_dir), *(facts.left if former else ()))
 
     def folders(self) -> list[str]:
-        """Every folder in which a login was found, or is said to be; the default one is left out."""
+        """Return every folder in which a login was found, or is by the settings; the default one is left out."""
         named = {account.config_dir for account in self.all() if account.config_dir}
         return sorted(self.cache.folders() | named)
 
     # Which account a login is of
 
     async def owner_of(self, secret: Secret) -> str | None:
-        """The account that this token is known to be of, without asking anybody."""
+        """Return the name of the account whose token this is, as far as that is known without asking the API."""
         oauth = self._oauth()
         known = self.cache.owner_of(secret, (account.name for account in oauth))
         if known is not None:
@@ -334,8 +333,9 @@ class Owners:
         self.cache[name] = replace(facts, plan=plan)
 
     async def presume(self, source: LoginSource) -> str | None:
-        """The account whose login in this place it most likely is: that which Claude Code has noted beside it, else
-        who lives there. None where that is not one, or where another account of its organization could be meant.
+        """Return the name of the account whose login is most likely in this place: the one that Claude Code has noted
+        beside it, else the one whose login was there. None where that is not exactly one, or where the organization
+        has several accounts.
         """
         noted = None
         if source.facts is not None:
@@ -358,8 +358,8 @@ class Owners:
         return likely[0] if len(likely) == 1 else None
 
     async def account_of(self, profile: Profile, folder: str | None) -> Account | None:
-        """The account that the profile of the login in this folder speaks of: by its identity, or for one that was
-        never identified, by its name, by the folder that the settings give it, or by asking.
+        """Return the account that this profile, of the login in this folder, is of: the one of its identity; else one
+        that was never identified, by its name, by its folder in the settings, or by asking whose its own token is.
         """
         accounts = self._oauth()
         for account in accounts:
@@ -388,14 +388,14 @@ class Owners:
         return False
 
     def _is_told_from(self, account: Account, profile: Profile) -> bool:
-        """Say whether it is of no known organization, while another account of the e-mail is of this one."""
+        """Say whether the account has no known organization, while another one of the e-mail has the profile's."""
         if account.org_id:
             return False
         others = (a for a in self.all() if a.org_id == profile.identity.org_uuid)
         return any(is_of_email(other, profile.email) for other in others)
 
     def new_account(self, profile: Profile) -> Account:
-        """An account of a name that is free, not yet in the settings."""
+        """Return an account under a free name, which is not in the settings yet."""
         taken = self._store.state.accounts
         organization = profile.organization_name or profile.identity.org_uuid[:8] or PERSONAL
         wanted = [profile.email, f"{profile.email} ({organization})"]

@@ -77,7 +77,7 @@ class Resolver:
         self._verify_at: dict[str, datetime] = {}
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
-        """A credential worth sending; after a refusal the `rejected` one where there is no other.
+        """Return a credential worth sending; after a refusal the `rejected` one where there is no other.
 
         Raises CredentialError where there is none, or only a dead one.
         """
@@ -93,23 +93,19 @@ class Resolver:
 
     async def inspect(self, account: Account) -> TokenStatus:
         """Say which source the account's token comes from, or what forbids it; asks nobody whose it is."""
-        folder = (
-            self._folder_of_token(account.name) if account.auth_method is AuthMethod.OAUTH else None
-        )
+        is_login = account.auth_method is AuthMethod.OAUTH
+        folder = self._folder_of_token(account.name) if is_login else None
         try:
             chosen = await self._choose(account)
         except CredentialError as error:
-            return TokenStatus(
-                storage_of(account, self._stores.default), folder, failure=error.failure
-            )
+            storage = storage_of(account, self._stores.default)
+            return TokenStatus(storage, folder, failure=error.failure)
         credential = chosen.credential
-        dead = credential is None or self._is_dead(account, credential)
-        return TokenStatus(
-            chosen.storage,
-            folder,
-            credential.expires_at if credential else None,
-            await self._failure(account, chosen) if dead else None,
-        )
+        if credential is not None and not self._is_dead(account, credential):
+            return TokenStatus(chosen.storage, folder, credential.expires_at)
+        failure = await self._failure(account, chosen)
+        ends = credential.expires_at if credential else None
+        return TokenStatus(chosen.storage, folder, ends, failure)
 
     async def _choose(self, account: Account, rejected: Credential | None = None) -> Stored:
         """Read what the storage holds, or Claude Code's own login where that is fresher."""
@@ -127,8 +123,6 @@ class Resolver:
             # Else Claude Code's login is at hand, and needs no keyring.
             if not is_logged_in or storage_of(account, self._stores.default) in NOT_OURS:
                 raise unread
-        if stored.storage is None and not stored.has_keyring:
-            self._unreadable.add(name)
         if stored.storage is None and tokens:
             stored = replace(stored, storage=Storage.LINKED)
         best = stored.credential
@@ -138,21 +132,23 @@ class Resolver:
             known = [*tokens, *([best] if best is not None else [])]
             best = max(known, key=partial(self.registry.rank, now=now), default=None)
         if best is not None:
+            # An older version kept the date beside the token, and nowhere else.
             if best.expires_at is not None and best.proven and not self._cache[name].token_digest:
-                self._cache[name] = self._cache[name].with_token(
-                    best
-                )  # as an older version kept it
+                self._cache[name] = self._cache[name].with_token(best)
             recovered = name in self._unreadable
             self._unreadable.discard(name)
             self._announce_token(name, best.expires_at, renewed=recovered)
+        elif not stored.has_keyring:
+            self._unreadable.add(name)
         return replace(stored, credential=best)
 
     def _is_dead(self, account: Account, credential: Credential) -> bool:
-        """A token that was refused, or rewritten in its place, was renewed there if that cannot be read now."""
+        """Say whether the token has ended, or is no good while the place of a newer one cannot be read."""
         if credential.is_dead(self._clock.now()):
             return True
-        unread = self.registry.failure_of(account.name, self._cache[account.name].folders)
-        return unread is not None and not self.registry.is_good(credential.secret)
+        if self.registry.is_good(credential.secret):
+            return False
+        return self.registry.failure_of(account.name, self._cache[account.name].folders) is not None
 
     # Why there is none
 
@@ -194,7 +190,7 @@ class Resolver:
         return Failure(Reason.CREDENTIALS, Cause.ABSENT, source, folder=folder)
 
     def _folder_of_token(self, name: str) -> str | None:
-        """The folder where Claude Code would renew the account's token; None where nobody knows."""
+        """Return the folder where Claude Code would renew the account's token; None where that is not known."""
         best, folders = self.registry.best_place(name, self._clock.now()), self._cache[name].folders
         folder = best.source.folder if best else None
         return folders[-1] if folder is None and folders else folder
@@ -202,7 +198,7 @@ class Resolver:
     # Tokens that the user hands over: the API alone can tell whose one is, and is asked once for each
 
     async def _verify(self, account: Account, credential: Credential) -> Credential:
-        """The credential, unproven where nobody can be asked. Raises CredentialError for another account's."""
+        """Return the credential, unproven where nobody can be asked. Raises CredentialError for another account's."""
         facts, key, now = self._cache[account.name], digest(credential.secret), self._clock.now()
         if facts.identity is not None and facts.token_digest == key:
             return credential
@@ -242,7 +238,7 @@ class Resolver:
                 self._announce_token(name, ends, renewed=True)
 
     async def retry_keyring(self) -> None:
-        """Try again what a locked keyring did not let us do; then the account is polled at once."""
+        """Read and write again what a locked keyring has refused; where that works, the account is polled at once."""
         now, names = self._clock.now(), sorted(self._unreadable | self._unsaved)
         if not names or (self._retry_at is not None and now < self._retry_at):
             return
@@ -252,7 +248,7 @@ class Resolver:
                 return
 
     async def _settle(self, name: str) -> bool:
-        """False where the keyring does not let us."""
+        """Do so for one account. Returns false where the keyring refuses."""
         if name not in self._store.state.accounts:
             self._unreadable.discard(name)
             self._unsaved.discard(name)
@@ -289,7 +285,7 @@ class Resolver:
         return True
 
     def use(self, name: str, credential: Credential) -> None:
-        """This is the account's token from now on."""
+        """Use this token for the account from now on."""
         facts = self._cache[name]
         renewed = facts.token_digest != digest(credential.secret)
         login = self.registry.login_of(name, self._clock.now())
@@ -310,7 +306,7 @@ class Resolver:
     def _announce_token(
         self, name: str, expires_at: datetime | None, *, renewed: bool = False
     ) -> None:
-        """Views are drawn at each event, so there is none for what has not changed."""
+        """Dispatch what is known of the account's token, if it has changed: views are drawn at each event."""
         state = self._store.state.accounts.get(name)
         if state is None:
             return

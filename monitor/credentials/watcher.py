@@ -53,13 +53,13 @@ UNANSWERED: Final = frozenset(
     {Reason.RATE_LIMITED, Reason.SERVER, Reason.TIMEOUT, Reason.SCHEMA, Reason.CHALLENGE}
     | {Reason.BLOCKED, Reason.REFUSED}
 )
-"""The profile API does not say whose a token is, and yet the usage API may answer."""
+"""With these the profile API does not say whose a token is, and yet the usage API may answer."""
 
 SAID_ITSELF: Final = LOGIN_REASONS | {Reason.BLOCKED, Reason.REFUSED}
-"""Why the token that is there cannot be used; else it is that nobody knows whose it is."""
+"""These are told as the reason for which a token cannot be used; after others, nobody knows whose it is."""
 
 OUT_OF_REACH: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.SERVER})
-"""No poll would get further: what keeps the token from use is not the token."""
+"""With these no poll would get further: the token itself may be in order."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class LoginWatcher:
             await self.look()
 
     async def look_once(self) -> None:
-        """The first look, for all who need it: returns when it is over."""
+        """Look for the first time, once for all who need it. Returns when that look is over."""
         async with self._first_look:
             if not self._has_looked:
                 await self.look()
@@ -117,7 +117,7 @@ class LoginWatcher:
         async with asyncio.TaskGroup() as group:
             for key, place in list(self.registry.places.items()):
                 stamp = stamps.get(key)
-                if stamp is None or place.dealt_with != (stamp, names):
+                if stamp is None or place.done_for != (stamp, names):
                     group.create_task(look_at(place))
         self._has_looked = True
         await self._resolver.retry_keyring()
@@ -140,13 +140,13 @@ class LoginWatcher:
     def invalidate(self) -> None:
         """Have the next look read every place, changed or not: what is known of the accounts has changed."""
         for place in self.registry.places.values():
-            place.dealt_with, place.not_before = NEVER_LOOKED, None
+            place.done_for, place.not_before = NEVER_LOOKED, None
 
     # The poller's credentials
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
-        """A credential worth sending, after a look whether Claude Code has renewed it; after a refusal the `rejected`
-        one where there is no other.
+        """Return a credential worth sending, after a look whether Claude Code has renewed it; after a refusal the
+        `rejected` one where there is no other.
 
         The look is bounded in time, and what fails in it fails no poll. Raises CredentialError where there is no
         credential, or only a dead one.
@@ -187,7 +187,7 @@ class LoginWatcher:
                 place.failures, place.not_before = 0, None
             seen = stamp, tuple(self._store.state.accounts)
             waits = place.not_before is not None and self._clock.now() < place.not_before
-            if waits or (seen == place.dealt_with and not again):
+            if waits or (seen == place.done_for and not again):
                 return
             place.stamp = stamp
             try:
@@ -196,10 +196,10 @@ class LoginWatcher:
                 place.not_before = self._retry_time(place.failures, error)
                 place.failures += 1
             else:
-                place.dealt_with, place.failures, place.not_before = seen, 0, None
+                place.done_for, place.failures, place.not_before = seen, 0, None
 
     async def _deal_with(self, place: Place) -> None:
-        """Raises ApiError or CredentialError where that is to be tried again."""
+        """Read the place, and note whose login it has. Raises ApiError or CredentialError to have that tried again."""
         source, stamp = place.source, place.stamp
         login: Login | None = None
         name: str | None = None
@@ -209,7 +209,7 @@ class LoginWatcher:
         except CredentialError as error:
             self.registry.fail(source, error.failure)
             raise
-        place.read = stamp
+        place.read_stamp = stamp
         if login is None:
             await self._resolver.settle(self.registry.assign(source, None, None))
         else:
@@ -244,7 +244,7 @@ class LoginWatcher:
     async def _assume(
         self, source: LoginSource, login: Login, error: ApiError | CredentialError
     ) -> None:
-        """Nobody can be asked now whose login it is: the organization in the first answer about usage may tell."""
+        """Assume whose login it is while nobody can be asked: the first answer about usage names its organization."""
         says_itself = isinstance(error, CredentialError) or error.reason in SAID_ITSELF
         reason = error.reason if error.reason in OUT_OF_REACH else Reason.CREDENTIALS
         unknown = Failure(reason, Cause.UNIDENTIFIED, detail=str(error))

@@ -46,7 +46,7 @@ from monitor.store import Store
 from monitor.system.clock import Clock
 
 TICK_SECS: Final = 15.0
-"""The most that an alert of a lasting condition is late."""
+"""An alert of a lasting condition is late by this at most."""
 
 LOOK_SECS: Final = 3.0
 """Between two looks at what other processes have written."""
@@ -111,7 +111,7 @@ class App:
         self._channels_replaced = asyncio.Event()
 
     async def load(self, settings: Settings, cached: Cached) -> None:
-        """Load the accounts of the settings, and take up what an earlier process knew of them and of its alerts."""
+        """Load the accounts of the settings, with what an earlier process has saved of them and of its alerts."""
         now = self.clock.now()
         self.store.dispatch(PolicyChanged(now, self.store.state.policy))
         self.store.dispatch(ClockCorrected(now, cached.clock_offset))
@@ -121,7 +121,7 @@ class App:
         await self._count_requests()
 
     async def reload(self, settings: Settings, policy: Policy, hosts: ApiHosts) -> None:
-        """Go on by other settings: polls and commands that are under way end as they would have."""
+        """Go on with other settings; polls and commands under way are not disturbed."""
         now = self.clock.now()
         self._client.reload(hosts)
         self.credentials.stores.default = settings.storage
@@ -131,12 +131,12 @@ class App:
         await self._count_requests()
 
     def send_by(self, channels: ChannelSet) -> None:
-        """Send alerts by these channels from now on, also those that others have not sent yet."""
+        """Send alerts by these channels from now on, also those that still wait."""
         self._channels = channels
         self._channels_replaced.set()
 
     async def test_channels(self) -> list[ChannelOutcome]:
-        """Send a test alert by every channel that alerts are sent by, whichever of them work."""
+        """Send a test alert by every channel, and return the outcome of each."""
         now = self.clock.now()
         alert = Alert(AlertKind.TEST, "", "", now)
         self.store.dispatch(Tested(now, alert))
@@ -170,7 +170,7 @@ class App:
         await self.credentials.local_usage.run()
 
     async def _notify(self) -> None:
-        """Send alerts by the newest channels; those before have a second to end what they are sending."""
+        """Send alerts by the newest channels; replaced ones have a second to finish what they are sending."""
         while True:
             self._channels_replaced.clear()
             channels = self._channels
@@ -186,12 +186,12 @@ class App:
                     task.cancel()
 
     def _is_polling(self) -> bool:
-        """Return whether some account is being polled, or soon is: its alerts belong to the same burst."""
+        """Return whether some account is being polled or due: its alerts belong to the same burst."""
         now = self.clock.now()
         return any(a.polling or a.next_poll_at <= now for a in self.store.state.accounts.values())
 
     async def _refresh_firing(self, channels: ChannelSet) -> None:
-        """Repeat what fires to those who take silence for its end."""
+        """Repeat the firing alerts to Alertmanagers, which take silence for their end."""
         managers = [c for c in channels.channels if isinstance(c, Alertmanager)]
         while managers:
             await self.clock.sleep(REFRESH_SECS)
@@ -210,15 +210,15 @@ class App:
                     _log.warning("channel %s: %s", manager.name, error)
 
     async def _tick(self) -> None:
-        """Let the state know that time passes."""
+        """Dispatch the passing of time."""
         while True:
             await self.clock.sleep(TICK_SECS)
             self.store.dispatch(Ticked(self.clock.now()))
 
     async def _follow_others(self) -> None:
-        """Follow the mute, which any process may have set, and show what they send for our accounts.
+        """Follow the mute and the requests of the user's other processes, so that both are shown.
 
-        Before a request of our own theirs count anyway.
+        Before a request of our own theirs are counted anyway.
         """
         while True:
             until = await self.persistence.mute.muted_until(self.clock.now())
@@ -228,7 +228,7 @@ class App:
             await self._count_requests()
 
     async def _count_requests(self) -> None:
-        """Bring what is known of all processes' requests into the state."""
+        """Bring the requests of all processes into the state."""
         now = self.clock.now()
         for name, sent in (
             await self.persistence.budget.read_sent(self.store.state.accounts, now)
@@ -253,7 +253,7 @@ class App:
             self.store.dispatch(StorageFailed(self.clock.now(), failure))
 
     async def poll_once(self) -> None:
-        """Look who is logged in, and poll the accounts that it is time for, one shortly after the other."""
+        """Find out who is logged in, and poll the accounts that are due, one shortly after the other."""
         await self.credentials.watcher.look()
         await self.credentials.local_usage.look()
         now, policy = self.clock.now(), self.store.state.policy

@@ -76,7 +76,7 @@ async def execute(app: App, command: Command) -> str:
 
 
 async def _refresh(app: App, account: str | None) -> str:
-    """Poll now, as far as server and budget allow, and say what came of it: `17 refreshed, 3 wait until 14:05`."""
+    """Poll now, as far as server and budget allow, and report: `17 refreshed, 3 wait until 14:05`."""
     now, before = app.clock.now(), app.store.state.accounts
     names = [name for name in before if account in (None, name)]
     if account is not None and not names:
@@ -102,7 +102,7 @@ async def _refresh(app: App, account: str | None) -> str:
 def refresh_words(
     pairs: Sequence[tuple[AccountState, AccountState]], now: datetime, account: str | None = None
 ) -> str:
-    """Say what came of a refresh, from the accounts before and after it; `account` is the only one that was meant."""
+    """Sum up a refresh by the accounts before and after it; `account` is set where only one was meant."""
     done = [new for old, new in pairs if new.last_success_at != old.last_success_at]
     failed = [new for old, new in pairs if new.failures_in_a_row > old.failures_in_a_row]
     waits = [new.next_poll_at for _, new in pairs if new not in done and new not in failed]

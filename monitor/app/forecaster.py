@@ -67,7 +67,7 @@ class WindowModel:
     calibration: float = 1.0
 
     def add(self, sample: Sample) -> None:
-        """Remember a newer sample; of older half hours the last one, and the one before a reset, are enough."""
+        """Add a newer sample, and thin out older ones now and then."""
         while self.samples and self.samples[-1].at > sample.at:  # of a clock that was ahead
             self.samples.pop()
         if self.samples and self.samples[-1].at == sample.at:
@@ -78,14 +78,14 @@ class WindowModel:
             self.samples = thin(self.samples)
 
     def trend(self, now: datetime) -> tuple[float | None, ...]:
-        """The highest utilization in each slice of the last length of the window."""
+        """Find the highest utilization in each slice of the last length of the window."""
         since, length = now - self.duration, self.duration / TREND_SLICES
         found = profiles.slices(self.samples, since, length, TREND_SLICES, now)
         return tuple(None if one is None else round(one.high, 3) for one in found)
 
 
 def thin(samples: Sequence[Sample]) -> list[Sample]:
-    """Two weeks of samples: those of the last hours in full, and of each half hour before the last one."""
+    """Keep two weeks of samples: all of the last hours, and the last of each half hour before, or before a reset."""
     now = samples[-1].at
     kept = []
     for sample, following in pairwise(samples):
@@ -121,7 +121,7 @@ class AccountModel:
                 self.used_since += abs(window.utilization - before) * 100
 
     def learn(self, history: Mapping[str, Sequence[Sample]], now: datetime) -> None:
-        """Learn the habits, and what a full window costs, of the samples that are kept, or else are remembered."""
+        """Learn the habits, and the cost of a full window, from the history; where it has none, from own samples."""
         for key, samples in history.items():
             duration = window_duration(key)
             if duration is not None and samples:
@@ -148,7 +148,7 @@ class AccountModel:
         self.used_since = 0.0
 
     def calibrate(self, history: Mapping[str, Sequence[Sample]], now: datetime) -> None:
-        """Correct the forecasts by what became of those that could have been made before."""
+        """Calibrate the next forecasts by how past ones would have ended."""
         for key, model in self.windows.items():
             known = history.get(key) or model.samples
             model.calibration = forecast.calibration(known, now, model.duration, self.tz)
@@ -186,7 +186,7 @@ class AccountModel:
         return five is not None and profiles.is_active(five.samples, now)
 
     def use_by_slot(self, since: datetime) -> dict[int, float]:
-        """Points used of the 5-hour window in each half hour since then."""
+        """Sum up the points used of the 5-hour window in each half hour since then."""
         five = self.windows.get(FIVE_HOURS)
         slots: dict[int, float] = {}
         for before, after in pairwise(five.samples if five else ()):
@@ -198,7 +198,7 @@ class AccountModel:
 
 
 def hourly_use(activity: Activity, now: datetime, active: bool) -> tuple[float, ...]:
-    """Points of the 5-hour window that are expected in each of the coming hours."""
+    """Forecast the points of the 5-hour window that are used in each of the coming hours."""
     hours = [0.0] * HOURS_AHEAD
     for done, points in activity.steps(now, now + HOURS_AHEAD * HOUR, active):
         hours[min(int(done - 1e-9), HOURS_AHEAD - 1)] += points
@@ -206,14 +206,14 @@ def hourly_use(activity: Activity, now: datetime, active: bool) -> tuple[float, 
 
 
 async def look_ahead(store: Store, clock: Clock, history: History) -> None:
-    """Forecast all accounts once, as a program that stays does, as far as there is time."""
+    """Forecast all accounts once, for a command, as far as there is time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(AHEAD_SECS):
             await Forecaster(store, clock, history).catch_up()
 
 
 class Forecaster:
-    """Forecasts for as long as `run` does; `tz` is where the days of its user begin, None the machine's."""
+    """Forecasts for as long as `run` does; `tz` is the user's time zone, None the machine's."""
 
     def __init__(
         self, store: Store, clock: Clock, history: History, tz: tzinfo | None = None
@@ -249,12 +249,12 @@ class Forecaster:
             for name, account in self._store.state.accounts.items()
             if (usage := account.usage) and self._seen.get(name) != usage.at
         ]
-        for account, usage in sorted(news, key=self._turn):
+        for account, usage in sorted(news, key=self._order):
             await self._forecast(account, usage)
         return bool(news)
 
-    def _turn(self, news: tuple[AccountState, Usage]) -> tuple[bool, float]:
-        """Those that are to be learned come last, for it takes a while; of these, the oldest forecast first."""
+    def _order(self, news: tuple[AccountState, Usage]) -> tuple[bool, float]:
+        """Sort accounts that are yet to be learned last, which takes a while; of these, the oldest forecast first."""
         account, known = news[0], news[0].forecast
         return account.account.name not in self._models, known.at.timestamp() if known else 0.0
 

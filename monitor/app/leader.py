@@ -50,7 +50,7 @@ METRICS_RETRY_SECS: Final = 5.0
 """Between two tries to serve metrics on an address that cannot be had."""
 
 FILES: Final = 4096
-"""So many files, of which each follower is one, may be open at once where the system allows it."""
+"""The number of open files to allow, of which each follower is one."""
 
 _settings_disk: Final = DaemonThreads(SETTINGS_SECS)
 
@@ -95,7 +95,7 @@ class Leader:
         self._server = Server(self.answer, socket_path, sock=self._passed.control)
 
     async def app(self) -> App:
-        """Return the program, as soon as it is there."""
+        """Return the app, as soon as it runs."""
         await self._opened.wait()
         assert self._app is not None  # noqa: S101 - `_opened` says so
         return self._app
@@ -153,8 +153,8 @@ class Leader:
         return Stream(news, self._view.wait_for_change)
 
     def _lines(self, request: WatchLines) -> Stream:
-        """Make lines anew every second, for countdowns move with it; documents, with what they tell."""
-        self._rendered(request)  # a wrong name is refused
+        """Send lines anew every second, for their countdowns; documents at each change of the state."""
+        self._render(request)  # a wrong name is refused
         is_document = request.form == "json"
         shown: State | datetime | None = None
         sent = b""
@@ -166,7 +166,7 @@ class Leader:
             if shown == before:
                 return b""
             try:
-                lines = self._rendered(request)
+                lines = self._render(request)
             except SettingsError:  # the account has been removed, or has another name now
                 lines = b""
             said, sent = sent, lines
@@ -174,8 +174,8 @@ class Leader:
 
         return Stream(news, self._view.wait_for_change if is_document else self._next_second)
 
-    def _rendered(self, request: WatchLines) -> bytes:
-        """The lines of this second, made once for all who follow the same. Raises SettingsError."""
+    def _render(self, request: WatchLines) -> bytes:
+        """Render the lines of this second, once for all who follow the same. Raises SettingsError."""
         state, now = self._view.state, self._options.clock.now()
         second, (shown, of) = now.replace(microsecond=0), self._moment
         if state is not shown or second != of:
@@ -192,7 +192,7 @@ class Leader:
         config, options = self.config, self._options
         alerts, clock = options.notify, options.clock
         async with (
-            self._public(),
+            self._serve(),
             build(config.settings, alerts=alerts, stays=True, clock=clock) as self._app,
         ):
             with self._app.store.show_in(self._view):
@@ -202,7 +202,7 @@ class Leader:
                 await self._app.run(main, config.channels)
 
     async def reload(self) -> str:
-        """Read the settings again, whole or not at all. Raises TrackerError, and then all goes on as before."""
+        """Read the settings again. Raises TrackerError where they are wrong, and then all goes on as before."""
         app = await self.app()
         self._notices.reloading()
         try:
@@ -224,7 +224,7 @@ class Leader:
         return f"settings reloaded: {words}"
 
     async def _read_and_check(self) -> RunConfig:
-        """Read the settings as they are after all commands that have ended, and what these have written."""
+        """Read and check the settings, again where a command may have written them meanwhile."""
         while True:
             executed, config = self._executed, await read_config(self._options, must_exist=True)
             await self.exporting.check(config.site)
@@ -232,7 +232,7 @@ class Leader:
                 return config
 
     def _announce(self, config: RunConfig) -> None:
-        """Serve metrics where these settings want them, and say what is doubtful in them."""
+        """Serve metrics where these settings want them, and log their warnings."""
         sock = self._passed.metrics[0] if self._passed.metrics else None
         self.exporting.move_to(config.site, sock)
         for warning in config.settings.warnings:
@@ -240,8 +240,8 @@ class Leader:
         self._notices.status(f"polls {_words(config.settings)}")
 
     @asynccontextmanager
-    async def _public(self) -> AsyncIterator[None]:
-        """Let followers come in for the time of the block, and serve `/metrics`, as far as that can be."""
+    async def _serve(self) -> AsyncIterator[None]:
+        """Serve followers and `/metrics` for the time of the block, as far as that can be."""
         async with asyncio.TaskGroup() as group:
             exporting = group.create_task(self.exporting.run(), name="exporting")
             with suppress(OSError, ValueError):  # some systems begin with 256
@@ -289,7 +289,7 @@ class MetricsServer:
         return self._site.refused_hosts if self._site else ()
 
     def move_to(self, config: SiteConfig | None, passed: socket.socket | None = None) -> None:
-        """Serve like that from now on; on a socket that the service manager has `passed`, where there is one."""
+        """Serve by this configuration from now on; on the socket that the service manager has `passed`, if any."""
         if config != self._config:
             self._config, self._passed = config, passed
             self._moved.set()
@@ -297,7 +297,7 @@ class MetricsServer:
     async def check(self, config: SiteConfig | None) -> None:
         """Raise TrackerError where that is another address than now, and cannot be listened on.
 
-        Of another host with the port that we have ourselves, nothing can be said before it is given up.
+        Another host with our own present port cannot be tried before that is given up.
         """
         mine = self._config and self._config.port
         if config is None or self._passed or config.port == mine:
@@ -328,7 +328,7 @@ class MetricsServer:
         return Site(self._state, self._clock.now, config, sock, lambda work: Daemon(work).future)
 
     async def _until_moved(self, site: Site) -> None:
-        """Wait until another site is wanted. Raises what a bug of ours has ended this one with."""
+        """Wait until another site is wanted. Raises where a bug has ended this one."""
         moved = asyncio.ensure_future(self._moved.wait())
         try:
             await wait_for_either(moved, site.ended())
@@ -337,7 +337,7 @@ class MetricsServer:
             await asyncio.wait((moved,))
 
     async def _start(self, site: Site) -> bool:
-        """Return whether the site is up; not so once another one is wanted."""
+        """Try until the site is up, or another one is wanted; return whether it is up."""
         while not self._moved.is_set():
             try:
                 refuse_plain(site.config)  # a socket that was passed may be anywhere

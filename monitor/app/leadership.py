@@ -1,4 +1,4 @@
-"""The election of the one process that polls: this one leads where nobody else does, and else follows who does.
+"""Elects the one process that polls: this one leads where nobody else does, and follows the leader otherwise.
 
 Only what a follower needs is imported before there is an election to win.
 """
@@ -22,7 +22,7 @@ LOOK_SECS: Final = 0.1
 """Between two looks whether the lock is free, or its holder answers."""
 
 REFUSED_SECS: Final = 1.0
-"""After a leader that does not let us follow, or settings that do not let us lead: somebody has to mend that."""
+"""The wait after a leader that refuses us, or settings that are wrong: somebody has to mend that."""
 
 KEEP_SECS: Final = 30.0
 """Between two looks whether the lock is still ours."""
@@ -55,17 +55,17 @@ class Election:
 
     @property
     def leads(self) -> bool:
-        """Return whether this process polls."""
+        """True if this process polls."""
         return self._leader is not None
 
     @property
     def is_well(self) -> bool:
-        """Return whether somebody polls, and metrics are served where this process is to serve them."""
+        """True if somebody polls, and metrics are served where this process is to serve them."""
         return self._is_following if self._leader is None else not self._leader.exporting.failure
 
     @property
     def status(self) -> str:
-        """Say for the foot of the table where the figures come from, and where metrics are."""
+        """The foot of the table: where the figures come from, or where metrics are."""
         if self._leader is not None:
             exporting = self._leader.exporting
             return exporting.failure or exporting.url
@@ -136,7 +136,7 @@ class Election:
             self._lock.release()
 
     async def _back_off(self, main_task: MainTask, error: TrackerError) -> None:
-        """Leave it to others for a moment: a person may be at the settings. At the start, it is for them to see now."""
+        """Leave polling to others for a moment: a person may be editing the settings. At the start, raise instead."""
         self._lock.release()
         if not self._has_begun:
             raise error
@@ -144,7 +144,7 @@ class Election:
         await wait_for_either(main_task, asyncio.sleep(REFUSED_SECS))
 
     async def _lock_lost(self) -> None:
-        """Wait until somebody has cleared the lock's folder, as a logout does: another process may have one there."""
+        """Wait until the lock's folder was cleared, as at a logout: another process may take a new lock there."""
         while self._lock.keep():  # noqa: ASYNC110 - nobody says when it happens
             await asyncio.sleep(self._keep_secs)
 

@@ -88,7 +88,7 @@ class Poller:
                 await self._tick()
 
     async def poll(self, name: str) -> None:
-        """Poll one account once, due or not, and dispatch what became of it; nothing where it is gone by now."""
+        """Poll one account once, due or not, and dispatch the outcome, unless the account is gone by then."""
         state = self._store.state.accounts.get(name)
         if state is None:
             return
@@ -99,7 +99,7 @@ class Poller:
             result = await self._usage(replace(state.account, org_id=state.org_id))
         except (ApiError, CredentialError) as error:
             result = error.failure
-        self._heed_clock()
+        self._correct_clock()
         state = self._store.state.accounts.get(name)
         if state is None or not state.polling or self._newest[name] is not this:
             return  # the account has been edited meanwhile, and this is about the one before
@@ -128,7 +128,7 @@ class Poller:
         return [*first[: max(room, 0)], *[name for name in late if name in self._newest][:at_once]]
 
     async def _tick(self) -> None:
-        """Let a moment pass, a short one while first polls are due, and notice a wall clock that was set meanwhile."""
+        """Sleep, for a shorter time while first polls are due, and notice a wall clock that was set meanwhile."""
         soon, state = self._clock.now() + timedelta(seconds=TICK), self._store.state
         accounts = state.accounts.items() if state.policy.polls else ()
         is_first = any(n not in self._newest and a.next_poll_at <= soon for n, a in accounts)
@@ -139,10 +139,10 @@ class Poller:
         step = machine.now() - wall - passed
         if abs(step) > STEP:
             self._store.dispatch(ClockStepped(self._clock.now(), step))
-        self._heed_clock()
+        self._correct_clock()
 
-    def _heed_clock(self) -> None:
-        """Let the state know by how much the machine's clock is off, before it gets what the answer says."""
+    def _correct_clock(self) -> None:
+        """Correct the clock by the newest answer's date, before the state gets that answer."""
         offset = self._clock.found
         if offset != self._clock.offset:
             self._clock.offset = offset
@@ -151,13 +151,12 @@ class Poller:
             self._store.dispatch(ClockCorrected(self._clock.now(), offset))
 
     async def _usage(self, account: Account) -> Usage | None:
-        """Send a request, and a second one only if the first credential was refused, a newer one is there, and room.
+        """Send a request, and a second one with another credential where the first was refused and the budget allows.
 
-        None where the hour has no room even for the first one. The budget of the hour has no exceptions: where it is
-        used up, a refusal stands until the next turn.
+        None where the budget of the hour does not allow the first one.
         """
         credential = await self._credentials.credential(account)
-        if not await self._may_ask(account.name):
+        if not await self._acquire_request(account.name):
             return None
         try:
             return await self._ask(account, credential)
@@ -170,12 +169,12 @@ class Poller:
                 if refusal.cause is Cause.WRONG_ORGANIZATION:  # it is good, for another one
                     raise refusal from None
                 raise
-            if other == credential or not await self._may_ask(account.name):
+            if other == credential or not await self._acquire_request(account.name):
                 raise
         return await self._ask(account, other)
 
-    async def _may_ask(self, name: str) -> bool:
-        """Return whether one more request is sent now, which then counts; what others have sent becomes known."""
+    async def _acquire_request(self, name: str) -> bool:
+        """Count one more request, if the budget allows it; the state then knows what all processes have sent."""
         state, now, offset = self._store.state, self._clock.now(), self._clock.offset
         account = state.accounts.get(name)
         if account is None:

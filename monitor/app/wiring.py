@@ -50,7 +50,7 @@ PINNED_CLAUDE_CODE = "2.1.282"
 
 DEMO_INTERVAL = timedelta(seconds=2)
 DEMO_SAMPLES = timedelta(minutes=1)
-"""So far apart are the samples of an account that the demo keeps in its memory, where it may run for days."""
+"""The demo, which may run for days, keeps samples in its memory at this distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def connect(
     clock: ServerClock,
     chance: Callable[[], float] = random.random,
 ) -> App:
-    """Make the program of its parts; it has no accounts yet."""
+    """Connect the parts of the program; it has no accounts yet."""
     store = Store(State(policy=policy), persistence.recorder.record)
     cache = dependencies.cache
     stores = SecretStores(
@@ -146,7 +146,7 @@ def connect(
 async def open_recorder(
     path: Path, settings: str = "", *, alerts: bool = True, apart: timedelta = timedelta(0)
 ) -> AsyncIterator[Recorder]:
-    """Open what writes the rows of a settings file; the last ones are written at the end of the block."""
+    """Open the recorder of a settings file; it writes its last rows at the end of the block."""
     database = Database(StateFile(path))
     recorder = Recorder(database, settings, keeps_alerts=alerts, apart=apart)
     try:
@@ -265,7 +265,7 @@ def hosts_of(api: ApiSettings) -> ApiHosts:
 
 
 def user_agent() -> str:
-    """Name one that the API accepts, which gives others a far smaller budget, and that is honest about who asks.
+    """Name an agent that the API accepts (it gives others a far smaller budget), and that is honest about us.
 
     Blocks.
     """

@@ -57,7 +57,7 @@ WATCHED = (
 
 
 def update(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
-    """The state after the event, and the alerts to be sent; an event of an unknown account changes nothing."""
+    """Return the state after the event, and the alerts to be sent; of an unknown account nothing changes."""
     try:
         state, alerts = _apply(state, event)
         if isinstance(event, WATCHED):
@@ -74,7 +74,7 @@ def update(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
 
 
 def _apply(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
-    """The state after the event, and the alerts that a sample has led to."""
+    """Return the state after the event, and the alerts that a sample has led to."""
     match event:
         case Restored():
             left = event.accounts if state.policy.polls else clear_failures(event.accounts)
@@ -215,10 +215,10 @@ def _fail(old: AccountState, event: PollFailed, base: timedelta) -> AccountState
 def _take_over_figures(
     old: AccountState, event: FiguresSeen | AnswerSeen, policy: Policy
 ) -> tuple[AccountState, tuple[Alert, ...]]:
-    """Figures without a request mend no failing poll, and leave the schedule as it is.
+    """Take over Claude Code's own figures; they leave the schedule and a failing poll as they are.
 
-    They may be found later than they came, and so are their alerts. The alert machine sees the windows that are new:
-    what was known before is no second sample.
+    They may be found later than they came, and so are their alerts. The alert machine sees only the windows that are
+    new: a figure that was known before is no second sample.
     """
     seen = correct_resets(old.usage, replace(event.usage, at=min(event.usage.at, event.at)))
     if isinstance(event, AnswerSeen):
@@ -241,7 +241,7 @@ def _take_over_figures(
 
 
 def _change_policy(state: State, event: PolicyChanged) -> State:
-    """The first round of polls, or of looks where there are none, is not over again unless that changes."""
+    """Go by other settings. Where they switch polls off, local figures have been followed all along."""
     policy, before = event.policy, state.policy
     known = state.accounts if policy.polls else clear_failures(state.accounts)
     return replace(
@@ -257,9 +257,9 @@ def _change_policy(state: State, event: PolicyChanged) -> State:
 
 
 def _load_accounts(state: State, event: AccountsLoaded) -> State:
-    """Load accounts. What is known of one goes on, unless it now speaks of another organization's limits.
+    """Load accounts. A known one goes on as it was, unless its name now stands for another organization's limits.
 
-    What is known of accounts that are gone waits for a day: they may come back, by another edit of the settings.
+    An account that is gone is remembered for a day: it may come back by another edit of the settings.
     """
     interval = state.policy.interval
     known = {event.renamed.get(name, name): old for name, old in state.accounts.items()}
@@ -323,7 +323,7 @@ def _append_log(state: State, *entries: LoggedAlert) -> State:
 
 
 def _shift_clock(state: State, by: timedelta) -> State:
-    """Move what was noted by the clock of before."""
+    """Move all instants that were noted by the clock of before."""
     if not by:
         return state
     accounts = {name: old.shift(by) for name, old in state.accounts.items()}

@@ -34,13 +34,13 @@ def ask(
             return None
         connection, code, begun = reply
         with connection:
-            return code, begun + _rest(connection, deadline)
+            return code, begun + _receive_rest(connection, deadline)
     except TimeoutError:
         raise _silent(f"does not answer within {round(limit_secs, 1):g} s") from None
 
 
 def order(path: str, request: Mapping[str, object], limit_secs: float = 2.0) -> str | None:
-    """Return what the running monitor says of an order that it has carried out; None and TrackerError as of `ask`.
+    """Have a command carried out, and return the answer for the user; None and TrackerError as of `ask`.
 
     A refusal is a TrackerError, too, with its exit code.
     """
@@ -116,7 +116,7 @@ def _connect(path: str, deadline: float) -> socket.socket | None:
 def _send(
     path: str, request: Mapping[str, object], deadline: float
 ) -> tuple[socket.socket, int, bytes] | None:
-    """Return the connection on which the reply comes, its exit code, and what has come with that."""
+    """Send a request; return the connection, the exit code of the reply, and the bytes that came with it."""
     line = render_request(request)
     connection = _connect(path, deadline)
     if connection is None:
@@ -128,7 +128,7 @@ def _send(
         except (BrokenPipeError, ConnectionResetError):
             pass  # it may have answered all the same, that it takes no more
         begun = b""
-        while b"\n" not in begun and (more := _piece(connection, deadline)):
+        while b"\n" not in begun and (more := _receive(connection, deadline)):
             begun += more
         if not begun:
             raise tracker_error("the running monitor ended before it answered")
@@ -144,11 +144,11 @@ def _lines(
 ) -> Iterator[bytes]:
     try:
         if code:
-            raise refusal(code, rest + _rest(connection, time.monotonic() + silent_secs))
+            raise refusal(code, rest + _receive_rest(connection, time.monotonic() + silent_secs))
         while True:
             *lines, rest = rest.split(b"\n")
             yield from (line for line in lines if line)
-            more = _piece(connection, time.monotonic() + silent_secs)
+            more = _receive(connection, time.monotonic() + silent_secs)
             if not more:
                 return
             rest += more
@@ -158,15 +158,15 @@ def _lines(
         connection.close()
 
 
-def _rest(connection: socket.socket, deadline: float) -> bytes:
+def _receive_rest(connection: socket.socket, deadline: float) -> bytes:
     pieces = []
-    while more := _piece(connection, deadline):
+    while more := _receive(connection, deadline):
         pieces.append(more)
     return b"".join(pieces)
 
 
-def _piece(connection: socket.socket, deadline: float) -> bytes:
-    """Return what has come meanwhile; nothing once the sender has ended. Raises TimeoutError."""
+def _receive(connection: socket.socket, deadline: float) -> bytes:
+    """Receive some bytes; none once the sender has ended. Raises TimeoutError."""
     _limit(connection, deadline)
     try:
         return connection.recv(_PIECE)
@@ -175,7 +175,7 @@ def _piece(connection: socket.socket, deadline: float) -> bytes:
 
 
 def _limit(connection: socket.socket, deadline: float) -> None:
-    """Let its next call end by then. Raises TimeoutError where that is past."""
+    """Limit the next call on the connection. Raises TimeoutError past the deadline."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError

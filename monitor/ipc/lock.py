@@ -38,7 +38,7 @@ class Lock:
         return self._descriptor is not None
 
     def keep(self) -> bool:
-        """Return whether it still is ours; to be called now and then, or what clears old files away may take it.
+        """Return whether it is still ours; called now and then, or what clears away old files may take it.
 
         False after somebody has removed the file: another process may have made and locked a new one.
         """
@@ -108,7 +108,7 @@ def check_file(path: str) -> bool:
 
 
 def _find_own(path: str, *, is_folder: bool = False) -> os.stat_result | None:
-    """Return what is there, None for nothing. Raises TrackerError where others have it, or may write in the folder."""
+    """Look at a path; None where nothing is there. Raises TrackerError where others own it, or may write to it."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +130,7 @@ def _find_own(path: str, *, is_folder: bool = False) -> os.stat_result | None:
 
 
 def inode(path: str) -> tuple[int, int] | None:
-    """Return what tells the file that is there now from any later one; None where there is none."""
+    """Return the identity of the file that is there now; None where there is none."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -139,7 +139,7 @@ def inode(path: str) -> tuple[int, int] | None:
 
 
 def touch(path: str, made: tuple[int, int] | None) -> bool:
-    """Return whether the file that was made is still there, and if so keep what clears old files from taking it."""
+    """Renew the file's time, so that nothing clears it away; return whether it is still the one that was made."""
     if made is None or inode(path) != made:
         return False
     try:

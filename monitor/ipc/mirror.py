@@ -1,7 +1,7 @@
-"""The leader's state in another process: what the leader sends of it, and the mirror that a follower makes of that.
+"""Mirrors the leader's state in followers: lines of JSON that the leader sends, and the state that they lead to.
 
-Left out is what nobody looks at elsewhere: the alert machine's memory, the alert rules, and the argv of a token's
-program, which may be private.
+Left out is what no follower shows: the alert machine's memory, the alert rules, and the argv of a token's program,
+which may be private.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The leader's side of the socket: reads one request of each who comes, answers it or streams, and stalls for nobody.
+"""The leader's side of the socket: reads one request of each peer, and answers it or sends a stream.
 
-Knows no request: what one means is the handler's business. Nothing that a peer sends or leaves undone holds up
-another peer, the poller or the end of the program: who is slow misses what has come between, and takes the newest.
+Requests are the handler's business. Nothing that a peer sends or fails to do holds up another peer, the poller or the
+end of the program: a slow follower misses states in between, and gets the newest.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from monitor.ipc.protocol import (
 BUG: Final = 3
 SPACING_SECS: Final = 0.1
 BACKLOG: Final = 1024
-"""Followers that come all at once, as after a change of leader, wait here; the system may allow fewer."""
+"""Followers may come all at once, as after a change of leader; the system may allow fewer."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ May raise TrackerError, whose line and exit code are then the answer.
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """Bounds of what one peer, and all of them, may take."""
+    """Limits of one peer, and of all of them."""
 
     request_secs: float = 5.0
     drain_secs: float = 10.0
@@ -68,7 +68,7 @@ class ServerLimits:
 
 
 class SocketFile:
-    """The leader's socket, mode 0600, which a dead leader may have left and a later one may have replaced."""
+    """The file of the leader's socket, mode 0600; a dead leader may have left one, a later one may replace it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -93,7 +93,7 @@ class SocketFile:
         return listener
 
     def touch(self) -> bool:
-        """Return whether it still is there; called now and then, or what clears old files away may take it."""
+        """Return whether it is still ours; called now and then, or what clears away old files may take it."""
         return touch(self._path, self._inode)
 
     def remove(self) -> None:
@@ -162,7 +162,7 @@ class Server:
         )
 
     async def _keep(self) -> None:
-        """Be found again after somebody has cleared the folder."""
+        """Listen on a new socket file after somebody has cleared the folder."""
         while True:
             await asyncio.sleep(self._limits.keep_secs)
             try:
@@ -211,26 +211,24 @@ class Server:
     # What they get
 
     async def _reply(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        """Answer, which `stop` gives a moment to end well; or send a stream for as long as both sides like."""
+        """Answer, which `stop` gives a moment to end; or send a stream for as long as both sides like."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - it runs in one
         self._answering.add(task)
         try:
-            reply = await self._answer(request)
+            try:
+                if request.pop("v", None) == VERSION:
+                    reply = await self._handle(request)
+                else:
+                    reply = 1, f"{_who()} uses another protocol version: restart it"
+            except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business
+                reply = _refusal(error, request["type"])
             if not isinstance(reply, Stream):
                 await self._send(writer, render_reply(*reply))
                 return
         finally:
             self._answering.discard(task)
         await self._send_stream(request["type"], reply, writer)
-
-    async def _answer(self, request: dict[str, Any]) -> Reply | Stream:
-        if request.pop("v", None) != VERSION:
-            return 1, f"{_who()} uses another protocol version: restart it"
-        try:
-            return await self._handle(request)
-        except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business
-            return _refusal(error, request["type"])
 
     async def _send_stream(self, name: str, stream: Stream, writer: asyncio.StreamWriter) -> None:
         """Send what is new, ten times a second at most, and an empty line after two seconds without."""

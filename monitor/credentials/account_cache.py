@@ -1,4 +1,4 @@
-"""Facts of each account that cannot be asked again for free: whose it is, its plan, where its login lives.
+"""Facts of each account that cannot be asked again for free: whose it is, its plan, where its login is.
 
 Kept beside the settings, which hold only what the user said. It holds no secret: a token is recognised by the first
 48 bits of its hash. Losing it costs questions to the profile API, nothing else.
@@ -18,10 +18,10 @@ MOST_LEFT: Final = 8
 """So many folders that an account has left are followed on."""
 
 MOST_PROFILES: Final = 32
-"""Of so many tokens it is remembered whose they are, so that each is asked about once."""
+"""Of so many tokens it is remembered whose they are: the API is asked about each of them once."""
 
 _PROFILES: Final = ""
-"""The entry of what is of no one account, which has no such name."""
+"""The name of the entry that has those profiles; no account has this name."""
 
 _Profiles = dict[str, Profile]
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CachedAccount:
-    """Facts of one account. `folders` is where its login lives now, `left` where it once did.
+    """Facts of one account. `folders` is where its login is now, `left` where it was once.
 
     A folder is spelled as Claude Code knows it; "" is the default one. `swapped` says that claude-swap keeps a copy of
     the login, which outlives the folder.
@@ -49,12 +49,12 @@ class CachedAccount:
         return replace(self, identity=profile.identity, plan=profile.plan or self.plan)
 
     def move_in(self, folder: str) -> "CachedAccount":
-        """The account's login lives in this folder too."""
+        """Note that the account's login is in this folder too."""
         folders = self.folders if folder in self.folders else (*self.folders, folder)
         return replace(self, folders=folders, left=_without(self.left, folder))
 
     def move_out(self, folder: str) -> "CachedAccount":
-        """The account's login does not live there any more; it may come back."""
+        """Note that the account's login is not in this folder any more; it may come back."""
         if folder not in self.folders:
             return self
         left = (*_without(self.left, folder), folder)[-MOST_LEFT:]
@@ -63,7 +63,7 @@ class CachedAccount:
         return replace(self, folders=folders, left=left, login_expires_at=ends)
 
     def learn_swap(self, ends: datetime | None) -> "CachedAccount":
-        """claude-swap has a copy of the login, which ends then; a folder that has the login itself knows better."""
+        """Note that claude-swap has a copy of the login, which ends then; the date of a login in a folder stays."""
         known = self.login_expires_at if self.folders else None
         ends = known or ends or self.login_expires_at
         return replace(self, swapped=True, login_expires_at=ends)
@@ -119,7 +119,7 @@ class AccountCache:
             self._save(name, encode(CachedAccount, facts))
 
     def forget(self, name: str) -> None:
-        """Nothing of the account is remembered, nor whose its tokens were."""
+        """Forget all of the account, and whose its tokens were."""
         facts = self._facts.pop(name, None)
         if facts is not None:
             self._save(name, None)
@@ -137,7 +137,7 @@ class AccountCache:
         return self._profiles.get(digest(secret))
 
     def owner_of(self, secret: Secret, names: Iterable[str]) -> str | None:
-        """Of these accounts the one that this token is known to be of."""
+        """Return the one of these accounts whose token this is; None where that is not known."""
         key, profile = digest(secret), self.profile_of(secret)
         for name in names:
             facts = self[name]
@@ -146,14 +146,15 @@ class AccountCache:
         return None
 
     def remember(self, secret: Secret, profile: Profile) -> None:
-        """This is whose token it is."""
+        """Remember whose token it is."""
         newest = {**self._profiles, digest(secret): profile}
         self._keep_profiles(dict(list(newest.items())[-MOST_PROFILES:]))
 
     def recognise(self, accounts: Sequence[Account]) -> None:
-        """These are the accounts of the settings. Those that somebody has renamed there are taken for what they were.
+        """Learn which accounts the settings name, and give those that were renamed there the facts of their old name.
 
-        Nothing is known of such a one, and its organization is that of one account that the settings name no more.
+        An account counts as renamed where nothing is known of it, and its organization is that of exactly one account
+        that the settings do not name any more.
         """
         self._unlisted = self._facts.keys() - {account.name for account in accounts}
         gone = [self._facts[name] for name in self._unlisted]
@@ -163,12 +164,12 @@ class AccountCache:
                 self[account.name] = former[0]
 
     def folders(self) -> set[str]:
-        """Every folder in which a login was ever found, the default one ("") left out."""
+        """Return every folder in which a login was ever found; the default one ("") is left out."""
         known = (folder for facts in self._facts.values() for folder in facts.folders + facts.left)
         return {folder for folder in known if folder}
 
     def accounts_in(self, folder: str) -> set[str]:
-        """The accounts whose login is believed to live there."""
+        """Return the names of the accounts whose login is believed to be in this folder."""
         here = {name for name, facts in self._facts.items() if folder in facts.folders}
         return here - self._unlisted
 
@@ -191,7 +192,7 @@ def _without(folders: Iterable[str], folder: str) -> tuple[str, ...]:
 
 
 def _decode(kind: type[T], plain: Any) -> T | None:
-    """None for what cannot be read: it is learnt again."""
+    """Return None for what cannot be decoded: it is learnt again."""
     try:
         return decode(kind, plain)
     except DecodeError:

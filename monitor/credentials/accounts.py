@@ -49,17 +49,17 @@ class Listing(Protocol):
 
 
 class AccountsFile(Protocol):
-    """The accounts of the settings. All may wait for a lock; all raise TrackerError, and then change nothing."""
+    """The accounts in the settings file. Methods may wait for a lock, and change nothing if they raise TrackerError."""
 
     def read(self) -> Listing: ...
     def check(self, account: Account, instead_of: str | None = None) -> None:
-        """Raise what adding the account, or putting it in the place of that one, would; change nothing."""
+        """Raise what adding the account (or putting it in the place of that one) would raise, and change nothing."""
 
     def add_account(self, account: Account) -> None: ...
     def replace_account(
         self, name: str, account: Account, override: Override | None = None
     ) -> None:
-        """Put the account in the place of that one; `override`, unless it is None, in that of what was said before."""
+        """Put the account in the place of that one, and `override` in that of its own alert rules; None keeps these."""
 
     def remove_account(self, name: str) -> None: ...
     def set_active(self, name: str) -> None: ...
@@ -67,7 +67,7 @@ class AccountsFile(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The result of one place: the account's name, and whether it is a new row, or at least a new token."""
+    """The account whose login was in a place, and whether the account is new, or at least its token."""
 
     name: str
     is_new: bool
@@ -85,14 +85,14 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class NotImported:
-    """The reason for which one place has brought nothing."""
+    """A place from which no login was imported, and why."""
 
     place: str
     error: TrackerError
 
     @property
     def is_empty(self) -> bool:
-        """True where there is no login, which is not a failure."""
+        """Say whether there is just no login, which is not a failure."""
         return isinstance(self.error, NotLoggedInError)
 
     @property
@@ -110,7 +110,7 @@ class Imports:
 
     @property
     def words(self) -> str:
-        """One line for the user, of what matters in it."""
+        """One line for the user, of the news alone."""
         news = [i.name for i in self.imported if i.is_new]
         renewed = [i.name for i in self.imported if i.is_renewed and not i.is_new]
         parts = [f"imported {', '.join(news)}"] if news else []
@@ -119,14 +119,14 @@ class Imports:
         return "; ".join(parts) or "nothing new: all logins found are already imported"
 
     def or_raise(self) -> "Imports":
-        """Itself, unless it brought nothing at all: then the first failure is raised."""
+        """Return itself. Raises the first failure where nothing at all was imported."""
         if self.failed and not self.imported:
             raise min(self.failed, key=lambda failure: failure.is_empty).error
         return self
 
 
 class AccountService:
-    """The accounts: settings, credentials and what was learnt of them, kept in step."""
+    """Changes accounts in the settings file, the keyring, the cache and the state, and keeps these in step."""
 
     def __init__(
         self,
@@ -146,10 +146,10 @@ class AccountService:
         self._clock = clock
         self._threads = DaemonThreads(FILE_SECS)
         self._turn = asyncio.Lock()
-        """Several tables may order at once, and each order looks first and writes then."""
+        """Several tables may send commands at once, each of which reads before it writes."""
 
     def load(self, listing: Listing, renamed: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Bring the settings' accounts, and what was learnt of them, into the state; `renamed` has new names by old."""
+        """Bring the settings' accounts, and what is known of them, into the state; `renamed` has new names by old."""
         now, active = self._clock.now(), listing.active_account
         self._cache.recognise(listing.accounts)
         self._store.dispatch(AccountsLoaded(now, listing.accounts, active, renamed))
@@ -167,8 +167,8 @@ class AccountService:
             raise TrackerError(words) from None
 
     @asynccontextmanager
-    async def _order(self) -> AsyncIterator[None]:
-        """One order after the other, each upon the accounts that the settings name now."""
+    async def _exclusive(self) -> AsyncIterator[None]:
+        """Wait for other commands to end, and read again which accounts the settings name."""
         async with self._turn:
             await self._reload()
             yield
@@ -180,14 +180,14 @@ class AccountService:
         key = command.session_key
         _check_filled(name=command.name, session_key=key.reveal(), org_id=command.org_id)
         account = Account(command.name, command.org_id, AuthMethod.SESSION_KEY)
-        async with self._order():
+        async with self._exclusive():
             await self._in_thread(self._file.check, account)
             async with self._keep(account, Credential(key, AuthMethod.SESSION_KEY)):
                 await self._add(account)
         return f"added {command.name}"
 
     async def _add(self, account: Account) -> None:
-        """One more account. Raises TrackerError, and then nothing that was learnt of it is remembered."""
+        """Add the account to the settings. Raises TrackerError, and then forgets what was learnt of it."""
         try:
             await self._in_thread(self._file.add_account, account)
         except TrackerError:
@@ -201,7 +201,7 @@ class AccountService:
 
     @asynccontextmanager
     async def _keep(self, account: Account, credential: Credential) -> AsyncIterator[None]:
-        """In the keyring, or not at all: what was typed must not vanish."""
+        """Keep in the keyring, or raise TrackerError: what was typed must not vanish."""
         async with self._stores.keep(account, credential) as storage:
             if storage is not Storage.KEYRING:
                 raise TrackerError(
@@ -215,7 +215,7 @@ class AccountService:
         """Rename an account, and change its session key, organization, label, reserve and alerts."""
         _check_filled(name=command.new_name)
         name, new_name, key = command.name, command.new_name, command.session_key
-        async with self._order():
+        async with self._exclusive():
             account = self._owners.account(name)
             edited = _edit(account, command)
             await self._in_thread(self._file.check, edited, name)
@@ -238,7 +238,7 @@ class AccountService:
 
     async def remove(self, name: str) -> str:
         """Remove an account, its entry in the keyring last."""
-        async with self._order():
+        async with self._exclusive():
             account = self._owners.account(name)
             await self._in_thread(self._file.remove_account, name)
             self._forget(name)
@@ -248,7 +248,7 @@ class AccountService:
 
     async def use(self, name: str) -> str:
         """Mark an account as the active one."""
-        async with self._order():
+        async with self._exclusive():
             self._owners.account(name)
             await self._in_thread(self._file.set_active, name)
             await self._reload()
@@ -259,7 +259,7 @@ class AccountService:
     async def import_all(self, sources: Sequence[LoginSource]) -> Imports:
         """Import the login of each source; what failed is reported beside what was imported."""
         imported, failed = [], []
-        async with self._order():
+        async with self._exclusive():
             for source in sources:
                 try:
                     imported.append(await self._import(source))
@@ -268,9 +268,9 @@ class AccountService:
         return Imports(tuple(imported), tuple(failed))
 
     async def _import(self, source: LoginSource) -> Imported:
-        """A token that ends sooner than that of another place of the account does not replace that one.
+        """Import the login of one source. A token of another place of the account that ends later stays in use.
 
-        Where nothing is sent, any token will do and none is kept.
+        Where the API may not be asked, any token will do and none is kept.
         """
         login, owners, now = await source.read(), self._owners, self._clock.now()
         asks = owners.asks
@@ -310,7 +310,7 @@ class AccountService:
         listed = {(row.email, row.org_uuid) for row in rows}
         met: set[str] = set()
         added: list[str] = []
-        async with self._order():
+        async with self._exclusive():
             for row in rows:
                 name = self._name_of(row, listed, met)
                 if name is None:
@@ -328,7 +328,7 @@ class AccountService:
         return added
 
     def _name_of(self, row: SwapAccount, listed: set[tuple[str, str]], met: set[str]) -> str | None:
-        """The account of this row, which is no other row's; None where it is none yet.
+        """Return the account that this row is of, and no other row; None where there is none yet.
 
         An e-mail address in two organizations is two accounts. Of a row, and of an account, the organization may not
         be known: then the one may be the other, unless the listing has a row that is it to the letter.
@@ -351,7 +351,7 @@ class AccountService:
 
 
 def _edit(account: Account, command: EditAccount) -> Account:
-    """A session key is no login of Claude Code: an account that gets one is linked to none."""
+    """Return the account with the changes. One that gets a session key is no longer linked to a login."""
     edited = replace(account, name=command.new_name, org_id=command.org_id)
     if command.label is not None:
         edited = replace(edited, label=command.label or None)

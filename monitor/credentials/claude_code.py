@@ -92,7 +92,7 @@ class WholeFile:
         self._stamp: Hashable = None
 
     def peek(self) -> Hashable:
-        """Differs after each change: the file is replaced, rewritten, or made readable. None where it is absent.
+        """Return a value that differs after the file was replaced, rewritten or made readable. None where it is absent.
 
         Blocks for as long as the disk does, which may be for ever where it is a server's.
         """
@@ -103,7 +103,7 @@ class WholeFile:
         return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
 
     async def stamp(self) -> Hashable:
-        """The same off the loop; while the disk is silent, nothing is known to have changed."""
+        """Return the same off the loop; while the disk is silent, the value of before."""
         with suppress(TimeoutError):
             self._stamp = await self._threads.run(self.peek)
         return self._stamp
@@ -121,7 +121,7 @@ class WholeFile:
         raise CredentialError.of(cause, Source.FILE, str(self.path), detail)
 
     def _parse(self, parse: Callable[[bytes], T]) -> T:
-        """A file that is damaged and was written just now may only be half-written."""
+        """Read and parse. The error for a damaged file that was written just now says that it may be half-written."""
         try:
             return parse(read_regular(self.path, self._max_bytes))
         except CredentialError as error:
@@ -143,7 +143,7 @@ class CachedUsage:
 
 @dataclass(frozen=True, slots=True)
 class ClaudeFacts:
-    """The login that is named, which the token alone can prove, and the usage that was seen last."""
+    """The identity that is named beside the login, which the token alone can prove, and the usage seen last."""
 
     identity: Identity | None = None
     email: str = ""
@@ -152,7 +152,7 @@ class ClaudeFacts:
 
     @property
     def profile(self) -> Profile | None:
-        """The login that is named, where that is done in full."""
+        """The profile of the identity that is named; None where a part of it is missing."""
         identity = self.identity
         if identity is None or not (identity.account_uuid and identity.org_uuid and self.email):
             return None
@@ -160,7 +160,7 @@ class ClaudeFacts:
 
 
 class ClaudeJson:
-    """The first of these files that there is."""
+    """A `.claude.json`: the first of these files that exists."""
 
     def __init__(self, *paths: Path) -> None:
         self._files = [
@@ -168,11 +168,11 @@ class ClaudeJson:
         ]
 
     def peek(self) -> Hashable:
-        """Differs after each change, of which there is one with each prompt: not every one is worth a read. Blocks."""
+        """Return a value that differs after each change, and each prompt makes one: few are worth a read. Blocks."""
         return tuple(file.peek() for file in self._files)
 
     async def read(self) -> ClaudeFacts:
-        """Raises NotLoggedInError where there is no such file, or a CredentialError. Takes 5 ms a megabyte."""
+        """Read the file; takes 5 ms a megabyte. Raises NotLoggedInError where there is none, or a CredentialError."""
         for file in self._files:
             facts = await file.read(partial(parse_facts, where=str(file.path)))
             if facts is not None:
@@ -182,13 +182,13 @@ class ClaudeJson:
 
 
 def json_places(folder: str, environ: Mapping[str, str]) -> tuple[Path, Path]:
-    """The two places of the file of a configuration folder, "" being the default one; the older name comes first."""
+    """Return the two places of the file of a configuration folder ("" is the default one), the older name first."""
     config = Path(folder) if folder else home(environ) / ".claude"
     return config / ".config.json", (Path(folder) if folder else home(environ)) / ".claude.json"
 
 
 def parse_facts(content: bytes, where: str) -> ClaudeFacts:
-    """The facts in the file's content; `where` is what errors call its place. Raises CredentialError."""
+    """Parse the file's content; `where` is what errors call its place. Raises CredentialError."""
     document = parse_object(content)
     if document is None:
         raise CredentialError.of(Cause.DAMAGED, Source.CLAUDE_JSON, where)
@@ -228,22 +228,22 @@ class LoginSource(Protocol):
     def facts(self) -> ClaudeJson | None: ...
 
     async def stamp(self) -> Hashable:
-        """A cheap value that differs after each change of the login."""
+        """Return a cheap value that differs after each change of the login."""
 
     def peek(self) -> Hashable:
-        """The stamp, where a look at a file gives it; else None. Blocks for as long as the file's disk does."""
+        """Return the stamp where a look at a file gives it, else None. Blocks for as long as the file's disk does."""
 
     async def read(self) -> Login:
         """Raises CredentialError."""
 
 
 def place_name(source: LoginSource) -> str:
-    """Return what people call a place: its folder, or the Keychain item whose folder nobody knows."""
+    """Return the name of a place for people: its folder, or the Keychain item whose folder nobody knows."""
     return source.key if source.folder is None else source.folder or DEFAULT
 
 
 class ClaudeCode:
-    """The login of one configuration folder ("" is the default one); without one, that which Claude Code would use now.
+    """The login of one configuration folder ("" is the default one); of None the one that Claude Code would use now.
 
     `key` names the place however it is spelled, and `services` are the Keychain items that are asked for. With an
     `item` that one alone is asked for; `folder` is then what its name is made of, None where nobody knows that.
@@ -280,16 +280,16 @@ class ClaudeCode:
             self._keychain = Keychain(self.services, account_name(environ), security or Security())
 
     def peek(self) -> Hashable:
-        """The stamp where a file alone can contain the login; None on macOS. Blocks for as long as its disk does."""
+        """Return the stamp where only a file can contain the login, else None. Blocks for as long as its disk does."""
         return None if self._file is None or self._keychain else (self._file.peek(), None)
 
     async def stamp(self) -> Hashable:
-        """A cheap value that differs after each change of the login."""
+        """Return a cheap value that differs after each change of the login."""
         file = await self._file.stamp() if self._file else None
         return file, await self._keychain.stamp() if self._keychain else None
 
     async def read(self) -> Login:
-        """The login, its refresh token left behind. Raises NotLoggedInError, or another CredentialError.
+        """Read the login without its refresh token. Raises NotLoggedInError, or another CredentialError.
 
         It is the Keychain's, unless the file has a newer one, or the only one; either may be a stale copy.
         """
@@ -321,7 +321,7 @@ async def _login_in(file: WholeFile) -> Login:
 
 
 def _spelling(environ: Mapping[str, str]) -> str:
-    """The folder of the stored login as the environment spells it; "" for the default one.
+    """Return the folder of the login in use as the environment spells it; "" for the default one.
 
     The first variable moves the login alone; defined but empty, it means the default place.
     """
@@ -329,9 +329,9 @@ def _spelling(environ: Mapping[str, str]) -> str:
 
 
 class Discovery:
-    """Finds the same objects each time: what one of them has learnt of its place is not forgotten.
+    """Finds Claude Code's logins on this machine. The object of a place is the same each time: it remembers its place.
 
-    It costs some hundred looks at folders, and on macOS a listing of the Keychain every ten minutes.
+    A search costs some hundred looks at folders, and on macOS a listing of the Keychain every ten minutes.
     """
 
     def __init__(
@@ -350,11 +350,11 @@ class Discovery:
         self._found: Sequence[ClaudeCode] = ()
 
     async def discover(self, folders: Iterable[str] = ()) -> list[ClaudeCode]:
-        """Each login once: the one in use, `~/.claude`, these folders, those beside them, those of programs that keep
-        several, lone Keychain items.
+        """Return each login once: the one in use, `~/.claude`, these folders, those beside them, those of programs that
+        keep several, and Keychain items without a folder.
 
-        The first is there whether or not anybody is logged in, as are the given ones. A folder of several
-        spellings keeps the first of them, which names its Keychain item.
+        The one in use and the given ones are there even if nobody is logged in. Of several spellings of a folder the
+        first is kept, which names its Keychain item.
         """
         listed = await self._security.services() if self._platform == "darwin" else ()
         given = [absolute(folder) for folder in folders if "\0" not in folder]
@@ -371,7 +371,7 @@ class Discovery:
         ours, current = file_of(str(self._home)), self.source(None)
 
         def looks_used(folder: str) -> bool:
-            """The home folder itself holds the default one's `.claude.json`, but is none."""
+            """Say whether it is a configuration folder. The home folder, which has the default one's file, is none."""
             is_listed = bool(listed) and not listed.isdisjoint(services(folder))
             return (is_listed or has_signs(folder)) and file_of(folder) != ours
 
@@ -386,7 +386,7 @@ class Discovery:
         return list(found.values())
 
     def source(self, folder: str | None, item: str = "") -> ClaudeCode:
-        """The login of this folder, or of the Keychain's item alone; the same object each time. Blocks."""
+        """Return the login of this folder, or of this Keychain item; the same object each time. Blocks."""
         if (item, folder) not in self._sources:
             made = ClaudeCode(
                 folder,
@@ -400,7 +400,7 @@ class Discovery:
 
 
 def file_of(folder: str) -> tuple[int, int] | str:
-    """What two spellings of one folder have in common, whatever the letter case or the symlinks on the way.
+    """Return a value that is the same for all spellings of one folder, whatever their letter case and symlinks.
 
     Of a folder that does not exist it is the path behind its symlinks.
     """
@@ -412,13 +412,13 @@ def file_of(folder: str) -> tuple[int, int] | str:
 
 
 def siblings(parents: Iterable[Path], is_login: Callable[[str], bool]) -> list[str]:
-    """The folders right in these that are somebody's login and ours, sorted within each parent."""
+    """Return the folders right in these that are the user's and pass `is_login`, sorted within each parent."""
     folders = (str(parent / name) for parent in parents for name in _names(parent)[:MAX_LOOKS])
     return [folder for folder in folders if _is_our_folder(folder) and is_login(folder)]
 
 
 def nests(home: Path) -> list[Path]:
-    """Folders of the home folder and of `~/.config` that speak of Claude, and what is mostly below them."""
+    """Return `~/.config`, and the folders in it and in the home folder that speak of Claude, with those below."""
     config = home / ".config"
     folders = [parent / name for parent in (home, config) for name in _names(parent)]
     named = [folder for folder in folders if "claude" in folder.name.lower()]
@@ -432,7 +432,7 @@ def has_signs(folder: str) -> bool:
 
 
 def _names(parent: Path) -> list[str]:
-    """Names that speak of Claude come first, should there be too many; those that cannot be shown are left out."""
+    """Return the printable names in this folder; those that contain "claude" come first, should there be too many."""
     try:
         with os.scandir(parent) as entries:
             names = [entry.name for entry in islice(entries, MAX_NAMES)]
@@ -443,7 +443,7 @@ def _names(parent: Path) -> list[str]:
 
 
 def _is_our_folder(folder: str) -> bool:
-    """Others may put what they like into a folder that all may write to, as `/tmp` is."""
+    """Say whether it is a folder of the user's: in one like `/tmp` others may put what they like."""
     try:
         found = os.stat(folder)  # noqa: PTH116 - as above
     except OSError:
@@ -452,7 +452,7 @@ def _is_our_folder(folder: str) -> bool:
 
 
 def installed_version(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The version of the installed Claude Code, as its files tell it; None where there is none that tells.
+    """Return the version of the installed Claude Code, as its files say; None where none is found.
 
     Of a native install, the path names the version; of an npm package, its `package.json` does.
     """

@@ -46,7 +46,7 @@ _CAUSES: Final = {
 """By exit code, which is the last byte of macOS's own error number."""
 
 _PASSED_OVER: Final = (Cause.ABSENT, Cause.MCP_ONLY, Cause.DAMAGED, Cause.TOO_LARGE)
-"""Beside such an item, another may hold the login."""
+"""Where an item fails in one of these ways, another may have the login."""
 
 _CONTROLS: Final = "".join(map(chr, range(32)))
 
@@ -117,23 +117,23 @@ class Security:
             return self._services
 
     async def ask(self, *arguments: str, max_bytes: int = MAX_BYTES) -> tuple[int, bytes]:
-        """Exit code and output. Raises CredentialError where it cannot be run, or was killed for its silence."""
+        """Return exit code and output. Raises CredentialError where it cannot be run, or was killed for its silence."""
         argv, limit = (self._program, *arguments), self._limit_secs
         return await run(Source.KEYCHAIN, argv[0], *argv, limit_secs=limit, max_bytes=max_bytes)
 
 
 def parse_services(output: bytes) -> tuple[str, ...]:
-    """The services in what `security dump-keychain` prints."""
+    """Parse the services in the output of `security dump-keychain`."""
     return tuple(sorted({found.decode() for found in _ITEM.findall(output)}))
 
 
 def services(folder: str) -> tuple[str, ...]:
-    """The names that the item may have, best first. The suffix hashes the folder as it was spelled for Claude Code."""
+    """Return the names that the folder's item may have, best first: they hash the folder as spelled for Claude Code."""
     return tuple(dict.fromkeys(map(_service, _spellings(folder))))
 
 
 def spelling_of(service: str, folders: Iterable[str]) -> str | None:
-    """Return how one of these folders is spelled in the name of the item; None where it is none of theirs."""
+    """Return how one of these folders is spelled in the name of the item; None where the item is of none of them."""
     spellings = (spelling for folder in folders for spelling in _spellings(folder))
     return next((spelling for spelling in spellings if _service(spelling) == service), None)
 
@@ -151,7 +151,7 @@ def _service(spelling: str) -> str:
 
 
 def account_name(environ: Mapping[str, str]) -> str:
-    """The account that Claude Code files its item under."""
+    """Return the account that Claude Code files its item under."""
     name = environ.get("USER", "")
     if not name:
         with contextlib.suppress(OSError, KeyError, ImportError):
@@ -160,7 +160,7 @@ def account_name(environ: Mapping[str, str]) -> str:
 
 
 class Keychain:
-    """The login under one of these services. When to try again after a failure is not its matter.
+    """Claude Code's login in the Keychain, under one of these services.
 
     There may be several: each spelling of the folder has an item of its own, and another program may have filed one
     under no account, or another one.
@@ -178,7 +178,7 @@ class Keychain:
         self._ended: datetime | None = None
 
     async def login(self) -> Login:
-        """The first login that has not ended, else of all that there are the one that ended last.
+        """Return the first login that has not ended, else of all that there are the one that ended last.
 
         No secret is asked for any more after a failure that another one would share. Raises NotLoggedInError, or a
         CredentialError that says why the Keychain cannot be used.
@@ -215,12 +215,12 @@ class Keychain:
         return logins[self._found]
 
     def _order(self, item: Item) -> tuple[bool, int, bool]:
-        """Put first where the login was the last time, which is mostly the only question."""
+        """Sort first the item that had the login the last time: mostly no other is then asked for."""
         service, account = item
         return item != self._found, self._services.index(service), account != self._account
 
     async def stamp(self) -> Hashable:
-        """Differs after each change. While the Keychain does not answer, nothing is known to have changed.
+        """Return a value that differs after each change. While the Keychain does not answer, it stays the same.
 
         While a login is good, nobody needs the other items. Once it has ended each may hold a better one, even one
         that has been there for long: so that it ended is a change too, where there are others.
@@ -249,7 +249,7 @@ class Keychain:
         return is_known and (ends is None or ends - self._clock.now() > DEAD_BEFORE)
 
     async def _all_dates(self) -> dict[Item, str]:
-        """A single question says of a service that it has no item at all."""
+        """Ask for the items of all services: first for any account's, then, if there is another's, for our own."""
         dates: dict[Item, str] = {}
         for service in self._services:
             found = await self._dates_of([(service, None)])
@@ -258,7 +258,7 @@ class Keychain:
         return dates
 
     async def _dates_of(self, items: Iterable[Item]) -> dict[Item, str]:
-        """Of each that there is the date of its last change, as the Keychain writes it."""
+        """Return the date of the last change of each item that exists, as the Keychain writes it."""
         dates: dict[Item, str] = {}
         for item in items:
             output = await self._security.find(item)
@@ -273,7 +273,7 @@ class Keychain:
 
 
 def decode_secret(output: bytes) -> str:
-    """The secret that `security` prints: as it is, or in hex where it holds anything unprintable."""
+    """Decode the secret that `security` prints: as it is, or in hex where it contains anything unprintable."""
     text = output.decode(errors="replace").removesuffix("\n")
     if re.fullmatch(r"(?:[0-9a-fA-F]{2})+", text):
         text = bytes.fromhex(text).decode(errors="replace").lstrip(_CONTROLS)

@@ -26,10 +26,10 @@ READ_EVERY: Final = timedelta(seconds=30)
 """The file changes with each prompt, its figures seldom."""
 
 AHEAD: Final = timedelta(minutes=1)
-"""A date further ahead than this is wrong, and tells nothing of what is older."""
+"""Figures that are dated further ahead than this are ignored: their date is wrong."""
 
 SESSIONS: Final = 200
-"""Of so many sessions of Claude Code it is remembered what they said last."""
+"""Of so many sessions of Claude Code the last status line is remembered."""
 
 Parse = Callable[[bytes, datetime], Usage]
 """From an answer of the usage API, and when it came, to usage. Raises ApiError."""
@@ -49,7 +49,7 @@ class _Reading:
 
 
 class LocalUsage:
-    """Brings such figures into the state, each under the account that it is proven to be of."""
+    """Brings these figures into the state, each for the account that it is proven to be of."""
 
     def __init__(
         self, watcher: LoginWatcher, cache: AccountCache, store: Store, clock: Clock, parse: Parse
@@ -71,7 +71,7 @@ class LocalUsage:
             await self._clock.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
-        """Take what is new in any `.claude.json`."""
+        """Bring what is new in any `.claude.json` into the state."""
         places = self._registry.places
         if not places:  # else the watcher finds what is new
             await self._watcher.find_places()
@@ -116,7 +116,7 @@ class LocalUsage:
         return bool(before != limits)
 
     def _take(self, source: LoginSource, facts: ClaudeFacts) -> None:
-        """The kept usage has an account's uuid alone: its organization is that of the login beside it."""
+        """Bring the usage into the state. It names no organization: that is the one of the login beside it."""
         identity, cached, now = facts.identity, facts.cached, self._clock.now()
         if identity is None or cached is None or cached.account_uuid != identity.account_uuid:
             return
@@ -132,7 +132,7 @@ class LocalUsage:
         self._store.dispatch(AnswerSeen(now, name, usage))
 
     def _account_of(self, identity: Identity) -> str | None:
-        """The account that is proven to have this identity."""
+        """Return the name of the account that is proven to have this identity."""
         names = self._store.state.accounts
         return next((name for name in names if self._cache[name].identity == identity), None)
 
@@ -179,7 +179,7 @@ class LocalUsage:
         return owner
 
     def _agrees(self, name: str, identity: Identity) -> bool:
-        """Say whether it may be this account's, as far as either is known."""
+        """Say whether the identity may be this account's, as far as either is known."""
         known = self._cache[name].identity
         if known is None or identity.org_uuid:
             return known in (None, identity)

@@ -37,7 +37,7 @@ _API_KEY: Final = "api_key"
 class TokenCommand:
     """The token of one account that a program prints, such as `pass show claude/work`.
 
-    Neither its arguments nor what it prints is ever told: the one may name a secret, the other is one. It is kept in
+    Neither its arguments nor its output is ever shown: those may name a secret, this is one. The token is kept in
     memory for as long as it works. The program is run anew once the token was refused or is known to be dead, but at
     most once a minute.
     """
@@ -54,7 +54,7 @@ class TokenCommand:
         self._failure: Failure | None = None
 
     async def read(self, rejected: Credential | None = None) -> Credential:
-        """The token, unless it is the one that the API rejected. Raises CredentialError."""
+        """Return the token, unless it is the one that the API rejected. Raises CredentialError."""
         async with self._turn:
             held, now = self._credential, self._clock.monotonic()
             is_of_use = (
@@ -101,7 +101,7 @@ class TokenCommand:
 async def run(
     source: Source, name: str, *argv: str, limit_secs: float, max_bytes: int = MAX_BYTES
 ) -> tuple[int, bytes]:
-    """The program's exit code and output; `name` is what errors call it.
+    """Run a program, and return its exit code and output; `name` is what errors call it.
 
     Raises CredentialError where it cannot be started, or was ended.
     """
@@ -117,7 +117,7 @@ async def run(
 
 
 def program_name(argv: Sequence[str]) -> str:
-    """The program without its folder and arguments, fit to be shown."""
+    """Return the program's name without its folder and arguments, fit to be shown."""
     return shlex.quote(PurePath(argv[0]).name) if argv else "''"
 
 
@@ -142,7 +142,7 @@ class SwapAccount:
 async def list_swap_accounts(
     executable: str = "cswap", *, limit_secs: float = CSWAP_LIMIT_SECS
 ) -> list[SwapAccount]:
-    """In its own order, without API keys, which have no windows. Raises CredentialError."""
+    """List claude-swap's accounts in its order, without API keys, which have no windows. Raises CredentialError."""
     if await Daemon(partial(shutil.which, executable)).future is None:
         raise CredentialError.of(Cause.MISSING, Source.CSWAP, executable)
     argv, limit = (executable, "list", "--json"), limit_secs
@@ -158,7 +158,7 @@ async def list_swap_accounts(
 
 
 def parse_list(output: bytes, code: int = 0, executable: str = "cswap") -> list[SwapAccount]:
-    """The accounts in what `cswap list --json` prints. Raises CredentialError."""
+    """Parse the accounts in the output of `cswap list --json`. Raises CredentialError."""
     document = parse_object(output) or {}
     error, rows = document.get("error"), document.get("accounts")
     if code != 0 or error is not None:

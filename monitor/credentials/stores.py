@@ -26,10 +26,10 @@ from monitor.credentials.programs import TokenCommand
 from monitor.credentials.tokens import parse_token
 
 GIVEN: Final = frozenset({Storage.SYSTEMD, Storage.COMMAND})
-"""The user hands the token over, and may hand over another account's."""
+"""With these the user hands a token over, which may be another account's."""
 
 NOT_OURS: Final = GIVEN | {Storage.LINKED}
-"""What lives there is never written or deleted by us."""
+"""Nothing in these is ever written or deleted by this program."""
 
 
 class CredentialsDirectory:
@@ -198,12 +198,12 @@ def storage_of(account: Account, default: Storage | None) -> Storage | None:
 
 
 def no_keyring(account: Account) -> Failure:
-    """The account's token can be kept nowhere."""
+    """Return the failure that says that the account's token can be kept nowhere."""
     is_login = account.auth_method is AuthMethod.OAUTH
     kind = Source.LOGIN if is_login else Source.SESSION_KEY
     return Failure(Reason.CREDENTIALS, Cause.NO_KEYRING, kind)
 
 
 def _with_options(error: CredentialError, account: Account) -> CredentialError:
-    """Name what else there is where no keyring is available."""
+    """Return the error; where there is no keyring, one that names the alternatives."""
     return CredentialError(no_keyring(account)) if error.cause is Cause.NO_KEYRING else error

@@ -35,7 +35,7 @@ Hook = Callable[[list[tuple[str, Any]]], dict[str, Any]]
 
 
 def parse_object(content: bytes | str, hook: Hook | None = None) -> dict[str, Any] | None:
-    """The JSON object in another program's text; None where it is none.
+    """Parse the JSON object in another program's text; None where it is none.
 
     The parser's own error is let go, since it holds the whole text.
     """
@@ -48,7 +48,7 @@ def parse_object(content: bytes | str, hook: Hook | None = None) -> dict[str, An
 
 
 def parse_without_refresh_tokens(text: str) -> dict[str, Any] | None:
-    """The same with the values of the few keys that we use, and None for each other key.
+    """Parse the same, with the values of the few keys that are used, and None for each other key.
 
     Of a refresh token remains whether there is one.
     """
@@ -61,7 +61,7 @@ def parse_without_refresh_tokens(text: str) -> dict[str, Any] | None:
 
 
 def parse_token(text: str) -> Credential | None:
-    """A plain token or key, or JSON as Claude Code and older versions write it; None for anything else."""
+    """Parse a plain token or key, or JSON as Claude Code and older versions write it; None for anything else."""
     text = text.removeprefix(BOM)
     if not text.lstrip().startswith("{"):
         secret = parse_secret(text)
@@ -72,7 +72,7 @@ def parse_token(text: str) -> Credential | None:
 
 
 def credential_in(entry: Mapping[str, Any]) -> Credential | None:
-    """The access token of an entry, and when it ends where that is said; None where it has no token."""
+    """Return the access token of an entry, with its end where that is given; None where it has no token."""
     secret = parse_secret(entry.get("accessToken") or entry.get("access_token"))
     if secret is None:
         return None
@@ -81,7 +81,7 @@ def credential_in(entry: Mapping[str, Any]) -> Credential | None:
 
 
 def parse_secret(text: object) -> Secret | None:
-    """A token or session key; None for what could not be sent in a header."""
+    """Parse a token or session key; None for what could not be sent in a header."""
     if not isinstance(text, str):
         return None
     stripped = text.strip()
@@ -89,9 +89,9 @@ def parse_secret(text: object) -> Secret | None:
 
 
 def parse_instant(value: object) -> datetime | None:
-    """An instant from milliseconds or seconds since 1970, or ISO 8601 text; None for anything else.
+    """Parse milliseconds or seconds since 1970, or ISO 8601 text; None for anything else.
 
-    0 means unknown, and what would be an instant before this century is none.
+    0 means unknown, and an instant before this century is taken for none.
     """
     if isinstance(value, str):
         try:
@@ -117,7 +117,7 @@ def _iso(text: str) -> datetime | None:
 
 
 def parse_login(text: str, where: str) -> Login:
-    """The login in this JSON; `where` is what errors call its place. Raises CredentialError."""
+    """Parse the login in this JSON; `where` is what errors call its place. Raises CredentialError."""
     document = parse_without_refresh_tokens(text)
     if document is None:
         raise CredentialError.of(Cause.DAMAGED, name=where)
@@ -138,5 +138,5 @@ def parse_login(text: str, where: str) -> Login:
 
 
 def expiry(credential: Credential) -> datetime:
-    """Return when the access token ends; long ago, where that is not known."""
+    """Return the end of the access token; long ago, where that is not known."""
     return credential.expires_at or datetime.min.replace(tzinfo=UTC)

@@ -1,9 +1,9 @@
-"""The grammar of the command line, as one argparse parser; light, for a prompt may wait for it.
+"""The grammar of the command line, as one argparse parser; it imports little, since a prompt may wait for it.
 
 The arguments of `status`, `next`, `guard` and `run` are sent as they are, as fields of the classes of
 `monitor.core.commands`: their `dest` is the field's name, and the field's default stands there.
 
-`reads_settings` says of a command whether a settings file that is named by `--config` has to be there.
+`reads_settings` is true of a command that fails where `--config` names a file that does not exist.
 """
 
 import sys
@@ -81,13 +81,13 @@ class _Formatter(HelpFormatter):
 
 
 class Parser(ArgumentParser):
-    """argparse, with short errors that say what may have been meant."""
+    """An argparse parser whose errors are short and suggest what may have been meant."""
 
     def __init__(self, prog: str, **options: str | bool) -> None:
         super().__init__(prog, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
 
     def _check_value(self, action: Action, value: str) -> None:
-        """Argparse would answer a misspelt command with a list of all."""
+        """Suggest the nearest choice, where argparse would list all commands."""
         if action.choices is None or value in action.choices:
             return
         from difflib import get_close_matches
@@ -100,7 +100,7 @@ class Parser(ArgumentParser):
         raise ArgumentError(action, f"{value!r} is none of {known}")
 
     def refuse(self, rest: Sequence[str]) -> "NoReturn":
-        """End with wrong usage: nobody knows these arguments."""
+        """Exit with code 2, and suggest flags for the arguments that were not recognized."""
         from difflib import get_close_matches
 
         known = list(self._option_string_actions)
@@ -110,7 +110,7 @@ class Parser(ArgumentParser):
         self.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
 
     def _print_message(self, message: str, file: object = None) -> None:
-        """Errors may quote a token that was typed in a wrong place, and standard error may be gone."""
+        """Print without tokens, which an error may quote; standard error may be closed."""
         if file is None or file is sys.stderr:
             write_error(message)
         else:
@@ -118,19 +118,19 @@ class Parser(ArgumentParser):
 
 
 def parser(wanted: str | None = None) -> ArgumentParser:
-    """Return the parser of all commands; a command's own is the attribute `parser` of what it has parsed.
+    """Return the parser of all commands; a parsed command's own parser is its attribute `parser`.
 
-    Where a `wanted` one is named, there are no others: building them all takes longer than most answers.
+    With the name of a `wanted` command it has only that one: building them all takes longer than most answers.
     """
-    whole = Parser(
+    top = Parser(
         prog="monitor",
         description="Watch the 5-hour and 7-day limits of several Claude accounts.",
         epilog="exit codes: 0 done, 1 an expected failure, 2 wrong usage or settings, 3 a bug, 130 interrupted; "
         "of guard and run also 4 no room, 5 unknown\nexample: monitor tui --demo",
     )
-    whole.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
-    whole.set_defaults(command=None, parser=whole, whole=whole)
-    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
+    top.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
+    top.set_defaults(command=None, parser=top)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
     known = () if wanted in ("-V", "--version") else _commands()
     for name, words, fill, reads_settings in [one for one in known if one[0] == wanted] or known:
         command = commands.add_parser(name, help=words, description=words)
@@ -139,11 +139,11 @@ def parser(wanted: str | None = None) -> ArgumentParser:
         _option(command, "--config", "PATH", words, type=path)
         command.set_defaults(reads_settings=reads_settings, parser=command)
         fill(command)
-    return whole
+    return top
 
 
 def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
-    """Return each command's name, help, options, and whether it reads settings that it would not make."""
+    """Return each command's name, its help, the function that adds its arguments, and its `reads_settings`."""
     # fmt: off
     return (
         ("tui", "live table (polls, alerts and serves /metrics)", _running, False),
@@ -171,7 +171,7 @@ def _example(command: ArgumentParser) -> str:
 
 
 def _nothing(_: ArgumentParser) -> None:
-    """Add nothing: the command takes `--config` alone."""
+    """Add nothing: the command has no argument but `--config`."""
 
 
 def _flag(parser: _ActionsContainer, name: str, words: str) -> None:
@@ -255,21 +255,21 @@ def _percent(parser: _ActionsContainer, name: str, words: str, default: int, *, 
 
 
 def public(text: str) -> str:
-    """Take a name that the answer repeats. Raises ArgumentTypeError for a session key or token."""
+    """Return a name that the answer may repeat. Raises ArgumentTypeError for a session key or token."""
     if redact(text) != text:
         raise ArgumentTypeError("this is a session key or token, and the answer would repeat it")
     return text
 
 
 def path(text: str) -> str:
-    """Refuse an empty path, which a variable that is not set leaves behind."""
+    """Return the path. Raises ArgumentTypeError for an empty one, as an unset shell variable gives."""
     if not text:
         raise ArgumentTypeError("is empty: name a file, or leave it out")
     return text
 
 
 def url_path(text: str) -> str:
-    """Refuse a path of a URL that is none, or has a meaning already."""
+    """Return a path for the metrics. Raises ArgumentTypeError for a malformed or reserved one."""
     if not fullmatch(r"/[A-Za-z0-9/._~-]+", text) or text == "/events" or text.startswith("/-/"):
         raise ArgumentTypeError("is not a path such as /metrics")
     return text
@@ -341,7 +341,7 @@ def _demo(parser: ArgumentParser) -> None:
 
 
 def _verb(verbs: "_SubParsersAction[ArgumentParser]", name: str, words: str) -> ArgumentParser:
-    """Add a verb of a command; `--config` may stand behind it too, where nothing shorter is to be taken for it."""
+    """Add a verb of a command. It takes `--config` too; its flags cannot be abbreviated."""
     added = verbs.add_parser(name, help=words, description=words, allow_abbrev=False)
     added.epilog = _example(added)
     _option(added, "--config", "PATH", "settings file", type=path, default=SUPPRESS)

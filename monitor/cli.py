@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last resort of the whole program
-        code = _failed(error)
+        code = _report(error)
     return code if _is_written() else code or FAILED
 
 
@@ -67,18 +67,18 @@ def _run(words: list[str]) -> int:
         code = answer(arguments)
         if code is not None:
             return code
-    return _command(arguments)
+    return _call_command(arguments)
 
 
 def _parse(words: list[str]) -> Namespace:
-    """Parse as argparse does, but have what is not recognized answered by the command that it was said to."""
+    """Parse as argparse does, but let the command itself refuse arguments that it does not know."""
     arguments, rest = parser(words[0] if words else None).parse_known_args(words)
     if rest:
         arguments.parser.refuse(rest)
     return arguments
 
 
-def _command(arguments: Namespace) -> int:
+def _call_command(arguments: Namespace) -> int:
     from importlib import import_module
 
     if arguments.reads_settings and arguments.config and not vars(arguments).get("demo"):
@@ -94,8 +94,8 @@ def _command(arguments: Namespace) -> int:
     return code
 
 
-def _failed(error: Exception) -> int:
-    """Write one line for what can be expected, a report without secrets for a bug."""
+def _report(error: Exception) -> int:
+    """Write one line for an expected failure, or a report without secrets for a bug; returns the exit code."""
     from monitor.core.errors import TrackerError
 
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
@@ -112,7 +112,7 @@ def _failed(error: Exception) -> int:
 
 
 def _is_written(last: str = "") -> bool:
-    """Return whether standard output took all, with this at its end; say once why not, unless its reader is gone."""
+    """Flush standard output, after writing `last`; where that fails, say why, unless the reader is gone."""
     trouble = flush_output(last)
     if trouble is not None and not isinstance(trouble, BrokenPipeError):
         write_error(f"monitor: standard output: {trouble.strerror}\n")

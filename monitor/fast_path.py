@@ -24,23 +24,23 @@ INGEST_SECS = 1.0
 MOST_INPUT = 1 << 20
 
 FIRST_SECS = 1.0
-"""Limit of the first line of a stream: who is shown the lines has others meanwhile."""
+"""Limit of the first line of a stream; after it, saved figures are shown."""
 
 UNKNOWN = 5
 """The exit code of a guard that cannot tell."""
 
 TERMINAL_COLUMNS = 120
-"""The width of a terminal that does not know how wide it is."""
+"""The width of a terminal that does not report its own."""
 
-ANY_COLUMNS = 1000
-"""A pipe has no width, and no words are to be left out for it."""
+PIPE_COLUMNS = 1000
+"""The width of what is no terminal: nothing is shortened for it."""
 
 _silent: set[str] = set()
-"""The sockets whose leader did not answer in time: this process does not wait for it again."""
+"""The sockets whose leader did not answer in time, so that this process does not wait for it twice."""
 
 
 def answer(arguments: Namespace) -> int | None:
-    """Run `status`, `next`, `guard` or `ingest` by a running monitor; None where none answers. Raises TrackerError."""
+    """Have the running monitor answer, and return the exit code; None where none answers. Raises TrackerError."""
     if arguments.command == "ingest":
         return ingest(arguments)
     if vars(arguments).get("demo"):
@@ -61,10 +61,7 @@ def answer(arguments: Namespace) -> int | None:
 
 
 def leader_reply(arguments: Namespace) -> tuple[int, str] | None:
-    """Ask the running monitor for an exit code and a text; None where none runs, or answers in time.
-
-    Raises TrackerError.
-    """
+    """Return the running monitor's exit code and text; None where none runs or it is silent. Raises TrackerError."""
     path = socket_of(arguments)
     if path in _silent or vars(arguments).get("demo"):
         return None
@@ -84,22 +81,22 @@ def leader_reply(arguments: Namespace) -> tuple[int, str] | None:
 
 
 def is_silent(arguments: Namespace) -> bool:
-    """Return whether the running monitor was asked, and did not answer in time."""
+    """Return whether the running monitor has left this process without an answer."""
     return socket_of(arguments) in _silent
 
 
 def note(text: str) -> None:
-    """Write one line beside the answer."""
+    """Write one line to standard error."""
     write_error(f"monitor: {text}\n")
 
 
 def socket_of(arguments: Namespace) -> str:
-    """Return where the monitor of these settings would listen."""
+    """Return the path of the socket of these settings' monitor, which need not run."""
     return instance(os.environ, config_path(os.environ, arguments.config))[1]
 
 
 def write(code: int, text: str) -> int:
-    """Write an answer where it belongs, at once; returns its exit code."""
+    """Write an answer to standard output, or to standard error with an exit code other than 0; returns that."""
     if code == 0:
         show(text)
     elif text:
@@ -132,12 +129,12 @@ def stream_lines(arguments: Namespace) -> None:
 def ingest(arguments: Namespace) -> int:
     """Hand the figures on standard input to the running monitor; returns the exit code. Raises TrackerError.
 
-    With a format, Claude Code shows what is printed: there is always a line, of what is known, and all complaints go
-    to standard error.
+    With a format, Claude Code shows what is printed, so a line is printed in any case, and problems go to standard
+    error.
     """
     deadline = time.monotonic() + INGEST_SECS
     if arguments.format is not None:
-        return _line(arguments, deadline)
+        return _print_line(arguments, deadline)
     document = read_input(deadline)
     if not document:
         return 0
@@ -146,7 +143,7 @@ def ingest(arguments: Namespace) -> int:
     return write(code, text if code else "")
 
 
-def _line(arguments: Namespace, deadline: float) -> int:
+def _print_line(arguments: Namespace, deadline: float) -> int:
     """Print the line of the account: the running monitor's, else one of the input alone. Raises TrackerError."""
     document: dict[str, object] = {}
     reply: tuple[int, str] | None = None
@@ -155,7 +152,9 @@ def _line(arguments: Namespace, deadline: float) -> int:
         reply = _hand_over(arguments, document, deadline)
         if reply is not None and reply[0] == 1 and document:
             note(reply[1].rstrip())
-            reply = _hand_over(arguments, {}, deadline)  # what it knows, without what is odd
+            reply = _hand_over(
+                arguments, {}, deadline
+            )  # a line of what it knows, without the input
     except Exception as error:
         if getattr(error, "exit_code", 0) != 1:
             raise
@@ -176,7 +175,7 @@ def _line(arguments: Namespace, deadline: float) -> int:
 
 
 def read_input(deadline: float) -> dict[str, object]:
-    """Read what Claude Code tells its status line's command. Raises TrackerError where it has not ended by then."""
+    """Read the JSON that Claude Code writes to its status line's command. Raises TrackerError, also at the deadline."""
     if os.isatty(0):
         raise tracker_error(
             "Claude Code is to run this, as its statusLine's command: see the README"
@@ -196,7 +195,7 @@ def read_input(deadline: float) -> dict[str, object]:
 
 
 def parse_input(document: bytes) -> dict[str, object]:
-    """Pick out `rate_limits` and `session_id`; empty without limits, as before a first answer. Raises TrackerError."""
+    """Return its `rate_limits` and `session_id`; nothing before the session has limits. Raises TrackerError."""
     try:
         said = json.loads(document.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
@@ -240,13 +239,13 @@ def _columns() -> int:
         is_wide = not os.environ.get("COLUMNS") and not os.isatty(1)
     except OSError:
         is_wide = True
-    return ANY_COLUMNS if is_wide else terminal_columns(TERMINAL_COLUMNS)
+    return PIPE_COLUMNS if is_wide else terminal_columns(TERMINAL_COLUMNS)
 
 
 def _config_dir() -> str | None:
-    """Return Claude Code's folder as its environment has it, wherever the monitor stands; None for the default one.
+    """Return Claude Code's folder of this environment as an absolute path; None for the default one.
 
-    Only joined: a slash at the end names another login on macOS, and Claude Code takes a ~ for a name.
+    It is not normalized: on macOS a slash at the end leads to another login, and Claude Code takes ~ literally.
     """
     folder = os.environ.get("CLAUDE_CONFIG_DIR")
     if not folder or os.path.isabs(folder):

@@ -123,13 +123,13 @@ _VALUED_FLAG: Final = re.compile(r'^( *"--[\w-]+)(\[.*\]:)', re.MULTILINE)
 
 
 def completion(arguments: Namespace) -> int:
-    """Print the script of the shell; or, asked by a script, one account name a line."""
+    """Print the script of the shell; or with `--accounts`, which the scripts call, one account name a line."""
     if arguments.accounts:
         names = account_names(os.environ, arguments.config)
         print("\n".join(names), end="\n" if names else "")
         return 0
     if arguments.shell is None:
-        arguments.whole.error("choose a shell: `monitor completion bash`, `zsh` or `fish`")
+        arguments.parser.error("choose a shell: `monitor completion bash`, `zsh` or `fish`")
     from monitor.arguments import parser
 
     print(render_script(arguments.shell, parser()), end="")
@@ -155,7 +155,7 @@ def render_script(shell: str, parser: ArgumentParser) -> str:
 
 
 def _actions(parser: ArgumentParser) -> Iterator[Action]:
-    """Yield all arguments of the parser and of the parsers below it; argparse has no public way to look inside."""
+    """Yield all arguments of the parser and of its subparsers; argparse has no public way to list them."""
     for action in parser._actions:
         yield action
         if isinstance(action, _SubParsersAction):
@@ -164,7 +164,7 @@ def _actions(parser: ArgumentParser) -> Iterator[Action]:
 
 
 def account_names(environ: Mapping[str, str], config: str | None = None) -> list[str]:
-    """Return the names in the settings, read with as little as possible; none where the file is wrong."""
+    """Return the account names of the settings, which are not validated; none where the file cannot be read."""
     import tomllib
 
     try:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Final
 
-from monitor.commands.queries import looked_ahead, saved, settings_of
+from monitor.commands.queries import load_saved, settings_of, with_forecasts
 from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook, outlook_words, percent
@@ -94,7 +94,7 @@ def history(arguments: Namespace) -> int:
         else:
             _write_openmetrics(list(rows), {a.name: a.title for a in accounts})
         return 0
-    state = looked_ahead(saved(arguments).state, settings)
+    state = with_forecasts(load_saved(arguments).state, settings)
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
     past = _Past({}, arguments.window, since, now, settings.display.ascii)
     keys = [None] if len(known) == 1 else past.sparklines

@@ -62,20 +62,20 @@ OVERRIDES: Final = (
 
 
 class Saved(NamedTuple):
-    """The state after the last poll; `knows_login` says that it has the account which Claude Code would use now."""
+    """The saved state; `knows_login` is false where it may not say which account Claude Code would use now."""
 
     state: State
     knows_login: bool
 
-    def asked_for(self, *, current: bool) -> State:
-        """Return the state for a question; one about the account in use finds none where that is not known."""
+    def state_for(self, *, current: bool) -> State:
+        """Return the state; to answer about the current account, without an active one where that may be wrong."""
         unknown = current and not self.knows_login
         return replace(self.state, active=-1) if unknown else self.state
 
     def is_newest(self, at: datetime) -> bool:
-        """Return whether a poll would bring nothing, since it is no account's turn.
+        """Return whether a poll would bring nothing, since no account is due.
 
-        So it never is where the API may not be asked: new figures are in Claude Code's own files.
+        False where the API may not be asked: Claude Code's own files may have newer figures at any time.
         """
         policy = self.state.policy
         accounts = self.state.accounts.values()
@@ -83,7 +83,7 @@ class Saved(NamedTuple):
         return self.knows_login and policy.polls and not in_turn
 
     def is_fresh(self, at: datetime) -> bool:
-        """Return whether a poll would change little."""
+        """Return whether the figures are new enough to answer without a poll."""
         interval = self.state.policy.interval
         accounts = self.state.accounts.values()
         fresh = all(account.values_are_fresh(at, interval) for account in accounts)
@@ -91,7 +91,7 @@ class Saved(NamedTuple):
 
 
 def status(arguments: Namespace) -> int:
-    """Print what is known of every account, once or (`--watch`) whenever it changes."""
+    """Print the figures of all accounts, once or (`--watch`) whenever they change."""
     if arguments.textfile and arguments.watch:
         raise SettingsError("--textfile writes once: not with --watch")
     if arguments.watch:
@@ -101,18 +101,14 @@ def status(arguments: Namespace) -> int:
     return fast_path.write(*answer_locally(arguments))
 
 
-def status_table(arguments: Namespace) -> int:
-    """Print the table, unless another form is asked for: the running monitor's, else after one poll."""
-    return fast_path.write(*_reply(arguments))
-
-
-def _reply(arguments: Namespace) -> tuple[int, str]:
+def answer(arguments: Namespace) -> tuple[int, str]:
+    """Return the exit code and the text that the running monitor answers, else what `answer_locally` does."""
     return fast_path.leader_reply(arguments) or answer_locally(arguments)
 
 
 def _write_textfile(arguments: Namespace) -> int:
-    """Replace the file in one step. Others read it, as far as the umask lets them: that is what it is for."""
-    code, text = _reply(arguments)
+    """Replace the file in one step. It is as readable as the umask allows, since another program reads it."""
+    code, text = answer(arguments)
     if code:
         return fast_path.write(code, text)
     mask = os.umask(0o077)
@@ -125,14 +121,14 @@ def _write_textfile(arguments: Namespace) -> int:
 
 
 def _watch(arguments: Namespace) -> int:
-    """Print lines for ever, for a bar that outlives the monitors: while none runs, of what was saved last."""
+    """Print lines for ever, also across restarts of the monitor: while none runs, those of the saved state."""
     if arguments.demo:
         raise SettingsError("--watch follows a running monitor: not with --demo")
     parse_format(arguments.format or DEFAULT)  # a wrong one fails now
     last: dict[TextIO, str] = {}
 
     def write(file: TextIO, text: str) -> None:
-        """Write nothing twice in a row."""
+        """Write the text, unless it is what was written there last."""
         if last.get(file) != text:
             last[file] = text
             file.write(text)
@@ -154,7 +150,7 @@ def _watch(arguments: Namespace) -> int:
 def _saved_lines(arguments: Namespace) -> str:
     query = decode_request(fast_path.request_of(arguments))
     assert isinstance(query, WatchLines)  # noqa: S101 - it is made to be one
-    state, at = saved(arguments).asked_for(current=query.account == CURRENT), now()
+    state, at = load_saved(arguments).state_for(current=query.account == CURRENT), now()
     if query.form == "json":  # a document holds its own time, which is no news
         at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
     return render_watched(state, at, query)
@@ -167,9 +163,9 @@ def next(arguments: Namespace) -> int:
 
 def guard(arguments: Namespace) -> int:
     """Exit with 0 below, 4 at or above, 5 where that cannot be known now: by saved figures, as no monitor runs."""
-    state = saved(arguments).asked_for(current=arguments.account is None)
+    state = load_saved(arguments).state_for(current=arguments.account is None)
     if arguments.need is not None:
-        state = looked_ahead(state, settings_of(arguments))
+        state = with_forecasts(state, settings_of(arguments))
     return fast_path.write(*answer_query(state, now(), query_of(arguments)))
 
 
@@ -182,7 +178,7 @@ def run(arguments: Namespace) -> int:
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
         raise SettingsError("no command to run: `monitor run -- claude`")
-    code, text = _reply(arguments)
+    code, text = answer(arguments)
     if code:
         return fast_path.write(code, text)
     place = json.loads(text)
@@ -202,8 +198,9 @@ def run(arguments: Namespace) -> int:
 
 
 def environment(environ: Mapping[str, str], folder: str) -> dict[str, str]:
-    """Returns the environment in which Claude Code uses the login of this folder; "" is its default one, which a
-    variable that names it is not.
+    """Return the environment in which Claude Code uses the login of this folder.
+
+    "" is its default folder, for which the variable has to be unset: naming that folder leads to another login.
     """
     kept = {n: v for n, v in environ.items() if n not in (*OVERRIDES, "CLAUDE_CONFIG_DIR")}
     return {**kept, "CLAUDE_CONFIG_DIR": folder} if folder else kept
@@ -229,19 +226,21 @@ def answer_locally(arguments: Namespace) -> tuple[int, str]:
     """Answer by what was saved, if that is enough, else by what one poll brings. Raises TrackerError."""
     query = query_of(arguments)
     if vars(arguments).get("demo"):
-        return _polled(arguments, query)
-    at, found = now(), saved(arguments)
-    state = found.asked_for(current=isinstance(query, Status) and query.account == CURRENT)
-    answer = answer_query(state, at, query)  # what is wrong with it is worth no poll
+        return _poll_and_answer(arguments, query)
+    at, found = now(), load_saved(arguments)
+    state = found.state_for(current=isinstance(query, Status) and query.account == CURRENT)
+    reply = answer_query(
+        state, at, query
+    )  # before the poll: it raises what is wrong with the query
     is_enough = found.is_newest(at) if isinstance(query, Status) else found.is_fresh(at)
     if not is_enough and (polled := _after_poll(arguments, query)):
         return polled
-    ahead = looked_ahead(state, settings_of(arguments))
-    return answer if ahead is state else answer_query(ahead, now(), query)
+    ahead = with_forecasts(state, settings_of(arguments))
+    return reply if ahead is state else answer_query(ahead, now(), query)
 
 
-def looked_ahead(state: State, settings: Settings) -> State:
-    """Return the saved state with forecasts of its samples, where those who took these have computed none."""
+def with_forecasts(state: State, settings: Settings) -> State:
+    """Return the saved state with the forecasts that are missing in it: a command that polled may have made none."""
     if not any(account.forecast_is_due for account in state.accounts.values()):
         return state
     import asyncio
@@ -256,7 +255,7 @@ def looked_ahead(state: State, settings: Settings) -> State:
     path, clock, store = state_db(os.environ), ServerClock(), Store(state)
     clock.offset = now() - clock.machine.now()
 
-    async def computed() -> State:
+    async def forecast() -> State:
         database = Database(StateFile(path))
         try:
             rows = instance_key(os.environ, settings.path)
@@ -265,17 +264,17 @@ def looked_ahead(state: State, settings: Settings) -> State:
             await database.close()
         return store.state
 
-    return asyncio.run(computed())
+    return asyncio.run(forecast())
 
 
 def _after_poll(arguments: Namespace, query: StateQuery) -> tuple[int, str] | None:
-    """Answer by what one poll brings or, if a monitor starts meanwhile, as that one does.
+    """Poll once and answer, holding the lock; if a monitor starts meanwhile, return its answer instead.
 
-    Returns None where a monitor runs and does not answer: it may be stopped, and no other polls in its place.
+    None where a monitor has the lock and does not answer: it may be stopped, and no other process polls in its place.
     """
     lock = Lock(instance(os.environ, config_path(os.environ, arguments.config))[0])
     deadline = time.monotonic() + STARTING_SECS
-    while not _acquired(lock):
+    while not _acquire(lock):
         reply = fast_path.leader_reply(arguments)
         if reply is not None or fast_path.is_silent(arguments):
             return reply
@@ -287,27 +286,27 @@ def _after_poll(arguments: Namespace, query: StateQuery) -> tuple[int, str] | No
             return None
         time.sleep(LOOK_SECS)
     try:
-        return _polled(arguments, query)
+        return _poll_and_answer(arguments, query)
     finally:
         lock.release()
 
 
-def _acquired(lock: Lock) -> bool:
-    """Return whether no monitor runs; so it is, too, where there can be no lock."""
+def _acquire(lock: Lock) -> bool:
+    """Acquire the lock; False where a monitor has it. True, too, where no lock file can be made."""
     try:
         return lock.acquire()
     except NoFolderError:
         return True
 
 
-def _polled(arguments: Namespace, query: StateQuery) -> Answer:
+def _poll_and_answer(arguments: Namespace, query: StateQuery) -> Answer:
     import asyncio
 
     from monitor.app.wiring import build, build_demo
 
     logs.configure("ERROR")
 
-    async def polled() -> Answer:
+    async def work() -> Answer:
         is_demo = vars(arguments).get("demo")
         async with build_demo() if is_demo else build(settings_of(arguments)) as app:
             async with asyncio.TaskGroup() as group:
@@ -316,7 +315,7 @@ def _polled(arguments: Namespace, query: StateQuery) -> Answer:
                     await _show_rows(app, polls, query)
             return answer_query(app.store.state, app.clock.now(), query)
 
-    return asyncio.run(polled())
+    return asyncio.run(work())
 
 
 async def _poll(app: "App") -> None:
@@ -327,7 +326,7 @@ async def _poll(app: "App") -> None:
 
 
 async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
-    """Draw the table over itself as its rows come, above a line that says what is waited for, until all have come."""
+    """Redraw the table in place as polls end, above a line that names the accounts still waited for."""
     import shutil
 
     from monitor.system.aio import wait_for_either
@@ -342,20 +341,20 @@ async def _show_rows(app: "App", polls: "Future[None]", query: Status) -> None:
         ]
         lines = answer_query(state, at, query).text.splitlines()[: max(size.lines - 2, 0)]
         lines.append(waiting_line(waiting, len(state.accounts), size.columns))
-        sys.stdout.write(f"{_erased(drawn)}{chr(10).join(lines)}\n")
+        sys.stdout.write(f"{_erase(drawn)}{chr(10).join(lines)}\n")
         sys.stdout.flush()
         drawn = len(lines)
         await wait_for_either(polls, app.store.wait_for_change())
-    sys.stdout.write(_erased(drawn))
+    sys.stdout.write(_erase(drawn))
 
 
-def _erased(lines: int) -> str:
-    """Return the sequence that takes back so many lines of a terminal."""
+def _erase(lines: int) -> str:
+    """Return the sequence that erases the last lines of a terminal."""
     return f"\x1b[{lines}A\x1b[J" if lines else ""
 
 
 def waiting_line(waiting: Sequence[str], count: int, columns: int) -> str:
-    """Name as many of the accounts that are waited for as there is room for, and how many of all have come."""
+    """Return a line that names as many of the waiting accounts as fit, and how many of `count` have been polled."""
     come = f" ({count - len(waiting)} of {count} polled)" if waiting else ""
     for shown in range(len(waiting), -1, -1):
         more = len(waiting) - shown
@@ -367,8 +366,8 @@ def waiting_line(waiting: Sequence[str], count: int, columns: int) -> str:
     return clip("waiting …", columns - 1)
 
 
-def saved(arguments: Namespace) -> Saved:
-    """Read the saved state of the settings' accounts. Raises SettingsError."""
+def load_saved(arguments: Namespace) -> Saved:
+    """Load the saved state of the settings' accounts. Raises SettingsError."""
     settings = settings_of(arguments)
     logs.configure("ERROR")
     at = now()

@@ -25,16 +25,17 @@ from monitor.terminal.tty import Tty, terminal_path
 if TYPE_CHECKING:  # it brings all that polls
     from monitor.app.leader import Leader
 
-FIRST_SIGHT_SECS: Final = 1.0
-"""Limit of the wait for something to show."""
+FIRST_STATE_SECS: Final = 1.0
+"""Limit of the wait for a first state to draw."""
 
 
 def tui(arguments: Namespace) -> int:
     """Show the table until the user quits; where there is no terminal for it, print it once."""
     if not (sys.stdin.isatty() and can_move_cursor()):
-        from monitor.commands.queries import status_table
+        from monitor.commands.queries import answer
+        from monitor.fast_path import write
 
-        return status_table(arguments)
+        return write(*answer(arguments))
     if arguments.demo:
         from monitor.system import logs
 
@@ -74,7 +75,7 @@ async def _table(arguments: Namespace) -> int:
     )
     footer = partial(_footer, election, idle)
     program = Program(view, SystemClock(), election.execute, tty, footer)
-    main_task = asyncio.ensure_future(_shown(program, view))
+    main_task = asyncio.ensure_future(_show(program, view))
     try:
         await election.lead_or_follow(main_task, view)
     finally:
@@ -83,7 +84,7 @@ async def _table(arguments: Namespace) -> int:
 
 
 def _idle_options(arguments: Namespace) -> str:
-    """Name the options that were given and mean nothing while another process polls. Raises SettingsError."""
+    """Name the given options that have no effect while another process polls. Raises SettingsError."""
     if arguments.listen is not None:
         from monitor.settings import parse_listen
 
@@ -93,7 +94,7 @@ def _idle_options(arguments: Namespace) -> str:
 
 
 def _footer(election: Election, idle: str) -> Footer:
-    """Say where the figures come from, and which options mean nothing until this process polls."""
+    """Say where the figures come from, and which options have no effect until this process polls."""
     if election.leads and election.is_well:
         return Footer(metrics=election.status)
     if election.leads or not idle:
@@ -104,9 +105,9 @@ def _footer(election: Election, idle: str) -> Footer:
 async def _leader(
     arguments: Namespace, view: Observable[State], path: str, program: Program
 ) -> "Leader":
-    """Make the leader that this process becomes; from now on there is something to log. Raises TrackerError.
+    """Make the leader that this process becomes, which writes a log. Raises TrackerError.
 
-    Where accounts are in sight, settings that are gone are a mistake.
+    While accounts are shown, a settings file that is gone is an error and not a first start.
     """
     from monitor.app.leader import Leader, read_config
     from monitor.commands.serve import cli_options
@@ -120,8 +121,8 @@ async def _leader(
     return Leader(options, config, view, path)
 
 
-async def _shown(program: Program, view: Observable[State]) -> None:
-    """Show the table, once there is something to be seen in it."""
+async def _show(program: Program, view: Observable[State]) -> None:
+    """Show the table, once there is a state to draw."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(view.wait_for_change(), FIRST_SIGHT_SECS)
+        await asyncio.wait_for(view.wait_for_change(), FIRST_STATE_SECS)
     await program.run()

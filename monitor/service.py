@@ -1,7 +1,7 @@
 """The program as a service of the user: a systemd user unit, or a launchd agent.
 
-Both are a file, for the user alone to read, and some calls of the system's own tool. The file has a stamp, its own
-digest, so that an edited one is told from one that we wrote.
+Both are a file that only the user can read, and some calls of the system's own tool. The file contains its own digest,
+by which one that was edited since is recognized.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from monitor.paths import state_folder
 from monitor.system.files import private_folder, read_regular, write_private
 
 PROXIES: Final[tuple[str, ...]] = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-KEPT: Final = (
+INHERITED: Final = (
     "XDG_CONFIG_HOME",
     "XDG_STATE_HOME",
     "CLAUDE_CONFIG_DIR",
@@ -37,13 +37,13 @@ KEPT: Final = (
     "SSL_CERT_DIR",
     "NODE_EXTRA_CA_CERTS",
 )
-"""Variables that say where things are and how to get out, and that a service would not inherit from the shell.
+"""The variables of the shell that the service is given: the places of files and the way to the network.
 
-None is a secret, but for the login that a proxy's address may have in it, which is left out.
+None is a secret, except the password that a proxy's address may contain, which is left out.
 """
 
 LIMIT_SECS: Final = 130
-"""More than systemd grants a service for its start, and for its end before that."""
+"""Limit of a call; more than systemd allows a service to stop and start."""
 
 _STAMP: Final = re.compile(r"(?<=stamp:)[0-9a-f]{16}")
 _BLANK: Final = "0" * 16
@@ -57,9 +57,9 @@ NOTE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The command of the service: absolute paths, and the variables to set.
+    """The command line of the service, with absolute paths, and its environment variables.
 
-    `without_login` names those that a login was taken out of.
+    `without_login` names those from which a user and password were removed.
     """
 
     argv: tuple[str, ...]
@@ -70,32 +70,32 @@ class Start:
 def start_of(
     argv0: str, python: str, environ: Mapping[str, str], config: Path | None = None
 ) -> Start:
-    """`monitor serve` of the installation that was called as `argv0` and runs on `python`."""
+    """Return how to start `monitor serve` of the installation that was called as `argv0` and runs on `python`."""
     program: tuple[str, ...] = (python, "-m", "monitor")
-    # By the name it was called by: a link in ~/.local/bin outlives what it points to today.
+    # The path that was called, not what it links to: a link in ~/.local/bin outlives its target.
     for candidate in (Path(argv0), Path(python).with_name("monitor")):
         if candidate.name == "monitor" and candidate.is_file() and os.access(candidate, os.X_OK):
             program = (os.path.abspath(candidate),)  # noqa: PTH100 - keeps symlinks
             break
     flags = ("--config", os.path.abspath(config)) if config is not None else ()  # noqa: PTH100 - as above
-    variables = {name: environ[name] for name in KEPT if environ.get(name)}
+    variables = {name: environ[name] for name in INHERITED if environ.get(name)}
     bare = {name: _without_login(variables[name]) for name in PROXIES if name in variables}
     without = tuple(name for name, address in bare.items() if address != variables[name])
     return Start((*program, "serve", *flags), {**variables, **bare}, without)
 
 
 def _without_login(proxy: str) -> str:
-    """Return the proxy's address without the user and password in it, in whatever form it is written."""
+    """Return the proxy's address without user and password; its scheme may be missing."""
     return re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)?.*@", r"\1", proxy)
 
 
-def stamped(text: str) -> str:
+def stamp(text: str) -> str:
     """Return the text with its own digest instead of the zeros of `NOTE`."""
     return _STAMP.sub(_digest(text), text, count=1)
 
 
 def is_unedited(text: str) -> bool:
-    """Return whether the text is as `stamped` returned it."""
+    """Return whether the text is as `stamp` returned it."""
     found = _STAMP.search(text)
     return found is not None and found[0] == _digest(_STAMP.sub(_BLANK, text, count=1))
 
@@ -105,16 +105,16 @@ def _digest(text: str) -> str:
 
 
 class Supervisor(ABC):
-    """What starts the service and keeps it running: its `tool`, and the file that makes a service for it.
+    """The system's service manager: its command line `tool`, and the file that defines the service.
 
     All methods raise TrackerError where the system refuses.
     """
 
     tool: ClassVar[tuple[str, ...]]
-    """The program, found on the PATH of the environment, and the options of each call."""
+    """The program, which is looked up on the PATH of the environment, and the options of each call."""
 
     absent: ClassVar[str]
-    """What to say where there is no such program."""
+    """The error message where there is no such program."""
 
     def __init__(self, file: Path, environ: Mapping[str, str]) -> None:
         self._file = file
@@ -122,18 +122,18 @@ class Supervisor(ABC):
 
     @abstractmethod
     def install(self, start: Start, *, force: bool) -> list[str]:
-        """Write the file and start the service; returns lines for the user. With `force` edits may be lost."""
+        """Write the file and start the service; returns lines for the user. `force` replaces an edited file."""
 
     @abstractmethod
     def uninstall(self) -> list[str]:
-        """Stop the service, and remove what was written for it; returns lines for the user."""
+        """Stop the service and remove its files; returns lines for the user."""
 
     @abstractmethod
     def status(self) -> str:
-        """Return a line for the user. Raises TrackerError with one where the service does not run."""
+        """Return a line for the user; where the service does not run, it is that of a TrackerError."""
 
     def _status(self, is_enabled: bool, is_running: bool, detail: str, logs: str) -> str:
-        """Say it in one line; `detail` is the supervisor's own word for the state, `logs` where to look."""
+        """Return the line of `status`; `detail` is the system's word for the state, `logs` says where the log is."""
         if not self._is_there() and not is_running:
             raise TrackerError("the service is not installed: run `monitor service install`")
         is_installed = "installed" if self._is_there() else "not installed"
@@ -144,7 +144,7 @@ class Supervisor(ABC):
         raise TrackerError(f"{words}, not running ({detail or 'unknown'}); {advice}")
 
     def _is_there(self) -> bool:
-        """Return whether the file is there, be it as a link to nothing."""
+        """Return whether the file exists, if only as a broken link."""
         return os.path.lexists(self._file)
 
     def _check_unedited(self) -> None:
@@ -161,7 +161,7 @@ class Supervisor(ABC):
 
     def _write(self, text: str) -> None:
         try:
-            write_private(self._file, stamped(text).encode())
+            write_private(self._file, stamp(text).encode())
         except OSError as error:
             raise TrackerError(f"{self._file}: cannot be written: {error.strerror}") from None
 
@@ -172,7 +172,7 @@ class Supervisor(ABC):
         return path
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the tool and wait. What it prints is data."""
+        """Run the tool and wait for its end. Raises TrackerError only where that does not come."""
         path = self._tool()
         try:
             return subprocess.run(
@@ -191,7 +191,7 @@ class Supervisor(ABC):
             raise TrackerError(f"{path}: cannot be run: {error.strerror}") from None
 
     def _call(self, *words: str, hint: str = "") -> None:
-        """As `_run`, but raises TrackerError in the tool's own words where it fails."""
+        """Run the tool. Raises TrackerError with its own message where it fails."""
         done = self._run(*words)
         if done.returncode:
             called = " ".join((*self.tool, *words))
@@ -206,7 +206,7 @@ def _complaint(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _remove(path: Path) -> bool:
-    """Return whether there was a file. Raises TrackerError where it cannot be removed."""
+    """Remove the file, and return whether there was one. Raises TrackerError where it cannot be removed."""
     try:
         path.unlink()
     except FileNotFoundError:
@@ -275,16 +275,16 @@ ProtectKernelTunables=yes
 """
 
 _NO_SANDBOX: Final = frozenset({"217", "218", "226"})
-"""Exit codes of systemd.exec(5): it could not set up users, capabilities or namespaces."""
+"""The exit codes in systemd.exec(5) of a service whose users, capabilities or namespaces could not be set up."""
 
 
 class SystemdUser(Supervisor):
     """A unit of systemd's user session; `config_home` is where the user's configuration is, commonly ~/.config.
 
-    Most of what the unit forbids needs user namespaces, which some systems deny; there the service does not start, and
-    is installed without. A home folder, devices and temporary files of its own (ProtectHome=, PrivateDevices=,
-    PrivateTmp=) would break what it starts: a `token_command` such as `pass`, whose gpg writes its locks in the home
-    folder and asks a key on USB, or an alert command that opens a window.
+    Most of the sandbox needs user namespaces, which some systems deny: where the service does not start with it, it is
+    installed without. ProtectHome=, PrivateDevices= and PrivateTmp= would break programs that it starts: a
+    `token_command` such as `pass`, whose gpg locks files in the home folder and asks a key on USB, or an alert command
+    that opens a window.
     """
 
     tool = ("systemctl", "--user")
@@ -359,7 +359,7 @@ def render_unit(start: Start, *, sandbox: bool = True) -> str:
         note=NOTE,
         command=_command(start.argv),
         environment="".join(
-            f"Environment={_quoted(f'{name}={value}')}\n" for name, value in start.variables.items()
+            f"Environment={_quote(f'{name}={value}')}\n" for name, value in start.variables.items()
         ),
         watchdog=WATCHDOG_SECS,
         sandbox=_SANDBOX if sandbox else "",
@@ -367,14 +367,14 @@ def render_unit(start: Start, *, sandbox: bool = True) -> str:
 
 
 def _command(argv: Sequence[str]) -> str:
-    """systemd takes a program's path literally, and none with a quote or a backslash in it."""
+    """Quote a command line; systemd accepts no program's path with a quote or a backslash in it."""
     program, *words = argv
     if re.search(r"[\\\"'\x00-\x1f\x7f]", program):
         program, words = "/usr/bin/env", [*argv]
-    return " ".join([_quoted(program), *(_quoted(word.replace("$", "$$")) for word in words)])
+    return " ".join([_quote(program), *(_quote(word.replace("$", "$$")) for word in words)])
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     """Quote one word of a unit file: systemd.syntax(7) for quotes, systemd.unit(5) for the percent sign."""
     escaped = re.sub(r'[\\"]', r"\\\g<0>", word.replace("%", "%%"))
     escaped = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", escaped)

@@ -43,10 +43,10 @@ from monitor.settings import Settings
 from monitor.terminal.text import pad, width
 
 SHORT_ID: Final = 12
-"""A longer id of an organization is cut: `--json` has it whole."""
+"""The table cuts a longer id of an organization; `--json` has all of it."""
 
 Verb = Callable[[Namespace], Command]
-"""Asks the user what is to be asked, and returns the command."""
+"""Makes the command of a verb, and prompts for what is missing."""
 
 
 def accounts(arguments: Namespace) -> int:
@@ -57,15 +57,15 @@ def accounts(arguments: Namespace) -> int:
         return 0
     if verb == "import" and arguments.from_cswap:
         asyncio.run(_import_known(arguments))
-        with suppress(TrackerError):  # there is none that has to know of it
+        with suppress(TrackerError):  # no monitor runs
             order(socket_of(arguments), encode_request(Reload()), COMMAND_SECS)
         if not arguments.all and not arguments.config_dir:
             return 0
-    # It asks outside of the loop, which would swallow a first Ctrl-C.
+    # It prompts outside of the event loop, which would swallow a first Ctrl-C.
     command = _VERBS[verb](arguments)
-    # By the running monitor, so that it knows at once; by ourselves where there is none.
+    # The running monitor executes it, so that it knows at once; this process does where none runs.
     socket, answer = socket_of(arguments), None
-    if ask(socket, encode_request(Who())) is not None:  # which a stopped one does not answer
+    if ask(socket, encode_request(Who())) is not None:  # a stopped one fails here, within 2 s
         answer = order(socket, encode_request(command), COMMAND_SECS)
     print(asyncio.run(_execute(command, arguments)) if answer is None else answer)
     return 0
@@ -89,7 +89,7 @@ def _list(arguments: Namespace) -> None:
 
 
 def _documents(settings: Settings, cache: AccountCache) -> list[dict[str, Any]]:
-    """`login_expires_at` is when Claude Code's own login ends, where that is known."""
+    """Return the rows of `--json`; `login_expires_at` is when Claude Code's own login ends, if known."""
     return [
         {
             "name": account.name,
@@ -106,7 +106,7 @@ def _documents(settings: Settings, cache: AccountCache) -> list[dict[str, Any]]:
 
 
 def _table(documents: list[dict[str, Any]]) -> list[str]:
-    """Return a header and a line for each account; a column without anything in it is left out."""
+    """Return a header and a line for each account, without the columns that are empty."""
     home = os.environ.get("HOME", "").rstrip("/")
     rows = [("#", "Name", "Label", "Auth", "Organization", "Token", "Folders", "Login ends")]
     for number, one in enumerate(documents, 1):
@@ -133,7 +133,7 @@ def _table(documents: list[dict[str, Any]]) -> list[str]:
 
 
 def _folders(account: Account, facts: CachedAccount) -> list[str]:
-    """Return the folders in which Claude Code has the account's login now, else the one that the settings name."""
+    """Return the folders in which Claude Code has the account's login, else the one that the settings name."""
     named = (account.config_dir,) if account.config_dir is not None else ()
     return sorted((folder or DEFAULT for folder in facts.folders or named), key=natural_key)
 
@@ -143,12 +143,12 @@ def _import(arguments: Namespace) -> Command:
         return ImportLogins()
     if arguments.config_dir:
         return ImportLogins(absolute(arguments.config_dir))
-    # As this shell has it, which may be another one than the monitor's.
+    # The folder of this shell's environment, which may differ from the monitor's.
     return ImportLogins(ClaudeCode().folder or "")
 
 
 async def _import_known(arguments: Namespace) -> None:
-    """Add accounts without tokens; those whose login is on this machine have one as soon as it is looked for."""
+    """Add claude-swap's accounts, without tokens, and then find those whose login is on this machine."""
     async with build(settings_of(arguments)) as app:
         added = await app.credentials.accounts.add_known(await list_swap_accounts())
         for name in added:
@@ -159,7 +159,7 @@ async def _import_known(arguments: Namespace) -> None:
 
 
 def _add(arguments: Namespace) -> Command:
-    key = _asked_secret("session key (the cookie `sessionKey` of claude.ai): ")
+    key = _prompt_secret("session key (the cookie `sessionKey` of claude.ai): ")
     return AddAccount(arguments.name, key, arguments.org_id)
 
 
@@ -185,7 +185,7 @@ def _edit(arguments: Namespace) -> Command:
         account.name,
         arguments.name if arguments.name is not None else account.name,
         arguments.org_id if arguments.org_id is not None else account.org_id,
-        _asked_secret("new session key: ") if arguments.session_key else None,
+        _prompt_secret("new session key: ") if arguments.session_key else None,
         arguments.label,
         override,
         reserve,
@@ -194,18 +194,18 @@ def _edit(arguments: Namespace) -> Command:
 
 def _remove(arguments: Namespace) -> Command:
     account = _account(arguments)
-    if not arguments.yes and not _confirmed(f"remove {account.name} and its key? [y/N] "):
+    if not arguments.yes and not _confirm(f"remove {account.name} and its key? [y/N] "):
         raise TrackerError("nothing was removed")
     return RemoveAccount(account.name)
 
 
 def _account(arguments: Namespace) -> Account:
-    """Find the account of that name or label. Raises SettingsError where there is none."""
+    """Return the account that the argument names. Raises SettingsError where there is none."""
     return find_account(arguments.account, settings_of(arguments).accounts)
 
 
-def _asked_secret(question: str) -> Secret:
-    """Take a secret from a prompt that shows nothing, or a line of standard input; empty if the user ends it."""
+def _prompt_secret(question: str) -> Secret:
+    """Read a secret from a prompt without echo, or a line of standard input; empty at its end."""
     if sys.stdin.isatty():
         with suppress(EOFError):
             return Secret(getpass.getpass(question).strip())
@@ -216,7 +216,7 @@ def _asked_secret(question: str) -> Secret:
         raise TrackerError(f"standard input: {error.strerror}") from None
 
 
-def _confirmed(question: str) -> bool:
+def _confirm(question: str) -> bool:
     if not sys.stdin.isatty():
         raise TrackerError("not a terminal: pass --yes to confirm")
     with suppress(EOFError):

@@ -26,13 +26,12 @@ from monitor.storage.cache import Cached, true_now
 from monitor.storage.db import Connection, read_only
 from monitor.storage.deliveries import Stage, StoredAlert
 
-LATELY: Final = "1d"
-DEMO_LATELY: Final = "1h"
-"""Since when, where nothing is asked for."""
+DEFAULT_SINCE: Final = "1d"
+DEMO_DEFAULT_SINCE: Final = "1h"
 
 DEMO_STEP: Final = timedelta(seconds=5)
 WARM_UP: Final = timedelta(days=8)
-"""A replay begins so much earlier, silently: by then it knows each window as the running program did."""
+"""A replay begins so much earlier, without output, so that it has seen each window from its start."""
 
 Verb = Callable[[Namespace, datetime], None]
 
@@ -44,7 +43,7 @@ def alerts(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace, now: datetime) -> None:
-    left, entries = _known(arguments, parse_since(arguments.since or LATELY, now))
+    left, entries = _load(arguments, parse_since(arguments.since or DEFAULT_SINCE, now))
     policy = Policy(alerts=_rules(arguments))
     firing = firing_alerts(State(policy, left.accounts, conditions=left.conditions), now)
     if arguments.json:
@@ -76,7 +75,7 @@ def _list(arguments: Namespace, now: datetime) -> None:
 
 
 def _by_window(entries: Sequence[StoredAlert]) -> list[tuple[StoredAlert, list[Alert]]]:
-    """Put the newest first, with the lower thresholds that a window had passed in the same period."""
+    """Return the newest first, each with the alerts of lower thresholds of its window in the same period."""
     found: dict[tuple[str, ...], tuple[StoredAlert, list[Alert]]] = {}
     for number, entry in enumerate(entries):
         subject = _subject(entry.alert) if entry.alert.period else (str(number),)
@@ -86,13 +85,14 @@ def _by_window(entries: Sequence[StoredAlert]) -> list[tuple[StoredAlert, list[A
 
 
 def _subject(alert: Alert) -> tuple[str, ...]:
-    """Name one window in one period; all thresholds of it are one subject."""
+    """Return a key that all thresholds of one window in one period share."""
     kind = AlertKind.THRESHOLD if alert.kind is AlertKind.LIMIT else alert.kind
     return kind, alert.account, alert.window, alert.period
 
 
 def _replay(arguments: Namespace, now: datetime) -> None:
-    since = parse_since(arguments.since or (DEMO_LATELY if arguments.demo else LATELY), now)
+    usual = DEMO_DEFAULT_SINCE if arguments.demo else DEFAULT_SINCE
+    since = parse_since(arguments.since or usual, now)
     if arguments.demo:
         polls, rules = list(_demo_samples(since, now)), RuleBook()
     else:
@@ -113,9 +113,9 @@ def _replay(arguments: Namespace, now: datetime) -> None:
 
 
 def _explain(arguments: Namespace, now: datetime) -> None:
-    rules, (left, entries) = _rules(arguments), _known(arguments, now - WARM_UP)
+    rules, (left, entries) = _rules(arguments), _load(arguments, now - WARM_UP)
     log = [deliveries.log_entry(entry) for entry in entries]
-    # Of an account that only commands have polled, no rule has been judged.
+    # Only a running monitor evaluates rules: an account that only commands have polled has none.
     judged = {name: one for name, one in left.accounts.items() if one.alerts or one.conditions}
     blocks = [
         explain(judged[name], rules, now, log, window=arguments.window)
@@ -130,7 +130,7 @@ def _explain(arguments: Namespace, now: datetime) -> None:
 
 
 def _chosen(arguments: Namespace, names: list[str]) -> list[str]:
-    """Return those of the accounts that are meant. Raises SettingsError for one that there is not."""
+    """Return the names to explain. Raises SettingsError for an account that does not exist."""
     if arguments.account is None or arguments.account in names:
         return [arguments.account] if arguments.account else names
     name = find_account(arguments.account, settings_of(arguments).accounts).name
@@ -147,8 +147,8 @@ def _settings_id(arguments: Namespace) -> str:
     return instance_key(os.environ, config_path(os.environ, arguments.config))
 
 
-def _known(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAlert]]:
-    """Read what is remembered of accounts, and the alerts that were decided since then or are not done."""
+def _load(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAlert]]:
+    """Load the saved accounts, and the alerts that fired since then or are still to be sent."""
     rows = _settings_id(arguments)
 
     def work(database: Connection) -> tuple[Cached, list[StoredAlert]]:
@@ -159,7 +159,7 @@ def _known(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAl
 
 
 def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage]]:
-    """Yield the samples that polls of the demo's accounts would have brought."""
+    """Yield the samples that polls of the demo's accounts would have returned."""
     from monitor.api.wire import parse_usage  # only the demo reads the API's own format here
     from monitor.demo.scenario import demo_accounts
     from monitor.demo.server import usage_body
@@ -174,7 +174,7 @@ def _demo_samples(since: datetime, until: datetime) -> Iterator[tuple[str, Usage
 
 
 def _row(alert: Alert, now: datetime) -> str:
-    """Say of which account, and what."""
+    """Return the account and the headline of an alert."""
     return "  ".join(filter(None, (one_line(alert.account), headline(alert, now))))
 
 

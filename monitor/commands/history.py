@@ -34,17 +34,17 @@ from monitor.terminal.text import ASCII, Line, Span, Style, clip, pad, plain, wi
 CSV_COLUMNS: Final = StoredSample._fields
 LEAST_ROWS: Final = 8
 MOST_ROWS: Final = 17
-SHOWING: Final = ("demo", "window", "since", "csv", "json", "openmetrics")
-IMPORTING: Final = {"from": "source", "from-prometheus": "from_prometheus", "account": "into"}
-"""The flags that a chart, or an import, has alone; these by where their values are."""
+CHART_FLAGS: Final = ("demo", "window", "since", "csv", "json", "openmetrics")
+IMPORT_FLAGS: Final = {"from": "source", "from-prometheus": "from_prometheus", "account": "into"}
+"""The flags of `history import` alone, by their names, with the arguments that hold their values."""
 
 USUAL: Final[tuple[str, ...]] = (FIVE_HOURS, SEVEN_DAYS)
-_RECENT: Final = {FIVE_HOURS: timedelta(days=1)}
-_LATELY: Final = timedelta(days=7)
-"""Since when a chart of a window begins, where nothing is asked for."""
+_SPANS: Final = {FIVE_HOURS: timedelta(days=1)}
+_SPAN: Final = timedelta(days=7)
+"""The time that a chart of another window covers, without `--since`."""
 
-Kept = Mapping[str, Mapping[str, Sequence[Sample]]]
-"""The samples by account and window, oldest first."""
+Samples = Mapping[str, Mapping[str, Sequence[Sample]]]
+"""By account and window, oldest first."""
 
 _SGR: Final = {
     Style.DIM: "2",
@@ -62,8 +62,8 @@ _SGR: Final = {
 def history(arguments: Namespace) -> int:
     """Print charts, or samples in a form for other programs; or import samples. Raises TrackerError."""
     is_import = arguments.account == "import"
-    for flag in SHOWING if is_import else IMPORTING:
-        if vars(arguments)[IMPORTING.get(flag, flag)]:
+    for flag in CHART_FLAGS if is_import else IMPORT_FLAGS:
+        if vars(arguments)[IMPORT_FLAGS.get(flag, flag)]:
             instead = "is not for" if is_import else "is for"
             raise SettingsError(f"--{flag} {instead} `monitor history import`")
     if arguments.demo:
@@ -113,7 +113,7 @@ def history(arguments: Namespace) -> int:
 
 
 async def _demo(arguments: Namespace) -> int:
-    """The charts of the demo's accounts, which have a past of four weeks."""
+    """Print the charts of the demo's accounts, which have four weeks of samples."""
     from monitor.app.forecaster import look_ahead
     from monitor.app.wiring import build_demo
 
@@ -125,7 +125,7 @@ async def _demo(arguments: Namespace) -> int:
         if arguments.account:
             known = [find_account_state(state, arguments.account)]
         since = parse_since(arguments.since, now) if arguments.since else None
-        names, begin = [account.account.name for account in known], since or now - _LATELY
+        names, begin = [account.account.name for account in known], since or now - _SPAN
         kept = {name: await app.persistence.history.read(name, begin, now) for name in names}
         _print(_Past(kept, arguments.window, since, now), known)
     return 0
@@ -136,9 +136,9 @@ async def _demo(arguments: Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """The past as it is wanted, with what is kept of it; `ascii` draws it in plain characters."""
+    """The samples to draw, and how; `ascii` draws them in plain characters."""
 
-    kept: Kept
+    kept: Samples
     window: str | None
     since: datetime | None
     now: datetime
@@ -149,18 +149,18 @@ class _Past:
 
     @property
     def sparklines(self) -> Sequence[str]:
-        """The windows that are shown of each of several accounts."""
+        """Return the windows that are drawn for each of several accounts."""
         return [self.window] if self.window else USUAL
 
     def begin(self, key: str | None) -> datetime:
-        """The instant at which the window's chart begins, or (None) the earliest chart."""
-        return self.since or self.now - _RECENT.get(key or "", _LATELY)
+        """Return when the window's chart begins, or (None) the earliest chart."""
+        return self.since or self.now - _SPANS.get(key or "", _SPAN)
 
 
 def _print(past: _Past, accounts: list[AccountState], windows: Iterable[str] = ()) -> None:
-    """Charts of one account, or a line for each of several; `windows` are of older samples, too.
+    """Print charts of one account, or a line for each of several; `windows` includes those of older samples.
 
-    Raises SettingsError for a window that none has, and TrackerError where nothing is known since then.
+    Raises SettingsError for a window that none has, and TrackerError where there are no samples since then.
     """
     if not accounts:
         raise TrackerError("no accounts yet: run `monitor accounts import --all`")
@@ -177,12 +177,12 @@ def _print(past: _Past, accounts: list[AccountState], windows: Iterable[str] = (
     past = replace(past, ascii=past.ascii or _needs_ascii())
     colours = has_colours()
     for line in _charts(past, accounts[0]) if len(accounts) == 1 else _overview(past, accounts):
-        text = _coloured(line) if colours else plain(line).rstrip()
+        text = _colour(line) if colours else plain(line).rstrip()
         print(text.translate(ASCII).encode("ascii", "replace").decode() if past.ascii else text)
 
 
 def _check_window(window: str, keys: Iterable[str]) -> None:
-    """Raises SettingsError for a window that is none of those that are known."""
+    """Raise SettingsError for a window that is not among `keys`, unless there are none."""
     known = sorted(set(keys))
     if known and window not in known:
         names = ", ".join(map(clean, known))
@@ -190,12 +190,12 @@ def _check_window(window: str, keys: Iterable[str]) -> None:
 
 
 def _needs_ascii() -> bool:
-    """Return whether the terminal, or where the output goes, has no braille: the kernel's console, another encoding."""
+    """Return whether the output cannot show braille: its encoding is not UTF-8, or it is Linux's console."""
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     return encoding != "utf8" or (sys.stdout.isatty() and os.environ.get("TERM") == "linux")
 
 
-def _coloured(line: Line) -> str:
+def _colour(line: Line) -> str:
     return "".join(
         f"\x1b[{_SGR[span.style]}m{span.text}\x1b[m" if span.style in _SGR else span.text
         for span in line
@@ -203,7 +203,7 @@ def _coloured(line: Line) -> str:
 
 
 def _charts(past: _Past, account: AccountState) -> Iterator[Line]:
-    """A chart of each window of the account that is asked for, with a line above it that says how things are."""
+    """Yield the chart of each wanted window of the account, below its headline."""
     found, now = past.samples(account), past.now
     keys = [past.window] if past.window else [key for key in USUAL if key in found] or list(found)
     if not any(key in found for key in keys):
@@ -225,7 +225,7 @@ def _charts(past: _Past, account: AccountState) -> Iterator[Line]:
 
 
 def _headline(account: AccountState, key: str, now: datetime, columns: int) -> Line:
-    """Describe the window, its reset and what is expected of it, in as many words as there is room for."""
+    """Describe the window, its reset and its forecast, in as many words as fit."""
     window, tails = account.window(key, now), [""]
     text = f"{clean(account.account.name)}  {clean(key)}"
     if window is not None:
@@ -240,7 +240,7 @@ def _headline(account: AccountState, key: str, now: datetime, columns: int) -> L
 
 
 def _ahead(account: AccountState, key: str, now: datetime) -> tuple[datetime, Expected] | None:
-    """Return what is expected of the window until its reset, as the running monitor has computed it."""
+    """Return the window's reset, and its forecast utilization until then: low, likely and high at an instant."""
     known, window = account.forecast_of(key, now), account.window(key, now)
     if known is None or known.distribution is None or window is None:
         return None
@@ -254,7 +254,7 @@ def _ahead(account: AccountState, key: str, now: datetime) -> tuple[datetime, Ex
 
 
 def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:
-    """A sparkline of each usual window of each account, or of the one that is asked for."""
+    """Yield a line of sparklines for each account, below a line of titles."""
     keys = past.sparklines
     columns, now = shutil.get_terminal_size().columns, past.now
     names = [clean(account.account.label or account.account.name) for account in accounts]
@@ -292,7 +292,7 @@ def _rows(
 
 
 def instant(at: datetime) -> str:
-    """ISO 8601 in UTC, with as much of a second as there is: what is imported again is the same sample."""
+    """Render as ISO 8601 in UTC, with all digits of the second, so that an import finds the same sample."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
@@ -305,7 +305,7 @@ def _write_csv(rows: Iterator[StoredSample]) -> None:
 
 
 def _write_json(rows: Iterator[StoredSample], now: datetime) -> None:
-    """One document, with a sample on each line: a year of many accounts is not held as a whole."""
+    """Write one document, a sample on each line, without holding all of a year's samples in memory."""
     sys.stdout.write(f'{{"generated_at": "{iso(now)}", "samples": [')
     for number, row in enumerate(rows):
         document = {
@@ -320,7 +320,7 @@ def _write_json(rows: Iterator[StoredSample], now: datetime) -> None:
 
 
 def _write_openmetrics(rows: list[StoredSample], called: dict[str, str]) -> None:
-    """The two series of a window that dashboards need, with the times of their samples, family by family."""
+    """Write the two metrics of a window that dashboards need, with the times of their samples."""
     utilization = [(row, row.utilization) for row in rows]
     resets = [(row, row.resets_at.timestamp()) for row in rows if row.resets_at]
     for metric, found in (
@@ -329,10 +329,10 @@ def _write_openmetrics(rows: list[StoredSample], called: dict[str, str]) -> None
     ):
         print(f"# TYPE {metric} gauge")
         for row, value in sorted(found, key=lambda pair: (pair[0].account, pair[0].window)):
-            labels = f'account="{_escaped(called[row.account])}",window="{_escaped(row.window)}"'
+            labels = f'account="{_escape(called[row.account])}",window="{_escape(row.window)}"'
             print(f"{metric}{{{labels}}} {value:.15g} {row.at.timestamp():.3f}")
     print("# EOF")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -38,38 +38,38 @@ BATCH: Final = 5_000
 
 MOST_NAMED: Final = 20
 MOST_UTILIZATION: Final = 25.0
-"""A plan that shrinks may leave a week twentyfold full; more is a percentage."""
+"""A week may be twentyfold full after a change to a smaller plan; a larger value is a percentage."""
 
 LIKELY_PERCENT: Final = 2.0
 """Where most samples are as high as that, all are percentages."""
 
 FARTHEST_RESET: Final = 5
-"""Lengths of a window between a sample and its reset; the API itself has told 13 hours of one of five."""
+"""In lengths of the window, from a sample to its reset; the API has answered 13 hours for a window of five."""
 
 LONGEST_UNKNOWN: Final = timedelta(days=366)
-"""A window of unknown length may be a year's."""
+"""The assumed length of a window whose length is not known."""
 
 METRICS: Final = ("claude_usage_utilization_ratio", "claude_usage_reset_timestamp_seconds")
 FINE_STEP: Final = timedelta(minutes=5)
 COARSE_STEP: Final = timedelta(hours=1)
 MOST_POINTS: Final = 5_000
-"""Of one question and series; a Prometheus refuses more than 11,000."""
+"""In one range query, of each series; a Prometheus refuses more than 11,000."""
 
 MOST_BYTES: Final = 256 << 20
 ANSWER_SECS: Final = 120.0
 
 Find = Callable[[str], str]
-"""The name of the account that a sample's is. Raises TrackerError."""
+"""Returns the name of the account that a sample names by name or label. Raises TrackerError."""
 
 Refuse = Callable[[str, str], None]
-"""Is told where a sample is that is none, and why."""
+"""Takes the place of a sample that is left out, and the reason."""
 
 Series = dict[tuple[str, str], dict[float, float]]
-"""By account, as the scraped program called it, and window: the values by their times, in epoch seconds."""
+"""Values by their times in epoch seconds, of each `account` label and window."""
 
 
 class _Problems:
-    """The samples that were left out; each place of them is named once."""
+    """Prints why samples are left out, once for each place, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -89,7 +89,7 @@ class _Problems:
 
 
 def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> int:
-    """Import what can be imported, then say how much that was. Raises TrackerError where something was left out."""
+    """Import the samples, and print how many there were. Raises TrackerError where some were left out."""
     problems, find = _Problems(), _finder(settings.accounts, arguments.into)
     if arguments.from_prometheus is not None:
         url = arguments.from_prometheus
@@ -130,7 +130,7 @@ def _samples(count: int) -> str:
 
 
 def _check_unit(rows: Iterable[StoredSample]) -> None:
-    """Raises TrackerError for percentages: all of them would be wrong, and the small ones could not be told apart."""
+    """Raise TrackerError for percentages. All rows are judged together: a single 0.9 might be either."""
     used = [row.utilization for row in rows if row.utilization]
     high, low = sum(one >= LIKELY_PERCENT for one in used), sum(one < 1 for one in used)
     if max(used, default=0) > MOST_UTILIZATION or high > low:
@@ -140,13 +140,13 @@ def _check_unit(rows: Iterable[StoredSample]) -> None:
 
 
 def _are_far_apart(times: Iterable[datetime]) -> bool:
-    """Whether most of the samples are too far apart for forecasts, which need to know the hour of each use."""
+    """Return whether most samples are too far apart for forecasts, which need to know the hour of each use."""
     gaps = [(after - before) / HOUR for before, after in pairwise(times)]
     return 2 * sum(gap > LONGEST_GAP for gap in gaps) > len(gaps)
 
 
 def _finder(accounts: Sequence[Account], into: str | None) -> Find:
-    """Samples name an account as metrics do, by its label, or by its name: exactly, for a file is not typed."""
+    """Return the function that finds a sample's account, by its exact name or label, or `into` for all of them."""
     if into is not None:
         name = find_account(into, accounts).name
         return lambda _: name
@@ -162,7 +162,7 @@ def _finder(accounts: Sequence[Account], into: str | None) -> Find:
 
 
 def _sample(values: Mapping[str, str | float], find: Find, now: datetime) -> StoredSample:
-    """One sample of a file or server, its times in ISO 8601 or epoch seconds. Raises ValueError or TrackerError."""
+    """Parse one sample, whose times are ISO 8601 or epoch seconds. Raises ValueError or TrackerError."""
     at = _instant(values["at"], "at")
     if at > now:
         raise ValueError(f"at is in the future: {values['at']}")
@@ -217,9 +217,9 @@ def _from_file(source: str, find: Find, refuse: Refuse, now: datetime) -> list[S
 def parse_csv(
     file: Iterable[str], name: str, find: Find, refuse: Refuse, now: datetime
 ) -> Iterator[StoredSample]:
-    """Parse samples; `refuse` is told of each line that is none, by its number. Raises TrackerError for another form.
+    """Parse the samples of a CSV file; a line that has none goes to `refuse`. Raises TrackerError for another format.
 
-    The columns are those of `monitor history --csv`, in any order; more of them are ignored.
+    The columns are those of `monitor history --csv`, in any order; others are ignored.
     """
     lines = csv.reader(file)
     try:
@@ -248,9 +248,9 @@ def parse_csv(
 async def _from_prometheus(
     url: str, find: Find, refuse: Refuse, now: datetime
 ) -> list[StoredSample]:
-    """The samples of all series that were scraped from this program, as finely as they will be kept.
+    """Load the samples of all series that were scraped from this program, at the resolution of the history.
 
-    An answer of `query_range`: https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
+    It is asked by https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries
     """
     parts = split_url(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -280,7 +280,7 @@ async def _from_prometheus(
 
 
 def _spans(now: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
-    """Times to ask about, oldest first, each in as many points as an answer may have.
+    """Yield start, end and step of each range query, oldest first, none with too many points for one answer.
 
     They are whole hours and minutes, so that a second import finds the same samples.
     """
@@ -299,7 +299,7 @@ def _spans(now: datetime) -> Iterator[tuple[datetime, datetime, timedelta]]:
 async def _ask(
     url: str, host: str, metric: str, start: datetime, end: datetime, step: timedelta
 ) -> Series:
-    """Ask for a range of one metric. Raises TrackerError."""
+    """Send one range query. Raises TrackerError."""
     from monitor.system import web
 
     query = urlencode(
@@ -330,7 +330,7 @@ async def _ask(
 
 
 def _parse_series(result: Iterable[Mapping[str, Any]]) -> Series:
-    """The series of a matrix. Raises what wrong types raise, and ValueError."""
+    """Parse the series of a matrix. Raises ValueError, and what values of other types raise."""
     found: Series = {}
     for one in result:
         metric = one["metric"]

@@ -44,19 +44,19 @@ def serve(arguments: Namespace) -> int:
 
 
 class StopSignal:
-    """The signal that ends a run without a terminal: Ctrl-C, or one of these. Made on the loop that is to end."""
+    """The signal that ends a run without a terminal: Ctrl-C or one of those named. Made in the running loop."""
 
     def __init__(self, *names: str) -> None:
         loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()
         self.code = 0
-        """The exit code: that of an interruption where Ctrl-C was the signal."""
+        """The exit code, which is 130 after Ctrl-C."""
         for name in names:
             loop.add_signal_handler(getattr(signal, name), self._asked.set)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
 
     async def wait(self) -> None:
-        """Wait until it has come."""
+        """Wait for the signal."""
         await self._asked.wait()
 
     def _interrupt(self) -> None:
@@ -77,10 +77,9 @@ async def _demo(arguments: Namespace) -> int:
 
 @asynccontextmanager
 async def open_demo(arguments: Namespace) -> AsyncIterator[tuple[App, str]]:
-    """Yield the demo's program, and where its metrics are: on any free port if the usual one is taken.
+    """Yield the demo's program and the URL of its metrics, on any free port if the usual one is taken.
 
-    It is a process of its own, which no other one watches. Raises TrackerError where metrics cannot be served on the
-    address that was asked for.
+    It takes no part in the election. Raises TrackerError where the address of `--listen` cannot be served.
     """
     options = cli_options(arguments, None)
     address = options.listen or Address()
@@ -121,7 +120,7 @@ def cli_options(arguments: Namespace, show: Show | None) -> CliOptions:
 
 
 class Service:
-    """One run without a terminal, in the care of a service manager or of nobody. Raises SettingsError."""
+    """One run without a terminal, which keeps a service manager informed, if there is one. Raises SettingsError."""
 
     def __init__(self, arguments: Namespace) -> None:
         self._options = cli_options(arguments, None)
@@ -132,32 +131,33 @@ class Service:
         self._leader: Leader | None = None
         self._stood_by = False
         self._hung_up = asyncio.Event()
-        self._config = RunConfig.read(
-            self._options
-        )  # what is wrong is said now, also in a follower
+        # Read now, so that wrong settings fail in a follower too.
+        self._config = RunConfig.read(self._options)
 
     async def run(self) -> int:
         stop = StopSignal("SIGTERM")
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hung_up.set)
         works = [self._journal(), self._reload_on_hangup()]
         watchdog = watchdog_secs(os.environ, os.getpid())
-        if watchdog is not None:  # how often the service manager wants to hear of a loop that turns
+        if watchdog is not None:
             works.append(feed_watchdog(self._notices, watchdog, SystemClock()))
 
-        async def stopped() -> None:
+        async def wait_for_stop() -> None:
             await stop.wait()
             self._notices.stopping()
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work) for work in works]
-            await self._election.lead_or_wait(asyncio.ensure_future(stopped()), self._stand_by)
+            await self._election.lead_or_wait(
+                asyncio.ensure_future(wait_for_stop()), self._stand_by
+            )
             for task in tasks:
                 task.cancel()
         _log.info("stopped")
         return stop.code
 
     async def _make_leader(self, socket_path: str) -> Leader:
-        """Make it by the settings of now; where those are wrong or gone by now, by the last that were not."""
+        """Make it by the present settings or, where these are wrong or gone, by the last valid ones."""
         config = self._leader.config if self._leader else self._config
         try:
             had_accounts = bool(config.settings.accounts)
@@ -211,7 +211,7 @@ class Service:
 
 
 def health_words(account: AccountState, started: datetime, tz: tzinfo | None = None) -> str:
-    """Describe an account for the log; figures from before `started` are none of this process's polls.
+    """Describe an account for the log; figures from before `started` were polled by an earlier process.
 
     Clock times are in `tz` (None: the machine's).
     """
@@ -231,7 +231,7 @@ def service(arguments: Namespace) -> int:
         case "install":
             config = Path(config_path(os.environ, arguments.config))
             load(config)  # a wrong setting fails here, and not in the service
-            # Of a file that a flag or the environment names, a service would not know.
+            # A service would not know a file that is named only here, by a flag or the environment.
             named = config if arguments.config or os.environ.get("MONITOR_CONFIG") else None
             start = start_of(sys.argv[0], sys.executable, os.environ, named)
             lines = supervisor.install(start, force=arguments.force)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.service import LaunchAgent, Start, render_agent, stamped
+from monitor.service import LaunchAgent, Start, render_agent, stamp
 from tests.service.fakes import LAUNCHCTL, ODD, StandIn
 
 START = Start(("/Users/u/.local/bin/monitor", "serve"))
@@ -19,7 +19,7 @@ TARGET = "gui/501/claude-tracker"
 
 
 def test_the_agent_is_a_property_list_that_starts_this_program() -> None:
-    text = stamped(render_agent(ODD, Path("/Users/u/state & more/service.log"), "/opt/brew/bin"))
+    text = stamp(render_agent(ODD, Path("/Users/u/state & more/service.log"), "/opt/brew/bin"))
     agent = plistlib.loads(text.encode())
     assert agent["ProgramArguments"] == list(ODD.argv)
     assert agent["EnvironmentVariables"] == {"PATH": "/opt/brew/bin", **ODD.variables}

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from monitor.service import is_unedited, render_agent, render_unit, stamped, start_of
+from monitor.service import is_unedited, render_agent, render_unit, stamp, start_of
 from tests.service.fakes import ODD
 
 
 @pytest.mark.parametrize("text", [render_unit(ODD), render_agent(ODD, Path("/l"), "/bin")])
 def test_an_edit_is_told_from_what_was_written(text: str) -> None:
-    written = stamped(text)
+    written = stamp(text)
     assert is_unedited(written)
     assert not is_unedited(written.replace("serve", "serve --no-notify"))
     assert not is_unedited(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from monitor.core.errors import TrackerError
-from monitor.service import Start, render_unit, stamped, supervisor_for
+from monitor.service import Start, render_unit, stamp, supervisor_for
 from tests.real.need import need
 from tests.service.fakes import ODD, SYSTEMCTL, StandIn
 
@@ -24,7 +24,7 @@ LINK = ".config/systemd/user/default.target.wants/claude-tracker.service"
 def unit(start: Start) -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(stamped(render_unit(start)))
+    parser.read_string(stamp(render_unit(start)))
     return parser
 
 
@@ -58,7 +58,7 @@ def test_systemd_itself_finds_no_fault_with_the_unit(tmp_path: Path, folder: str
     program.chmod(0o755)
     file = tmp_path / "claude-tracker.service"
     start = Start((str(program), "serve", *ODD.argv[2:]), ODD.variables)
-    file.write_text(stamped(render_unit(start)))
+    file.write_text(stamp(render_unit(start)))
     argv = ["systemd-analyze", "--user", "verify", "--man=no", str(file)]
     environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)

@@ -17,7 +17,7 @@ from exporters.web_config import SiteConfig, refuse_plain
 from monitor import __version__
 from monitor.app.app import App
 from monitor.app.execute import execute
-from monitor.app.queries import Answer, answer_query, render_watched
+from monitor.app.queries import answer_query, render_watched
 from monitor.app.wiring import CliOptions, RunConfig, build
 from monitor.core.commands import (
     Command,
@@ -36,7 +36,7 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import ReloadFailed
 from monitor.core.state import State
 from monitor.ipc.mirror import Deltas
-from monitor.ipc.protocol import render_lines
+from monitor.ipc.protocol import Reply, render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.settings import Settings
 from monitor.system.aio import Daemon, DaemonThreads, Observable, wait_for_either
@@ -112,7 +112,7 @@ class Leader:
             await self.reload()
         return answer
 
-    async def answer(self, plain: Mapping[str, Any]) -> Answer | Stream:
+    async def answer(self, plain: Mapping[str, Any]) -> Reply | Stream:
         """Answer one request; everybody who may open the socket is the user.
 
         Raises TrackerError: a SettingsError where it cannot be understood.
@@ -137,9 +137,9 @@ class Leader:
                     "metrics": self.exporting.url or None,
                     "refused_hosts": list(self.exporting.refused_hosts),
                 }
-                return Answer(0, json.dumps(who))
+                return Reply(0, json.dumps(who))
             case command:
-                return Answer(0, f"{await self.execute(command)}\n")
+                return Reply(0, f"{await self.execute(command)}\n")
 
     def _states(self) -> Stream:
         """Send the whole state first, then what has changed: a poll of one account is sent without all the others."""

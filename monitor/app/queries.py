@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from exporters.status_json import render_json
 from exporters.template import DEFAULT, Format, parse_format, render_line
@@ -33,6 +33,7 @@ from monitor.core.ranking import (
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
+from monitor.ipc.protocol import Reply
 from monitor.settings import parse_duration
 from monitor.terminal.table import render_plain
 from monitor.terminal.text import pad, width, wrap
@@ -48,14 +49,7 @@ _NO_PLACE: Final = (
 )
 
 
-class Answer(NamedTuple):
-    """An exit code, and the text for standard output, or (of another code than 0) one line for standard error."""
-
-    code: int
-    text: str = ""
-
-
-def answer_query(state: State, now: datetime, query: StateQuery) -> Answer:
+def answer_query(state: State, now: datetime, query: StateQuery) -> Reply:
     """Answer `status`, `next`, `guard` and `run` from the state. Raises SettingsError for wrong usage."""
     match query:
         case Status():
@@ -69,10 +63,10 @@ def answer_query(state: State, now: datetime, query: StateQuery) -> Answer:
             window = _word(window, 4 * LONGEST_WORD)
             if need is not None:
                 probability = _USUAL_CONFIDENCE if confidence is None else confidence
-                return Answer(judge_task(state, now, account, window, need, probability))
+                return Reply(judge_task(state, now, account, window, need, probability))
             if confidence is not None:
                 raise SettingsError("--confidence is for --need: guard --need 15 --confidence 90")
-            return Answer(judge_room(state, now, account, window, most))
+            return Reply(judge_room(state, now, account, window, most))
         case Run():
             return _run(state, now, query)
 
@@ -98,20 +92,20 @@ def lines_of(state: State, now: datetime, form: Format, account: str | None = No
     return "".join(f"{render_line(form, shown, name, now)}\n" for name in shown.accounts)
 
 
-def _status(state: State, now: datetime, query: Status) -> Answer:
+def _status(state: State, now: datetime, query: Status) -> Reply:
     if query.format is not None:
-        return Answer(0, lines_of(state, now, parse_format(query.format), query.account))
+        return Reply(0, lines_of(state, now, parse_format(query.format), query.account))
     shown = _narrow(state, query.account)
     match query.form:
         case "json":
-            return Answer(0, f"{render_json(shown, now)}\n")
+            return Reply(0, f"{render_json(shown, now)}\n")
         case "textfile":
             from exporters.prometheus import render_textfile  # loads what no other answer needs
 
-            return Answer(0, render_textfile(shown, now))
+            return Reply(0, render_textfile(shown, now))
         case "table":
             columns = min(max(query.columns, 1), _WIDEST)
-            return Answer(0, render_plain(shown, now, columns))
+            return Reply(0, render_plain(shown, now, columns))
     raise SettingsError(f"not understood: form = {query.form!r}")
 
 
@@ -126,7 +120,7 @@ def _narrow(state: State, account: str | None) -> State:
     return replace(state, accounts={name: one}, active=0 if name == state.active_account else -1)
 
 
-def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
+def _next(state: State, now: datetime, form: str, model: str | None) -> Reply:
     choice, pool = choose(state, now, model), state.fresh_pool(now)
     later = ""
     if pool is not None and pool.later(now) and model is None:
@@ -138,7 +132,7 @@ def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
         case "all":
             return _ranking(choice, now, later)
         case "json":
-            return Answer(0, f"{json.dumps(_choice_document(state, choice, now), indent=2)}\n")
+            return Reply(0, f"{json.dumps(_choice_document(state, choice, now), indent=2)}\n")
         case "name":
             return _describe(choice, lambda name: name)
         case "config-dir":  # an empty line is Claude Code's default place, as in its own variable
@@ -147,7 +141,7 @@ def _next(state: State, now: datetime, form: str, model: str | None) -> Answer:
     raise SettingsError(f"not understood: form = {form!r}")
 
 
-def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answer:
+def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Reply:
     """Give a line for each piece of advice, or all of them as JSON. Raises SettingsError."""
     if duration > LONGEST_PLAN:
         raise SettingsError(f"--plan: too long: {LONGEST_PLAN // HOUR}h is the most")
@@ -163,11 +157,11 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
         if name in weights and (forecast := account.forecast) is not None and forecast.hourly
     ]
     if not state.policy.keeps_history:
-        return Answer(1, "no plan without a history: the settings have [history] enabled = false")
+        return Reply(1, "no plan without a history: the settings have [history] enabled = false")
     if not known:
         is_due = any(account.forecast_is_due for account in state.accounts.values())
         why = "forecasts are being computed" if is_due else "two days of history are needed"
-        return Answer(1, f"no plan yet: {why}")
+        return Reply(1, f"no plan yet: {why}")
 
     def points_per_hour(at: datetime) -> float:
         hours = ((one.hourly, int((at - one.at) / HOUR), weight) for one, weight in known)
@@ -185,7 +179,7 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
             }
             for line in lines
         ]
-        return Answer(0, f"{json.dumps(documents, indent=2)}\n")
+        return Reply(0, f"{json.dumps(documents, indent=2)}\n")
     rows, said = list[tuple[str, str, str, str]](), False
     for line in lines:
         when, why = format.clock(line.at, now), line.reason
@@ -205,10 +199,10 @@ def _plan(state: State, now: datetime, duration: timedelta, query: Next) -> Answ
         first, *more = wrap(why, query.columns - indent)
         shown += [f"{start}{first}"] if indent == beside else [start.rstrip(), f"    {first}"]
         shown += [f"{'':{indent}}{part}" for part in more]
-    return Answer(0, "".join(f"{line}\n" for line in shown))
+    return Reply(0, "".join(f"{line}\n" for line in shown))
 
 
-def _ranking(choice: Choice, now: datetime, later: str) -> Answer:
+def _ranking(choice: Choice, now: datetime, later: str) -> Reply:
     """Give a line for each account, the best first; an arrow stands before the one to use now. `later` is the end."""
     if not choice.ranking:
         return _describe(choice, clean)
@@ -218,7 +212,7 @@ def _ranking(choice: Choice, now: datetime, later: str) -> Answer:
         f"{'→' if choice.usable and place == 0 else ' '} {pad(name, cells)}  {_room_words(candidate, now)}"
         for place, (name, candidate) in enumerate(zip(names, choice.ranking, strict=True))
     ]
-    return Answer(0, "\n".join(lines) + f"{later}\n")
+    return Reply(0, "\n".join(lines) + f"{later}\n")
 
 
 def _room_words(candidate: Candidate, now: datetime) -> str:
@@ -239,7 +233,7 @@ def _room_words(candidate: Candidate, now: datetime) -> str:
     return "; ".join((f"{left}{when}", *candidate.reasons))
 
 
-def _run(state: State, now: datetime, query: Run) -> Answer:
+def _run(state: State, now: datetime, query: Run) -> Reply:
     """Name the account to run a command as, and Claude Code's folder of it; code 4 where it has no room."""
     if query.account is None:
         choice = _choose_with_folder(state, now)
@@ -258,7 +252,7 @@ def _run(state: State, now: datetime, query: Run) -> Answer:
         account = find_account_state(state, query.account)
     name, folder = account.account.name, config_dir(account)
     if folder is None:
-        return Answer(1, _NO_PLACE.format(clean(name)))
+        return Reply(1, _NO_PLACE.format(clean(name)))
     verdict = judge_room(state, now, name, None, query.max_utilization)
     if verdict is Verdict.REACHED and not query.force:
         used = [
@@ -268,15 +262,15 @@ def _run(state: State, now: datetime, query: Run) -> Answer:
             if w.key in APPLICABLE
         ]
         others = "" if query.account else "no account has room: "
-        return Answer(4, f"{others}{clean(name)} is at {'; '.join(used)}: not run (see --force)")
-    return Answer(0, json.dumps({"account": name, "config_dir": folder}))
+        return Reply(4, f"{others}{clean(name)} is at {'; '.join(used)}: not run (see --force)")
+    return Reply(0, json.dumps({"account": name, "config_dir": folder}))
 
 
-def _describe(choice: Choice, what: Callable[[str], str]) -> Answer:
+def _describe(choice: Choice, what: Callable[[str], str]) -> Reply:
     """Describe the chosen account, or give one line that says why none is."""
     if not choice.usable or choice.account is None:
         return _no_account(choice)
-    return Answer(0, f"{what(choice.account)}\n")
+    return Reply(0, f"{what(choice.account)}\n")
 
 
 def _choose_with_folder(state: State, now: datetime, model: str | None = None) -> Choice:
@@ -326,6 +320,6 @@ def _choice_document(state: State, choice: Choice, now: datetime) -> Mapping[str
     }
 
 
-def _no_account(choice: Choice) -> Answer:
+def _no_account(choice: Choice) -> Reply:
     words = "; ".join(choice.reasons)
-    return Answer(1, f"no account to use now: {words}" if choice.ranking else words)
+    return Reply(1, f"no account to use now: {words}" if choice.ranking else words)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import find_login, read_cached, restore_state
-from monitor.app.queries import Answer, answer_query, render_watched
+from monitor.app.queries import answer_query, render_watched
 from monitor.core.commands import CURRENT, StateQuery, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
@@ -28,6 +28,7 @@ from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
+from monitor.ipc.protocol import Reply
 from monitor.paths import config_path, instance, instance_key
 from monitor.settings import Settings, load, state_db
 from monitor.storage.cache import true_now
@@ -299,14 +300,14 @@ def _acquire(lock: Lock) -> bool:
         return True
 
 
-def _poll_and_answer(arguments: Namespace, query: StateQuery) -> Answer:
+def _poll_and_answer(arguments: Namespace, query: StateQuery) -> Reply:
     import asyncio
 
     from monitor.app.wiring import build, build_demo
 
     logs.configure("ERROR")
 
-    async def work() -> Answer:
+    async def work() -> Reply:
         is_demo = vars(arguments).get("demo")
         async with build_demo() if is_demo else build(settings_of(arguments)) as app:
             async with asyncio.TaskGroup() as group:

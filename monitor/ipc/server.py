@@ -20,6 +20,7 @@ from monitor.ipc.protocol import (
     BEAT_SECS,
     REQUEST_BYTES,
     VERSION,
+    Reply,
     parse_request,
     peer_uid,
     render_reply,
@@ -31,9 +32,6 @@ BACKLOG: Final = 1024
 """Followers may come all at once, as after a change of leader; the system may allow fewer."""
 
 _log = logging.getLogger(__name__)
-
-Reply = tuple[int, str]
-"""An exit code, and text for standard output; or, where the code is not 0, a line for standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +193,7 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if len(self._tasks) > self._limits.connections:
-                await self._send(writer, render_reply(1, f"{_who()} has too many followers"))
+                await self._send(writer, render_reply(Reply(1, f"{_who()} has too many followers")))
                 return
             async with asyncio.timeout(self._limits.request_secs):
                 request = parse_request(await reader.readuntil(b"\n"))
@@ -220,11 +218,11 @@ class Server:
                 if request.pop("v", None) == VERSION:
                     reply = await self._handle(request)
                 else:
-                    reply = 1, f"{_who()} uses another protocol version: restart it"
+                    reply = Reply(1, f"{_who()} uses another protocol version: restart it")
             except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business
                 reply = _refusal(error, request["type"])
             if not isinstance(reply, Stream):
-                await self._send(writer, render_reply(*reply))
+                await self._send(writer, render_reply(reply))
                 return
         finally:
             self._answering.discard(task)
@@ -233,9 +231,9 @@ class Server:
     async def _send_stream(self, name: str, stream: Stream, writer: asyncio.StreamWriter) -> None:
         """Send what is new, ten times a second at most, and an empty line after two seconds without."""
         try:
-            lines = render_reply(0, "") + stream.news()
+            lines = render_reply(Reply(0)) + stream.news()
         except Exception as error:  # noqa: BLE001 - as above
-            await self._send(writer, render_reply(*_refusal(error, name)))
+            await self._send(writer, render_reply(_refusal(error, name)))
             return
         clock = asyncio.get_running_loop().time
         while True:
@@ -266,6 +264,6 @@ def _who() -> str:
 
 def _refusal(error: Exception, request: str) -> Reply:
     if isinstance(error, TrackerError):
-        return error.exit_code, " ".join(str(error).splitlines())
+        return Reply(error.exit_code, " ".join(str(error).splitlines()))
     _log.error("a bug, met while answering %r", request, exc_info=error)
-    return BUG, f"a bug in {_who()}, which has logged it: {type(error).__name__}"
+    return Reply(BUG, f"a bug in {_who()}, which has logged it: {type(error).__name__}")

@@ -22,7 +22,7 @@ from monitor.core.commands import (
 from monitor.core.state import State
 from monitor.ipc.lock import own_folder
 from monitor.ipc.mirror import encode_delta
-from monitor.ipc.protocol import render_lines
+from monitor.ipc.protocol import Reply, render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.paths import config_path, instance
 from tests.exporters.fakes import loop_in_thread
@@ -36,7 +36,7 @@ class StandIn:
     asked: list[Request] = field(default_factory=list)
     stop: Callable[[], None] = lambda: None
 
-    async def answer(self, plain: Mapping[str, Any]) -> tuple[int, str] | Stream:
+    async def answer(self, plain: Mapping[str, Any]) -> Reply | Stream:
         request = decode_request(plain)
         match request:
             case WatchLines():
@@ -49,7 +49,7 @@ class StandIn:
                 self.asked.append(request)
                 return answer_query(self.state, datetime.now(UTC), request)
         self.asked.append(request)
-        return 0, f"{type(request).__name__}: done\n"
+        return Reply(0, f"{type(request).__name__}: done\n")
 
     def _lines(self, request: WatchLines) -> Stream:
         async def changed() -> None: ...

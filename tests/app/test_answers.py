@@ -12,7 +12,6 @@ import pytest
 
 from monitor.app.execute import refresh_words
 from monitor.app.leader import Leader
-from monitor.app.queries import Answer
 from monitor.app.wiring import CliOptions, RunConfig
 from monitor.core.commands import (
     AddAccount,
@@ -33,6 +32,7 @@ from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Secret
 from monitor.core.state import State
 from monitor.ipc.mirror import apply_line
+from monitor.ipc.protocol import Reply
 from monitor.ipc.server import Stream
 from monitor.system.aio import Observable
 from monitor.system.clock import ServerClock
@@ -58,9 +58,9 @@ class Handling(Leader):
             raise TrackerError("there is no account 'nobody'")
         return "done"
 
-    async def asked(self, request: Request) -> Answer:
+    async def asked(self, request: Request) -> Reply:
         answer = await self.answer(encode_request(request))
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, Reply)
         return answer
 
     async def stream(self, request: Request) -> Stream:

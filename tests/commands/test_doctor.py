@@ -16,6 +16,7 @@ import pytest
 from monitor.commands.doctor import failures, running
 from monitor.core.errors import Cause, Failure, Reason, TrackerError
 from monitor.doctor.accounts import Failed
+from monitor.ipc.protocol import Reply
 from monitor.ipc.server import Server
 from monitor.paths import instance
 from tests.app.leader_process import leader
@@ -65,9 +66,9 @@ class FakeLeader:
     """Answers everything with the same text."""
 
     def __init__(self, code: int, text: str) -> None:
-        self.reply = code, text
+        self.reply = Reply(code, text)
 
-    async def answer(self, request: Mapping[str, Any]) -> tuple[int, str]:
+    async def answer(self, request: Mapping[str, Any]) -> Reply:
         assert request["type"] in ("Who", "WatchState")
         return self.reply
 

@@ -11,7 +11,7 @@ from typing import Any
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.ipc.mirror import encode_delta
-from monitor.ipc.protocol import render_lines
+from monitor.ipc.protocol import Reply, render_lines
 from monitor.ipc.server import Server, ServerLimits, Stream
 
 
@@ -31,7 +31,7 @@ class FakeHandler:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def answer(self, request: Mapping[str, Any]) -> tuple[int, str] | Stream:
+    async def answer(self, request: Mapping[str, Any]) -> Reply | Stream:
         self.asked.append(request)
         match request["type"]:
             case "watch":
@@ -41,14 +41,14 @@ class FakeHandler:
             case "refused stream":
                 raise SettingsError("no such field: {nmae}")
             case "echo":
-                return 0, f"{request.get('text')}\n"
+                return Reply(0, f"{request.get('text')}\n")
             case "guard":
-                return 4, ""
+                return Reply(4, "")
             case "slow":
                 await asyncio.sleep(request["secs"])
-                return 0, "late\n"
+                return Reply(0, "late\n")
             case "large":
-                return 0, "x" * 3_000_000
+                return Reply(0, "x" * 3_000_000)
             case "fail":
                 raise TrackerError("the keyring is locked:\nunlock it")
             case "bug":

@@ -23,7 +23,7 @@ from monitor.core.model import (
     FIVE_HOURS,
     SEVEN_DAYS,
     AccountState,
-    Status,
+    AccountStatus,
     Window,
     window_duration,
 )
@@ -226,9 +226,9 @@ def _state(account: AccountState, candidate: Candidate, now: datetime) -> tuple[
         ahead = f" for {_time(free, duration(free - now, seconds=False))}" if free else ""
         return "isfull", f"full{ahead}"
     match account.status(now):
-        case Status.WAITING:
+        case AccountStatus.WAITING:
             return "", "waiting for the first poll"
-        case Status.STALE:
+        case AccountStatus.STALE:
             return "", old
     return "", "live"
 

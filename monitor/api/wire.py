@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from monitor.core.errors import ApiError, Cause, Failure, Reason, Source
-from monitor.core.limits import SPEND_LIMIT, flat_key, read_limits
+from monitor.core.limits import SPEND_LIMIT, flat_key, parse_limits
 from monitor.core.model import (
     EXTRA,
     AuthMethod,
@@ -86,7 +86,7 @@ def parse_usage(body: bytes, at: datetime) -> Usage:
     answer = _object(body)
     if not (KNOWN_KEYS & answer.keys() or any(map(flat_key, answer))):
         raise _error_in(answer)
-    limits, extra = read_limits(answer, "utilization"), _extra_usage(answer)
+    limits, extra = parse_limits(answer, "utilization"), _extra_usage(answer)
     money = _money_window(extra, answer.get("extra_usage"))
     if limits.is_unreadable and money is None:
         raise _odd(f"no limit of the answer can be read ({'; '.join(limits.left_out)})")
@@ -176,7 +176,7 @@ def _money_window(extra: ExtraUsage | None, block: object) -> Window | None:
             told = {"utilization": max(float(100 * extra.used / extra.limit), 0.0)}
         except ArithmeticError:  # a limit of next to nothing
             return None
-    windows = read_limits({SPEND_LIMIT: told}, "utilization").windows
+    windows = parse_limits({SPEND_LIMIT: told}, "utilization").windows
     return windows[0] if windows else None
 
 

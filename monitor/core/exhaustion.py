@@ -13,7 +13,7 @@ from typing import Final
 
 from monitor.core.forecast import RunOut, gamma_quantiles
 from monitor.core.format import clock
-from monitor.core.planning import FIVE_HOURS, FREE, AccountLimits
+from monitor.core.planning import FREE, WINDOW, AccountLimits
 from monitor.core.profiles import Activity
 
 HORIZONS: Final = (timedelta(0), timedelta(hours=1), timedelta(hours=3), timedelta(hours=8))
@@ -29,7 +29,7 @@ AHEAD: Final = timedelta(hours=4)
 """So far ahead the exhaustion of all accounts is looked for."""
 
 SOON: Final = 0.4
-NO_LONGER: Final = 0.005
+STILL_SOON: Final = 0.005
 """Probabilities from which on, and below which, it is said that all accounts are exhausted soon."""
 
 RISES_WITHIN: Final = timedelta(minutes=10)
@@ -130,15 +130,15 @@ def forecast_use(
 def supply(account: AccountLimits, now: datetime, at: datetime) -> float:
     """Points of plan weight 1 that can be used of the account from now until then."""
     five = account.five_hours
-    first = five.resets_at if five.resets_at is not None else now + FIVE_HOURS
+    first = five.resets_at if five.resets_at is not None else now + WINDOW
     windows = five.left
     if at >= first:
-        windows += 1 + (at - first) // FIVE_HOURS
+        windows += 1 + (at - first) // WINDOW
     week = max(account.week.left - account.reserve, 0.0) / account.week_cost
     renewed = account.week.resets_at
     if renewed is None or at < renewed:
         return min(windows, week) * 100 * account.plan_weight
-    before = min(five.left + max((renewed - first) // FIVE_HOURS + 1, 0), week)
+    before = min(five.left + max((renewed - first) // WINDOW + 1, 0), week)
     return (
         min(windows, before + (1 - account.reserve) / account.week_cost) * 100 * account.plan_weight
     )
@@ -220,4 +220,4 @@ def _count_free(
 
 def is_exhausted_soon(forecast: PoolForecast, before: bool) -> bool:
     """Return whether all accounts are exhausted soon; `before` is the answer of the last look."""
-    return forecast.exhausted_probability >= (NO_LONGER if before else SOON)
+    return forecast.exhausted_probability >= (STILL_SOON if before else SOON)

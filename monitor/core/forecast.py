@@ -20,7 +20,7 @@ from typing import Final
 
 from monitor.core.profiles import (
     FIVE_HOURLY,
-    FULL,
+    FULL_FROM,
     HOUR,
     WEEKLY,
     Activity,
@@ -236,7 +236,7 @@ def run_out(
     burst *= tuning.burst_factor
     scale = tuning.pace_points * burst
     paces = gamma_quantiles(shape + used / scale, shape / mean + expected / scale)
-    need = max(99.5 - last.utilization * 100, 0.25) if last.utilization < FULL else 0.0
+    need = max(99.5 - last.utilization * 100, 0.25) if last.utilization < FULL_FROM else 0.0
     return RunOut(last.at, resets_at, tuple(hours), tuple(total[1:]), paces, need, burst)
 
 
@@ -264,8 +264,8 @@ def forecast(
     )
 
 
-SAID: Final = 0.7
-NO_LONGER: Final = 0.4
+LIKELY: Final = 0.7
+STILL_LIKELY: Final = 0.4
 """Probabilities from which on, and below which, it is said that a window runs out."""
 
 
@@ -274,7 +274,9 @@ def is_running_out(forecast: Forecast | None, before: bool) -> bool:
 
     The two thresholds lie far apart, so that the answer does not flip from look to look.
     """
-    return forecast is not None and forecast.run_out_probability >= (NO_LONGER if before else SAID)
+    return forecast is not None and forecast.run_out_probability >= (
+        STILL_LIKELY if before else LIKELY
+    )
 
 
 def fits(windows: Iterable[tuple[RunOut, float]], lasting: timedelta) -> float:
@@ -314,7 +316,7 @@ def _evidence(
             if sample.at <= start:
                 mark = sample
                 continue
-            is_full = sample.utilization >= FULL
+            is_full = sample.utilization >= FULL_FROM
             if sample.at - mark.at < CHUNK and sample is not period.last and not is_full:
                 continue
             weight = 0.5 ** ((now - sample.at) / half_life)

@@ -1,18 +1,18 @@
-"""The one reader of limits: for the usage API, Claude Code's copy of its answer, and the status line. Pure.
+"""Parses limits: of the usage API's answer, of Claude Code's copy of it, and of the status line. Pure.
 
-All of them tell a limit in one of two shapes, and the API tells most limits in both at once:
+All of them write a limit in one of two shapes, and the API writes most limits in both at once:
 
     flat    {"seven_day_opus": {"utilization": 12.0, "resets_at": "2026-07-08T09:00:00.28+00:00"}}
     row     {"limits": [{"kind": "weekly_scoped", "group": "weekly", "percent": 12, "resets_at": …,
                          "scope": {"model": {"id": null, "display_name": "Opus"}, "surface": null}}]}
 
-Each is judged alone. Null, or a missing field, says "no such figure". A number that is none leaves out that figure
-alone; a time that is none leaves its reset unknown. Every row with a number is a limit, whatever it is named by; of
-the flat ones those that name a plan, a model or a surface: others are codenames and credits, full without harm.
+Each is parsed alone. Null, or a missing field, means "no such figure". A bad number leaves out that figure alone; a
+bad time leaves its reset unknown. Every row with a number is a limit, whatever its name; of the flat ones those that
+name a plan, a model or a surface: others are codenames and credits, which may be full without harm.
 
-A flat limit and a row of one name are the same limit, told twice, where they agree to a point; the higher figure
-stands. All else that shares a name is kept apart: by what else the rows name, else by numbers, the highest figure
-first. As the figures of a period only grow, so do the first, the second and so on of them, whatever their order.
+A flat limit and a row of one name are the same limit, written twice, where they agree to a point; the higher figure
+counts. Others of one name are kept apart: by what else the rows name, else by numbers, the highest figure first. As
+the figures of a period only grow, so do the first, the second and so on of them, whatever their order.
 """
 
 import math
@@ -63,10 +63,10 @@ _YEARS: Final = range(2000, 3000)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits that were read. `left_out` names in short words what was there and could not be read.
+class ParsedLimits:
+    """The windows of an answer. `left_out` names in short words what was there and could not be read.
 
-    `is_unreadable` says that there was something, and that no figure of it could be read.
+    `is_unreadable` is true if there was something, and no figure of it could be read.
     """
 
     windows: tuple[Window, ...] = ()
@@ -75,8 +75,8 @@ class Limits:
 
 
 @dataclass(slots=True)
-class _Reading:
-    """One limit as one place tells it; without a `percent` it has no figure. `others` is what else it is named by."""
+class _Limit:
+    """One limit as one place writes it; without a `percent` it has no figure. `others` are its further names."""
 
     key: str
     percent: float | None = None
@@ -87,8 +87,8 @@ class _Reading:
     bad_time: str = ""
 
 
-def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
-    """Read the flat limits of the answer, and the rows of its `limits`. The figure is the first of the `fields`."""
+def parse_limits(answer: Mapping[str, Any], *fields: str) -> ParsedLimits:
+    """Parse the flat limits of the answer, and the rows of its `limits`. The figure is the first of the `fields`."""
     flats = [
         _parse_limit(key, block, fields)
         for name, block in answer.items()
@@ -107,18 +107,18 @@ def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
         elif row is not None:
             strange.append(f"limits[{place}]: no limit")
     _disambiguate(rows)
-    readings = _merge_flats(rows, flats)
-    windows, cut = _windows(readings)
-    shown = {reading.key for reading in readings if reading.percent is not None}
+    found = _merge_flats(rows, flats)
+    windows, cut = _windows(found)
+    shown = {limit.key for limit in found if limit.percent is not None}
     ends = {window.key for window in windows if window.resets_at is not None}
     left_out = [
         *strange,
-        *(f"{r.key}: {r.bad_number}" for r in readings if r.bad_number and r.key not in shown),
-        *(f"{r.key}: {r.bad_time}" for r in readings if r.bad_time and r.key not in ends),
+        *(f"{r.key}: {r.bad_number}" for r in found if r.bad_number and r.key not in shown),
+        *(f"{r.key}: {r.bad_time}" for r in found if r.bad_time and r.key not in ends),
         *([f"{cut} more limits"] if cut else []),
     ]
-    unread = bool(strange) or any(reading.bad_number for reading in readings)
-    return Limits(
+    unread = bool(strange) or any(limit.bad_number for limit in found)
+    return ParsedLimits(
         windows,
         tuple(dict.fromkeys(left_out))[:MOST_LEFT_OUT],
         is_unreadable=unread and not windows,
@@ -126,7 +126,7 @@ def read_limits(answer: Mapping[str, Any], *fields: str) -> Limits:
 
 
 def flat_key(name: str) -> str | None:
-    """The window that a flat limit of this name in an answer is about; None where it is none."""
+    """Return the window that a flat limit of this name is about; None where it is no limit."""
     if name == SPEND_LIMIT:
         return EXTRA
     for flat in FLAT:
@@ -139,7 +139,7 @@ def flat_key(name: str) -> str | None:
 
 
 def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Name the row by its period and the first that it is named by; and return the rest of its names."""
+    """Return a key of the row's period and its first name, and the rest of its names."""
     scope = row.get("scope")
     block = scope if isinstance(scope, dict) else {"label": scope}
     model = block.get("model")
@@ -168,7 +168,7 @@ def _row_names(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _text_of(value: object, *fields: str) -> str:
-    """The text, or the first text in these fields of an object; empty where there is none."""
+    """Return the text, or the first text in these fields of an object; empty where there is none."""
     if isinstance(value, dict):
         texts = (value.get(field) for field in fields)
         return next((text for text in texts if isinstance(text, str) and window_word(text)), "")
@@ -176,7 +176,7 @@ def _text_of(value: object, *fields: str) -> str:
 
 
 def is_window_key(text: str) -> bool:
-    """Say whether a window can be called so: `5h`, `7d` or `extra`; `7d_opus`; or `monthly_new`, of any two words."""
+    """Return whether a window can have this key: `5h`, `7d`, `extra`, `7d_opus`, or `monthly_new`, of any two words."""
     period, _, rest = text.partition("_")
     if not rest:
         return text in (FIVE_HOURS, SEVEN_DAYS, EXTRA)
@@ -185,7 +185,7 @@ def is_window_key(text: str) -> bool:
 
 
 def window_word(text: str, longest: int = LONGEST_WORD) -> str:
-    """A name as part of a window's key: letters and digits of any script, in lower case, joined by underscores."""
+    """Spell a name as part of a window's key: letters and digits of any script in lower case, with underscores."""
     text = unicodedata.normalize("NFKC", text[: 4 * longest]).lower()
     seen = (char for char in text if unicodedata.category(char) != "Cf")
     spaced = "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in seen)
@@ -194,35 +194,35 @@ def window_word(text: str, longest: int = LONGEST_WORD) -> str:
 
 def _parse_limit(
     key: str, block: object, fields: Iterable[str], others: tuple[str, ...] = ()
-) -> _Reading:
-    reading = _Reading(key, others=others)
+) -> _Limit:
+    limit = _Limit(key, others=others)
     if block is None:
-        return reading
+        return limit
     if not isinstance(block, Mapping):
-        reading.bad_number = "no limit"
-        return reading
+        limit.bad_number = "no limit"
+        return limit
     locked = block.get("locked_reason")
-    reading.locked_reason = one_line(str(locked), LONGEST_WORD) if locked else None
+    limit.locked_reason = one_line(str(locked), LONGEST_WORD) if locked else None
     field = next((field for field in fields if block.get(field) is not None), None)
     if field is None:
-        return reading
+        return limit
     try:
         percent = math.nan if isinstance(block[field], bool) else float(block[field])
     except (TypeError, ValueError, OverflowError):
         percent = math.nan
     if not 0 <= percent <= MOST_PERCENT:
-        reading.bad_number = f"{field} is no number"
-        return reading
-    reading.percent = percent
+        limit.bad_number = f"{field} is no number"
+        return limit
+    limit.percent = percent
     try:
-        reading.resets_at = _instant(block.get("resets_at"))
+        limit.resets_at = _instant(block.get("resets_at"))
     except (TypeError, ValueError, OverflowError, OSError):
-        reading.bad_time = "resets_at is no time"
-    return reading
+        limit.bad_time = "resets_at is no time"
+    return limit
 
 
 def _instant(value: object) -> datetime | None:
-    """ISO 8601 text or epoch seconds, freed of the server's wobble; None is "no window open"."""
+    """Parse ISO 8601 text or epoch seconds, without the server's wobble; None is "no window open"."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -240,8 +240,8 @@ def _instant(value: object) -> datetime | None:
     return (moment + timedelta(seconds=0.5)).replace(microsecond=0)
 
 
-def _disambiguate(rows: Sequence[_Reading]) -> None:
-    """Give rows longer names where their names are equal, and something else that they name is not."""
+def _disambiguate(rows: Sequence[_Limit]) -> None:
+    """Give rows of equal keys longer ones, where some other name of theirs differs."""
     for place in range(len(rows[0].others) if rows else 0):
         words: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
@@ -252,9 +252,9 @@ def _disambiguate(rows: Sequence[_Reading]) -> None:
                 row.key = f"{row.key}_{word}"
 
 
-def _merge_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_Reading]:
-    """The readings, each limit once; a flat one comes first. Where one gives no figure, it may be the same limit."""
-    named: defaultdict[str, list[_Reading]] = defaultdict(list)
+def _merge_flats(rows: Sequence[_Limit], flats: Iterable[_Limit]) -> list[_Limit]:
+    """List each limit once, a flat one first. Where one of two has no figure, they may be the same limit."""
+    named: defaultdict[str, list[_Limit]] = defaultdict(list)
     for row in rows:
         named[row.key].append(row)
     for flat in flats:
@@ -272,40 +272,41 @@ def _merge_flats(rows: Sequence[_Reading], flats: Iterable[_Reading]) -> list[_R
             break
         else:
             named[flat.key].insert(0, flat)
-    return [reading for readings in named.values() for reading in readings]
+    return [limit for limits in named.values() for limit in limits]
 
 
-def _windows(readings: Iterable[_Reading]) -> tuple[tuple[Window, ...], int]:
-    """The windows by key, and how many more there are: the plan's own and the fullest are kept.
+def _windows(limits: Iterable[_Limit]) -> tuple[tuple[Window, ...], int]:
+    """Make the windows, and count those that are too many: the plan's own and the fullest are kept.
 
     The first of a name has it for its key; the others get numbers that no other key has.
     """
-    found = [(reading.percent, reading) for reading in readings if reading.percent is not None]
+    found = [(limit.percent, limit) for limit in limits if limit.percent is not None]
     found.sort(key=lambda pair: (pair[1].key not in PERIODS.values(), -pair[0]))
-    names = {reading.key for _, reading in found}
+    names = {limit.key for _, limit in found}
     windows: dict[str, Window] = {}
-    for percent, reading in found[:MOST_WINDOWS]:
-        key, number = reading.key, 1
+    for percent, limit in found[:MOST_WINDOWS]:
+        key, number = limit.key, 1
         while key in windows or (number > 1 and key in names):
             number += 1
-            key = f"{reading.key}_{number}"
-        windows[key] = Window(key, percent / 100, reading.resets_at, reading.locked_reason)
+            key = f"{limit.key}_{number}"
+        windows[key] = Window(key, percent / 100, limit.resets_at, limit.locked_reason)
     ordered = sorted(windows.values(), key=lambda window: window.key)
     return tuple(ordered), max(len(found) - MOST_WINDOWS, 0)
 
 
 def parse_rate_limits(document: Mapping[str, Any], now: datetime) -> Usage | None:
-    """The usage in what Claude Code gives to its status line (code.claude.com/docs/en/statusline); None where it is
-    silent. A window that has ended is left out: an idle terminal shows its last answer for ever.
+    """Parse the figures that Claude Code gives its status line (code.claude.com/docs/en/statusline); None without any.
+
+    A window that has ended is left out: an idle terminal shows its last answer for ever.
 
     Raises TrackerError where no figure can be read.
     """
     rate_limits = document.get("rate_limits")
     if rate_limits is None:
         return None
-    limits = Limits(left_out=("rate_limits",), is_unreadable=True)
+    limits = ParsedLimits(left_out=("rate_limits",), is_unreadable=True)
     if isinstance(rate_limits, Mapping):
-        limits = read_limits(rate_limits, "used_percentage")
+        limits = parse_limits(rate_limits, "used_percentage")
     if limits.is_unreadable:
         what = "; ".join(limits.left_out)
         raise TrackerError(f"the status line's {what} is not understood: nothing was taken from it")

@@ -279,7 +279,7 @@ class Down:
 LOGIN_REASONS: Final = frozenset({Reason.AUTH, Reason.SCOPE})
 
 
-class Status(StrEnum):
+class AccountStatus(StrEnum):
     """An account's condition in one word; the words of the JSON document."""
 
     LIVE = "live"
@@ -340,12 +340,12 @@ class AccountState:
         failure = self.down.failure if self.down else None
         return failure is not None and failure.reason in LOGIN_REASONS and not failure.renewable
 
-    def status(self, now: datetime) -> Status:
+    def status(self, now: datetime) -> AccountStatus:
         if self.down is not None:
-            return Status.FAILING
+            return AccountStatus.FAILING
         if self.last_success_at is None:
-            return Status.WAITING
-        return Status.LIVE if now - self.last_success_at <= LIVE_FOR else Status.STALE
+            return AccountStatus.WAITING
+        return AccountStatus.LIVE if now - self.last_success_at <= LIVE_FOR else AccountStatus.STALE
 
     def windows(self, now: datetime) -> tuple[Window, ...]:
         """The account's windows as they are to be shown at `now`; empty before the first success."""

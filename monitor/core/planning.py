@@ -18,7 +18,9 @@ from typing import Final
 
 from monitor.core import format
 
-FIVE_HOURS: Final = timedelta(hours=5)
+WINDOW: Final = timedelta(hours=5)
+"""The length of a 5-hour window."""
+
 WEEK: Final = timedelta(days=7)
 
 STICKINESS: Final = 1.3
@@ -104,14 +106,14 @@ def pressure(account: AccountLimits, now: datetime, model: str | None = None) ->
     until_reset = (week.resets_at or now + WEEK) - now
     five = account.five_hours
     rest = min(five.resets_at - now, until_reset) if five.resets_at else timedelta(0)
-    usable = (five.left if five.resets_at else 0.0) + (until_reset - rest) / FIVE_HOURS
+    usable = (five.left if five.resets_at else 0.0) + (until_reset - rest) / WINDOW
     return windows_left / max(usable, 0.01)
 
 
 def urgency(account: AccountLimits, now: datetime, model: str | None = None) -> float:
     """The pressure, raised a little as the end of an open window comes near: what is left of it expires then, too."""
     ends = account.five_hours.resets_at
-    gone = 0.0 if ends is None else 1 - min(max((ends - now) / FIVE_HOURS, 0.0), 1.0)
+    gone = 0.0 if ends is None else 1 - min(max((ends - now) / WINDOW, 0.0), 1.0)
     return pressure(account, now, model) * (1 + ENDING * gone)
 
 
@@ -203,7 +205,7 @@ def window_to_open(
 
     Of the accounts without an open window it is the one under the highest pressure, unless it is nearly spent.
     """
-    if not accounts or (last_opened is not None and now - last_opened < FIVE_HOURS / len(accounts)):
+    if not accounts or (last_opened is not None and now - last_opened < WINDOW / len(accounts)):
         return None
     closed = [
         account
@@ -229,7 +231,7 @@ def spend(
 
     return replace(
         account,
-        five_hours=Limit(max(five.left - part, 0.0), five.resets_at or now + FIVE_HOURS),
+        five_hours=Limit(max(five.left - part, 0.0), five.resets_at or now + WINDOW),
         week=deduct(account.week),
         models={name: deduct(w) if name == model else w for name, w in account.models.items()},
     )
@@ -256,9 +258,7 @@ def plan(
     """
     end, horizon = now + duration, now + max(duration, LONGEST_PLAN)
     by_name = {account.name: account.at(now) for account in accounts}
-    began = [
-        a.five_hours.resets_at - FIVE_HOURS for a in by_name.values() if a.five_hours.resets_at
-    ]
+    began = [a.five_hours.resets_at - WINDOW for a in by_name.values() if a.five_hours.resets_at]
     last_opened = max(began, default=None)
     lines: list[Advice] = []
     expiring: list[Advice] = []
@@ -287,7 +287,7 @@ def plan(
             by_name[opened] = spend(by_name[opened], 0.0, at)
             last_opened = at
             reason = "starts its 5 hours early, so that they end early"
-            lines.append(Advice(at, at + FIVE_HOURS, Action.OPEN, opened, reason))
+            lines.append(Advice(at, at + WINDOW, Action.OPEN, opened, reason))
         at += PLAN_STEP
     lines = [line for line in lines if line.at < end]
     lines = [line for line in lines if line.action is not Action.OPEN or _is_used(line, lines)]
@@ -305,7 +305,7 @@ def _is_used(opened: Advice, lines: Sequence[Advice]) -> bool:
     return any(
         line.action is Action.USE
         and line.account == opened.account
-        and opened.at < line.at < opened.at + FIVE_HOURS
+        and opened.at < line.at < opened.at + WINDOW
         for line in lines
     )
 

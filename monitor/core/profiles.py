@@ -17,7 +17,7 @@ DAY: Final = timedelta(days=1)
 LONGEST_GAP: Final = 1.5
 """Hours. Use between two samples further apart cannot be laid to an hour of the day. (Old history is hourly.)"""
 
-FULL: Final = 0.995
+FULL_FROM: Final = 0.995
 """From here on a window counts as full: readings are whole percents, and stop at 100."""
 
 FALL: Final = 0.03
@@ -83,7 +83,7 @@ class Period:
     @property
     def full_since(self) -> datetime | None:
         """The instant of the first reading at the limit."""
-        return next((s.at for s in self.samples if s.utilization >= FULL), None)
+        return next((s.at for s in self.samples if s.utilization >= FULL_FROM), None)
 
 
 def split_periods(samples: Iterable[Sample]) -> list[Period]:
@@ -232,7 +232,7 @@ def learn_profile(
     for period in periods:
         for before, after in pairwise(period.samples):
             gap = (after.at - before.at) / HOUR
-            if not 0 < gap <= LONGEST_GAP or after.utilization >= FULL:
+            if not 0 < gap <= LONGEST_GAP or after.utilization >= FULL_FROM:
                 continue
             observed += gap
             weight = 0.5 ** ((now - after.at) / timedelta(days=tuning.half_life_days))
@@ -262,7 +262,7 @@ def _burst(periods: Sequence[Period], profile: Profile, now: datetime, tuning: T
     for period in periods:
         mark = period.first
         for sample in period.samples:
-            if sample.utilization >= FULL:
+            if sample.utilization >= FULL_FROM:
                 break
             if sample.at - mark.at < DAY:
                 continue
@@ -388,7 +388,7 @@ def _slots(periods: Sequence[Period]) -> dict[int, list[float]]:
     for period in periods:
         for before, after in pairwise(period.samples):
             gap = (after.at - before.at) / HOUR
-            if not 0 < gap <= LONGEST_GAP or before.utilization >= FULL:
+            if not 0 < gap <= LONGEST_GAP or before.utilization >= FULL_FROM:
                 continue
             points = max(after.utilization - before.utilization, 0.0) * 100
             start = before.at.timestamp() / 1800

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.forecast import RateChange
-from monitor.core.profiles import FALL, FULL, RESET_MOVED
+from monitor.core.profiles import FALL, FULL_FROM, RESET_MOVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def stretches(readings: Iterable[Reading]) -> Iterable[Stretch]:
     last: Reading | None = None
     joined = False
     for reading in readings:
-        if reading.week >= FULL:
+        if reading.week >= FULL_FROM:
             mark = last = None  # the counter stands still there
             continue
         if mark is None or last is None or _was_reset(last, reading):

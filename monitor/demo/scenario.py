@@ -19,8 +19,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
-from monitor.core.planning import FIVE_HOURS as LENGTH
-from monitor.core.planning import USUAL_COST, WEEK
+from monitor.core.planning import USUAL_COST, WEEK, WINDOW
 from monitor.demo.server import Fault, Limit, Limits, SimulatedAccount, rate_limited
 from monitor.storage.samples import StoredSample
 
@@ -151,12 +150,12 @@ def past_samples(
     if week is None or last is None or week.resets_at is None or last.resets_at is None:
         return
     ends = week.resets_at.replace(second=0, microsecond=0)
-    last_opened, last_level = last.resets_at - LENGTH, last.percent / 100
-    quiet = last_opened - LENGTH  # so that no window reaches into the last one
+    last_opened, last_level = last.resets_at - WINDOW, last.percent / 100
+    quiet = last_opened - WINDOW  # so that no window reaches into the last one
     level_of_week = week.percent / 100
     steps = max(sum(map(_use, _steps(ends - WEEK, quiet))), 1)
     per_step, cost = max(level_of_week - last_level * USUAL_COST, 0.0) / steps, USUAL_COST
-    most_steps = LENGTH / STEP * max(WEEKS)
+    most_steps = WINDOW / STEP * max(WEEKS)
     if per_step * most_steps > cost:  # windows of so heavy a week are dearer: none is over full
         per_step = level_of_week / (steps + last_level * most_steps)
         cost = per_step * most_steps
@@ -167,15 +166,15 @@ def past_samples(
             more = per_step * factor * _use(at) if at < quiet else 0.0
             if at >= last_opened > opened:
                 opened, level = last_opened, 0.0
-            elif at - opened >= LENGTH:
+            elif at - opened >= WINDOW:
                 opened, level = at if more else opened, 0.0
             if opened == last_opened:
                 share = (at - last_opened) / (start - last_opened)
                 more = (last_level * share - level) * cost
             used, level = min(used + more, 1.0), min(level + more / cost, 1.0)
             yield StoredSample(at, name, SEVEN_DAYS, used, resets_at)
-            is_open = at - opened < LENGTH
-            yield StoredSample(at, name, FIVE_HOURS, level, opened + LENGTH if is_open else None)
+            is_open = at - opened < WINDOW
+            yield StoredSample(at, name, FIVE_HOURS, level, opened + WINDOW if is_open else None)
 
 
 def _steps(begin: datetime, end: datetime) -> Iterator[datetime]:

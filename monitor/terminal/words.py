@@ -12,9 +12,9 @@ from monitor.core.model import (
     EXTRA,
     SEVEN_DAYS,
     AccountState,
+    AccountStatus,
     AuthMethod,
     Down,
-    Status,
     Storage,
     Window,
 )
@@ -107,11 +107,11 @@ def status_words(state: State, account: AccountState, now: datetime) -> StatusWo
         return StatusWords(phrases, Style.PROBLEM)
     status = account.status(now)
     if state.logged_in == account.account.name:
-        phrase = f"Logged In, {age} old" if status is Status.STALE else "Logged In"
+        phrase = f"Logged In, {age} old" if status is AccountStatus.STALE else "Logged In"
         style = Style.GOOD
-    elif status is Status.STALE:
+    elif status is AccountStatus.STALE:
         phrase, style = f"{age} ago", Style.NOTICE
-    elif status is Status.LIVE:
+    elif status is AccountStatus.LIVE:
         phrase, style = "Live", Style.PLAIN
     else:
         phrase, style = format.NOTHING, Style.DIM

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.limits import SAME_FIGURE, Limits, is_window_key, read_limits
+from monitor.core.limits import SAME_FIGURE, ParsedLimits, is_window_key, parse_limits
 
 RESET = "2026-07-08T09:00:00.283070+00:00"
 
@@ -34,11 +34,11 @@ def week(percent: object, **more: object) -> dict[str, object]:
     return row(percent, kind="weekly_all", **more)
 
 
-def read(answer: Mapping[str, Any]) -> Limits:
-    return read_limits(answer, "utilization")
+def read(answer: Mapping[str, Any]) -> ParsedLimits:
+    return parse_limits(answer, "utilization")
 
 
-def figures(limits: Limits) -> dict[str, float]:
+def figures(limits: ParsedLimits) -> dict[str, float]:
     """By key, in percent."""
     return {window.key: round(window.utilization * 100, 6) for window in limits.windows}
 

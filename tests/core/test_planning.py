@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.planning import (
-    FIVE_HOURS,
+    WINDOW,
     AccountLimits,
     Action,
     Limit,
@@ -198,8 +198,7 @@ class TestPlan:
         assert used
         for line in opened:
             assert any(
-                one.account == line.account and line.at < one.at < line.at + FIVE_HOURS
-                for one in used
+                one.account == line.account and line.at < one.at < line.at + WINDOW for one in used
             )
 
     @pytest.mark.parametrize(
@@ -233,6 +232,6 @@ def at_noon(at: datetime) -> float:
 
 def test_using_a_window_opens_it_and_costs_of_the_week() -> None:
     after = spend(account("a"), 70, NOW)
-    assert after.five_hours.resets_at == NOW + FIVE_HOURS
+    assert after.five_hours.resets_at == NOW + WINDOW
     assert abs(after.five_hours.left - 0.3) < 1e-9
     assert abs(after.week.left - 0.9) < 1e-9

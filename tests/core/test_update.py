@@ -31,7 +31,7 @@ from monitor.core.events import (
     RequestSent,
     Restored,
 )
-from monitor.core.model import Account, Down, Identity, Status
+from monitor.core.model import Account, AccountStatus, Down, Identity
 from monitor.core.state import LoggedAlert, Policy, State
 from monitor.core.update import update
 from monitor.system.logs import crash_report
@@ -59,7 +59,7 @@ def success(name: str, percent: float, minute: float = 0) -> PollSucceeded:
 
 def test_new_accounts_wait_for_their_first_poll() -> None:
     now = loaded("a", "b")
-    assert [a.status(NOW) for a in now.accounts.values()] == [Status.WAITING] * 2
+    assert [a.status(NOW) for a in now.accounts.values()] == [AccountStatus.WAITING] * 2
     assert [a.next_poll_at for a in now.accounts.values()] == [NOW, after(seconds=0.04)]
 
 
@@ -481,7 +481,7 @@ events = st.one_of(
 def test_update_never_raises_and_views_can_always_be_made(happened: list[Event]) -> None:
     now = changed(state(live("a"), waiting("b")), *happened)
     for account in now.accounts.values():
-        assert account.status(NOW) in Status
+        assert account.status(NOW) in AccountStatus
         assert all(w.utilization >= 0 for w in account.windows(NOW))
         account.values_are_fresh(NOW, now.policy.interval)
 

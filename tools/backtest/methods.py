@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from monitor.core.profiles import FULL, HOUR, Period, Sample
+from monitor.core.profiles import FULL_FROM, HOUR, Period, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def hour_profile_point(look: Look) -> Answer:
     use, seen = [0.0] * 24, [0.0] * 24
     for period in (*look.past, look.period):
         for before, after in pairwise(period.samples):
-            if after.at - before.at <= 1.5 * HOUR and after.utilization < FULL:
+            if after.at - before.at <= 1.5 * HOUR and after.utilization < FULL_FROM:
                 use[before.at.hour] += max(after.utilization - before.utilization, 0.0)
                 seen[before.at.hour] += (after.at - before.at) / HOUR
     at, level = look.now, look.level

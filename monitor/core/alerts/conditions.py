@@ -72,7 +72,7 @@ ANOTHER_COST: Final = 0.1
 WEEK: Final = timedelta(days=7)
 WEEKS_GATHER_FOR: Final = timedelta(minutes=10)
 WEEK_IS_NEWS_FOR: Final = timedelta(days=2)
-LATELY: Final = timedelta(hours=1)
+READ_SHORTLY_BEFORE: Final = timedelta(hours=1)
 """A last reading so close to the end of its week needs no mention."""
 
 OF_THE_WAY: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.BLOCKED, Reason.SERVER})
@@ -344,7 +344,7 @@ def _report_expired_weeks(
                 at,
                 utilization=week.utilization,
                 resets_at=week.end,
-                detail=before if unread > LATELY else "",
+                detail=before if unread > READ_SHORTLY_BEFORE else "",
                 period=week.period,
             )
             alerts.append(alert)

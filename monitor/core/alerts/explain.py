@@ -29,7 +29,7 @@ from monitor.core.alerts.rules import (
     threshold_rule,
 )
 from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
-from monitor.core.forecast import SAID
+from monitor.core.forecast import LIKELY
 from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState, Usage
 from monitor.core.state import LoggedAlert, Policy, State
 from monitor.core.update import update
@@ -204,8 +204,8 @@ class _Explainer:
             chance = (
                 f"{format.percent(expected.run_out_probability)} likely to be full by the reset"
             )
-            if expected.run_out_probability < SAID:
-                return f"{chance}; fires from {format.exact_percent(SAID)} up"
+            if expected.run_out_probability < LIKELY:
+                return f"{chance}; fires from {format.exact_percent(LIKELY)} up"
             return f"{chance}, but not {early}"
         if not key.startswith(FIVE_HOURS):
             return "too early for a forecast"

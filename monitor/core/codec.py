@@ -61,7 +61,7 @@ class DecodeError(ValueError):
         self.place = ""
 
     def inside(self, step: str) -> "DecodeError":
-        """The same error, seen from one level further out."""
+        """Prefix the place with a step, on the way out of nested values."""
         joint = "." if self.place and not self.place.startswith("[") else ""
         self.place = f"{step}{joint}{self.place}"
         return self
@@ -245,7 +245,7 @@ def _object(key: _Codec, value: _Codec) -> _Codec:
 
 
 def _step(name: Any) -> str:
-    """The key as a step of a path: a strange one is escaped, so that any log and terminal can take the path."""
+    """Make a step of a path from a key; a strange one is escaped, so that logs and terminals can show it."""
     return name[:40] if isinstance(name, str) and name.isprintable() else ascii(name)[:40]
 
 

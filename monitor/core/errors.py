@@ -305,12 +305,12 @@ def explain(failure: Failure) -> tuple[str, str]:
 
 
 def command(folder: str | None) -> str:
-    """The shell command that starts Claude Code in this folder; in the default one without more ado."""
+    """Write the shell command that starts Claude Code in this folder; "" and None are the default one."""
     return f"CLAUDE_CONFIG_DIR={shlex.quote(folder)} claude" if folder else "claude"
 
 
 def of_login(folder: str | None) -> str:
-    """The command that starts Claude Code with a login that was found; `folder` is None where that is not known."""
+    """Write how to start Claude Code with a login that was found; `folder` is None where that is not known."""
     if folder is None:
         return "`claude` with the CLAUDE_CONFIG_DIR of this login, which is not known here"
     return f"`{command(folder)}`"
@@ -469,7 +469,7 @@ A line that is indented belongs to the one before it. Names in braces are those 
 
 
 def _parse_table(table: str) -> dict[tuple[Cause, Source | None], tuple[str, str]]:
-    """The sentences of the table; with None for a source, of any that has none of its own."""
+    """Read the sentences of the table; a source of None stands for all that have no sentence of their own."""
     lines = [line for line in table.splitlines() if line and not line.startswith("#")]
     sentences = {}
     for entry in re.split(r"\n(?! )", "\n".join(lines)):

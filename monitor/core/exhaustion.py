@@ -68,11 +68,11 @@ class PoolForecast:
     exhausted_at: datetime | None
 
     def later(self, now: datetime) -> list[FreeAccounts]:
-        """The accounts that are free at each instant ahead."""
+        """List the numbers of free accounts at the instants that are still ahead."""
         return [free for free in self.free if free.at > max(self.at, now)]
 
     def words(self, now: datetime) -> str:
-        """The same as `1–3 at 13:00, 0–2 at 20:00 (80%)`."""
+        """Write them as `1–3 at 13:00, 0–2 at 20:00 (80%)`."""
         return f"{', '.join(f'{f.span} at {clock(f.at, now)}' for f in self.later(now))} (80%)"
 
 

@@ -92,11 +92,11 @@ class RunOut:
         return self._tail(self.expected[-1]) if self.expected else 0.0
 
     def full_probability(self, instant: datetime) -> float:
-        """The probability that it is full by then; from the reset on as at the reset."""
+        """Return the probability that it is full by then; from the reset on as at the reset."""
         return self.use_probability(self.need, instant)
 
     def use_probability(self, points: float, instant: datetime) -> float:
-        """The probability that at least so many points more are used by then, or by the reset."""
+        """Return the probability that at least so many points more are used by then, or by the reset."""
         return self._tail(self.mean_use(instant), points)
 
     def quantile(self, instant: datetime, probability: float) -> float:
@@ -112,7 +112,7 @@ class RunOut:
 
     @property
     def expiring(self) -> float:
-        """Points that are most likely left at the reset: the mean over all paces."""
+        """The points that are left at the reset, in the mean over all paces."""
         left = (max(self.need - pace * self.mean_use(self.resets_at), 0.0) for pace in self.paces)
         return sum(left) / len(self.paces)
 
@@ -280,7 +280,7 @@ def is_running_out(forecast: Forecast | None, before: bool) -> bool:
 
 
 def fits(windows: Iterable[tuple[RunOut, float]], lasting: timedelta) -> float:
-    """The probability that a task fits before any limit, beside what the account is used for anyway.
+    """Return the probability that a task fits before any limit, beside the expected use of the account.
 
     Each window comes with the points of it that the task needs; `lasting` is how long the task takes. What is left
     to do at a reset is done in the new window.

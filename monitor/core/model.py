@@ -138,13 +138,13 @@ class Account:
 
     @property
     def title(self) -> str:
-        """Metrics call the account so."""
+        """The account's name in metrics."""
         return self.label or self.name
 
     def has_limits_of(self, org_id: str) -> bool:
-        """Say if what is known of this organization's limits is known of this account.
+        """Return whether this organization is the account's, whose name may have stood for another one before.
 
-        Its name may have stood for another organization before. What names none is taken at its word.
+        An empty id fits every account.
         """
         return org_id in ("", self.org_id)
 
@@ -168,7 +168,7 @@ class Profile:
 
 
 def plan_word(kind: object, tier: object) -> str | None:
-    """A short word for a plan, by its type and its rate limit's tier: `max_20x`, `pro`, `team`; None if nothing says.
+    """Name a plan by its type and its rate limit's tier: `max_20x`, `pro`, `team`; None where neither says.
 
     The API and Claude Code's files write the type with and without `claude_` before it, and the tier in versions.
     """
@@ -200,7 +200,7 @@ class Window:
     sliding_end: datetime | None = None
 
     def at(self, now: datetime) -> "Window | None":
-        """The window as it is to be shown at `now`; None once the next one may have come and gone unseen."""
+        """Show the window at `now`: empty once its reset has passed; None once the next one may have ended as well."""
         if self.resets_at is None or now < self.resets_at:
             return self
         if now - self.resets_at >= (window_duration(self.key) or LONGEST_EXPECTED):
@@ -289,7 +289,7 @@ class AccountStatus(StrEnum):
 
 
 def fresh_for(interval: timedelta) -> timedelta:
-    """Return how old usage may be that is exported; the interval is the settings' own, which no back-off prolongs."""
+    """Return the age up to which usage is exported, by the interval of the settings, which no back-off prolongs."""
     return max(3 * interval, timedelta(minutes=15))
 
 
@@ -331,7 +331,7 @@ class AccountState:
 
     @property
     def org_id(self) -> str:
-        """The organization whose limits they are: of the settings, else as it was learnt; empty while nobody knows."""
+        """The organization of the settings, else of the last answer; empty while it is not known."""
         return self.account.org_id or (self.identity.org_uuid if self.identity else "")
 
     @property
@@ -348,7 +348,7 @@ class AccountState:
         return AccountStatus.LIVE if now - self.last_success_at <= LIVE_FOR else AccountStatus.STALE
 
     def windows(self, now: datetime) -> tuple[Window, ...]:
-        """The account's windows as they are to be shown at `now`; empty before the first success."""
+        """Show the account's windows at `now`; empty before the first success."""
         windows = self.usage.windows if self.usage else ()
         return tuple(shown for window in windows if (shown := window.at(now)) is not None)
 
@@ -357,18 +357,18 @@ class AccountState:
 
     @property
     def forecast_is_due(self) -> bool:
-        """True if there is a sample that the forecast does not know of."""
+        """True if there is a newer sample than that of the forecast."""
         return self.usage is not None and (
             self.forecast is None or self.forecast.at < self.usage.at
         )
 
     def newest_forecast(self, now: datetime) -> AccountForecast | None:
-        """The forecast of the newest sample or, for a moment, of the one before; None where it was not computed."""
+        """Return the forecast of the newest sample or, for a moment, of the one before; None where there is none."""
         is_late = self.usage is not None and now - self.usage.at > FORECAST_WITHIN
         return None if self.forecast_is_due and is_late else self.forecast
 
     def forecast_of(self, key: str, now: datetime) -> Forecast | None:
-        """The forecast of the window that is open at `now`; None where none is, or it is too early to say."""
+        """Return the forecast of the window that is open at `now`; None where none is, or it is too early to say."""
         window, expected = self.window(key, now), self.newest_forecast(now)
         found = expected.windows.get(key) if expected else None
         if window is None or window.resets_at is None or found is None:
@@ -377,7 +377,7 @@ class AccountState:
         return found if abs(ends - window.resets_at) < SAME_PERIOD else None
 
     def values_are_fresh(self, now: datetime, interval: timedelta) -> bool:
-        """Say if usage is young enough to be exported."""
+        """Return whether the usage is young enough to be exported."""
         if self.last_success_at is None:
             return False
         return now - self.last_success_at <= fresh_for(interval)

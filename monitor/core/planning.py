@@ -44,7 +44,7 @@ class Limit:
     resets_at: datetime | None = None
 
     def at(self, now: datetime) -> "Limit":
-        """The limit at a later time, if nothing more is used of it."""
+        """Return the limit at a later time, if nothing more is used of it."""
         return self if self.resets_at is None or now < self.resets_at else Limit(1.0)
 
 
@@ -65,7 +65,7 @@ class AccountLimits:
     reserve: float = 0.0
 
     def at(self, now: datetime) -> "AccountLimits":
-        """The limits at a later time, if nothing more is used of them."""
+        """Return the limits at a later time, if nothing more is used of them."""
         limits = (self.five_hours, self.week, *self.models.values())
         if all(limit.resets_at is None or now < limit.resets_at for limit in limits):
             return self  # as at most of the many steps of a plan
@@ -75,17 +75,17 @@ class AccountLimits:
         )
 
     def week_for(self, model: str | None) -> Limit:
-        """The week that binds, less the reserve: the model's own one where it has less left."""
+        """Return the week less the reserve; the model's own one where less is left of it."""
         own = self.models.get(model) if model else None
         week = own if own is not None and own.left < self.week.left else self.week
         return Limit(max(week.left - self.reserve, 0.0), week.resets_at)
 
     def points(self, model: str | None = None) -> float:
-        """Points of a 5-hour window that can be used at once."""
+        """Return the points of a 5-hour window that can be used at once."""
         return min(self.five_hours.left, self.week_for(model).left / self.week_cost) * 100
 
     def free_at(self, now: datetime, model: str | None = None) -> datetime | None:
-        """The instant from which something can be used of it; None where that is not known."""
+        """Return the instant from which something can be used of it; None where that is not known."""
         waits = [
             limit.resets_at
             for limit in (self.five_hours, self.week_for(model))

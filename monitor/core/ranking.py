@@ -94,7 +94,7 @@ def candidate_of(
     limits: AccountLimits | None = None,
     model: str | None = None,
 ) -> Candidate:
-    """The account as it stands at `now`; `limits` are its own, where it can be used."""
+    """Judge one account at `now`; `limits` are its own, where it can be used."""
     name = account.account.name
     windows = applicable(account, now, model)
     fullest = max(windows, key=lambda window: window.utilization, default=None)
@@ -138,7 +138,7 @@ def candidate_of(
 
 
 def applicable(account: AccountState, now: datetime, model: str | None = None) -> list[Window]:
-    """The windows that stop all work, or that with the model, when they are full, as far as they are known."""
+    """List the known windows that stop all work, or work with the model, when they are full."""
     keys = (*APPLICABLE, f"{SEVEN_DAYS}_{model}") if model else APPLICABLE
     return [w for w in account.windows(now) if w.key in keys and not math.isnan(w.utilization)]
 
@@ -193,7 +193,7 @@ PLAN_WEIGHTS: Final = {"pro": 1.0, "max_5x": 5.0, "max_20x": 20.0}
 
 
 def all_limits(state: State, now: datetime) -> list[AccountLimits]:
-    """The limits of each account that can be used, as far as they are known; plans weigh beside the smallest one."""
+    """List the limits of each account that can be used and is known; the smallest plan has weight 1."""
     usable = [a for a in state.accounts.values() if not a.login_required and applicable(a, now)]
     weights = [PLAN_WEIGHTS.get(account.plan or "", 1.0) for account in usable]
     least = min(weights, default=1.0)
@@ -237,10 +237,7 @@ class Choice:
 
 
 def choose(state: State, now: datetime, model: str | None = None) -> Choice:
-    """The best account of the state, and all of them from the best to the worst.
-
-    With a `model`, its own week counts like the account's.
-    """
+    """Choose the best account, and rank all of them. With a `model`, its own week counts like the account's."""
     limits, in_use = {one.name: one for one in all_limits(state, now)}, state.in_use(now)
     found = [
         replace(candidate_of(state, account, now, limits.get(name), model), in_use=name == in_use)
@@ -345,7 +342,7 @@ def judge_room(
     window: str | None = None,
     most: float = 1.0,
 ) -> Verdict:
-    """Judge if the account's window is at `most` (a ratio) or above, or locked.
+    """Judge whether the account's window is at `most` (a ratio) or above, or locked.
 
     Without an account it is the current one, without a window the fuller one of 5h and 7d, or the money of one that
     has neither. A window that should have been reset by now counts as empty. Raises SettingsError for an account or a
@@ -379,7 +376,7 @@ def judge_task(
     need: float,
     confidence: float,
 ) -> Verdict:
-    """Judge if a task of `need` points of a 5-hour window fits before any limit, or that of one window.
+    """Judge whether a task of `need` points of a 5-hour window fits before any limit, or that of one window.
 
     `confidence` (0 to 1) is the probability with which it has to, beside what the account is used for anyway. Raises
     SettingsError as `judge_room` does.
@@ -411,19 +408,20 @@ def judge_task(
 
 
 def current_account(state: State) -> AccountState | None:
-    """The account that Claude Code would use now, else the one that is marked as active."""
+    """Return the account that Claude Code would use now, else the one that is marked as active."""
     return state.accounts.get(state.logged_in or state.active_account or "")
 
 
 def find_account_state(state: State, name: str) -> AccountState:
-    """Finds the account of the state that `find_account` finds. Raises SettingsError."""
+    """Find the state of the account that `find_account` finds. Raises SettingsError."""
     accounts = [account.account for account in state.accounts.values()]
     return state.accounts[find_account(name, accounts).name]
 
 
 def find_account(name: str, accounts: Sequence[Account]) -> Account:
-    """Finds the account that a user means by its name, its label, its number in the settings (from 1 on) or how one
-    of the names or labels begins; the first of these that fits decides. Raises SettingsError for none or several.
+    """Find the account that a user means by its name, label, number in the settings, or how a name or label begins.
+
+    The first of these that fits decides; numbers begin at 1. Raises SettingsError for none or several.
     """
     begun = name.casefold()
     found = (

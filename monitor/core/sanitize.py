@@ -1,4 +1,4 @@
-"""Foreign text made fit to be shown: names and details come from outside, and a terminal would obey them. Pure."""
+"""Makes foreign text fit to be shown: names and details come from outside, and a terminal would obey them. Pure."""
 
 import re
 import unicodedata
@@ -26,39 +26,39 @@ _REPLACEMENT: Final = "\ufffd"
 
 
 def clean_uncached(text: str, length: int = LONGEST) -> str:
-    """The text as one line of visible characters: no escape sequence, control, bidi mark or lone surrogate."""
+    """Reduce a text to one line of visible characters: no escape sequence, control, bidi mark or lone surrogate."""
     text = _ESCAPE_SEQUENCE.sub("", text[: 4 * length])
     text = unicodedata.normalize("NFC", re.sub(r"\s", " ", text))
     return "".join(map(_visible, text))[:length]
 
 
 clean = lru_cache(maxsize=1024)(clean_uncached)
-"""`clean_uncached`, remembered: for what is drawn each second. Never for a secret."""
+"""`clean_uncached` with a cache, for texts that are drawn each second. Never for a secret."""
 
 
 def visible_char(char: str) -> str:
-    """One character as an input shows it: what cannot be seen, or is not to be obeyed, is a dot."""
+    """Show one character of an input: a dot for one that cannot be seen, or that a terminal would obey."""
     return _visible(char) or "·"
 
 
 def one_line(text: str, length: int = SHOWN_OF_A_NAME) -> str:
-    """The text clean_uncached, with single spaces between its words; an ellipsis ends one that is longer."""
+    """Clean a text, leave single spaces between its words, and end one that is too long with an ellipsis."""
     line = " ".join(clean_uncached(text, 4 * length).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def holds_secret(text: str) -> bool:
-    """Say whether there is a token or session key in the text, be it broken up by characters that nobody sees."""
+    """Return whether there is a token or session key in the text, even one broken up by invisible characters."""
     return _SECRET.search(clean_uncached(text)) is not None
 
 
 def printable(text: str) -> str:
-    """The text with a `?` for each character that a terminal would obey or not show, so that columns stay."""
+    """Replace each character that a terminal would obey or not show by a `?`, so that columns stay."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def ordinary(value: object) -> str:
-    """A name as it is; empty for anything that could do more than be read, or is too long for one."""
+    """Return a harmless name as it is, and an empty text for anything else."""
     if isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_NAME:
         return value
     return ""

@@ -54,14 +54,14 @@ class LoggedAlert:
     outcome: str = ""
 
     def with_outcome(self, channel: str, failure: str | None) -> "LoggedAlert":
-        """The entry after an attempt on one channel; once it was sent somewhere, failures elsewhere are no news."""
+        """Note an attempt on one channel; once the alert was sent somewhere, failures elsewhere are ignored."""
         if failure is None:
             sent = f"{self.outcome}, sent ({channel})" if self.is_sent else f"sent ({channel})"
             return replace(self, is_sent=True, outcome=sent)
         return self if self.is_sent else replace(self, outcome=f"not sent ({channel}: {failure})")
 
     def rename(self, names: Mapping[str, str]) -> "LoggedAlert":
-        """The entry under its account's new name, where it has one."""
+        """Give the entry its account's new name, where it has one."""
         new = names.get(self.alert.account)
         return self if new is None else replace(self, alert=replace(self.alert, account=new))
 
@@ -82,7 +82,7 @@ class NotificationLog:
 
 
 LATELY: Final = timedelta(hours=1)
-"""Work that has paused for so long may as well go on with another account: no prompt cache is left of it."""
+"""After so long a pause work may as well go on with another account: its prompt cache is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,10 @@ class State:
         return names[self.active] if 0 <= self.active < len(names) else None
 
     def in_use(self, now: datetime) -> str | None:
-        """The account that somebody works with: of those that have a folder of their own the one that was used last, if
-        that was lately; else the one that Claude Code is logged into.
+        """Name the account that somebody works with.
+
+        Of those with a folder of their own it is the one that was used last, if that was lately; else the one that
+        Claude Code is logged into.
         """
         used = [
             (account.used_at, name)
@@ -130,7 +132,7 @@ class State:
         return max(used)[1] if used else self.logged_in
 
     def fresh_pool(self, now: datetime) -> PoolForecast | None:
-        """The forecast of the accounts together, while it is as young as values must be."""
+        """Return the forecast of all accounts together, unless it is too old to be shown."""
         old = self.pool is None or now - self.pool.at > fresh_for(self.policy.interval)
         return None if old else self.pool
 

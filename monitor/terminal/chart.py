@@ -1,7 +1,7 @@
-"""Charts of a window's past: a sparkline, and a chart in braille or plain characters with resets and a forecast. Pure.
+"""Draws a window's past: a sparkline, and a chart in braille or plain characters with resets and a forecast. Pure.
 
 A chart has one column of dots for each slice of time, two in a cell of braille. Each shows the lowest and the highest
-level within its slice. A level lasts until the next sample, unless that is far away or the window was reset meanwhile.
+level in its slice. A level lasts until the next sample, unless that is far away or the window was reset meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,13 +31,13 @@ Expected = Callable[[datetime], tuple[float, float, float]]
 
 
 def sparkline(samples: Sequence[Sample], since: datetime, until: datetime, cells: int) -> str:
-    """One character for each slice of the time, as high as the highest level in it; a space where none is known."""
+    """Draw one character for each slice of time, as high as the highest level in it; a space where none is known."""
     found = slices(samples, since, (until - since) / max(cells, 1), cells, until)
     return spark([None if one is None else one.high for one in found])
 
 
 def spark(levels: Iterable[float | None]) -> str:
-    """One character for each level (a ratio); a space for None."""
+    """Draw one character for each level (a ratio); a space for None."""
     return "".join(
         " " if level is None else _BLOCKS[-1 if level >= 1 else int(max(level, 0) * 7)]
         for level in levels
@@ -54,7 +54,7 @@ def chart(
     ascii: bool = False,
     tz: tzinfo | None = None,
 ) -> list[Line]:
-    """Lines of at most `size` (cells, lines), two of which are the axis of time; clock times are those of `tz`.
+    """Draw at most `size` (cells, lines), two lines of which are the axis of time; clock times are those of `tz`.
 
     The highest line is 100 %, or more where more was used. What is ahead, until an instant, is a band from the level
     that is reached with 90 % probability to that of 10 %; the darker line in it is as likely as not. With `ascii`, the
@@ -97,7 +97,7 @@ def chart(
 def _draw_past(
     columns: Sequence[Slice | None], rows: int, top: float, *, ascii: bool
 ) -> list[list[Span | None]]:
-    """A cell for each column and row from above, coloured by its level."""
+    """Draw a cell for each row, from above, and column, coloured by its level."""
     dots, heights = (1, rows) if ascii else (2, rows * 4)
     bits = [[0] * (len(columns) // dots) for _ in range(rows)]
     before: float | None = None
@@ -140,7 +140,7 @@ def _axis(
     resets: set[int],
     tz: tzinfo | None,
 ) -> Iterator[Line]:
-    """The line of time, with the resets and now; below it, times that do not touch each other."""
+    """Draw the line of time, with the resets and now; below it, times that do not touch each other."""
     line = ["▲" if column in resets else "─" for column in range(width)]
     per_cell = (until - since) / width
     line[min(int((now - since) / per_cell), width - 1)] = "●"
@@ -165,7 +165,7 @@ def _axis(
 def _ticks(
     since: datetime, until: datetime, step: timedelta, tz: tzinfo | None
 ) -> Iterator[datetime]:
-    """Instants at whole steps of the local day, or at midnights that are steps apart."""
+    """Return instants at whole steps of the local day, or at midnights that are steps apart."""
     day = since.astimezone(tz).date()
     days = max(step // _DAY, 1)
     while True:

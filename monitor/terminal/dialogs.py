@@ -1,4 +1,4 @@
-"""The dialogs and their pictures: forms to type into, and the question before an account is deleted. Pure."""
+"""The dialogs and how they are drawn: forms to type into, and the question before an account is deleted. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -75,7 +75,7 @@ class Field:
         return self.before + self.after
 
     def view(self, room: int) -> Line:
-        """The text around the cursor in `room` cells, with the cursor."""
+        """Draw the text around the cursor in `room` cells, with the cursor."""
         visible = "".join(_MASK if self.masked else visible_char(char) for char in self.text)
         at = start = len(self.before)
         used = 0
@@ -86,7 +86,7 @@ class Field:
 
 
 def edit(old: Field, key: Key) -> Field:
-    """The field after a key; one that edits nothing changes nothing."""
+    """Return the field after a key; one that edits nothing changes nothing."""
     before, after = old.before, old.after
     match key.name:
         case "left":
@@ -145,14 +145,14 @@ class Filter:
 
 
 def add_form() -> Form:
-    """A new account by its session key."""
+    """Make the form of a new account with a session key."""
     name = Field("Name", name="name")
     key = Field("Session key", masked=True, hint=_KEY_HINT, name="key")
     return Form("Add an account", (name, key, Field("Org ID", hint=_ORG_HINT, name="org_id")))
 
 
 def edit_form(account: Account, rules: RuleBook) -> Form:
-    """Of an imported account neither key nor organization is changed: they come with its login."""
+    """Make the form of an account; an imported one has no key and organization to edit, they come with its login."""
     own = rules.overrides.get(account.name, Override())
     usual = render_thresholds(rules.thresholds)
     fields = [Field("Name", account.name, name="name")]
@@ -181,7 +181,7 @@ def edit_form(account: Account, rules: RuleBook) -> Form:
 
 
 def type_into(form: Form, key: Key) -> Form:
-    """The form after a key that moves between its fields or edits one."""
+    """Return the form after a key that moves between its fields or edits one."""
     steps = {"tab": 1, "down": 1, "backtab": -1, "up": -1}
     if key.name in steps:
         return replace(form, focus=(form.focus + steps[key.name]) % len(form.fields))
@@ -191,7 +191,7 @@ def type_into(form: Form, key: Key) -> Form:
 
 
 def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAccount | None]:
-    """The form's command, or the form with what is missing; `names` are those of the accounts."""
+    """Return the form's command, or the form with what is wrong with it; `names` are those of the accounts."""
     texts = {field.name: field.text.strip() for field in form.fields}
     name, key, org_id = texts["name"], texts.get("key"), texts.get("org_id")
     is_new = form.editing is None or name != form.editing.name
@@ -225,7 +225,7 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
 
 
 def with_dialog(base: Sequence[Line], dialog: Form | Confirmation, size: Size) -> Sequence[Line]:
-    """The table's lines with the dialog on them."""
+    """Draw the dialog over the table's lines."""
     rows = len(dialog.fields) if isinstance(dialog, Form) else 0
     least = max(_LEAST_BOX.height, rows + _AROUND_FIELDS)
     if size.width < _LEAST_BOX.width or size.height < least:
@@ -243,7 +243,7 @@ def with_dialog(base: Sequence[Line], dialog: Form | Confirmation, size: Size) -
 
 
 def _form(form: Form, cells: int, height: int) -> list[Line]:
-    """All fields, each beside its label, and a remark below them."""
+    """Draw all fields, each beside its label, and a remark below them."""
     room = cells - _LABEL_CELLS - 1
     lines: list[Line] = []
     for entry in form.fields:
@@ -258,14 +258,14 @@ def _form(form: Form, cells: int, height: int) -> list[Line]:
 
 
 def _remark(form: Form, room: int) -> list[Line]:
-    """The error, or that it is being saved."""
+    """Say what is wrong, or that the form is being saved."""
     if form.error:
         return [text_line(part, Style.PROBLEM) for part in wrap(clean(form.error), room)]
     return [text_line("Saving…", Style.NOTICE)] if form.saving else []
 
 
 def _alone(dialog: Form | Confirmation, size: Size) -> list[Line]:
-    """For a small screen: of a form, the focused field under its label or its error."""
+    """Draw the dialog on a small screen: of a form, the focused field under its label or its error."""
     if isinstance(dialog, Confirmation):
         lines = wrap(f"Delete? y/n {clean(dialog.account)}", size.width)
         return [text_line(line) for line in lines]

@@ -21,7 +21,7 @@ from monitor.terminal.dialogs import (
 )
 from monitor.terminal.panes import alert_line, detail, log_lines
 from monitor.terminal.screen import EMPTY_KEYS, HELP, PAGE_KEYS, TABLE_KEYS, Pane, Screen
-from monitor.terminal.table import ALERTED, BEST, Kept, table_lines
+from monitor.terminal.table import ALERTED, BEST, RenderCache, table_lines
 from monitor.terminal.text import (
     CURSOR,
     Frame,
@@ -74,7 +74,7 @@ _ROOM_FOR_BOTH: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Names the source of the figures, which stays in sight, and the address of the metrics, which the help has."""
+    """`text` names the source of the figures and is always shown; `metrics`, their address, is in the help."""
 
     text: str = ""
     is_problem: bool = False
@@ -86,14 +86,14 @@ NO_FOOTER: Final = Footer()
 
 @dataclass(frozen=True)
 class _View:
-    """The subject of the drawing and its moment."""
+    """All that one frame is drawn from."""
 
     state: State
     screen: Screen
     now: datetime
     size: Size
     footer: Footer
-    kept: Kept
+    cache: RenderCache
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -105,12 +105,14 @@ class _View:
 
     @cached_property
     def fleet(self) -> Fleet:
-        return self.kept.take("fleet", (self.state,), self.now, lambda: fleet(self.state, self.now))
+        return self.cache.reuse(
+            "fleet", (self.state,), self.now, lambda: fleet(self.state, self.now)
+        )
 
     def detail(self, cells: int) -> list[Line]:
-        """The lines about the selected account."""
+        """Draw the pane about the selected account."""
         account = self.state.accounts[self.selection or ""]
-        return self.kept.take(
+        return self.cache.reuse(
             "detail",
             (self.state, account, cells),
             self.now,
@@ -126,7 +128,7 @@ class _View:
 
     @cached_property
     def long_message(self) -> list[Line]:
-        """The message in lines of their own, where the title has no room for it; else none."""
+        """The message in lines of its own where the title has no room for it, else none."""
         if line_width(self.message) < self.size.width or self.size.height < 4:
             return []
         parts = wrap(plain(self.message), self.size.width - 1)[: self.size.height - 2]
@@ -139,11 +141,11 @@ def frame(
     now: datetime,
     size: Size,
     footer: Footer = NO_FOOTER,
-    kept: Kept | None = None,
+    cache: RenderCache | None = None,
 ) -> Frame:
-    """The screen of this size. `kept` spares making all anew."""
-    view = _View(state, screen, now, size, footer, kept or Kept())
-    alerts = screen.announced(state, now)
+    """Draw a screen of this size. The `cache` keeps what has not changed since the last one."""
+    view = _View(state, screen, now, size, footer, cache or RenderCache())
+    alerts = screen.alerts_to_announce(state, now)
     below = _below(view)
     top = [alert_line(state, alerts, now, size.width)] if alerts else []
     has_title = size.height >= 3 + len(top) * _ROOM_FOR_BOTH
@@ -175,7 +177,7 @@ def frame(
 
 
 def _title(view: _View, body: Size) -> Line:
-    """The name and what is going on at the left, the last refresh at the right, as far as there is room."""
+    """Draw the name and the news at the left, the last refresh at the right, as far as there is room."""
     news = _news(view)
     badge = view.screen.badge and f" {view.screen.badge}"
     name, short = (
@@ -201,7 +203,7 @@ def _title(view: _View, body: Size) -> Line:
 
 
 def _news(view: _View) -> Line:
-    """The newest message, else what is going on, else why no alerts come."""
+    """Return the newest message, else the command under way, else why no alerts come."""
     state = view.state
     if view.message and not view.long_message:
         return view.message
@@ -224,7 +226,7 @@ def _news(view: _View) -> Line:
 
 
 def _below(view: _View) -> list[Line]:
-    """The lines under the table, as far as there is height for them."""
+    """Draw the lines under the table, as far as there is room."""
     message, size, screen = view.long_message, view.size, view.screen
     footer: list[Line] = []
     if size.height >= min(max(len(view.state.accounts) + 4, 8), 20):
@@ -254,7 +256,7 @@ def _below(view: _View) -> list[Line]:
 
 
 def _body(view: _View, size: Size) -> Frame:
-    """The part between the title and the keys."""
+    """Draw the part between the title and the keys."""
     pane = view.screen.pane
     if pane is Pane.LOG:  # in the table's place
         log = log_lines(view.state, view.now, size.width)
@@ -294,7 +296,7 @@ def _table(view: _View, size: Size) -> Frame:
         view.selection,
         marks,
         view.names,
-        view.kept,
+        view.cache,
         view.size.width,
     )
     titles = [header] if size.height >= 3 or len(lines) < size.height else []
@@ -308,7 +310,7 @@ def _table(view: _View, size: Size) -> Frame:
 
 
 def _table_above_detail(view: _View, size: Size) -> Frame:
-    """The table above, and below it the pane, which takes what it needs but leaves the selected row."""
+    """Draw the table, and below it the pane, which takes what it needs but leaves the selected row in sight."""
     name, lines = view.selection or "", view.detail(size.width)
     table, table_height = Frame(()), 0
     if size.height >= _LEAST_SPLIT:
@@ -319,7 +321,7 @@ def _table_above_detail(view: _View, size: Size) -> Frame:
 
 
 def _table_beside_detail(view: _View, size: Size) -> Frame:
-    """The pane at the right, in a third of the width, and the newest alerts where rows are left below the table."""
+    """Draw the pane at the right, in a third of the width, and the newest alerts in free lines below the table."""
     cells = max(size.width * 7 // 20, _LEAST_DETAIL)
     width_left = size.width - cells - 1
     table = _table(view, Size(width_left, size.height))
@@ -339,7 +341,7 @@ def _table_beside_detail(view: _View, size: Size) -> Frame:
 def _pane(
     view: _View, size: Size, title: str, lines: list[Line], key: str
 ) -> tuple[tuple[Line, ...], int]:
-    """Lines under a title, page by page where they are too many, and the number of the page; the key turns it."""
+    """Draw lines under a title, one page of them where they are too many; return the page, which the key turns."""
     room = max(size.height - 1, 1)
     visible, page = paginate(lines, room, view.screen.page)
     more = f" {page + 1}/{-(-len(lines) // room)} {key} ─" if room < len(lines) else ""
@@ -347,13 +349,13 @@ def _pane(
 
 
 def _rule(name: str, more: str, cells: int) -> Line:
-    """The line above the pane, with the account's name and how much more there is of the pane."""
+    """Draw the line above a pane: its name, and how many pages it has."""
     title = clip(f"─ {clean(name)} ", max(cells - width(more), 0))
     return (Span(f"{title}{'─' * (cells - width(title + more))}{more}", Style.BORDER),)
 
 
 def _with_help(base: Sequence[Line], view: _View, size: Size) -> Frame:
-    """A box over the table; in a smaller size, pages in the table's place."""
+    """Draw the help in a box over the table; on a small screen, in pages in the table's place."""
     said = {"Figures": view.footer.text, "Metrics": view.footer.metrics}
     entries = [*HELP, *((label, clean(text)) for label, text in said.items() if text)]
     key_cells = _HELP_KEY_CELLS if size.width >= 3 * _HELP_KEY_CELLS else 0

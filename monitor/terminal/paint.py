@@ -1,6 +1,6 @@
-"""Frames as the bytes that show them, in the sequences that blessed knows of the terminal.
+"""Turns frames into the bytes that show them, in the sequences that blessed knows of the terminal.
 
-Of a frame that follows another one only the cells that differ are written, and in a span those between them.
+Of a frame that follows another one only what differs is written: in each span the cells from the first to the last.
 """
 
 import base64
@@ -60,7 +60,7 @@ _OF_FEW: Final[Mapping[Style, tuple[Colour, Colour | None]]] = {
 
 _BEGIN: Final = "\x1b[?2026h"
 _END: Final = "\x1b[?2026l"
-"""Synchronized output: terminals that do not know it ignore it, so nobody is asked."""
+"""Synchronized output; terminals that do not know it ignore it, so the terminal is not asked."""
 
 _KEEP_TITLE: Final = "\x1b[22;2t"
 _GIVE_TITLE_BACK: Final = "\x1b[23;2t"
@@ -75,10 +75,10 @@ _PASTE_OFF: Final = "\x1b[?2004l"
 _MOUSE_ON: Final = "\x1b[?1000h\x1b[?1006h"
 _MOUSE_OFF: Final = "\x1b[?1006l\x1b[?1000l"
 _ASK_GROUND: Final = "\x1b]11;?\x1b\\"
-"""The answer comes among the keys, and nobody waits for it: blessed would, and asks more than this."""
+"""The answer comes among the keys, and is not waited for; blessed would wait, and ask more than this."""
 
 _WORTH_SYNCHRONIZING: Final = 512
-"""Bytes; fewer come in one piece anyway."""
+"""Bytes; fewer are written in one piece anyway."""
 
 
 def open_terminal(fd: int) -> blessed.Terminal:
@@ -137,7 +137,7 @@ class Painter:
         self._looks: dict[tuple[Style, bool, Back | None], str] = {}
 
     def use(self, display: Display, ground: Theme | None = None) -> bool:
-        """Draw so from now on, on this ground (None: the same); True where all has to be drawn again."""
+        """Draw with these settings on this ground (None: the same); return whether all has to be drawn again."""
         self._ground = ground or self._ground
         theme = self._ground if display.theme is Theme.AUTO else display.theme
         if (theme, display.ascii) == (self._theme, self._is_ascii):
@@ -147,17 +147,17 @@ class Painter:
         return True
 
     def title(self, text: str) -> bytes:
-        """The bytes that name the terminal's window, which `leave` undoes; none where it may have no title."""
+        """Return the bytes that set the window's title, which `leave` undoes; none where it may have no title."""
         return f"\x1b]2;{text}\x1b\\".encode("utf-8", "replace") if self._has_title else b""
 
     def copy(self, text: str) -> bytes:
-        """The bytes that put the text into the clipboard at the user's end (OSC 52); few terminals refuse them."""
+        """Return the bytes that put the text into the user's clipboard (OSC 52); few terminals refuse them."""
         if not self._has_title:
             return b""
         return b"\x1b]52;c;" + base64.b64encode(text.encode("utf-8", "replace")) + b"\x1b\\"
 
     def repaint(self, old: Frame | None, new: Frame, size: Size) -> bytes:
-        """The bytes that turn `old`, which is shown, into `new`; without `old`, the screen is cleared first."""
+        """Return the bytes that turn `old`, which is shown, into `new`; without `old`, the screen is cleared first."""
         term = self.term
         known = old.lines if old else ((),) * len(new.lines)
         pen = _Pen(self, size.width)
@@ -176,7 +176,7 @@ class Painter:
         return text.encode("utf-8", "replace")
 
     def look(self, span: Span) -> str:
-        """The sequence that turns the terminal's plain look into the span's; empty for plain text."""
+        """Return the sequence that switches from plain text to the span's look; empty for plain text."""
         style, bold, back = key = span.style, span.bold, span.back
         if key in self._looks:
             return self._looks[key]
@@ -192,7 +192,7 @@ class Painter:
         return self._looks[key]
 
     def letters(self, span: Span) -> str:
-        """The span's text in the characters of this terminal."""
+        """Return the span's text in the characters of this terminal."""
         text = span.text
         if span.style is Style.TRACK and span.back in (Back.TRACK, Back.STRIPE) and self._has_backs:
             return " " * len(text)  # the background is the track
@@ -200,7 +200,7 @@ class Painter:
 
 
 class _Pen:
-    """Writes one frame, and knows where the cursor stands (None: not known) and in which look."""
+    """Writes one frame; knows where the cursor is (None: not known) and the look that is set."""
 
     def __init__(self, painter: Painter, cells: int) -> None:
         self._painter = painter
@@ -210,11 +210,11 @@ class _Pen:
         self._look = ""
 
     def finish(self) -> str:
-        self._wear("")
+        self._set_look("")
         return "".join(self._parts)
 
     def change(self, row: int, before: Line, line: Line) -> None:
-        """Turn one line into another: cell by cell as long as their spans stand in the same places."""
+        """Turn one line into another, cell by cell as long as their spans are in the same places."""
         column = 0
         for place, span in enumerate(line):
             old = before[place] if place < len(before) else None
@@ -242,7 +242,7 @@ class _Pen:
             self._write(row, column + start, text[start:end], self._painter.look(span))
 
     def _rewrite(self, row: int, column: int, spans: Line) -> None:
-        """Write the line's end. A full one has nothing left to clear, and clearing would eat its last character."""
+        """Write the rest of a line. A full line needs no clearing, which would eat its last character."""
         for span in spans:
             self._write(row, column, self._painter.letters(span), self._painter.look(span))
             column += width(span.text)
@@ -253,14 +253,14 @@ class _Pen:
     def _write(self, row: int, column: int, text: str, look: str) -> None:
         if self._at != (row, column):
             self._parts.append(self._move(row, column))
-        self._wear(look)
+        self._set_look(look)
         self._parts.append(text)
         end = column + width(text)
         # Behind the last column there is no place: the cursor stays on it.
         self._at = (row, end) if end < self._cells else None
 
     def _move(self, row: int, column: int) -> str:
-        """The shortest move: mostly to the next line, one back."""
+        """Return the shortest move, which mostly is to the next line, one cell back."""
         if self._at is not None and self._painter.moves_by_ecma:
             down, right = row - self._at[0], column - self._at[1]
             if down == 1 and -3 <= right <= 0:
@@ -271,7 +271,7 @@ class _Pen:
             return f"\x1b[{row + 1};{column + 1}H"
         return str(self._painter.term.move_xy(column, row))
 
-    def _wear(self, look: str) -> None:
+    def _set_look(self, look: str) -> None:
         if look != self._look:
             if self._look:
                 self._parts.append(str(self._painter.term.normal))
@@ -281,5 +281,5 @@ class _Pen:
 
 @lru_cache(maxsize=1024)
 def _is_certain(text: str) -> bool:
-    """True where every terminal agrees where each character stands: one cell each."""
+    """Say whether all terminals agree that each character takes one cell."""
     return text.isascii() or all(width(character) == 1 for character in text)

@@ -1,6 +1,6 @@
-"""What is open beside the table: all that is known of one account, and alerts, newest first or in one line. Pure.
+"""The panes beside the table: all that is known of one account, and the log of alerts. Pure.
 
-Of an account each fact stands beside its label, and first what a person wants.
+Each fact about an account stands beside its label, the most wanted ones first.
 """
 
 import math
@@ -44,7 +44,7 @@ _WIDE: Final = 50
 _LONGEST_BAR: Final = 20
 _SHORTEST_BAR: Final = 5
 _ALERTS: Final = 5
-"""So many of the newest ones are shown."""
+"""So many of an account's newest alerts are shown."""
 
 _SHORTEST_INTERVAL: Final = timedelta(seconds=30)
 """Settings allow no shorter one: below, it is the demo's, whose API takes it."""
@@ -58,34 +58,34 @@ Fact = tuple[str, Line]
 
 @dataclass(slots=True)
 class _Moment:
-    """Puts instants into words as of `now`, and keeps in `left` how long those words hold."""
+    """Puts instants into words as of `now`, and notes in `valid_for` how long those words stay true."""
 
     now: datetime
-    left: timedelta
+    valid_for: timedelta
 
-    def turns_in(self, span: timedelta) -> None:
-        """Something else may be said after this time, unless it has passed."""
+    def expire_in(self, span: timedelta) -> None:
+        """Note that words change after this time, unless it has passed already."""
         if span > timedelta(0):
-            self.left = min(self.left, span)
+            self.valid_for = min(self.valid_for, span)
 
     def until(self, at: datetime, past: str = "over") -> str:
-        """A clock time, and how far ahead it is, or that it is `past`."""
-        self.turns_in(at - self.now)
+        """Say the clock time, and how far ahead it is, or else `past`."""
+        self.expire_in(at - self.now)
         if at > self.now:
-            self.turns_in((at - self.now) % table.MINUTE + table.MOMENT)
+            self.expire_in((at - self.now) % table.MINUTE + table.MOMENT)
         ahead = f"in {format.duration(at - self.now, seconds=False)}" if at > self.now else past
         return f"{format.clock(at, self.now)} ({ahead})"
 
     def since(self, at: datetime) -> str:
-        self.turns_in(table.MINUTE - (self.now - at) % table.MINUTE)
+        self.expire_in(table.MINUTE - (self.now - at) % table.MINUTE)
         return f"{format.clock(at, self.now)} ({format.duration(self.now - at, seconds=False)} ago)"
 
 
 def detail(
     state: State, account: AccountState, now: datetime, room: int
 ) -> tuple[list[Line], datetime]:
-    """The pane's lines in `room` cells, and how long they hold."""
-    moment = _Moment(now, table.next_turn(account, now, state.policy.interval))
+    """Draw the pane about an account in `room` cells; the instant is that until which it stays true."""
+    moment = _Moment(now, table.next_change(account, now, state.policy.interval))
     facts = [
         *_windows(account, moment, room),
         *_pace(account, moment),
@@ -96,11 +96,11 @@ def detail(
         *_identity(account, moment),
     ]
     lines = [line for fact in facts for line in _lay_out(fact, room)]
-    return lines, now + moment.left
+    return lines, now + moment.valid_for
 
 
 def _lay_out(fact: Fact, room: int) -> list[Line]:
-    """A fact beside its label, or under it."""
+    """Lay a fact out beside its label, or under it where there is no room."""
     label, value = fact
     if room >= _WIDE:
         return hang(Span(pad(f" {label}", _LABEL_CELLS), Style.DIM), value, room)
@@ -130,7 +130,7 @@ def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact
                 shown = Span(f"{trend:>{cells + 6}}  ", utilization_style(window.utilization))
                 yield "", (shown, Span(words))
         else:
-            moment.turns_in(table.MOMENT)  # to the second
+            moment.expire_in(table.MOMENT)  # to the second
             left = table.reset_words(window, moment.now)
             yield name, (percent, Span(" "), Span(left + lock))
             if trend.strip():
@@ -184,7 +184,7 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
 
 
 def _pace(account: AccountState, moment: _Moment) -> Iterator[Fact]:
-    """The speed at which the limits are used, and the cost of a full window."""
+    """Say how fast the limits are used, and what a full window costs."""
     expected, week = account.newest_forecast(moment.now), account.window(SEVEN_DAYS, moment.now)
     if expected is None:
         return
@@ -211,7 +211,7 @@ def _use(state: State, account: AccountState) -> Iterator[Fact]:
 
 
 def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
-    """The newest alerts of the account, and what became of each."""
+    """List the newest alerts of the account, and whether each was sent."""
     own = [e for e in reversed(state.log) if e.alert.account == account.account.name][:_ALERTS]
     for number, entry in enumerate(own):
         time = format.clock(entry.alert.at, moment.now)
@@ -223,14 +223,14 @@ def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fa
 
 def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
     if account.backoff_until is not None and account.backoff_until > moment.now:
-        moment.turns_in(account.backoff_until - moment.now)
+        moment.expire_in(account.backoff_until - moment.now)
         yield "Backing off", text_line(f"until {moment.until(account.backoff_until)}", Style.NOTICE)
     due = "now" if account.polling else moment.until(account.next_poll_at, past="now")
     yield "Next poll", text_line(due)
     # Those of the last hour, whichever process sent them.
     recent = [at for at in account.requests if moment.now - at < HOUR]
     for at in recent:
-        moment.turns_in(HOUR - (moment.now - at))
+        moment.expire_in(HOUR - (moment.now - at))
     requests = f"{len(recent)} of about {REQUESTS_PER_HOUR} this hour"
     interval = state.policy.interval
     if interval < _SHORTEST_INTERVAL or warn_over_budget(interval) is None:
@@ -258,7 +258,7 @@ def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
 
 
 def alert_line(state: State, shown: Sequence[LoggedAlert], now: datetime, room: int) -> Line:
-    """The first of the alerts in words, `⚠ work@ 5h passed 95% · resets 14:11`, and how many more there are."""
+    """Draw the first of the alerts, `⚠ work@ 5h passed 95% · resets 14:11`, and how many more there are."""
     first = shown[0]
     style = _style(first)
     mark = "✓" if style is Style.GOOD else "⚠"
@@ -278,7 +278,7 @@ def _style(entry: LoggedAlert) -> Style:
 
 
 def log_lines(state: State, now: datetime, room: int) -> list[Line]:
-    """The alerts of the log, the newest first: when, of which account, what, and what became of it."""
+    """Draw the log, the newest alert first: when, which account, what, and whether it was sent."""
     names = short_names(state)
     entries = [
         (e, names.get(e.alert.account, clean(e.alert.account)), headline(e.alert, now))

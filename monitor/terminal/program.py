@@ -20,7 +20,7 @@ from monitor.system.aio import Observable
 from monitor.system.clock import Clock
 from monitor.terminal.frame import Footer, frame
 from monitor.terminal.screen import Copy, Quit, Redraw, Screen, press
-from monitor.terminal.table import Kept
+from monitor.terminal.table import RenderCache
 from monitor.terminal.text import Frame, Size
 from monitor.terminal.tty import Key, Tty
 
@@ -55,7 +55,7 @@ class Program:
         self._tty = tty
         self._footer = footer
         self._screen = replace(screen or Screen(), opened_at=clock.now())
-        self._kept = Kept()
+        self._cache = RenderCache()
         self._in_sight = False
         self._shown: tuple[Size, Frame] | None = None
         self._commands: set[asyncio.Task[None]] = set()
@@ -97,7 +97,7 @@ class Program:
                 task.result()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task whose failure ends the program, with that failure."""
+        """Start a task whose failure ends the program, with that failure."""
         task = asyncio.create_task(work)
         task.add_done_callback(self._check_end)
         return task
@@ -128,19 +128,19 @@ class Program:
             self._draw()
 
     def _now(self) -> datetime:
-        """The true time: the machine's clock may be off, and all instants of the state are true ones."""
+        """Return the corrected time, which all instants of the state go by."""
         return self._clock.now() + self._view.state.clock_offset
 
     def _draw(self) -> bool:
-        """Show the newest state; a stalled terminal goes without (False), and then gets the newest one."""
+        """Draw the newest state; return False where a stalled terminal takes nothing, which then gets the next one."""
         if self._ended.done():
             return False
         size, painter = self._tty.size(), self._tty.painter
         if painter.use(self._view.state.policy.display):
             self._shown = None
         now = self._now()
-        self._screen = self._screen.since(now)
-        new = frame(self._view.state, self._screen, now, size, self._footer(), self._kept)
+        self._screen = self._screen.follow_clock(now)
+        new = frame(self._view.state, self._screen, now, size, self._footer(), self._cache)
         self._screen = replace(self._screen, page=new.page, has_detail=new.has_detail)
         before, old = self._shown or (size, None)
         data = painter.repaint(old if before == size else None, new, size)
@@ -152,7 +152,7 @@ class Program:
         return is_taken
 
     async def show(self, alerts: Sequence[Alert], sequence: bytes) -> None:
-        """Write the sequence once the line of alerts stands on the screen. Raises ChannelError where it does not."""
+        """Show the line of alerts, then write the sequence. Raises ChannelError where the line cannot be shown."""
         if not self._in_sight or {entry.alert for entry in self._view.state.log}.isdisjoint(alerts):
             raise ChannelError(ChannelReason.UNAVAILABLE, "the table is not on a screen")
         self._screen = self._screen.push(alerts, self._now())
@@ -161,7 +161,7 @@ class Program:
         self._tty.write(sequence)
 
     def _redraw(self) -> None:
-        """Draw all of it: what is on the screen is not known."""
+        """Draw the whole screen, since what is on it is not known."""
         self._shown = None
         self._draw()
 
@@ -195,7 +195,7 @@ class Program:
                 self._commands.add(self._spawn(self._carry_out(command)))
 
     async def _carry_out(self, command: Command) -> None:
-        """Toggles take turns, so that the last answer to be read is that to the last key."""
+        """Carry a command out; toggles take turns, so that the last answer belongs to the last key."""
         is_quick = isinstance(command, Refresh | ToggleMute)
         async with self._turn if isinstance(command, ToggleMute) else contextlib.nullcontext():
             try:
@@ -226,7 +226,7 @@ class Program:
                 loop.remove_signal_handler(number)
 
     def _suspend(self) -> None:
-        """Ctrl-Z: give the terminal back, and stop, with all of the job, until it is continued."""
+        """Restore the terminal at Ctrl-Z, and stop the whole job until it is continued."""
         if self._ended.done():
             return
         self._in_sight = False

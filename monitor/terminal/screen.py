@@ -1,4 +1,4 @@
-"""The screen's own model, what is selected, listed and open, and what each key makes of it. Pure.
+"""The state of the screen (what is selected, listed and open), and how each key changes it. Pure.
 
 `press(screen, key, state, now) -> (screen, command)`; the help names the same keys.
 """
@@ -77,7 +77,7 @@ TABLE_KEYS: Final = (
     ("?", "help", 8),
     ("q", "quit", 9),
 )
-"""Key, what it does, and how much it is missed where there is no room."""
+"""Each key, what it does, and its rank: where there is no room, the lowest is left out first."""
 
 PAGE_KEYS: Final = (("Space", "more", 1), ("q", "close", 2))
 EMPTY_KEYS: Final = (("i", "import", 2), ("a", "add", 1), ("?", "help", 3), ("q", "quit", 4))
@@ -96,7 +96,7 @@ _MESSAGE_STAYS: Final = timedelta(seconds=6)
 _LONG_STAYS: Final = timedelta(seconds=20)
 _ALERT_STAYS: Final = timedelta(seconds=30)
 _READING: Final = timedelta(seconds=2)
-"""A key that was pressed so soon after an alert was meant for something else."""
+"""A key that is pressed so soon after an alert was meant for something else."""
 
 _KEPT_UNSEEN: Final = timedelta(days=1)
 
@@ -130,7 +130,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """The selection is an account's name, so that it survives a new order; `place` serves once the name is gone.
+    """The selection is an account's name, so that it survives a new order; `place` is used once the name is gone.
 
     Details are open where there is room, unless they were closed (`is_closed`); `has_detail` says that they are shown.
     `page` counts the open pane's screenfuls from 0; `busy` names the command that is still being carried out.
@@ -157,14 +157,14 @@ class Screen:
     pushed: Mapping[Alert, datetime] = field(default_factory=dict)
     is_hinted: bool = False
 
-    def since(self, now: datetime) -> "Screen":
-        """The screen for a clock that may have been set back: what is to come has not been seen."""
+    def follow_clock(self, now: datetime) -> "Screen":
+        """Adapt to a clock that was set back: what lies in the future has not been seen."""
         if self.opened_at is None or self.opened_at <= now:
             return self
         return replace(self, opened_at=now, key_at=None, cleared_at=None, pushed={})
 
     def names(self, state: State, now: datetime) -> tuple[str, ...]:
-        """The accounts that have every word of the pattern in their name, label or plan, in their order."""
+        """Return the accounts that have every word of the pattern in their name, label or plan, in the chosen order."""
         words = self.pattern.casefold().split()
         names = [
             name
@@ -186,13 +186,13 @@ class Screen:
         return tuple(names)
 
     def selection(self, names: Sequence[str]) -> str | None:
-        """The name of the selected one of the accounts that are listed; None where none is."""
+        """Return which of these accounts is selected; None where there are none."""
         if self.selected in names:
             return self.selected
         return names[min(self.place, len(names) - 1)] if names else None
 
     def unseen(self, state: State, now: datetime) -> list[LoggedAlert]:
-        """The alerts that nobody has looked at here: those since the table was opened, and any that was never sent."""
+        """Return the alerts not looked at here: those since the table was opened, and any that was never sent."""
         found = []
         for entry in state.log:
             since = self.pushed.get(entry.alert, entry.fired_at)
@@ -202,10 +202,10 @@ class Screen:
                 found.append(entry)
         return found
 
-    def announced(self, state: State, now: datetime) -> list[LoggedAlert]:
-        """The alerts of the line at the top, the most urgent first: for half a minute, critical ones until a key.
+    def alerts_to_announce(self, state: State, now: datetime) -> list[LoggedAlert]:
+        """Return the alerts for the line at the top, the most urgent first: for 30 s, critical ones until a key.
 
-        Of a window only the newest: one that is open again is full no more.
+        Of each window only the newest counts: one that is open again is no longer full.
         """
         newest = {(e.alert.account, e.alert.window): e for e in self.unseen(state, now)}
         found = []
@@ -217,25 +217,25 @@ class Screen:
         return sorted(found, key=lambda e: (not is_critical(e.alert), -e.fired_at.timestamp()))
 
     def push(self, alerts: Sequence[Alert], now: datetime) -> "Screen":
-        """The screen that shows these alerts of the log as if they were decided now."""
+        """Announce these alerts of the log as if they had fired now."""
         newest = {**self.pushed, **dict.fromkeys(alerts, now)}
         return replace(self, pushed=dict([*newest.items()][-LOG_LENGTH:]))
 
     def current_message(self, now: datetime) -> Message | None:
-        """The message, until it expires."""
+        """Return the message, unless it has expired."""
         return self.message if self.message and now < self.message.until else None
 
     def show(
         self, text: str, now: datetime, *, is_error: bool = False, is_long: bool = False
     ) -> "Screen":
-        """The screen with a message; an error, and what somebody may want to copy by hand, stays longer."""
+        """Show a message; an error, and what somebody may want to copy by hand, stays longer."""
         stays = _LONG_STAYS if is_error or is_long else _MESSAGE_STAYS
         return replace(self, message=Message(text, now + stays, is_error))
 
     def settle(self, answer: str, now: datetime, *, is_error: bool = False) -> "Screen":
-        """The screen once the slow command has been carried out, or has failed, with its answer.
+        """Show the answer of the slow command that has ended or failed.
 
-        A form that is saved is closed; of one that could not be, all that was typed stays for another try.
+        A form that is saved is closed; one that could not be saved keeps all that was typed.
         """
         screen, form = replace(self, busy=""), self.dialog
         if isinstance(form, Form) and form.saving:
@@ -251,7 +251,7 @@ def _next_reset(account: AccountState, now: datetime) -> datetime:
 
 
 def _fullest(account: AccountState, now: datetime) -> float:
-    """Sorts the fullest account first, and last those of which nothing is known."""
+    """Return a sort key: the fullest account comes first, those of which nothing is known last."""
     return min((-window.utilization for window in applicable(account, now)), default=1.0)
 
 
@@ -276,7 +276,7 @@ Pressed = tuple[Screen, Command | Quit | Redraw | Copy | None]
 
 
 def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
-    """The screen after a key, and what the program is to do."""
+    """Return the screen after a key, and what the program is to do."""
     screen = replace(screen, key_at=now)
     if key.name in MOUSE and screen.dialog is not None:
         return screen, None
@@ -327,7 +327,7 @@ def _press_in_form(screen: Screen, form: Form, key: Key, state: State) -> Presse
 
 
 def _press_in_filter(screen: Screen, field: Field, key: Key, state: State, now: datetime) -> Screen:
-    """The rows follow what is typed."""
+    """Filter the rows while the pattern is typed."""
     match key.name:
         case "enter":
             return replace(screen, dialog=None)

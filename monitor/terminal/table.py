@@ -1,4 +1,4 @@
-"""The lines of the table: its header and one line for each account, in the columns that a width holds. Pure."""
+"""The lines of the table: its header and one line for each account, in the columns for which there is room. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,17 +79,17 @@ _CHOICES: Final = (
     (0, " ", ("mark", "name", "5h percent", "7d percent")),
     (0, " ", ("mark", "name", "worst")),
 )  # fmt: skip
-"""From the fullest table to the narrowest: the least columns of the screen, what is between columns, and which."""
+"""From the fullest table to the narrowest: the least width of the screen, the separator, and the columns."""
 
 BEST: Final = "←"
 ALERTED: Final = "⚠"
-"""Marks behind a name: the account to use next, and an alert that nobody has looked at; * is the active one."""
+"""Marks behind a name: the account to use next, and an alert that was not looked at; * is the active one."""
 
 _SHORTEST_NAME: Final = 12
 _LONGEST_NAME: Final = 48
 _SHORTEST_STATUS: Final = 10
 _ROOM_FOR_MARK: Final = 2
-"""Without a status, a mark before the name stands for a failure, and for old numbers."""
+"""Where there is no status, a mark before the name shows a failure or old numbers."""
 
 _SHORTEST_BAR: Final = 6
 _WIDTHS: Final = {
@@ -97,22 +97,22 @@ _WIDTHS: Final = {
 }  # fmt: skip
 
 
-class Kept:
-    """Keeps what was drawn before and still holds, so that a second costs little: rows, lines, details and sums."""
+class RenderCache:
+    """Keeps what was drawn and is still true (rows, lines, details, sums), so that each second costs little."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[object, ...], datetime, datetime, Any]] = {}
 
-    def take(
+    def reuse(
         self,
         key: str,
         inputs: tuple[object, ...],
         now: datetime,
         make: Callable[[], tuple[T, datetime]],
     ) -> T:
-        """The value under this key, while its inputs are the same and its time lasts.
+        """Return the value under this key while its inputs are the same and its time lasts.
 
-        After that `make` gives a new one, and the instant until which it holds.
+        After that, `make` returns a new one and the instant until which it stays true.
         """
         if key in self._known:
             before, at, until, value = self._known[key]
@@ -131,28 +131,28 @@ def table_lines(
     selected: str | None = None,
     marks: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
-    kept: Kept | None = None,
+    cache: RenderCache | None = None,
     screen: int | None = None,
 ) -> list[Line]:
-    """The line of column titles, and one for each account in `room` cells: those of `names`, or (None) all.
+    """Draw the line of column titles, and one for each account of `names` (None: all), in `room` cells.
 
     `marks` stand behind the names; `screen` is the width of the whole screen, where that is more than `room`.
     """
-    kept, marks = kept or Kept(), marks or {}
+    cache, marks = cache or RenderCache(), marks or {}
     numbers = {name: number for number, name in enumerate(state.accounts, 1)}
     rows = [
-        _row(kept, state, name, numbers[name], name == selected, marks.get(name, ""), now)
+        _row(cache, state, name, numbers[name], name == selected, marks.get(name, ""), now)
         for name in (numbers if names is None else names)
     ]
     number_cells = max(len(str(len(numbers))) + 1, 2)
     inputs = (rows, room, number_cells, screen or room)
-    layout = kept.take("layout", inputs, now, lambda: (Layout.of(*inputs), FOREVER))
-    return [layout.titles, *(layout.line(kept, row, n, now) for n, row in enumerate(rows))]
+    layout = cache.reuse("layout", inputs, now, lambda: (Layout.of(*inputs), FOREVER))
+    return [layout.titles, *(layout.line(cache, row, n, now) for n, row in enumerate(rows))]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One account as the table shows it, but for its countdowns."""
+    """One account as the table shows it, without its countdowns."""
 
     account: AccountState
     number: int
@@ -165,7 +165,7 @@ class Row:
     full: tuple[Outlook, datetime | None]
 
     def window(self, column: str) -> Window | None:
-        """The window of a column such as `5h bar`; of `worst`, the fullest one, or else the money."""
+        """Return the window of a column such as `5h bar`; of `worst`, the fullest one, else that of the money."""
         if column != "worst":
             return self.windows.get(column[:2])
         usual = (FIVE_HOURS, SEVEN_DAYS)
@@ -175,7 +175,13 @@ class Row:
 
 
 def _row(
-    kept: Kept, state: State, name: str, number: int, is_selected: bool, marks: str, now: datetime
+    cache: RenderCache,
+    state: State,
+    name: str,
+    number: int,
+    is_selected: bool,
+    marks: str,
+    now: datetime,
 ) -> Row:
     account, interval = state.accounts[name], state.policy.interval
     suffix = f"*{marks}" if name == state.active_account else marks
@@ -193,16 +199,16 @@ def _row(
             is_troubled=is_old or account.down is not None,
             full=_outlook(account, now),
         )
-        return row, now + next_turn(account, now, interval)
+        return row, now + next_change(account, now, interval)
 
     inputs = (account, number, suffix, is_selected, state.logged_in, state.policy)
-    return kept.take(f"row {name}", inputs, now, make)
+    return cache.reuse(f"row {name}", inputs, now, make)
 
 
-def next_turn(account: AccountState, now: datetime, interval: timedelta) -> timedelta:
-    """Find how long the words about an account hold, if nothing happens: ages are shown to the minute.
+def next_change(account: AccountState, now: datetime, interval: timedelta) -> timedelta:
+    """Return how long the words about an account stay true if nothing happens: ages are shown to the minute.
 
-    The day of a clock time is another one from some full minute on.
+    A clock time may need another day from some full minute on.
     """
     known = [window.resets_at for window in account.usage.windows] if account.usage else []
     left = [end - now for end in known if end is not None]
@@ -217,7 +223,7 @@ def next_turn(account: AccountState, now: datetime, interval: timedelta) -> time
 
 
 def _outlook(account: AccountState, now: datetime) -> tuple[Outlook, datetime | None]:
-    """Say when the account most likely is full: by its 5-hour window, unless only its week is, or is already."""
+    """Say when the account is likely to be full: by its 5-hour window, unless only its week will be, or is."""
     five, week = (format.expect(account, key, now) for key in (FIVE_HOURS, SEVEN_DAYS))
     fills = five[0] in (Outlook.FULL, Outlook.FILLS)
     is_week = week[0] is Outlook.FULL or (week[0] is Outlook.FILLS and not fills)
@@ -226,7 +232,7 @@ def _outlook(account: AccountState, now: datetime) -> tuple[Outlook, datetime | 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The cells of each column, what stands between them, and the line of their titles, in `room` cells."""
+    """The cells of each column, the separator, and the line of titles, in `room` cells."""
 
     room: int
     between: str
@@ -235,7 +241,7 @@ class Layout:
 
     @staticmethod
     def of(rows: Sequence[Row], room: int, number: int, screen: int) -> "Layout":
-        """The fullest one that these rows fit in; `number` is the cells of the column of that name."""
+        """Choose the fullest layout that these rows fit in; `number` is the cells of the column of that name."""
         statuses = [row.status for row in rows]
         levels = max((len(status.phrases) for status in statuses), default=1)
         between, widths = column_widths(
@@ -255,10 +261,10 @@ class Layout:
             titles.append(Span(pad(_TITLES[column], cells), Style.DIM, bold=True))
         return Layout(room, between, widths, fit(tuple(titles), room))
 
-    def line(self, kept: Kept, row: Row, place: int, now: datetime) -> Line:
-        """One account, in the row of this number; of a line that is kept, the countdowns alone are made again."""
+    def line(self, cache: RenderCache, row: Row, place: int, now: datetime) -> Line:
+        """Draw one account in the row of this number; of a cached line only the countdowns are drawn again."""
         back = Back.STRIPE if place % 2 else Back.TRACK
-        line, countdowns = kept.take(
+        line, countdowns = cache.reuse(
             f"line {row.account.account.name}",
             (row, back, self),
             now,
@@ -271,7 +277,7 @@ class Layout:
         return line
 
     def _draw(self, row: Row, back: Back, now: datetime) -> tuple[Line, list[tuple[int, str, int]]]:
-        """The line, its bars on this ground, and where countdowns are: their spans, columns and cells."""
+        """Draw the line, its bars on this ground; return also the span number, column and cells of each countdown."""
         spans = [Span(" ")] if "number" in self.widths else []
         countdowns = []
         for place, (column, cells) in enumerate(self.widths.items()):
@@ -297,10 +303,10 @@ def column_widths(
     number: int = 2,
     screen: int | None = None,
 ) -> tuple[str, dict[str, int]]:
-    """Choose the fullest table that `room` cells hold: the text between its columns, and the cells of each column.
+    """Choose the fullest table for `room` cells: return its separator, and the cells of each column.
 
     As room shrinks, a status gets shorter, then bars do, then a name is cut, then a column goes. `statuses` are the
-    widths of the Status column from its fullest words to its fewest.
+    widths of the Status column from its longest words to its shortest.
     """
     least_name = min(longest_name, _SHORTEST_NAME)
     least_status = max(_SHORTEST_STATUS, min(statuses))
@@ -335,7 +341,7 @@ def column_widths(
 
 
 def _spare(between: str, choice: Sequence[str], room: int, number: int) -> int:
-    """The cells that a choice leaves for the name and the status together."""
+    """Return the cells that a choice leaves for name and status together."""
     gaps = len(between) * (len(choice) - 1) + (1 + number if "number" in choice else 0)
     return room - gaps - sum(_WIDTHS.get(column.split()[-1], 0) for column in choice)
 
@@ -384,12 +390,12 @@ def _cell(
 
 
 def reset_words(window: Window | None, now: datetime) -> str:
-    """The time until a window's reset; `expected` once it is over and no poll has confirmed it."""
+    """Say the time until a window's reset; `expected` once it is due and no poll has confirmed it."""
     return (format.reset(window, now) if window else None) or format.NOTHING
 
 
 def percent(window: Window | None, room: int = 4) -> Span:
-    """A window's percentage, at the right of these cells."""
+    """Draw a window's percentage at the right of these cells."""
     if window is None:
         return Span(pad(format.NOTHING, room, right=True), Style.DIM)
     text = format.percent(window.utilization, confirmed=window.confirmed)
@@ -397,7 +403,7 @@ def percent(window: Window | None, room: int = 4) -> Span:
 
 
 def bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.TRACK) -> Line:
-    """A window's utilization drawn in these cells, on a track."""
+    """Draw a window's utilization in these cells, on a track."""
     if window is None:
         return (Span(format.NO_BAR_CELL * room, Style.TRACK),)
     filled = format.bar(window.utilization, room)
@@ -408,7 +414,7 @@ def bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.T
 
 
 def render_plain(state: State, now: datetime, room: int) -> str:
-    """The table as text in lines of at most `room` cells, for a pipe, a dumb terminal and `monitor status`."""
+    """Render the table as text of at most `room` cells, for a pipe, a dumb terminal and `monitor status`."""
     if not state.accounts:
         return NO_ACCOUNTS
     text = "".join(f"{plain(line).rstrip()}\n" for line in table_lines(state, now, room))

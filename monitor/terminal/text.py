@@ -1,4 +1,4 @@
-"""Texts, lines and frames: measured in cells, styled in spans whose colours the terminal gives them later. Pure.
+"""Texts, lines and frames, measured in cells; spans have styles, which become colours when painted. Pure.
 
 A text is measured character by character, so that the cells of its pieces add up. Names and details from outside
 are cleaned (`monitor.core.sanitize`) before they come here.
@@ -26,23 +26,23 @@ ASCII: Final = str.maketrans(
         "▲": "^", "●": "@", "▓": "o",
     }
 )  # fmt: skip
-"""Each character that we draw, by one that every terminal has; names stay as they are."""
+"""A character that every terminal has for each that is drawn here; names stay as they are."""
 
 
 @lru_cache(maxsize=4096)
 def width(text: str) -> int:
-    """The cells that a clean text takes."""
+    """Return the cells that a clean text takes."""
     return len(text) if text.isascii() else sum(map(char_width, text))
 
 
 @lru_cache(maxsize=4096)
 def char_width(char: str) -> int:
-    """The most cells that the character takes: some marks take none alone, and one behind a letter."""
+    """Return the most cells that a character takes: some marks take none alone, and one behind a letter."""
     return max(wcwidth.wcwidth(char), wcwidth.wcswidth(f"a{char}") - 1, 0)
 
 
 def head(text: str, cells: int) -> str:
-    """As much of the text's beginning as these cells hold."""
+    """Return as much of the text's beginning as these cells hold."""
     used = 0
     for place, char in enumerate(text):
         used += char_width(char)
@@ -52,21 +52,21 @@ def head(text: str, cells: int) -> str:
 
 
 def clip(text: str, cells: int) -> str:
-    """The text in at most these cells, ending in an ellipsis where it is cut."""
+    """Cut the text to at most these cells, with an ellipsis at its end."""
     if width(text) <= cells:
         return text
     return head(text, cells - 1).rstrip() + ELLIPSIS if cells > 0 else ""
 
 
 def pad(text: str, cells: int, *, right: bool = False) -> str:
-    """The text in exactly these cells, at their left or right."""
+    """Fill up or cut the text to exactly these cells, at their left or right."""
     text = clip(text, cells)
     gap = " " * (cells - width(text))
     return gap + text if right else text + gap
 
 
 def wrap(text: str, cells: int) -> list[str]:
-    """The text in lines of at most these cells, broken between words where words fit; one empty line for no text."""
+    """Break the text into lines of at most these cells, between words where they fit; no text is one empty line."""
     lines = wcwidth.wrap(" ".join(text.split()), max(cells, 1), break_on_hyphens=False)
     return [clip(line, cells) for line in lines] or [""]
 
@@ -91,7 +91,7 @@ class Style(StrEnum):
 
 
 class Back(StrEnum):
-    """The ground that a piece of text stands on, where it is not the terminal's own."""
+    """The background of a piece of text, where it is not the terminal's own."""
 
     SELECTED = "selected"
     TRACK = "track"
@@ -102,7 +102,7 @@ _STEPS: Final = ((0.95, Style.FULL), (0.8, Style.HOT), (0.65, Style.WARM), (0.4,
 
 
 def utilization_style(utilization: float) -> Style:
-    """Green to red, by utilization."""
+    """Return a style from green to red, by utilization."""
     if math.isnan(utilization):
         return Style.DIM
     return next((style for least, style in _STEPS if utilization >= least), Style.COOL)
@@ -122,22 +122,22 @@ Line = tuple[Span, ...]
 
 
 def text_line(text: str, style: Style = Style.PLAIN) -> Line:
-    """A line of one style; an empty text makes an empty line."""
+    """Make a line of one style; an empty text makes an empty line."""
     return (Span(text, style),) if text else ()
 
 
 def plain(line: Line) -> str:
-    """The line's text alone."""
+    """Return the line's text without styles."""
     return "".join(span.text for span in line)
 
 
 def line_width(line: Line) -> int:
-    """The cells that the line takes."""
+    """Return the cells that the line takes."""
     return sum([width(span.text) for span in line])
 
 
 def fit(line: Line, room: int) -> Line:
-    """The line in at most these cells, with an ellipsis where it is cut."""
+    """Cut the line to at most these cells, with an ellipsis at its end."""
     if line_width(line) <= room:
         return line
     kept: list[Span] = []
@@ -153,7 +153,7 @@ _LEAST_END: Final = 12
 
 
 def hang(lead: Span, value: Line, room: int) -> list[Line]:
-    """A value behind its lead; the end of a long one goes on in lines below that, or below all of it."""
+    """Put a value behind its lead; the end of a long one goes on in indented lines below."""
     start, end = value[:-1], value[-1] if value else Span("")
     if room - line_width((lead, *start)) < _LEAST_END < line_width(value):
         start, end = (), Span(plain(value), end.style)
@@ -165,7 +165,7 @@ def hang(lead: Span, value: Line, room: int) -> list[Line]:
 
 @lru_cache(maxsize=16)
 def key_bar(keys: tuple[tuple[str, str, int], ...], room: int) -> Line:
-    """Keys and what they do, as many as these cells hold; those of the lowest third number are left out first."""
+    """Draw keys and what they do, as many as these cells hold; those of the lowest rank are left out first."""
     kept = list(keys)
     while True:
         spans: list[Span] = []
@@ -178,13 +178,13 @@ def key_bar(keys: tuple[tuple[str, str, int], ...], room: int) -> Line:
 
 
 def join(spans: Iterable[Span]) -> Line:
-    """The spans as a line, neighbours of one look in one span."""
+    """Make a line of the spans, and one span of neighbours that look the same."""
     runs = groupby(spans, key=lambda span: (span.style, span.bold, span.back))
     return tuple(Span("".join(span.text for span in run), *look) for look, run in runs)
 
 
 class Size(NamedTuple):
-    """Of a screen or a part of it, in cells."""
+    """The size of a screen or a part of it, in cells."""
 
     width: int
     height: int
@@ -212,17 +212,17 @@ class Frame:
 
 
 CURSOR: Final = Span("")
-"""This very span stands where the cursor is to be seen."""
+"""The cursor is shown where this very object stands in a line."""
 
 
 def fit_all(lines: Sequence[Line], size: Size) -> tuple[Line, ...]:
-    """The lines in exactly this size."""
+    """Fill up or cut the lines to exactly this size."""
     missing = ((),) * (size.height - len(lines))
     return tuple(fit(line, size.width) for line in (*lines, *missing)[: size.height])
 
 
 def box(title: str, inner: Iterable[Line], cells: int) -> list[Line]:
-    """The lines in a border of `cells` cells with a title."""
+    """Draw a border with a title, `cells` cells wide, around the lines."""
     room = cells - 2
     head = clip(f" {title} ", room - 1)
     edge = Span("│", Style.BORDER)
@@ -235,7 +235,7 @@ def box(title: str, inner: Iterable[Line], cells: int) -> list[Line]:
 
 
 def center_over(base: Sequence[Line], top: Sequence[Line], cells: int) -> list[Line]:
-    """`top` in the middle of `base`, which is `cells` cells wide and not lower than `top`."""
+    """Lay `top` on the middle of `base`, which is `cells` cells wide and at least as high."""
     left = max((cells - max(map(line_width, top))) // 2, 0)
     down = max((len(base) - len(top)) // 2, 0)
     lines = list(base)
@@ -245,7 +245,7 @@ def center_over(base: Sequence[Line], top: Sequence[Line], cells: int) -> list[L
 
 
 def overlay(base: Line, top: Line, left: int) -> Line:
-    """`base` with `top` laid on it, from the cell `left` on; of a wide character in half, a space is left."""
+    """Lay `top` on `base`, from the cell `left` on; a space replaces half a wide character."""
     right, at = left + line_width(top), 0
     before, after = [], []
     for span in base:
@@ -262,13 +262,13 @@ def overlay(base: Line, top: Line, left: int) -> Line:
 
 
 def scroll_to(lines: Sequence[T], height: int, place: int) -> tuple[T, ...]:
-    """`height` of the lines, with that at `place` in their middle where they do not all fit."""
+    """Return `height` of the lines, with that at `place` in the middle where they do not all fit."""
     first = max(min(place - height // 2, len(lines) - height), 0)
     return tuple(lines[first : first + height])
 
 
 def paginate(lines: list[Line], height: int, page: int) -> tuple[tuple[Line, ...], int]:
-    """One screenful of the lines, and its number: the last one's where `page` is past it."""
+    """Return one page of the lines, and its number; the last page where `page` is past it."""
     height = max(height, 1)
     page = min(page, max(len(lines) - 1, 0) // height)
     return tuple(lines[page * height : (page + 1) * height]), page

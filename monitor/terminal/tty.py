@@ -53,7 +53,7 @@ _NAMES: Final = {
 _NAMES_BY_CODE: Final = {
     code: _NAMES[name] for code, name in get_keyboard_codes().items() if name in _NAMES
 }
-"""Of the keys that mean something here, with or without Shift and Ctrl."""
+"""The keys that mean something here, with or without Shift and Ctrl."""
 
 _GROUND: Final = re.compile("\x1b\\]11;rgb:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)")
 _CLICK: Final = re.compile("\x1b\\[<(0|64|65);[0-9]+;([0-9]+)M")
@@ -116,7 +116,7 @@ class Tty:
         return cls(fd, reading, reader, asyncio.StreamWriter(writing, flow, None, loop), painter)
 
     def enter(self) -> None:
-        """Into the full-screen mode: keys come one by one, unechoed."""
+        """Switch to the full-screen mode, in which keys come one by one, unechoed."""
         with contextlib.suppress(termios.error):
             self._saved = self._saved or termios.tcgetattr(self._fd)
             tty.setcbreak(self._fd, termios.TCSANOW)
@@ -127,14 +127,14 @@ class Tty:
         self.write(self.painter.enter.encode())
 
     def leave(self) -> None:
-        """Back to what the terminal was. Does not wait: what a stalled terminal has not taken stays queued."""
+        """Restore the terminal. Does not wait: what a stalled terminal has not taken stays queued."""
         self.write(self.painter.leave.encode())
         if self._saved is not None:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._saved)
 
     def size(self) -> Size:
-        """The present size; 80 by 24 where the terminal does not know it."""
+        """Return the present size; 80 by 24 where the terminal does not know it."""
         try:
             width, height = os.get_terminal_size(self._fd)
         except OSError:
@@ -142,26 +142,26 @@ class Tty:
         return Size(width or _FALLBACK.width, height or _FALLBACK.height)
 
     def write(self, data: bytes) -> None:
-        """Write what must not be lost, after all that is still on its way."""
+        """Write what must not be lost, after all that is still queued."""
         if not self._writer.is_closing():  # else the terminal is gone, and `keys` raises
             self._writer.write(data)
 
     def offer(self, frame: bytes) -> bool:
-        """Write a frame, unless an earlier one is still on its way: then it is dropped, and False returned."""
+        """Write a frame; return False, and drop it, while an earlier one is still queued."""
         if self._writer.transport.get_write_buffer_size():
             return False
         self.write(frame)
         return True
 
     async def drain(self, seconds: float) -> bool:
-        """Wait until all is written, but no longer than this; false where it is not."""
+        """Wait until all is written, at most so long; return whether it is."""
         with contextlib.suppress(TimeoutError, OSError):
             await asyncio.wait_for(self._writer.drain(), seconds)
             return True
         return False
 
     async def keys(self) -> list[Key]:
-        """Wait for the next keys; the rest of an unfinished one is waited for a moment. Raises EOFError at the end."""
+        """Wait for the next keys, and a moment for the rest of an unfinished one. Raises EOFError at the end."""
         patience = None
         if self._unread:
             is_paste = self._unread.startswith(PASTE_START)
@@ -179,7 +179,7 @@ class Tty:
         return keys
 
     async def close(self, seconds: float) -> None:
-        """Wait until all is written, but no longer than this, and give the terminal back."""
+        """Wait until all is written, at most so long, and close the terminal."""
         await self.drain(seconds)
         if not self._writer.is_closing():
             self._writer.transport.abort()
@@ -187,7 +187,7 @@ class Tty:
 
 
 def terminal_path() -> str:
-    """The file of the terminal that we run on."""
+    """Return the path of the terminal that the program runs on."""
     for fd in (1, 0):
         with contextlib.suppress(OSError):
             return os.ttyname(fd)
@@ -197,9 +197,9 @@ def terminal_path() -> str:
 def parse_keys(
     term: blessed.Terminal, data: bytes, *, final: bool = False
 ) -> tuple[list[Key], bytes]:
-    """The keys in `data`, and its unfinished end; with `final`, nothing more of that end will come.
+    """Return the keys in `data`, and its unfinished end, of which with `final` nothing more will come.
 
-    `term` is one without a keyboard of its own; it names the sequences.
+    `term`, which names the sequences, has no keyboard of its own.
     """
     keys: list[Key | None] = []
     while data:
@@ -213,15 +213,15 @@ def parse_keys(
         elif data[:1] != b"\x1b":
             run = data.partition(b"\x1b")[0]
             text, taken = codecs.utf_8_decode(run, "replace", final or len(run) < len(data))
-            keys += [_resolve(term, char) for char in text]
+            keys += [_name_key(term, char) for char in text]
             data = data[taken:]
             if taken < len(run):
                 break
         elif match := _SEQUENCE.match(data):
-            keys.append(_resolve(term, match[0].decode(errors="replace")))
+            keys.append(_name_key(term, match[0].decode(errors="replace")))
             data = data[match.end() :]
         elif data[1:2] == b"\x1b" or (final and data == b"\x1b"):
-            keys.append(_resolve(term, "\x1b"))
+            keys.append(_name_key(term, "\x1b"))
             data = data[1:]
         elif final:
             data = b""
@@ -230,8 +230,8 @@ def parse_keys(
     return [key for key in keys if key is not None], data
 
 
-def _resolve(term: blessed.Terminal, sequence: str) -> Key | None:
-    """The key that sends this sequence or character; None for what is no key, or none that means anything here."""
+def _name_key(term: blessed.Terminal, sequence: str) -> Key | None:
+    """Return the key that sends this sequence or character; None where it is none, or means nothing here."""
     if len(sequence) == 1 and sequence.isprintable():
         return Key(sequence, sequence) if sequence != "\ufffd" else None
     if click := _CLICK.fullmatch(sequence):

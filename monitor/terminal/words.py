@@ -1,4 +1,4 @@
-"""What is said of an account in the Status column, with how to fix a failure, and of all of them in one line. Pure."""
+"""The words of the Status column, with how to fix a failure, and the line about all accounts. Pure."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -42,13 +42,13 @@ _FAILURES: Final = {
     ),
 }
 _FULL: Final = 0.999999
-"""From this utilization on a window may be full: as exactly as ranking asks."""
+"""A window of this utilization may be full; the ranking then says whether it is."""
 
 _SUM_LASTS: Final = timedelta(seconds=15)
-"""So long a sum of all accounts holds at most: figures grow old."""
+"""The sum of all accounts is made again after this time: figures grow old."""
 
 _LEAST_CELLS: Final = 16
-"""Of a problem's beginning; less would leave its reader guessing."""
+"""The least that is shown of a problem's beginning; less would leave its reader guessing."""
 
 _BRIEFER: Final[dict[Cause | None, tuple[str, ...]]] = {
     Cause.WAITING: ("Waiting for Claude Code", "Run claude", "Waiting"),
@@ -73,28 +73,28 @@ _BRIEFER: Final[dict[Cause | None, tuple[str, ...]]] = {
     Cause.UNSENT: ("Request not possible", "Not sent"),
     Cause.FORBIDDEN: ("The API does not allow it", "Not allowed"),
 }
-"""The whole sentence names the folder; these are for less room."""
+"""Shorter words than the whole sentence, which names the folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusWords:
-    """One condition in phrases from the fullest to the shortest, and its style."""
+    """One condition in phrases from the longest to the shortest, and its style."""
 
     phrases: tuple[str, ...]
     style: Style
 
     def within(self, room: int) -> str:
-        """The fullest phrase that these cells hold, else the shortest one clipped."""
+        """Return the longest phrase that these cells hold, else the shortest one clipped."""
         fitting = (phrase for phrase in self.phrases if width(phrase) <= room)
         return next(fitting, clip(self.phrases[-1], room))
 
     def width(self, level: int) -> int:
-        """The cells of a phrase: level 0 is the fullest; the shortest stands for all levels after it."""
+        """Return the cells of a phrase: level 0 is the longest; the shortest stands for all later levels."""
         return width(self.phrases[min(level, len(self.phrases) - 1)])
 
 
 def status_words(state: State, account: AccountState, now: datetime) -> StatusWords:
-    """The account's condition at `now`."""
+    """Put the account's condition at `now` into words."""
     age = format.age(now - (account.last_success_at or now))
     if account.down is not None:
         phrases = failure_phrases(account, account.down, now)
@@ -135,7 +135,7 @@ def status_words(state: State, account: AccountState, now: datetime) -> StatusWo
 
 
 def _money(account: AccountState, now: datetime) -> str:
-    """The money that was spent, of an account that has no other limit."""
+    """Say how much money was spent, where an account has no other limit."""
     extra = account.usage.extra_usage if account.usage else None
     is_all = [window.key for window in account.windows(now)] == [EXTRA]
     if not is_all or extra is None or extra.used is None or extra.limit is None:
@@ -145,7 +145,7 @@ def _money(account: AccountState, now: datetime) -> str:
 
 
 def failure_phrases(account: AccountState, down: Down, now: datetime) -> tuple[str, ...]:
-    """A failure and how to fix it, in ever fewer words."""
+    """Put a failure and how to fix it into ever fewer words."""
     failure = down.failure
     match failure.reason:
         case Reason.AUTH if account.account.auth_method is AuthMethod.SESSION_KEY:
@@ -174,7 +174,7 @@ def failure_phrases(account: AccountState, down: Down, now: datetime) -> tuple[s
 
 
 def sentence(text: str) -> str:
-    """The text cleaned, with a capital letter as a status has."""
+    """Clean the text, and begin it with a capital letter."""
     text = clean(text).strip()
     return text[:1].upper() + text[1:]
 
@@ -208,7 +208,7 @@ class Fleet:
 
 
 def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
-    """Sum the accounts up, and say until when that holds, unless the state changes."""
+    """Sum the accounts up; the instant is that until which the sum stays true, unless the state changes."""
     choice = choose(state, now)
     windows = [
         (name, window)
@@ -230,9 +230,9 @@ def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
 
 
 def fleet_line(state: State, found: Fleet, now: datetime, room: int, spare: int = 0) -> Line:
-    """`7 of 20 free · 3 full · next free finn@ 13:04 · week left 41%`, as much of it as these cells hold.
+    """Draw `7 of 20 free · 3 full · next free finn@ 13:04 · week left 41%`, as much of it as these cells hold.
 
-    How many are free later is told where that leaves `spare` cells of them.
+    How many are free later is only said where that leaves `spare` cells.
     """
     names = short_names(state)
     parts = [Span(f"{found.free} of {len(state.accounts)} free", Style.GOOD)]
@@ -263,7 +263,7 @@ def fleet_line(state: State, found: Fleet, now: datetime, room: int, spare: int 
 
 
 def window_title(state: State, found: Fleet) -> str:
-    """The title of the terminal's window: the worst figure first, as a tab shows only its beginning."""
+    """Return the title of the terminal's window: the worst figure first, as a tab shows only its beginning."""
     if found.worst is None:
         return "Claude Tracker"
     name, window = found.worst

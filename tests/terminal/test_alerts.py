@@ -94,7 +94,7 @@ def test_a_window_that_is_open_again_is_no_longer_called_full() -> None:
 
 
 def test_an_alert_after_the_clock_was_set_back_is_news() -> None:
-    screen = Screen(opened_at=after(hours=1), cleared_at=after(hours=1)).since(NOW)
+    screen = Screen(opened_at=after(hours=1), cleared_at=after(hours=1)).follow_clock(NOW)
     assert top(draw(logged(CROSSED), screen)).startswith("⚠ work@")
 
 

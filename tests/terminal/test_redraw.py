@@ -8,7 +8,7 @@ import pytest
 
 from monitor.terminal.frame import frame
 from monitor.terminal.screen import Pane, Screen
-from monitor.terminal.table import Kept
+from monitor.terminal.table import RenderCache
 from monitor.terminal.text import Size
 from tests.builders import NOW
 from tests.terminal.factories import STATES
@@ -16,7 +16,7 @@ from tests.terminal.factories import STATES
 
 @pytest.mark.parametrize("seed", range(8))
 def test_frames_over_hours_of_changes_are_those_of_nothing_kept(seed: int) -> None:
-    chance, now, kept = random.Random(seed), NOW, Kept()
+    chance, now, cache = random.Random(seed), NOW, RenderCache()
     state, screen, size = STATES["twenty"](NOW), Screen(pane=Pane.DETAIL), Size(120, 40)
     for _ in range(150):
         now += timedelta(seconds=chance.choice((0.3, 1, 1, 1, 7, 59, 60, 1800)))
@@ -39,7 +39,7 @@ def test_frames_over_hours_of_changes_are_those_of_nothing_kept(seed: int) -> No
                 others = list(STATES["mixed"](now).accounts.values())
                 changed = replace(account, down=chance.choice(others).down)
                 state = replace(state, accounts={**state.accounts, name: changed})
-        drawn = frame(state, screen, now, size, kept=kept)
+        drawn = frame(state, screen, now, size, cache=cache)
         anew = frame(state, screen, now, size)
         assert drawn.text == anew.text, (seed, now)
         assert drawn == anew, (seed, now)

@@ -1,6 +1,6 @@
-"""The port of the site: its sockets, and how much of this process whoever connects there may take.
+"""The sockets of the site, and the limits of its connections.
 
-Everybody on this machine can connect to a loopback port. Connections that never end their request, or never read their
+Every user of this machine can connect to a loopback port. Connections that never end their request, or never read their
 answer, must not cost the program its descriptors, its memory or a scrape: each limit here ends or refuses some of them.
 """
 
@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import Final
 
 HEAD_SECS: Final = 5.0
-"""Limit of a request's head; of a new connection, from its start, with the TLS handshake."""
+"""Limit of a request's head; that of a new connection includes the TLS handshake."""
 READ_SECS: Final = 10.0
 """The longest that a client may read nothing of its answer."""
 STALLED_SECS: Final = 0.1
-"""A client that has read nothing for so long gives its place among the requests to another."""
+"""A client that has read nothing for so long loses its place to a new request, where all are taken."""
 MAX_CONNECTIONS: Final = 1000
 MAX_REQUESTS: Final = 40
 """Requests at one moment; the same number as node_exporter's `--web.max-requests`."""
 LOOK_SECS: Final = 1.0
-"""Between two looks at the connections, and two attempts to accept once descriptors have run out."""
+"""Between two checks of all connections, and two attempts to accept while there are no descriptors."""
 
 _SEND_BUFFER: Final = 256 * 1024
-"""Of each connection, in the system; by itself it grows to megabytes for a client that does not read."""
+"""The kernel's buffer of each connection, which else grows to megabytes for a client that does not read."""
 _HIGHEST_PORT: Final = 65535
 _BACKLOG: Final = 128
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address of the host, blocking; "" and "::" are all of IPv4 and IPv6. Raises OSError."""
+    """Listen on every address of the host, blocking; "" and "::" are all IPv4 and IPv6 addresses. Raises OSError."""
     if not 0 <= port <= _HIGHEST_PORT:
         raise OverflowError(port)
     if host in ("", "::") and socket.has_dualstack_ipv6():
@@ -51,7 +51,7 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
             sockets.append(_listen(family, str(at[0]), port))
         except OSError as error:
             failure = error
-            if error.errno != errno.EADDRNOTAVAIL:  # which an address of a family is that is off
+            if error.errno != errno.EADDRNOTAVAIL:  # such as an IPv6 address where IPv6 is disabled
                 break
         else:
             port = port or int(sockets[0].getsockname()[1])
@@ -67,7 +67,7 @@ def _listen(family: int, host: str, port: int, *, both: bool = False) -> socket.
 
 
 class Connection(asyncio.Protocol):
-    """One client: passes everything on to the protocol that answers, and knows what is waited for."""
+    """One client: passes everything on to the protocol that answers, and knows since when it waits for what."""
 
     def __init__(
         self,
@@ -81,13 +81,13 @@ class Connection(asyncio.Protocol):
         self._has_more = False
         self._unread = 0
         self.handshake: asyncio.Task[None] | None = None
-        """The task that connects it, until it is connected."""
+        """The task that connects it, which ends with the TLS handshake."""
         self.requests = 0
         """The number of its requests that are being answered: 1 or none."""
         self.head_since: float | None = self._loop.time()
-        """Since when the rest of a request's head is awaited; None while nothing, or an answer, is."""
+        """Since when the rest of a request's head is awaited; None while it is idle or answered."""
         self.unread_since: float | None = None
-        """Since when the client has read nothing of what there is for it; None where it has read all."""
+        """Since when the client has read nothing of its answer; None where it has read all."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - that of a stream is
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
             self._has_more = False
 
     def is_overdue(self, now: float) -> bool:
-        """Look what the client has read since the last look, and say whether it has had time enough."""
+        """Check what the client has read since the last call, and return whether a limit is exceeded."""
         unread = self._transport.get_write_buffer_size() if self._transport else 0
         if not unread:
             self.unread_since = None
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
         )
 
     def abort(self) -> None:
-        """End the connection at once; what the client has not read is forgotten, by the system too."""
+        """End the connection at once, and discard what the client has not read, also in the kernel."""
         if self._transport is not None:
             sock = self._transport.get_extra_info("socket")
             if self._transport.get_write_buffer_size() and sock is not None:
@@ -151,9 +151,9 @@ class Connection(asyncio.Protocol):
 
 
 class Listener:
-    """Accepts connections on the sockets, within limits, for as long as `run` does.
+    """Accepts connections on the sockets, within the limits, while `run` runs.
 
-    Each is answered by a protocol of `answer`, over TLS where `tls` has a context at that moment.
+    `answer` makes the protocol of each; `tls` returns the TLS context of the moment, None for plain HTTP.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Listener:
 
     @contextmanager
     def answering(self, transport: asyncio.BaseTransport | None) -> Iterator[bool]:
-        """Count a request; False where there are too many, unless one that is not read gives up its place."""
+        """Count a request. Yields False where there are too many, and none that has stalled can be ended for it."""
         connection = transport.get_protocol() if transport else None
         if not isinstance(connection, Connection):  # it is gone
             yield False
@@ -213,7 +213,7 @@ class Listener:
                 accepted, _ = await loop.sock_accept(listening)
             except ConnectionAbortedError:
                 continue  # the client is gone already
-            except OSError as error:  # there are no descriptors, mostly
+            except OSError as error:  # mostly EMFILE
                 _log.warning("new connections to the metrics wait: %s", error.strerror)
                 await asyncio.sleep(LOOK_SECS)
                 continue
@@ -225,7 +225,7 @@ class Listener:
                 connection = Connection(self._answer(), self._forget)
                 self._connections[connection] = None
                 connection.handshake = group.create_task(self._connect(connection, accepted))
-            await asyncio.sleep(0)  # the others of this process have a turn, however many come
+            await asyncio.sleep(0)  # lets other tasks run, however many clients come
 
     async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
         tls = self._tls()
@@ -237,7 +237,7 @@ class Listener:
                 ssl_handshake_timeout=HEAD_SECS if tls else None,
                 ssl_shutdown_timeout=LOOK_SECS if tls else None,
             )
-        except (OSError, TimeoutError) as error:  # no TLS, or not as it is wanted
+        except (OSError, TimeoutError) as error:  # mostly of the TLS handshake
             _log.debug("connection not accepted: %s", error)
             self._forget(connection)
 
@@ -245,7 +245,7 @@ class Listener:
         self._connections.pop(connection, None)
 
     def _make_room(self) -> bool:
-        """End the oldest connection that does not end its request, else the oldest idle one."""
+        """End the oldest connection whose request is unfinished, else the oldest idle one; False if there is none."""
         waiting = [one for one in self._connections if not one.requests]
         late = next((one for one in waiting if one.head_since is not None), None)
         oldest = late or next(iter(waiting), None)
@@ -255,7 +255,7 @@ class Listener:
         return oldest is not None
 
     async def _end_overdue(self) -> None:
-        """Look after the connections, once a second."""
+        """End the connections that exceed a limit, once a second."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_SECS)
@@ -268,7 +268,7 @@ class Listener:
 
 
 def _room_for_connections(connections: int) -> int:
-    """Return how many connections leave a quarter of all descriptors (at most 64) free for polls and state."""
+    """Return the most connections that leave a quarter of all descriptors (at most 64) free for polls and state."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -279,7 +279,7 @@ def _room_for_connections(connections: int) -> int:
 
 
 def cannot_listen(where: str, error: Exception) -> str:
-    """Say in one line what is wrong, where, and what to do."""
+    """Return the error message of a port that cannot be listened on."""
     what = _WORDS.get(error.errno) if isinstance(error, OSError) else None
     what = what or "this is no address that can be listened on"
     return (

@@ -1,9 +1,8 @@
-"""The headers of a request: they say if it may be answered, and in which form (RFC 9110, section 12.5). Pure.
+"""The headers of a request: whether it may be answered, and in which format (RFC 9110, section 12.5). Pure.
 
-Refused is what a foreign web page in the user's browser could have sent: a page can make a browser ask a loopback port
-under the name of a site of its own that resolves to 127.0.0.1 (then `Host` is that name), or directly (then `Origin` or
-`Sec-Fetch-Site` says so). A link that the user follows is neither: the page that it stands on sees nothing of what the
-browser then shows.
+Requests that a foreign web page in the user's browser may have sent are refused. Such a page can reach a loopback port
+by a name of its own that resolves to 127.0.0.1 (then `Host` is that name), or directly (then `Origin` or
+`Sec-Fetch-Site` says so). A link that the user follows is allowed: the page with the link cannot read the answer.
 """
 
 import re
@@ -26,22 +25,22 @@ _HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:@/\s]+)
 
 @dataclass(frozen=True, slots=True)
 class HostCheck:
-    """The names under which the site may be asked, and patterns of names; `any_ip` where it listens everywhere."""
+    """The names and patterns that `Host` may be; with `any_ip` also every IP address."""
 
     names: frozenset[str]
     patterns: tuple[str, ...] = ()
     any_ip: bool = False
 
     def refusal(self, headers: Mapping[str, str]) -> HTTPStatus | None:
-        """421 for a foreign `Host`, 403 for another site's request, None for a welcome one."""
+        """Return 421 for a foreign `Host`, 403 for another site's request, None for one that may be answered."""
         host = headers.get("Host", "")
         if not self.knows(host):
             return HTTPStatus.MISDIRECTED_REQUEST
-        # An origin's scheme says nothing: a proxy in front may speak TLS where we do not.
+        # The origin's scheme may differ: a proxy in front may speak TLS where we do not.
         if "Origin" in headers and headers["Origin"].lower().partition("://")[2] != host.lower():
             return HTTPStatus.FORBIDDEN
         foreign = headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-        # A person follows a link, as opposed to a page that loads, frames or reads another.
+        # The user follows a link; a page that loads, frames or reads another has other values.
         wanted = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
         return HTTPStatus.FORBIDDEN if foreign and wanted != ("navigate", "document") else None
 
@@ -56,7 +55,7 @@ class HostCheck:
 
 
 def host_check_for(listen: str, machine: str, hosts: tuple[str, ...] = ()) -> HostCheck:
-    """Make the check of a site that listens on the address or name `listen`, on a machine named `machine`.
+    """Return the check of a site that listens on the address or name `listen`, on a machine named `machine`.
 
     `hosts` are further names or patterns, such as "*.svc.cluster.local".
     """
@@ -71,12 +70,12 @@ def listens_everywhere(listen: str) -> bool:
 
 
 def is_loopback(listen: str) -> bool:
-    """Return whether only this machine can connect there; a name other than localhost may be anywhere."""
+    """Return whether only this machine can connect there; of names, only localhost is known to be."""
     return ip_address(listen).is_loopback if is_ip(listen) else listen.lower() == "localhost"
 
 
 def address(host: str, port: int) -> str:
-    """Write the address as a URL or a setting has it."""
+    """Render the address as in a URL or a setting."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -95,18 +94,18 @@ def is_ip(text: str) -> bool:
 
 
 def is_name(host: str) -> bool:
-    """Return whether a setting can name this, which was parsed from a `Host` header."""
+    """Return whether this name from a `Host` header is one that a setting can contain."""
     return len(host) <= _LONGEST and re.fullmatch(r"[a-z0-9._:-]+", host) is not None
 
 
 def setting(*hosts: str) -> str:
-    """Write the line of the settings that lets these names through."""
+    """Return the line of the settings that allows these names."""
     return "exporter.hosts = [{}]".format(", ".join(f'"{host}"' for host in hosts))
 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One item of an Accept header. `q` is 0 (never) to 1; a `q` that cannot be read counts as never."""
+    """One item of an Accept header. `q` is from 0 (never) to 1, and 0 where it is malformed."""
 
     name: str
     version: str
@@ -115,10 +114,10 @@ class Preference:
 
 @lru_cache(maxsize=32)  # a scraper asks by the same words each time
 def content_type(accept: str) -> str:
-    """`OPENMETRICS` where the client names it in a version that we speak and likes text no better, else `TEXT`.
+    """Return `OPENMETRICS` where the client accepts a version of it that we speak, and prefers no text, else `TEXT`.
 
-    prometheus_client's own `choose_encoder` takes no quality into account and answers one that it does not speak under
-    the name of that version; a test shows it.
+    prometheus_client's own `choose_encoder` ignores `q`, and labels its answer with versions that it does not speak; a
+    test shows it.
     """
     wanted = parse_preferences(accept)
 

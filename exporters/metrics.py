@@ -1,6 +1,6 @@
-"""The metrics of the public interface: what each is called, what it says, and its samples of one account or of all.
+"""The metrics of the public interface: name, HELP text, and the samples of one account or of all together.
 
-A value that is not known is left out: no series, rather than 0 or NaN. HELP texts are constant.
+A value that is not known has no series, rather than 0 or NaN. HELP texts are constant.
 """
 
 import platform
@@ -42,8 +42,8 @@ JUST_AFTER: Final = timedelta(microseconds=1)
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 _revision: Final = cache(revision)
 
-_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
-"""The characters of a label value that no scraper can read, and that would cost it the whole page."""
+_UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""The characters of a label value for which scrapers refuse the whole page."""
 
 Labels = tuple[str, ...]
 Sample = tuple[Labels, float | None]
@@ -51,7 +51,7 @@ Sample = tuple[Labels, float | None]
 
 @dataclass(frozen=True)
 class Row:
-    """One account at one instant. `title` is its `account` label, which no other account has."""
+    """One account at one instant. `title` is the value of its label `account`, which is unique."""
 
     title: str
     account: AccountState
@@ -65,13 +65,13 @@ class Row:
 
     @cached_property
     def windows(self) -> Sequence[Window]:
-        """Return one for each label; none where the values are too old to be shown."""
+        """Return the windows, one for each label; none once the values are too old to be shown."""
         shown = self.account.windows(self.now) if self.is_fresh else ()
         return list({label_text(window.key): window for window in shown}.values())
 
     @cached_property
     def forecasts(self) -> Mapping[str, Forecast]:
-        """Return those of the windows that are shown."""
+        """Return the forecasts of these windows."""
         expected = self.account.newest_forecast(self.now)
         known = expected.windows if expected else ()
         found = {
@@ -83,13 +83,13 @@ class Row:
 
     @property
     def extra(self) -> ExtraUsage | None:
-        """Return the money, where there is any to spend."""
+        """Return the extra usage, where it is enabled."""
         usage = self.account.usage if self.is_fresh else None
         extra = usage.extra_usage if usage else None
         return extra if extra is not None and extra.enabled else None
 
-    def next_turn(self) -> datetime:
-        """Return the first instant from which samples other than countdowns differ, though nothing happens."""
+    def valid_until(self) -> datetime:
+        """Return the first instant at which time alone changes a sample that is no countdown."""
         account = self.account
         at = [request + HOUR for request in account.requests]
         at += firing_ends(account)
@@ -117,8 +117,8 @@ class Fleet:
     def pool(self) -> PoolForecast | None:
         return self.state.fresh_pool(self.now)
 
-    def next_turn(self) -> datetime:
-        """Return the same as of a row."""
+    def valid_until(self) -> datetime:
+        """Return the first instant at which time alone changes a sample."""
         at = list(condition_ends(self.state.conditions))
         if self.state.pool is not None:
             at.append(self.state.pool.at + fresh_for(self.state.policy.interval) + JUST_AFTER)
@@ -129,9 +129,9 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
-    """One metric: the values of its `labels`, which are sorted, and None for what is not known.
+    """One metric, with its sorted `labels`; the samples of a counter end in `_total`, those of an info in `_info`.
 
-    `kind` is `gauge`, `counter` or `info`; the samples of a counter end in `_total`, those of an info in `_info`.
+    A sample is the labels' values, and a number or None for one that is not known.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Family:
 
 
 def titles_of(accounts: Iterable[AccountState]) -> list[str]:
-    """Return the `account` labels: a repeated title is numbered from its second use: `work`, `work (2)`."""
+    """Return the values of the label `account`; a repeated title is numbered: `work`, `work (2)`."""
     taken: dict[str, None] = {}
     for account in accounts:
         title = label_text(account.account.title)
@@ -163,7 +163,7 @@ def titles_of(accounts: Iterable[AccountState]) -> list[str]:
 def label_text(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
-    return _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _of_window(name: str, text: str, value: Callable[[Window, Row], float | None]) -> Family:
@@ -203,7 +203,7 @@ def _week_cost(row: Row) -> float | None:
 
 
 def _week_expiring(row: Row) -> float | None:
-    """Absent once the week has reset, and where its forecast is as old as values that are no longer shown."""
+    """Return None once the week has reset, and while its values or forecast are too old to be shown."""
     forecast = row.account.newest_forecast(row.now) if row.is_fresh else None
     week = next((window for window in row.windows if window.key == SEVEN_DAYS), None)
     return forecast.week_expiring if forecast and week and week.confirmed else None
@@ -218,7 +218,7 @@ def _of_money(name: str, text: str, amount: Callable[[ExtraUsage], SupportsFloat
 
 
 def _alerts(row: Row) -> Iterator[Sample]:
-    """Give each rule that may speak of the account a series, and in any case what fires."""
+    """Yield a sample for each rule that applies to the account, and for what fires."""
     rules = row.policy.alerts
     fires = dict.fromkeys(rules_of_account(row.account.account.name, rules), 0)
     fires |= {alert.rule: 1 for alert in firing_of_account(row.account, rules, row.now)}
@@ -226,7 +226,7 @@ def _alerts(row: Row) -> Iterator[Sample]:
 
 
 def _failures(row: Row) -> Iterator[Sample]:
-    """Give every reason its series from the start, so that a first failure is an increase."""
+    """Yield a sample for each reason, 0 from the start, so that a first failure is an increase."""
     return (((row.title, reason), row.account.failures.get(reason, 0)) for reason in Reason)
 
 
@@ -243,10 +243,10 @@ def _fleet_alerts(fleet: Fleet) -> Iterator[Sample]:
     return ((("", kind), value) for kind, value in fires.items())
 
 
-def _counted(
+def _channel_counts(
     fleet: Fleet, values: Iterable[str], counts: Mapping[tuple[str, str], int]
 ) -> list[Sample]:
-    """Give every value its series of each channel from the start, as failures are given theirs."""
+    """Return a sample for each channel and value, 0 from the start, as of failures."""
     channels = fleet.state.notifications.channels
     pairs = dict.fromkeys([(channel, str(value)) for channel in channels for value in values], 0)
     return sorted((pairs | dict(counts)).items())
@@ -335,7 +335,7 @@ ACCOUNT_FAMILIES: Final[Sequence[Family]] = (
     _of_account(
         "backoff_until_timestamp_seconds",
         "Until when nothing is sent for the account, in seconds since 1970; absent while it need not wait.",
-        lambda row: _timestamp(_still_to_come(row.account.backoff_until, row.now)),
+        lambda row: _timestamp(_unless_past(row.account.backoff_until, row.now)),
     ),
     _of_account(
         "requests_last_hour",
@@ -422,20 +422,22 @@ FLEET_FAMILIES: Final[Sequence[Family]] = (
     _of_all(
         "alerts_muted_until_timestamp_seconds",
         "Until when alerts are muted, in seconds since 1970; absent while they are not.",
-        lambda fleet: _timestamp(_still_to_come(fleet.state.muted_until, fleet.now)),
+        lambda fleet: _timestamp(_unless_past(fleet.state.muted_until, fleet.now)),
     ),
     Family(
         "claude_usage_notifications",
         "Notifications that a channel delivered, by what they say.",
         ("channel", "kind"),
-        of_all=lambda fleet: _counted(fleet, AlertKind, fleet.state.notifications.told),
+        of_all=lambda fleet: _channel_counts(fleet, AlertKind, fleet.state.notifications.told),
         kind="counter",
     ),
     Family(
         "claude_usage_notification_failures",
         "Notifications that a channel could not deliver, by reason.",
         ("channel", "reason"),
-        of_all=lambda fleet: _counted(fleet, ChannelReason, fleet.state.notifications.failed),
+        of_all=lambda fleet: _channel_counts(
+            fleet, ChannelReason, fleet.state.notifications.failed
+        ),
         kind="counter",
     ),
     Family(
@@ -484,5 +486,5 @@ def _whole_seconds(duration: timedelta | None) -> int | None:
     return None if duration is None else int(duration.total_seconds())
 
 
-def _still_to_come(at: datetime | None, now: datetime) -> datetime | None:
+def _unless_past(at: datetime | None, now: datetime) -> datetime | None:
     return at if at is not None and at > now else None

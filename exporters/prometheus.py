@@ -1,7 +1,7 @@
-"""The state as a Prometheus page. What has not changed since the last scrape is not made anew; it never polls.
+"""The state as a Prometheus page, of which each scrape renders only what has changed. A scrape causes no poll.
 
-The page has two parts: a stable one, whose lines are kept for each account until its state changes or an instant is
-reached that changes what is said of it, and one that is new in each scrape: countdowns, and figures of this process.
+The page has two parts: a stable one, whose lines are kept for each account until its state changes or the time makes
+another value of it, and one that is new in each scrape: countdowns, and the metrics of this process.
 """
 
 import struct
@@ -41,19 +41,19 @@ MILLION: Final = 1_000_000
 
 SENT_AT_ONCE: Final = 512 * 1024
 LONG: Final = 64 * 1024
-"""In bytes: to compress so much takes longer than the way into a thread."""
+"""In bytes: more is compressed in a thread, since it takes longer than starting one."""
 
 _GZIP_HEAD: Final = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"
-"""A member that is deflated fast, at no time, on no system in particular (RFC 1952)."""
+"""The header of a gzip member: fastest compression, no time, unknown system (RFC 1952)."""
 
 _END: Final = b"# EOF\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The lines of one account by family, which hold until this instant.
+    """The lines of one account, family by family, which are valid until an instant.
 
-    Its `countdowns` have a place for the seconds of each, which `ends` at that microsecond since 1970.
+    `countdowns` has a placeholder for the seconds of each, and `ends` its end, in microseconds since 1970.
     """
 
     row: Row
@@ -62,8 +62,8 @@ class Block:
     countdowns: bytes
     ends: tuple[int, ...]
 
-    def holds_of(self, row: Row) -> bool:
-        """Return whether the same would be said of this row."""
+    def is_valid_for(self, row: Row) -> bool:
+        """Return whether this row has the same lines."""
         own = self.row
         return (
             own.account is row.account
@@ -75,7 +75,7 @@ class Block:
 
 
 class Form:
-    """One form of the stable part: its bytes, and these deflated, once that was asked for."""
+    """The stable part in one format: its bytes, and these compressed, once that was asked for."""
 
     def __init__(self, families: Sequence[bytes], *, openmetrics: bool) -> None:
         self.openmetrics = openmetrics
@@ -89,18 +89,18 @@ class Form:
     def is_deflated(self) -> bool:
         return self._deflated is not None
 
-    def deflated(self) -> tuple[bytes, int]:
-        """Return the bytes, which another stream may follow, and their checksum. Other threads may run meanwhile."""
+    def deflate(self) -> tuple[bytes, int]:
+        """Return the compressed bytes, which more may follow, and the checksum. It releases the GIL."""
         if self._deflated is None:
-            deflate = _deflate()
-            deflated = deflate.compress(self.body) + deflate.flush(zlib.Z_FULL_FLUSH)
+            compressor = _compressor()
+            deflated = compressor.compress(self.body) + compressor.flush(zlib.Z_FULL_FLUSH)
             self._deflated = deflated, zlib.crc32(self.body)
         return self._deflated
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One scrape in the form that was asked for."""
+    """One scrape in the format that was asked for: the stable part, and the `fresh` one."""
 
     form: Form
     fresh: bytes
@@ -111,7 +111,7 @@ class Page:
 
     @property
     def size(self) -> int:
-        """Return its length in bytes."""
+        """Return the length in bytes."""
         return len(self.form.body) + len(self.fresh)
 
     def body(self) -> bytes:
@@ -126,25 +126,25 @@ class Page:
         yield b"".join((body, self.fresh))
 
     @property
-    def is_soon_compressed(self) -> bool:
-        """Return whether what is new to be compressed is short."""
+    def compresses_quickly(self) -> bool:
+        """Return whether little is left to compress, so that it needs no thread."""
         return (len(self.fresh) if self.form.is_deflated else self.size) <= LONG
 
     def gzip(self) -> bytes:
-        """Make one gzip member; not soon compressed, it takes milliseconds, in which other threads may run."""
-        deflated, check = self.form.deflated()
-        deflate = _deflate()
-        fresh = deflate.compress(self.fresh) + deflate.flush()
+        """Make one gzip member. It releases the GIL."""
+        deflated, check = self.form.deflate()
+        compressor = _compressor()
+        fresh = compressor.compress(self.fresh) + compressor.flush()
         trailer = struct.pack("<II", zlib.crc32(self.fresh, check), self.size & 0xFFFF_FFFF)
         return b"".join((_GZIP_HEAD, deflated, fresh, trailer))
 
 
-def _deflate() -> "zlib._Compress":
+def _compressor() -> "zlib._Compress":
     return zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
 
 
 class Exposition:
-    """Makes pages of one state after another, and keeps what may stay for the next one."""
+    """Renders pages of one state after another, and keeps what the next page can use again."""
 
     def __init__(self) -> None:
         self._state: State | None = None
@@ -155,7 +155,7 @@ class Exposition:
         self._forms: dict[bool, Form] = {}
 
     def steps(self, state: State, now: datetime) -> Iterator[None]:
-        """Take up the state as it is now, in short steps, of one scrape at a time."""
+        """Render the stable part of the state, in short steps; one scrape at a time."""
         if state is self._state and self._since <= now < self._until:
             return
         blocks: dict[str, Block] = {}
@@ -163,7 +163,7 @@ class Exposition:
         for title, (name, account) in zip(titles, state.accounts.items(), strict=True):
             row = Row(title, account, name == state.logged_in, state.policy, now)
             block = self._blocks.get(name)
-            blocks[name] = block if block is not None and block.holds_of(row) else _block(row)
+            blocks[name] = block if block is not None and block.is_valid_for(row) else _block(row)
             yield
         fleet = Fleet(state, now)
         families = list[bytes]()
@@ -176,11 +176,11 @@ class Exposition:
         ends = [end for block in blocks.values() for end in block.ends]
         self._countdowns = b"".join([block.countdowns for block in blocks.values()]), ends
         self._state, self._since, self._blocks = state, now, blocks
-        self._until = min((fleet.next_turn(), *(block.until for block in blocks.values())))
+        self._until = min((fleet.valid_until(), *(block.until for block in blocks.values())))
         self._families, self._forms = families, {}
 
     def page(self, now: datetime, accept: str, others: Iterable[Collector] = ()) -> Page:
-        """Make the page in the form that the Accept header asks for; `others` follow our metrics."""
+        """Render the page in the format that the Accept header asks for; the metrics of `others` come last."""
         openmetrics = content_type(accept) == OPENMETRICS
         if openmetrics not in self._forms:
             self._forms[openmetrics] = Form(self._families, openmetrics=openmetrics)
@@ -189,22 +189,22 @@ class Exposition:
         seconds = [(end - clock) // MILLION for end in ends]
         fresh = [
             head_of(COUNTDOWN, openmetrics=openmetrics),
-            _counted_down(lines, seconds),
+            _fill_countdowns(lines, seconds),
             *_lines_of_others(others, openmetrics=openmetrics),
         ]
         return Page(self._forms[openmetrics], b"".join(fresh))
 
 
 def render_textfile(state: State, now: datetime) -> str:
-    """Render what node_exporter is to read from a file: no countdowns, which would stand still in it."""
+    """Render the page for a file that node_exporter reads, without countdowns, which would stand still."""
     exposition = Exposition()
     for _ in exposition.steps(state, now):
         pass
     return exposition.page(now, "").form.body.decode()
 
 
-def _counted_down(lines: bytes, seconds: Sequence[int]) -> bytes:
-    """Fill in the values, of which those of many days are not written as whole numbers."""
+def _fill_countdowns(lines: bytes, seconds: Sequence[int]) -> bytes:
+    """Fill in the values; the library writes those from a million on with an exponent."""
     if max(seconds, default=0) < MILLION:
         return lines % tuple(seconds)
     values = [_number(value).encode() for value in seconds]
@@ -213,28 +213,28 @@ def _counted_down(lines: bytes, seconds: Sequence[int]) -> bytes:
 
 def _block(row: Row) -> Block:
     ends = {w.key: (w.resets_at - EPOCH) // MICROSECOND for w in row.windows if w.resets_at}
-    begun = [_begun(COUNTDOWN, (row.title, key)).replace("%", "%%") for key in ends]
+    heads = [_line_head(COUNTDOWN, (row.title, key)).replace("%", "%%") for key in ends]
     return Block(
         row,
-        row.next_turn(),
+        row.valid_until(),
         tuple([_lines(family, family.of_account(row)) for family in ACCOUNT_FAMILIES]),
-        "".join(f"{line}%d.0\n" for line in begun).encode(),
+        "".join(f"{head}%d.0\n" for head in heads).encode(),
         tuple(ends.values()),
     )
 
 
 def _lines(family: Family, samples: Iterable[Sample]) -> bytes:
-    """Write the lines of samples whose value is known."""
+    """Render the samples whose value is known."""
     lines = [
-        f"{_begun(family, labels)}{_number(value)}\n"
+        f"{_line_head(family, labels)}{_number(value)}\n"
         for labels, value in samples
         if value is not None
     ]
     return "".join(lines).encode()
 
 
-def _begun(family: Family, values: Iterable[str]) -> str:
-    """Write a sample's line up to its value."""
+def _line_head(family: Family, values: Iterable[str]) -> str:
+    """Render a sample's line up to its value."""
     escaped = [
         label_text(value).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
         for value in values
@@ -253,29 +253,29 @@ def _number(value: float) -> str:
 
 @cache
 def head_of(family: Family, *, openmetrics: bool) -> bytes:
-    """Return what the library writes before the samples of a metric."""
+    """Return the HELP, TYPE and UNIT lines of a metric, as the library writes them."""
     return _head(family.name, family.help, family.kind, family.unit, openmetrics=openmetrics)
 
 
 @cache
 def _head(name: str, text: str, kind: str, unit: str, *, openmetrics: bool) -> bytes:
-    alone = _Collected([Metric(name, text, kind, unit)])
+    empty = _EmptyMetric(Metric(name, text, kind, unit))
     if openmetrics:
-        written: bytes = generate_openmetrics(alone)  # type: ignore[no-untyped-call]  # the library's own gap
-        return written.removesuffix(_END)
-    return generate_latest(alone)
+        head: bytes = generate_openmetrics(empty)  # type: ignore[no-untyped-call]  # the library's own gap
+        return head.removesuffix(_END)
+    return generate_latest(empty)
 
 
 @dataclass(frozen=True, slots=True)
-class _Collected(Collector):
-    metrics: list[Metric]
+class _EmptyMetric(Collector):
+    metric: Metric
 
     def collect(self) -> Iterator[Metric]:
-        yield from self.metrics
+        yield self.metric
 
 
 def _lines_of_others(collectors: Iterable[Collector], *, openmetrics: bool) -> Iterator[bytes]:
-    """Write what these collect, none of which has labels, and the end of the page where the form has one."""
+    """Render what these collect, which has no labels, and the end of an OpenMetrics page."""
     for collector in collectors:
         for metric in collector.collect():
             yield _head(

@@ -1,4 +1,4 @@
-"""The site on `exporter.listen`: metrics, two probes, and the status page. It reads the state; it causes nothing."""
+"""The site on `exporter.listen`: metrics, two probes, and the status page. It reads the state, and changes nothing."""
 
 import asyncio
 import logging
@@ -45,25 +45,25 @@ HEADERS: Final = {
 }
 
 SHUTDOWN_SECONDS: Final = 0.1
-"""The longest that a request which still arrives holds up the stop. Answers take no time; 0 would mean no limit."""
+"""The longest that an unfinished request delays the stop; 0 would mean no limit."""
 
 KEEP_ALIVE_SECONDS: Final = 310.0
-"""A Prometheus keeps its connection for 5 minutes: let it be the one that ends it."""
+"""Longer than the 5 minutes after which Prometheus closes an idle connection itself."""
 
 EVENT_SECONDS: Final = 1.0
 MOST_FOLLOWERS: Final = 10
-"""Open pages that are kept up to date: each is one of the requests that are answered at a time."""
+"""The most status pages that are kept up to date; each takes the place of one request."""
 
 STEP_SECONDS: Final = 0.001
 LONG_PAGE: Final = 64 * 1024
-"""In bytes: a page that is sent in pieces."""
+"""In bytes: a longer page is sent in pieces."""
 
 MOST_REFUSED: Final = 20
-"""The most refused names that are remembered: whoever asks could make up any number of them."""
+"""The most refused names that are kept, since a client can make up any number of them."""
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Neither what is wrong with a request nor that a client is gone: anybody could fill the log with that."""
+    """Return False for malformed requests and broken connections, with which any client could fill the log."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | ConnectionError)
 
@@ -73,7 +73,7 @@ _log.addFilter(_is_ours)
 
 
 class LoopLag(Collector):
-    """The longest that something due had to wait for the loop within the last minute."""
+    """Measures the longest delay of the event loop within the last minute."""
 
     EVERY: Final = 0.25
     COUNT: Final = 240
@@ -98,8 +98,8 @@ class LoopLag(Collector):
         )
 
 
-class Figures(Collector):
-    """The figures of a collector, taken no more than once a second: the system takes long to tell them."""
+class SlowCollector(Collector):
+    """The metrics of another collector, which is asked at most once a second: reading /proc takes long."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
@@ -116,8 +116,7 @@ class Figures(Collector):
 class Site:
     """Serves views of `state()` at `now()`. Use it as an async context, or start and stop it.
 
-    A `sock` that listens already is served on instead, and closed in the end; its address is then the site's.
-    What asks a disk or a resolver runs `in_thread`.
+    With a `sock` that listens already, that is its address; `stop` closes it. Disk and name lookups run `in_thread`.
     """
 
     def __init__(
@@ -137,22 +136,22 @@ class Site:
         self.config = config
         self._sock = sock
         self.port = config.port
-        """The port that is listened on: once started, the system's choice where 0 was asked for."""
+        """The port; after `start`, the one that the system chose where it was 0."""
         self._host_check = host_check_for(config.host, socket.gethostname(), config.hosts)
         self._exposition = Exposition()
         self._writing = asyncio.Lock()
         self._lag = LoopLag()
-        self._process = Figures(ProcessCollector(registry=None))
+        self._process = SlowCollector(ProcessCollector(registry=None))
         self._followers = 0
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._web = WebConfigFile(config.web_config, in_thread)
         self.refused_hosts: tuple[str, ...] = ()
-        """The first names that were asked for and are none of ours, each once."""
+        """The first names in `Host` that were refused."""
 
     async def start(self) -> None:
-        """Listen. Raises a `TrackerError` that names the address or the file where that is not possible."""
+        """Start to serve. Raises a TrackerError that names the address or file where that is not possible."""
         host, port = self.config.host, self.config.port
         await self._web.load()
         try:
@@ -178,12 +177,12 @@ class Site:
             asyncio.create_task(self._lag.measure()),
         ]
 
-    async def ended(self) -> None:
-        """Wait for as long as the site is served. Raises what a bug of ours has ended it with."""
+    async def wait_closed(self) -> None:
+        """Wait until it is stopped. Raises the exception of a bug that has ended it."""
         await asyncio.gather(*self._tasks)
 
     async def stop(self) -> None:
-        """Close the port and every connection, at once; and the socket that was passed, also one never served on."""
+        """Close the port and every connection at once, and the passed socket, even where it was not started."""
         runner, self._runner = self._runner, None
         for task in self._tasks:
             task.cancel()
@@ -204,14 +203,14 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Return where a browser on this machine finds the status page."""
+        """Return the URL of the status page for a browser on this machine."""
         host = "localhost" if listens_everywhere(self.config.host) else self.config.host
         scheme = "https" if self._web.current.tls else "http"
         return f"{scheme}://{address(host, self.port)}/"
 
     @property
     def metrics_url(self) -> str:
-        """Return where a client on this machine finds the metrics."""
+        """Return the URL of the metrics for a client on this machine."""
         return f"{self.url.rstrip('/')}{self.config.metrics_path}"
 
     def _application(self) -> web.Application:
@@ -229,7 +228,7 @@ class Site:
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse strangers, and whoever comes when too many are here; answer the others until they have read all."""
+        """Refuse what may not be answered, and requests beyond the limit; a request counts until its answer is read."""
         assert self._listener is not None  # noqa: S101 - it brought the request
         with self._listener.answering(request.transport) as has_room:
             refusal = self._host_check.refusal(request.headers)
@@ -238,13 +237,13 @@ class Site:
             elif not has_room:
                 response = web.Response(status=503, text=f"More than {MAX_REQUESTS} requests.\n")
             else:
-                response = await self._unauthorized(request) or await handler(request)
+                response = await self._deny(request) or await handler(request)
             await response.prepare(request)
             await response.write_eof()
             return response
 
-    async def _unauthorized(self, request: web.Request) -> web.Response | None:
-        """Refuse who does not show what the web configuration demands; None for all others."""
+    async def _deny(self, request: web.Request) -> web.Response | None:
+        """Return the refusal of a client without the certificate or password that web.yml demands, else None."""
         certificate = request.get_extra_info("peercert")
         if not self._web.current.knows_client(certificate):
             return web.Response(
@@ -275,10 +274,10 @@ class Site:
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        async with self._writing:  # who asks at the same time then finds most of it made
+        async with self._writing:  # a scrape at the same time uses what this one has rendered
             state, now = self._state(), self._now()
             for _ in self._exposition.steps(state, now):
-                # All else has its turn once a millisecond, however many accounts there are.
+                # Other tasks run once a millisecond, however many accounts there are.
                 if loop.time() - begun > STEP_SECONDS:
                     await asyncio.sleep(0)
                     begun = loop.time()
@@ -287,7 +286,7 @@ class Site:
         headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"
-            body = page.gzip() if page.is_soon_compressed else await to_thread(page.gzip)
+            body = page.gzip() if page.compresses_quickly else await to_thread(page.gzip)
             return web.Response(body=body, headers=headers)
         if page.size <= LONG_PAGE or request.method == "HEAD":
             return web.Response(body=page.body(), headers=headers)
@@ -305,7 +304,7 @@ class Site:
         return web.Response(text=page, content_type="text/html")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Send the part of the page that changes, now and whenever it differs, as server-sent events."""
+        """Send the part of the page that changes, now and after each change, as server-sent events."""
         if self._followers >= MOST_FOLLOWERS:
             return web.Response(status=503, text="Too many pages are open.\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
@@ -330,9 +329,9 @@ class Site:
         return web.Response(text="Healthy.\n")
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        """Say if a poll of every account has ended, be it well or badly; so it is where there are no accounts.
+        """Answer 200 once a poll of every account has ended, failed ones included, and 503 before.
 
-        Where nobody is polled, it is ready once it has looked for figures, which may be for nobody to find.
+        Where the API may not be asked, it is ready once Claude Code's own files have been read.
         """
         state = self._state()
         accounts = state.accounts.values()

@@ -12,7 +12,7 @@ from monitor.core.state import State
 
 
 def status_document(state: State, now: datetime) -> dict[str, Any]:
-    """Make the document of plain values, in the order of the public interface."""
+    """Return the document as plain values, in the order of the public interface."""
     return {
         "generated_at": iso(now),
         "poll_interval_secs": int(state.policy.interval.total_seconds()),
@@ -53,7 +53,7 @@ def _failure(account: AccountState) -> dict[str, Any] | None:
 
 
 def _extra(account: AccountState) -> dict[str, Any] | None:
-    """Money in whole units of its currency; None without a limit of it."""
+    """Return amounts of money in whole units of the currency; None without a limit."""
     extra = account.usage.extra_usage if account.usage else None
     if extra is None or not extra.is_limited or extra.limit is None:
         return None

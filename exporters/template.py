@@ -1,7 +1,7 @@
 """One line of text for each account, in the user's own format: for tmux, prompts, bars, Claude Code's status line.
 
-A format is text with fields in braces, as `str.format` has them: `{5h.percent:>3}`. What a field says is in the tables
-of fields; what a conversion does to it (`!j`), in `ESCAPES`. A figure that is not known is a dash, or null in JSON.
+A format is text with fields in braces, as of `str.format`: `{5h.percent:>3}`. The fields are in `ACCOUNT_FIELDS` and
+`WINDOW_FIELDS`, the conversions (`!j`) in `ESCAPES`. A value that is not known is a dash, or null in JSON.
 """
 
 import json
@@ -24,11 +24,11 @@ from monitor.core.sanitize import clean
 from monitor.core.state import State
 
 DEFAULT: Final = "{name} {5h.used} {5h.resets_in} {7d.used} {7d.resets_in}"
-"""The format of a stream of lines whose user names none."""
+"""The format of `status --watch` without `--format`."""
 
 HOUR: Final = timedelta(hours=1)
 WORST: Final = "worst"
-"""Stands for the fuller one of 5h and 7d."""
+"""The name of the fuller one of 5h and 7d in a field."""
 
 _LEVELS: Final = (
     (0.95, "critical", "#e0443e"),
@@ -39,7 +39,7 @@ _UNKNOWN: Final = ("unknown", "#808080")
 
 
 class Kind(Enum):
-    """The ways to write a field's value."""
+    """The ways to render a field's value."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -49,7 +49,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The account that a line is about, at one instant; clock times are told in `tz` (None: the machine's)."""
+    """The account of a line at one instant; clock times are in `tz` (None: the machine's)."""
 
     state: State
     name: str
@@ -73,9 +73,9 @@ Known = TypeVar("Known")
 
 @dataclass(frozen=True, slots=True)
 class Property(Generic[Known]):
-    """A field of an account or of a window; `missing` is its value where there is no such window.
+    """One field of accounts or of windows; `missing` is its value where there is no such window.
 
-    `decimals` are those of a number where the format asks for none.
+    `decimals` are those of a number whose format has no precision.
     """
 
     read: Callable[[Known, Subject], Value]
@@ -84,8 +84,8 @@ class Property(Generic[Known]):
     missing: Value = None
 
 
-def _told(value: Known | None, tell: Callable[[Known], Value]) -> Value:
-    return None if value is None else tell(value)
+def _if_known(value: Known | None, render: Callable[[Known], Value]) -> Value:
+    return None if value is None else render(value)
 
 
 def _age(account: AccountState, subject: Subject) -> timedelta | None:
@@ -103,7 +103,7 @@ def _login_expires_in(account: AccountState, subject: Subject) -> timedelta | No
 
 
 def _number(_: AccountState, subject: Subject) -> float | None:
-    """Return None for an account without a name: it is not known whose the figures are."""
+    """Return the account's number in the table; None where it is not known whose the figures are."""
     return list(subject.state.accounts).index(subject.name) + 1 if subject.name else None
 
 
@@ -114,25 +114,29 @@ ACCOUNT_FIELDS: Final[Mapping[str, Property[AccountState]]] = {
     "org_id": Property(lambda a, _: clean(a.org_id) or None),
     "plan": Property(lambda a, _: clean(a.plan or "") or None),
     "status": Property(lambda a, s: str(a.status(s.now))),
-    "failure": Property(lambda a, _: _told(_failure(a), lambda failure: str(failure.reason))),
-    "detail": Property(lambda a, _: _told(_failure(a), lambda failure: clean(describe(failure)))),
+    "failure": Property(lambda a, _: _if_known(_failure(a), lambda failure: str(failure.reason))),
+    "detail": Property(
+        lambda a, _: _if_known(_failure(a), lambda failure: clean(describe(failure)))
+    ),
     "active": Property(lambda _, s: s.name == s.state.active_account, Kind.FLAG),
     "logged_in": Property(lambda _, s: s.name == s.state.logged_in, Kind.FLAG),
-    "login_expires_in": Property(lambda a, s: _told(_login_expires_in(a, s), format.duration)),
+    "login_expires_in": Property(lambda a, s: _if_known(_login_expires_in(a, s), format.duration)),
     "login_expires_in_seconds": Property(
-        lambda a, s: _told(_login_expires_in(a, s), timedelta.total_seconds), Kind.NUMBER
+        lambda a, s: _if_known(_login_expires_in(a, s), timedelta.total_seconds), Kind.NUMBER
     ),
     "login_expires_at": Property(
-        lambda a, s: _told(a.login_expires_at, lambda at: format.clock(at, s.now, s.tz))
+        lambda a, s: _if_known(a.login_expires_at, lambda at: format.clock(at, s.now, s.tz))
     ),
-    "age": Property(lambda a, s: _told(_age(a, s), format.age)),
-    "age_seconds": Property(lambda a, s: _told(_age(a, s), timedelta.total_seconds), Kind.NUMBER),
+    "age": Property(lambda a, s: _if_known(_age(a, s), format.age)),
+    "age_seconds": Property(
+        lambda a, s: _if_known(_age(a, s), timedelta.total_seconds), Kind.NUMBER
+    ),
     "requests": Property(lambda a, s: sum(s.now - at < HOUR for at in a.requests), Kind.NUMBER),
 }
 
 
 def _percent(window: Window) -> float | None:
-    """Return at most what a table shows, exactly where it was a whole number."""
+    """Return the percentage, 999 at most, without the rounding error of a ratio."""
     if math.isnan(window.utilization):
         return None
     return round(min(max(window.utilization, 0.0), 9.99) * 100, 6)
@@ -163,21 +167,21 @@ WINDOW_FIELDS: Final[Mapping[str, Property[Window]]] = {
     "used": Property(lambda w, _: format.percent(w.utilization, confirmed=w.confirmed)),
     "percent": Property(lambda w, _: _percent(w), Kind.NUMBER),
     "left": Property(
-        lambda w, _: _told(_percent(w), lambda percent: max(100 - percent, 0.0)), Kind.NUMBER
+        lambda w, _: _if_known(_percent(w), lambda percent: max(100 - percent, 0.0)), Kind.NUMBER
     ),
     "ratio": Property(
-        lambda w, _: _told(_percent(w), lambda percent: percent / 100), Kind.NUMBER, decimals=2
+        lambda w, _: _if_known(_percent(w), lambda percent: percent / 100), Kind.NUMBER, decimals=2
     ),
     "bar": Property(lambda w, _: w.utilization, Kind.BAR),
     "resets_in": Property(lambda w, s: format.reset(w, s.now)),
     "resets_in_seconds": Property(
-        lambda w, s: _told(w.resets_in(s.now), timedelta.total_seconds), Kind.NUMBER
+        lambda w, s: _if_known(w.resets_in(s.now), timedelta.total_seconds), Kind.NUMBER
     ),
     "resets_at": Property(
-        lambda w, s: _told(w.resets_at, lambda at: format.clock(at, s.now, s.tz))
+        lambda w, s: _if_known(w.resets_at, lambda at: format.clock(at, s.now, s.tz))
     ),
     "full": Property(
-        lambda w, s: _told(w.resets_at, lambda _: format.outlook(s.account, w.key, s.now, s.tz))
+        lambda w, s: _if_known(w.resets_at, lambda _: format.outlook(s.account, w.key, s.now, s.tz))
     ),
     "run_out_percent": Property(_run_out_percent, Kind.NUMBER),
     "full_at": Property(_full_at),
@@ -190,7 +194,7 @@ WINDOW_FIELDS: Final[Mapping[str, Property[Window]]] = {
 MISSING: Final = "–"
 _MARK: Final = "*"
 _MOST: Final = 200
-"""Characters that a field can be made wide, and decimals that a number can be asked for."""
+"""The most characters that a field can be wide."""
 
 _SPEC: Final = re.compile(
     r"(?:(?P<fill>[^{}])?(?P<align>[<>^]))?(?P<width>\d{1,3})?(?:\.(?P<precision>\d{1,2}))?"
@@ -213,10 +217,7 @@ ESCAPES: Final[Mapping[str, Callable[[str], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a format, with its conversion, and the room that it takes; `precision` is None where unsaid.
-
-    A `window` of "" stands for a field of the account.
-    """
+    """One field in a format, with its conversion and its alignment. A `window` of "" is a field of the account."""
 
     shows: Property[Any]
     window: str = ""
@@ -227,7 +228,7 @@ class Field:
     precision: int | None = None
 
     def text(self, subject: Subject) -> str:
-        """Write the value as the format wants it; in JSON, numbers and flags are words of their own."""
+        """Render the value; with `!j`, numbers and flags are JSON values, and the rest is for between quotes."""
         kind, value = self.shows.kind, self.shows.missing
         shown = subject.window(self.window) if self.window else subject.account
         if shown is not None:
@@ -254,18 +255,18 @@ class Field:
         return f"{text:{self.fill}{align}{self.width}}" if self.width else text
 
     def _figure(self, value: float) -> str:
-        """Rounded down, as in the table: 99.6 % is not 100 %."""
+        """Render a number, rounded down as in the table: 99.6 % is not 100 %."""
         decimals = self.shows.decimals if self.precision is None else self.precision
         scale = 10**decimals
         return f"{math.floor(round(value * scale, 6)) / scale:.{decimals}f}"
 
 
 Format = tuple[str | Field, ...]
-"""A format that has been understood: pieces of text, and fields."""
+"""A parsed format: pieces of text, and fields."""
 
 
 def parse_format(text: str) -> Format:
-    """Fields stand in braces, `{{` and `}}` are braces. Raises SettingsError that names the field and its place."""
+    """Parse a format, where `{{` and `}}` are braces. Raises SettingsError, which names the field and its place."""
     speakable = _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
     try:
         return tuple(_pieces(speakable))
@@ -278,7 +279,7 @@ def parse_format(text: str) -> Format:
 def render_line(
     form: Format, state: State, account: str, now: datetime, tz: tzinfo | None = None
 ) -> str:
-    """Render the line of this account, without a newline at its end; clock times are told in `tz`."""
+    """Render the line of this account, without a newline at its end; clock times are in `tz`."""
     subject = Subject(state, account, now, tz)
     return "".join(piece if isinstance(piece, str) else piece.text(subject) for piece in form)
 
@@ -319,7 +320,7 @@ def _field(name: str, conversion: str, spec: str, place: int) -> Field:
 
 
 def _advice(name: str) -> str:
-    """Name the nearest field, and all that there are."""
+    """Name the nearest field, and list all."""
     window = name.partition(".")[0]
     windows = (window,) if _is_window(window) else (FIVE_HOURS, SEVEN_DAYS, WORST)
     known = [*ACCOUNT_FIELDS, *(f"{one}.{field}" for one in windows for field in WINDOW_FIELDS)]

@@ -1,8 +1,7 @@
 """The configuration of the site: its address, its names, and `web.yml` in the format of the exporter toolkit.
 
-https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md has the keys. What Python's TLS
-cannot do is refused by name rather than left out: certificates of clients that are asked for and not verified, and
-several curves.
+https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md has the keys. Those that Python's
+TLS cannot honour are errors: client certificates that are requested and not verified, and several curves.
 """
 
 import asyncio
@@ -24,18 +23,18 @@ from exporters.headers import address, is_loopback
 from monitor.core.errors import SettingsError
 
 LOOK_SECS: Final = 2.0
-"""Between two looks whether the files have changed."""
+"""Between two checks whether the files have changed."""
 MOST_WAITING: Final = 8
-"""Passwords that wait to be checked; each takes a tenth of a second of processor time."""
+"""Passwords that wait to be checked, which takes 0.1 s of processor time each."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """The place of the site. `hosts` are names or patterns that may stand in `Host`, beside its own.
+    """The address of the site, and its options. `hosts` are names or patterns that `Host` may be, beside its own.
 
-    A `host` of "" is every address of the machine; port 0 is any free one. `web_config` is the path of a `web.yml`.
+    A `host` of "" is every address of the machine, and port 0 any free one. `web_config` is the path of a `web.yml`.
     """
 
     host: str = "127.0.0.1"
@@ -47,7 +46,7 @@ class SiteConfig:
 
 
 def refuse_plain(config: SiteConfig) -> None:
-    """Raise SettingsError where other machines could read what is served, unprotected and not on purpose."""
+    """Raise SettingsError where other machines could read the site, unprotected and not allowed by the settings."""
     if not (config.allow_plain or config.web_config or is_loopback(config.host)):
         where = address(config.host, config.port)
         raise SettingsError(
@@ -59,7 +58,7 @@ def refuse_plain(config: SiteConfig) -> None:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """The content of a `web.yml`. `stamps` tell whether one of its files has changed since."""
+    """The content of a `web.yml`. `stamps` has the state of each of its files, by which a change is noticed."""
 
     tls: ssl.SSLContext | None = None
     client_sans: frozenset[str] = frozenset()
@@ -68,7 +67,7 @@ class WebConfig:
     stamps: Mapping[Path, object] = field(default_factory=dict)
 
     def knows_client(self, certificate: Mapping[str, Any] | None) -> bool:
-        """Return whether a client's certificate has one of the names that are demanded, if any are."""
+        """Return whether a client's certificate has one of the demanded names, if there are any."""
         names = {str(name) for _, name in (certificate or {}).get("subjectAltName", ())}
         return not self.client_sans or not self.client_sans.isdisjoint(names)
 
@@ -114,7 +113,7 @@ def _parse(document: Any, path: Path) -> WebConfig:
 
 
 def _table(where: str, value: Any, known: Mapping[str, type]) -> dict[str, Any]:
-    """Return the keys of a mapping, each one known and of its type; none where there is nothing."""
+    """Return a section's keys that are set. Raises SettingsError for unknown keys and wrong types."""
     if not isinstance(value or {}, dict):
         raise SettingsError(f"{where or 'the file'}: must be a mapping")
     found = {str(key): item for key, item in (value or {}).items() if item is not None}
@@ -187,7 +186,7 @@ def _version(key: str, name: str) -> ssl.TLSVersion:
 
 
 def _openssl_name(suite: str) -> str:
-    """OpenSSL's name of a suite that has Go's: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is ECDHE-RSA-AES128-GCM-SHA256."""
+    """Translate Go's name of a suite: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 is ECDHE-RSA-AES128-GCM-SHA256."""
     exchange, _, cipher = suite.removeprefix("TLS_").partition("_WITH_")
     cipher = re.sub(r"AES_(\d+)_", r"AES\1_", cipher).replace("_CBC_", "_")
     cipher = cipher.replace("POLY1305_SHA256", "POLY1305")
@@ -195,7 +194,7 @@ def _openssl_name(suite: str) -> str:
 
 
 def _stamps(*paths: Path) -> dict[Path, object]:
-    """Return something of each file that changes with it."""
+    """Return the modification time, size and inode of each file, or the number of the error."""
     stamps: dict[Path, object] = {}
     for path in paths:
         try:
@@ -245,11 +244,11 @@ _CURVES: Final = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP52
 
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs beside the loop what may hang; the process does not end before a thread of `asyncio.to_thread` does."""
+"""Runs a function that may hang in a thread. Threads of `asyncio.to_thread` would delay the end of the process."""
 
 
 class WebConfigFile:
-    """The newest valid content of a `web.yml`, and the passwords that were right by it."""
+    """The last valid content of a `web.yml`, and the passwords that were checked against it."""
 
     def __init__(self, path: Path | None, in_thread: InThread = asyncio.to_thread) -> None:
         self._path = path
@@ -261,12 +260,12 @@ class WebConfigFile:
         self.current = WebConfig()
 
     async def load(self) -> None:
-        """Read the file, if there is one. Raises SettingsError."""
+        """Load the file, if there is one. Raises SettingsError."""
         if self._path is not None:
             self.current = await self._in_thread(partial(load_web_config, self._path))
 
     async def follow(self) -> None:
-        """Read the file again when it or a certificate changes; one that is wrong is logged, and changes nothing."""
+        """Load the file again when it or a certificate changes; an invalid one is logged, and changes nothing."""
         if self._path is None:
             return
         stamps = self.current.stamps
@@ -285,9 +284,9 @@ class WebConfigFile:
                 _log.info("web configuration reloaded")
 
     async def allows(self, authorization: str) -> bool | None:
-        """Check the name and password of an `Authorization` header; None where too many are checked already.
+        """Check the name and password of an `Authorization` header; None where too many are being checked.
 
-        bcrypt takes long on purpose, so that it runs in a thread, one at a time, and what was right is remembered.
+        bcrypt is slow on purpose, so it runs in a thread, one at a time, and correct passwords are remembered.
         """
         name, password = _parse_basic(authorization)
         users = self.current.users
@@ -300,13 +299,13 @@ class WebConfigFile:
         self._waiting += 1
         try:
             async with self._checking:
-                # Of a name that is not known, a password is checked too, so that it takes as long.
+                # An unknown name takes as long, so that time does not reveal which names exist.
                 other = hashed or next(iter(users.values()))
                 is_right = await asyncio.to_thread(_matches, password, other)
         finally:
             self._waiting -= 1
         if hashed and is_right:
-            self._known.add(proof)  # one of each hash, however many ask
+            self._known.add(proof)  # at most one for each hash
         return bool(hashed) and is_right
 
 
@@ -320,7 +319,7 @@ def _matches(password: bytes, hashed: bytes) -> bool:
 
 
 def _parse_basic(authorization: str) -> tuple[str, bytes]:
-    """Return the name and password of a header (RFC 7617); empty ones where it has none."""
+    """Parse the name and password of a header (RFC 7617); empty ones where it has none."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True)

@@ -1,7 +1,7 @@
-"""The status page: the table of accounts for a browser, as one document that takes nothing from elsewhere.
+"""The status page: the table of accounts for a browser, as one document that loads nothing else.
 
-It is complete without its script, which only replaces the part that `render_status` makes, as events bring it. Text is
-for people: bars and colours repeat what stands beside them, and no countdown has seconds, so that few events are sent.
+It is complete without its script, which only replaces the part that `render_status` renders, as events bring it. Bars
+and colours repeat what the text says, and no countdown has seconds, so that few events are sent.
 """
 
 import base64
@@ -49,15 +49,15 @@ SECURITY_POLICY: Final = (
     f"default-src 'none'; style-src {_source(_STYLE)}; script-src {_source(_SCRIPT)}; connect-src 'self';"
     " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's own style, script and icon, its events, and nothing else."""
+"""Allows the page its own style, script, icon and events, and nothing else."""
 
 HIGH: Final = 0.8
-WORTH_A_WORD: Final = 0.2
-"""From this probability to run out on it is shown."""
+LEAST_PROBABILITY: Final = 0.2
+"""A lower probability to run out is not shown."""
 
 
 def render_page(state: State, now: datetime, host: str, metrics: str, *, secure: bool) -> str:
-    """Render the page as HTML; it was asked under the name and port `host`, and metrics are on the path `metrics`."""
+    """Render the page as HTML; `host` is the name and port that were asked, `metrics` the path of the metrics."""
     scrape = "" if metrics == "/metrics" else f"\n    metrics_path: {escape(metrics)}"
     return _PAGE.substitute(
         style=_STYLE,
@@ -125,7 +125,7 @@ _CONDITIONS: Final = ("free", "busy", "full", "not known", "needing a login")
 
 
 def _condition(account: AccountState, candidate: Candidate) -> str:
-    """Say it in one word for all accounts of a kind."""
+    """Return the condition as one of the words by which accounts are counted."""
     if account.login_required:
         return "needing a login"
     if candidate.confidence is Confidence.FULL:
@@ -159,7 +159,7 @@ def _row(
 
 
 def _window(account: AccountState, window: Window | None, now: datetime) -> tuple[str, str]:
-    """Return a cell's class, and a bar with a line at an even pace, the share, the time left and the forecast."""
+    """Return a cell's class and its HTML: a bar with a mark of even pace, the share, the reset and the forecast."""
     if window is None:
         return "", '<span class="soft">not known</span>'
     used = min(max(window.utilization, 0.0), 1.0) * 100
@@ -172,15 +172,13 @@ def _window(account: AccountState, window: Window | None, now: datetime) -> tupl
         f'<rect class="track" width="100" height="8" rx="2"/><rect class="fill" width="{used:.1f}" height="8" rx="2"/>'
         f"{pace}</svg>"
     )
-    expected = (
-        "" if window.utilization >= 1 else _expected(account.forecast_of(window.key, now), now)
-    )
-    return _level(window), f"{bar}{_share(window)} {_left(window, now)}{expected}"
+    outlook = "" if window.utilization >= 1 else _outlook(account.forecast_of(window.key, now), now)
+    return _level(window), f"{bar}{_share(window)} {_time_left(window, now)}{outlook}"
 
 
-def _expected(forecast: Forecast | None, now: datetime) -> str:
-    """Say when the window most likely is full before its reset; else how likely that is, if it is worth a word."""
-    if forecast is None or forecast.run_out_probability < WORTH_A_WORD:
+def _outlook(forecast: Forecast | None, now: datetime) -> str:
+    """Say when the window most likely is full before its reset, else how likely that is, unless it is unlikely."""
+    if forecast is None or forecast.run_out_probability < LEAST_PROBABILITY:
         return ""
     if forecast.full_at is None:
         return f' <span class="soft">{forecast.run_out_probability:.0%} likely to run out</span>'
@@ -199,7 +197,7 @@ def _share(window: Window) -> str:
     return f"<b>{escape(percent(window.utilization, confirmed=window.confirmed))}</b>{locked}"
 
 
-def _left(window: Window, now: datetime) -> str:
+def _time_left(window: Window, now: datetime) -> str:
     if window.resets_at is None:
         return "" if reset(window, now) is None else '<span class="soft">reset expected</span>'
     left = _time(window.resets_at, duration(window.resets_at - now, seconds=False))
@@ -212,7 +210,9 @@ def _other(account: AccountState, window: Window, now: datetime) -> str:
     if window.key == EXTRA and extra and extra.used is not None and extra.limit is not None:
         of = f"{money(extra.used, extra.currency)} of {money(extra.limit, extra.currency)}"
         return f"{name} {_share(window)} {escape(of)}"
-    return f'<span class="{_level(window)}">{name} {_share(window)}</span> {_left(window, now)}'
+    return (
+        f'<span class="{_level(window)}">{name} {_share(window)}</span> {_time_left(window, now)}'
+    )
 
 
 def _state(account: AccountState, candidate: Candidate, now: datetime) -> tuple[str, str]:

@@ -331,7 +331,7 @@ class MetricsServer:
         """Wait until another site is wanted. Raises where a bug has ended this one."""
         moved = asyncio.ensure_future(self._moved.wait())
         try:
-            await wait_for_either(moved, site.ended())
+            await wait_for_either(moved, site.wait_closed())
         finally:
             moved.cancel()
             await asyncio.wait((moved,))

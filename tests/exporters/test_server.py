@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from exporters.connections import cannot_listen
 from exporters.headers import OPENMETRICS, TEXT
-from exporters.server import LONG_PAGE, Figures, Site
+from exporters.server import LONG_PAGE, Site, SlowCollector
 from exporters.web_config import SiteConfig
 from monitor.core.errors import Reason, TrackerError
 from monitor.core.state import State
@@ -120,7 +120,7 @@ def test_the_figures_of_the_process_are_looked_at_once_a_second(
             looks.append(clock[0])
             yield GaugeMetricFamily("looks", "", value=len(looks))
 
-    figures = Figures(Looked())
+    figures = SlowCollector(Looked())
     for clock[0] in (100.0, 100.9, 101.0, 101.5):
         assert [s.value for f in figures.collect() for s in f.samples] == [len(looks)]
     assert looks == [100.0, 101.0]

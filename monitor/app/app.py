@@ -10,22 +10,10 @@ from monitor.api.client import ApiHosts, Client
 from monitor.app.forecaster import Forecaster
 from monitor.app.past_samples import History, Others
 from monitor.app.poller import Poller
+from monitor.core import events
 from monitor.core.alerts.conditions import firing_alerts
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import ChannelError
-from monitor.core.events import (
-    ChannelsReplaced,
-    ClockCorrected,
-    LookedAround,
-    Muted,
-    PolicyChanged,
-    PollStarted,
-    RequestsCounted,
-    Restored,
-    StorageFailed,
-    Tested,
-    Ticked,
-)
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
 from monitor.core.state import Policy
 from monitor.credentials.accounts import AccountService
@@ -113,9 +101,9 @@ class App:
     async def load(self, settings: Settings, cached: Cached) -> None:
         """Load the accounts of the settings, with what an earlier process has saved of them and of its alerts."""
         now = self.clock.now()
-        self.store.dispatch(PolicyChanged(now, self.store.state.policy))
-        self.store.dispatch(ClockCorrected(now, cached.clock_offset))
-        self.store.dispatch(Restored(now, cached.accounts, cached.conditions, cached.log))
+        self.store.dispatch(events.PolicyChanged(now, self.store.state.policy))
+        self.store.dispatch(events.ClockCorrected(now, cached.clock_offset))
+        self.store.dispatch(events.Restored(now, cached.accounts, cached.conditions, cached.log))
         self._report_storage()
         self.credentials.accounts.load(settings)
         await self._count_requests()
@@ -125,7 +113,7 @@ class App:
         now = self.clock.now()
         self._client.reload(hosts)
         self.credentials.stores.default = settings.storage
-        self.store.dispatch(PolicyChanged(now, policy))
+        self.store.dispatch(events.PolicyChanged(now, policy))
         self.credentials.accounts.load(settings)
         self.credentials.watcher.invalidate()
         await self._count_requests()
@@ -139,7 +127,7 @@ class App:
         """Send a test alert by every channel, and return the outcome of each."""
         now = self.clock.now()
         alert = Alert(AlertKind.TEST, "", "", now)
-        self.store.dispatch(Tested(now, alert))
+        self.store.dispatch(events.Tested(now, alert))
         return await send_to_each(self._channels, alert, self.store.dispatch, self.clock)
 
     async def run(self, main: Callable[[], Awaitable[None]], channels: ChannelSet) -> None:
@@ -166,7 +154,7 @@ class App:
         """Follow Claude Code's own figures; where nobody is polled, the first look at them is the first round."""
         if not self.store.state.policy.polls:
             await self.poll_once()
-            self.store.dispatch(LookedAround(self.clock.now()))
+            self.store.dispatch(events.LookedAround(self.clock.now()))
         await self.credentials.local_usage.run()
 
     async def _notify(self) -> None:
@@ -175,7 +163,7 @@ class App:
             self._channels_replaced.clear()
             channels = self._channels
             names = tuple(channel.name for channel in channels.channels)
-            self.store.dispatch(ChannelsReplaced(self.clock.now(), names))
+            self.store.dispatch(events.ChannelsReplaced(self.clock.now(), names))
             journal = Journal(self.persistence.recorder)
             notifier = Notifier(channels, self.store, self.clock, journal, self._is_polling)
             async with asyncio.TaskGroup() as group:
@@ -213,7 +201,7 @@ class App:
         """Dispatch the passing of time."""
         while True:
             await self.clock.sleep(TICK_SECS)
-            self.store.dispatch(Ticked(self.clock.now()))
+            self.store.dispatch(events.Ticked(self.clock.now()))
 
     async def _follow_others(self) -> None:
         """Follow the mute and the requests of the user's other processes, so that both are shown.
@@ -223,7 +211,7 @@ class App:
         while True:
             until = await self.persistence.mute.muted_until(self.clock.now())
             if until != self.store.state.muted_until:
-                self.store.dispatch(Muted(self.clock.now(), until))
+                self.store.dispatch(events.Muted(self.clock.now(), until))
             await self.clock.sleep(LOOK_SECS)
             await self._count_requests()
 
@@ -238,7 +226,7 @@ class App:
                 continue
             news = set(sent.requests) - set(account.requests)
             if news or sent.backoff_until != account.backoff_until:
-                counted = RequestsCounted(now, name, sent.requests, sent.backoff_until)
+                counted = events.RequestsCounted(now, name, sent.requests, sent.backoff_until)
                 self.store.dispatch(counted)
 
     async def _follow_storage(self) -> None:
@@ -250,7 +238,7 @@ class App:
     def _report_storage(self) -> None:
         failure = self.persistence.recorder.failure
         if failure != self.store.state.storage_failure:
-            self.store.dispatch(StorageFailed(self.clock.now(), failure))
+            self.store.dispatch(events.StorageFailed(self.clock.now(), failure))
 
     async def poll_once(self) -> None:
         """Find out who is logged in, and poll the accounts that are due, one shortly after the other."""
@@ -263,7 +251,7 @@ class App:
 
         async def poll(name: str, after_secs: float) -> None:
             await self.clock.sleep(after_secs)
-            self.store.dispatch(PollStarted(self.clock.now(), name))
+            self.store.dispatch(events.PollStarted(self.clock.now(), name))
             await self.poller.poll(name)
 
         async with asyncio.TaskGroup() as polls:

@@ -10,6 +10,7 @@ from typing import Final
 from exporters.template import parse_format
 from monitor.app.app import App
 from monitor.app.queries import lines_of
+from monitor.core import events
 from monitor.core.commands import (
     AddAccount,
     Command,
@@ -24,7 +25,6 @@ from monitor.core.commands import (
     UseAccount,
 )
 from monitor.core.errors import TrackerError, describe
-from monitor.core.events import Muted, RefreshRequested
 from monitor.core.format import clock, duration
 from monitor.core.model import AccountState
 from monitor.notify.channel import NOTIFICATIONS_OFF
@@ -45,7 +45,7 @@ async def execute(app: App, command: Command) -> str:
         case ToggleMute():
             now = app.clock.now()
             until = await app.persistence.mute.toggle(now)
-            app.store.dispatch(Muted(now, until))
+            app.store.dispatch(events.Muted(now, until))
             return mute_words(until, now) if until else "alerts are on again"
         case ImportLogins():
             return await _import(app, command)
@@ -83,7 +83,7 @@ async def _refresh(app: App, account: str | None) -> str:
         raise TrackerError(f"there is no account {account!r}: see `monitor accounts list`")
     if not app.store.state.policy.polls:
         raise TrackerError("nothing is polled: the settings have api.enabled = false")
-    app.store.dispatch(RefreshRequested(now, account))
+    app.store.dispatch(events.RefreshRequested(now, account))
 
     def is_due(name: str) -> bool:
         found = app.store.state.accounts.get(name)

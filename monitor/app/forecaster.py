@@ -99,7 +99,11 @@ def thin(samples: Sequence[Sample]) -> list[Sample]:
 
 @dataclass(slots=True, eq=False)
 class AccountModel:
-    """All that was learned of one account; made anew where its name comes to stand for other limits."""
+    """All that was learned of one account; made anew where its name comes to stand for other limits.
+
+    `used_since` are the points of the 5-hour window since the cost was learned; `seen_at` is the sample that was
+    forecast last, and `filled_org` the organization of which other programs' samples were taken over.
+    """
 
     org_id: str
     tz: tzinfo | None = None
@@ -107,6 +111,9 @@ class AccountModel:
     cost: WeekCost | None = None
     learned_at: datetime | None = None
     used_since: float = 0.0
+    seen_at: datetime | None = None
+    filled_org: str = ""
+    is_calibrated: bool = True
 
     def observe(self, usage: Usage) -> None:
         """Add the newest sample of each window that has a length."""
@@ -221,11 +228,8 @@ class Forecaster:
         self._store = store
         self._clock = clock
         self._history = history
-        self._filled: set[tuple[str, str]] = set()
         self._tz = tz
         self._models: dict[str, AccountModel] = {}
-        self._seen: dict[str, datetime] = {}
-        self._uncalibrated: list[str] = []
         self._demand: Activity | None = None
         self._demand_at: datetime | None = None
         self._imported: str | None = None
@@ -237,8 +241,9 @@ class Forecaster:
             await self._look_for_imports()
             if await self.catch_up():
                 continue
-            if self._uncalibrated:
-                await self._calibrate(self._uncalibrated.pop(0))
+            uncalibrated = (n for n, model in self._models.items() if not model.is_calibrated)
+            if (name := next(uncalibrated, None)) is not None:
+                await self._calibrate(name)
             else:
                 await self._store.wait_for_change()
 
@@ -247,7 +252,8 @@ class Forecaster:
         news = [
             (account, usage)
             for name, account in self._store.state.accounts.items()
-            if (usage := account.usage) and self._seen.get(name) != usage.at
+            if (usage := account.usage)
+            and ((model := self._models.get(name)) is None or model.seen_at != usage.at)
         ]
         for account, usage in sorted(news, key=self._order):
             await self._forecast(account, usage)
@@ -271,19 +277,18 @@ class Forecaster:
         if before in (None, self._imported):
             return
         for model in self._models.values():
-            model.learned_at = None
+            model.learned_at = model.seen_at = None
         self._demand_at = None
-        self._seen.clear()
 
     async def _forecast(self, account: AccountState, usage: Usage) -> None:
         name, state, now = account.account.name, self._store.state, self._clock.now()
-        self._seen[name] = usage.at
         for gone in self._models.keys() - state.accounts.keys():
             del self._models[gone]
         model = self._models.get(name)
         if model is None or not account.account.has_limits_of(model.org_id):
             model = self._models[name] = AccountModel(account.account.org_id, self._tz)
-        if await self._fill(name, account.org_id, now):
+        model.seen_at = usage.at
+        if await self._fill(model, name, account.org_id, now):
             model.learned_at = None
         model.observe(usage)
         learns = model.learned_at is None or now - model.learned_at >= LEARN_EVERY
@@ -299,17 +304,16 @@ class Forecaster:
 
         found, pool = await Daemon(compute).future
         if learns:
-            self._uncalibrated.append(name)
+            model.is_calibrated = False
         known = self._store.state.accounts.get(name)
         if known is not None and known.org_id == account.org_id:
             self._store.dispatch(Forecasted(self._clock.now(), name, found, pool))
 
-    async def _fill(self, name: str, org_id: str, now: datetime) -> bool:
+    async def _fill(self, model: AccountModel, name: str, org_id: str, now: datetime) -> bool:
         """Take over what other programs have kept, once the organization is known; return whether that was anything."""
-        keeps = self._store.state.policy.keeps_history
-        if not org_id or not keeps or (name, org_id) in self._filled:
+        if org_id in ("", model.filled_org) or not self._store.state.policy.keeps_history:
             return False
-        self._filled.add((name, org_id))
+        model.filled_org = org_id
         return await self._history.fill(name, org_id, now) > 0
 
     async def _read_history(self, name: str, now: datetime) -> Mapping[str, Sequence[Sample]]:
@@ -320,10 +324,10 @@ class Forecaster:
             return {}
 
     async def _calibrate(self, name: str) -> None:
-        now, model = self._clock.now(), self._models.get(name)
-        if model is not None:
-            kept = await self._read_history(name, now)
-            await Daemon(lambda: model.calibrate(kept, now)).future
+        now, model = self._clock.now(), self._models[name]
+        model.is_calibrated = True
+        kept = await self._read_history(name, now)
+        await Daemon(lambda: model.calibrate(kept, now)).future
 
     def _pool(self, state: State, now: datetime) -> PoolForecast | None:
         """Forecast the accounts that can be used together; None for a single one, or while too little is known."""

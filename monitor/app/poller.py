@@ -13,17 +13,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
+from monitor.core import events
 from monitor.core.errors import ApiError, Cause, CredentialError, Failure, Reason
-from monitor.core.events import (
-    ClockCorrected,
-    ClockStepped,
-    PollFailed,
-    PollPostponed,
-    PollStarted,
-    PollSucceeded,
-    RequestsCounted,
-    RequestSent,
-)
 from monitor.core.model import Account, Credential, Usage
 from monitor.storage.requests import RequestBudget
 from monitor.store import Store
@@ -83,7 +74,7 @@ class Poller:
         async with asyncio.TaskGroup() as polls:
             while True:
                 for name in self._due():
-                    self._store.dispatch(PollStarted(self._clock.now(), name))
+                    self._store.dispatch(events.PollStarted(self._clock.now(), name))
                     polls.create_task(self.poll(name), name=f"poll {name}")
                 await self._tick()
 
@@ -105,16 +96,16 @@ class Poller:
             return  # the account has been edited meanwhile, and this is about the one before
         now, duration = self._clock.now(), timedelta(seconds=self._clock.monotonic() - started)
         if result is None:
-            self._store.dispatch(PollPostponed(now, name))
+            self._store.dispatch(events.PollPostponed(now, name))
             return
         if isinstance(result, Failure):
-            failed = PollFailed(now, name, result, duration=duration, jitter=self._chance())
+            failed = events.PollFailed(now, name, result, duration=duration, jitter=self._chance())
             self._store.dispatch(failed)
         else:
             if result.left_out and result.left_out != self._logged.get(name):
                 self._logged[name] = result.left_out
                 _log.warning("%s: not understood: %s", name, "; ".join(result.left_out))
-            self._store.dispatch(PollSucceeded(now, name, result, duration, self._chance()))
+            self._store.dispatch(events.PollSucceeded(now, name, result, duration, self._chance()))
 
     def _due(self) -> list[str]:
         """Return the accounts to start in this tick, most overdue first; none where the API is not to be asked."""
@@ -138,7 +129,7 @@ class Poller:
         passed = timedelta(seconds=machine.monotonic() - mono)
         step = machine.now() - wall - passed
         if abs(step) > STEP:
-            self._store.dispatch(ClockStepped(self._clock.now(), step))
+            self._store.dispatch(events.ClockStepped(self._clock.now(), step))
         self._correct_clock()
 
     def _correct_clock(self) -> None:
@@ -148,7 +139,7 @@ class Poller:
             self._clock.offset = offset
             words = f"{-offset.total_seconds():+.0f} s off" if offset else "right by"
             _log.warning("this machine's clock is %s the API's, which figures go by", words)
-            self._store.dispatch(ClockCorrected(self._clock.now(), offset))
+            self._store.dispatch(events.ClockCorrected(self._clock.now(), offset))
 
     async def _usage(self, account: Account) -> Usage | None:
         """Send a request, and a second one with another credential where the first was refused and the budget allows.
@@ -186,10 +177,10 @@ class Poller:
         if account is None:
             return False
         if (sent.requests, sent.backoff_until) != (account.requests, account.backoff_until):
-            counted = RequestsCounted(now, name, sent.requests, sent.backoff_until)
+            counted = events.RequestsCounted(now, name, sent.requests, sent.backoff_until)
             self._store.dispatch(counted)
         if sent.allowed:
-            self._store.dispatch(RequestSent(now, name))
+            self._store.dispatch(events.RequestSent(now, name))
         return sent.allowed
 
     async def _ask(self, account: Account, credential: Credential) -> Usage:

@@ -3,41 +3,11 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from monitor.core import schedule
+from monitor.core import events, schedule
 from monitor.core.alerts.conditions import evaluate_conditions
 from monitor.core.alerts.machine import is_still_news, observe
 from monitor.core.alerts.rules import Alert
 from monitor.core.errors import Cause, Failure, Reason
-from monitor.core.events import (
-    AccountEvent,
-    AccountIdentified,
-    AccountsLoaded,
-    AnswerSeen,
-    ChannelsReplaced,
-    ClockCorrected,
-    ClockStepped,
-    CredentialSeen,
-    Event,
-    FiguresSeen,
-    Forecasted,
-    LoginSeen,
-    LookedAround,
-    Muted,
-    Notified,
-    PolicyChanged,
-    PollFailed,
-    PollPostponed,
-    PollStarted,
-    PollSucceeded,
-    RefreshRequested,
-    ReloadFailed,
-    RequestsCounted,
-    RequestSent,
-    Restored,
-    StorageFailed,
-    Tested,
-    Ticked,
-)
 from monitor.core.merge import (
     clear_failures,
     correct_resets,
@@ -51,17 +21,23 @@ from monitor.core.model import FIVE_HOURS, LONGEST_EXPECTED, AccountState, Down,
 from monitor.core.state import LOG_LENGTH, LoggedAlert, Policy, State
 
 WATCHED = (
-    PollSucceeded | FiguresSeen | AnswerSeen | PollFailed | Forecasted | Ticked | CredentialSeen
+    events.PollSucceeded
+    | events.FiguresSeen
+    | events.AnswerSeen
+    | events.PollFailed
+    | events.Forecasted
+    | events.Ticked
+    | events.CredentialSeen
 )
 """The events after which lasting conditions are looked at: those of the event's account; of all, at each tick."""
 
 
-def update(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
+def update(state: State, event: events.Event) -> tuple[State, tuple[Alert, ...]]:
     """Return the state after the event, and the alerts to be sent; of an unknown account nothing changes."""
     try:
         state, alerts = _apply(state, event)
         if isinstance(event, WATCHED):
-            account = None if isinstance(event, Ticked) else event.account
+            account = None if isinstance(event, events.Ticked) else event.account
             state, lasting = evaluate_conditions(state, event.at, account)
             alerts = (*alerts, *lasting)
     except Exception as error:
@@ -73,27 +49,27 @@ def update(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
     return _append_log(state, *entries), alerts
 
 
-def _apply(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
+def _apply(state: State, event: events.Event) -> tuple[State, tuple[Alert, ...]]:
     """Return the state after the event, and the alerts that a sample has led to."""
     match event:
-        case Restored():
+        case events.Restored():
             left = event.accounts if state.policy.polls else clear_failures(event.accounts)
             conditions = {**event.conditions, **state.conditions}
             state = replace(state, restored=left, conditions=conditions)
             state = _append_log(replace(state, log=event.log), *state.log)
-        case PolicyChanged():
+        case events.PolicyChanged():
             state = _change_policy(state, event)
-        case ReloadFailed():
+        case events.ReloadFailed():
             state = replace(state, reload_failed=True)
-        case ChannelsReplaced():
+        case events.ChannelsReplaced():
             log = replace(state.notifications, channels=event.channels)
             state = replace(state, notifications=log)
-        case AccountsLoaded():
+        case events.AccountsLoaded():
             state = _load_accounts(state, event)
-        case LoginSeen():
+        case events.LoginSeen():
             known = event.account if event.account in state.accounts else None
             state = replace(state, logged_in=known)
-        case RefreshRequested():
+        case events.RefreshRequested():
             floor, base = schedule.REFRESH_FLOOR, state.policy.interval
             chosen = state.accounts if event.account is None else {event.account}
             refreshed = {
@@ -102,26 +78,26 @@ def _apply(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
                 if name in chosen
             }
             state = replace(state, accounts={**state.accounts, **refreshed})
-        case LookedAround():
+        case events.LookedAround():
             state = replace(state, looked_around=not state.policy.polls)
-        case Notified():
+        case events.Notified():
             state = _record_notification(state, event)
-        case Tested():
+        case events.Tested():
             state = _append_log(state, LoggedAlert(event.alert, event.at))
-        case StorageFailed():
+        case events.StorageFailed():
             state = replace(state, storage_failure=event.detail)
-        case Muted():
+        case events.Muted():
             state = replace(state, muted_until=event.until)
-        case ClockStepped():
+        case events.ClockStepped():
             # A clock set back would make every sample look old and every due time far.
             state = _shift_clock(state, min(event.by, timedelta(0)))
-        case ClockCorrected():
+        case events.ClockCorrected():
             by = event.offset - state.clock_offset
             state = _shift_clock(replace(state, clock_offset=event.offset), by)
-        case Ticked():
+        case events.Ticked():
             pass
         case _:
-            if isinstance(event, Forecasted):
+            if isinstance(event, events.Forecasted):
                 state = replace(state, pool=event.pool)
             old = state.accounts.get(event.account)
             if old is not None:
@@ -133,14 +109,14 @@ def _apply(state: State, event: Event) -> tuple[State, tuple[Alert, ...]]:
 
 
 def _apply_to_account(
-    old: AccountState, event: AccountEvent, policy: Policy
+    old: AccountState, event: events.AccountEvent, policy: Policy
 ) -> tuple[AccountState, tuple[Alert, ...]]:
     base = policy.interval
     match event:
-        case AccountIdentified():
+        case events.AccountIdentified():
             identity, plan = event.identity or old.identity, event.plan or old.plan
             new = replace(old, identity=identity, plan=plan)
-        case CredentialSeen():
+        case events.CredentialSeen():
             new = replace(
                 old,
                 token_expires_at=event.token_expires_at,
@@ -149,19 +125,19 @@ def _apply_to_account(
             )
             if event.renewed:
                 new = schedule.hurry(new, event.at, base, schedule.RENEWAL_FLOOR)
-        case PollStarted():
+        case events.PollStarted():
             new = replace(old, polling=True, polls=old.polls + 1)
-        case RequestsCounted():
+        case events.RequestsCounted():
             new = schedule.count_requests(old, event.requests, event.backoff_until, base)
-        case RequestSent():
+        case events.RequestSent():
             new = schedule.add_request(old, event.at, base)
-        case PollPostponed():
+        case events.PollPostponed():
             new = replace(old, polling=False)
-        case PollSucceeded():
+        case events.PollSucceeded():
             return _succeed(old, event, policy)
-        case PollFailed():
+        case events.PollFailed():
             new = _fail(old, event, base)
-        case FiguresSeen() | AnswerSeen():
+        case events.FiguresSeen() | events.AnswerSeen():
             return _take_over_figures(old, event, policy)
         case _:
             new = replace(old, forecast=event.forecast)
@@ -169,14 +145,14 @@ def _apply_to_account(
 
 
 def _succeed(
-    old: AccountState, event: PollSucceeded, policy: Policy
+    old: AccountState, event: events.PollSucceeded, policy: Policy
 ) -> tuple[AccountState, tuple[Alert, ...]]:
     seen_at = old.last_success_at
     is_recent = seen_at is not None and event.at - seen_at < LONGEST_EXPECTED
     if not event.usage.windows and is_recent and old.windows(event.at):
         # In an outage every figure of an answer may be null.
         failure = Failure(Reason.SCHEMA, Cause.NO_LIMITS)
-        failed = PollFailed(event.at, event.account, failure, event.duration, event.jitter)
+        failed = events.PollFailed(event.at, event.account, failure, event.duration, event.jitter)
         return _fail(old, failed, policy.interval), ()
     usage = correct_resets(old.usage, event.usage)
     memories, alerts = observe(event.account, old.alerts, usage, policy.alerts)
@@ -199,7 +175,7 @@ def _last_use(old: AccountState, usage: Usage) -> datetime | None:
     return usage.at if rose else old.used_at
 
 
-def _fail(old: AccountState, event: PollFailed, base: timedelta) -> AccountState:
+def _fail(old: AccountState, event: events.PollFailed, base: timedelta) -> AccountState:
     failure, reason = event.failure, event.failure.reason
     new = replace(
         old,
@@ -213,7 +189,7 @@ def _fail(old: AccountState, event: PollFailed, base: timedelta) -> AccountState
 
 
 def _take_over_figures(
-    old: AccountState, event: FiguresSeen | AnswerSeen, policy: Policy
+    old: AccountState, event: events.FiguresSeen | events.AnswerSeen, policy: Policy
 ) -> tuple[AccountState, tuple[Alert, ...]]:
     """Take over Claude Code's own figures; they leave the schedule and a failing poll as they are.
 
@@ -221,7 +197,7 @@ def _take_over_figures(
     new: a figure that was known before is no second sample.
     """
     seen = correct_resets(old.usage, replace(event.usage, at=min(event.usage.at, event.at)))
-    if isinstance(event, AnswerSeen):
+    if isinstance(event, events.AnswerSeen):
         usage, news = merge_answer(old.usage, seen, old.alerts), {w.key for w in seen.windows}
     else:
         usage = merge_figures(old.usage, seen)
@@ -240,7 +216,7 @@ def _take_over_figures(
     return new, tuple(a for a in alerts if a.window in news and is_still_news(a, event.at))
 
 
-def _change_policy(state: State, event: PolicyChanged) -> State:
+def _change_policy(state: State, event: events.PolicyChanged) -> State:
     """Go by other settings. Where they switch polls off, local figures have been followed all along."""
     policy, before = event.policy, state.policy
     known = state.accounts if policy.polls else clear_failures(state.accounts)
@@ -256,7 +232,7 @@ def _change_policy(state: State, event: PolicyChanged) -> State:
     )
 
 
-def _load_accounts(state: State, event: AccountsLoaded) -> State:
+def _load_accounts(state: State, event: events.AccountsLoaded) -> State:
     """Load accounts. A known one goes on as it was, unless its name now stands for another organization's limits.
 
     An account that is gone is remembered for a day: it may come back by another edit of the settings.
@@ -301,7 +277,7 @@ def _load_accounts(state: State, event: AccountsLoaded) -> State:
     )
 
 
-def _record_notification(state: State, event: Notified) -> State:
+def _record_notification(state: State, event: events.Notified) -> State:
     log = state.notifications
     known, outcome = (log.failed, event.failure) if event.failure else (log.told, event.kind)
     counts = {**known, (event.channel, outcome): known.get((event.channel, outcome), 0) + 1}

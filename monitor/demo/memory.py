@@ -1,12 +1,14 @@
-"""Memory, which the demo has instead of a keyring, a settings file and Claude Code's logins."""
+"""Stands in the demo for the keyring, the settings file and Claude Code's logins, and keeps all in memory."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from monitor.core.alerts.rules import Override
 from monitor.core.errors import SettingsError
 from monitor.core.model import Account, Credential, Login, Secret
 from monitor.demo.server import SimulatedAccount
+from monitor.settings import Settings
 
 
 @dataclass(slots=True)
@@ -25,12 +27,6 @@ class MemorySecretStore:
         self.kept.pop(name, None)
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryListing:
-    accounts: tuple[Account, ...]
-    active_account: int
-
-
 @dataclass(slots=True)
 class MemoryAccounts:
     """The accounts of the settings, in memory."""
@@ -38,8 +34,8 @@ class MemoryAccounts:
     listed: list[Account] = field(default_factory=list)
     active_index: int = 0
 
-    def read(self) -> MemoryListing:
-        return MemoryListing(tuple(self.listed), self.active_index)
+    def read(self) -> Settings:
+        return Settings(Path("demo"), accounts=tuple(self.listed), active_account=self.active_index)
 
     def check(self, account: Account, instead_of: str | None = None) -> None:
         others = {other.name for other in self.listed} - {instead_of}
@@ -53,7 +49,7 @@ class MemoryAccounts:
     def replace_account(
         self, name: str, account: Account, override: Override | None = None
     ) -> None:
-        """Replace it without its own alert rules: the demo has the usual ones."""
+        """Replace the account; the demo has no alert rules of its own for one."""
         del override
         self.check(account, name)
         self.listed[self._place(name)] = account
@@ -88,14 +84,14 @@ class SimulatedLogin:
 
     @property
     def folder(self) -> str:
-        """An invented one: `/home/you/.claude-work` for user@work.com."""
+        """Invent one: `/home/you/.claude-work` for user@work.com."""
         local, _, domain = self.account.email.partition("@")
         names = (name for name in (local, domain.split(".")[0]) if name != "user")
         return f"/home/you/.claude-{'-'.join(names)}"
 
     @property
     def facts(self) -> None:
-        """There is no `.claude.json` of which it could be."""
+        """There is no `.claude.json`."""
 
     def peek(self) -> Hashable:
         return self.account.email

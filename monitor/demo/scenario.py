@@ -28,7 +28,7 @@ FAILURES_FROM: Final = timedelta(seconds=62)
 ENDED_FROM: Final = timedelta(seconds=68)
 
 WEEKS: Final = (1.0, 0.9, 1.15, 1.0)
-"""The use of each week beside that of the present one, the newest first."""
+"""The use of each week relative to the present one, the newest first."""
 
 STEP: Final = timedelta(minutes=10)
 
@@ -44,7 +44,7 @@ class Period:
     points: tuple[tuple[float, float], ...]
 
     def percent(self, second: float) -> int:
-        """Whole percents, as the API reads them."""
+        """Return whole percents, as the API sends them."""
         before = [point for point in self.points if point[0] <= second] or [self.points[0]]
         later = [point for point in self.points if point[0] > second] or [self.points[-1]]
         (begun, low), (ended, high) = before[-1], later[0]
@@ -53,7 +53,7 @@ class Period:
 
 
 Story = tuple[Period, ...]
-"""The periods of one account's 5h window, two at least; the last one comes again and again."""
+"""The periods of one account's 5h window, at least two; the last one repeats without end."""
 
 
 def _limit(story: Story, start: datetime, now: datetime) -> Limit:
@@ -64,11 +64,11 @@ def _limit(story: Story, start: datetime, now: datetime) -> Limit:
         earlier = (second - before.resets) // length * length
     period = next((each for each in story if second < each.resets), last)
     ends_at = start + timedelta(seconds=period.resets + earlier)
-    return Limit(period.percent(second - earlier), _wobbling(ends_at))
+    return Limit(period.percent(second - earlier), _wobble(ends_at))
 
 
-def _wobbling(moment: datetime) -> datetime:
-    """The API computes an end anew for each answer, a little off each time."""
+def _wobble(moment: datetime) -> datetime:
+    """Shift an end a little, as the API does with each answer."""
     return moment + timedelta(seconds=random.uniform(-1, 1) * WOBBLE_SECONDS)  # noqa: S311 - no secret
 
 
@@ -89,7 +89,7 @@ FULL: Final = (
 
 
 def _steady(hours: float, percent: float) -> Story:
-    """A window that climbs slowly and resets in so many hours."""
+    """Make the story of a window that climbs slowly and resets in so many hours."""
     end = hours * HOURS
     return (
         Period(end, ((0, percent), (600, percent + 19))),
@@ -98,7 +98,7 @@ def _steady(hours: float, percent: float) -> Story:
 
 
 def demo_accounts(start: datetime) -> list[SimulatedAccount]:
-    """The accounts of the demo, the logged-in one first; the last is not imported yet."""
+    """Make the accounts of the demo, the logged-in one first; the last is not imported yet."""
     hour = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     soon, middle, later = (hour + timedelta(days=days) for days in (2.25, 3.6, 5.1))
 
@@ -108,9 +108,9 @@ def demo_accounts(start: datetime) -> list[SimulatedAccount]:
         def limits(now: datetime) -> Limits:
             return Limits(
                 five_hour=_limit(story, start, now),
-                seven_day=Limit(week, _wobbling(ends)),
+                seven_day=Limit(week, _wobble(ends)),
                 models={
-                    key.title(): Limit(percent, _wobbling(ends)) for key, percent in models.items()
+                    key.title(): Limit(percent, _wobble(ends)) for key, percent in models.items()
                 },
                 extra_cents=1240 if models else None,
             )
@@ -141,7 +141,7 @@ def demo_accounts(start: datetime) -> list[SimulatedAccount]:
 def past_samples(
     accounts: Sequence[SimulatedAccount], start: datetime, name: str
 ) -> Iterator[StoredSample]:
-    """The samples of the account of this name up to `start`, the instant at which the demo begins."""
+    """Make the samples of the account of this name up to `start`, when the demo begins."""
     simulated = {account.email: account for account in accounts}.get(name)
     if simulated is None:  # which the user has added, or given another name
         return
@@ -185,7 +185,7 @@ def _steps(begin: datetime, end: datetime) -> Iterator[datetime]:
 
 
 def _use(at: datetime) -> float:
-    """The use at this time of the local week beside that of an office hour: a break, and a little in the evening."""
+    """Return the use at this local time relative to an office hour: a break at noon, and a little in the evening."""
     local = at.astimezone()
     if local.weekday() >= 5:
         return 0.3 if 11 <= local.hour < 16 else 0.0

@@ -1,4 +1,4 @@
-"""The ways to send alerts as the rest of the program sees them, and one attempt on one of them within its limit."""
+"""The channels as the rest of the program sees them, and one attempt to send by one of them within its limit."""
 
 import asyncio
 import itertools
@@ -18,11 +18,11 @@ from monitor.system.clock import Clock
 
 LIMIT_SECS: Final = 5.0
 MARGIN_SECS: Final = 1.0
-"""So much longer than its own limit a channel may take: it then ends what it began, and gives its own reason."""
+"""A channel may take so much longer than its own limit: it then cleans up, and gives its own reason."""
 
 REST_SECS: Final = 60.0
 GRACE_SECS: Final = 1.0
-"""What is cancelled has so long to end what it began."""
+"""A channel that is cancelled has so long to clean up."""
 
 NOTIFICATIONS_OFF: Final = (
     "notifications are off: see notifications.enabled and notifications.channels"
@@ -31,7 +31,7 @@ ReadSecret = Callable[[], Awaitable[Secret]]
 """Reads a channel's secret. Raises ChannelError where there is none now."""
 
 ANY: Final = "*"
-"""The one queue where the first channel that works is enough."""
+"""The name of the only queue where the first channel that works is enough."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Channel(Protocol):
         """Send one alert, or several in one message. Returns once they were delivered. Raises ChannelError."""
 
     def close(self) -> None:
-        """Let go of whatever it holds, which is mostly nothing; it may be used again."""
+        """Close whatever it holds, mostly nothing; it may be used again."""
         return
 
 
@@ -60,16 +60,16 @@ class Outcome:
 
 
 def never_quiet(_: datetime) -> None:
-    """There are no quiet hours."""
+    """Say that there are no quiet hours."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSet:
     """The channels by the names of the settings, in order of preference; without any, nothing is sent.
 
-    Each name stands for several of which the first that works is enough: `desktop` and what replaces it. With
-    `fan_out` each name sends an alert, else the first that works. `quiet_until` is when the quiet hours end that an
-    instant lies in, None where it lies in none.
+    Each name stands for several channels, of which the first that works is enough: `desktop` and what replaces it.
+    With `fan_out` each name sends an alert, else the first that works. `quiet_until` returns the end of the quiet hours
+    that an instant is in, else None.
     """
 
     chains: Mapping[str, Sequence[Channel]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class ChannelSet:
         return tuple(self.chains) if self.fan_out else (ANY,)
 
     def route(self, wanted: Collection[str] | None) -> dict[str, tuple[Channel, ...]]:
-        """Return an alert's channels by queue: those that its rule names, or all where it names none that there is."""
+        """Return an alert's channels by queue: those that its rule names, or all where none of these exists."""
         chains = {n: c for n, c in self.chains.items() if wanted is None or n in wanted}
         chains = chains or dict(self.chains)
         if self.fan_out:
@@ -109,7 +109,7 @@ class Sender:
     async def send_by_first(
         self, channels: Sequence[Channel], alerts: Sequence[Alert], urgency: Urgency
     ) -> Outcome:
-        """Return the outcome of the first channel that works; where none does, all failures in one."""
+        """Try the channels in turn; return the outcome of the first that works, else all failures in one."""
         now, message = self._clock.monotonic(), format_alerts(alerts, urgency)
         failures: list[Outcome] = []
         for channel in sorted(channels, key=lambda c: self._rests_until.get(c.name, now) > now):
@@ -127,7 +127,7 @@ class Sender:
         )
         limit = channel.limit_secs + MARGIN_SECS
         try:
-            await self._limited(channel.send(message, alerts), limit)
+            await self._send_within(channel.send(message, alerts), limit)
             error = None
         except TimeoutError:
             error = ChannelError(ChannelReason.TIMEOUT, f"no answer within {limit:g} s")
@@ -144,8 +144,8 @@ class Sender:
             self._report(outcome, alerts)
         return outcome
 
-    async def _limited(self, sending: Coroutine[Any, Any, None], limit: float) -> None:
-        """Raises what the sending raises, also where it is cancelled and then has more to say than TimeoutError."""
+    async def _send_within(self, sending: Coroutine[Any, Any, None], limit: float) -> None:
+        """Raises what the sending raises, also at the limit, where its own reason says more than TimeoutError."""
         task = asyncio.create_task(sending)
         try:
             await wait_or_cancel(self._clock, limit, task)
@@ -171,7 +171,7 @@ class Sender:
 async def send_to_each(
     channels: ChannelSet, alert: Alert, dispatch: Callable[[Notified], None], clock: Clock
 ) -> list[Outcome]:
-    """Send the alert by every channel, whichever of them work."""
+    """Send the alert by every channel, whether others fail or not."""
     sender, message = Sender(dispatch, clock), format_alerts([alert])
     try:
         return [await sender.send(c, message, [alert]) for c in channels.channels]

@@ -1,4 +1,4 @@
-"""Alerts on their way to the channels, each sent once: from the effect that decides it to the last row in the journal.
+"""Takes alerts to the channels, each once: from the effect of the update to the last row in the journal.
 
 Bursts. Five accounts that are polled at once, a first start or a wake-up lead to many alerts within seconds. They wait
 for one another, longer while an account is still being polled, and leave together; what is critical hardly waits.
@@ -37,7 +37,7 @@ CALM_SECS: Final = 0.3
 
 LONGEST_SECS: Final = 10.0
 CRITICAL_SECS: Final = 1.0
-"""So long a critical alert waits for its burst."""
+"""A critical alert waits so long for its burst."""
 
 FRESH_FOR: Final = timedelta(minutes=15)
 DROPPED_AFTER: Final = timedelta(hours=24)
@@ -77,7 +77,7 @@ class Delivery:
 
 
 def release(burst: Sequence[Delivery], now: float, busy: bool) -> list[Delivery]:
-    """Return what leaves a burst now: all of it, what is critical, or nothing; `busy` says that more is expected."""
+    """Return what leaves the burst now: all, what is critical, or nothing; `busy` says that more is expected."""
     if not burst:
         return []
     latest = burst[0].arrived_at + LONGEST_SECS
@@ -116,7 +116,7 @@ class Queue:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Send until cancelled; an attempt that is under way then has a second to arrive."""
+        """Send until cancelled; an attempt that is under way then has a second to end."""
         while True:
             now = self._clock.monotonic()
             burst = [d for d in self._waiting if d.due_at == math.inf]
@@ -131,7 +131,7 @@ class Queue:
                 await wait_for_event(self._clock, self._arrived, self._pause(held))
 
     def _hold(self) -> list[Delivery]:
-        """Keep fresh what quiet hours hold back, and return it."""
+        """Return what quiet hours hold back, and keep it fresh."""
         now = self._clock.now()
         if self._quiet_until(now) is None:
             return []
@@ -166,7 +166,7 @@ class Queue:
         return min(map(wait, self._waiting), default=None)
 
     async def _send(self, group: list[Delivery]) -> None:
-        """Send one message, less what another process has sent meanwhile."""
+        """Send one message, without what another process has sent meanwhile."""
         unsent = await self._journal.begin([d.stored for d in group], self.name)
         self._remove([d for d in group if d.stored not in unsent])
         group = [d for d in group if d.stored in unsent]
@@ -195,7 +195,7 @@ class Queue:
                 delivery.due_at = now
 
     def _retry(self, group: list[Delivery], outcome: Outcome) -> None:
-        """Have the group tried again later, less what is dropped by now."""
+        """Try the group again later; drop what is a day old."""
         now, wall = self._clock.monotonic(), self._clock.now()
         lost = [d for d in group if wall - d.stored.alert.at >= DROPPED_AFTER]
         self._finish(lost, Stage.DROPPED, f"given up after a day: {outcome.detail}")
@@ -211,7 +211,7 @@ class Queue:
         self._journal.put_back([d.stored for d in kept], self.name, outcome.detail)
 
     def _finish(self, group: list[Delivery], stage: Stage, outcome: str) -> None:
-        """Nothing is left to be done for these here; where that holds in all queues, they have ended."""
+        """Write what became of these in this queue; those that no queue has any more have ended."""
         if not group:
             return
         self._remove(group)
@@ -250,7 +250,7 @@ class Notifier:
         }
 
     async def run(self) -> None:
-        """Send what an earlier process has left, then alerts as they come, until cancelled."""
+        """Send what an earlier process left unsent, then alerts as they come, until cancelled."""
         try:
             unfinished = await self._journal.unfinished()
             for stored in unfinished:

@@ -1,4 +1,4 @@
-"""The settings file: typed values out of it, and edits that keep all the rest of it as it was."""
+"""The settings file: its typed values, and edits that leave the rest of the file as it was."""
 
 from monitor.settings.file import SettingsFile
 from monitor.settings.model import ApiSettings, Settings, policy_of, rule_book

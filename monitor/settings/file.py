@@ -1,9 +1,9 @@
-"""Edits of the settings file: under a lock, whole or not at all, never into one that does not load.
+"""Edits the settings file: under a lock, whole or not at all, and never into a file that does not load.
 
 `tomlkit` makes the edits, of one table at a time where that has a header of its own. Given the whole file, tomlkit
 0.15 moves accounts that stand apart from each other, puts a new key below the comments that head the next table, and
-leaves the heading of an account that it removes to the next one (tests/settings/test_tomlkit.py). What it is not
-given stays as it was to the byte.
+leaves the heading of a removed account to the next one (tests/settings/test_tomlkit.py). The rest of the file stays
+as it was to the byte.
 """
 
 import codecs
@@ -40,11 +40,11 @@ class SettingsFile:
         self._lock_secs = lock_secs
 
     def read(self) -> Settings:
-        """The settings as they are now."""
+        """Read the settings as they are now."""
         return load(self.path)
 
     def check(self, account: Account, instead_of: str | None = None) -> None:
-        """Raise what adding the account, or putting it in the place of that one, would; nothing is written."""
+        """Raise what adding the account, or putting it in the place of another, would raise; nothing is written."""
         draft = self._draft()
         if instead_of is None:
             draft.add(account)
@@ -61,12 +61,12 @@ class SettingsFile:
     ) -> None:
         """Put the account in the place of the one of that name, and write only what differs.
 
-        What the file says of the account's alerts goes on, also under a new name, unless there is an `override`.
+        The exceptions for the account's alerts stay, also under a new name, unless there is an `override`.
         """
         self._apply(lambda draft: draft.replace(name, account, override))
 
     def remove_account(self, name: str) -> None:
-        """Drop the account; the active one stays the same, and is the first where it was this one."""
+        """Remove the account; where it was the active one, the first becomes that."""
         self._apply(lambda draft: draft.remove(name))
 
     def set_active(self, name: str) -> None:
@@ -97,7 +97,7 @@ class SettingsFile:
 
 
 class _Draft:
-    """The text of a file that is being changed, and beside it the document that it is to say in the end."""
+    """The text of a file that is being changed, and beside it the document that it must be equal to in the end."""
 
     def __init__(self, path: Path, content: bytes) -> None:
         self.before = content
@@ -108,7 +108,7 @@ class _Draft:
         self._meant = tomllib.loads(self._text)
 
     def content(self) -> bytes:
-        """The new content, which says what is meant, and nothing else."""
+        """Return the new content. Raises SettingsError where it is not exactly what was meant."""
         edited = self._mark + self._text.encode()
         try:
             parse(edited, self._path)
@@ -124,7 +124,7 @@ class _Draft:
 
     def add(self, account: Account) -> None:
         self._check(account, self._settings.accounts)
-        values = _given(_values(account))
+        values = _to_toml(_values(account))
         self._meant.setdefault("accounts", []).append(values)
         self._text = _with_account(self._text, values)
 
@@ -157,15 +157,15 @@ class _Draft:
             self._assign(("settings",), {"active_account": index})
 
     def index(self, name: str) -> int:
-        """The account's place in the file. Raises SettingsError where there is none of that name."""
+        """Return the account's place in the file. Raises SettingsError where there is none of that name."""
         names = [account.name for account in self._settings.accounts]
         if name not in names:
             raise SettingsError(f"there is no account {name!r}: see `monitor accounts list`")
         return names.index(name)
 
     def _check(self, account: Account, others: Iterable[Account]) -> None:
-        """Raise SettingsError where this account cannot stand in the file beside the others."""
-        ACCOUNT(_given(_values(account)))
+        """Raise SettingsError where this account cannot be in the file beside the others."""
+        ACCOUNT(_to_toml(_values(account)))
         check_unique(account, {each.name for each in others}, {each.title for each in others})
         for key, entry in self._settings.channels.entries.items():
             if entry == account.name:  # whose token the channel would send
@@ -174,17 +174,17 @@ class _Draft:
                 )
 
     def _assign(self, path: KeyPath, values: Mapping[str, Value | None]) -> None:
-        """Have these values in the table; None removes a key."""
+        """Set these values in the table; None removes a key."""
         table: Any = self._meant
         for part in path:
             table = table[part] if isinstance(part, int) else table.setdefault(part, {})
         for key in values:
             table.pop(key, None)
-        table.update(_given(values))
+        table.update(_to_toml(values))
         self._text = _with_values(self._text, path, values)
 
     def _rename(self, path: KeyPath, old: str, new: str) -> None:
-        """Have the rule of this table know the account by its new name."""
+        """Put the account's new name into the rule of this table."""
 
         def change(rule: Any) -> None:
             rule["accounts"][rule["accounts"].index(old)] = new
@@ -194,7 +194,7 @@ class _Draft:
 
 
 def _values(account: Account) -> dict[str, Value | None]:
-    """An account as the file has it; None is for a key that is not there."""
+    """Return an account's keys as they are in the file; None for a key that is not there."""
     return {
         "name": account.name,
         "org_id": account.org_id or None,
@@ -208,7 +208,7 @@ def _values(account: Account) -> dict[str, Value | None]:
 
 
 def _exceptions(override: Override) -> dict[str, Value | None]:
-    """The exceptions for an account's alerts, as the file has it."""
+    """Return the keys of the exceptions for an account's alerts."""
     percents = override.thresholds and tuple(round(ratio * 100, 6) for ratio in override.thresholds)
     return {
         "thresholds": percents and tuple(int(p) if p == int(p) else p for p in percents),
@@ -220,18 +220,18 @@ def _exceptions(override: Override) -> dict[str, Value | None]:
 
 
 def _with_values(text: str, table: KeyPath, values: Mapping[str, Value | None]) -> str:
-    """The text with these values in the table, which is made at the end where it is missing; None removes a key."""
+    """Set these values in the table, which is added at the end where it is missing; None removes a key."""
     import tomlkit
 
     place = places_in(text).get(table)
     if place is None:
-        return _with_block(text, len(text), {str(table[-1]): _given(values)})
+        return _with_block(text, len(text), {str(table[-1]): _to_toml(values)})
     indent = re.match(r"[ \t]*", text[_line_start(text, place.end) :])
 
     def change(found: Any) -> None:
-        for key in values.keys() - _given(values).keys():
+        for key in values.keys() - _to_toml(values).keys():
             found.pop(key, None)
-        for key, value in _given(values).items():
+        for key, value in _to_toml(values).items():
             if key in found:
                 found[key] = value
             else:
@@ -244,7 +244,7 @@ def _with_values(text: str, table: KeyPath, values: Mapping[str, Value | None]) 
 
 
 def _with_table(text: str, table: KeyPath, change: Callable[[Any], None]) -> str:
-    """The text with the table changed; as it was where tomlkit cannot do that, which is found out afterwards."""
+    """Change the table by tomlkit; where that cannot do it, return the text as it was, which is noticed afterwards."""
     import tomlkit  # only when something is written: it takes as long to import as all the rest
     from tomlkit.exceptions import TOMLKitError
 
@@ -262,12 +262,12 @@ def _with_table(text: str, table: KeyPath, change: Callable[[Any], None]) -> str
 
 
 def _at(document: Any, path: Iterable[str | int]) -> Any:
-    """What stands at this path of a document."""
+    """Return what is at this path of a document."""
     return reduce(getitem, path, document)
 
 
 def _with_account(text: str, values: Mapping[str, Any]) -> str:
-    """The account as one more `[[accounts]]` table, below the last of them and the comments that follow it."""
+    """Add the account as an `[[accounts]]` table, below the last of them and the comments that follow it."""
     places = places_in(text).items()
     ends = [place.end for path, place in places if path[0] == "accounts" and len(path) == 2]
     at = len(text)
@@ -279,7 +279,7 @@ def _with_account(text: str, values: Mapping[str, Any]) -> str:
 
 
 def _without_account(text: str, index: int) -> str:
-    """The text without the account's table, and without the comment that is its heading.
+    """Remove the account's table, and the comment that is its heading.
 
     All other comments above and below the table stay: they may be about others.
     """
@@ -293,7 +293,7 @@ def _without_account(text: str, index: int) -> str:
 
 
 def _with_block(text: str, at: int, block: Mapping[str, Any]) -> str:
-    """One more table between blank lines, but not more of them than are needed."""
+    """Insert a table between blank lines, as many as are needed."""
     import tomlkit
 
     newline = _newline(text)
@@ -305,8 +305,8 @@ def _with_block(text: str, at: int, block: Mapping[str, Any]) -> str:
     return before + above + tomlkit.dumps(block).replace("\n", newline) + below + after
 
 
-def _given(values: Mapping[str, Value | None]) -> dict[str, Any]:
-    """The values as TOML has them, without those that are to go."""
+def _to_toml(values: Mapping[str, Value | None]) -> dict[str, Any]:
+    """Return the values as TOML has them, without those that are None."""
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in values.items()
@@ -327,6 +327,6 @@ def _line_start(text: str, at: int) -> int:
 
 
 def _line_end(text: str, at: int) -> int:
-    """After the line's end, which may be that of the text."""
+    """Return the place after the line's end, or the end of the text."""
     end = text.find("\n", at)
     return len(text) if end < 0 else end + 1

@@ -1,4 +1,4 @@
-"""Every key of the settings file, declared once, with its default; and the typed values that come of them.
+"""Every key of the settings file, declared once, with its default; and the typed values that they make.
 
 A new key is one more field here: `enabled: bool = key(flag, True)`.
 """
@@ -38,6 +38,7 @@ from monitor.settings.schema import (
     check_host,
     check_name,
     check_org_id,
+    check_type,
     check_user_agent,
     check_web_config,
     check_window,
@@ -51,12 +52,11 @@ from monitor.settings.schema import (
     parse_duration,
     parse_listen,
     parse_quiet_hours,
-    refused,
-    required,
+    reject_key,
+    required_key,
     safe_url,
     table,
     text,
-    typed,
 )
 
 REMOTE_CHANNELS: Final = ("command", "webhook", "alertmanager", "apprise")
@@ -89,7 +89,7 @@ class ExporterSettings:
     allow_plain: bool = key(flag, False)
 
     def web_config_of(self, settings: Path) -> Path | None:
-        """The path of the web configuration; one that is relative is beside the settings file."""
+        """Return the path of the web configuration; a relative one is beside the settings file."""
         return settings.parent / Path(self.web_config).expanduser() if self.web_config else None
 
 
@@ -114,16 +114,16 @@ _timeout_secs: Final = number(float, 0.1, 300)
 
 
 def _argv(missing: str) -> Parser[tuple[str, ...]]:
-    """A program and its arguments."""
+    """Make a parser of a program and its arguments."""
 
     def word(value: Any) -> str:
-        found = typed(str, value)
+        found = check_type(str, value)
         if "\0" in found:
             raise InvalidValueError("contains a null character, which no program takes")
         return found
 
     def parse(value: Any) -> tuple[str, ...]:
-        words = [parse_at(at, word, each) for at, each in enumerate(typed(list, value))]
+        words = [parse_at(at, word, each) for at, each in enumerate(check_type(list, value))]
         if not words or not words[0].strip():
             raise InvalidValueError(missing)
         return tuple(words)
@@ -132,10 +132,10 @@ def _argv(missing: str) -> Parser[tuple[str, ...]]:
 
 
 def _entry(name: str, example: str) -> Parser[str]:
-    """The name of a keyring entry. A secret that stands in its place is not repeated in the error."""
+    """Make a parser of the name of a keyring entry; a secret in its place is not repeated in the error."""
 
     def parse(value: Any) -> str:
-        entry = typed(str, value)
+        entry = check_type(str, value)
         if len(entry) > _LONGEST_ENTRY or _ENTRY_SECRET.match(entry):
             raise InvalidValueError(
                 "secrets are not kept in this file: store it in the keyring "
@@ -154,7 +154,7 @@ _PROGRAM: Final = 'which program? add argv = ["/path/to/program"]'
 class CommandSettings:
     """A program that is run for each alert."""
 
-    argv: tuple[str, ...] = required(_argv(_PROGRAM), _PROGRAM)
+    argv: tuple[str, ...] = required_key(_argv(_PROGRAM), _PROGRAM)
     timeout_secs: float = key(_timeout_secs, 10.0)
 
 
@@ -162,7 +162,7 @@ class CommandSettings:
 class WebhookSettings:
     """A URL that each alert is posted to. `token` is the name of an entry in the keyring, never the token itself."""
 
-    url: str = required(
+    url: str = required_key(
         text(safe_url(_NAMES_SENT, "https://ntfy.sh/my-topic", is_base=False)),
         'where to? add url = "https://ntfy.sh/my-topic"',
     )
@@ -175,7 +175,7 @@ class WebhookSettings:
 class AlertmanagerSettings:
     """The address of Prometheus's Alertmanager, without a trailing slash."""
 
-    url: str = required(
+    url: str = required_key(
         text(safe_url(_NAMES_SENT, "http://127.0.0.1:9093")),
         'where to? add url = "http://127.0.0.1:9093"',
     )
@@ -185,7 +185,7 @@ class AlertmanagerSettings:
 class AppriseSettings:
     """`urls` is the name of an entry in the keyring that holds Apprise's URLs, one a line."""
 
-    urls: str = required(
+    urls: str = required_key(
         _entry("urls", "apprise"),
         'which URLs? add urls = "apprise", the name of an entry in the keyring',
     )
@@ -202,7 +202,7 @@ class ChannelSettings:
 
     @property
     def entries(self) -> Mapping[str, str]:
-        """The entries of the keyring that channels use, by the keys that name them."""
+        """Return the keyring entries that channels use, by the keys that name them."""
         entries = {}
         if self.webhook and self.webhook.token:
             entries["webhook.token"] = self.webhook.token
@@ -217,7 +217,7 @@ _channels: Final = text(choice("channel", CHANNELS))
 
 
 def _percentage(value: Any) -> float:
-    percent = typed(float, value)
+    percent = check_type(float, value)
     if not 1 <= percent <= 100:
         raise InvalidValueError("must be a percentage from 1 to 100")
     return percent / 100
@@ -228,7 +228,7 @@ def _thresholds(value: Any) -> tuple[float, ...]:
 
 
 def _rule(kind: AlertKind) -> Table[Rule]:
-    """The table of a rule, which keeps what its table does not say."""
+    """Make a parser of a rule's table; what it does not set stays as in the default rule."""
     keys: dict[str, Parser[Any]] = {
         "enabled": flag,
         "windows": items(text(check_window), if_empty=_EMPTY),
@@ -238,11 +238,11 @@ def _rule(kind: AlertKind) -> Table[Rule]:
         "urgency": text(choice("urgency", Urgency)),
     }
     if kind not in OF_WINDOWS:
-        keys["windows"] = refused("this rule is not about single windows: remove it")
+        keys["windows"] = reject_key("this rule is not about single windows: remove it")
     if kind in OF_ALL:
-        keys["accounts"] = refused("this rule is about all accounts: remove it")
+        keys["accounts"] = reject_key("this rule is about all accounts: remove it")
     if kind in MOMENTARY:
-        keys["for"] = refused("this rule is about a moment, which has no length: remove it")
+        keys["for"] = reject_key("this rule is about a moment, which has no length: remove it")
 
     def make(given: dict[str, Any]) -> Rule:
         hold = given.pop("for", DEFAULT_RULES[kind].hold)
@@ -302,8 +302,8 @@ def _auth_method(word: str) -> AuthMethod:
 
 
 def _token_command(value: Any) -> tuple[str, ...]:
-    """Every process of the machine may read the arguments of a program: none of them may be a token."""
-    for word in [value] if isinstance(value, str) else typed(list, value):
+    """Parse a command that prints a token. Every process may read its arguments, so none of them may be a token."""
+    for word in [value] if isinstance(value, str) else check_type(list, value):
         if isinstance(word, str) and holds_secret(word):
             raise InvalidValueError(
                 "a token must not be an argument: name a program that prints it, such as "
@@ -318,7 +318,7 @@ def _token_command(value: Any) -> tuple[str, ...]:
 
 
 def _as_list(command: str) -> str | None:
-    """The list that a shell would have made of the text, where that is plain."""
+    """Return the list that a shell would have made of the text; None where that is not plain."""
     try:
         argv = json.dumps(shlex.split(command), ensure_ascii=False)
     except ValueError:
@@ -328,7 +328,7 @@ def _as_list(command: str) -> str | None:
 
 
 AccountTable = tuple[Account, Override | None]
-"""An `[[accounts]]` table: the account, and what is different for its alerts, where that is said."""
+"""An `[[accounts]]` table: the account, and the exceptions for its alerts, if there are any."""
 
 
 def _account(given: dict[str, Any]) -> AccountTable:
@@ -373,7 +373,7 @@ ACCOUNT: Final = Table(
 
 
 def check_unique(account: Account, names: Container[str], titles: Container[str]) -> None:
-    """The keyring and the commands know accounts by names; their titles are series of metrics."""
+    """Raise InvalidValueError where another account has this name, or this title, which names series of metrics."""
     if account.name in names:
         raise InvalidValueError(
             f"there is an account {account.name!r} already: choose another name", "name"
@@ -391,7 +391,7 @@ def _accounts(value: Any) -> list[AccountTable]:
     found: list[AccountTable] = []
     names: set[str] = set()
     titles: set[str] = set()
-    for place, each in enumerate(typed(list, value)):
+    for place, each in enumerate(check_type(list, value)):
         account, override = parse_at(place, ACCOUNT, each)
         parse_at(place, partial(check_unique, names=names, titles=titles), account)
         names.add(account.name)
@@ -403,7 +403,7 @@ def _accounts(value: Any) -> list[AccountTable]:
 # The whole file
 
 _DEFAULT_STORAGES: Final = (Storage.KEYRING, Storage.LINKED)
-"""The others need words of their own for each account."""
+"""The others need keys of their own in each account."""
 
 
 def _poll_interval_secs(value: Any) -> int:
@@ -442,11 +442,11 @@ FILE: Final[Table[dict[str, Any]]] = Table(
     },
     dict,
 )
-"""The tables of the file; what comes of them are `Settings` once they have been looked at together."""
+"""The tables of the file; `parse` makes `Settings` of them, and checks what they say about each other."""
 
 
 def rule_book(settings: Settings) -> RuleBook:
-    """The rules that the settings make."""
+    """Make the alert rules of these settings."""
     notifications = settings.notifications
     rules = dict(notifications.rules)
     if not notifications.reset:

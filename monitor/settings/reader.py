@@ -1,7 +1,7 @@
-"""From the settings file to `Settings`: where it is, what is in it, and errors that point into it. Changes nothing.
+"""Reads the settings file, and makes errors that point into it.
 
-`tomllib` gives values without their places, and `tomlkit` keeps them to itself: `places_in` finds them, once there is
-an error to report, or a table to edit.
+`tomllib` gives values without their places, and `tomlkit` keeps the places to itself: `places_in` finds them once
+there is an error to report, or a table to edit.
 """
 
 import re
@@ -55,12 +55,12 @@ _WORDS: Final = {
 
 
 def state_db(environ: Mapping[str, str]) -> Path:
-    """The state database, which all settings files share; `instance_key` tells their rows apart. It need not exist."""
+    """Return the path of the state database, which all settings files share; `instance_key` tells their rows apart."""
     return Path(state_folder(environ)) / "state.db"
 
 
 def load(path: Path) -> Settings:
-    """The settings of the file, or the defaults where there is none. Raises SettingsError."""
+    """Read the settings file; without one, return the defaults. Raises SettingsError."""
     try:
         return parse(read_regular(path), path)
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def load(path: Path) -> Settings:
 
 
 def parse(content: bytes, path: Path) -> Settings:
-    """The settings in this content; `path` is what errors call it. Raises SettingsError."""
+    """Parse the content of a settings file, which errors call `path`. Raises SettingsError."""
     try:
         source = Source(path, content.decode("utf-8-sig"))  # some editors put a mark in front
     except UnicodeDecodeError as error:
@@ -101,7 +101,7 @@ def parse(content: bytes, path: Path) -> Settings:
 
 
 def _check_references(settings: Settings) -> None:
-    """A channel needs its table, and none may send an account's own token anywhere."""
+    """Raise InvalidValueError where a channel has no table, or would send an account's own token."""
     notifications, channels = settings.notifications, settings.channels
     lists: dict[KeyPath, tuple[str, ...]] = {("notifications", "channels"): notifications.channels}
     for kind, rule in notifications.rules.items():
@@ -128,7 +128,7 @@ class Source:
     text: str
 
     def document(self) -> dict[str, Any]:
-        """The text as tomllib reads it. Raises SettingsError where it is no TOML."""
+        """Parse the text as TOML. Raises SettingsError."""
         try:
             return tomllib.loads(self.text)
         except RecursionError:
@@ -145,7 +145,7 @@ class Source:
         raise self._pointing(start, start + 1, words)
 
     def error(self, key: KeyPath, words: str, *, hidden: bool = False) -> SettingsError:
-        """An error at this key, with its line and carets below it; a `hidden` value is not shown."""
+        """Make the error at this key, with its line and carets below; a `hidden` value is not shown."""
         place = self._place(key)
         if hidden:
             shown = self.text[place.start : place.value].rstrip("= \t")
@@ -155,15 +155,15 @@ class Source:
         else:
             start, end = place.value, place.end
         parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-        name = printable(_masked("".join(parts)).removeprefix("."))[:_WIDTH]  # `accounts[0].name`
+        name = printable(_mask("".join(parts)).removeprefix("."))[:_WIDTH]  # `accounts[0].name`
         return self._pointing(start, end, f"{name}: {words}", end if hidden else None)
 
     def line(self, key: KeyPath) -> str:
-        """File and line of the key, as errors name them."""
+        """Return file and line of the key."""
         return self._line(self._place(key).start)
 
     def _place(self, key: KeyPath) -> "SourceSpan":
-        """The key's place, else that of what is around it."""
+        """Return the key's place, else that of the table around it."""
         places = places_in(self.text)
         while key and key not in places:
             key = key[:-1]
@@ -175,20 +175,20 @@ class Source:
     def _pointing(
         self, start: int, end: int, words: str, shown_until: int | None = None
     ) -> SettingsError:
-        """The words, the source line without tokens, and carets below what is meant."""
+        """Make an error with the source line, without tokens, and carets below what is meant."""
         first = self.text.rfind("\n", 0, start) + 1
         line = self.text[first:shown_until].split("\n")[0].rstrip()
         column = start - first
         excerpt = ""
         if line and column <= _WIDTH:
-            shown = printable(_masked(line))[:_WIDTH]
+            shown = printable(_mask(line))[:_WIDTH]
             carets = "^" * max(1, min(end - start, len(shown) - column))
             excerpt = f"    {shown}\n    {' ' * column}{carets}"
         return SettingsError(f"{self._line(start)}: {words}", excerpt=excerpt)
 
 
-def _masked(text: str) -> str:
-    """The text with stars for its tokens, and for all of a URL but its host: a webhook's path is its secret."""
+def _mask(text: str) -> str:
+    """Put stars for tokens, and for all of a URL but its host: a webhook's path is its secret."""
 
     def mask(url: re.Match[str]) -> str:
         host, rest = url[1], "*" * len(url[2])
@@ -222,7 +222,7 @@ class SourceSpan:
     end: int
 
     def is_header(self, text: str) -> bool:
-        """Return whether this is a table with a header of its own."""
+        """Say whether this is a table with a header of its own."""
         return self.start < self.value and text.startswith("[", self.start)
 
 
@@ -230,16 +230,16 @@ Places = dict[KeyPath, SourceSpan]
 
 
 def places_in(text: str) -> Places:
-    """The place of every key, table and array item of a text that `tomllib` has accepted.
+    """Find the place of every key, table and array item in a text that `tomllib` has accepted.
 
-    A table without a header of its own has its first key's.
+    A table without a header of its own has the place of its first key.
     """
     places: Places = {}
     lengths: dict[KeyPath, int] = {}
     table: KeyPath = ()
 
     def newest(path: KeyPath) -> KeyPath:
-        """The name of an array of tables stands for its newest item."""
+        """Return the path of an array's newest item for the name of an array of tables."""
         return (*path, lengths[path] - 1) if path in lengths else path
 
     at = _next(_BETWEEN, text, 0).end()
@@ -264,7 +264,7 @@ def places_in(text: str) -> Places:
 
 
 def _scan_statement(text: str, at: int, table: KeyPath, places: Places) -> int:
-    """Add the places of a key and of all in its value; returns the end of that."""
+    """Add the places of a key and of all in its value; return the end of the value."""
     key = _next(_ASSIGNMENT, text, at)
     path = (*table, *_parts(key[1]))
     end = _scan_value(text, key.end(), path, places)
@@ -290,12 +290,12 @@ def _scan_value(text: str, at: int, path: KeyPath, places: Places) -> int:
 
 
 def _next(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
-    """What stands here, in a text whose grammar is known to be right."""
+    """Match what stands here, in a text whose grammar is known to be right."""
     return next(pattern.finditer(text, at))
 
 
 def _parts(key: str) -> Iterator[str]:
-    """The names of a dotted key, without their quotes."""
+    """Split a dotted key into its names, without their quotes."""
     found: Any = tomllib.loads(f"{key} = 0")
     while isinstance(found, dict):
         ((name, found),) = found.items()

@@ -1,7 +1,7 @@
-"""The language in which settings are declared: tables of keys, and a parser per kind of value. Pure.
+"""Declares settings: tables of keys, and a parser for each kind of value. Pure.
 
-A parser takes what `tomllib` made of a value and returns ours; its error knows the key's path, so that a line of
-the file is looked for only once there is an error to report.
+A parser takes a value of `tomllib` and returns the typed one; its error has the key's path, so that the line in the
+file is looked up only when there is an error to report.
 
 Why no library: msgspec 0.22 and cattrs 26.2 were tried (import 28 ms and 43 ms, beside 15 ms for `dataclasses`).
 msgspec gives the path as a part of its sentence, and not the names of a map's keys (`$.rules[...].on`); cattrs takes
@@ -59,9 +59,9 @@ _QUIET: Final = re.compile(rf"{_TIME}\s*-\s*{_TIME}", re.ASCII)
 
 
 class InvalidValueError(SettingsError):
-    """A key or value that is not accepted, at `path` below what was parsed; one that is `hidden` is not to be shown.
+    """A key or value that is not accepted, at `path` below what was parsed; a `hidden` value must not be shown.
 
-    Its plain words name neither file nor key, and are fit for a dialog and the command line too.
+    The text names neither file nor key, so that dialogs and the command line can show it too.
     """
 
     def __init__(self, words: str, *path: str | int, hidden: bool = False) -> None:
@@ -71,7 +71,7 @@ class InvalidValueError(SettingsError):
 
 
 def parse_at(part: str | int, parse: Parser[T], value: Any) -> T:
-    """Parse a value; the error is placed at this key or index."""
+    """Parse a value, and put this key or index in front of the path of an error."""
     try:
         return parse(value)
     except InvalidValueError as error:
@@ -80,33 +80,33 @@ def parse_at(part: str | int, parse: Parser[T], value: Any) -> T:
 
 
 def key(parse: Parser[T], default: T, *, table: str = "") -> T:
-    """A field of a dataclass that is a key of the same name, in a table of its own where that is named."""
+    """Declare a field of a dataclass that is a key of the same name; `table` is the table that it stands in, if any."""
     made: T = field(default_factory=lambda: default, metadata={"parse": parse, "table": table})
     return made
 
 
-def required(parse: Parser[T], missing: str) -> T:
-    """A field whose key must be there; `missing` says what to add."""
+def required_key(parse: Parser[T], missing: str) -> T:
+    """Declare a field whose key must be there; `missing` is the error that says what to add."""
     made: T = field(metadata={"parse": parse, "table": "", "missing": missing})
     return made
 
 
 def keys_of(schema: type, table: str = "") -> dict[str, Parser[Any]]:
-    """The keys that a dataclass declares."""
+    """Return the parsers of the keys that a dataclass declares."""
     declared = {each.name: each.metadata for each in fields(schema)}
     return {name: one["parse"] for name, one in declared.items() if one.get("table") == table}
 
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[T]):
-    """A parser of a table: `make` gets the values that the file has; `required` has the errors for missing keys."""
+    """Parses a table: `make` gets the values that the file has; `required` has the errors for missing keys."""
 
     keys: Mapping[str, Parser[Any]]
     make: Callable[[dict[str, Any]], T]
     required: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, value: Any) -> T:
-        values = typed(dict, value)
+        values = check_type(dict, value)
         for name in values:
             if name not in self.keys:
                 raise InvalidValueError(_unknown(name, self.keys), name, hidden=True)
@@ -123,14 +123,14 @@ class Table(Generic[T]):
 
 
 def table(schema: type[T]) -> Table[T]:
-    """A table whose keys are a dataclass's fields."""
+    """Make a parser of a table whose keys are the fields of a dataclass."""
     kind: type = schema
     required = {f.name: f.metadata["missing"] for f in fields(kind) if "missing" in f.metadata}
     return Table(keys_of(schema), lambda given: schema(**given), required)
 
 
-def typed(kind: type[T], value: Any) -> T:
-    """The value, if it is of that TOML type: a whole number is a number, but true is neither."""
+def check_type(kind: type[T], value: Any) -> T:
+    """Return the value if it has that TOML type: a whole number is a number, but true is neither."""
     allowed: tuple[type[Any], ...] = (int, float) if kind is float else (kind,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         found = "a decimal number" if isinstance(value, float) else _TYPES.get(type(value))
@@ -140,20 +140,20 @@ def typed(kind: type[T], value: Any) -> T:
 
 
 def flag(value: Any) -> bool:
-    """True or false."""
-    return typed(bool, value)
+    """Parse true or false."""
+    return check_type(bool, value)
 
 
 def text(check: Callable[[str], T]) -> Parser[T]:
-    """A text, as the function parses it."""
-    return lambda value: check(typed(str, value))
+    """Make a parser of a text, which the function parses."""
+    return lambda value: check(check_type(str, value))
 
 
 def number(kind: type[N], least: float = -math.inf, most: float = math.inf) -> Parser[N]:
-    """A number in that range, both ends included."""
+    """Make a parser of a number in that range, both ends included."""
 
     def parse(value: Any) -> N:
-        found: N = typed(kind, value)
+        found: N = check_type(kind, value)
         if least <= found <= most:
             return found
         if math.isinf(most):
@@ -166,10 +166,12 @@ def number(kind: type[N], least: float = -math.inf, most: float = math.inf) -> P
 
 
 def items(parse: Parser[T], *, if_empty: str = "") -> Parser[tuple[T, ...]]:
-    """A list of different items; an empty one is refused where there are words for it."""
+    """Make a parser of a list of different items; an empty list is an error with the words `if_empty`, if any."""
 
     def parse_all(value: Any) -> tuple[T, ...]:
-        found = tuple(parse_at(place, parse, item) for place, item in enumerate(typed(list, value)))
+        found = tuple(
+            parse_at(place, parse, item) for place, item in enumerate(check_type(list, value))
+        )
         for place, item in enumerate(found):
             if item in found[:place]:
                 raise InvalidValueError("is here a second time: remove one", place)
@@ -180,8 +182,8 @@ def items(parse: Parser[T], *, if_empty: str = "") -> Parser[tuple[T, ...]]:
     return parse_all
 
 
-def refused(words: str) -> Parser[Any]:
-    """No value at all: the key would change nothing, which is an error rather than a surprise."""
+def reject_key(words: str) -> Parser[Any]:
+    """Make a parser that refuses any value: the key would change nothing, and nobody would notice."""
 
     def parse(_: Any) -> Any:
         raise InvalidValueError(words)
@@ -200,18 +202,18 @@ def _is_secret(name: str) -> bool:
 
 
 def _nearest(word: str, known: Collection[str]) -> str | None:
-    """The known word that may have been meant."""
+    """Return the known word that may have been meant."""
     return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1)), None)
 
 
 def _suggestion(word: str, known: Collection[str]) -> str:
-    """A hint at the known word that may have been meant, else all of them."""
+    """Suggest the known word that may have been meant, else all of them."""
     near = _nearest(word, known)
     return f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
 
 
 def choice(what: str, known: Iterable[T]) -> Callable[[str], T]:
-    """A parser of one word out of several, each the text of one of these."""
+    """Make a parser of one word out of several: the texts of these values."""
     words = {str(each): each for each in known}
 
     def parse(word: str) -> T:
@@ -235,7 +237,7 @@ def refuse_secret(text: str, what: str) -> None:
 
 
 def check_name(name: str, what: str = "the name") -> str:
-    """A name that is safe in tables, metrics and notifications."""
+    """Check a name, which must be safe in tables, metrics and notifications."""
     refuse_secret(name, what)
     if not name.strip():
         raise InvalidValueError(f"{what} is empty: give one, such as an e-mail address")
@@ -247,7 +249,7 @@ def check_name(name: str, what: str = "the name") -> str:
 
 
 def check_org_id(org_id: str) -> str:
-    """An organization's id, which becomes part of a URL; empty where it is not known."""
+    """Check an organization's id, which becomes part of a URL; empty where it is not known."""
     refuse_secret(org_id, "an organization id")
     if not re.fullmatch(r"[A-Za-z0-9_.-]*", org_id) or org_id in (".", ".."):
         raise InvalidValueError(
@@ -257,7 +259,7 @@ def check_org_id(org_id: str) -> str:
 
 
 def check_window(window: str) -> str:
-    """The name of a window that a rule may be about."""
+    """Check the name of a window that a rule may be about."""
     if not is_window_key(window):
         raise InvalidValueError(
             'no window: write "5h", "7d", or 7d_ and a model\'s name, such as "7d_opus"'
@@ -266,7 +268,7 @@ def check_window(window: str) -> str:
 
 
 def check_config_dir(folder: str) -> str:
-    """Claude Code's folder, exactly as it is spelled: on macOS each spelling is a login of its own."""
+    """Check a folder of Claude Code, and keep its spelling: on macOS each spelling is a login of its own."""
     if not folder.strip():
         raise InvalidValueError('is empty: write a folder such as "~/.claude-work", or remove it')
     if _CONTROL.search(folder):
@@ -290,7 +292,7 @@ class Address:
 
 
 def parse_listen(text: str) -> Address:
-    """`HOST:PORT`, an IPv6 address in brackets; `:PORT` for all addresses of the machine; or `off`."""
+    """Parse `HOST:PORT`, with an IPv6 address in brackets; `:PORT` for all addresses of the machine; or `off`."""
     if text == "off":
         return Address(host=None, port=None)
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]*)):([0-9]{1,5})", text)
@@ -314,7 +316,7 @@ def _is_host(bracketed: str | None, plain: str) -> bool:
 
 
 def check_host(pattern: str) -> str:
-    """A name, an address or a pattern such as "*.svc.cluster.local" that may stand in a request's `Host`."""
+    """Check a name, an address or a pattern such as "*.svc.cluster.local" for the `Host` of requests."""
     if not re.fullmatch(r"[A-Za-z0-9._*?-]+|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]", pattern):
         raise InvalidValueError(
             "not a host name: write it without scheme and port, such as "
@@ -324,16 +326,16 @@ def check_host(pattern: str) -> str:
 
 
 def check_web_config(path: str) -> str:
-    """The path of a `web.yml`; one that is relative is beside the settings file."""
+    """Check the path of a `web.yml`; a relative one is beside the settings file."""
     if not path.strip() or _CONTROL.search(path):
         raise InvalidValueError('not a path: write one such as "web.yml", or remove it')
     return path
 
 
 def safe_url(why: str, example: str, *, is_base: bool = True) -> Callable[[str], str]:
-    """A check of URLs that nobody on the way can read along: https, or http on a loopback address.
+    """Make a check of URLs that send nothing in the clear: https, or http on a loopback address.
 
-    A base has no trailing slash. Other URLs are kept exactly as they were given, and may have a query.
+    A base loses its trailing slash. Other URLs are kept exactly as they are, and may have a query.
     """
 
     def check(url: str) -> str:
@@ -355,7 +357,7 @@ def safe_url(why: str, example: str, *, is_base: bool = True) -> Callable[[str],
 
 
 def check_user_agent(text: str) -> str:
-    """Text that is fit for a header: printable ASCII."""
+    """Check a text for a header: printable ASCII."""
     if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", text):
         raise InvalidValueError("a user agent is made of plain ASCII characters on one line")
     return text
@@ -366,13 +368,13 @@ def check_user_agent(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Quiet hours, in local time; an end that is not after the start is on the next day."""
+    """Quiet hours in local time; an end that is not after the start is on the next day."""
 
     start: time
     end: time
 
     def until(self, now: datetime, zone: tzinfo | None = None) -> datetime | None:
-        """The end of the quiet hours that `now` lies in, else None; a `zone` of None is the machine's."""
+        """Return the end of the quiet hours that `now` is in, else None; a `zone` of None is the machine's."""
         local = now.astimezone(zone).replace(tzinfo=None)
         for day in (local.date() - timedelta(days=1), local.date()):
             start = datetime.combine(day, self.start)
@@ -384,7 +386,7 @@ class Quiet:
 
 
 def parse_quiet_hours(text: str) -> Quiet:
-    """`22:00-07:00`."""
+    """Parse `22:00-07:00`."""
     match = _QUIET.fullmatch(text.strip())
     if match is None:
         raise InvalidValueError('not two times of day: write "22:00-07:00"; midnight is 00:00')
@@ -396,7 +398,7 @@ def parse_quiet_hours(text: str) -> Quiet:
 
 
 def parse_duration(text: str, longest: timedelta = LONGEST_DURATION) -> timedelta:
-    """`30s`, `10m`, `2h`, `1d`, or several of these, the largest first: `1h30m`."""
+    """Parse `30s`, `10m`, `2h`, `1d`, or several of these, the largest first: `1h30m`."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise InvalidValueError('not a duration: write one such as "30s", "10m", "2h" or "1d"')
@@ -408,7 +410,7 @@ def parse_duration(text: str, longest: timedelta = LONGEST_DURATION) -> timedelt
 
 
 def parse_since(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """A duration back from `now`, or an ISO 8601 instant until now; one without an offset is in `zone` (None: the
+    """Parse a duration back from `now`, or an ISO 8601 instant up to now; without an offset it is in `zone` (None: the
     machine's).
     """
     if _DURATION.fullmatch(text):

@@ -27,7 +27,8 @@ from monitor.credentials.programs import TokenCommand
 from monitor.credentials.resolver import Resolver
 from monitor.credentials.stores import CredentialsDirectory, SecretStore, SecretStores
 from monitor.credentials.watcher import FRESHEN_SECS, LoginWatcher, Sources
-from monitor.demo.memory import MemoryAccounts, MemoryListing, MemorySecretStore
+from monitor.demo.memory import MemoryAccounts, MemorySecretStore
+from monitor.settings import Settings
 from monitor.store import Store
 from tests.fakes import Entries, FakeClock
 
@@ -206,7 +207,7 @@ class FragileAccounts(MemoryAccounts):
             raise SettingsError("a channel uses that entry of the keyring already")
         MemoryAccounts.check(self, account, instead_of)
 
-    def read(self) -> MemoryListing:
+    def read(self) -> Settings:
         if self.unreadable:
             raise SettingsError("line 1: a table's name needs a ]")
         return MemoryAccounts.read(self)

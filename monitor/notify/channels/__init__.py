@@ -30,7 +30,7 @@ def build_channel_set(
     keyring: Keyring | None = None,
     platform: str = sys.platform,
 ) -> ChannelSet:
-    """Make the user's own channels; `show` reaches the terminal that we run on."""
+    """Make the channels of the settings; `show` writes to the terminal that the program runs on."""
     notifications, channels = settings.notifications, settings.channels
     if not notifications.enabled:
         return ChannelSet()
@@ -69,12 +69,12 @@ def build_channel_set(
 
 
 def build_demo_channel_set(show: Show) -> ChannelSet:
-    """Make the demo's channels, which are those of the terminal alone: they touch no D-Bus."""
+    """Make the demo's channels: those of the terminal only, which need no D-Bus."""
     return ChannelSet({"terminal": [Terminal(show, os.environ)], "bell": [Bell(show)]})
 
 
 def _secret(keyring: Keyring, entry: str) -> ReadSecret:
-    """Have the entry read for each alert: the keyring may be unlocked later, and the secret be another one then."""
+    """Make a reader of the entry that reads it for each alert: the keyring may be unlocked, or the secret changed."""
 
     async def read() -> Secret:
         try:

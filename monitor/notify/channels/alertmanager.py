@@ -1,7 +1,7 @@
 """Sends alerts to Prometheus's Alertmanager, by the protocol that Prometheus itself uses (`POST /api/v2/alerts`).
 
-Alertmanager knows an alert by its labels, and takes it as resolved once its `endsAt` has passed; the sender repeats
-that it fires. So what lasts is sent by `send` and then by each `refresh`, and when it has ceased it is sent as
+Alertmanager identifies an alert by its labels, and takes it as resolved once its `endsAt` has passed; the sender
+repeats that it fires. So what lasts is sent by `send` and then by each `refresh`, and once it has ended it is sent as
 resolved, for five minutes. What happens in an instant, such as a reset, just ends five minutes later.
 
 A window's usage does not fall before the window's end: its alerts hold until then even where we are gone or the
@@ -23,7 +23,7 @@ from monitor.notify.channel import Channel
 from monitor.notify.channels.webhook import post
 
 LEASE: Final = timedelta(minutes=4)
-"""An alert that lasts holds so long without a refresh: three of them, at one a minute, and some time to spare."""
+"""An alert that lasts fires so long without a refresh: three of them, at one a minute, and some time to spare."""
 
 WINDOW_LEASE: Final = timedelta(hours=12)
 INSTANT: Final = timedelta(minutes=5)
@@ -71,9 +71,9 @@ class Alertmanager(Channel):
         message: Message,  # noqa: ARG002 - each alert has a text and a severity of its own
         alerts: Sequence[Alert],
     ) -> None:
-        """Send each alert by itself: to fold them is Alertmanager's work. Raises ChannelError.
+        """Send each alert on its own, since Alertmanager groups them itself. Raises ChannelError.
 
-        One that stands for several accounts is left to `refresh`, which sends that of each.
+        One that stands for several accounts is left to `refresh`, which sends one for each.
         """
         alone = (a for a in alerts if a.account or a.kind is not AlertKind.UNREADABLE)
         sent = {key_of(alert): Sent(alert) for alert in alone}
@@ -83,12 +83,12 @@ class Alertmanager(Channel):
         self._sent |= {key: one for key, one in sent.items() if one.alert.kind not in MOMENTARY}
 
     async def refresh(self, firing: Sequence[Alert], now: datetime, *, quiet: bool = False) -> None:
-        """Send all that fires again, and for a while what has ceased to. Raises ChannelError.
+        """Send again all that fires, and for a while what fires no more. Raises ChannelError.
 
-        While `quiet`, nothing is begun that was not sent before.
+        While `quiet`, nothing is sent that was not sent before.
         """
         begun = {key for key, sent in self._sent.items() if sent.ended_at is None}
-        begins = set() if quiet else {key_of(a) for a in firing} - _covered(firing)
+        begins = set() if quiet else {key_of(a) for a in firing} - _find_lower_thresholds(firing)
         fires = {key_of(a): Sent(a) for a in firing if key_of(a) in begun | begins}
         ended = {
             key: Sent(sent.alert, sent.ended_at or now)
@@ -119,7 +119,7 @@ class Alertmanager(Channel):
 
 
 def labels(alert: Alert, urgency: Urgency) -> Mapping[str, str]:
-    """Make an alert's identity. An empty label is none to Alertmanager, and left out."""
+    """Make the labels that identify an alert. Empty labels are left out, which is the same to Alertmanager."""
     if urgency is Urgency.NORMAL and alert.threshold is not None and alert.threshold >= 1:
         urgency = Urgency.CRITICAL
     named = {
@@ -133,12 +133,12 @@ def labels(alert: Alert, urgency: Urgency) -> Mapping[str, str]:
 
 
 def alertname(kind: AlertKind) -> str:
-    """`ClaudeUsageThreshold`, `ClaudeUsageEarlyReset`."""
+    """Name a kind as Prometheus does: `ClaudeUsageThreshold`, `ClaudeUsageEarlyReset`."""
     return "ClaudeUsage" + "".join(part.capitalize() for part in kind.split("_"))
 
 
 def ends_at(alert: Alert, now: datetime) -> datetime:
-    """Return the instant until which a firing alert holds if nothing more is sent of it."""
+    """Return the instant until which an alert fires if it is not sent again."""
     if alert.kind in MOMENTARY:
         return now + INSTANT
     end = alert.resets_at
@@ -151,7 +151,7 @@ def key_of(alert: Alert) -> AlertKey:
     return alert.account, alert.window, alert.rule
 
 
-def _covered(firing: Sequence[Alert]) -> set[AlertKey]:
+def _find_lower_thresholds(firing: Sequence[Alert]) -> set[AlertKey]:
     """Find the thresholds below another one of their window: a jump past several of them is one alert, not many."""
     levels = {key_of(a): 1.0 if a.kind is AlertKind.LIMIT else a.threshold or 0.0 for a in firing}
     highest: dict[tuple[str, str], float] = {}

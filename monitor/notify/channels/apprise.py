@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Apprise(Channel):
     """The services of the URLs, one a line. An alert counts as sent once one of them took it.
 
-    `limit` is theirs, after the URLs were read.
+    `limit` is for the services, after the URLs were read.
     """
 
     name = "apprise"
@@ -63,7 +63,7 @@ class Apprise(Channel):
         raise ChannelError(ChannelReason.ERROR, "no service of Apprise took it: check its URLs")
 
     async def _load(self, urls: Secret, deadline: float) -> list[Any]:
-        """Make Apprise's object for each URL, in a thread as well: loading it takes a third of a second."""
+        """Make Apprise's object for each URL, in a thread too: loading Apprise takes a third of a second."""
         loading = Daemon(partial(_load, urls))
         try:
             async with asyncio.timeout_at(deadline):
@@ -84,7 +84,7 @@ class Apprise(Channel):
 
 
 def _load(urls: Secret) -> list[Any]:
-    """Raises ChannelError, which names the place of a wrong URL and nothing of it."""
+    """Raises ChannelError, which says which URL is wrong, but does not quote it."""
     try:
         import apprise
     except ImportError:
@@ -109,5 +109,5 @@ def _notify(service: Any, message: Message) -> bool:
 
 
 def _is_taken(future: "asyncio.Future[bool]") -> bool:
-    """Return whether the service took the alert; an exception of its own is no more than a refusal."""
+    """Say whether the service took the alert; an exception counts as a refusal."""
     return not future.cancelled() and future.exception() is None and future.result()

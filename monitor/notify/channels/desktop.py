@@ -1,7 +1,7 @@
 """The desktop's own notifications: through desktop-notifier, and on macOS through what may replace it.
 
-The library never raises, waits forever for a daemon that hangs, and on some platforms drops everything without a
-word. So: a limit, a look at its capabilities, its word that it dispatched, and a fresh object after anything else.
+The library never raises, waits forever for a daemon that hangs, and on some platforms drops everything silently. So
+there is a limit, its capabilities are looked at, it must say that it dispatched, and any failure makes a new object.
 On macOS it works only in a Python that is an application bundle, which Homebrew's and most others are not.
 """
 
@@ -64,7 +64,7 @@ class Desktop(Channel):
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError unless the notification was delivered within the limit."""
         async with self._attempt():
-            library = await self._capable()
+            library = await self._connect()
             if not await library.request_authorisation():
                 forbidden = "notifications are not allowed in the system's settings"
                 raise ChannelError(ChannelReason.DENIED, forbidden)
@@ -80,10 +80,10 @@ class Desktop(Channel):
     async def check(self) -> None:
         """Raises ChannelError where nothing would be shown now. Shows nothing, and asks for no permission."""
         async with self._attempt():
-            await self._capable()
+            await self._connect()
 
     def close(self) -> None:
-        """Let the connection go, and with it whatever state it is in; the next alert makes a fresh one."""
+        """Close the connection, whatever state it is in; the next alert makes a new one."""
         bus = _bus(self._current)
         self._current = None
         if bus is not None:
@@ -91,7 +91,7 @@ class Desktop(Channel):
 
     @asynccontextmanager
     async def _attempt(self) -> AsyncIterator[None]:
-        """Work within the limit. Raises ChannelError for whatever fails, which leaves no connection behind."""
+        """Run the block within the limit. Raises ChannelError for any failure, and then closes the connection."""
         try:
             async with asyncio.timeout(self.limit_secs):
                 yield
@@ -104,8 +104,8 @@ class Desktop(Channel):
                 raise ChannelError(ChannelReason.UNAVAILABLE, _explain(error)) from error
             raise
 
-    async def _capable(self) -> Library:
-        """Return the object that worked last, if its bus still lives: on a dead connection sending never ends."""
+    async def _connect(self) -> Library:
+        """Return the object that worked last, or a new one where its bus is gone: sending on a dead one never ends."""
         bus = _bus(self._current)
         if self._current is None or (bus is not None and not bus.connected):
             self.close()
@@ -149,12 +149,12 @@ def _load() -> Library:
 
 
 def _bus(library: Library | None) -> Any:
-    """Return the library's own D-Bus connection. Private to it, but nothing public closes it or shows that it lives."""
+    """Return the library's D-Bus connection. It is private, but nothing public closes it or shows that it lives."""
     return getattr(getattr(library, "_backend", None), "bus", None)
 
 
 def _explain(error: Exception) -> str:
-    """Say it in one line for people; a failure that is not known is quoted."""
+    """Explain a failure in one line; one that is not known is quoted."""
     kind, line = type(error).__name__, " ".join(str(error).split())
     if kind == "InvalidAddressError":
         return "no D-Bus session: desktop notifications unavailable"

@@ -37,11 +37,11 @@ class Terminal(Channel):
         if sequence is None:
             unknown = "this terminal is not known to show notifications"
             raise ChannelError(ChannelReason.NO_CAPABILITY, unknown)
-        await _shown(self._show, alerts, sequence.encode())
+        await _show_alerts(self._show, alerts, sequence.encode())
 
 
 class Bell(Channel):
-    """The last resort, which says only that there is something to look at in the table."""
+    """The last resort: it only says that there is something to see in the table."""
 
     name = "bell"
 
@@ -49,10 +49,10 @@ class Bell(Channel):
         self._show = show
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:  # noqa: ARG002 - it only rings
-        await _shown(self._show, alerts, b"\a")
+        await _show_alerts(self._show, alerts, b"\a")
 
 
-async def _shown(show: Show | None, alerts: Sequence[Alert], sequence: bytes) -> None:
+async def _show_alerts(show: Show | None, alerts: Sequence[Alert], sequence: bytes) -> None:
     if show is None:
         raise ChannelError(ChannelReason.UNAVAILABLE, "there is no terminal here")
     try:
@@ -84,7 +84,7 @@ def render_notification(message: Message, environ: Mapping[str, str]) -> str | N
 
 
 def _names(environ: Mapping[str, str]) -> str:
-    """Return all hints at the terminal; tmux hides the plain names, but these variables of the outer one remain."""
+    """Return all hints at which terminal it is; tmux hides its name, but not these variables of it."""
     if environ.get("STY"):
         return ""  # GNU screen lets nothing through
     names = [environ.get(key, "") for key in ("TERM", "TERM_PROGRAM", "LC_TERMINAL")]
@@ -101,5 +101,5 @@ def _names(environ: Mapping[str, str]) -> str:
 
 
 def _field(text: str) -> str:
-    """Make one line of it: a semicolon would end the field, or begin another command, and a line end the sequence."""
+    """Make a text safe for a sequence: a semicolon would end the field, and a line end the whole sequence."""
     return " · ".join(text.replace(";", ",").splitlines())

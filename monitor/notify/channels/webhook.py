@@ -1,7 +1,7 @@
 """Sends alerts to any HTTP receiver: with our own JSON document, or in the form that ntfy or Slack reads.
 
 What may have arrived is not sent again: a second try follows only where no connection was made, or where the
-receiver said that it took nothing (429, 5xx). Neither the address nor the token is ever quoted, but for the host.
+receiver said that it took nothing (429, 5xx). Of the address only the host is ever quoted, of the token nothing.
 """
 
 import asyncio
@@ -30,18 +30,16 @@ _REASONS: Final = {
     Cause.NOT_HTTP: ChannelReason.ERROR,
     Cause.UNSENT: ChannelReason.ERROR,
 }
-"""Of what is in the way; all else makes the receiver unavailable."""
+"""The reasons for these causes; with all others the receiver is unavailable."""
 
 HttpBody = tuple[bytes, Mapping[str, str]]
 """A request's body, and the headers that belong to it."""
 
 
 class Webhook(Channel):
-    """One receiver; `form` is what it reads, a key of `FORMS`; the token is sent as a bearer token.
+    """One receiver; `form` is a key of `FORMS`, and `limit` is for the request, after the bearer token was read.
 
-    `limit` is for the request, after the token was read.
-
-    `Idempotency-Key` is the same for each delivery of the same alerts.
+    The header `Idempotency-Key` is the same for each delivery of the same alerts.
     """
 
     name = "webhook"
@@ -95,9 +93,9 @@ async def post(
 async def _try(
     url: str, body: bytes, headers: Mapping[str, str], pause: float
 ) -> tuple[ChannelError | None, float | None]:
-    """Return why it failed, if it did, and after how many seconds another try may follow; None is never.
+    """Send once; return why it failed, if it did, and the seconds after which another try may follow (None: never).
 
-    In a session of its own: alerts are rare.
+    Each try has a session of its own, since alerts are rare.
     """
     try:
         async with await session_of("claude-tracker") as session:
@@ -128,7 +126,7 @@ def _render_json(message: Message, alerts: Sequence[Alert]) -> HttpBody:
 
 
 def _render_ntfy(message: Message, alerts: Sequence[Alert]) -> HttpBody:
-    """https://docs.ntfy.sh/publish: the body is the text, and the rest are headers."""
+    """Render it for ntfy (https://docs.ntfy.sh/publish): the body is the text, the rest are headers."""
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Title": encode_header(message.title),
@@ -139,7 +137,7 @@ def _render_ntfy(message: Message, alerts: Sequence[Alert]) -> HttpBody:
 
 
 def _render_slack(message: Message, _: Sequence[Alert]) -> HttpBody:
-    """https://api.slack.com/messaging/webhooks; what it wants escaped is what HTML does."""
+    """Render it for Slack (https://api.slack.com/messaging/webhooks), which wants the same escapes as HTML."""
     text = html.escape(f"{message.title}\n{message.body}", quote=False)
     return json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
 
@@ -169,7 +167,7 @@ _TAGS: Final = {
 
 
 def encode_header(text: str) -> str:
-    """Return the text as a header may carry it: as it is where that is printable ASCII, else encoded by RFC 2047."""
+    """Encode a text for a header: printable ASCII stays as it is, all else is encoded by RFC 2047."""
     if re.fullmatch(r"[ -~]*", text) and "=?" not in text:
         return text
     return " ".join(Header(text, "utf-8").encode(linesep="").split())

@@ -30,7 +30,7 @@ from monitor.storage.cache import Cached
 from monitor.system.files import read_regular
 
 NOBODY: Final = ""
-"""Instead of an account's name: nobody knows whose the folder is."""
+"""Stands for an account's name where nobody knows whose the folder is."""
 
 FOLDER_VARIABLES: Final = ("CLAUDE_SECURESTORAGE_CONFIG_DIR", "CLAUDE_CONFIG_DIR")
 """The variables that lead Claude Code to another login, the stronger one first; empty, they mean the default place."""

@@ -12,7 +12,7 @@ from monitor.core.codec import decode, encode
 from monitor.core.model import Secret
 
 CURRENT: Final = ""
-"""Instead of an account's name: the one that Claude Code would use now. No account has this name."""
+"""Stands for the name of the account that Claude Code would use now. No account has this name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 
 class Source(StrEnum):
-    """Names the place in which a credential was looked for."""
+    """The place in which a credential was looked for."""
 
     KEYRING = "keyring"
     KEYCHAIN = "keychain"
@@ -144,7 +144,7 @@ NEVER_CONNECTED: Final = frozenset(
         Cause.PROXY_REFUSED,
     }
 )
-"""With one of these in the way, the host has seen nothing of the request."""
+"""After one of these the host has seen nothing of the request."""
 
 REJECTED: Final = frozenset({Cause.DENIED, Cause.CANCELLED})
 """Asking again would ask somebody anew."""

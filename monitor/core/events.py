@@ -27,7 +27,10 @@ class OfAccount(Timed):
 
 @dataclass(frozen=True, slots=True)
 class Restored(Timed):
-    """An earlier process has left accounts, by name, and the conditions and alerts of all; before any are loaded."""
+    """An earlier process has saved these accounts, by name, and the conditions and alerts of all of them.
+
+    Comes before any accounts are loaded.
+    """
 
     accounts: Mapping[str, AccountState]
     conditions: Mapping[str, Condition] = field(default_factory=dict)

@@ -26,15 +26,15 @@ BURST: Final = 18.0
 """As of one 5-hour window (see `Tuning`); today says more of the pace of all accounts than of that of one window."""
 
 AHEAD: Final = timedelta(hours=4)
-"""So far ahead the exhaustion of all accounts is looked for."""
+"""The time ahead for which the exhaustion of all accounts is forecast."""
 
 SOON: Final = 0.4
 STILL_SOON: Final = 0.005
-"""Probabilities from which on, and below which, it is said that all accounts are exhausted soon."""
+"""All accounts are exhausted soon from the first probability on, and until it falls below the second."""
 
 RISES_WITHIN: Final = timedelta(minutes=10)
 FALLS_WITHIN: Final = timedelta(minutes=30)
-"""So fast the probability follows what each look says: one burst of work is no reason for an alert, nor one pause for
+"""The probability follows each look this slowly: one burst of work is no reason for an alert, nor one pause for
 its end. These and the two above were chosen on simulated people with other seeds than those who judge.
 """
 
@@ -128,7 +128,7 @@ def forecast_use(
 
 
 def supply(account: AccountLimits, now: datetime, at: datetime) -> float:
-    """Points of plan weight 1 that can be used of the account from now until then."""
+    """Return the points of plan weight 1 that can be used of the account from now until then."""
     five = account.five_hours
     first = five.resets_at if five.resets_at is not None else now + WINDOW
     windows = five.left

@@ -64,7 +64,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class RateChange:
-    """From `at` on the same work costs `factor` times what it did of this window (see `exchange`)."""
+    """From `at` on the same work costs `factor` times what it did of this window."""
 
     at: datetime
     factor: float
@@ -266,7 +266,7 @@ def forecast(
 
 LIKELY: Final = 0.7
 STILL_LIKELY: Final = 0.4
-"""Probabilities from which on, and below which, it is said that a window runs out."""
+"""A window runs out from the first probability on, and until it falls below the second."""
 
 
 def is_running_out(forecast: Forecast | None, before: bool) -> bool:
@@ -415,7 +415,7 @@ def score(forecast: RunOut, full_at: datetime | None) -> Finished:
 
 
 JUDGED: Final = 60
-"""So many finished forecasts, the newest ones, say how well calibrated they are."""
+"""Forecasts are calibrated by so many finished ones, the newest."""
 
 
 def calibrate(finished: Sequence[Finished]) -> float:

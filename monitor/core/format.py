@@ -12,7 +12,7 @@ NOTHING: Final = "--"
 """Stands where there is no such limit, or nothing is known yet."""
 
 WORTH_TELLING: Final = timedelta(minutes=2)
-"""From this age on the age of numbers is told."""
+"""From this age on the age of figures is shown."""
 
 BAR_CELLS: Final = 10
 FULL_CELL: Final = "█"

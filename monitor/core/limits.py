@@ -31,7 +31,7 @@ MOST_PERCENT: Final = 10_000.0
 """A plan that shrinks may leave a week twentyfold full; so much more is no percentage but an epoch, or nothing."""
 
 MOST_WINDOWS: Final = 32
-"""So many limits of one account are shown; each becomes a series of metrics, and more are no plan's."""
+"""The most limits of one account that are shown: each becomes a series of metrics, and no plan has as many."""
 
 LONGEST_WORD: Final = 40
 MOST_LEFT_OUT: Final = 8
@@ -50,7 +50,7 @@ PERIODS: Final = {
 }
 FLAT: Final = ("five_hour", "seven_day")
 SPEND_LIMIT: Final = "spend_limit"
-"""Of the status line, behind a gateway: money spent of a limit."""
+"""In the status line, behind a gateway: money spent of a limit."""
 
 FLAT_NAMES: Final = frozenset(
     {"opus", "sonnet", "haiku", "fable", "mythos", "claude"}  # models

@@ -30,7 +30,7 @@ STEP: Final = timedelta(minutes=15)
 """A sliding end may be rounded: ends have been on 10-minute marks, and on full hours."""
 
 KEPT_FOR: Final = timedelta(days=1)
-"""So long an account that was removed can come back with all that was known of it."""
+"""An account that was removed is remembered for so long."""
 
 
 def correct_resets(old: Usage | None, seen: Usage) -> Usage:

@@ -40,14 +40,14 @@ DEAD_BEFORE: Final = timedelta(seconds=60)
 
 
 class AuthMethod(StrEnum):
-    """Authorizes an account's requests; the words of the settings file."""
+    """The ways to authorize an account's requests; the words of the settings file."""
 
     OAUTH = "oauth"
     SESSION_KEY = "session_key"
 
 
 class Storage(StrEnum):
-    """Supplies an account's token; the words of the settings file.
+    """The suppliers of an account's token; the words of the settings file.
 
     `LINKED` is Claude Code's own place, read live and never copied; `SYSTEMD` is `$CREDENTIALS_DIRECTORY`.
     """
@@ -151,7 +151,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Says whose usage it is: one person may have several organizations, and each is an account of its own."""
+    """The owner of the usage: one person may have several organizations, and each is an account of its own."""
 
     account_uuid: str
     org_uuid: str

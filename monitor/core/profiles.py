@@ -115,7 +115,7 @@ class Slice:
 
 
 GAP: Final = timedelta(hours=2)
-"""Longer than this between two samples, nothing is known of the time between; older samples are an hour apart."""
+"""In a longer gap between two samples nothing is known; older samples are an hour apart."""
 
 
 def slices(
@@ -383,7 +383,7 @@ def learn_demand(
 
 
 def _slots(periods: Sequence[Period]) -> dict[int, list[float]]:
-    """Points used and hours seen, by half hours since 1970."""
+    """Sum up the points used and the hours seen, by half hours since 1970."""
     slots: dict[int, list[float]] = {}
     for period in periods:
         for before, after in pairwise(period.samples):

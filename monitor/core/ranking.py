@@ -324,7 +324,7 @@ def _reasons_when_full(ranking: Sequence[Candidate], now: datetime) -> Iterator[
 
 SHORTEST_TASK: Final = timedelta(minutes=15)
 MOST_NAMED: Final = 3
-"""So many accounts does an error name that may be meant."""
+"""An error names so many accounts that may be meant."""
 
 
 class Verdict(IntEnum):

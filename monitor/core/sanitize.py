@@ -9,7 +9,7 @@ LONGEST: Final = 500
 """Characters kept of one text; no screen shows more on a line."""
 
 LONGEST_NAME: Final = 254
-"""Of an e-mail address, says RFC 5321; no name or id is longer."""
+"""The most of an e-mail address, by RFC 5321; no name or id is longer."""
 
 SHOWN_OF_A_NAME: Final = 100
 

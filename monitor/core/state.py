@@ -23,7 +23,7 @@ class Theme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Says how the table is drawn; with `ascii`, without any character that not every terminal has."""
+    """The look of the table; with `ascii`, it has no character that some terminals lack."""
 
     theme: Theme = Theme.AUTO
     ascii: bool = False
@@ -46,7 +46,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class LoggedAlert:
-    """An alert that was decided at `fired_at`, and in words what became of it: empty while it waits to be sent."""
+    """An alert that fired at `fired_at`, and its outcome in words: empty while it waits to be sent."""
 
     alert: Alert
     fired_at: datetime
@@ -68,7 +68,7 @@ class LoggedAlert:
 
 @dataclass(frozen=True, slots=True)
 class NotificationLog:
-    """Says what became of notifications: counts by (channel, kind) and by (channel, reason), and the newest outcome.
+    """The outcomes of notifications: counts by (channel, kind) and by (channel, reason), and the newest outcome.
 
     `channels` are those that alerts are sent by; `sent_at` is when a channel last worked.
     """

@@ -46,10 +46,10 @@ class WeekCost:
 
 
 SMALLEST_STEP: Final = 0.15
-"""Of the logarithm: a step of a fifth is 0.18, and is read with an error of its own."""
+"""The smallest step that counts, of the logarithm: a step of a fifth is 0.18, and is read with an error."""
 
 SCATTER: Final = 0.03
-"""Of the logarithm: by so much the mix of models moves the ratio from one window to the next."""
+"""By so much the mix of models moves the logarithm of the ratio from one window to the next."""
 
 SCALES: Final = ((80.0, 6.0), (120.0, 5.0), (150.0, 4.6), (190.0, 4.0))
 """Points of 5-hour windows, and how many standard errors a step has to stand out over so much use.
@@ -58,13 +58,13 @@ A large step is seen at once; only a small one needs the longest stretch. Every 
 """
 
 BEFORE: Final = 250.0
-"""Points of use that have to lie before a step, so that there is something to compare it with."""
+"""The points of use that a step is compared with, at least."""
 
 MEMORY: Final = 1500.0
-"""Points of use that the ratio is learned from at most."""
+"""The most points of use that the ratio is learned from."""
 
 LEARNED_AFTER: Final = 100.0
-"""Points of use before the ratio is told."""
+"""The least points of use that the ratio is learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ SHORT_GAP: Final = timedelta(minutes=15)
 """So long after a reading without an open window, the first use of a window is still seen from its beginning."""
 
 PIECE: Final = 20.0
-"""Points of the 5-hour window: use is looked at in pieces of this size."""
+"""Use is looked at in pieces of this many points of the 5-hour window."""
 
 
 def stretches(readings: Iterable[Reading]) -> Iterable[Stretch]:
@@ -152,7 +152,7 @@ def _was_reset(before: Reading, after: Reading) -> bool:
 
 
 def _sum(pieces: Sequence[Stretch]) -> tuple[float, float, float]:
-    """Points of 5-hour windows, points of the week, and the relative error of their ratio."""
+    """Sum up the points of 5-hour windows and of the week, and return them with the relative error of their ratio."""
     used = sum(piece.five_hours for piece in pieces)
     cost = sum(piece.week for piece in pieces)
     if used <= 0 or cost <= 0:

@@ -55,31 +55,31 @@ from monitor.core.state import State
 RESOLVED_AFTER: Final = timedelta(minutes=10)
 LOGIN_ENDS_IN: Final = timedelta(days=3)
 WORTH_A_FORECAST: Final = 0.5
-"""Below this utilization a pace is not worth a word."""
+"""Below this utilization a slope makes no alert."""
 
 TIME_TO_ACT: Final = timedelta(minutes=15)
-"""A window that fills within this time of its reset is no matter."""
+"""A window that fills within this time of its reset makes no alert."""
 
 CHANGE_IS_NEWS: Final = timedelta(days=7)
-"""So long a change of what a window costs fires."""
+"""A change of a window's cost fires for so long."""
 
 CHANGE_IS_KNOWN: Final = timedelta(days=14)
-"""So long after a change was seen, one that began before that is the same, whatever further samples say of it."""
+"""A change that is learned within so long, and began before the last one was seen, is that same change."""
 
 ANOTHER_COST: Final = 0.1
-"""Of the logarithm. A step is 0.18 at least, and what was told of the last one may be wrong by some percent."""
+"""The least difference of the logarithms of two costs. A step is 0.18 at least, and is known to some percent."""
 
 WEEK: Final = timedelta(days=7)
 WEEKS_GATHER_FOR: Final = timedelta(minutes=10)
 WEEK_IS_NEWS_FOR: Final = timedelta(days=2)
 READ_SHORTLY_BEFORE: Final = timedelta(hours=1)
-"""A last reading so close to the end of its week needs no mention."""
+"""A last reading this close to the end of its week needs no mention."""
 
 OF_THE_WAY: Final = frozenset({Reason.CONNECTION, Reason.TIMEOUT, Reason.BLOCKED, Reason.SERVER})
 """Failures of the network or of the API, which turn into one another; none is an account's own."""
 
 NAMED: Final = 3
-"""So many accounts are named in an alert about several."""
+"""An alert about several accounts names so many."""
 
 Conditions = Mapping[str, Condition]
 

@@ -123,7 +123,12 @@ class Election:
         try:
             await wait_for_either(main_task, making)
         except TrackerError as error:
-            await self._back_off(main_task, error)
+            self._lock.release()
+            if not self._has_begun:
+                raise
+            # A person may be editing the settings: others may poll for a moment.
+            self._status = f"cannot take over polling: {error}"
+            await wait_for_either(main_task, asyncio.sleep(REFUSED_SECS))
             return
         if main_task.done():
             return
@@ -134,14 +139,6 @@ class Election:
         finally:
             self._leader, self._status = None, ""
             self._lock.release()
-
-    async def _back_off(self, main_task: MainTask, error: TrackerError) -> None:
-        """Leave polling to others for a moment: a person may be editing the settings. At the start, raise instead."""
-        self._lock.release()
-        if not self._has_begun:
-            raise error
-        self._status = f"cannot take over polling: {error}"
-        await wait_for_either(main_task, asyncio.sleep(REFUSED_SECS))
 
     async def _lock_lost(self) -> None:
         """Wait until the lock's folder was cleared, as at a logout: another process may take a new lock there."""

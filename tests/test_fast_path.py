@@ -48,7 +48,7 @@ LIMITS = {"five_hour": {"used_percentage": 14.000000000000002, "resets_at": 1779
 SAID = {"session_id": "s", "cwd": "/secret", "rate_limits": LIMITS}
 HEAVY = {
     "aiohttp", "prometheus_client", "keyring", "blessed", "asyncio", "dataclasses", "pathlib", "tomlkit", "logging",
-    "datetime", "monitor.core.errors",
+    "datetime", "typing", "monitor.core.errors",
 }  # fmt: skip
 
 

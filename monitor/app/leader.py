@@ -25,6 +25,7 @@ from monitor.core.commands import (
     Guard,
     Next,
     Reload,
+    Reply,
     Run,
     Status,
     WatchLines,
@@ -36,7 +37,7 @@ from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.events import ReloadFailed
 from monitor.core.state import State
 from monitor.ipc.mirror import Deltas
-from monitor.ipc.protocol import Reply, render_lines
+from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.settings import Settings
 from monitor.system.aio import Daemon, DaemonThreads, Observable, wait_for_either

@@ -12,7 +12,7 @@ from typing import Any, Final
 from exporters.status_json import render_json
 from exporters.template import DEFAULT, Format, parse_format, render_line
 from monitor.core import format
-from monitor.core.commands import CURRENT, Guard, Next, Run, StateQuery, Status, WatchLines
+from monitor.core.commands import CURRENT, Guard, Next, Reply, Run, StateQuery, Status, WatchLines
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.limits import LONGEST_WORD, window_word
@@ -33,7 +33,6 @@ from monitor.core.ranking import (
 from monitor.core.sanitize import clean
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
-from monitor.ipc.protocol import Reply
 from monitor.settings import parse_duration
 from monitor.terminal.table import render_plain
 from monitor.terminal.text import pad, width, wrap

@@ -19,7 +19,7 @@ from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import find_login, read_cached, restore_state
 from monitor.app.queries import answer_query, render_watched
-from monitor.core.commands import CURRENT, StateQuery, Status, WatchLines, decode_request
+from monitor.core.commands import CURRENT, Reply, StateQuery, Status, WatchLines, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -28,7 +28,6 @@ from monitor.core.state import State
 from monitor.core.update import update
 from monitor.credentials.account_cache import AccountCache
 from monitor.ipc.lock import Lock, holder
-from monitor.ipc.protocol import Reply
 from monitor.paths import config_path, instance, instance_key
 from monitor.settings import Settings, load, state_db
 from monitor.storage.cache import true_now

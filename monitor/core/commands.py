@@ -5,7 +5,7 @@ A command changes something, and is answered with one line for the user. A query
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from monitor.core.alerts.rules import Override
 from monitor.core.codec import decode, encode
@@ -186,6 +186,13 @@ StateQuery = Status | Next | Guard | Run
 
 Query = StateQuery | WatchLines | WatchState | Who
 Request = Command | Query
+
+
+class Reply(NamedTuple):
+    """An exit code, and the text for standard output, or (of another code than 0) one line for standard error."""
+
+    code: int
+    text: str = ""
 
 
 def encode_request(request: Request) -> dict[str, Any]:

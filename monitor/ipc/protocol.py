@@ -10,7 +10,6 @@ import json
 import socket
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
 
 VERSION = 3
 REQUEST_BYTES = 65536
@@ -21,13 +20,6 @@ SILENT_SECS = 3 * BEAT_SECS
 _SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
 _XUCRED_BYTES = 76
 _UCRED_BYTES = 12
-
-
-class Reply(NamedTuple):
-    """An exit code, and the text for standard output, or (of another code than 0) one line for standard error."""
-
-    code: int
-    text: str = ""
 
 
 def render_request(request: Mapping[str, object]) -> bytes:
@@ -47,8 +39,8 @@ def parse_request(line: bytes) -> dict[str, object] | None:
     return request if isinstance(request, dict) and isinstance(request.get("type"), str) else None
 
 
-def render_reply(reply: Reply) -> bytes:
-    return f"{reply.code}\n{reply.text}".encode(errors="backslashreplace")
+def render_reply(code: int, text: str) -> bytes:
+    return f"{code}\n{text}".encode(errors="backslashreplace")
 
 
 def render_lines(text: str) -> bytes:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from monitor import __version__
+from monitor.core.commands import Reply
 from monitor.core.errors import TrackerError
 from monitor.ipc.lock import inode, own_folder, touch
 from monitor.ipc.protocol import (
     BEAT_SECS,
     REQUEST_BYTES,
     VERSION,
-    Reply,
     parse_request,
     peer_uid,
     render_reply,
@@ -193,7 +193,7 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if len(self._tasks) > self._limits.connections:
-                await self._send(writer, render_reply(Reply(1, f"{_who()} has too many followers")))
+                await self._send(writer, render_reply(1, f"{_who()} has too many followers"))
                 return
             async with asyncio.timeout(self._limits.request_secs):
                 request = parse_request(await reader.readuntil(b"\n"))
@@ -222,7 +222,7 @@ class Server:
             except Exception as error:  # noqa: BLE001 - a bug is logged, and nobody else's business
                 reply = _refusal(error, request["type"])
             if not isinstance(reply, Stream):
-                await self._send(writer, render_reply(reply))
+                await self._send(writer, render_reply(*reply))
                 return
         finally:
             self._answering.discard(task)
@@ -231,9 +231,9 @@ class Server:
     async def _send_stream(self, name: str, stream: Stream, writer: asyncio.StreamWriter) -> None:
         """Send what is new, ten times a second at most, and an empty line after two seconds without."""
         try:
-            lines = render_reply(Reply(0)) + stream.news()
+            lines = render_reply(0, "") + stream.news()
         except Exception as error:  # noqa: BLE001 - as above
-            await self._send(writer, render_reply(_refusal(error, name)))
+            await self._send(writer, render_reply(*_refusal(error, name)))
             return
         clock = asyncio.get_running_loop().time
         while True:

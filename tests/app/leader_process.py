@@ -12,6 +12,7 @@ from monitor.app.queries import answer_query, render_watched
 from monitor.core.commands import (
     Guard,
     Next,
+    Reply,
     Request,
     Run,
     Status,
@@ -22,7 +23,7 @@ from monitor.core.commands import (
 from monitor.core.state import State
 from monitor.ipc.lock import own_folder
 from monitor.ipc.mirror import encode_delta
-from monitor.ipc.protocol import Reply, render_lines
+from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, Stream
 from monitor.paths import config_path, instance
 from tests.exporters.fakes import loop_in_thread

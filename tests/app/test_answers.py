@@ -20,6 +20,7 @@ from monitor.core.commands import (
     Next,
     Refresh,
     Reload,
+    Reply,
     Request,
     Status,
     WatchLines,
@@ -32,7 +33,6 @@ from monitor.core.format import clock
 from monitor.core.model import AccountState, Down, Secret
 from monitor.core.state import State
 from monitor.ipc.mirror import apply_line
-from monitor.ipc.protocol import Reply
 from monitor.ipc.server import Stream
 from monitor.system.aio import Observable
 from monitor.system.clock import ServerClock

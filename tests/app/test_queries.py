@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from monitor.app.queries import answer_query
-from monitor.core.commands import Guard, Next, Status
+from monitor.core.commands import Guard, Next, Reply, Status
 from monitor.core.errors import SettingsError
 from monitor.core.exhaustion import FreeAccounts, PoolForecast
 from monitor.core.model import Account, AccountForecast, AccountState
 from monitor.core.state import State
 from monitor.credentials.folders import config_dir
-from monitor.ipc.protocol import Reply
 from tests.builders import NOW, live, state, waiting, window
 
 HOUR = timedelta(hours=1)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from monitor.commands.doctor import failures, running
+from monitor.core.commands import Reply
 from monitor.core.errors import Cause, Failure, Reason, TrackerError
 from monitor.doctor.accounts import Failed
-from monitor.ipc.protocol import Reply
 from monitor.ipc.server import Server
 from monitor.paths import instance
 from tests.app.leader_process import leader

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from monitor.core.commands import Reply
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.state import State
 from monitor.ipc.mirror import encode_delta
-from monitor.ipc.protocol import Reply, render_lines
+from monitor.ipc.protocol import render_lines
 from monitor.ipc.server import Server, ServerLimits, Stream
 
 

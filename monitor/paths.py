@@ -1,6 +1,7 @@
-"""The places of settings, state, lock and socket: strings only, and light, for a prompt asks through this.
+"""The paths of settings, state, lock and socket, as strings.
 
-Imports nothing that a bare interpreter has not loaded: `typing` alone would cost as much as starting one.
+Imports only what a bare interpreter has loaded, since a shell prompt uses it: the import of `typing` would take as
+long as starting the interpreter.
 """
 
 import os
@@ -19,15 +20,15 @@ _SOCKET_BYTES = {"darwin": 104, "linux": 108}
 
 
 def config_path(environ: "Mapping[str, str]", override: str | None = None) -> str:
-    """The settings file: `--config`, else `$MONITOR_CONFIG`, else the user's own. It need not exist."""
+    """Return the settings file: `--config`, else `$MONITOR_CONFIG`, else the user's own. It need not exist."""
     named = override or environ.get("MONITOR_CONFIG")
     if named:
-        return _expanded(named, environ)
+        return _expand_home(named, environ)
     return os.path.join(_xdg_folder(environ, "XDG_CONFIG_HOME", ".config"), FOLDER, "config.toml")
 
 
 def find_session_bus(environ: "MutableMapping[str, str]", platform: str = sys.platform) -> None:
-    """Name the session bus in a shell that was not told of it, as over ssh, if its socket is the user's own."""
+    """Set the variable of the session bus where it is missing, as over ssh, if the bus's socket is the user's own."""
     folder = environ.get("XDG_RUNTIME_DIR", "")
     if platform != "linux" or environ.get("DBUS_SESSION_BUS_ADDRESS") or not os.path.isabs(folder):
         return
@@ -41,9 +42,9 @@ def find_session_bus(environ: "MutableMapping[str, str]", platform: str = sys.pl
 
 
 def refuse_missing(environ: "Mapping[str, str]", override: str) -> None:
-    """Raises SettingsError where `--config` names a file that is not there: it is mistyped.
+    """Raise SettingsError where `--config` names a file that does not exist, so is mistyped.
 
-    One that the environment names may be made later.
+    A file that the environment names may be made later.
     """
     path = config_path(environ, override)
     try:
@@ -57,12 +58,12 @@ def refuse_missing(environ: "Mapping[str, str]", override: str) -> None:
 
 
 def state_folder(environ: "Mapping[str, str]") -> str:
-    """The folder of the state database and the log. It need not exist."""
+    """Return the folder of the state database and the log. It need not exist."""
     return os.path.join(_xdg_folder(environ, "XDG_STATE_HOME", ".local/state"), FOLDER)
 
 
 def runtime_folder(environ: "Mapping[str, str]", platform: str = sys.platform) -> str:
-    """The folder of lock and socket. It need not exist, and may be somebody else's: it is to be checked on use.
+    """Return the folder of lock and socket. It need not exist, and must be checked on use: it may be another user's.
 
     Where the environment names none, it is the same for all shells, services and jobs of the user.
     """
@@ -74,10 +75,10 @@ def runtime_folder(environ: "Mapping[str, str]", platform: str = sys.platform) -
 
 
 def instance_key(environ: "Mapping[str, str]", config: "str | os.PathLike[str]") -> str:
-    """A key that tells this settings file's instance, and its rows, from the user's others; empty for the ordinary one.
+    """Return the key of a settings file, which keeps its monitor and rows apart; empty for the default settings file.
 
-    That is the one in the home folder that the system knows: a file is told from it whether `--config`,
-    `$MONITOR_CONFIG`, `$XDG_CONFIG_HOME` or `$HOME` is what leads elsewhere.
+    That is the one in the home folder that the system knows, so that any other has a key, whether `--config`,
+    `$MONITOR_CONFIG`, `$XDG_CONFIG_HOME` or `$HOME` leads to it.
     """
     real = os.path.realpath(config)
     ordinary = os.path.join(_system_home(environ), ".config", FOLDER, "config.toml")
@@ -85,18 +86,18 @@ def instance_key(environ: "Mapping[str, str]", config: "str | os.PathLike[str]")
 
 
 def instance(environ: "Mapping[str, str]", config: "str | os.PathLike[str]") -> tuple[str, str]:
-    """The lock and the socket of the monitor that polls by this settings file."""
+    """Return the lock and the socket of the monitor that polls by this settings file."""
     folder, key = runtime_folder(environ), instance_key(environ, config)
     return lock_path(folder, key), socket_path(folder, key)
 
 
 def lock_path(folder: str, key: str) -> str:
-    """The file that the leader of this instance keeps locked."""
+    """Return the file that the leader of this instance keeps locked."""
     return os.path.join(folder, f"lock-{key}" if key else "lock")
 
 
 def socket_path(folder: str, key: str, platform: str = sys.platform) -> str:
-    """The socket of this instance's leader; in a shorter place where the system cannot take so long a path."""
+    """Return the socket of this instance's leader; a shorter path where the system cannot take so long a one."""
     path = os.path.join(folder, f"socket-{key}" if key else "socket")
     room = _SOCKET_BYTES.get(platform, 104) - len("~\0")  # it is bound as `socket~` first
     if len(os.fsencode(path)) <= room:
@@ -105,13 +106,13 @@ def socket_path(folder: str, key: str, platform: str = sys.platform) -> str:
 
 
 def _xdg_folder(environ: "Mapping[str, str]", variable: str, default: str) -> str:
-    """A relative value is to be ignored, says the XDG specification."""
+    """Return the folder that an XDG variable names; a relative value is ignored, as the specification says."""
     given = environ.get(variable, "")
     return given if os.path.isabs(given) else os.path.join(_home(environ), default)
 
 
-def _expanded(path: str, environ: "Mapping[str, str]") -> str:
-    """`~` at the start is the home folder: a shell leaves it alone in `--config=~/x`."""
+def _expand_home(path: str, environ: "Mapping[str, str]") -> str:
+    """Put the home folder for a leading `~`, which a shell leaves alone in `--config=~/x`."""
     first, _, rest = path.partition("/")
     return os.path.join(_home(environ), rest.lstrip("/")) if first == "~" else path
 
@@ -126,7 +127,7 @@ def _home(environ: "Mapping[str, str]") -> str:
 
 
 def _system_home(environ: "Mapping[str, str]") -> str:
-    """The home folder by the system's list of users, where it has one of this user."""
+    """Return the home folder by the system's list of users, if this user is in it."""
     import pwd
 
     try:
@@ -143,7 +144,7 @@ def _is_own_folder(path: str) -> bool:
 
 
 def _darwin_folder(platform: str) -> str:
-    """The user's own folder for what does not outlive the machine's run, which has no name in older Pythons."""
+    """Return the user's own temporary folder of macOS, whose name older Pythons do not know."""
     if platform != "darwin":
         return ""
     name = "CS_DARWIN_USER_TEMP_DIR"
@@ -158,7 +159,7 @@ def _shared_folder() -> str:
 
 
 def _short_hash(text: str) -> str:
-    """FNV-1a: the import of hashlib takes longer than a running monitor's answer."""
+    """Hash a text by FNV-1a: the import of hashlib takes longer than a running monitor's answer."""
     value = 0xCBF29CE484222325
     for byte in os.fsencode(text):
         value = (value ^ byte) * 0x100000001B3 % (1 << 64)

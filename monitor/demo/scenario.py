@@ -1,4 +1,4 @@
-"""The invented accounts of the demo, and their story, told by the seconds since the program began.
+"""The invented accounts of the demo, and what happens to them, by the seconds since the program began.
 
     8 s   user@work.com passes 80 %
     20 s  user@client.com is full

@@ -1,4 +1,4 @@
-"""The simulated API: an honest aiohttp server on loopback that speaks Anthropic's wire format.
+"""The simulated API: a real aiohttp server on loopback that speaks Anthropic's wire format.
 
 It is behind `--demo`, and it is the tests' API too: logins, faults and the clock are there to be set.
 """
@@ -28,7 +28,7 @@ BAD_SCOPE: Final = error_body(
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit as the API speaks of it: a percentage, and an end or None while no window is open."""
+    """One limit as the API sends it: a percentage, and an end, None while no window is open."""
 
     percent: float
     resets_at: datetime | None = None

@@ -91,8 +91,8 @@ def parse(content: bytes, path: Path) -> Settings:
     except InvalidValueError as error:
         raise source.error(error.path, str(error), hidden=error.hidden) from None
     used = settings.poll_interval_secs
-    told = document.get("settings", {}).get("poll_interval_secs", used)
-    short = f"poll_interval_secs = {told} is too short: {used} is used" if told < used else ""
+    wanted = document.get("settings", {}).get("poll_interval_secs", used)
+    short = f"poll_interval_secs = {wanted} is too short: {used} is used" if wanted < used else ""
     warnings = [*filter(None, (short, warn_over_budget(timedelta(seconds=used))))]
     if not warnings:
         return settings

@@ -62,9 +62,10 @@ class ServerClock:
     async def sleep(self, seconds: float) -> None:
         await self.machine.sleep(seconds)
 
-    def compare(self, told: datetime, sent: datetime) -> None:
-        """Compare with the whole second in an answer (`told`); its request was `sent` by the machine's clock."""
-        least, most = told - self.machine.now(), told + timedelta(seconds=1) - sent
+    def compare(self, server_time: datetime, sent: datetime) -> None:
+        """Compare with the whole second in an answer, whose request was `sent` by the machine's clock."""
+        least = server_time - self.machine.now()
+        most = server_time + timedelta(seconds=1) - sent
         if least <= MINOR and most >= -MINOR:
             self.found = timedelta(0)
         elif not least - STEADY <= self.found <= most + STEADY:

@@ -47,7 +47,7 @@ _ALERTS: Final = 5
 """So many of an account's newest alerts are shown."""
 
 _SHORTEST_INTERVAL: Final = timedelta(seconds=30)
-"""Settings allow no shorter one: below, it is the demo's, whose API takes it."""
+"""The settings allow no shorter one; the demo, whose API has no limit, has one."""
 
 _WAITING: Final = "not sent yet"
 _TIME_CELLS: Final = 14

@@ -87,9 +87,9 @@ class Alertmanager(Channel):
 
         While `quiet`, nothing is sent that was not sent before.
         """
-        begun = {key for key, sent in self._sent.items() if sent.ended_at is None}
-        begins = set() if quiet else {key_of(a) for a in firing} - _find_lower_thresholds(firing)
-        fires = {key_of(a): Sent(a) for a in firing if key_of(a) in begun | begins}
+        known = {key for key, sent in self._sent.items() if sent.ended_at is None}
+        new = set() if quiet else {key_of(a) for a in firing} - _find_lower_thresholds(firing)
+        fires = {key_of(a): Sent(a) for a in firing if key_of(a) in known | new}
         ended = {
             key: Sent(sent.alert, sent.ended_at or now)
             for key, sent in self._sent.items()

@@ -11,8 +11,8 @@ from typing import Any
 
 from monitor import __version__
 from monitor.core.commands import Who, encode_request
-from monitor.core.errors import TrackerError
-from monitor.doctor.accounts import Failed, failures_of
+from monitor.core.errors import Failure, TrackerError
+from monitor.doctor.accounts import failures_of
 from monitor.doctor.channels import screen_facts
 from monitor.doctor.examine import World, examine
 from monitor.doctor.report import exit_code, render_document, render_text
@@ -64,13 +64,12 @@ def running(config: Path, environ: Mapping[str, str]) -> Mapping[str, Any] | Non
     return document
 
 
-def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failed]:
+def failures(config: Path, environ: Mapping[str, str]) -> Mapping[str, Failure]:
     """Return the last polls' failures by account, from the running monitor, else as the last one has saved them.
 
     Raises TrackerError where one runs and does not answer.
     """
     state = read_state(instance(environ, config)[1])
     if state is None:
-        kept = cache.read(state_db(environ), instance_key(environ, config)).accounts
-        return failures_of(kept, is_running=False)
-    return failures_of(state.accounts, is_running=True)
+        return failures_of(cache.read(state_db(environ), instance_key(environ, config)).accounts)
+    return failures_of(state.accounts)

@@ -119,14 +119,6 @@ _NOT_OF_SETUP: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """Why the last poll of an account failed; `is_running` says that a monitor runs now, and will poll again."""
-
-    failure: Failure
-    is_running: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class TokenFacts:
     """One account, called `title` on the page, and what the resolver says of its token.
 
@@ -137,7 +129,7 @@ class TokenFacts:
     title: str
     account: Account
     status: TokenStatus
-    failed: Failed | None
+    failed: Failure | None
     keyring: Failure | None
     is_given: bool
 
@@ -175,12 +167,15 @@ def unsent_check(title: str, account: Account, facts: CachedAccount) -> Check:
     return UNSENT.ok(f"{title}: it needs no token (api.enabled = false)")
 
 
-def account_check(facts: TokenFacts, now: datetime) -> Check:
-    """Return the check of the account's token, or of its last poll where the token does not explain that failure."""
-    check, failed = _token_check(facts, now), facts.failed
-    if failed is None:
+def account_check(facts: TokenFacts, now: datetime, *, is_running: bool) -> Check:
+    """Return the check of the account's token, or of its last poll where the token does not explain that failure.
+
+    `is_running` says that a monitor runs now, and will poll again.
+    """
+    check, failure = _token_check(facts, now), facts.failed
+    if failure is None:
         return check
-    failure, is_passing = failed.failure, failed.failure.reason in _PASSING
+    is_passing = failure.reason in _PASSING
     # A token that has expired explains a refusal, and what passes by itself; a missing one explains anything.
     if check.outcome is Outcome.WARN and (failure.reason is Reason.AUTH or is_passing):
         return check
@@ -189,8 +184,8 @@ def account_check(facts: TokenFacts, now: datetime) -> Check:
     problem, advice = explain(failure)
     if failure.cause is Cause.LEFT_OUT:
         return READING.warn(f"{facts.title}: {problem}", _UPGRADE)
-    whose = "cannot be read" if failed.is_running else "could not be read when it was asked last"
-    found = f"{facts.title}: it {whose} ({failure.reason}): {problem}"
+    words = "cannot be read" if is_running else "could not be read when it was asked last"
+    found = f"{facts.title}: it {words} ({failure.reason}): {problem}"
     if is_passing:
         return READING.warn(found, _PASSING[failure.reason])
     fix: Fix | str
@@ -250,16 +245,15 @@ def mask_names(failure: Failure, names: Set[str]) -> Failure:
     return replace(failure, name=name, owner=owner)
 
 
-def failures_of(accounts: Mapping[str, AccountState], *, is_running: bool) -> dict[str, Failed]:
+def failures_of(accounts: Mapping[str, AccountState]) -> dict[str, Failure]:
     """Return by name the accounts that fail, if only to read some of their figures."""
     failed = {}
     for name, account in accounts.items():
         if account.down is not None:
-            failed[name] = Failed(account.down.failure, is_running)
+            failed[name] = account.down.failure
         elif account.usage is not None and account.usage.left_out:
             words = clean("; ".join(account.usage.left_out))
-            partial = Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)
-            failed[name] = Failed(partial, is_running)
+            failed[name] = Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)
     return failed
 
 

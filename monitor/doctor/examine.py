@@ -59,7 +59,7 @@ class World:
     security: str = SECURITY
     security_secs: float = LIMIT_SECS
     sender: Callable[[], Library] | None = None
-    failures: Callable[[], Mapping[str, accounts.Failed]] = dict
+    failures: Callable[[], Mapping[str, Failure]] = dict
     """Returns why the last poll of each account failed, by the running monitor or as the last one saved it; blocks."""
 
     reach: Callable[[str, float, str], Awaitable[Reached | Failure]] = reach
@@ -107,7 +107,7 @@ class _Examination:
         async with asyncio.TaskGroup() as group:
             state = group.create_task(_answer(files.STATE, Daemon(self._state).future))
             reached = group.create_task(_answer(network.API, self._api()))
-            running = group.create_task(network.instance_check(world.who))
+            self._running = group.create_task(network.instance_check(world.who))
             keyring_check, failure = await accounts.keyring_check(
                 world.backend, world.environ, world.platform, is_needed=self._is_needed()
             )
@@ -122,7 +122,7 @@ class _Examination:
                 sender=world.sender,
             )
             notifying = group.create_task(_answer(channels.NOTIFICATIONS, named.checks()))
-        instance, who = running.result()
+        instance, who = self._running.result()
         return [
             *state.result(),
             keyring_check,
@@ -209,10 +209,11 @@ class _Examination:
         statuses = await inspect_tokens(
             settings.accounts, account_cache, found, stores, world.clock
         )
-        failures: Mapping[str, accounts.Failed] = {}
+        failures: Mapping[str, Failure] = {}
         with suppress(TimeoutError, TrackerError):  # which the check of the instance reports
             failures = await DaemonThreads(network.LEADER_SECS).run(world.failures)
         names = {account.name for account in settings.accounts}
+        is_running = (await self._running)[1] is not None
         is_given = "CREDENTIALS_DIRECTORY" in world.environ
         checks = []
         for place, account in enumerate(settings.accounts, 1):
@@ -220,11 +221,11 @@ class _Examination:
             if status.failure is not None:
                 status = replace(status, failure=accounts.mask_names(status.failure, names))
             if failed is not None:
-                failed = replace(failed, failure=accounts.mask_names(failed.failure, names))
+                failed = accounts.mask_names(failed, names)
             facts = accounts.TokenFacts(
                 title(place, account), account, status, failed, keyring, is_given
             )
-            checks.append(accounts.account_check(facts, world.clock.now()))
+            checks.append(accounts.account_check(facts, world.clock.now(), is_running=is_running))
         return checks
 
     async def _logins(self) -> list[logins.ReadLogin]:

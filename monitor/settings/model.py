@@ -244,7 +244,7 @@ def _rule(kind: AlertKind) -> Table[Rule]:
     if kind in MOMENTARY:
         keys["for"] = reject_key("this rule is about a moment, which has no length: remove it")
 
-    def make(given: dict[str, Any]) -> Rule:
+    def make(**given: Any) -> Rule:
         hold = given.pop("for", DEFAULT_RULES[kind].hold)
         return replace(DEFAULT_RULES[kind], hold=hold, **given)
 
@@ -253,7 +253,7 @@ def _rule(kind: AlertKind) -> Table[Rule]:
 
 RULES: Final[Table[Mapping[AlertKind, Rule]]] = Table(
     {str(kind): _rule(kind) for kind in DEFAULT_RULES},
-    lambda given: {kind: given.get(kind, rule) for kind, rule in DEFAULT_RULES.items()},
+    lambda **given: {kind: given.get(kind, rule) for kind, rule in DEFAULT_RULES.items()},
 )
 
 
@@ -331,7 +331,7 @@ AccountTable = tuple[Account, Override | None]
 """An `[[accounts]]` table: the account, and the exceptions for its alerts, if there are any."""
 
 
-def _account(given: dict[str, Any]) -> AccountTable:
+def _account(**given: Any) -> AccountTable:
     exceptions = {name: given.pop(name) for name in ("thresholds", "silent") if name in given}
     silent = frozenset(exceptions.get("silent", ()))
     override = Override(exceptions.get("thresholds"), silent) if exceptions else None

@@ -99,10 +99,10 @@ def keys_of(schema: type, table: str = "") -> dict[str, Parser[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[T]):
-    """Parses a table: `make` gets the values that the file has; `required` has the errors for missing keys."""
+    """Parses a table: `make` gets the values that the file has, by name; `required` has the errors for missing keys."""
 
     keys: Mapping[str, Parser[Any]]
-    make: Callable[[dict[str, Any]], T]
+    make: Callable[..., T]
     required: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, value: Any) -> T:
@@ -113,12 +113,9 @@ class Table(Generic[T]):
         for name, missing in self.required.items():
             if name not in values:
                 raise InvalidValueError(missing)
+        known = {name: parse for name, parse in self.keys.items() if name in values}
         return self.make(
-            {
-                name: parse_at(name, parse, values[name])
-                for name, parse in self.keys.items()
-                if name in values
-            }
+            **{name: parse_at(name, parse, values[name]) for name, parse in known.items()}
         )
 
 
@@ -126,7 +123,7 @@ def table(schema: type[T]) -> Table[T]:
     """Make a parser of a table whose keys are the fields of a dataclass."""
     kind: type = schema
     required = {f.name: f.metadata["missing"] for f in fields(kind) if "missing" in f.metadata}
-    return Table(keys_of(schema), lambda given: schema(**given), required)
+    return Table(keys_of(schema), schema, required)
 
 
 def check_type(kind: type[T], value: Any) -> T:

@@ -16,7 +16,6 @@ import pytest
 from monitor.commands.doctor import failures, running
 from monitor.core.commands import Reply
 from monitor.core.errors import Cause, Failure, Reason, TrackerError
-from monitor.doctor.accounts import Failed
 from monitor.ipc.server import Server
 from monitor.paths import instance
 from tests.app.leader_process import leader
@@ -112,7 +111,7 @@ def test_the_running_instance_tells_what_fails(tmp_path: Path) -> None:
     environ = {**environ_of(tmp_path), "MONITOR_CONFIG": str(tmp_path / "config.toml")}
     with leader(environ, state(REFUSED, live("b"))):
         told = failures(tmp_path / "config.toml", environ)
-    assert told == {"a": Failed(Failure(Reason.SCOPE, detail="a setup-token"))}
+    assert told == {"a": Failure(Reason.SCOPE, detail="a setup-token")}
 
 
 def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ def test_without_an_instance_it_is_told_as_the_last_one_has_left_it(tmp_path: Pa
     assert failures(tmp_path / "config.toml", environ) == {}
     keep_accounts(environ, tmp_path / "config.toml", REFUSED, live("b"))
     told = failures(tmp_path / "config.toml", environ)
-    assert told == {"a": Failed(Failure(Reason.SCOPE, detail="a setup-token"), is_running=False)}
+    assert told == {"a": Failure(Reason.SCOPE, detail="a setup-token")}
 
 
 def test_figures_that_could_not_be_read_are_told_of_an_account_that_is_well(tmp_path: Path) -> None:
@@ -129,8 +128,7 @@ def test_figures_that_could_not_be_read_are_told_of_an_account_that_is_well(tmp_
     keep_accounts(environ, tmp_path / "config.toml", live("a", usage=seen), live("b"))
     told = failures(tmp_path / "config.toml", environ)
     words = "7d: utilization is no number"
-    failure = Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)
-    assert told == {"a": Failed(failure, is_running=False)}
+    assert told == {"a": Failure(Reason.SCHEMA, Cause.LEFT_OUT, detail=words)}
 
 
 async def test_what_another_version_says_in_other_words_is_an_error(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
+from monitor import __version__
 from monitor.core.errors import Cause, CredentialError, Failure, Reason, Source, TrackerError
 from monitor.credentials.keychain import services
-from monitor.doctor.accounts import Failed
 from monitor.doctor.report import Check, Outcome, exit_code
 from monitor.settings import model, state_db
 from monitor.storage.db import BUSY_SECS
@@ -432,8 +432,8 @@ async def test_without_an_api_no_token_matters(machine: Machine) -> None:
 
 def fails(failure: Failure, *, is_running: bool = True) -> Edit:
     """A token_command's account that the polls cannot read."""
-    failed = {"user@example.com": Failed(failure, is_running)}
-    return lambda m: m.set(failures=lambda: failed)
+    who = {"pid": 7, "version": __version__} if is_running else None
+    return lambda m: m.set(failures=lambda: {"user@example.com": failure}, who=lambda: who)
 
 
 EXPIRED = {"user@example.com": login_text(expires=before(hours=2))}
@@ -573,7 +573,7 @@ async def test_what_the_polls_know_is_said_of_an_account(machine: Machine, case:
 
 
 async def test_a_monitor_that_does_not_say_it_hides_no_account(machine: Machine) -> None:
-    def failures() -> dict[str, Failed]:
+    def failures() -> dict[str, Failure]:
         raise TrackerError("the running monitor does not answer within 2 s")
 
     machine.box.entries["user@example.com"] = "sk-ant-oat01-a"

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from monitor.core.errors import Cause, Failure, Reason, Source
 from monitor.core.model import Account
-from monitor.doctor.accounts import Failed
 from monitor.doctor.files import settings_checks
 from monitor.doctor.report import (
     Check,
@@ -70,9 +69,9 @@ def test_how_a_name_is_masked(name: str, shown: str) -> None:
 
 
 async def test_why_an_account_fails_is_told_without_its_name(machine: Machine) -> None:
-    failed = Failed(Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, "Ann"))
+    failure = Failure(Reason.CREDENTIALS, Cause.ABSENT, Source.SYSTEMD, "Ann")
     machine.settings("[[accounts]]\nname = 'Ann'\nauth_method = 'oauth'\nstorage = 'systemd'\n")
-    machine.set(failures=lambda: {"Ann": failed})
+    machine.set(failures=lambda: {"Ann": failure})
     check = await machine.answer("account")
     assert check.found.endswith(": there is no systemd credential 'A…'")
     assert "LoadCredentialEncrypted=A…:" in advice(check)

@@ -89,10 +89,10 @@ class Leader:
         self._opened = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._executed = 0
-        self.exporting = MetricsServer(lambda: view.state, options.clock)
+        self.metrics = MetricsServer(lambda: view.state, options.clock)
         self._deltas = Deltas()
-        self._moment: tuple[State | None, datetime | None] = None, None
-        self._made: dict[WatchLines, bytes] = {}
+        self._rendered_for: tuple[State | None, datetime | None] = None, None
+        self._rendered: dict[WatchLines, bytes] = {}
         self._server = Server(self.answer, socket_path, sock=self._passed.control)
 
     async def app(self) -> App:
@@ -135,8 +135,8 @@ class Leader:
                 who = {
                     "pid": os.getpid(),
                     "version": __version__,
-                    "metrics": self.exporting.url or None,
-                    "refused_hosts": list(self.exporting.refused_hosts),
+                    "metrics": self.metrics.url or None,
+                    "refused_hosts": list(self.metrics.refused_hosts),
                 }
                 return Reply(0, json.dumps(who))
             case command:
@@ -178,12 +178,12 @@ class Leader:
     def _render(self, request: WatchLines) -> bytes:
         """Render the lines of this second, once for all who follow the same. Raises SettingsError."""
         state, now = self._view.state, self._options.clock.now()
-        second, (shown, of) = now.replace(microsecond=0), self._moment
+        second, (shown, of) = now.replace(microsecond=0), self._rendered_for
         if state is not shown or second != of:
-            self._moment, self._made = (state, second), {}
-        if request not in self._made:
-            self._made[request] = render_lines(render_watched(state, now, request))
-        return self._made[request]
+            self._rendered_for, self._rendered = (state, second), {}
+        if request not in self._rendered:
+            self._rendered[request] = render_lines(render_watched(state, now, request))
+        return self._rendered[request]
 
     async def _next_second(self) -> None:
         await self._options.clock.sleep(1 - self._options.clock.now().microsecond / 1_000_000)
@@ -228,14 +228,14 @@ class Leader:
         """Read and check the settings, again where a command may have written them meanwhile."""
         while True:
             executed, config = self._executed, await read_config(self._options, must_exist=True)
-            await self.exporting.check(config.site)
+            await self.metrics.check(config.site)
             if executed == self._executed:
                 return config
 
     def _announce(self, config: RunConfig) -> None:
         """Serve metrics where these settings want them, and log their warnings."""
         sock = self._passed.metrics[0] if self._passed.metrics else None
-        self.exporting.move_to(config.site, sock)
+        self.metrics.move_to(config.site, sock)
         for warning in config.settings.warnings:
             _log.warning("%s", warning)
         self._notices.status(f"polls {_words(config.settings)}")
@@ -244,7 +244,7 @@ class Leader:
     async def _serve(self) -> AsyncIterator[None]:
         """Serve followers and `/metrics` for the time of the block, as far as that can be."""
         async with asyncio.TaskGroup() as group:
-            exporting = group.create_task(self.exporting.run(), name="exporting")
+            serving = group.create_task(self.metrics.run(), name="metrics")
             with suppress(OSError, ValueError):  # some systems begin with 256
                 soft, hard = getrlimit(RLIMIT_NOFILE)
                 wanted = FILES if hard == RLIM_INFINITY else min(FILES, hard)
@@ -257,7 +257,7 @@ class Leader:
                     _log.warning("other processes cannot attach: %s", error)
                 yield
             finally:
-                exporting.cancel()
+                serving.cancel()
                 await self._server.stop()
 
 

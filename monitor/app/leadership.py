@@ -61,14 +61,14 @@ class Election:
     @property
     def is_well(self) -> bool:
         """True if somebody polls, and metrics are served where this process is to serve them."""
-        return self._is_following if self._leader is None else not self._leader.exporting.failure
+        return self._is_following if self._leader is None else not self._leader.metrics.failure
 
     @property
     def status(self) -> str:
         """The foot of the table: where the figures come from, or where metrics are."""
         if self._leader is not None:
-            exporting = self._leader.exporting
-            return exporting.failure or exporting.url
+            metrics = self._leader.metrics
+            return metrics.failure or metrics.url
         return self._status
 
     async def execute(self, command: Command) -> str:

@@ -60,18 +60,18 @@ class Deltas:
 
     def __init__(self) -> None:
         self._newest = State()
-        self._made: list[tuple[State | None, bytes]] = []
+        self._encoded: list[tuple[State | None, bytes]] = []
 
     def lines(self, seen: State | None, newest: State) -> bytes:
         """Return the lines that lead from the state that was `seen` to the newest one."""
         if newest is seen:
             return b""
         if newest is not self._newest:
-            self._newest, self._made = newest, []
-        known = next((lines for state, lines in self._made if state is seen), None)
+            self._newest, self._encoded = newest, []
+        known = next((lines for state, lines in self._encoded if state is seen), None)
         if known is None:
             known = render_lines(encode_delta(seen, newest))
-            self._made.append((seen, known))
+            self._encoded.append((seen, known))
         return known
 
 

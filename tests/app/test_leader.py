@@ -49,8 +49,8 @@ async def scraped(url: str) -> tuple[int, str]:
 
 async def url_of(leader: Leader) -> str:
     """Where metrics are, once they are served."""
-    await until(lambda: leader.exporting.url)
-    return leader.exporting.url
+    await until(lambda: leader.metrics.url)
+    return leader.metrics.url
 
 
 def first(state: State) -> AccountState:
@@ -163,13 +163,13 @@ async def test_metrics_move_with_a_reload(user: UserHome) -> None:
         user.settle(listen=f"127.0.0.1:{port}")
         await leader.reload()
         new = f"http://127.0.0.1:{port}/metrics"
-        await until(lambda: leader.exporting.url == new)
+        await until(lambda: leader.metrics.url == new)
         assert (await scraped(new))[0] == 200
         with pytest.raises(ClientError):
             await scraped(old)
         user.settle(listen="off")
         await leader.reload()
-        await until(lambda: not leader.exporting.url)
+        await until(lambda: not leader.metrics.url)
 
 
 async def test_a_reload_onto_a_port_that_is_taken_is_refused_and_metrics_stay(
